@@ -1,0 +1,75 @@
+"""Puts the doors together into one ASGI application."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi_swagger import patch_fastapi
+
+from adapter import __version__, logs, operations, refusals, service, settings
+from adapter.fhir.router import router as fhir
+from adapter.gate import Gate
+from adapter.mediloop import describe
+from adapter.mediloop.router import router as mediloop
+
+URI_VARIABLE = "ADAPTER_RUNNING_MONGODB_URI"
+"""Set by `mediloop-fhir serve` for its workers: the server it has started or found."""
+
+_ABOUT = """The MediLoop Appointments API over FHIR R4 documents: the same appointment through both APIs.
+
+Authorize with a key (`sk_test_...` or `sk_live_...`). Test keys see test data, live keys live data."""
+
+
+def create_app(parts: service.Service) -> FastAPI:
+    """Return the application that serves `parts`; it closes them when it stops."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await parts.close()
+
+    app = FastAPI(
+        title="MediLoop FHIR adapter",
+        version=__version__,
+        description=_ABOUT,
+        docs_url=None,
+        redoc_url=None,
+        swagger_ui_oauth2_redirect_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
+    )
+    app.state.service = parts
+    app.include_router(mediloop)
+    app.include_router(fhir)
+    app.include_router(operations.router)
+    patch_fastapi(app, redirect_from_root_to_docs=True)
+    refusals.install(app)
+    app.add_middleware(Gate, service=parts)
+    _describe(app)
+    return app
+
+
+def worker() -> FastAPI:
+    """Return the application of one worker process: settings and MongoDB's address are in its environment."""
+    read = settings.load()
+    logs.configure(read.log_format, read.log_level)
+    return create_app(service.build(read, os.environ[URI_VARIABLE]))
+
+
+def _describe(app: FastAPI) -> None:
+    """Add to the OpenAPI document what FastAPI cannot see: shared schemas and how to authorize."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            document = generate()
+            components = document.setdefault("components", {})
+            components["schemas"] = describe.schemas()
+            components["securitySchemes"] = {"apiKey": {"type": "http", "scheme": "bearer", "bearerFormat": "sk_..."}}
+        return app.openapi_schema or {}
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend it

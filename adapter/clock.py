@@ -1,0 +1,23 @@
+"""The one clock of the service.
+
+Every moment that is written or compared comes from here, so that a test can set the time in one place and
+so that all parts of one request agree about it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+Now = Callable[[], datetime]
+
+
+def now() -> datetime:
+    """Return the present moment in UTC, cut to milliseconds (what a BSON date can hold)."""
+    moment = datetime.now(UTC)
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+def text(moment: datetime) -> str:
+    """Return `moment` as MediLoop prints times: UTC, whole seconds, ``Z`` (``2024-01-15T10:00:00Z``)."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

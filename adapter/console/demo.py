@@ -1,0 +1,33 @@
+"""``mediloop-fhir demo``: the demo clinic."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from adapter import demo
+from adapter.console.session import out, run
+
+app = typer.Typer(help="The demo clinic (test data).", no_args_is_help=True)
+
+
+@app.callback()
+def group() -> None:
+    """The demo clinic (test data)."""
+
+
+@app.command()
+def load(as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False) -> None:
+    """Load the people, slots and appointments of the documentation's examples into the test database.
+
+    What is there already is left as it is.
+
+    [dim]Example:  mediloop-fhir demo load[/dim]
+    """
+    made = run(demo.load)
+    if as_json:
+        typer.echo(json.dumps({"created": made}))
+    else:
+        out.print(f"Demo clinic loaded: {made} resources made.", highlight=False)

@@ -1,0 +1,137 @@
+"""``mediloop-fhir keys``: make, list, roll and revoke API keys."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Annotated, Literal
+
+import typer
+
+from adapter.console.session import err, fail, out, run
+from adapter.security import permissions
+from adapter.security.keys import Key, Mode
+from adapter.service import MODES, Service
+
+app = typer.Typer(help="API keys.", no_args_is_help=True)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+KeyId = Annotated[str, typer.Argument(help="The key's id, as `keys list` shows it.")]
+ModeName = Literal["test", "live"]
+
+
+@app.command()
+def create(
+    name: Annotated[str, typer.Option(help="What the key is for.")],
+    mode: Annotated[ModeName, typer.Option(help="test or live data.")] = "test",
+    permission: Annotated[
+        list[str] | None, typer.Option(help="For example appointments:read,write; repeatable. Default: everything.")
+    ] = None,
+    rate_limit: Annotated[
+        int | None, typer.Option(min=0, help="Requests a minute; 0 is none. Default: the mode's.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Make a key. It is shown once: only a hash of it is stored.
+
+    [dim]Example:  mediloop-fhir keys create --name portal --permission appointments:read,write[/dim]
+    """
+    try:
+        granted = permissions.parse(permission) if permission else permissions.everything()
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    key, secret = run(lambda service: service.keys[mode].create(name, granted, rate_limit=rate_limit))
+    _show_new(key, secret, as_json)
+
+
+@app.command("list")
+def list_keys(as_json: Json = False) -> None:
+    """List the keys, test and live, without their secrets.
+
+    [dim]Example:  mediloop-fhir keys list --json[/dim]
+    """
+
+    async def every(service: Service) -> list[Key]:
+        return [key for mode in MODES for key in await service.keys[mode].list()]
+
+    found = run(every)
+    if as_json:
+        typer.echo(json.dumps([_row(key) for key in found], indent=2))
+        return
+    for key in found:
+        row = _row(key)
+        ends = f", ends {row['expires']}" if row["expires"] else ""
+        out.print(f"{key.id}  sk_{key.mode}_...{key.hint}  {key.name}{ends}", markup=False, highlight=False)
+        out.print(f"    {', '.join(_granted(key))}", markup=False, highlight=False)
+
+
+@app.command()
+def roll(key_id: KeyId, as_json: Json = False) -> None:
+    """Replace a key by a new one with the same permissions; the old one stays valid for 24 hours.
+
+    [dim]Example:  mediloop-fhir keys roll 5f0c...[/dim]
+    """
+
+    async def rolled(service: Service) -> tuple[Key, str] | None:
+        mode = await _mode_of(service, key_id)
+        return None if mode is None else await service.keys[mode].roll(key_id)
+
+    found = run(rolled)
+    if found is None:
+        fail(f"there is no key {key_id}; `mediloop-fhir keys list` shows the ids.")
+    _show_new(*found, as_json)
+
+
+@app.command()
+def revoke(key_id: KeyId, as_json: Json = False) -> None:
+    """End a key at once (processes that have just used it notice within two seconds).
+
+    [dim]Example:  mediloop-fhir keys revoke 5f0c...[/dim]
+    """
+
+    async def revoked(service: Service) -> bool:
+        mode = await _mode_of(service, key_id)
+        return mode is not None and await service.keys[mode].revoke(key_id)
+
+    if not run(revoked):
+        fail(f"there is no key {key_id}; `mediloop-fhir keys list` shows the ids.")
+    if as_json:
+        typer.echo(json.dumps({"revoked": key_id}))
+    else:
+        out.print(f"Key {key_id} is revoked.", markup=False, highlight=False)
+
+
+async def _mode_of(service: Service, key_id: str) -> Mode | None:
+    for mode in MODES:
+        if await service.keys[mode].get(key_id) is not None:
+            return mode
+    return None
+
+
+def _show_new(key: Key, secret: str, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps({**_row(key), "key": secret}))
+        return
+    err.print("This key is shown once. Keep it where keys belong.", highlight=False)
+    typer.echo(secret)
+
+
+def _row(key: Key) -> dict[str, object]:
+    return {
+        "id": key.id,
+        "mode": key.mode,
+        "name": key.name,
+        "hint": key.hint,
+        "permissions": {resource: sorted(verbs) for resource, verbs in key.permissions.items()},
+        "rate_limit": key.rate_limit,
+        "created": _moment(key.created),
+        "expires": _moment(key.expires),
+    }
+
+
+def _granted(key: Key) -> list[str]:
+    return [f"{resource}:{','.join(sorted(verbs))}" for resource, verbs in key.permissions.items()]
+
+
+def _moment(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat(timespec="seconds")

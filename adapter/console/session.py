@@ -1,0 +1,77 @@
+"""What every command that works on the store shares: settings, MongoDB, a prepared service, plain failures."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import NoReturn, TypeVar
+
+import typer
+from rich.console import Console
+
+from adapter import service
+from adapter.errors import Refused
+from adapter.settings import Settings, SettingsError, load
+from store import embedded
+from store.errors import StoreError
+
+T = TypeVar("T")
+
+out = Console(soft_wrap=True)
+"""For results: standard output."""
+err = Console(stderr=True, soft_wrap=True)
+"""For everything said beside them."""
+
+FAILED = 1
+
+
+def fail(message: str) -> NoReturn:
+    """Say why in one line and end with exit code 1."""
+    err.print(f"mediloop-fhir: {message}", markup=False, highlight=False)
+    raise typer.Exit(FAILED)
+
+
+@contextmanager
+def plain_failures() -> Iterator[None]:
+    """Turn what can be expected to go wrong into one line and exit code 1."""
+    try:
+        yield
+    except (SettingsError, embedded.EmbeddedMongoError, StoreError, OSError) as error:
+        fail(str(error))
+    except Refused as refused:
+        fail("; ".join(problem.message for problem in refused.problems))
+
+
+@contextmanager
+def mongodb(settings: Settings) -> Iterator[str]:
+    """Give the address of MongoDB: the one that is set, or an embedded server for as long as it is needed."""
+    if settings.mongodb_uri is not None:
+        yield settings.mongodb_uri.get_secret_value()
+        return
+    with embedded.start(settings.data_dir) as server:
+        yield server.uri
+
+
+@asynccontextmanager
+async def opened(settings: Settings, uri: str) -> AsyncIterator[service.Service]:
+    """Give a service that is ready: server checked, indexes made."""
+    parts = service.build(settings, uri)
+    try:
+        await parts.prepare()
+        yield parts
+    finally:
+        await parts.close()
+
+
+def run(work: Callable[[service.Service], Awaitable[T]]) -> T:
+    """Run one command's work on a ready service."""
+    with plain_failures():
+        settings = load()
+        with mongodb(settings) as uri:
+
+            async def whole() -> T:
+                async with opened(settings, uri) as parts:
+                    return await work(parts)
+
+            return asyncio.run(whole())

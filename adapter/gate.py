@@ -1,0 +1,147 @@
+"""What happens to every request before and after its handler, in one pass.
+
+A plain ASGI middleware, because it stands on every request: request id, whose key it is, the rate limit and its
+headers, the largest body, the log line, the metrics, and the answer to a fault of ours. Whether a key may do a
+thing is asked by the route (`adapter.security.callers`), so an unknown path is 404 with or without a key.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+import uuid
+
+import structlog
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from adapter.errors import Problem, Refused, TooLarge, Unauthenticated
+from adapter.logs import logger
+from adapter.metrics import LATENCY, REQUESTS
+from adapter.refusals import respond, unavailable, unexpected
+from adapter.security.ratelimit import RateState
+from adapter.service import Service
+from store.errors import Unreachable
+
+_API = ("/api/", "/fhir")
+_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
+
+
+class Gate:
+    """The middleware; `service` is made before the first request."""
+
+    def __init__(self, app: ASGIApp, service: Service) -> None:
+        self._app = app
+        self._service = service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass one request through (ASGI)."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        passage = _Passage(self._service, scope, receive, send)
+        await passage.run(self._app)
+
+
+class _Passage:
+    """One request on its way through."""
+
+    def __init__(self, service: Service, scope: Scope, receive: Receive, send: Send) -> None:
+        self.service = service
+        self.scope = scope
+        self.receive_ = receive
+        self.send_ = send
+        self.headers = Headers(scope=scope)
+        self.started = time.perf_counter()
+        self.status = 500
+        self.answering = False
+        self.received = 0
+        self.rate: RateState | None = None
+        given = self.headers.get("x-request-id", "")
+        self.request_id = given if _REQUEST_ID.fullmatch(given) else str(uuid.uuid4())
+
+    async def run(self, app: ASGIApp) -> None:
+        """Admit the request, have it answered, write down how it went."""
+        state = self.scope.setdefault("state", {})
+        state["request_id"] = self.request_id
+        structlog.contextvars.bind_contextvars(request_id=self.request_id)
+        self._unify_path()
+        try:
+            await self._admit(state)
+            await app(self.scope, self.receive, self.send)
+        except Refused as refused:
+            await self._refuse(refused)
+        except Unreachable:
+            await self._refuse(unavailable())
+        except Exception:  # noqa: BLE001  (whatever it is: the client gets a whole answer, the log the story)
+            logger.exception("request_failed", method=self.scope["method"], route=self._route())
+            await self._refuse(unexpected())
+        finally:
+            self._record()
+            structlog.contextvars.unbind_contextvars("request_id")
+
+    def _unify_path(self) -> None:
+        """Read a MediLoop path without its trailing slash as one with it (decision 2.1): never a redirect."""
+        path: str = self.scope["path"]
+        if path.startswith("/api/") and not path.endswith("/"):
+            self.scope["path"] = path + "/"
+
+    async def _admit(self, state: dict[str, object]) -> None:
+        if not self.scope["path"].startswith(_API):
+            return
+        key = None
+        try:
+            key = await self.service.keyring.authenticate(self.headers.get("authorization"))
+        except Unauthenticated as refused:
+            state["refused"] = refused
+        state["key"] = key
+        client = self.scope.get("client")
+        self.rate = await self.service.limiter.check(key, client[0] if client else "")
+        if not self.rate.allowed:
+            raise self.rate.refusal()
+        declared = self.headers.get("content-length", "0")
+        if declared.isdigit() and int(declared) > self.service.settings.max_body_bytes:
+            raise self._too_large()
+
+    def _too_large(self) -> TooLarge:
+        most = self.service.settings.max_body_bytes
+        return TooLarge(Problem("body_too_large", f"The body is larger than {most} bytes. Send less.", None))
+
+    async def receive(self) -> Message:
+        """Pass on a part of the body, as long as the whole is not too large."""
+        message = await self.receive_()
+        if message["type"] == "http.request":
+            self.received += len(message.get("body", b""))
+            if self.received > self.service.settings.max_body_bytes:
+                raise self._too_large()
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Pass on a part of the answer, with the headers that every answer has."""
+        if message["type"] == "http.response.start":
+            self.answering = True
+            self.status = message["status"]
+            headers: list[tuple[bytes, bytes]] = message["headers"]
+            headers.append((b"x-request-id", self.request_id.encode("latin-1")))
+            if self.rate is not None:
+                headers.extend((name.lower().encode(), value.encode()) for name, value in self.rate.headers().items())
+        await self.send_(message)
+
+    async def _refuse(self, refused: Refused) -> None:
+        if self.answering:  # too late for another answer: the connection is cut, so the client sees a failure
+            raise refused
+        await respond(self.scope, refused)(self.scope, self.receive_, self.send)
+
+    def _route(self) -> str:
+        """Return the route's template: a path can hold what no log may (an id can be a UHID)."""
+        route = self.scope.get("route")
+        return getattr(route, "path", "unmatched")
+
+    def _record(self) -> None:
+        elapsed = time.perf_counter() - self.started
+        method, route = self.scope["method"], self._route()
+        if method not in ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"):
+            method = "other"
+        REQUESTS.labels(method, route, str(self.status)).inc()
+        LATENCY.labels(method, route).observe(elapsed)
+        logger.info("request", method=method, route=route, status=self.status, milliseconds=round(elapsed * 1000, 2))

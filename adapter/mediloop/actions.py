@@ -1,0 +1,220 @@
+"""What MediLoop callers do to appointments: each a step for the one road of writes.
+
+The lens changes what MediLoop's words express and leaves the rest of the FHIR document as it was; scheduling
+decides whether it may.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from fastapi import Request, Response
+
+from adapter import clock
+from adapter.errors import Malformed, NotFound, Problem, Refused, Unprocessable
+from adapter.mediloop import answers, directory
+from adapter.mediloop.requests import BookRequest, CancelRequest, RescheduleRequest
+from adapter.metrics import BOOKINGS
+from adapter.scheduling import commands
+from adapter.scheduling.road import Answer, Once, Step, travel
+from adapter.scheduling.status import require_reschedulable
+from adapter.security.callers import Caller
+from mappings import appointment as lens
+from mappings.instants import minutes_between, parse, shift
+from mappings.references import own_name
+from store.codec import Resource
+from store.errors import NotUnique
+from store.extract import references
+from store.unit_of_work import UnitOfWork
+
+IDEMPOTENCY_HEADER = "X-Idempotency-Key"
+_IDEMPOTENCY_LENGTH = 255
+
+# A FHIR client may have used numbers that the counter comes to; each clash moves on to the next one.
+_NUMBER_TRIES = 20
+
+
+def once(request: Request, who: Caller, raw: bytes) -> Once | None:
+    """Return what makes this request repeatable, if its sender asked for that (decision 2.13).
+
+    Raises:
+        Malformed: the key is empty or too long.
+    """
+    given = request.headers.get(IDEMPOTENCY_HEADER)
+    if given is None:
+        return None
+    if not 1 <= len(given) <= _IDEMPOTENCY_LENGTH:
+        raise Malformed(
+            Problem(
+                "invalid_request_error",
+                f"{IDEMPOTENCY_HEADER} must have 1 to {_IDEMPOTENCY_LENGTH} characters.",
+                IDEMPOTENCY_HEADER,
+            )
+        )
+    key = hashlib.sha256(f"{who.key.id}\n{given}".encode()).hexdigest()
+    content = orjson.dumps(orjson.loads(raw), option=orjson.OPT_SORT_KEYS)
+    request_line = f"{request.method} {request.scope['path']}\n".encode()
+    return Once(key, hashlib.sha256(request_line + content).hexdigest())
+
+
+async def book(who: Caller, wanted: BookRequest, repeat: Once | None) -> Response:
+    """Book an appointment (POST /api/v1/appointments/)."""
+    changes = wanted.model_dump(exclude={"slot_id"})
+    changes["patient_uhid"] = directory.checked_uhid(who, wanted.patient_uhid)
+    problems = _settle_length(changes, wanted.start_time, wanted.end_time, wanted.duration_minutes)
+    names, unknown, patient = await directory.look_up(
+        who, changes["patient_uhid"], wanted.practitioner_id, wanted.facility_id
+    )
+    if problems or unknown:
+        raise _counted(Unprocessable([*problems, *unknown]))
+    changes |= names | {"id": str(uuid.uuid4()), "status": "booked"}
+    changes = {name: value for name, value in changes.items() if value is not None}
+
+    async def step(work: UnitOfWork) -> Resource:
+        moment = clock.text(work.now)
+        draft = _lens(who, lens.blank(), changes | {"appointment_number": number, "created_at": moment})
+        if patient is not None:
+            draft["participant"][0]["actor"]["reference"] = patient
+        planned = await commands.plan(work, draft, slot_id=wanted.slot_id)
+        if wanted.facility_id is None:
+            planned = commands.Plan(await _placed(who, work, planned), planned.slots, planned.schedules)
+        return commands.stage(work, None, planned)
+
+    for _ in range(_NUMBER_TRIES):
+        number = await _next_number(who)
+        try:
+            return await _write(who, step, status=201, repeat=repeat, booking=True)
+        except NotUnique:
+            continue
+    raise NotUnique("no free appointment number was found")
+
+
+async def cancel(who: Caller, ident: str, wanted: CancelRequest, repeat: Once | None) -> Response:
+    """Cancel an appointment and free its slots (POST .../cancel/)."""
+    return await _advance(who, ident, "cancelled", "cancelled_at", wanted.model_dump(), repeat)
+
+
+async def advance(who: Caller, ident: str, status: str, repeat: Once | None) -> Response:
+    """Move an appointment along (POST .../check-in/, arrived/, fulfilled/, noshow/)."""
+    stamp = {"checked-in": "checked_in_at"}.get(status, f"{status}_at")
+    return await _advance(who, ident, status, stamp, {}, repeat)
+
+
+async def reschedule(who: Caller, ident: str, wanted: RescheduleRequest, repeat: Once | None) -> Response:
+    """Move an appointment to another time; it keeps its id, and its length where only a start is given."""
+
+    async def step(work: UnitOfWork) -> Resource:
+        before = await _found(work, ident)
+        require_reschedulable(before["status"])
+        start, end = wanted.new_start_time, wanted.new_end_time
+        if end is None and wanted.new_slot_id is None:
+            minutes = minutes_between(before["start"], before["end"]) if "end" in before else commands.DEFAULT_MINUTES
+            end = shift(start, minutes)
+        changes: dict[str, Any] = {
+            "start_time": start,
+            "rescheduled_at": clock.text(work.now),
+            "reschedule_reason": wanted.reason,
+        }
+        if end is not None:
+            if parse(end) <= parse(start):
+                text = "new_end_time must be after new_start_time."
+                raise Unprocessable(Problem("invalid_time", text, "new_end_time"))
+            changes |= {"end_time": end, "duration_minutes": max(1, minutes_between(start, end))}
+        moved = _lens(who, before, changes)
+        if end is None:
+            moved.pop("end", None)
+        return await commands.reschedule(
+            work, before, moved, slot_id=wanted.new_slot_id, names=("new_slot_id", "new_start_time")
+        )
+
+    return await _write(who, step, repeat=repeat, booking=True)
+
+
+async def _advance(
+    who: Caller, ident: str, status: str, stamp: str, changes: Mapping[str, Any], repeat: Once | None
+) -> Response:
+    async def step(work: UnitOfWork) -> Resource:
+        before = await _found(work, ident)
+        after = _lens(who, before, {**changes, "status": status, stamp: clock.text(work.now)})
+        return await commands.advance(work, before, after)
+
+    return await _write(who, step, repeat=repeat)
+
+
+async def _write(who: Caller, step: Step, *, repeat: Once | None, status: int = 200, booking: bool = False) -> Response:
+    def shape(resource: Resource) -> bytes:
+        return orjson.dumps(answers.appointment(who.service, resource))
+
+    try:
+        answer: Answer = await travel(who.store, step, shape, status=status, once=repeat)
+    except Refused as refused:
+        raise _counted(refused) if booking else refused from None
+    if booking and not answer.replayed:
+        BOOKINGS.labels("accepted").inc()
+    headers = {"X-Idempotency-Replayed": "true"} if answer.replayed else None
+    return Response(answer.body, answer.status, headers, "application/json")
+
+
+def _counted(refused: Refused) -> Refused:
+    BOOKINGS.labels(refused.problems[0].code).inc()
+    return refused
+
+
+async def _found(work: UnitOfWork, ident: str) -> Resource:
+    resource = await work.read("Appointment", ident)
+    if resource is None or not lens.shown(resource):
+        raise not_found()
+    return resource
+
+
+def not_found() -> NotFound:
+    """Return the refusal for an appointment that is not there (or entered in error, which MediLoop does not show)."""
+    return NotFound(Problem("appointment_not_found", "There is no appointment with that id.", "id"))
+
+
+def _lens(who: Caller, resource: Resource, changes: Mapping[str, Any]) -> Resource:
+    return lens.update(resource, changes, systems=who.service.systems, vocabulary=who.service.vocabulary)
+
+
+def _settle_length(changes: dict[str, Any], start: str, end: str | None, minutes: int | None) -> list[Problem]:
+    """Make end and duration agree; where neither is given, the slot or the default decides later (decision 2.9)."""
+    if end is None:
+        if minutes is not None:
+            changes["end_time"] = shift(start, minutes)
+        return []
+    if parse(end) <= parse(start):
+        return [Problem("invalid_time", "end_time must be after start_time.", "end_time")]
+    length = minutes_between(start, end)
+    if minutes is not None and minutes != length:
+        return [
+            Problem(
+                "invalid_time",
+                f"end_time is {length} minutes after start_time, but duration_minutes is {minutes}. Give one of them.",
+                "duration_minutes",
+            )
+        ]
+    changes["duration_minutes"] = max(1, length)
+    return []
+
+
+async def _next_number(who: Caller) -> str:
+    year = who.service.now().astimezone(who.service.settings.zone).year
+    return f"APT-{year}-{await who.store.counters.next(f'appointment-number-{year}'):06d}"
+
+
+async def _placed(who: Caller, work: UnitOfWork, planned: commands.Plan) -> Resource:
+    """Add the facility of the slots taken, where the request names none and the slots are all at one."""
+    places = {
+        name for schedule in planned.schedules for name in references(schedule, "actor") if name.startswith("Location/")
+    }
+    if len(places) != 1:
+        return planned.appointment
+    ident = places.pop().partition("/")[2]
+    location = await work.read("Location", ident)
+    name = None if location is None else own_name(location)
+    changes = {"facility_id": ident} | ({} if name is None else {"facility_name": name})
+    return _lens(who, planned.appointment, changes)

@@ -1,0 +1,213 @@
+"""What OpenAPI says of the MediLoop endpoints, made from the models that check the requests.
+
+The handlers read requests themselves (for the documented errors), so the description is attached here:
+request bodies and parameters from the same pydantic models, answers from the field table of `mappings`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel
+
+from mappings.fields import FIELDS
+
+_EXAMPLE: dict[str, Any] = {
+    "id": "apt-123-456-789",
+    "appointment_number": "APT-2024-001234",
+    "patient_uhid": "UG123456789A",
+    "patient_name": "John Doe",
+    "practitioner_id": "prov-abc-123",
+    "practitioner_name": "Dr. Sarah Nakamya",
+    "facility_id": "fac-xyz-789",
+    "facility_name": "Mulago Hospital",
+    "status": "booked",
+    "service_type_code": "consultation",
+    "specialty_code": "general-practice",
+    "appointment_type_code": "ROUTINE",
+    "start_time": "2024-01-20T10:00:00Z",
+    "end_time": "2024-01-20T10:30:00Z",
+    "duration_minutes": 30,
+    "reason_text": "General checkup",
+    "priority": 5,
+    "patient_instruction": "Please bring previous test results",
+    "notes": None,
+    "created_at": "2024-01-15T10:00:00Z",
+}
+_SLOT_EXAMPLE: dict[str, Any] = {
+    "id": "slot-001",
+    "practitioner_id": "prov-abc-123",
+    "practitioner_name": "Dr. Sarah Nakamya",
+    "facility_id": "fac-xyz-789",
+    "facility_name": "Mulago Hospital",
+    "start_time": "2024-01-20T09:00:00Z",
+    "end_time": "2024-01-20T09:30:00Z",
+    "status": "free",
+}
+_TYPES: dict[str, dict[str, Any]] = {
+    "datetime": {"type": "string", "format": "date-time"},
+    "integer": {"type": "integer"},
+}
+_ERROR_MEMBERS = {
+    "code": {"type": "string", "description": "Stable word for machines."},
+    "message": {"type": "string", "description": "For people: what is wrong and what to do."},
+    "type": {
+        "type": "string",
+        "enum": [
+            "api_error",
+            "authentication_error",
+            "invalid_request_error",
+            "rate_limit_error",
+            "validation_error",
+        ],
+    },
+    "param": {"type": "string", "description": "The member, parameter or header it is about."},
+    "doc_url": {"type": "string", "format": "uri"},
+    "retry_after": {"type": "integer", "description": "Seconds to wait (rate_limit_error)."},
+}
+
+_MEANINGS = {
+    400: "Missing or malformed input; every problem is named in error.errors.",
+    401: "No valid API key.",
+    403: "The key lacks the permission that the message names.",
+    404: "There is no such appointment.",
+    409: "slot_unavailable, time_conflict or invalid_status_transition.",
+    413: "The body is too large.",
+    415: "The body is not declared as JSON.",
+    422: "Well-formed, but against a rule: unknown practitioner or facility, contradicting times, a reused key.",
+    429: "Too many requests; Retry-After says when to come back.",
+    500: "A fault of ours.",
+    503: "The database did not answer in time; repeat the request.",
+}
+
+
+def _nullable(schema: dict[str, Any]) -> dict[str, Any]:
+    return schema | {"type": [schema["type"], "null"]}
+
+
+def _appointment_schema() -> dict[str, Any]:
+    properties: dict[str, Any] = {}
+    for field in FIELDS:
+        schema = _TYPES.get(field.type, {"type": "string"})
+        properties[field.name] = (_nullable(schema) if field.name != "id" else schema) | {"description": field.note}
+    return {
+        "type": "object",
+        "description": "An appointment. The members of what has happened to it (cancelled_at, ...) appear once it has.",
+        "required": list(_EXAMPLE),
+        "properties": properties,
+        "example": _EXAMPLE,
+    }
+
+
+def schemas() -> dict[str, Any]:
+    """Return the component schemas that the operations refer to."""
+    text = _nullable({"type": "string"})
+    slot = {name: _nullable(_TYPES["datetime"]) if name.endswith("_time") else text for name in _SLOT_EXAMPLE}
+    number = {"type": "integer"}
+    envelope = {
+        "count": number | {"description": "Items on this page."},
+        "total": number | {"description": "All matches."},
+        "page": number,
+        "page_size": number,
+        "next": _nullable(number) | {"description": "Next page number."},
+        "previous": _nullable(number) | {"description": "Previous page number."},
+    }
+
+    def listed(item: str) -> dict[str, Any]:
+        results = {"type": "array", "items": {"$ref": f"#/components/schemas/{item}"}}
+        return {
+            "type": "object",
+            "required": [*envelope, "results"],
+            "properties": {**envelope, "results": results},
+        }
+
+    one = {"type": "object", "required": ["code", "message", "type"], "properties": _ERROR_MEMBERS}
+    every = {"type": "array", "items": one, "description": "Every problem found."}
+    error = one | {"properties": {**_ERROR_MEMBERS, "errors": every}}
+    return {
+        "Appointment": _appointment_schema(),
+        "Slot": {"type": "object", "required": list(slot), "properties": slot, "example": _SLOT_EXAMPLE},
+        "AppointmentList": listed("Appointment"),
+        "SlotList": listed("Slot"),
+        "Error": {"type": "object", "required": ["error"], "properties": {"error": error}},
+    }
+
+
+def operation(
+    answer: str,
+    *,
+    status: int = 200,
+    body: type[BaseModel] | None = None,
+    body_required: bool = True,
+    query: type[BaseModel] | None = None,
+    errors: tuple[int, ...] = (),
+) -> dict[str, Any]:
+    """Return the OpenAPI members of one operation, for a route's ``openapi_extra``."""
+    rate_headers = {
+        name: {"schema": {"type": "integer"}, "description": meaning}
+        for name, meaning in (
+            ("X-RateLimit-Limit", "Requests a minute."),
+            ("X-RateLimit-Remaining", "Requests left in this minute."),
+            ("X-RateLimit-Reset", "Unix time at which the minute ends."),
+        )
+    }
+    responses: dict[str, Any] = {
+        str(status): {
+            "description": "Done." if status == 200 else "Booked.",
+            "headers": rate_headers,
+            "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{answer}"}}},
+        }
+    }
+    for code in sorted({400, 401, 403, 429, 500, 503, *errors}):
+        schema = {"$ref": "#/components/schemas/Error"}
+        responses[str(code)] = {
+            "description": _MEANINGS[code],
+            "content": {"application/json": {"schema": schema}},
+        }
+    extra: dict[str, Any] = {"responses": responses, "security": [{"apiKey": []}]}
+    parameters: list[dict[str, Any]] = []
+    if query is not None:
+        parameters += _query_parameters(query)
+    if body is not None:
+        extra["requestBody"] = {
+            "required": body_required,
+            "content": {"application/json": {"schema": _plain_schema(body)}},
+        }
+        parameters.append(
+            {
+                "name": "X-Idempotency-Key",
+                "in": "header",
+                "description": "Makes the request safe to repeat for 24 hours.",
+                "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+            }
+        )
+    if parameters:
+        extra["parameters"] = parameters
+    return extra
+
+
+def _plain_schema(model: type[BaseModel]) -> dict[str, Any]:
+    return model.model_json_schema()
+
+
+def _query_parameters(model: type[BaseModel]) -> list[dict[str, Any]]:
+    schema = _plain_schema(model)
+    required = schema.get("required", [])
+    parameters = []
+    for name, member in schema["properties"].items():
+        described = dict(member)
+        described.pop("title", None)
+        variants = [variant for variant in described.pop("anyOf", []) if variant != {"type": "null"}]
+        if variants:
+            described = described | variants[0]
+            described.pop("default", None)
+        parameters.append(
+            {
+                "name": name,
+                "in": "query",
+                "required": name in required,
+                "description": described.pop("description", ""),
+                "schema": described,
+            }
+        )
+    return parameters

@@ -1,0 +1,89 @@
+"""The kinds of values that MediLoop requests carry, with what is accepted and the remedy where it is not."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, StringConstraints
+
+from mappings.instants import parse
+
+ID_LENGTH = 64
+CODE_LENGTH = 64
+TEXT_LENGTH = 1_000
+LONG_TEXT_LENGTH = 10_000
+LONGEST_MINUTES = 1_440
+
+_INSTANT = re.compile(
+    r"(?P<date>\d{4}-\d{2}-\d{2})[Tt](?P<minute>\d{2}:\d{2})(?P<second>:\d{2})?(?P<fraction>\.\d{1,9})?"
+    r"(?P<offset>[Zz]|[+-]\d{2}:\d{2})?"
+)
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+_EARLIEST, _LATEST = 1900, 2999
+
+
+def _instant(text: str) -> str:
+    """Return an ISO 8601 date and time with offset as a FHIR instant; offset and precision are kept."""
+    found = _INSTANT.fullmatch(text)
+    if found is None:
+        raise ValueError("give a date and time in ISO 8601, for example 2024-01-20T10:00:00Z")
+    if found["offset"] is None:
+        raise ValueError("give the offset from UTC too, for example 2024-01-20T10:00:00Z or 2024-01-20T13:00:00+03:00")
+    if found["fraction"] and not found["second"]:
+        raise ValueError("give seconds before their fraction, for example 2024-01-20T10:00:00.5Z")
+    whole = f"{found['date']}T{found['minute']}{found['second'] or ':00'}{found['fraction'] or ''}"
+    instant = whole + found["offset"].upper()
+    if not _EARLIEST <= int(text[:4]) <= _LATEST:
+        raise ValueError(f"give a year from {_EARLIEST} to {_LATEST}")
+    try:
+        parse(instant)
+    except ValueError as error:
+        raise ValueError("there is no such date and time") from error
+    return instant
+
+
+def _text(text: str) -> str:
+    if not text.strip():
+        raise ValueError("must not be empty: leave it out or give a text")
+    if _CONTROL.search(text):
+        raise ValueError("must not contain control characters")
+    return text
+
+
+def _code(text: str) -> str:
+    if not re.fullmatch(r"\S+( \S+)*", text) or _CONTROL.search(text):
+        raise ValueError("must be a code: no blanks at the ends, no control characters, not empty")
+    return text
+
+
+def _day(text: str) -> str:
+    if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text) or not _EARLIEST <= int(text[:4]) <= _LATEST:
+        raise ValueError("give a calendar day, for example 2024-01-20")
+    try:
+        datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ValueError("there is no such day") from error
+    return text
+
+
+def truth(text: object) -> object:
+    """Read a query parameter's ``true`` or ``false``."""
+    if isinstance(text, str) and text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    raise ValueError("give true or false")
+
+
+Instant = Annotated[
+    str,
+    AfterValidator(_instant),
+    Field(json_schema_extra={"format": "date-time"}, description="ISO 8601 with offset."),
+]
+Day = Annotated[str, AfterValidator(_day), Field(json_schema_extra={"format": "date"})]
+Id = Annotated[str, StringConstraints(pattern=rf"^[A-Za-z0-9\-.]{{1,{ID_LENGTH}}}$")]
+Code = Annotated[str, StringConstraints(max_length=CODE_LENGTH), AfterValidator(_code)]
+Text = Annotated[str, StringConstraints(max_length=TEXT_LENGTH), AfterValidator(_text)]
+LongText = Annotated[str, StringConstraints(max_length=LONG_TEXT_LENGTH), AfterValidator(_text)]
+Uhid = Annotated[str, StringConstraints(max_length=CODE_LENGTH), AfterValidator(_text)]
+Minutes = Annotated[int, Field(ge=1, le=LONGEST_MINUTES)]

@@ -1,0 +1,169 @@
+"""The lists: appointments by filter, slots by availability; each query with its index named.
+
+The hint is part of the query: the planner may guess worse for some data, and a list must cost the same
+whatever is stored (tests read `explain()`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+import orjson
+from fastapi import Response
+
+from adapter.errors import Malformed, Problem
+from adapter.mediloop import answers, directory
+from adapter.mediloop.requests import AvailabilityQuery, ListQuery
+from adapter.scheduling.status import GRAPH, UPCOMING
+from adapter.security.callers import Caller
+from mappings import slot as slot_lens
+from store.codec import Resource
+from store.extract import reference
+
+BY_ACTOR = ("actor", "date", "_id", "status")
+BY_UHID = ("actor:identifier", "date", "_id", "status")
+BY_STATUS = ("status", "date", "_id")
+BY_DATE = ("date", "_id", "status")
+SLOTS_BY_SCHEDULE = ("schedule", "status", "start", "_id", "minutes")
+SLOTS_BY_STATUS = ("status", "start", "_id", "schedule", "minutes")
+
+_DATE_ORDER = (("_index.date", 1), ("_id", 1))
+_START_ORDER = (("_index.start", 1), ("_id", 1))
+
+
+async def appointments(who: Caller, wanted: ListQuery) -> Response:
+    """Answer the list, by-patient and by-practitioner."""
+    query, hint = await appointment_query(who, wanted)
+    skip = (wanted.page - 1) * wanted.page_size
+    raw, total = await asyncio.gather(
+        who.store.find("Appointment", query, sort=_DATE_ORDER, skip=skip, limit=wanted.page_size, hint=hint),
+        who.store.count("Appointment", query, hint=hint),
+    )
+    found: list[Resource] = [orjson.loads(one) for one in raw]
+    known = await directory.known_for(who, found)
+    items = [answers.appointment(who.service, resource, known) for resource in found]
+    return Response(answers.page(items, total, wanted.page, wanted.page_size), media_type="application/json")
+
+
+async def appointment_query(who: Caller, wanted: ListQuery) -> tuple[dict[str, Any], tuple[str, ...] | None]:
+    """Return the MongoDB query of a list and the index that serves it (None: one for each branch of an ``$or``).
+
+    Raises:
+        Malformed: a UHID without the shape of one, or days in the wrong order.
+    """
+    query: dict[str, Any] = {"_index.status": {"$in": _statuses(who, wanted)}}
+    hint: tuple[str, ...] | None = BY_STATUS if wanted.status else BY_DATE
+    dates = _moments(who, wanted.date_from, wanted.date_to)
+    if wanted.upcoming_only:
+        dates["$gte"] = max(who.service.now(), dates.get("$gte", datetime.min.replace(tzinfo=UTC)))
+    if dates:
+        query["_index.date"] = dates
+    actors = [f"Practitioner/{wanted.practitioner_id}"] if wanted.practitioner_id else []
+    actors += [f"Location/{wanted.facility_id}"] if wanted.facility_id else []
+    if actors:
+        query["_index.actor"] = actors[0] if len(actors) == 1 else {"$all": actors}
+        hint = BY_ACTOR
+    if wanted.patient_uhid:
+        value = directory.checked_uhid(who, wanted.patient_uhid)
+        named = {"_index.actor:identifier": {"$in": directory.uhid_tokens(who, value)}}
+        patients = await directory.patient_references(who, value)
+        if patients:
+            # The UHID is written in the appointment, or known from the Patient it refers to (decision 1.7).
+            referred = {"_index.actor": {"$in": patients}}
+            rest = query.pop("_index.actor", None)
+            shared = [query] if rest is None else [query, {"_index.actor": rest}]
+            query = {"$or": [{"$and": [named, *shared]}, {"$and": [referred, *shared]}]}
+            hint = None
+        else:
+            query |= named
+            hint = BY_UHID
+    return query, hint
+
+
+def _statuses(who: Caller, wanted: ListQuery) -> list[str]:
+    """Return the FHIR statuses that show as one of the MediLoop statuses asked for."""
+    asked = set(wanted.status.split(",")) if wanted.status else None
+    shown = who.service.vocabulary.status_to_mediloop
+    return [
+        status
+        for status in GRAPH
+        if not shown.hides(status)
+        and (asked is None or shown.translate(status) in asked)
+        and (not wanted.upcoming_only or status in UPCOMING)
+    ]
+
+
+def _moments(who: Caller, first: str | None, last: str | None) -> dict[str, datetime]:
+    """Return the span of inclusive calendar days in the clinic's time zone (decision 2.5)."""
+    if first and last and last < first:
+        raise Malformed(Problem("invalid_request_error", "date_to is before date_from. Give a later day.", "date_to"))
+    zone = who.service.settings.zone
+    span: dict[str, datetime] = {}
+    if first:
+        span["$gte"] = datetime.combine(date.fromisoformat(first), time(), zone).astimezone(UTC)
+    if last:
+        after = date.fromisoformat(last) + timedelta(days=1)
+        span["$lt"] = datetime.combine(after, time(), zone).astimezone(UTC)
+    return span
+
+
+async def availability(who: Caller, wanted: AvailabilityQuery) -> Response:
+    """Answer the search for free slots (GET .../availability/)."""
+    query, hint = await slot_query(who, wanted)
+    skip = (wanted.page - 1) * wanted.page_size
+    raw, total = await asyncio.gather(
+        who.store.find("Slot", query, sort=_START_ORDER, skip=skip, limit=wanted.page_size, hint=hint),
+        who.store.count("Slot", query, hint=hint),
+    )
+    slots: list[Resource] = [orjson.loads(one) for one in raw]
+    names = [reference(slot["schedule"].get("reference", "")) for slot in slots]
+    schedules = {name: orjson.loads(one) for name, one in (await who.store.read_all(_each(names))).items()}
+    systems = who.service.systems
+    actors = _each([actor for one in schedules.values() for actor in slot_lens.unresolved(one, systems=systems)])
+    known = {name: orjson.loads(one) for name, one in (await who.store.read_all(actors)).items()}
+    items = [
+        slot_lens.view(slot, schedules.get(name), known=known, systems=systems)
+        for slot, name in zip(slots, names, strict=True)
+    ]
+    return Response(answers.page(items, total, wanted.page, wanted.page_size), media_type="application/json")
+
+
+async def slot_query(who: Caller, wanted: AvailabilityQuery) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return the MongoDB query of an availability search and the index that serves it."""
+    query: dict[str, Any] = {
+        "_index.status": "free",
+        "_index.start": _moments(who, wanted.date_from, wanted.date_to),
+    }
+    if wanted.duration_minutes:
+        query["_index.minutes"] = {"$gte": wanted.duration_minutes}
+    actors = [f"Practitioner/{wanted.practitioner_id}"] if wanted.practitioner_id else []
+    actors += [f"Location/{wanted.facility_id}"] if wanted.facility_id else []
+    if actors:
+        chosen = await _schedules(who, {"_index.actor": {"$all": actors}, "_index.active": {"$ne": False}})
+        query["_index.schedule"] = {"$in": chosen}
+        hint = SLOTS_BY_SCHEDULE
+    else:
+        # A Schedule that is not active must not be offered (FHIR: Schedule.active is a modifier).
+        query["_index.schedule"] = {"$nin": await _schedules(who, {"_index.active": False})}
+        hint = SLOTS_BY_STATUS
+    both: list[dict[str, Any]] = []
+    for element, code in (("service-type", wanted.service_type), ("specialty", wanted.specialty)):
+        if code:
+            # A Slot's own says more than its Schedule's; without its own it has the Schedule's.
+            inherited = await _schedules(who, {f"_index.{element}": code})
+            own = {f"_index.{element}": code}
+            both.append({"$or": [own, {f"_index.{element}": None, "_index.schedule": {"$in": inherited}}]})
+    if both:
+        query["$and"] = both
+    return query, hint
+
+
+async def _schedules(who: Caller, query: dict[str, Any]) -> list[str]:
+    found = await who.store.find("Schedule", query)
+    return [f"Schedule/{orjson.loads(raw)['id']}" for raw in found]
+
+
+def _each(names: list[str]) -> list[str]:
+    return list(dict.fromkeys(names))

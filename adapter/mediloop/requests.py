@@ -1,0 +1,214 @@
+"""Request bodies and query parameters, as the Appointments page lists them (decisions 2.4 to 2.7).
+
+Strict: a wrong type, an unknown member or a parameter given twice is refused by name rather than guessed at.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeVar
+
+from fastapi import Request
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic_core import ErrorDetails
+
+from adapter.errors import Malformed, Problem, UnsupportedMediaType
+from adapter.mediloop.fields import Code, Day, Id, Instant, LongText, Minutes, Text, Uhid, truth
+
+STATUSES = ("proposed", "pending", "booked", "arrived", "checked-in", "fulfilled", "cancelled", "noshow")
+AppointmentTypeCode = Literal["ROUTINE", "WALKIN", "CHECKUP", "FOLLOWUP", "EMERGENCY"]
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class Strict(BaseModel):
+    """No member that is not listed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class BookRequest(Strict):
+    """Book an appointment."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "patient_uhid": "UG123456789A",
+                    "practitioner_id": "prov-abc-123",
+                    "service_type_code": "consultation",
+                    "start_time": "2024-01-20T10:00:00Z",
+                    "duration_minutes": 30,
+                    "facility_id": "fac-xyz-789",
+                    "reason_text": "General checkup",
+                }
+            ]
+        }
+    )
+
+    patient_uhid: Uhid = Field(description="UHID of the patient.")
+    practitioner_id: Id = Field(description="ID of the healthcare provider.")
+    service_type_code: Code = Field(description="Type of service.")
+    start_time: Instant = Field(description="Start time (ISO 8601, with offset).")
+    end_time: Instant | None = Field(None, description="End time; calculated from the duration if not given.")
+    duration_minutes: Minutes | None = Field(
+        None, description="Duration in minutes. Default: the named slot's length, else 30."
+    )
+    slot_id: Id | None = Field(None, description="Pre-selected slot ID.")
+    facility_id: Id | None = Field(None, description="Facility ID.")
+    specialty_code: Code | None = Field(None, description="Medical specialty.")
+    appointment_type_code: AppointmentTypeCode = Field("ROUTINE", description="Appointment type.")
+    reason_text: Text | None = Field(None, description="Reason for visit.")
+    priority: int = Field(5, ge=1, le=10, description="Priority (1-10, lower is higher priority).")
+    patient_instruction: LongText | None = Field(None, description="Instructions for patient.")
+    notes: LongText | None = Field(None, description="Internal notes.")
+
+
+class CancelRequest(Strict):
+    """Cancel an appointment."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "cancellation_reason_code": "patient-request",
+                    "cancellation_reason_text": "Patient unable to attend",
+                }
+            ]
+        }
+    )
+
+    cancellation_reason_code: Code = Field(description="Reason code for cancellation.")
+    cancellation_reason_text: Text | None = Field(None, description="Additional explanation.")
+
+
+class RescheduleRequest(Strict):
+    """Move an appointment to another time."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"new_start_time": "2024-01-22T14:00:00Z", "reason": "Provider schedule conflict"}]
+        }
+    )
+
+    new_start_time: Instant = Field(description="New start time.")
+    new_end_time: Instant | None = Field(None, description="New end time; the length is kept if not given.")
+    new_slot_id: Id | None = Field(None, description="New slot ID if using slots.")
+    reason: Text | None = Field(None, description="Reason for rescheduling.")
+
+
+class ActionRequest(Strict):
+    """The body of check-in, arrived, fulfilled and noshow: none, or an empty object."""
+
+
+class Page(Strict):
+    """Which page of a list (https://docs.mediloop.co/docs/pagination)."""
+
+    page: int = Field(1, ge=1, le=10_000_000, description="Page number.")
+    page_size: int = Field(20, ge=1, le=100, description="Items on a page.")
+
+
+class ListQuery(Page):
+    """The filters of the lists."""
+
+    status: str | None = Field(None, description="Filter by status; several separated by commas.")
+    patient_uhid: Uhid | None = Field(None, description="Filter by patient UHID.")
+    practitioner_id: Id | None = Field(None, description="Filter by practitioner.")
+    facility_id: Id | None = Field(None, description="Filter by facility.")
+    date_from: Day | None = Field(None, description="Filter from date (inclusive, in the clinic's time zone).")
+    date_to: Day | None = Field(None, description="Filter to date (inclusive, in the clinic's time zone).")
+    upcoming_only: Annotated[bool, BeforeValidator(truth)] = Field(
+        False, description="Only appointments that start now or later and are not over."
+    )
+
+    @field_validator("status")
+    @classmethod
+    def _known_statuses(cls, text: str | None) -> str | None:
+        unknown = [part for part in (text or "").split(",") if text is not None and part not in STATUSES]
+        if unknown:
+            raise ValueError(f"give one or more of {', '.join(STATUSES)}, separated by commas")
+        return text
+
+
+class PatientQuery(ListQuery):
+    """The filters of a patient's list."""
+
+    patient_uhid: Uhid = Field(description="UHID of the patient.")
+
+
+class PractitionerQuery(ListQuery):
+    """The filters of a practitioner's list."""
+
+    practitioner_id: Id = Field(description="ID of the healthcare provider.")
+
+
+class AvailabilityQuery(Page):
+    """What slots to search for."""
+
+    date_from: Day = Field(description="Start date for search.")
+    date_to: Day = Field(description="End date for search.")
+    practitioner_id: Id | None = Field(None, description="Filter by practitioner.")
+    facility_id: Id | None = Field(None, description="Filter by facility.")
+    service_type: Code | None = Field(None, description="Filter by service type.")
+    specialty: Code | None = Field(None, description="Filter by specialty.")
+    duration_minutes: Minutes | None = Field(None, description="Minimum slot duration needed.")
+
+
+async def read_body(request: Request, model: type[Model], *, optional: bool = False) -> tuple[Model, bytes]:
+    """Read a JSON body; return it checked, and as it came.
+
+    Raises:
+        Malformed: empty, not JSON, a wrong type, an unknown member: every problem by name.
+        UnsupportedMediaType: not declared as JSON.
+    """
+    raw = await request.body()
+    if not raw.strip():
+        if optional:
+            return model.model_validate({}), b"{}"
+        raise Malformed(Problem("invalid_request_error", "The request has no body. Send a JSON object."))
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json":
+        text = "Send the body as JSON with Content-Type: application/json."
+        raise UnsupportedMediaType(Problem("unsupported_media_type", text, "Content-Type"))
+    try:
+        return model.model_validate_json(raw, strict=True), raw
+    except ValidationError as error:
+        raise _malformed(error) from error
+
+
+def read_query(request: Request, model: type[Model]) -> Model:
+    """Read the query parameters.
+
+    Raises:
+        Malformed: a parameter that is unknown, given twice, or of a bad value: every problem by name.
+    """
+    given: dict[str, str] = {}
+    for name, value in request.query_params.multi_items():
+        if name in given:
+            raise Malformed(Problem("invalid_request_error", f"{name} is given twice. Give it once.", name))
+        given[name] = value
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        raise _malformed(error) from error
+
+
+def _malformed(error: ValidationError) -> Malformed:
+    return Malformed([_problem(found) for found in error.errors(include_url=False, include_input=False)])
+
+
+def _problem(found: ErrorDetails) -> Problem:
+    name = ".".join(str(part) for part in found["loc"]) or None
+    kind, message = found["type"], found["msg"]
+    if kind == "json_invalid":
+        text = f"The body is not valid JSON: {found.get('ctx', {}).get('error', 'it cannot be read')}."
+    elif kind == "missing":
+        text = f"{name} is required."
+    elif kind == "extra_forbidden":
+        text = f"{name} is not known here. Leave it out, or see /docs for the names."
+    elif kind == "value_error":
+        text = f"{name}: {message.removeprefix('Value error, ')}."
+    elif name is None:
+        text = "The body must be a JSON object."
+    else:
+        text = f"{name}: {message[0].lower()}{message[1:]}."
+    return Problem("invalid_request_error", text, name)

@@ -1,0 +1,127 @@
+"""The twelve endpoints (https://docs.mediloop.co/docs/api/appointments).
+
+Paths carry the page's trailing slash; `adapter.gate` reads a path without it as the same (decision 2.1). The
+fixed paths stand before ``{id}``, so that ``availability`` is never read as an id.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import orjson
+from fastapi import APIRouter, Depends, Path, Request, Response
+
+from adapter.mediloop import actions, answers, directory, lists
+from adapter.mediloop.describe import operation
+from adapter.mediloop.requests import (
+    ActionRequest,
+    AvailabilityQuery,
+    BookRequest,
+    CancelRequest,
+    ListQuery,
+    PatientQuery,
+    PractitionerQuery,
+    RescheduleRequest,
+    read_body,
+    read_query,
+)
+from adapter.security.callers import Caller, allowed
+from mappings import appointment as lens
+
+router = APIRouter(prefix="/api/v1/appointments", tags=["Appointments"])
+
+Reader = Annotated[Caller, Depends(allowed("appointments", "read"))]
+SlotReader = Annotated[Caller, Depends(allowed("slots", "read"))]
+Writer = Annotated[Caller, Depends(allowed("appointments", "write"))]
+AppointmentId = Annotated[str, Path(description="ID of the appointment.")]
+
+_CHANGING = (404, 409, 413, 415, 422)
+_ACTION = operation("Appointment", body=ActionRequest, body_required=False, errors=_CHANGING)
+
+
+@router.post("/", openapi_extra=operation("Appointment", status=201, body=BookRequest, errors=(409, 413, 415, 422)))
+async def book(request: Request, who: Writer) -> Response:
+    """Book an appointment."""
+    wanted, raw = await read_body(request, BookRequest)
+    return await actions.book(who, wanted, actions.once(request, who, raw))
+
+
+@router.get("/", openapi_extra=operation("AppointmentList", query=ListQuery))
+async def list_appointments(request: Request, who: Reader) -> Response:
+    """List appointments, ordered by start time."""
+    return await lists.appointments(who, read_query(request, ListQuery))
+
+
+@router.get("/availability/", openapi_extra=operation("SlotList", query=AvailabilityQuery))
+async def availability(request: Request, who: SlotReader) -> Response:
+    """Search available slots, ordered by start time."""
+    return await lists.availability(who, read_query(request, AvailabilityQuery))
+
+
+@router.get("/by-patient/", openapi_extra=operation("AppointmentList", query=PatientQuery))
+async def by_patient(request: Request, who: Reader) -> Response:
+    """Get a patient's appointments."""
+    return await lists.appointments(who, read_query(request, PatientQuery))
+
+
+@router.get("/by-practitioner/", openapi_extra=operation("AppointmentList", query=PractitionerQuery))
+async def by_practitioner(request: Request, who: Reader) -> Response:
+    """Get a practitioner's appointments."""
+    return await lists.appointments(who, read_query(request, PractitionerQuery))
+
+
+@router.get("/{id}/", openapi_extra=operation("Appointment", errors=(404,)))
+async def detail(id: AppointmentId, who: Reader) -> Response:  # noqa: A002  (the page's own name)
+    """Get appointment details."""
+    raw = await who.store.read("Appointment", id)
+    resource = None if raw is None else orjson.loads(raw)
+    if resource is None or not lens.shown(resource, vocabulary=who.service.vocabulary):
+        raise actions.not_found()
+    known = await directory.known_for(who, [resource])
+    return Response(orjson.dumps(answers.appointment(who.service, resource, known)), media_type="application/json")
+
+
+@router.post("/{id}/cancel/", openapi_extra=operation("Appointment", body=CancelRequest, errors=_CHANGING))
+async def cancel(id: AppointmentId, request: Request, who: Writer) -> Response:  # noqa: A002
+    """Cancel an appointment; its slots become free."""
+    wanted, raw = await read_body(request, CancelRequest)
+    return await actions.cancel(who, id, wanted, actions.once(request, who, raw))
+
+
+@router.post(
+    "/{id}/reschedule/",
+    openapi_extra=operation("Appointment", body=RescheduleRequest, errors=_CHANGING),
+)
+async def reschedule(id: AppointmentId, request: Request, who: Writer) -> Response:  # noqa: A002
+    """Move an appointment to another time; it keeps its id, and its length where only a start is given."""
+    wanted, raw = await read_body(request, RescheduleRequest)
+    return await actions.reschedule(who, id, wanted, actions.once(request, who, raw))
+
+
+@router.post("/{id}/check-in/", openapi_extra=_ACTION)
+async def check_in(id: AppointmentId, request: Request, who: Writer) -> Response:  # noqa: A002
+    """Check in the patient."""
+    return await _advance(id, request, who, "checked-in")
+
+
+@router.post("/{id}/arrived/", openapi_extra=_ACTION)
+async def arrived(id: AppointmentId, request: Request, who: Writer) -> Response:  # noqa: A002
+    """Mark the patient as arrived."""
+    return await _advance(id, request, who, "arrived")
+
+
+@router.post("/{id}/fulfilled/", openapi_extra=_ACTION)
+async def fulfilled(id: AppointmentId, request: Request, who: Writer) -> Response:  # noqa: A002
+    """Mark the appointment as complete."""
+    return await _advance(id, request, who, "fulfilled")
+
+
+@router.post("/{id}/noshow/", openapi_extra=_ACTION)
+async def noshow(id: AppointmentId, request: Request, who: Writer) -> Response:  # noqa: A002
+    """Mark the appointment as a no-show; its slot stays busy."""
+    return await _advance(id, request, who, "noshow")
+
+
+async def _advance(ident: str, request: Request, who: Caller, status: str) -> Response:
+    _, raw = await read_body(request, ActionRequest, optional=True)
+    return await actions.advance(who, ident, status, actions.once(request, who, raw))

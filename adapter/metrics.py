@@ -1,0 +1,87 @@
+"""What Prometheus can ask: requests, latency, bookings accepted and refused, the MongoDB pool.
+
+With several worker processes the figures of all are added up (prometheus_client's multiprocess mode, which
+`mediloop-fhir serve` switches on by PROMETHEUS_MULTIPROC_DIR before this module is loaded).
+"""
+
+from __future__ import annotations
+
+import os
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+    multiprocess,
+)
+from pymongo import monitoring
+
+REQUESTS = Counter("mediloop_requests_total", "HTTP requests answered.", ["method", "route", "status"])
+LATENCY = Histogram(
+    "mediloop_request_seconds",
+    "Time from the first byte of a request to the last of its answer.",
+    ["method", "route"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+BOOKINGS = Counter("mediloop_bookings_total", "Bookings and reschedules by outcome: accepted, or why not.", ["outcome"])
+POOL = Gauge(
+    "mediloop_mongodb_pool_connections",
+    "Connections to MongoDB.",
+    ["state"],
+    multiprocess_mode="livesum",
+)
+POOL_WAITS = Counter("mediloop_mongodb_pool_failures_total", "Times that no connection could be had.")
+
+
+def exposition() -> tuple[bytes, str]:
+    """Return the figures of all workers in Prometheus' text format, and its media type."""
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        registry = CollectorRegistry()
+        multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return generate_latest(registry), CONTENT_TYPE_LATEST
+    return generate_latest(), CONTENT_TYPE_LATEST
+
+
+class PoolWatch(monitoring.ConnectionPoolListener):
+    """Counts the driver's connections, open and in use."""
+
+    def pool_created(self, event: monitoring.PoolCreatedEvent) -> None:
+        """Nothing is open yet."""
+
+    def pool_ready(self, event: monitoring.PoolReadyEvent) -> None:
+        """Nothing changes in the figures."""
+
+    def pool_cleared(self, event: monitoring.PoolClearedEvent) -> None:
+        """Each connection reports its own end."""
+
+    def pool_closed(self, event: monitoring.PoolClosedEvent) -> None:
+        """Each connection has reported its own end."""
+
+    def connection_created(self, event: monitoring.ConnectionCreatedEvent) -> None:
+        """One more is open."""
+        POOL.labels("open").inc()
+
+    def connection_ready(self, event: monitoring.ConnectionReadyEvent) -> None:
+        """Nothing changes in the figures."""
+
+    def connection_closed(self, event: monitoring.ConnectionClosedEvent) -> None:
+        """One less is open."""
+        POOL.labels("open").dec()
+
+    def connection_check_out_started(self, event: monitoring.ConnectionCheckOutStartedEvent) -> None:
+        """Nothing changes in the figures."""
+
+    def connection_check_out_failed(self, event: monitoring.ConnectionCheckOutFailedEvent) -> None:
+        """A request found no connection in time."""
+        POOL_WAITS.inc()
+
+    def connection_checked_out(self, event: monitoring.ConnectionCheckedOutEvent) -> None:
+        """One more is in use."""
+        POOL.labels("in_use").inc()
+
+    def connection_checked_in(self, event: monitoring.ConnectionCheckedInEvent) -> None:
+        """One less is in use."""
+        POOL.labels("in_use").dec()

@@ -1,0 +1,41 @@
+"""For those who run the service: alive, ready, metrics. No key needed; nothing about anyone is told."""
+
+from __future__ import annotations
+
+import orjson
+from fastapi import APIRouter, Request, Response
+
+from adapter import metrics
+from adapter.service import Service
+from store.errors import Unreachable
+
+router = APIRouter(tags=["Operations"])
+
+
+@router.get("/healthz")
+async def healthz() -> Response:
+    """Whether the process answers."""
+    return _said(200, "alive")
+
+
+@router.get("/readyz")
+async def readyz(request: Request) -> Response:
+    """Whether MongoDB can be reached and takes writes: 200, or 503 with the reason."""
+    service: Service = request.app.state.service
+    try:
+        await service.stores["live"].ping()
+    except Unreachable as error:
+        return _said(503, "not ready", str(error))
+    return _said(200, "ready")
+
+
+@router.get("/metrics")
+async def figures() -> Response:
+    """Figures for Prometheus."""
+    body, media_type = metrics.exposition()
+    return Response(body, headers={"Content-Type": media_type})
+
+
+def _said(status: int, text: str, reason: str | None = None) -> Response:
+    body = {"status": text} | ({"reason": reason} if reason else {})
+    return Response(orjson.dumps(body), status, media_type="application/json")

@@ -1,0 +1,68 @@
+"""Makes the answer to a request that is refused or fails, in the shape of the API that was called."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI, Request, Response
+from starlette.exceptions import HTTPException
+from starlette.types import Scope
+
+from adapter.errors import Problem, Refused, Unavailable
+from adapter.fhir import outcome
+from adapter.mediloop.errors import envelope
+from adapter.service import Service
+from store.errors import StoreError, Unreachable
+
+FHIR_BASE = "/fhir"
+
+_HTTP_PROBLEMS = {
+    404: Problem("not_found", "There is nothing at this path. /docs lists what there is."),
+    405: Problem("method_not_allowed", "This path does not take that method. The Allow header names those it takes."),
+}
+
+
+def respond(scope: Scope, refused: Refused) -> Response:
+    """Return the answer to `refused`."""
+    if scope["path"].startswith(FHIR_BASE):
+        service: Service = scope["app"].state.service
+        body = outcome.outcome(refused, service.settings.canonical_base)
+        return Response(body, refused.status, refused.headers, outcome.MEDIA_TYPE)
+    return Response(envelope(refused), refused.status, refused.headers, "application/json")
+
+
+def unexpected() -> Refused:
+    """Return the refusal for a fault of ours: nothing of its inside is told."""
+    return Refused(
+        Problem("api_error", "Something went wrong on our side; nothing was changed. The log has the request id."),
+        status=500,
+    )
+
+
+def unavailable() -> Unavailable:
+    """Return the refusal for a MongoDB that does not answer."""
+    problem = Problem(
+        "service_unavailable",
+        "The database did not answer in time. Repeat the request, a booking with the same X-Idempotency-Key.",
+    )
+    return Unavailable(problem, headers={"Retry-After": "1"})
+
+
+def install(app: FastAPI) -> None:
+    """Register the handlers."""
+
+    async def refused(request: Request, error: Exception) -> Response:
+        assert isinstance(error, Refused)  # noqa: S101  (registered for this class alone)
+        return respond(request.scope, error)
+
+    async def http(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)  # noqa: S101
+        problem = _HTTP_PROBLEMS.get(error.status_code, Problem("invalid_request_error", str(error.detail)))
+        return respond(request.scope, Refused(problem, status=error.status_code, headers=error.headers))
+
+    async def store(request: Request, error: Exception) -> Response:
+        if isinstance(error, Unreachable):
+            return respond(request.scope, unavailable())
+        raise error
+
+    app.add_exception_handler(Refused, refused)
+    app.add_exception_handler(HTTPException, http)
+    app.add_exception_handler(StoreError, store)

@@ -1,0 +1,54 @@
+"""What an appointment or a slot takes for itself, as names that rivals share (decision 3.1).
+
+A holding appointment claims, for each of its practitioners, every hour it touches: two that overlap share a
+name, so MongoDB makes them meet. Hours rather than days, so that bookings of one busy practitioner meet only
+where they are near each other; and few names, so that 'who holds this time' is one look-up in an index,
+however many appointments there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from adapter.scheduling import intervals
+from adapter.scheduling.intervals import Interval
+from adapter.scheduling.status import HOLDING
+from store.codec import Resource
+from store.documents import NO_CLAIMS, Claims
+from store.extract import references, walk
+
+BESIDE = frozenset({"EMERGENCY", "WALKIN"})
+"""The appointment types that may stand beside others: they neither block nor are blocked (decision 2.10)."""
+
+_TYPE_SYSTEMS = frozenset({"http://terminology.hl7.org/CodeSystem/v2-0276", "http://hl7.org/fhir/v2/0276"})
+
+
+def names(references_: Iterable[str], when: Interval) -> tuple[str, ...]:
+    """Return the guard names of `references_` (``Practitioner/p``, ``Schedule/s``) for the hours of `when`."""
+    hours = tuple(when.hours())
+    return tuple(f"{reference}|{hour}" for reference in references_ for hour in hours)
+
+
+def practitioners(appointment: Resource) -> tuple[str, ...]:
+    """Return the practitioners who take part, as relative references."""
+    return tuple(r for r in references(appointment, "participant.actor") if r.startswith("Practitioner/"))
+
+
+def stands_beside(appointment: Resource) -> bool:
+    """Tell whether the appointment is of a type that may stand beside others."""
+    return any(
+        coding.get("system") in _TYPE_SYSTEMS and coding.get("code") in BESIDE
+        for coding in walk(appointment, "appointmentType.coding")
+    )
+
+
+def claims(resource: Resource) -> Claims:
+    """Return what a resource claims: the rule that the store is given."""
+    when = intervals.of(resource)
+    if when is None:
+        return NO_CLAIMS
+    if resource["resourceType"] == "Slot":
+        return Claims(names(references(resource, "schedule"), when), (when,))
+    if resource["resourceType"] == "Appointment" and resource["status"] in HOLDING and not stands_beside(resource):
+        return Claims(names(practitioners(resource), when), (when,))
+    return NO_CLAIMS

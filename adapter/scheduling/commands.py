@@ -1,0 +1,196 @@
+"""Carries decisions out: reads what they need through the unit of work, stages what they say.
+
+Every door's write of an appointment goes `plan` -> `stage`; the store then writes all of it or nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from adapter.errors import Problem, Unprocessable
+from adapter.scheduling import booking, claims, intervals
+from adapter.scheduling.booking import Facts, Wish
+from adapter.scheduling.intervals import LONGEST, Interval
+from adapter.scheduling.status import HOLDING, require_move, require_reschedulable
+from mappings.instants import minutes_between, shift
+from store.codec import Resource
+from store.extract import reference, references
+from store.unit_of_work import UnitOfWork
+
+DEFAULT_MINUTES = 30
+"""The length of a visit where neither the request nor a slot says one (the page's own default)."""
+
+RELEASING = ("cancelled", "entered-in-error")
+"""The statuses on entering which an appointment gives its slots back; a no-show leaves them busy (decision 3.2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A decision, ready to be staged.
+
+    Attributes:
+        appointment: with its time settled.
+        slots: the Slots it is to hold.
+        schedules: the Schedules of these Slots.
+    """
+
+    appointment: Resource
+    slots: Sequence[Resource] = ()
+    schedules: Sequence[Resource] = ()
+
+
+async def plan(
+    work: UnitOfWork,
+    appointment: Resource,
+    *,
+    before: Resource | None = None,
+    slot_id: str | None = None,
+    names: tuple[str, str] = ("slot_id", "start_time"),
+) -> Plan:
+    """Decide whether `appointment` may take the time it names, in the place of `before` if there is one.
+
+    Args:
+        work: the unit of work to read through.
+        appointment: with a start; without an end it gets the named slot's, or the default length.
+        before: what is stored now, where the appointment is moved or changed.
+        slot_id: the Slot asked for by name.
+        names: what the request calls the slot and the start, for messages.
+
+    Raises:
+        Unprocessable, Conflict: as `booking.decide` says; ``invalid_time`` where the end is not after the start.
+    """
+    named = None if slot_id is None else await work.read("Slot", slot_id)
+    appointment = _timed(appointment, named)
+    wish = _wish(appointment, before, slot_id, names)
+    facts = await _read_facts(work, wish, named, deciding=appointment["status"] in HOLDING)
+    if appointment["status"] in HOLDING:
+        taken = booking.decide(wish, facts)
+    else:
+        # A proposal holds no time (decision 3.1): its slot is only noted.
+        booking.require_consistent(wish, facts)
+        taken = [] if named is None else [named]
+    schedules = [facts.schedules[name] for name in dict.fromkeys(references(slot, "schedule")[0] for slot in taken)]
+    return Plan(appointment, taken, schedules)
+
+
+def stage(work: UnitOfWork, before: Resource | None, planned: Plan, released: Sequence[Resource] = ()) -> Resource:
+    """Stage the appointment, the slots it takes and the slots it gives back; return it as it will be stored."""
+    kept = {slot["id"] for slot in planned.slots}
+    for slot in released:
+        if slot["id"] not in kept:
+            work.update(slot, {**slot, "status": "free"})
+    wanted = HOLDING.get(planned.appointment["status"])
+    for slot in planned.slots:
+        if wanted is not None and slot["status"] != wanted:
+            work.update(slot, {**slot, "status": wanted})
+    links = [{"reference": f"Slot/{slot['id']}"} for slot in planned.slots]
+    appointment = {name: value for name, value in planned.appointment.items() if name != "slot"}
+    if links:
+        appointment["slot"] = links
+    return work.create(appointment) if before is None else work.update(before, appointment)
+
+
+async def reschedule(
+    work: UnitOfWork, before: Resource, moved: Resource, *, slot_id: str | None, names: tuple[str, str]
+) -> Resource:
+    """Move an appointment: both ends in one transaction, never blocked by itself.
+
+    Raises:
+        Conflict: ``invalid_status_transition``, ``slot_unavailable`` or ``time_conflict``.
+        Unprocessable: as `plan`.
+    """
+    require_reschedulable(before["status"])
+    planned = await plan(work, moved, before=before, slot_id=slot_id, names=names)
+    return stage(work, before, planned, await held(work, before))
+
+
+async def advance(work: UnitOfWork, before: Resource, after: Resource) -> Resource:
+    """Move an appointment along the status graph, its time unchanged.
+
+    Raises:
+        Conflict: ``invalid_status_transition``.
+    """
+    require_move(before["status"], after["status"])
+    if after["status"] in RELEASING:
+        for slot in await held(work, before):
+            work.update(slot, {**slot, "status": "free"})
+    return work.update(before, after)
+
+
+async def held(work: UnitOfWork, appointment: Resource) -> list[Resource]:
+    """Return the Slots that are busy for this appointment and for no other."""
+    if appointment["status"] not in HOLDING:
+        return []
+    links = [name for name in references(appointment, "slot") if name.startswith("Slot/")]
+    if not links:
+        return []
+    slots = await work.find("Slot", {"_id": {"$in": [name.partition("/")[2] for name in links]}})
+    others = await work.find("Appointment", {"_index.slot": {"$in": links}})
+    elsewhere = {
+        name
+        for other in others
+        if other["id"] != appointment["id"] and other["status"] in HOLDING
+        for name in references(other, "slot")
+    }
+    return [
+        slot for slot in slots if slot["status"] in ("busy", "busy-tentative") and f"Slot/{slot['id']}" not in elsewhere
+    ]
+
+
+def _timed(appointment: Resource, slot: Resource | None) -> Resource:
+    """Give an appointment without an end the named slot's, or the default length."""
+    if "end" in appointment:
+        return appointment
+    end: str = shift(appointment["start"], DEFAULT_MINUTES) if slot is None else slot["end"]
+    return {**appointment, "end": end, "minutesDuration": max(1, minutes_between(appointment["start"], end))}
+
+
+def _wish(appointment: Resource, before: Resource | None, slot_id: str | None, names: tuple[str, str]) -> Wish:
+    when = intervals.of(appointment)
+    if when is None:
+        raise Unprocessable(Problem("invalid_time", "The end must be after the start.", names[1]))
+    if when.end - when.start > LONGEST:
+        text = f"An appointment may last {LONGEST.days} days at most: give an earlier end."
+        raise Unprocessable(Problem("invalid_time", text, names[1]))
+    places = [name for name in references(appointment, "participant.actor") if name.startswith("Location/")]
+    wish = Wish(
+        when=when,
+        practitioners=claims.practitioners(appointment),
+        facility=places[0] if places else None,
+        slot=None if slot_id is None else f"Slot/{slot_id}",
+        beside=claims.stands_beside(appointment),
+        slot_param=names[0],
+        start_param=names[1],
+    )
+    if before is None:
+        return wish
+    own = frozenset(references(before, "slot")) if before["status"] in HOLDING else frozenset()
+    return replace(wish, own=f"Appointment/{before['id']}", own_slots=own)
+
+
+async def _read_facts(work: UnitOfWork, wish: Wish, named: Resource | None, *, deciding: bool) -> Facts:
+    """Read what the decision needs, each by an index and within the hours asked for."""
+    schedules: dict[str, Resource] = {}
+    slots: list[Resource] = []
+    appointments: list[Resource] = []
+    if named is not None:
+        name = reference(named["schedule"].get("reference", ""))
+        schedule = await work.read("Schedule", name.partition("/")[2])
+        schedules = {name: {} if schedule is None else schedule}
+    elif deciding and wish.slot is None and not wish.beside:
+        found = await work.find("Schedule", {"_index.actor": {"$in": list(wish.practitioners)}})
+        schedules = {f"Schedule/{schedule['id']}": schedule for schedule in found}
+        slots = await _claiming(work, "Slot", tuple(schedules), wish.when)
+    if deciding and not wish.beside:
+        appointments = await _claiming(work, "Appointment", wish.practitioners, wish.when)
+    return Facts(named, schedules, slots, appointments)
+
+
+async def _claiming(work: UnitOfWork, kind: str, whose: tuple[str, ...], when: Interval) -> list[Resource]:
+    """Read the resources of a type that claim one of the hours of `when` for one of `whose`."""
+    if not whose:
+        return []
+    query: dict[str, Any] = {"_index.claims": {"$in": list(claims.names(whose, when))}}
+    return await work.find(kind, query)

@@ -1,0 +1,46 @@
+"""Spans of time and the hours they touch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from store.codec import Resource
+from store.extract import instant
+
+LONGEST = timedelta(days=31)
+"""The longest span that one appointment or slot may take: it bounds the guards that one booking writes."""
+
+_HOUR = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """From `start` up to, not including, `end` (UTC): visits that only touch do not overlap."""
+
+    start: datetime
+    end: datetime
+
+    def overlaps(self, other: Interval) -> bool:
+        """Tell whether the two share a moment."""
+        return self.start < other.end and other.start < self.end
+
+    def covers(self, other: Interval) -> bool:
+        """Tell whether `other` lies wholly inside."""
+        return self.start <= other.start and other.end <= self.end
+
+    def hours(self) -> Iterator[str]:
+        """Yield the UTC hours it touches (``2024-01-20T10``); two intervals that overlap share at least one."""
+        hour = self.start.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+        while hour < self.end:
+            yield hour.strftime("%Y-%m-%dT%H")
+            hour += _HOUR
+
+
+def of(resource: Resource) -> Interval | None:
+    """Return the span of an Appointment or Slot; None where it has no start, no end, or ends before it starts."""
+    start, end = instant(resource.get("start")), instant(resource.get("end"))
+    if start is None or end is None or end <= start:
+        return None
+    return Interval(start, end)

@@ -1,0 +1,169 @@
+"""Publishes availability: weekly opening hours to Schedule and Slots, again and again without doubling any.
+
+A slot that overlaps a published one of its Schedule is left out, so publishing the same weeks twice changes
+nothing. A slot over an appointment that stands already is published as held by it: availability never offers
+time that is taken.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from adapter.clock import text
+from adapter.scheduling import claims, intervals
+from adapter.scheduling.intervals import Interval
+from adapter.scheduling.status import HOLDING
+from store.codec import Resource
+from store.extract import references
+from store.unit_of_work import UnitOfWork
+
+_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_NAMESPACE = uuid.UUID("6ba7b811-9dad-11d1-80b4-00c04fd430c8")  # RFC 9562: names that are URLs
+_PART = re.compile(r"(?P<days>[a-z]{3}(?:-[a-z]{3})?(?:,[a-z]{3}(?:-[a-z]{3})?)*)\s+(?P<times>\S+)")
+_TIMES = re.compile(r"(\d{2}:\d{2})-(\d{2}:\d{2})")
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """Open on one day of the week (0 is Monday) from one wall-clock time to another; 00:00 as the end is midnight."""
+
+    day: int
+    opens: time
+    closes: time
+
+
+def parse_hours(hours: str) -> tuple[Opening, ...]:
+    """Read weekly hours: ``mon-fri 09:00-12:00,14:00-17:00; sat 09:00-12:00``.
+
+    Raises:
+        ValueError: with the form that is expected.
+    """
+    openings: list[Opening] = []
+    for part in filter(None, (piece.strip().lower() for piece in hours.split(";"))):
+        found = _PART.fullmatch(part)
+        if found is None:
+            raise _bad_hours(part)
+        for day in _days(found["days"], part):
+            openings += [Opening(day, *span) for span in _spans(found["times"], part)]
+    if not openings:
+        raise _bad_hours(hours)
+    return tuple(openings)
+
+
+def _days(words: str, part: str) -> Iterator[int]:
+    for word in words.split(","):
+        first, _, last = word.partition("-")
+        if first not in _DAYS or (last or first) not in _DAYS:
+            raise _bad_hours(part)
+        start = _DAYS.index(first)
+        for step in range((_DAYS.index(last or first) - start) % 7 + 1):
+            yield (start + step) % 7
+
+
+def _spans(words: str, part: str) -> Iterator[tuple[time, time]]:
+    for word in words.split(","):
+        found = _TIMES.fullmatch(word)
+        if found is None:
+            raise _bad_hours(part)
+        try:
+            opens, closes = time.fromisoformat(found[1]), time.fromisoformat(found[2])
+        except ValueError as error:
+            raise _bad_hours(part) from error
+        if closes <= opens and closes != time():
+            raise _bad_hours(part)
+        yield opens, closes
+
+
+def _bad_hours(part: str) -> ValueError:
+    return ValueError(
+        f"cannot read the hours {part!r}: write them like 'mon-fri 09:00-12:00,14:00-17:00; sat 09:00-12:00'"
+    )
+
+
+def spans(openings: Sequence[Opening], length: int, first: date, last: date, zone: ZoneInfo) -> Iterator[Interval]:
+    """Yield the slots of `length` minutes from day `first` to day `last`, both included.
+
+    Opening times are wall-clock times in `zone`; a slot's length is real time, so a day on which the clocks
+    change has more or fewer slots, and none that is cut.
+    """
+    step = timedelta(minutes=length)
+    day = first
+    while day <= last:
+        for opening in openings:
+            if opening.day == day.weekday():
+                closing_day = day + timedelta(days=1) if opening.closes == time() else day
+                start = datetime.combine(day, opening.opens, zone).astimezone(UTC)
+                closes = datetime.combine(closing_day, opening.closes, zone).astimezone(UTC)
+                while start + step <= closes:
+                    yield Interval(start, start + step)
+                    start += step
+        day += timedelta(days=1)
+
+
+def schedule_id(practitioner: str, facility: str | None) -> str:
+    """Return the id of the Schedule for a practitioner at a facility: always the same one."""
+    return str(uuid.uuid5(_NAMESPACE, f"Schedule/{practitioner}/{facility or ''}"))
+
+
+def slot(schedule: Resource, when: Interval, ident: str | None = None) -> Resource:
+    """Return a free Slot of `schedule`; its id follows from Schedule and start unless one is given."""
+    start = text(when.start)
+    return {
+        "resourceType": "Slot",
+        "id": ident or str(uuid.uuid5(_NAMESPACE, f"Slot/{schedule['id']}/{start}")),
+        "schedule": {"reference": f"Schedule/{schedule['id']}"},
+        "status": "free",
+        "start": start,
+        "end": text(when.end),
+    }
+
+
+async def publish(work: UnitOfWork, schedule: Resource, slots: Iterable[Resource]) -> list[Resource]:
+    """Stage those of `slots` that overlap no published Slot of `schedule`; return them.
+
+    Meant for the slots of a day or so at a time: all of it is one transaction.
+    """
+    wanted = [(when, slot) for slot in slots if (when := intervals.of(slot)) is not None]
+    if not wanted:
+        return []
+    whole = Interval(min(when.start for when, _ in wanted), max(when.end for when, _ in wanted))
+    own = f"Schedule/{schedule['id']}"
+    practitioners = tuple(name for name in references(schedule, "actor") if name.startswith("Practitioner/"))
+    # A booking that found no slot published must not pass unseen: it meets us at its practitioner's hours.
+    work.guard(claims.names(practitioners, whole))
+    published = await work.find("Slot", {"_index.claims": {"$in": list(claims.names((own,), whole))}})
+    standing = await work.find("Appointment", {"_index.claims": {"$in": list(claims.names(practitioners, whole))}})
+    taken = [
+        when
+        for other in published
+        if other["status"] != "entered-in-error" and (when := intervals.of(other)) is not None
+    ]
+    created: list[Resource] = []
+    held: dict[str, list[Resource]] = {}
+    for when, one in wanted:
+        if any(when.overlaps(other) for other in taken):
+            continue
+        taken.append(when)
+        holder = _holder(when, standing)
+        if holder is not None:
+            one = {**one, "status": HOLDING[holder["status"]]}
+            held.setdefault(holder["id"], []).append(one)
+        created.append(work.create(one))
+    for other in standing:
+        if other["id"] in held:
+            links = [{"reference": f"Slot/{one['id']}"} for one in held[other["id"]]]
+            work.update(other, {**other, "slot": [*other.get("slot", []), *links]})
+    return created
+
+
+def _holder(when: Interval, standing: Sequence[Resource]) -> Resource | None:
+    for appointment in standing:
+        span = intervals.of(appointment)
+        if span is not None and span.overlaps(when):
+            return appointment
+    return None

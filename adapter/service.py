@@ -1,0 +1,113 @@
+"""What one running service has at hand: settings, the two stores, keys, limits, systems and code tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import orjson
+
+from adapter import clock
+from adapter.metrics import PoolWatch
+from adapter.scheduling.claims import claims
+from adapter.security.keyring import Keyring
+from adapter.security.keys import KeyStore, Mode
+from adapter.security.ratelimit import RateLimiter
+from adapter.settings import PREFIX, Settings, SettingsError
+from mappings.systems import Systems
+from mappings.vocabulary import Vocabulary
+from store.connection import Client, connect, require_transactions
+from store.documents import Rules
+from store.store import Store
+
+MODES: tuple[Mode, ...] = ("test", "live")
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """The parts that every door shares.
+
+    Attributes:
+        settings: as read at the start.
+        client: of MongoDB.
+        stores: by mode, ``test`` and ``live``: two databases, never mixed (decision 2.14).
+        keys: by mode.
+        keyring: tells whose a request is.
+        limiter: tells whether there are too many.
+        systems: the canonical URLs of this deployment.
+        vocabulary: its code tables.
+        now: the clock.
+    """
+
+    settings: Settings
+    client: Client
+    stores: dict[Mode, Store]
+    keys: dict[Mode, KeyStore]
+    keyring: Keyring
+    limiter: RateLimiter
+    systems: Systems
+    vocabulary: Vocabulary
+    now: clock.Now
+
+    async def prepare(self) -> None:
+        """Check the server, make indexes, register the bootstrap key.
+
+        Raises:
+            NoTransactions, Unreachable: MongoDB is not fit, or not there.
+        """
+        await require_transactions(self.client)
+        for mode in MODES:
+            await self.stores[mode].prepare()
+            await self.keys[mode].ensure_indexes()
+        await self.limiter.ensure_indexes()
+        key = self.settings.bootstrap_key
+        if key is not None:
+            secret = key.get_secret_value()
+            await self.keys["live" if secret.startswith("sk_live_") else "test"].ensure(secret, "bootstrap")
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self.client.close()
+
+
+def build(settings: Settings, uri: str, now: clock.Now = clock.now) -> Service:
+    """Put a service together on the MongoDB at `uri`; nothing is sent yet.
+
+    Raises:
+        SettingsError: a replacement ConceptMap cannot be used.
+    """
+    client = connect(uri, listeners=[PoolWatch()])
+    systems = systems_of(settings)
+    rules = Rules(claims=claims, unique_systems=(systems.appointment_number,))
+    stores = {mode: Store(client, f"{settings.database}_{mode}", rules=rules, now=now) for mode in MODES}
+    keys = {mode: KeyStore(stores[mode].database, mode, now) for mode in MODES}
+    return Service(
+        settings=settings,
+        client=client,
+        stores=stores,
+        keys=keys,
+        keyring=Keyring(keys["test"], keys["live"], now),
+        limiter=RateLimiter(stores["test"].database, settings.rate_limit_test, settings.rate_limit_live, now),
+        systems=systems,
+        vocabulary=vocabulary_of(settings),
+        now=now,
+    )
+
+
+def systems_of(settings: Settings) -> Systems:
+    """Return the canonical URLs that the settings name."""
+    return Systems.under(settings.canonical_base, uhid=settings.uhid_system, uhid_aliases=settings.uhid_aliases)
+
+
+def vocabulary_of(settings: Settings) -> Vocabulary:
+    """Return the code tables, with the deployment's own in the place of packaged ones.
+
+    Raises:
+        SettingsError: a replacement cannot be used.
+    """
+    folder = settings.concept_maps
+    if folder is None:
+        return Vocabulary.default()
+    try:
+        return Vocabulary.with_overrides([orjson.loads(path.read_bytes()) for path in sorted(folder.glob("*.json"))])
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"Bad setting. {PREFIX}CONCEPT_MAPS: {error}.") from error

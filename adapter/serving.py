@@ -1,0 +1,134 @@
+"""Starts the service and ends it well: MongoDB, indexes, demo clinic, workers, and all of it stopped again."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import uvicorn
+from uvicorn.supervisors import Multiprocess
+
+from adapter import demo, logs
+from adapter.app import URI_VARIABLE
+from adapter.console.session import err, mongodb, opened
+from adapter.settings import Settings
+
+_METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+GRACE_SECONDS = 30
+"""How long running requests may take to end once the service is told to stop."""
+
+
+def serve(settings: Settings) -> None:
+    """Run the service until it is told to stop (Ctrl-C, SIGTERM); what runs then is finished first.
+
+    Raises:
+        EmbeddedMongoError, NoTransactions, Unreachable: MongoDB cannot be started, or is not fit, or not there.
+        OSError: the address is in use.
+    """
+    logs.configure(settings.log_format, settings.log_level)
+    with _orderly_end(), mongodb(settings) as uri, _shared_metrics(settings):
+        key = asyncio.run(_prepare(settings, uri))
+        os.environ[URI_VARIABLE] = uri
+        config = uvicorn.Config(
+            "adapter.app:worker",
+            factory=True,
+            host=settings.host,
+            port=settings.port,
+            workers=settings.workers,
+            loop="uvloop",
+            http="httptools",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+        )
+        listening = _listen(settings)
+        _announce(settings, listening, key)
+        if settings.workers > 1:
+            Multiprocess(config, sockets=[listening]).run()
+        else:
+            uvicorn.Server(config).run(sockets=[listening])
+
+
+async def _prepare(settings: Settings, uri: str) -> str | None:
+    async with opened(settings, uri) as parts:
+        if settings.loads_demo and await demo.is_wanted(parts):
+            await demo.load(parts)
+        return await demo.key(parts)
+
+
+def _listen(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((settings.host, settings.port))
+    except OSError as error:
+        listening.close()
+        where = f"{settings.host}:{settings.port}"
+        remedy = "end what uses it, or set ADAPTER_PORT"
+        raise OSError(f"cannot listen on {where} ({error.strerror}): {remedy}") from error
+    # Listening before it is announced: who reads the address can connect at once.
+    listening.listen(2048)
+    listening.set_inheritable(True)
+    return listening
+
+
+def _announce(settings: Settings, listening: socket.socket, key: str | None) -> None:
+    host, port = listening.getsockname()[:2]
+    base = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    lines = [
+        f"MediLoop API   {base}/api/v1/appointments/",
+        f"FHIR R4        {base}/fhir/R4",
+        f"Documentation  {base}/docs",
+    ]
+    shown = key
+    if key is None and settings.bootstrap_key is not None:
+        lines.append("Key            the one in ADAPTER_BOOTSTRAP_KEY")
+        shown = "$ADAPTER_BOOTSTRAP_KEY"
+    elif key is None:
+        lines.append("Key            make one: mediloop-fhir keys create --mode test --name first")
+    else:
+        lines.append(f"Test key       {key}")
+    if shown is not None:
+        lines.append(f"\nTry it:\n  curl {base}/api/v1/appointments/ -H 'Authorization: Bearer {shown}'")
+    err.print("\n" + "\n".join(lines) + "\n", markup=False, highlight=False)
+
+
+@contextmanager
+def _orderly_end() -> Iterator[None]:
+    """Let SIGTERM unwind this process like Ctrl-C does, so that MongoDB is stopped too."""
+
+    def end(_: int, __: FrameType | None) -> None:
+        sys.exit(0)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    except KeyboardInterrupt:
+        pass
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _shared_metrics(settings: Settings) -> Iterator[None]:
+    """Where there are several workers, have them count in one place."""
+    if settings.workers == 1 or _METRICS_VARIABLE in os.environ:
+        yield
+        return
+    folder = tempfile.mkdtemp(prefix="mediloop-metrics-")
+    os.environ[_METRICS_VARIABLE] = folder
+    try:
+        yield
+    finally:
+        del os.environ[_METRICS_VARIABLE]
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,151 @@
+"""The one settings class: environment variables with the prefix ``ADAPTER_``, and ``.env``.
+
+Every setting has a default that works on a laptop; `mediloop-fhir settings` prints them with their origin.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+PREFIX = "ADAPTER_"
+
+
+class SettingsError(ValueError):
+    """A setting is wrong; the message is the one line to print."""
+
+
+def _absolute(path: Path) -> Path:
+    return path.expanduser().absolute()
+
+
+class Settings(BaseSettings):
+    """What can be set, with defaults."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True)
+
+    mongodb_uri: SecretStr | None = Field(
+        None,
+        description="MongoDB replica set or sharded cluster. Unset: an embedded server is started under DATA_DIR.",
+    )
+    database: str = Field(
+        "mediloop",
+        pattern=r"^[A-Za-z0-9_-]{1,50}$",
+        description="Base name of the two databases: <DATABASE>_test and <DATABASE>_live.",
+    )
+    data_dir: Annotated[Path, AfterValidator(_absolute)] = Field(
+        Path("data"), description="Where the embedded MongoDB keeps its data."
+    )
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    workers: int = Field(1, ge=1, le=64, description="Service processes.")
+    bootstrap_key: SecretStr | None = Field(
+        None, description="A key (sk_test_... or sk_live_...) registered at start-up with every permission."
+    )
+    timezone: str = Field("UTC", description="Time zone of the clinic's calendar days (IANA name).")
+    canonical_base: str = Field(
+        "https://mediloop.co/fhir",
+        pattern=r"^(https?|urn):.*[^/]$",
+        description="Base of the canonical URLs: identifier systems, code systems, extensions.",
+    )
+    uhid_system: str | None = Field(
+        None, min_length=1, description="Identifier system of the UHID. Unset: <CANONICAL_BASE>/sid/uhid."
+    )
+    uhid_aliases: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Further identifier systems accepted as UHID on the way in, separated by commas."
+    )
+    uhid_pattern: str = Field("^UG[0-9]{9}[A-Z]$", description="Regular expression of a UHID (trimmed, upper case).")
+    concept_maps: Path | None = Field(
+        None, description="Folder of FHIR ConceptMap files (*.json) that replace packaged ones of the same id."
+    )
+    unknown_patients: Literal["accept", "refuse"] = Field(
+        "accept", description="Whether a UHID may be booked that no stored Patient carries."
+    )
+    unknown_actors: Literal["accept", "refuse"] = Field(
+        "refuse", description="Whether a practitioner or facility may be booked that is not stored."
+    )
+    rate_limit_test: int = Field(100, ge=0, description="Requests a minute for a test key; 0 is no limit.")
+    rate_limit_live: int = Field(300, ge=0, description="Requests a minute for a live key; 0 is no limit.")
+    max_body_bytes: int = Field(1_048_576, ge=1_024, description="Largest request body.")
+    log_format: Literal["json", "console"] = Field("json", description="Log lines as JSON or for people.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe line logged.")
+    demo: bool | None = Field(
+        None,
+        description="Load the demo clinic (test data) into an empty store. Unset: on with the embedded MongoDB.",
+    )
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise ValueError("no such time zone; use an IANA name such as Africa/Kampala") from error
+        return name
+
+    @field_validator("uhid_pattern")
+    @classmethod
+    def _readable_pattern(cls, pattern: str) -> str:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise ValueError(f"not a regular expression: {error}") from error
+        return pattern
+
+    @field_validator("uhid_aliases", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("bootstrap_key")
+    @classmethod
+    def _key_shape(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None and not re.fullmatch(r"sk_(test_|live_.{15})[A-Za-z0-9_-]{1,128}", key.get_secret_value()):
+            raise ValueError(
+                "a key is sk_test_ or sk_live_ and then letters, digits, - or _ (for live data 16 of them at least)"
+            )
+        return key
+
+    @field_validator("mongodb_uri")
+    @classmethod
+    def _uri_shape(cls, uri: SecretStr | None) -> SecretStr | None:
+        if uri is not None and not uri.get_secret_value().startswith(("mongodb://", "mongodb+srv://")):
+            raise ValueError("a MongoDB address starts with mongodb:// or mongodb+srv://")
+        return uri
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The clinic's time zone."""
+        return ZoneInfo(self.timezone)
+
+    @property
+    def loads_demo(self) -> bool:
+        """Whether an empty store gets the demo clinic."""
+        return self.mongodb_uri is None if self.demo is None else self.demo
+
+
+def load(**overrides: object) -> Settings:
+    """Read the settings; `overrides` (from the command line) win over the environment.
+
+    Raises:
+        SettingsError: naming each setting that is wrong, in one line.
+    """
+    try:
+        return Settings(**{name: value for name, value in overrides.items() if value is not None})  # type: ignore[arg-type]
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"{PREFIX}{'_'.join(str(part) for part in problem['loc']).upper()}: {_plain(problem['msg'])}"
+            for problem in error.errors(include_input=False, include_url=False)
+        )
+        raise SettingsError(f"Bad setting. {wrong}.") from error
+
+
+def _plain(message: str) -> str:
+    return message.removeprefix("Value error, ")

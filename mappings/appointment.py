@@ -1,0 +1,124 @@
+"""A FHIR R4 Appointment as a MediLoop appointment, and back.
+
+The FHIR document is the master and the MediLoop object a view of it. `view` and `update` are a lens: writing
+back what is shown changes nothing, and what is written is shown (docs/mapping.md, and property tests).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mappings.elements import NOBODY, Known, Resource, copied
+from mappings.fields import FIELDS, Field
+from mappings.reading import Reading
+from mappings.references import name_of, relative, stated_uhid
+from mappings.systems import DEFAULT_SYSTEMS, Systems
+from mappings.vocabulary import Vocabulary
+
+__all__ = ["FIELDS", "Field", "Known", "Resource", "blank", "shown", "unresolved", "update", "view"]
+
+DEFAULT_VOCABULARY = Vocabulary.default()
+
+_READERS = tuple((field.name, field.read) for field in FIELDS)
+_NAMES = frozenset(field.name for field in FIELDS)
+
+
+def view(
+    appointment: Resource,
+    *,
+    systems: Systems = DEFAULT_SYSTEMS,
+    vocabulary: Vocabulary = DEFAULT_VOCABULARY,
+    known: Known = NOBODY,
+) -> dict[str, Any]:
+    """Return `appointment` as MediLoop shows it: every member of `FIELDS`, in that order, absent as `None`.
+
+    Times are in UTC with ``Z`` and keep their precision; the duration is in minutes.
+
+    Args:
+        appointment: a valid FHIR R4 Appointment; it is not changed.
+        systems: the canonical URLs of the deployment.
+        vocabulary: its code tables.
+        known: stored resources by relative reference, for the names and the UHID that the appointment does
+            not state itself; `unresolved` says which are wanted.
+
+    Raises:
+        ValueError: a time in `appointment` is not a FHIR time.
+    """
+    reading = Reading(appointment, systems, vocabulary, known)
+    return {name: read(reading) for name, read in _READERS}
+
+
+def update(
+    appointment: Resource,
+    changes: Mapping[str, Any],
+    *,
+    systems: Systems = DEFAULT_SYSTEMS,
+    vocabulary: Vocabulary = DEFAULT_VOCABULARY,
+    known: Known = NOBODY,
+) -> Resource:
+    """Return a copy of `appointment` in which the members of `changes` are what MediLoop is shown.
+
+    A member that is shown with that value already leaves its element alone, and so does the same moment under
+    another offset. `None` and the empty text remove. Times are written as given, offset and digits included.
+    A resource without participants is one in the making: there, also values that are shown by default
+    (ROUTINE, priority 5, a computed duration) are stated, so that FHIR clients find them.
+
+    Args:
+        appointment: a FHIR R4 Appointment, or `blank()`; it is not changed.
+        changes: members of `FIELDS` by name, any number of them.
+        systems: as for `view`.
+        vocabulary: as for `view`.
+        known: what the caller's `view` was given. What comes from there counts as shown, and is not copied
+            into the appointment. A new patient who is among them is referred to.
+
+    Raises:
+        ValueError: `changes` has a member that MediLoop's appointment has not, or a time that is none.
+    """
+    unknown = sorted(changes.keys() - _NAMES)
+    if unknown:
+        raise ValueError(f"A MediLoop appointment has no member {', '.join(unknown)}.")
+    reading = Reading(copied(appointment), systems, vocabulary, known)
+    in_the_making = not appointment.get("participant")
+    for field in FIELDS:
+        if field.name not in changes:
+            continue
+        value = changes[field.name]
+        if value == "":  # FHIR has no empty text
+            value = None
+        # Compared with what is shown by now and not at first: a member may depend on one written before it.
+        differs = (field.spelt(value) if value is not None else None) != field.read(reading)
+        if differs or (in_the_making and value is not None):
+            field.write(reading, value)
+            reading = reading.again()
+    resource = reading.resource
+    if not resource.get("participant", True):
+        del resource["participant"]  # the empty list of `blank`, for which there is no FHIR
+    return resource
+
+
+def blank() -> Resource:
+    """Return what a new appointment starts from: ``update(blank(), members)``."""
+    return {"resourceType": "Appointment", "status": "proposed", "participant": []}
+
+
+def shown(appointment: Resource, *, vocabulary: Vocabulary = DEFAULT_VOCABULARY) -> bool:
+    """Say whether MediLoop callers see `appointment` at all; not if it was entered in error."""
+    return not vocabulary.status_to_mediloop.hides(appointment.get("status"))
+
+
+def unresolved(appointment: Resource, *, systems: Systems = DEFAULT_SYSTEMS) -> tuple[str, ...]:
+    """Return the relative references whose resources `view` wants as `known`; none for most appointments.
+
+    A person or place is wanted if the appointment does not state its name, a patient also if it does not
+    state the UHID. Contained resources are at hand, and those of other servers cannot be.
+    """
+    reading = Reading(appointment, systems, DEFAULT_VOCABULARY, NOBODY)
+    patient = reading.patient
+    actors = [actor for actor in (patient, reading.practitioner, reading.facility) if actor is not None]
+    wanted = (
+        relative(actor)
+        for actor in actors
+        if name_of(actor, appointment, NOBODY) is None or (actor is patient and stated_uhid(actor, systems) is None)
+    )
+    return tuple(reference for reference in wanted if reference is not None)

@@ -1,0 +1,118 @@
+"""Points in time as text.
+
+A model class or a `datetime` would rewrite what a client sent (``.100Z`` to ``.100000Z``, ``+03:00`` to
+``Z``, a leap second to an error), so times are moved and shown without parsing more than is needed: the
+digits of a fraction are carried along as they are. `parse` is for comparing, never for storing.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime, timedelta
+
+_CLOCK = r"[0-9]{4}-[01][0-9]-[0-3][0-9]T(?:[01][0-9]|2[0-3]):[0-5][0-9]:(?:[0-5][0-9]|60)(?:\.[0-9]+)?"
+_ZULU = re.compile(_CLOCK + "Z").fullmatch
+_ORDINARY = re.compile(_CLOCK + r"(?:Z|[+-](?:0[0-9]|1[0-3]):[0-5][0-9])").fullmatch
+_INSTANT = re.compile(
+    r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-5][0-9]|60)(\.[0-9]+)?"
+    r"(Z|([+-])(0[0-9]|1[0-3]):([0-5][0-9])|([+-])14:00)"
+).fullmatch
+_PARTIAL = re.compile(r"([0-9]{4})(?:-([0-9]{2})(?:-([0-9]{2}))?)?").fullmatch
+
+
+_FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+
+
+def _split(instant: str) -> tuple[datetime, str, str, str, timedelta]:
+    """Take `instant` apart: local minute (naive), seconds, fraction with its point, offset text, offset."""
+    found = _INSTANT(instant)
+    if found is None:
+        raise ValueError(f"{instant!r} is not a point in time: write YYYY-MM-DDThh:mm:ss with Z or an offset")
+    year, month, day, hour, minute, second, fraction, zone, sign, hours, minutes, extreme = found.groups()
+    try:
+        moment = datetime(int(year), int(month), int(day), int(hour), int(minute))  # noqa: DTZ001 - local
+    except ValueError as error:
+        raise ValueError(f"{instant!r} is not a point in time: {error}") from None
+    offset = timedelta(hours=14) if extreme else timedelta(hours=int(hours or 0), minutes=int(minutes or 0))
+    if "-" in (sign, extreme):
+        offset = -offset
+    return moment, second, fraction or "", zone, offset
+
+
+def to_utc(instant: str) -> str:
+    """Return the FHIR instant or dateTime `instant` in UTC, spelt with ``Z``.
+
+    The digits of the fraction and a leap second (``:60``) stay as they are. A partial date is the first
+    moment of it (``2024-01`` -> ``2024-01-01T00:00:00Z``). A moment outside the years 1 to 9999 once it is
+    in UTC (``9999-12-31T23:59:59-05:00``, a common "for ever") has no such spelling and is returned as it is.
+
+    A text that is in UTC already is only looked at for its shape: this runs on every read.
+
+    Raises:
+        ValueError: `instant` is neither.
+    """
+    if _ZULU(instant):
+        return instant
+    partial = _PARTIAL(instant)
+    if partial is not None:
+        year, month, day = partial.groups()
+        return f"{date(int(year), int(month or 1), int(day or 1)).isoformat()}T00:00:00Z"
+    moment, second, fraction, _, offset = _split(instant)
+    try:
+        moment -= offset
+    except OverflowError:
+        return instant
+    return f"{moment.isoformat(timespec='minutes')}:{second}{fraction}Z"
+
+
+def parse(instant: str) -> datetime:
+    """Return `instant` as an aware `datetime` in UTC, for comparing.
+
+    Digits after the microsecond are cut off, a leap second becomes the start of the next minute, and a moment
+    that UTC puts outside the years 1 to 9999 the nearest one inside.
+
+    Raises:
+        ValueError: `instant` has no date, no time to the second or no offset.
+    """
+    if _ORDINARY(instant):
+        try:
+            return datetime.fromisoformat(instant).astimezone(UTC)
+        except (ValueError, OverflowError):
+            pass  # a leap second, a day that is none, an edge of the calendar: for the slower and finer way
+    moment, second, fraction, _, offset = _split(instant)
+    rest = (
+        timedelta(minutes=1)
+        if second == "60"
+        else timedelta(seconds=int(second), microseconds=int(fraction[1:7].ljust(6, "0") or 0))
+    )
+    try:
+        return (moment + (rest - offset)).replace(tzinfo=UTC)
+    except OverflowError:
+        return _FIRST if moment.year == 1 else _LAST
+
+
+def shift(instant: str, minutes: int) -> str:
+    """Return `instant` moved by `minutes`, in the same offset and with the same fraction.
+
+    A leap second is moved as the start of the next minute: the minute it lands in has none.
+
+    Raises:
+        ValueError: `instant` is no point in time, or the result is outside the years 1 to 9999.
+    """
+    moment, second, fraction, zone, _ = _split(instant)
+    if second == "60":
+        minutes, second, fraction = minutes + 1, "00", re.sub("[0-9]", "0", fraction)
+    try:
+        moment += timedelta(minutes=minutes)
+    except OverflowError:
+        raise ValueError(f"{instant!r} cannot be moved by {minutes} minutes") from None
+    return f"{moment.isoformat(timespec='minutes')}:{second}{fraction}{zone}"
+
+
+def minutes_between(start: str, end: str) -> int:
+    """Return the whole minutes from `start` to `end`, rounded down (negative where `end` is the earlier).
+
+    Raises:
+        ValueError: one of them is no point in time.
+    """
+    return (parse(end) - parse(start)) // timedelta(minutes=1)

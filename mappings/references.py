@@ -1,0 +1,164 @@
+"""Who a FHIR Reference means, and what is known about them.
+
+The person or place of an appointment may be named in many legal ways: relative, absolute, versioned,
+contained, ``urn:uuid`` or by identifier alone. The rest of the mapping asks here and sees one kind.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from mappings.elements import Known, Resource, put, put_list
+from mappings.systems import Systems
+from mappings.uhid import normalise
+
+PATIENT, PRACTITIONER, LOCATION = KINDS = ("Patient", "Practitioner", "Location")
+
+_TARGET = re.compile(r"(?:^|/)([A-Z][A-Za-z]+)/([A-Za-z0-9.-]+)(?:/_history/[A-Za-z0-9.-]+)?$").search
+
+
+def target(reference: str) -> tuple[str, str] | None:
+    """Return type and id that `reference` names in its text, `None` for ``#p1``, ``urn:uuid:...`` and such."""
+    kind, _, identity = reference.partition("/")
+    if kind in KINDS and identity and "/" not in identity:  # the common case, without the cost of a search
+        return kind, identity
+    found = _TARGET(reference)
+    return (found[1], found[2]) if found else None
+
+
+def contained(container: Resource, reference: str) -> Resource | None:
+    """Return the resource that the local `reference` (``#p1``) names inside `container`."""
+    for resource in container.get("contained", ()):
+        if f"#{resource.get('id')}" == reference:
+            return resource  # type: ignore[no-any-return]
+    return None
+
+
+def kind_of(actor: Resource, container: Resource, systems: Systems) -> str | None:
+    """Return the resource type of `actor`, by the first sign of it there is.
+
+    In this order: type segment of the reference, ``actor.type``, the contained resource, an identifier in a
+    UHID system (only patients have one). `None` where nothing tells.
+    """
+    reference = actor.get("reference")
+    if reference is not None and (found := target(reference)) is not None:
+        return found[0]
+    kind = actor.get("type")
+    if kind is not None:
+        return str(kind).rpartition("/")[2]  # may be spelt as the StructureDefinition's URL
+    inside = contained(container, reference) if reference is not None else None
+    if inside is not None:
+        return inside.get("resourceType")
+    return PATIENT if actor.get("identifier", {}).get("system") in systems.all_uhid else None
+
+
+def identity(actor: Resource) -> str | None:
+    """Return the id of `actor`, from a relative, absolute or versioned reference."""
+    found = target(actor.get("reference", ""))
+    return found[1] if found else None
+
+
+def relative(actor: Resource) -> str | None:
+    """Return ``Type/id`` where `actor` is referred to on this server; an absolute URL may mean another one."""
+    reference = actor.get("reference", "")
+    if ":" in reference or (found := target(reference)) is None:
+        return None
+    return f"{found[0]}/{found[1]}"
+
+
+def resolve(actor: Resource, container: Resource, known: Known) -> Resource | None:
+    """Return the resource that `actor` refers to: a contained one, else one of `known`."""
+    reference = actor.get("reference", "")
+    if reference.startswith("#"):
+        return contained(container, reference)
+    return known.get(relative(actor) or "") if known else None
+
+
+def human_name(name: Resource) -> str | None:
+    """Return a HumanName as one text: ``text``, else prefix, given and family names."""
+    text = name.get("text")
+    if text:
+        return str(text)
+    parts = [*name.get("prefix", ()), *name.get("given", ()), name.get("family")]
+    return " ".join(part for part in parts if part) or None
+
+
+def own_name(resource: Resource) -> str | None:
+    """Return the name of a stored Patient, Practitioner or Location, the official or usual one first."""
+    names = resource.get("name")
+    if isinstance(names, str):
+        return names
+    ranks = {"official": 0, "usual": 1, "old": 3, "maiden": 3}
+    ordered = sorted(names or (), key=lambda name: ranks.get(name.get("use", ""), 2))
+    return next((text for text in map(human_name, ordered) if text), None)
+
+
+def name_of(actor: Resource, container: Resource, known: Known) -> str | None:
+    """Return the name to show for `actor`: its display, else the name in the resource it refers to."""
+    display = actor.get("display")
+    if display is not None:
+        return str(display)
+    resource = resolve(actor, container, known)
+    return own_name(resource) if resource is not None else None
+
+
+def own_uhid(patient: Resource, systems: Systems) -> str | None:
+    """Return the UHID among the identifiers of a Patient, our own system before the aliases."""
+    identifiers = patient.get("identifier", ())
+    for system in systems.all_uhid:
+        for identifier in identifiers:
+            if identifier.get("system") == system and identifier.get("value"):
+                return normalise(identifier["value"])
+    return None
+
+
+def stated_uhid(actor: Resource, systems: Systems) -> str | None:
+    """Return the UHID that the reference itself states as ``actor.identifier``."""
+    identifier = actor.get("identifier")
+    if identifier is None or identifier.get("system") not in systems.all_uhid:
+        return None
+    value = identifier.get("value")
+    return normalise(value) if value else None
+
+
+def uhid_of(actor: Resource, container: Resource, known: Known, systems: Systems) -> str | None:
+    """Return the UHID of the patient `actor`: the one stated, else that of the Patient referred to."""
+    stated = stated_uhid(actor, systems)
+    if stated is not None:
+        return stated
+    resource = resolve(actor, container, known)
+    return own_uhid(resource, systems) if resource is not None else None
+
+
+def release(actor: Resource, container: Resource) -> None:
+    """Take from `actor`, in place, all that says whom it means; its extensions stay.
+
+    A contained resource that nothing refers to any more goes too: FHIR forbids an orphan (dom-3).
+    """
+    reference = actor.get("reference", "")
+    for name in ("reference", "display"):
+        put(actor, name, None)
+    actor.pop("identifier", None)
+    _forget(container, reference)
+
+
+def _forget(container: Resource, reference: str) -> None:
+    orphan = contained(container, reference)
+    if orphan is None or reference in _local_references(container):
+        return
+    put_list(container, "contained", [one for one in container["contained"] if one is not orphan])
+    for further in _local_references(orphan):
+        _forget(container, further)
+
+
+def _local_references(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        for member in value.values():
+            yield from _local_references(member)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _local_references(item)
+    elif isinstance(value, str) and value.startswith("#"):
+        yield value

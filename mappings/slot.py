@@ -1,0 +1,89 @@
+"""A FHIR R4 Slot as an item of MediLoop's availability list, and the little of it that MediLoop changes.
+
+Source of the members: https://docs.mediloop.co/docs/api/appointments, "Check Availability".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mappings.elements import NOBODY, Known, Resource, copied, put
+from mappings.instants import to_utc
+from mappings.references import LOCATION, PRACTITIONER, identity, kind_of, name_of, relative
+from mappings.systems import DEFAULT_SYSTEMS, Systems
+
+_ELEMENTS = {"status": "status", "start_time": "start", "end_time": "end"}
+
+
+def _actor(schedule: Resource | None, kind: str, systems: Systems) -> Resource:
+    actors: list[Resource] = schedule.get("actor", []) if schedule is not None else []
+    return next((actor for actor in actors if kind_of(actor, schedule or {}, systems) == kind), {})
+
+
+def _moment(slot: Resource, element: str) -> str | None:
+    text = slot.get(element)
+    return to_utc(text) if text is not None else None
+
+
+def view(
+    slot: Resource,
+    schedule: Resource | None,
+    *,
+    known: Known = NOBODY,
+    systems: Systems = DEFAULT_SYSTEMS,
+) -> dict[str, Any]:
+    """Return `slot` as MediLoop shows it.
+
+    The members are ``id``, ``practitioner_id``, ``practitioner_name``, ``facility_id``, ``facility_name``,
+    ``start_time``, ``end_time`` (UTC with ``Z``) and ``status`` (FHIR's own); absent ones are `None`.
+
+    Args:
+        slot: a FHIR R4 Slot; it is not changed.
+        schedule: the Schedule it belongs to, whose first Practitioner and Location are shown.
+        known: stored resources by relative reference, for names; `unresolved` says which are wanted.
+        systems: the canonical URLs of the deployment.
+
+    Raises:
+        ValueError: a time in `slot` is not a FHIR time.
+    """
+    practitioner = _actor(schedule, PRACTITIONER, systems)
+    facility = _actor(schedule, LOCATION, systems)
+    return {
+        "id": slot.get("id"),
+        "practitioner_id": identity(practitioner),
+        "practitioner_name": name_of(practitioner, schedule or {}, known),
+        "facility_id": identity(facility),
+        "facility_name": name_of(facility, schedule or {}, known),
+        "start_time": _moment(slot, "start"),
+        "end_time": _moment(slot, "end"),
+        "status": slot.get("status"),
+    }
+
+
+def unresolved(schedule: Resource | None, *, systems: Systems = DEFAULT_SYSTEMS) -> tuple[str, ...]:
+    """Return the relative references of practitioner and facility whose names the schedule does not state."""
+    actors = (_actor(schedule, PRACTITIONER, systems), _actor(schedule, LOCATION, systems))
+    wanted = (relative(actor) for actor in actors if name_of(actor, schedule or {}, NOBODY) is None)
+    return tuple(reference for reference in wanted if reference is not None)
+
+
+def update(slot: Resource, changes: Mapping[str, Any]) -> Resource:
+    """Return a copy of `slot` with ``status``, ``start_time`` and ``end_time`` as in `changes`.
+
+    A value that is shown already leaves its element alone; times are written as given.
+
+    Raises:
+        ValueError: `changes` has another member, a member without a value, or a time that is none.
+    """
+    result: Resource = copied(slot)
+    for name, value in changes.items():
+        element = _ELEMENTS.get(name)
+        if element is None:
+            raise ValueError(f"{name} of a slot cannot be changed: only {', '.join(_ELEMENTS)} can.")
+        if not value:
+            raise ValueError(f"{name} of a slot cannot be removed.")
+        moment = element != "status"
+        if (to_utc(value) if moment else value) != (_moment(slot, element) if moment else slot.get(element)):
+            put(result, element, value)
+    return result

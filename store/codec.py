@@ -1,0 +1,83 @@
+"""JSON without losses.
+
+What a client sent is what it reads back (decision 1.3): a decimal keeps its digits (``1.10`` stays ``1.10``),
+which neither `json` nor `orjson` does by itself. Numbers with a fraction or an exponent are therefore read as
+`ExactDecimal`, which remembers its text, and written from that text.
+"""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import orjson
+from bson.codec_options import CodecOptions, TypeRegistry
+from bson.decimal128 import Decimal128, create_decimal128_context
+
+Resource = dict[str, Any]
+
+_DECIMAL128 = create_decimal128_context()
+
+
+class ExactDecimal(Decimal):
+    """A decimal that is written as it was read (``1.10``, ``1e2``)."""
+
+    __slots__ = ("text",)
+    text: str
+
+    def __new__(cls, text: str) -> ExactDecimal:
+        """Read `text`, a JSON number."""
+        number = super().__new__(cls, text)
+        number.text = text
+        return number
+
+    def __reduce__(self) -> tuple[type[ExactDecimal], tuple[str]]:
+        return (ExactDecimal, (self.text,))
+
+    def __copy__(self) -> ExactDecimal:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any] | None) -> ExactDecimal:
+        return self
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def decode(raw: bytes) -> Resource:
+    """Read a JSON object exactly.
+
+    Raises:
+        ValueError: `raw` is not a JSON object.
+    """
+    value = json.loads(raw, parse_float=ExactDecimal, parse_constant=_refuse_constant)
+    if not isinstance(value, dict):
+        raise ValueError("not a JSON object")
+    return value
+
+
+def encode(resource: Resource) -> bytes:
+    """Write `resource` as compact UTF-8 JSON, decimals as they were read."""
+    return orjson.dumps(resource, default=_as_json)
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, ExactDecimal):
+        return orjson.Fragment(value.text)
+    if isinstance(value, Decimal):
+        return orjson.Fragment(str(value))
+    raise TypeError(f"{type(value).__name__} has no place in a FHIR resource")
+
+
+def _as_bson(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        # Decimal128 holds 34 digits; the readable copy may round what lies beyond, `_json` never does.
+        return Decimal128(_DECIMAL128.create_decimal(value))
+    return value
+
+
+CODEC_OPTIONS: CodecOptions[dict[str, Any]] = CodecOptions(
+    tz_aware=True, type_registry=TypeRegistry(fallback_encoder=_as_bson)
+)

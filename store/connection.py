@@ -1,0 +1,67 @@
+"""The client and its limits: every call answers or fails within a stated bound.
+
+The driver's own defaults wait for 30 seconds for a server and for ever for an answer; a caller who books a
+patient should not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pymongo import AsyncMongoClient
+from pymongo.errors import PyMongoError
+from pymongo.read_concern import ReadConcern
+from pymongo.write_concern import WriteConcern
+
+from store.errors import NoTransactions, Unreachable
+
+Client = AsyncMongoClient[dict[str, Any]]
+
+MAJORITY = WriteConcern("majority", j=True)
+COMMITTED = ReadConcern("majority")
+
+SERVER_SELECTION_MS = 5_000
+CONNECT_MS = 5_000
+POOL_SIZE = 64
+
+
+def connect(uri: str, *, listeners: Sequence[Any] = ()) -> Client:
+    """Return a client for `uri` (nothing is sent yet).
+
+    Writes are acknowledged by a majority, journaled; reads see only what a majority holds, so that no
+    failover takes back what was shown (decision 3.4).
+    """
+    client: Client = AsyncMongoClient(
+        uri,
+        appname="mediloop-fhir",
+        tz_aware=True,
+        w="majority",
+        journal=True,
+        readConcernLevel="majority",
+        retryWrites=True,
+        retryReads=True,
+        serverSelectionTimeoutMS=SERVER_SELECTION_MS,
+        connectTimeoutMS=CONNECT_MS,
+        maxPoolSize=POOL_SIZE,
+        event_listeners=list(listeners),
+    )
+    return client
+
+
+async def require_transactions(client: Client) -> None:
+    """Make sure that the server can do transactions.
+
+    Raises:
+        NoTransactions: it is a standalone.
+        Unreachable: it does not answer.
+    """
+    try:
+        hello = await client.admin.command("hello")
+    except PyMongoError as error:
+        raise Unreachable(f"MongoDB does not answer: {error}") from error
+    if "setName" not in hello and hello.get("msg") != "isdbgrid":
+        raise NoTransactions(
+            "This MongoDB is a standalone server, which has no transactions. Start it as a replica set "
+            "(mongod --replSet rs0, then rs.initiate(); one member is enough) or name one in ADAPTER_MONGODB_URI."
+        )

@@ -1,0 +1,47 @@
+"""Numbers that are handed out once: unique and growing, gaps allowed.
+
+Outside the booking transaction, where one shared document would make every booking conflict with every other
+(decision 2.16); and in blocks, so that a booking seldom pays for one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from pymongo import ReturnDocument
+from pymongo.asynchronous.database import AsyncDatabase
+
+from store.connection import MAJORITY
+
+COUNTERS = "counters"
+
+
+class Counters:
+    """Hands out numbers of one database; each process takes them in blocks of `block`."""
+
+    def __init__(self, database: AsyncDatabase[dict[str, Any]], block: int = 20) -> None:
+        # Majority and journaled: a number that a failover took back would be handed out twice.
+        self._collection = database.get_collection(COUNTERS, write_concern=MAJORITY)
+        self._block = block
+        self._ready: dict[str, range] = {}
+        self._taking = asyncio.Lock()
+
+    async def next(self, name: str) -> int:
+        """Return the next number of the counter `name`, from 1."""
+        async with self._taking:
+            ready = self._ready.get(name)
+            if not ready:
+                ready = await self._take(name)
+            self._ready[name] = ready[1:]
+            return ready[0]
+
+    async def _take(self, name: str) -> range:
+        counter: dict[str, Any] = await self._collection.find_one_and_update(
+            {"_id": name},
+            {"$inc": {"value": self._block}},
+            upsert=True,
+            return_document=ReturnDocument.AFTER,
+        )  # type: ignore[assignment]  # an upsert that returns the document after it always has one
+        last: int = counter["value"]
+        return range(last - self._block + 1, last + 1)

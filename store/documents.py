@@ -1,0 +1,96 @@
+"""The stored form of a resource: readable document, search values and served bytes, made together in one place.
+
+A document is the FHIR resource at the top level, `_id`, `_index` (what searches and sorts use) and `_json`, the
+exact bytes that are served (decision 1.4). Nothing else composes one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from bson.binary import Binary
+
+from store.codec import Resource
+from store.types import ResourceType
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a resource takes for itself for a span of time.
+
+    Attributes:
+        names: the guards it falls under (``Practitioner/p|2024-01-20T10``): two transactions that write
+            resources which share one never both commit unaware of each other.
+        span: what is claimed, compared to see whether a write changes it.
+    """
+
+    names: tuple[str, ...] = ()
+    span: tuple[object, ...] = ()
+
+
+NO_CLAIMS = Claims()
+ClaimsOf = Callable[[Resource], Claims]
+
+
+def no_claims(_: Resource) -> Claims:
+    """Claim nothing: for stores without a scheduling rule."""
+    return NO_CLAIMS
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a store needs to be told about the resources it keeps.
+
+    Attributes:
+        claims: which guards a resource falls under.
+        unique_systems: identifier systems of which no two resources of a type may carry the same value.
+    """
+
+    claims: ClaimsOf = no_claims
+    unique_systems: Sequence[str] = ()
+
+
+def stamped(resource: Resource, version: int, moment: datetime) -> Resource:
+    """Return `resource` with the server's ``meta.versionId`` and ``meta.lastUpdated``; other meta is kept."""
+    text = moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    meta = {**resource.get("meta", {}), "versionId": str(version), "lastUpdated": text}
+    head = {"resourceType": resource["resourceType"], "id": resource["id"], "meta": meta}
+    return head | {name: value for name, value in resource.items() if name not in head}
+
+
+def version_of(resource: Resource) -> int:
+    """Return the version number of a stored resource."""
+    return int(resource["meta"]["versionId"])
+
+
+def compose(declared: ResourceType, resource: Resource, raw: bytes, moment: datetime, rules: Rules) -> dict[str, Any]:
+    """Return the MongoDB document of a stamped resource and its bytes."""
+    index = declared.extract(resource)
+    index["_lastUpdated"] = moment
+    claims = rules.claims(resource)
+    if claims.names:
+        index["claims"] = list(claims.names)
+    unique = [name for name in index.get("identifier", ()) if name.partition("|")[0] in rules.unique_systems]
+    if unique:
+        index["unique"] = unique
+    return {**resource, "_id": resource["id"], "_index": index, "_json": Binary(raw)}
+
+
+def past(resource: Resource, raw: bytes, moment: datetime, method: str) -> dict[str, Any]:
+    """Return the history entry of a stamped resource: its bytes under type, id and version."""
+    kind, ident, version = resource["resourceType"], resource["id"], version_of(resource)
+    return {
+        "_id": history_id(kind, ident, version),
+        "type": kind,
+        "lastUpdated": moment,
+        "method": method,
+        "_json": Binary(raw),
+    }
+
+
+def history_id(kind: str, ident: str, version: int) -> str:
+    """Return the key of one version; keys of one resource sort by version."""
+    return f"{kind}/{ident}/{version:010d}"

@@ -1,0 +1,23 @@
+"""What the store reports; the doors turn these into answers of their own shape."""
+
+from __future__ import annotations
+
+
+class StoreError(Exception):
+    """Base of all."""
+
+
+class NoTransactions(StoreError):
+    """The MongoDB server is a standalone: it cannot write several documents all or nothing."""
+
+
+class AlreadyExists(StoreError):
+    """A resource of that type and id is stored already."""
+
+
+class NotUnique(StoreError):
+    """Another resource carries an identifier that may be carried only once."""
+
+
+class Unreachable(StoreError):
+    """MongoDB did not answer within the bound; what was asked may or may not have been done."""

@@ -1,0 +1,197 @@
+"""One database of FHIR resources: reads that serve stored bytes, and the way into a unit of work."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+import pymongo
+from pymongo import ASCENDING, IndexModel
+from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import ConnectionFailure, ExecutionTimeout, NetworkTimeout, PyMongoError
+from pymongo.read_concern import ReadConcern
+
+from store.connection import MAJORITY, Client
+from store.counters import Counters
+from store.documents import Rules
+from store.errors import Unreachable
+from store.types import TYPES, key_pattern
+from store.unit_of_work import GUARDS, HISTORY, IDEMPOTENCY, UnitOfWork, history_id
+
+T = TypeVar("T")
+Sort = Sequence[tuple[str, int]]
+
+# A guard has done its work when the transactions that ran beside it have ended, a minute at most.
+_GUARD_SECONDS = 3_600
+REMEMBERED_FOR = timedelta(hours=24)
+
+
+class Store:
+    """The resources of one environment (test or live).
+
+    Args:
+        client: from `store.connection.connect`.
+        name: of the database.
+        rules: what a resource claims, and which identifiers are unique.
+        now: the clock.
+        timeout: seconds after which any one call gives up with `Unreachable`.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        name: str,
+        *,
+        rules: Rules | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        timeout: float = 10.0,
+    ) -> None:
+        self._client = client
+        self._rules = rules or Rules()
+        self._now = now
+        self._timeout = timeout
+        self.database: AsyncDatabase[dict[str, Any]] = client[name]
+        self.counters = Counters(self.database)
+
+    async def prepare(self) -> None:
+        """Make every declared index (a no-op where they exist)."""
+        for kind in TYPES.values():
+            await self.database[kind.name].create_indexes(kind.index_models())
+        await self.database[GUARDS].create_indexes([IndexModel([("at", ASCENDING)], expireAfterSeconds=_GUARD_SECONDS)])
+        await self.database[IDEMPOTENCY].create_indexes(
+            [IndexModel([("at", ASCENDING)], expireAfterSeconds=int(REMEMBERED_FOR.total_seconds()))]
+        )
+        # A collection cannot be made inside a transaction that has read it, so it is made here.
+        if HISTORY not in await self.database.list_collection_names():
+            await self.database.create_collection(HISTORY, check_exists=False)
+
+    # Reading: stored bytes, as they are.
+
+    async def read(self, kind: str, ident: str) -> bytes | None:
+        """Return the JSON of a resource, or None.
+
+        Raises:
+            Unreachable: MongoDB did not answer in time.
+        """
+        found = await self._bounded(lambda: self.database[kind].find_one({"_id": ident}, {"_json": 1}))
+        return None if found is None else found["_json"]
+
+    async def read_version(self, kind: str, ident: str, version: int) -> bytes | None:
+        """Return the JSON of one version of a resource, or None."""
+        key = history_id(kind, ident, version)
+        found = await self._bounded(lambda: self.database[HISTORY].find_one({"_id": key}, {"_json": 1}))
+        return None if found is None else found["_json"]
+
+    async def find(
+        self,
+        kind: str,
+        query: Mapping[str, Any],
+        *,
+        sort: Sort = (),
+        skip: int = 0,
+        limit: int = 0,
+        hint: Sequence[str] | None = None,
+    ) -> list[bytes]:
+        """Return the JSON of the resources that match a MongoDB `query`, in order.
+
+        `hint` names the declared index to use, by its keys (see `store.types`).
+        """
+        find = self.database[kind].find
+        pattern = None if hint is None else key_pattern(hint)
+
+        def call() -> Awaitable[list[dict[str, Any]]]:
+            # Made inside the time limit: a cursor keeps the one it was made under.
+            page = find(query, {"_json": 1, "_id": 0}, sort=list(sort) or None, skip=skip, limit=limit, hint=pattern)
+            return page.to_list()
+
+        return [found["_json"] for found in await self._bounded(call)]
+
+    async def count(self, kind: str, query: Mapping[str, Any], *, hint: Sequence[str] | None = None) -> int:
+        """Return how many resources match."""
+        options: dict[str, Any] = {} if hint is None else {"hint": key_pattern(hint)}
+        return await self._bounded(lambda: self.database[kind].count_documents(query, **options))
+
+    async def read_all(self, references: Sequence[str]) -> dict[str, bytes]:
+        """Return the JSON of the resources that exist among relative `references`, by reference."""
+        wanted: dict[str, list[str]] = {}
+        for text in references:
+            kind, _, ident = text.partition("/")
+            if kind in TYPES:
+                wanted.setdefault(kind, []).append(ident)
+
+        async def one(kind: str, idents: list[str]) -> dict[str, bytes]:
+            query = {"_id": {"$in": idents}}
+            found = await self._bounded(lambda: self.database[kind].find(query, {"_json": 1}).to_list())
+            return {f"{kind}/{document['_id']}": document["_json"] for document in found}
+
+        parts = await asyncio.gather(*(one(kind, idents) for kind, idents in wanted.items()))
+        return {text: raw for part in parts for text, raw in part.items()}
+
+    async def explain(
+        self,
+        kind: str,
+        query: Mapping[str, Any],
+        *,
+        sort: Sort = (),
+        skip: int = 0,
+        limit: int = 0,
+        hint: Sequence[str] | None = None,
+    ) -> dict[str, Any]:
+        """Return what MongoDB does for a `find` of the same arguments: tests hold queries to their index with it."""
+        find: dict[str, Any] = {"find": kind, "filter": query, "sort": dict(sort), "skip": skip, "limit": limit}
+        if hint is not None:
+            find["hint"] = dict(key_pattern(hint))
+        return dict(await self.database.command({"explain": find, "verbosity": "executionStats"}))
+
+    async def ping(self) -> None:
+        """Make sure that MongoDB can be reached and takes writes.
+
+        Raises:
+            Unreachable: it cannot, or does not.
+        """
+        hello = await self._bounded(lambda: self._client.admin.command("hello"))
+        if not (hello.get("isWritablePrimary") or hello.get("msg") == "isdbgrid"):
+            raise Unreachable("MongoDB has no primary that takes writes")
+
+    # Writing.
+
+    async def transact(self, callback: Callable[[UnitOfWork], Awaitable[T]]) -> T:
+        """Run `callback` in a transaction and write what it staged; run it again where a rival came first.
+
+        `callback` may run several times: it must do nothing but read through, and stage in, the unit of work.
+
+        Raises:
+            AlreadyExists, NotUnique: a staged resource clashes with a stored one.
+            Unreachable: no answer within the bound.
+            Whatever `callback` raises: nothing is written then.
+        """
+
+        async def attempt(session: AsyncClientSession) -> T:
+            work = UnitOfWork(self.database, session, self._rules, self._now())
+            result = await callback(work)
+            await work._flush()
+            return result
+
+        async def run() -> T:
+            async with self._client.start_session() as session:
+                return await session.with_transaction(
+                    attempt,
+                    read_concern=ReadConcern("snapshot"),
+                    write_concern=MAJORITY,
+                )
+
+        return await self._bounded(run)
+
+    async def _bounded(self, call: Callable[[], Awaitable[T]]) -> T:
+        try:
+            with pymongo.timeout(self._timeout):
+                return await call()
+        except (ConnectionFailure, ExecutionTimeout, NetworkTimeout) as error:
+            raise Unreachable("MongoDB did not answer in time") from error
+        except PyMongoError as error:
+            if error.timeout or error.has_error_label("TransientTransactionError"):
+                raise Unreachable("MongoDB did not answer in time") from error
+            raise

@@ -1,0 +1,190 @@
+"""What all tests share: one real MongoDB for the run, a clean service for each test, a clock that stands still."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from pymongo.asynchronous.database import AsyncDatabase
+
+from adapter.app import create_app
+from adapter.security import permissions
+from adapter.security.keys import Mode
+from adapter.service import MODES, Service, build
+from adapter.settings import Settings
+from store import embedded
+from store.connection import Client, connect
+from store.store import Store
+
+URI = "TESTS_MONGODB_URI"
+_started: list[tuple[embedded.EmbeddedMongo, str]] = []
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start one MongoDB for the whole run: here in the controlling process, the test workers inherit its address."""
+    for name in [name for name in os.environ if name.startswith("ADAPTER_")]:
+        del os.environ[name]  # a developer's own settings are not part of any test
+    if URI not in os.environ:
+        folder = tempfile.mkdtemp(prefix="mediloop-tests-")
+        server = embedded.start(Path(folder), cache_gb=0.5)
+        _started.append((server, folder))
+        os.environ[URI] = server.uri
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop it and remove its data."""
+    for server, folder in _started:
+        server.close()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.moment = datetime(2024, 1, 15, 10, 0, 0, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.moment
+
+    def advance(self, **span: float) -> None:
+        """Let time pass: ``advance(minutes=5)``."""
+        self.moment += timedelta(**span)
+
+
+@pytest.fixture(scope="session")
+def mongodb_uri() -> str:
+    """The address of the run's MongoDB."""
+    return os.environ[URI]
+
+
+@pytest.fixture(scope="session")
+async def client(mongodb_uri: str) -> AsyncIterator[Client]:
+    """A client of it, with the service's own options."""
+    made = connect(mongodb_uri)
+    yield made
+    await made.close()
+
+
+_numbers = iter(range(1_000_000))
+
+
+def _fresh_name() -> str:
+    return f"t_{os.getpid()}_{next(_numbers)}"
+
+
+@pytest.fixture
+async def database(client: Client) -> AsyncIterator[AsyncDatabase[dict[str, Any]]]:
+    """An empty database, dropped afterwards."""
+    name = _fresh_name()
+    yield client[name]
+    await client.drop_database(name)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock that stands at 2024-01-15T10:00:00Z until a test moves it."""
+    return Clock()
+
+
+@pytest.fixture(scope="session")
+async def _prepared(mongodb_uri: str) -> AsyncIterator[str]:
+    """The name of a pair of databases whose indexes are made once for all tests of this process."""
+    name = _fresh_name()
+    service = build(Settings(database=name, _env_file=None), mongodb_uri)  # type: ignore[call-arg]
+    await service.prepare()
+    yield name
+    for mode in MODES:
+        await service.client.drop_database(f"{name}_{mode}")
+    await service.close()
+
+
+ServiceMaker = Callable[..., Service]
+
+
+@pytest.fixture
+async def make_service(_prepared: str, mongodb_uri: str, clock: Clock) -> AsyncIterator[ServiceMaker]:
+    """Make services with settings of choice on one pair of emptied databases."""
+    made: list[Service] = []
+
+    def make(**settings: Any) -> Service:
+        wanted = {"database": _prepared, "rate_limit_test": 0, "rate_limit_live": 0} | settings
+        made.append(build(Settings(**wanted, _env_file=None), mongodb_uri, clock))
+        return made[-1]
+
+    cleaner = make()
+    for mode in MODES:
+        database = cleaner.client[f"{_prepared}_{mode}"]
+        for collection in await database.list_collection_names():
+            await database[collection].delete_many({})
+    yield make
+    for service in made:
+        await service.close()
+
+
+@pytest.fixture
+async def service(make_service: ServiceMaker) -> Service:
+    """A service on empty databases, without rate limits."""
+    return make_service()
+
+
+@pytest.fixture
+def store(service: Service) -> Store:
+    """Its test store."""
+    return service.stores["test"]
+
+
+@dataclass
+class Api:
+    """Calls the application in this process, with a key."""
+
+    http: httpx.AsyncClient
+    service: Service
+    key: str
+
+    async def get(self, path: str, **options: Any) -> httpx.Response:
+        """GET with the key (``headers`` may replace it)."""
+        return await self.http.get(path, headers=self._headers(options), **options)
+
+    async def post(self, path: str, body: Any = None, **options: Any) -> httpx.Response:
+        """POST a JSON body with the key."""
+        given = {} if body is None else {"json": body}
+        return await self.http.post(path, headers=self._headers(options), **given, **options)
+
+    def _headers(self, options: dict[str, Any]) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.key}"} | options.pop("headers", {})
+
+
+ApiMaker = Callable[..., Any]
+
+
+@pytest.fixture
+async def make_api() -> AsyncIterator[ApiMaker]:
+    """Make an `Api` for a service: ``await make_api(service, mode="live", granted=["appointments:read"])``."""
+    opened: list[httpx.AsyncClient] = []
+
+    async def make(service: Service, mode: Mode = "test", granted: list[str] | None = None) -> Api:
+        wanted = permissions.everything() if granted is None else permissions.parse(granted)
+        _, secret = await service.keys[mode].create("test", wanted)
+        transport = httpx.ASGITransport(app=create_app(service), raise_app_exceptions=False)
+        opened.append(httpx.AsyncClient(transport=transport, base_url="http://adapter.test"))
+        return Api(opened[-1], service, secret)
+
+    yield make
+    for http in opened:
+        await http.aclose()
+
+
+@pytest.fixture
+async def api(service: Service, make_api: ApiMaker) -> Api:
+    """The application on empty databases, called with a test key that may do everything."""
+    made: Api = await make_api(service)
+    return made

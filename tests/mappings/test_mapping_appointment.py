@@ -1,0 +1,359 @@
+"""Single decisions of the mapping, each by an example."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mappings import Systems, appointment
+from mappings.fields import CANCELLED_AT
+from tests.strategies import HL7_CANCELLATION, SYSTEMS, V2_0276, Json
+
+ABSENT = {"url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason", "valueCode": "unknown"}
+OTHER = {"url": "http://example.org/a", "valueString": "x"}
+
+DOCUMENTED = {
+    "id": "apt-123-456-789",
+    "appointment_number": "APT-2024-001234",
+    "patient_uhid": "UG123456789A",
+    "patient_name": "John Doe",
+    "practitioner_id": "prov-abc-123",
+    "practitioner_name": "Dr. Sarah Nakamya",
+    "facility_id": "fac-xyz-789",
+    "facility_name": "Mulago Hospital",
+    "status": "booked",
+    "service_type_code": "consultation",
+    "specialty_code": "general-practice",
+    "appointment_type_code": "ROUTINE",
+    "start_time": "2024-01-20T10:00:00Z",
+    "end_time": "2024-01-20T10:30:00Z",
+    "duration_minutes": 30,
+    "reason_text": "General checkup",
+    "priority": 5,
+    "patient_instruction": "Please bring previous test results",
+    "created_at": "2024-01-15T10:00:00Z",
+}
+
+
+def view(resource: Json, **options: Any) -> Json:
+    return appointment.view(resource, systems=SYSTEMS, **options)
+
+
+def update(resource: Json, **changes: Any) -> Json:
+    return appointment.update(resource, changes, systems=SYSTEMS)
+
+
+def with_actor(**actor: Any) -> Json:
+    return {"resourceType": "Appointment", "status": "booked", "participant": [{"actor": actor}]}
+
+
+def test_the_documented_example_makes_a_whole_FHIR_appointment() -> None:
+    resource = appointment.update(appointment.blank(), DOCUMENTED)
+    shown = appointment.view(resource)
+    assert {name: value for name, value in shown.items() if value is not None} == DOCUMENTED
+    assert (resource["priority"], resource["minutesDuration"]) == (5, 30)
+    assert resource["appointmentType"] == {"coding": [{"system": V2_0276, "code": "ROUTINE"}]}
+    assert [p["required"] for p in resource["participant"]] == ["required"] * 3
+    assert resource["participant"][1]["actor"]["reference"] == "Practitioner/prov-abc-123"
+
+
+def test_blank_is_new_each_time_and_leaves_no_empty_list() -> None:
+    assert appointment.blank() is not appointment.blank()
+    assert update(appointment.blank(), status="pending") == {"resourceType": "Appointment", "status": "pending"}
+
+
+class TestStatus:
+    @pytest.mark.parametrize(
+        ("status", "seen", "shown"),
+        [("waitlist", "pending", True), ("entered-in-error", "entered-in-error", False), ("noshow", "noshow", True)],
+    )
+    def test_shown(self, status: str, seen: str, shown: bool) -> None:
+        resource = {"status": status}
+        assert view(resource)["status"] == seen
+        assert appointment.shown(resource) is shown
+
+    def test_absent_with_a_reason(self) -> None:
+        resource = {"_status": {"extension": [ABSENT]}}
+        assert view(resource)["status"] is None
+        assert appointment.shown(resource)
+        assert update(resource, status="booked") == {"status": "booked"}
+        assert update({"status": "booked"}, status=None) == {}
+
+    def test_waiting_ends_only_by_a_change(self) -> None:
+        assert update({"status": "waitlist"}, status="pending") == {"status": "waitlist"}
+        assert update({"status": "waitlist"}, status="booked") == {"status": "booked"}
+
+
+class TestPrimitives:
+    def test_a_change_keeps_extensions_but_not_the_reason_for_absence(self) -> None:
+        resource = {"comment": "old", "_comment": {"extension": [OTHER, ABSENT]}, "_start": {"id": "s"}}
+        assert update(resource, notes="new") == resource | {"comment": "new", "_comment": {"extension": [OTHER]}}
+        assert update(resource, start_time="2024-01-20T10:00:00+03:00")["_start"] == {"id": "s"}
+
+    def test_none_and_the_empty_text_remove(self) -> None:
+        resource = {"comment": "old", "_comment": {"extension": [OTHER]}}
+        assert update(resource, notes=None) == update(resource, notes="") == {}
+
+    def test_the_same_moment_under_another_offset_is_no_change(self) -> None:
+        resource = {"start": "2024-01-20T13:00:00.100+03:00"}
+        assert update(resource, start_time="2024-01-20T11:00:00.100+01:00") == resource
+        assert update(resource, start_time="2024-01-20T11:00:00+01:00")["start"] == "2024-01-20T11:00:00+01:00"
+
+    def test_a_bad_time_is_refused(self) -> None:
+        with pytest.raises(ValueError, match="'tomorrow' is not a point in time"):
+            update({}, start_time="tomorrow")
+
+    @pytest.mark.parametrize(("stored", "shown"), [(None, 5), (0, 5), (1, 1), (10, 10), (11, 10), (99, 10)])
+    def test_priority(self, stored: int | None, shown: int) -> None:
+        resource = {} if stored is None else {"priority": stored}
+        assert view(resource)["priority"] == shown
+        assert update(resource, priority=shown) == resource
+        assert update(resource, priority=7)["priority"] == 7
+
+    def test_duration(self) -> None:
+        times = {"start": "2024-01-20T10:00:00Z", "end": "2024-01-20T13:45:00+03:00"}
+        assert view(times)["duration_minutes"] == 45
+        assert view(times | {"minutesDuration": 20})["duration_minutes"] == 20
+        assert view({"start": times["start"]})["duration_minutes"] is None
+        moved = update(times, end_time="2024-01-20T11:30:00Z", duration_minutes=45)
+        assert moved["minutesDuration"] == 45  # 90 by the clock, so it has to be stated
+
+
+class TestNumber:
+    def test_the_first_in_the_system_counts(self) -> None:
+        foreign = {"system": "urn:visit", "value": "9"}
+        valueless = {"system": SYSTEMS.appointment_number, "use": "old"}
+        resource = {"identifier": [foreign, valueless, {"system": SYSTEMS.appointment_number, "value": "APT-1"}]}
+        assert view(resource)["appointment_number"] == "APT-1"
+        assert update(resource, appointment_number="APT-2")["identifier"][1] == valueless | {"value": "APT-2"}
+        assert update(resource, appointment_number=None)["identifier"] == [foreign, valueless]
+        assert update({}, appointment_number="A")["identifier"][0]["value"] == "A"
+
+
+class TestCodes:
+    def test_our_coding_then_any_then_the_text(self) -> None:
+        ours, foreign = {"system": SYSTEMS.service_type, "code": "a"}, {"system": "urn:x", "code": "b"}
+        assert view({"serviceType": [{"coding": [foreign, ours]}]})["service_type_code"] == "a"
+        assert view({"serviceType": [{"coding": [{"display": "?"}, foreign]}]})["service_type_code"] == "b"
+        assert view({"serviceType": [{"text": "c"}]})["service_type_code"] == "c"
+
+    def test_a_change_drops_translations_and_text(self) -> None:
+        concept = {"coding": [{"system": "urn:x", "code": "b"}], "text": "t", "_text": {"id": "i"}}
+        resource = {"specialty": [concept | {"extension": [OTHER]}, {"text": "second"}]}
+        assert update(resource, specialty_code="s")["specialty"] == [
+            {"extension": [OTHER], "coding": [{"system": SYSTEMS.specialty, "code": "s"}]},
+            {"text": "second"},
+        ]
+        assert update(resource, specialty_code=None)["specialty"] == [{"extension": [OTHER]}, {"text": "second"}]
+        assert update({"specialty": [{"text": "a"}, {"text": "b"}]}, specialty_code=None) == {}
+
+    @pytest.mark.parametrize(
+        ("concept", "shown"),
+        [
+            ({"coding": [{"system": "http://hl7.org/fhir/v2/0276", "code": "WALKIN"}]}, "WALKIN"),
+            (
+                {
+                    "coding": [
+                        {"system": "http://hl7.org/fhir/v2/0276", "code": "WALKIN"},
+                        {"system": V2_0276, "display": "no code"},
+                        {"system": V2_0276, "code": "CHECKUP"},
+                    ]
+                },
+                "CHECKUP",
+            ),
+            ({"coding": [{"system": "urn:x", "code": "ROUTINE"}]}, None),
+            ({"text": "walk-in"}, None),
+            (None, "ROUTINE"),
+        ],
+    )
+    def test_appointment_type(self, concept: Json | None, shown: str | None) -> None:
+        resource = {} if concept is None else {"appointmentType": concept}
+        assert view(resource)["appointment_type_code"] == shown
+        written = update(resource, appointment_type_code="EMERGENCY")
+        assert written["appointmentType"] == {"coding": [{"system": V2_0276, "code": "EMERGENCY"}]}
+
+    def test_appointment_type_removed(self) -> None:
+        coded = {"coding": [{"system": V2_0276, "code": "WALKIN"}]}
+        assert update({"appointmentType": coded}, appointment_type_code=None) == {}
+        kept = update({"appointmentType": coded | {"extension": [OTHER]}}, appointment_type_code=None)
+        assert kept == {"appointmentType": {"extension": [OTHER]}}
+
+    def test_reason(self) -> None:
+        coding = [{"code": "1"}, {"code": "2", "display": "Cough"}]
+        resource = {"reasonCode": [{"coding": coding}]}
+        assert view(resource)["reason_text"] == "Cough"
+        assert update(resource, reason_text="Fever")["reasonCode"] == [{"coding": coding, "text": "Fever"}]
+        assert update(resource, reason_text=None) == {}
+        assert update({}, reason_text="Fever") == {"reasonCode": [{"text": "Fever"}]}
+
+
+class TestExtensions:
+    def test_our_own_and_the_standard_one(self) -> None:
+        systems = Systems.under("https://hospital.example/fhir")
+        members = {"cancelled_at": "2024-01-18T14:00:00Z", "reschedule_reason": "late", "arrived_at": None}
+        resource = appointment.update({"status": "cancelled"}, members, systems=systems)
+        assert [extension["url"] for extension in resource["extension"]] == [
+            CANCELLED_AT,
+            "https://hospital.example/fhir/StructureDefinition/appointment-reschedule-reason",
+        ]
+        shown = appointment.view(resource, systems=systems)
+        assert {name: shown[name] for name in members} == members
+
+    def test_the_first_counts_keeps_its_id_and_all_go(self) -> None:
+        first = {"url": CANCELLED_AT, "id": "i", "valueDateTime": "2024-01"}
+        resource = {"extension": [OTHER, first, {"url": CANCELLED_AT, "valueDateTime": "2025"}]}
+        assert view(resource)["cancelled_at"] == "2024-01-01T00:00:00Z"
+        changed = update(resource, cancelled_at="2024-02-01T00:00:00Z")
+        assert changed["extension"][1] == first | {"valueDateTime": "2024-02-01T00:00:00Z"}
+        assert changed["extension"][2] == resource["extension"][2]
+        assert update(resource, cancelled_at=None) == {"extension": [OTHER]}
+
+
+class TestCancellation:
+    def cancelled(self, *codings: tuple[str, str], **members: Any) -> Json:
+        coding = [{"system": system, "code": code} for system, code in codings]
+        return {"status": "cancelled", "cancelationReason": {"coding": coding, **members}}
+
+    @pytest.mark.parametrize(
+        ("codings", "text", "shown"),
+        [
+            ([(HL7_CANCELLATION, "pat-mv"), (SYSTEMS.cancellation_reason, "x-new")], None, ("x-new", None)),
+            (
+                [("urn:x", "q"), (HL7_CANCELLATION, "pat-mv"), (HL7_CANCELLATION, "prov")],
+                None,
+                ("patient-request", None),
+            ),
+            ([(HL7_CANCELLATION, "pat-dec")], None, ("pat-dec", "Patient: Deceased")),
+            ([(HL7_CANCELLATION, "pat-dec")], "so sad", ("pat-dec", "so sad")),
+            ([(HL7_CANCELLATION, "oth-weath")], None, ("oth-weath", "Other: Weather")),
+            ([("urn:x", ""), ("urn:x", "q"), ("urn:y", "r")], "t", ("q", "t")),
+        ],
+    )
+    def test_shown(self, codings: list[tuple[str, str]], text: str | None, shown: tuple[str, str | None]) -> None:
+        resource = self.cancelled(*codings, **({"text": text} if text else {}))
+        seen = view(resource)
+        assert (seen["cancellation_reason_code"], seen["cancellation_reason_text"]) == shown
+
+    @pytest.mark.parametrize(
+        ("code", "hl7"), [("patient-request", "pat"), ("pat-dec", "pat-dec"), ("prov", "prov"), ("x-new", "other")]
+    )
+    def test_written(self, code: str, hl7: str) -> None:
+        written = update({"status": "cancelled"}, cancellation_reason_code=code, cancellation_reason_text="why")
+        assert written == self.cancelled((SYSTEMS.cancellation_reason, code), (HL7_CANCELLATION, hl7), text="why")
+
+    def test_removed(self) -> None:
+        resource = self.cancelled((HL7_CANCELLATION, "pat"), text="why", extension=[OTHER])
+        assert update(resource, cancellation_reason_code=None)["cancelationReason"] == {"extension": [OTHER]}
+        bare = self.cancelled((HL7_CANCELLATION, "pat"))
+        assert update(bare, cancellation_reason_code=None) == {"status": "cancelled"}
+
+    def test_text_removed(self) -> None:
+        assert update({"cancelationReason": {"text": "why"}}, cancellation_reason_text=None) == {}
+        resource = self.cancelled((HL7_CANCELLATION, "pat-dec"), text="why")
+        without = update(resource, cancellation_reason_text=None)
+        assert view(without)["cancellation_reason_text"] is None
+        assert view(without)["cancellation_reason_code"] == "pat-dec"
+        coded = self.cancelled((SYSTEMS.cancellation_reason, "x"), text="why")
+        assert update(coded, cancellation_reason_text=None) == self.cancelled((SYSTEMS.cancellation_reason, "x"))
+
+
+class TestParties:
+    def test_another_patient_replaces_what_named_the_former(self) -> None:
+        resource = with_actor(reference="Patient/1", display="A", extension=[OTHER], _display={"id": "d"})
+        actor = update(resource, patient_uhid=" ug987654321b ")["participant"][0]["actor"]
+        assert actor.pop("identifier")["value"] == "UG987654321B"
+        assert actor == {"type": "Patient", "extension": [OTHER]}
+
+    def test_the_same_uhid_in_another_spelling_is_no_change(self) -> None:
+        resource = with_actor(identifier={"system": SYSTEMS.uhid_aliases[0], "value": "ug123456789a "})
+        assert view(resource)["patient_uhid"] == "UG123456789A"
+        assert update(resource, patient_uhid="UG123456789A") == resource
+
+    def test_without_uhid_a_patient_remains(self) -> None:
+        resource = with_actor(identifier={"system": SYSTEMS.uhid, "value": "UG123456789A"})
+        assert update(resource, patient_uhid=None)["participant"] == [{"actor": {"type": "Patient"}}]
+        valueless = with_actor(identifier={"system": SYSTEMS.uhid})
+        assert view(valueless)["patient_uhid"] is None
+
+    def test_a_new_patient_who_is_known_is_referred_to(self) -> None:
+        identifier = [{"system": SYSTEMS.uhid_aliases[0], "value": "ug123456789a"}]
+        known = {
+            "Practitioner/1": {"resourceType": "Practitioner", "identifier": identifier},
+            "Patient/1": {"resourceType": "Patient", "identifier": [{"system": SYSTEMS.uhid, "value": "other"}]},
+            "Patient/7": {"resourceType": "Patient", "identifier": identifier, "name": [{"text": "John"}]},
+        }
+        changes = {"patient_uhid": "UG123456789A"}
+        resource = appointment.update(appointment.blank(), changes, systems=SYSTEMS, known=known)
+        assert resource["participant"][0]["actor"]["reference"] == "Patient/7"
+        assert view(resource, known=known)["patient_name"] == "John"
+
+    def test_known_resources_fill_in(self) -> None:
+        resource = with_actor(reference="Patient/1/_history/4")
+        assert appointment.unresolved(resource) == ("Patient/1",)
+        patient = {
+            "resourceType": "Patient",
+            "name": [
+                {"use": "old", "text": "Once"},
+                {"use": "official", "family": "Nakato", "given": [None, "Amina"], "prefix": ["Ms"]},
+            ],
+            "identifier": [{"system": SYSTEMS.uhid_aliases[0], "value": "B"}, {"system": SYSTEMS.uhid, "value": "a"}],
+        }
+        seen = view(resource, known={"Patient/1": patient})
+        assert (seen["patient_uhid"], seen["patient_name"]) == ("A", "Ms Amina Nakato")
+        nameless = {"resourceType": "Patient", "name": [{"use": "usual"}]}
+        assert view(resource, known={"Patient/1": nameless})["patient_name"] is None
+
+    def test_most_need_nothing_resolved(self) -> None:
+        assert appointment.unresolved(appointment.update(appointment.blank(), DOCUMENTED)) == ()
+        assert appointment.unresolved(with_actor(reference="https://else.example/fhir/Location/1")) == ()
+        assert appointment.unresolved(with_actor(reference="Patient/1", display="A")) == ("Patient/1",)
+        assert appointment.unresolved(with_actor(reference="Practitioner/1", display="A")) == ()
+
+    @pytest.mark.parametrize(
+        ("reference", "identity"),
+        [
+            ("Location/a", "a"),
+            ("https://x.example/r4/Location/a", "a"),
+            ("Location/a/_history/2", "a"),
+            ("https://x.example/Location/a/_history/2", "a"),
+            ("urn:uuid:0c3151bd-1cbf-4d64-b04d-cd9187a4c6e0", None),
+        ],
+    )
+    def test_styles_of_reference(self, reference: str, identity: str | None) -> None:
+        kind = "http://hl7.org/fhir/StructureDefinition/Location"
+        seen = view(with_actor(reference=reference, type=kind, display="Ward"))
+        assert (seen["facility_id"], seen["facility_name"]) == (identity, "Ward")
+
+    def test_contained(self) -> None:
+        inside = {"resourceType": "Location", "id": "l", "name": "Ward", "managingOrganization": {"reference": "#o"}}
+        resource = with_actor(reference="#l") | {"contained": [inside, {"resourceType": "Organization", "id": "o"}]}
+        assert view(resource)["facility_name"] == "Ward"
+        moved = update(resource, facility_id="2")
+        assert "contained" not in moved  # neither is referred to any more
+        assert moved["participant"][0]["actor"] == {"reference": "Location/2"}
+        resource["participant"].append({"actor": {"reference": "#l"}})
+        assert update(resource, facility_id="2")["contained"] == resource["contained"]
+        assert view(with_actor(reference="#gone"))["facility_name"] is None
+
+    def test_a_contained_name_is_left_but_the_uhid_is_kept(self) -> None:
+        inside = {
+            "resourceType": "Patient",
+            "id": "p",
+            "name": [{"text": "A"}],
+            "identifier": [{"system": SYSTEMS.uhid, "value": "UG123456789A"}],
+        }
+        seen = view(update(with_actor(reference="#p") | {"contained": [inside]}, patient_name=None))
+        assert (seen["patient_uhid"], seen["patient_name"]) == ("UG123456789A", None)
+        anonymous = {"resourceType": "Patient", "id": "p", "name": [{"text": "A"}]}
+        without = update(with_actor(reference="#p") | {"contained": [anonymous]}, patient_name=None)
+        assert without["participant"][0]["actor"] == {"type": "Patient"}
+
+    def test_no_facility(self) -> None:
+        resource = with_actor(reference="Location/1")
+        resource["participant"] += [{"actor": {"reference": "Practitioner/1"}}, {"actor": {"reference": "Location/2"}}]
+        assert update(resource, facility_id=None)["participant"] == [resource["participant"][1]]
+
+    def test_a_name_alone_makes_a_participant(self) -> None:
+        actor = update(appointment.blank(), practitioner_name="Dr. Okello")["participant"][0]["actor"]
+        assert actor == {"type": "Practitioner", "display": "Dr. Okello"}

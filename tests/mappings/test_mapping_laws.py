@@ -1,0 +1,214 @@
+"""The lens laws, on any valid appointment."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import Any
+
+import pytest
+from fhir.resources.R4B import get_fhir_model_class
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mappings import appointment, slot
+from mappings.references import kind_of
+from tests import strategies as ours
+from tests.strategies import SYSTEMS, Json
+
+quick = settings(deadline=None, max_examples=100, suppress_health_check=list(HealthCheck))
+
+PARTICIPANT = {"participant", "contained"}
+TOUCHED = {
+    "id": {"id"},
+    "appointment_number": {"identifier"},
+    "patient_uhid": PARTICIPANT,
+    "patient_name": PARTICIPANT,
+    "practitioner_id": PARTICIPANT,
+    "practitioner_name": PARTICIPANT,
+    "facility_id": PARTICIPANT,
+    "facility_name": PARTICIPANT,
+    "status": {"status", "_status"},
+    "service_type_code": {"serviceType"},
+    "specialty_code": {"specialty"},
+    "appointment_type_code": {"appointmentType"},
+    "start_time": {"start", "_start"},
+    "end_time": {"end", "_end"},
+    "duration_minutes": {"minutesDuration", "_minutesDuration"},
+    "reason_text": {"reasonCode"},
+    "priority": {"priority", "_priority"},
+    "patient_instruction": {"patientInstruction", "_patientInstruction"},
+    "notes": {"comment", "_comment"},
+    "created_at": {"created", "_created"},
+    "cancellation_reason_code": {"cancelationReason"},
+    "cancellation_reason_text": {"cancelationReason"},
+}
+
+
+def without_empties(value: Any) -> bool:
+    if isinstance(value, dict | list):
+        members = value.values() if isinstance(value, dict) else value
+        return len(value) > 0 and all(map(without_empties, members))
+    return value is not None
+
+
+def kinds(resource: Json) -> list[str | None]:
+    return [kind_of(p["actor"], resource, SYSTEMS) if "actor" in p else None for p in resource["participant"]]
+
+
+class TestGenerated:
+    @given(st.one_of(ours.appointments(), ours.slots(), ours.schedules()))
+    @quick
+    def test_resources_have_the_shape_of_R4(self, resource: Json) -> None:
+        get_fhir_model_class(resource["resourceType"]).model_validate(copy.deepcopy(resource))
+        assert without_empties(resource)
+
+
+class TestWhatIsShownChangesNothing:
+    @given(ours.appointments())
+    @quick
+    def test_written_back(self, resource: Json) -> None:
+        shown = appointment.view(resource, systems=SYSTEMS)
+        assert appointment.update(resource, shown, systems=SYSTEMS) == resource
+
+    @given(st.data(), ours.appointments())
+    @quick
+    def test_written_back_with_known_resources(self, data: st.DataObject, resource: Json) -> None:
+        known = data.draw(ours.known_for(resource))
+        shown = appointment.view(resource, systems=SYSTEMS, known=known)
+        assert appointment.update(resource, shown, systems=SYSTEMS, known=known) == resource
+
+    @given(ours.appointments())
+    @quick
+    def test_every_member_is_there_in_order(self, resource: Json) -> None:
+        shown = appointment.view(resource, systems=SYSTEMS)
+        assert list(shown) == [field.name for field in appointment.FIELDS]
+
+
+class TestWhatIsWrittenIsShown:
+    @given(ours.appointments(), ours.changes())
+    @quick
+    def test_on_the_members_written(self, resource: Json, members: Json) -> None:
+        shown = appointment.view(appointment.update(resource, members, systems=SYSTEMS), systems=SYSTEMS)
+        assert {name: shown[name] for name in members} == members
+
+    @given(st.data(), ours.appointments(), ours.changes(null_names=False))
+    @quick
+    def test_with_known_resources(self, data: st.DataObject, resource: Json, members: Json) -> None:
+        known = data.draw(ours.known_for(resource))
+        written = appointment.update(resource, members, systems=SYSTEMS, known=known)
+        shown = appointment.view(written, systems=SYSTEMS, known=known)
+        assert {name: shown[name] for name in members} == members
+
+    @given(ours.mediloop_appointments())
+    @quick
+    def test_for_a_new_appointment(self, members: Json) -> None:
+        resource = appointment.update(appointment.blank(), members)
+        get_fhir_model_class("Appointment").model_validate(copy.deepcopy(resource))
+        shown = appointment.view(resource)
+        assert {name: shown[name] for name in members} == members
+        assert {"priority", "minutesDuration", "appointmentType"} <= resource.keys()
+
+
+class TestWhatIsNotWrittenStays:
+    @given(ours.appointments(), ours.changes())
+    @quick
+    def test_the_input_is_not_changed(self, resource: Json, members: Json) -> None:
+        before = json.dumps(resource)
+        result = appointment.update(resource, members, systems=SYSTEMS)
+        result.setdefault("extension", []).append("anything")
+        result["participant"] = None
+        assert json.dumps(resource) == before
+
+    @given(ours.appointments(), ours.changes())
+    @quick
+    def test_the_result_is_valid_in_shape_and_has_nothing_empty(self, resource: Json, members: Json) -> None:
+        members["patient_uhid"] = "UG123456789A"  # so that somebody takes part
+        result = appointment.update(resource, members, systems=SYSTEMS)
+        assert without_empties(result)
+        get_fhir_model_class("Appointment").model_validate(copy.deepcopy(result))
+
+    @given(ours.appointments(), ours.changes())
+    @quick
+    def test_other_elements(self, resource: Json, members: Json) -> None:
+        result = appointment.update(resource, members, systems=SYSTEMS)
+        touched = {"extension"}.union(*(TOUCHED.get(name, set()) for name in members))
+        for name in (resource.keys() | result.keys()) - touched:
+            assert result.get(name) == resource.get(name), name
+
+    @given(ours.appointments(), ours.changes())
+    @quick
+    def test_foreign_extensions_on_every_level(self, resource: Json, members: Json) -> None:
+        def foreign(element: Json) -> list[Json]:
+            return [e for e in element.get("extension", ()) if e["url"].startswith("http://example.org/")]
+
+        result = appointment.update(resource, members, systems=SYSTEMS)
+        assert foreign(result) == foreign(resource)
+        for name in ("serviceType", "specialty", "reasonCode"):
+            before = [foreign(concept) for concept in resource.get(name, ()) if foreign(concept)]
+            after = [foreign(concept) for concept in result.get(name, ()) if foreign(concept)]
+            assert before == after
+        for name in ("appointmentType", "cancelationReason"):
+            assert foreign(result.get(name, {})) == foreign(resource.get(name, {}))
+
+    @given(ours.appointments(), ours.changes())
+    @quick
+    def test_further_items_of_lists(self, resource: Json, members: Json) -> None:
+        members = {name: value for name, value in members.items() if value is not None}
+        result = appointment.update(resource, members, systems=SYSTEMS)
+        for name in ("serviceType", "specialty", "reasonCode"):
+            assert result.get(name, [])[1:] == resource.get(name, [])[1:]
+        number = SYSTEMS.appointment_number
+        assert [i for i in result.get("identifier", ()) if i["system"] != number] == [
+            i for i in resource.get("identifier", ()) if i["system"] != number
+        ]
+
+    @given(ours.appointments(), ours.changes())
+    @quick
+    def test_further_participants(self, resource: Json, members: Json) -> None:
+        members = {name: value for name, value in members.items() if value is not None}
+        result = appointment.update(resource, members, systems=SYSTEMS)
+        before = kinds(resource)
+        assert len(result["participant"]) >= len(before)
+        for place, kind in enumerate(before):
+            old, new = resource["participant"][place], result["participant"][place]
+            if kind not in {"Patient", "Practitioner", "Location"} or kind in before[:place]:
+                assert new == old
+            else:
+                assert {**new, "actor": None} == {**old, "actor": None}
+                assert new["actor"].get("extension") == old["actor"].get("extension")
+
+    @given(ours.appointments(), ours.changes())
+    @quick
+    def test_no_contained_resource_is_orphaned(self, resource: Json, members: Json) -> None:
+        result = appointment.update(resource, members, systems=SYSTEMS)
+        text = json.dumps(result.get("participant", []))
+        for inside in result.get("contained", ()):
+            assert f'"#{inside["id"]}"' in text
+
+
+class TestSlot:
+    @given(st.data(), ours.slots(), ours.schedules())
+    @quick
+    def test_written_back(self, data: st.DataObject, resource: Json, schedule: Json) -> None:
+        shown = slot.view(resource, schedule, known=data.draw(ours.known_for(schedule)))
+        members = {name: shown[name] for name in ("status", "start_time", "end_time")}
+        assert slot.update(resource, members) == resource
+
+    @given(ours.slots(), ours.utc_instants, ours.utc_instants, st.sampled_from(["free", "busy"]))
+    @quick
+    def test_written_is_shown(self, resource: Json, start: str, end: str, status: str) -> None:
+        members = {"status": status, "start_time": start, "end_time": end}
+        result = slot.update(resource, members)
+        shown = slot.view(result, None)
+        assert {name: shown[name] for name in members} == members
+        touched = {"status", "start", "end", "_start"}
+        assert {k: v for k, v in result.items() if k not in touched} == {
+            k: v for k, v in resource.items() if k not in touched
+        }
+
+
+@pytest.mark.parametrize("members", [{"status": "booked", "slot_id": "x"}, {"patient": "y"}])
+def test_a_member_that_is_none_is_refused(members: Json) -> None:
+    with pytest.raises(ValueError, match=r"has no member (slot_id|patient)"):
+        appointment.update(appointment.blank(), members)

@@ -1,0 +1,90 @@
+"""The small modules: slots, UHIDs, systems, and the generated documentation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mappings import DEFAULT_SYSTEMS, Systems, document, slot, uhid
+
+PAGE = Path(__file__).parents[2] / "docs" / "mapping.md"
+SLOT = {"id": "slot-001", "status": "free", "start": "2024-01-20T12:00:00+03:00", "end": "2024-01-20T09:30:00Z"}
+SCHEDULE = {
+    "actor": [
+        {"reference": "PractitionerRole/1"},
+        {"reference": "Practitioner/prov-abc-123", "display": "Dr. Sarah Nakamya"},
+        {"reference": "Location/fac"},
+    ]
+}
+
+
+class TestSlot:
+    def test_view(self) -> None:
+        known = {"Location/fac": {"resourceType": "Location", "name": "Mulago Hospital"}}
+        assert slot.unresolved(SCHEDULE) == ("Location/fac",)
+        assert slot.view(SLOT, SCHEDULE, known=known) == {
+            "id": "slot-001",
+            "practitioner_id": "prov-abc-123",
+            "practitioner_name": "Dr. Sarah Nakamya",
+            "facility_id": "fac",
+            "facility_name": "Mulago Hospital",
+            "start_time": "2024-01-20T09:00:00Z",
+            "end_time": "2024-01-20T09:30:00Z",
+            "status": "free",
+        }
+
+    def test_without_schedule_or_times(self) -> None:
+        assert set(slot.view({"_start": {}}, None).values()) == {None}
+        assert slot.unresolved(None) == ()
+
+    def test_update(self) -> None:
+        assert slot.update(SLOT, {"status": "busy", "start_time": "2024-01-20T09:00:00Z"}) == SLOT | {"status": "busy"}
+        with pytest.raises(ValueError, match="id of a slot cannot be changed"):
+            slot.update(SLOT, {"id": "x"})
+        with pytest.raises(ValueError, match="end_time of a slot cannot be removed"):
+            slot.update(SLOT, {"end_time": None})
+
+
+class TestUhid:
+    def test_matches(self) -> None:
+        assert uhid.matches(" ug123456789a\n", uhid.PATTERN)
+        assert not uhid.matches("UG12345678A", uhid.PATTERN)
+        assert uhid.matches("x1", "X[0-9]")
+        assert not uhid.matches("x12", "X[0-9]")  # wholly, also where the pattern has no anchors
+
+    def test_identifier(self) -> None:
+        identifier = uhid.uhid_identifier("ug123456789a", DEFAULT_SYSTEMS)
+        assert identifier["system"] == "https://mediloop.co/fhir/sid/uhid"
+        assert identifier["value"] == "UG123456789A"
+
+
+class TestSystems:
+    def test_defaults(self) -> None:
+        assert DEFAULT_SYSTEMS.appointment_number == "https://mediloop.co/fhir/sid/appointment-number"
+        assert DEFAULT_SYSTEMS.specialty == "https://mediloop.co/fhir/CodeSystem/specialty"
+
+    def test_a_deployment(self) -> None:
+        systems = Systems.under("https://h.example/fhir/", uhid="urn:uhid", uhid_aliases=["urn:old"])
+        assert systems.all_uhid == ("urn:uhid", "urn:old")
+        assert systems.extensions == "https://h.example/fhir/StructureDefinition"
+
+
+class TestDocument:
+    def test_the_page_is_up_to_date(self) -> None:
+        page = PAGE.read_text("utf-8")
+        assert page.count("<!-- generated: ") == len(document.parts())
+        assert document.rewritten(page) == page, "run: python -m mappings.document docs/mapping.md"
+
+    def test_as_a_command(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        page = tmp_path / "page.md"
+        page.write_text("a\n<!-- generated: fields -->\nold\n<!-- /generated -->\nb\n", "utf-8")
+        document.main([str(page)])
+        assert "old" not in page.read_text("utf-8")
+        assert "patient_uhid" in page.read_text("utf-8")
+        document.main([])
+        assert "patient-request" in capsys.readouterr().out
+
+    def test_an_unknown_part_is_refused(self) -> None:
+        with pytest.raises(KeyError, match="nothing"):
+            document.rewritten("<!-- generated: nothing -->\n<!-- /generated -->")

@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+from fhir.resources.R4B.conceptmap import ConceptMap as Model
+
+from mappings import DEFAULT_SYSTEMS, ConceptMap, Systems, Vocabulary, appointment
+from mappings.vocabulary import IDS, Match
+
+DEFAULT = Vocabulary.default()
+HL7 = "http://terminology.hl7.org/CodeSystem/appointment-cancellation-reason"
+
+
+def smallest(**members: Any) -> dict[str, Any]:
+    target = {"code": "x", "equivalence": "equal"}
+    group = {"source": "urn:s", "target": "urn:t", "element": [{"code": "a", "target": [target]}]}
+    return {"resourceType": "ConceptMap", "id": IDS[0], "status": "active", "group": [group]} | members
+
+
+def with_group(**members: Any) -> dict[str, Any]:
+    resource = smallest()
+    resource["group"][0] |= members
+    return resource
+
+
+@pytest.mark.parametrize("table", DEFAULT.maps, ids=IDS)
+class TestPackaged:
+    def test_is_an_R4_ConceptMap(self, table: ConceptMap) -> None:
+        Model.model_validate(copy.deepcopy(table.resource))
+
+    def test_its_name_and_url_follow_its_id(self, table: ConceptMap) -> None:
+        resource = table.resource
+        assert resource["url"] == f"https://mediloop.co/fhir/ConceptMap/{resource['id']}"
+        assert resource["name"].isalnum()
+
+    def test_invariants(self, table: ConceptMap) -> None:
+        for group in table.resource["group"]:
+            codes = [element["code"] for element in group["element"]]
+            assert len(codes) == len(set(codes))
+            for target in (t for element in group["element"] for t in element.get("target", ())):
+                assert ("code" in target) == (target["equivalence"] != "unmatched")
+                assert "comment" in target or target["equivalence"] not in {"narrower", "inexact"}
+            unmapped = group.get("unmapped", {})
+            assert ("code" in unmapped) == (unmapped.get("mode") == "fixed")
+
+
+class TestCancellation:
+    codes = tuple(e["code"] for e in DEFAULT.reason_to_mediloop.resource["group"][0]["element"])
+
+    def test_hl7_has_32_codes(self) -> None:
+        assert len(self.codes) == 32
+
+    @pytest.mark.parametrize("code", codes)
+    def test_from_hl7(self, code: str) -> None:
+        of_the_patient = code.startswith("pat") and code != "pat-dec"
+        match = DEFAULT.reason_to_mediloop.match(code, HL7)
+        assert match is not None
+        assert match.code == ("patient-request" if of_the_patient else code)
+        assert match.provided != of_the_patient
+        if of_the_patient:
+            assert match.equivalence == ("narrower" if code == "pat" else "wider")
+
+    @pytest.mark.parametrize("code", codes)
+    def test_an_hl7_code_sent_by_a_mediloop_caller_stays_itself(self, code: str) -> None:
+        assert DEFAULT.reason_to_hl7.translate(code) == code
+
+    def test_to_hl7(self) -> None:
+        assert DEFAULT.reason_to_hl7.match("patient-request") == Match("pat", HL7, "wider", "Patient")
+        assert DEFAULT.reason_to_hl7.match("x-new") == Match("other", HL7, None, "Other")
+
+
+class TestStatus:
+    def test_eight_are_themselves_both_ways(self) -> None:
+        for code in "proposed pending booked arrived checked-in fulfilled cancelled noshow".split():
+            assert DEFAULT.status_to_mediloop.translate(code) == code == DEFAULT.status_to_fhir.translate(code)
+
+    def test_the_other_two(self) -> None:
+        assert DEFAULT.status_to_mediloop.translate("waitlist") == "pending"
+        assert DEFAULT.status_to_mediloop.translate("entered-in-error") is None
+        assert DEFAULT.status_to_mediloop.hides("entered-in-error")
+        assert not DEFAULT.status_to_mediloop.hides("booked")
+        assert not DEFAULT.status_to_mediloop.hides("unheard-of")
+
+
+class TestTranslation:
+    def test_a_system_that_is_not_a_source_has_none(self) -> None:
+        assert DEFAULT.appointment_type.matches("WALKIN", "urn:other") == ()
+        assert DEFAULT.appointment_type.match("WALKIN", "urn:other") is None
+        assert DEFAULT.appointment_type.translate("WALKIN", "http://hl7.org/fhir/v2/0276") == "WALKIN"
+
+    def test_displays(self) -> None:
+        assert DEFAULT.reason_to_mediloop.display("pat-dec", HL7) == "Patient: Deceased"
+        assert DEFAULT.reason_to_mediloop.display("pat-dec", "urn:other") is None
+
+    def test_every_target_is_a_match_the_first_preferred(self) -> None:
+        targets = [{"code": code, "equivalence": "relatedto"} for code in ("x", "y")]
+        table = ConceptMap(with_group(element=[{"code": "a", "target": targets}]))
+        assert [match.code for match in table.matches("a")] == ["x", "y"]
+
+
+class TestOverrides:
+    def test_without_any_all_is_as_packaged(self) -> None:
+        assert Vocabulary.default() is DEFAULT
+        assert Vocabulary.with_overrides([]).resources() == DEFAULT.resources()
+
+    def test_a_map_of_the_same_id_takes_the_place(self) -> None:
+        given = smallest()
+        vocabulary = Vocabulary.with_overrides([given])
+        given["group"].clear()
+        assert vocabulary.reason_to_hl7.translate("a") == "x"
+        assert vocabulary.reason_to_hl7.translate("patient-request") is None
+        assert vocabulary.status_to_fhir.translate("booked") == "booked"
+
+    @pytest.mark.parametrize(
+        ("resource", "message"),
+        [
+            ("no object", "must be a FHIR resource of type ConceptMap"),
+            ({"resourceType": "ValueSet", "id": IDS[0]}, "must be a FHIR resource of type ConceptMap"),
+            (smallest(id="other"), "'other' replaces nothing: its id must be one of mediloop-cancellation-to-hl7"),
+            (smallest(id=["x"]), "replaces nothing"),
+            (smallest(group=[]), "has no group"),
+            (smallest(group={}), "group is not a list of objects"),
+            (smallest(group=["x"]), "group is not a list of objects"),
+            (with_group(source=None), "group 1 has no source"),
+            (with_group(target=" "), "group 1 has no target"),
+            (with_group(element="x"), "group 1: element is not a list of objects"),
+            (with_group(element=[{}]), "an element has no code"),
+            (with_group(element=[{"code": "a"}, {"code": "a"}]), "code 'a' is there twice"),
+            (with_group(element=[{"code": "a", "target": [{"code": "x"}]}]), "equivalence None is not one of"),
+            (with_group(element=[{"code": "a", "target": [{"equivalence": "same"}]}]), "'same' is not one of"),
+            (with_group(element=[{"code": "a", "target": [{"equivalence": []}]}]), "is not one of"),
+            (
+                with_group(element=[{"code": "a", "target": [{"code": "x", "equivalence": "inexact"}]}]),
+                "'inexact' needs a comment",
+            ),
+            (
+                with_group(element=[{"code": "a", "target": [{"equivalence": "equal"}]}]),
+                "code 'a', its target has no code",
+            ),
+            (with_group(unmapped="x"), "unmapped.mode must be 'fixed' or 'provided'"),
+            (with_group(unmapped={"mode": "other-map"}), "unmapped.mode must be 'fixed' or 'provided'"),
+            (with_group(unmapped={"mode": "fixed"}), r"\(FHIR rule cmd-2\), has no code"),
+        ],
+    )
+    def test_an_unusable_map_is_refused(self, resource: Any, message: str) -> None:
+        with pytest.raises(ValueError, match=message) as refusal:
+            Vocabulary.with_overrides([resource])
+        assert str(refusal.value).endswith(".")
+
+    def test_twice_the_same_id_is_refused(self) -> None:
+        with pytest.raises(ValueError, match="given twice"):
+            Vocabulary.with_overrides([smallest(), smallest()])
+
+    def test_published_with_the_systems_of_the_deployment(self) -> None:
+        systems = Systems.under("https://hospital.example/fhir/")
+        published = {resource["id"]: resource for resource in DEFAULT.resources(systems)}
+        assert published[IDS[0]]["group"][0]["source"] == systems.cancellation_reason
+        assert published[IDS[1]]["group"][0]["target"] == systems.cancellation_reason
+        assert DEFAULT.reason_to_hl7.sources == (DEFAULT_SYSTEMS.cancellation_reason,)
+
+    def test_the_maps_work_under_any_systems(self) -> None:
+        systems = Systems.under("https://hospital.example/fhir")
+        resource = appointment.update(
+            appointment.blank(), {"cancellation_reason_code": "patient-request"}, systems=systems
+        )
+        assert [c["system"] for c in resource["cancelationReason"]["coding"]] == [systems.cancellation_reason, HL7]
+
+    def test_maps_without_counterparts(self) -> None:
+        nothing = {"code": "pat", "display": "Patient", "target": [{"equivalence": "unmatched"}]}
+        from_hl7 = with_group(source=HL7, element=[nothing]) | {"id": IDS[1]}
+        vocabulary = Vocabulary.with_overrides([with_group(element=[]), from_hl7])
+        resource = {"cancelationReason": {"coding": [{"system": HL7, "code": "pat"}]}}
+        shown = appointment.view(resource, vocabulary=vocabulary)
+        assert shown["cancellation_reason_code"] is None
+        assert shown["cancellation_reason_text"] == "Patient"
+        written = appointment.update(resource, {"cancellation_reason_code": "x"}, vocabulary=vocabulary)
+        assert len(written["cancelationReason"]["coding"]) == 1
