@@ -61,8 +61,8 @@ def update(
 
     A member that is shown with that value already leaves its element alone, and so does the same moment under
     another offset. `None` and the empty text remove. Times are written as given, offset and digits included.
-    A resource without participants is one in the making: there, also values that are shown by default
-    (ROUTINE, priority 5, a computed duration) are stated, so that FHIR clients find them.
+    In a `blank` one, values that would be shown by default (ROUTINE, priority 5, a computed duration) are stated
+    too, so that FHIR clients find them.
 
     Args:
         appointment: a FHIR R4 Appointment, or `blank()`; it is not changed.
@@ -79,7 +79,7 @@ def update(
     if unknown:
         raise ValueError(f"A MediLoop appointment has no member {', '.join(unknown)}.")
     reading = Reading(copied(appointment), systems, vocabulary, known)
-    in_the_making = not appointment.get("participant")
+    in_the_making = appointment.get("participant") == []  # as no stored appointment can have it
     for field in FIELDS:
         if field.name not in changes:
             continue

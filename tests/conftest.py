@@ -99,7 +99,7 @@ def clock() -> Clock:
 async def _prepared(mongodb_uri: str) -> AsyncIterator[str]:
     """The name of a pair of databases whose indexes are made once for all tests of this process."""
     name = _fresh_name()
-    service = build(Settings(database=name, _env_file=None), mongodb_uri)  # type: ignore[call-arg]
+    service = build(Settings(database=name, _env_file=None), mongodb_uri)
     await service.prepare()
     yield name
     for mode in MODES:
@@ -116,7 +116,7 @@ async def make_service(_prepared: str, mongodb_uri: str, clock: Clock) -> AsyncI
     made: list[Service] = []
 
     def make(**settings: Any) -> Service:
-        wanted = {"database": _prepared, "rate_limit_test": 0, "rate_limit_live": 0} | settings
+        wanted: dict[str, Any] = {"database": _prepared, "rate_limit_test": 0, "rate_limit_live": 0} | settings
         made.append(build(Settings(**wanted, _env_file=None), mongodb_uri, clock))
         return made[-1]
 
@@ -160,7 +160,8 @@ class Api:
         return await self.http.post(path, headers=self._headers(options), **given, **options)
 
     def _headers(self, options: dict[str, Any]) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self.key}"} | options.pop("headers", {})
+        given: dict[str, str] = options.pop("headers", {})
+        return {"Authorization": f"Bearer {self.key}"} | given
 
 
 ApiMaker = Callable[..., Any]

@@ -26,9 +26,11 @@ SYSTEMS = Systems.under(uhid_aliases=("urn:example:uhid",))
 
 V2_0276 = "http://terminology.hl7.org/CodeSystem/v2-0276"
 HL7_CANCELLATION = "http://terminology.hl7.org/CodeSystem/appointment-cancellation-reason"
-STATUSES = ("proposed", "pending", "booked", "arrived", "fulfilled", "cancelled", "noshow")
-STATUSES += ("entered-in-error", "checked-in", "waitlist")
-MEDILOOP_STATUSES = tuple(s for s in STATUSES if s not in {"entered-in-error", "waitlist"})
+MEDILOOP_STATUSES = (
+    *("proposed", "pending", "booked", "arrived"),
+    *("checked-in", "fulfilled", "cancelled", "noshow"),
+)
+STATUSES = (*MEDILOOP_STATUSES, "entered-in-error", "waitlist")
 TYPES = ("ROUTINE", "WALKIN", "CHECKUP", "FOLLOWUP", "EMERGENCY")
 OFFSETS = ("Z", "+03:00", "+05:45", "-00:00", "+00:00", "+14:00", "-12:00", "-03:30")
 OUR_MOMENTS = (
@@ -67,7 +69,9 @@ datetimes = st.one_of(instants, instants, st.sampled_from([t[:n] for t in LOCAL_
 """FHIR dateTimes: instants and partial dates."""
 
 
-def mapping(required: dict[str, st.SearchStrategy[Any]], /, **optional: st.SearchStrategy[Any]) -> Any:
+def mapping(
+    required: dict[str, st.SearchStrategy[Any]], /, **optional: st.SearchStrategy[Any]
+) -> st.SearchStrategy[Json]:
     """An object with all of `required` and any of `optional`."""
     return st.fixed_dictionaries(required, optional=optional)
 

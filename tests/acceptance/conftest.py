@@ -89,8 +89,8 @@ def starter(tmp_path: Path) -> Iterator[Starter]:
     """Start services with an embedded MongoDB of their own under this test's folder; all are stopped afterwards."""
     started: list[Running] = []
 
-    def make(**settings: str) -> Running:
-        started.append(start(tmp_path, **settings))
+    def make(*, port: int = 0, **settings: str) -> Running:
+        started.append(start(tmp_path, port=port, **settings))
         return started[-1]
 
     yield make

@@ -16,7 +16,7 @@ from mappings.references import kind_of
 from tests import strategies as ours
 from tests.strategies import SYSTEMS, Json
 
-quick = settings(deadline=None, max_examples=100, suppress_health_check=list(HealthCheck))
+quick = settings(deadline=None, max_examples=75, suppress_health_check=list(HealthCheck))
 
 PARTICIPANT = {"participant", "contained"}
 TOUCHED = {

@@ -73,7 +73,7 @@ class TestCancellation:
 
 class TestStatus:
     def test_eight_are_themselves_both_ways(self) -> None:
-        for code in "proposed pending booked arrived checked-in fulfilled cancelled noshow".split():
+        for code in ["proposed", "pending", "booked", "arrived", "checked-in", "fulfilled", "cancelled", "noshow"]:
             assert DEFAULT.status_to_mediloop.translate(code) == code == DEFAULT.status_to_fhir.translate(code)
 
     def test_the_other_two(self) -> None:

@@ -96,7 +96,7 @@ async def test_a_negative_limit_is_refused(store: KeyStore) -> None:
         ("test", "sk_live_" + "a" * 32),
         ("live", "sk_test_" + "a" * 32),
         ("test", "a" * 40),
-        ("test", "sk_test_"),
+        ("test", "sk_test_a b"),
         ("live", "sk_live_" + "a" * 15),
         ("test", "sk_test_" + "a" * 129),
         ("test", "sk_test_" + "ä" * 32),

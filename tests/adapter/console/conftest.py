@@ -1,0 +1,60 @@
+"""The command line, called in this process on databases of its own."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from pymongo import MongoClient
+from typer.testing import CliRunner, Result
+
+from adapter.cli import app
+
+Databases = MongoClient[dict[str, Any]]
+
+
+class Cli:
+    """Runs commands and reads what they print."""
+
+    def __init__(self) -> None:
+        self._runner = CliRunner()
+
+    def run(self, *words: str, stdin: str | None = None) -> Result:
+        """Run one command line."""
+        return self._runner.invoke(app, list(words), input=stdin)
+
+    def json(self, *words: str) -> Any:
+        """Run a command with --json; it must succeed."""
+        result = self.run(*words, "--json")
+        assert result.exit_code == 0, result.output
+        return json.loads(result.stdout)
+
+
+@pytest.fixture
+def cli(mongodb_uri: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cli]:
+    """The command line on the run's MongoDB, with a fresh pair of databases."""
+    name = f"c_{secrets.token_hex(4)}"
+    monkeypatch.setenv("ADAPTER_MONGODB_URI", mongodb_uri)
+    monkeypatch.setenv("ADAPTER_DATABASE", name)
+    monkeypatch.setenv("COLUMNS", "200")
+    yield Cli()
+    with Databases(mongodb_uri) as client:
+        for mode in ("test", "live"):
+            client.drop_database(f"{name}_{mode}")
+
+
+@pytest.fixture
+def stored(cli: Cli, mongodb_uri: str) -> Iterator[Callable[..., list[dict[str, Any]]]]:
+    """Read the raw documents of a collection: ``stored("Slot", mode="test")``."""
+    import os
+
+    client: Databases = Databases(mongodb_uri)
+
+    def read(kind: str, mode: str = "test") -> list[dict[str, Any]]:
+        return list(client[f"{os.environ['ADAPTER_DATABASE']}_{mode}"][kind].find())
+
+    yield read
+    client.close()

@@ -1,0 +1,202 @@
+"""What the command line prints, stores and returns."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from adapter import __version__
+from tests.adapter.console.conftest import Cli
+
+Stored = Callable[..., list[dict[str, Any]]]
+
+WEEK = ("--from", "2027-01-04", "--to", "2027-01-10")
+GENERATE = ("slots", "generate", "--practitioner", "prov-abc-123", "--hours", "mon-fri 09:00-12:00", *WEEK)
+
+
+class TestVersionAndSettings:
+    def test_version_is_printed_for_people_and_for_scripts(self, cli: Cli) -> None:
+        assert cli.run("version").stdout.strip() == __version__
+        assert cli.json("version") == {"version": __version__}
+
+    def test_no_command_shows_the_commands(self, cli: Cli) -> None:
+        shown = cli.run()
+        for command in ("serve", "settings", "keys", "demo", "slots", "translate", "version"):
+            assert command in shown.output
+
+    @pytest.mark.parametrize(
+        "words", [("serve",), ("settings",), ("keys", "create"), ("slots", "generate"), ("translate",)]
+    )
+    def test_every_help_text_has_an_example(self, cli: Cli, words: tuple[str, ...]) -> None:
+        assert "Example:" in cli.run(*words, "--help").output
+
+    def test_settings_tell_values_defaults_and_origin_without_secrets(
+        self, cli: Cli, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("ADAPTER_PORT", "8765")
+        monkeypatch.setenv("ADAPTER_BOOTSTRAP_KEY", "sk_test_neverprinted")
+        rows = {row["name"]: row for row in cli.json("settings")}
+        assert rows["ADAPTER_PORT"] == rows["ADAPTER_PORT"] | {"value": 8765, "set": True, "default": 8000}
+        assert rows["ADAPTER_TIMEZONE"]["set"] is False
+        assert rows["ADAPTER_BOOTSTRAP_KEY"]["value"] == "(secret)"
+        text = cli.run("settings").stdout
+        assert "ADAPTER_PORT = 8765   (set)" in text
+        assert "neverprinted" not in text
+
+    def test_a_bad_setting_is_one_clear_line(self, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("ADAPTER_TIMEZONE", "Mars/Olympus")
+        result = cli.run("settings")
+        assert result.exit_code == 1
+        assert result.stderr.strip() == (
+            "mediloop-fhir: Bad setting. ADAPTER_TIMEZONE: no such time zone; use an IANA name such as Africa/Kampala."
+        )
+
+
+class TestKeys:
+    def test_a_key_is_made_listed_rolled_and_revoked(self, cli: Cli) -> None:
+        made = cli.json("keys", "create", "--name", "portal", "--permission", "appointments:read,write")
+        assert made["key"].startswith("sk_test_")
+        assert made["permissions"] == {"appointments": ["read", "write"]}
+        rolled = cli.json("keys", "roll", made["id"])
+        assert rolled["key"] != made["key"]
+        listed = {row["id"]: row for row in cli.json("keys", "list")}
+        assert listed[made["id"]]["expires"] is not None
+        assert listed[rolled["id"]]["expires"] is None
+        assert made["key"] not in json.dumps(list(listed.values()))
+        assert cli.json("keys", "revoke", rolled["id"]) == {"revoked": rolled["id"]}
+        assert rolled["id"] not in {row["id"] for row in cli.json("keys", "list")}
+
+    def test_for_people_the_secret_alone_goes_to_standard_output(self, cli: Cli) -> None:
+        result = cli.run("keys", "create", "--name", "first", "--mode", "live")
+        assert result.stdout.startswith("sk_live_")
+        assert len(result.stdout.split()) == 1
+        listing = cli.run("keys", "list").stdout
+        assert "first" in listing
+        assert "appointments:read,write" in listing
+        key_id = listing.split()[0]
+        assert "is revoked" in cli.run("keys", "revoke", key_id).stdout
+        assert cli.run("keys", "list").stdout == ""
+
+    def test_a_rolled_key_shows_when_it_ends(self, cli: Cli) -> None:
+        made = cli.json("keys", "create", "--name", "first")
+        cli.json("keys", "roll", made["id"])
+        assert ", ends 2" in cli.run("keys", "list").stdout
+
+    @pytest.mark.parametrize("command", ["roll", "revoke"])
+    def test_an_unknown_key_is_named(self, cli: Cli, command: str) -> None:
+        result = cli.run("keys", command, "key_nothing")
+        assert result.exit_code == 1
+        assert "there is no key key_nothing" in result.stderr
+
+    def test_a_bad_permission_is_a_usage_error(self, cli: Cli) -> None:
+        result = cli.run("keys", "create", "--name", "x", "--permission", "appointments:delete")
+        assert result.exit_code == 2
+        assert "delete" in result.stderr
+
+    def test_a_key_cannot_be_rolled_twice(self, cli: Cli) -> None:
+        made = cli.json("keys", "create", "--name", "first")
+        cli.json("keys", "roll", made["id"])
+        result = cli.run("keys", "roll", made["id"])
+        assert result.exit_code == 1
+        assert result.stderr.startswith("mediloop-fhir: ")
+
+
+class TestDemo:
+    def test_the_clinic_is_loaded_once(self, cli: Cli, stored: Stored) -> None:
+        first = cli.json("demo", "load")["created"]
+        assert {"slot-001", "slot-002", "slot-003"} <= {slot["_id"] for slot in stored("Slot")}
+        assert "apt-123-456-789" in {appointment["_id"] for appointment in stored("Appointment")}
+        total = sum(
+            len(stored(kind)) for kind in ("Appointment", "Slot", "Schedule", "Patient", "Practitioner", "Location")
+        )
+        assert first == total
+        assert "0 resources made" in cli.run("demo", "load").stdout
+        assert stored("Appointment", mode="live") == []
+
+
+class TestSlots:
+    def test_a_week_is_published_once(self, cli: Cli, stored: Stored) -> None:
+        cli.run("demo", "load")
+        made = cli.json(*GENERATE, "--facility", "fac-xyz-789", "--timezone", "Africa/Kampala", "--specialty", "eyes")
+        assert made["slots_created"] == 5 * 6
+        slots = [slot for slot in stored("Slot") if slot["schedule"]["reference"] == f"Schedule/{made['schedule']}"]
+        assert min(slot["start"] for slot in slots) == "2027-01-04T06:00:00Z"
+        [schedule] = [one for one in stored("Schedule") if one["_id"] == made["schedule"]]
+        assert [actor["reference"] for actor in schedule["actor"]] == [
+            "Practitioner/prov-abc-123",
+            "Location/fac-xyz-789",
+        ]
+        assert schedule["specialty"][0]["coding"][0]["code"] == "eyes"
+        again = cli.run(*GENERATE, "--facility", "fac-xyz-789", "--timezone", "Africa/Kampala", "--specialty", "eyes")
+        assert "0 slots made" in again.stdout
+        assert len(stored("Schedule")) == 5
+
+    def test_another_specialty_changes_the_schedule(self, cli: Cli, stored: Stored) -> None:
+        cli.run("demo", "load")
+        made = cli.json(*GENERATE, "--service-type", "consultation")
+        cli.json(*GENERATE, "--service-type", "vaccination")
+        [schedule] = [one for one in stored("Schedule") if one["_id"] == made["schedule"]]
+        assert schedule["serviceType"][0]["coding"][0]["code"] == "vaccination"
+        assert schedule["meta"]["versionId"] == "2"
+
+    def test_an_unknown_practitioner_is_named(self, cli: Cli) -> None:
+        result = cli.run(*GENERATE)
+        assert result.exit_code == 1
+        assert "Practitioner/prov-abc-123 is not stored in the test database" in result.stderr
+
+    @pytest.mark.parametrize(
+        ("words", "named"),
+        [
+            (("--hours", "always"), "cannot read the hours"),
+            (("--timezone", "Mars/Olympus"), "Mars/Olympus"),
+            (("--to", "2027-01-01"), "--to must be --from or later"),
+            (("--to", "2031-01-01"), "by 731 days at most"),
+        ],
+    )
+    def test_bad_words_are_usage_errors(self, cli: Cli, words: tuple[str, ...], named: str) -> None:
+        result = cli.run(*GENERATE, *words)
+        assert result.exit_code == 2
+        assert named in " ".join(result.stderr.replace("│", " ").split())
+
+
+class TestTranslate:
+    MEDILOOP = '{"id": "a1", "status": "booked", "patient_uhid": "UG123456789A", "start_time": "2024-01-20T10:00:00Z"}'
+
+    def test_there_and_back_gives_what_was_given(self, cli: Cli) -> None:
+        fhir = cli.run("translate", "--to", "fhir", stdin=self.MEDILOOP)
+        assert json.loads(fhir.stdout)["resourceType"] == "Appointment"
+        back = json.loads(cli.run("translate", "--to", "mediloop", stdin=fhir.stdout).stdout)
+        assert back == back | json.loads(self.MEDILOOP)
+
+    def test_a_list_stays_a_list(self, cli: Cli) -> None:
+        fhir = cli.run("translate", "--to", "fhir", stdin=f"[{self.MEDILOOP}, {self.MEDILOOP}]")
+        assert [one["id"] for one in json.loads(fhir.stdout)] == ["a1", "a1"]
+
+    @pytest.mark.parametrize("given", ["", "{", "3", '["x"]', '{"nonsense": 1}', '{"start_time": 5}'])
+    def test_what_cannot_be_translated_is_said_in_one_line(self, cli: Cli, given: str) -> None:
+        result = cli.run("translate", "--to", "fhir", stdin=given)
+        assert result.exit_code == 1
+        assert result.stderr.startswith("mediloop-fhir: cannot translate: ")
+        assert len(result.stderr.strip().splitlines()) == 1
+
+    def test_a_replaced_code_table_is_used(self, cli: Cli, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("ADAPTER_CONCEPT_MAPS", str(tmp_path))
+        (tmp_path / "broken.json").write_text('{"resourceType": "Patient"}')
+        result = cli.run("translate", "--to", "fhir", stdin=self.MEDILOOP)
+        assert result.exit_code == 1
+        assert "ADAPTER_CONCEPT_MAPS" in result.stderr
+
+
+class TestFailures:
+    def test_a_mongodb_that_does_not_answer_is_said_in_one_line(
+        self, cli: Cli, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv(
+            "ADAPTER_MONGODB_URI", "mongodb://%2Fnowhere%2Fm.sock/?directConnection=true&serverSelectionTimeoutMS=100"
+        )
+        result = cli.run("keys", "list")
+        assert result.exit_code == 1
+        assert result.stderr.startswith("mediloop-fhir: MongoDB does not answer")
