@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Annotated
 
 import typer
@@ -49,11 +50,17 @@ def serve(
 
 
 @app.command()
-def settings(as_json: Json = False) -> None:
+def settings(
+    as_json: Json = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the table of docs/operations.md.")] = False,
+) -> None:
     """Print every setting with its value, where it comes from, its default and its meaning.
 
     [dim]Example:  ADAPTER_PORT=8080 mediloop-fhir settings[/dim]
     """
+    if markdown:
+        typer.echo(_table())
+        return
     with plain_failures():
         present = load()
     rows = [_row(present, name) for name in Settings.model_fields]
@@ -61,8 +68,7 @@ def settings(as_json: Json = False) -> None:
         typer.echo(json.dumps(rows, indent=2))
         return
     for row in rows:
-        origin = "set" if row["set"] else "default"
-        out.print(f"{row['name']} = {row['value']}   ({origin})", markup=False, highlight=False)
+        out.print(f"{row['name']} = {row['value']}   ({row['origin']})", markup=False, highlight=False)
         out.print(f"    {row['meaning']} Default: {row['default']}", markup=False, highlight=False)
 
 
@@ -71,15 +77,32 @@ def _row(present: Settings, name: str) -> dict[str, object]:
     return {
         "name": f"{PREFIX}{name.upper()}",
         "value": _printable(getattr(present, name)),
-        "set": name in present.model_fields_set,
+        "origin": _origin(present, name),
         "default": _printable(field.default),
         "meaning": field.description,
     }
 
 
+def _origin(present: Settings, name: str) -> str:
+    if f"{PREFIX}{name}".upper() in {variable.upper() for variable in os.environ}:
+        return "environment"
+    return ".env" if name in present.model_fields_set else "default"
+
+
+def _table() -> str:
+    """Return every setting with its default and meaning as a Markdown table: the same on every machine."""
+    lines = ["| Setting | Default | Meaning |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        default = "" if field.default in (None, ()) else f"`{_printable(field.default)}`"
+        lines.append(f"| `{PREFIX}{name.upper()}` | {default} | {field.description} |")
+    return "\n".join(lines)
+
+
 def _printable(value: object) -> object:
     if isinstance(value, SecretStr):
         return "(secret)"
+    if isinstance(value, tuple):
+        return ",".join(value)
     return value if value is None or isinstance(value, bool | int | str) else str(value)
 
 

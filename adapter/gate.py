@@ -89,14 +89,18 @@ class _Passage:
     async def _admit(self, state: dict[str, object]) -> None:
         if not self.scope["path"].startswith(_API):
             return
-        key = None
+        key, silent = None, None
         try:
             key = await self.service.keyring.authenticate(self.headers.get("authorization"))
         except Unauthenticated as refused:
             state["refused"] = refused
+        except Unreachable as error:  # refused below: this answer has the headers of every answer too
+            silent = error
         state["key"] = key
         client = self.scope.get("client")
         self.rate = await self.service.limiter.check(key, client[0] if client else "")
+        if silent is not None:
+            raise silent
         if not self.rate.allowed:
             raise self.rate.refusal()
         declared = self.headers.get("content-length", "0")

@@ -1,7 +1,8 @@
 """Structured logs: one line an event, with the request id, and never a name, a UHID or a key.
 
-Only fields that the code names are logged: routes instead of paths, no query strings, no bodies. As a second
-fence every text is searched for what looks like a key or a UHID, since exceptions quote what they choke on.
+Only fields that the code names are logged: routes instead of paths, no query strings, no bodies. Exceptions quote
+what they choke on, a patient's name as well as anything: they are told by kind and place, and only our own, which
+name nobody, with their text. As a second fence every text is searched for what looks like a key or a UHID.
 """
 
 from __future__ import annotations
@@ -9,10 +10,15 @@ from __future__ import annotations
 import logging
 import re
 import sys
+import traceback
 from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 import structlog
+from pymongo.errors import OperationFailure
+
+from adapter.errors import Refused
+from store.errors import StoreError
 
 _SECRET = re.compile(r"sk_(?:test|live)_[A-Za-z0-9_\-]+|\bUG[0-9]{9}[A-Z]\b", re.IGNORECASE)
 
@@ -25,6 +31,21 @@ def redact(_: Any, __: str, event: MutableMapping[str, Any]) -> Mapping[str, Any
     return event
 
 
+def _story(exc_info: structlog.typing.ExcInfo) -> str:
+    """Tell an exception and what led to it, the latest first, without the texts of others' exceptions."""
+    parts: list[str] = []
+    error: BaseException | None = exc_info[1]
+    while error is not None:
+        kind = f"{type(error).__module__}.{type(error).__qualname__}"
+        if isinstance(error, Refused | StoreError):
+            kind += f": {error}"
+        elif isinstance(error, OperationFailure):
+            kind += f" (MongoDB error {error.code})"
+        parts.append("".join(traceback.format_tb(error.__traceback__)) + kind)
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return "\nafter:\n".join(parts)
+
+
 def configure(log_format: str, level: str) -> None:
     """Send the service's and the libraries' log lines to standard error as JSON, or for people."""
     shared: list[structlog.types.Processor] = [
@@ -32,7 +53,7 @@ def configure(log_format: str, level: str) -> None:
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    ending: list[structlog.types.Processor] = [structlog.processors.format_exc_info, redact]
+    ending: list[structlog.types.Processor] = [structlog.processors.ExceptionRenderer(_story), redact]
     if log_format == "json":
         ending.append(structlog.processors.JSONRenderer())
     else:

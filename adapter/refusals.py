@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 from starlette.types import Scope
 
 from adapter.errors import Problem, Refused, Unavailable
@@ -13,6 +14,7 @@ from adapter.service import Service
 from store.errors import StoreError, Unreachable
 
 FHIR_BASE = "/fhir"
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 _HTTP_PROBLEMS = {
     404: Problem("not_found", "There is nothing at this path. /docs lists what there is."),
@@ -46,6 +48,16 @@ def unavailable() -> Unavailable:
     return Unavailable(problem, headers={"Retry-After": "1"})
 
 
+def _allowed(scope: Scope) -> list[str]:
+    """Return every method that the path takes; the framework names those of one of its routes alone."""
+    routes = scope["app"].router.routes
+    return [
+        method
+        for method in _METHODS
+        if any(route.matches({**scope, "method": method})[0] is Match.FULL for route in routes)
+    ]
+
+
 def install(app: FastAPI) -> None:
     """Register the handlers."""
 
@@ -56,7 +68,10 @@ def install(app: FastAPI) -> None:
     async def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101
         problem = _HTTP_PROBLEMS.get(error.status_code, Problem("invalid_request_error", str(error.detail)))
-        return respond(request.scope, Refused(problem, status=error.status_code, headers=error.headers))
+        headers = dict(error.headers or {})
+        if error.status_code == 405:
+            headers["Allow"] = ", ".join(_allowed(request.scope))
+        return respond(request.scope, Refused(problem, status=error.status_code, headers=headers))
 
     async def store(request: Request, error: Exception) -> Response:
         if isinstance(error, Unreachable):

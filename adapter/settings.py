@@ -6,12 +6,15 @@ Every setting has a default that works on a laptop; `mediloop-fhir settings` pri
 from __future__ import annotations
 
 import re
+import warnings
 from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pymongo.errors import PyMongoError
+from pymongo.uri_parser import parse_uri
 
 PREFIX = "ADAPTER_"
 
@@ -36,12 +39,12 @@ class Settings(BaseSettings):
     database: str = Field(
         "mediloop",
         pattern=r"^[A-Za-z0-9_-]{1,50}$",
-        description="Base name of the two databases: <DATABASE>_test and <DATABASE>_live.",
+        description="Base name of the two databases: NAME_test and NAME_live.",
     )
     data_dir: Annotated[Path, AfterValidator(_absolute)] = Field(
         Path("data"), description="Where the embedded MongoDB keeps its data."
     )
-    host: str = Field("127.0.0.1", description="Address to listen on.")
+    host: str = Field("127.0.0.1", min_length=1, description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     workers: int = Field(1, ge=1, le=64, description="Service processes.")
     bootstrap_key: SecretStr | None = Field(
@@ -54,7 +57,7 @@ class Settings(BaseSettings):
         description="Base of the canonical URLs: identifier systems, code systems, extensions.",
     )
     uhid_system: str | None = Field(
-        None, min_length=1, description="Identifier system of the UHID. Unset: <CANONICAL_BASE>/sid/uhid."
+        None, min_length=1, description="Identifier system of the UHID. Unset: CANONICAL_BASE/sid/uhid."
     )
     uhid_aliases: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Further identifier systems accepted as UHID on the way in, separated by commas."
@@ -107,7 +110,8 @@ class Settings(BaseSettings):
     @field_validator("bootstrap_key")
     @classmethod
     def _key_shape(cls, key: SecretStr | None) -> SecretStr | None:
-        if key is not None and not re.fullmatch(r"sk_(test_|live_.{15})[A-Za-z0-9_-]{1,128}", key.get_secret_value()):
+        shape = r"sk_(test_[A-Za-z0-9_-]{1,128}|live_[A-Za-z0-9_-]{16,128})"
+        if key is not None and not re.fullmatch(shape, key.get_secret_value()):
             raise ValueError(
                 "a key is sk_test_ or sk_live_ and then letters, digits, - or _ (for live data 16 of them at least)"
             )
@@ -118,7 +122,24 @@ class Settings(BaseSettings):
     def _uri_shape(cls, uri: SecretStr | None) -> SecretStr | None:
         if uri is not None and not uri.get_secret_value().startswith(("mongodb://", "mongodb+srv://")):
             raise ValueError("a MongoDB address starts with mongodb:// or mongodb+srv://")
+        if uri is not None and uri.get_secret_value().startswith("mongodb://"):  # the other kind needs DNS to be read
+            try:
+                with warnings.catch_warnings(action="ignore"):
+                    parse_uri(uri.get_secret_value(), warn=True)
+            except (PyMongoError, ValueError) as error:
+                # What the driver says is not repeated: it can hold a piece of the password.
+                raise ValueError(
+                    "cannot be read as a MongoDB address; write mongodb://host:port/?replicaSet=rs0, and special "
+                    "characters of user name and password percent-encoded"
+                ) from error
         return uri
+
+    @field_validator("concept_maps")
+    @classmethod
+    def _folder(cls, path: Path | None) -> Path | None:
+        if path is not None and not path.is_dir():
+            raise ValueError("there is no such folder")
+        return path
 
     @property
     def zone(self) -> ZoneInfo:

@@ -11,7 +11,7 @@ import pymongo
 from pymongo import ASCENDING, IndexModel
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import ConnectionFailure, ExecutionTimeout, NetworkTimeout, PyMongoError
+from pymongo.errors import ConnectionFailure, ExecutionTimeout, NetworkTimeout, OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 
 from store.connection import MAJORITY, Client
@@ -20,6 +20,8 @@ from store.documents import Rules
 from store.errors import Unreachable
 from store.types import TYPES, key_pattern
 from store.unit_of_work import GUARDS, HISTORY, IDEMPOTENCY, UnitOfWork, history_id
+
+PROBE = "readiness"
 
 T = TypeVar("T")
 Sort = Sequence[tuple[str, int]]
@@ -139,9 +141,13 @@ class Store:
         skip: int = 0,
         limit: int = 0,
         hint: Sequence[str] | None = None,
+        count: bool = False,
     ) -> dict[str, Any]:
-        """Return what MongoDB does for a `find` of the same arguments: tests hold queries to their index with it."""
+        """Return what MongoDB does for a `find` or `count` of the same arguments: tests hold queries to their index."""
         find: dict[str, Any] = {"find": kind, "filter": query, "sort": dict(sort), "skip": skip, "limit": limit}
+        if count:  # what `count_documents` sends
+            total = [{"$match": query}, {"$group": {"_id": 1, "n": {"$sum": 1}}}]
+            find = {"aggregate": kind, "pipeline": total, "cursor": {}}
         if hint is not None:
             find["hint"] = dict(key_pattern(hint))
         return dict(await self.database.command({"explain": find, "verbosity": "executionStats"}))
@@ -152,9 +158,12 @@ class Store:
         Raises:
             Unreachable: it cannot, or does not.
         """
-        hello = await self._bounded(lambda: self._client.admin.command("hello"))
-        if not (hello.get("isWritablePrimary") or hello.get("msg") == "isdbgrid"):
-            raise Unreachable("MongoDB has no primary that takes writes")
+        probe = self.database.get_collection(PROBE, write_concern=MAJORITY)
+        now = {"$set": {"at": self._now()}}
+        try:
+            await self._bounded(lambda: probe.update_one({"_id": "ready"}, now, upsert=True))
+        except OperationFailure as error:
+            raise Unreachable(f"MongoDB takes no writes: {error.details and error.details.get('errmsg')}") from error
 
     # Writing.
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import orjson
 from fastapi import Request, Response
@@ -31,6 +31,7 @@ from store.errors import NotUnique
 from store.extract import references
 from store.unit_of_work import UnitOfWork
 
+T = TypeVar("T")
 IDEMPOTENCY_HEADER = "X-Idempotency-Key"
 _IDEMPOTENCY_LENGTH = 255
 
@@ -65,12 +66,11 @@ async def book(who: Caller, wanted: BookRequest, repeat: Once | None) -> Respons
     """Book an appointment (POST /api/v1/appointments/)."""
     changes = wanted.model_dump(exclude={"slot_id"})
     changes["patient_uhid"] = directory.checked_uhid(who, wanted.patient_uhid)
-    problems = _settle_length(changes, wanted.start_time, wanted.end_time, wanted.duration_minutes)
+    found = _settle_length(changes, wanted.start_time, wanted.end_time, wanted.duration_minutes)
     names, unknown, patient = await directory.look_up(
         who, changes["patient_uhid"], wanted.practitioner_id, wanted.facility_id
     )
-    if problems or unknown:
-        raise _counted(Unprocessable([*problems, *unknown]))
+    found += unknown
     changes |= names | {"id": str(uuid.uuid4()), "status": "booked"}
     changes = {name: value for name, value in changes.items() if value is not None}
 
@@ -79,7 +79,7 @@ async def book(who: Caller, wanted: BookRequest, repeat: Once | None) -> Respons
         draft = _lens(who, lens.blank(), changes | {"appointment_number": number, "created_at": moment})
         if patient is not None:
             draft["participant"][0]["actor"]["reference"] = patient
-        planned = await commands.plan(work, draft, slot_id=wanted.slot_id)
+        planned = await _all_told(found, commands.plan(work, draft, slot_id=wanted.slot_id))
         if wanted.facility_id is None:
             planned = commands.Plan(await _placed(who, work, planned), planned.slots, planned.schedules)
         return commands.stage(work, None, planned)
@@ -108,28 +108,29 @@ async def reschedule(who: Caller, ident: str, wanted: RescheduleRequest, repeat:
     """Move an appointment to another time; it keeps its id, and its length where only a start is given."""
 
     async def step(work: UnitOfWork) -> Resource:
-        before = await _found(work, ident)
+        before = await _found(who, work, ident)
         require_reschedulable(before["status"])
         start, end = wanted.new_start_time, wanted.new_end_time
+        found: list[Problem] = []
+        if end is not None and parse(end) <= parse(start):
+            text = "new_end_time must be after new_start_time."
+            found.append(Problem("invalid_time", text, "new_end_time"))
+            end = None
         if end is None and wanted.new_slot_id is None:
             minutes = minutes_between(before["start"], before["end"]) if "end" in before else commands.DEFAULT_MINUTES
-            end = shift(start, minutes)
+            end = shift(start, max(1, minutes))
         changes: dict[str, Any] = {
             "start_time": start,
             "rescheduled_at": clock.text(work.now),
             "reschedule_reason": wanted.reason,
         }
         if end is not None:
-            if parse(end) <= parse(start):
-                text = "new_end_time must be after new_start_time."
-                raise Unprocessable(Problem("invalid_time", text, "new_end_time"))
             changes |= {"end_time": end, "duration_minutes": max(1, minutes_between(start, end))}
         moved = _lens(who, before, changes)
         if end is None:
             moved.pop("end", None)
-        return await commands.reschedule(
-            work, before, moved, slot_id=wanted.new_slot_id, names=("new_slot_id", "new_start_time")
-        )
+        names = ("new_slot_id", "new_start_time")
+        return await _all_told(found, commands.reschedule(work, before, moved, slot_id=wanted.new_slot_id, names=names))
 
     return await _write(who, step, repeat=repeat, booking=True)
 
@@ -138,7 +139,7 @@ async def _advance(
     who: Caller, ident: str, status: str, stamp: str, changes: Mapping[str, Any], repeat: Once | None
 ) -> Response:
     async def step(work: UnitOfWork) -> Resource:
-        before = await _found(work, ident)
+        before = await _found(who, work, ident)
         after = _lens(who, before, {**changes, "status": status, stamp: clock.text(work.now)})
         return await commands.advance(work, before, after)
 
@@ -146,11 +147,18 @@ async def _advance(
 
 
 async def _write(who: Caller, step: Step, *, repeat: Once | None, status: int = 200, booking: bool = False) -> Response:
+    known: dict[str, Resource] = {}
+
+    async def whole(work: UnitOfWork) -> Resource:
+        resource = await step(work)
+        known.update(await directory.known_for(who, [resource]))
+        return resource
+
     def shape(resource: Resource) -> bytes:
-        return orjson.dumps(answers.appointment(who.service, resource))
+        return orjson.dumps(answers.appointment(who.service, resource, known))
 
     try:
-        answer: Answer = await travel(who.store, step, shape, status=status, once=repeat)
+        answer: Answer = await travel(who.store, whole, shape, status=status, once=repeat)
     except Refused as refused:
         raise _counted(refused) if booking else refused from None
     if booking and not answer.replayed:
@@ -164,9 +172,21 @@ def _counted(refused: Refused) -> Refused:
     return refused
 
 
-async def _found(work: UnitOfWork, ident: str) -> Resource:
+async def _all_told(found: Sequence[Problem], planning: Awaitable[T]) -> T:
+    """Await a plan; what was found wrong before is told together with what it refuses (decision 2.9)."""
+    if not found:
+        return await planning
+    further: tuple[Problem, ...] = ()
+    try:
+        await planning
+    except Refused as refused:
+        further = refused.problems
+    raise Unprocessable([*found, *further])
+
+
+async def _found(who: Caller, work: UnitOfWork, ident: str) -> Resource:
     resource = await work.read("Appointment", ident)
-    if resource is None or not lens.shown(resource):
+    if resource is None or not lens.shown(resource, vocabulary=who.service.vocabulary):
         raise not_found()
     return resource
 
@@ -187,6 +207,7 @@ def _settle_length(changes: dict[str, Any], start: str, end: str | None, minutes
             changes["end_time"] = shift(start, minutes)
         return []
     if parse(end) <= parse(start):
+        del changes["end_time"]
         return [Problem("invalid_time", "end_time must be after start_time.", "end_time")]
     length = minutes_between(start, end)
     if minutes is not None and minutes != length:

@@ -76,7 +76,8 @@ async def look_up(
 
 async def known_for(who: Caller, appointments: list[Resource]) -> Mapping[str, Resource]:
     """Return the stored people and places that these appointments name only by reference; usually none."""
-    wanted = list(dict.fromkeys(name for appointment in appointments for name in unresolved(appointment)))
+    systems = who.service.systems
+    wanted = list(dict.fromkeys(name for one in appointments for name in unresolved(one, systems=systems)))
     if not wanted:
         return {}
     found = await who.store.read_all(wanted)

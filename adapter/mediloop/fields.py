@@ -75,6 +75,15 @@ def truth(text: object) -> object:
     raise ValueError("give true or false")
 
 
+def number(text: object) -> object:
+    """Read a query parameter's whole number, written in digits alone."""
+    if isinstance(text, str):
+        if not re.fullmatch(r"-?[0-9]{1,18}", text):
+            raise ValueError("give a whole number")
+        return int(text)
+    return text
+
+
 Instant = Annotated[
     str,
     AfterValidator(_instant),

@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import orjson
+from bson.min_key import MinKey
 from fastapi import Response
 
 from adapter.errors import Malformed, Problem
@@ -62,6 +63,9 @@ async def appointment_query(who: Caller, wanted: ListQuery) -> tuple[dict[str, A
         query["_index.date"] = dates
     actors = [f"Practitioner/{wanted.practitioner_id}"] if wanted.practitioner_id else []
     actors += [f"Location/{wanted.facility_id}"] if wanted.facility_id else []
+    if hint == BY_DATE and not dates:
+        # Bounds that leave nothing out: without any, MongoDB would fetch documents to judge their status.
+        query["_index.date"] = {"$gte": MinKey()}
     if actors:
         query["_index.actor"] = actors[0] if len(actors) == 1 else {"$all": actors}
         hint = BY_ACTOR

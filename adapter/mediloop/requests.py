@@ -12,12 +12,16 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic_core import ErrorDetails
 
 from adapter.errors import Malformed, Problem, UnsupportedMediaType
-from adapter.mediloop.fields import Code, Day, Id, Instant, LongText, Minutes, Text, Uhid, truth
+from adapter.mediloop.fields import Code, Day, Id, Instant, LongText, Minutes, Text, Uhid, number, truth
 
 STATUSES = ("proposed", "pending", "booked", "arrived", "checked-in", "fulfilled", "cancelled", "noshow")
 AppointmentTypeCode = Literal["ROUTINE", "WALKIN", "CHECKUP", "FOLLOWUP", "EMERGENCY"]
 
 Model = TypeVar("Model", bound=BaseModel)
+Digits = BeforeValidator(number)
+
+# A body of unknown members must not make an answer many times its size.
+_MOST_PROBLEMS = 100
 
 
 class Strict(BaseModel):
@@ -100,11 +104,15 @@ class ActionRequest(Strict):
     """The body of check-in, arrived, fulfilled and noshow: none, or an empty object."""
 
 
+class NoParameters(Strict):
+    """The query of the endpoints that take none."""
+
+
 class Page(Strict):
     """Which page of a list (https://docs.mediloop.co/docs/pagination)."""
 
-    page: int = Field(1, ge=1, le=10_000_000, description="Page number.")
-    page_size: int = Field(20, ge=1, le=100, description="Items on a page.")
+    page: Annotated[int, Digits] = Field(1, ge=1, le=10_000_000, description="Page number.")
+    page_size: Annotated[int, Digits] = Field(20, ge=1, le=100, description="Items on a page.")
 
 
 class ListQuery(Page):
@@ -150,16 +158,17 @@ class AvailabilityQuery(Page):
     facility_id: Id | None = Field(None, description="Filter by facility.")
     service_type: Code | None = Field(None, description="Filter by service type.")
     specialty: Code | None = Field(None, description="Filter by specialty.")
-    duration_minutes: Minutes | None = Field(None, description="Minimum slot duration needed.")
+    duration_minutes: Annotated[Minutes | None, Digits] = Field(None, description="Minimum slot duration needed.")
 
 
 async def read_body(request: Request, model: type[Model], *, optional: bool = False) -> tuple[Model, bytes]:
     """Read a JSON body; return it checked, and as it came.
 
     Raises:
-        Malformed: empty, not JSON, a wrong type, an unknown member: every problem by name.
+        Malformed: empty, not JSON, a wrong type, an unknown member or parameter: every problem by name.
         UnsupportedMediaType: not declared as JSON.
     """
+    read_query(request, NoParameters)
     raw = await request.body()
     if not raw.strip():
         if optional:
@@ -172,7 +181,7 @@ async def read_body(request: Request, model: type[Model], *, optional: bool = Fa
     try:
         return model.model_validate_json(raw, strict=True), raw
     except ValidationError as error:
-        raise _malformed(error) from error
+        raise Malformed(_problems(error)) from error
 
 
 def read_query(request: Request, model: type[Model]) -> Model:
@@ -182,18 +191,22 @@ def read_query(request: Request, model: type[Model]) -> Model:
         Malformed: a parameter that is unknown, given twice, or of a bad value: every problem by name.
     """
     given: dict[str, str] = {}
+    twice: dict[str, Problem] = {}
     for name, value in request.query_params.multi_items():
         if name in given:
-            raise Malformed(Problem("invalid_request_error", f"{name} is given twice. Give it once.", name))
-        given[name] = value
+            twice[name] = Problem("invalid_request_error", f"{name} is given twice. Give it once.", name)
+        given.setdefault(name, value)
     try:
-        return model.model_validate(given)
+        checked = model.model_validate(given)
     except ValidationError as error:
-        raise _malformed(error) from error
+        raise Malformed([*twice.values(), *_problems(error)]) from error
+    if twice:
+        raise Malformed(list(twice.values()))
+    return checked
 
 
-def _malformed(error: ValidationError) -> Malformed:
-    return Malformed([_problem(found) for found in error.errors(include_url=False, include_input=False)])
+def _problems(error: ValidationError) -> list[Problem]:
+    return [_problem(found) for found in error.errors(include_url=False, include_input=False)[:_MOST_PROBLEMS]]
 
 
 def _problem(found: ErrorDetails) -> Problem:

@@ -19,6 +19,7 @@ from adapter.mediloop.requests import (
     BookRequest,
     CancelRequest,
     ListQuery,
+    NoParameters,
     PatientQuery,
     PractitionerQuery,
     RescheduleRequest,
@@ -71,8 +72,9 @@ async def by_practitioner(request: Request, who: Reader) -> Response:
 
 
 @router.get("/{id}/", openapi_extra=operation("Appointment", errors=(404,)))
-async def detail(id: AppointmentId, who: Reader) -> Response:  # noqa: A002  (the page's own name)
+async def detail(id: AppointmentId, request: Request, who: Reader) -> Response:  # noqa: A002  (the page's own name)
     """Get appointment details."""
+    read_query(request, NoParameters)
     raw = await who.store.read("Appointment", id)
     resource = None if raw is None else orjson.loads(raw)
     if resource is None or not lens.shown(resource, vocabulary=who.service.vocabulary):

@@ -39,11 +39,11 @@ class TestVersionAndSettings:
         monkeypatch.setenv("ADAPTER_PORT", "8765")
         monkeypatch.setenv("ADAPTER_BOOTSTRAP_KEY", "sk_test_neverprinted")
         rows = {row["name"]: row for row in cli.json("settings")}
-        assert rows["ADAPTER_PORT"] == rows["ADAPTER_PORT"] | {"value": 8765, "set": True, "default": 8000}
-        assert rows["ADAPTER_TIMEZONE"]["set"] is False
+        assert rows["ADAPTER_PORT"] == rows["ADAPTER_PORT"] | {"value": 8765, "origin": "environment", "default": 8000}
+        assert rows["ADAPTER_TIMEZONE"]["origin"] == "default"
         assert rows["ADAPTER_BOOTSTRAP_KEY"]["value"] == "(secret)"
         text = cli.run("settings").stdout
-        assert "ADAPTER_PORT = 8765   (set)" in text
+        assert "ADAPTER_PORT = 8765   (environment)" in text
         assert "neverprinted" not in text
 
     def test_a_bad_setting_is_one_clear_line(self, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,85 @@
+"""The documents say what is true: every command in them is run against a started service, every link leads somewhere.
+
+Blocks marked ``sh`` are run as they stand, in order, one service for each document. A comment before a block says what
+the calls in it answer, where that is not success: ``<!-- answers: 400 -->``. Blocks marked ``console`` are for a
+terminal of one's own; the make targets in them must exist.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.conftest import Running, _drop, start
+from tests.conftest import URI
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+_BLOCK = re.compile(r"(?:<!-- answers: (?P<answers>\d+) -->\n)?```(?P<kind>sh|console)\n(?P<text>.*?)```", re.DOTALL)
+# curl as printed, but failing loudly and telling each status.
+_CURL = 'curl() { command curl -sS -w "\\n[status %{http_code}]\\n" "$@"; }\n'
+
+
+def _names(document: Path) -> str:
+    return document.name
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the documents use curl")
+@pytest.mark.parametrize("document", DOCUMENTS, ids=_names)
+def test_every_command_works_as_printed(document: Path, tmp_path: Path) -> None:
+    blocks = [found for found in _BLOCK.finditer(document.read_text()) if found["kind"] == "sh"]
+    if not blocks:
+        return
+    database = f"d_{secrets.token_hex(4)}"
+    running = start(tmp_path, mongodb_uri=os.environ[URI], database=database)
+    try:
+        for block in blocks:
+            _run(block["text"], block["answers"], running, tmp_path)
+    finally:
+        running.stop()
+        _drop(database)
+
+
+def _run(text: str, answers: str | None, running: Running, folder: Path) -> None:
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environment = running.environment | {"BASE": running.base, "KEY": running.key, "PATH": path}
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", _CURL + text], cwd=folder, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
+    statuses = re.findall(r"\[status (\d+)\]", done.stdout)
+    assert len(statuses) == len(re.findall(r"^curl ", text, re.MULTILINE)), done.stdout
+    for status in statuses:
+        assert (status == answers) if answers else status in ("200", "201"), f"{text}\n{done.stdout}"
+
+
+def test_the_make_targets_named_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    named = {
+        target for document in DOCUMENTS for target in re.findall(r"\bmake ([a-z]+)\b(?= |`|\n)", document.read_text())
+    }
+    named &= {"serve", "test", "bench", "help", "check", "clean", "proof"}
+    assert {"serve", "test", "bench"} <= named
+    for target in named:
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=_names)
+def test_every_link_within_the_project_leads_to_a_file(document: Path) -> None:
+    for link in re.findall(r"\]\(([^)#:]+?)(?:#[^)]*)?\)", document.read_text()):
+        assert (document.parent / link).exists(), link
+
+
+def test_the_table_of_settings_is_the_one_that_the_command_prints() -> None:
+    printed = subprocess.run(
+        [sys.executable, "-m", "adapter", "settings", "--markdown"], capture_output=True, text=True, check=True
+    ).stdout
+    text = (ROOT / "docs" / "operations.md").read_text()
+    assert f"<!-- generated: settings -->\n{printed}<!-- end generated -->" in text
