@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from adapter.errors import Problem, Refused, TooLarge, Unauthenticated
 from adapter.logs import logger
-from adapter.metrics import LATENCY, REQUESTS
+from adapter.metrics import answered
 from adapter.refusals import respond, unavailable, unexpected
 from adapter.security.ratelimit import RateState
 from adapter.service import Service
@@ -146,6 +146,5 @@ class _Passage:
         method, route = self.scope["method"], self._route()
         if method not in ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"):
             method = "other"
-        REQUESTS.labels(method, route, str(self.status)).inc()
-        LATENCY.labels(method, route).observe(elapsed)
+        answered(method, route, self.status, elapsed)
         logger.info("request", method=method, route=route, status=self.status, milliseconds=round(elapsed * 1000, 2))

@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Mapping, MutableMapping
 from typing import Any
 
+import orjson
 import structlog
 from pymongo.errors import OperationFailure
 
@@ -55,7 +56,7 @@ def configure(log_format: str, level: str) -> None:
     ]
     ending: list[structlog.types.Processor] = [structlog.processors.ExceptionRenderer(_story), redact]
     if log_format == "json":
-        ending.append(structlog.processors.JSONRenderer())
+        ending.append(structlog.processors.JSONRenderer(_as_json))
     else:
         ending.append(structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()))
     structlog.configure(
@@ -77,6 +78,10 @@ def configure(log_format: str, level: str) -> None:
         logging.getLogger(name).handlers = []
         # uvicorn's access lines hold whole paths and queries, UHIDs among them: the gate writes our own.
         logging.getLogger(name).propagate = name != "uvicorn.access"
+
+
+def _as_json(event: Any, **_: Any) -> str:
+    return orjson.dumps(event, default=str).decode()
 
 
 logger: structlog.typing.FilteringBoundLogger = structlog.get_logger()

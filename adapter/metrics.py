@@ -7,6 +7,7 @@ With several worker processes the figures of all are added up (prometheus_client
 from __future__ import annotations
 
 import os
+from functools import cache
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -33,7 +34,21 @@ POOL = Gauge(
     ["state"],
     multiprocess_mode="livesum",
 )
+_OPEN, _IN_USE = POOL.labels("open"), POOL.labels("in_use")
 POOL_WAITS = Counter("mediloop_mongodb_pool_failures_total", "Times that no connection could be had.")
+
+
+@cache
+def _children(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+    """Return the two figures of one kind of answer: looking them up by label each time costs more than counting."""
+    return REQUESTS.labels(method, route, str(status)), LATENCY.labels(method, route)
+
+
+def answered(method: str, route: str, status: int, seconds: float) -> None:
+    """Count one answered request."""
+    requests, latency = _children(method, route, status)
+    requests.inc()
+    latency.observe(seconds)
 
 
 def exposition() -> tuple[bytes, str]:
@@ -62,14 +77,14 @@ class PoolWatch(monitoring.ConnectionPoolListener):
 
     def connection_created(self, event: monitoring.ConnectionCreatedEvent) -> None:
         """One more is open."""
-        POOL.labels("open").inc()
+        _OPEN.inc()
 
     def connection_ready(self, event: monitoring.ConnectionReadyEvent) -> None:
         """Nothing changes in the figures."""
 
     def connection_closed(self, event: monitoring.ConnectionClosedEvent) -> None:
         """One less is open."""
-        POOL.labels("open").dec()
+        _OPEN.dec()
 
     def connection_check_out_started(self, event: monitoring.ConnectionCheckOutStartedEvent) -> None:
         """Nothing changes in the figures."""
@@ -80,8 +95,8 @@ class PoolWatch(monitoring.ConnectionPoolListener):
 
     def connection_checked_out(self, event: monitoring.ConnectionCheckedOutEvent) -> None:
         """One more is in use."""
-        POOL.labels("in_use").inc()
+        _IN_USE.inc()
 
     def connection_checked_in(self, event: monitoring.ConnectionCheckedInEvent) -> None:
         """One less is in use."""
-        POOL.labels("in_use").dec()
+        _IN_USE.dec()

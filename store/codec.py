@@ -1,13 +1,14 @@
 """JSON without losses.
 
 What a client sent is what it reads back (decision 1.3): a decimal keeps its digits (``1.10`` stays ``1.10``),
-which neither `json` nor `orjson` does by itself. Numbers with a fraction or an exponent are therefore read as
-`ExactDecimal`, which remembers its text, and written from that text.
+which neither `json` nor `orjson` does by itself. Numbers with a fraction or an exponent, and integers that a
+machine's own cannot hold, are therefore read as `ExactDecimal`, which remembers its text, and written from that text.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -18,6 +19,8 @@ from bson.decimal128 import Decimal128, create_decimal128_context
 Resource = dict[str, Any]
 
 _DECIMAL128 = create_decimal128_context()
+_INT64_DIGITS = 18  # every integer of so many digits fits into 64 bits
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 class ExactDecimal(Decimal):
@@ -46,13 +49,24 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
+def _integer(text: str) -> int | ExactDecimal:
+    return ExactDecimal(text) if len(text) > _INT64_DIGITS or text == "-0" else int(text)
+
+
 def decode(raw: bytes) -> Resource:
     """Read a JSON object exactly.
 
     Raises:
-        ValueError: `raw` is not a JSON object.
+        ValueError: `raw` is not a JSON object in UTF-8, or one that could not be written again.
     """
-    value = json.loads(raw, parse_float=ExactDecimal, parse_constant=_refuse_constant)
+    try:
+        value = json.loads(
+            raw.decode("utf-8-sig"), parse_float=ExactDecimal, parse_int=_integer, parse_constant=_refuse_constant
+        )
+        if _SURROGATE.search(raw):
+            orjson.dumps(value, default=_as_json)  # half a surrogate pair is no text
+    except (ArithmeticError, RecursionError, orjson.JSONEncodeError) as error:
+        raise ValueError(f"cannot be read as JSON: {error}") from error
     if not isinstance(value, dict):
         raise ValueError("not a JSON object")
     return value

@@ -6,16 +6,18 @@ patient should not.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
 
+import pymongo
 from pymongo import AsyncMongoClient
-from pymongo.errors import PyMongoError
+from pymongo.errors import ConnectionFailure, ExecutionTimeout, NetworkTimeout, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from store.errors import NoTransactions, Unreachable
 
+T = TypeVar("T")
 Client = AsyncMongoClient[dict[str, Any]]
 
 MAJORITY = WriteConcern("majority", j=True)
@@ -47,6 +49,23 @@ def connect(uri: str, *, listeners: Sequence[Any] = ()) -> Client:
         event_listeners=list(listeners),
     )
     return client
+
+
+async def bounded(call: Callable[[], Awaitable[T]], seconds: float) -> T:
+    """Return what `call` gives.
+
+    Raises:
+        Unreachable: MongoDB did not answer within `seconds`.
+    """
+    try:
+        with pymongo.timeout(seconds):
+            return await call()
+    except (ConnectionFailure, ExecutionTimeout, NetworkTimeout) as error:
+        raise Unreachable("MongoDB did not answer in time") from error
+    except PyMongoError as error:
+        if error.timeout or error.has_error_label("TransientTransactionError"):
+            raise Unreachable("MongoDB did not answer in time") from error
+        raise
 
 
 async def require_transactions(client: Client) -> None:

@@ -12,7 +12,8 @@ from typing import Any
 from pymongo import ReturnDocument
 from pymongo.asynchronous.database import AsyncDatabase
 
-from store.connection import MAJORITY
+from store.connection import MAJORITY, bounded
+from store.errors import Unreachable
 
 COUNTERS = "counters"
 
@@ -20,15 +21,27 @@ COUNTERS = "counters"
 class Counters:
     """Hands out numbers of one database; each process takes them in blocks of `block`."""
 
-    def __init__(self, database: AsyncDatabase[dict[str, Any]], block: int = 20) -> None:
+    def __init__(self, database: AsyncDatabase[dict[str, Any]], block: int = 20, timeout: float = 10.0) -> None:
         # Majority and journaled: a number that a failover took back would be handed out twice.
         self._collection = database.get_collection(COUNTERS, write_concern=MAJORITY)
         self._block = block
+        self._timeout = timeout
         self._ready: dict[str, range] = {}
         self._taking = asyncio.Lock()
 
     async def next(self, name: str) -> int:
-        """Return the next number of the counter `name`, from 1."""
+        """Return the next number of the counter `name`, from 1.
+
+        Raises:
+            Unreachable: MongoDB did not answer in time.
+        """
+        try:
+            async with asyncio.timeout(self._timeout):  # others may be waiting for the same server before us
+                return await bounded(lambda: self._next(name), self._timeout)
+        except TimeoutError as error:
+            raise Unreachable("MongoDB did not answer in time") from error
+
+    async def _next(self, name: str) -> int:
         async with self._taking:
             ready = self._ready.get(name)
             if not ready:

@@ -15,6 +15,7 @@ from store.codec import Resource
 
 _REFERENCE = re.compile(r"(?:^|/)([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})(?:/_history/[^/]+)?$")
 _LEAP_SECOND = re.compile(r":60(?=[.Z+-])")
+_FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC, microsecond=999_000)
 
 
 def walk(node: Any, path: str) -> Iterator[Any]:
@@ -33,16 +34,21 @@ def walk(node: Any, path: str) -> Iterator[Any]:
 def instant(text: str | None) -> datetime | None:
     """Return the moment of a FHIR instant in UTC, to the millisecond; None for none.
 
-    A leap second counts as the first moment of the next minute: a BSON date has no place for it.
+    A leap second counts as the first moment of the next minute: a BSON date has no place for it. What UTC puts
+    outside the years 1 to 9999 (``9999-12-31T23:59:59-05:00``, a common "for ever") counts as the nearest inside.
     """
     if text is None:
         return None
     leap = _LEAP_SECOND.search(text)
     if leap:
         text = text[: leap.start()] + ":59" + text[leap.end() :]
-    moment = datetime.fromisoformat(text).astimezone(UTC)
-    if leap:
-        moment = moment.replace(microsecond=0) + timedelta(seconds=1)
+    local = datetime.fromisoformat(text)
+    try:
+        moment = local.astimezone(UTC)
+        if leap:
+            moment = moment.replace(microsecond=0) + timedelta(seconds=1)
+    except OverflowError:
+        return _FIRST if local.year == 1 else _LAST
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 

@@ -7,14 +7,13 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-import pymongo
 from pymongo import ASCENDING, IndexModel
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import ConnectionFailure, ExecutionTimeout, NetworkTimeout, OperationFailure, PyMongoError
+from pymongo.errors import OperationFailure
 from pymongo.read_concern import ReadConcern
 
-from store.connection import MAJORITY, Client
+from store.connection import MAJORITY, Client, bounded
 from store.counters import Counters
 from store.documents import Rules
 from store.errors import Unreachable
@@ -28,6 +27,7 @@ Sort = Sequence[tuple[str, int]]
 
 # A guard has done its work when the transactions that ran beside it have ended, a minute at most.
 _GUARD_SECONDS = 3_600
+_NAMESPACE_EXISTS = 48
 REMEMBERED_FOR = timedelta(hours=24)
 
 
@@ -56,7 +56,7 @@ class Store:
         self._now = now
         self._timeout = timeout
         self.database: AsyncDatabase[dict[str, Any]] = client[name]
-        self.counters = Counters(self.database)
+        self._counters = Counters(self.database, timeout=timeout)
 
     async def prepare(self) -> None:
         """Make every declared index (a no-op where they exist)."""
@@ -67,8 +67,11 @@ class Store:
             [IndexModel([("at", ASCENDING)], expireAfterSeconds=int(REMEMBERED_FOR.total_seconds()))]
         )
         # A collection cannot be made inside a transaction that has read it, so it is made here.
-        if HISTORY not in await self.database.list_collection_names():
+        try:
             await self.database.create_collection(HISTORY, check_exists=False)
+        except OperationFailure as error:
+            if error.code != _NAMESPACE_EXISTS:  # from before, or made by another process that starts just now
+                raise
 
     # Reading: stored bytes, as they are.
 
@@ -167,6 +170,10 @@ class Store:
 
     # Writing.
 
+    async def next_number(self, name: str) -> int:
+        """Return the next number of the counter `name`, from 1; gaps are possible."""
+        return await self._bounded(lambda: self._counters.next(name))
+
     async def transact(self, callback: Callable[[UnitOfWork], Awaitable[T]]) -> T:
         """Run `callback` in a transaction and write what it staged; run it again where a rival came first.
 
@@ -195,12 +202,4 @@ class Store:
         return await self._bounded(run)
 
     async def _bounded(self, call: Callable[[], Awaitable[T]]) -> T:
-        try:
-            with pymongo.timeout(self._timeout):
-                return await call()
-        except (ConnectionFailure, ExecutionTimeout, NetworkTimeout) as error:
-            raise Unreachable("MongoDB did not answer in time") from error
-        except PyMongoError as error:
-            if error.timeout or error.has_error_label("TransientTransactionError"):
-                raise Unreachable("MongoDB did not answer in time") from error
-            raise
+        return await bounded(call, self._timeout)

@@ -20,7 +20,7 @@ from bson.binary import Binary
 from pymongo import InsertOne, ReplaceOne, UpdateOne
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import BulkWriteError, OperationFailure
+from pymongo.errors import BulkWriteError
 
 from store.codec import CODEC_OPTIONS, Resource, decode, encode
 from store.documents import NO_CLAIMS, Rules, compose, history_id, past, stamped, version_of
@@ -143,10 +143,7 @@ class UnitOfWork:
         bump = {"$inc": {"n": 1}, "$set": {"at": self.now}}
         # Sorted, so that rivals who share several meet at the same one first.
         bumps = [UpdateOne({"_id": name}, bump, upsert=True) for name in sorted(self._guards)]
-        try:
-            await self._database[GUARDS].bulk_write(bumps, ordered=True, session=self._session)
-        except BulkWriteError as error:
-            raise _as_rivalry(error) from error
+        await self._database[GUARDS].bulk_write(bumps, ordered=True, session=self._session)
 
     async def _write_documents(self, kind: str) -> None:
         operations: list[InsertOne[dict[str, Any]] | ReplaceOne[dict[str, Any]]] = []
@@ -181,14 +178,6 @@ class UnitOfWork:
             upsert=True,
             session=self._session,
         )
-
-
-def _as_rivalry(error: BulkWriteError) -> Exception:
-    """Return the error that makes the driver run the transaction again where two made the same guard at once."""
-    details = error.details or {}
-    if any(problem.get("code") == _DUPLICATE_KEY for problem in details.get("writeErrors", ())):
-        return OperationFailure("two transactions made one guard", 112, {"errorLabels": ["TransientTransactionError"]})
-    return error
 
 
 def _as_duplicate(error: BulkWriteError, kind: str) -> Exception:

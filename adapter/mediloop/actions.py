@@ -224,7 +224,7 @@ def _settle_length(changes: dict[str, Any], start: str, end: str | None, minutes
 
 async def _next_number(who: Caller) -> str:
     year = who.service.now().astimezone(who.service.settings.zone).year
-    return f"APT-{year}-{await who.store.counters.next(f'appointment-number-{year}'):06d}"
+    return f"APT-{year}-{await who.store.next_number(f'appointment-number-{year}'):06d}"
 
 
 async def _placed(who: Caller, work: UnitOfWork, planned: commands.Plan) -> Resource:

@@ -27,7 +27,8 @@ class Wish:
         beside: may stand beside other appointments, and takes no slot unless one is named.
         own: the appointment that is moved (``Appointment/a``): it never stands in its own way.
         own_slots: the Slots it holds now.
-        param: the member of the request that names the slot, for messages.
+        slot_param: the member of the request that names the slot, for messages.
+        start_param: the one that names the start.
     """
 
     when: Interval
@@ -135,15 +136,18 @@ def _contradictions(wish: Wish, facts: Facts) -> list[Problem]:
     return found
 
 
+def schedule_of(slot: Resource) -> str:
+    """Return the Slot's Schedule (``Schedule/s``); empty where it is not named by a literal reference."""
+    return next(iter(references(slot, "schedule")), "")
+
+
 def _actors(slot: Resource, facts: Facts) -> list[str]:
-    schedule = facts.schedules.get(references(slot, "schedule")[0])
-    return [] if schedule is None else references(schedule, "actor")
+    return references(facts.schedules.get(schedule_of(slot), {}), "actor")
 
 
 def _is_free(slot: Resource, wish: Wish, facts: Facts) -> bool:
     """Tell whether the booking may take the Slot: free in an active Schedule, or its own already."""
-    schedule = facts.schedules.get(references(slot, "schedule")[0], {})
-    if schedule.get("active") is False:
+    if not _schedule_is_active(slot, facts):
         return False
     if f"Slot/{slot['id']}" in wish.own_slots:
         return slot["status"] in ("free", "busy", "busy-tentative")
@@ -177,7 +181,7 @@ def _cover(practitioner: str, wish: Wish, facts: Facts) -> tuple[list[Resource],
 
 
 def _schedule_is_active(slot: Resource, facts: Facts) -> bool:
-    return facts.schedules[references(slot, "schedule")[0]].get("active") is not False
+    return facts.schedules.get(schedule_of(slot), {}).get("active") is not False
 
 
 def _is_at(slot: Resource, wish: Wish, facts: Facts) -> bool:

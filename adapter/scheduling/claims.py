@@ -4,6 +4,10 @@ A holding appointment claims, for each of its practitioners, every hour it touch
 name, so MongoDB makes them meet. Hours rather than days, so that bookings of one busy practitioner meet only
 where they are near each other; and few names, so that 'who holds this time' is one look-up in an index,
 however many appointments there are.
+
+It claims its Slots by name as well. Who holds a Slot is told by the appointments that link to it, and a write that
+changes that need not write the Slot itself: two who give back a shared Slot at once, or one who fills a busy Slot
+while its holder leaves, must meet all the same.
 """
 
 from __future__ import annotations
@@ -34,6 +38,11 @@ def practitioners(appointment: Resource) -> tuple[str, ...]:
     return tuple(r for r in references(appointment, "participant.actor") if r.startswith("Practitioner/"))
 
 
+def slots(appointment: Resource) -> tuple[str, ...]:
+    """Return the Slots that the appointment links to, as relative references."""
+    return tuple(r for r in references(appointment, "slot") if r.startswith("Slot/"))
+
+
 def stands_beside(appointment: Resource) -> bool:
     """Tell whether the appointment is of a type that may stand beside others."""
     return any(
@@ -45,10 +54,11 @@ def stands_beside(appointment: Resource) -> bool:
 def claims(resource: Resource) -> Claims:
     """Return what a resource claims: the rule that the store is given."""
     when = intervals.of(resource)
-    if when is None:
-        return NO_CLAIMS
     if resource["resourceType"] == "Slot":
-        return Claims(names(references(resource, "schedule"), when), (when,))
-    if resource["resourceType"] == "Appointment" and resource["status"] in HOLDING and not stands_beside(resource):
-        return Claims(names(practitioners(resource), when), (when,))
-    return NO_CLAIMS
+        return NO_CLAIMS if when is None else Claims(names(references(resource, "schedule"), when), (when,))
+    if resource["resourceType"] != "Appointment" or resource["status"] not in HOLDING:
+        return NO_CLAIMS
+    held = slots(resource)
+    if when is None or stands_beside(resource):
+        return Claims(held)
+    return Claims((*names(practitioners(resource), when), *held), (when,))

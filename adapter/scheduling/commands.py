@@ -14,7 +14,7 @@ from adapter.scheduling import booking, claims, intervals
 from adapter.scheduling.booking import Facts, Wish
 from adapter.scheduling.intervals import LONGEST, Interval
 from adapter.scheduling.status import HOLDING, require_move, require_reschedulable
-from mappings.instants import minutes_between, shift
+from mappings.instants import minutes_between, parse, shift
 from store.codec import Resource
 from store.extract import reference, references
 from store.unit_of_work import UnitOfWork
@@ -71,7 +71,7 @@ async def plan(
         # A proposal holds no time (decision 3.1): its slot is only noted.
         booking.require_consistent(wish, facts)
         taken = [] if named is None else [named]
-    schedules = [facts.schedules[name] for name in dict.fromkeys(references(slot, "schedule")[0] for slot in taken)]
+    schedules = [facts.schedules[name] for name in dict.fromkeys(map(booking.schedule_of, taken))]
     return Plan(appointment, taken, schedules)
 
 
@@ -85,11 +85,18 @@ def stage(work: UnitOfWork, before: Resource | None, planned: Plan, released: Se
     for slot in planned.slots:
         if wanted is not None and slot["status"] != wanted:
             work.update(slot, {**slot, "status": wanted})
-    links = [{"reference": f"Slot/{slot['id']}"} for slot in planned.slots]
     appointment = {name: value for name, value in planned.appointment.items() if name != "slot"}
-    if links:
-        appointment["slot"] = links
+    if planned.slots:
+        appointment["slot"] = [_link(planned.appointment, f"Slot/{slot['id']}") for slot in planned.slots]
     return work.create(appointment) if before is None else work.update(before, appointment)
+
+
+def _link(appointment: Resource, name: str) -> Resource:
+    """Return the appointment's own reference to a Slot, with all that it says beside, or a plain one."""
+    for link in appointment.get("slot", ()):
+        if reference(link.get("reference", "")) == name:
+            return dict(link)
+    return {"reference": name}
 
 
 async def reschedule(
@@ -109,25 +116,35 @@ async def reschedule(
 async def advance(work: UnitOfWork, before: Resource, after: Resource) -> Resource:
     """Move an appointment along the status graph, its time unchanged.
 
+    A proposal that becomes a visit takes time it did not hold: that is decided like any booking.
+
     Raises:
-        Conflict: ``invalid_status_transition``.
+        Conflict: ``invalid_status_transition``; for what takes time also as `plan`.
+        Unprocessable: as `plan`.
     """
     require_move(before["status"], after["status"])
+    wanted = HOLDING.get(after["status"])
+    if wanted is not None and claims.claims(after) != claims.claims(before):
+        noted = claims.slots(after)
+        slot_id = noted[0].partition("/")[2] if len(noted) == 1 else None
+        planned = await plan(work, after, before=before, slot_id=slot_id)
+        return stage(work, before, planned, await held(work, before))
     if after["status"] in RELEASING:
         for slot in await held(work, before):
             work.update(slot, {**slot, "status": "free"})
+    elif wanted not in (None, HOLDING.get(before["status"])):
+        for slot in await _linked(work, before):
+            if slot["status"] == "busy-tentative":
+                work.update(slot, {**slot, "status": wanted})
     return work.update(before, after)
 
 
 async def held(work: UnitOfWork, appointment: Resource) -> list[Resource]:
     """Return the Slots that are busy for this appointment and for no other."""
-    if appointment["status"] not in HOLDING:
+    slots = await _linked(work, appointment) if appointment["status"] in HOLDING else []
+    if not slots:
         return []
-    links = [name for name in references(appointment, "slot") if name.startswith("Slot/")]
-    if not links:
-        return []
-    slots = await work.find("Slot", {"_id": {"$in": [name.partition("/")[2] for name in links]}})
-    others = await work.find("Appointment", {"_index.slot": {"$in": links}})
+    others = await work.find("Appointment", {"_index.slot": {"$in": [f"Slot/{slot['id']}" for slot in slots]}})
     elsewhere = {
         name
         for other in others
@@ -139,11 +156,18 @@ async def held(work: UnitOfWork, appointment: Resource) -> list[Resource]:
     ]
 
 
+async def _linked(work: UnitOfWork, appointment: Resource) -> list[Resource]:
+    idents = [name.partition("/")[2] for name in claims.slots(appointment)]
+    return await work.find("Slot", {"_id": {"$in": idents}}) if idents else []
+
+
 def _timed(appointment: Resource, slot: Resource | None) -> Resource:
     """Give an appointment without an end the named slot's, or the default length."""
     if "end" in appointment:
         return appointment
-    end: str = shift(appointment["start"], DEFAULT_MINUTES) if slot is None else slot["end"]
+    end: str = shift(appointment["start"], DEFAULT_MINUTES)
+    if slot is not None and parse(slot["end"]) > parse(appointment["start"]):  # else it is the slot that is wrong
+        end = slot["end"]
     return {**appointment, "end": end, "minutesDuration": max(1, minutes_between(appointment["start"], end))}
 
 
@@ -176,7 +200,7 @@ async def _read_facts(work: UnitOfWork, wish: Wish, named: Resource | None, *, d
     slots: list[Resource] = []
     appointments: list[Resource] = []
     if named is not None:
-        name = reference(named["schedule"].get("reference", ""))
+        name = booking.schedule_of(named)
         schedule = await work.read("Schedule", name.partition("/")[2])
         schedules = {name: {} if schedule is None else schedule}
     elif deciding and wish.slot is None and not wish.beside:

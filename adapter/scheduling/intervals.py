@@ -26,16 +26,11 @@ class Interval:
         """Tell whether the two share a moment."""
         return self.start < other.end and other.start < self.end
 
-    def covers(self, other: Interval) -> bool:
-        """Tell whether `other` lies wholly inside."""
-        return self.start <= other.start and other.end <= self.end
-
     def hours(self) -> Iterator[str]:
         """Yield the UTC hours it touches (``2024-01-20T10``); two intervals that overlap share at least one."""
-        hour = self.start.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-        while hour < self.end:
-            yield hour.strftime("%Y-%m-%dT%H")
-            hour += _HOUR
+        first = self.start.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+        for step in range(-((first - self.end) // _HOUR)):  # rounded up
+            yield (first + step * _HOUR).strftime("%Y-%m-%dT%H")
 
 
 def of(resource: Resource) -> Interval | None:

@@ -90,7 +90,12 @@ def spans(openings: Sequence[Opening], length: int, first: date, last: date, zon
 
     Opening times are wall-clock times in `zone`; a slot's length is real time, so a day on which the clocks
     change has more or fewer slots, and none that is cut.
+
+    Raises:
+        ValueError: `length` is less than a minute.
     """
+    if length < 1:
+        raise ValueError("a slot lasts a minute at least")
     step = timedelta(minutes=length)
     day = first
     while day <= last:
@@ -143,16 +148,22 @@ async def publish(work: UnitOfWork, schedule: Resource, slots: Iterable[Resource
         for other in published
         if other["status"] != "entered-in-error" and (when := intervals.of(other)) is not None
     ]
+    idents = [one["id"] for _, one in wanted]
+    in_use = {other["id"] for other in await work.find("Slot", {"_id": {"$in": idents}})}
     created: list[Resource] = []
     held: dict[str, list[Resource]] = {}
     for when, one in wanted:
         if any(when.overlaps(other) for other in taken):
             continue
         taken.append(when)
-        holder = _holder(when, standing)
-        if holder is not None:
-            one = {**one, "status": HOLDING[holder["status"]]}
-            held.setdefault(holder["id"], []).append(one)
+        if one["id"] in in_use:  # by a slot that was moved away, or was entered in error
+            one = {**one, "id": str(uuid.uuid4())}
+        holders = _holders(when, standing)
+        if holders:
+            # It is given back when the last of them leaves.
+            one = {**one, "status": min(HOLDING[holder["status"]] for holder in holders)}  # busy before tentative
+            for holder in holders:
+                held.setdefault(holder["id"], []).append(one)
         created.append(work.create(one))
     for other in standing:
         if other["id"] in held:
@@ -161,9 +172,5 @@ async def publish(work: UnitOfWork, schedule: Resource, slots: Iterable[Resource
     return created
 
 
-def _holder(when: Interval, standing: Sequence[Resource]) -> Resource | None:
-    for appointment in standing:
-        span = intervals.of(appointment)
-        if span is not None and span.overlaps(when):
-            return appointment
-    return None
+def _holders(when: Interval, standing: Sequence[Resource]) -> list[Resource]:
+    return [one for one in standing if (span := intervals.of(one)) is not None and span.overlaps(when)]

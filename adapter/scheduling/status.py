@@ -40,12 +40,14 @@ UPCOMING = ("proposed", "pending", "waitlist", "booked", "arrived", "checked-in"
 
 
 def require_move(present: str, wanted: str) -> None:
-    """Allow a move along the graph.
+    """Allow a move along the graph, or to ``entered-in-error``.
 
     Raises:
         Conflict: ``invalid_status_transition``, naming the present status and what it allows.
     """
     allowed = GRAPH[present]
+    if wanted == "entered-in-error" != present:
+        return
     if wanted not in allowed:
         raise _refusal(present, f"cannot become {wanted}", allowed)
 
