@@ -43,9 +43,9 @@ def create_app(parts: service.Service) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.service = parts
-    app.include_router(mediloop)
-    app.include_router(fhir)
-    app.include_router(operations.router)
+    for router in (mediloop, fhir, operations.router):
+        # Taken as they are: an included router is matched anew, twice over, for every request.
+        app.router.routes.extend(router.routes)
     patch_fastapi(app, redirect_from_root_to_docs=True)
     refusals.install(app)
     app.add_middleware(Gate, service=parts)
