@@ -74,6 +74,8 @@ def configure(log_format: str, level: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
+    # At the level of debug the driver logs whole commands, and so whole documents.
+    logging.getLogger("pymongo").setLevel(max(logging.INFO, root.level))
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logging.getLogger(name).handlers = []
         # uvicorn's access lines hold whole paths and queries, UHIDs among them: the gate writes our own.

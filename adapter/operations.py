@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import orjson
+import pymongo
 from fastapi import APIRouter, Request, Response
 
 from adapter import metrics
 from adapter.service import Service
 from store.errors import Unreachable
+
+_PATIENCE = 2.0
+"""Seconds after which MongoDB counts as not there: who asks `/readyz` does not wait for long."""
 
 router = APIRouter(tags=["Operations"])
 
@@ -23,7 +27,8 @@ async def readyz(request: Request) -> Response:
     """Whether MongoDB can be reached and takes writes: 200, or 503 with the reason."""
     service: Service = request.app.state.service
     try:
-        await service.stores["live"].ping()
+        with pymongo.timeout(_PATIENCE):
+            await service.stores["live"].ping()
     except Unreachable as error:
         return _said(503, "not ready", str(error))
     return _said(200, "ready")

@@ -66,11 +66,18 @@ def version_of(resource: Resource) -> int:
     return int(resource["meta"]["versionId"])
 
 
-def compose(declared: ResourceType, resource: Resource, raw: bytes, moment: datetime, rules: Rules) -> dict[str, Any]:
-    """Return the MongoDB document of a stamped resource and its bytes."""
+def compose(
+    declared: ResourceType,
+    resource: Resource,
+    raw: bytes,
+    moment: datetime,
+    rules: Rules,
+    claims: Claims | None = None,
+) -> dict[str, Any]:
+    """Return the MongoDB document of a stamped resource and its bytes; `claims` where they are worked out already."""
     index = declared.extract(resource)
     index["_lastUpdated"] = moment
-    claims = rules.claims(resource)
+    claims = rules.claims(resource) if claims is None else claims
     if claims.names:
         index["claims"] = list(claims.names)
     unique = [name for name in index.get("identifier", ()) if name.partition("|")[0] in rules.unique_systems]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from store.codec import Resource
@@ -31,6 +32,7 @@ def walk(node: Any, path: str) -> Iterator[Any]:
             yield item
 
 
+@lru_cache(maxsize=8_192)
 def instant(text: str | None) -> datetime | None:
     """Return the moment of a FHIR instant in UTC, to the millisecond; None for none.
 
@@ -52,6 +54,7 @@ def instant(text: str | None) -> datetime | None:
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
+@lru_cache(maxsize=8_192)
 def reference(text: str) -> str:
     """Return the relative form of a literal reference; what has none (``urn:uuid:…``, ``#p1``) as it is."""
     if text.startswith(("#", "urn:")):

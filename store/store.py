@@ -28,6 +28,9 @@ Sort = Sequence[tuple[str, int]]
 # A guard has done its work when the transactions that ran beside it have ended, a minute at most.
 _GUARD_SECONDS = 3_600
 _NAMESPACE_EXISTS = 48
+# Transactions at a time in one process; the others wait for their turn. A hundred at once only meet each other: they
+# all read before the first has written, so nearly all are run twice (measured: twice the time for 256 rivals).
+_TURNS = 16
 REMEMBERED_FOR = timedelta(hours=24)
 
 
@@ -57,6 +60,7 @@ class Store:
         self._timeout = timeout
         self.database: AsyncDatabase[dict[str, Any]] = client[name]
         self._counters = Counters(self.database, timeout=timeout)
+        self._turns = asyncio.Semaphore(_TURNS)
 
     async def prepare(self) -> None:
         """Make every declared index (a no-op where they exist)."""
@@ -192,7 +196,7 @@ class Store:
             return result
 
         async def run() -> T:
-            async with self._client.start_session() as session:
+            async with self._turns, self._client.start_session() as session:
                 return await session.with_transaction(
                     attempt,
                     read_concern=ReadConcern("snapshot"),

@@ -23,7 +23,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import BulkWriteError
 
 from store.codec import CODEC_OPTIONS, Resource, decode, encode
-from store.documents import NO_CLAIMS, Rules, compose, history_id, past, stamped, version_of
+from store.documents import NO_CLAIMS, Claims, Rules, compose, history_id, past, stamped, version_of
 from store.errors import AlreadyExists, NotUnique
 from store.types import TYPES
 
@@ -58,6 +58,7 @@ class _Write:
     before: Resource | None
     after: Resource
     raw: bytes
+    claims: Claims
 
 
 class UnitOfWork:
@@ -116,9 +117,9 @@ class UnitOfWork:
         self._remembered = Remembered(key, fingerprint, status, body, self.now)
 
     def _stage(self, before: Resource | None, after: Resource) -> Resource:
-        self._writes.append(_Write(before, after, encode(after)))
         old = NO_CLAIMS if before is None else self._rules.claims(before)
         new = self._rules.claims(after)
+        self._writes.append(_Write(before, after, encode(after), new))
         if old != new:
             self.guard((*old.names, *new.names))
         return after
@@ -150,7 +151,7 @@ class UnitOfWork:
         for write in self._writes:
             if write.after["resourceType"] != kind:
                 continue
-            document = compose(TYPES[kind], write.after, write.raw, self.now, self._rules)
+            document = compose(TYPES[kind], write.after, write.raw, self.now, self._rules, write.claims)
             if write.before is None:
                 operations.append(InsertOne(document))
             else:

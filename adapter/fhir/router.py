@@ -16,12 +16,13 @@ from fastapi import APIRouter, Request, Response
 from adapter.errors import NotFound, Problem
 from adapter.fhir.capability import capability_statement
 from adapter.fhir.outcome import MEDIA_TYPE
+from adapter.routes import DirectRoute
 from adapter.security.callers import caller
 from adapter.security.permissions import Resource, require
 from adapter.service import Service
 
 BASE = "/fhir/R4"
-router = APIRouter(prefix=BASE, tags=["FHIR R4"])
+router = APIRouter(prefix=BASE, tags=["FHIR R4"], route_class=DirectRoute)
 
 
 @dataclass(frozen=True, slots=True)

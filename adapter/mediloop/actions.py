@@ -15,7 +15,7 @@ import orjson
 from fastapi import Request, Response
 
 from adapter import clock
-from adapter.errors import Malformed, NotFound, Problem, Refused, Unprocessable
+from adapter.errors import Conflict, Malformed, NotFound, Problem, Refused, Unprocessable
 from adapter.mediloop import answers, directory
 from adapter.mediloop.requests import BookRequest, CancelRequest, RescheduleRequest
 from adapter.metrics import BOOKINGS
@@ -173,14 +173,16 @@ def _counted(refused: Refused) -> Refused:
 
 
 async def _all_told(found: Sequence[Problem], planning: Awaitable[T]) -> T:
-    """Await a plan; what was found wrong before is told together with what it refuses (decision 2.9)."""
+    """Await a plan; what was found wrong before is told together with what contradicts it (decision 2.9)."""
     if not found:
         return await planning
     further: tuple[Problem, ...] = ()
     try:
         await planning
-    except Refused as refused:
+    except Unprocessable as refused:
         further = refused.problems
+    except Conflict:
+        pass  # it may only follow from what is wrong: a facility that does not exist has no free slot
     raise Unprocessable([*found, *further])
 
 

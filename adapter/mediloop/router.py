@@ -26,10 +26,11 @@ from adapter.mediloop.requests import (
     read_body,
     read_query,
 )
+from adapter.routes import DirectRoute
 from adapter.security.callers import Caller, allowed
 from mappings import appointment as lens
 
-router = APIRouter(prefix="/api/v1/appointments", tags=["Appointments"])
+router = APIRouter(prefix="/api/v1/appointments", tags=["Appointments"], route_class=DirectRoute)
 
 Reader = Annotated[Caller, Depends(allowed("appointments", "read"))]
 SlotReader = Annotated[Caller, Depends(allowed("slots", "read"))]

@@ -1,0 +1,269 @@
+"""The floor: a bare FastAPI handler that does only the same MongoDB operations and returns ready bytes.
+
+No key, no checks, no mapping: what is left is what the framework, the driver and MongoDB cost, so the ratio to
+it is what the service itself costs. ``python -m bench --verify`` holds every command to the service's own:
+collection, filter, hint, projection, number and size of what is written, concerns.
+
+Run as ``python -m bench.floor URI DATABASE full|least``; prints its port.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import re
+import socket
+import sys
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+import orjson
+import uvicorn
+from fastapi import FastAPI, Request, Response
+from pymongo import InsertOne, ReplaceOne, UpdateOne
+from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.read_concern import ReadConcern
+
+from adapter.mediloop.lists import BY_ACTOR, SLOTS_BY_SCHEDULE, SLOTS_BY_STATUS
+from adapter.scheduling.status import GRAPH
+from bench import data
+from mappings.systems import DEFAULT_SYSTEMS
+from store.connection import MAJORITY, connect
+from store.counters import Counters
+from store.types import key_pattern
+
+Document = dict[str, Any]
+
+_SHOWN = [status for status in GRAPH if status != "entered-in-error"]
+_DATE_ORDER = [("_index.date", 1), ("_id", 1)]
+_START_ORDER = [("_index.start", 1), ("_id", 1)]
+_BYTES = {"_json": 1, "_id": 0}
+_BY_ACTOR, _BY_SCHEDULE, _BY_STATUS = map(key_pattern, (BY_ACTOR, SLOTS_BY_SCHEDULE, SLOTS_BY_STATUS))
+_SCHEDULE = re.compile(rb'"Schedule/([^"]+)"')
+_SNAPSHOT = ReadConcern("snapshot")
+
+
+def create_app(uri: str, database: str, *, least: bool = False) -> FastAPI:
+    """Return the floor for a database; with `least` it books with no more than a transaction must hold."""
+    floor = Floor(uri, database)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await floor.prepare()
+        yield
+        await floor.client.close()
+
+    app = FastAPI(lifespan=lifespan, openapi_url=None)
+    app.post("/api/v1/appointments/")(floor.least if least else floor.book)
+    app.get("/api/v1/appointments/")(floor.listed)
+    app.get("/api/v1/appointments/availability/")(floor.available)
+    app.get("/api/v1/appointments/{ident}/")(floor.detail)
+    return app
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What a booking needs of its request."""
+
+    slot: str
+    practitioner: str
+    facility: str
+    uhid: str
+    start: datetime
+    hour: str
+
+    @classmethod
+    def of(cls, raw: bytes) -> _Wanted:
+        body = orjson.loads(raw)
+        start: str = body["start_time"]
+        moment = datetime.fromisoformat(start)
+        return cls(
+            body["slot_id"], body["practitioner_id"], body["facility_id"], body["patient_uhid"], moment, start[:13]
+        )
+
+
+class Floor:
+    """The handlers and the documents they copy the size of."""
+
+    def __init__(self, uri: str, database: str) -> None:
+        self.client = connect(uri)
+        self._database: AsyncDatabase[Document] = self.client[database]
+        self._appointments = self._database["Appointment"]
+        self._slots = self._database["Slot"]
+        self._schedules = self._database["Schedule"]
+        self._counters = Counters(self._database)
+        self._numbers = itertools.count(1)
+        self._slot: Document = {}
+        self._appointment: Document = {}
+
+    async def prepare(self) -> None:
+        """Take one stored document of each kind as the pattern of those that bookings write."""
+        slot = await self._slots.find_one()
+        appointment = await self._appointments.find_one({"_index.status": "booked"})
+        assert slot is not None
+        assert appointment is not None
+        # The references that a booking adds: the bytes grow with them.
+        appointment["slot"] = [{"reference": f"Slot/{slot['_id']}"}]
+        del appointment["_json"]
+        bare = {name: value for name, value in appointment.items() if not name.startswith("_")}
+        appointment["_json"] = orjson.dumps(bare)
+        slot["meta"]["versionId"] = "2"
+        self._slot, self._appointment = slot, appointment
+
+    async def detail(self, ident: str) -> Response:
+        """One find."""
+        found = await self._appointments.find_one({"_id": ident}, {"_json": 1})
+        if found is None:
+            return Response(status_code=404)
+        return Response(found["_json"], media_type="application/json")
+
+    async def listed(self, request: Request) -> Response:
+        """A page and its total."""
+        given = request.query_params
+        query = {
+            "_index.status": {"$in": _SHOWN},
+            "_index.date": _days(given["date_from"], given["date_to"]),
+            "_index.actor": f"Practitioner/{given['practitioner_id']}",
+        }
+        page = self._appointments.find(query, _BYTES, sort=_DATE_ORDER, limit=20, hint=_BY_ACTOR)
+        found, _ = await asyncio.gather(page.to_list(), self._appointments.count_documents(query, hint=dict(_BY_ACTOR)))
+        return _joined(found)
+
+    async def available(self, request: Request) -> Response:
+        """The schedules, a page of their slots and its total, and the schedules of the page."""
+        given = request.query_params
+        practitioner = given.get("practitioner_id")
+        query: Document = {"_index.status": "free", "_index.start": _days(given["date_from"], given["date_to"])}
+        if practitioner:
+            actors = {"_index.actor": {"$all": [f"Practitioner/{practitioner}"]}, "_index.active": {"$ne": False}}
+            schedules = await self._schedules.find(actors, _BYTES).to_list()
+            query["_index.schedule"] = {"$in": [f"Schedule/{orjson.loads(one['_json'])['id']}" for one in schedules]}
+        else:
+            schedules = await self._schedules.find({"_index.active": False}, _BYTES).to_list()
+            query["_index.schedule"] = {"$nin": [f"Schedule/{orjson.loads(one['_json'])['id']}" for one in schedules]}
+        hint = _BY_SCHEDULE if practitioner else _BY_STATUS
+        page = self._slots.find(query, _BYTES, sort=_START_ORDER, limit=20, hint=hint)
+        found, _ = await asyncio.gather(page.to_list(), self._slots.count_documents(query, hint=dict(hint)))
+        names = [name.decode() for name in dict.fromkeys(_SCHEDULE.findall(b"".join(one["_json"] for one in found)))]
+        await self._schedules.find({"_id": {"$in": names}}, {"_json": 1}).to_list()
+        return _joined(found)
+
+    async def book(self, request: Request) -> Response:
+        """The same look-ups, and a transaction of the same reads and writes."""
+        wanted = _Wanted.of(await request.body())
+        database = self._database
+        await asyncio.gather(
+            database["Practitioner"].find({"_id": {"$in": [wanted.practitioner]}}, {"_json": 1}).to_list(),
+            database["Location"].find({"_id": {"$in": [wanted.facility]}}, {"_json": 1}).to_list(),
+            database["Patient"]
+            .find({"_index.identifier": {"$in": [f"{DEFAULT_SYSTEMS.uhid}|{wanted.uhid}"]}}, _BYTES, limit=1)
+            .to_list(),
+        )
+        number = await self._counters.next(f"appointment-number-{datetime.now(UTC).year}")
+        appointment = self._new(wanted, number)
+        claims, now = appointment["_index"]["claims"], datetime.now(UTC)
+
+        async def attempt(session: AsyncClientSession) -> None:
+            await self._slots.find_one({"_id": wanted.slot}, {"_json": 1}, session=session)
+            schedule = data.schedule_id(wanted.practitioner)
+            await self._schedules.find_one({"_id": schedule}, {"_json": 1}, session=session)
+            rivals = self._appointments.find({"_index.claims": {"$in": claims[:1]}}, {"_json": 1}, session=session)
+            await rivals.to_list()
+            bump = {"$inc": {"n": 1}, "$set": {"at": now}}
+            bumps = [UpdateOne({"_id": claim}, bump, upsert=True) for claim in claims]
+            await database["guards"].bulk_write(bumps, session=session)
+            taken = ReplaceOne({"_id": wanted.slot, "meta.versionId": "1"}, self._taken(wanted))
+            await self._slots.bulk_write([taken], session=session)
+            await self._appointments.bulk_write([InsertOne(appointment)], session=session)
+            await database["history"].insert_many(
+                [
+                    _past("Slot", wanted.slot, 2, "PUT", now, self._slot["_json"]),
+                    _past("Appointment", appointment["_id"], 1, "POST", now, appointment["_json"]),
+                ],
+                session=session,
+            )
+
+        async with self.client.start_session() as session:
+            await session.with_transaction(attempt, read_concern=_SNAPSHOT, write_concern=MAJORITY)
+        return Response(appointment["_json"], 201, media_type="application/json")
+
+    async def least(self, request: Request) -> Response:
+        """A transaction of two writes, slot and appointment: less than any booking that is safe can do."""
+        wanted = _Wanted.of(await request.body())
+        appointment = self._new(wanted, next(self._numbers))
+
+        async def attempt(session: AsyncClientSession) -> None:
+            busy = {"$set": {"status": "busy", "_index.status": "busy"}}
+            await self._slots.update_one({"_id": wanted.slot}, busy, session=session)
+            await self._appointments.insert_one(appointment, session=session)
+
+        async with self.client.start_session() as session:
+            await session.with_transaction(attempt, read_concern=_SNAPSHOT, write_concern=MAJORITY)
+        return Response(appointment["_json"], 201, media_type="application/json")
+
+    def _new(self, wanted: _Wanted, number: int) -> Document:
+        ident = str(uuid.uuid4())
+        index = {
+            **self._appointment["_index"],
+            "date": wanted.start,
+            "end": wanted.start + timedelta(minutes=data.MINUTES),
+            "slot": [f"Slot/{wanted.slot}"],
+            "claims": [f"Practitioner/{wanted.practitioner}|{wanted.hour}", f"Slot/{wanted.slot}"],
+            "unique": [f"{DEFAULT_SYSTEMS.appointment_number}|APT-2027-F{number:06d}"],
+        }
+        return {**self._appointment, "_id": ident, "id": ident, "_index": index}
+
+    def _taken(self, wanted: _Wanted) -> Document:
+        schedule = f"Schedule/{data.schedule_id(wanted.practitioner)}"
+        index = {
+            **self._slot["_index"],
+            "status": "busy",
+            "start": wanted.start,
+            "end": wanted.start + timedelta(minutes=data.MINUTES),
+            "schedule": schedule,
+            "claims": [f"{schedule}|{wanted.hour}"],
+        }
+        return {**self._slot, "_id": wanted.slot, "id": wanted.slot, "status": "busy", "_index": index}
+
+
+def _past(kind: str, ident: str, version: int, method: str, now: datetime, raw: bytes) -> Document:
+    key = f"{kind}/{ident}/{version:010d}"
+    return {"_id": key, "type": kind, "lastUpdated": now, "method": method, "_json": raw}
+
+
+def _days(first: str, last: str) -> Document:
+    after = date.fromisoformat(last) + timedelta(days=1)
+    return {
+        "$gte": datetime.combine(date.fromisoformat(first), time(), UTC),
+        "$lt": datetime.combine(after, time(), UTC),
+    }
+
+
+def _joined(found: list[Document]) -> Response:
+    body = b"[" + b",".join([one["_json"] for one in found]) + b"]"
+    return Response(body, media_type="application/json")
+
+
+def main() -> None:
+    """Serve on a free port, under the same server with the same options as the service."""
+    uri, database, kind = sys.argv[1:]
+    listening = socket.create_server(("127.0.0.1", 0), backlog=2048)
+    config = uvicorn.Config(
+        create_app(uri, database, least=kind == "least"),
+        loop="uvloop",
+        http="httptools",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+    )
+    print(listening.getsockname()[1], flush=True)
+    uvicorn.Server(config).run(sockets=[listening])
+
+
+if __name__ == "__main__":
+    main()

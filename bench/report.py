@@ -1,0 +1,129 @@
+"""The figures of a run: medians of slices that took turns, and the table of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from statistics import median, quantiles
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from bench.cases import FLOOR, LEAST, MARKS, SERVICE, Case
+from bench.processes import Slice
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """One target under one load: requests a second (median of slices), milliseconds over all slices."""
+
+    rate: float
+    p50: float
+    p99: float
+    requests: int
+    failed: int
+
+    @classmethod
+    def of(cls, slices: Sequence[Slice]) -> Figures:
+        """Sum slices up."""
+        latencies = [latency for one in slices for latency in one["latencies"]]
+        cuts = quantiles(latencies, n=100) if len(latencies) > 1 else [0.0] * 99
+        rate = median(one["rate"] for one in slices)
+        return cls(rate, cuts[49], cuts[98], len(latencies), sum(one["failed"] for one in slices))
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One case with one number of clients.
+
+    Attributes:
+        ratio: service to floor, the median over rounds in which both had a slice one after the other.
+        spread: the least and the greatest ratio of a round.
+    """
+
+    case: str
+    title: str
+    clients: int
+    goal: float
+    ratio: float
+    spread: tuple[float, float]
+    figures: Mapping[str, Figures]
+    ran_out: bool
+
+    @classmethod
+    def of(cls, case: Case, clients: int, slices: Mapping[str, Sequence[Slice]]) -> Row:
+        """Sum the rounds up."""
+        pairs = zip(slices[SERVICE], slices[FLOOR], strict=True)
+        ratios = [ours["rate"] / floor["rate"] for ours, floor in pairs if floor["rate"]] or [0.0]
+        return cls(
+            case.name,
+            case.title,
+            clients,
+            case.goal,
+            median(ratios),
+            (min(ratios), max(ratios)),
+            {target: Figures.of(taken) for target, taken in slices.items()},
+            any(one["ran_out"] for taken in slices.values() for one in taken),
+        )
+
+    @property
+    def failed(self) -> int:
+        """Requests that were not answered with success."""
+        return sum(figures.failed for figures in self.figures.values())
+
+    @property
+    def met(self) -> bool:
+        """Whether the goal is reached, judged as it is printed."""
+        return self.failed == 0 and round(self.ratio, 2) >= self.goal
+
+
+def show(console: Console, machine: Mapping[str, str], rows: Sequence[Row], how: str) -> None:
+    """Print the machine and the table."""
+    for name, value in machine.items():
+        console.print(f"{name:<10}{value}", highlight=False, markup=False)
+    console.print(f"{'Method':<10}{how}\n", highlight=False, markup=False)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("", no_wrap=True)
+    for heading in (
+        *("clients", "service/s", "p50 ms", "p99 ms", "floor/s", "p50 ms", "p99 ms"),
+        *("ratio", "rounds", "goal", ""),
+    ):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in rows:
+        low, high = row.spread
+        table.add_row(
+            row.title,
+            str(row.clients),
+            *_cells(row.figures[SERVICE]),
+            *_cells(row.figures[FLOOR]),
+            f"{row.ratio:.2f}",
+            f"{low:.2f}-{high:.2f}",
+            f"{row.goal:.2f}",
+            "[green]met[/]" if row.met else "[red]not met[/]",
+        )
+    console.print(table)
+    for row in rows:
+        if LEAST in row.figures:
+            rate, p50, p99 = _cells(row.figures[LEAST])
+            text = f"two bare writes in a transaction: {rate}/s, p50 {p50} ms, p99 {p99} ms"
+            console.print(f"{row.title}, {row.clients} clients: {text}", highlight=False)
+        if row.failed:
+            console.print(f"{row.title}, {row.clients} clients: {row.failed} requests failed", style="red")
+        if row.ran_out:
+            console.print(f"{row.title}, {row.clients} clients: all slots were taken before the end", style="yellow")
+    for name in dict.fromkeys(row.case for row in rows if row.case in MARKS):
+        console.print(f"{name}: {MARKS[name]}", highlight=False)
+
+
+def _cells(figures: Figures) -> tuple[str, str, str]:
+    return f"{figures.rate:,.0f}", f"{figures.p50:.1f}", f"{figures.p99:.1f}"
+
+
+def as_json(machine: Mapping[str, str], rows: Sequence[Row], how: str) -> dict[str, Any]:
+    """Return the same for machines."""
+    return {
+        "machine": dict(machine),
+        "method": how,
+        "rows": [asdict(row) | {"met": row.met, "failed": row.failed} for row in rows],
+    }

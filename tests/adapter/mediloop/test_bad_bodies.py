@@ -1,0 +1,261 @@
+"""Bodies that are refused: each by name, with the documented envelope, and never a 500."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from store.store import Store
+from tests.adapter.mediloop.clinic import (
+    ACTION_BODIES,
+    ACTIONS,
+    PATH,
+    action_path,
+    appointment,
+    booking,
+    malformed,
+    open_clinic,
+    put,
+    refused,
+    stored,
+)
+from tests.conftest import Api
+
+BODIES: dict[str, Any] = {"book": booking()} | {action: ACTION_BODIES.get(action, {}) for action in ACTIONS}
+"""A good body for each POST endpoint."""
+
+TEXTS = {"reason_text": 1_000, "patient_instruction": 10_000, "notes": 10_000}
+CODES = {"service_type_code": 64, "specialty_code": 64}
+LENGTHS = (
+    *(("book", name, most) for name, most in (TEXTS | CODES).items()),
+    ("book", "patient_uhid", 64),
+    ("cancel", "cancellation_reason_code", 64),
+    ("cancel", "cancellation_reason_text", 1_000),
+    ("reschedule", "reason", 1_000),
+    ("reschedule", "new_slot_id", 64),
+)
+IDS = ("practitioner_id", "slot_id", "facility_id")
+NUMBERS = {"priority": (1, 10), "duration_minutes": (1, 1_440)}
+TIMES = ("start_time", "end_time")
+
+_MEMBERS = (
+    *(("book", name) for name in (*TEXTS, *CODES, *IDS, *TIMES, "patient_uhid", "appointment_type_code")),
+    *(("cancel", name) for name in ("cancellation_reason_code", "cancellation_reason_text")),
+    *(("reschedule", name) for name in ("new_start_time", "new_end_time", "new_slot_id", "reason")),
+)
+_NULLABLE = {"reason_text", "patient_instruction", "notes", "specialty_code", "slot_id", "facility_id", "end_time"}
+_NULLABLE |= {"cancellation_reason_text", "new_end_time", "new_slot_id", "reason"}
+
+NO_SUCH_TIMES = (
+    "2024-01-20T10:00:00",
+    "2024-01-20",
+    "2024-01-20 10:00:00Z",
+    "2024-01-20T24:00:00Z",
+    "2024-01-20T10:60:00Z",
+    "2024-01-20T10:00:61Z",
+    "2024-02-30T10:00:00Z",
+    "2023-02-29T10:00:00Z",
+    "2024-13-01T10:00:00Z",
+    "0001-01-01T00:00:00Z",
+    "1899-12-31T23:59:59Z",
+    "3000-01-01T00:00:00Z",
+    "9999-12-31T23:59:59Z",
+    "2024-01-20T10:00:00+14:01",
+    "2024-01-20T10:00:00+24:00",
+    "2024-01-20T10:00:00+0300",
+    "2024-01-20T10:00.5Z",
+    "2024-01-20T10:00:00.1234567890Z",
+    "2024-W03-6T10:00:00Z",
+    "20240120T100000Z",
+    "1705744800",
+    "now",
+    " 2024-01-20T10:00:00Z",
+    "2024-01-20T10:00:00Z\n",
+    "٢٠٢٤-01-20T10:00:00Z",
+    "",
+)
+
+
+@pytest.fixture(autouse=True)
+async def clinic(store: Store) -> None:
+    await open_clinic(store)
+    await put(store, appointment("a1", start="2024-03-01T10:00"))
+
+
+def _path(endpoint: str) -> str:
+    return PATH if endpoint == "book" else action_path("a1", endpoint)
+
+
+async def _send(api: Api, endpoint: str, **changes: Any) -> httpx.Response:
+    return await api.post(_path(endpoint), BODIES[endpoint] | changes)
+
+
+async def _raw(api: Api, endpoint: str, content: bytes, media_type: str | None = "application/json") -> httpx.Response:
+    headers = {} if media_type is None else {"Content-Type": media_type}
+    return await api.post(_path(endpoint), content=content, headers=headers)
+
+
+@pytest.fixture(autouse=True)
+async def nothing_changes(store: Store, clinic: None) -> Any:
+    yield
+    assert (await stored(store, "Appointment", "a1"))["meta"]["versionId"] == "1"
+    assert await store.count("Appointment", {}) == 1
+
+
+class TestMembers:
+    @pytest.mark.parametrize("name", ["patient_uhid", "practitioner_id", "service_type_code", "start_time"])
+    async def test_a_required_one_of_a_booking_is_asked_for(self, api: Api, name: str) -> None:
+        error = malformed(await api.post(PATH, booking(**{name: None})), name)
+        assert error["message"] == f"{name} is required."
+
+    @pytest.mark.parametrize(
+        ("endpoint", "name"), [("cancel", "cancellation_reason_code"), ("reschedule", "new_start_time")]
+    )
+    async def test_a_required_one_of_an_action_is_asked_for(self, api: Api, endpoint: str, name: str) -> None:
+        malformed(await api.post(_path(endpoint), {}), name)
+
+    @pytest.mark.parametrize(("endpoint", "name"), _MEMBERS)
+    async def test_a_text_is_not_taken_from_another_type(self, api: Api, endpoint: str, name: str) -> None:
+        others: tuple[Any, ...] = (1, 1.5, True, [], ["x"], {}, {"x": 1})
+        for wrong in others:
+            malformed(await _send(api, endpoint, **{name: wrong}), name)
+
+    @pytest.mark.parametrize("endpoint", ["book", "cancel", "reschedule"])
+    async def test_null_is_not_taken_where_a_value_is_needed(self, api: Api, endpoint: str) -> None:
+        for name in [name for where, name in _MEMBERS if where == endpoint and name not in _NULLABLE]:
+            malformed(await _send(api, endpoint, **{name: None}), name)
+
+    @pytest.mark.parametrize("name", NUMBERS)
+    async def test_a_number_is_not_taken_from_another_type(self, api: Api, name: str) -> None:
+        others: tuple[Any, ...] = ("5", "", 5.5, True, [5], {}, 1e999, 10**40, -(10**40))
+        for wrong in others:
+            content = json.dumps(booking(**{name: wrong})).replace("Infinity", "1e999").encode()
+            malformed(await _raw(api, "book", content), name)
+
+    @pytest.mark.parametrize(("name", "bounds"), NUMBERS.items())
+    async def test_a_number_stays_within_its_bounds(self, api: Api, name: str, bounds: tuple[int, int]) -> None:
+        for wrong in (bounds[0] - 1, bounds[1] + 1, -5):
+            malformed(await _send(api, "book", **{name: wrong}), name)
+
+    async def test_an_appointment_type_is_one_of_the_five(self, api: Api) -> None:
+        for wrong in ("routine", "ROUTINE ", "SURGERY", ""):
+            malformed(await _send(api, "book", appointment_type_code=wrong), "appointment_type_code")
+
+    @pytest.mark.parametrize("endpoint", BODIES)
+    async def test_an_unknown_one_is_named(self, api: Api, endpoint: str) -> None:
+        malformed(await _send(api, endpoint, status="booked"), "status")
+
+    async def test_all_that_is_wrong_is_named_at_once(self, api: Api) -> None:
+        wanted = booking(practitioner_id=5, start_time="soon", service_type_code=None, priority=11, colour="red")
+        answer = await api.post(PATH, wanted)
+        malformed(answer, "practitioner_id", "service_type_code", "start_time", "priority", "colour")
+
+    async def test_a_hundred_problems_are_enough(self, api: Api) -> None:
+        answer = await _send(api, "book", **{f"x{number}": 1 for number in range(20_000)})
+        assert answer.status_code == 400
+        assert len(answer.json()["error"]["errors"]) == 100
+
+
+class TestTexts:
+    @pytest.mark.parametrize(
+        ("endpoint", "name"), [one for one in _MEMBERS if one[1] not in ("appointment_type_code", *IDS, *TIMES)]
+    )
+    async def test_empty_ones_and_control_characters_are_refused(self, api: Api, endpoint: str, name: str) -> None:
+        for wrong in ("", " ", "\t\n", "a\x00b", "a\x1bb", "\x7f", "a\x08"):
+            malformed(await _send(api, endpoint, **{name: wrong}), name)
+
+    @pytest.mark.parametrize(("endpoint", "name", "most"), LENGTHS)
+    async def test_one_character_too_many_is_refused(self, api: Api, endpoint: str, name: str, most: int) -> None:
+        malformed(await _send(api, endpoint, **{name: "x" * (most + 1)}), name)
+
+    @pytest.mark.parametrize("name", CODES)
+    async def test_a_code_has_no_stray_blanks(self, api: Api, name: str) -> None:
+        for wrong in ("two  blanks", " x", "x ", "tab\there", "line\nbreak"):
+            malformed(await _send(api, "book", **{name: wrong}), name)
+
+    @pytest.mark.parametrize("name", IDS)
+    async def test_an_id_is_one_that_fhir_allows(self, api: Api, name: str) -> None:
+        for wrong in ("", " ", "a b", "a/b", "a_b", "ä", "x" * 65, "a\n", "../x", "a\x00"):
+            malformed(await _send(api, "book", **{name: wrong}), name)
+
+    @pytest.mark.parametrize(
+        ("endpoint", "name"), [("book", "start_time"), ("book", "end_time"), ("reschedule", "new_start_time")]
+    )
+    async def test_a_time_is_a_real_one_with_an_offset(self, api: Api, endpoint: str, name: str) -> None:
+        for wrong in NO_SUCH_TIMES:
+            malformed(await _send(api, endpoint, **{name: wrong}), name)
+
+    async def test_a_time_without_an_offset_is_told_what_is_missing(self, api: Api) -> None:
+        error = malformed(await _send(api, "book", start_time="2024-01-20T10:00:00"), "start_time")
+        assert "offset" in error["message"]
+
+
+NOT_JSON = {
+    "cut short": b'{"patient_uhid": "UG',
+    "trailing comma": b'{"a": 1,}',
+    "single quotes": b"{'a': 1}",
+    "two objects": b"{}{}",
+    "NUL": b'{"a": "\x00"}',
+    "only NUL": b"\x00",
+    "not UTF-8": b'{"a": "\xff"}',
+    "UTF-16": '{"a": 1}'.encode("utf-16"),
+    "byte order mark": b"\xef\xbb\xbf{}",
+    "lone surrogate": b'{"notes": "\\ud800"}',
+    "lone low surrogate": b'{"notes": "\\udc00x"}',
+    "encoded surrogate": b'{"notes": "\xed\xa0\x80"}',
+    "deep objects": b'{"a":' * 5_000,
+    "deep lists": b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    "form": b"patient_uhid=x",
+}
+
+
+class TestWholeBodies:
+    @pytest.mark.parametrize("what", NOT_JSON)
+    async def test_what_is_not_json_is_refused(self, api: Api, what: str) -> None:
+        for endpoint in BODIES:
+            malformed(await _raw(api, endpoint, NOT_JSON[what]), None)
+
+    @pytest.mark.parametrize("endpoint", BODIES)
+    async def test_it_is_an_object(self, api: Api, endpoint: str) -> None:
+        for content in (b"[]", b"[{}]", b"null", b"true", b"5", b'"text"'):
+            error = malformed(await _raw(api, endpoint, content), None)
+            assert error["message"] == "The body must be a JSON object."
+
+    @pytest.mark.parametrize("endpoint", ["book", "cancel", "reschedule"])
+    async def test_it_is_needed_where_members_are(self, api: Api, endpoint: str) -> None:
+        for content in (b"", b" \n"):
+            malformed(await _raw(api, endpoint, content), None)
+
+    @pytest.mark.parametrize("media_type", [None, "text/plain", "application/x-www-form-urlencoded", "application/xml"])
+    async def test_it_is_declared_as_json(self, api: Api, media_type: str | None) -> None:
+        for endpoint, body in BODIES.items():
+            answer = await _raw(api, endpoint, json.dumps(body).encode(), media_type)
+            refused(answer, 415, ("unsupported_media_type", "Content-Type"))
+
+    @pytest.mark.parametrize(
+        ("query", "params"),
+        [("dry_run=true", ("dry_run",)), ("a=1&a=2", ("a", "a")), ("b=&c=%00&c=1", ("c", "b", "c"))],
+    )
+    async def test_the_path_takes_no_parameters(self, api: Api, query: str, params: tuple[str, ...]) -> None:
+        for endpoint, body in BODIES.items():
+            malformed(await api.post(f"{_path(endpoint)}?{query}", body), *params)
+
+    @pytest.mark.parametrize("endpoint", BODIES)
+    async def test_one_of_10_mb_is_413_whether_its_size_is_declared_or_not(self, api: Api, endpoint: str) -> None:
+        async def in_parts() -> Any:
+            for _ in range(10):
+                yield b" " * 1_048_576
+
+        for content in (b" " * 10_485_760, in_parts()):
+            answer = await api.post(_path(endpoint), content=content, headers={"Content-Type": "application/json"})
+            refused(answer, 413, ("body_too_large", None))
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+async def test_an_action_on_what_is_not_there_is_404(api: Api, action: str) -> None:
+    for ident in ("nothing", "a1%00", "%F0%9F%99%82", "%ED%A0%80", "A1", "x" * 2_000, "%24where"):
+        answer = await api.post(action_path(ident, action), ACTION_BODIES.get(action))
+        refused(answer, 404, ("appointment_not_found", "id"))

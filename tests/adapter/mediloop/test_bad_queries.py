@@ -1,0 +1,102 @@
+"""Query parameters that are refused, each by name (decision 2.5)."""
+
+from __future__ import annotations
+
+import pytest
+
+from adapter.mediloop.requests import STATUSES
+from tests.adapter.mediloop.clinic import PATH, SARAH, UHID, malformed, refused
+from tests.conftest import Api
+
+NEEDED = {
+    "": {},
+    "by-patient/": {"patient_uhid": UHID},
+    "by-practitioner/": {"practitioner_id": SARAH},
+    "availability/": {"date_from": "2024-01-20", "date_to": "2024-01-25"},
+}
+"""The lists, with the parameters that each needs."""
+APPOINTMENTS = ("", "by-patient/", "by-practitioner/")
+
+BAD_DAYS = (
+    *("", "2024-1-20", "20-01-2024", "2024-02-30", "2023-02-29", "2024-01-20T00:00:00Z", "0001-01-01", "1899-12-31"),
+    *("3000-01-01", "today", "20240120", "2024-W03-6", "٢٠٢٤-01-20", "2024-01-20\n", "1705744800", "2024-01-20\x00"),
+)
+BAD_IDS = ("", " ", "a b", "a/b", "x" * 65, "a\x00", "a\n", "a_b", "Practitioner/x")
+BAD_NUMBERS = ("", "x", "1.0", "1_0", " 1", "+1", "1e2", "0x1", "٣", "1" * 30, "null", "1\n")
+BAD_CODES = ("", " ", " x", "two  blanks", "x" * 65, "a\x00b", "line\nbreak")
+
+CASES = {
+    "status": (
+        APPOINTMENTS,
+        ("", "booked,", ",", "Booked", "waitlist", "entered-in-error", "booked;noshow", "x" * 2_000),
+    ),
+    "patient_uhid": (APPOINTMENTS, ("", " ", "UG12345678A", "UG123456789", "x" * 65, "UG123456789A\x00", "*")),
+    "practitioner_id": (tuple(NEEDED), BAD_IDS),
+    "facility_id": (tuple(NEEDED), BAD_IDS),
+    "date_from": (tuple(NEEDED), BAD_DAYS),
+    "date_to": (tuple(NEEDED), BAD_DAYS),
+    "upcoming_only": (APPOINTMENTS, ("", "1", "0", "yes", "None", "true ", "truE,")),
+    "page": (tuple(NEEDED), (*BAD_NUMBERS, "0", "-1", "10000001")),
+    "page_size": (tuple(NEEDED), (*BAD_NUMBERS, "0", "-1", "101")),
+    "service_type": (("availability/",), BAD_CODES),
+    "specialty": (("availability/",), BAD_CODES),
+    "duration_minutes": (("availability/",), (*BAD_NUMBERS, "0", "-30", "1441")),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+async def test_a_bad_value_is_refused_by_name(api: Api, name: str) -> None:
+    paths, values = CASES[name]
+    for path in paths:
+        for value in values:
+            malformed(await api.get(PATH + path, params=NEEDED[path] | {name: value}), name)
+
+
+@pytest.mark.parametrize("path", NEEDED)
+@pytest.mark.parametrize(
+    "name", ["colour", "ordering", "Status", "status_", "limit", "", "service_type_code", "$where"]
+)
+async def test_an_unknown_one_is_refused_by_name(api: Api, path: str, name: str) -> None:
+    answer = await api.get(PATH + path, params=NEEDED[path] | {name: "1"})
+    malformed(answer, name or None)
+
+
+@pytest.mark.parametrize(("path", "names"), [(path, tuple(needed)) for path, needed in NEEDED.items() if needed])
+async def test_a_needed_one_is_asked_for(api: Api, path: str, names: tuple[str, ...]) -> None:
+    error = malformed(await api.get(PATH + path), *names)
+    assert error["message"] == f"{names[0]} is required."
+
+
+@pytest.mark.parametrize("path", NEEDED)
+async def test_one_given_twice_is_refused_once_by_name_beside_all_else(api: Api, path: str) -> None:
+    query = "&".join(f"{name}={value}" for name, value in NEEDED[path].items())
+    answer = await api.get(f"{PATH}{path}?{query}&page=1&page=1&page=2&page_size=0&colour=red")
+    malformed(answer, "page", "page_size", "colour")
+    malformed(await api.get(f"{PATH}{path}?{query}&page=1&page=1"), "page")
+
+
+@pytest.mark.parametrize("path", NEEDED)
+async def test_days_in_the_wrong_order_are_refused(api: Api, path: str) -> None:
+    days = {"date_from": "2024-01-21", "date_to": "2024-01-20"}
+    malformed(await api.get(PATH + path, params=NEEDED[path] | days), "date_to")
+
+
+async def test_the_detail_takes_no_parameters(api: Api) -> None:
+    malformed(await api.get(f"{PATH}apt-1/?expand=patient&expand=x"), "expand", "expand")
+
+
+async def test_a_bad_status_is_told_the_good_ones(api: Api) -> None:
+    error = malformed(await api.get(f"{PATH}?status=done"), "status")
+    for status in STATUSES:
+        assert status in error["message"]
+
+
+@pytest.mark.parametrize("ident", ["nothing", "x" * 2_000, "a%00b", "%ED%A0%80", "%F0%9F%99%82", "by-nobody", "%24ne"])
+async def test_the_detail_of_what_is_not_there_is_404(api: Api, ident: str) -> None:
+    refused(await api.get(f"{PATH}{ident}/"), 404, ("appointment_not_found", "id"))
+
+
+@pytest.mark.parametrize("query", ["%00", "%", "&&&", "=", "a=%ED%A0%80", ";", "page=%FF", "[]=1", "page[$gt]=1"])
+async def test_no_query_string_makes_a_fault(api: Api, query: str) -> None:
+    for path in (*NEEDED, "apt-1/"):
+        assert (await api.get(f"{PATH}{path}?{query}")).status_code in (200, 400, 404)

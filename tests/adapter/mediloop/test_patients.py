@@ -1,0 +1,134 @@
+"""Whose appointment it is, however the FHIR document says so (decisions 1.7 and 2.4)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from adapter.service import Service
+from store.store import Store
+from tests.adapter.mediloop.clinic import (
+    ACTION_BODIES,
+    NAME,
+    OTHER_NAME,
+    OTHER_UHID,
+    PATH,
+    SARAH,
+    UHID,
+    action_path,
+    appointment,
+    ids,
+    open_clinic,
+    patient,
+    put,
+    with_actors,
+)
+from tests.conftest import Api, ApiMaker, ServiceMaker
+
+BY_REFERENCE = with_actors("Patient/mary", f"Practitioner/{SARAH}")
+
+
+@pytest.fixture(autouse=True)
+async def clinic(store: Store) -> None:
+    await open_clinic(store)
+
+
+async def _shown(api: Api, ident: str) -> tuple[Any, Any]:
+    item = (await api.get(f"{PATH}{ident}/")).json()
+    return item["patient_uhid"], item["patient_name"]
+
+
+async def _found(api: Api, uhid: str) -> list[str]:
+    return ids(await api.get(f"{PATH}by-patient/?patient_uhid={uhid}"))
+
+
+async def test_one_named_only_by_reference_shows_and_is_found_by_the_uhid_of_that_patient(
+    api: Api, store: Store
+) -> None:
+    await put(store, patient("mary", OTHER_UHID, OTHER_NAME), appointment("x", participant=BY_REFERENCE))
+    assert await _shown(api, "x") == (OTHER_UHID, OTHER_NAME)
+    assert await _found(api, OTHER_UHID) == ["x"]
+    listed = (await api.get(PATH)).json()["results"]
+    assert [item["patient_uhid"] for item in listed] == [OTHER_UHID]
+
+
+async def test_so_it_is_when_the_patient_is_stored_later_and_when_it_changes(api: Api, store: Store) -> None:
+    await put(store, appointment("x", participant=BY_REFERENCE))
+    assert await _shown(api, "x") == (None, None)
+    assert await _found(api, OTHER_UHID) == []
+    await put(store, patient("mary", OTHER_UHID, OTHER_NAME))
+    assert await _shown(api, "x") == (OTHER_UHID, OTHER_NAME)
+    assert await _found(api, OTHER_UHID) == ["x"]
+    await put(store, patient("mary", "UG000000009Z", "Mary Married"))
+    assert await _shown(api, "x") == ("UG000000009Z", "Mary Married")
+    assert await _found(api, OTHER_UHID) == []
+    assert await _found(api, "UG000000009Z") == ["x"]
+
+
+@pytest.mark.parametrize("action", ["cancel", "reschedule", "check-in", "arrived", "fulfilled", "noshow"])
+async def test_the_answer_of_an_action_shows_that_patient_too(api: Api, store: Store, action: str) -> None:
+    await put(store, patient("mary", OTHER_UHID, OTHER_NAME), appointment("x", participant=BY_REFERENCE))
+    answer = (await api.post(action_path("x", action), ACTION_BODIES.get(action))).json()
+    assert (answer["patient_uhid"], answer["patient_name"]) == (OTHER_UHID, OTHER_NAME)
+    assert answer["practitioner_name"] == "Dr. Sarah Nakamya"
+
+
+async def test_both_ways_of_naming_a_patient_are_found_once_each_and_in_order(api: Api, store: Store) -> None:
+    by_reference = with_actors("Patient/john", f"Practitioner/{SARAH}")
+    await put(
+        store,
+        appointment("both", "cancelled", "2024-01-20T10:00"),
+        appointment("reference", "cancelled", "2024-01-20T09:00", participant=by_reference),
+    )
+    assert await _found(api, UHID) == ["reference", "both"]
+    assert (await api.get(f"{PATH}?patient_uhid={UHID}&page_size=1")).json()["total"] == 2
+
+
+@pytest.mark.parametrize("spelling", [UHID.lower(), f"%20{UHID}%20", "Ug123456789a"])
+async def test_the_uhid_of_a_query_is_normalised(api: Api, store: Store, spelling: str) -> None:
+    await put(store, appointment("x"))
+    assert await _found(api, spelling) == ["x"]
+
+
+async def test_a_patient_without_a_uhid_shows_as_null(api: Api, store: Store) -> None:
+    other = {"actor": {"display": "Somebody", "type": "Patient"}, "status": "accepted"}
+    await put(store, appointment("x", participant=[other]))
+    assert await _shown(api, "x") == (None, "Somebody")
+    assert ids(await api.get(PATH)) == ["x"]
+
+
+async def test_a_uhid_under_an_alias_is_shown_and_found(
+    make_service: ServiceMaker, make_api: ApiMaker, store: Store
+) -> None:
+    alias = "urn:example:old-uhid"
+    api: Api = await make_api(make_service(uhid_aliases=alias))
+    stated = {"identifier": {"system": alias, "value": OTHER_UHID}}
+    await put(
+        store,
+        patient("mary", OTHER_UHID, OTHER_NAME, alias),
+        appointment("x", "cancelled", participant=BY_REFERENCE),
+        appointment("y", "cancelled", "2024-01-20T11:00", participant=[{"actor": stated, "status": "accepted"}]),
+    )
+    assert [await _shown(api, ident) for ident in ("x", "y")] == [(OTHER_UHID, OTHER_NAME), (OTHER_UHID, None)]
+    assert await _found(api, OTHER_UHID) == ["x", "y"]
+
+
+async def test_the_uhid_system_of_the_deployment_is_the_one_that_counts(
+    make_service: ServiceMaker, make_api: ApiMaker, store: Store, service: Service
+) -> None:
+    ours = "https://hospital.example/uhid"
+    api: Api = await make_api(make_service(uhid_system=ours))
+    actor = {"reference": "Patient/mary", "display": "M", "identifier": {"system": service.systems.uhid, "value": UHID}}
+    await put(
+        store,
+        patient("mary", OTHER_UHID, OTHER_NAME, ours),
+        appointment("x", participant=[{"actor": actor, "status": "accepted"}]),
+    )
+    assert await _shown(api, "x") == (OTHER_UHID, "M")
+    assert await _found(api, OTHER_UHID) == ["x"]
+
+
+async def test_the_name_that_the_appointment_states_goes_before_the_patients_own(api: Api, store: Store) -> None:
+    await put(store, appointment("x"), patient("john", UHID, "John Changed"))
+    assert await _shown(api, "x") == (UHID, NAME)

@@ -1,0 +1,143 @@
+"""What the tests of scheduling share: a day of slots and visits, and the ways to put them into a store."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Any
+
+from adapter.errors import Refused
+from adapter.scheduling import commands
+from adapter.scheduling.intervals import Interval
+from store.codec import Resource
+from store.store import Store
+from store.unit_of_work import UnitOfWork
+from tests.store.support import create, present, stored
+
+PATIENT = "Amina Nakato"
+UHID = "UG123456789A"
+TYPE_SYSTEM = "http://terminology.hl7.org/CodeSystem/v2-0276"
+
+
+def at(clock: str, day: int = 20) -> str:
+    """A time of the day that most tests are about: ``at("10:30")``."""
+    return f"2024-01-{day:02}T{clock}:00Z"
+
+
+def span(start: str, end: str, day: int = 20) -> Interval:
+    """A span of that day."""
+    return Interval(datetime.fromisoformat(at(start, day)), datetime.fromisoformat(at(end, day)))
+
+
+def of_type(code: str) -> Resource:
+    """An appointmentType."""
+    return {"coding": [{"system": TYPE_SYSTEM, "code": code}]}
+
+
+def visit(
+    ident: str,
+    start: str = "10:00",
+    end: str | None = "10:30",
+    *,
+    status: str = "booked",
+    who: tuple[str, ...] = ("Practitioner/p",),
+    **more: Any,
+) -> Resource:
+    """An Appointment of a patient with practitioners and places."""
+    patient = {"display": PATIENT, "identifier": {"value": UHID}, "reference": "Patient/1"}
+    actors = [patient, *({"reference": name} for name in who)]
+    times = {"start": at(start)} | ({} if end is None else {"end": at(end)})
+    participants = [{"actor": actor, "status": "accepted"} for actor in actors]
+    return {
+        "resourceType": "Appointment", "id": ident, "status": status, **times, "participant": participants, **more
+    }  # fmt: skip
+
+
+def slot(
+    ident: str, start: str = "10:00", end: str = "10:30", *, status: str = "free", schedule: str = "s"
+) -> Resource:
+    """A Slot."""
+    return {
+        "resourceType": "Slot",
+        "id": ident,
+        "status": status,
+        "schedule": {"reference": f"Schedule/{schedule}"},
+        "start": at(start),
+        "end": at(end),
+    }
+
+
+def schedule(ident: str = "s", *actors: str, **more: Any) -> Resource:
+    """A Schedule, of practitioner p at place l unless others are named."""
+    named = actors or ("Practitioner/p", "Location/l")
+    return {"resourceType": "Schedule", "id": ident, "actor": [{"reference": name} for name in named], **more}
+
+
+async def publish_day(store: Store, *slots: Resource, **more: Any) -> None:
+    """Store the Schedule of practitioner p and Slots; a to d from 10:00 to 12:00 unless others are given."""
+    usual = (slot("a"), slot("b", "10:30", "11:00"), slot("c", "11:00", "11:30"), slot("d", "11:30", "12:00"))
+    await create(store, schedule(**more), *(slots or usual))
+
+
+async def book(store: Store, wanted: Resource, slot_id: str | None = None) -> Resource:
+    """Plan and stage a new appointment."""
+    return await store.transact(booking(wanted, slot_id))
+
+
+def booking(wanted: Resource, slot_id: str | None = None) -> Callable[[UnitOfWork], Awaitable[Resource]]:
+    """The step that `book` runs."""
+
+    async def step(work: UnitOfWork) -> Resource:
+        return commands.stage(work, None, await commands.plan(work, wanted, slot_id=slot_id))
+
+    return step
+
+
+async def advance(store: Store, ident: str, status: str, **members: Any) -> Resource:
+    """Move a stored appointment along the graph."""
+    return await store.transact(advancing(ident, status, **members))
+
+
+def advancing(ident: str, status: str, **members: Any) -> Callable[[UnitOfWork], Awaitable[Resource]]:
+    """The step that `advance` runs."""
+
+    async def step(work: UnitOfWork) -> Resource:
+        before = await present(work, "Appointment", ident)
+        return await commands.advance(work, before, {**before, "status": status, **members})
+
+    return step
+
+
+async def move(store: Store, ident: str, start: str, end: str | None, slot_id: str | None = None) -> Resource:
+    """Reschedule a stored appointment."""
+    return await store.transact(moving(ident, start, end, slot_id))
+
+
+def moving(
+    ident: str, start: str, end: str | None, slot_id: str | None = None
+) -> Callable[[UnitOfWork], Awaitable[Resource]]:
+    """The step that `move` runs."""
+
+    async def step(work: UnitOfWork) -> Resource:
+        before = await present(work, "Appointment", ident)
+        moved = {**before, "start": at(start)} | ({} if end is None else {"end": at(end)})
+        if end is None:
+            del moved["end"]
+        return await commands.reschedule(work, before, moved, slot_id=slot_id, names=("new_slot_id", "new_start_time"))
+
+    return step
+
+
+async def statuses(store: Store, *idents: str) -> list[str]:
+    """The statuses of stored Slots."""
+    return [(await stored(store, "Slot", ident))["status"] for ident in idents]
+
+
+def links(appointment: Resource) -> list[str]:
+    """The Slots that an appointment names."""
+    return [link["reference"] for link in appointment.get("slot", [])]
+
+
+def codes(refused: Refused) -> list[tuple[str, str | None]]:
+    """Code and member of every problem."""
+    return [(problem.code, problem.param) for problem in refused.problems]

@@ -1,0 +1,384 @@
+"""Opening hours become slots: on every kind of day, again without doubling, and never over a standing visit unseen."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time
+from itertools import pairwise
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapter.errors import Conflict
+from adapter.scheduling import publishing
+from adapter.scheduling.publishing import Opening, parse_hours, schedule_id, spans
+from store.codec import Resource
+from store.store import Store
+from store.unit_of_work import UnitOfWork
+from tests.adapter.scheduling.support import (
+    advance,
+    at,
+    book,
+    booking,
+    links,
+    of_type,
+    schedule,
+    slot,
+    span,
+    statuses,
+    visit,
+)
+from tests.store.support import change, create, everything, guards, overtaken, side_by_side, stored
+
+NINE, TWELVE = time(9), time(12)
+
+
+# Hours.
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("mon 09:00-12:00", [Opening(0, NINE, TWELVE)]),
+        ("MON 09:00-12:00", [Opening(0, NINE, TWELVE)]),
+        ("  sun\t09:00-12:00 ; ", [Opening(6, NINE, TWELVE)]),
+        ("mon,wed 09:00-12:00", [Opening(0, NINE, TWELVE), Opening(2, NINE, TWELVE)]),
+        ("mon-wed 09:00-12:00", [Opening(day, NINE, TWELVE) for day in (0, 1, 2)]),
+        ("sat-mon 09:00-12:00", [Opening(day, NINE, TWELVE) for day in (5, 6, 0)]),
+        ("mon-mon 09:00-12:00", [Opening(0, NINE, TWELVE)]),
+        ("fri,mon-tue 09:00-12:00", [Opening(day, NINE, TWELVE) for day in (4, 0, 1)]),
+        ("mon 09:00-12:00,14:00-17:00", [Opening(0, NINE, TWELVE), Opening(0, time(14), time(17))]),
+        ("mon 09:00-12:00; sat 10:00-11:00", [Opening(0, NINE, TWELVE), Opening(5, time(10), time(11))]),
+        ("mon 18:00-00:00", [Opening(0, time(18), time())]),
+        ("mon 00:00-00:00", [Opening(0, time(), time())]),
+    ],
+)
+def test_weekly_hours_are_read(text: str, expected: list[Opening]) -> None:
+    assert list(parse_hours(text)) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", ";", "mon", "09:00-12:00", "mon09:00-12:00", "monday 09:00-12:00", "mon 09:00", "mon 09:00-12:00 x"),
+        *("xyz 09:00-12:00", "mon-xyz 09:00-12:00", "xyz-mon 09:00-12:00", "mon, 09:00-12:00", "mon- 09:00-12:00"),
+        *("mon 9:00-12:00", "mon 09:00-12:00,", "mon 09:00-12.00", "mon 25:00-26:00", "mon 09:60-12:00"),
+        *(
+            "mon 12:00-09:00",
+            "mon 09:00-09:00",
+            "mon 09:00-12:00,13:00-11:00",
+            "mon 09:00-12:00; tue",
+            "mon ٠٩:٠٠-١٢:٠٠",
+        ),
+    ],
+)
+def test_hours_that_cannot_be_read_are_refused_with_the_form_that_is_expected(text: str) -> None:
+    with pytest.raises(ValueError, match="write them like 'mon-fri 09:00-12:00,14:00-17:00; sat 09:00-12:00'"):
+        parse_hours(text)
+
+
+def test_the_part_that_cannot_be_read_is_named() -> None:
+    with pytest.raises(ValueError, match="cannot read the hours 'tue 9-12'"):
+        parse_hours("mon 09:00-12:00; tue 9-12")
+
+
+# Slots of a day.
+
+
+def starts(hours: str, day: str, zone: str, length: int = 30, last: str | None = None) -> list[str]:
+    """The starts of the slots, in UTC."""
+    first, until = date.fromisoformat(day), date.fromisoformat(last or day)
+    found = spans(parse_hours(hours), length, first, until, ZoneInfo(zone))
+    return [one.start.strftime("%dT%H:%M") for one in found]
+
+
+def test_a_day_is_cut_into_slots_of_the_length() -> None:
+    assert starts("sat 09:00-10:30", "2024-01-20", "UTC") == ["20T09:00", "20T09:30", "20T10:00"]
+
+
+def test_what_is_left_of_the_hours_is_no_slot() -> None:
+    assert starts("sat 09:00-10:20", "2024-01-20", "UTC", 45) == ["20T09:00"]
+    assert starts("sat 09:00-09:30", "2024-01-20", "UTC", 45) == []
+
+
+def test_both_days_of_a_range_are_part_of_it_and_other_days_of_the_week_are_not() -> None:
+    found = starts("mon,sat 09:00-09:30", "2024-01-20", "UTC", last="2024-01-29")
+    assert found == ["20T09:00", "22T09:00", "27T09:00", "29T09:00"]
+
+
+def test_a_range_that_ends_before_it_begins_has_no_slots() -> None:
+    assert starts("sat 09:00-10:00", "2024-01-20", "UTC", last="2024-01-19") == []
+
+
+def test_hours_are_those_of_the_clinics_clock() -> None:
+    assert starts("sat 09:00-09:30", "2024-01-20", "Africa/Kampala") == ["20T06:00"]
+    assert starts("sat 01:00-01:30", "2024-01-20", "Africa/Kampala") == ["19T22:00"]
+
+
+def test_hours_may_last_until_midnight() -> None:
+    assert starts("sat 23:00-00:00", "2024-01-20", "UTC") == ["20T23:00", "20T23:30"]
+    assert len(starts("sat 00:00-00:00", "2024-01-20", "Africa/Kampala")) == 48
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "hours"),
+    [
+        ("Europe/Berlin", "2024-03-31", 23),
+        ("Europe/Berlin", "2024-10-27", 25),
+        ("America/New_York", "2024-03-10", 23),
+        ("America/New_York", "2024-11-03", 25),
+        ("Africa/Kampala", "2024-03-31", 24),
+    ],
+)
+def test_a_day_on_which_the_clocks_change_has_its_real_hours(zone: str, day: str, hours: int) -> None:
+    found = list(
+        spans(parse_hours("sun 00:00-00:00"), 30, date.fromisoformat(day), date.fromisoformat(day), ZoneInfo(zone))
+    )
+    assert len(found) == hours * 2
+    assert all((one.end - one.start).total_seconds() == 1800 for one in found)
+    assert all(one.end == other.start for one, other in pairwise(found))
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "first"),
+    [
+        ("Europe/Berlin", "2024-03-30", "30T08:00"),
+        ("Europe/Berlin", "2024-03-31", "31T07:00"),
+        ("Europe/Berlin", "2024-10-27", "27T08:00"),
+        ("America/New_York", "2024-03-10", "10T13:00"),
+        ("America/New_York", "2024-11-03", "03T14:00"),
+    ],
+)
+def test_nine_in_the_morning_is_nine_by_the_clock_when_the_clocks_have_changed(zone: str, day: str, first: str) -> None:
+    assert starts("sat,sun 09:00-12:00", day, zone)[0] == first
+    assert len(starts("sat,sun 09:00-12:00", day, zone)) == 6
+
+
+@pytest.mark.parametrize(("zone", "day"), [("Europe/Berlin", "2024-03-31"), ("America/New_York", "2024-03-10")])
+def test_an_hour_that_the_clocks_leave_out_has_no_slots(zone: str, day: str) -> None:
+    assert starts("sun 02:00-03:00", day, zone) == []
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "hours"),
+    [("Europe/Berlin", "2024-10-27", "02:00-03:00"), ("America/New_York", "2024-11-03", "01:00-02:00")],
+)
+def test_an_hour_that_the_clocks_repeat_has_slots_twice(zone: str, day: str, hours: str) -> None:
+    assert len(starts(f"sun {hours}", day, zone)) == 4
+
+
+@pytest.mark.parametrize("length", [0, -30])
+def test_a_slot_without_a_length_is_refused(length: int) -> None:
+    with pytest.raises(ValueError, match="a minute at least"):
+        starts("sat 09:00-10:00", "2024-01-20", "UTC", length)
+
+
+@given(
+    st.sampled_from(["Europe/Berlin", "America/New_York", "Africa/Kampala", "Asia/Kathmandu", "Australia/Lord_Howe"]),
+    st.dates(date(2024, 1, 1), date(2024, 12, 31)),
+    st.integers(1, 300),
+    st.integers(0, 22),
+)
+def test_no_two_slots_of_one_opening_overlap_and_none_is_cut(zone: str, day: date, length: int, opens: int) -> None:
+    openings = [Opening(day.weekday(), time(opens), time(opens + 1, 30))]
+    found = list(spans(openings, length, day, day, ZoneInfo(zone)))
+    assert all(not one.overlaps(other) for one, other in pairwise(found))
+    closes = datetime.combine(day, time(opens + 1, 30), ZoneInfo(zone)).astimezone(UTC)
+    assert all((one.end - one.start).total_seconds() == length * 60 and one.end <= closes for one in found)
+
+
+# Names.
+
+
+def test_the_schedule_of_a_practitioner_at_a_place_always_has_the_same_id() -> None:
+    ids = [schedule_id("p", "l"), schedule_id("p", "m"), schedule_id("q", "l"), schedule_id("p", None)]
+    assert len(set(ids)) == 4
+    assert ids[0] == schedule_id("p", "l")
+
+
+def test_a_slot_is_free_and_named_after_schedule_and_start() -> None:
+    made = publishing.slot(schedule(), span("10:00", "10:30"))
+    assert made == {**slot(made["id"])}
+    assert made["id"] == publishing.slot(schedule(), span("10:00", "11:00"))["id"]
+    assert made["id"] != publishing.slot(schedule("t"), span("10:00", "10:30"))["id"]
+    assert publishing.slot(schedule(), span("10:00", "10:30"), "own")["id"] == "own"
+
+
+# Publishing.
+
+MORNING = (slot("a"), slot("b", "10:30", "11:00"), slot("c", "11:00", "11:30"))
+
+
+async def publish(store: Store, *slots: Resource, of: Resource | None = None) -> list[Resource]:
+    async def step(work: UnitOfWork) -> list[Resource]:
+        return await publishing.publish(work, of or schedule(), slots)
+
+    return await store.transact(step)
+
+
+async def test_published_slots_are_stored_free(store: Store) -> None:
+    await create(store, schedule())
+    assert [one["id"] for one in await publish(store, *MORNING)] == ["a", "b", "c"]
+    assert await statuses(store, "a", "b", "c") == ["free"] * 3
+
+
+async def test_publishing_the_same_again_changes_no_slot(store: Store) -> None:
+    await create(store, schedule())
+    await publish(store, *MORNING)
+    before = await everything(store.database)
+    assert await publish(store, *MORNING) == []
+    after = await everything(store.database)
+    assert {name: after[name] for name in ("Slot", "history")} == {name: before[name] for name in ("Slot", "history")}
+
+
+async def test_nothing_to_publish_writes_nothing(store: Store) -> None:
+    assert await publish(store) == []
+    assert await publish(store, slot("a", "10:00", "10:00")) == []
+    assert await guards(store.database) == {}
+
+
+async def test_a_slot_that_overlaps_a_published_one_is_left_out(store: Store) -> None:
+    await create(store, schedule(), slot("old", "10:15", "10:45", status="busy-unavailable"))
+    assert [one["id"] for one in await publish(store, *MORNING)] == ["c"]
+
+
+async def test_of_two_that_overlap_each_other_the_first_is_published(store: Store) -> None:
+    assert [one["id"] for one in await publish(store, slot("a"), slot("b", "10:15", "10:45"))] == ["a"]
+
+
+async def test_a_slot_of_another_schedule_is_not_in_the_way(store: Store) -> None:
+    await create(store, slot("old", schedule="t"))
+    assert [one["id"] for one in await publish(store, slot("a"))] == ["a"]
+
+
+async def test_a_visit_in_the_same_hour_that_no_slot_overlaps_is_left_alone(store: Store) -> None:
+    await create(store, visit("x", "10:30", "11:00"), visit("y"))
+    await publish(store, slot("a"))
+    assert links(await stored(store, "Appointment", "y")) == ["Slot/a"]
+    assert (await stored(store, "Appointment", "x"))["meta"]["versionId"] == "1"
+
+
+async def test_a_time_whose_slot_was_entered_in_error_can_be_published_again(store: Store) -> None:
+    await publish(store, slot("a"))
+    await change(store, "Slot", "a", status="entered-in-error")
+    [made] = await publish(store, slot("a"))
+    assert made["id"] != "a"
+    assert made["start"] == at("10:00")
+    assert await statuses(store, "a", made["id"]) == ["entered-in-error", "free"]
+    assert await publish(store, slot("a")) == []
+
+
+async def test_a_time_whose_slot_was_moved_away_can_be_published_again(store: Store) -> None:
+    await publish(store, slot("a"))
+    await change(store, "Slot", "a", start=at("15:00"), end=at("15:30"))
+    [made] = await publish(store, slot("a"))
+    assert (made["start"], await statuses(store, "a")) == (at("10:00"), ["free"])
+
+
+@pytest.mark.parametrize(
+    ("status", "becomes"), [("booked", "busy"), ("pending", "busy-tentative"), ("arrived", "busy")]
+)
+async def test_a_slot_over_a_standing_visit_is_held_by_it(store: Store, status: str, becomes: str) -> None:
+    await create(store, schedule())
+    await book(store, visit("x", "10:15", "10:45", status=status))
+    await publish(store, *MORNING)
+    assert await statuses(store, "a", "b", "c") == [becomes, becomes, "free"]
+    found = await stored(store, "Appointment", "x")
+    assert (links(found), found["meta"]["versionId"]) == (["Slot/a", "Slot/b"], "2")
+
+
+async def test_a_slot_that_was_held_from_the_start_is_freed_by_the_cancellation(store: Store) -> None:
+    await create(store, schedule())
+    await book(store, visit("x"))
+    await publish(store, *MORNING)
+    await advance(store, "x", "cancelled")
+    assert await statuses(store, "a") == ["free"]
+    assert links(await book(store, visit("y"))) == ["Slot/a"]
+
+
+async def test_a_visit_keeps_the_slots_it_had_beside_those_that_are_published_over_it(store: Store) -> None:
+    await create(store, schedule(), slot("a"))
+    await book(store, visit("x"))
+    await publish(store, slot("t", schedule="t"), of=schedule("t"))
+    assert links(await stored(store, "Appointment", "x")) == ["Slot/a", "Slot/t"]
+
+
+async def test_a_slot_over_two_visits_is_freed_when_the_last_of_them_leaves(store: Store) -> None:
+    await create(store, schedule())
+    await book(store, visit("x", status="pending"))
+    await book(store, visit("y", "10:30", "11:00"))
+    await publish(store, slot("wide", "10:00", "11:00"))
+    assert await statuses(store, "wide") == ["busy"]
+    await advance(store, "x", "cancelled")
+    assert await statuses(store, "wide") == ["busy"]
+    await advance(store, "y", "cancelled")
+    assert await statuses(store, "wide") == ["free"]
+
+
+@pytest.mark.parametrize(
+    "standing",
+    [
+        visit("x", status="proposed"),
+        visit("x", status="cancelled"),
+        visit("x", who=("Practitioner/q",)),
+        visit("x", "09:30", "10:00"),
+        visit("x", appointmentType=of_type("EMERGENCY")),
+    ],
+    ids=["proposed", "cancelled", "another's", "touching", "beside"],
+)
+async def test_a_slot_that_no_visit_holds_is_published_free(store: Store, standing: Resource) -> None:
+    await create(store, standing)
+    await publish(store, slot("a"))
+    assert await statuses(store, "a") == ["free"]
+
+
+async def test_a_schedule_without_a_practitioner_can_be_published(store: Store) -> None:
+    await publish(store, slot("a"), of=schedule("s", "Location/l"))
+    assert await guards(store.database) == {"Schedule/s|2024-01-20T10": 1}
+
+
+async def test_publishing_meets_bookings_at_the_practitioners_hours(store: Store) -> None:
+    await publish(store, slot("a"), slot("b", "11:00", "11:30"))
+    assert {name for name in await guards(store.database) if name.startswith("Practitioner/")} == {
+        "Practitioner/p|2024-01-20T10",
+        "Practitioner/p|2024-01-20T11",
+    }
+
+
+async def test_a_booking_that_saw_no_slot_takes_the_one_published_meanwhile(store: Store) -> None:
+    await create(store, schedule())
+    made, runs = await overtaken(store, booking(visit("x")), lambda: publish(store, *MORNING))
+    assert (links(made), runs) == (["Slot/a"], 2)
+    assert await statuses(store, "a") == ["busy"]
+
+
+async def test_a_booking_that_saw_no_slot_is_refused_where_the_one_published_meanwhile_is_not_free(
+    store: Store,
+) -> None:
+    await create(store, schedule())
+    with pytest.raises(Conflict):
+        await overtaken(store, booking(visit("x")), lambda: publish(store, slot("a", status="busy-unavailable")))
+
+
+async def test_slots_published_while_a_visit_is_booked_are_held_by_it(store: Store) -> None:
+    await create(store, schedule())
+
+    async def publishing_step(work: UnitOfWork) -> list[Resource]:
+        return await publishing.publish(work, schedule(), MORNING)
+
+    made, runs = await overtaken(store, publishing_step, lambda: book(store, visit("x")))
+    assert ([one["status"] for one in made], runs) == (["busy", "free", "free"], 2)
+    assert links(await stored(store, "Appointment", "x")) == ["Slot/a"]
+
+
+async def test_two_who_publish_the_same_hours_at_once_publish_them_once(store: Store) -> None:
+    await create(store, schedule())
+
+    async def publishing_step(work: UnitOfWork) -> list[Resource]:
+        fresh = [{**one, "id": f"{id(work)}-{one['id']}"} for one in MORNING]
+        return await publishing.publish(work, schedule(), fresh)
+
+    results = await side_by_side(store, publishing_step, publishing_step)
+    assert sorted(len(result) for result in results) == [0, 3]
+    assert await store.count("Slot", {}) == 3

@@ -1,0 +1,267 @@
+"""What every request meets on its way: request id, rate limit, largest body, a whole answer to any fault."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+
+from adapter import clock as clocks
+from adapter.app import create_app
+from adapter.security.permissions import parse
+from adapter.service import Service, build
+from adapter.settings import Settings
+from store.store import Store
+from tests.adapter.mediloop.clinic import PATH, appointment, booking, malformed, put, refused
+from tests.adapter.records import recorded
+from tests.conftest import Api, ApiMaker, Clock, ServiceMaker
+
+RATE = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
+FHIR = "/fhir/R4/Patient/john"
+# Paths, methods and what they answer to a key: the headers are on all of them.
+ANSWERS = [
+    ("GET", PATH, 200),
+    ("POST", PATH, 400),
+    ("PUT", PATH, 405),
+    ("GET", f"{PATH}nothing/", 404),
+    ("GET", "/api/v1/nothing/", 404),
+    ("GET", "/fhir/R4/metadata", 200),
+    ("GET", FHIR, 404),
+    ("DELETE", FHIR, 405),
+    ("GET", "/fhir/R5/nothing/at/all", 404),
+]
+
+
+def _rate(answer: httpx.Response) -> tuple[int, ...]:
+    return tuple(int(answer.headers[name]) for name in RATE)
+
+
+async def _call(api: Api, method: str, path: str, **headers: str) -> httpx.Response:
+    return await api.http.request(method, path, headers={"Authorization": f"Bearer {api.key}"} | headers)
+
+
+@pytest.fixture
+def present(clock: Clock) -> Clock:
+    """The clock at the present: MongoDB removes counters of the past by its own clock."""
+    clock.moment = clocks.now().replace(second=0, microsecond=0)
+    return clock
+
+
+class TestRequestId:
+    @pytest.mark.parametrize("given", ["x", "6f1c", "a" * 128, "!~", "trace/1;b=2"])
+    async def test_a_usable_one_is_echoed(self, api: Api, given: str) -> None:
+        for path in (PATH, "/healthz"):
+            assert (await api.get(path, headers={"X-Request-Id": given})).headers["X-Request-Id"] == given
+
+    @pytest.mark.parametrize("given", ["", "a" * 129, "two words", "tab\t", "é", "a\x7f"])
+    async def test_an_unusable_one_is_replaced(self, api: Api, given: str) -> None:
+        answer = await api.http.get("/healthz", headers=[(b"X-Request-Id", given.encode("latin-1"))])
+        assert len(answer.headers["X-Request-Id"]) == 36
+
+    async def test_each_request_without_one_gets_its_own(self, api: Api) -> None:
+        answers = [await api.get("/healthz") for _ in range(3)]
+        assert len({answer.headers["X-Request-Id"] for answer in answers}) == 3
+
+    @pytest.mark.parametrize(("method", "path", "status"), ANSWERS)
+    async def test_it_is_on_refusals_too(self, api: Api, method: str, path: str, status: int) -> None:
+        answer = await _call(api, method, path, **{"X-Request-Id": "mine"})
+        assert (answer.status_code, answer.headers["X-Request-Id"]) == (status, "mine")
+
+    async def test_it_is_on_401_413_429_and_500_too(self, make_service: ServiceMaker, make_api: ApiMaker) -> None:
+        api: Api = await make_api(make_service(rate_limit_test=3))
+        await put(api.service.stores["test"], appointment("broken", created="Monday"))
+        headers = {"X-Request-Id": "mine"}
+        with recorded():
+            answers = [
+                await api.http.get(PATH, headers=headers),
+                await api.post(PATH, content=b" " * 2_000_000, headers=headers),
+                await api.get(f"{PATH}broken/", headers=headers),
+                await api.get("/fhir/R4/metadata", headers=headers),
+                await api.get(PATH, headers=headers),
+            ]
+        assert [answer.status_code for answer in answers] == [401, 413, 500, 200, 429]
+        assert {answer.headers["X-Request-Id"] for answer in answers} == {"mine"}
+
+
+class TestRateLimit:
+    @pytest.mark.parametrize(("method", "path", "status"), ANSWERS)
+    async def test_its_three_headers_are_on_every_answer(
+        self, make_service: ServiceMaker, make_api: ApiMaker, present: Clock, method: str, path: str, status: int
+    ) -> None:
+        api: Api = await make_api(make_service(rate_limit_test=3))
+        answer = await _call(api, method, path)
+        assert answer.status_code == status
+        assert _rate(answer) == (3, 2, int(present.moment.timestamp()) + 60)
+
+    async def test_they_are_on_the_answer_to_a_caller_without_a_key(
+        self, make_service: ServiceMaker, make_api: ApiMaker, present: Clock
+    ) -> None:
+        api: Api = await make_api(make_service(rate_limit_test=3))
+        answers = [await api.http.get(PATH) for _ in range(4)]
+        assert [answer.status_code for answer in answers] == [401, 401, 401, 429]
+        assert [_rate(answer)[1] for answer in answers] == [2, 1, 0, 0]
+        assert (await api.get(PATH)).status_code == 200  # who has a key is counted apart
+
+    async def test_one_request_too_many_is_429_until_the_minute_is_over(
+        self, make_service: ServiceMaker, make_api: ApiMaker, present: Clock
+    ) -> None:
+        api: Api = await make_api(make_service(rate_limit_test=3))
+        for remaining in (2, 1, 0):
+            assert _rate(await api.get(PATH))[1] == remaining
+        present.advance(seconds=20)
+        answer = await api.get(PATH)
+        error = refused(answer, 429, ("rate_limit_exceeded", None))
+        assert error["retry_after"] == 40
+        assert answer.headers["Retry-After"] == "40"
+        assert _rate(answer)[:2] == (3, 0)
+        present.advance(seconds=40)
+        assert (await api.get(PATH)).status_code == 200
+
+    async def test_a_fhir_caller_gets_an_operation_outcome(
+        self, make_service: ServiceMaker, make_api: ApiMaker, present: Clock
+    ) -> None:
+        api: Api = await make_api(make_service(rate_limit_test=1))
+        await api.get(FHIR)
+        answer = await api.get(FHIR)
+        assert answer.status_code == 429
+        assert int(answer.headers["Retry-After"]) >= 1
+        assert answer.json()["issue"][0]["code"] == "throttled"
+
+    async def test_it_is_a_setting_of_each_mode_and_of_each_key(
+        self, make_service: ServiceMaker, make_api: ApiMaker, present: Clock
+    ) -> None:
+        service: Service = make_service(rate_limit_test=5, rate_limit_live=7)
+        test, live = await make_api(service), await make_api(service, mode="live")
+        assert [_rate(await api.get(PATH))[0] for api in (test, live)] == [5, 7]
+        _, secret = await service.keys["test"].create("own", parse(["appointments:read"]), rate_limit=2)
+        headers = {"Authorization": f"Bearer {secret}"}
+        assert [(await test.http.get(PATH, headers=headers)).status_code for _ in range(3)] == [200, 200, 429]
+
+    async def test_0_is_none(self, make_service: ServiceMaker, make_api: ApiMaker, present: Clock) -> None:
+        api: Api = await make_api(make_service(rate_limit_test=0))
+        rates = {_rate(await api.get(PATH))[:2] for _ in range(5)}
+        assert rates == {(2**31 - 1, 2**31 - 1)}
+
+    @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/docs", "/openapi.json"])
+    async def test_who_runs_the_service_is_not_limited(
+        self, make_service: ServiceMaker, make_api: ApiMaker, present: Clock, path: str
+    ) -> None:
+        api: Api = await make_api(make_service(rate_limit_test=1))
+        assert {(await api.http.get(path)).status_code for _ in range(3)} == {200}
+
+
+class TestLargestBody:
+    @pytest.mark.parametrize(("size", "status"), [(2_048, 400), (2_049, 413)])
+    async def test_it_is_a_setting(
+        self, make_service: ServiceMaker, make_api: ApiMaker, size: int, status: int
+    ) -> None:
+        api: Api = await make_api(make_service(max_body_bytes=2_048))
+
+        async def in_parts() -> AsyncIterator[bytes]:
+            for _ in range(size):
+                yield b" "
+
+        for content in (b" " * size, in_parts()):
+            answer = await api.post(PATH, content=content, headers={"Content-Type": "application/json"})
+            assert answer.status_code == status
+
+    async def test_a_size_that_is_no_number_is_not_believed(self, api: Api) -> None:
+        headers = {"Content-Length": "many", "Content-Type": "application/json"}
+        malformed(await api.post(PATH, content=b" ", headers=headers), None)
+
+
+class TestFaults:
+    async def test_a_fault_of_ours_is_a_whole_answer_without_its_inside(self, api: Api, store: Store) -> None:
+        await put(store, appointment("broken", created="John Doe"))
+        with recorded():
+            error = refused(await api.get(f"{PATH}broken/"), 500, ("api_error", None))
+        assert "log" in error["message"]
+
+    async def test_a_fault_on_a_fhir_path_is_an_operation_outcome(self, api: Api, store: Store) -> None:
+        await put(store, appointment("broken"))
+        await store.database["Appointment"].update_one({"_id": "broken"}, {"$set": {"_json": b"{}"}})
+        with recorded():
+            answer = await api.get("/fhir/R4/Appointment/broken")
+        assert answer.status_code == 500
+        assert answer.json()["issue"][0]["code"] == "exception"
+
+    async def test_a_fault_in_the_middle_of_an_answer_cuts_it_off(self, service: Service) -> None:
+        app = create_app(service)
+
+        @app.get("/half")
+        async def half() -> Any:
+            from starlette.responses import StreamingResponse
+
+            async def parts() -> AsyncIterator[bytes]:
+                yield b"the first half"
+                raise RuntimeError("the second half is missing")
+
+            return StreamingResponse(parts())
+
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://x") as client:
+            with recorded() as records, pytest.raises(Exception, match="api_error"):
+                await client.get("/half")
+        assert "request_failed" in records.text
+
+
+async def test_what_is_not_http_is_passed_on(service: Service) -> None:
+    sent: list[Any] = []
+    incoming = iter([{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])
+
+    async def receive() -> Any:
+        return next(incoming)
+
+    async def send(message: Any) -> None:
+        sent.append(message["type"])
+
+    await create_app(service)({"type": "lifespan"}, receive, send)
+    assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+
+
+NOWHERE = "mongodb://%2Fnowhere%2Fm.sock/?directConnection=true"
+
+
+class TestDeadMongoDB:
+    """A service whose MongoDB is a socket on which nobody listens."""
+
+    async def test_every_door_says_so_in_time_with_the_headers_of_every_answer(self, api: Api, clock: Clock) -> None:
+        dead = build(Settings(_env_file=None), "mongodb://%2Fnowhere%2Fm.sock/?directConnection=true", clock)
+        transport = httpx.ASGITransport(app=create_app(dead), raise_app_exceptions=False)
+        headers = {"Authorization": f"Bearer {api.key}"}
+        with recorded():
+            async with httpx.AsyncClient(transport=transport, base_url="http://x", headers=headers) as client:
+                listed, booked, read, ready, alive = await asyncio.gather(
+                    client.get(PATH),
+                    client.post(PATH, json=booking()),
+                    client.get(FHIR),
+                    client.get("/readyz"),
+                    client.get("/healthz"),
+                )
+            await dead.close()
+        for answer in (listed, booked):
+            refused(answer, 503, ("service_unavailable", None))
+        for answer in (listed, booked, read):
+            assert answer.headers["Retry-After"] == "1"
+            assert _rate(answer)[0] == 100
+        assert (read.status_code, read.json()["issue"][0]["code"]) == (503, "transient")
+        assert (ready.status_code, ready.json()["status"]) == (503, "not ready")
+        assert (alive.status_code, alive.json()) == (200, {"status": "alive"})
+
+    async def test_so_it_is_where_the_key_is_known_already(self, api: Api, clock: Clock) -> None:
+        live = api.service
+        dead = build(live.settings, NOWHERE, clock)
+        gone = Store(dead.client, "x", now=clock, timeout=0.2)
+        service = replace(live, stores={"test": gone, "live": gone})
+        headers = {"Authorization": f"Bearer {api.key}"}
+        with recorded():
+            transport = httpx.ASGITransport(app=create_app(service), raise_app_exceptions=False)
+            async with httpx.AsyncClient(transport=transport, base_url="http://x", headers=headers) as client:
+                for call in (client.get(PATH), client.get(f"{PATH}x/"), client.post(PATH, json=booking())):
+                    answer = await call
+                    refused(answer, 503, ("service_unavailable", None))
+                    assert answer.headers["Retry-After"] == "1"
+        await dead.close()

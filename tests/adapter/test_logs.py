@@ -1,0 +1,199 @@
+"""What is logged, and what never is: names, UHIDs, keys."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import structlog
+from pymongo import MongoClient
+from pymongo.errors import OperationFailure
+
+from adapter.errors import Conflict, Problem
+from adapter.logs import redact
+from store.errors import Unreachable
+from store.store import Store
+from tests.acceptance.conftest import Running, _drop, start
+from tests.adapter.mediloop.clinic import NAME, PATH, UHID, appointment, booking, open_clinic, put
+from tests.adapter.records import recorded
+from tests.conftest import URI, Api
+
+
+def _assert_nobody_is_named(text: str, *keys: str) -> None:
+    for secret in (UHID, UHID.lower(), *NAME.split(), *keys):
+        assert secret not in text
+
+
+class TestRequests:
+    async def test_a_request_is_one_line_with_its_id_and_its_route(self, api: Api) -> None:
+        with recorded() as records:
+            await api.get(f"{PATH}some-id/?page=1", headers={"X-Request-Id": "mine"})
+        [line] = [line for line in records.lines if line["event"] == "request"]
+        assert line.pop("milliseconds") > 0
+        assert line.pop("timestamp").endswith("Z")
+        assert line == {
+            "event": "request",
+            "level": "info",
+            "method": "GET",
+            "route": f"{PATH}{{id}}/",
+            "status": 400,
+            "request_id": "mine",
+        }
+
+    async def test_a_booking_is_logged_without_saying_for_whom(self, api: Api, store: Store) -> None:
+        await open_clinic(store)
+        with recorded(level="debug") as records:
+            await api.post(PATH, booking(notes=f"{NAME} called"), headers={"X-Idempotency-Key": f"for-{UHID}"})
+            await api.get(f"{PATH}by-patient/?patient_uhid={UHID}")
+            await api.get(f"{PATH}{UHID}/")
+            await api.get(f"/{NAME}/{UHID}")
+        assert len(records.lines) >= 4
+        _assert_nobody_is_named(records.text, api.key)
+
+    async def test_a_fault_is_told_by_kind_and_place_and_names_nobody(self, api: Api, store: Store) -> None:
+        await put(store, appointment("broken", created=f"{NAME} {UHID} {api.key}"))
+        with recorded() as records:
+            await api.get(f"{PATH}broken/", headers={"X-Request-Id": "mine"})
+        [line] = [line for line in records.lines if line["event"] == "request_failed"]
+        assert (line["level"], line["route"], line["request_id"]) == ("error", f"{PATH}{{id}}/", "mine")
+        assert "builtins.ValueError" in line["exception"]
+        assert "adapter/mediloop/router.py" in line["exception"]
+        _assert_nobody_is_named(records.text, api.key)
+
+    async def test_a_level_above_info_leaves_out_the_requests(self, api: Api) -> None:
+        with recorded(level="warning") as records:
+            await api.get(PATH)
+        assert records.text == ""
+
+
+def _fail(error: Exception) -> None:
+    raise error
+
+
+def _told(error: Exception) -> str:
+    """Return how an exception is told in a log line."""
+    with recorded() as records:
+        try:
+            _fail(error)
+        except type(error):
+            structlog.get_logger().exception("failed")
+    told: str = records.lines[0]["exception"]
+    return told
+
+
+class TestExceptions:
+    def test_the_text_of_our_own_is_told(self) -> None:
+        assert "Unreachable: MongoDB did not answer" in _told(Unreachable("MongoDB did not answer"))
+        assert "slot_unavailable: No slot." in _told(Conflict(Problem("slot_unavailable", "No slot.")))
+
+    def test_the_text_of_others_is_not_but_the_number_of_a_mongodb_error_is(self) -> None:
+        assert NAME not in _told(KeyError(NAME))
+        told = _told(OperationFailure(f"duplicate key: {NAME}", 11000))
+        assert NAME not in told
+        assert "MongoDB error 11000" in told
+
+    def test_what_led_to_it_is_told_too(self) -> None:
+        error = Unreachable("MongoDB did not answer")
+        error.__cause__ = TimeoutError(NAME)
+        told = _told(error)
+        assert told.index("Unreachable") < told.index("after:") < told.index("TimeoutError")
+        assert NAME not in told
+
+    def test_what_was_set_aside_is_not(self) -> None:
+        error = ValueError("x")
+        error.__context__, error.__suppress_context__ = KeyError("y"), True
+        assert "KeyError" not in _told(error)
+
+    def test_those_of_libraries_are_told_alike(self) -> None:
+        with recorded() as records:
+            try:
+                _fail(ValueError(NAME))
+            except ValueError:
+                logging.getLogger("uvicorn.error").exception("for %s", UHID)
+        [line] = records.lines
+        assert (line["event"], line["level"]) == ("for [redacted]", "error")
+        assert "builtins.ValueError" in line["exception"]
+        _assert_nobody_is_named(records.text)
+
+
+class TestRedaction:
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            ("key sk_test_abcDEF-_1 here", "key [redacted] here"),
+            ("sk_live_0123456789abcdef", "[redacted]"),
+            ("SK_LIVE_0123456789ABCDEF", "[redacted]"),
+            (f"patient {UHID}.", "patient [redacted]."),
+            (f"patient {UHID.lower()}", "patient [redacted]"),
+            ("UG12345678A and sk_other_x stay", "UG12345678A and sk_other_x stay"),
+        ],
+    )
+    def test_keys_and_uhids_are_blotted_out_of_every_text(self, text: str, expected: str) -> None:
+        event = {"event": text, "other": text, "number": 5}
+        assert redact(None, "info", event) == {"event": expected, "other": expected, "number": 5}
+
+
+def test_a_value_that_is_no_json_is_logged_as_text() -> None:
+    with recorded() as records:
+        structlog.get_logger().info("event", path=Path("/tmp"), text="é\n")
+    assert records.lines[0] == records.lines[0] | {"path": "/tmp", "text": "é\n"}
+
+
+def test_for_people_lines_are_not_json_and_keep_the_rules() -> None:
+    with recorded(log_format="console") as records:
+        try:
+            _fail(ValueError(NAME))
+        except ValueError:
+            structlog.get_logger().exception("failed", key="sk_test_secret")
+    assert "failed" in records.text
+    assert "ValueError" in records.text
+    _assert_nobody_is_named(records.text, "sk_test_secret")
+
+
+@pytest.mark.parametrize("name", ["uvicorn", "uvicorn.error", "uvicorn.access"])
+def test_of_uvicorns_own_lines_those_of_access_are_off(name: str) -> None:
+    with recorded() as records:
+        logging.getLogger(name).info("a line")
+    assert (records.text == "") == (name == "uvicorn.access")
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """`mediloop-fhir serve` itself."""
+    name = f"l_{secrets.token_hex(4)}"
+    made = start(tmp_path_factory.mktemp("logs"), mongodb_uri=os.environ[URI], database=name)
+    yield made
+    made.stop()
+    _drop(name)
+
+
+def test_a_started_service_writes_one_line_for_a_request_and_names_nobody(running: Running) -> None:
+    database = f"{running.environment['ADAPTER_DATABASE']}_test"
+    broken = {"_id": "broken", "_json": b'{"status":"booked","created":"John Doe UG123456789A"}'}
+    with MongoClient[dict[str, Any]](os.environ[URI]) as client:
+        client[database]["Appointment"].insert_one(broken)
+    headers = running.headers | {"X-Request-Id": "mine"}
+    with httpx.Client(base_url=running.base, headers=headers) as client:
+        statuses = [
+            client.post(PATH, json=booking()).status_code,
+            client.get(f"{PATH}by-patient/?patient_uhid={UHID}").status_code,
+            client.get(f"{PATH}broken/").status_code,
+            client.get(f"{PATH}{UHID}/").status_code,
+            client.get(PATH, headers={"Authorization": "Bearer sk_test_wrong"}).status_code,
+        ]
+    assert statuses == [201, 200, 500, 404, 401]
+    text = running.log.read_text()
+    _assert_nobody_is_named(text, running.key, "sk_test_wrong")
+    lines = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+    mine = [line for line in lines if line.get("request_id") == "mine"]
+    routes = [line["route"] for line in mine if line["event"] == "request"]
+    assert routes == [PATH, f"{PATH}by-patient/", f"{PATH}{{id}}/", f"{PATH}{{id}}/", PATH]
+    assert [line["event"] for line in mine if line["event"] != "request"] == ["request_failed"]
+    assert "HTTP/1.1" not in text  # uvicorn's own access lines

@@ -1,0 +1,110 @@
+"""Figures for Prometheus."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client import CONTENT_TYPE_LATEST
+from prometheus_client.parser import text_string_to_metric_families
+from pymongo import monitoring
+
+from adapter import metrics
+from store.store import Store
+from tests.adapter.mediloop.clinic import PATH, UHID, action_path, booking, open_clinic
+from tests.conftest import Api
+
+Figures = dict[str, float]
+
+
+async def _figures(api: Api) -> Figures:
+    answer = await api.http.get("/metrics")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == CONTENT_TYPE_LATEST
+    families = text_string_to_metric_families(answer.text)
+    return {_name(sample): sample.value for family in families for sample in family.samples}
+
+
+def _name(sample: Any) -> str:
+    labels = ",".join(f"{name}={value}" for name, value in sorted(sample.labels.items()))
+    return f"{sample.name}{{{labels}}}"
+
+
+async def _grown(api: Api, before: Figures) -> Figures:
+    after = await _figures(api)
+    return {name: value - before.get(name, 0) for name, value in after.items() if value != before.get(name, 0)}
+
+
+async def test_requests_are_counted_by_method_route_and_status(api: Api) -> None:
+    before = await _figures(api)
+    await api.get(PATH)
+    await api.get(PATH.rstrip("/"))
+    await api.get(f"{PATH}{UHID}/")
+    await api.post(PATH, {})
+    await api.http.request("BREW", "/nothing/at/all")
+    grown = await _grown(api, before)
+    name = "mediloop_requests_total"
+    assert grown[f"{name}{{method=GET,route={PATH},status=200}}"] == 2
+    assert grown[f"{name}{{method=GET,route={PATH}{{id}}/,status=404}}"] == 1
+    assert grown[f"{name}{{method=POST,route={PATH},status=400}}"] == 1
+    assert grown[f"{name}{{method=other,route=unmatched,status=404}}"] == 1
+    assert grown[f"mediloop_request_seconds_count{{method=GET,route={PATH}}}"] == 2
+
+
+async def test_bookings_and_reschedules_are_counted_by_outcome(api: Api, store: Store) -> None:
+    await open_clinic(store)
+    before = await _figures(api)
+    headers = {"X-Idempotency-Key": "k"}
+    made = (await api.post(PATH, booking(), headers=headers)).json()
+    await api.post(PATH, booking(), headers=headers)  # a replay books nothing
+    await api.post(PATH, booking())
+    await api.post(PATH, booking(practitioner_id="nobody"))
+    await api.post(PATH, booking(slot_id="nothing"))
+    await api.post(PATH, booking(start_time="2024-02-01T10:00:00Z", end_time="2024-01-01T10:00:00Z"))
+    await api.post(action_path(made["id"], "reschedule"), {"new_start_time": "2024-01-20T09:00:00Z"})
+    await api.post(action_path(made["id"], "cancel"), {"cancellation_reason_code": "x"})
+    await api.post(action_path(made["id"], "reschedule"), {"new_start_time": "2024-01-20T09:00:00Z"})
+    grown = await _grown(api, before)
+    counted = {
+        re.sub(r".*outcome=(\w+)}", r"\1", name): value
+        for name, value in grown.items()
+        if name.startswith("mediloop_bookings_total")
+    }
+    assert counted == {
+        "accepted": 2,
+        "slot_unavailable": 1,
+        "unknown_practitioner": 1,
+        "unknown_slot": 1,
+        "invalid_time": 1,
+        "invalid_status_transition": 1,
+    }
+
+
+async def test_no_label_holds_what_a_client_has_sent(api: Api) -> None:
+    await api.get(f"{PATH}{UHID}/?x=secret")
+    await api.get(f"/secret/{UHID}")
+    text = (await api.http.get("/metrics")).text
+    assert UHID not in text
+    assert "secret" not in text
+
+
+async def test_connections_to_mongodb_are_counted(api: Api) -> None:
+    await api.get(PATH)
+    figures = await _figures(api)
+    assert figures["mediloop_mongodb_pool_connections{state=open}"] >= 1
+    assert figures["mediloop_mongodb_pool_connections{state=in_use}"] >= 0
+
+
+def test_a_connection_that_cannot_be_had_is_counted() -> None:
+    failed = metrics.POOL_WAITS._value.get()
+    event = monitoring.ConnectionCheckOutFailedEvent(("localhost", 1), "timeout", 0.1)
+    metrics.PoolWatch().connection_check_out_failed(event)
+    assert metrics.POOL_WAITS._value.get() == failed + 1
+
+
+def test_with_several_workers_the_figures_of_all_are_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    body, media_type = metrics.exposition()
+    assert (body, media_type) == (b"", CONTENT_TYPE_LATEST)

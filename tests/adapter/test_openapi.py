@@ -1,0 +1,260 @@
+"""The OpenAPI document: whole, true to the answers, and shown without the internet."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import pytest
+
+from store.store import Store
+from tests.adapter.mediloop.clinic import (
+    ACTION_BODIES,
+    ACTIONS,
+    PATH,
+    SARAH,
+    UHID,
+    action_path,
+    booking,
+    open_clinic,
+)
+from tests.conftest import Api
+
+Json = dict[str, Any]
+
+ENDPOINTS = [
+    ("post", PATH),
+    ("get", PATH),
+    ("get", f"{PATH}{{id}}/"),
+    ("get", f"{PATH}availability/"),
+    ("get", f"{PATH}by-patient/"),
+    ("get", f"{PATH}by-practitioner/"),
+    *(("post", action_path("{id}", action)) for action in ACTIONS),
+]
+"""As the page lists them."""
+
+_METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
+_TYPES: dict[str, type | tuple[type, ...]] = {
+    "object": dict,
+    "array": list,
+    "string": str,
+    "integer": int,
+    "number": (int, float),
+    "boolean": bool,
+    "null": type(None),
+}
+
+
+@pytest.fixture
+async def document(api: Api) -> Json:
+    answer = await api.http.get("/openapi.json")
+    assert answer.status_code == 200
+    found: Json = answer.json()
+    return found
+
+
+def _operations(document: Json) -> Iterator[tuple[str, str, Json]]:
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            yield method, path, operation
+
+
+def _nodes(node: Any) -> Iterator[Json]:
+    if isinstance(node, dict):
+        yield node
+    for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from _nodes(child)
+
+
+def _resolved(schema: Json, document: Json) -> Json:
+    while "$ref" in schema:
+        found: Any = document
+        for part in schema["$ref"].removeprefix("#/").split("/"):
+            found = found[part]
+        schema = found
+    return schema
+
+
+def _assert_valid(value: Any, schema: Json, document: Json, where: str = "") -> None:
+    """Check a value against the part of JSON Schema that the document uses."""
+    schema = _resolved(schema, document)
+    if "anyOf" in schema:
+        assert any(_is_valid(value, one, document) for one in schema["anyOf"]), where
+        return
+    kinds = schema.get("type", list(_TYPES))
+    kinds = [kinds] if isinstance(kinds, str) else kinds
+    assert any(isinstance(value, _TYPES[kind]) and not (kind == "integer" and value is True) for kind in kinds), where
+    assert value in schema.get("enum", [value]), where
+    if isinstance(value, str):
+        assert re.search(schema.get("pattern", ""), value), where
+        assert schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", len(value)), where
+        if schema.get("format") == "date-time":
+            assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", value), where
+    elif isinstance(value, dict):
+        properties = schema.get("properties", {})
+        assert set(schema.get("required", ())) <= set(value), where
+        if schema.get("additionalProperties") is False:
+            assert set(value) <= set(properties), where
+        for name in set(value) & set(properties):
+            _assert_valid(value[name], properties[name], document, f"{where}.{name}")
+    elif isinstance(value, list):
+        for item in value:
+            _assert_valid(item, schema.get("items", {}), document, f"{where}[]")
+
+
+def _is_valid(value: Any, schema: Json, document: Json) -> bool:
+    try:
+        _assert_valid(value, schema, document)
+    except AssertionError:
+        return False
+    return True
+
+
+def _answer_schema(document: Json, method: str, path: str, status: int) -> Json:
+    found: Json = document["paths"][path][method]["responses"][str(status)]["content"]["application/json"]["schema"]
+    return found
+
+
+class TestStructure:
+    def test_the_check_tells_valid_from_invalid(self, document: Json) -> None:
+        example = document["components"]["schemas"]["Appointment"]["example"]
+        schema = {"$ref": "#/components/schemas/Appointment"}
+        assert _is_valid(example, schema, document)
+        bad: list[Any] = [{}, example | {"priority": "5"}, example | {"start_time": "soon"}, []]
+        for wrong in bad:
+            assert not _is_valid(wrong, schema, document)
+
+    def test_it_is_openapi_3_1_with_what_that_needs(self, document: Json) -> None:
+        assert document["openapi"].startswith("3.1")
+        assert {"title", "version"} <= set(document["info"])
+        for method, path, operation in _operations(document):
+            assert method in _METHODS
+            assert path.startswith("/")
+            assert operation["responses"], path
+            for status, response in operation["responses"].items():
+                assert re.fullmatch("[1-5][0-9][0-9]", status)
+                assert response["description"]
+
+    def test_every_reference_leads_somewhere(self, document: Json) -> None:
+        references = [node["$ref"] for node in _nodes(document) if isinstance(node.get("$ref"), str)]
+        assert references
+        for reference in references:
+            assert _resolved({"$ref": reference}, document)
+
+    def test_operation_ids_are_unique(self, document: Json) -> None:
+        names = [operation["operationId"] for _, _, operation in _operations(document)]
+        assert len(set(names)) == len(names)
+
+    def test_every_parameter_of_a_path_is_declared_once(self, document: Json) -> None:
+        for _, path, operation in _operations(document):
+            parameters = operation.get("parameters", [])
+            declared = [one["name"] for one in parameters if one["in"] == "path"]
+            assert sorted(declared) == sorted(re.findall(r"{(\w+)}", path)), path
+            assert all(one["required"] for one in parameters if one["in"] == "path")
+            names = [(one["in"], one["name"]) for one in parameters]
+            assert len(set(names)) == len(names), path
+
+    @pytest.mark.parametrize(("method", "path"), ENDPOINTS)
+    def test_every_documented_endpoint_is_there_and_needs_a_key(self, document: Json, method: str, path: str) -> None:
+        operation = document["paths"][path][method]
+        assert operation["security"] == [{"apiKey": []}]
+        assert "apiKey" in document["components"]["securitySchemes"]
+        assert {"400", "401", "403", "429", "500", "503"} <= set(operation["responses"])
+
+    def test_there_is_no_undocumented_endpoint_under_the_api(self, document: Json) -> None:
+        api = [(method, path) for method, path, _ in _operations(document) if path.startswith("/api/")]
+        assert sorted(api) == sorted(ENDPOINTS)
+
+
+class TestTruth:
+    def test_no_answer_is_told_that_is_never_given(self, document: Json) -> None:
+        assert "HTTPValidationError" not in str(document)
+        assert "200" not in document["paths"][PATH]["post"]["responses"]
+        for method, path, operation in _operations(document):
+            with_body = path.startswith("/api/") and method == "post"
+            assert ("422" in operation["responses"]) == with_body, path
+
+    def test_the_examples_are_valid(self, document: Json) -> None:
+        examples = [(node["example"], node) for node in _nodes(document) if "example" in node and "type" in node]
+        for node in _nodes(document):
+            if isinstance(node.get("examples"), list) and "type" in node:
+                examples += [(example, node) for example in node["examples"]]
+        assert len(examples) >= 5
+        for example, schema in examples:
+            _assert_valid(example, schema, document)
+
+    async def test_the_answers_are_as_described(self, api: Api, store: Store, document: Json) -> None:
+        await open_clinic(store)
+        queries = {
+            f"{PATH}availability/": "?date_from=2024-01-20&date_to=2024-01-20",
+            f"{PATH}by-patient/": f"?patient_uhid={UHID}",
+            f"{PATH}by-practitioner/": f"?practitioner_id={SARAH}",
+        }
+        for number, (method, path) in enumerate(ENDPOINTS):
+            start = f"2024-02-{number + 1:02}T10:00:00Z"
+            made = (await api.post(PATH, booking(start_time=start))).json()
+            real = path.replace("{id}", made["id"]) + queries.get(path, "")
+            if method == "get":
+                answer = await api.get(real)
+            elif path == PATH:
+                answer = await api.post(real, booking(start_time=start.replace("T10", "T12")))
+            else:
+                answer = await api.post(real, ACTION_BODIES.get(path.rstrip("/").rpartition("/")[2]))
+            assert answer.status_code in (200, 201), answer.text
+            _assert_valid(answer.json(), _answer_schema(document, method, path, answer.status_code), document, path)
+
+    async def test_the_refusals_are_as_described(self, api: Api, document: Json) -> None:
+        for method, path in ENDPOINTS:
+            query = "?patient_uhid=x&date_from=x" if method == "get" else ""
+            answers = [
+                await api.http.request(method, path.replace("{id}", "x") + query),
+                await api.http.request(
+                    method, path.replace("{id}", "x") + query, headers={"Authorization": f"Bearer {api.key}"}
+                ),
+            ]
+            for answer in answers:
+                assert answer.status_code in (400, 401, 404)
+                schema = _answer_schema(document, method, path, answer.status_code)
+                _assert_valid(answer.json(), schema, document, path)
+
+    def test_a_booking_is_described_with_its_required_members(self, document: Json) -> None:
+        body = document["paths"][PATH]["post"]["requestBody"]
+        assert body["required"] is True
+        schema = _resolved(body["content"]["application/json"]["schema"], document)
+        needed = {"patient_uhid", "practitioner_id", "service_type_code", "start_time"}
+        assert set(schema["required"]) == needed
+        assert document["paths"][action_path("{id}", "arrived")]["post"]["requestBody"]["required"] is False
+
+    @pytest.mark.parametrize(
+        ("path", "required"),
+        [
+            (PATH, set[str]()),
+            (f"{PATH}by-patient/", {"patient_uhid"}),
+            (f"{PATH}by-practitioner/", {"practitioner_id"}),
+            (f"{PATH}availability/", {"date_from", "date_to"}),
+        ],
+    )
+    def test_needed_parameters_are_described_as_such(self, document: Json, path: str, required: set[str]) -> None:
+        parameters = document["paths"][path]["get"]["parameters"]
+        assert {one["name"] for one in parameters if one["required"]} == required
+        assert all(one["description"] for one in parameters)
+
+
+class TestPage:
+    @pytest.mark.filterwarnings("ignore:open_binary is deprecated:DeprecationWarning")  # in fastapi_swagger
+    async def test_the_docs_load_nothing_from_another_host(self, api: Api) -> None:
+        page = await api.http.get("/docs")
+        assert page.status_code == 200
+        assert page.headers["content-type"].startswith("text/html")
+        links = [*re.findall(r"""(?:src|href)\s*=\s*["']([^"']+)""", page.text), "/openapi.json"]
+        assert len(links) >= 3
+        assert "@import" not in page.text
+        for link in links:
+            whole = urljoin("http://adapter.test/docs", link)
+            assert urlsplit(whole).netloc == "adapter.test"
+            assert (await api.http.get(whole)).status_code == 200
+
+    async def test_the_document_is_the_same_each_time(self, api: Api, document: Json) -> None:
+        assert (await api.http.get("/openapi.json")).json() == document

@@ -1,0 +1,232 @@
+"""Settings: what they may be, and the one line for what they may not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from adapter.service import systems_of, vocabulary_of
+from adapter.settings import PREFIX, Settings, SettingsError, load
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Work in an empty folder, where there is no `.env`."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+BAD = [
+    ("mongodb_uri", "localhost:27017"),
+    ("mongodb_uri", ""),
+    ("mongodb_uri", "mongodb://"),
+    ("mongodb_uri", "mongodb://host:notaport/"),
+    ("mongodb_uri", "mongodb://host:99999/"),
+    ("mongodb_uri", "mongodb://user:pa/ss@host/"),
+    ("database", ""),
+    ("database", "with blank"),
+    ("database", "x" * 51),
+    ("database", "a/b"),
+    ("host", ""),
+    ("port", "http"),
+    ("port", "-1"),
+    ("port", "65536"),
+    ("port", ""),
+    ("workers", "0"),
+    ("workers", "65"),
+    ("workers", "1.5"),
+    ("bootstrap_key", "secret"),
+    ("bootstrap_key", "sk_test_"),
+    ("bootstrap_key", "sk_test_with blank"),
+    ("bootstrap_key", "sk_live_tooshort"),
+    ("bootstrap_key", "sk_live_0123 56789!bcdef"),
+    ("bootstrap_key", "sk_test_" + "x" * 129),
+    ("bootstrap_key", "sk_live_" + "x" * 129),
+    ("timezone", "Mars/Olympus"),
+    ("timezone", ""),
+    ("timezone", "Africa"),
+    ("timezone", "/etc/localtime"),
+    ("timezone", "UTC+3"),
+    ("canonical_base", "mediloop.co/fhir"),
+    ("canonical_base", "https://mediloop.co/fhir/"),
+    ("uhid_system", ""),
+    ("uhid_pattern", "^UG[0-9"),
+    ("concept_maps", "nowhere"),
+    ("unknown_patients", "maybe"),
+    ("unknown_actors", ""),
+    ("rate_limit_test", "-1"),
+    ("rate_limit_live", "many"),
+    ("max_body_bytes", "1023"),
+    ("log_format", "xml"),
+    ("log_level", "LOUD"),
+    ("demo", "perhaps"),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), BAD)
+def test_a_bad_one_is_one_line_that_names_it(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(f"{PREFIX}{name.upper()}", value)
+    with pytest.raises(SettingsError) as raised:
+        load()
+    text = str(raised.value)
+    assert text.startswith(f"Bad setting. {PREFIX}{name.upper()}: ")
+    assert "\n" not in text
+    assert "pydantic" not in text
+    assert len(text) < 300
+
+
+def test_every_setting_that_can_be_bad_is_among_these() -> None:
+    assert set(Settings.model_fields) - {name for name, _ in BAD} == {"data_dir", "uhid_aliases"}
+
+
+def test_all_bad_ones_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ADAPTER_PORT", "http")
+    monkeypatch.setenv("ADAPTER_TIMEZONE", "Mars/Olympus")
+    with pytest.raises(SettingsError, match=r"ADAPTER_PORT: .*; ADAPTER_TIMEZONE: "):
+        load()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("bootstrap_key", "sk_live_hunter2"),
+        ("mongodb_uri", "mongodb://user:hunter2/x@host/"),
+        ("mongodb_uri", "hunter2"),
+    ],
+)
+def test_a_secret_is_not_repeated(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(f"{PREFIX}{name.upper()}", value)
+    with pytest.raises(SettingsError) as raised:
+        load()
+    assert "hunter2" not in str(raised.value)
+
+
+def test_secrets_are_not_printed() -> None:
+    printed = repr(load(mongodb_uri="mongodb://u:hunter2@host/", bootstrap_key="sk_test_hunter2"))
+    assert "hunter2" not in printed
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("port", "0", 0),
+        ("workers", "64", 64),
+        ("demo", "false", False),
+        ("demo", "1", True),
+        ("rate_limit_test", "0", 0),
+        ("timezone", "Africa/Kampala", "Africa/Kampala"),
+        ("canonical_base", "urn:example:fhir", "urn:example:fhir"),
+        ("uhid_aliases", "", ()),
+        ("uhid_aliases", "urn:a, urn:b ,", ("urn:a", "urn:b")),
+        ("unknown_patients", "refuse", "refuse"),
+        ("log_format", "console", "console"),
+    ],
+)
+def test_a_good_one_is_read_from_the_environment(
+    monkeypatch: pytest.MonkeyPatch, name: str, text: str, value: Any
+) -> None:
+    monkeypatch.setenv(f"{PREFIX}{name.upper()}", text)
+    assert getattr(load(), name) == value
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "mongodb://localhost",
+        "mongodb://a:27017,b:27018/?replicaSet=rs0",
+        "mongodb://user:p%40ss@host/admin?tls=true",
+        "mongodb://%2Ftmp%2Fmongod.sock/?directConnection=true",
+        "mongodb+srv://cluster.example.org/",
+        "mongodb://host/?unknownOption=1",
+    ],
+)
+def test_any_mongodb_address_is_taken(uri: str) -> None:
+    read = load(mongodb_uri=uri).mongodb_uri
+    assert read is not None
+    assert read.get_secret_value() == uri
+
+
+@pytest.mark.parametrize(
+    "key", ["sk_test_x", "sk_test_" + "x" * 128, "sk_live_0123456789abcdef", "sk_live_" + "x" * 128]
+)
+def test_any_key_that_the_key_store_takes_is_taken(key: str) -> None:
+    read = load(bootstrap_key=key).bootstrap_key
+    assert read is not None
+    assert read.get_secret_value() == key
+
+
+def test_a_dot_env_file_is_read_and_the_environment_goes_before_it(
+    elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (elsewhere / ".env").write_text("ADAPTER_PORT=9001\nADAPTER_TIMEZONE=Africa/Kampala\nOTHER=x\nADAPTER_UNKNOWN=x\n")
+    assert (load().port, load().timezone) == (9001, "Africa/Kampala")
+    monkeypatch.setenv("ADAPTER_PORT", "9002")
+    assert load().port == 9002
+
+
+def test_a_bad_line_of_a_dot_env_file_is_named(elsewhere: Path) -> None:
+    (elsewhere / ".env").write_text("ADAPTER_PORT=http\n")
+    with pytest.raises(SettingsError, match="ADAPTER_PORT"):
+        load()
+
+
+def test_what_the_command_line_gives_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ADAPTER_PORT", "9001")
+    monkeypatch.setenv("ADAPTER_WORKERS", "2")
+    read = load(port=9002, workers=None, host=None)
+    assert (read.port, read.workers, read.host) == (9002, 2, "127.0.0.1")
+    with pytest.raises(SettingsError, match="ADAPTER_PORT"):
+        load(port=70_000)
+
+
+def test_the_defaults_work_on_a_laptop(elsewhere: Path) -> None:
+    read = load()
+    assert read.data_dir == elsewhere / "data"
+    assert read.zone == ZoneInfo("UTC")
+    assert (read.host, read.port, read.rate_limit_test, read.rate_limit_live) == ("127.0.0.1", 8000, 100, 300)
+
+
+def test_a_data_folder_may_be_named_from_home(monkeypatch: pytest.MonkeyPatch, elsewhere: Path) -> None:
+    monkeypatch.setenv("HOME", str(elsewhere))
+    assert load(data_dir="~/clinic").data_dir == elsewhere / "clinic"
+
+
+@pytest.mark.parametrize(
+    ("given", "loads"),
+    [
+        ({}, True),
+        ({"mongodb_uri": "mongodb://host/"}, False),
+        ({"mongodb_uri": "mongodb://host/", "demo": True}, True),
+        ({"demo": False}, False),
+    ],
+)
+def test_the_demo_clinic_is_loaded_unless_mongodb_is_somebody_elses(given: dict[str, Any], loads: bool) -> None:
+    assert load(**given).loads_demo is loads
+
+
+def test_every_setting_says_what_it_is_for() -> None:
+    for name, field in Settings.model_fields.items():
+        assert field.description, name
+        assert field.description.endswith((".", ")"))
+
+
+class TestConceptMaps:
+    def test_a_folder_without_files_changes_nothing(self, elsewhere: Path) -> None:
+        vocabulary = vocabulary_of(load(concept_maps=elsewhere))
+        assert vocabulary.reason_to_hl7.translate("patient-request") == "pat"
+
+    @pytest.mark.parametrize("text", ["{", "[]", '{"resourceType": "Patient"}', '{"resourceType": "ConceptMap"}'])
+    def test_a_file_that_cannot_be_used_is_one_line(self, elsewhere: Path, text: str) -> None:
+        (elsewhere / "map.json").write_text(text)
+        with pytest.raises(SettingsError, match=r"^Bad setting\. ADAPTER_CONCEPT_MAPS: [^\n]+$"):
+            vocabulary_of(load(concept_maps=elsewhere))
+
+
+def test_the_systems_follow_from_the_settings() -> None:
+    systems = systems_of(load(canonical_base="urn:x", uhid_aliases="urn:old"))
+    assert systems.appointment_number == "urn:x/sid/appointment-number"
+    assert systems.all_uhid == ("urn:x/sid/uhid", "urn:old")
+    assert systems_of(load(uhid_system="urn:ours")).uhid == "urn:ours"

@@ -1,0 +1,168 @@
+"""What the tests of the store share: small resources, looks into the database, and two that run beside each other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+import bson
+from bson.codec_options import CodecOptions
+from pymongo.asynchronous.database import AsyncDatabase
+
+from adapter.scheduling.claims import claims
+from store.codec import CODEC_OPTIONS, Resource, decode
+from store.counters import COUNTERS
+from store.documents import Rules, compose
+from store.extract import instant
+from store.store import PROBE, Store
+from store.types import TYPES
+from store.unit_of_work import GUARDS, HISTORY, IDEMPOTENCY, UnitOfWork
+
+Database = AsyncDatabase[dict[str, Any]]
+NUMBERS = "https://mediloop.co/fhir/sid/appointment-number"
+RULES = Rules(claims=claims, unique_systems=(NUMBERS,))
+"""Those of the service."""
+_READ: CodecOptions[dict[str, Any]] = CodecOptions(tz_aware=True)
+COLLECTIONS = (*TYPES, HISTORY, GUARDS, IDEMPOTENCY, COUNTERS, PROBE)
+
+
+def appointment(
+    ident: str,
+    start: str = "2024-01-20T10:00:00Z",
+    end: str = "2024-01-20T10:30:00Z",
+    *,
+    status: str = "booked",
+    practitioner: str = "p",
+    **more: Any,
+) -> Resource:
+    """A small Appointment of one practitioner."""
+    return {
+        "resourceType": "Appointment",
+        "id": ident,
+        "status": status,
+        "start": start,
+        "end": end,
+        "participant": [{"actor": {"reference": f"Practitioner/{practitioner}"}, "status": "accepted"}],
+        **more,
+    }
+
+
+def patient(ident: str, **more: Any) -> Resource:
+    """A small Patient: it claims nothing."""
+    return {"resourceType": "Patient", "id": ident, **more}
+
+
+async def emptied(store: Store) -> Store:
+    """The store, with nothing in it."""
+    await asyncio.gather(*(store.database[name].delete_many({}) for name in COLLECTIONS))
+    return store
+
+
+async def everything(database: Database) -> dict[str, list[dict[str, Any]]]:
+    """All documents of all collections, to see whether anything changed."""
+    names = sorted(await database.list_collection_names())
+    return {name: await database[name].find(sort=[("_id", 1)]).to_list() for name in names}
+
+
+async def document(database: Database, kind: str, ident: str) -> dict[str, Any]:
+    """One stored document, as MongoDB has it."""
+    found = await database[kind].find_one({"_id": ident})
+    assert found is not None
+    return found
+
+
+async def create(store: Store, *resources: Resource) -> list[Resource]:
+    """Store new resources in one transaction; return them as stored."""
+
+    async def step(work: UnitOfWork) -> list[Resource]:
+        return [work.create(resource) for resource in resources]
+
+    return await store.transact(step)
+
+
+async def change(store: Store, kind: str, ident: str, **members: Any) -> Resource:
+    """Read a resource and store its next version with other members, in one transaction."""
+
+    async def step(work: UnitOfWork) -> Resource:
+        before = await present(work, kind, ident)
+        return work.update(before, {**before, **members})
+
+    return await store.transact(step)
+
+
+async def present(work: UnitOfWork, kind: str, ident: str) -> Resource:
+    """A resource that is there."""
+    found = await work.read(kind, ident)
+    assert found is not None
+    return found
+
+
+async def stored(store: Store, kind: str, ident: str) -> Resource:
+    """A stored resource, decoded from the bytes that are served."""
+    raw = await store.read(kind, ident)
+    assert raw is not None
+    return decode(raw)
+
+
+async def guards(database: Database) -> dict[str, int]:
+    """The guard documents and how often each was written."""
+    return {found["_id"]: found["n"] async for found in database["guards"].find()}
+
+
+async def assert_agreement(database: Database, rules: Rules) -> None:
+    """Every document's readable form, `_index`, bytes and newest history entry are the same resource."""
+    for kind, declared in TYPES.items():
+        async for found in database[kind].find():
+            resource = decode(found["_json"])
+            moment = instant(resource["meta"]["lastUpdated"])
+            assert moment is not None
+            composed = bson.encode(
+                compose(declared, resource, found["_json"], moment, rules), codec_options=CODEC_OPTIONS
+            )
+            assert found == bson.decode(composed, codec_options=_READ)
+            version = f"{kind}/{found['_id']}/{int(resource['meta']['versionId']):010d}"
+            past = await document(database, "history", version)
+            assert past["_json"] == found["_json"]
+
+
+Callback = Callable[[UnitOfWork], Awaitable[Any]]
+
+
+async def side_by_side(store: Store, *steps: Callback) -> list[Any]:
+    """Run steps in transactions of their own of which none commits before all have run; return results or errors.
+
+    Where one is run again because a rival came first, it is not held up a second time.
+    """
+    all_decided = asyncio.Barrier(len(steps))
+
+    def held_up(step: Callback) -> Coroutine[Any, Any, Any]:
+        runs = iter(range(100))
+
+        async def once(work: UnitOfWork) -> Any:
+            first = next(runs) == 0
+            try:
+                return await step(work)
+            finally:
+                if first:
+                    await asyncio.wait_for(all_decided.wait(), 5)
+
+        return store.transact(once)
+
+    return await asyncio.gather(*map(held_up, steps), return_exceptions=True)
+
+
+async def overtaken(store: Store, slow: Callback, fast: Callable[[], Awaitable[Any]]) -> tuple[Any, int]:
+    """Run `slow`, let `fast` happen wholly after it has read and before it writes; return its result and its runs."""
+    runs = 0
+
+    async def step(work: UnitOfWork) -> Any:
+        nonlocal runs
+        runs += 1
+        result = await slow(work)
+        if runs == 1:
+            await fast()
+        return result
+
+    result = await store.transact(step)
+    return result, runs

@@ -1,0 +1,156 @@
+"""What searches and sorts use of a resource."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from store import extract
+from tests import strategies
+
+
+@pytest.mark.parametrize(
+    ("text", "relative"),
+    [
+        ("Practitioner/p-1", "Practitioner/p-1"),
+        ("https://elsewhere.example/fhir/Practitioner/p-1", "Practitioner/p-1"),
+        ("https://elsewhere.example/Practitioner/of/Practitioner/p-1", "Practitioner/p-1"),
+        ("Practitioner/p-1/_history/3", "Practitioner/p-1"),
+        ("https://elsewhere.example/fhir/Practitioner/p-1/_history/3", "Practitioner/p-1"),
+        ("urn:uuid:0c3151bd-1cbf-4d64-b04d-cd9187a4c6e0", "urn:uuid:0c3151bd-1cbf-4d64-b04d-cd9187a4c6e0"),
+        ("urn:x/Practitioner/1", "urn:x/Practitioner/1"),
+        ("#p1", "#p1"),
+        ("#Practitioner/p1", "#Practitioner/p1"),
+        ("Practitioner?identifier=7", "Practitioner?identifier=7"),
+        ("just text", "just text"),
+        (f"Slot/{'x' * 64}", f"Slot/{'x' * 64}"),
+    ],
+)
+def test_a_reference_has_one_relative_form(text: str, relative: str) -> None:
+    assert extract.reference(text) == relative
+
+
+def test_references_are_found_through_lists_and_named_once() -> None:
+    resource = {
+        "participant": [
+            {"actor": {"reference": "Practitioner/a"}},
+            {"actor": {"reference": "https://x.example/Practitioner/a/_history/2"}},
+            {"actor": {"display": "no reference"}},
+            {"actor": {"reference": None}},
+            {"actor": "not an object"},
+            {"type": []},
+            {"actor": {"reference": "Patient/b"}},
+        ]
+    }
+    assert extract.references(resource, "participant.actor") == ["Practitioner/a", "Patient/b"]
+
+
+def test_a_single_element_is_found_like_a_list_of_one() -> None:
+    assert extract.references({"schedule": {"reference": "Schedule/s"}}, "schedule") == ["Schedule/s"]
+
+
+@pytest.mark.parametrize(
+    "resource", [{}, {"slot": None}, {"slot": []}, {"slot": [None]}, {"slot": "text"}, {"slot": 1}]
+)
+def test_where_there_is_no_reference_none_is_found(resource: dict[str, Any]) -> None:
+    assert extract.references(resource, "slot") == []
+
+
+def test_walking_through_a_text_finds_nothing() -> None:
+    assert list(extract.walk({"a": "text"}, "a.b")) == []
+
+
+def test_an_identifier_is_named_with_its_system_once() -> None:
+    resource = {
+        "identifier": [
+            {"system": "urn:s", "value": "1"},
+            {"system": "urn:s", "value": "1", "use": "old"},
+            {"value": "bare"},
+            {"system": "urn:without-value"},
+            {"value": 7},
+        ]
+    }
+    assert extract.identifiers(resource, "identifier") == ["urn:s|1", "|bare"]
+
+
+def test_identifiers_of_several_actors_are_found() -> None:
+    resource = {"participant": [{"actor": {"identifier": {"system": "urn:s", "value": n}}} for n in ("1", "2")]}
+    assert extract.identifiers(resource, "participant.actor.identifier") == ["urn:s|1", "urn:s|2"]
+
+
+def test_a_coding_is_found_by_code_and_by_system_with_code() -> None:
+    resource = {
+        "serviceType": [
+            {"coding": [{"system": "urn:s", "code": "57"}, {"code": "57"}, {"display": "no code"}]},
+            {"text": "no coding"},
+            {"coding": [{"system": "urn:t", "code": "57"}]},
+        ]
+    }
+    assert extract.tokens(resource, "serviceType") == ["57", "urn:s|57", "|57", "urn:t|57"]
+
+
+def test_no_text_is_no_instant() -> None:
+    assert extract.instant(None) is None
+
+
+def utc(*parts: int) -> datetime:
+    return datetime(*parts, tzinfo=UTC)  # type: ignore[misc,arg-type]
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2024-01-20T10:00:00Z", utc(2024, 1, 20, 10)),
+        ("2024-01-20T10:00:00+03:00", utc(2024, 1, 20, 7)),
+        ("2024-01-20T10:00:00-00:00", utc(2024, 1, 20, 10)),
+        ("2024-01-20T10:00:00+05:45", utc(2024, 1, 20, 4, 15)),
+        ("2024-01-20T01:00:00+14:00", utc(2024, 1, 19, 11)),
+        ("2024-01-20T23:30:00-12:00", utc(2024, 1, 21, 11, 30)),
+        ("2024-01-20T00:00:00Z", utc(2024, 1, 20)),
+        ("2024-01-19T23:59:59.999Z", utc(2024, 1, 19, 23, 59, 59, 999_000)),
+        ("2024-12-31T23:59:60Z", utc(2025, 1, 1)),
+        ("2024-12-31T23:59:60.5Z", utc(2025, 1, 1)),
+        ("2025-01-01T02:59:60.123456789+03:00", utc(2025, 1, 1)),
+        ("2024-12-31T18:59:60-05:00", utc(2025, 1, 1)),
+        ("9999-12-31T23:59:59-05:00", utc(9999, 12, 31, 23, 59, 59, 999_000)),
+        ("9999-12-31T23:59:60Z", utc(9999, 12, 31, 23, 59, 59, 999_000)),
+        ("0001-01-01T00:00:00+05:00", utc(1, 1, 1)),
+    ],
+)
+def test_an_instant_is_a_moment_in_utc(text: str, moment: datetime) -> None:
+    found = extract.instant(text)
+    assert found == moment
+    assert found is not None
+    assert found.tzinfo is UTC
+
+
+@pytest.mark.parametrize("digits", range(1, 10))
+def test_a_fraction_of_any_length_counts_to_the_millisecond(digits: int) -> None:
+    fraction = "987654321"[:digits]
+    milliseconds = int(fraction[:3].ljust(3, "0"))
+    assert extract.instant(f"2024-01-20T10:00:00.{fraction}Z") == utc(2024, 1, 20, 10, 0, 0, milliseconds * 1000)
+
+
+@given(strategies.instants)
+def test_every_fhir_instant_is_the_moment_it_names(text: str) -> None:
+    found = extract.instant(text)
+    assert found is not None
+    hours, minutes = (0, 0) if text.endswith("Z") else (int(text[-6:-3]), int(text[-6] + text[-2:]))
+    year, month, day = (int(part) for part in text[:10].split("-"))
+    hour, minute, second = (int(part) for part in text[11:19].split(":"))
+    fraction = text[20:].partition("Z")[0].partition("+")[0].partition("-")[0] if text[19] == "." else ""
+    expected = utc(year, month, day, hour, minute) + timedelta(seconds=second) - timedelta(hours=hours, minutes=minutes)
+    if second < 60:
+        expected += timedelta(milliseconds=int(fraction[:3].ljust(3, "0")))
+    assert found == expected
+
+
+@given(st.integers(0, 9_000 * 365 * 86_400 * 10**6).map(lambda since: utc(999, 1, 1) + timedelta(microseconds=since)))
+def test_an_instant_is_never_later_than_its_text(moment: datetime) -> None:
+    found = extract.instant(moment.isoformat())
+    assert found is not None
+    assert timedelta() <= moment - found < timedelta(milliseconds=1)

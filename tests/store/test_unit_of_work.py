@@ -1,0 +1,465 @@
+"""What one transaction writes: all of it or nothing, and never unaware of a rival."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.errors import BulkWriteError
+from pymongo.read_concern import ReadConcern
+
+from store.codec import decode, encode
+from store.connection import MAJORITY, Client
+from store.documents import version_of
+from store.errors import AlreadyExists, NotUnique
+from store.store import Store
+from store.unit_of_work import Remembered, UnitOfWork
+from tests.conftest import Clock
+from tests.store.support import (
+    NUMBERS,
+    RULES,
+    Database,
+    appointment,
+    assert_agreement,
+    change,
+    create,
+    document,
+    everything,
+    guards,
+    overtaken,
+    patient,
+    present,
+    side_by_side,
+    stored,
+)
+
+HOUR = "Practitioner/p|2024-01-20T10"
+BUSY = {"_index.claims": HOUR}
+
+
+def numbered(ident: str, number: str) -> dict[str, Any]:
+    return patient(ident, identifier=[{"system": NUMBERS, "value": number}])
+
+
+async def book(work: UnitOfWork, ident: str) -> str:
+    """A booking that stands if nobody holds the hour."""
+    if await work.find("Appointment", BUSY):
+        return "refused"
+    work.create(appointment(ident))
+    return "booked"
+
+
+def booking(ident: str) -> Callable[[UnitOfWork], Awaitable[str]]:
+    return lambda work: book(work, ident)
+
+
+# Versions and history.
+
+
+async def test_a_new_resource_is_version_one(store: Store, clock: Clock) -> None:
+    [made] = await create(store, patient("a"))
+    assert made["meta"] == {"versionId": "1", "lastUpdated": "2024-01-15T10:00:00.000Z"}
+    assert await stored(store, "Patient", "a") == made
+
+
+async def test_every_change_is_the_next_version(store: Store, clock: Clock) -> None:
+    await create(store, patient("a"))
+    for number in (2, 3, 4):
+        clock.advance(minutes=1)
+        assert version_of(await change(store, "Patient", "a", name=[{"text": str(number)}])) == number
+    assert (await stored(store, "Patient", "a"))["meta"]["lastUpdated"] == "2024-01-15T10:03:00.000Z"
+
+
+async def test_every_version_is_kept_with_its_bytes(store: Store) -> None:
+    made = await create(store, patient("a"))
+    made += [
+        await change(store, "Patient", "a", name=[{"text": "x"}]),
+        await change(store, "Patient", "a", gender="other"),
+    ]
+    for number, resource in enumerate(made, 1):
+        assert await store.read_version("Patient", "a", number) == encode(resource)
+    methods = [past["method"] async for past in store.database.history.find(sort=[("_id", 1)])]
+    assert methods == ["POST", "PUT", "PUT"]
+
+
+async def test_a_change_keeps_the_meta_that_is_not_the_servers(store: Store) -> None:
+    await create(store, patient("a", meta={"tag": [{"code": "t"}], "profile": ["urn:p"]}))
+    changed = await change(store, "Patient", "a", gender="other")
+    assert changed["meta"]["tag"] == [{"code": "t"}]
+    assert changed["meta"]["profile"] == ["urn:p"]
+    assert changed["meta"]["versionId"] == "2"
+
+
+async def test_two_changes_in_one_unit_of_work_are_two_versions(store: Store) -> None:
+    await create(store, patient("a"))
+
+    async def twice(work: UnitOfWork) -> None:
+        before = await present(work, "Patient", "a")
+        work.update(work.update(before, {**before, "gender": "male"}), {**before, "gender": "female"})
+
+    await store.transact(twice)
+    assert (await stored(store, "Patient", "a"))["gender"] == "female"
+    assert decode(await store.read_version("Patient", "a", 2) or b"")["gender"] == "male"
+    await assert_agreement(store.database, RULES)
+
+
+async def test_what_is_made_and_changed_in_one_unit_of_work_has_both_versions(store: Store) -> None:
+    async def step(work: UnitOfWork) -> None:
+        made = work.create(patient("a"))
+        work.update(made, {**made, "gender": "male"})
+
+    await store.transact(step)
+    assert version_of(await stored(store, "Patient", "a")) == 2
+    assert await store.count("history", {}) == 2
+
+
+async def test_bytes_document_and_search_values_agree_after_many_writes(store: Store, clock: Clock) -> None:
+    await create(store, appointment("a"), appointment("b", practitioner="q"), numbered("p", "1"))
+    for status in ("arrived", "checked-in", "fulfilled"):
+        clock.advance(minutes=5)
+        await change(store, "Appointment", "a", status=status)
+    await change(store, "Appointment", "b", status="cancelled")
+    await assert_agreement(store.database, RULES)
+
+
+# Reading inside.
+
+
+async def test_what_is_not_there_reads_as_none(store: Store) -> None:
+    assert await store.transact(lambda work: work.read("Patient", "nobody")) is None
+
+
+async def test_a_unit_of_work_reads_one_moment_of_the_database(store: Store) -> None:
+    await create(store, patient("a"))
+
+    async def step(work: UnitOfWork) -> list[Any]:
+        before = await work.read("Patient", "a")
+        await change(store, "Patient", "a", gender="other")
+        return [before, await work.read("Patient", "a"), *await work.find("Patient", {"_id": "a"})]
+
+    first, *later = await store.transact(step)
+    assert later == [first, first]
+
+
+# All or nothing.
+
+
+async def staged(work: UnitOfWork) -> None:
+    """One of everything that can be staged."""
+    before = await present(work, "Patient", "old")
+    work.update(before, {**before, "gender": "other"})
+    work.create(appointment("new"))
+    work.guard(["a-guard"])
+    work.remember("key", "print", 201, b"{}")
+
+
+class Changed(Exception):
+    """The callback's own error."""
+
+
+async def test_all_of_a_unit_of_work_is_written(store: Store) -> None:
+    await create(store, patient("old"))
+    await store.transact(staged)
+    assert (await stored(store, "Patient", "old"))["gender"] == "other"
+    assert (await stored(store, "Appointment", "new"))["status"] == "booked"
+    assert await guards(store.database) == {"a-guard": 1, HOUR: 1}
+    assert await store.count("history", {}) == 3
+    assert await store.count("idempotency", {}) == 1
+
+
+async def test_nothing_is_written_when_the_callback_raises(store: Store) -> None:
+    await create(store, patient("old"))
+    before = await everything(store.database)
+
+    async def step(work: UnitOfWork) -> None:
+        await staged(work)
+        raise Changed
+
+    with pytest.raises(Changed):
+        await store.transact(step)
+    assert await everything(store.database) == before
+
+
+async def test_nothing_is_written_when_a_new_resource_is_there_already(store: Store) -> None:
+    await create(store, patient("old"), appointment("new", practitioner="q"))
+    before = await everything(store.database)
+    with pytest.raises(AlreadyExists, match="a Appointment with that id"):
+        await store.transact(staged)
+    assert await everything(store.database) == before
+
+
+async def test_nothing_is_written_when_an_identifier_is_taken(store: Store) -> None:
+    await create(store, patient("old"), numbered("other", "APT-1"))
+    before = await everything(store.database)
+
+    async def step(work: UnitOfWork) -> None:
+        await staged(work)
+        work.create(numbered("mine", "APT-1"))
+
+    with pytest.raises(NotUnique, match="another Patient"):
+        await store.transact(step)
+    assert await everything(store.database) == before
+
+
+async def test_nothing_is_written_when_the_answer_to_remember_cannot_be(store: Store) -> None:
+    await create(store, patient("old"))
+    before = await everything(store.database)
+
+    async def step(work: UnitOfWork) -> None:
+        await staged(work)
+        work.remember("key", "print", 2**70, b"{}")
+
+    with pytest.raises(OverflowError):
+        await store.transact(step)
+    assert await everything(store.database) == before
+
+
+async def test_an_update_cannot_take_a_unique_identifier_either(store: Store) -> None:
+    await create(store, numbered("a", "APT-1"), numbered("b", "APT-2"))
+    with pytest.raises(NotUnique):
+        await change(store, "Patient", "b", identifier=[{"system": NUMBERS, "value": "APT-1"}])
+    assert (await stored(store, "Patient", "b"))["identifier"] == [{"system": NUMBERS, "value": "APT-2"}]
+
+
+async def test_a_unique_identifier_that_is_given_up_can_be_taken(store: Store) -> None:
+    await create(store, numbered("a", "APT-1"))
+    await change(store, "Patient", "a", identifier=[])
+    await create(store, numbered("b", "APT-1"))
+    assert await store.count("Patient", {"_index.unique": f"{NUMBERS}|APT-1"}) == 1
+
+
+async def test_a_resource_of_another_type_may_carry_the_same_identifier(store: Store) -> None:
+    await create(store, numbered("a", "APT-1"), {**numbered("a", "APT-1"), "resourceType": "Practitioner"})
+    assert await store.count("Practitioner", {"_index.unique": f"{NUMBERS}|APT-1"}) == 1
+
+
+async def test_a_write_that_mongodb_refuses_for_another_reason_is_not_called_a_clash(store: Store) -> None:
+    await store.database.command("collMod", "Location", validator={"name": {"$exists": True}})
+    try:
+        with pytest.raises(BulkWriteError, match="failed validation"):
+            await create(store, {"resourceType": "Location", "id": "nameless"})
+    finally:
+        await store.database.command("collMod", "Location", validator={})
+
+
+# Lost updates.
+
+
+async def test_an_update_of_what_was_read_before_the_transaction_is_never_written(store: Store) -> None:
+    [old] = await create(store, patient("a"))
+    await change(store, "Patient", "a", gender="female")
+    before = await everything(store.database)
+
+    async def step(work: UnitOfWork) -> None:
+        work.update(old, {**old, "gender": "male"})
+
+    with pytest.raises(AssertionError, match="had not read"):
+        await store.transact(step)
+    assert await everything(store.database) == before
+
+
+async def test_an_update_of_what_was_never_stored_is_refused(store: Store) -> None:
+    with pytest.raises(AssertionError, match="had not read"):
+        await store.transact(lambda work: _update_nobody(work))
+    assert await store.count("history", {}) == 0
+
+
+async def _update_nobody(work: UnitOfWork) -> None:
+    nobody = patient("nobody", meta={"versionId": "1"})
+    work.update(nobody, nobody)
+
+
+async def test_of_two_changes_at_once_neither_is_lost(store: Store) -> None:
+    await create(store, patient("a", name=[]))
+
+    def adding(text: str) -> Callable[[UnitOfWork], Awaitable[None]]:
+        async def step(work: UnitOfWork) -> None:
+            before = await present(work, "Patient", "a")
+            work.update(before, {**before, "name": [*before["name"], {"text": text}]})
+
+        return step
+
+    assert await side_by_side(store, adding("x"), adding("y")) == [None, None]
+    found = await stored(store, "Patient", "a")
+    assert sorted(name["text"] for name in found["name"]) == ["x", "y"]
+    assert version_of(found) == 3
+    await assert_agreement(store.database, RULES)
+
+
+async def test_of_two_new_resources_with_one_id_at_once_one_is_stored(store: Store) -> None:
+    results = await side_by_side(store, *(_making(patient("a", gender=gender)) for gender in ("male", "female")))
+    assert [type(result) for result in results if result is not None] == [AlreadyExists]
+    assert await store.count("Patient", {}) == await store.count("history", {}) == 1
+
+
+async def test_of_two_new_resources_with_one_number_at_once_one_is_stored(store: Store) -> None:
+    results = await side_by_side(store, *(_making(numbered(ident, "APT-1")) for ident in ("a", "b")))
+    assert [type(result) for result in results if result is not None] == [NotUnique]
+    assert await store.count("Patient", {}) == await store.count("history", {}) == 1
+
+
+def _making(resource: dict[str, Any]) -> Callable[[UnitOfWork], Awaitable[None]]:
+    async def step(work: UnitOfWork) -> None:
+        work.create(resource)
+
+    return step
+
+
+# Write skew: the fault that the guards are for, and the guards.
+
+
+async def test_without_guards_two_snapshots_that_each_saw_no_overlap_both_commit(
+    client: Client, database: Database
+) -> None:
+    await database.create_collection("Appointment")
+    both_have_read = asyncio.Barrier(2)
+
+    async def naive(ident: str) -> None:
+        async def attempt(session: AsyncClientSession) -> None:
+            overlapping = await database.Appointment.find({"practitioner": "p", "hour": 10}, session=session).to_list()
+            assert overlapping == []
+            await both_have_read.wait()
+            await database.Appointment.insert_one({"_id": ident, "practitioner": "p", "hour": 10}, session=session)
+
+        async with client.start_session() as session:
+            await session.with_transaction(attempt, read_concern=ReadConcern("snapshot"), write_concern=MAJORITY)
+
+    await asyncio.gather(naive("one"), naive("two"))
+    assert await database.Appointment.count_documents({"practitioner": "p", "hour": 10}) == 2
+
+
+async def test_with_guards_exactly_one_of_two_that_each_saw_no_overlap_stands(store: Store) -> None:
+    assert sorted(await side_by_side(store, booking("one"), booking("two"))) == ["booked", "refused"]
+    assert await store.count("Appointment", BUSY) == 1
+    assert await store.count("history", {}) == 1
+
+
+async def test_a_guard_that_is_there_already_keeps_rivals_apart_as_well(store: Store) -> None:
+    await create(store, appointment("before"))
+    await change(store, "Appointment", "before", status="cancelled")
+    assert sorted(await side_by_side(store, booking("one"), booking("two"))) == ["booked", "refused"]
+
+
+async def test_of_many_who_each_saw_no_overlap_exactly_one_stands(store: Store) -> None:
+    results = await side_by_side(store, *(booking(f"a{number}") for number in range(8)))
+    assert sorted(results) == ["booked"] + ["refused"] * 7
+    assert await store.count("Appointment", BUSY) == 1
+
+
+async def test_who_is_overtaken_between_reading_and_writing_is_run_again(store: Store) -> None:
+    result, runs = await overtaken(store, booking("slow"), lambda: store.transact(booking("fast")))
+    assert (result, runs) == ("refused", 2)
+    assert [found["id"] async for found in store.database.Appointment.find()] == ["fast"]
+
+
+async def test_a_guard_that_expires_between_reading_and_writing_still_keeps_rivals_apart(store: Store) -> None:
+    await create(store, appointment("before"))
+    await change(store, "Appointment", "before", status="cancelled")
+
+    async def rival() -> None:
+        await store.transact(booking("fast"))
+        await store.database.guards.delete_many({})
+
+    result, runs = await overtaken(store, booking("slow"), rival)
+    assert (result, runs) == ("refused", 2)
+
+
+async def test_a_brand_new_guard_that_expires_at_once_still_keeps_rivals_apart(store: Store) -> None:
+    async def rival() -> None:
+        await store.transact(booking("fast"))
+        await store.database.guards.delete_many({})
+
+    result, runs = await overtaken(store, booking("slow"), rival)
+    assert (result, runs) == ("refused", 2)
+
+
+async def test_two_who_make_two_new_guards_at_once_both_get_through(store: Store) -> None:
+    def guarding(ident: str) -> Callable[[UnitOfWork], Awaitable[None]]:
+        async def step(work: UnitOfWork) -> None:
+            work.guard(["brand-new-1", "brand-new-2"])
+            work.create(patient(ident))
+
+        return step
+
+    assert await side_by_side(store, guarding("a"), guarding("b")) == [None, None]
+    assert await guards(store.database) == {"brand-new-1": 2, "brand-new-2": 2}
+
+
+async def test_bookings_of_different_practitioners_do_not_meet(store: Store) -> None:
+    runs = 0
+
+    async def other(work: UnitOfWork) -> None:
+        nonlocal runs
+        runs += 1
+        work.create(appointment("other", practitioner="q"))
+
+    await side_by_side(store, booking("mine"), other)
+    assert runs == 1
+    assert await store.count("Appointment", {}) == 2
+
+
+async def test_a_change_that_claims_the_same_leaves_the_guards_alone(store: Store) -> None:
+    await create(store, appointment("a"))
+    before = (await everything(store.database))["guards"]
+    await change(store, "Appointment", "a", status="arrived", comment="here")
+    assert (await everything(store.database))["guards"] == before == [{"_id": HOUR, "n": 1, "at": before[0]["at"]}]
+
+
+async def test_a_move_writes_to_the_guards_of_both_times(store: Store) -> None:
+    await create(store, appointment("a"))
+    await change(store, "Appointment", "a", start="2024-01-20T12:00:00Z", end="2024-01-20T12:30:00Z")
+    assert await guards(store.database) == {HOUR: 2, "Practitioner/p|2024-01-20T12": 1}
+
+
+async def test_a_move_within_the_hour_writes_to_its_guard(store: Store) -> None:
+    await create(store, appointment("a"))
+    await change(store, "Appointment", "a", end="2024-01-20T10:15:00Z")
+    assert await guards(store.database) == {HOUR: 2}
+
+
+async def test_what_claims_nothing_writes_no_guard(store: Store) -> None:
+    await create(store, patient("a"), appointment("b", status="proposed"))
+    assert await guards(store.database) == {}
+
+
+async def test_a_guard_alone_can_be_asked_for(store: Store, clock: Clock) -> None:
+    async def step(work: UnitOfWork) -> None:
+        work.guard(["b", "a", "b"])
+
+    await store.transact(step)
+    assert await guards(store.database) == {"a": 1, "b": 1}
+    assert (await document(store.database, "guards", "a"))["at"] == clock()
+
+
+# Remembered answers.
+
+
+async def test_a_remembered_answer_is_recalled_as_it_was_sent(store: Store, clock: Clock) -> None:
+    async def step(work: UnitOfWork) -> None:
+        work.remember("key", "print", 201, b'{"n":1.10}')
+
+    await store.transact(step)
+    recalled = await store.transact(lambda work: work.recall("key"))
+    assert recalled == Remembered("key", "print", 201, b'{"n":1.10}', datetime(2024, 1, 15, 10, tzinfo=UTC))
+    assert recalled.at == clock()
+
+
+async def test_what_was_never_remembered_is_not_recalled(store: Store) -> None:
+    assert await store.transact(lambda work: work.recall("key")) is None
+
+
+async def test_an_answer_remembered_again_takes_the_place_of_the_old_one(store: Store) -> None:
+    for status in (200, 201):
+
+        async def step(work: UnitOfWork, status: int = status) -> None:
+            work.remember("key", "print", status, b"{}")
+
+        await store.transact(step)
+    recalled = await store.transact(lambda work: work.recall("key"))
+    assert recalled is not None
+    assert recalled.status == 201
+    assert await store.count("idempotency", {}) == 1
