@@ -11,7 +11,7 @@ import logging
 import re
 import sys
 import traceback
-from collections.abc import Mapping, MutableMapping
+from collections.abc import MutableMapping
 from typing import Any
 
 import orjson
@@ -21,15 +21,13 @@ from pymongo.errors import OperationFailure
 from adapter.errors import Refused
 from store.errors import StoreError
 
-_SECRET = re.compile(r"sk_(?:test|live)_[A-Za-z0-9_\-]+|\bUG[0-9]{9}[A-Z]\b", re.IGNORECASE)
+# Without word boundaries: in a JSON line the letter of an escape (\\n) may stand before it.
+_SECRET = re.compile(r"sk_(?:test|live)_[A-Za-z0-9_\-]+|UG[0-9]{9}[A-Z]", re.IGNORECASE)
 
 
-def redact(_: Any, __: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
-    """Blot out keys and UHIDs in every text of a log line."""
-    for name, value in event.items():
-        if isinstance(value, str):
-            event[name] = _SECRET.sub("[redacted]", value)
-    return event
+def redact(text: str) -> str:
+    """Blot out keys and UHIDs in a log line."""
+    return _SECRET.sub("[redacted]", text)
 
 
 def _story(exc_info: structlog.typing.ExcInfo) -> str:
@@ -54,11 +52,14 @@ def configure(log_format: str, level: str) -> None:
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    ending: list[structlog.types.Processor] = [structlog.processors.ExceptionRenderer(_story), redact]
-    if log_format == "json":
-        ending.append(structlog.processors.JSONRenderer(_as_json))
-    else:
-        ending.append(structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()))
+    render: structlog.types.Processor = structlog.processors.JSONRenderer(_as_json)
+    if log_format != "json":
+        render = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+
+    def written(logger_: Any, method: str, event: MutableMapping[str, Any]) -> str:
+        return redact(str(render(logger_, method, event)))  # the whole line at once, whatever is in it
+
+    ending: list[structlog.types.Processor] = [structlog.processors.ExceptionRenderer(_story), written]
     structlog.configure(
         processors=[*shared, *ending],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),

@@ -13,7 +13,6 @@ from pymongo import ReturnDocument
 from pymongo.asynchronous.database import AsyncDatabase
 
 from store.connection import MAJORITY, bounded
-from store.errors import Unreachable
 
 COUNTERS = "counters"
 
@@ -35,11 +34,7 @@ class Counters:
         Raises:
             Unreachable: MongoDB did not answer in time.
         """
-        try:
-            async with asyncio.timeout(self._timeout):  # others may be waiting for the same server before us
-                return await bounded(lambda: self._next(name), self._timeout)
-        except TimeoutError as error:
-            raise Unreachable("MongoDB did not answer in time") from error
+        return await bounded(lambda: self._next(name), self._timeout)
 
     async def _next(self, name: str) -> int:
         async with self._taking:

@@ -61,6 +61,7 @@ class Store:
         self.database: AsyncDatabase[dict[str, Any]] = client[name]
         self._counters = Counters(self.database, timeout=timeout)
         self._turns = asyncio.Semaphore(_TURNS)
+        self._running: set[asyncio.Task[Any]] = set()
 
     async def prepare(self) -> None:
         """Make every declared index (a no-op where they exist)."""
@@ -203,7 +204,16 @@ class Store:
                     write_concern=MAJORITY,
                 )
 
-        return await self._bounded(run)
+        # In a task of its own: rolling back what was cut off may take a server that does not answer as long as it
+        # likes, and the caller is not to wait for it.
+        task = asyncio.create_task(run())
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        try:
+            return await self._bounded(lambda: asyncio.shield(task))
+        except BaseException:
+            task.cancel()
+            raise
 
     async def _bounded(self, call: Callable[[], Awaitable[T]]) -> T:
         return await bounded(call, self._timeout)

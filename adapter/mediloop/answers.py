@@ -11,6 +11,8 @@ from typing import Any
 
 import orjson
 
+from adapter.mediloop import directory
+from adapter.security.callers import Caller
 from adapter.service import Service
 from mappings import appointment as lens
 from store.codec import Resource
@@ -25,18 +27,40 @@ _EVENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("noshow_at", ("noshow_at",)),
 )
 _EVENT_MEMBERS = frozenset(member for _, members in _EVENTS for member in members)
+_OBJECT_MEMBERS = tuple(field.name for field in lens.FIELDS if field.name not in _EVENT_MEMBERS)
+_FROM_OTHERS = ("patient_uhid", "patient_name", "practitioner_name", "facility_name")
 
 
-def appointment(service: Service, resource: Resource, known: Mapping[str, Resource] | None = None) -> dict[str, Any]:
-    """Return the MediLoop object of a stored Appointment."""
-    whole = lens.view(resource, systems=service.systems, vocabulary=service.vocabulary, known=known or {})
-    happened = {
-        member
-        for sign, members in _EVENTS
-        if whole[sign] is not None or (sign == "cancelled_at" and whole["status"] == "cancelled")
-        for member in members
-    }
-    return {name: value for name, value in whole.items() if name not in _EVENT_MEMBERS or name in happened}
+async def appointments(who: Caller, resources: Sequence[Resource]) -> list[dict[str, Any]]:
+    """Return the MediLoop objects of stored Appointments, with the names that they have only by reference."""
+    shown = [_view(who.service, resource, {}) for resource in resources]
+    lacking = [
+        resource
+        for resource, whole in zip(resources, shown, strict=True)
+        if any(whole[member] is None for member in _FROM_OTHERS)
+    ]
+    known = await directory.known_for(who, lacking) if lacking else {}
+    if known:
+        shown = [_view(who.service, resource, known) for resource in resources]
+    return [_told(whole) for whole in shown]
+
+
+def appointment(service: Service, resource: Resource, known: Mapping[str, Resource]) -> dict[str, Any]:
+    """Return the MediLoop object of a stored Appointment, with names from `known` where it has none itself."""
+    return _told(_view(service, resource, known))
+
+
+def _view(service: Service, resource: Resource, known: Mapping[str, Resource]) -> dict[str, Any]:
+    return lens.view(resource, systems=service.systems, vocabulary=service.vocabulary, known=known)
+
+
+def _told(whole: dict[str, Any]) -> dict[str, Any]:
+    """Leave out the members of what has not happened."""
+    told = {member: whole[member] for member in _OBJECT_MEMBERS}
+    for sign, members in _EVENTS:
+        if whole[sign] is not None or (sign == "cancelled_at" and whole["status"] == "cancelled"):
+            told |= {member: whole[member] for member in members}
+    return told
 
 
 def page(items: Sequence[Mapping[str, Any]], total: int, number: int, size: int) -> bytes:

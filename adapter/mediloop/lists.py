@@ -43,8 +43,7 @@ async def appointments(who: Caller, wanted: ListQuery) -> Response:
         who.store.count("Appointment", query, hint=hint),
     )
     found: list[Resource] = [orjson.loads(one) for one in raw]
-    known = await directory.known_for(who, found)
-    items = [answers.appointment(who.service, resource, known) for resource in found]
+    items = await answers.appointments(who, found)
     return Response(answers.page(items, total, wanted.page, wanted.page_size), media_type="application/json")
 
 

@@ -1,7 +1,8 @@
 """The twelve endpoints (https://docs.mediloop.co/docs/api/appointments).
 
 Paths carry the page's trailing slash; `adapter.gate` reads a path without it as the same (decision 2.1). The
-fixed paths stand before ``{id}``, so that ``availability`` is never read as an id.
+fixed paths stand before ``{id}``, so that ``availability`` is never read as an id; after them comes what is called
+most, as each path is tried in turn.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Annotated
 import orjson
 from fastapi import APIRouter, Depends, Path, Request, Response
 
-from adapter.mediloop import actions, answers, directory, lists
+from adapter.mediloop import actions, answers, lists
 from adapter.mediloop.describe import operation
 from adapter.mediloop.requests import (
     ActionRequest,
@@ -41,19 +42,6 @@ _CHANGING = (404, 409, 413, 415, 422)
 _ACTION = operation("Appointment", body=ActionRequest, body_required=False, errors=_CHANGING)
 
 
-@router.post("/", openapi_extra=operation("Appointment", status=201, body=BookRequest, errors=(409, 413, 415, 422)))
-async def book(request: Request, who: Writer) -> Response:
-    """Book an appointment."""
-    wanted, raw = await read_body(request, BookRequest)
-    return await actions.book(who, wanted, actions.once(request, who, raw))
-
-
-@router.get("/", openapi_extra=operation("AppointmentList", query=ListQuery))
-async def list_appointments(request: Request, who: Reader) -> Response:
-    """List appointments, ordered by start time."""
-    return await lists.appointments(who, read_query(request, ListQuery))
-
-
 @router.get("/availability/", openapi_extra=operation("SlotList", query=AvailabilityQuery))
 async def availability(request: Request, who: SlotReader) -> Response:
     """Search available slots, ordered by start time."""
@@ -80,8 +68,21 @@ async def detail(id: AppointmentId, request: Request, who: Reader) -> Response: 
     resource = None if raw is None else orjson.loads(raw)
     if resource is None or not lens.shown(resource, vocabulary=who.service.vocabulary):
         raise actions.not_found()
-    known = await directory.known_for(who, [resource])
-    return Response(orjson.dumps(answers.appointment(who.service, resource, known)), media_type="application/json")
+    [shown] = await answers.appointments(who, [resource])
+    return Response(orjson.dumps(shown), media_type="application/json")
+
+
+@router.get("/", openapi_extra=operation("AppointmentList", query=ListQuery))
+async def list_appointments(request: Request, who: Reader) -> Response:
+    """List appointments, ordered by start time."""
+    return await lists.appointments(who, read_query(request, ListQuery))
+
+
+@router.post("/", openapi_extra=operation("Appointment", status=201, body=BookRequest, errors=(409, 413, 415, 422)))
+async def book(request: Request, who: Writer) -> Response:
+    """Book an appointment."""
+    wanted, raw = await read_body(request, BookRequest)
+    return await actions.book(who, wanted, actions.once(request, who, raw))
 
 
 @router.post("/{id}/cancel/", openapi_extra=operation("Appointment", body=CancelRequest, errors=_CHANGING))

@@ -1,9 +1,9 @@
 """Many clients at once, and the truth about what they left: shared by the tests of races and of crashes.
 
-`Crowd` sends requests in the same moment, each over a connection of its own. `Clinic` prepares what they fight for.
-`Tally` counts what came back. The truth is `tests.acceptance.load.Ledger`: it reads the raw MongoDB collections and
-holds them to rules that are written down here a second time; it asks the product for nothing, so that a mistake in the
-product's rules cannot hide itself.
+`Crowd` sends requests in the same moment, each over a connection of its own; `publish` prepares what they fight for;
+`Tally` counts what came back. `Ledger` knows the truth: it reads the raw MongoDB collections and holds them to rules
+that are written down here a second time. It asks the product for nothing, so that a mistake in the product's rules
+cannot hide itself.
 """
 
 from __future__ import annotations
@@ -11,14 +11,13 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import re
 import subprocess
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 from zoneinfo import ZoneInfo
@@ -38,8 +37,9 @@ BOOK = "/api/v1/appointments/"
 PATIENCE = 30.0
 """Seconds after which a client gives up: the service itself answers within 10, whatever MongoDB does."""
 
-# uvicorn closes a connection that was idle for 5 s; a client that keeps it less long never writes into a closed one.
-_KEEP_ALIVE = 4.0
+# uvicorn closes a connection 5 s after its last answer, which a busy client may read seconds later than it was sent: one
+# that keeps it for 2 s never writes into a closed one.
+_KEEP_ALIVE = 2.0
 
 Document = dict[str, Any]
 
@@ -182,7 +182,6 @@ async def publish(running: Running, practitioner: str, first: date, days: int, m
     Returns:
         The slots in order of time.
     """
-    service = build(Settings(_env_file=None), uri_of(running))
     database = running.environment.get("ADAPTER_DATABASE", "mediloop")
     service = build(Settings(_env_file=None, database=database), uri_of(running))
     store = service.stores["test"]
@@ -233,11 +232,10 @@ class Ledger:
         """Return every document of a collection."""
         return list(self._database[kind].find())
 
-    def appointments(self, practitioner: str, first: datetime, last: datetime) -> list[Document]:
-        """Return the holding appointments of a practitioner that touch the time from `first` to `last`."""
+    def appointments(self, practitioner: str) -> list[Document]:
+        """Return the appointments that hold time of a practitioner."""
         whose = {"participant.actor.reference": f"Practitioner/{practitioner}", "status": {"$in": list(_HOLDING)}}
-        found = self._database["Appointment"].find(whose)
-        return [one for one in found if _begin(one) < last and first < _end(one)]
+        return list(self._database["Appointment"].find(whose))
 
     def require_sound(self) -> None:
         """Fail with everything that is wrong in what is stored."""
@@ -312,6 +310,11 @@ def ledger_of(running: Running) -> Iterator[Ledger]:
     """Open the books of a service whose MongoDB runs."""
     with MongoClient[Document](uri_of(running), tz_aware=True) as client:
         yield Ledger(client, running.environment.get("ADAPTER_DATABASE", "mediloop"))
+
+
+def during(appointments: Iterable[Document], first: datetime, last: datetime) -> list[Document]:
+    """Return those of `appointments` that touch the time from `first` to `last`."""
+    return [one for one in appointments if _begin(one) < last and first < _end(one)]
 
 
 def _begin(appointment: Document) -> datetime:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 from pymongo import monitoring
 
+from store import embedded
 from store.codec import decode, encode
 from store.connection import Client, connect
 from store.errors import Unreachable
@@ -239,3 +244,35 @@ async def test_a_rival_who_keeps_coming_first_does_not_hold_a_call_for_ever(clie
         with pytest.raises(Unreachable):
             await impatient.transact(step)
         assert asyncio.get_running_loop().time() - started < 2
+
+
+@pytest.fixture(scope="module")
+def frozen() -> Iterator[embedded.EmbeddedMongo]:
+    """A server of its own, which a test may bring to a standstill."""
+    with TemporaryDirectory(prefix="mlt-", dir="/tmp") as folder, embedded.start(Path(folder)) as server:
+        yield server
+
+
+@pytest.mark.parametrize("when", ["before", "within"])
+async def test_a_server_that_stops_answering_is_unreachable_within_the_bound(
+    frozen: embedded.EmbeddedMongo, when: str
+) -> None:
+    client = connect(frozen.uri)
+    store = Store(client, "frozen", timeout=0.5)
+    await store.ping()
+    if when == "before":
+        os.kill(frozen.pid, signal.SIGSTOP)
+
+    async def step(work: UnitOfWork) -> None:
+        await work.read("Patient", "a")
+        os.kill(frozen.pid, signal.SIGSTOP)
+        work.create(patient("a"))
+
+    started = asyncio.get_running_loop().time()
+    try:
+        with pytest.raises(Unreachable):
+            await asyncio.wait_for(store.transact(step) if when == "within" else store.read("Patient", "a"), 30)
+    finally:
+        os.kill(frozen.pid, signal.SIGCONT)
+    assert asyncio.get_running_loop().time() - started < 2
+    await client.close()

@@ -113,12 +113,14 @@ async def put(store: Store, *resources: Json) -> None:
     """Store resources as a FHIR write would: new ones, or the next version of stored ones."""
 
     async def step(work: UnitOfWork) -> None:
-        for resource in resources:
-            before = await work.read(resource["resourceType"], resource["id"])
-            if before is None:
-                work.create(resource)
-            else:
-                work.update(before, resource)
+        for kind in {resource["resourceType"] for resource in resources}:
+            wanted = {resource["id"]: resource for resource in resources if resource["resourceType"] == kind}
+            found = {one["id"]: one for one in await work.find(kind, {"_id": {"$in": list(wanted)}})}
+            for ident, resource in wanted.items():
+                if ident in found:
+                    work.update(found[ident], resource)
+                else:
+                    work.create(resource)
 
     await store.transact(step)
 
