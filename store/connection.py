@@ -32,8 +32,14 @@ def connect(uri: str, *, listeners: Sequence[Any] = ()) -> Client:
     """Return a client for `uri` (nothing is sent yet).
 
     Writes are acknowledged by a majority, journaled; reads see only what a majority holds, so that no
-    failover takes back what was shown (decision 3.4).
+    failover takes back what was shown (decision 3.4). That is not for `uri` to change; limits in it are kept.
     """
+    limits: dict[str, Any] = {
+        "serverSelectionTimeoutMS": SERVER_SELECTION_MS,
+        "connectTimeoutMS": CONNECT_MS,
+        "maxPoolSize": POOL_SIZE,
+    }
+    stated = uri.partition("?")[2].lower()
     client: Client = AsyncMongoClient(
         uri,
         appname="mediloop-fhir",
@@ -43,10 +49,8 @@ def connect(uri: str, *, listeners: Sequence[Any] = ()) -> Client:
         readConcernLevel="majority",
         retryWrites=True,
         retryReads=True,
-        serverSelectionTimeoutMS=SERVER_SELECTION_MS,
-        connectTimeoutMS=CONNECT_MS,
-        maxPoolSize=POOL_SIZE,
         event_listeners=list(listeners),
+        **{name: value for name, value in limits.items() if f"{name.lower()}=" not in stated},
     )
     return client
 

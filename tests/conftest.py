@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
+from pymongo import MongoClient
 from pymongo.asynchronous.database import AsyncDatabase
 
 from adapter.app import create_app
@@ -37,6 +38,9 @@ def pytest_configure(config: pytest.Config) -> None:
         server = embedded.start(Path(folder), cache_gb=0.5)
         _started.append((server, folder))
         os.environ[URI] = server.uri
+        with MongoClient[dict[str, Any]](server.uri) as client:
+            # Tests set their clocks to years ago: MongoDB's own expiry would remove records in the middle of them.
+            client.admin.command("setParameter", 1, ttlMonitorEnabled=False)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

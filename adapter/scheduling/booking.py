@@ -171,11 +171,17 @@ def _cover(practitioner: str, wish: Wish, facts: Facts) -> tuple[list[Resource],
     taken: list[Resource] = []
     reached = wish.when.start
     while reached < wish.when.end:
-        # The free slot that reaches furthest from here; the id settles a tie, so that rivals choose alike.
-        usable = [(span.end, slot["id"], slot) for span, slot in free if span.start <= reached < span.end]
+        usable = [(span, slot["id"], slot) for span, slot in free if span.start <= reached < span.end]
         if not usable:
             return [], _unavailable([slot for _, slot in published], wish)
-        reached, _, slot = max(usable, key=lambda found: found[:2])
+        # The shortest of those that reach the end, else the one that reaches furthest; the id settles a tie, so that
+        # rivals choose alike.
+        ending = [found for found in usable if found[0].end >= wish.when.end]
+        if ending:
+            span, _, slot = min(ending, key=lambda found: (found[0].end - found[0].start, found[1]))
+        else:
+            span, _, slot = max(usable, key=lambda found: (found[0].end, found[1]))
+        reached = span.end
         taken.append(slot)
     return taken, None
 

@@ -21,7 +21,6 @@ from tests.store.support import RULES, emptied
 async def prepared(client: Client) -> AsyncIterator[str]:
     """The name of a database whose indexes are made once for all tests of this folder."""
     name = f"t_store_{os.getpid()}"
-    await client.admin.command("setParameter", 1, ttlMonitorEnabled=False)
     await Store(client, name).prepare()
     yield name
     await client.drop_database(name)

@@ -6,6 +6,7 @@ read in the index, never a document.
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
@@ -91,7 +92,8 @@ def _schedules() -> Iterator[Resource]:
 @pytest.fixture(scope="module")
 async def large(mongodb_uri: str) -> AsyncIterator[Caller]:
     """A caller of a service with that much in its test store (written past the unit of work, as by a restore)."""
-    service = build(Settings(database="t_large", _env_file=None), mongodb_uri)
+    name = f"t_large_{os.getpid()}"
+    service = build(Settings(database=name, _env_file=None), mongodb_uri)
     await service.prepare()
     store = service.stores["test"]
     rules = Rules(claims=claims)
@@ -109,7 +111,7 @@ async def large(mongodb_uri: str) -> AsyncIterator[Caller]:
     key = Key("k", "k", "test", everything(), None, FIRST, None, "hint")
     yield Caller(key, service, store)
     for mode in ("test", "live"):
-        await service.client.drop_database(f"t_large_{mode}")
+        await service.client.drop_database(f"{name}_{mode}")
     await service.close()
 
 

@@ -1,33 +1,7 @@
-"""A store on empty collections, cheap enough to be made for every test.
-
-MongoDB's clean-up of expired documents is off: the tests' clock stands in the past, and guards and remembered
-answers of 2024 would be removed whenever the server's minute is up.
-"""
+"""The store of these tests: the one of the store's own tests, with the service's rules."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import AsyncIterator
+from tests.store.conftest import prepared, store
 
-import pytest
-
-from store.connection import Client
-from store.store import Store
-from tests.conftest import Clock
-from tests.store.support import RULES, emptied
-
-
-@pytest.fixture(scope="session")
-async def prepared(client: Client) -> AsyncIterator[str]:
-    """The name of a database whose indexes are made once for all tests of this folder."""
-    name = f"t_scheduling_{os.getpid()}"
-    await client.admin.command("setParameter", 1, ttlMonitorEnabled=False)
-    await Store(client, name).prepare()
-    yield name
-    await client.drop_database(name)
-
-
-@pytest.fixture
-async def store(client: Client, prepared: str, clock: Clock) -> Store:
-    """A store with the service's rules and the clock of the test."""
-    return await emptied(Store(client, prepared, rules=RULES, now=clock))
+__all__ = ["prepared", "store"]

@@ -52,7 +52,17 @@ def test_several_slots_are_taken_where_one_is_too_short() -> None:
 
 
 def test_of_slots_that_reach_equally_far_rivals_choose_the_same() -> None:
-    assert taken(WISH, facts(slot("a"), slot("b"))) == taken(WISH, facts(slot("b"), slot("a"))) == ["b"]
+    assert taken(WISH, facts(slot("a"), slot("b"))) == taken(WISH, facts(slot("b"), slot("a"))) == ["a"]
+
+
+def test_of_slots_that_reach_the_end_the_shortest_is_taken() -> None:
+    assert taken(WISH, facts(slot("long", "10:00", "11:00"), slot("short"))) == ["short"]
+
+
+def test_of_slots_that_do_not_reach_the_end_the_furthest_reaching_is_taken() -> None:
+    wish = replace(WISH, when=span("10:00", "11:00"))
+    offered = facts(slot("a", "10:00", "10:20"), slot("b", "10:00", "10:40"), slot("c", "10:40", "11:00"))
+    assert taken(wish, offered) == ["b", "c"]
 
 
 def test_a_gap_between_slots_is_not_covered() -> None:
