@@ -208,6 +208,24 @@ class TestFaults:
         assert "request_failed" in records.text
 
 
+async def test_a_client_that_leaves_in_the_middle_of_its_body_is_no_fault(api: Api, store: Store) -> None:
+    sent: list[Any] = []
+    parts = iter([{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}])
+
+    async def receive() -> Any:
+        return next(parts)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    headers = [(b"authorization", f"Bearer {api.key}".encode()), (b"content-type", b"application/json")]
+    scope = {"type": "http", "method": "POST", "path": PATH, "query_string": b"", "headers": headers}
+    with recorded() as records:
+        await create_app(api.service)(scope, receive, send)
+    assert sent == []
+    assert [(line["event"], line["status"]) for line in records.lines] == [("request", 499)]
+
+
 async def test_what_is_not_http_is_passed_on(service: Service) -> None:
     sent: list[Any] = []
     incoming = iter([{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])

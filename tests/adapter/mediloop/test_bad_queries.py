@@ -53,12 +53,9 @@ async def test_a_bad_value_is_refused_by_name(api: Api, name: str) -> None:
 
 
 @pytest.mark.parametrize("path", NEEDED)
-@pytest.mark.parametrize(
-    "name", ["colour", "ordering", "Status", "status_", "limit", "", "service_type_code", "$where"]
-)
-async def test_an_unknown_one_is_refused_by_name(api: Api, path: str, name: str) -> None:
-    answer = await api.get(PATH + path, params=NEEDED[path] | {name: "1"})
-    malformed(answer, name or None)
+async def test_an_unknown_one_is_refused_by_name(api: Api, path: str) -> None:
+    for name in ("colour", "ordering", "Status", "status_", "limit", "", "service_type_code", "$where"):
+        malformed(await api.get(PATH + path, params=NEEDED[path] | {name: "1"}), name or None)
 
 
 @pytest.mark.parametrize(("path", "names"), [(path, tuple(needed)) for path, needed in NEEDED.items() if needed])
@@ -91,12 +88,12 @@ async def test_a_bad_status_is_told_the_good_ones(api: Api) -> None:
         assert status in error["message"]
 
 
-@pytest.mark.parametrize("ident", ["nothing", "x" * 2_000, "a%00b", "%ED%A0%80", "%F0%9F%99%82", "by-nobody", "%24ne"])
-async def test_the_detail_of_what_is_not_there_is_404(api: Api, ident: str) -> None:
-    refused(await api.get(f"{PATH}{ident}/"), 404, ("appointment_not_found", "id"))
+async def test_the_detail_of_what_is_not_there_is_404(api: Api) -> None:
+    for ident in ("nothing", "x" * 2_000, "a%00b", "%ED%A0%80", "%F0%9F%99%82", "by-nobody", "%24ne"):
+        refused(await api.get(f"{PATH}{ident}/"), 404, ("appointment_not_found", "id"))
 
 
-@pytest.mark.parametrize("query", ["%00", "%", "&&&", "=", "a=%ED%A0%80", ";", "page=%FF", "[]=1", "page[$gt]=1"])
-async def test_no_query_string_makes_a_fault(api: Api, query: str) -> None:
-    for path in (*NEEDED, "apt-1/"):
+@pytest.mark.parametrize("path", [*NEEDED, "apt-1/"])
+async def test_no_query_string_makes_a_fault(api: Api, path: str) -> None:
+    for query in ("%00", "%", "&&&", "=", "a=%ED%A0%80", ";", "page=%FF", "[]=1", "page[$gt]=1"):
         assert (await api.get(f"{PATH}{path}?{query}")).status_code in (200, 400, 404)
