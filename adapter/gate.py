@@ -13,6 +13,7 @@ import uuid
 
 import structlog
 from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from adapter.errors import Problem, Refused, TooLarge, Unauthenticated
@@ -24,6 +25,7 @@ from adapter.service import Service
 from store.errors import Unreachable
 
 _API = ("/api/", "/fhir")
+_GONE = 499  # what nginx writes down for a client that has left; it is sent to nobody
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 
 
@@ -73,6 +75,8 @@ class _Passage:
             await self._refuse(refused)
         except Unreachable:
             await self._refuse(unavailable())
+        except ClientDisconnect:  # before its body was whole: no fault, and nobody is left to answer
+            self.status = _GONE
         except Exception:  # noqa: BLE001  (whatever it is: the client gets a whole answer, the log the story)
             logger.exception("request_failed", method=self.scope["method"], route=self._route())
             await self._refuse(unexpected())

@@ -77,11 +77,9 @@ def truth(text: object) -> object:
 
 def number(text: object) -> object:
     """Read a query parameter's whole number, written in digits alone."""
-    if isinstance(text, str):
-        if not re.fullmatch(r"-?[0-9]{1,18}", text):
-            raise ValueError("give a whole number")
+    if isinstance(text, str) and re.fullmatch(r"-?[0-9]{1,18}", text):
         return int(text)
-    return text
+    raise ValueError("give a whole number")
 
 
 Instant = Annotated[

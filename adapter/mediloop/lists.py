@@ -7,6 +7,7 @@ whatever is stored (tests read `explain()`).
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
@@ -16,7 +17,7 @@ from fastapi import Response
 
 from adapter.errors import Malformed, Problem
 from adapter.mediloop import answers, directory
-from adapter.mediloop.requests import AvailabilityQuery, ListQuery
+from adapter.mediloop.requests import AvailabilityQuery, ListQuery, Page
 from adapter.scheduling.status import GRAPH, UPCOMING
 from adapter.security.callers import Caller
 from mappings import slot as slot_lens
@@ -37,14 +38,26 @@ _START_ORDER = (("_index.start", 1), ("_id", 1))
 async def appointments(who: Caller, wanted: ListQuery) -> Response:
     """Answer the list, by-patient and by-practitioner."""
     query, hint = await appointment_query(who, wanted)
-    skip = (wanted.page - 1) * wanted.page_size
-    raw, total = await asyncio.gather(
-        who.store.find("Appointment", query, sort=_DATE_ORDER, skip=skip, limit=wanted.page_size, hint=hint),
-        who.store.count("Appointment", query, hint=hint),
-    )
-    found: list[Resource] = [orjson.loads(one) for one in raw]
+    found, total = await _page(who, "Appointment", query, _DATE_ORDER, hint, wanted)
     items = await answers.appointments(who, found)
     return Response(answers.page(items, total, wanted.page, wanted.page_size), media_type="application/json")
+
+
+async def _page(
+    who: Caller,
+    kind: str,
+    query: dict[str, Any],
+    order: Sequence[tuple[str, int]],
+    hint: Sequence[str] | None,
+    wanted: Page,
+) -> tuple[list[Resource], int]:
+    """Return one page of what matches, and how many match in all."""
+    skip = (wanted.page - 1) * wanted.page_size
+    raw, total = await asyncio.gather(
+        who.store.find(kind, query, sort=order, skip=skip, limit=wanted.page_size, hint=hint),
+        who.store.count(kind, query, hint=hint),
+    )
+    return [orjson.loads(one) for one in raw], total
 
 
 async def appointment_query(who: Caller, wanted: ListQuery) -> tuple[dict[str, Any], tuple[str, ...] | None]:
@@ -115,12 +128,7 @@ def _moments(who: Caller, first: str | None, last: str | None) -> dict[str, date
 async def availability(who: Caller, wanted: AvailabilityQuery) -> Response:
     """Answer the search for free slots (GET .../availability/)."""
     query, hint = await slot_query(who, wanted)
-    skip = (wanted.page - 1) * wanted.page_size
-    raw, total = await asyncio.gather(
-        who.store.find("Slot", query, sort=_START_ORDER, skip=skip, limit=wanted.page_size, hint=hint),
-        who.store.count("Slot", query, hint=hint),
-    )
-    slots: list[Resource] = [orjson.loads(one) for one in raw]
+    slots, total = await _page(who, "Slot", query, _START_ORDER, hint, wanted)
     names = [reference(slot["schedule"].get("reference", "")) for slot in slots]
     schedules = {name: orjson.loads(one) for name, one in (await who.store.read_all(_each(names))).items()}
     systems = who.service.systems
