@@ -111,24 +111,24 @@ async def reschedule(who: Caller, ident: str, wanted: RescheduleRequest, repeat:
         before = await _found(who, work, ident)
         require_reschedulable(before["status"])
         start, end = wanted.new_start_time, wanted.new_end_time
-        found: list[Problem] = []
-        if end is not None and parse(end) <= parse(start):
-            text = "new_end_time must be after new_start_time."
-            found.append(Problem("invalid_time", text, "new_end_time"))
-            end = None
-        if end is None and wanted.new_slot_id is None:
-            minutes = minutes_between(before["start"], before["end"]) if "end" in before else commands.DEFAULT_MINUTES
-            end = shift(start, max(1, minutes))
         changes: dict[str, Any] = {
             "start_time": start,
             "rescheduled_at": clock.text(work.now),
             "reschedule_reason": wanted.reason,
         }
+        found: list[Problem] = []
+        if end is not None and parse(end) <= parse(start):
+            text = "new_end_time must be after new_start_time."
+            found.append(Problem("invalid_time", text, "new_end_time"))
+            end = None
         if end is not None:
             changes |= {"end_time": end, "duration_minutes": max(1, minutes_between(start, end))}
+        elif wanted.new_slot_id is None:
+            minutes = minutes_between(before["start"], before["end"]) if "end" in before else commands.DEFAULT_MINUTES
+            changes["end_time"] = shift(start, max(1, minutes))
         moved = _lens(who, before, changes)
-        if end is None:
-            moved.pop("end", None)
+        if "end_time" not in changes:
+            moved.pop("end", None)  # the named slot gives the length, as it does for a booking
         names = ("new_slot_id", "new_start_time")
         return await _all_told(found, commands.reschedule(work, before, moved, slot_id=wanted.new_slot_id, names=names))
 
