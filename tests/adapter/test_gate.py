@@ -52,24 +52,24 @@ def present(clock: Clock) -> Clock:
 
 
 class TestRequestId:
-    @pytest.mark.parametrize("given", ["x", "6f1c", "a" * 128, "!~", "trace/1;b=2"])
-    async def test_a_usable_one_is_echoed(self, api: Api, given: str) -> None:
-        for path in (PATH, "/healthz"):
+    @pytest.mark.parametrize("path", [PATH, "/healthz"])
+    async def test_a_usable_one_is_echoed(self, api: Api, path: str) -> None:
+        for given in ("x", "6f1c", "a" * 128, "!~", "trace/1;b=2"):
             assert (await api.get(path, headers={"X-Request-Id": given})).headers["X-Request-Id"] == given
 
-    @pytest.mark.parametrize("given", ["", "a" * 129, "two words", "tab\t", "é", "a\x7f"])
-    async def test_an_unusable_one_is_replaced(self, api: Api, given: str) -> None:
-        answer = await api.http.get("/healthz", headers=[(b"X-Request-Id", given.encode("latin-1"))])
-        assert len(answer.headers["X-Request-Id"]) == 36
+    async def test_an_unusable_one_is_replaced(self, api: Api) -> None:
+        for given in ("", "a" * 129, "two words", "tab\t", "é", "a\x7f"):
+            answer = await api.http.get("/healthz", headers=[(b"X-Request-Id", given.encode("latin-1"))])
+            assert len(answer.headers["X-Request-Id"]) == 36, given
 
     async def test_each_request_without_one_gets_its_own(self, api: Api) -> None:
         answers = [await api.get("/healthz") for _ in range(3)]
         assert len({answer.headers["X-Request-Id"] for answer in answers}) == 3
 
-    @pytest.mark.parametrize(("method", "path", "status"), ANSWERS)
-    async def test_it_is_on_refusals_too(self, api: Api, method: str, path: str, status: int) -> None:
-        answer = await _call(api, method, path, **{"X-Request-Id": "mine"})
-        assert (answer.status_code, answer.headers["X-Request-Id"]) == (status, "mine")
+    async def test_it_is_on_refusals_too(self, api: Api) -> None:
+        for method, path, status in ANSWERS:
+            answer = await _call(api, method, path, **{"X-Request-Id": "mine"})
+            assert (answer.status_code, answer.headers["X-Request-Id"]) == (status, "mine"), path
 
     async def test_it_is_on_401_413_429_and_500_too(self, make_service: ServiceMaker, make_api: ApiMaker) -> None:
         api: Api = await make_api(make_service(rate_limit_test=3))
@@ -88,14 +88,14 @@ class TestRequestId:
 
 
 class TestRateLimit:
-    @pytest.mark.parametrize(("method", "path", "status"), ANSWERS)
     async def test_its_three_headers_are_on_every_answer(
-        self, make_service: ServiceMaker, make_api: ApiMaker, present: Clock, method: str, path: str, status: int
+        self, make_service: ServiceMaker, make_api: ApiMaker, present: Clock
     ) -> None:
-        api: Api = await make_api(make_service(rate_limit_test=3))
-        answer = await _call(api, method, path)
-        assert answer.status_code == status
-        assert _rate(answer) == (3, 2, int(present.moment.timestamp()) + 60)
+        api: Api = await make_api(make_service(rate_limit_test=50))
+        for number, (method, path, status) in enumerate(ANSWERS, 1):
+            answer = await _call(api, method, path)
+            assert answer.status_code == status, path
+            assert _rate(answer) == (50, 50 - number, int(present.moment.timestamp()) + 60), path
 
     async def test_they_are_on_the_answer_to_a_caller_without_a_key(
         self, make_service: ServiceMaker, make_api: ApiMaker, present: Clock

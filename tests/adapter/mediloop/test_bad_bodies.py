@@ -18,7 +18,6 @@ from tests.adapter.mediloop.clinic import (
     appointment,
     booking,
     malformed,
-    open_clinic,
     put,
     refused,
     stored,
@@ -90,7 +89,6 @@ NO_SUCH_TIMES = (
 
 @pytest.fixture(autouse=True)
 async def clinic(store: Store) -> None:
-    await open_clinic(store)
     await put(store, appointment("a1", start="2024-03-01T10:00"))
 
 
