@@ -30,6 +30,7 @@ _LOG = "mongod.log"
 _LONGEST = 100  # bytes; the kernel takes 107 and mongod a few less
 # mongod splits addresses at commas and reads them as URLs here and there: no path that needs any thought.
 _PLAIN = re.compile(r"[A-Za-z0-9_./+-]+")
+_TRANSACTION_SECONDS = 12
 _OPLOG_MB = 990  # the least there is; the default is 5 % of the free disk, up to 50 GB
 _LOG_TAIL = 64 << 10
 _NOT_YET_INITIATED = 94
@@ -111,6 +112,9 @@ def spawn(binary: Path, home: Path, address: Path, cache_gb: float) -> subproces
     command += ["--wiredTigerCacheSizeGB", f"{cache_gb:g}", "--oplogSize", str(_OPLOG_MB)]
     # Up to 200 MB of server metrics that only MongoDB's support can read.
     command += ["--setParameter", "diagnosticDataCollectionEnabled=false"]
+    # The transaction of a process that was killed keeps what it has written until its age ends it. Ours last 10 s at
+    # most (`store.store`), so nobody has to wait the minute that is MongoDB's default.
+    command += ["--setParameter", f"transactionLifetimeLimitSeconds={_TRANSACTION_SECONDS}"]
     command += ["--quiet", "--slowms", "1000"]
     with os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600), "wb") as output:
         return subprocess.Popen(  # noqa: S603  (no shell; every argument is made here)
