@@ -10,16 +10,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
+import math
+import re
 import subprocess
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo
 
 import httpx
@@ -37,8 +39,8 @@ BOOK = "/api/v1/appointments/"
 PATIENCE = 30.0
 """Seconds after which a client gives up: the service itself answers within 10, whatever MongoDB does."""
 
-# uvicorn closes a connection 5 s after its last answer, which a busy client may read seconds later than it was sent: one
-# that keeps it for 2 s never writes into a closed one.
+# uvicorn closes a connection 5 s after its last answer, which a busy client may read seconds later than it was sent:
+# one that keeps it for 2 s never writes into a closed one.
 _KEEP_ALIVE = 2.0
 
 Document = dict[str, Any]
@@ -107,33 +109,76 @@ async def send(client: httpx.AsyncClient, ask: Ask) -> Answer:
     return Answer(response.status_code, response.content, replayed, time.perf_counter() - begun)
 
 
+class _Line:
+    """One connection. What goes over it is written beforehand, so that 256 of them send within milliseconds."""
+
+    def __init__(self, address: SplitResult) -> None:
+        self._address = address
+        self._used = -math.inf
+        self._reader: asyncio.StreamReader
+        self._writer: asyncio.StreamWriter | None = None
+
+    async def warm(self) -> None:
+        """Have a connection that a worker serves and will not close just now."""
+        if time.monotonic() - self._used > _KEEP_ALIVE:
+            await self.close()
+            self._reader, self._writer = await asyncio.open_connection(self._address.hostname, self._address.port)
+            assert (await self.send(b"GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n")).status == 200
+
+    async def close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            await self._writer.wait_closed()
+
+    async def send(self, request: bytes) -> Answer:
+        """Send a whole request; return the whole answer."""
+        assert self._writer is not None
+        begun = time.perf_counter()
+        self._writer.write(request)
+        head = (await self._reader.readuntil(b"\r\n\r\n")).lower()
+        length = re.search(rb"\r\ncontent-length: (\d+)\r\n", head)
+        assert length is not None, head
+        body = await self._reader.readexactly(int(length[1]))
+        self._used = time.monotonic()
+        replayed = b"\r\nx-idempotency-replayed: true\r\n" in head
+        return Answer(int(head.split(b" ", 2)[1]), body, replayed, time.perf_counter() - begun)
+
+
 class Crowd:
     """Clients with a warm connection each, who all ask in the same moment."""
 
     def __init__(self, running: Running, size: int) -> None:
-        self._clients = [client_of(running) for _ in range(size)]
+        self._running = running
+        self._headers = running.headers | {"Host": "test", "Content-Type": "application/json"}
+        self._lines = [_Line(urlsplit(running.base)) for _ in range(size)]
 
     async def __aenter__(self) -> Self:
-        await asyncio.gather(*(client.get("/healthz") for client in self._clients))
+        await asyncio.gather(*(line.warm() for line in self._lines))
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await asyncio.gather(*(client.aclose() for client in self._clients))
+        await asyncio.gather(*(line.close() for line in self._lines))
 
     async def ask(self, asks: Sequence[Ask]) -> list[Answer]:
         """Send all of `asks` at once, one by each client; return the answers in their order."""
-        assert len(asks) <= len(self._clients)
-        start = asyncio.Event()
+        assert len(asks) <= len(self._lines)
+        await asyncio.gather(*(line.warm() for line in self._lines))
+        pairs = zip(self._lines, [self._written(ask) for ask in asks], strict=False)
+        async with asyncio.timeout(PATIENCE):
+            return list(await asyncio.gather(*(line.send(request) for line, request in pairs)))
 
-        async def one(client: httpx.AsyncClient, ask: Ask) -> Answer:
-            await start.wait()
-            return await send(client, ask)
+    def shares(self) -> list[int]:
+        """Return how many of the connections each of the two workers serves."""
+        port = urlsplit(self._running.base).port or 0
+        # Beside the workers there is a helper of multiprocessing, which serves nothing.
+        return sorted(connections(pid, port) for pid in children(self._running.process.pid))[-2:]
 
-        pairs = zip(self._clients, asks, strict=False)
-        waiting = [asyncio.create_task(one(client, ask)) for client, ask in pairs]
-        await asyncio.sleep(0)  # now all of them stand at the line
-        start.set()
-        return list(await asyncio.gather(*waiting))
+    def _written(self, ask: Ask) -> bytes:
+        body = json.dumps(ask.body).encode()
+        headers = self._headers | ({} if ask.key is None else {"X-Idempotency-Key": ask.key})
+        lines = [f"POST {ask.path} HTTP/1.1", f"Content-Length: {len(body)}"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        return "\r\n".join([*lines, "", ""]).encode() + body
 
 
 @dataclass
@@ -342,10 +387,8 @@ def connections(pid: int, port: int) -> int:
     """Return how many connections to `port` of this machine a process serves."""
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     established = {f"socket:[{row[9]}]" for row in rows if row[3] == "01" and int(row[1].partition(":")[2], 16) == port}
-    held: list[str] = []
+    count = 0
     for handle in Path(f"/proc/{pid}/fd").iterdir():
-        try:
-            held.append(os.readlink(handle))
-        except FileNotFoundError:  # closed meanwhile
-            continue
-    return len(established.intersection(held))
+        with suppress(FileNotFoundError):  # closed meanwhile
+            count += str(handle.readlink()) in established
+    return count
