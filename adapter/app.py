@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import signal
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -55,6 +58,7 @@ def create_app(parts: service.Service) -> FastAPI:
 
 def worker() -> FastAPI:
     """Return the application of one worker process: settings and MongoDB's address are in its environment."""
+    _end_with_parent()
     read = settings.load()
     logs.configure(read.log_format, read.log_level)
     return create_app(service.build(read, os.environ[URI_VARIABLE]))
@@ -66,6 +70,23 @@ def _tell_only_what_is_sent(responses: dict[str, Any]) -> None:
         del responses["422"]
     if "201" in responses:
         responses.pop("200", None)
+
+
+def _end_with_parent() -> None:
+    """Have this worker stop when the process that started it is gone, however it went.
+
+    uvicorn's workers outlive a parent that is killed: they would go on with a MongoDB that is about to be taken over,
+    and keep the port from the next start.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="end-with-parent", daemon=True).start()
 
 
 def _describe(app: FastAPI) -> None:

@@ -24,7 +24,7 @@ MAJORITY = WriteConcern("majority", j=True)
 COMMITTED = ReadConcern("majority")
 
 SERVER_SELECTION_MS = 5_000
-CONNECT_MS = 5_000
+CONNECT_MS = 2_000
 POOL_SIZE = 64
 
 
