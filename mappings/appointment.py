@@ -21,6 +21,9 @@ __all__ = ["FIELDS", "Field", "Known", "Resource", "blank", "shown", "unresolved
 DEFAULT_VOCABULARY = Vocabulary.default()
 
 _READERS = tuple((field.name, field.read) for field in FIELDS)
+# Most appointments have no extension: what only an extension can say need not be asked then.
+_BARE = {field.name: None for field in FIELDS}
+_BARE_READERS = tuple((field.name, field.read) for field in FIELDS if not field.element.startswith("extension"))
 _NAMES = frozenset(field.name for field in FIELDS)
 
 
@@ -46,7 +49,12 @@ def view(
         ValueError: a time in `appointment` is not a FHIR time.
     """
     reading = Reading(appointment, systems, vocabulary, known)
-    return {name: read(reading) for name, read in _READERS}
+    if reading.extensions:
+        return {name: read(reading) for name, read in _READERS}
+    shown: dict[str, Any] = _BARE.copy()
+    for name, read in _BARE_READERS:
+        shown[name] = read(reading)
+    return shown
 
 
 def update(
