@@ -2,7 +2,7 @@
 
 FastAPI describes the endpoints (OpenAPI) and matches the paths; what it would do beside, solving dependencies and
 parsing parameters anew for each request, these endpoints do not use: they read requests themselves, for the
-documented errors. Skipping it saves a third of what a read costs apart from MongoDB (`make bench`).
+documented errors.
 """
 
 from __future__ import annotations
