@@ -24,7 +24,8 @@ MAJORITY = WriteConcern("majority", j=True)
 COMMITTED = ReadConcern("majority")
 
 SERVER_SELECTION_MS = 5_000
-CONNECT_MS = 2_000
+# Also the patience of the heartbeat: less, and a busy moment of this process would look like a dead server.
+CONNECT_MS = 10_000
 POOL_SIZE = 64
 
 

@@ -109,6 +109,7 @@ OWNER = """
     import os, signal, sys, time
     from pathlib import Path
     from store import embedded
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs inherit it ignored
     server = embedded.start(Path(sys.argv[1]))
     print(server.pid, server.owned, server.uri, flush=True)
 """
