@@ -159,7 +159,7 @@ def load(**overrides: object) -> Settings:
         SettingsError: naming each setting that is wrong, in one line.
     """
     try:
-        return Settings(**{name: value for name, value in overrides.items() if value is not None})  # type: ignore[arg-type]
+        return Settings(**{name: value for name, value in overrides.items() if value is not None})  # type: ignore[arg-type]  # pydantic checks them
     except ValidationError as error:
         wrong = "; ".join(
             f"{PREFIX}{'_'.join(str(part) for part in problem['loc']).upper()}: {_plain(problem['msg'])}"

@@ -62,7 +62,7 @@ async def metadata(request: Request) -> Response:
 
 
 @router.get("/{type}/{id}")
-async def read(type: str, id: str, request: Request) -> Response:  # noqa: A002  (FHIR's own names)
+async def read(type: str, id: str, request: Request) -> Response:
     """Read a resource, as it is stored."""
     who = caller(request)
     declared = DECLARED.get(type)

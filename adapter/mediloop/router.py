@@ -61,7 +61,7 @@ async def by_practitioner(request: Request, who: Reader) -> Response:
 
 
 @router.get("/{id}/", openapi_extra=operation("Appointment", errors=(404,)))
-async def detail(id: AppointmentId, request: Request, who: Reader) -> Response:  # noqa: A002  (the page's own name)
+async def detail(id: AppointmentId, request: Request, who: Reader) -> Response:
     """Get appointment details."""
     read_query(request, NoParameters)
     raw = await who.store.read("Appointment", id)
@@ -86,7 +86,7 @@ async def book(request: Request, who: Writer) -> Response:
 
 
 @router.post("/{id}/cancel/", openapi_extra=operation("Appointment", body=CancelRequest, errors=_CHANGING))
-async def cancel(id: AppointmentId, request: Request, who: Writer) -> Response:  # noqa: A002
+async def cancel(id: AppointmentId, request: Request, who: Writer) -> Response:
     """Cancel an appointment; its slots become free."""
     wanted, raw = await read_body(request, CancelRequest)
     return await actions.cancel(who, id, wanted, actions.once(request, who, raw))
@@ -96,32 +96,32 @@ async def cancel(id: AppointmentId, request: Request, who: Writer) -> Response: 
     "/{id}/reschedule/",
     openapi_extra=operation("Appointment", body=RescheduleRequest, errors=_CHANGING),
 )
-async def reschedule(id: AppointmentId, request: Request, who: Writer) -> Response:  # noqa: A002
+async def reschedule(id: AppointmentId, request: Request, who: Writer) -> Response:
     """Move an appointment to another time; it keeps its id, and its length where only a start is given."""
     wanted, raw = await read_body(request, RescheduleRequest)
     return await actions.reschedule(who, id, wanted, actions.once(request, who, raw))
 
 
 @router.post("/{id}/check-in/", openapi_extra=_ACTION)
-async def check_in(id: AppointmentId, request: Request, who: Writer) -> Response:  # noqa: A002
+async def check_in(id: AppointmentId, request: Request, who: Writer) -> Response:
     """Check in the patient."""
     return await _advance(id, request, who, "checked-in")
 
 
 @router.post("/{id}/arrived/", openapi_extra=_ACTION)
-async def arrived(id: AppointmentId, request: Request, who: Writer) -> Response:  # noqa: A002
+async def arrived(id: AppointmentId, request: Request, who: Writer) -> Response:
     """Mark the patient as arrived."""
     return await _advance(id, request, who, "arrived")
 
 
 @router.post("/{id}/fulfilled/", openapi_extra=_ACTION)
-async def fulfilled(id: AppointmentId, request: Request, who: Writer) -> Response:  # noqa: A002
+async def fulfilled(id: AppointmentId, request: Request, who: Writer) -> Response:
     """Mark the appointment as complete."""
     return await _advance(id, request, who, "fulfilled")
 
 
 @router.post("/{id}/noshow/", openapi_extra=_ACTION)
-async def noshow(id: AppointmentId, request: Request, who: Writer) -> Response:  # noqa: A002
+async def noshow(id: AppointmentId, request: Request, who: Writer) -> Response:
     """Mark the appointment as a no-show; its slot stays busy."""
     return await _advance(id, request, who, "noshow")
 

@@ -180,12 +180,12 @@ class KeyStore:
         cursor = self._keys.find(self._alive()).sort([("created", ASCENDING), ("_id", ASCENDING)])
         return [_key(document) async for document in cursor]
 
-    async def get(self, id: str) -> Key | None:  # noqa: A002 - it is called id everywhere
+    async def get(self, id: str) -> Key | None:
         """Return the key with this id if it works at present."""
         document = await self._keys.find_one({"_id": id, **self._alive()})
         return None if document is None else _key(document)
 
-    async def roll(self, id: str) -> tuple[Key, str]:  # noqa: A002
+    async def roll(self, id: str) -> tuple[Key, str]:
         """Make a successor with a new secret and the same name, permissions and rate limit.
 
         The old key works for another 24 hours. Both changes are one transaction: no crash leaves a key that
@@ -230,7 +230,7 @@ class KeyStore:
             )
         return _key(new), secret
 
-    async def revoke(self, id: str) -> bool:  # noqa: A002
+    async def revoke(self, id: str) -> bool:
         """End a key at once (in other processes: within the `ttl` of their `Keyring`).
 
         Returns:
