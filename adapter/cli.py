@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from adapter import __version__
 from adapter.console import demo, keys, slots
+from adapter.console.reindex import reindex
 from adapter.console.session import out, plain_failures
 from adapter.console.translate import translate
 from adapter.settings import PREFIX, Settings, load
@@ -26,6 +27,7 @@ app = typer.Typer(
 app.add_typer(keys.app, name="keys")
 app.add_typer(demo.app, name="demo")
 app.add_typer(slots.app, name="slots")
+app.command()(reindex)
 app.command()(translate)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 import orjson
@@ -17,6 +19,7 @@ from bson.codec_options import CodecOptions, TypeRegistry
 from bson.decimal128 import Decimal128, create_decimal128_context
 
 Resource = dict[str, Any]
+AsObject = Callable[[list[tuple[str, Any]]], Any]
 
 _DECIMAL128 = create_decimal128_context()
 _INT64_DIGITS = 18  # every integer of so many digits fits into 64 bits
@@ -53,20 +56,42 @@ def _integer(text: str) -> int | ExactDecimal:
     return ExactDecimal(text) if len(text) > _INT64_DIGITS or text == "-0" else int(text)
 
 
+@cache
+def _decoder(as_object: AsObject | None) -> json.JSONDecoder:
+    return json.JSONDecoder(
+        parse_float=ExactDecimal,
+        parse_int=_integer,
+        parse_constant=_refuse_constant,
+        object_pairs_hook=as_object,
+    )
+
+
+def parse(raw: bytes, *, as_object: AsObject | None = None) -> Any:
+    """Read any JSON exactly.
+
+    Args:
+        raw: in UTF-8.
+        as_object: makes an object of its members, in the order and number in which they were sent.
+
+    Raises:
+        ValueError: `raw` is not JSON in UTF-8 (a JSONDecodeError tells where), or could not be written again.
+    """
+    try:
+        value = _decoder(as_object).decode(raw.decode("utf-8-sig"))
+        if _SURROGATE.search(raw):
+            orjson.dumps(value, default=_as_json)  # half a surrogate pair is no text
+    except (ArithmeticError, RecursionError, orjson.JSONEncodeError) as error:
+        raise ValueError(f"cannot be read as JSON: {error}") from error
+    return value
+
+
 def decode(raw: bytes) -> Resource:
     """Read a JSON object exactly.
 
     Raises:
         ValueError: `raw` is not a JSON object in UTF-8, or one that could not be written again.
     """
-    try:
-        value = json.loads(
-            raw.decode("utf-8-sig"), parse_float=ExactDecimal, parse_int=_integer, parse_constant=_refuse_constant
-        )
-        if _SURROGATE.search(raw):
-            orjson.dumps(value, default=_as_json)  # half a surrogate pair is no text
-    except (ArithmeticError, RecursionError, orjson.JSONEncodeError) as error:
-        raise ValueError(f"cannot be read as JSON: {error}") from error
+    value = parse(raw)
     if not isinstance(value, dict):
         raise ValueError("not a JSON object")
     return value

@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 
 from pymongo import ASCENDING, IndexModel
 from pymongo.asynchronous.client_session import AsyncClientSession
-from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import OperationFailure
 from pymongo.read_concern import ReadConcern
 
@@ -17,13 +16,15 @@ from store.connection import MAJORITY, Client, bounded
 from store.counters import Counters
 from store.documents import Rules
 from store.errors import Unreachable
+from store.history import History, HistoryPage, Version
+from store.ordering import BATCH, Order
+from store.source import Documents, Hint, Sort, by_kind, index_hint
 from store.types import TYPES, key_pattern
-from store.unit_of_work import GUARDS, HISTORY, IDEMPOTENCY, UnitOfWork, history_id
+from store.unit_of_work import GUARDS, IDEMPOTENCY, UnitOfWork
 
 PROBE = "readiness"
 
 T = TypeVar("T")
-Sort = Sequence[tuple[str, int]]
 
 # A guard has done its work when the transactions that ran beside it have ended, a minute at most.
 _GUARD_SECONDS = 3_600
@@ -34,7 +35,7 @@ _TURNS = 16
 REMEMBERED_FOR = timedelta(hours=24)
 
 
-class Store:
+class Store(Documents):
     """The resources of one environment (test or live).
 
     Args:
@@ -54,12 +55,14 @@ class Store:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         timeout: float = 10.0,
     ) -> None:
+        super().__init__(client[name], timeout=timeout)
         self._client = client
-        self._rules = rules or Rules()
+        self.rules = rules or Rules()
         self._now = now
-        self._timeout = timeout
-        self.database: AsyncDatabase[dict[str, Any]] = client[name]
+        self._patience = timeout
         self._counters = Counters(self.database, timeout=timeout)
+        self._order = Order(self.database, self._transaction, now, timeout)
+        self._history = History(self.database, self._order, timeout)
         self._turns = asyncio.Semaphore(_TURNS)
         self._running: set[asyncio.Task[Any]] = set()
 
@@ -71,12 +74,7 @@ class Store:
         await self.database[IDEMPOTENCY].create_indexes(
             [IndexModel([("at", ASCENDING)], expireAfterSeconds=int(REMEMBERED_FOR.total_seconds()))]
         )
-        # A collection cannot be made inside a transaction that has read it, so it is made here.
-        try:
-            await self.database.create_collection(HISTORY, check_exists=False)
-        except OperationFailure as error:
-            if error.code != _NAMESPACE_EXISTS:  # from before, or made by another process that starts just now
-                raise
+        await self._order.prepare()
 
     # Reading: stored bytes, as they are.
 
@@ -89,11 +87,34 @@ class Store:
         found = await self._bounded(lambda: self.database[kind].find_one({"_id": ident}, {"_json": 1}))
         return None if found is None else found["_json"]
 
-    async def read_version(self, kind: str, ident: str, version: int) -> bytes | None:
-        """Return the JSON of one version of a resource, or None."""
-        key = history_id(kind, ident, version)
-        found = await self._bounded(lambda: self.database[HISTORY].find_one({"_id": key}, {"_json": 1}))
-        return None if found is None else found["_json"]
+    async def read_version(self, kind: str, ident: str, version: int) -> Version | None:
+        """Return one version of a resource (without JSON if it is its deletion), or None."""
+        return await self._history.version(kind, ident, version)
+
+    async def gone(self, kind: str, ident: str) -> int | None:
+        """Return the version with which a resource was deleted; None if it never existed, or exists."""
+        return await self._history.gone(kind, ident)
+
+    async def history(
+        self,
+        kind: str | None = None,
+        ident: str | None = None,
+        *,
+        since: datetime | None = None,
+        limit: int,
+        before: int | None = None,
+        kinds: Sequence[str] | None = None,
+    ) -> HistoryPage:
+        """Return versions of a resource, a type or all, newest first; see `History.page`."""
+        return await self._history.page(kind, ident, since=since, limit=limit, before=before, kinds=kinds)
+
+    async def adopt_history(self) -> int:
+        """Take the versions that older releases have written into the order of the history; return how many."""
+        return await self._order.adopt()
+
+    async def sequence(self, limit: int = BATCH) -> int:
+        """Put at most `limit` new versions in the order of the history ahead of its readers; return how many."""
+        return await self._order.sequence(limit)
 
     async def find(
         self,
@@ -103,14 +124,14 @@ class Store:
         sort: Sort = (),
         skip: int = 0,
         limit: int = 0,
-        hint: Sequence[str] | None = None,
+        hint: Hint = None,
     ) -> list[bytes]:
         """Return the JSON of the resources that match a MongoDB `query`, in order.
 
         `hint` names the declared index to use, by its keys (see `store.types`).
         """
         find = self.database[kind].find
-        pattern = None if hint is None else key_pattern(hint)
+        pattern = None if hint is None else index_hint(hint)
 
         def call() -> Awaitable[list[dict[str, Any]]]:
             # Made inside the time limit: a cursor keeps the one it was made under.
@@ -119,25 +140,14 @@ class Store:
 
         return [found["_json"] for found in await self._bounded(call)]
 
-    async def count(self, kind: str, query: Mapping[str, Any], *, hint: Sequence[str] | None = None) -> int:
-        """Return how many resources match."""
-        options: dict[str, Any] = {} if hint is None else {"hint": key_pattern(hint)}
-        return await self._bounded(lambda: self.database[kind].count_documents(query, **options))
-
     async def read_all(self, references: Sequence[str]) -> dict[str, bytes]:
         """Return the JSON of the resources that exist among relative `references`, by reference."""
-        wanted: dict[str, list[str]] = {}
-        for text in references:
-            kind, _, ident = text.partition("/")
-            if kind in TYPES:
-                wanted.setdefault(kind, []).append(ident)
 
         async def one(kind: str, idents: list[str]) -> dict[str, bytes]:
-            query = {"_id": {"$in": idents}}
-            found = await self._bounded(lambda: self.database[kind].find(query, {"_json": 1}).to_list())
+            found = await self.documents(kind, {"_id": {"$in": idents}})
             return {f"{kind}/{document['_id']}": document["_json"] for document in found}
 
-        parts = await asyncio.gather(*(one(kind, idents) for kind, idents in wanted.items()))
+        parts = await asyncio.gather(*(one(kind, idents) for kind, idents in by_kind(references).items()))
         return {text: raw for part in parts for text, raw in part.items()}
 
     async def explain(
@@ -148,7 +158,7 @@ class Store:
         sort: Sort = (),
         skip: int = 0,
         limit: int = 0,
-        hint: Sequence[str] | None = None,
+        hint: Hint = None,
         count: bool = False,
     ) -> dict[str, Any]:
         """Return what MongoDB does for a `find` or `count` of the same arguments: tests hold queries to their index."""
@@ -157,7 +167,7 @@ class Store:
             total = [{"$match": query}, {"$group": {"_id": 1, "n": {"$sum": 1}}}]
             find = {"aggregate": kind, "pipeline": total, "cursor": {}}
         if hint is not None:
-            find["hint"] = dict(key_pattern(hint))
+            find["hint"] = hint if isinstance(hint, str) else dict(key_pattern(hint))
         return dict(await self.database.command({"explain": find, "verbosity": "executionStats"}))
 
     async def ping(self) -> None:
@@ -191,11 +201,14 @@ class Store:
         """
 
         async def attempt(session: AsyncClientSession) -> T:
-            work = UnitOfWork(self.database, session, self._rules, self._now())
+            work = UnitOfWork(self.database, session, self.rules, self._now())
             result = await callback(work)
             await work._flush()
             return result
 
+        return await self._transaction(attempt)
+
+    async def _transaction(self, attempt: Callable[[AsyncClientSession], Awaitable[T]]) -> T:
         async def run() -> T:
             async with self._turns, self._client.start_session() as session:
                 return await session.with_transaction(
@@ -210,10 +223,7 @@ class Store:
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         try:
-            return await self._bounded(lambda: asyncio.shield(task))
+            return await bounded(lambda: asyncio.shield(task), self._patience)
         except BaseException:
             task.cancel()
             raise
-
-    async def _bounded(self, call: Callable[[], Awaitable[T]]) -> T:
-        return await bounded(call, self._timeout)

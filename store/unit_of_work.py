@@ -11,23 +11,25 @@ for each claim that changes: rivals meet there, and the later one is run again o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from bson.binary import Binary
-from pymongo import InsertOne, ReplaceOne, UpdateOne
+from pymongo import DeleteOne, InsertOne, ReplaceOne, UpdateOne
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import BulkWriteError
 
 from store.codec import CODEC_OPTIONS, Resource, decode, encode
-from store.documents import NO_CLAIMS, Claims, Rules, compose, history_id, past, stamped, version_of
+from store.documents import NO_CLAIMS, Claims, Rules, compose, past, stamped, version_of
 from store.errors import AlreadyExists, NotUnique
+from store.extract import instant
+from store.history import HISTORY, last_versions
+from store.source import Documents, by_kind
 from store.types import TYPES
 
-HISTORY = "history"
 GUARDS = "guards"
 IDEMPOTENCY = "idempotency"
 
@@ -55,13 +57,23 @@ class Remembered:
 
 @dataclass(frozen=True, slots=True)
 class _Write:
+    kind: str
+    ident: str
+    version: int
+    moment: datetime
+    method: str
     before: Resource | None
-    after: Resource
-    raw: bytes
+    after: Resource | None
+    raw: bytes | None
     claims: Claims
 
+    @property
+    def rank(self) -> int:
+        """Deletions, changes, creations: what one resource gives up, a unique identifier, another may take."""
+        return 2 if self.before is None else 0 if self.after is None else 1
 
-class UnitOfWork:
+
+class UnitOfWork(Documents):
     """What one transaction reads and is going to write. Made by `Store.transact`, never by hand."""
 
     def __init__(
@@ -71,42 +83,77 @@ class UnitOfWork:
         rules: Rules,
         moment: datetime,
     ) -> None:
-        self._database = database
-        self._session = session
+        super().__init__(database, session=session)
         self._rules = rules
         self.now = moment
-        self._writes: list[_Write] = []
+        self._writes: dict[tuple[str, str], _Write] = {}
+        self._deleted: dict[str, datetime] = {}
         self._guards: dict[str, None] = {}
         self._remembered: Remembered | None = None
 
-    # Reading: always the transaction's own snapshot.
+    # Reading: always the transaction's own snapshot, one call at a time.
 
     async def read(self, kind: str, ident: str) -> Resource | None:
         """Return a resource, or None."""
-        found = await self._database[kind].find_one({"_id": ident}, {"_json": 1}, session=self._session)
+        found = await self.database[kind].find_one({"_id": ident}, {"_json": 1}, session=self._session)
         return None if found is None else decode(found["_json"])
+
+    async def read_many(self, references: Iterable[str]) -> dict[str, Resource]:
+        """Return the resources that exist among relative `references`, by reference."""
+        return {
+            f"{kind}/{found['_id']}": decode(found["_json"])
+            for kind, idents in by_kind(references).items()
+            for found in await self.documents(kind, {"_id": {"$in": idents}})
+        }
 
     async def find(self, kind: str, query: Mapping[str, Any]) -> list[Resource]:
         """Return the resources that match a MongoDB `query`; the query must have an index."""
-        cursor = self._database[kind].find(query, {"_json": 1}, session=self._session)
-        return [decode(found["_json"]) for found in await cursor.to_list()]
+        return [decode(found["_json"]) for found in await self.documents(kind, query)]
+
+    async def last_version(self, kind: str, ident: str) -> int:
+        """Return the newest version that was ever stored of a resource, its deletion included; 0 if there is none."""
+        name = f"{kind}/{ident}"
+        return (await self.last_versions([name]))[name]
+
+    async def last_versions(self, references: Sequence[str]) -> dict[str, int]:
+        """Return the newest version of each of relative `references`, its deletion included; 0 if there is none."""
+        found = await last_versions(self.database, self._session, references)
+        self._deleted.update({name: moment for name, (_, moment) in found.items()})
+        return {name: found[name][0] if name in found else 0 for name in references}
 
     async def recall(self, key: str) -> Remembered | None:
         """Return the answer remembered under `key`, or None."""
-        found = await self._database[IDEMPOTENCY].find_one({"_id": key}, session=self._session)
+        found = await self.database[IDEMPOTENCY].find_one({"_id": key}, session=self._session)
         if found is None:
             return None
         return Remembered(key, found["fingerprint"], found["status"], bytes(found["body"]), found["at"])
 
-    # Staging: nothing is sent before the callback has returned.
+    # Staging: nothing is sent before the callback has returned. Each resource once.
 
-    def create(self, resource: Resource) -> Resource:
-        """Stage a new resource (with its id) as version 1 and return it as it will be stored."""
-        return self._stage(None, stamped(resource, 1, self.now))
+    def create(self, resource: Resource, *, version: int = 1, method: str = "POST") -> Resource:
+        """Stage a new resource (with its id) and return it as it will be stored.
 
-    def update(self, before: Resource, after: Resource) -> Resource:
+        Args:
+            resource: its content.
+            version: one more than `last_version`, where it may have been stored and deleted before.
+            method: as the history shall name it: POST or PUT.
+        """
+        deleted = self._deleted.get(f"{resource['resourceType']}/{resource['id']}", self.now)
+        return self._stage(None, resource, version, max(self.now, deleted), method)
+
+    def update(self, before: Resource, after: Resource, *, method: str = "PUT") -> Resource:
         """Stage the next version of `before`, which this unit of work has read, and return it as it will be stored."""
-        return self._stage(before, stamped(after, version_of(before) + 1, self.now))
+        return self._stage(before, after, version_of(before) + 1, self._later_than(before), method)
+
+    def delete(self, before: Resource, method: str = "DELETE") -> int:
+        """Stage the deletion of `before`, which this unit of work has read, and return the version that it makes.
+
+        Who claims it by name meets the deletion: a Slot is not booked and deleted at once.
+        """
+        kind, ident, version = before["resourceType"], before["id"], version_of(before) + 1
+        self._add(_Write(kind, ident, version, self._later_than(before), method, before, None, None, NO_CLAIMS))
+        self.guard((f"{kind}/{ident}", *self._rules.claims(before).names))
+        return version
 
     def guard(self, names: Iterable[str]) -> None:
         """Meet rivals at `names` though no resource written here claims them."""
@@ -116,13 +163,25 @@ class UnitOfWork:
         """Keep the answer with what it answers, in the same transaction."""
         self._remembered = Remembered(key, fingerprint, status, body, self.now)
 
-    def _stage(self, before: Resource | None, after: Resource) -> Resource:
+    def _later_than(self, before: Resource) -> datetime:
+        # Not before the version that it follows, whatever the clocks of two processes say: the order of history.
+        return max(self.now, instant(before["meta"].get("lastUpdated")) or self.now)
+
+    def _stage(self, before: Resource | None, after: Resource, version: int, moment: datetime, method: str) -> Resource:
+        after = stamped(after, version, moment)
         old = NO_CLAIMS if before is None else self._rules.claims(before)
         new = self._rules.claims(after)
-        self._writes.append(_Write(before, after, encode(after), new))
+        kind, ident = after["resourceType"], after["id"]
+        self._add(_Write(kind, ident, version, moment, method, before, after, encode(after), new))
         if old != new:
             self.guard((*old.names, *new.names))
         return after
+
+    def _add(self, write: _Write) -> None:
+        key = (write.kind, write.ident)
+        if key in self._writes:
+            raise AssertionError(f"{write.kind}/{write.ident} was staged twice in one unit of work")
+        self._writes[key] = write
 
     # Writing.
 
@@ -130,13 +189,11 @@ class UnitOfWork:
         """Send everything staged, guards first: a rival is met before anything else is done."""
         if self._guards:
             await self._write_guards()
-        for kind in dict.fromkeys(write.after["resourceType"] for write in self._writes):
-            await self._write_documents(kind)
-        if self._writes:
-            await self._database[HISTORY].insert_many(
-                [past(w.after, w.raw, self.now, "POST" if w.before is None else "PUT") for w in self._writes],
-                session=self._session,
-            )
+        writes = sorted(self._writes.values(), key=lambda write: write.rank)
+        for kind in dict.fromkeys(write.kind for write in writes):
+            await self._write_documents(kind, [write for write in writes if write.kind == kind])
+        if writes:
+            await self._write_history(writes)
         if self._remembered is not None:
             await self._write_remembered(self._remembered)
 
@@ -144,31 +201,34 @@ class UnitOfWork:
         bump = {"$inc": {"n": 1}, "$set": {"at": self.now}}
         # Sorted, so that rivals who share several meet at the same one first.
         bumps = [UpdateOne({"_id": name}, bump, upsert=True) for name in sorted(self._guards)]
-        await self._database[GUARDS].bulk_write(bumps, ordered=True, session=self._session)
+        await self.database[GUARDS].bulk_write(bumps, ordered=True, session=self._session)
 
-    async def _write_documents(self, kind: str) -> None:
-        operations: list[InsertOne[dict[str, Any]] | ReplaceOne[dict[str, Any]]] = []
-        for write in self._writes:
-            if write.after["resourceType"] != kind:
-                continue
-            document = compose(TYPES[kind], write.after, write.raw, self.now, self._rules, write.claims)
-            if write.before is None:
-                operations.append(InsertOne(document))
-            else:
-                expected = {"_id": document["_id"], "meta.versionId": str(version_of(write.before))}
-                operations.append(ReplaceOne(expected, document))
-        operations.sort(key=lambda operation: isinstance(operation, ReplaceOne))
-        replaced = sum(isinstance(operation, ReplaceOne) for operation in operations)
-        collection = self._database.get_collection(kind, codec_options=CODEC_OPTIONS)
+    async def _write_documents(self, kind: str, writes: Sequence[_Write]) -> None:
+        operations = [self._operation(write) for write in writes]
+        collection = self.database.get_collection(kind, codec_options=CODEC_OPTIONS)
         try:
             result = await collection.bulk_write(operations, ordered=True, session=self._session)
         except BulkWriteError as error:
             raise _as_duplicate(error, kind) from error
-        if result.matched_count != replaced:
+        if result.matched_count + result.deleted_count != sum(write.before is not None for write in writes):
             raise AssertionError(f"a {kind} was staged from a version that this unit of work had not read")
 
+    def _operation(self, write: _Write) -> InsertOne[dict[str, Any]] | ReplaceOne[dict[str, Any]] | DeleteOne:
+        read = {"_id": write.ident, "meta.versionId": str(write.version - 1)}
+        if write.after is None or write.raw is None:
+            return DeleteOne(read)
+        document = compose(TYPES[write.kind], write.after, write.raw, write.moment, self._rules, write.claims)
+        return InsertOne(document) if write.before is None else ReplaceOne(read, document)
+
+    async def _write_history(self, writes: Sequence[_Write]) -> None:
+        entries = [past(w.kind, w.ident, w.version, w.moment, w.method, w.raw) for w in writes]
+        try:
+            await self.database[HISTORY].insert_many(entries, session=self._session)
+        except BulkWriteError as error:
+            raise _as_duplicate(error, "resource") from error
+
     async def _write_remembered(self, answer: Remembered) -> None:
-        await self._database[IDEMPOTENCY].replace_one(
+        await self.database[IDEMPOTENCY].replace_one(
             {"_id": answer.key},
             {
                 "fingerprint": answer.fingerprint,
@@ -190,4 +250,4 @@ def _as_duplicate(error: BulkWriteError, kind: str) -> Exception:
     return error
 
 
-__all__ = ["GUARDS", "HISTORY", "IDEMPOTENCY", "Remembered", "UnitOfWork", "history_id"]
+__all__ = ["GUARDS", "HISTORY", "IDEMPOTENCY", "Remembered", "UnitOfWork"]

@@ -88,14 +88,20 @@ def test_a_document_without_a_unique_identifier_has_no_such_member() -> None:
 
 
 def test_a_history_entry_holds_the_bytes_under_type_id_and_version() -> None:
-    resource = stamped(patient("a"), 3, MOMENT)
-    assert past(resource, b"{}", MOMENT, "PUT") == {
+    assert past("Patient", "a", 3, MOMENT, "PUT", b"{}") == {
         "_id": "Patient/a/0000000003",
         "type": "Patient",
+        "id": "a",
+        "version": 3,
         "lastUpdated": MOMENT,
         "method": "PUT",
+        "pending": True,
         "_json": Binary(b"{}"),
     }
+
+
+def test_the_history_entry_of_a_deletion_holds_no_bytes() -> None:
+    assert "_json" not in past("Patient", "a", 3, MOMENT, "DELETE", None)
 
 
 @given(st.integers(1, 10**9), st.integers(1, 10**9))

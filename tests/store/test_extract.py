@@ -82,15 +82,84 @@ def test_identifiers_of_several_actors_are_found() -> None:
     assert extract.identifiers(resource, "participant.actor.identifier") == ["urn:s|1", "urn:s|2"]
 
 
-def test_a_coding_is_found_by_code_and_by_system_with_code() -> None:
-    resource = {
-        "serviceType": [
-            {"coding": [{"system": "urn:s", "code": "57"}, {"code": "57"}, {"display": "no code"}]},
-            {"text": "no coding"},
-            {"coding": [{"system": "urn:t", "code": "57"}]},
-        ]
-    }
-    assert extract.tokens(resource, "serviceType") == ["57", "urn:s|57", "|57", "urn:t|57"]
+HERE = ("https://fhir.example.org/fhir/R4", "http://localhost:8000/fhir/R4")
+
+
+@pytest.mark.parametrize(
+    ("text", "indexed"),
+    [
+        ("Patient/1", "Patient/1"),
+        ("Patient/1/_history/3", "Patient/1"),
+        ("https://fhir.example.org/fhir/R4/Patient/1", "Patient/1"),
+        ("http://localhost:8000/fhir/R4/Patient/1/_history/3", "Patient/1"),
+        ("https://fhir.example.org/fhir/R4/a/Patient/1", "https://fhir.example.org/fhir/R4/a/Patient/1"),
+        ("https://fhir.example.org/fhir/R4", "https://fhir.example.org/fhir/R4"),
+        ("https://fhir.example.org.evil.example/fhir/R4/Patient/1",) * 2,
+        ("https://elsewhere.example/fhir/Patient/1/_history/3", "https://elsewhere.example/fhir/Patient/1"),
+        ("urn:uuid:0c3151bd-1cbf-4d64-b04d-cd9187a4c6e0",) * 2,
+        ("#p1", "#p1"),
+    ],
+)
+def test_a_reference_is_indexed_as_ours_only_if_it_is(text: str, indexed: str) -> None:
+    assert extract.relative(text, HERE) == indexed
+
+
+def test_without_an_address_of_our_own_every_absolute_reference_is_elsewhere() -> None:
+    assert extract.relative(f"{HERE[0]}/Patient/1", ()) == f"{HERE[0]}/Patient/1"
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("Patient/1", "Patient"),
+        ("https://elsewhere.example/fhir/Patient/1", "Patient"),
+        ("Patient/1/_history/2", "Patient"),
+        ("#Patient/1", None),
+        ("urn:x/Patient/1", None),
+        ("urn:uuid:0c3151bd-1cbf-4d64-b04d-cd9187a4c6e0", None),
+        ("just text", None),
+    ],
+)
+def test_a_reference_tells_the_type_that_it_names(text: str, kind: str | None) -> None:
+    assert extract.type_of(text) == kind
+
+
+def test_a_token_ignores_the_case_of_the_code_and_not_of_the_system() -> None:
+    assert extract.token("urn:Sys", "AbC") == "urn:Sys|abc"
+    assert extract.token("", "A") == "|a"
+    assert extract.fold("Straße") == "strasse"
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("  Éva\t  MÜLLER ", "eva muller"),
+        ("O\u0301scar", "oscar"),
+        ("Straße", "strasse"),
+        ("ﬁn", "fin"),
+        ("İstanbul", "istanbul"),
+        ("王", "王"),
+        ("", ""),
+    ],
+)
+def test_a_name_is_compared_without_case_accents_and_superfluous_space(text: str, plain: str) -> None:
+    assert extract.folded(text) == plain
+
+
+@given(st.text(max_size=20))
+def test_folding_a_name_again_changes_nothing(text: str) -> None:
+    assert extract.folded(extract.folded(text)) == extract.folded(text)
+
+
+def test_names_that_sound_alike_have_the_same_codes() -> None:
+    assert extract.phonetic("Okello Mukasa") == extract.phonetic("okelo  MUKAASA")
+    assert extract.phonetic("Éva") == extract.phonetic("Eva")
+    assert extract.phonetic("Anna anna") == extract.phonetic("Anna")
+
+
+def test_a_word_without_a_sound_stands_for_itself() -> None:
+    assert extract.phonetic("王 123") == ("王", "123")
+    assert extract.phonetic("  ") == ()
 
 
 def test_no_text_is_no_instant() -> None:

@@ -1,19 +1,30 @@
-"""What is declared of each resource type: its search values and its indexes."""
+"""What is declared of each resource type: its search values, its indexes and what follows from them."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from hypothesis import given
 
-from store.types import TYPES, ResourceType, key_pattern
+from adapter.security.permissions import RESOURCES
+from store.codec import CODEC_OPTIONS, encode
+from store.connection import Client
+from store.documents import Rules, compose
+from store.store import Store
+from store.types import TYPES, ResourceType, includes, key_pattern, rev_includes
 from tests import strategies
+from tests.store.support import Database
+
+MOMENT = datetime(2024, 1, 15, 10, tzinfo=UTC)
+RULES = Rules()
 
 
 def index_of(resource: dict[str, Any]) -> dict[str, Any]:
-    return TYPES[resource["resourceType"]].extract(resource)
+    return TYPES[resource["resourceType"]].extract(resource, RULES)
 
 
 def test_an_appointment_is_found_by_status_time_actors_and_slot() -> None:
@@ -23,20 +34,25 @@ def test_an_appointment_is_found_by_status_time_actors_and_slot() -> None:
         "start": "2024-01-20T10:00:00+03:00",
         "end": "2024-01-20T10:30:00+03:00",
         "identifier": [{"system": "urn:n", "value": "7"}],
-        "slot": [{"reference": "https://x.example/Slot/s"}],
+        "slot": [{"reference": "Slot/s/_history/2"}],
         "participant": [
             {"actor": {"reference": "Patient/a", "identifier": {"system": "urn:uhid", "value": "UG1"}}},
             {"actor": {"reference": "Practitioner/b"}},
         ],
     }
+    start = datetime(2024, 1, 20, 7, tzinfo=UTC)
     assert index_of(resource) == {
         "status": "booked",
-        "date": datetime(2024, 1, 20, 7, tzinfo=UTC),
+        "date": start,
         "end": datetime(2024, 1, 20, 7, 30, tzinfo=UTC),
         "actor": ["Patient/a", "Practitioner/b"],
-        "actor:identifier": ["urn:uhid|UG1"],
-        "identifier": ["urn:n|7"],
+        "actor:identifier": ["ug1", "urn:uhid|ug1"],
+        "patient:identifier": ["ug1", "urn:uhid|ug1"],
+        "identifier": ["7", "urn:n|7"],
+        "identifier:sort": "7",
         "slot": ["Slot/s"],
+        "date-or-req-period": [{"lo": start, "hi": start.replace(microsecond=1_000)}],
+        "date-or-req-period:sort": start,
     }
 
 
@@ -47,8 +63,6 @@ def test_a_slot_is_found_by_schedule_time_and_length() -> None:
         "schedule": {"reference": "Schedule/s"},
         "start": "2024-01-20T10:00:00Z",
         "end": "2024-01-20T10:45:30Z",
-        "serviceType": [{"coding": [{"system": "urn:t", "code": "57"}]}],
-        "specialty": [{"coding": [{"code": "gp"}]}],
     }
     assert index_of(resource) == {
         "status": "free",
@@ -56,25 +70,7 @@ def test_a_slot_is_found_by_schedule_time_and_length() -> None:
         "end": datetime(2024, 1, 20, 10, 45, 30, tzinfo=UTC),
         "minutes": 45,
         "schedule": "Schedule/s",
-        "service-type": ["57", "urn:t|57"],
-        "specialty": ["gp", "|gp"],
     }
-
-
-def test_a_schedule_is_found_by_its_actors_and_whether_it_is_active() -> None:
-    resource = {"resourceType": "Schedule", "active": False, "actor": [{"reference": "Practitioner/p"}]}
-    assert index_of(resource) == {"active": False, "actor": ["Practitioner/p"]}
-
-
-@pytest.mark.parametrize("kind", ["Patient", "Practitioner", "Location"])
-def test_people_and_places_are_found_by_identifier(kind: str) -> None:
-    resource = {"resourceType": kind, "identifier": [{"system": "urn:s", "value": "1"}], "name": "n"}
-    assert index_of(resource) == {"identifier": ["urn:s|1"]}
-
-
-@pytest.mark.parametrize("kind", sorted(TYPES))
-def test_what_a_resource_does_not_say_is_left_out(kind: str) -> None:
-    assert index_of({"resourceType": kind}) == {}
 
 
 def test_a_slot_without_an_end_has_no_length() -> None:
@@ -82,8 +78,13 @@ def test_a_slot_without_an_end_has_no_length() -> None:
     assert found == {"start": datetime(2024, 1, 20, 10, tzinfo=UTC)}
 
 
-def test_a_slot_whose_schedule_is_no_literal_reference_has_none() -> None:
-    assert index_of({"resourceType": "Slot", "schedule": {"display": "the old paper book"}}) == {}
+@pytest.mark.parametrize("kind", sorted(TYPES))
+def test_what_a_resource_does_not_say_is_left_out(kind: str) -> None:
+    assert index_of({"resourceType": kind}) == ({"deceased": "false"} if kind == "Patient" else {})
+
+
+def test_the_key_and_the_moment_of_the_write_are_not_taken_from_the_resource() -> None:
+    assert index_of({"resourceType": "Slot", "id": "s", "meta": {"lastUpdated": "2020-01-01T00:00:00Z"}}) == {}
 
 
 @given(strategies.appointments())
@@ -101,15 +102,151 @@ def test_every_slot_is_found_by_its_schedule(resource: dict[str, Any]) -> None:
     assert isinstance(found["minutes"], int)
 
 
+# Declarations.
+
+
+def test_every_type_has_a_permission_that_keys_can_carry() -> None:
+    assert {one.permission for one in TYPES.values()} <= set(RESOURCES)
+
+
+def test_what_may_be_sorted_by_is_declared_with_its_field() -> None:
+    assert TYPES["Patient"].sorts == ("name", "family", "given", "address-city", "identifier")
+    assert "-date-or-req-period" in TYPES["Appointment"].sorts
+    for declared in TYPES.values():
+        for name in declared.sorts:
+            assert not declared.parameters[name].single
+
+
+def test_compartments_are_those_of_r4() -> None:
+    found = {kind: one.compartments for kind, one in TYPES.items() if one.compartments}
+    actors = {"Patient": ("actor",), "Practitioner": ("actor",), "RelatedPerson": ("actor",)}
+    assert found == {
+        "Appointment": actors,
+        "AppointmentResponse": actors,
+        "Schedule": actors,
+        "Patient": {"Patient": ("link",), "Practitioner": ("general-practitioner",), "RelatedPerson": ("link",)},
+        "RelatedPerson": {"Patient": ("patient",)},
+        "PractitionerRole": {"Practitioner": ("practitioner",)},
+    }
+    for kind, compartments in found.items():
+        for owner, names in compartments.items():
+            for name in names:
+                assert owner in TYPES[kind].parameters[name].targets
+
+
+def test_references_can_be_included_and_the_other_way_round() -> None:
+    assert includes("Slot") == ("Slot:schedule",)
+    assert rev_includes("Schedule") == ("Appointment:supporting-info", "Slot:schedule")
+    assert "Appointment:patient" in includes("Appointment")
+    assert {"Appointment:actor", "Appointment:patient", "RelatedPerson:patient"} <= set(rev_includes("Patient"))
+    assert "Appointment:practitioner" not in rev_includes("Patient")
+
+
+# Indexes.
+
+
 def test_an_index_is_over_the_search_values_and_the_id() -> None:
     assert key_pattern(("status", "_id")) == [("_index.status", 1), ("_id", 1)]
 
 
-def test_each_type_has_its_declared_indexes_and_the_unique_one() -> None:
-    declared = ResourceType("Thing", lambda _: {}, (("a", "_id"), ("b",)))
-    assert [model.document["key"] for model in declared.index_models()] == [
+def test_a_type_has_its_declared_indexes_and_the_unique_one() -> None:
+    declared = ResourceType("Thing", "things", {}, lambda _, __: {}, (("a", "_id"), ("b",)))
+    models = [model.document for model in declared.index_models()]
+    assert [model["key"] for model in models] == [
         {"_index.a": 1, "_id": 1},
         {"_index.b": 1},
         {"_index.unique": 1},
     ]
-    assert [model.document.get("unique", False) for model in declared.index_models()] == [False, False, True]
+    assert [model.get("unique", False) for model in models] == [False, False, True]
+
+
+def test_every_field_leads_an_index_or_is_in_the_one_for_the_rest() -> None:
+    for declared in TYPES.values():
+        leading = {keys[0] for keys in declared.indexes}
+        fields = {one.field for one in declared.parameters.values() if one.kind != "special"} - {"_id"}
+        assert fields <= leading | set(declared.wildcard())
+        assert not leading & set(declared.wildcard())
+
+
+@pytest.fixture(scope="module")
+async def indexed(client: Client) -> AsyncIterator[Store]:
+    """A database with the declared indexes."""
+    name = f"t_types_{os.getpid()}"
+    store = Store(client, name)
+    await store.prepare()
+    yield store
+    await client.drop_database(name)
+
+
+def _indexes_of(plan: Any) -> set[str]:
+    """The names of the indexes that a plan uses; a scan of the collection is None."""
+    if isinstance(plan, list):
+        return {name for one in plan for name in _indexes_of(one)}
+    if not isinstance(plan, dict):
+        return set()
+    here = {plan["indexName"]} if "indexName" in plan else {"none"} if plan.get("stage") == "COLLSCAN" else set()
+    return here | {name for one in plan.values() for name in _indexes_of(one)}
+
+
+@pytest.mark.parametrize("kind", sorted(TYPES))
+async def test_every_field_is_searched_in_an_index(indexed: Store, kind: str) -> None:
+    declared = TYPES[kind]
+    names = {model.document["name"] for model in declared.index_models()}
+    for field in declared.wildcard():
+        for asked in ("x", {"$in": ["x", "y"]}, {"$regex": "^x"}):
+            plan = await indexed.explain(kind, {f"_index.{field}": asked})
+            used = _indexes_of(plan["queryPlanner"]["winningPlan"])
+            assert len(used) == 1
+            assert next(iter(used)).startswith("search_"), (field, used)
+            assert used <= names
+
+
+@pytest.mark.parametrize(
+    ("kind", "field"), [("Patient", "birthdate"), ("Schedule", "date"), ("Appointment", "date-or-req-period")]
+)
+async def test_spans_are_searched_in_an_index_by_both_ends(indexed: Store, kind: str, field: str) -> None:
+    for end in ("lo", "hi"):
+        plan = await indexed.explain(kind, {f"_index.{field}.{end}": {"$gt": MOMENT}})
+        assert {name[:7] for name in _indexes_of(plan["queryPlanner"]["winningPlan"])} == {"search_"}
+
+
+async def test_places_are_searched_in_an_index_on_the_globe(indexed: Store) -> None:
+    around = {"$geoWithin": {"$centerSphere": [[32.58, 0.35], 10 / 6_378.1]}}
+    location = {"resourceType": "Location", "id": "near", "position": {"longitude": 32.5825, "latitude": 0.3476}}
+    away = {"resourceType": "Location", "id": "far", "position": {"longitude": 0.1, "latitude": 51.5}}
+    nowhere = {"resourceType": "Location", "id": "nowhere", "position": {"longitude": 200, "latitude": 0}}
+    documents = [compose(TYPES["Location"], one, encode(one), MOMENT, RULES) for one in (location, away, nowhere)]
+    await indexed.database.Location.insert_many(documents)
+    assert await indexed.keys("Location", {"_index.near": around}, limit=5) == ["near"]
+    plan = await indexed.explain("Location", {"_index.near": around})
+    assert _indexes_of(plan["queryPlanner"]["winningPlan"]) == {"_index.near_2dsphere"}
+
+
+@pytest.mark.parametrize("kind", sorted(TYPES))
+async def test_values_of_the_wrong_shape_can_be_stored(indexed: Store, kind: str) -> None:
+    """No index refuses a document: not two lists in one compound index, not a list where one value is expected."""
+    documents = []
+    for number, junk in enumerate(([], {}, [{}], ["a", "b"], "a", 1, True, [[]], {"reference": ["x"]}, {"coding": 1})):
+        resource: dict[str, Any] = {"resourceType": kind, "id": f"r{number}"}
+        for one in TYPES[kind].parameters.values():
+            for path in one.paths:
+                first, _, rest = path.steps.partition(".")
+                if first not in ("id", "meta"):
+                    resource[first] = [{rest: junk}, {rest: junk}] if rest else [junk, junk] if number % 2 else junk
+        documents.append(compose(TYPES[kind], resource, encode(resource), MOMENT, RULES))
+    collection = indexed.database.get_collection(kind, codec_options=CODEC_OPTIONS)
+    found = await collection.insert_many(documents)
+    assert found.acknowledged
+    assert len(found.inserted_ids) == len(documents)
+    await collection.delete_many({})
+
+
+async def test_a_release_with_other_fields_makes_its_index_beside_the_old_one(
+    client: Client, database: Database
+) -> None:
+    slot = TYPES["Slot"]
+    less = ResourceType("Slot", "slots", dict(list(slot.parameters.items())[:8]), slot.extract)
+    for declared in (less, slot, slot):
+        await database.Slot.create_indexes(declared.index_models())
+    found = [one["name"] async for one in await database.Slot.list_indexes()]
+    assert sum(name.startswith("search_") for name in found) == 2

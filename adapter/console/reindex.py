@@ -1,0 +1,61 @@
+"""``mediloop-fhir reindex``: make everything that searches use anew, while the service runs."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Literal
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from adapter import __version__
+from adapter.console.session import FAILED, err, out, run
+from adapter.security.keys import Mode
+from adapter.service import MODES, Service
+from store import reindex as rebuilding
+
+_INTERRUPTED = 130
+_NAMED = 20  # of the resources that could not be made anew, so many are named
+
+
+def reindex(
+    mode: Annotated[Literal["test", "live", "both"], typer.Option(help="test data, live data, or both.")] = "both",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
+) -> None:
+    """Make the indexes and the search values of every stored resource anew, from the JSON that is served.
+
+    The service may run meanwhile. Ctrl-C is safe: the next run goes on where this one stopped.
+
+    [dim]Example:  mediloop-fhir reindex --mode live[/dim]
+    """
+    wanted = MODES if mode == "both" else (mode,)
+    try:
+        found = run(lambda service: _rebuild(service, wanted))
+    except KeyboardInterrupt:
+        err.print("Stopped. The same command goes on from here.", highlight=False)
+        raise typer.Exit(_INTERRUPTED) from None
+    if as_json:
+        typer.echo(json.dumps({name: {"resources": _made(one), "failed": one.failed} for name, one in found.items()}))
+    for name, progress in found.items():
+        if not as_json:
+            out.print(f"{name}: {_made(progress)} resources made anew.", highlight=False)
+        for line in progress.failed[:_NAMED]:
+            err.print(f"not made anew: {line}", markup=False, highlight=False)
+    if any(progress.failed for progress in found.values()):
+        raise typer.Exit(FAILED)
+
+
+async def _rebuild(service: Service, modes: tuple[Mode, ...]) -> dict[Mode, rebuilding.Progress]:
+    done: dict[Mode, rebuilding.Progress] = {}
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=err, disable=not err.is_terminal) as bars:
+        for mode in modes:
+            bar: TaskID = bars.add_task(mode, total=None)
+            async for progress in rebuilding.reindex(service.stores[mode], revision=__version__):
+                done[mode] = progress
+                bars.update(bar, completed=progress.done, total=progress.total)
+    return done
+
+
+def _made(progress: rebuilding.Progress) -> int:
+    return progress.done - len(progress.failed)

@@ -1,0 +1,222 @@
+"""Every version that ever was: one, those of a resource, those of a type or of all, newest first.
+
+The order of types and of all is made by `store.ordering`; a resource's own is that of its versions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from pymongo import ASCENDING, DESCENDING
+from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.asynchronous.database import AsyncDatabase
+
+from store.connection import bounded
+from store.documents import history_id
+from store.ordering import BATCH, HISTORY, Order
+from store.source import by_kind
+from store.types import TYPES
+
+COUNTED = 1_000
+"""A history of a type that has more entries than this has no total: counting takes time for each."""
+
+_NEWEST = 9_999_999_999  # no version number is higher
+
+Document = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One version of a resource.
+
+    Attributes:
+        kind, ident: of the resource.
+        version: its number.
+        moment: when it was made: ``meta.lastUpdated``.
+        method: what made it: POST, PUT, PATCH or DELETE.
+        raw: its JSON; None where the resource was deleted.
+    """
+
+    kind: str
+    ident: str
+    version: int
+    moment: datetime
+    method: str
+    raw: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryPage:
+    """Some versions, newest first.
+
+    Attributes:
+        entries: the versions.
+        cursor: `before` for the next page; None if this is the last.
+        total: how many there are on all pages; None if they are too many to count.
+        moment: to ask `since` next time without missing anything; None for the history of one resource.
+    """
+
+    entries: tuple[Version, ...]
+    cursor: int | None
+    total: int | None
+    moment: datetime | None = None
+
+    @property
+    def more(self) -> bool:
+        """Whether there is a next page."""
+        return self.cursor is not None
+
+
+class History:
+    """The versions kept in one database.
+
+    Args:
+        database: where.
+        order: of its versions.
+        timeout: seconds after which a call gives up with `Unreachable`.
+    """
+
+    def __init__(self, database: AsyncDatabase[dict[str, Any]], order: Order, timeout: float) -> None:
+        self._versions = database[HISTORY]
+        self._order = order
+        self._timeout = timeout
+
+    # One version.
+
+    async def version(self, kind: str, ident: str, version: int) -> Version | None:
+        """Return one version, or None."""
+        key = history_id(kind, ident, version)
+        found = await bounded(lambda: self._versions.find_one({"_id": key}), self._timeout)
+        return None if found is None else _version(found)
+
+    async def gone(self, kind: str, ident: str) -> int | None:
+        """Return the version with which a resource was deleted; None if it was not."""
+        keys, newest = {"_id": _keys(kind, ident)}, [("_id", DESCENDING)]
+        found = await bounded(lambda: self._versions.find_one(keys, {"method": 1}, sort=newest), self._timeout)
+        return _number(found) if found is not None and found["method"] == "DELETE" else None
+
+    # Pages.
+
+    async def page(
+        self,
+        kind: str | None = None,
+        ident: str | None = None,
+        *,
+        since: datetime | None = None,
+        limit: int,
+        before: int | None = None,
+        kinds: Sequence[str] | None = None,
+    ) -> HistoryPage:
+        """Return versions of a resource, a type or all, newest first.
+
+        Args:
+            kind: of the resource or type; None for all.
+            ident: of the resource; None for all of the type.
+            since: only what was made then or later.
+            limit: so many at most; 0 asks for the total alone.
+            before: the cursor of the page before.
+            kinds: where `kind` is None, the types to tell of; None for all.
+
+        Raises:
+            Unreachable: MongoDB did not answer in time.
+        """
+        if since is not None:
+            since = since.astimezone(UTC).replace(microsecond=since.microsecond // 1000 * 1000)  # as they are stored
+        if kind is not None and ident is not None:
+            return await self._of_resource(kind, ident, since, limit, before)
+        await self._order.sequence_all()
+        last = await self._order.tell()
+        first = 1 if since is None else await self._first_since(since, last["value"] + 1)
+        types = set(TYPES if kinds is None else kinds) if kind is None else {kind}
+        # Of all types as well: their parts of the one index are merged, which is cheaper than a second index.
+        query = {"type": {"$in": sorted(types)}}
+        # Not beyond what the counter says: what is put in its place meanwhile is for the next poll.
+        every = {**query, "seq": {"$gte": first, "$lte": last["value"]}}
+        wanted = every if before is None else {**query, "seq": {"$gte": first, "$lt": before}}
+        if types >= set(TYPES):  # nothing to count: the numbers have no gaps
+            found, total = await self._find(wanted, "seq", limit), last["value"] - first + 1
+        else:
+            found, total = await asyncio.gather(self._find(wanted, "seq", limit), self._count(every, limit))
+        return _page(found, limit, total, lambda one: int(one["seq"]), last["at"])
+
+    async def _of_resource(
+        self, kind: str, ident: str, since: datetime | None, limit: int, before: int | None
+    ) -> HistoryPage:
+        later: dict[str, Any] = {} if since is None else {"lastUpdated": {"$gte": since}}
+        every = {"_id": _keys(kind, ident), **later}
+        wanted = {"_id": _keys(kind, ident, before), **later}
+        found, total = await asyncio.gather(self._find(wanted, "_id", limit), self._count(every, limit))
+        return _page(found, limit, total, _number, None)
+
+    async def _first_since(self, since: datetime, otherwise: int) -> int:
+        """Return the number from which on every version counts as made at `since` or later."""
+        query = {"at": {"$gte": since}, "seq": {"$gte": 1}}
+        order = [("at", ASCENDING), ("seq", ASCENDING)]
+        found = await bounded(lambda: self._versions.find_one(query, {"seq": 1}, sort=order), self._timeout)
+        return otherwise if found is None else int(found["seq"])
+
+    async def _find(self, query: Document, key: str, limit: int) -> list[dict[str, Any]]:
+        if limit == 0:
+            return []
+        order = [(key, DESCENDING)]
+
+        def call() -> Awaitable[list[dict[str, Any]]]:
+            return self._versions.find(query, sort=order, limit=limit + 1, batch_size=limit + 2).to_list()
+
+        return await bounded(call, self._timeout)
+
+    async def _count(self, query: Document, limit: int) -> int | None:
+        if limit == 0:  # the total is what is asked for
+            return await bounded(lambda: self._versions.count_documents(query), self._timeout)
+        number = await bounded(lambda: self._versions.count_documents(query, limit=COUNTED + 1), self._timeout)
+        return None if number > COUNTED else number
+
+
+async def last_versions(
+    database: AsyncDatabase[dict[str, Any]], session: AsyncClientSession | None, references: Iterable[str]
+) -> dict[str, tuple[int, datetime]]:
+    """Return the newest version and its moment of each of relative `references` that ever was, by reference."""
+    wanted = [{"_id": _keys(kind, ident)} for kind, idents in by_kind(references).items() for ident in idents]
+    if not wanted:
+        return {}
+    versions = database[HISTORY]
+    keys = await versions.find({"$or": wanted}, {"_id": 1}, session=session).to_list()
+    newest: dict[str, str] = {}
+    for found in keys:
+        name = found["_id"].rpartition("/")[0]
+        newest[name] = max(newest.get(name, ""), found["_id"])
+    if not newest:
+        return {}
+    last = versions.find({"_id": {"$in": list(newest.values())}}, {"lastUpdated": 1}, session=session)
+    return {one["_id"].rpartition("/")[0]: (_number(one), one["lastUpdated"]) for one in await last.to_list()}
+
+
+def _keys(kind: str, ident: str, before: int | None = None) -> dict[str, str]:
+    """Return the range of the keys of a resource's versions: all, or those before one."""
+    end = _NEWEST if before is None else min(before, _NEWEST)
+    return {"$gte": history_id(kind, ident, 0), "$lt": history_id(kind, ident, end)}
+
+
+def _number(found: Document) -> int:
+    return int(found["_id"].rpartition("/")[2])
+
+
+def _version(found: Document) -> Version:
+    # From the key: the entries of older releases have no member for it.
+    kind, ident, _ = found["_id"].split("/")
+    return Version(kind, ident, _number(found), found["lastUpdated"], found["method"], found.get("_json"))
+
+
+def _page(
+    found: list[dict[str, Any]], limit: int, total: int | None, key: Callable[[Document], int], moment: datetime | None
+) -> HistoryPage:
+    shown = found[:limit]
+    cursor = key(shown[-1]) if len(found) > limit > 0 else None
+    return HistoryPage(tuple(map(_version, shown)), cursor, total, moment)
+
+
+__all__ = ["BATCH", "COUNTED", "HISTORY", "History", "HistoryPage", "Version", "last_versions"]

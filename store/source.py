@@ -1,0 +1,153 @@
+"""What searches and conditional writes read through: the database as it is, or as one transaction sees it.
+
+A search must be the same code from outside and from inside a unit of work, or a conditional create would decide by
+other rules than a search. `Store` and `UnitOfWork` both are a `Source`; `Documents` is how both do it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
+
+from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.asynchronous.database import AsyncDatabase
+
+from store.connection import bounded
+from store.types import TYPES, key_pattern
+
+T = TypeVar("T")
+Sort = Sequence[tuple[str, int]]
+Hint = str | Sequence[str] | None
+"""An index: by its MongoDB name, or by the keys under which `store.types` declares it."""
+
+_BATCH = 1_000  # documents in one answer of MongoDB where no limit is named: its own default of 101 costs round trips
+
+
+class Source(Protocol):
+    """Stored documents. Queries, sorts and fields name paths as stored (``_index.actor``).
+
+    One call at a time: a transaction takes no two at once. All raise `store.errors.Unreachable`.
+    """
+
+    async def documents(
+        self,
+        kind: str,
+        query: Mapping[str, Any],
+        *,
+        fields: Sequence[str] = (),
+        sort: Sort = (),
+        limit: int = 0,
+        hint: Hint = None,
+    ) -> list[dict[str, Any]]:
+        """Return the matching documents' ``_id``, ``_json`` (bytes) and `fields`, in order; `limit` 0 is none."""
+        ...
+
+    async def keys(self, kind: str, query: Mapping[str, Any], *, limit: int) -> list[str]:
+        """Return the ids of at most `limit` matches."""
+        ...
+
+    async def count(self, kind: str, query: Mapping[str, Any], *, limit: int = 0, hint: Hint = None) -> int:
+        """Return how many match; counting stops at `limit` (0: never)."""
+        ...
+
+    async def distinct(self, kind: str, field: str, query: Mapping[str, Any], *, limit: int) -> list[Any]:
+        """Return at most `limit` different values of `field` (``_index.actor``) among the matches, lists unwound."""
+        ...
+
+
+class Documents:
+    """The `Source` of a database, outside of transactions or in the one of `session`.
+
+    Args:
+        database: where the collections are.
+        session: of the transaction to read in.
+        timeout: seconds after which a call gives up; None where something around it does (a transaction).
+    """
+
+    def __init__(
+        self,
+        database: AsyncDatabase[dict[str, Any]],
+        *,
+        session: AsyncClientSession | None = None,
+        timeout: float | None = None,
+    ) -> None:
+        self.database = database
+        self._session = session
+        self._timeout = timeout
+
+    async def documents(
+        self,
+        kind: str,
+        query: Mapping[str, Any],
+        *,
+        fields: Sequence[str] = (),
+        sort: Sort = (),
+        limit: int = 0,
+        hint: Hint = None,
+    ) -> list[dict[str, Any]]:
+        """Return the matching documents' ``_id``, ``_json`` (bytes) and `fields`, in order; `limit` 0 is none."""
+        return await self._find(kind, query, ("_json", *fields), sort, limit, hint)
+
+    async def keys(self, kind: str, query: Mapping[str, Any], *, limit: int) -> list[str]:
+        """Return the ids of at most `limit` matches."""
+        return [found["_id"] for found in await self._find(kind, query, ("_id",), (), limit, None)]
+
+    async def count(self, kind: str, query: Mapping[str, Any], *, limit: int = 0, hint: Hint = None) -> int:
+        """Return how many match; counting stops at `limit` (0: never)."""
+        options: dict[str, Any] = {} if hint is None else {"hint": index_hint(hint)}
+        if limit:
+            options["limit"] = limit
+        collection = self.database[kind]
+        return await self._bounded(lambda: collection.count_documents(query, session=self._session, **options))
+
+    async def distinct(self, kind: str, field: str, query: Mapping[str, Any], *, limit: int) -> list[Any]:
+        """Return at most `limit` different values of `field` (``_index.actor``) among the matches, lists unwound."""
+        pipeline: list[dict[str, Any]] = [
+            {"$match": query},
+            {"$project": {"_id": 0, "value": f"${field}"}},
+            {"$unwind": "$value"},
+            {"$group": {"_id": "$value"}},
+            {"$limit": limit},
+        ]
+
+        async def call() -> list[dict[str, Any]]:
+            cursor = await self.database[kind].aggregate(pipeline, session=self._session, batchSize=limit + 1)
+            return await cursor.to_list()
+
+        return [found["_id"] for found in await self._bounded(call)]
+
+    async def _find(
+        self, kind: str, query: Mapping[str, Any], fields: Sequence[str], sort: Sort, limit: int, hint: Hint
+    ) -> list[dict[str, Any]]:
+        def call() -> Awaitable[list[dict[str, Any]]]:
+            cursor = self.database[kind].find(
+                query,
+                dict.fromkeys(fields, 1),
+                sort=list(sort) or None,
+                limit=limit,
+                # One more than wanted: the answer then ends the cursor.
+                batch_size=limit + 1 if limit else _BATCH,
+                hint=None if hint is None else index_hint(hint),
+                session=self._session,
+            )
+            return cursor.to_list()
+
+        return await self._bounded(call)
+
+    async def _bounded(self, call: Callable[[], Awaitable[T]]) -> T:
+        return await call() if self._timeout is None else await bounded(call, self._timeout)
+
+
+def index_hint(hint: str | Sequence[str]) -> str | list[tuple[str, int]]:
+    """Return what MongoDB takes for a `Hint`."""
+    return hint if isinstance(hint, str) else key_pattern(hint)
+
+
+def by_kind(references: Iterable[str]) -> dict[str, list[str]]:
+    """Return the ids that relative `references` name, by type; what names no stored type is left out."""
+    wanted: dict[str, list[str]] = {}
+    for text in dict.fromkeys(references):
+        kind, _, ident = text.partition("/")
+        if kind in TYPES:
+            wanted.setdefault(kind, []).append(ident)
+    return wanted

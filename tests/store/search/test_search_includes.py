@@ -1,0 +1,160 @@
+"""``_include`` and ``_revinclude``, against a real MongoDB (https://hl7.org/fhir/R4/search.html#include)."""
+
+from __future__ import annotations
+
+import pytest
+
+from store.search import includes
+from store.store import Store
+from tests.store.search.support import (
+    BASE,
+    appointment,
+    ids,
+    included,
+    page,
+    parsed,
+    put,
+    reading,
+    refusal,
+    resource,
+    schedule,
+    slot,
+)
+
+
+@pytest.fixture
+async def clinic(store: Store) -> Store:
+    """Three appointments, with people and slots around them."""
+    await put(
+        store,
+        resource("Patient", "p", managingOrganization={"reference": "Organization/o"}),
+        resource("Practitioner", "d"),
+        resource("Location", "l", partOf={"reference": "Location/m"}),
+        resource("Location", "m", partOf={"reference": "Location/l"}),
+        resource("Organization", "o", partOf={"reference": "Organization/top"}),
+        resource("Organization", "top"),
+        schedule("s", "Practitioner/d", f"{BASE}/Location/l"),
+        slot("1", "s"),
+        slot("2", "s"),
+        appointment(
+            "a", "2026-01-10T09:00:00Z", "Patient/p", "Practitioner/d", "Location/l", slot=[{"reference": "Slot/1"}]
+        ),
+        appointment("b", "2026-01-11T09:00:00Z", f"{BASE}/Patient/p", "Practitioner/gone", "Device/x"),
+        appointment("c", "2026-01-12T09:00:00Z", "http://elsewhere/Patient/p", "#p", "urn:uuid:1"),
+        resource("AppointmentResponse", "r", appointment={"reference": "Appointment/a"}, participantStatus="accepted"),
+    )
+    return store
+
+
+@pytest.mark.parametrize(
+    ("kind", "query", "expected"),
+    [
+        ("Appointment", "_id=a&_include=Appointment:patient", "Patient/p"),
+        ("Appointment", "_id=b&_include=Appointment:patient", "Patient/p"),
+        ("Appointment", "_id=b&_include=Appointment:practitioner", ""),
+        ("Appointment", "_id=c&_include=*", ""),
+        ("Appointment", "_id=a&_include=Appointment:patient&_include=Appointment:slot", "Patient/p Slot/1"),
+        ("Appointment", "_id=a&_include=Appointment:actor", "Patient/p Practitioner/d Location/l"),
+        ("Appointment", "_id=a&_include=Appointment:actor:Location", "Location/l"),
+        ("Appointment", "_id=a&_include=Appointment:*", "Patient/p Practitioner/d Location/l Slot/1"),
+        ("Appointment", "_id=a&_include=*", "Patient/p Practitioner/d Location/l Slot/1"),
+        ("Appointment", "_include=Appointment:slot&_include:iterate=Slot:schedule", "Slot/1 Schedule/s"),
+        (
+            "Appointment",
+            "_include=Appointment:slot&_include:iterate=Slot:schedule&_include:recurse=Schedule:actor:Practitioner",
+            "Slot/1 Schedule/s Practitioner/d",
+        ),
+        ("Location", "_id=l&_include=Location:partof", "Location/m"),
+        ("Location", "_id=l&_include:iterate=Location:partof", "Location/m"),
+        (
+            "Patient",
+            "_include=Patient:organization&_include:iterate=Organization:partof",
+            "Organization/o Organization/top",
+        ),
+        ("Patient", "_include=Patient:organization", "Organization/o"),
+        ("Patient", "_include:iterate=*", "Organization/o Organization/top"),
+        ("Slot", "_id=1&_revinclude=Appointment:slot", "Appointment/a"),
+        ("Slot", "_id=1&_revinclude=Appointment:*", "Appointment/a"),
+        ("Slot", "_id=1&_revinclude=*", "Appointment/a"),
+        ("Slot", "_id=2&_revinclude=Appointment:slot", ""),
+        ("Patient", "_revinclude=Appointment:patient", "Appointment/a Appointment/b"),
+        ("Patient", "_revinclude=Appointment:actor:Patient", "Appointment/a Appointment/b"),
+        (
+            "Patient",
+            "_revinclude=Appointment:patient&_revinclude:iterate=AppointmentResponse:appointment",
+            "Appointment/a Appointment/b AppointmentResponse/r",
+        ),
+        ("Schedule", "_revinclude=Slot:schedule&_include=Schedule:actor", "Slot/1 Slot/2 Practitioner/d Location/l"),
+        (
+            "Slot,Patient",
+            "_id=1,p&_revinclude=Appointment:slot&_include=Patient:organization",
+            "Appointment/a Organization/o",
+        ),
+    ],
+)
+async def test_what_comes_with_the_matches(clinic: Store, kind: str, query: str, expected: str) -> None:
+    assert await included(clinic, kind, query) == set(expected.split())
+
+
+async def test_what_is_included_is_never_counted(clinic: Store) -> None:
+    found = await page(clinic, "Appointment", "_count=1&_include=Appointment:actor&date=ge2026")
+    assert found.total == 3
+    assert [(one.kind, one.mode) for one in found.entries] == [
+        ("Appointment", "match"),
+        ("Patient", "include"),
+        ("Practitioner", "include"),
+        ("Location", "include"),
+    ]
+    assert await ids(clinic, "Location", "_id=l&_include:iterate=Location:partof") == ["l"]
+
+
+async def test_only_what_may_be_read_is_included(clinic: Store) -> None:
+    hidden = reading(readable=lambda kind: kind not in ("Patient", "AppointmentResponse"))
+    found = await page(clinic, "Appointment", "_id=a&_include=Appointment:actor", hidden)
+    assert {one.kind for one in found.entries} == {"Appointment", "Practitioner", "Location"}
+    (note,) = found.notes
+    assert (note.code, note.parameter) == ("forbidden", "_include")
+    assert "Patient" in note.text
+    search = parsed("Appointment", "_id=a&_revinclude=AppointmentResponse:appointment", hidden)
+    assert search.includes == ()
+    assert [note.code for note in search.ignored] == ["forbidden"]
+    assert ("_revinclude", "AppointmentResponse:appointment") not in search.used
+    strict = reading(strict=True, readable=hidden.readable)
+    assert parsed("Appointment", "_id=a&_revinclude=AppointmentResponse:appointment", strict).ignored
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("_include", "Appointment:foo"),
+        ("_include", "Appointment:status"),
+        ("_include", "Foo:bar"),
+        ("_include", "Appointment"),
+        ("_include", "Appointment:actor:Organization"),
+        ("_include", "Slot:schedule"),
+        ("_include", "Appointment:patient,Appointment:slot"),
+        ("_revinclude", "Provenance:target"),
+        ("_revinclude", "Slot:schedule"),
+    ],
+)
+def test_what_is_unknown_is_left_out_or_refused(name: str, value: str) -> None:
+    search = parsed("Appointment", f"{name}={value}")
+    assert search.includes == ()
+    assert search.used == ()
+    (note,) = search.ignored
+    assert note.code == "not-supported"
+    assert f"{name}={value}" in note.text
+    assert refusal("Appointment", f"{name}={value}", reading(strict=True)) == (note,)
+
+
+async def test_a_page_includes_so_many_and_says_what_is_missing(clinic: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(includes, "MOST", 2)
+    found = await page(clinic, "Schedule", "_revinclude=Slot:schedule&_include=Schedule:actor")
+    assert len(found.entries) == 3
+    assert [note.code for note in found.notes] == ["too-costly"]
+    found = await page(clinic, "Schedule", "_revinclude=Slot:schedule")
+    assert len(found.entries) == 3
+    assert found.notes == ()
+    found = await page(clinic, "Appointment", "_id=a&_include=Appointment:actor")
+    assert len(found.entries) == 3
+    assert len(found.notes) == 1

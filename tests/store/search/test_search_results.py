@@ -1,0 +1,190 @@
+"""Parameters about results, what is left out and what is refused; and the criteria of conditional interactions."""
+
+from __future__ import annotations
+
+import pytest
+
+from store.search import Note, SearchRefused, matches, modifiers, parse, sortable
+from store.store import Store
+from store.types import TYPES
+from store.unit_of_work import UnitOfWork
+from tests.store.search.support import appointment, identifier, parsed, put, reading, refusal, resource
+
+STRICT = reading(strict=True)
+
+
+def test_the_parameters_used_are_told_as_they_were_used() -> None:
+    search = parsed(
+        "Appointment",
+        "_count=5&status=booked&_format=json&_pretty=true&foo=1&date=&_sort=-date,foo,_id&_count=5000"
+        "&_elements=start,nothing&_total=none&_summary=false&_contained=false&_containedType=container&slot=,",
+    )
+    assert search.used == (
+        ("status", "booked"),
+        ("_sort", "-date,_id"),
+        ("_count", "1000"),
+        ("_elements", "start"),
+        ("_total", "none"),
+        ("_summary", "false"),
+        ("_contained", "false"),
+        ("_containedType", "container"),
+    )
+    assert [note.parameter for note in search.ignored] == ["foo", "_sort", "_elements"]
+    assert (search.count, search.total, search.summary, search.elements) == (1000, "none", None, ("start",))
+
+
+@pytest.mark.parametrize("name", ["foo", "_content", "_text", "_filter", "_query", "_list", "foo:exact"])
+def test_an_unknown_parameter_is_left_out_or_refused(name: str) -> None:
+    search = parsed("Appointment", f"{name}=x")
+    assert search.filters == ((),)
+    (note,) = search.ignored
+    assert (note.code, note.parameter) == ("not-supported", name)
+    assert "appointment-type" in note.text
+    assert refusal("Appointment", f"{name}=x", STRICT) == (note,)
+
+
+@pytest.mark.parametrize(
+    ("query", "text"),
+    [
+        ("_count=x", "0 to 1000"),
+        ("_count=-1", "0 to 1000"),
+        ("_count=1.5", "0 to 1000"),
+        ("_count=٣", "0 to 1000"),
+        ("_summary=all", "true, text, data, count, false"),
+        ("_total=exact", "none, estimate, accurate"),
+        ("_count:exact=1", "':exact'"),
+        ("_sort:asc=date", "':asc'"),
+        ("_include:foo=Appointment:patient", "':foo'"),
+        ("_summary=text&_include=Appointment:patient", "cannot be combined"),
+    ],
+)
+def test_values_that_are_refused_always(query: str, text: str) -> None:
+    (problem,) = refusal("Appointment", query)
+    assert text in problem.text
+
+
+def test_all_problems_are_told_at_once() -> None:
+    problems = refusal("Appointment", "foo=1&_count=x&date=x&status:in=y&_sort=foo&_contained=both", STRICT)
+    assert [one.parameter for one in problems] == ["foo", "_count", "date", "status:in", "_sort", "_contained"]
+
+
+def test_counts() -> None:
+    assert parsed("Slot", "_count=0").count == 0
+    assert parsed("Slot", "_count=007").count == 7
+    assert parsed("Slot", f"_count={'9' * 5000}").count == 1000
+    assert parsed("Slot", "").count == 50
+
+
+def test_contained_resources_are_not_searched() -> None:
+    for query in ("_contained=true", "_contained=both", "_containedType=contained"):
+        assert [note.code for note in parsed("Slot", query).ignored] == ["not-supported"]
+        assert refusal("Slot", query, STRICT)
+
+
+def test_elements() -> None:
+    search = parsed(
+        "Patient", "_elements=name,deceased,deceasedBoolean,Patient.gender,contact.name,id,,Slot.start&_elements=x"
+    )
+    assert search.elements == (
+        "name",
+        "deceased",
+        "deceasedBoolean",
+        "Patient.gender",
+        "contact.name",
+        "id",
+        "Slot.start",
+    )
+    assert [note.parameter for note in search.ignored] == ["_elements"]
+    assert parsed("Patient", "_elements=Patient.nothing").elements == ()
+
+
+def test_sorting() -> None:
+    search = parsed(
+        "Appointment", "_sort=-date-or-req-period,date,--date-or-req-period,-date&_sort=status,date,,near,actor,patient"
+    )
+    assert search.sort == (
+        (("_index.date-or-req-period:sort",), 1),
+        (("_index.date",), 1),
+        (("_index.status",), 1),
+    )
+    assert [note.text.partition("'")[2].partition("'")[0] for note in search.ignored] == ["near", "actor", "patient"]
+    assert parsed("Appointment", "_sort=--date-or-req-period").sort == ((("_index.date-or-req-period:sort",), -1),)
+    assert parsed("Patient", "_sort=-birthdate,family").sort == (
+        (("_index.birthdate.lo",), -1),
+        (("_index.family:sort",), 1),
+    )
+    assert {one.name for one in sortable("Slot")} >= {"start", "_id", "_lastUpdated", "schedule", "end"}
+
+
+def test_several_types_take_what_all_of_them_have() -> None:
+    search = parsed("Appointment,Slot", "status=free&_lastUpdated=ge2026")
+    assert len(search.filters) == 2
+    assert refusal("Appointment,Slot", "date=2026")[0].parameter == "date"
+    assert parsed("Appointment,Slot", "foo=2026").ignored
+    assert parsed("Appointment,Slot", "_sort=date").ignored
+    assert parsed("Appointment,Slot", "_sort=-_lastUpdated").sort
+
+
+def test_types_are_chosen() -> None:
+    search = parsed("Appointment,Slot,Patient", "_type=Slot,Appointment&_type=Slot")
+    assert search.kinds == ("Slot", "Appointment")
+    assert search.used == (("_type", "Slot,Appointment"),)
+    search = parsed("Appointment", "_type=Appointment")
+    assert search.used == (("_type", "Appointment"),)
+    search = parsed("Appointment", "_type=Slot")
+    assert search.kinds == ("Appointment",)
+    assert search.used == ()
+    assert "Slot cannot be searched here" in search.ignored[0].text
+    assert refusal("Appointment", "_type=Slot,Foo", STRICT)[0].parameter == "_type"
+
+
+def test_every_declared_parameter_takes_its_modifiers() -> None:
+    values = {"near": "0|0", "missing": "true", "of-type": "a|b|c"}
+    for kind, declared in TYPES.items():
+        for parameter in declared.parameters.values():
+            takes = modifiers(parameter)
+            for modifier in (None, *takes):
+                name = parameter.name if modifier is None else f"{parameter.name}:{modifier}"
+                value = values.get(modifier or parameter.name) or ("2026" if parameter.kind == "date" else "true")
+                search = parse((kind,), [(name, value)], STRICT)
+                assert search.used == ((name, value),)
+
+
+def test_a_refusal_reads_as_text() -> None:
+    assert str(SearchRefused(Note("value", "a", "One."), Note("value", "b", "Two."))) == "One.; Two."
+
+
+async def test_criteria_find_at_most_two(store: Store) -> None:
+    await put(store, *(resource("Patient", str(n), identifier=[identifier("X")], active=True) for n in range(3)))
+    await put(store, appointment("a", None, "Patient/1"))
+    assert len(await matches(store, "Patient", [("identifier", "urn:s|x")], reading())) == 2
+    assert await matches(store, "Patient", [("_id", "1"), ("_format", "json")], reading()) == ["1"]
+    assert await matches(store, "Patient", [("identifier", "none")], reading()) == []
+    assert await matches(store, "Appointment", [("patient.identifier", "none")], reading()) == []
+    assert await matches(store, "Appointment", [("patient.identifier", "x"), ("_id", "a")], reading()) == ["a"]
+
+
+async def test_criteria_are_read_inside_a_transaction(store: Store) -> None:
+    async def step(work: UnitOfWork) -> list[str]:
+        return await matches(work, "Patient", [("_has:Appointment:patient:_id", "a"), ("identifier", "x")], reading())
+
+    await put(store, resource("Patient", "1", identifier=[identifier("X")]), appointment("a", None, "Patient/1"))
+    assert await store.transact(step) == ["1"]
+
+
+@pytest.mark.parametrize(
+    "pairs",
+    [
+        (),
+        (("identifier", ""),),
+        (("identifier", "x"), ("active", "")),
+        (("identifier", "x"), ("_count", "1")),
+        (("identifier", "x"), ("_include:iterate", "*")),
+        (("identifier", "x"), ("foo", "1")),
+        (("identifier:foo", "x"),),
+        (("_format", "json"),),
+    ],
+)
+async def test_criteria_that_would_match_more_than_was_meant(store: Store, pairs: tuple[tuple[str, str], ...]) -> None:
+    with pytest.raises(SearchRefused):
+        await matches(store, "Patient", pairs, reading())

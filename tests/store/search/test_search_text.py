@@ -1,0 +1,98 @@
+"""Strings, URIs and places, against a real MongoDB."""
+
+from __future__ import annotations
+
+import pytest
+
+from store.search import SearchRefused, parse
+from store.store import Store
+from tests.store.search.support import found, put, reading, refusal, resource
+
+
+async def _people(store: Store) -> None:
+    await put(
+        store,
+        resource("Patient", "1", name=[{"family": "Nakató", "given": ["Mary  Ann", "Grace"]}]),
+        resource("Patient", "2", name=[{"text": "John Nakato (senior)"}], address=[{"city": "Kampala", "line": ["A"]}]),
+        resource("Patient", "3", name=[{"family": "Okello, jr", "prefix": ["Dr."]}]),
+        resource("Patient", "4"),
+    )
+
+
+async def test_a_text_begins_with_what_is_searched_whatever_case_and_accents(store: Store) -> None:
+    await _people(store)
+    assert await found(store, "Patient", "name=NAKATO") == {"1"}
+    assert await found(store, "Patient", "family=naká") == {"1"}
+    assert await found(store, "Patient", "given=mary a,x") == {"1"}
+    assert await found(store, "Patient", "name=john&name=john nak") == {"2"}
+    assert await found(store, "Patient", r"name=okello\, jr") == {"3"}
+    assert await found(store, "Patient", "name=okello, jr") == {"3"}  # two values, of which the second matches none
+    assert await found(store, "Patient", "name=dr.") == {"3"}
+    assert await found(store, "Patient", "name=d.") == set()
+    assert await found(store, "Patient", "address=kamp&address-city=KAMPALA") == {"2"}
+
+
+async def test_contains_exact_and_missing(store: Store) -> None:
+    await _people(store)
+    assert await found(store, "Patient", "name:contains=KATO") == {"1", "2"}
+    assert await found(store, "Patient", "name:contains=(sen,jr") == {"2", "3"}
+    assert await found(store, "Patient", "name:exact=Nakató") == {"1"}
+    assert await found(store, "Patient", "name:exact=nakató,Grace") == {"1"}
+    assert await found(store, "Patient", "name:exact=Naka") == set()
+    assert await found(store, "Patient", "name:missing=true") == {"4"}
+
+
+async def test_names_that_sound_alike(store: Store) -> None:
+    await put(store, resource("Patient", "1", name=[{"family": "Smith", "given": ["Jon"]}]))
+    assert await found(store, "Patient", "phonetic=smyth") == {"1"}
+    assert await found(store, "Patient", "phonetic=john smyth") == {"1"}
+    assert await found(store, "Patient", "phonetic=john miller,smithe") == {"1"}
+    assert await found(store, "Patient", "phonetic=john miller") == set()
+    assert "no word" in refusal("Patient", "phonetic=%20")[0].text
+    assert "missing" in refusal("Patient", "phonetic:exact=a")[0].text
+
+
+async def test_uris(store: Store) -> None:
+    for ident, profile in {
+        "a": "http://x/fhir/p",
+        "b": "http://x/fhir/p/q",
+        "c": "http://x/fhirp",
+        "d": "urn:x",
+    }.items():
+        await put(store, resource("Patient", ident, meta={"profile": [profile], "source": profile}))
+    assert await found(store, "Patient", "_profile=http://x/fhir/p") == {"a"}
+    assert await found(store, "Patient", "_source=http://x/fhir/p,urn:x") == {"a", "d"}
+    assert await found(store, "Patient", "_profile:below=http://x/fhir") == {"a", "b"}
+    assert await found(store, "Patient", "_profile:below=http://x/fhir/p") == {"a", "b"}
+    assert await found(store, "Patient", "_profile:above=http://x/fhir/p/q/r") == {"a", "b"}
+    assert await found(store, "Patient", "_source:above=urn:x") == {"d"}
+    assert await found(store, "Patient", "_source:missing=true") == set()
+    assert refusal("Patient", "_profile:contains=x")[0].code == "not-supported"
+
+
+async def test_places_near_another(store: Store) -> None:
+    await put(
+        store,
+        resource("Location", "kampala", position={"longitude": 32.5825, "latitude": 0.3476}),
+        resource("Location", "entebbe", position={"longitude": 32.4435, "latitude": 0.0512}),
+        resource("Location", "nowhere"),
+    )
+    assert await found(store, "Location", "near=0.3476|32.5825|10|km") == {"kampala"}
+    assert await found(store, "Location", "near=0.3476|32.5825") == {"kampala", "entebbe"}
+    assert await found(store, "Location", "near=0.3476|32.5825|10000|m,0.05|32.44|5|km") == {"kampala", "entebbe"}
+    assert await found(store, "Location", "near=0.3476|32.5825|100|[mi_us]&near=0|0|1") == set()
+    assert await found(store, "Location", "near=0|0|999999999") == {"kampala", "entebbe"}
+    assert await found(store, "Location", "near:missing=true") == {"nowhere"}
+
+
+@pytest.mark.parametrize(
+    "value", ["1", "a|b", "1|2|3|parsec", "1|2|3|km|5", "91|0", "0|181", "0|0|-1", "nan|0", "1e5|0"]
+)
+def test_no_place(value: str) -> None:
+    assert refusal("Location", f"near={value}")[0].code == "value"
+
+
+def test_text_that_cannot_be() -> None:
+    assert refusal("Patient", "name=%CC%81")[0].code == "value"  # an accent on nothing
+    with pytest.raises(SearchRefused):
+        parse(("Patient",), [("name", "\ud800")], reading())

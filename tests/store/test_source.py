@@ -1,0 +1,125 @@
+"""What searches read through gives the same from outside and from inside a transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from store.codec import encode
+from store.source import Source
+from store.store import Store
+from store.unit_of_work import UnitOfWork
+from tests.store.support import appointment, create, patient
+
+Reading = Callable[[Source], Awaitable[Any]]
+Reader = Callable[[Store, Reading], Awaitable[Any]]
+
+
+async def outside(store: Store, reading: Reading) -> Any:
+    return await reading(store)
+
+
+async def inside(store: Store, reading: Reading) -> Any:
+    async def step(work: UnitOfWork) -> Any:
+        return await reading(work)
+
+    return await store.transact(step)
+
+
+readers = pytest.mark.parametrize("read", [outside, inside])
+BOOKED = {"_index.status": "booked"}
+
+
+@readers
+async def test_documents_bring_their_key_their_bytes_and_what_is_asked_for(store: Store, read: Reader) -> None:
+    [made] = await create(store, appointment("a"))
+    assert await read(store, lambda source: source.documents("Appointment", BOOKED)) == [
+        {"_id": "a", "_json": encode(made)}
+    ]
+    [found] = await read(
+        store, lambda source: source.documents("Appointment", BOOKED, fields=["_index.actor", "meta.versionId"])
+    )
+    assert found == {
+        "_id": "a",
+        "_json": encode(made),
+        "_index": {"actor": ["Practitioner/p"]},
+        "meta": {"versionId": "1"},
+    }
+    assert type(found["_json"]) is bytes
+
+
+@readers
+async def test_documents_come_in_order_and_no_more_than_are_wanted(store: Store, read: Reader) -> None:
+    await create(store, *(appointment(f"a{n}", f"2024-01-{20 - n}T10:00:00Z") for n in range(5)))
+    found = await read(
+        store,
+        lambda source: source.documents(
+            "Appointment", BOOKED, sort=[("_index.date", 1), ("_id", 1)], limit=2, hint=("status", "date", "_id")
+        ),
+    )
+    assert [one["_id"] for one in found] == ["a4", "a3"]
+
+
+@readers
+async def test_an_index_may_be_named_by_mongodbs_name(store: Store, read: Reader) -> None:
+    await create(store, appointment("a"))
+    name = "_index.status_1__index.date_1__id_1"
+    assert len(await read(store, lambda source: source.documents("Appointment", BOOKED, hint=name))) == 1
+    assert await read(store, lambda source: source.count("Appointment", BOOKED, hint=name)) == 1
+
+
+async def test_an_explanation_takes_mongodbs_name_too(store: Store) -> None:
+    name = "_index.status_1__index.date_1__id_1"
+    assert name in str(await store.explain("Appointment", BOOKED, hint=name))
+
+
+@readers
+async def test_all_documents_come_where_no_limit_is_named(store: Store, read: Reader) -> None:
+    await create(store, *(patient(f"p{n}") for n in range(150)))
+    assert len(await read(store, lambda source: source.documents("Patient", {}))) == 150
+
+
+@readers
+async def test_keys_are_ids_alone(store: Store, read: Reader) -> None:
+    await create(store, patient("a"), patient("b"), patient("c"))
+    assert len(await read(store, lambda source: source.keys("Patient", {}, limit=2))) == 2
+    assert sorted(await read(store, lambda source: source.keys("Patient", {}, limit=0))) == ["a", "b", "c"]
+
+
+@readers
+async def test_counting_may_stop_early(store: Store, read: Reader) -> None:
+    await create(store, *(appointment(f"a{n}", status="proposed") for n in range(5)))
+    query = {"_index.status": "proposed"}
+    assert await read(store, lambda source: source.count("Appointment", query)) == 5
+    assert await read(store, lambda source: source.count("Appointment", query, limit=3)) == 3
+    assert await read(store, lambda source: source.count("Appointment", BOOKED, limit=3)) == 0
+
+
+@readers
+async def test_different_values_are_told_out_of_lists_and_alone(store: Store, read: Reader) -> None:
+    await create(store, *(appointment(f"a{n}", practitioner=f"p{n % 3}", status="proposed") for n in range(6)))
+    actors = await read(store, lambda source: source.distinct("Appointment", "_index.actor", {}, limit=10))
+    assert sorted(actors) == ["Practitioner/p0", "Practitioner/p1", "Practitioner/p2"]
+    statuses = await read(store, lambda source: source.distinct("Appointment", "_index.status", {}, limit=10))
+    assert statuses == ["proposed"]
+    assert len(await read(store, lambda source: source.distinct("Appointment", "_index.actor", {}, limit=2))) == 2
+    assert await read(store, lambda source: source.distinct("Appointment", "_index.slot", {}, limit=2)) == []
+
+
+async def test_inside_a_transaction_its_moment_is_seen(store: Store) -> None:
+    await create(store, patient("a"))
+
+    async def step(work: UnitOfWork) -> list[Any]:
+        before = await work.keys("Patient", {}, limit=9)
+        await create(store, patient("b"))
+        return [
+            before,
+            await work.keys("Patient", {}, limit=9),
+            await work.count("Patient", {}),
+            [one["_id"] for one in await work.documents("Patient", {})],
+            await work.distinct("Patient", "_id", {}, limit=9),
+        ]
+
+    assert await store.transact(step) == [["a"], ["a"], 1, ["a"], ["a"]]
