@@ -1,0 +1,130 @@
+"""Whether a resource may come in: every check there is, and what becomes of their findings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from adapter.errors import Malformed, Problem, Unprocessable
+from adapter.fhir.validation.definitions import resource_types
+from adapter.fhir.validation.findings import Findings, tellable
+from adapter.fhir.validation.models import check_model
+from adapter.fhir.validation.structure import check_structure
+from adapter.fhir.validation.times import check_span
+from adapter.fhir.validation.walk import Walk
+from store.codec import Resource
+
+_BUSINESS = "business-rule"
+_MODES = ("create", "update", "delete", "profile")
+_SPANS = {"Appointment": True, "Slot": False}  # types that take time, and whether start and end may be the same
+_STRUCTURES = "http://hl7.org/fhir/StructureDefinition/"
+
+
+def check(resource: Resource, kind: str | None = None, *, conditional: bool = False) -> list[Problem]:
+    """Return everything that is wrong with `resource`; it is not changed.
+
+    Args:
+        resource: parsed JSON with exact decimals.
+        kind: the type that it must be of; any of R4's where there is none.
+        conditional: references may still be search URLs (``Patient?identifier=...``), as in a transaction.
+    """
+    findings = Findings()
+    stated = resource.get("resourceType")
+    if not isinstance(stated, str) or stated not in resource_types() or kind not in (None, stated):
+        place = kind or "Resource"
+        findings.add("wrong_type", "structure", _expected(stated, kind), (place, "resourceType", None))
+        check_structure(resource, findings, place)
+    elif check_structure(resource, findings, stated):
+        Walk(findings, conditional=conditional).resource(resource, stated)
+        if not findings.problems:
+            check_model(resource, stated, findings)
+        if stated in _SPANS:
+            check_span(resource, findings, stated, empty=_SPANS[stated])
+    return findings.all()
+
+
+def _expected(stated: object, kind: str | None) -> str:
+    if stated is None:
+        return f'The resourceType is missing. Add "resourceType": "{kind or "Patient"}" (or whichever type it is).'
+    known = stated if isinstance(stated, str) and tellable(stated) else "something else"
+    if kind is None or known not in resource_types():
+        return "The resourceType is none that R4 has. Write it as FHIR does, such as Patient."
+    return (
+        f"This is a resource of type {known}, where a {kind} belongs. Send it to /{known}, or correct the resourceType."
+    )
+
+
+def require_valid(resource: Resource, kind: str | None = None, *, conditional: bool = False) -> None:
+    """Let only a valid resource pass; see `check`.
+
+    Raises:
+        Malformed: 400, with every problem.
+        Unprocessable: 422, where all problems are breaches of a business rule.
+    """
+    problems = check(resource, kind, conditional=conditional)
+    if problems:
+        against_fhir = any(problem.issue != _BUSINESS for problem in problems)
+        raise (Malformed if against_fhir else Unprocessable)(problems)
+
+
+def warm_up(kinds: Iterable[str]) -> None:
+    """Make ready what judges these types (about 20 MB and a quarter of a second), so that the first write need not."""
+    for kind in kinds:
+        bare = {"resourceType": kind}
+        Walk(Findings()).resource(bare, kind)
+        check_model(bare, kind, Findings())
+
+
+def outcome_of(
+    resource: Resource | None,
+    kind: str,
+    mode: str | None = None,
+    *,
+    ident: str | None = None,
+    profile: str | None = None,
+) -> list[Problem]:
+    """Return the issues of ``$validate`` (https://hl7.org/fhir/R4/resource-operation-validate.html): at least one.
+
+    Args:
+        resource: what is to be validated; none is needed for ``delete``.
+        kind: the type that was called.
+        mode: ``create``, ``update``, ``delete``, ``profile`` or none.
+        ident: the id of the instance that was called.
+        profile: the canonical URL of a profile; only R4's own one of the type is known here.
+
+    Raises:
+        Malformed: 400, it cannot be carried out.
+    """
+    _require_call(resource, mode, ident, profile, kind)
+    problems = [] if resource is None else check(resource, kind)
+    if resource is not None and mode == "update":
+        problems += _identity(resource, kind, ident)
+    if resource is not None and not problems and "text" not in resource:
+        text = "It has no narrative (dom-6). People can read a resource in any system if it has one."
+        problems.append(Problem("dom-6", text, f"{kind}.text", issue="invariant", severity="warning"))
+    if all(problem.severity != "error" for problem in problems):
+        problems.append(Problem("no_issues", "No issues", issue="informational", severity="information"))
+    return problems
+
+
+def _require_call(
+    resource: Resource | None, mode: str | None, ident: str | None, profile: str | None, kind: str
+) -> None:
+    """Refuse what cannot be carried out at all."""
+    if mode is not None and mode not in _MODES:
+        raise Malformed(Problem("unknown_mode", f"The mode is one of {', '.join(_MODES)}.", "mode", issue="value"))
+    if mode in ("update", "delete") and ident is None:
+        text = f"Mode {mode} is for one resource. Call /{kind}/[id]/$validate."
+        raise Malformed(Problem("missing_id", text, "mode", issue="required"))
+    if profile is not None and profile.partition("|")[0] != _STRUCTURES + kind:
+        text = f"Only the profile {_STRUCTURES}{kind} is known here. Leave the profile out."
+        raise Malformed(Problem("unknown_profile", text, "profile", issue="not-supported"))
+    if resource is None and mode != "delete":
+        text = "There is nothing to validate. Send the resource, alone or as the parameter resource of a Parameters."
+        raise Malformed(Problem("missing_resource", text, "resource", issue="required"))
+
+
+def _identity(resource: Resource, kind: str, ident: str | None) -> list[Problem]:
+    if resource.get("id") == ident:
+        return []
+    text = "An update carries the id of the resource that it is for."
+    return [Problem("id_mismatch", f"{text} Set id to the one in the URL.", f"{kind}.id", issue="value")]

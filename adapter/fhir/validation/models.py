@@ -1,0 +1,90 @@
+"""The second opinion on a resource's shape: the R4B models of `fhir.resources`.
+
+They are imported when a type is first met, and asked only about what the walk has found sound: on anything else some of
+them fail, and the walk has said it better. What they find is said in words of ours, as theirs are pydantic's. They know
+R4B's types: of the few that only R4 has, they are not asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import fhir_core.constraints
+from pydantic import BaseModel, ValidationError
+
+from adapter.fhir.validation.definitions import type_of
+from adapter.fhir.validation.findings import Findings, Place
+from store.codec import Resource
+
+# Read by the models when they are imported: FHIR's limit, in the place of the library's own of 255.
+fhir_core.constraints.TYPES_ID_MAX_LENGTH = 64
+
+_MISSING = ("missing_element", "required", "This element is required. Add it.")
+_SAYS = {"missing": _MISSING, "model_field_validation.missing": _MISSING}
+_OTHERWISE = ("bad_value", "value", "This is not a valid value here. See the R4 definition of the element.")
+
+
+@cache
+def _model(kind: str) -> type[BaseModel] | None:
+    """Return the model of a resource type; None where R4B has no such type."""
+    from fhir.resources.R4B import get_fhir_model_class
+
+    try:
+        model: type[BaseModel] = get_fhir_model_class(kind)
+    except (KeyError, ValueError):
+        return None
+    return model
+
+
+def check_model(resource: Resource, kind: str, findings: Findings) -> None:
+    """Add what the model of `kind` finds in `resource`, which the walk has found sound."""
+    model = _model(kind)
+    if model is None:
+        return
+    try:
+        model.model_validate(_within_r4b(resource))
+    except ValidationError as error:
+        for detail in error.errors(include_url=False, include_context=False, include_input=False):
+            if detail["type"] == "extra_forbidden":
+                continue  # the walk knows every element that R4 has; the models lack some (Extension._valueDate)
+            code, issue, text = _SAYS.get(detail["type"], _OTHERWISE)
+            findings.add(code, issue, text, _place(kind, detail["loc"]))
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError):
+        # The library's own failures, over a type that it does not know (KeyError) and the like: the walk decides.
+        return
+
+
+def _within_r4b(resource: Resource) -> Resource:
+    """Return `resource` without what it contains of types that R4B does not have."""
+    contained = resource.get("contained")
+    if not isinstance(contained, list):
+        return resource
+    known = [inner for inner in contained if isinstance(inner, dict) and _known(inner.get("resourceType"))]
+    return resource if len(known) == len(contained) else {**resource, "contained": known}
+
+
+def _known(kind: Any) -> bool:
+    return isinstance(kind, str) and _model(kind) is not None
+
+
+def _place(kind: str, location: Sequence[str | int]) -> Place:
+    place: Place = kind
+    for step in location:
+        if isinstance(step, str):
+            if step not in ("root", "__root__"):
+                place = (place, _unchosen(kind, step), None)
+        elif not isinstance(place, str):
+            place = (place[0], place[1], step)
+    return place
+
+
+@cache
+def _unchosen(kind: str, name: str) -> str:
+    """Return a member's name as FHIRPath has it: ``value`` for ``valueString``."""
+    for owner in ("Extension", kind):
+        member = type_of(owner).members.get(name)
+        if member is not None:
+            return member.name
+    return name

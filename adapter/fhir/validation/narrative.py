@@ -1,0 +1,136 @@
+"""Narrative without active content (https://hl7.org/fhir/R4/narrative.html, txt-1 and txt-2).
+
+A browser shows what another system sent, so the div is XHTML of the elements and attributes that FHIR allows, and
+nothing that runs. Read by expat as a stream: there is no tree, no DTD and no entity.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from xml.parsers import expat
+
+from adapter.fhir.validation.findings import Findings, Place
+
+_XHTML = "http://www.w3.org/1999/xhtml"
+_XML = "http://www.w3.org/XML/1998/namespace"
+_ELEMENTS = frozenset({
+    "div", "span", "p", "br", "h1", "h2", "h3", "h4", "h5", "h6", "address", "bdo", "em", "strong", "dfn", "code",
+    "samp", "kbd", "var", "cite", "abbr", "acronym", "blockquote", "q", "sub", "sup", "pre", "ul", "ol", "li", "dl",
+    "dt", "dd", "table", "caption", "colgroup", "col", "thead", "tfoot", "tbody", "tr", "th", "td", "tt", "i", "b",
+    "big", "small", "u", "s", "strike", "font", "hr", "a", "img", "map", "area"
+})  # fmt: skip
+_ATTRIBUTES = frozenset({
+    "title", "style", "class", "id", "lang", "dir", "accesskey", "tabindex", "name", "href", "charset", "type",
+    "hreflang", "rel", "rev", "shape", "coords", "nohref", "src", "alt", "longdesc", "height", "width", "usemap",
+    "ismap", "border", "align", "valign", "hspace", "vspace", "cite", "clear", "compact", "start", "value", "summary",
+    "frame", "rules", "cellspacing", "cellpadding", "span", "char", "charoff", "abbr", "axis", "headers", "scope",
+    "rowspan", "colspan", "nowrap", "bgcolor", "noshade", "size", "color", "face"
+})  # fmt: skip
+_LINKS = frozenset({"href", "src", "cite", "longdesc", "usemap"})
+_SCHEME = re.compile(r"([a-z][a-z0-9+.\-]*):")
+_SAFE = frozenset({"http", "https", "ftp", "mailto", "tel", "urn", "cid"})
+_RASTER = re.compile(r"data:image/(?:png|jpeg|gif|webp);base64,[a-z0-9+/=]*")
+_BLANKS = re.compile(r"[\s\x00-\x20\x7f-\x9f]+")
+_RESTLESS = re.compile(r"url|expression|import|behaviou?r|binding|script|\\|/\*|<|&", re.IGNORECASE)
+
+
+class _Refused(Exception):
+    """Content that a narrative must not have."""
+
+
+def check_narrative(div: str, findings: Findings, place: Place) -> None:
+    """Add what is wrong with `div`, the ``Narrative.div`` at `place`."""
+    reader = _Reader()
+    try:
+        reader.read(div)
+    except _Refused as refused:
+        findings.add("txt-1", "invariant", str(refused), place)
+    except (expat.ExpatError, ValueError) as error:
+        line = f" (line {error.lineno}, column {error.offset + 1})" if isinstance(error, expat.ExpatError) else ""
+        text = (
+            f"The div is not well-formed XHTML{line}. Close every element, and write characters such as a hard "
+            "space as they are or by number (&#160;): XML knows no &nbsp;."
+        )
+        findings.add("bad_narrative", "structure", text, place)
+    else:
+        if not reader.content:
+            findings.add("txt-2", "invariant", "The div is blank. Give it text, or leave the narrative out.", place)
+
+
+class _Reader:
+    """Reads one div."""
+
+    def __init__(self) -> None:
+        self.content = False
+        self._outside = True
+
+    def read(self, div: str) -> None:
+        """Go through `div`.
+
+        Raises:
+            _Refused: it contains what a narrative must not.
+            ExpatError, ValueError: it is not XML.
+        """
+        parser = expat.ParserCreate("utf-8", " ")
+        parser.StartElementHandler = self._start
+        parser.CharacterDataHandler = self._text
+        parser.StartDoctypeDeclHandler = _refuse("a document type or entities of its own")
+        parser.ProcessingInstructionHandler = _refuse("processing instructions")
+        parser.XmlDeclHandler = _refuse("an XML declaration")
+        parser.Parse(div.encode(), True)
+
+    def _start(self, tag: str, attributes: dict[str, str]) -> None:
+        space, _, name = tag.rpartition(" ")
+        if space != _XHTML:
+            raise _Refused(f'The div and all in it must be in the XHTML namespace: <div xmlns="{_XHTML}">.')
+        if self._outside and name != "div":
+            raise _Refused(f"The narrative must be one <div>, not <{_shown(name, _ELEMENTS)}>.")
+        self._outside = False
+        if name not in _ELEMENTS:
+            raise _Refused(
+                "The narrative has an element that FHIR does not allow there (such as script, iframe, object or form)."
+                " Leave it out; basic HTML formatting, tables, links and images are allowed."
+            )
+        self.content |= name == "img"
+        for attribute, value in attributes.items():
+            _require_harmless(name, attribute, value)
+
+    def _text(self, text: str) -> None:
+        self.content |= not text.isspace()
+
+
+def _require_harmless(name: str, attribute: str, value: str) -> None:
+    space, _, attribute = attribute.rpartition(" ")
+    if (space and (space != _XML or attribute not in ("lang", "space"))) or (
+        not space and attribute not in _ATTRIBUTES
+    ):
+        raise _Refused(
+            f"<{name}> has an attribute that FHIR does not allow there (such as an event, onclick). Leave it out."
+        )
+    if attribute in _LINKS and not _leads_nowhere_active(name, attribute, value):
+        raise _Refused(
+            f"The {attribute} of <{name}> must be a plain link (https:, mailto:, tel:, #id or relative), "
+            "never javascript: or data: (a data:image/png in an <img> excepted)."
+        )
+    if attribute == "style" and _RESTLESS.search(value):
+        raise _Refused(f"The style of <{name}> must not load or run anything (url, @import, expression, escapes).")
+
+
+def _leads_nowhere_active(name: str, attribute: str, value: str) -> bool:
+    link = _BLANKS.sub("", value).lower()
+    if name == "img" and attribute == "src" and _RASTER.fullmatch(link):
+        return True
+    scheme = _SCHEME.match(link)
+    return scheme is None or scheme[1] in _SAFE
+
+
+def _shown(name: str, known: frozenset[str]) -> str:
+    return name if name in known else "another element"
+
+
+def _refuse(what: str) -> Callable[..., None]:
+    def refuse(*_: object) -> None:
+        raise _Refused(f"The narrative must not have {what}. Send the <div> alone.")
+
+    return refuse

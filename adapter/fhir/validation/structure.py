@@ -1,0 +1,147 @@
+"""FHIR's JSON as such (https://hl7.org/fhir/R4/json.html): what no resource of any type may contain.
+
+Needs no definitions, so that Bundles and Parameters are held to it, too: nothing empty, `null` only where it keeps
+two lists aligned, text and numbers that can be stored. One pass, as every write goes through here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from decimal import Decimal
+from typing import Any
+
+from bson.decimal128 import create_decimal128_context
+
+from adapter.errors import Problem
+from adapter.fhir.validation.findings import Findings, Place, tellable
+from store.codec import Resource
+
+DEEPEST = 64
+"""Levels of nesting; MongoDB takes 100, some of which the stored document needs itself."""
+
+_FORBIDDEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+_TOO_DEEP = f"It is nested more than {DEEPEST} levels deep. Send it flatter."
+_DECIMAL128 = create_decimal128_context()
+
+
+class Repeated(dict[str, Any]):
+    """An object that was sent with a name twice."""
+
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        super().__init__(pairs)
+        self.names = [name for name, times in Counter(name for name, _ in pairs).items() if times > 1]
+
+
+def as_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make an object of its members, as they were sent."""
+    made = dict(pairs)
+    return made if len(made) == len(pairs) else Repeated(pairs)
+
+
+def check_structure(resource: Resource, findings: Findings, place: Place) -> bool:
+    """Add what is wrong with `resource` as FHIR JSON; tell whether it can be looked into any further."""
+    return _object(resource, findings, place, 1)
+
+
+def check_operations(value: Any, depth: int = 1) -> Problem | None:
+    """Return what is wrong with JSON that is no resource (a JSON Patch), where null is a value like any other."""
+    if isinstance(value, Repeated):
+        text = "A name is there twice in one object. Send it once."
+        return Problem("duplicate_key", text, issue="structure")
+    if not isinstance(value, dict | list):
+        return None
+    if depth > DEEPEST:
+        return Problem("too_deep", _TOO_DEEP, issue="structure")
+    items = value.values() if isinstance(value, dict) else value
+    return next((found for item in items if (found := check_operations(item, depth + 1)) is not None), None)
+
+
+def _object(node: dict[str, Any], findings: Findings, place: Place, depth: int) -> bool:
+    sound = True
+    if depth > DEEPEST:
+        findings.add("too_deep", "structure", _TOO_DEEP, place)
+        return False
+    if type(node) is not dict:
+        _repeated(node, findings, place)
+    if not node:
+        findings.add("empty_value", "structure", "An object must not be empty. Leave the element out.", place)
+    for name, value in node.items():
+        kind = type(value)
+        if kind is str:
+            if not value.isprintable() or not value:
+                _text(value, findings, (place, name, None))
+        elif kind is dict or kind is Repeated:
+            sound &= _object(value, findings, (place, name, None), depth + 1)
+        elif kind is list:
+            sound &= _list(value, node, findings, place, name, depth + 1)
+        elif value is None:
+            text = "null stands only in lists of primitive values. Leave the element out."
+            findings.add("null_value", "structure", text, (place, name, None))
+        elif isinstance(value, Decimal):
+            _number(value, findings, (place, name, None))
+    return sound
+
+
+def _list(items: list[Any], node: dict[str, Any], findings: Findings, place: Place, name: str, depth: int) -> bool:
+    sound = True
+    if depth > DEEPEST:
+        findings.add("too_deep", "structure", _TOO_DEEP, (place, name, None))
+        return False
+    if not items:
+        text = "A list must not be empty. Leave the element out."
+        findings.add("empty_value", "structure", text, (place, name, None))
+    for index, value in enumerate(items):
+        kind = type(value)
+        if kind is dict or kind is Repeated:
+            sound &= _object(value, findings, (place, name, index), depth + 1)
+        elif kind is str:
+            if not value.isprintable() or not value:
+                _text(value, findings, (place, name, index))
+        elif value is None:
+            if not _aligns(node, name, index):
+                text = (
+                    "null only keeps a list of primitive values aligned with the list of their extensions (given with "
+                    "_given), where the other one has a value. Leave it out."
+                )
+                findings.add("null_value", "structure", text, (place, name, index))
+        elif kind is list:
+            text = "A list must not stand in a list. Send its items one by one."
+            findings.add("nested_list", "structure", text, (place, name, index))
+            sound = False
+        elif isinstance(value, Decimal):
+            _number(value, findings, (place, name, index))
+    return sound
+
+
+def _other(name: str) -> str:
+    return name[1:] if name.startswith("_") else f"_{name}"
+
+
+def _aligns(node: dict[str, Any], name: str, index: int) -> bool:
+    """Tell whether the `null` at `index` stands for what the sibling list has there."""
+    other = node.get(_other(name))
+    return isinstance(other, list) and index < len(other) and other[index] is not None
+
+
+def _repeated(node: dict[str, Any], findings: Findings, place: Place) -> None:
+    for name in node.names if isinstance(node, Repeated) else ():
+        if tellable(name):
+            text = f"{name} is there twice in one object. Send it once; what repeats is a list."
+            findings.add("duplicate_key", "structure", text, (place, name, None))
+        else:
+            findings.add("duplicate_key", "structure", "A name is there twice in one object. Send it once.", place)
+
+
+def _text(value: str, findings: Findings, place: Place) -> None:
+    if not value:
+        findings.add("empty_value", "structure", "Text must not be empty. Leave the element out.", place)
+    elif _FORBIDDEN.search(value):
+        text = "Text must not contain control characters, other than tab, line feed and carriage return."
+        findings.add("bad_text", "value", text, place)
+
+
+def _number(value: Decimal, findings: Findings, place: Place) -> None:
+    if not value.is_finite() or not _DECIMAL128.Emin <= value.adjusted() <= _DECIMAL128.Emax:
+        text = "The number is beyond what can be stored: its exponent lies outside -6143 to 6144."
+        findings.add("number_out_of_range", "value", text, place)
