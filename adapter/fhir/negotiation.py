@@ -1,0 +1,255 @@
+"""What the headers and the result parameters of a request ask for: formats, preferences, versions, dates.
+
+Pure functions. Sources: https://hl7.org/fhir/R4/http.html#mime-type, RFC 9110 (Accept, ETag, dates), RFC 7240
+(Prefer). What is asked for in one request is asked for in the next one too, so the answers are remembered.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from functools import lru_cache
+from urllib.parse import parse_qsl
+
+from starlette.datastructures import Headers
+
+from adapter.errors import Malformed, NotAcceptable, Problem, UnsupportedMediaType
+
+FHIR_JSON = "application/fhir+json"
+JSON_PATCH = "application/json-patch+json"
+FORM = "application/x-www-form-urlencoded"
+
+_VERSION = "4.0"
+_JSON = (FHIR_JSON, "application/json", "text/json", "application/json+fhir")  # in order of preference
+_SHORT = {"json": FHIR_JSON}
+_CHARSETS = ("utf-8", "utf8", "us-ascii")
+_TAKEN = "application/fhir+json (or application/json)"
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """How an answer is to be written.
+
+    Attributes:
+        media_type: of the answer, with its parameters (``application/fhir+json; charset=utf-8``).
+        pretty: indented, for people.
+    """
+
+    media_type: str
+    pretty: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Preferences:
+    """What the Prefer headers ask for (https://hl7.org/fhir/R4/http.html#ops).
+
+    Attributes:
+        returns: ``minimal``, ``representation`` or ``OperationOutcome``; None where nothing is said.
+        handling: ``strict`` or ``lenient``; None where nothing is said.
+    """
+
+    returns: str | None = None
+    handling: str | None = None
+
+    @property
+    def strict(self) -> bool:
+        """Whether an unknown search parameter is to be refused."""
+        return self.handling == "strict"
+
+    @property
+    def applied(self) -> str | None:
+        """The value for Preference-Applied (RFC 7240 section 3)."""
+        said = (("return", self.returns), ("handling", self.handling))
+        return ", ".join(f"{name}={value}" for name, value in said if value is not None) or None
+
+
+def response_format(headers: Headers, query: Sequence[tuple[str, str]]) -> Format:
+    """Return the format of the answer: what ``_format`` says, else what Accept takes, else FHIR's own.
+
+    Raises:
+        NotAcceptable: neither is JSON of FHIR 4.0.
+    """
+    asked = next((value for name, value in query if name == "_format" and value), None)
+    pretty = any(name == "_pretty" and value == "true" for name, value in query)
+    accept = None if asked is not None else ",".join(headers.getlist("accept"))
+    return _response_format(asked, accept, pretty)
+
+
+@lru_cache(maxsize=256)
+def _response_format(asked: str | None, accept: str | None, pretty: bool) -> Format:
+    found = _best(accept or "*/*") if asked is None else _by_parameter(asked)
+    if found is None:
+        text = f"Answers are written as {_TAKEN} of FHIR {_VERSION}. Ask for that in Accept or _format."
+        raise NotAcceptable(Problem("not_acceptable", text, "Accept" if asked is None else "_format"))
+    media_type, versioned = found
+    version = f"; fhirVersion={_VERSION}" if versioned else ""
+    return Format(f"{media_type}{version}; charset=utf-8", pretty)
+
+
+def _by_parameter(asked: str) -> tuple[str, bool] | None:
+    name, parameters = _media_type(asked)
+    name = _SHORT.get(name, name.replace(" ", "+"))  # a bare plus of a query is read as a blank
+    if name not in _JSON or parameters.get("fhirversion", _VERSION) != _VERSION:
+        return None
+    return name, "fhirversion" in parameters
+
+
+def _best(accept: str) -> tuple[str, bool] | None:
+    """Return the offer that `accept` likes best, and whether it names FHIR's version; None if it takes none.
+
+    For each offer the most specific range counts (RFC 9110 section 12.5.1). Where several are liked equally, one that
+    is named goes before one that a wildcard covers: who asks for ``application/json, */*`` is answered with that.
+    """
+    ranges = [(name, said, quality) for name, said, quality in _ranges(accept) if _is_ours(said)]
+    best: tuple[float, int, int] | None = None
+    found: tuple[str, bool] | None = None
+    for order, offer in enumerate(_JSON):
+        covering = [(_specificity(name, offer), said, quality) for name, said, quality in ranges]
+        specificity, said, quality = max(covering, key=lambda one: (one[0], one[2]), default=(0, {}, 0.0))
+        rank = (quality, specificity, -order)
+        if specificity and quality > 0 and (best is None or rank > best):
+            best, found = rank, (offer, "fhirversion" in said)
+    return found
+
+
+def _is_ours(parameters: Mapping[str, str]) -> bool:
+    return parameters.get("fhirversion", _VERSION) == _VERSION
+
+
+def _specificity(name: str, offer: str) -> int:
+    if name == offer:
+        return 3
+    if name.endswith("/*") and offer.startswith(name[:-1]):
+        return 2
+    return 1 if name == "*/*" else 0
+
+
+def _ranges(accept: str) -> Iterator[tuple[str, dict[str, str], float]]:
+    for item in accept.split(","):
+        name, parameters = _media_type(item)
+        try:
+            quality = float(parameters.pop("q", "1"))
+        except ValueError:
+            continue
+        if name and 0 <= quality <= 1:
+            yield name, parameters, quality
+
+
+def _media_type(text: str) -> tuple[str, dict[str, str]]:
+    name, *rest = text.split(";")
+    pairs = (part.partition("=") for part in rest)
+    return name.strip().lower(), {key.strip().lower(): value.strip().strip('"') for key, _, value in pairs}
+
+
+def request_format(headers: Headers, *, method: str, form: bool, empty: bool) -> str:
+    """Return what the body is: `FHIR_JSON`, `JSON_PATCH` or `FORM`.
+
+    Args:
+        headers: of the request.
+        method: the HTTP method; PATCH takes a JSON Patch too.
+        form: it is a search by POST, which takes form fields and nothing else.
+        empty: there is no body, so its type does not matter.
+
+    Raises:
+        UnsupportedMediaType: anything else, another version of FHIR or another charset.
+    """
+    if empty:
+        return FORM if form else FHIR_JSON
+    return _request_format(headers.get("content-type", ""), method == "PATCH", form)
+
+
+@lru_cache(maxsize=256)
+def _request_format(content_type: str, patch: bool, form: bool) -> str:
+    name, parameters = _media_type(content_type)
+    taken = FORM if form else f"{JSON_PATCH} (a JSON Patch) or {FHIR_JSON} (a FHIRPath Patch)" if patch else _TAKEN
+    kinds = (FORM,) if form else (*_JSON, JSON_PATCH) if patch else _JSON
+    if name not in kinds:
+        sent = "has no Content-Type" if not name else "is of a type that is not read here"
+        raise UnsupportedMediaType(
+            Problem("unsupported_media_type", f"The body {sent}. Send {taken}.", "Content-Type"),
+            headers={"Accept-Patch": f"{JSON_PATCH}, {FHIR_JSON}"} if patch else None,
+        )
+    if not _is_ours(parameters):
+        text = f"This server speaks FHIR {_VERSION}. Send fhirVersion={_VERSION}, or leave it out."
+        raise UnsupportedMediaType(Problem("unsupported_fhir_version", text, "Content-Type"))
+    if parameters.get("charset", "utf-8").lower() not in _CHARSETS:
+        raise UnsupportedMediaType(Problem("unsupported_charset", "FHIR is sent as UTF-8. Do so.", "Content-Type"))
+    return name if name in (FORM, JSON_PATCH) else FHIR_JSON
+
+
+_RETURNS = {name.lower(): name for name in ("minimal", "representation", "OperationOutcome")}
+_HANDLING = {"strict": "strict", "lenient": "lenient"}
+
+
+@lru_cache(maxsize=256)
+def preferences(prefer: str | None) -> Preferences:
+    """Read the Prefer headers, joined with commas. What is unknown is ignored; of two that differ the first counts."""
+    said: dict[str, str] = {}
+    for part in re.split(r"[,;]", prefer or ""):
+        name, _, value = part.partition("=")
+        name, value = name.strip().lower(), value.strip().strip('"').lower()
+        known = _RETURNS if name == "return" else _HANDLING if name == "handling" else {}
+        if value in known:
+            said.setdefault(name, known[value])
+    return Preferences(said.get("return"), said.get("handling"))
+
+
+_TAG = re.compile(r'(?:[Ww]/)?(?:"([^"]*)"|([^\s,"]+))')
+
+
+def matches(tags: str, version: int | None) -> bool:
+    """Tell whether If-Match or If-None-Match names `version`: ``W/"3"``, ``"3"``, ``3``, a list of these, or ``*``.
+
+    FHIR's version tags are weak, and compared as if they were strong (https://hl7.org/fhir/R4/http.html#concurrency).
+    What is not there (None) has no version, and matches nothing.
+    """
+    if version is None:
+        return False
+    wanted = str(version)
+    return any(bare == "*" or wanted in (quoted, bare) for quoted, bare in _TAG.findall(tags))
+
+
+def http_date(text: str | None) -> datetime | None:
+    """Read If-Modified-Since; None where it is missing or malformed, which is to be ignored (RFC 9110 13.1.3)."""
+    if text is None:
+        return None
+    try:
+        read = parsedate_to_datetime(text)
+        return read.replace(tzinfo=UTC) if read.tzinfo is None else read.astimezone(UTC)
+    except (ValueError, OverflowError, TypeError, IndexError):
+        return None
+
+
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def version_headers(meta: Mapping[str, str]) -> dict[str, str]:
+    """Return ETag and Last-Modified of a stored resource."""
+    at = datetime.fromisoformat(meta["lastUpdated"]).astimezone(UTC)
+    # As `email.utils.format_datetime` writes it, in a fifth of its time: every read sends one.
+    date = f"{_DAYS[at.weekday()]}, {at.day:02} {_MONTHS[at.month - 1]} {at.year:04} {at.isoformat()[11:19]} GMT"
+    return {"ETag": f'W/"{meta["versionId"]}"', "Last-Modified": date}
+
+
+_LEADING = re.compile(r"^[^=?]*\?")
+
+
+def criteria(text: str) -> tuple[tuple[str, str], ...]:
+    """Read If-None-Exist: the query of a search. A leading ``?`` or ``Patient?`` is more than it asks for, and fine.
+
+    Raises:
+        Malformed: it is empty, or no query.
+    """
+    query = _LEADING.sub("", text.strip(), count=1)
+    try:
+        pairs = tuple(parse_qsl(query, keep_blank_values=True, strict_parsing=True, max_num_fields=100))
+    except ValueError:
+        pairs = ()
+    if not pairs:
+        remedy = "If-None-Exist takes the query of a search, such as identifier=system|value."
+        raise Malformed(Problem("invalid_criteria", remedy, "If-None-Exist", issue="value"))
+    return pairs

@@ -1,0 +1,233 @@
+"""FHIRPath Patch: the operations of a Parameters resource (https://hl7.org/fhir/R4/fhirpatch.html).
+
+Each names one element by a path. `add` appends, or sets what is not there yet; `insert` and `move` work on a whole
+list; `replace` needs something to replace; `delete` is content where there is nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from adapter.errors import Malformed
+from adapter.fhir.patching.contents import Content, append, content_of, pairs_of, put, put_pairs
+from adapter.fhir.patching.fhirpath import Path, read_path
+from adapter.fhir.patching.locating import Node, locate, members_named
+from adapter.fhir.patching.values import SHOWN, Budget, NotApplicable, malformed
+from adapter.fhir.validation.definitions import Member
+from store.codec import Resource
+
+_NEEDS = {
+    "add": ("name", "value"),
+    "insert": ("value", "index"),
+    "delete": (),
+    "replace": ("value",),
+    "move": ("source", "destination"),
+}
+_TEXTS = ("type", "path", "name")
+_NUMBERS = ("index", "source", "destination")
+
+
+@dataclass(frozen=True, slots=True)
+class ElementOperation:
+    """One operation.
+
+    Attributes:
+        kind: add, insert, delete, replace or move.
+        text: the path, as it was sent.
+        path: the same, read.
+        name: of the element that `add` adds.
+        content: what is added, inserted or put in the place.
+        index: where `insert` puts it.
+        source, destination: where `move` takes an item and where it puts it.
+    """
+
+    kind: str
+    text: str
+    path: Path
+    name: str = ""
+    content: Content | None = None
+    index: int = 0
+    source: int = 0
+    destination: int = 0
+
+    @property
+    def label(self) -> str:
+        """What it does and where."""
+        return f"{self.kind} {self.text[:SHOWN]}"
+
+    def expression(self, kind: str) -> str:
+        """Return the path."""
+        return self.text
+
+    def carry_out(self, resource: Resource, budget: Budget) -> Resource:
+        """Change `resource` and return it.
+
+        Raises:
+            NotApplicable: the path leads nowhere, or to several elements; the value is of another type.
+        """
+        nodes = locate(self.path, resource, budget)
+        if self.kind == "delete":
+            if nodes:
+                _delete(_single(nodes))
+        elif self.kind == "move":
+            _move(_list(nodes), self.source, self.destination)
+        elif self.content is None:
+            raise AssertionError("these operations have a value")
+        elif self.kind == "add":
+            _add(_single(nodes), self.name, self.content)
+        elif self.kind == "insert":
+            _insert(_list(nodes), self.index, self.content)
+        else:
+            _replace(_single(nodes), self.content)
+        return resource
+
+
+def read(parameters: list[Any]) -> list[ElementOperation]:
+    """Read the parameters of a FHIRPath Patch.
+
+    Raises:
+        Malformed: one is no operation, has a part that is missing, unknown or there twice, or a path that is none.
+    """
+    return [_operation(parameter, f"Parameters.parameter[{index}]") for index, parameter in enumerate(parameters)]
+
+
+def _operation(parameter: Any, where: str) -> ElementOperation:
+    if not isinstance(parameter, dict) or parameter.get("name") != "operation":
+        raise malformed("Each parameter of a FHIRPath Patch is named operation.", where)
+    parts: dict[str, Any] = {}
+    given = parameter.get("part")
+    for index, part in enumerate(given if isinstance(given, list) else ()):
+        name = part.get("name") if isinstance(part, dict) else None
+        if name not in (*_TEXTS, *_NUMBERS, "value") or name in parts:
+            text = f"An operation has the parts {', '.join((*_TEXTS, 'value', *_NUMBERS))}, each once."
+            raise malformed(text, f"{where}.part[{index}]")
+        parts[name] = part
+    kind = _text(parts, "type", where)
+    if kind not in _NEEDS:
+        raise malformed(f"The type of an operation is one of {', '.join(_NEEDS)}.", where, issue="value")
+    for name in ("path", *_NEEDS[kind]):
+        if name not in parts:
+            raise malformed(f"An operation of type {kind} needs the part {name}.", where, issue="required")
+    path = _text(parts, "path", where)
+    return ElementOperation(
+        kind,
+        path,
+        _path(path, where),
+        _text(parts, "name", where) if kind == "add" else "",
+        content_of(parts["value"], where) if "value" in _NEEDS[kind] else None,
+        **{name: _number(parts[name], name, where) for name in _NUMBERS if name in _NEEDS[kind]},
+    )
+
+
+def _path(text: str, where: str) -> Path:
+    try:
+        return read_path(text)
+    except Malformed as refused:
+        raise Malformed([replace(problem, param=where) for problem in refused.problems]) from None
+
+
+def _text(parts: Mapping[str, Any], name: str, where: str) -> str:
+    value = next((one for key, one in parts.get(name, {}).items() if key.startswith("value")), None)
+    if not isinstance(value, str) or not value:
+        kind = "valueCode" if name == "type" else "valueString"
+        raise malformed(f"An operation has a part {name} with a {kind}.", where, issue="required")
+    return value
+
+
+def _number(part: Mapping[str, Any], name: str, where: str) -> int:
+    value = next((one for key, one in part.items() if key.startswith("value")), None)
+    if type(value) is not int or value < 0:
+        raise malformed(f"The part {name} has a valueInteger, from 0.", where, issue="value")
+    return value
+
+
+def _single(nodes: list[Node]) -> Node:
+    if len(nodes) != 1:
+        found = "There is no element" if not nodes else f"There are {len(nodes)} elements"
+        raise NotApplicable(f"{found} at the path, and it must lead to one.")
+    return nodes[0]
+
+
+def _list(nodes: list[Node]) -> Node:
+    """Return the first item of the list that the path leads to."""
+    if not nodes:
+        raise NotApplicable("There is no list at the path. To begin one, use add.")
+    first = nodes[0]
+    if first.index is None:
+        raise NotApplicable("The element at the path does not repeat. Use add or replace.")
+    if len(nodes) != len(pairs_of(first.owner, first.name)) or any(node.owner is not first.owner for node in nodes):
+        raise NotApplicable("The path must lead to a whole list, such as Appointment.participant.")
+    return first
+
+
+def _add(node: Node, name: str, content: Content) -> None:
+    members = members_named(node.type, name)
+    if not members:
+        raise NotApplicable(f"{node.type.name} has no element {name[:SHOWN]}.")
+    json, member, value, sibling = content.placed(members, name)
+    owner = node.content
+    if owner is None:  # a primitive gets its first extension
+        owner = {}
+        if node.index is None:
+            put(node.owner, node.name, node.value, owner)
+        else:
+            _set_item(node, (node.value, owner))
+    if member.many:
+        append(owner, json, value, sibling)
+    elif any(key in owner or f"_{key}" in owner for key in members):
+        raise NotApplicable(f"{name[:SHOWN]} is there already and does not repeat. Use replace.")
+    else:
+        put(owner, json, value, sibling)
+
+
+def _insert(node: Node, index: int, content: Content) -> None:
+    pairs = pairs_of(node.owner, node.name)
+    if index > len(pairs):
+        raise NotApplicable(f"The list has {len(pairs)} items; an item is inserted at 0 to {len(pairs)}.")
+    _, _, value, sibling = content.placed(_own(node), node.name)
+    pairs.insert(index, (value, sibling))
+    put_pairs(node.owner, node.name, pairs)
+
+
+def _move(node: Node, source: int, destination: int) -> None:
+    pairs = pairs_of(node.owner, node.name)
+    if max(source, destination) >= len(pairs):
+        raise NotApplicable(f"The list has {len(pairs)} items, at 0 to {len(pairs) - 1}.")
+    pairs.insert(destination, pairs.pop(source))
+    put_pairs(node.owner, node.name, pairs)
+
+
+def _delete(node: Node) -> None:
+    if node.is_root:
+        raise NotApplicable("A patch cannot delete the resource. Use DELETE.")
+    if node.index is None:
+        put(node.owner, node.name, None, None)
+    else:
+        pairs = pairs_of(node.owner, node.name)
+        del pairs[node.index]
+        put_pairs(node.owner, node.name, pairs)
+
+
+def _replace(node: Node, content: Content) -> None:
+    if node.is_root:
+        raise NotApplicable("A patch cannot replace the resource. Use PUT.")
+    if node.index is not None:
+        _, _, value, sibling = content.placed(_own(node), node.name)
+        _set_item(node, (value, sibling))
+        return
+    json, _, value, sibling = content.placed(node.choice, node.name)
+    if json != node.name:
+        put(node.owner, node.name, None, None)
+    put(node.owner, json, value, sibling)
+
+
+def _own(node: Node) -> dict[str, Member]:
+    return {node.name: node.choice[node.name]}
+
+
+def _set_item(node: Node, pair: tuple[Any, Any]) -> None:
+    pairs = pairs_of(node.owner, node.name)
+    pairs[node.index or 0] = pair
+    put_pairs(node.owner, node.name, pairs)

@@ -1,0 +1,202 @@
+"""Parts of a resource for those who do not want the whole: ``_summary``, ``_elements``, ``_pretty``.
+
+https://hl7.org/fhir/R4/search.html#summary and #elements. What is left out is said: the subset carries the tag
+SUBSETTED, and is refused when it comes back (`require_whole`), as storing it would lose the rest. Which elements belong
+to a summary stands in ``summaries.json``; what is mandatory or modifies the meaning is taken from the definitions.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from importlib.resources import files
+from typing import Any
+
+import orjson
+
+from adapter.errors import Problem, Unprocessable
+from store import r4
+from store.codec import Resource, decode, encode
+
+_TAG = {"system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "code": "SUBSETTED"}
+_ALWAYS = frozenset({"resourceType", "id", "meta"})
+# Without these nobody may read the rest, not even in a summary of the text alone.
+_NEVER_HIDDEN = frozenset({"implicitRules", "modifierExtension"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """What a subset of a type keeps, by names in JSON."""
+
+    mandatory: frozenset[str]
+    modifiers: frozenset[str]
+    summary: frozenset[str]
+    nested: Mapping[str, frozenset[str]]  # of an element whose own members are not all in the summary
+
+
+def subset(raw: bytes, kind: str, *, summary: str | None, elements: tuple[str, ...]) -> bytes:
+    """Return the part of a stored resource that was asked for, tagged as a part.
+
+    Args:
+        raw: its JSON.
+        kind: its type.
+        summary: ``true``, ``text``, ``data``; ``false`` or None for no summary.
+        elements: names of top-level elements, bare (``start``) or with the type that they are meant for
+            (``Appointment.start``); of ``participant.actor`` the whole participant is kept. Unknown ones are ignored.
+            Where both are given, what either asks for is kept.
+    """
+    summary = None if summary == "false" else summary
+    asked = _asked(elements, kind)
+    if summary is None and asked is None:
+        return raw
+    resource = decode(raw)
+    shape = _shape(kind)
+    if summary == "data" and asked is None:
+        kept = {name: value for name, value in resource.items() if name != "text"}
+    else:
+        names = _ALWAYS | _NEVER_HIDDEN | shape.mandatory | _wanted(shape, summary) | (asked or frozenset())
+        if asked is not None:
+            names |= shape.modifiers
+        kept = {name: value for name, value in resource.items() if _element(name) in names}
+        if summary == "true":
+            for name in shape.nested.keys() & kept.keys() - (asked or frozenset()):
+                kept[name] = [_reduced(item, shape.nested[name]) for item in kept[name]]
+        _keep_contained(resource, kept)
+    kept["meta"] = _tagged(resource.get("meta", {}))
+    return encode(kept)
+
+
+def _asked(elements: Iterable[str], kind: str) -> frozenset[str] | None:
+    """Return the names asked for of `kind`; None where all that is asked for is meant for other types."""
+    found: set[str] = set()
+    meant = False
+    for name in elements:
+        steps = name.strip().split(".")
+        if steps[0][:1].isupper():
+            if steps[0] != kind:
+                continue
+            steps = steps[1:]
+        meant = True
+        found.update(_members(kind, steps[0]) if steps else ())
+    return frozenset(found) if meant else None
+
+
+def _wanted(shape: _Shape, summary: str | None) -> frozenset[str]:
+    if summary == "true":
+        return shape.summary | shape.modifiers
+    return frozenset({"text"}) if summary == "text" else frozenset()
+
+
+def _element(name: str) -> str:
+    return name[1:] if name.startswith("_") else name
+
+
+def _reduced(item: Mapping[str, Any], names: frozenset[str]) -> dict[str, Any]:
+    return {name: value for name, value in item.items() if _element(name) in names}
+
+
+def _keep_contained(resource: Resource, kept: Resource) -> None:
+    """Keep what a part refers to within the resource: else its reference would lead nowhere (ref-1)."""
+    if "contained" in kept or "contained" not in resource:
+        return
+    inside: dict[str, Any] = {inner.get("id"): inner for inner in resource["contained"]}
+    needed: dict[str, Any] = {}
+    waiting = list(_references(kept))
+    while waiting:
+        ident = waiting.pop().removeprefix("#")
+        if ident in inside and ident not in needed:
+            needed[ident] = inside[ident]
+            waiting.extend(_references(inside[ident]))
+    if needed:
+        kept["contained"] = [inner for inner in resource["contained"] if inner.get("id") in needed]
+
+
+def _references(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        reference = value.get("reference")
+        if isinstance(reference, str) and reference.startswith("#"):
+            yield reference
+        for inner in value.values():
+            yield from _references(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _references(inner)
+
+
+def _tagged(meta: Mapping[str, Any]) -> dict[str, Any]:
+    tags = meta.get("tag", [])
+    return {**meta, "tag": tags if any(_is_mark(tag) for tag in tags) else [*tags, _TAG]}
+
+
+def _is_mark(tag: Any) -> bool:
+    return isinstance(tag, dict) and all(tag.get(name) == value for name, value in _TAG.items())
+
+
+def require_whole(resource: Resource) -> None:
+    """Refuse a resource that says of itself that it is only a part.
+
+    Raises:
+        Unprocessable: it carries the tag SUBSETTED.
+    """
+    meta = resource.get("meta")
+    tags = meta.get("tag") if isinstance(meta, dict) else None
+    for index, tag in enumerate(tags if isinstance(tags, list) else ()):
+        if _is_mark(tag):
+            text = "This is a part of a resource (tag SUBSETTED); stored, it would replace the whole. Send the whole."
+            raise Unprocessable(Problem("subsetted", text, f"{resource.get('resourceType')}.meta.tag[{index}]"))
+
+
+@cache
+def _summaries() -> dict[str, list[str]]:
+    found: dict[str, list[str]] = orjson.loads(files("adapter.fhir").joinpath("summaries.json").read_bytes())
+    return found
+
+
+@cache
+def _shape(kind: str) -> _Shape:
+    tops = [element for element in r4.elements(kind) if element["path"].count(".") == 1]
+    mandatory = [element["path"] for element in tops if element["min"] > 0]
+    modifiers = [element["path"] for element in tops if element.get("mod")]
+    nested = {path.partition(".")[2]: names for path, names in _summaries().items() if path.startswith(f"{kind}.")}
+    return _Shape(
+        mandatory=frozenset(name for path in mandatory for name in _members(kind, path.partition(".")[2])),
+        modifiers=frozenset(name for path in modifiers for name in _members(kind, path.partition(".")[2])),
+        summary=frozenset(_summaries()[kind]),
+        nested={name: frozenset(names) for name, names in nested.items()},
+    )
+
+
+@lru_cache(maxsize=1_024)  # names come from outside, so not all are kept
+def _members(kind: str, name: str) -> tuple[str, ...]:
+    """Return the names in JSON of an element: one, or one for each type of a choice (``deceased``); none if unknown."""
+    name = name.removesuffix("[x]")
+    for element in r4.elements(kind):
+        if element["path"] == f"{kind}.{name}":
+            return (name,)
+        if element["path"] == f"{kind}.{name}[x]":
+            return tuple(name + one["code"][0].upper() + one["code"][1:] for one in element["type"])
+    return ()
+
+
+_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s"{}\[\],:]+')
+_INDENT = b"  "
+
+
+def pretty(raw: bytes) -> bytes:
+    """Return JSON with line breaks and indents; every value stays byte for byte what it was."""
+    written: list[bytes] = []
+    depth, opened = 0, False
+    for token in _TOKEN.findall(raw):
+        if token in b"}]":
+            depth -= 1
+        if (token in b"}]" and not opened) or (opened and token not in b"}]"):
+            written.append(b"\n" + _INDENT * depth)
+        opened = token in b"{["
+        if opened:
+            depth += 1
+        written.append(b": " if token == b":" else token)
+        if token == b",":
+            written.append(b"\n" + _INDENT * depth)
+    return b"".join(written)

@@ -1,0 +1,665 @@
+"""FHIRPath Patch: the cases of HL7's own test file in our words, then the rules, one by one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from adapter.errors import Malformed, Unprocessable
+from adapter.fhir.patching import Patch, apply
+from store.codec import ExactDecimal, Resource, decode, encode
+
+DIV = '<div xmlns="http://www.w3.org/1999/xhtml">{}</div>'
+
+
+def operation(kind: str, path: str, **parts: Any) -> dict[str, Any]:
+    """Make an operation; a part is ``name={"valueString": ...}``, or a number for an index."""
+    given = [{"name": "type", "valueCode": kind}, {"name": "path", "valueString": path}]
+    for name, value in parts.items():
+        if isinstance(value, int):
+            value = {"valueInteger": value}
+        elif isinstance(value, str):
+            value = {"valueString": value}
+        given.append({"name": name} | value)
+    return {"name": "operation", "part": given}
+
+
+def parameters(*operations: dict[str, Any]) -> Resource:
+    return {"resourceType": "Parameters"} | ({"parameter": list(operations)} if operations else {})
+
+
+def change(resource: Resource, *operations: dict[str, Any]) -> Resource:
+    before = encode(resource)
+    after = apply(Patch.read(parameters(*operations)), resource)
+    assert encode(resource) == before
+    return after
+
+
+def patient(**elements: Any) -> Resource:
+    return {"resourceType": "Patient", "id": "p"} | elements
+
+
+def numbered(*numbers: int) -> Resource:
+    return patient(identifier=[{"system": "http://example.org", "value": f"value {number}"} for number in numbers])
+
+
+ONE_CONTACT = {"name": {"text": "a name"}, "gender": "male"}
+THIRD = {"valueIdentifier": {"system": "http://example.org", "value": "value 3"}}
+LISTED = "Patient.identifier"
+OFFICIAL = {
+    "No Difference": (patient(birthDate="1920-01-01"), [], patient(birthDate="1920-01-01")),
+    "Replace Primitive": (
+        patient(birthDate="1920-01-01"),
+        [operation("replace", "Patient.birthDate", value={"valueDate": "1930-01-01"})],
+        patient(birthDate="1930-01-01"),
+    ),
+    "Delete Primitive": (patient(birthDate="1920-01-01"), [operation("delete", "Patient.birthDate")], patient()),
+    "Add Primitive": (
+        patient(),
+        [operation("add", "Patient", name="birthDate", value={"valueDate": "1930-01-01"})],
+        patient(birthDate="1930-01-01"),
+    ),
+    "Replace Nested Primitive #1": (
+        patient(contact=[ONE_CONTACT]),
+        [operation("replace", "Patient.contact[0].gender", value={"valueCode": "female"})],
+        patient(contact=[ONE_CONTACT | {"gender": "female"}]),
+    ),
+    "Replace Nested Primitive #2": (
+        patient(contact=[ONE_CONTACT]),
+        [operation("replace", "Patient.contact[0].name.text", value={"valueString": "the name"})],
+        patient(contact=[ONE_CONTACT | {"name": {"text": "the name"}}]),
+    ),
+    "Delete Nested Primitive #1": (
+        patient(contact=[ONE_CONTACT]),
+        [operation("delete", "Patient.contact[0].gender")],
+        patient(contact=[{"name": {"text": "a name"}}]),
+    ),
+    "Delete Nested Primitive #2": (
+        patient(contact=[ONE_CONTACT]),
+        [operation("delete", "Patient.contact[0].name.text")],
+        patient(contact=[{"gender": "male"}]),
+    ),
+    "Add Nested Primitive": (
+        patient(contact=[{"name": {"text": "a name"}}]),
+        [operation("add", "Patient.contact[0]", name="gender", value={"valueCode": "male"})],
+        patient(contact=[ONE_CONTACT]),
+    ),
+    "Add Complex": (
+        patient(),
+        [operation("add", "Patient", name="maritalStatus", value={"valueCodeableConcept": {"text": "married"}})],
+        patient(maritalStatus={"text": "married"}),
+    ),
+    "Replace Complex": (
+        patient(maritalStatus={"id": "1", "text": "married"}),
+        [
+            operation(
+                "replace",
+                "Patient.maritalStatus",
+                value={"valueCodeableConcept": {"id": "2", "text": "not married"}},
+            )
+        ],
+        patient(maritalStatus={"id": "2", "text": "not married"}),
+    ),
+    "Delete Complex": (
+        patient(maritalStatus={"text": "married"}),
+        [operation("delete", "Patient.maritalStatus")],
+        patient(),
+    ),
+    "Add Anonymous Type": (
+        patient(),
+        [
+            operation(
+                "add",
+                "Patient",
+                name="contact",
+                value={"part": [{"name": "name", "valueHumanName": {"text": "a name"}}]},
+            )
+        ],
+        patient(contact=[{"name": {"text": "a name"}}]),
+    ),
+    "Delete Anonymous Type": (patient(contact=[ONE_CONTACT]), [operation("delete", "Patient.contact[0]")], patient()),
+    "List unchanged": (numbered(1, 2), [], numbered(1, 2)),
+    "List unchanged, contents changed": (
+        numbered(1, 2),
+        [
+            operation("replace", "Patient.identifier[0].value", value="value 2"),
+            operation("replace", "Patient.identifier[1].value", value="value 1"),
+        ],
+        numbered(2, 1),
+    ),
+    "Add to list": (numbered(1, 2), [operation("add", "Patient", name="identifier", value=THIRD)], numbered(1, 2, 3)),
+    "Insert in list #1": (numbered(1, 2), [operation("insert", LISTED, index=1, value=THIRD)], numbered(1, 3, 2)),
+    "Insert in list #2": (numbered(1, 2), [operation("insert", LISTED, index=0, value=THIRD)], numbered(3, 1, 2)),
+    "Insert at the end": (numbered(1, 2), [operation("insert", LISTED, index=2, value=THIRD)], numbered(1, 2, 3)),
+    "Delete from List #1": (numbered(1, 2, 3), [operation("delete", f"{LISTED}[0]")], numbered(2, 3)),
+    "Delete from List #2": (numbered(1, 2, 3), [operation("delete", f"{LISTED}[1]")], numbered(1, 3)),
+    "Delete from List #3": (numbered(1, 2, 3), [operation("delete", f"{LISTED}[2]")], numbered(1, 2)),
+    "Reorder List #1": (
+        numbered(1, 2, 3, 4),
+        [operation("move", LISTED, source=3, destination=1)],
+        numbered(1, 4, 2, 3),
+    ),
+    "Reorder List #2": (
+        numbered(1, 2, 3, 4),
+        [operation("move", LISTED, source=3, destination=0)],
+        numbered(4, 1, 2, 3),
+    ),
+    "Reorder List #3": (
+        numbered(1, 2, 3, 4),
+        [operation("move", LISTED, source=3, destination=2)],
+        numbered(1, 2, 4, 3),
+    ),
+    "Reorder List #4": (
+        numbered(1, 2, 3, 4),
+        [operation("move", LISTED, source=0, destination=3)],
+        numbered(2, 3, 4, 1),
+    ),
+    "Reorder List #5": (
+        numbered(1, 2, 3, 4),
+        [operation("move", LISTED, source=1, destination=0), operation("move", LISTED, source=2, destination=1)],
+        numbered(2, 3, 1, 4),
+    ),
+    "Reorder List #6": (
+        numbered(1, 2, 3, 4),
+        [operation("move", LISTED, source=3, destination=place) for place in (0, 1, 2)],
+        numbered(4, 3, 2, 1),
+    ),
+    "Operation on missing element #2": (
+        patient(),
+        [operation("add", "Patient", name="identifier", value=THIRD)],
+        numbered(3),
+    ),
+    "Full Resource": (
+        patient(
+            text={"status": "generated", "div": DIV.format("Peter Chalmers")},
+            name=[{"use": "official", "family": "Chalmers"}, {"use": "usual", "given": ["Jim"]}],
+            birthDate="1974-12-25",
+            _birthDate={"extension": [{"url": "urn:time", "valueDateTime": "1974-12-25T14:35:45-05:00"}]},
+        ),
+        [
+            operation("replace", "Patient.text.div", value=DIV.format("Peter Chalmers1")),
+            operation("replace", "Patient.name[0].family", value="Chalmers1"),
+        ],
+        patient(
+            text={"status": "generated", "div": DIV.format("Peter Chalmers1")},
+            name=[{"use": "official", "family": "Chalmers1"}, {"use": "usual", "given": ["Jim"]}],
+            birthDate="1974-12-25",
+            _birthDate={"extension": [{"url": "urn:time", "valueDateTime": "1974-12-25T14:35:45-05:00"}]},
+        ),
+    ),
+    "Consecutive operations": (
+        patient(
+            contact=[
+                {"name": {"family": "du Marché", "_family": {"extension": [{"url": "urn:p", "valueString": "V"}]}}}
+            ]
+        ),
+        [
+            operation("add", "Patient.contact[0]", name="gender", value={"valueCode": "male"}),
+            operation("add", "Patient", name="contact", value={"part": [{"name": "gender", "valueCode": "male"}]}),
+        ],
+        patient(
+            contact=[
+                {
+                    "name": {"family": "du Marché", "_family": {"extension": [{"url": "urn:p", "valueString": "V"}]}},
+                    "gender": "male",
+                },
+                {"gender": "male"},
+            ]
+        ),
+    ),
+}
+APPOINTMENT: Resource = {
+    "resourceType": "Appointment",
+    "id": "a1",
+    "meta": {"versionId": "3", "lastUpdated": "2024-01-15T10:00:00.000Z"},
+    "contained": [{"resourceType": "Patient", "id": "in", "active": True}],
+    "extension": [{"url": "urn:dose", "valueDecimal": ExactDecimal("1.10")}, {"url": "urn:note", "valueString": "x"}],
+    "status": "booked",
+    "priority": 5,
+    "participant": [
+        {"actor": {"reference": "Patient/1"}, "required": "required", "status": "needs-action"},
+        {"actor": {"reference": "Practitioner/d", "display": "Dr Sarah Chen"}, "status": "accepted"},
+        {"type": [{"text": "room"}], "status": "tentative"},
+    ],
+}
+ACCEPTED = {"valueCode": "accepted"}
+
+
+def refusal(resource: Resource, *operations: dict[str, Any]) -> Unprocessable:
+    with pytest.raises(Unprocessable) as refused:
+        change(resource, *operations)
+    assert refused.value.status == 422
+    return refused.value
+
+
+def malformed(document: Any) -> Malformed:
+    with pytest.raises(Malformed) as refused:
+        Patch.read(document)
+    assert refused.value.status == 400
+    return refused.value
+
+
+class TestOfficial:
+    """https://github.com/FHIR/fhir-test-cases, r4/patch/fhir-patch-tests.xml."""
+
+    @pytest.mark.parametrize("name", OFFICIAL)
+    def test_it_applies(self, name: str) -> None:
+        before, operations, after = OFFICIAL[name]
+        assert change(before, *operations) == after
+
+    def test_operation_on_missing_element(self) -> None:
+        before = patient(identifier=[{"use": "official", "value": "123"}])
+        path = "Patient.identifier.where(use = 'official').period"
+        refused = refusal(before, operation("add", path, name="end", value={"valueDate": "2021-12-01"}))
+        assert "no element at the path" in str(refused)
+        assert refused.problems[0].param == path
+
+
+class TestPaths:
+    @pytest.mark.parametrize(
+        "path",
+        [
+            "Appointment.participant[0].status",
+            "participant[0].status",
+            "Resource.participant[0].status",
+            "Appointment.participant.first().status",
+            "Appointment . participant [ 0 ] . status",
+            "Appointment.participant.where(actor.reference = 'Patient/1').status",
+            "Appointment.participant.where('Patient/1' = actor.reference).status",
+            "Appointment.participant.where(actor.reference='Patient/1' and status='needs-action').status",
+            "Appointment.participant.where(actor.where(reference = 'Patient/1').exists()).status",
+            "Appointment.participant.where(actor.exists(reference = 'Patient/1')).status",
+            "Appointment.participant.where(required.exists()).status",
+            "Appointment.participant.where(required.empty().not()).status",
+            "Appointment.participant.where(status != 'accepted' and type.empty()).status",
+            "Appointment.participant.where(actor.reference.startsWith('Patient/')).status",
+            "Appointment.participant.where(actor.reference.endsWith('/1')).status",
+            "Appointment.participant.where(actor.reference.contains('ient/')).status",
+            "Appointment.participant.where(status ~ 'NEEDS-Action').status",
+            "Appointment.participant.where((status = 'x' or status = 'needs-action')).status",
+            "Appointment.participant.where(actor = actor and required = 'required').status",
+            "Appointment.participant.status.where($this = 'needs-action')",
+            "Appointment.participant.take(1).single().status",
+            "Appointment.`participant`[0].`status`",
+            "Appointment.participant.status[0]",
+        ],
+    )
+    def test_a_participants_status(self, path: str) -> None:
+        after = change(APPOINTMENT, operation("replace", path, value=ACCEPTED))
+        assert [one["status"] for one in after["participant"]] == ["accepted", "accepted", "tentative"]
+
+    @pytest.mark.parametrize(
+        "path",
+        [
+            "Appointment.participant.last().status",
+            "Appointment.participant.tail().last().status",
+            "Appointment.participant.skip(2).status",
+            "Appointment.participant.where(type.text = 'room').status",
+            "Appointment.participant.where(actor.exists().not()).status",
+            "Appointment.participant.where(status !~ 'accepted' and required.empty()).status",
+            "Appointment.participant.where(type.text = 'r\\u006Fom').status",
+        ],
+    )
+    def test_another_participants_status(self, path: str) -> None:
+        after = change(APPOINTMENT, operation("replace", path, value=ACCEPTED))
+        assert [one["status"] for one in after["participant"]] == ["needs-action", "accepted", "accepted"]
+
+    @pytest.mark.parametrize(
+        "path",
+        [
+            "Appointment.extension('urn:dose').value",
+            "Appointment.extension.where(url = 'urn:dose').value",
+            "Appointment.extension.value.ofType(decimal)",
+            "Appointment.extension.value.ofType(FHIR.decimal)",
+            "Appointment.extension.value.as(decimal)",
+            "Appointment.extension.value.where($this = 1.1)",
+            "Appointment.extension[0].valueDecimal",
+        ],
+    )
+    def test_an_extensions_value(self, path: str) -> None:
+        after = change(APPOINTMENT, operation("replace", path, value={"valueDecimal": ExactDecimal("2.50")}))
+        assert b'{"url":"urn:dose","valueDecimal":2.50}' in encode(after)
+
+    def test_types_of_elements_and_resources(self) -> None:
+        assert "priority" not in change(APPOINTMENT, operation("delete", "Appointment.priority.ofType(unsignedInt)"))
+        assert change(APPOINTMENT, operation("delete", "Appointment.contained.ofType(Patient).active")).get("contained")
+        assert change(APPOINTMENT, operation("delete", "Appointment.contained.ofType(Slot)")) == APPOINTMENT
+
+    def test_into_a_contained_resource(self) -> None:
+        after = change(
+            APPOINTMENT, operation("replace", "Appointment.contained[0].active", value={"valueBoolean": False})
+        )
+        assert after["contained"] == [{"resourceType": "Patient", "id": "in", "active": False}]
+
+    def test_into_what_is_not_known_or_not_there(self) -> None:
+        strange = APPOINTMENT | {"contained": [{"resourceType": "Nothing", "id": "in"}]}
+        assert "R4 does not have" in str(refusal(strange, operation("delete", "Appointment.contained.name")))
+        assert change(patient(birthDate="1990"), operation("delete", "Patient.birthDate.extension")) == patient(
+            birthDate="1990"
+        )
+
+    def test_several_elements_are_too_many(self) -> None:
+        for kind in ("replace", "delete"):
+            value = {"value": ACCEPTED} if kind == "replace" else {}
+            refused = refusal(APPOINTMENT, operation(kind, "Appointment.participant.status", **value))
+            assert "There are 3 elements" in str(refused)
+
+    @pytest.mark.parametrize(
+        ("path", "text"),
+        [
+            ("Appointment.subject", "Appointment has no element subject"),
+            ("Appointment.participant[0].actor.referenc", "Reference has no element referenc"),
+            ("Patient.name", "starts with Patient"),
+            ("Appointment.status.foo", "Element has no element foo"),
+            ("Appointment.participant.exists()", "to a value"),
+            ("Appointment.participant.exists().status", "has no status"),
+            ("Appointment.participant.single().status", "several"),
+            ("Appointment.participant.where($this.status).where(type = 1 or extension)", None),
+            ("Appointment.where(participant.status)", "several values"),
+            ("Appointment.extension(url)", "takes a text"),
+            ("Appointment.participant.take('1')", "a number"),
+            ("Appointment.ofType('x')", "name of a type"),
+        ],
+    )
+    def test_what_leads_nowhere(self, path: str, text: str | None) -> None:
+        if text is None:
+            assert change(APPOINTMENT, operation("delete", path)) == APPOINTMENT
+        else:
+            assert text in str(refusal(APPOINTMENT, operation("delete", path)))
+
+    @pytest.mark.parametrize(
+        ("path", "named"),
+        [
+            ("Appointment.participant.where(actor.resolve() is Patient).status", "resolve()"),
+            ("Appointment.participant.select(status)", "select()"),
+            ("Appointment.descendants()", "descendants()"),
+            ("Appointment.priority + 1", "+"),
+            ("Appointment.status | Appointment.start", "|"),
+            ("(Appointment.status)", "("),
+            ("%resource.status", "%resource"),
+            ("$this.status", "$this"),
+            ("Appointment.participant.where($index = 0)", "$index"),
+            ("Appointment.participant.where(actor is Reference)", "is"),
+            ("Appointment.participant[1.5]", "1.5"),
+            ("Appointment.participant['a']", "'a'"),
+            ("'text'", "'text'"),
+            ("Appointment.'text'", "'text'"),
+            ("Appointment.participant.first(1)", "1"),
+        ],
+    )
+    def test_what_is_not_supported_is_named(self, path: str, named: str) -> None:
+        refused = malformed(parameters(operation("delete", path)))
+        assert refused.problems[0].issue == "not-supported"
+        assert refused.problems[0].param == "Parameters.parameter[0]"
+        assert named in refused.problems[0].message
+
+    @pytest.mark.parametrize(
+        "path",
+        [
+            "Appointment.",
+            "Appointment.participant[",
+            "Appointment.participant.where(",
+            "Appointment.participant.where(status = 'x",
+            "Appointment.§",
+            "Appointment.participant.where(status = )",
+        ],
+    )
+    def test_what_cannot_be_read(self, path: str) -> None:
+        assert malformed(parameters(operation("delete", path))).problems[0].code == "invalid_patch"
+
+    def test_limits_of_a_path(self) -> None:
+        assert "1000 characters" in str(malformed(parameters(operation("delete", "a" * 1_001))))
+        nested = "Appointment.where" + "(" * 20 + "true" + ")" * 20
+        assert "16 expressions" in str(malformed(parameters(operation("delete", nested))))
+        many = patient(identifier=[{"value": str(number)} for number in range(1_000)])
+        path = "Patient.identifier.where(value = 'x')"
+        refused = refusal(many, *[operation("delete", path)] * 1_000)
+        assert refused.problems[0].code == "patch_too_costly"
+
+
+class TestAdd:
+    def test_a_participant_in_parts(self) -> None:
+        value = {
+            "part": [
+                {"name": "type", "valueCodeableConcept": {"text": "guest"}},
+                {"name": "type", "valueCodeableConcept": {"text": "second role"}},
+                {"name": "actor", "valueReference": {"reference": "Practitioner/e"}},
+                {"name": "status", "valueCode": "accepted", "_valueCode": {"id": "s"}},
+                {"name": "period", "part": [{"name": "start", "valueDateTime": "2024"}]},
+            ]
+        }
+        after = change(APPOINTMENT, operation("add", "Appointment", name="participant", value=value))
+        assert after["participant"][3] == {
+            "type": [{"text": "guest"}, {"text": "second role"}],
+            "actor": {"reference": "Practitioner/e"},
+            "status": "accepted",
+            "_status": {"id": "s"},
+            "period": {"start": "2024"},
+        }
+
+    def test_parts_must_be_those_of_the_element(self) -> None:
+        for part, text in (
+            ({"name": "colour", "valueString": "red"}, "has no element colour"),
+            ({"name": "status", "valueInteger": 1}, "status does not take integer"),
+        ):
+            value = {"part": [{"name": "status", "valueCode": "x"}, part]}
+            assert text in str(refusal(APPOINTMENT, operation("add", "Appointment", name="participant", value=value)))
+        twice = {"part": [{"name": "status", "valueCode": "x"}, {"name": "status", "valueCode": "y"}]}
+        assert "given twice" in str(
+            refusal(APPOINTMENT, operation("add", "Appointment", name="participant", value=twice))
+        )
+
+    def test_a_choice_gets_the_name_of_its_type(self) -> None:
+        for value, expected in (
+            ({"valueBoolean": True}, {"deceasedBoolean": True}),
+            ({"valueDateTime": "2020"}, {"deceasedDateTime": "2020"}),
+        ):
+            assert change(patient(), operation("add", "Patient", name="deceased", value=value)) == patient(**expected)
+        assert change(
+            patient(), operation("add", "Patient", name="deceasedBoolean", value={"valueBoolean": True})
+        ) == patient(deceasedBoolean=True)
+        added = operation("add", "Patient", name="deceased", value={"valueString": "yes"})
+        assert "deceased does not take string" in str(refusal(patient(), added))
+
+    def test_an_extension_of_a_resource_and_of_a_primitive(self) -> None:
+        value = {"valueExtension": {"url": "urn:x", "valueCode": "y"}}
+        extension = {"extension": [{"url": "urn:x", "valueCode": "y"}]}
+        assert change(patient(), operation("add", "Patient", name="extension", value=value)) == patient(**extension)
+        add = operation("add", "Patient.birthDate", name="extension", value=value)
+        assert change(patient(birthDate="1990"), add) == patient(birthDate="1990", _birthDate=extension)
+        add = operation("add", "Patient.name[0].given[1]", name="extension", value=value)
+        after = change(patient(name=[{"given": ["a", "b"]}]), add, add)
+        assert after["name"] == [{"given": ["a", "b"], "_given": [None, {"extension": extension["extension"] * 2}]}]
+
+    def test_a_contained_resource(self) -> None:
+        value = {"resource": {"resourceType": "Location", "id": "l"}}
+        after = change(APPOINTMENT, operation("add", "Appointment", name="contained", value=value))
+        assert after["contained"][1] == {"resourceType": "Location", "id": "l"}
+        assert "contained does not take Identifier" in str(
+            refusal(APPOINTMENT, operation("add", "Appointment", name="contained", value=THIRD))
+        )
+
+    def test_what_is_there_and_does_not_repeat_is_not_added_again(self) -> None:
+        add = operation("add", "Appointment", name="status", value={"valueCode": "cancelled"})
+        assert "Use replace" in str(refusal(APPOINTMENT, add))
+        add = operation("add", "Patient", name="deceased", value={"valueBoolean": True})
+        assert "there already" in str(refusal(patient(deceasedDateTime="2020"), add))
+        assert "there already" in str(refusal(patient(_deceasedDateTime={"id": "x"}), add))
+
+    def test_the_type_of_the_value(self) -> None:
+        for name, value in (
+            ("identifier", {"valueCoding": {"code": "x"}}),
+            ("maritalStatus", {"valueString": "x"}),
+            ("active", {"valueString": "true"}),
+            ("birthDate", {"valueBoolean": True}),
+            ("birthDate", {"valueNonsense": 1}),
+            ("birthDate", {"valueCodeableConcept": {"text": "x"}}),
+            ("maritalStatus", {"valueCodeableConcept": "x"}),
+        ):
+            assert "does not take" in str(refusal(patient(), operation("add", "Patient", name=name, value=value)))
+        # What is written alike may be sent as a string; whether it is a date is for validation.
+        assert change(patient(), operation("add", "Patient", name="birthDate", value="1990")) == patient(
+            birthDate="1990"
+        )
+
+    def test_a_name_that_there_is_not(self) -> None:
+        add = operation("add", "Patient", name="colour", value="red")
+        assert "Patient has no element colour" in str(refusal(patient(), add))
+
+
+class TestLists:
+    def test_places_outside(self) -> None:
+        assert "2 items" in str(refusal(numbered(1, 2), operation("insert", LISTED, index=3, value=THIRD)))
+        assert "at 0 to 1" in str(refusal(numbered(1, 2), operation("move", LISTED, source=2, destination=0)))
+        assert "at 0 to 1" in str(refusal(numbered(1, 2), operation("move", LISTED, source=0, destination=2)))
+
+    @pytest.mark.parametrize(
+        ("resource", "path", "text"),
+        [
+            (patient(), LISTED, "no list at the path"),
+            (patient(gender="male"), "Patient.gender", "does not repeat"),
+            (numbered(1, 2), f"{LISTED}[0]", "whole list"),
+            (numbered(1, 2), f"{LISTED}.where(value = 'value 1')", "whole list"),
+            (patient(name=[{"given": ["a"]}, {"given": ["b"]}]), "Patient.name.given", "whole list"),
+        ],
+    )
+    def test_what_is_no_list(self, resource: Resource, path: str, text: str) -> None:
+        assert text in str(refusal(resource, operation("insert", path, index=0, value=THIRD)))
+        assert text in str(refusal(resource, operation("move", path, source=0, destination=0)))
+
+    def test_extensions_move_with_what_they_extend(self) -> None:
+        before = patient(name=[{"given": ["a", "b", "c"], "_given": [None, {"id": "b"}]}])
+        path = "Patient.name[0].given"
+        moved = change(before, operation("move", path, source=1, destination=0))
+        assert moved["name"] == [{"given": ["b", "a", "c"], "_given": [{"id": "b"}, None, None]}]
+        inserted = change(before, operation("insert", path, index=0, value="x"))
+        assert inserted["name"] == [{"given": ["x", "a", "b", "c"], "_given": [None, None, {"id": "b"}, None]}]
+        assert change(before, operation("delete", f"{path}[1]"))["name"] == [{"given": ["a", "c"]}]
+        assert change(before, operation("replace", f"{path}[1]", value="x"))["name"] == [{"given": ["a", "x", "c"]}]
+        replaced = operation("replace", f"{path}[0]", value={"_valueString": {"id": "z"}})
+        assert change(before, replaced)["name"] == [
+            {"given": [None, "b", "c"], "_given": [{"id": "z"}, {"id": "b"}, None]}
+        ]
+
+
+class TestReplaceAndDelete:
+    def test_delete_is_content_with_nothing(self) -> None:
+        for path in ("Appointment.comment", "Appointment.participant[7]", "Appointment.participant[0].period.start"):
+            assert change(APPOINTMENT, operation("delete", path)) == APPOINTMENT
+
+    def test_replace_is_not(self) -> None:
+        refused = refusal(APPOINTMENT, operation("replace", "Appointment.comment", value="x"))
+        assert "no element at the path" in str(refused)
+
+    def test_a_choice_may_change_its_type(self) -> None:
+        replace = operation("replace", "Patient.deceased", value={"valueDateTime": "2020"})
+        assert change(patient(deceasedBoolean=True, _deceasedBoolean={"id": "x"}), replace) == patient(
+            deceasedDateTime="2020"
+        )
+        assert change(patient(deceasedDateTime="2019"), replace) == patient(deceasedDateTime="2020")
+
+    def test_extensions_go_with_the_value(self) -> None:
+        before = patient(birthDate="1990", _birthDate={"id": "x"})
+        assert change(before, operation("delete", "Patient.birthDate")) == patient()
+        replace = operation("replace", "Patient.birthDate", value={"valueDate": "1991"})
+        assert change(before, replace) == patient(birthDate="1991")
+        replace = operation("replace", "Patient.birthDate", value={"valueDate": "1991", "_valueDate": {"id": "y"}})
+        assert change(before, replace) == patient(birthDate="1991", _birthDate={"id": "y"})
+        assert change(patient(_birthDate={"id": "x"}), operation("delete", "Patient.birthDate.id")) == patient()
+
+    def test_the_type_of_the_value(self) -> None:
+        replace = operation("replace", "Appointment.participant[0]", value=THIRD)
+        assert "participant does not take Identifier" in str(refusal(APPOINTMENT, replace))
+        value = {"valueBackboneElement": {"status": "declined"}}
+        after = change(APPOINTMENT, operation("replace", "Appointment.participant[0]", value=value))
+        assert after["participant"][0] == {"status": "declined"}
+
+    def test_the_resource_itself_is_not_for_patches(self) -> None:
+        assert "Use DELETE" in str(refusal(APPOINTMENT, operation("delete", "Appointment")))
+        whole = {"resource": {"resourceType": "Appointment"}}
+        assert "Use PUT" in str(refusal(APPOINTMENT, operation("replace", "Appointment", value=whole)))
+
+    @pytest.mark.parametrize("path", ["id", "meta.versionId", "meta.lastUpdated", "resourceType"])
+    def test_identity_and_version_cannot_be_changed(self, path: str) -> None:
+        for change_it in (
+            operation("delete", f"Appointment.{path}"),
+            operation("replace", f"Appointment.{path}", value="9"),
+        ):
+            problem = refusal(APPOINTMENT, change_it).problems[0]
+            assert (problem.code, problem.param) == ("immutable_element", f"Appointment.{path}")
+
+    def test_a_whole_new_meta_keeps_the_version(self) -> None:
+        replace = operation("replace", "Appointment.meta", value={"valueMeta": {"source": "urn:x"}})
+        assert change(APPOINTMENT, replace)["meta"] == APPOINTMENT["meta"] | {"source": "urn:x"}
+
+    def test_the_narrative_stays(self) -> None:
+        text = {"status": "additional", "div": DIV.format("by hand")}
+        after = change(APPOINTMENT | {"text": text}, operation("delete", "Appointment.priority"))
+        assert after["text"] == text
+
+
+class TestMalformed:
+    @pytest.mark.parametrize(
+        "parameter",
+        [
+            None,
+            {"name": "operations", "part": []},
+            {"name": "operation"},
+            {"name": "operation", "part": {}},
+            {"name": "operation", "part": [1]},
+            operation("remove", "Appointment.status"),
+            operation("delete", ""),
+            operation("delete", "Appointment.status", colour="red"),
+            operation("replace", "Appointment.status"),
+            operation("add", "Appointment", name="comment"),
+            operation("add", "Appointment", value="x"),
+            operation("add", "Appointment", name={}, value="x"),
+            operation("insert", "Appointment.slot", value="x"),
+            operation("insert", "Appointment.slot", index=-1, value="x"),
+            operation("insert", "Appointment.slot", index="0", value="x"),
+            operation("move", "Appointment.slot", source=0),
+            operation("replace", "Appointment.status", value={}),
+            operation("replace", "Appointment.status", value={"valueCode": "x", "valueString": "y"}),
+            operation("replace", "Appointment.status", value={"valueCode": "x", "_valueString": {}}),
+            operation("replace", "Appointment.participant[0]", value={"part": [{"valueCode": "x"}]}),
+            operation("replace", "Appointment.participant[0]", value={"part": 1}),
+            {"name": "operation", "part": [{"name": "type", "valueCode": "delete"}] * 2},
+        ],
+    )
+    def test_it_is_refused(self, parameter: Any) -> None:
+        good = operation("delete", "Appointment.comment")
+        refused = malformed(parameters(good, parameter))
+        assert str(refused.problems[0].param).startswith("Parameters.parameter[1]")
+
+    def test_a_value_that_is_nested_too_deeply(self) -> None:
+        deep: Any = "x"
+        for _ in range(120):
+            deep = {"a": deep}
+        assert "100 levels" in str(malformed(parameters(operation("replace", "a", value={"valueMeta": deep}))))
+
+    def test_too_many_operations(self) -> None:
+        many = [operation("delete", "Appointment.comment")] * 1_001
+        assert malformed(parameters(*many)).problems[0].code == "patch_too_long"
+
+
+class TestTogether:
+    def test_a_booking_is_cancelled_with_its_reason_and_digits_stay(self) -> None:
+        raw = encode(APPOINTMENT)
+        after = apply(
+            Patch.read(
+                parameters(
+                    operation("replace", "Appointment.status", value={"valueCode": "cancelled"}),
+                    operation(
+                        "add",
+                        "Appointment",
+                        name="cancelationReason",
+                        value={"valueCodeableConcept": {"text": "patient request"}},
+                    ),
+                )
+            ),
+            decode(raw),
+        )
+        assert encode(after) == raw.replace(b'"booked"', b'"cancelled"')[:-1] + (
+            b',"cancelationReason":{"text":"patient request"}}'
+        )
