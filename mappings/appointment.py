@@ -12,11 +12,11 @@ from typing import Any
 from mappings.elements import NOBODY, Known, Resource, copied
 from mappings.fields import FIELDS, Field
 from mappings.reading import Reading
-from mappings.references import name_of, relative, stated_uhid
+from mappings.references import relative
 from mappings.systems import DEFAULT_SYSTEMS, Systems
 from mappings.vocabulary import Vocabulary
 
-__all__ = ["FIELDS", "Field", "Known", "Resource", "blank", "shown", "unresolved", "update", "view"]
+__all__ = ["FIELDS", "Field", "Known", "Resource", "blank", "referred", "shown", "update", "view"]
 
 DEFAULT_VOCABULARY = Vocabulary.default()
 
@@ -43,7 +43,7 @@ def view(
         systems: the canonical URLs of the deployment.
         vocabulary: its code tables.
         known: stored resources by relative reference, for the names and the UHID that the appointment does
-            not state itself; `unresolved` says which are wanted.
+            not state itself; `referred` says which there can be.
 
     Raises:
         ValueError: a time in `appointment` is not a FHIR time.
@@ -115,18 +115,16 @@ def shown(appointment: Resource, *, vocabulary: Vocabulary = DEFAULT_VOCABULARY)
     return not vocabulary.status_to_mediloop.hides(appointment.get("status"))
 
 
-def unresolved(appointment: Resource, *, systems: Systems = DEFAULT_SYSTEMS) -> tuple[str, ...]:
-    """Return the relative references whose resources `view` wants as `known`; none for most appointments.
+def referred(appointment: Resource, *, systems: Systems = DEFAULT_SYSTEMS) -> dict[str, str]:
+    """Return the relative references to the people and the place on this server, by the member with the name.
 
-    A person or place is wanted if the appointment does not state its name, a patient also if it does not
-    state the UHID. Contained resources are at hand, and those of other servers cannot be.
+    What they are called now can differ from what the appointment says they were called (``patient_name``).
     """
     reading = Reading(appointment, systems, DEFAULT_VOCABULARY, NOBODY)
-    patient = reading.patient
-    actors = [actor for actor in (patient, reading.practitioner, reading.facility) if actor is not None]
-    wanted = (
-        relative(actor)
-        for actor in actors
-        if name_of(actor, appointment, NOBODY) is None or (actor is patient and stated_uhid(actor, systems) is None)
-    )
-    return tuple(reference for reference in wanted if reference is not None)
+    actors = {
+        "patient_name": reading.patient,
+        "practitioner_name": reading.practitioner,
+        "facility_name": reading.facility,
+    }
+    found = {member: relative(actor) for member, actor in actors.items() if actor is not None}
+    return {member: reference for member, reference in found.items() if reference is not None}

@@ -104,6 +104,13 @@ def name_of(actor: Resource, container: Resource, known: Known) -> str | None:
     return own_name(resource) if resource is not None else None
 
 
+def present_name(actor: Resource, container: Resource, known: Known) -> str | None:
+    """Return what `actor` is called now: the name in the resource it refers to, else its display."""
+    resource = resolve(actor, container, known)
+    found = own_name(resource) if resource is not None else None
+    return found or name_of(actor, container, known)
+
+
 def own_uhid(patient: Resource, systems: Systems) -> str | None:
     """Return the UHID among the identifiers of a Patient, our own system before the aliases."""
     identifiers = patient.get("identifier", ())

@@ -10,7 +10,7 @@ from typing import Any
 
 from mappings.elements import NOBODY, Known, Resource, copied, put
 from mappings.instants import to_utc
-from mappings.references import LOCATION, PRACTITIONER, identity, kind_of, name_of, relative
+from mappings.references import LOCATION, PRACTITIONER, identity, kind_of, present_name, relative
 from mappings.systems import DEFAULT_SYSTEMS, Systems
 
 _ELEMENTS = {"status": "status", "start_time": "start", "end_time": "end"}
@@ -41,7 +41,9 @@ def view(
     Args:
         slot: a FHIR R4 Slot; it is not changed.
         schedule: the Schedule it belongs to, whose first Practitioner and Location are shown.
-        known: stored resources by relative reference, for names; `unresolved` says which are wanted.
+        known: stored resources by relative reference; their present names go before those in the schedule.
+            `referred` says which there can be.
+            `referred` says which there can be.
         systems: the canonical URLs of the deployment.
 
     Raises:
@@ -52,19 +54,19 @@ def view(
     return {
         "id": slot.get("id"),
         "practitioner_id": identity(practitioner),
-        "practitioner_name": name_of(practitioner, schedule or {}, known),
+        "practitioner_name": present_name(practitioner, schedule or {}, known),
         "facility_id": identity(facility),
-        "facility_name": name_of(facility, schedule or {}, known),
+        "facility_name": present_name(facility, schedule or {}, known),
         "start_time": _moment(slot, "start"),
         "end_time": _moment(slot, "end"),
         "status": slot.get("status"),
     }
 
 
-def unresolved(schedule: Resource | None, *, systems: Systems = DEFAULT_SYSTEMS) -> tuple[str, ...]:
-    """Return the relative references of practitioner and facility whose names the schedule does not state."""
+def referred(schedule: Resource | None, *, systems: Systems = DEFAULT_SYSTEMS) -> tuple[str, ...]:
+    """Return the relative references to practitioner and facility."""
     actors = (_actor(schedule, PRACTITIONER, systems), _actor(schedule, LOCATION, systems))
-    wanted = (relative(actor) for actor in actors if name_of(actor, schedule or {}, NOBODY) is None)
+    wanted = (relative(actor) for actor in actors)
     return tuple(reference for reference in wanted if reference is not None)
 
 

@@ -15,6 +15,7 @@ from adapter.mediloop import directory
 from adapter.security.callers import Caller
 from adapter.service import Service
 from mappings import appointment as lens
+from mappings.references import own_name
 from store.codec import Resource
 
 _EVENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -28,30 +29,26 @@ _EVENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 _EVENT_MEMBERS = frozenset(member for _, members in _EVENTS for member in members)
 _OBJECT_MEMBERS = tuple(field.name for field in lens.FIELDS if field.name not in _EVENT_MEMBERS)
-_FROM_OTHERS = ("patient_uhid", "patient_name", "practitioner_name", "facility_name")
 
 
 async def appointments(who: Caller, resources: Sequence[Resource]) -> list[dict[str, Any]]:
-    """Return the MediLoop objects of stored Appointments, with the names that they have only by reference."""
-    shown = [_view(who.service, resource, {}) for resource in resources]
-    lacking = [
-        resource
-        for resource, whole in zip(resources, shown, strict=True)
-        if any(whole[member] is None for member in _FROM_OTHERS)
-    ]
-    known = await directory.known_for(who, lacking) if lacking else {}
-    if known:
-        shown = [_view(who.service, resource, known) for resource in resources]
-    return [_told(whole) for whole in shown]
+    """Return the MediLoop objects of stored Appointments, with everybody's present name."""
+    known = await directory.known_for(who, resources)
+    return [appointment(who.service, resource, known) for resource in resources]
 
 
 def appointment(service: Service, resource: Resource, known: Mapping[str, Resource]) -> dict[str, Any]:
-    """Return the MediLoop object of a stored Appointment, with names from `known` where it has none itself."""
-    return _told(_view(service, resource, known))
+    """Return the MediLoop object of a stored Appointment.
 
-
-def _view(service: Service, resource: Resource, known: Mapping[str, Resource]) -> dict[str, Any]:
-    return lens.view(resource, systems=service.systems, vocabulary=service.vocabulary, known=known)
+    Who is among `known` is called as there: a name that was corrected since the booking reaches every answer. The
+    names that the document states are for everybody else.
+    """
+    whole = lens.view(resource, systems=service.systems, vocabulary=service.vocabulary, known=known)
+    for member, reference in lens.referred(resource, systems=service.systems).items() if known else ():
+        present = own_name(known[reference]) if reference in known else None
+        if present is not None:
+            whole[member] = present
+    return _told(whole)
 
 
 def _told(whole: dict[str, Any]) -> dict[str, Any]:

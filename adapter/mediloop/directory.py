@@ -7,7 +7,7 @@ setting (decision 2.11). Names come from here when an appointment is made, and w
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -15,9 +15,10 @@ import orjson
 from adapter.errors import Malformed, Problem
 from adapter.security.callers import Caller
 from mappings import uhid
-from mappings.appointment import unresolved
+from mappings.appointment import referred
 from mappings.references import own_name
 from store.codec import Resource
+from store.extract import token
 
 
 def checked_uhid(who: Caller, text: str) -> str:
@@ -35,8 +36,8 @@ def checked_uhid(who: Caller, text: str) -> str:
 
 
 def uhid_tokens(who: Caller, value: str) -> list[str]:
-    """Return a UHID as the identifiers that may carry it: our system's, then the aliases'."""
-    return [f"{system}|{value}" for system in who.service.systems.all_uhid]
+    """Return a UHID as the identifiers that may carry it, as they are indexed: our system's, then the aliases'."""
+    return [token(system, value) for system in who.service.systems.all_uhid]
 
 
 async def patient_references(who: Caller, value: str) -> list[str]:
@@ -74,10 +75,10 @@ async def look_up(
     return {name: value for name, value in names.items() if value is not None}, problems, reference
 
 
-async def known_for(who: Caller, appointments: list[Resource]) -> Mapping[str, Resource]:
-    """Return the stored people and places that these appointments name only by reference; usually none."""
+async def known_for(who: Caller, appointments: Sequence[Resource]) -> Mapping[str, Resource]:
+    """Return the stored people and places that these appointments refer to, as they are now."""
     systems = who.service.systems
-    wanted = list(dict.fromkeys(name for one in appointments for name in unresolved(one, systems=systems)))
+    wanted = list(dict.fromkeys(name for one in appointments for name in referred(one, systems=systems).values()))
     if not wanted:
         return {}
     found = await who.store.read_all(wanted)

@@ -22,7 +22,7 @@ from adapter.scheduling.status import GRAPH, UPCOMING
 from adapter.security.callers import Caller
 from mappings import slot as slot_lens
 from store.codec import Resource
-from store.extract import reference
+from store.extract import fold, reference
 
 BY_ACTOR = ("actor", "date", "_id", "status")
 BY_UHID = ("actor:identifier", "date", "_id", "status")
@@ -132,7 +132,7 @@ async def availability(who: Caller, wanted: AvailabilityQuery) -> Response:
     names = [reference(slot["schedule"].get("reference", "")) for slot in slots]
     schedules = {name: orjson.loads(one) for name, one in (await who.store.read_all(_each(names))).items()}
     systems = who.service.systems
-    actors = _each([actor for one in schedules.values() for actor in slot_lens.unresolved(one, systems=systems)])
+    actors = _each([actor for one in schedules.values() for actor in slot_lens.referred(one, systems=systems)])
     known = {name: orjson.loads(one) for name, one in (await who.store.read_all(actors)).items()}
     items = [
         slot_lens.view(slot, schedules.get(name), known=known, systems=systems)
@@ -152,19 +152,19 @@ async def slot_query(who: Caller, wanted: AvailabilityQuery) -> tuple[dict[str, 
     actors = [f"Practitioner/{wanted.practitioner_id}"] if wanted.practitioner_id else []
     actors += [f"Location/{wanted.facility_id}"] if wanted.facility_id else []
     if actors:
-        chosen = await _schedules(who, {"_index.actor": {"$all": actors}, "_index.active": {"$ne": False}})
+        chosen = await _schedules(who, {"_index.actor": {"$all": actors}, "_index.active": {"$ne": "false"}})
         query["_index.schedule"] = {"$in": chosen}
         hint = SLOTS_BY_SCHEDULE
     else:
         # A Schedule that is not active must not be offered (FHIR: Schedule.active is a modifier).
-        query["_index.schedule"] = {"$nin": await _schedules(who, {"_index.active": False})}
+        query["_index.schedule"] = {"$nin": await _schedules(who, {"_index.active": "false"})}
         hint = SLOTS_BY_STATUS
     both: list[dict[str, Any]] = []
     for element, code in (("service-type", wanted.service_type), ("specialty", wanted.specialty)):
         if code:
             # A Slot's own says more than its Schedule's; without its own it has the Schedule's.
-            inherited = await _schedules(who, {f"_index.{element}": code})
-            own = {f"_index.{element}": code}
+            inherited = await _schedules(who, {f"_index.{element}": fold(code)})
+            own = {f"_index.{element}": fold(code)}
             both.append({"$or": [own, {f"_index.{element}": None, "_index.schedule": {"$in": inherited}}]})
     if both:
         query["$and"] = both

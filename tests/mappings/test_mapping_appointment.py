@@ -290,7 +290,7 @@ class TestParties:
 
     def test_known_resources_fill_in(self) -> None:
         resource = with_actor(reference="Patient/1/_history/4")
-        assert appointment.unresolved(resource) == ("Patient/1",)
+        assert appointment.referred(resource) == {"patient_name": "Patient/1"}
         patient = {
             "resourceType": "Patient",
             "name": [
@@ -304,11 +304,13 @@ class TestParties:
         nameless = {"resourceType": "Patient", "name": [{"use": "usual"}]}
         assert view(resource, known={"Patient/1": nameless})["patient_name"] is None
 
-    def test_most_need_nothing_resolved(self) -> None:
-        assert appointment.unresolved(appointment.update(appointment.blank(), DOCUMENTED)) == ()
-        assert appointment.unresolved(with_actor(reference="https://else.example/fhir/Location/1")) == ()
-        assert appointment.unresolved(with_actor(reference="Patient/1", display="A")) == ("Patient/1",)
-        assert appointment.unresolved(with_actor(reference="Practitioner/1", display="A")) == ()
+    def test_who_is_referred_to_on_this_server(self) -> None:
+        assert appointment.referred(appointment.update(appointment.blank(), DOCUMENTED)) == {
+            "practitioner_name": "Practitioner/prov-abc-123",
+            "facility_name": "Location/fac-xyz-789",
+        }
+        assert appointment.referred(with_actor(reference="https://else.example/fhir/Location/1")) == {}
+        assert appointment.referred(with_actor(reference="Patient/1", display="A")) == {"patient_name": "Patient/1"}
 
     @pytest.mark.parametrize(
         ("reference", "identity"),

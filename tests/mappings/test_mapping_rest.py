@@ -22,7 +22,7 @@ SCHEDULE = {
 class TestSlot:
     def test_view(self) -> None:
         known = {"Location/fac": {"resourceType": "Location", "name": "Mulago Hospital"}}
-        assert slot.unresolved(SCHEDULE) == ("Location/fac",)
+        assert slot.referred(SCHEDULE) == ("Practitioner/prov-abc-123", "Location/fac")
         assert slot.view(SLOT, SCHEDULE, known=known) == {
             "id": "slot-001",
             "practitioner_id": "prov-abc-123",
@@ -34,9 +34,15 @@ class TestSlot:
             "status": "free",
         }
 
+    def test_the_present_name_goes_before_the_one_in_the_schedule(self) -> None:
+        known = {"Practitioner/prov-abc-123": {"resourceType": "Practitioner", "name": [{"text": "Dr. Sarah Okello"}]}}
+        assert slot.view(SLOT, SCHEDULE, known=known)["practitioner_name"] == "Dr. Sarah Okello"
+        nameless = {"Practitioner/prov-abc-123": {"resourceType": "Practitioner"}}
+        assert slot.view(SLOT, SCHEDULE, known=nameless)["practitioner_name"] == "Dr. Sarah Nakamya"
+
     def test_without_schedule_or_times(self) -> None:
         assert set(slot.view({"_start": {}}, None).values()) == {None}
-        assert slot.unresolved(None) == ()
+        assert slot.referred(None) == ()
 
     def test_update(self) -> None:
         assert slot.update(SLOT, {"status": "busy", "start_time": "2024-01-20T09:00:00Z"}) == SLOT | {"status": "busy"}

@@ -125,10 +125,12 @@ async def test_the_uhid_system_of_the_deployment_is_the_one_that_counts(
         patient("mary", OTHER_UHID, OTHER_NAME, ours),
         appointment("x", participant=[{"actor": actor, "status": "accepted"}]),
     )
-    assert await _shown(api, "x") == (OTHER_UHID, "M")
+    assert await _shown(api, "x") == (OTHER_UHID, OTHER_NAME)
     assert await _found(api, OTHER_UHID) == ["x"]
 
 
-async def test_the_name_that_the_appointment_states_goes_before_the_patients_own(api: Api, store: Store) -> None:
-    await put(store, appointment("x"), patient("john", UHID, "John Changed"))
-    assert await _shown(api, "x") == (UHID, NAME)
+async def test_a_corrected_name_reaches_answers_about_earlier_bookings(api: Api, store: Store) -> None:
+    await put(store, appointment("x", participant=with_actors("Patient/john", f"Practitioner/{SARAH}")))
+    for name in ("John Changed", "John Changed Again"):
+        await put(store, patient("john", UHID, name))
+        assert await _shown(api, "x") == (UHID, name)
