@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 from bson.binary import Binary
 
 from store.codec import Resource
+from store.extract import identifiers
 from store.types import ResourceType
 
 
@@ -47,10 +48,14 @@ class Rules:
     Attributes:
         claims: which guards a resource falls under.
         unique_systems: identifier systems of which no two resources of a type may carry the same value.
+        zone: the time zone of dates that name none.
+        bases: the service's own FHIR addresses, without a slash at the end: references below them are ours.
     """
 
     claims: ClaimsOf = no_claims
     unique_systems: Sequence[str] = ()
+    zone: tzinfo = UTC
+    bases: tuple[str, ...] = ()
 
 
 def stamped(resource: Resource, version: int, moment: datetime) -> Resource:
@@ -75,27 +80,34 @@ def compose(
     claims: Claims | None = None,
 ) -> dict[str, Any]:
     """Return the MongoDB document of a stamped resource and its bytes; `claims` where they are worked out already."""
-    index = declared.extract(resource)
+    index = declared.extract(resource, rules)
     index["_lastUpdated"] = moment
     claims = rules.claims(resource) if claims is None else claims
     if claims.names:
         index["claims"] = list(claims.names)
-    unique = [name for name in index.get("identifier", ()) if name.partition("|")[0] in rules.unique_systems]
+    unique = [name for name in identifiers(resource, "identifier") if name.partition("|")[0] in rules.unique_systems]
     if unique:
         index["unique"] = unique
     return {**resource, "_id": resource["id"], "_index": index, "_json": Binary(raw)}
 
 
-def past(resource: Resource, raw: bytes, moment: datetime, method: str) -> dict[str, Any]:
-    """Return the history entry of a stamped resource: its bytes under type, id and version."""
-    kind, ident, version = resource["resourceType"], resource["id"], version_of(resource)
-    return {
+def past(kind: str, ident: str, version: int, moment: datetime, method: str, raw: bytes | None) -> dict[str, Any]:
+    """Return the history entry of one version: its bytes, or none for a deletion.
+
+    It is `pending` until `store.history` gives it its place in the order of all versions.
+    """
+    entry: dict[str, Any] = {
         "_id": history_id(kind, ident, version),
         "type": kind,
+        "id": ident,
+        "version": version,
         "lastUpdated": moment,
         "method": method,
-        "_json": Binary(raw),
+        "pending": True,
     }
+    if raw is not None:
+        entry["_json"] = Binary(raw)
+    return entry
 
 
 def history_id(kind: str, ident: str, version: int) -> str:

@@ -1,22 +1,28 @@
 """What of a resource can be found: FHIR paths and datatypes to values that MongoDB indexes.
 
 Reads plain JSON. Values are normalised once, at the write: instants to UTC dates, codings to tokens
-(``code`` and ``system|code``), references to their relative form (``Practitioner/prov-abc-123``).
+(``code`` and ``system|code``), references to their relative form (``Practitioner/prov-abc-123``), names to letters
+without case and accents. A search does the same to the values that it looks for.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
+from jellyfish import metaphone
+
 from store.codec import Resource
+from store.dates import FIRST, LAST
 
 _REFERENCE = re.compile(r"(?:^|/)([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})(?:/_history/[^/]+)?$")
+_RELATIVE = re.compile(r"[A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64}")
+_VERSION = re.compile(r"/_history/[^/]+$")
 _LEAP_SECOND = re.compile(r":60(?=[.Z+-])")
-_FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC, microsecond=999_000)
 
 
 def walk(node: Any, path: str) -> Iterator[Any]:
@@ -50,7 +56,7 @@ def instant(text: str | None) -> datetime | None:
         if leap:
             moment = moment.replace(microsecond=0) + timedelta(seconds=1)
     except OverflowError:
-        return _FIRST if local.year == 1 else _LAST
+        return FIRST if local.year == 1 else LAST
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
@@ -85,13 +91,50 @@ def identifiers(resource: Resource, path: str) -> list[str]:
     )
 
 
-def tokens(resource: Resource, path: str) -> list[str]:
-    """Return the codings of the CodeableConcepts at `path` as ``code`` and ``system|code``, each once."""
-    found: dict[str, None] = {}
-    for concept in walk(resource, path):
-        for coding in walk(concept, "coding"):
-            code = coding.get("code")
-            if isinstance(code, str):
-                found[code] = None
-                found[f"{coding.get('system', '')}|{code}"] = None
-    return list(found)
+@lru_cache(maxsize=16_384)
+def relative(text: str, bases: tuple[str, ...]) -> str:
+    """Return how a literal reference is indexed: without a version, and relative (``Patient/123``) if it is ours.
+
+    Args:
+        text: as it was written.
+        bases: addresses of this server, without a slash at the end. What lies elsewhere stays as it is.
+    """
+    if text.startswith(("#", "urn:")):
+        return text
+    text = _VERSION.sub("", text)
+    for base in bases:
+        if text.startswith(f"{base}/") and _RELATIVE.fullmatch(text, len(base) + 1):
+            return text[len(base) + 1 :]
+    return text
+
+
+def type_of(text: str) -> str | None:
+    """Return the type that a literal reference names (``Patient``), wherever it lies; None if it names none."""
+    if text.startswith(("#", "urn:")):
+        return None
+    found = _REFERENCE.search(text)
+    return found[1] if found else None
+
+
+def fold(code: str) -> str:
+    """Return a code or an identifier's value as it is compared: FHIR, where the rules are unknown, ignores case."""
+    return code.casefold()
+
+
+def token(system: str, code: str) -> str:
+    """Return a code with its system, as it is indexed (``urn:s|abc``)."""
+    return f"{system}|{code.casefold()}"
+
+
+@lru_cache(maxsize=16_384)
+def folded(text: str) -> str:
+    """Return a name as it is compared: without case, accents and superfluous white space (FHIR's string search)."""
+    if not text.isascii():
+        text = "".join(letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter))
+    return " ".join(text.casefold().split())
+
+
+@lru_cache(maxsize=16_384)
+def phonetic(text: str) -> tuple[str, ...]:
+    """Return how the words of a name sound (Metaphone), each once; one without a sound stands for itself."""
+    return tuple(dict.fromkeys(metaphone(word) or word for word in folded(text).split()))

@@ -1,27 +1,31 @@
-"""One declaration per resource type: what is indexed, and by which MongoDB indexes.
+"""One declaration per resource type: what is searched, what is indexed for it, and by which MongoDB indexes.
 
-`_index` is named after FHIR's own search parameters (https://hl7.org/fhir/R4/appointment.html#search), so that
-search compiles to it. The indexes are made from here at start-up; nothing else declares one for a resource.
+`_index` is named after FHIR's own search parameters (https://hl7.org/fhir/R4/searchparameter-registry.html), which come
+from the definitions of R4. Routes, searches, the capability statement and the indexes all follow from here; to add a
+type is to add a declaration.
 """
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
-from pymongo import ASCENDING, IndexModel
+from pymongo import ASCENDING, GEOSPHERE, IndexModel
 
-from store import extract
+from store import declarations
 from store.codec import Resource
+from store.dates import shifted
+from store.indexing import Extractor, Reading, extractor, fields
+from store.parameters import Parameter, Path
+from store.values import period
 
 
 def key_pattern(keys: Sequence[str]) -> list[tuple[str, int]]:
     """Return the MongoDB key pattern of a declared index."""
     return [(key if key == "_id" else f"_index.{key}", ASCENDING) for key in keys]
-
-
-Extractor = Callable[[Resource], dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,107 +34,215 @@ class ResourceType:
 
     Attributes:
         name: the FHIR type, which is also its collection.
+        permission: the word for it in the permissions of a key.
+        parameters: its search parameters by name, those of all types included.
         extract: gives the searchable values of a resource (members without a value are left out).
         indexes: the key patterns over ``_index``, without that prefix; ``_id`` stands for itself.
+        sorts: the parameters with several values that have a field ``<field>:sort``: the least of them.
+        compartments: by the owner's type, the parameters that place a resource into its compartment.
     """
 
     name: str
+    permission: str
+    parameters: Mapping[str, Parameter]
     extract: Extractor
     indexes: tuple[tuple[str, ...], ...] = ()
+    sorts: tuple[str, ...] = ()
+    compartments: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def index_models(self) -> list[IndexModel]:
         """Return the MongoDB indexes of this type's collection."""
-        declared = [
-            IndexModel([(key if key == "_id" else f"_index.{key}", ASCENDING) for key in keys]) for keys in self.indexes
-        ]
-        unique = IndexModel(
-            [("_index.unique", ASCENDING)],
-            unique=True,
-            partialFilterExpression={"_index.unique": {"$exists": True}},
+        models = [IndexModel(key_pattern(keys)) for keys in self.indexes]
+        models.append(
+            IndexModel(
+                [("_index.unique", ASCENDING)],
+                unique=True,
+                partialFilterExpression={"_index.unique": {"$exists": True}},
+            )
         )
-        return [*declared, unique]
+        models += [
+            IndexModel([(f"_index.{one.field}", GEOSPHERE)])
+            for one in self.parameters.values()
+            if one.kind == "special"
+        ]
+        rest = self.wildcard()
+        if rest:
+            models.append(
+                IndexModel(
+                    [("$**", ASCENDING)],
+                    # A release that declares other fields makes another index: MongoDB changes none in place.
+                    name=f"search_{zlib.crc32(' '.join(rest).encode()):08x}",
+                    wildcardProjection={f"_index.{name}": 1 for name in rest},
+                )
+            )
+        return models
+
+    def wildcard(self) -> tuple[str, ...]:
+        """Return the fields that no compound index begins with: one index of MongoDB's serves each of them."""
+        leading = {keys[0] for keys in self.indexes} | {"_id"}
+        written = {name for one in self.parameters.values() if one.kind != "special" for name in fields(one)}
+        return tuple(sorted(written - leading))
 
 
-def _present(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value is not None and value != []}
+def includes(kind: str) -> tuple[str, ...]:
+    """Return what ``_include`` can name for resources of type `kind` (``Appointment:patient``)."""
+    return tuple(f"{kind}:{one.name}" for one in TYPES[kind].parameters.values() if one.kind == "reference")
 
 
-def _appointment(resource: Resource) -> dict[str, Any]:
-    return _present(
-        {
-            "status": resource.get("status"),
-            "date": extract.instant(resource.get("start")),
-            "end": extract.instant(resource.get("end")),
-            "actor": extract.references(resource, "participant.actor"),
-            "actor:identifier": extract.identifiers(resource, "participant.actor.identifier"),
-            "identifier": extract.identifiers(resource, "identifier"),
-            "slot": extract.references(resource, "slot"),
-        }
+def rev_includes(kind: str) -> tuple[str, ...]:
+    """Return what ``_revinclude`` can name: the references of all types that may lead to one of type `kind`."""
+    return tuple(
+        f"{source.name}:{one.name}"
+        for source in TYPES.values()
+        for one in source.parameters.values()
+        if one.kind == "reference" and (not one.targets or kind in one.targets)
     )
 
 
-def _slot(resource: Resource) -> dict[str, Any]:
-    start, end = extract.instant(resource.get("start")), extract.instant(resource.get("end"))
-    schedule = extract.references(resource, "schedule")
-    return _present(
-        {
-            "status": resource.get("status"),
-            "start": start,
-            "end": end,
-            "minutes": int((end - start).total_seconds() // 60) if start and end else None,
-            "schedule": schedule[0] if schedule else None,
-            "service-type": extract.tokens(resource, "serviceType"),
-            "specialty": extract.tokens(resource, "specialty"),
-            "identifier": extract.identifiers(resource, "identifier"),
-        }
+Finish = Callable[[Resource, dict[str, Any], Reading], None]
+
+
+def _appointment(resource: Resource, index: dict[str, Any], reading: Reading) -> None:
+    """Give an appointment without a start the periods that were asked for."""
+    if "date" in index:
+        # As long as the shortest span of time that a search can mean.
+        spans = [{"lo": index["date"], "hi": shifted(index["date"], timedelta(milliseconds=1))}]
+    else:
+        asked = resource.get("requestedPeriod")
+        found = [period(one, reading.zone) for one in (asked if isinstance(asked, list) else ())]
+        spans = [one for one in found if one is not None]
+    if spans:
+        index["date-or-req-period"] = spans
+        index["date-or-req-period:sort"] = min(one["lo"] for one in spans)
+
+
+def _slot(_: Resource, index: dict[str, Any], __: Reading) -> None:
+    """Tell how long a slot is."""
+    if "start" in index and "end" in index:
+        index["minutes"] = int((index["end"] - index["start"]).total_seconds() // 60)
+
+
+def _patient(_: Resource, index: dict[str, Any], __: Reading) -> None:
+    """Let who is not said to be dead be found alive: the parameter's expression is never empty."""
+    index.setdefault("deceased", "false")
+
+
+def _moment(name: str, steps: str) -> Parameter:
+    """Return what is indexed though no parameter searches it."""
+    return Parameter(name, "date", (Path(steps, "instant"),), name, True, False, (), None, "", "")
+
+
+# Made by the store's own hand: the key, and the moment of the write.
+_NOT_EXTRACTED = ("_id", "_lastUpdated", "-date-or-req-period")
+_SORTS = ("name", "family", "given", "address-city", "identifier", "service-type", "specialty", "appointment-type")
+
+
+def _declared(
+    name: str,
+    permission: str,
+    *indexes: tuple[str, ...],
+    compartments: Mapping[str, tuple[str, ...]] | None = None,
+    extras: tuple[Parameter, ...] = (),
+    finish: Finish | None = None,
+) -> ResourceType:
+    parameters = declarations.parameters(name)
+    sorts = tuple(one for one in _SORTS if one in parameters)
+    walked = extractor([*(one for one in parameters.values() if one.name not in _NOT_EXTRACTED), *extras], sorts)
+
+    def extract(resource: Resource, reading: Reading) -> dict[str, Any]:
+        index = walked(resource, reading)
+        if finish is not None:
+            finish(resource, index, reading)
+        return index
+
+    return ResourceType(
+        name,
+        permission,
+        parameters,
+        extract,
+        (("_lastUpdated", "_id"), *indexes),
+        (*sorts, *(one for one in ("-date-or-req-period",) if one in parameters)),
+        compartments or {},
     )
 
 
-def _schedule(resource: Resource) -> dict[str, Any]:
-    return _present(
-        {
-            "active": resource.get("active"),
-            "actor": extract.references(resource, "actor"),
-            "service-type": extract.tokens(resource, "serviceType"),
-            "specialty": extract.tokens(resource, "specialty"),
-            "identifier": extract.identifiers(resource, "identifier"),
-        }
-    )
-
-
-def _identified(resource: Resource) -> dict[str, Any]:
-    return _present({"identifier": extract.identifiers(resource, "identifier")})
-
+# https://hl7.org/fhir/R4/compartmentdefinition.html
+_ACTORS = dict.fromkeys(("Patient", "Practitioner", "RelatedPerson"), ("actor",))
+_IDENTIFIED = ("identifier", "_id")
+_NAMED = ("name:sort", "_id")
+_PEOPLE = (_IDENTIFIED, _NAMED, ("family:sort", "given:sort", "_id"))
 
 TYPES: Mapping[str, ResourceType] = {
     declared.name: declared
     for declared in (
-        ResourceType(
+        _declared(
             "Appointment",
-            _appointment,
-            (
-                # Every list is ordered by start, then id; status rides along so that entries are judged
-                # in the index and only the documents of the page are fetched.
-                ("date", "_id", "status"),
-                ("status", "date", "_id"),
-                ("actor", "date", "_id", "status"),
-                ("actor:identifier", "date", "_id", "status"),
-                ("slot",),
-                ("claims",),
-            ),
+            "appointments",
+            # Every list is ordered by start, then id; status rides along so that entries are judged
+            # in the index and only the documents of the page are fetched.
+            ("date", "_id", "status"),
+            ("status", "date", "_id"),
+            ("actor", "date", "_id", "status"),
+            ("actor:identifier", "date", "_id", "status"),
+            ("slot",),
+            ("claims",),
+            _IDENTIFIED,
+            compartments=_ACTORS,
+            extras=(_moment("end", "end"),),
+            finish=_appointment,
         ),
-        ResourceType(
+        _declared(
+            "AppointmentResponse",
+            "appointments",
+            ("appointment", "_id"),
+            ("actor", "_id"),
+            _IDENTIFIED,
+            compartments=_ACTORS,
+        ),
+        _declared(
             "Slot",
-            _slot,
-            (
-                ("status", "start", "_id", "schedule", "minutes"),
-                ("schedule", "status", "start", "_id", "minutes"),
-                ("claims",),
-            ),
+            "slots",
+            ("status", "start", "_id", "schedule", "minutes"),
+            ("schedule", "status", "start", "_id", "minutes"),
+            ("schedule", "start", "_id"),
+            ("start", "_id", "status"),
+            ("claims",),
+            finish=_slot,
         ),
-        ResourceType("Schedule", _schedule, (("actor",), ("specialty",), ("service-type",), ("identifier",))),
-        ResourceType("Patient", _identified, (("identifier",),)),
-        ResourceType("Practitioner", _identified, (("identifier",),)),
-        ResourceType("Location", _identified, (("identifier",),)),
+        _declared(
+            "Schedule",
+            "schedules",
+            ("actor", "_id"),
+            ("specialty", "_id"),
+            ("service-type", "_id"),
+            _IDENTIFIED,
+            compartments=_ACTORS,
+        ),
+        _declared(
+            "Patient",
+            "patients",
+            *_PEOPLE,
+            compartments={"Patient": ("link",), "Practitioner": ("general-practitioner",), "RelatedPerson": ("link",)},
+            finish=_patient,
+        ),
+        _declared(
+            "RelatedPerson",
+            "patients",
+            ("patient", "_id"),
+            _IDENTIFIED,
+            _NAMED,
+            compartments={"Patient": ("patient",)},
+        ),
+        _declared("Practitioner", "practitioners", *_PEOPLE),
+        _declared(
+            "PractitionerRole",
+            "practitioners",
+            ("practitioner", "_id"),
+            _IDENTIFIED,
+            compartments={"Practitioner": ("practitioner",)},
+        ),
+        _declared("Location", "locations", _IDENTIFIED, _NAMED),
+        _declared("Organization", "locations", _IDENTIFIED, _NAMED),
+        _declared("HealthcareService", "locations", _IDENTIFIED, _NAMED),
     )
 }

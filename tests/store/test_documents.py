@@ -61,7 +61,7 @@ def test_a_document_holds_the_resource_its_search_values_and_its_bytes() -> None
     found = composed(resource)
     assert found["_id"] == "a"
     assert found["_json"] == Binary(encode(resource))
-    assert found["_index"] == {**TYPES["Appointment"].extract(resource), "_lastUpdated": MOMENT}
+    assert found["_index"] == {**TYPES["Appointment"].extract(resource, Rules()), "_lastUpdated": MOMENT}
     assert {name: value for name, value in found.items() if name not in ("_id", "_index", "_json")} == resource
 
 

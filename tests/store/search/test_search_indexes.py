@@ -45,7 +45,9 @@ def _made(first: int, last: int) -> list[Resource]:
             slot(f"s{number}", str(ten), start, serviceType=[concept(f"c{ten}")]),
         ]
         if number % 10 == 0:
-            made.append(resource("Patient", str(ten), identifier=[identifier(f"U{ten}")], name=[{"text": f"N {ten}"}]))
+            made.append(
+                resource("Patient", str(ten), identifier=[identifier(f"U{ten}")], name=[{"text": f"N {ten:05d}"}])
+            )
             made.append(schedule(str(ten), f"Practitioner/{ten}"))
     return made
 
@@ -114,11 +116,13 @@ HOT = [
     ("Slot", "schedule.actor=Practitioner/5&status=free", True),
     ("Slot", "status=free&start=2026-01-03", True),
     ("Slot", "end=2026-01-03", False),
+    ("Slot", "start=2026-01-03", False),
+    ("Appointment", "-date-or-req-period=2026-01-03", False),
     ("Slot", "service-type=c5", False),
     ("Patient", "identifier=u5", True),
     ("Patient", "identifier=urn:s|U5", True),
-    ("Patient", "name=n 55", False),
-    ("Patient", "name:exact=N 55", False),
+    ("Patient", "name=n 00155", False),
+    ("Patient", "name:exact=N 00155", False),
     ("Patient", "_has:Appointment:patient:identifier=N55", False),
     ("Schedule", "actor=Practitioner/5", True),
     ("Schedule", "actor:Practitioner=5&_has:Slot:schedule:_id=s55", False),

@@ -134,9 +134,9 @@ async def test_several_types_are_sorted_together(store: Store, clock: Clock, siz
             clock.advance(seconds=1)
         await put(store, slot(str(ident)) if kind == "Slot" else schedule(str(ident), "Practitioner/1"))
     for order, expected in {
-        "_lastUpdated": "01234",
+        "_lastUpdated": "01243",
         "-_lastUpdated": "43201",
-        "_lastUpdated,-_id": "01234",
+        "_lastUpdated,-_id": "10243",
         "_id": "01234",
         "-_id": "43210",
         "_source": "02413",

@@ -90,6 +90,24 @@ async def test_missing_references(store: Store) -> None:
     assert await found(store, "Appointment", "slot:missing=true&actor:missing=true") == {"none"}
 
 
+async def test_what_is_there_without_a_value_to_search_is_not_missing(store: Store) -> None:
+    inside = [{"resourceType": "Patient", "id": "p"}]
+    await put(
+        store,
+        appointment("said", None, {"display": "Mary"}, serviceType=[{"text": "check"}]),
+        appointment("typed", None, {"type": "Patient", "display": "Mary"}),
+        appointment("inside", None, {"reference": "#p"}, contained=inside),
+        appointment("theirs", None, "https://elsewhere/Patient/1"),
+        appointment("not", None, "#d", contained=[{"resourceType": "Practitioner", "id": "d"}]),
+        resource("Patient", "1", telecom=[{"system": "phone", "value": "1"}], name=[{"use": "usual"}]),
+    )
+    assert await found(store, "Appointment", "patient:missing=true") == {"said", "not"}
+    assert await found(store, "Appointment", "patient:missing=false") == {"typed", "inside", "theirs"}
+    assert await found(store, "Appointment", "actor:missing=true") == set()
+    assert await found(store, "Appointment", "service-type:missing=false") == {"said"}
+    assert await found(store, "Patient", "phone:missing=false&email:missing=true&name:missing=false") == {"1"}
+
+
 def test_what_is_no_reference_is_refused() -> None:
     for value in ("a b", "#p1", "Patient/", "patient/1/2", "é"):
         (problem,) = refusal("Appointment", f"patient={value.replace('#', '%23')}")

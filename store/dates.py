@@ -1,0 +1,95 @@
+"""Dates as spans of time: what the precision of a FHIR date, dateTime or instant leaves open.
+
+Shared by what is stored and what is searched for (https://hl7.org/fhir/R4/search.html#date): both must read a text the
+same way. Spans are half open, [lo, hi), in UTC, to the millisecond.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from functools import lru_cache
+
+FIRST = datetime.min.replace(tzinfo=UTC)
+LAST = datetime.max.replace(tzinfo=UTC, microsecond=999_000)
+"""What UTC puts outside of the years 1 to 9999 counts as the nearest inside; open ends of periods are these too."""
+
+_DATE = re.compile(
+    r"([0-9]{4})(?:-([0-9]{2})(?:-([0-9]{2})(?:T([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,9}))?)?"
+    r"(Z|[+-][0-9]{2}:[0-9]{2})?)?)?)?"
+)
+_OFFSET_MINUTES = 14 * 60
+
+
+@lru_cache(maxsize=16_384)
+def span(text: str, zone: tzinfo) -> tuple[datetime, datetime]:
+    """Return the span [lo, hi) in UTC that a date, partial or whole, stands for.
+
+    A leap second is the first moment of the next minute: a BSON date has no place for it.
+
+    Args:
+        text: year, month, day, minute, second or a fraction of one (of which three digits count).
+        zone: in which it is read if it names none.
+
+    Raises:
+        ValueError: it is no date.
+    """
+    found = _DATE.fullmatch(text)
+    if found is None:
+        raise ValueError("not a date")
+    year, month, day, hour, minute, second, fraction, offset = found.groups()
+    if hour is None:
+        return _days(int(year), int(month) if month else None, int(day) if day else None, zone)
+    leap = second == "60"
+    digits = (fraction or "")[:3]
+    local = datetime(
+        int(year),
+        int(month),
+        int(day),
+        int(hour),
+        int(minute),
+        59 if leap else int(second or 0),
+        0 if leap else int(digits.ljust(3, "0")) * 1000,
+        tzinfo=_offset(offset) if offset else zone,
+    )
+    length = timedelta(minutes=1) if second is None else timedelta(milliseconds=10 ** (3 - len(digits)))
+    lo = shifted(_utc(local), timedelta(seconds=leap))
+    return lo, shifted(lo, length)
+
+
+def shifted(moment: datetime, by: timedelta) -> datetime:
+    """Return `moment` later by so much, within the years 1 to 9999."""
+    try:
+        return min(moment + by, LAST)
+    except OverflowError:
+        return FIRST if by < timedelta(0) else LAST
+
+
+def _days(year: int, month: int | None, day: int | None, zone: tzinfo) -> tuple[datetime, datetime]:
+    first = datetime(year, month or 1, day or 1, tzinfo=zone)
+    try:
+        if day:
+            after = first + timedelta(days=1)  # on the clock on the wall: a day may have 23 hours
+        elif month:
+            after = datetime(year + month // 12, month % 12 + 1, 1, tzinfo=zone)
+        else:
+            after = datetime(year + 1, 1, 1, tzinfo=zone)
+    except (OverflowError, ValueError):
+        return _utc(first), LAST
+    return _utc(first), _utc(after)
+
+
+def _offset(text: str) -> tzinfo:
+    if text == "Z":
+        return UTC
+    minutes = int(text[1:3]) * 60 + int(text[4:6])
+    if minutes > _OFFSET_MINUTES or text[4] > "5":
+        raise ValueError("no such offset")
+    return timezone(timedelta(minutes=-minutes if text[0] == "-" else minutes))
+
+
+def _utc(local: datetime) -> datetime:
+    try:
+        return min(local.astimezone(UTC), LAST)
+    except OverflowError:
+        return FIRST if local.year == 1 else LAST

@@ -1,0 +1,85 @@
+"""The order in which matches come, and the index that gives them in it.
+
+Where no order is asked for, the one is chosen that an index serves together with the conditions: appointments of a
+patient come by their date, slots by their start. It follows from the conditions' paths alone and never from their
+values, so that it is the same for every page. An index is named to MongoDB only where it answers the whole query: it
+then need not be found by trial, and what is stored does not change the choice. All else is left to MongoDB.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from store.search.model import NOTHING, Order, Query
+from store.source import Hint
+from store.types import TYPES
+
+BY_ID: Order = (("_id", 1),)
+_KEYS = 2  # of an order that nobody asked for: a date and the id
+_EQUAL = frozenset({"$eq", "$in"})
+_RANGE = frozenset({"$gte", "$gt", "$lt", "$lte"})
+
+
+def planned(kind: str, query: Query, wanted: Order) -> tuple[Order, Hint]:
+    """Return the order of a query's matches and the index to name, or None.
+
+    Args:
+        kind: the type searched.
+        query: over the documents of the type.
+        wanted: the order asked for, none if empty.
+    """
+    if query is NOTHING:
+        return wanted or BY_ID, None
+    equal, ranged, other = set(), set(), False
+    for path, condition in query.items():
+        if path[0] == "$":
+            other = True
+        elif _is_equality(condition):
+            equal.add(path)
+        elif isinstance(condition, Mapping) and condition.keys() <= _RANGE:
+            ranged.add(path)
+        else:
+            other = True
+    return _planned(kind, frozenset(equal), frozenset(ranged), other, wanted)
+
+
+def _is_equality(condition: Any) -> bool:
+    if not isinstance(condition, Mapping):
+        return True
+    # Patterns come first in a list.
+    return condition.keys() <= _EQUAL and ("$in" not in condition or isinstance(condition["$in"][0], str))
+
+
+@lru_cache(maxsize=4_096)
+def _planned(
+    kind: str, equal: frozenset[str], ranged: frozenset[str], other: bool, wanted: Order
+) -> tuple[Order, Hint]:
+    if "_id" in equal:
+        return wanted or BY_ID, None  # nothing finds them faster
+    best: tuple[tuple[int, int], Order, tuple[str, ...]] | None = None
+    for keys in TYPES[kind].indexes:
+        paths = [key if key == "_id" else f"_index.{key}" for key in keys]
+        fixed = 0
+        while fixed < len(paths) and paths[fixed] in equal:
+            fixed += 1
+        order = _served(paths[fixed:], wanted)
+        if order is None or not (fixed or ranged & set(paths[:1])):
+            continue
+        rank = (len((equal | ranged) & set(paths)), fixed)
+        if best is None or rank > best[0]:
+            best = rank, order, keys
+    if best is None:
+        return wanted or BY_ID, None
+    (covered, _), order, keys = best
+    return order, keys if covered == len(equal) + len(ranged) and not other else None
+
+
+def _served(paths: list[str], wanted: Order) -> Order | None:
+    """Return the order that an index gives, if it is the one asked for, or any that ends with the id."""
+    if wanted:
+        asked, directions = [path for path, _ in wanted], {direction for _, direction in wanted}
+        return wanted if paths[: len(asked)] == asked and len(directions) == 1 else None
+    order = paths[: paths.index("_id") + 1] if "_id" in paths else []
+    return tuple((path, 1) for path in order) if 0 < len(order) <= _KEYS else None

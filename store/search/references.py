@@ -1,0 +1,52 @@
+"""References, by what they name: an id, a type and an id, a URL, or an identifier in the place of these.
+
+https://hl7.org/fhir/R4/search.html#reference
+"""
+
+from __future__ import annotations
+
+import re
+
+from store import extract
+from store.parameters import Parameter
+from store.search.matching import BadValue, any_of, path_of, patterns_first
+from store.search.model import Query, Reading
+from store.search.names import target_types
+from store.search.text import unescaped
+from store.search.tokens import stored_token, system_and_code
+
+_RELATIVE = re.compile(r"([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})")
+_ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:[^\s]+")
+_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
+_VERSION = re.compile(r"/_history/[^/]+$")
+
+
+def reference(parameter: Parameter, modifier: str | None, values: list[str], reading: Reading) -> Query:
+    """Return the query for one of the references `values`."""
+    if modifier == "identifier":
+        wanted = [stored_token(*system_and_code(value)) for value in values]
+        return any_of(f"_index.{parameter.name}:identifier", patterns_first(wanted))
+    kinds = (modifier,) if modifier else target_types(parameter)
+    forms: list[str] = []
+    for value in map(unescaped, values):
+        forms += _forms(value, kinds, reading.base, any_type=not parameter.targets and modifier is None)
+    return any_of(path_of(parameter), forms)
+
+
+def both_forms(kind: str, ident: str, base: str) -> tuple[str, str]:
+    """Return how documents refer to a resource of this server: relative, or by an address that they once had."""
+    return f"{kind}/{ident}", f"{base}/{kind}/{ident}"
+
+
+def _forms(value: str, kinds: tuple[str, ...], base: str, *, any_type: bool) -> list[str]:
+    value = _VERSION.sub("", value)
+    value = value.removeprefix(f"{base}/")
+    found = _RELATIVE.fullmatch(value)
+    if found:
+        return [*both_forms(found[1], found[2], base)] if found[1] in kinds or any_type else []
+    if _ID.fullmatch(value):
+        return [form for kind in kinds for form in both_forms(kind, value, base)]
+    if not _ABSOLUTE.fullmatch(value):
+        raise BadValue("It is not a reference. Write an id, a type and an id (Patient/123), or a URL.")
+    kind = extract.type_of(value)
+    return [value] if kind is None or kind in kinds or any_type else []

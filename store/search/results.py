@@ -1,0 +1,161 @@
+"""The parameters that say how the results shall be, not which.
+
+https://hl7.org/fhir/R4/search.html#return
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import cast
+
+from store import r4
+from store.parameters import Parameter
+from store.search.matching import path_of, shares
+from store.search.model import Note, SearchRefused, SortKey, Total
+from store.types import TYPES
+
+NAMES = frozenset(
+    {
+        "_sort",
+        "_count",
+        "_include",
+        "_revinclude",
+        "_summary",
+        "_total",
+        "_elements",
+        "_contained",
+        "_containedType",
+        "_type",
+        "_cursor",
+    }
+)
+PASSED_BY = frozenset({"_format", "_pretty"})
+"""They are about the answer's form, which the doors see to."""
+
+DEFAULT_COUNT = 50
+MOST_COUNT = 1_000
+
+_SUMMARIES = ("true", "text", "data", "count", "false")
+_TOTALS = ("none", "estimate", "accurate")
+
+
+def count(value: str) -> int:
+    """Return the size of a page, at most `MOST_COUNT`.
+
+    Raises:
+        SearchRefused: it is no number.
+    """
+    if not (value.isascii() and value.isdigit()):
+        raise _refused("_count", f"It is a number of matches for a page, 0 to {MOST_COUNT}.")
+    digits = value.lstrip("0")
+    return MOST_COUNT if len(digits) > len(str(MOST_COUNT)) else min(int(digits or "0"), MOST_COUNT)
+
+
+def summary(value: str) -> str | None:
+    """Return what of each resource is wanted; None for all.
+
+    Raises:
+        SearchRefused: FHIR knows no such summary.
+    """
+    if value not in _SUMMARIES:
+        raise _refused("_summary", f"It is one of {', '.join(_SUMMARIES)}.")
+    return None if value == "false" else value
+
+
+def total(value: str) -> Total:
+    """Return how exact the total shall be.
+
+    Raises:
+        SearchRefused: FHIR knows no such word.
+    """
+    if value not in _TOTALS:
+        raise _refused("_total", f"It is one of {', '.join(_TOTALS)}.")
+    return cast(Total, value)
+
+
+def contained(name: str, value: str) -> None:
+    """Make sure that contained resources are not asked for: they are found only with what contains them.
+
+    Raises:
+        SearchRefused: they are.
+    """
+    allowed = "false" if name == "_contained" else "container"
+    if value != allowed:
+        text = f"Contained resources are not searched: '{name}' can only be '{allowed}'."
+        raise SearchRefused(Note("not-supported", name, text))
+
+
+def elements(value: str, kinds: Sequence[str]) -> tuple[tuple[str, ...], tuple[Note, ...]]:
+    """Return the elements that are wanted, as written, and a note for each that no type searched has."""
+    names = [name for name in dict.fromkeys(value.split(",")) if name]
+    wrong = [name for name in names if not _is_element(name, kinds)]
+    text = "There is no element '{}' in {}: it is left out."
+    return (
+        tuple(name for name in names if name not in wrong),
+        tuple(Note("not-supported", "_elements", text.format(name, ", ".join(kinds))) for name in wrong),
+    )
+
+
+def _is_element(name: str, kinds: Sequence[str]) -> bool:
+    """Tell whether a name (``start``, ``Appointment.start``, ``participant.actor``) begins with an element."""
+    first, _, rest = name.partition(".")
+    if first in TYPES and rest:
+        first, kinds = rest.partition(".")[0], (first,)
+    return any(first in _elements(kind) or first.startswith(_choices(kind)) for kind in kinds)
+
+
+@cache
+def _elements(kind: str) -> frozenset[str]:
+    paths = (one["path"].split(".") for one in r4.elements(kind))
+    return frozenset(path[1].removesuffix("[x]") for path in paths if len(path) > 1)
+
+
+@cache
+def _choices(kind: str) -> tuple[str, ...]:
+    """Return the elements of several types (``deceased``, in JSON ``deceasedBoolean``)."""
+    return tuple(one["path"].split(".")[1][:-3] for one in r4.elements(kind) if one["path"].endswith("[x]"))
+
+
+def sort(value: str, kinds: Sequence[str]) -> tuple[list[SortKey], list[str], list[Note]]:
+    """Return the keys to sort by (``-date,_id``), how they were written, and a note for each that is none."""
+    keys: list[SortKey] = []
+    items: list[str] = []
+    notes: list[Note] = []
+    for item in value.split(","):
+        name, direction = (item[1:], -1) if item.startswith("-") else (item, 1)
+        if direction < 0 and all(item in TYPES[kind].parameters for kind in kinds):
+            name, direction = item, 1  # `-date-or-req-period` is a name that begins so
+        paths = tuple(path for path in (_sortable(kind, name) for kind in kinds) if path is not None)
+        if name and len(paths) == len(kinds):
+            if paths not in {known for known, _ in keys}:
+                keys.append((paths, direction))
+                items.append(item)
+        elif name:
+            notes.append(Note("not-supported", "_sort", _unsortable(name, kinds)))
+    return keys, items, notes
+
+
+def _sortable(kind: str, name: str) -> str | None:
+    parameter = TYPES[kind].parameters.get(name)
+    if parameter is None:
+        return None
+    if name in TYPES[kind].sorts:
+        return f"{path_of(parameter)}:sort"
+    if not parameter.single or parameter.kind == "special" or shares(parameter):
+        return None
+    return f"{path_of(parameter)}.lo" if parameter.interval else path_of(parameter)
+
+
+def _unsortable(name: str, kinds: Sequence[str]) -> str:
+    possible = [one for one in TYPES[kinds[0]].parameters if all(_sortable(kind, one) for kind in kinds)]
+    return f"{' and '.join(kinds)} cannot be sorted by '{name}'. Possible: {', '.join(sorted(possible))}."
+
+
+def sortable(kind: str) -> tuple[Parameter, ...]:
+    """Return the parameters that resources of a type can be sorted by."""
+    return tuple(one for one in TYPES[kind].parameters.values() if _sortable(kind, one.name))
+
+
+def _refused(name: str, text: str) -> SearchRefused:
+    return SearchRefused(Note("value", name, f"The value of '{name}' cannot be used. {text}"))
