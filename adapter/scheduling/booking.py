@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from adapter.errors import Conflict, Problem, Unprocessable
 from adapter.scheduling import intervals
 from adapter.scheduling.intervals import Interval
+from adapter.scheduling.people import People
 from store.codec import Resource
 from store.extract import references
 
@@ -21,8 +23,8 @@ class Wish:
 
     Attributes:
         when: the time.
-        practitioners: who must be free (``Practitioner/p``).
-        facility: where (``Location/l``), if it matters.
+        practitioners: who must be free (``Practitioner/p``; see `People.of`).
+        facilities: where (``Location/l``), if it matters: at one of these.
         slot: the Slot asked for by name (``Slot/s``).
         beside: may stand beside other appointments, and takes no slot unless one is named.
         own: the appointment that is moved (``Appointment/a``): it never stands in its own way.
@@ -33,7 +35,7 @@ class Wish:
 
     when: Interval
     practitioners: tuple[str, ...]
-    facility: str | None = None
+    facilities: tuple[str, ...] = ()
     slot: str | None = None
     beside: bool = False
     own: str | None = None
@@ -51,12 +53,14 @@ class Facts:
         schedules: the Schedules of the practitioners (and of the named Slot), by relative reference.
         slots: published Slots of those Schedules near that time.
         appointments: appointments that hold time of those practitioners near that time.
+        people: who is behind the roles that Schedules name.
     """
 
     slot: Resource | None = None
     schedules: Mapping[str, Resource] = field(default_factory=dict)
     slots: Sequence[Resource] = ()
     appointments: Sequence[Resource] = ()
+    people: People = field(default_factory=People)
 
 
 def decide(wish: Wish, facts: Facts) -> list[Resource]:
@@ -76,11 +80,11 @@ def decide(wish: Wish, facts: Facts) -> list[Resource]:
             problems.append(_unavailable([facts.slot], wish))
     elif not wish.beside:
         for practitioner in wish.practitioners:
-            found, problem = _cover(practitioner, wish, facts)
+            found, problem = cover(practitioner, wish, facts)
             taken += [slot for slot in found if slot not in taken]
             problems += [problem] if problem else []
     if not wish.beside:
-        problems += _busy(wish, facts)
+        problems += busy(wish, facts)
     if problems:
         raise Conflict(problems)
     return taken
@@ -115,8 +119,7 @@ def _contradictions(wish: Wish, facts: Facts) -> list[Problem]:
                 wish.start_param,
             )
         )
-    actors = _actors(slot, facts)
-    if not any(practitioner in actors for practitioner in wish.practitioners):
+    if not any(practitioner in _people(slot, facts) for practitioner in wish.practitioners):
         found.append(
             Problem(
                 "slot_mismatch",
@@ -124,8 +127,7 @@ def _contradictions(wish: Wish, facts: Facts) -> list[Problem]:
                 "practitioner_id",
             )
         )
-    places = [actor for actor in actors if actor.startswith("Location/")]
-    if wish.facility is not None and places and wish.facility not in places:
+    if not is_at(wish.facilities, facts.schedules.get(schedule_of(slot), {})):
         found.append(
             Problem(
                 "slot_mismatch",
@@ -141,8 +143,14 @@ def schedule_of(slot: Resource) -> str:
     return next(iter(references(slot, "schedule")), "")
 
 
-def _actors(slot: Resource, facts: Facts) -> list[str]:
-    return references(facts.schedules.get(schedule_of(slot), {}), "actor")
+def _people(slot: Resource, facts: Facts) -> tuple[str, ...]:
+    return facts.people.of(references(facts.schedules.get(schedule_of(slot), {}), "actor"))
+
+
+def is_at(facilities: Sequence[str], schedule: Resource) -> bool:
+    """Tell whether Slots of `schedule` are at one of `facilities`: one who is published elsewhere is not here."""
+    places = [actor for actor in references(schedule, "actor") if actor.startswith("Location/")]
+    return not facilities or not places or any(place in places for place in facilities)
 
 
 def _is_free(slot: Resource, wish: Wish, facts: Facts) -> bool:
@@ -154,7 +162,7 @@ def _is_free(slot: Resource, wish: Wish, facts: Facts) -> bool:
     return bool(slot["status"] == "free")
 
 
-def _cover(practitioner: str, wish: Wish, facts: Facts) -> tuple[list[Resource], Problem | None]:
+def cover(practitioner: str, wish: Wish, facts: Facts) -> tuple[list[Resource], Problem | None]:
     """Find free Slots of one practitioner that cover the time; nothing to find where none are published."""
     published = [
         (span, slot)
@@ -162,41 +170,47 @@ def _cover(practitioner: str, wish: Wish, facts: Facts) -> tuple[list[Resource],
         if (span := intervals.of(slot)) is not None
         and span.overlaps(wish.when)
         and slot["status"] != "entered-in-error"
-        and practitioner in _actors(slot, facts)
+        and practitioner in _people(slot, facts)
         and _schedule_is_active(slot, facts)
     ]
     if not published:
         return [], None
-    free = [(span, slot) for span, slot in published if _is_free(slot, wish, facts) and _is_at(slot, wish, facts)]
+    free = [
+        (span, slot)
+        for span, slot in published
+        if _is_free(slot, wish, facts) and is_at(wish.facilities, facts.schedules.get(schedule_of(slot), {}))
+    ]
     taken: list[Resource] = []
     reached = wish.when.start
     while reached < wish.when.end:
-        usable = [(span, slot["id"], slot) for span, slot in free if span.start <= reached < span.end]
+        usable = [(span, slot) for span, slot in free if span.start <= reached < span.end]
         if not usable:
             return [], _unavailable([slot for _, slot in published], wish)
-        # The shortest of those that reach the end, else the one that reaches furthest; the id settles a tie, so that
-        # rivals choose alike.
-        ending = [found for found in usable if found[0].end >= wish.when.end]
-        if ending:
-            span, _, slot = min(ending, key=lambda found: (found[0].end - found[0].start, found[1]))
-        else:
-            span, _, slot = max(usable, key=lambda found: (found[0].end, found[1]))
+        span, slot = _best(usable, wish)
         reached = span.end
         taken.append(slot)
     return taken, None
+
+
+def _best(usable: Sequence[tuple[Interval, Resource]], wish: Wish) -> tuple[Interval, Resource]:
+    """Of those that reach the end, or reach furthest, choose its own, the shortest; the id settles a tie.
+
+    Rivals must choose alike, to meet there.
+    """
+
+    def rank(found: tuple[Interval, Resource]) -> tuple[bool, timedelta, str]:
+        span, slot = found
+        return f"Slot/{slot['id']}" not in wish.own_slots, span.end - span.start, slot["id"]
+
+    furthest = min(wish.when.end, max(span.end for span, _ in usable))
+    return min((found for found in usable if found[0].end >= furthest), key=rank)
 
 
 def _schedule_is_active(slot: Resource, facts: Facts) -> bool:
     return facts.schedules.get(schedule_of(slot), {}).get("active") is not False
 
 
-def _is_at(slot: Resource, wish: Wish, facts: Facts) -> bool:
-    """Tell whether the Slot is at the facility asked for: a practitioner published elsewhere is not here."""
-    places = [actor for actor in _actors(slot, facts) if actor.startswith("Location/")]
-    return wish.facility is None or not places or wish.facility in places
-
-
-def _busy(wish: Wish, facts: Facts) -> list[Problem]:
+def busy(wish: Wish, facts: Facts) -> list[Problem]:
     """Name every appointment that holds the time of one of the practitioners."""
     rivals = [
         f"Appointment/{other['id']}"

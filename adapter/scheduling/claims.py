@@ -12,17 +12,21 @@ while its holder leaves, must meet all the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from adapter.scheduling import intervals
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.status import HOLDING
 from store.codec import Resource
 from store.documents import NO_CLAIMS, Claims
-from store.extract import references, walk
+from store.extract import reference, references, walk
 
 BESIDE = frozenset({"EMERGENCY", "WALKIN"})
 """The appointment types that may stand beside others: they neither block nor are blocked (decision 2.10)."""
+
+_KINDS = ("Practitioner", "PractitionerRole")
+PRACTITIONERS = tuple(f"{kind}/" for kind in _KINDS)
+"""How references begin whose targets have a calendar."""
 
 _TYPE_SYSTEMS = frozenset({"http://terminology.hl7.org/CodeSystem/v2-0276", "http://hl7.org/fhir/v2/0276"})
 
@@ -33,14 +37,71 @@ def names(references_: Iterable[str], when: Interval) -> tuple[str, ...]:
     return tuple(f"{reference}|{hour}" for reference in references_ for hour in hours)
 
 
-def practitioners(appointment: Resource) -> tuple[str, ...]:
-    """Return the practitioners who take part, as relative references."""
-    return tuple(r for r in references(appointment, "participant.actor") if r.startswith("Practitioner/"))
+def practitioners(appointment: Resource, *, declined: bool = False) -> tuple[str, ...]:
+    """Return whose time it takes: the names under which its practitioners are claimed.
+
+    ``Practitioner/p`` and ``PractitionerRole/r`` for whom a literal reference names (see `people` for who is behind a
+    role), ``identifier:<system>|<value>`` for who is contained or known by an identifier alone. Who has declined is not
+    coming and is left out, unless `declined`.
+    """
+    contained = {f"#{one.get('id')}": one for one in walk(appointment, "contained")}
+    return tuple(
+        dict.fromkeys(
+            name
+            for participant in walk(appointment, "participant")
+            if declined or participant.get("status") != "declined"
+            for name in _names(participant.get("actor", {}), contained)
+        )
+    )
+
+
+def _names(actor: Resource, contained: Mapping[str, Resource]) -> list[str]:
+    text: str = actor.get("reference", "")
+    found = reference(text)
+    if found.startswith(PRACTITIONERS):
+        return [found]
+    kind = actor.get("type")
+    if text in contained:
+        inner = contained[text]
+        kind = inner.get("resourceType")
+        names = _player(inner, contained) if kind == "PractitionerRole" else []
+        names = names or (_tokens(inner) if kind in _KINDS else [])
+        if names:
+            return names
+    # What refers to something else is something else, whatever it is said to be.
+    return _tokens(actor) if kind in _KINDS and (not text or text.startswith(("#", "urn:"))) else []
+
+
+def _player(role: Resource, contained: Mapping[str, Resource]) -> list[str]:
+    """Return the names of who plays a contained role; of contained resources only people may be meant, no role."""
+    people = {name: one for name, one in contained.items() if one.get("resourceType") == "Practitioner"}
+    return _names({"type": "Practitioner", **role.get("practitioner", {})}, people)
+
+
+def _tokens(resource: Resource) -> list[str]:
+    return [
+        f"identifier:{identifier.get('system', '')}|{identifier['value']}".casefold()
+        for identifier in walk(resource, "identifier")
+        if "value" in identifier
+    ]
+
+
+def locations(appointment: Resource) -> tuple[str, ...]:
+    """Return the places where it takes place, as relative references."""
+    return tuple(r for r in references(appointment, "participant.actor") if r.startswith("Location/"))
 
 
 def slots(appointment: Resource) -> tuple[str, ...]:
     """Return the Slots that the appointment links to, as relative references."""
     return tuple(r for r in references(appointment, "slot") if r.startswith("Slot/"))
+
+
+def link(appointment: Resource, slot: str) -> Resource:
+    """Return the appointment's own reference to a Slot, with all that it says beside, or a plain one."""
+    for found in walk(appointment, "slot"):
+        if reference(found.get("reference", "")) == slot:
+            return dict(found)
+    return {"reference": slot}
 
 
 def stands_beside(appointment: Resource) -> bool:

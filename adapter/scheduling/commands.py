@@ -10,13 +10,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from adapter.errors import Problem, Unprocessable
-from adapter.scheduling import booking, claims, intervals
+from adapter.scheduling import booking, claims, intervals, people
 from adapter.scheduling.booking import Facts, Wish
 from adapter.scheduling.intervals import LONGEST, Interval
+from adapter.scheduling.people import People
 from adapter.scheduling.status import HOLDING, require_move, require_reschedulable
 from mappings.instants import minutes_between, parse, shift
 from store.codec import Resource
-from store.extract import reference, references
+from store.extract import references
 from store.unit_of_work import UnitOfWork
 
 DEFAULT_MINUTES = 30
@@ -53,20 +54,28 @@ async def plan(
 
     Args:
         work: the unit of work to read through.
-        appointment: with a start; without an end it gets the named slot's, or the default length.
+        appointment: without an end it gets the named slot's, or the default length.
         before: what is stored now, where the appointment is moved or changed.
         slot_id: the Slot asked for by name.
         names: what the request calls the slot and the start, for messages.
 
     Raises:
-        Unprocessable, Conflict: as `booking.decide` says; ``invalid_time`` where the end is not after the start.
+        Unprocessable, Conflict: as `booking.decide` says; ``invalid_time`` where there is no start, or the end is not
+            after it.
     """
+    if "start" not in appointment:  # a proposal that came by FHIR (app-3)
+        text = "The appointment has no time yet. Reschedule it to one first."
+        raise Unprocessable(Problem("invalid_time", text, names[1]))
     named = None if slot_id is None else await work.read("Slot", slot_id)
     appointment = _timed(appointment, named)
-    wish = _wish(appointment, before, slot_id, names)
-    facts = await _read_facts(work, wish, named, deciding=appointment["status"] in HOLDING)
+    booked = claims.practitioners(appointment)
+    known = await people.read(work, booked)
+    wish = _wish(appointment, before, slot_id, names, known)
+    facts = await _read_facts(work, wish, named, known, deciding=appointment["status"] in HOLDING)
     if appointment["status"] in HOLDING:
         taken = booking.decide(wish, facts)
+        if not wish.beside:  # it claims the names that it uses; rivals may use the practitioner's own
+            work.guard(claims.names([name for name in wish.practitioners if name not in booked], wish.when))
     else:
         # A proposal holds no time (decision 3.1): its slot is only noted.
         booking.require_consistent(wish, facts)
@@ -87,16 +96,8 @@ def stage(work: UnitOfWork, before: Resource | None, planned: Plan, released: Se
             work.update(slot, {**slot, "status": wanted})
     appointment = {name: value for name, value in planned.appointment.items() if name != "slot"}
     if planned.slots:
-        appointment["slot"] = [_link(planned.appointment, f"Slot/{slot['id']}") for slot in planned.slots]
+        appointment["slot"] = [claims.link(planned.appointment, f"Slot/{slot['id']}") for slot in planned.slots]
     return work.create(appointment) if before is None else work.update(before, appointment)
-
-
-def _link(appointment: Resource, name: str) -> Resource:
-    """Return the appointment's own reference to a Slot, with all that it says beside, or a plain one."""
-    for link in appointment.get("slot", ()):
-        if reference(link.get("reference", "")) == name:
-            return dict(link)
-    return {"reference": name}
 
 
 async def reschedule(
@@ -124,7 +125,8 @@ async def advance(work: UnitOfWork, before: Resource, after: Resource) -> Resour
     """
     require_move(before["status"], after["status"])
     wanted = HOLDING.get(after["status"])
-    if wanted is not None and claims.claims(after) != claims.claims(before):
+    takes = before["status"] not in HOLDING or claims.claims(after) != claims.claims(before)
+    if wanted is not None and takes:
         noted = claims.slots(after)
         slot_id = noted[0].partition("/")[2] if len(noted) == 1 else None
         planned = await plan(work, after, before=before, slot_id=slot_id)
@@ -171,18 +173,19 @@ def _timed(appointment: Resource, slot: Resource | None) -> Resource:
     return {**appointment, "end": end, "minutesDuration": max(1, minutes_between(appointment["start"], end))}
 
 
-def _wish(appointment: Resource, before: Resource | None, slot_id: str | None, names: tuple[str, str]) -> Wish:
+def _wish(
+    appointment: Resource, before: Resource | None, slot_id: str | None, names: tuple[str, str], known: People
+) -> Wish:
     when = intervals.of(appointment)
     if when is None:
         raise Unprocessable(Problem("invalid_time", "The end must be after the start.", names[1]))
     if when.end - when.start > LONGEST:
         text = f"An appointment may last {LONGEST.days} days at most: give an earlier end."
         raise Unprocessable(Problem("invalid_time", text, names[1]))
-    places = [name for name in references(appointment, "participant.actor") if name.startswith("Location/")]
     wish = Wish(
         when=when,
-        practitioners=claims.practitioners(appointment),
-        facility=places[0] if places else None,
+        practitioners=known.of(claims.practitioners(appointment)),
+        facilities=claims.locations(appointment),
         slot=None if slot_id is None else f"Slot/{slot_id}",
         beside=claims.stands_beside(appointment),
         slot_param=names[0],
@@ -194,22 +197,23 @@ def _wish(appointment: Resource, before: Resource | None, slot_id: str | None, n
     return replace(wish, own=f"Appointment/{before['id']}", own_slots=own)
 
 
-async def _read_facts(work: UnitOfWork, wish: Wish, named: Resource | None, *, deciding: bool) -> Facts:
+async def _read_facts(work: UnitOfWork, wish: Wish, named: Resource | None, known: People, *, deciding: bool) -> Facts:
     """Read what the decision needs, each by an index and within the hours asked for."""
     schedules: dict[str, Resource] = {}
     slots: list[Resource] = []
     appointments: list[Resource] = []
+    names = known.names(wish.practitioners)
     if named is not None:
         name = booking.schedule_of(named)
         schedule = await work.read("Schedule", name.partition("/")[2])
         schedules = {name: {} if schedule is None else schedule}
     elif deciding and wish.slot is None and not wish.beside:
-        found = await work.find("Schedule", {"_index.actor": {"$in": list(wish.practitioners)}})
+        found = await work.find("Schedule", {"_index.actor": {"$in": list(names)}})
         schedules = {f"Schedule/{schedule['id']}": schedule for schedule in found}
         slots = await _claiming(work, "Slot", tuple(schedules), wish.when)
     if deciding and not wish.beside:
-        appointments = await _claiming(work, "Appointment", wish.practitioners, wish.when)
-    return Facts(named, schedules, slots, appointments)
+        appointments = await _claiming(work, "Appointment", names, wish.when)
+    return Facts(named, schedules, slots, appointments, known)
 
 
 async def _claiming(work: UnitOfWork, kind: str, whose: tuple[str, ...], when: Interval) -> list[Resource]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -39,3 +39,13 @@ def of(resource: Resource) -> Interval | None:
     if start is None or end is None or end <= start:
         return None
     return Interval(start, end)
+
+
+def covered(when: Interval, spans: Iterable[Interval]) -> bool:
+    """Tell whether `spans` together leave no gap in `when`."""
+    reached = when.start
+    for span in sorted(spans, key=lambda span: span.start):
+        if span.start > reached:
+            break
+        reached = max(reached, span.end)
+    return reached >= when.end

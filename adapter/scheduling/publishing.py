@@ -15,7 +15,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from adapter.clock import text
-from adapter.scheduling import claims, intervals
+from adapter.scheduling import claims, intervals, people
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.status import HOLDING
 from store.codec import Resource
@@ -138,7 +138,9 @@ async def publish(work: UnitOfWork, schedule: Resource, slots: Iterable[Resource
         return []
     whole = Interval(min(when.start for when, _ in wanted), max(when.end for when, _ in wanted))
     own = f"Schedule/{schedule['id']}"
-    practitioners = tuple(name for name in references(schedule, "actor") if name.startswith("Practitioner/"))
+    actors = [name for name in references(schedule, "actor") if name.startswith(claims.PRACTITIONERS)]
+    known = await people.read(work, actors)
+    practitioners = known.names(known.of(actors))
     # A booking that found no slot published must not pass unseen: it meets us at its practitioner's hours.
     work.guard(claims.names(practitioners, whole))
     published = await work.find("Slot", {"_index.claims": {"$in": list(claims.names((own,), whole))}})

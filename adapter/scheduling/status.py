@@ -38,37 +38,56 @@ HOLDING: Mapping[str, str] = {
 UPCOMING = ("proposed", "pending", "waitlist", "booked", "arrived", "checked-in")
 """The statuses of a visit that is still to happen or to end."""
 
+FINAL = tuple(status for status, following in GRAPH.items() if not following)
+"""The statuses that nothing but ``entered-in-error`` follows."""
 
-def require_move(present: str, wanted: str) -> None:
-    """Allow a move along the graph, or to ``entered-in-error``.
 
-    Raises:
-        Conflict: ``invalid_status_transition``, naming the present status and what it allows.
+def move_problem(present: str, wanted: str, param: str = "status") -> Problem | None:
+    """Return what is against a move to another status, in FHIR's words; None if it follows the graph.
+
+    ``entered-in-error`` may follow every other status. The problem names the present status and what it allows.
     """
     allowed = GRAPH[present]
-    if wanted == "entered-in-error" != present:
-        return
-    if wanted not in allowed:
-        raise _refusal(present, f"cannot become {wanted}", allowed)
+    if wanted in allowed or wanted == "entered-in-error" != present:
+        return None
+    if present != "entered-in-error":
+        allowed = (*allowed, "entered-in-error")
+    return _problem(present, f"cannot become {wanted}", allowed, param)
+
+
+def reschedule_problem(present: str, param: str) -> Problem | None:
+    """Return what is against another time for an appointment in that status, in FHIR's words."""
+    return None if present in RESCHEDULABLE else _problem(present, "cannot be rescheduled", GRAPH[present], param)
+
+
+def require_move(present: str, wanted: str) -> None:
+    """Allow a MediLoop caller a move along the graph, or to ``entered-in-error``.
+
+    Raises:
+        Conflict: ``invalid_status_transition``, naming the present status, as MediLoop shows it, and what it allows.
+    """
+    if move_problem(present, wanted) is not None:
+        shown = "pending" if present == "waitlist" else present
+        raise Conflict(_problem(shown, f"cannot become {wanted}", GRAPH[present], "status"))
 
 
 def require_reschedulable(present: str) -> None:
-    """Allow a move to another time.
+    """Allow a MediLoop caller a move to another time.
 
     Raises:
-        Conflict: ``invalid_status_transition``, naming the present status and what it allows.
+        Conflict: ``invalid_status_transition``, naming the present status, as MediLoop shows it, and what it allows.
     """
-    if present not in RESCHEDULABLE:
-        raise _refusal(present, "cannot be rescheduled", GRAPH[present])
+    problem = reschedule_problem(present, "status")
+    if problem is not None:
+        raise Conflict(problem)
 
 
-def _refusal(present: str, what: str, allowed: tuple[str, ...]) -> Conflict:
+def _problem(present: str, what: str, allowed: tuple[str, ...], param: str) -> Problem:
     may = f"It can still become: {', '.join(allowed)}." if allowed else "That status is final."
-    return Conflict(
-        Problem(
-            "invalid_status_transition",
-            f"An appointment that is {present} {what}. {may}",
-            param="status",
-            details={"status": present, "allowed": list(allowed)},
-        )
+    return Problem(
+        "invalid_status_transition",
+        f"An appointment that is {present} {what}. {may}",
+        param=param,
+        details={"status": present, "allowed": list(allowed)},
+        issue="business-rule",
     )

@@ -6,13 +6,16 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any
 
-from adapter.errors import Refused
+import pytest
+
+from adapter.errors import Conflict, Refused, Unprocessable
 from adapter.scheduling import commands
 from adapter.scheduling.intervals import Interval
+from adapter.scheduling.settling import Change, settle, stage
 from store.codec import Resource
 from store.store import Store
 from store.unit_of_work import UnitOfWork
-from tests.store.support import create, present, stored
+from tests.store.support import create, everything, present, stored
 
 PATIENT = "Amina Nakato"
 UHID = "UG123456789A"
@@ -141,3 +144,54 @@ def links(appointment: Resource) -> list[str]:
 def codes(refused: Refused) -> list[tuple[str, str | None]]:
     """Code and member of every problem."""
     return [(problem.code, problem.param) for problem in refused.problems]
+
+
+def settling(*wanted: Resource | str, fills_slots: bool = True) -> Callable[[UnitOfWork], Awaitable[list[Change]]]:
+    """The step that `settle_all` runs."""
+
+    async def step(work: UnitOfWork) -> list[Change]:
+        names = [one if isinstance(one, str) else f"{one['resourceType']}/{one['id']}" for one in wanted]
+        stored = await work.read_many(names)
+        changes = [
+            Change(stored.get(name), None if isinstance(one, str) else one)
+            for name, one in zip(names, wanted, strict=True)
+        ]
+        final = await settle(work, changes, fills_slots=fills_slots)
+        stage(work, final, await work.last_versions([name for name in names if name not in stored]))
+        return final
+
+    return step
+
+
+async def settle_all(store: Store, *wanted: Resource | str, fills_slots: bool = True) -> list[Resource]:
+    """Write resources as FHIR does, in one transaction: a resource is created or updated, a name (``Slot/a``) deleted.
+
+    Returns what is there afterwards, in the order of the writes, then what followed from them.
+    """
+    final = await store.transact(settling(*wanted, fills_slots=fills_slots))
+    return [change.after or {} for change in final]
+
+
+async def refused(store: Store, *wanted: Resource | str, fills_slots: bool = True) -> list[tuple[str, str | None, Any]]:
+    """Code, element and change of every problem of writes that are refused, and that leave everything as it was."""
+    before = await everything(store.database)
+    with pytest.raises(Refused) as raised:
+        await settle_all(store, *wanted, fills_slots=fills_slots)
+    assert await everything(store.database) == before
+    told = f"{raised.value} {[problem.details for problem in raised.value.problems]}"
+    assert PATIENT not in told
+    assert UHID not in told
+    kinds = {422: Unprocessable, 409: Conflict}
+    assert type(raised.value) is kinds[raised.value.status]
+    return [(problem.code, problem.param, problem.entry) for problem in raised.value.problems]
+
+
+def linking(*idents: str) -> dict[str, Any]:
+    """The member ``slot`` of an Appointment: ``visit("x", **linking("a"))``."""
+    return {"slot": [{"reference": f"Slot/{ident}"} for ident in idents]}
+
+
+def role(ident: str, practitioner: str | None = "p") -> Resource:
+    """A PractitionerRole."""
+    player = {} if practitioner is None else {"practitioner": {"reference": f"Practitioner/{practitioner}"}}
+    return {"resourceType": "PractitionerRole", "id": ident, **player}

@@ -17,7 +17,7 @@ from store.codec import Resource
 from tests.adapter.scheduling.support import PATIENT, UHID, at, codes, schedule, slot, span, visit
 
 P, Q, HERE, THERE = "Practitioner/p", "Practitioner/q", "Location/l", "Location/m"
-WISH = Wish(span("10:00", "10:30"), (P,), facility=HERE)
+WISH = Wish(span("10:00", "10:30"), (P,), facilities=(HERE,))
 DAY = {"Schedule/s": schedule()}
 
 
@@ -105,7 +105,7 @@ def test_a_slot_whose_schedule_is_not_named_is_nobodys() -> None:
 
 
 def test_a_practitioner_who_is_published_elsewhere_is_not_here() -> None:
-    assert codes(refusal(replace(WISH, facility=THERE), facts(slot("a")))) == [("slot_unavailable", "start_time")]
+    assert codes(refusal(replace(WISH, facilities=(THERE,)), facts(slot("a")))) == [("slot_unavailable", "start_time")]
 
 
 def test_a_practitioner_who_is_published_without_a_place_can_be_booked_anywhere() -> None:
@@ -113,7 +113,7 @@ def test_a_practitioner_who_is_published_without_a_place_can_be_booked_anywhere(
 
 
 def test_where_no_facility_is_asked_for_any_will_do() -> None:
-    assert taken(replace(WISH, facility=None), facts(slot("a"))) == ["a"]
+    assert taken(replace(WISH, facilities=()), facts(slot("a"))) == ["a"]
 
 
 def test_each_of_two_practitioners_must_be_free() -> None:
@@ -215,12 +215,12 @@ def test_a_named_slot_whose_schedule_is_gone_is_nobodys(known: dict[str, Resourc
 
 
 def test_a_named_slot_must_be_at_the_facility() -> None:
-    found = refusal(replace(NAMED, facility=THERE), facts(named=slot("a")))
+    found = refusal(replace(NAMED, facilities=(THERE,)), facts(named=slot("a")))
     assert (found.status, codes(found)) == (422, [("slot_mismatch", "facility_id")])
 
 
 def test_all_that_a_named_slot_disagrees_with_is_named_at_once() -> None:
-    wish = replace(NAMED, when=span("09:00", "09:30"), practitioners=(Q,), facility=THERE)
+    wish = replace(NAMED, when=span("09:00", "09:30"), practitioners=(Q,), facilities=(THERE,))
     assert codes(refusal(wish, facts(named=slot("a", status="busy")))) == [
         ("slot_mismatch", "new_start_time"),
         ("slot_mismatch", "practitioner_id"),
@@ -309,7 +309,7 @@ def worlds(draw: st.DrawFn) -> tuple[Wish, Facts, list[Piece], list[Piece]]:
     wish = Wish(
         Interval(span(clock(first), "23:00").start, span(clock(first + length), "23:00").start),
         people,
-        facility=draw(st.sampled_from([None, HERE, THERE])),
+        facilities=draw(st.sampled_from([(), (HERE,), (THERE,), (HERE, THERE)])),
         slot=f"Slot/{named.resource['id']}" if named else draw(st.sampled_from([None, None, "Slot/none"])),
         beside=draw(st.sampled_from([False, False, False, True])),
         own=None if own is None else f"Appointment/{own.resource['id']}",
@@ -341,7 +341,7 @@ def usable(one: Piece, wish: Wish) -> bool:
     return (
         one.resource["schedule"]["reference"] != "Schedule/closed"
         and (status == "free" or (own and status in ("busy", "busy-tentative")))
-        and (wish.facility is None or not places or wish.facility in places)
+        and (not wish.facilities or not places or bool(places & set(wish.facilities)))
     )
 
 
@@ -355,7 +355,7 @@ def oracle(wish: Wish, published: list[Piece], standing: list[Piece]) -> tuple[i
         wrong = [
             named.first != min(asked(wish)) or not asked(wish) <= named.quarters,
             not set(wish.practitioners) & set(actors(named)),
-            wish.facility is not None and places != [] and wish.facility not in places,
+            bool(wish.facilities and places) and not set(places) & set(wish.facilities),
         ]
         if any(wrong):
             return 422, ["slot_mismatch"] * sum(wrong)

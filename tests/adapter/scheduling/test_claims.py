@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from adapter.scheduling.claims import claims, names, practitioners, slots, stands_beside
+from adapter.scheduling.claims import claims, link, locations, names, practitioners, slots, stands_beside
 from store.documents import NO_CLAIMS, Claims
-from tests.adapter.scheduling.support import TYPE_SYSTEM, at, of_type, schedule, slot, span, visit
+from tests.adapter.scheduling.support import TYPE_SYSTEM, at, of_type, role, schedule, slot, span, visit
 
 WHEN = span("10:00", "10:30")
 HOUR = "Practitioner/p|2024-01-20T10"
@@ -64,9 +64,73 @@ def test_a_practitioner_is_the_same_one_by_whatever_reference() -> None:
     assert practitioners(visit("a", who=who)) == ("Practitioner/p",)
 
 
-def test_patients_places_and_contained_or_unresolved_people_are_no_practitioners() -> None:
-    who = ("Patient/p", "Location/l", "#p", "urn:uuid:0c3151bd-1cbf-4d64-b04d-cd9187a4c6e0", "PractitionerRole/p")
+def test_patients_places_and_people_who_cannot_be_told_are_no_practitioners() -> None:
+    who = ("Patient/p", "Location/l", "#p", "urn:uuid:0c3151bd-1cbf-4d64-b04d-cd9187a4c6e0")
     assert practitioners(visit("a", who=who)) == ()
+
+
+def test_a_practitioner_in_a_role_is_claimed_by_the_role() -> None:
+    wanted = visit("a", who=("PractitionerRole/r", "Practitioner/p"))
+    assert practitioners(wanted) == ("PractitionerRole/r", "Practitioner/p")
+    assert claims(wanted).names == ("PractitionerRole/r|2024-01-20T10", HOUR)
+
+
+def test_who_has_declined_is_not_coming() -> None:
+    wanted = visit("a", who=("Practitioner/p", "Practitioner/q"))
+    wanted["participant"][1]["status"] = "declined"
+    assert practitioners(wanted) == ("Practitioner/q",)
+    assert practitioners(wanted, declined=True) == ("Practitioner/p", "Practitioner/q")
+    assert claims(wanted).names == ("Practitioner/q|2024-01-20T10",)
+
+
+LICENCE = {"system": "https://x.example/Licence", "value": "UMDPC-7"}
+BY_LICENCE = ("identifier:https://x.example/licence|umdpc-7",)
+SOMEBODY = {"resourceType": "Practitioner", "id": "s", "identifier": [{"system": "urn:no-value"}, LICENCE]}
+
+
+@pytest.mark.parametrize(
+    ("actor", "contained", "expected"),
+    [
+        ({"type": "Practitioner", "identifier": LICENCE}, [], BY_LICENCE),
+        ({"type": "PractitionerRole", "identifier": LICENCE}, [], BY_LICENCE),
+        ({"type": "Practitioner", "identifier": {"value": "7"}}, [], ("identifier:|7",)),
+        ({"type": "Practitioner", "identifier": LICENCE, "reference": "urn:uuid:x"}, [], BY_LICENCE),
+        ({"type": "Practitioner", "identifier": LICENCE, "reference": "Practitioner/p"}, [], ("Practitioner/p",)),
+        ({"type": "Practitioner", "identifier": LICENCE, "reference": "Patient/p"}, [], ()),
+        ({"type": "Practitioner", "display": "Dr. A"}, [], ()),
+        ({"type": "Patient", "identifier": LICENCE}, [], ()),
+        ({"identifier": LICENCE}, [], ()),
+        ({"reference": "#s"}, [SOMEBODY], BY_LICENCE),
+        ({"reference": "#s"}, [{"resourceType": "Practitioner", "id": "s"}], ()),
+        ({"reference": "#s", "identifier": LICENCE}, [{"resourceType": "Practitioner", "id": "s"}], BY_LICENCE),
+        ({"reference": "#s", "identifier": LICENCE}, [{"resourceType": "Patient", "id": "s"}], ()),
+        ({"reference": "#r"}, [role("r")], ("Practitioner/p",)),
+        ({"reference": "#r"}, [{**role("r", None), "identifier": [LICENCE]}], BY_LICENCE),
+        ({"reference": "#r"}, [{**role("r"), "practitioner": {"reference": "#s"}}, SOMEBODY], BY_LICENCE),
+        ({"reference": "#r"}, [{**role("r"), "practitioner": {"identifier": LICENCE}}], BY_LICENCE),
+        ({"reference": "#r"}, [{**role("r"), "practitioner": {"reference": "#r"}}], ()),
+    ],
+)
+def test_who_is_contained_or_known_by_an_identifier_alone_is_claimed_by_it(
+    actor: dict[str, Any], contained: list[dict[str, Any]], expected: tuple[str, ...]
+) -> None:
+    wanted = {**visit("a"), "contained": contained, "participant": [{"actor": actor, "status": "accepted"}]}
+    assert practitioners(wanted) == expected
+
+
+def test_a_participant_of_a_type_alone_is_nobody_yet() -> None:
+    assert practitioners({**visit("a"), "participant": [{"type": [{"text": "nurse"}], "status": "tentative"}]}) == ()
+
+
+def test_the_places_are_those_that_take_part() -> None:
+    assert locations(visit("a", who=("Location/l", "Practitioner/p", "Location/m"))) == ("Location/l", "Location/m")
+
+
+def test_a_link_to_a_slot_is_the_one_that_is_there_or_a_plain_one() -> None:
+    kept = {"reference": "https://x.example/Slot/a", "display": "first"}
+    wanted = visit("a", slot=[{"display": "?"}, kept])
+    assert link(wanted, "Slot/a") == kept
+    assert link(wanted, "Slot/b") == {"reference": "Slot/b"}
 
 
 def test_an_appointment_of_nobody_in_particular_claims_no_name() -> None:

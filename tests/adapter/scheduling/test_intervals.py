@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter.scheduling.intervals import Interval, of
+from adapter.scheduling.intervals import Interval, covered, of
 from tests.adapter.scheduling.support import at, span
 
 moments = st.timedeltas(timedelta(), timedelta(days=2)).map(lambda since: datetime(2024, 1, 1, tzinfo=UTC) + since)
@@ -86,3 +86,22 @@ def test_a_resource_with_both_times_has_a_span() -> None:
 )
 def test_a_resource_without_a_time_between_start_and_end_has_none(times: dict[str, str]) -> None:
     assert of(times) is None
+
+
+@pytest.mark.parametrize(
+    ("spans", "expected"),
+    [
+        ([], False),
+        ([("10:00", "11:00")], True),
+        ([("09:00", "12:00")], True),
+        ([("10:30", "11:00"), ("10:00", "10:30")], True),
+        ([("10:00", "10:40"), ("10:20", "11:00")], True),
+        ([("10:00", "10:50"), ("10:10", "10:20"), ("10:50", "11:00")], True),
+        ([("10:00", "10:30"), ("10:31", "11:00")], False),
+        ([("10:00", "10:59")], False),
+        ([("10:01", "11:00")], False),
+        ([("12:00", "13:00")], False),
+    ],
+)
+def test_spans_cover_a_time_if_they_leave_no_gap(spans: list[tuple[str, str]], expected: bool) -> None:
+    assert covered(span("10:00", "11:00"), [span(*one) for one in spans]) == expected

@@ -7,7 +7,16 @@ from itertools import product
 import pytest
 
 from adapter.errors import Conflict
-from adapter.scheduling.status import GRAPH, HOLDING, RESCHEDULABLE, UPCOMING, require_move, require_reschedulable
+from adapter.scheduling.status import (
+    FINAL,
+    GRAPH,
+    HOLDING,
+    RESCHEDULABLE,
+    UPCOMING,
+    move_problem,
+    require_move,
+    require_reschedulable,
+)
 
 ORDER = (
     *("proposed", "pending", "waitlist", "booked", "arrived"),
@@ -50,11 +59,24 @@ def test_any_other_move_is_refused_and_names_what_is_allowed(present: str, wante
     [problem] = refused.value.problems
     assert (refused.value.status, problem.code, problem.param) == (409, "invalid_status_transition", "status")
     left = [status for status in ORDER[:-1] if ALLOWED[present, status]]
-    assert problem.details["status"] == present
+    shown = "pending" if present == "waitlist" else present
+    assert problem.details["status"] == shown
     assert sorted(problem.details["allowed"]) == sorted(left)  # type: ignore[call-overload]
-    assert f"is {present} cannot become {wanted}" in problem.message
+    assert f"is {shown} cannot become {wanted}" in problem.message
     assert all(status in problem.message for status in left)
     assert ("That status is final." in problem.message) == (not left)
+
+
+@pytest.mark.parametrize(("present", "wanted"), ALLOWED)
+def test_fhir_callers_are_told_in_fhirs_words(present: str, wanted: str) -> None:
+    problem = move_problem(present, wanted, "Appointment.status")
+    assert (problem is None) == ALLOWED[present, wanted]
+    if problem is not None:
+        assert (problem.code, problem.param) == ("invalid_status_transition", "Appointment.status")
+        allowed = [status for status in ORDER if ALLOWED[present, status]]
+        assert problem.details["status"] == present
+        assert sorted(problem.details["allowed"]) == sorted(allowed)  # type: ignore[call-overload]
+        assert f"is {present} cannot become {wanted}" in problem.message
 
 
 @pytest.mark.parametrize("present", ["proposed", "pending", "waitlist", "booked"])
@@ -82,3 +104,5 @@ def test_five_statuses_hold_time_and_only_a_pending_one_tentatively() -> None:
 
 def test_what_can_still_move_is_upcoming() -> None:
     assert set(UPCOMING) == {status for status in ORDER if any(ALLOWED[status, next_] for next_ in ORDER[:-1])}
+    assert not set(UPCOMING) & set(FINAL)
+    assert set(UPCOMING) | set(FINAL) == set(ORDER)

@@ -1,0 +1,168 @@
+"""The changes that are decided together, and what each Appointment among them takes and gives up.
+
+A transaction that sets a Slot busy and sends the Appointment that fills it makes one claim, not two (decision 3.2).
+So nothing is decided change by change: all of them are laid over what is stored, and that is judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from adapter.scheduling import claims, intervals
+from adapter.scheduling.intervals import Interval
+from adapter.scheduling.status import HOLDING
+from store.codec import Resource
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One resource before and after; None for what is not there. Never both None; `after` carries its id."""
+
+    before: Resource | None
+    after: Resource | None
+
+
+@dataclass(slots=True)
+class Draft:
+    """A change that is being settled.
+
+    Attributes:
+        entry: which of the changes asked for it is, or follows from.
+        before: what is stored.
+        after: what shall be; the decision may complete it.
+        param: the element of the change asked for that problems are about, where this one only follows from it.
+    """
+
+    entry: int
+    before: Resource | None
+    after: Resource | None
+    param: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The resource (``Slot/s``)."""
+        resource = self.after or self.before or {}
+        return f"{resource['resourceType']}/{resource['id']}"
+
+
+@dataclass(frozen=True, slots=True)
+class Stake:
+    """What an appointment that holds takes.
+
+    Attributes:
+        when: its time; None where it has none, or none that makes sense.
+        people: whose time it takes, by the names it uses (`claims.practitioners`).
+        slots: the Slots it links to.
+        places: its Locations.
+        beside: may stand beside others.
+    """
+
+    when: Interval | None
+    people: tuple[str, ...]
+    slots: tuple[str, ...]
+    places: tuple[str, ...]
+    beside: bool
+
+    @classmethod
+    def of(cls, appointment: Resource | None) -> Stake | None:
+        """Return what `appointment` takes; None for none, and for one that holds nothing."""
+        if appointment is None or appointment["status"] not in HOLDING:
+            return None
+        return cls(
+            when=intervals.of(appointment),
+            people=claims.practitioners(appointment),
+            slots=claims.slots(appointment),
+            places=claims.locations(appointment),
+            beside=claims.stands_beside(appointment),
+        )
+
+    def asks_more_than(self, other: Stake | None) -> bool:
+        """Tell whether it takes what `other` does not: then it is a new claim, to be decided like a first one."""
+        return (
+            other is None
+            or self.when != other.when
+            or set(self.slots) != set(other.slots)
+            or set(self.places) != set(other.places)
+            or not set(self.people) <= set(other.people)
+            or (other.beside and not self.beside)
+        )
+
+
+class Visit:
+    """An Appointment that changes.
+
+    Attributes:
+        name: of the Appointment (``Appointment/a``).
+        draft: the change.
+        had: what it takes as it is stored.
+        takes: what it is going to take.
+        is_new: whether that is a claim to be decided.
+        gives_up: the Slots that it held and holds no longer; a no-show leaves them busy (decision 3.2).
+        stirs: the Slots that have to be looked at.
+    """
+
+    def __init__(self, draft: Draft) -> None:
+        before, after = draft.before or {}, draft.after or {}
+        self.name = draft.name
+        self.draft = draft
+        self.had = Stake.of(draft.before)
+        self.takes = Stake.of(draft.after)
+        self.is_new = self.takes is not None and self.takes.asks_more_than(self.had)
+        had = () if self.had is None else self.had.slots
+        takes = () if self.takes is None else self.takes.slots
+        self.gives_up = () if after.get("status") == "noshow" else tuple(name for name in had if name not in takes)
+        moves = self.is_new or before.get("status") != after.get("status")
+        self.stirs = tuple(dict.fromkeys((*had, *takes))) if moves else ()
+
+    @property
+    def appointment(self) -> Resource:
+        """The Appointment as it is going to be; what takes something is there."""
+        return self.draft.after or {}
+
+
+class ClaimSet:
+    """Drafts that are decided together.
+
+    Attributes:
+        drafts: all of them.
+        visits: the Appointments, by relative reference.
+        new: those of them that are to be decided, with what they take and when; without a time there is nothing to
+            decide.
+        written: what else concerns time: Slots, Schedules and PractitionerRoles, by relative reference.
+    """
+
+    def __init__(self, drafts: Iterable[Draft]) -> None:
+        self.drafts: Sequence[Draft] = list(drafts)
+        self.visits: dict[str, Visit] = {}
+        self.written: dict[str, Draft] = {}
+        for draft in self.drafts:
+            name = draft.name
+            if name.startswith("Appointment/"):
+                self.visits[name] = Visit(draft)
+            elif name.startswith(("Slot/", "Schedule/", "PractitionerRole/")):
+                self.written[name] = draft
+        self.new: list[tuple[Visit, Stake, Interval]] = [
+            (visit, visit.takes, visit.takes.when)
+            for visit in self.visits.values()
+            if visit.is_new and visit.takes is not None and visit.takes.when is not None
+        ]
+
+    @property
+    def seeking(self) -> list[tuple[Visit, Stake, Interval]]:
+        """Those of the new ones that name no Slot: free ones are to be found for them (decision 2.10)."""
+        return [
+            (visit, stake, when)
+            for visit, stake, when in self.new
+            if not stake.beside and not visit.appointment.get("slot")
+        ]
+
+    def written_of(self, kind: str) -> dict[str, Draft]:
+        """Return what is written of a type."""
+        return {name: draft for name, draft in self.written.items() if name.startswith(f"{kind}/")}
+
+    def overlaid(self, kind: str, stored: Mapping[str, Resource]) -> dict[str, Resource]:
+        """Return the resources of a type as they are going to be: `stored`, under what is written."""
+        written = self.written_of(kind)
+        kept = {name: resource for name, resource in stored.items() if name not in written}
+        return kept | {name: draft.after for name, draft in written.items() if draft.after is not None}

@@ -1,0 +1,66 @@
+"""Who is behind a PractitionerRole: one person has one calendar, whichever way an appointment names them.
+
+An appointment claims the name that it uses (`claims` sees nothing but the appointment). So whoever decides about a
+practitioner asks under every name that practitioner has, and meets rivals under the practitioner's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from store.codec import Resource
+from store.extract import references
+from store.unit_of_work import UnitOfWork
+
+_ROLE = "PractitionerRole/"
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """The people that a decision is about.
+
+    Attributes:
+        behind: the practitioner of each role (``PractitionerRole/r`` to ``Practitioner/p``), where there is one.
+    """
+
+    behind: Mapping[str, str] = field(default_factory=dict)
+
+    def of(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Return whom `names` mean, each once: practitioners for their roles, everything else as it is."""
+        return tuple(dict.fromkeys(self.behind.get(name, name) for name in names))
+
+    def names(self, people: Iterable[str]) -> tuple[str, ...]:
+        """Return every name under which `people` are known, their own first."""
+        wanted = dict.fromkeys(people)
+        return (*wanted, *(role for role, practitioner in self.behind.items() if practitioner in wanted))
+
+
+async def read(work: UnitOfWork, names: Iterable[str], written: Mapping[str, Resource | None] | None = None) -> People:
+    """Read who is behind the roles among `names`, and which other roles the practitioners have.
+
+    Args:
+        work: the unit of work to read through.
+        names: as `claims.practitioners` gives them.
+        written: PractitionerRoles as they are going to be, by reference; None for those that go.
+    """
+    wanted = set(names)
+    given = {} if written is None else written
+    behind = {name: role for name, role in given.items() if role is not None}
+    roles = sorted(name.removeprefix(_ROLE) for name in wanted if name.startswith(_ROLE) and name not in given)
+    if roles:
+        behind |= _named(await work.find("PractitionerRole", {"_id": {"$in": roles}}))
+    practitioners = {name for name in wanted if name.startswith("Practitioner/")}
+    practitioners.update(name for role in behind.values() for name in _practitioner(role))
+    if practitioners:
+        found = _named(await work.find("PractitionerRole", {"_index.practitioner": {"$in": sorted(practitioners)}}))
+        behind |= {name: role for name, role in found.items() if name not in given}
+    return People({name: one for name, role in behind.items() for one in _practitioner(role)})
+
+
+def _named(roles: Iterable[Resource]) -> dict[str, Resource]:
+    return {f"{_ROLE}{role['id']}": role for role in roles}
+
+
+def _practitioner(role: Resource) -> list[str]:
+    return [name for name in references(role, "practitioner") if name.startswith("Practitioner/")]

@@ -1,0 +1,103 @@
+"""Reads what a claim set is to be judged on: a handful of queries, however many changes it has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from adapter.scheduling import booking, claims, people
+from adapter.scheduling.claimset import ClaimSet
+from adapter.scheduling.people import People
+from store.codec import Resource
+from store.extract import references
+from store.unit_of_work import UnitOfWork
+
+_BATCH = 20_000  # values in one query: a set of month-long visits names so many hours that one would be too large
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What is stored around a claim set, by relative reference; of what the set writes there may be less.
+
+    Attributes:
+        slots: those that its appointments name or held, and the published ones near those that name none.
+        schedules: of these Slots, of written ones, and of the practitioners of those that name none.
+        appointments: that hold one of these Slots, or time of the practitioners near that asked for.
+        people: who is behind the roles.
+    """
+
+    slots: dict[str, Resource] = field(default_factory=dict)
+    schedules: dict[str, Resource] = field(default_factory=dict)
+    appointments: dict[str, Resource] = field(default_factory=dict)
+    people: People = field(default_factory=People)
+
+
+async def read(work: UnitOfWork, asked: ClaimSet) -> Stored:
+    """Read what `asked` needs, each by an index."""
+    known = await _people(work, asked)
+    stirred = {name for visit in asked.visits.values() for name in visit.stirs}
+    slots = await _named(work, "Slot", stirred - asked.written.keys())
+    written = asked.written_of("Slot")
+    schedules = await _schedules(work, asked, known, asked.overlaid("Slot", slots).values())
+    slots |= await _offers(work, asked, known, schedules)
+    for name in written:
+        slots.pop(name, None)
+    held = {*stirred, *written, *slots}
+    rivals = [
+        name
+        for _, stake, when in asked.new
+        if not stake.beside
+        for name in claims.names(known.names(known.of(stake.people)), when)
+    ]
+    appointments = await _where(work, "Appointment", "_index.claims", [*rivals, *held])
+    return Stored(slots, schedules, appointments, known)
+
+
+async def _people(work: UnitOfWork, asked: ClaimSet) -> People:
+    names = [name for visit, _, _ in asked.new for name in claims.practitioners(visit.appointment, declined=True)]
+    if not names:
+        return People()
+    roles = {name: draft.after for name, draft in asked.written_of("PractitionerRole").items()}
+    return await people.read(work, names, roles)
+
+
+async def _schedules(
+    work: UnitOfWork, asked: ClaimSet, known: People, slots: Iterable[Resource]
+) -> dict[str, Resource]:
+    """Read the Schedules of `slots`, and those of whoever Slots are to be found for."""
+    wanted = set(map(booking.schedule_of, slots)) - asked.written.keys()
+    found = await _named(work, "Schedule", wanted)
+    actors = known.names(known.of(name for _, stake, _ in asked.seeking for name in stake.people))
+    return found | await _where(work, "Schedule", "_index.actor", actors)
+
+
+async def _offers(
+    work: UnitOfWork, asked: ClaimSet, known: People, schedules: dict[str, Resource]
+) -> dict[str, Resource]:
+    """Read the Slots that are published near the times for which some are to be found."""
+    calendars: dict[str, list[str]] = {}
+    for name, schedule in asked.overlaid("Schedule", schedules).items():
+        for person in known.of(references(schedule, "actor")):
+            calendars.setdefault(person, []).append(name)
+    names = [
+        name
+        for _, stake, when in asked.seeking
+        for person in known.of(stake.people)
+        for name in claims.names(calendars.get(person, ()), when)
+    ]
+    return await _where(work, "Slot", "_index.claims", names)
+
+
+async def _named(work: UnitOfWork, kind: str, names: Iterable[str]) -> dict[str, Resource]:
+    idents = [name.partition("/")[2] for name in names if name.startswith(f"{kind}/")]
+    return await _where(work, kind, "_id", idents)
+
+
+async def _where(work: UnitOfWork, kind: str, path: str, values: Iterable[str]) -> dict[str, Resource]:
+    """Read the resources of a type that have one of `values` at `path`."""
+    wanted = sorted(set(values))
+    return {
+        f"{kind}/{resource['id']}": resource
+        for start in range(0, len(wanted), _BATCH)
+        for resource in await work.find(kind, {path: {"$in": wanted[start : start + _BATCH]}})
+    }

@@ -1,0 +1,128 @@
+"""What an AppointmentResponse says becomes its participant's status in the Appointment, in the same transaction.
+
+https://hl7.org/fhir/R4/appointmentresponse.html. A time that it proposes moves nothing: that is for whoever keeps the
+appointment to decide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from adapter.errors import Problem
+from adapter.scheduling.claimset import Draft
+from adapter.scheduling.status import FINAL
+from store.codec import Resource
+from store.extract import reference, references, walk
+from store.unit_of_work import UnitOfWork
+
+_KIND = "AppointmentResponse"
+_SAYS = ("appointment", "actor", "participantType", "participantStatus")
+
+
+async def carry_over(work: UnitOfWork, drafts: Sequence[Draft]) -> tuple[list[Draft], list[Problem]]:
+    """Let the responses among `drafts` change their appointments.
+
+    Returns:
+        The drafts, followed by those of appointments that change for a response alone; and what is wrong (422): an
+        appointment that is not there or is over, a participant that it does not have.
+    """
+    responses = [(draft, draft.after) for draft in drafts if draft.after is not None and _speaks(draft)]
+    if not responses:
+        return list(drafts), []
+    written = {draft.name: draft for draft in drafts}
+    known = await work.read_many(sorted({_appointment(response) for _, response in responses} - written.keys()))
+    known |= {name: draft.after for name, draft in written.items() if draft.after is not None}
+    actors = {name for _, response in responses for name in references(response, "actor")}
+    people = known | await work.read_many(sorted(actors - written.keys()))
+    further: dict[str, Draft] = {}
+    problems: list[Problem] = []
+    for draft, response in responses:
+        name = _appointment(response)
+        places = _places(response, known.get(name, {}), people)
+        problem = _fault(response, known.get(name), places)
+        if problem is not None:
+            problems.append(replace(problem, entry=draft.entry))
+        elif any(known[name]["participant"][place]["status"] != response["participantStatus"] for place in places):
+            new = Draft(draft.entry, known[name], None, f"{_KIND}.participantStatus")
+            target = written.get(name) or further.setdefault(name, new)
+            target.after = known[name] = _answered(known[name], places, response["participantStatus"])
+    return [*drafts, *further.values()], problems
+
+
+def guards(drafts: Iterable[Draft]) -> Iterator[str]:
+    """Yield the appointments that responses refer to: none is deleted meanwhile."""
+    return (_appointment(draft.after) for draft in drafts if draft.after is not None and _speaks(draft))
+
+
+def _speaks(draft: Draft) -> bool:
+    """Tell whether a draft is of a response that says something new; a corrected comment answers nothing again."""
+    before, after = draft.before or {}, draft.after or {}
+    return after.get("resourceType") == _KIND and any(before.get(word) != after.get(word) for word in _SAYS)
+
+
+def _appointment(response: Resource) -> str:
+    return next((name for name in references(response, "appointment") if name.startswith("Appointment/")), "")
+
+
+def _fault(response: Resource, appointment: Resource | None, places: Sequence[int]) -> Problem | None:
+    if appointment is None:
+        text = "There is no such appointment. Name one that is stored, as Appointment/<id>."
+        return Problem("unknown_appointment", text, f"{_KIND}.appointment", issue="not-found")
+    if appointment["status"] in FINAL:
+        text = f"The appointment is {appointment['status']}: there is nothing left to answer."
+        return Problem("appointment_final", text, f"{_KIND}.appointment", {"status": appointment["status"]})
+    param = f"{_KIND}.actor" if "actor" in response else f"{_KIND}.participantType"
+    if not places:
+        text = "The appointment has no such participant. Name one by the reference or identifier that it has there."
+        return Problem("unknown_participant", text, param, issue="not-found")
+    if len(places) > 1 and "actor" not in response:
+        text = "Several participants of the appointment are of that type. Name the one who answers as actor."
+        return Problem("ambiguous_participant", text, param)
+    return None
+
+
+def _answered(appointment: Resource, places: Sequence[int], status: str) -> Resource:
+    participants = list(appointment["participant"])
+    for place in places:
+        participants[place] = {**participants[place], "status": status}
+    return {**appointment, "participant": participants}
+
+
+def _places(response: Resource, appointment: Resource, people: Mapping[str, Resource]) -> list[int]:
+    """Return which participants a response is from: by reference, else by identifier; without an actor by type.
+
+    A role that nobody is named for yet is answered by whoever says to be of that type (HL7's own example does so).
+    """
+    participants = list(enumerate(walk(appointment, "participant")))
+    kinds = _kinds(response, "participantType")
+    of_type = [place for place, participant in participants if kinds & _kinds(participant, "type")]
+    if "actor" not in response:
+        return of_type
+    name = _name(response["actor"])
+    found = [place for place, participant in participants if name and name == _name(participant.get("actor", {}))]
+    if found:
+        return found
+    tokens = _tokens(response["actor"]) | _tokens(people.get(name, {}))
+    found = [place for place, participant in participants if tokens & _tokens(participant.get("actor", {}))]
+    vacant = {place for place, participant in participants if "actor" not in participant}
+    return found or [place for place in of_type if place in vacant][:1]
+
+
+def _name(actor: Resource) -> str:
+    text: str = actor.get("reference", "")
+    return "" if text.startswith("#") else reference(text)  # contained: in the other resource it is somebody else
+
+
+def _tokens(resource: Resource) -> set[tuple[str, str]]:
+    return {
+        (identifier.get("system", ""), identifier["value"].casefold())
+        for identifier in walk(resource, "identifier")
+        if "value" in identifier
+    }
+
+
+def _kinds(resource: Resource, path: str) -> set[tuple[str, str]]:
+    return {
+        (coding.get("system", ""), coding["code"]) for coding in walk(resource, f"{path}.coding") if "code" in coding
+    } | {("", text.casefold()) for text in walk(resource, f"{path}.text")}

@@ -1,0 +1,134 @@
+"""Decides the writes that come by FHIR, one or a whole transaction, as one claim set (decisions 2.8 to 2.10 and 3).
+
+`settle` reads what the set touches in a handful of queries, judges the state that the set would leave behind, and
+returns the changes completed by what follows from them: Slots taken and given back, answers carried over into their
+appointments. It stages nothing; guards alone are written, so that rivals meet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from adapter.errors import Conflict, Problem, Unprocessable
+from adapter.scheduling import claims, reading, responses, slot_changes, visits
+from adapter.scheduling.claimset import Change, ClaimSet, Draft
+from adapter.scheduling.reading import Stored
+from adapter.scheduling.world import World
+from store.codec import Resource
+from store.unit_of_work import UnitOfWork
+
+_CONCERNED = ("Appointment", "AppointmentResponse", "Slot", "Schedule")
+
+
+async def settle(work: UnitOfWork, changes: Sequence[Change], *, fills_slots: bool) -> list[Change]:
+    """Decide `changes` together.
+
+    Appointments, Slots, Schedules and AppointmentResponses are decided; everything else passes as it is.
+
+    Args:
+        work: the unit of work to read through, and in which the result is to be staged.
+        changes: what is asked for, each resource once; `before` as this unit of work has read it.
+        fills_slots: whether an Appointment may fill a Slot that is busy but held by none (decision 3.2).
+
+    Returns:
+        The given changes, in their order, `after` completed; then those that follow from them.
+
+    Raises:
+        Unprocessable: a status that may not follow, a slot, schedule or participant that is not there or does not fit,
+            a time that makes no sense.
+        Conflict: a slot is not free (``slot_unavailable``) or still held (``slot_held``), or a practitioner is busy
+            (``time_conflict``). Every problem of the whole set is named; ``Problem.entry`` is the index of its change.
+    """
+    if not any(_type(change) in _CONCERNED for change in changes):
+        return list(changes)
+    drafts = [Draft(entry, change.before, change.after) for entry, change in enumerate(changes)]
+    drafts, found = await responses.carry_over(work, drafts)
+    asked = ClaimSet(drafts)
+    world = decide(asked, await reading.read(work, asked), found, fills_slots=fills_slots)
+    work.guard(slot_changes.guards(world))
+    work.guard(responses.guards(drafts))
+    return _completed(world)
+
+
+def _type(change: Change) -> str:
+    kind: str = (change.after or change.before or {})["resourceType"]
+    return kind
+
+
+def decide(asked: ClaimSet, stored: Stored, found: Iterable[Problem] = (), *, fills_slots: bool) -> World:
+    """Judge the state that `asked` makes of `stored`; return it.
+
+    Raises:
+        Unprocessable, Conflict: as `settle` says; `found` is what is wrong already.
+    """
+    world = World(asked, stored)
+    slots = asked.written_of("Slot")
+    faults = list(found)
+    for visit in asked.visits.values():
+        faults += _about(visit.draft, visits.faults(visit))
+    for visit, stake, when in asked.new:
+        faults += _about(visit.draft, visits.contradictions(world, visit, stake, when))
+    for draft in slots.values():
+        faults += _about(draft, slot_changes.faults(world, draft))
+    if faults:
+        raise Unprocessable(_sorted(faults))
+    conflicts: list[Problem] = []
+    for visit, stake, when in asked.new:
+        conflicts += _about(visit.draft, visits.conflicts(world, visit, stake, when, fills_slots=fills_slots))
+    for name, draft in slots.items():
+        conflicts += _about(draft, slot_changes.conflicts(world, name, draft))
+    if conflicts:
+        raise Conflict(_sorted(conflicts))
+    return world
+
+
+def _about(draft: Draft, problems: Iterable[Problem]) -> list[Problem]:
+    return [replace(problem, entry=draft.entry, param=draft.param or problem.param) for problem in problems]
+
+
+def _sorted(problems: Iterable[Problem]) -> list[Problem]:
+    return sorted(problems, key=lambda problem: problem.entry or 0)
+
+
+def _completed(world: World) -> list[Change]:
+    """Return all changes, with the links to the Slots found and the Slots taken and given back."""
+    for name, slots in world.taken.items():
+        draft = world.asked.visits[name].draft
+        appointment = {member: value for member, value in (draft.after or {}).items() if member != "slot"}
+        if slots:
+            appointment["slot"] = [claims.link(draft.before or {}, slot) for slot in slots]
+        draft.after = appointment
+    cascades: list[Change] = []
+    for name, after in slot_changes.settled(world).items():
+        if name in world.asked.written:
+            world.asked.written[name].after = after
+        else:
+            cascades.append(Change(world.stored.slots[name], after))
+    return [*(Change(draft.before, draft.after) for draft in world.asked.drafts), *cascades]
+
+
+def stage(
+    work: UnitOfWork, changes: Iterable[Change], versions: Mapping[str, int] | None = None
+) -> list[Resource | None]:
+    """Stage settled changes; return each resource as it will be stored, None for one that is deleted.
+
+    Args:
+        work: the unit of work in which they were settled.
+        changes: from `settle`.
+        versions: the last ones of created resources that were deleted before (`UnitOfWork.last_versions`).
+    """
+    staged: list[Resource | None] = []
+    for change in changes:
+        if change.after is None:
+            work.delete(change.before or {})
+            staged.append(None)
+        elif change.before is None:
+            name = f"{change.after['resourceType']}/{change.after['id']}"
+            staged.append(work.create(change.after, version=(versions or {}).get(name, 0) + 1))
+        else:
+            staged.append(work.update(change.before, change.after))
+    return staged
+
+
+__all__ = ["Change", "decide", "settle", "stage"]

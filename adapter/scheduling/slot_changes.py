@@ -1,0 +1,144 @@
+"""What is against a Slot that is written by hand, and what becomes of the Slots that appointments take and leave.
+
+A hospital may keep its Slots itself; but one that an appointment holds stays busy until that appointment is moved
+or cancelled (decision 3.2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from zlib import crc32
+
+from adapter.errors import Problem
+from adapter.scheduling import booking, claims, intervals
+from adapter.scheduling.claimset import Draft
+from adapter.scheduling.intervals import LONGEST, Interval
+from adapter.scheduling.status import HOLDING
+from adapter.scheduling.world import World
+from store.codec import Resource
+from store.extract import instant, references
+
+_TAKEN = ("busy", "busy-tentative")
+_SHARES = 16
+
+
+def faults(world: World, draft: Draft) -> Iterator[Problem]:
+    """Yield what is wrong with a Slot in itself (422): its time, its Schedule."""
+    slot = draft.after
+    if slot is None or slot["status"] == "entered-in-error":
+        return
+    if draft.before is None or _times(draft.before) != _times(slot):
+        start, end = instant(slot.get("start")), instant(slot.get("end"))
+        if start is None or end is None or end <= start:
+            yield Problem("invalid_time", "A slot needs a start and an end that is after it.", "Slot.start")
+        elif end - start > LONGEST:
+            text = f"A slot may last {LONGEST.days} days at most: give an earlier end."
+            yield Problem("invalid_time", text, "Slot.start")
+    if world.schedule_of(slot) is None:
+        text = "There is no such schedule. Store it first, or in the same transaction."
+        yield Problem("unknown_schedule", text, "Slot.schedule", issue="not-found")
+
+
+def _times(slot: Resource) -> tuple[object, object]:
+    return instant(slot.get("start")), instant(slot.get("end"))
+
+
+def conflicts(world: World, name: str, draft: Draft) -> Iterator[Problem]:
+    """Yield what the appointments that hold the Slot, and go on doing so, have against its change (409)."""
+    holders = world.standing(name)
+    found = _breach(draft, holders) if holders else None
+    if found is not None:
+        param, what = found
+        idents = [holder["id"] for holder in holders]
+        yield Problem(
+            "slot_held",
+            f"Appointment {', '.join(idents)} holds this slot: {what}. Move or cancel the appointment first, or in the "
+            "same transaction.",
+            param,
+            {"slots": [name.partition("/")[2]], "appointments": idents},
+        )
+
+
+def _breach(draft: Draft, holders: list[Resource]) -> tuple[str, str] | None:
+    before, after = draft.before, draft.after
+    if after is None:
+        return "Slot", "it cannot be deleted"
+    if after["status"] not in _TAKEN and (before is None or before["status"] != after["status"]):
+        return "Slot.status", "it must stay busy or busy-tentative"
+    if before is None:
+        return None
+    if booking.schedule_of(before) != booking.schedule_of(after):
+        return "Slot.schedule", "it must stay in its schedule"
+    old, new = intervals.of(before), intervals.of(after)
+    for holder in holders:
+        when = intervals.of(holder)
+        if old is None or when is None or not old.overlaps(when):
+            continue
+        covered = Interval(max(old.start, when.start), min(old.end, when.end))
+        if new is None or not intervals.covered(covered, [new]):
+            return "Slot.start", "it must go on covering the appointment's time"
+    return None
+
+
+def settled(world: World) -> dict[str, Resource]:
+    """Return the Slots that become something else than they are, or were written to be, by relative reference."""
+    changed: dict[str, Resource] = {}
+    for visit in world.asked.visits.values():
+        for name in (*visit.stirs, *world.taken.get(visit.name, ())):
+            slot = world.slots.get(name)
+            if slot is not None:
+                wanted = _status(world, name, slot)
+                if wanted != slot["status"]:
+                    changed[name] = {**slot, "status": wanted}
+    return changed
+
+
+def _status(world: World, name: str, slot: Resource) -> str:
+    status: str = slot["status"]
+    holders = world.holders.get(name, {})
+    written = name in world.asked.written
+    if holders and (status == "free" or (status in _TAKEN and not written)):
+        return min(HOLDING[holder["status"]] for holder in holders.values())  # busy before tentative
+    if not holders and name in world.freed and status in _TAKEN and not written:
+        return "free"
+    return status
+
+
+def guards(world: World) -> Iterator[str]:
+    """Yield where rivals of what the decision has read are met, beside the claims of what it writes."""
+    for _, stake, when in world.asked.new:
+        if not stake.beside:
+            # It claims the names that it uses; rivals may use the practitioner's own.
+            yield from claims.names([p for p in world.people.of(stake.people) if p not in stake.people], when)
+    for name, draft in world.asked.written.items():
+        if name.startswith("Slot/"):
+            yield from _slot_guards(world, name, draft)
+        elif name.startswith("Schedule/") and draft.after is None:
+            yield from (f"{name}~{share}" for share in range(_SHARES))
+
+
+def _slot_guards(world: World, name: str, draft: Draft) -> Iterator[str]:
+    before, after = draft.before, draft.after
+    if before is not None:
+        yield name  # who holds it, or is about to
+    if after is not None and (before is None or booking.schedule_of(before) != booking.schedule_of(after)):
+        # The Schedule must not go; but those who fill it shall not all meet at one document.
+        yield f"{booking.schedule_of(after)}~{crc32(name.encode()) % _SHARES}"
+    if before is None or after is None or _offers_otherwise(before, after):
+        for slot in filter(None, (before, after)):
+            when = intervals.of(slot)
+            if when is not None:
+                # A booking of the practitioner that found no slot published, or this one, must not pass unseen.
+                actors = references(world.schedule_of(slot) or {}, "actor")
+                people = [actor for actor in actors if actor.startswith(claims.PRACTITIONERS)]
+                yield from claims.names(people, when)
+
+
+def _offers_otherwise(before: Resource, after: Resource) -> bool:
+    """Tell whether a booking would look at the Slot otherwise; that takes it writes it, and is met there."""
+    old, new = before["status"], after["status"]
+    return (
+        _times(before) != _times(after)
+        or booking.schedule_of(before) != booking.schedule_of(after)
+        or (old != new and (new == "free" or "entered-in-error" in (old, new)))
+    )

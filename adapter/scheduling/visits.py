@@ -1,0 +1,175 @@
+"""What is against an Appointment of a claim set, and which Slots it takes (decisions 2.8 to 2.10 and 3).
+
+Pure functions on the `World`. Problems name the Appointment's elements by FHIRPath, and never a patient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from adapter.errors import Problem
+from adapter.scheduling import booking, claims, intervals
+from adapter.scheduling.booking import Facts, Wish
+from adapter.scheduling.claimset import Stake, Visit
+from adapter.scheduling.intervals import LONGEST, Interval
+from adapter.scheduling.status import HOLDING, move_problem, reschedule_problem
+from adapter.scheduling.world import World
+from store.codec import Resource
+from store.extract import instant, reference, references
+
+_START, _SLOT = "Appointment.start", "Appointment.slot"
+
+
+# What is wrong with it in itself (422).
+
+
+def faults(visit: Visit) -> Iterator[Problem]:
+    """Yield what is wrong with the change, whatever else is stored: its status, its time."""
+    before, after = visit.draft.before, visit.draft.after
+    if after is None:
+        return
+    if before is not None:
+        moved = before["status"] != after["status"]
+        problem = move_problem(before["status"], after["status"], "Appointment.status") if moved else None
+        if problem is None and _times(before) != _times(after):
+            problem = reschedule_problem(before["status"], _START)
+        if problem is not None:
+            yield problem
+    if visit.is_new or before is None or _times(before) != _times(after):
+        yield from _time_faults(after)
+
+
+def _times(appointment: Resource) -> tuple[object, object]:
+    return instant(appointment.get("start")), instant(appointment.get("end"))
+
+
+def _time_faults(appointment: Resource) -> Iterator[Problem]:
+    start, end = instant(appointment.get("start")), instant(appointment.get("end"))
+    holds = appointment["status"] in HOLDING
+    if start is None or end is None:
+        if holds:
+            text = f"An appointment that is {appointment['status']} needs a start and an end."
+            yield Problem("invalid_time", text, _START)
+    elif end < start or (end == start and holds):
+        yield Problem("invalid_time", "The end must be after the start.", _START)
+    elif end - start > LONGEST:
+        text = f"An appointment may last {LONGEST.days} days at most: give an earlier end."
+        yield Problem("invalid_time", text, _START)
+
+
+# What contradicts it in the Slots that it names (422).
+
+
+def contradictions(world: World, visit: Visit, stake: Stake, when: Interval) -> Iterator[Problem]:
+    """Yield everything in which the Slots that it names disagree with it."""
+    links = visit.appointment.get("slot", ())
+    spans: list[Interval] = []
+    whole = True
+    for index, link in enumerate(links):
+        param = f"{_SLOT}[{index}]"
+        slot = world.slots.get(reference(link.get("reference", "")))
+        if slot is None or slot["status"] == "entered-in-error":
+            whole = False
+            yield Problem(
+                "unknown_slot",
+                "There is no such slot. Name one that is stored, as Slot/<id>, or none: free ones are then looked for.",
+                param,
+                issue="not-found",
+            )
+            continue
+        span = intervals.of(slot)
+        spans += [] if span is None else [span]
+        yield from _schedule_contradictions(world, visit, stake, slot, param)
+    if links and whole and not intervals.covered(when, spans):
+        told = " and ".join(f"{slot.start.isoformat()} to {slot.end.isoformat()}" for slot in spans)
+        yield Problem(
+            "slot_mismatch",
+            f"The slots named ({told}) do not cover the appointment's time without a gap. Name others, or give a time "
+            "within them, or name none: free ones are then looked for.",
+            _SLOT,
+        )
+
+
+def _schedule_contradictions(world: World, visit: Visit, stake: Stake, slot: Resource, param: str) -> Iterator[Problem]:
+    schedule = world.schedule_of(slot)
+    if schedule is None:
+        text = "The slot belongs to no schedule that is stored. Name another one."
+        yield Problem("unknown_schedule", text, param, issue="not-found")
+        return
+    offered = world.people.of(references(schedule, "actor"))
+    published = {name for name in offered if name.startswith(claims.PRACTITIONERS)}
+    everyone = claims.practitioners(visit.appointment, declined=True)
+    asked = {name for name in world.people.of(everyone) if name.startswith(claims.PRACTITIONERS)}
+    if published and asked and not published & asked:
+        yield Problem(
+            "slot_mismatch",
+            "The slot is not one of that practitioner's: give the slot's own practitioner or another slot.",
+            param,
+        )
+    if not booking.is_at(stake.places, schedule):
+        text = "The slot is at another place: give the slot's own location or another slot."
+        yield Problem("slot_mismatch", text, param)
+
+
+# What stands in its way (409), and what it takes.
+
+
+def conflicts(world: World, visit: Visit, stake: Stake, when: Interval, *, fills_slots: bool) -> Iterator[Problem]:
+    """Yield every taken slot and every appointment in the way; slots that are to be found are taken in the world."""
+    wish = Wish(
+        when=when,
+        practitioners=world.people.of(stake.people),
+        facilities=stake.places,
+        beside=stake.beside,
+        own=visit.name,
+        own_slots=frozenset() if visit.had is None else frozenset(visit.had.slots),
+        slot_param=_SLOT,
+        start_param=_START,
+    )
+    if visit.appointment.get("slot"):
+        for index, link in enumerate(visit.appointment["slot"]):
+            obstacle = _obstacle(world, visit, reference(link["reference"]), fills_slots=fills_slots)
+            if obstacle is not None:
+                yield replace(obstacle, param=f"{_SLOT}[{index}]")
+    elif not stake.beside:
+        yield from _found(world, visit, wish)
+    if not stake.beside:
+        yield from booking.busy(wish, Facts(appointments=world.rivals(stake, when)))
+
+
+def _obstacle(world: World, visit: Visit, name: str, *, fills_slots: bool) -> Problem | None:
+    slot = world.slots[name]
+    details: dict[str, object] = {"slots": [slot["id"]]}
+    rivals = [rival.partition("/")[2] for rival in world.in_the_way(name, visit)]
+    if rivals:
+        details["appointments"] = rivals
+        text = "Another appointment has that slot. Search for a free one."
+    elif world.is_free_for(name, visit):
+        return None
+    elif not world.is_open(slot):
+        text = "The slot's schedule is not active. Search for a free slot of an active one."
+    elif slot["status"] == "busy-unavailable":
+        text = "The slot is not to be booked. Search for a free one."
+    elif fills_slots:
+        return None  # busy, and for nobody: set so by hand for this very appointment (decision 3.2)
+    else:
+        text = "The slot is busy. Search for a free one; who may write slots may also fill one that is busy for nobody."
+    return Problem("slot_unavailable", text, None, details)
+
+
+def _found(world: World, visit: Visit, wish: Wish) -> Iterator[Problem]:
+    """Take free slots for each practitioner who has published some for that time (decision 2.10)."""
+    taken: list[str] = []
+    for person in wish.practitioners:
+        offered: list[Resource] = []
+        for name in world.offers(person, wish.when):
+            slot = world.slots[name]
+            if slot["status"] != "entered-in-error":
+                status = "free" if world.is_free_for(name, visit) else "busy-unavailable"
+                offered.append({**slot, "status": status})
+        slots, problem = booking.cover(person, wish, Facts(None, world.schedules, offered, people=world.people))
+        taken += [f"Slot/{slot['id']}" for slot in slots]
+        if problem is not None:
+            yield problem
+    world.take(visit, list(dict.fromkeys(taken)))

@@ -1,0 +1,124 @@
+"""What is stored, as it is going to be under a claim set: whose time is taken, who holds which Slot.
+
+Pure: made from what was read, asked and changed by the decision, written by nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from adapter.scheduling import booking, claims
+from adapter.scheduling.claimset import ClaimSet, Stake, Visit
+from adapter.scheduling.intervals import Interval
+from adapter.scheduling.reading import Stored
+from store.codec import Resource
+from store.extract import references
+
+
+class World:
+    """The final state, as far as it concerns the set.
+
+    Attributes:
+        asked: the claim set.
+        stored: what it is laid over.
+        people: who is behind the roles.
+        slots, schedules: as they are going to be, by relative reference.
+        holders: the appointments that are going to hold a Slot, by the Slot's name and their own.
+        freed: the Slots that appointments of the set give up.
+        taken: the Slots that were found for an appointment of the set, by its name.
+    """
+
+    def __init__(self, asked: ClaimSet, stored: Stored) -> None:
+        self.asked = asked
+        self.stored = stored
+        self.people = stored.people
+        self.slots = asked.overlaid("Slot", stored.slots)
+        self.schedules = asked.overlaid("Schedule", stored.schedules)
+        self.freed = {name for visit in asked.visits.values() for name in visit.gives_up}
+        self.taken: dict[str, list[str]] = {}
+        self.holders: dict[str, dict[str, Resource]] = {}
+        self._busy: dict[str, dict[str, Resource]] = {}
+        self._offered: dict[str, list[str]] = {}
+        self._calendars: dict[str, list[str]] = {}
+        standing = {name: one for name, one in stored.appointments.items() if name not in asked.visits}
+        for name, appointment in standing.items():
+            self._add(name, appointment, Stake.of(appointment))
+        for name, visit in asked.visits.items():
+            self._add(name, visit.appointment, visit.takes)
+        for name, slot in self.slots.items():
+            for claim in claims.claims(slot).names:
+                self._offered.setdefault(claim, []).append(name)
+        for name, schedule in self.schedules.items():
+            for person in self.people.of(references(schedule, "actor")):
+                self._calendars.setdefault(person, []).append(name)
+
+    def _add(self, name: str, appointment: Resource, stake: Stake | None) -> None:
+        if stake is None:
+            return
+        self._hold(name, appointment, stake.slots)
+        if stake.when is not None and not stake.beside:
+            for claim in claims.names(self.people.of(stake.people), stake.when):
+                self._busy.setdefault(claim, {})[name] = appointment
+
+    def _hold(self, name: str, appointment: Resource, slots: Iterable[str]) -> None:
+        for slot in slots:
+            self.holders.setdefault(slot, {})[name] = appointment
+
+    def take(self, visit: Visit, slots: list[str]) -> None:
+        """Let an appointment of the set hold Slots that were found for it."""
+        self.taken[visit.name] = slots
+        self._hold(visit.name, visit.appointment, slots)
+
+    def rivals(self, stake: Stake, when: Interval) -> list[Resource]:
+        """Return the appointments, itself among them, that hold time of its practitioners in the hours of `when`."""
+        found = [self._busy.get(claim, {}) for claim in claims.names(self.people.of(stake.people), when)]
+        return list({name: one for group in found for name, one in group.items()}.values())
+
+    def offers(self, person: str, when: Interval) -> list[str]:
+        """Return the Slots, in whatever status, of a practitioner's Schedules in the hours of `when`."""
+        found = [
+            name
+            for claim in claims.names(self._calendars.get(person, ()), when)
+            for name in self._offered.get(claim, ())
+        ]
+        return list(dict.fromkeys(found))
+
+    def schedule_of(self, slot: Resource) -> Resource | None:
+        """Return the Schedule of a Slot, if there is one."""
+        return self.schedules.get(booking.schedule_of(slot))
+
+    def in_the_way(self, slot: str, visit: Visit) -> list[str]:
+        """Return the other appointments that are going to hold a Slot; if it held it already, those that did not."""
+        others = [name for name in self.holders.get(slot, {}) if name != visit.name]
+        return [name for name in others if not self._held(slot, name)] if self._held(slot, visit.name) else others
+
+    def _held(self, slot: str, name: str) -> bool:
+        visit = self.asked.visits.get(name)
+        return visit is None or (visit.had is not None and slot in visit.had.slots)
+
+    def is_free_for(self, name: str, visit: Visit) -> bool:
+        """Tell whether the visit may take a Slot that exists, without filling one that somebody set busy by hand.
+
+        Free, or its own already; or busy because the same set says so, or gave it up: one claim, not two.
+        """
+        slot = self.slots[name]
+        status = slot["status"]
+        own = self._held(name, visit.name)
+        if self.in_the_way(name, visit) or not (own or self.is_open(slot)):
+            return False
+        if status in ("busy", "busy-tentative"):
+            return own or name in self.freed or name in self.asked.written
+        return bool(status == "free")
+
+    def is_open(self, slot: Resource) -> bool:
+        """Tell whether the Schedule of a Slot offers it."""
+        schedule = self.schedule_of(slot)
+        return schedule is not None and schedule.get("active") is not False
+
+    def standing(self, slot: str) -> list[Resource]:
+        """Return the appointments that go on holding a Slot, by a claim that is not decided now."""
+        return [
+            one
+            for name, one in self.holders.get(slot, {}).items()
+            if name not in self.asked.visits or not self.asked.visits[name].is_new
+        ]

@@ -1,0 +1,63 @@
+"""Who is behind a role, and under which names a practitioner is known."""
+
+from __future__ import annotations
+
+from adapter.scheduling import people
+from adapter.scheduling.people import People
+from store.codec import Resource
+from store.store import Store
+from tests.adapter.scheduling.support import role
+from tests.store.support import create
+
+
+async def read(store: Store, *names: str, written: dict[str, Resource | None] | None = None) -> People:
+    return await store.transact(lambda work: people.read(work, names, written))
+
+
+def test_a_role_is_its_practitioner_and_everybody_else_is_as_named() -> None:
+    known = People({"PractitionerRole/r": "Practitioner/p"})
+    names = ("PractitionerRole/r", "Practitioner/p", "PractitionerRole/vacant", "identifier:|7")
+    assert known.of(names) == ("Practitioner/p", "PractitionerRole/vacant", "identifier:|7")
+    assert known.names(["Practitioner/q", "Practitioner/p"]) == (
+        "Practitioner/q",
+        "Practitioner/p",
+        "PractitionerRole/r",
+    )
+
+
+async def test_a_practitioner_is_known_under_every_role(store: Store) -> None:
+    await create(store, role("r"), role("s"), role("other", "q"), role("vacant", None))
+    assert dict((await read(store, "Practitioner/p")).behind) == {
+        "PractitionerRole/r": "Practitioner/p",
+        "PractitionerRole/s": "Practitioner/p",
+    }
+
+
+async def test_a_role_leads_to_its_practitioner_and_from_there_to_the_other_roles(store: Store) -> None:
+    await create(store, role("r"), role("s"), role("vacant", None))
+    known = await read(store, "PractitionerRole/r", "PractitionerRole/vacant", "PractitionerRole/gone")
+    assert sorted(known.names(known.of(["PractitionerRole/r"]))) == [
+        "Practitioner/p",
+        "PractitionerRole/r",
+        "PractitionerRole/s",
+    ]
+    assert known.of(["PractitionerRole/vacant"]) == ("PractitionerRole/vacant",)
+
+
+async def test_roles_that_are_written_count_as_they_are_going_to_be(store: Store) -> None:
+    await create(store, role("r"), role("s"), role("t"))
+    written: dict[str, Resource | None] = {
+        "PractitionerRole/r": role("r", "q"),
+        "PractitionerRole/s": None,
+        "PractitionerRole/new": role("new"),
+    }
+    known = await read(store, "Practitioner/p", "PractitionerRole/r", written=written)
+    assert dict(known.behind) == {
+        "PractitionerRole/r": "Practitioner/q",
+        "PractitionerRole/new": "Practitioner/p",
+        "PractitionerRole/t": "Practitioner/p",
+    }
+
+
+async def test_of_nobody_nothing_is_read(store: Store) -> None:
+    assert (await read(store, "identifier:|7")).behind == {}

@@ -1,0 +1,184 @@
+"""AppointmentResponses become the status of a participant."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from store.codec import Resource
+from store.store import Store
+from tests.adapter.scheduling.support import UHID, at, refused, settle_all, visit
+from tests.store.support import create, patient, stored
+
+NURSE = [{"coding": [{"system": "urn:kinds", "code": "NURSE"}, {"display": "?"}]}]
+
+
+def response(ident: str = "r", says: str = "accepted", *, to: str = "x", **more: Any) -> Resource:
+    """An answer of practitioner p unless another actor is given."""
+    more = more or {"actor": {"reference": "Practitioner/p"}}
+    return {
+        "resourceType": "AppointmentResponse",
+        "id": ident,
+        "appointment": {"reference": f"Appointment/{to}"},
+        "participantStatus": says,
+        **more,
+    }
+
+
+def proposal(status: str = "proposed", **more: Any) -> Resource:
+    """An Appointment that its participants have not answered yet."""
+    made = visit("x", status=status, **more)
+    for participant in made["participant"]:
+        participant["status"] = "needs-action"
+    return made
+
+
+async def parts(store: Store) -> list[str]:
+    """The participants' statuses."""
+    return [one["status"] for one in (await stored(store, "Appointment", "x"))["participant"]]
+
+
+@pytest.mark.parametrize("says", ["accepted", "declined", "tentative"])
+async def test_an_answer_sets_its_participants_status(store: Store, says: str) -> None:
+    await settle_all(store, proposal())
+    [_, appointment] = await settle_all(store, response(says=says))
+    assert appointment["id"] == "x"
+    assert await parts(store) == ["needs-action", says]
+    assert (await stored(store, "AppointmentResponse", "r"))["participantStatus"] == says
+
+
+async def test_an_answer_that_changes_nothing_writes_nothing(store: Store) -> None:
+    await settle_all(store, proposal())
+    assert len(await settle_all(store, response(says="needs-action"))) == 1
+    assert (await stored(store, "Appointment", "x"))["meta"]["versionId"] == "1"
+
+
+@pytest.mark.parametrize(
+    "actor",
+    [
+        {"reference": "Patient/1"},
+        {"reference": "https://x.example/fhir/Patient/1"},
+        {"identifier": {"value": UHID}},
+        {"identifier": {"value": UHID.lower(), "system": ""}, "reference": "#p"},
+        {"reference": "Patient/known"},
+    ],
+)
+async def test_who_answers_is_known_by_reference_or_identifier(store: Store, actor: Resource) -> None:
+    await create(store, patient("known", identifier=[{"value": UHID}]))
+    await settle_all(store, proposal())
+    await settle_all(store, response(actor=actor))
+    assert await parts(store) == ["accepted", "needs-action"]
+
+
+async def test_a_patient_who_comes_with_the_answer_is_known_by_its_identifier(store: Store) -> None:
+    await settle_all(store, proposal())
+    await settle_all(store, patient("2", identifier=[{"value": UHID}]), response(actor={"reference": "Patient/2"}))
+    assert await parts(store) == ["accepted", "needs-action"]
+
+
+@pytest.mark.parametrize("kind", [NURSE, [{"text": "Ward nurse"}]])
+async def test_without_an_actor_the_type_tells_who_answers(store: Store, kind: list[Resource]) -> None:
+    made = proposal()
+    made["participant"].append({"type": [NURSE[0] | {"text": "ward nurse"}], "status": "needs-action"})
+    await settle_all(store, made)
+    await settle_all(store, response(participantType=kind))
+    assert await parts(store) == ["needs-action", "needs-action", "accepted"]
+    made["participant"].append(made["participant"][-1])
+    await settle_all(store, made)
+    found = await refused(store, response("s", participantType=kind))
+    assert found == [("ambiguous_participant", "AppointmentResponse.participantType", 0)]
+
+
+async def test_who_is_named_twice_answers_twice(store: Store) -> None:
+    await settle_all(store, proposal(who=("Practitioner/p", "Practitioner/p")))
+    await settle_all(store, response())
+    assert await parts(store) == ["needs-action", "accepted", "accepted"]
+
+
+@pytest.mark.parametrize("actor", [{"reference": "Practitioner/q"}, {"reference": "#p"}, {"display": "Dr. P"}])
+async def test_an_answer_of_somebody_else_is_refused(store: Store, actor: Resource) -> None:
+    made = proposal()
+    made["participant"].append({"actor": {"reference": "#p"}, "status": "needs-action"})
+    await settle_all(store, made)
+    found = await refused(store, response(actor=actor))
+    assert found == [("unknown_participant", "AppointmentResponse.actor", 0)]
+
+
+async def test_an_answer_of_a_type_that_does_not_take_part_is_refused(store: Store) -> None:
+    await settle_all(store, proposal())
+    found = await refused(store, response(participantType=NURSE))
+    assert found == [("unknown_participant", "AppointmentResponse.participantType", 0)]
+
+
+@pytest.mark.parametrize("to", [{"reference": "Appointment/none"}, {"display": "?"}, {"reference": "Slot/x"}])
+async def test_an_answer_to_no_appointment_is_refused(store: Store, to: Resource) -> None:
+    found = await refused(store, {**response(), "appointment": to})
+    assert found == [("unknown_appointment", "AppointmentResponse.appointment", 0)]
+
+
+@pytest.mark.parametrize("status", ["fulfilled", "cancelled", "noshow", "entered-in-error"])
+async def test_an_answer_to_what_is_over_is_refused(store: Store, status: str) -> None:
+    await settle_all(store, proposal(status))
+    assert await refused(store, response()) == [("appointment_final", "AppointmentResponse.appointment", 0)]
+
+
+async def test_an_answer_moves_nothing(store: Store) -> None:
+    await settle_all(store, proposal())
+    await settle_all(store, response(actor={"reference": "Patient/1"}, start=at("15:00"), end=at("15:30")))
+    assert (await stored(store, "Appointment", "x"))["start"] == at("10:00")
+
+
+async def test_an_answer_that_is_deleted_was_given_all_the_same(store: Store) -> None:
+    await settle_all(store, proposal())
+    await settle_all(store, response())
+    assert len(await settle_all(store, "AppointmentResponse/r")) == 1
+    assert await parts(store) == ["needs-action", "accepted"]
+
+
+async def test_an_answer_may_be_changed_but_a_comment_answers_nothing_again(store: Store) -> None:
+    await settle_all(store, proposal())
+    await settle_all(store, response())
+    await settle_all(store, response(says="declined"))
+    assert await parts(store) == ["needs-action", "declined"]
+    await settle_all(store, proposal())
+    commented = response(says="declined", actor={"reference": "Practitioner/p"}, comment="on leave")
+    await settle_all(store, commented)
+    assert await parts(store) == ["needs-action", "needs-action"]
+
+
+async def test_several_answers_and_the_appointment_itself_are_one_set(store: Store) -> None:
+    by_patient = response("s", "tentative", actor={"reference": "Patient/1"})
+    after = await settle_all(store, response(), proposal(), by_patient)
+    assert [one["resourceType"] for one in after] == ["AppointmentResponse", "Appointment", "AppointmentResponse"]
+    assert await parts(store) == ["tentative", "accepted"]
+    assert await refused(store, "Appointment/x", response("t")) == [
+        ("unknown_appointment", "AppointmentResponse.appointment", 1)
+    ]
+
+
+async def test_several_answers_to_one_appointment_make_one_version_of_it(store: Store) -> None:
+    await settle_all(store, proposal())
+    assert len(await settle_all(store, response(), response("s", actor={"reference": "Patient/1"}))) == 3
+    assert await parts(store) == ["accepted", "accepted"]
+
+
+async def test_who_declined_and_accepts_again_must_be_free_still(store: Store) -> None:
+    await settle_all(store, visit("x"))
+    await settle_all(store, response(says="declined"))
+    await settle_all(store, visit("y"))
+    again = response("s", "tentative")
+    assert await refused(store, again) == [("time_conflict", "AppointmentResponse.participantStatus", 0)]
+    await settle_all(store, again, response("t", "declined", to="y"))
+
+
+async def test_a_role_that_nobody_is_named_for_is_answered_by_who_says_to_have_it(store: Store) -> None:
+    made = proposal()
+    made["participant"][1]["type"] = NURSE
+    made["participant"].append({"type": NURSE, "status": "needs-action"})
+    await settle_all(store, made)
+    nurse = {"actor": {"reference": "Practitioner/n"}, "participantType": NURSE}
+    await settle_all(store, response(**nurse))
+    assert await parts(store) == ["needs-action", "needs-action", "accepted"]
+    found = await refused(store, response("s", actor={"reference": "Practitioner/n"}, participantType=[{"text": "?"}]))
+    assert found == [("unknown_participant", "AppointmentResponse.actor", 0)]
