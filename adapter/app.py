@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import multiprocessing
 import os
 import signal
@@ -13,11 +14,15 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi_swagger import patch_fastapi
 
-from adapter import __version__, logs, operations, refusals, service, settings
+from adapter import __version__, chores, logs, operations, refusals, service, settings
+from adapter.compression import Compression
+from adapter.fhir import describe as describe_fhir
+from adapter.fhir import validation
 from adapter.fhir.router import router as fhir
 from adapter.gate import Gate
 from adapter.mediloop import describe
 from adapter.mediloop.router import router as mediloop
+from store.types import TYPES
 
 URI_VARIABLE = "ADAPTER_RUNNING_MONGODB_URI"
 """Set by `mediloop-fhir serve` for its workers: the server it has started or found."""
@@ -32,7 +37,11 @@ def create_app(parts: service.Service) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        validation.warm_up(TYPES)  # else the first write of each type waits for it
+        beside = asyncio.create_task(chores.run(parts), name="chores")
         yield
+        beside.cancel()
+        await asyncio.gather(beside, return_exceptions=True)
         await parts.close()
 
     app = FastAPI(
@@ -51,6 +60,7 @@ def create_app(parts: service.Service) -> FastAPI:
         app.router.routes.extend(router.routes)
     patch_fastapi(app, redirect_from_root_to_docs=True)
     refusals.install(app)
+    app.add_middleware(Compression)
     app.add_middleware(Gate, service=parts)
     _describe(app)
     return app
@@ -100,7 +110,7 @@ def _describe(app: FastAPI) -> None:
                 for operation in path.values():
                     _tell_only_what_is_sent(operation["responses"])
             components = document.setdefault("components", {})
-            components["schemas"] = describe.schemas()
+            components["schemas"] = describe.schemas() | describe_fhir.schemas()
             components["securitySchemes"] = {"apiKey": {"type": "http", "scheme": "bearer", "bearerFormat": "sk_..."}}
         return app.openapi_schema or {}
 

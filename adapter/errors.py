@@ -20,12 +20,19 @@ class Problem:
         message: one sentence for people: what is wrong and what to do.
         param: the member, parameter or header it is about, where there is one.
         details: further machine-readable members (``{"slots": ["slot-002"]}``).
+        issue: the FHIR issue type (``invariant``), where it says more than the status does
+            (https://hl7.org/fhir/R4/valueset-issue-type.html).
+        entry: which of several writes it is about, from 0: an entry of a Bundle.
+        severity: ``error``; what a refusal-free answer mentions is a ``warning`` or ``information``.
     """
 
     code: str
     message: str
     param: str | None = None
     details: Mapping[str, object] = field(default_factory=dict)
+    issue: str | None = None
+    entry: int | None = None
+    severity: str = "error"
 
 
 class Refused(Exception):
@@ -79,10 +86,34 @@ class NotFound(Refused):
     status = 404
 
 
+class MethodNotAllowed(Refused):
+    """405: nothing that this path takes; ``Allow`` names what it does take."""
+
+    status = 405
+
+
+class NotAcceptable(Refused):
+    """406: no answer in a format that the client takes."""
+
+    status = 406
+
+
 class Conflict(Refused):
     """409: the request clashes with what is stored: a taken slot, a busy practitioner, a status that has moved on."""
 
     status = 409
+
+
+class Gone(Refused):
+    """410: it was there and has been deleted."""
+
+    status = 410
+
+
+class PreconditionFailed(Refused):
+    """412: the resource has another version than the client knows, or criteria match several."""
+
+    status = 412
 
 
 class TooLarge(Refused):

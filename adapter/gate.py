@@ -143,7 +143,8 @@ class _Passage:
     def _route(self) -> str:
         """Return the route's template: a path can hold what no log may (an id can be a UHID)."""
         route = self.scope.get("route")
-        return getattr(route, "path", "unmatched")
+        path: str | None = getattr(route, "path_format", None) or getattr(route, "path", None)
+        return path or "unmatched"
 
     def _record(self) -> None:
         elapsed = time.perf_counter() - self.started

@@ -22,6 +22,11 @@ _HTTP_PROBLEMS = {
 }
 
 
+_FHIR_PROBLEMS = {
+    404: Problem("not_found", f"There is nothing at this path. {FHIR_BASE}/R4/metadata says what there is."),
+}
+
+
 def respond(scope: Scope, refused: Refused) -> Response:
     """Return the answer to `refused`."""
     if scope["path"].startswith(FHIR_BASE):
@@ -67,7 +72,10 @@ def install(app: FastAPI) -> None:
 
     async def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101
-        problem = _HTTP_PROBLEMS.get(error.status_code, Problem("invalid_request_error", str(error.detail)))
+        fhir = _FHIR_PROBLEMS if request.scope["path"].startswith(FHIR_BASE) else {}
+        problem = fhir.get(error.status_code) or _HTTP_PROBLEMS.get(
+            error.status_code, Problem("invalid_request_error", str(error.detail))
+        )
         headers = dict(error.headers or {})
         if error.status_code == 405:
             headers["Allow"] = ", ".join(_allowed(request.scope))

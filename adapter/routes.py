@@ -14,6 +14,15 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
 
+class RequestRoute(APIRoute):
+    """A route whose endpoint takes the request alone, and reads from it what it needs."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return what answers a request (FastAPI's own place to replace it)."""
+        endpoint: Callable[[Request], Coroutine[Any, Any, Response]] = self.endpoint
+        return endpoint
+
+
 class DirectRoute(APIRoute):
     """A route whose endpoint takes a ``request``, path parameters (as texts), and dependencies on the request."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 import orjson
 
@@ -36,6 +37,7 @@ class Service:
         systems: the canonical URLs of this deployment.
         vocabulary: its code tables.
         now: the clock.
+        started: when it was put together.
     """
 
     settings: Settings
@@ -47,6 +49,7 @@ class Service:
     systems: Systems
     vocabulary: Vocabulary
     now: clock.Now
+    started: datetime
 
     async def prepare(self) -> None:
         """Check the server, make indexes, register the bootstrap key.
@@ -77,7 +80,12 @@ def build(settings: Settings, uri: str, now: clock.Now = clock.now) -> Service:
     """
     client = connect(uri, listeners=[PoolWatch()])
     systems = systems_of(settings)
-    rules = Rules(claims=claims, unique_systems=(systems.appointment_number,))
+    rules = Rules(
+        claims=claims,
+        unique_systems=(systems.appointment_number,),
+        zone=settings.zone,
+        bases=settings.fhir_bases,
+    )
     stores = {mode: Store(client, f"{settings.database}_{mode}", rules=rules, now=now) for mode in MODES}
     keys = {mode: KeyStore(stores[mode].database, mode, now) for mode in MODES}
     return Service(
@@ -90,6 +98,7 @@ def build(settings: Settings, uri: str, now: clock.Now = clock.now) -> Service:
         systems=systems,
         vocabulary=vocabulary_of(settings),
         now=now,
+        started=now(),
     )
 
 

@@ -56,6 +56,12 @@ class Settings(BaseSettings):
         pattern=r"^(https?|urn):.*[^/]$",
         description="Base of the canonical URLs: identifier systems, code systems, extensions.",
     )
+    base_url: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s?#]*[^\s?#/]$",
+        description="Public address of the service (https://fhir.example.org); FHIR references that start with it + "
+        "/fhir/R4 are ours. Unset: taken from each request.",
+    )
     uhid_system: str | None = Field(
         None, min_length=1, description="Identifier system of the UHID. Unset: CANONICAL_BASE/sid/uhid."
     )
@@ -74,7 +80,7 @@ class Settings(BaseSettings):
     )
     rate_limit_test: int = Field(100, ge=0, description="Requests a minute for a test key; 0 is no limit.")
     rate_limit_live: int = Field(300, ge=0, description="Requests a minute for a live key; 0 is no limit.")
-    max_body_bytes: int = Field(1_048_576, ge=1_024, description="Largest request body.")
+    max_body_bytes: int = Field(5_242_880, ge=1_024, description="Largest request body.")
     log_format: Literal["json", "console"] = Field("json", description="Log lines as JSON or for people.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe line logged.")
     demo: bool | None = Field(
@@ -145,6 +151,11 @@ class Settings(BaseSettings):
     def zone(self) -> ZoneInfo:
         """The clinic's time zone."""
         return ZoneInfo(self.timezone)
+
+    @property
+    def fhir_bases(self) -> tuple[str, ...]:
+        """The addresses below which FHIR references are ours."""
+        return () if self.base_url is None else (f"{self.base_url}/fhir/R4",)
 
     @property
     def loads_demo(self) -> bool:

@@ -163,6 +163,23 @@ class Api:
         given = {} if body is None else {"json": body}
         return await self.http.post(path, headers=self._headers(options), **given, **options)
 
+    async def put(self, path: str, body: Any = None, **options: Any) -> httpx.Response:
+        """PUT a JSON body with the key."""
+        return await self.send("PUT", path, body, **options)
+
+    async def patch(self, path: str, body: Any = None, **options: Any) -> httpx.Response:
+        """PATCH with a JSON body with the key."""
+        return await self.send("PATCH", path, body, **options)
+
+    async def delete(self, path: str, **options: Any) -> httpx.Response:
+        """DELETE with the key."""
+        return await self.send("DELETE", path, **options)
+
+    async def send(self, method: str, path: str, body: Any = None, **options: Any) -> httpx.Response:
+        """Call any method with the key and a JSON body, if there is one."""
+        given = {} if body is None else {"json": body}
+        return await self.http.request(method, path, headers=self._headers(options), **given, **options)
+
     def _headers(self, options: dict[str, Any]) -> dict[str, str]:
         given: dict[str, str] = options.pop("headers", {})
         return {"Authorization": f"Bearer {self.key}"} | given

@@ -1,82 +1,180 @@
-"""The FHIR endpoints so far: capabilities and read, for every declared type (https://hl7.org/fhir/R4/http.html).
+"""The FHIR endpoints: HTTP to a `Call`, a `Reply` to HTTP (https://hl7.org/fhir/R4/http.html).
 
-Routes, permissions and the CapabilityStatement all follow from `DECLARED`. What is served are the stored bytes.
+The paths are here for matching, for OpenAPI and for the names in logs and metrics; what is done is found from the
+path by `adapter.fhir.interactions`, which the entries of a batch use too. Ids cannot hold ``_`` or ``$``, so no
+fixed word is ever read as one; what else they cannot hold is refused there, with a reason.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import format_datetime
+import re
+from dataclasses import replace
+from functools import lru_cache
+from urllib.parse import parse_qsl
 
-import orjson
 from fastapi import APIRouter, Request, Response
+from starlette.convertors import Convertor, register_url_convertor
 
-from adapter.errors import NotFound, Problem
-from adapter.fhir.capability import capability_statement
-from adapter.fhir.outcome import MEDIA_TYPE
-from adapter.routes import DirectRoute
+from adapter.errors import Malformed, Problem
+from adapter.fhir import conformance, negotiation, presentation
+from adapter.fhir.call import Call, Pairs, Reply
+from adapter.fhir.describe import described, described_metadata
+from adapter.fhir.interactions import answer
+from adapter.fhir.validation import strict_json
+from adapter.routes import RequestRoute
 from adapter.security.callers import caller
-from adapter.security.permissions import Resource, require
 from adapter.service import Service
 
 BASE = "/fhir/R4"
-router = APIRouter(prefix=BASE, tags=["FHIR R4"], route_class=DirectRoute)
+router = APIRouter(prefix=BASE, tags=["FHIR R4"], route_class=RequestRoute)
 
 
-@dataclass(frozen=True, slots=True)
-class Declared:
-    """A FHIR resource type that the door serves.
+class _Id(Convertor[str]):
+    regex = r"[^/_$][^/]*"
 
-    Attributes:
-        name: the FHIR type.
-        permission: the resource that a key's permissions call it.
-        interactions: what may be done, in FHIR's words.
-    """
+    def convert(self, value: str) -> str:
+        return value
 
-    name: str
-    permission: Resource
-    interactions: tuple[str, ...] = ("read",)
+    def to_string(self, value: str) -> str:
+        return value
 
 
-DECLARED: Mapping[str, Declared] = {
-    declared.name: declared
-    for declared in (
-        Declared("Appointment", "appointments"),
-        Declared("Slot", "slots"),
-        Declared("Schedule", "schedules"),
-        Declared("Patient", "patients"),
-        Declared("Practitioner", "practitioners"),
-        Declared("Location", "locations"),
-    )
-}
+class _Word(_Id):
+    regex = r"[A-Za-z]+|\*"
 
 
-@router.get("/metadata")
+register_url_convertor("fhirid", _Id())
+register_url_convertor("fhirtype", _Word())
+register_url_convertor("operation", type("_Operation", (_Id,), {"regex": r"\$[a-z\-]+"})())
+
+
+async def serve(request: Request) -> Response:
+    """Answer one request under the base."""
+    path = tuple(part for part in request.scope["path"].removeprefix(BASE).split("/") if part)
+    query = _pairs(request.scope["query_string"])
+    wanted = negotiation.response_format(request.headers, query)
+    call = await _call(request, path, query)
+    if call.query is not query:  # a search by POST may say in its body what it wants
+        wanted = negotiation.response_format(request.headers, call.query)
+    reply = await answer(call)
+    return _response(request, call, reply, wanted)
+
+
 async def metadata(request: Request) -> Response:
     """The CapabilityStatement: what this server can do; no key needed."""
+    query = _pairs(request.scope["query_string"])
+    wanted = negotiation.response_format(request.headers, query)
     service: Service = request.app.state.service
-    statement = capability_statement(DECLARED.values(), str(request.base_url).rstrip("/") + BASE, service.now())
-    return Response(orjson.dumps(statement), media_type=MEDIA_TYPE)
+    reply = conformance.metadata(base_of(request, service), service, request.headers.get("if-none-match"))
+    return _finish(request, reply, wanted, query)
 
 
-@router.get("/{type}/{id}")
-async def read(type: str, id: str, request: Request) -> Response:
-    """Read a resource, as it is stored."""
+async def _call(request: Request, path: tuple[str, ...], query: Pairs) -> Call:
     who = caller(request)
-    declared = DECLARED.get(type)
-    if declared is None:
-        raise NotFound(Problem("unknown_type", f"This server has no {type}. See {BASE}/metadata for the types it has."))
-    require(who.key, declared.permission, "read")
-    raw = await who.store.read(type, id)
-    if raw is None:
-        raise NotFound(Problem("unknown_resource", f"There is no {type} with that id."))
-    meta = orjson.loads(raw)["meta"]
-    return Response(raw, headers=version_headers(meta), media_type=MEDIA_TYPE)
+    method = request.method
+    body = patch = None
+    if method in ("POST", "PUT", "PATCH"):
+        raw = await request.body()
+        form = path[-1:] == ("_search",)
+        kind = negotiation.request_format(request.headers, method=method, form=form, empty=not raw)
+        if form:
+            query = (*query, *_pairs(raw))
+        elif kind == negotiation.JSON_PATCH:
+            patch = strict_json.read_patch(raw)
+        elif raw:
+            body = strict_json.read(raw)
+    headers = {name: request.headers[name] for name in _HEADERS if name in request.headers}
+    if "prefer" in headers:
+        headers["prefer"] = ", ".join(request.headers.getlist("prefer"))
+    return Call(who, base_of(request, who.service), method, path, query, headers, body, patch)
 
 
-def version_headers(meta: Mapping[str, str]) -> dict[str, str]:
-    """Return ETag and Last-Modified of a stored resource."""
-    changed = datetime.fromisoformat(meta["lastUpdated"]).astimezone(UTC)
-    return {"ETag": f'W/"{meta["versionId"]}"', "Last-Modified": format_datetime(changed, usegmt=True)}
+_HEADERS = ("if-match", "if-none-match", "if-none-exist", "if-modified-since", "prefer")
+
+
+def base_of(request: Request, service: Service) -> str:
+    """Return the root as clients see it: the setting, else what the request was sent to."""
+    return (service.settings.base_url or str(request.base_url)).rstrip("/") + BASE
+
+
+@lru_cache(maxsize=1_024)
+def _pairs(raw: bytes) -> Pairs:
+    """Read ``a=b&c=d``.
+
+    Raises:
+        Malformed: it is not UTF-8, or has thousands of parts.
+    """
+    if not raw:
+        return ()
+    try:
+        return tuple(parse_qsl(raw.decode(), keep_blank_values=True, errors="strict", max_num_fields=1_000))
+    except ValueError:
+        problem = Problem("invalid_search", "The parameters cannot be read. Send them as UTF-8, percent-encoded.", None)
+        raise Malformed(problem) from None
+
+
+def _response(request: Request, call: Call, reply: Reply, wanted: negotiation.Format) -> Response:
+    applied = _applied(call, reply) if "prefer" in call.headers else None
+    response = _finish(request, reply, wanted, call.query)
+    if applied:
+        response.headers["Preference-Applied"] = applied
+    return response
+
+
+def _applied(call: Call, reply: Reply) -> str | None:
+    """Return what of the preferences has been done: ``return`` is for writes, ``handling`` for lists."""
+    wanted = negotiation.preferences(call.headers["prefer"])
+    last = call.path[-1] if call.path else ""
+    if call.method in ("GET", "HEAD") or last == "_search":
+        alone = (len(call.path) == 2 and not last.startswith(("_", "$"))) or call.path[-2:-1] == ("_history",)
+        wanted = replace(wanted, returns=None, handling=None if alone else wanted.handling)
+    else:
+        wanted = replace(wanted, handling=None)
+        if last.startswith("$") or (wanted.returns == "representation" and reply.status == 204):
+            wanted = replace(wanted, returns=None)
+    return wanted.applied
+
+
+def _finish(request: Request, reply: Reply, wanted: negotiation.Format, query: Pairs) -> Response:
+    body = reply.body
+    if body and wanted.pretty:
+        body = presentation.pretty(body)
+    headers = dict(reply.headers)
+    if request.method == "HEAD":
+        headers["Content-Length"] = str(len(body))
+        body = b""
+    media_type = wanted.media_type if reply.body else None
+    return Response(body, reply.status, headers, media_type)
+
+
+_ROUTES = (
+    # What is called most stands first: each path is tried in turn.
+    ("/{type:fhirtype}/{id:fhirid}", ("GET", "PUT", "PATCH", "DELETE")),
+    ("/{type:fhirtype}", ("GET", "POST", "PUT", "PATCH", "DELETE")),
+    ("", ("POST", "GET")),
+    ("/", ("POST", "GET")),
+    ("/_search", ("POST",)),
+    ("/_history", ("GET",)),
+    ("/{type:fhirtype}/_search", ("POST",)),
+    ("/{type:fhirtype}/_history", ("GET",)),
+    ("/{type:fhirtype}/{operation:operation}", ("GET", "POST")),
+    ("/{type:fhirtype}/{id:fhirid}/_history", ("GET",)),
+    ("/{type:fhirtype}/{id:fhirid}/_history/{vid:fhirid}", ("GET",)),
+    ("/{type:fhirtype}/{id:fhirid}/{operation:operation}", ("GET", "POST")),
+    ("/{type:fhirtype}/{id:fhirid}/{compartment:fhirtype}", ("GET",)),
+    ("/{type:fhirtype}/{id:fhirid}/{compartment:fhirtype}/_search", ("POST",)),
+)
+
+
+def _add_routes() -> None:
+    router.add_api_route("/metadata", metadata, methods=["GET"], **described_metadata())
+    router.add_api_route("/metadata", metadata, methods=["HEAD"], include_in_schema=False)
+    for path, methods in _ROUTES:
+        for method in methods:
+            said = described(method, re.sub(r":\w+}", "}", path))
+            router.add_api_route(path, serve, methods=[method], **said)
+        if "GET" in methods:
+            router.add_api_route(path, serve, methods=["HEAD"], include_in_schema=False)
+
+
+_add_routes()

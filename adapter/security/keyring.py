@@ -89,7 +89,7 @@ class Keyring:
         else:
             key = await self._ask(mode, hashed, moment)
         if key.expires is not None and key.expires <= moment:
-            raise _refusal("api_key_expired", "This API key has expired: use the one that replaced it.")
+            raise _refusal("api_key_expired", "This API key has expired: use the one that replaced it.", "expired")
         return key
 
     async def _ask(self, mode: str, hashed: bytes, moment: datetime) -> Key:
@@ -113,5 +113,5 @@ class Keyring:
         return key
 
 
-def _refusal(code: str, message: str) -> Unauthenticated:
-    return Unauthenticated(Problem(code=code, message=message, param="Authorization"))
+def _refusal(code: str, message: str, issue: str | None = None) -> Unauthenticated:
+    return Unauthenticated(Problem(code=code, message=message, param="Authorization", issue=issue))

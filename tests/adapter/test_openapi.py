@@ -173,6 +173,8 @@ class TestTruth:
         assert "HTTPValidationError" not in str(document)
         assert "200" not in document["paths"][PATH]["post"]["responses"]
         for method, path, operation in _operations(document):
+            if path.startswith("/fhir/"):
+                continue
             with_body = path.startswith("/api/") and method == "post"
             assert ("422" in operation["responses"]) == with_body, path
 

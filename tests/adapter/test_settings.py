@@ -20,6 +20,8 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 BAD = [
+    ("base_url", "fhir.example.org"),
+    ("base_url", "https://fhir.example.org/"),
     ("mongodb_uri", "localhost:27017"),
     ("mongodb_uri", ""),
     ("mongodb_uri", "mongodb://"),

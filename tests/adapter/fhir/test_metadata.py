@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from fhir.resources.R4B.capabilitystatement import CapabilityStatement
 
 from adapter import __version__
-from store.store import Store
-from tests.adapter.fhir.test_read import STORED
-from tests.adapter.mediloop.clinic import appointment, open_clinic, put
-from tests.conftest import Api
+from adapter.fhir.conformance import capability_statement
+from tests.conftest import Api, ApiMaker, ServiceMaker
 
 METADATA = "/fhir/R4/metadata"
 
@@ -37,26 +36,45 @@ async def test_it_names_the_software_and_where_it_is(api: Api) -> None:
     assert statement["date"] == "2024-01-15T10:00:00Z"
 
 
-async def test_what_it_claims_works_and_what_it_does_not_claim_does_not(api: Api, store: Store) -> None:
-    await open_clinic(store)
-    await put(store, appointment("a1"))
-    [rest] = (await _statement(api))["rest"]
-    claimed = {one["type"]: {i["code"] for i in one["interaction"]} for one in rest["resource"]}
-    assert set(claimed) == set(STORED)
-    headers = {"Authorization": f"Bearer {api.key}"}
-    for kind, interactions in claimed.items():
-        calls = {
-            "read": ("GET", f"/fhir/R4/{kind}/{STORED[kind]}"),
-            "vread": ("GET", f"/fhir/R4/{kind}/{STORED[kind]}/_history/1"),
-            "update": ("PUT", f"/fhir/R4/{kind}/{STORED[kind]}"),
-            "delete": ("DELETE", f"/fhir/R4/{kind}/{STORED[kind]}"),
-            "search-type": ("GET", f"/fhir/R4/{kind}"),
-        }
-        for interaction, (method, path) in calls.items():
-            answer = await api.http.request(method, path, headers=headers)
-            assert (answer.status_code < 400) == (interaction in interactions), (kind, interaction)
-
-
 @pytest.mark.parametrize("host", ["[", "[::1", "a b", "@", "x:99999", "x" * 5_000])
 async def test_a_strange_host_makes_no_fault(api: Api, host: str) -> None:
     assert (await api.http.get(METADATA, headers={"Host": host})).status_code == 200
+
+
+async def test_who_has_it_is_told_so(api: Api) -> None:
+    first = await api.http.get(METADATA)
+    tag = first.headers["etag"]
+    assert tag.startswith('W/"')
+    for known in (tag, f'"other", {tag}', "*"):
+        again = await api.http.get(METADATA, headers={"If-None-Match": known})
+        assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag)
+    assert (await api.http.get(METADATA, headers={"If-None-Match": 'W/"other"'})).content == first.content
+
+
+async def test_a_deployment_has_its_own_canonical_urls(make_service: ServiceMaker, make_api: ApiMaker) -> None:
+    api: Api = await make_api(make_service(canonical_base="https://clinic.example/fhir"))
+    [rest] = (await _statement(api))["rest"]
+    urls = [one["definition"] for kind in rest["resource"] for one in kind["searchParam"]]
+    own = [url for url in urls if not url.startswith("http://hl7.org/fhir/")]
+    assert own == [
+        "https://clinic.example/fhir/SearchParameter/Appointment-date-or-req-period",
+        "https://clinic.example/fhir/SearchParameter/Slot-end",
+    ]
+    for url in own:
+        answer = await api.get(f"/fhir/R4/SearchParameter?url={url}")
+        assert [one["resource"]["url"] for one in answer.json()["entry"]] == [url]
+
+
+def test_it_says_what_fhir_has_a_place_for() -> None:
+    said = capability_statement("https://clinic.example/fhir/R4", datetime(2024, 1, 15, tzinfo=UTC))
+    CapabilityStatement.model_validate(said)
+    by_type = {one["type"]: one for one in said["rest"][0]["resource"]}
+    visit = by_type["Appointment"]
+    assert visit["referencePolicy"] == ["literal", "logical"]
+    assert {"Appointment:patient", "Appointment:slot", "*"} <= set(visit["searchInclude"])
+    assert {"AppointmentResponse:appointment"} <= set(visit["searchRevInclude"])
+    parameters = {one["name"]: one for one in visit["searchParam"]}
+    assert parameters["date"]["definition"] == "http://hl7.org/fhir/SearchParameter/Appointment-date"
+    assert parameters["_id"]["definition"] == "http://hl7.org/fhir/SearchParameter/Resource-id"
+    assert {one["type"] for one in parameters.values()} == {"token", "reference", "date", "uri"}
+    assert "searchInclude" not in by_type["Practitioner"], "it refers to nothing, and an empty list is no JSON of FHIR"

@@ -10,7 +10,6 @@ from adapter.service import Service
 from store.store import Store
 from tests.adapter.mediloop.clinic import (
     ACTION_BODIES,
-    NAME,
     OTHER_NAME,
     OTHER_UHID,
     PATH,

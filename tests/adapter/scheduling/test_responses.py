@@ -177,8 +177,7 @@ async def test_a_role_that_nobody_is_named_for_is_answered_by_who_says_to_have_i
     made["participant"][1]["type"] = NURSE
     made["participant"].append({"type": NURSE, "status": "needs-action"})
     await settle_all(store, made)
-    nurse = {"actor": {"reference": "Practitioner/n"}, "participantType": NURSE}
-    await settle_all(store, response(**nurse))
+    await settle_all(store, response(actor={"reference": "Practitioner/n"}, participantType=NURSE))
     assert await parts(store) == ["needs-action", "needs-action", "accepted"]
     found = await refused(store, response("s", actor={"reference": "Practitioner/n"}, participantType=[{"text": "?"}]))
     assert found == [("unknown_participant", "AppointmentResponse.actor", 0)]

@@ -8,10 +8,10 @@ import httpx
 import pytest
 from fhir.resources.R4B.operationoutcome import OperationOutcome
 
-from adapter.fhir.router import DECLARED
 from adapter.security.permissions import RESOURCES
 from adapter.service import Service
 from store.store import Store
+from store.types import TYPES
 from tests.adapter.mediloop.clinic import (
     ACTION_BODIES,
     ACTIONS,
@@ -39,7 +39,7 @@ MEDILOOP: list[tuple[str, str, Any, str]] = [
     ("POST", PATH, booking(), "appointments:write"),
     *(("POST", action_path("a1", action), ACTION_BODIES.get(action), "appointments:write") for action in ACTIONS),
 ]
-FHIR = [("GET", f"/fhir/R4/{one.name}/x", None, f"{one.permission}:read") for one in DECLARED.values()]
+FHIR = [("GET", f"/fhir/R4/{one.name}/x", None, f"{one.permission}:read") for one in TYPES.values()]
 
 MISSING = ("api_key_missing", "Authorization")
 MALFORMED = ("api_key_malformed", "Authorization")

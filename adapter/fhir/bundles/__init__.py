@@ -1,0 +1,30 @@
+"""Batch and transaction Bundles (https://hl7.org/fhir/R4/http.html#transaction).
+
+`reading` takes a Bundle apart and checks it, `references` finds and replaces what entries say of each other, `planning`
+makes the writes of it, `transactions` and `batches` carry them out, `responses` shapes the answer.
+"""
+
+from __future__ import annotations
+
+from adapter.fhir.bundles import batches, transactions
+from adapter.fhir.bundles.alone import Answer
+from adapter.fhir.bundles.reading import MAX_BUNDLE_ENTRIES, read
+from adapter.fhir.call import Call, Reply
+
+
+async def process(call: Call, answer: Answer) -> Reply:
+    """Carry out the Bundle that `call` brings.
+
+    Args:
+        call: POST to the base.
+        answer: carries out one interaction by itself (`adapter.fhir.interactions.answer`).
+
+    Raises:
+        Refused: it is no batch or transaction, or (a transaction) one of its entries is refused: nothing was done.
+    """
+    parsed = read(call.body, call.base)
+    carried_out = transactions.run if parsed.kind == "transaction" else batches.run
+    return await carried_out(call, parsed, answer)
+
+
+__all__ = ["MAX_BUNDLE_ENTRIES", "Answer", "process"]

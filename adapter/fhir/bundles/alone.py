@@ -1,0 +1,49 @@
+"""One entry as an interaction of its own, answered by the dispatcher that answers HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from adapter.errors import Problem, Refused, Unavailable
+from adapter.fhir.bundles import responses
+from adapter.fhir.bundles.reading import Entry
+from adapter.fhir.call import Call, Reply
+from store.errors import Unreachable
+
+Answer = Callable[[Call], Awaitable[Reply]]
+"""`adapter.fhir.interactions.answer`, which calls this package: so it is handed in."""
+
+logger = structlog.get_logger(__name__)
+
+
+def as_call(call: Call, entry: Entry) -> Call:
+    """Return the interaction that an entry of the Bundle in `call` asks for."""
+    headers = dict(entry.headers or {})
+    prefer = call.headers.get("prefer")
+    if not entry.reads:  # whole resources come back where that was asked for: of two that differ, the first counts
+        prefer = "return=minimal" if prefer is None else f"{prefer}, return=minimal"
+    if prefer is not None:
+        headers["prefer"] = prefer
+    return Call(call.who, call.base, entry.method, entry.path, entry.query, headers, entry.resource)
+
+
+async def answered(call: Call, entry: Entry, answer: Answer) -> bytes:
+    """Return the response entry for an entry, whatever comes of it."""
+    try:
+        return responses.replied(call, entry, await answer(as_call(call, entry)))
+    except Refused as refused:
+        return responses.failed(call, refused)
+    except Unreachable:
+        return responses.failed(call, unavailable())
+    except Exception:  # the others have been done and are to be told: the log has the story
+        logger.exception("bundle_entry_failed", method=entry.method)
+        text = "Something went wrong on our side; nothing was changed by this entry. The log has the request id."
+        return responses.failed(call, Refused(Problem("api_error", text), status=500))
+
+
+def unavailable() -> Unavailable:
+    """Return the refusal of an entry for which the database did not answer."""
+    text = "The database did not answer in time. See whether this entry was done, and else send it again."
+    return Unavailable(Problem("service_unavailable", text))

@@ -1,0 +1,101 @@
+"""A batch: entries that stand for themselves (https://hl7.org/fhir/R4/http.html#transaction).
+
+Each would be a transaction of its own, and most of the time of a small transaction is waiting for the disk. So plain
+writes are tried together first; those that are refused then are carried out one by one, as are all others. What comes
+of it could also have come of the entries one after the other, which is all that a batch promises.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+
+from adapter.errors import Refused
+from adapter.fhir.bundles import responses
+from adapter.fhir.bundles.alone import Answer, answered, unavailable
+from adapter.fhir.bundles.planning import write_of
+from adapter.fhir.bundles.reading import Entry, Parsed
+from adapter.fhir.call import Call, Reply
+from adapter.fhir.writing import Write, Written, carry_out
+from store.errors import AlreadyExists, NotUnique, Unreachable
+from store.unit_of_work import UnitOfWork
+
+_AT_ONCE = 16
+_TOGETHER = 200  # writes tried in one transaction: what is lost where a rival comes first is bounded
+_DEPTH = 4  # so often are writes halved where some of them are refused, before each is carried out alone
+
+
+async def run(call: Call, parsed: Parsed, answer: Answer) -> Reply:
+    """Carry out a batch; whatever becomes of its entries, the answer is 200."""
+    done: dict[int, bytes] = {index: responses.failed(call, refused) for index, refused in parsed.faults.items()}
+    writes = [entry for entry in parsed.entries if not entry.reads]
+    done |= await _together(call, writes)
+    done |= await _each(call, (entry for entry in writes if entry.index not in done), answer)
+    done |= await _each(call, (entry for entry in parsed.entries if entry.reads), answer)
+    return responses.bundle("batch", [done[index] for index in range(parsed.size)])
+
+
+async def _each(call: Call, entries: Iterable[Entry], answer: Answer) -> dict[int, bytes]:
+    turns = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(entry: Entry) -> tuple[int, bytes]:
+        async with turns:
+            return entry.index, await answered(call, entry, answer)
+
+    return dict(await asyncio.gather(*(one(entry) for entry in entries)))
+
+
+async def _together(call: Call, entries: Sequence[Entry]) -> dict[int, bytes]:
+    """Return the response entries of the plain writes that could be carried out together, by their places."""
+    plain: dict[int, Write] = {}
+    for entry in entries:
+        if _is_plain(entry):
+            try:
+                plain[entry.index] = write_of(call, entry, entry.resource)
+            except Refused:  # it is told when the entry is carried out by itself
+                continue
+    done: dict[int, bytes] = {}
+    places = list(plain)
+    for start in range(0, len(places), _TOGETHER):
+        done |= await _attempted(call, {place: plain[place] for place in places[start : start + _TOGETHER]})
+    return done
+
+
+def _is_plain(entry: Entry) -> bool:
+    conditional = bool(entry.query) or "if-none-exist" in (entry.headers or {})
+    return entry.method in ("POST", "PUT", "DELETE") and not conditional
+
+
+async def _attempted(call: Call, writes: dict[int, Write], depth: int = 0) -> dict[int, bytes]:
+    """Return the response entries of those of `writes`, by their places, that could be carried out together.
+
+    Where some are refused, the others are tried again in two halves: the next refusal then costs less.
+    """
+    if len(writes) < 2 or depth == _DEPTH:
+        return {}
+    places = list(writes)
+    try:
+        results = await _written(call, list(writes.values()))
+    except Refused as refused:
+        wrong = {places[problem.entry] for problem in refused.problems if problem.entry is not None}
+        right = [place for place in places if place not in wrong]
+        if not wrong:
+            return {}
+        halves = right[: len(right) // 2], right[len(right) // 2 :]
+        return {
+            place: answer
+            for half in halves
+            for place, answer in (await _attempted(call, {at: writes[at] for at in half}, depth + 1)).items()
+        }
+    except (AlreadyExists, NotUnique):
+        return {}
+    except Unreachable:  # it may have been done: doing it again could make everything twice
+        return dict.fromkeys(places, responses.failed(call, unavailable()))
+    return {place: responses.written(call, result) for place, result in zip(places, results, strict=True)}
+
+
+async def _written(call: Call, writes: Sequence[Write]) -> list[Written]:
+    async def step(work: UnitOfWork) -> list[Written]:
+        return await carry_out(work, call.who, call.base, writes)
+
+    return await call.who.store.transact(step)

@@ -1,0 +1,241 @@
+"""From the entries of a Bundle to the writes that `adapter.fhir.writing` carries out.
+
+Everything that needs no database is decided here, before a transaction is open: who may do what, whether each resource
+is valid, which ids are given, and what the entries' names for each other become.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from adapter.errors import Malformed, Problem, Refused
+from adapter.fhir import negotiation
+from adapter.fhir.access import require_type
+from adapter.fhir.bundles.reading import Entry, Parsed
+from adapter.fhir.bundles.references import Names, rewriting
+from adapter.fhir.bundles.urls import pairs
+from adapter.fhir.call import Call, Pairs
+from adapter.fhir.patching import Patch
+from adapter.fhir.presentation import require_whole
+from adapter.fhir.refusing import not_allowed, unknown_type
+from adapter.fhir.validation import require_valid
+from adapter.fhir.writing import Write
+from store.codec import Resource
+from store.types import TYPES
+
+_ORDER = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 2}
+_SHOWN_ONLY = ("_format", "_pretty")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A reference by criteria, to be resolved by a search within the transaction.
+
+    Attributes:
+        kind: of the resource that it means.
+        criteria: which one.
+        position: of the write that holds it.
+        where: the FHIRPath of the reference.
+    """
+
+    kind: str
+    criteria: Pairs
+    position: int
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A transaction, ready to be carried out.
+
+    Attributes:
+        writes: in the order of processing.
+        places: for each of them, the index of its entry.
+        reads: what is to be answered when the writes are done.
+        provisional: of the writes at these positions, conditional ones, the name that the others know it by so far.
+        versioned: provisional names of which a certain version is referred to.
+        wanted: the references by criteria, by their texts.
+        patches: the FHIRPath Patches at these positions, as resources: they may hold references, too.
+    """
+
+    writes: tuple[Write, ...]
+    places: tuple[int, ...]
+    reads: tuple[Entry, ...]
+    provisional: Mapping[int, str]
+    versioned: frozenset[str]
+    wanted: Mapping[str, Wanted]
+    patches: Mapping[int, Resource]
+
+
+def plan(call: Call, parsed: Parsed) -> Plan:
+    """Return what a transaction is to do.
+
+    Raises:
+        Refused: with everything that is wrong with any entry, each problem naming its own.
+    """
+    refusals = list(parsed.faults.values())
+    reads = tuple(entry for entry in parsed.entries if entry.reads)
+    # Stable, so what is to be done at the same step keeps its order: the same Bundle is always done the same way.
+    entries = sorted((entry for entry in parsed.entries if not entry.reads), key=lambda entry: _ORDER[entry.method])
+    idents = [_ident(entry) for entry in entries]
+    names = Names(call.base)
+    for entry, ident in zip(entries, idents, strict=True):
+        if entry.full_url is not None and ident is not None and _is_named(entry):
+            names.add(entry.full_url, f"{entry.path[0]}/{ident}")
+    writes: list[Write] = []
+    wanted: dict[str, Wanted] = {}
+    versioned: set[str] = set()
+    patches: dict[int, Resource] = {}
+    for position, (entry, ident) in enumerate(zip(entries, idents, strict=True)):
+        try:
+            resource = entry.resource
+            if resource is not None:
+                walk = rewriting(names.seen_from(entry.full_url))
+                resource = walk.resource(resource)
+                versioned |= walk.versioned
+                for found in walk.conditionals:
+                    wanted.setdefault(found.text, _wanted(call, found.text, position, found.where))
+            write = write_of(call, entry, resource, ident=ident, conditional=True)
+            if resource is not None and entry.method == "PATCH":
+                patches[position] = resource
+            writes.append(write)
+        except Refused as refused:
+            refusals.append(about(refused, entry.index))
+    _require_none(refusals)
+    provisional = {
+        position: f"{entry.path[0]}/{ident}"
+        for position, (entry, ident) in enumerate(zip(entries, idents, strict=True))
+        if ident is not None and _is_conditional(entry)
+    }
+    _require_different([writes[position] for position in provisional], [entries[p].index for p in provisional])
+    places = tuple(entry.index for entry in entries)
+    return Plan(tuple(writes), places, reads, provisional, frozenset(versioned), wanted, patches)
+
+
+def write_of(
+    call: Call, entry: Entry, resource: Resource | None, *, ident: str | None = None, conditional: bool = False
+) -> Write:
+    """Return the write that an entry asks for, checked as far as that goes without the database.
+
+    Args:
+        call: who asks.
+        entry: for what.
+        resource: what it brings, its references in order.
+        ident: the id that a POST is to give.
+        conditional: references by criteria are still to be resolved.
+
+    Raises:
+        Refused: it is not allowed, not valid or not possible here.
+    """
+    kind, method = _kind(entry), entry.method
+    require_type(call.who, kind, "write")
+    headers = entry.headers or {}
+    criteria = _criteria(entry)
+    if criteria is not None or "if-none-exist" in headers:
+        require_type(call.who, kind, "read")
+    write = Write(
+        method,
+        kind,
+        entry.path[1] if len(entry.path) > 1 else ident if method == "POST" else None,
+        criteria=criteria,
+        if_match=headers.get("if-match"),
+        if_none_match=headers.get("if-none-match"),
+        if_none_exist=negotiation.criteria(headers["if-none-exist"]) if "if-none-exist" in headers else None,
+    )
+    if method == "DELETE" or resource is None:
+        return write
+    if method == "PATCH":
+        return replace(write, patch=Patch.read(resource))
+    require_valid(resource, kind, conditional=conditional)
+    require_whole(resource)
+    if method == "PUT" and write.ident is not None and resource.get("id") != write.ident:
+        text = "The id in the resource must be there and be the one in the url."
+        raise Malformed(Problem("id_mismatch", text, f"{kind}.id", issue="value"))
+    return replace(write, resource=resource)
+
+
+def about(refused: Refused, index: int) -> Refused:
+    """Let the problems of a refusal name the entry that they are about."""
+    problems = [replace(problem, entry=index) for problem in refused.problems]
+    return Refused(problems, status=refused.status, headers=refused.headers)
+
+
+def _kind(entry: Entry) -> str:
+    """Return the resource type that an entry writes to.
+
+    Raises:
+        NotFound: there is none of that name. MethodNotAllowed: not there, by that method.
+    """
+    if not entry.path:
+        raise not_allowed("GET", "HEAD")
+    kind = entry.path[0]
+    if kind not in TYPES:
+        raise unknown_type(kind)
+    if len(entry.path) > 2:
+        raise not_allowed("GET", "HEAD")
+    if entry.method == "POST" and len(entry.path) == 2:
+        raise not_allowed("GET", "HEAD", "PUT", "PATCH", "DELETE")
+    return kind
+
+
+def _criteria(entry: Entry) -> Pairs | None:
+    if entry.method == "POST" or len(entry.path) > 1:
+        return None
+    return tuple(pair for pair in entry.query if pair[0] not in _SHOWN_ONLY)
+
+
+def _is_conditional(entry: Entry) -> bool:
+    """Tell whether it is only known within the transaction which resource an entry makes or changes."""
+    return "if-none-exist" in (entry.headers or {}) or (entry.method == "PUT" and len(entry.path) == 1)
+
+
+def _ident(entry: Entry) -> str | None:
+    """Return the id that the resource of an entry has, or will have if nothing that exists matches its criteria."""
+    if len(entry.path) > 1:
+        return entry.path[1]
+    if entry.method == "POST":
+        return str(uuid.uuid4())
+    if entry.method != "PUT":
+        return None
+    given = (entry.resource or {}).get("id")
+    return given if isinstance(given, str) else str(uuid.uuid4())
+
+
+def _is_named(entry: Entry) -> bool:
+    """Tell whether the others may mean this entry by its fullUrl: not by an address that it keeps anyway."""
+    kept = len(entry.path) > 1 and not str(entry.full_url).startswith("urn:")
+    return not kept and entry.method in ("POST", "PUT")
+
+
+def _wanted(call: Call, text: str, position: int, where: str) -> Wanted:
+    kind, _, query = text.partition("?")
+    if kind not in TYPES:
+        raise Malformed(Problem("unknown_type", f"This server has no {kind} to search for.", where, issue="not-found"))
+    require_type(call.who, kind, "read")
+    try:
+        return Wanted(kind, pairs(query), position, where)
+    except ValueError as error:
+        raise Malformed(Problem("bad_reference", str(error), where, issue="value")) from None
+
+
+def _require_none(refusals: Sequence[Refused]) -> None:
+    """Refuse with every problem at once."""
+    if not refusals:
+        return
+    problems = sorted((problem for one in refusals for problem in one.problems), key=lambda one: one.entry or 0)
+    if len(refusals) == 1:
+        raise refusals[0]
+    raise Refused(problems, status=min(one.status for one in refusals))
+
+
+def _require_different(writes: Sequence[Write], places: Iterable[int]) -> None:
+    """Refuse two conditional writes with the same criteria: where nothing matches, both would make it."""
+    seen: dict[object, int] = {}
+    for write, place in zip(writes, places, strict=True):
+        criteria = write.if_none_exist if write.method == "POST" else write.criteria
+        first = seen.setdefault((write.kind, tuple(sorted(criteria or ()))), place)
+        if first != place:
+            text = f"Entry {first} has the same criteria. Make it once, and refer to it by its fullUrl."
+            raise Malformed(Problem("duplicate_entry", text, entry=place, issue="duplicate"))

@@ -1,0 +1,202 @@
+"""Takes a batch or transaction Bundle apart: one `Entry` for each thing that is asked for.
+
+https://hl7.org/fhir/R4/bundle.html. What is wrong with the Bundle itself refuses it whole; what is wrong with one entry
+is kept with that entry, as a batch has only that one fail.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from typing import Any, Literal
+
+from adapter.errors import Malformed, Problem, Refused, TooLarge, Unprocessable
+from adapter.fhir.bundles.urls import address
+from adapter.fhir.call import Pairs
+from adapter.fhir.validation.findings import Findings
+from adapter.fhir.validation.walk import Walk
+from store.codec import Resource
+
+MAX_BUNDLE_ENTRIES = 1_000
+"""More than this is not carried out as one request: a transaction would come near the time that it has."""
+
+Kind = Literal["batch", "transaction"]
+
+_BRINGING = ("POST", "PUT", "PATCH")
+_PRECONDITIONS = {"ifMatch": "if-match", "ifNoneMatch": "if-none-match", "ifNoneExist": "if-none-exist"}
+_VERSIONED = re.compile(r"/_history(/|$)")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One interaction that a Bundle asks for.
+
+    Attributes:
+        index: its place in the Bundle.
+        method: GET HEAD POST PUT PATCH DELETE.
+        path: below the base, decoded.
+        query: decoded pairs.
+        full_url: what the other entries call its resource.
+        resource: what it brings.
+        headers: its preconditions, under the names that HTTP has for them.
+    """
+
+    index: int
+    method: str
+    path: tuple[str, ...]
+    query: Pairs = ()
+    full_url: str | None = None
+    resource: Resource | None = None
+    headers: Mapping[str, str] | None = None
+
+    @property
+    def reads(self) -> bool:
+        """Whether it changes nothing: a read, a search, or an operation (all of ours only look)."""
+        return self.method in ("GET", "HEAD") or (bool(self.path) and self.path[-1].startswith(("_", "$")))
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A Bundle that was taken apart.
+
+    Attributes:
+        kind: batch or transaction.
+        size: how many entries it has.
+        entries: those that can be carried out, in order.
+        faults: what is wrong with the others, by their places.
+    """
+
+    kind: Kind
+    size: int
+    entries: tuple[Entry, ...]
+    faults: Mapping[int, Refused]
+
+
+def read(bundle: Resource | None, base: str, limit: int = MAX_BUNDLE_ENTRIES) -> Parsed:
+    """Take a Bundle apart.
+
+    Args:
+        bundle: what was sent, read strictly.
+        base: of this server.
+        limit: so many entries at most.
+
+    Raises:
+        Malformed: 400, it is no Bundle, or not one that FHIR allows. TooLarge: 413, it has too many entries.
+        Unprocessable: 422, a Bundle of a kind that asks for nothing.
+    """
+    kind = _kind(bundle)
+    entries = (bundle or {}).get("entry", [])
+    if isinstance(entries, list) and len(entries) > limit:
+        text = f"A Bundle has at most {limit} entries here, this one {len(entries)}. Send it in parts."
+        raise TooLarge(Problem("too_many_entries", text, "Bundle.entry", issue="too-costly"))
+    _require_sound({**(bundle or {}), "entry": entries})
+    read_, faults = [], {}
+    for index, raw in enumerate(entries):
+        try:
+            read_.append(_entry(index, raw, base))
+        except Refused as refused:
+            faults[index] = refused
+    return Parsed(kind, len(entries), tuple(read_), faults)
+
+
+def _kind(bundle: Resource | None) -> Kind:
+    if bundle is None or bundle.get("resourceType") != "Bundle":
+        text = "Send a Bundle of type batch or transaction here. A single resource is sent to its type: POST /Patient."
+        raise Malformed(Problem("wrong_type", text, "Bundle", issue="structure"))
+    kind = bundle.get("type")
+    if kind == "batch" or kind == "transaction":
+        return kind  # type: ignore[no-any-return]
+    if kind is None:
+        raise Malformed(Problem("missing_element", "Bundle needs type. Add it.", "Bundle.type", issue="required"))
+    text = "Only Bundles of type batch or transaction can be carried out; others are not stored here."
+    raise Unprocessable(Problem("unsupported_bundle", text, "Bundle.type", issue="not-supported"))
+
+
+def _require_sound(bundle: Resource) -> None:
+    """Refuse a Bundle that is not as FHIR has it; the resources in it are judged where they are used."""
+    entries = bundle["entry"]
+    bare = [_without_resource(one) for one in entries] if isinstance(entries, list) else entries
+    skeleton = {name: value for name, value in bundle.items() if name != "entry"} | ({"entry": bare} if bare else {})
+    findings = Findings()
+    Walk(findings).resource(skeleton, "Bundle")
+    problems = findings.all() or list(_invariants(bundle))
+    if problems:
+        raise Malformed(problems)
+
+
+def _without_resource(entry: Any) -> Any:
+    return {name: value for name, value in entry.items() if name != "resource"} if isinstance(entry, dict) else entry
+
+
+def _invariants(bundle: Resource) -> Iterator[Problem]:
+    """Yield the breaches of the invariants of Bundle (https://hl7.org/fhir/R4/bundle.html#invs)."""
+    if "total" in bundle:
+        yield _against("bdl-1", "Only the answer to a search or a history has a total. Leave it out.", "Bundle.total")
+    seen: dict[tuple[str, object], int] = {}
+    for index, entry in enumerate(bundle["entry"]):
+        place = f"Bundle.entry[{index}]"
+        if "request" not in entry:
+            yield _against("bdl-3", "Each entry needs a request, with method and url. Add it.", f"{place}.request")
+        if "search" in entry:
+            yield _against("bdl-2", "Only the answer to a search has this. Leave it out.", f"{place}.search")
+        if "response" in entry:
+            yield _against("bdl-4", "Only an answer has a response. Leave it out.", f"{place}.response")
+        full_url = entry.get("fullUrl")
+        if full_url is None:
+            continue
+        if _VERSIONED.search(full_url):
+            text = "A fullUrl names no version. Leave out /_history/ and what follows."
+            yield _against("bdl-8", text, f"{place}.fullUrl")
+        first = seen.setdefault((full_url, _version(entry)), index)
+        if first != index:
+            text = f"Entry {first} has this fullUrl, too. Give each entry one of its own."
+            yield _against("bdl-7", text, f"{place}.fullUrl")
+
+
+def _version(entry: Resource) -> object:
+    meta = entry.get("resource", {}).get("meta") if isinstance(entry.get("resource"), dict) else None
+    version = meta.get("versionId") if isinstance(meta, dict) else None
+    return version if isinstance(version, str) else None
+
+
+def _against(key: str, text: str, place: str) -> Problem:
+    return Problem(key, f"{text} ({key})", place, issue="invariant")
+
+
+def _entry(index: int, raw: Resource, base: str) -> Entry:
+    request, resource = raw["request"], raw.get("resource")
+    method: str = request["method"]
+    try:
+        path, query = address(request["url"], base)
+    except ValueError as error:
+        raise _refused(index, "bad_url", str(error), "request.url") from None
+    entry = Entry(index, method, path, query, raw.get("fullUrl"), resource, _headers(request))
+    if not path and method == "POST":
+        text = "A Bundle in a Bundle is not carried out. Put its entries into this one."
+        raise _refused(index, "nested_bundle", text, "request.url", "not-supported")
+    if "if-none-exist" in (entry.headers or {}) and method != "POST":
+        text = "ifNoneExist is for POST. For a conditional update, put the criteria into the url: PUT Patient?..."
+        raise _refused(index, "bad_precondition", text, "request.ifNoneExist")
+    if resource is not None and not isinstance(resource, dict):
+        raise _refused(index, "wrong_type", "resource is an object, in { }.", "resource", "structure")
+    if resource is None and method in _BRINGING and not entry.reads:
+        raise _refused(index, "missing_resource", f"{method} brings a resource. Add it.", "resource", "required")
+    return entry
+
+
+def _headers(request: Resource) -> dict[str, str]:
+    headers = {header: request[name] for name, header in _PRECONDITIONS.items() if name in request}
+    if "ifModifiedSince" in request:
+        try:
+            moment = datetime.fromisoformat(request["ifModifiedSince"]).astimezone(UTC)
+        except (ValueError, OverflowError):  # a leap second, or the year 1: nothing here was changed then
+            return headers
+        headers["if-modified-since"] = format_datetime(moment.replace(microsecond=0), usegmt=True)
+    return headers
+
+
+def _refused(index: int, code: str, text: str, where: str, issue: str = "value") -> Malformed:
+    return Malformed(Problem(code, text, f"Bundle.entry[{index}].{where}", issue=issue, entry=index))

@@ -1,0 +1,156 @@
+"""What the entries of a transaction call each other, replaced by what they are called once they are stored.
+
+https://hl7.org/fhir/R4/http.html#trules: in References, in elements of type uri, url, oid and uuid, and in the links of
+narratives; a canonical URL is never one of them, nor is text that happens to look the same. So the walk goes by the
+definitions. Nothing is changed in place: a transaction may be run again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from adapter.fhir.validation.definitions import Member, Type, resource_types, type_of
+from adapter.fhir.validation.findings import Place, expression
+from store.codec import Resource
+
+_URIS = frozenset({"uri", "url", "oid", "uuid"})
+_RESTFUL = re.compile(r"(?P<root>https?://\S+/)(?P<name>[A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64})")
+_CONDITIONAL = re.compile(r"[A-Z][A-Za-z]+\?\S+")
+_LINK = re.compile(r"""(?P<head>\b(?:href|src)\s*=\s*(?P<quote>["']))(?P<url>.*?)(?P=quote)""", re.DOTALL)
+_VERSION = "/_history/"
+
+
+class Names:
+    """What the entries of one transaction are called, before and after.
+
+    Args:
+        base: of this server: relative names in an entry that does not say where it is from are read below it.
+    """
+
+    def __init__(self, base: str) -> None:
+        self._root = f"{base}/"
+        self._absolute: dict[str, str] = {}
+        self._relative: dict[str, dict[str, str]] = {}
+        self._tables: dict[str, Mapping[str, str]] = {}
+
+    def add(self, full_url: str, name: str) -> None:
+        """Let `full_url` mean `name` (``Patient/123``), also where it is shortened below a common root."""
+        self._absolute[full_url] = name
+        restful = _RESTFUL.fullmatch(full_url)
+        if restful is not None:
+            self._relative.setdefault(restful["root"], {})[restful["name"]] = name
+
+    def seen_from(self, full_url: str | None) -> Mapping[str, str]:
+        """Return what the names mean in the entry with `full_url`; to be asked when all are added."""
+        restful = None if full_url is None else _RESTFUL.fullmatch(full_url)
+        root = self._root if restful is None else restful["root"]
+        if root not in self._tables:
+            self._tables[root] = self._relative.get(root, {}) | self._absolute
+        return self._tables[root]
+
+
+@dataclass(frozen=True, slots=True)
+class Conditional:
+    """A reference by criteria (``Patient?identifier=system|value``) and where it stands, as a FHIRPath."""
+
+    text: str
+    where: str
+
+
+@dataclass(slots=True)
+class Rewriting:
+    """A walk through resources that replaces what `table` names, and notes the conditional references that it meets.
+
+    Attributes:
+        table: what is to be replaced, with what.
+        conditionals: the conditional references met.
+        versioned: names put in where a certain version was meant; it is that of a resource made just now, 1.
+    """
+
+    table: Mapping[str, str]
+    conditionals: list[Conditional]
+    versioned: set[str]
+
+    def resource(self, resource: Resource) -> Resource:
+        """Return `resource` with all names replaced; the very same where there is none."""
+        kind = resource.get("resourceType")
+        return self._resource(resource, kind if isinstance(kind, str) else "Resource")
+
+    def _resource(self, node: Resource, place: Place) -> Resource:
+        kind = node.get("resourceType")
+        if not isinstance(kind, str) or kind not in resource_types():
+            return node  # validation says so
+        return self._object(node, type_of(kind), place)
+
+    def _object(self, node: Resource, made: Type, place: Place) -> Resource:
+        changed: Resource | None = None
+        for name, value in node.items():
+            member = made.members.get(name)
+            if member is None or value is None:
+                continue
+            kind = type(value)
+            new: Any = value
+            if kind is str:
+                new = self._text(value, member, made, (place, name, None))
+            elif kind is list:
+                new = self._list(value, member, made, place)
+            elif isinstance(value, dict):
+                new = self._complex(value, member, (place, name, None))
+            if new is not value:
+                changed = dict(node) if changed is None else changed
+                changed[name] = new
+        return node if changed is None else changed
+
+    def _list(self, items: list[Any], member: Member, made: Type, place: Place) -> list[Any]:
+        changed = False
+        result = []
+        for index, item in enumerate(items):
+            new = item
+            if type(item) is str:
+                new = self._text(item, member, made, (place, member.name, index))
+            elif isinstance(item, dict):
+                new = self._complex(item, member, (place, member.name, index))
+            changed = changed or new is not item
+            result.append(new)
+        return result if changed else items
+
+    def _complex(self, value: Resource, member: Member, place: Place) -> Resource:
+        if member.type is not None:
+            return self._object(value, member.type(), place)
+        return value if member.primitive is not None else self._resource(value, place)
+
+    def _text(self, value: str, member: Member, made: Type, place: Place) -> str:
+        if member.primitive is None:
+            return value
+        name = member.primitive.name
+        if made.name == "Reference":
+            return self._reference(value, place) if member.name == "reference" else value
+        if name in _URIS:
+            return self.table.get(value, value)
+        if name == "xhtml" and self.table:
+            return _LINK.sub(self._link, value)
+        return value
+
+    def _reference(self, value: str, place: Place) -> str:
+        found = self.table.get(value)
+        if found is not None:
+            return found
+        if _VERSION in value:
+            name = self.table.get(value.partition(_VERSION)[0])
+            if name is not None:
+                self.versioned.add(name)
+                return f"{name}{_VERSION}1"
+        elif "?" in value and _CONDITIONAL.fullmatch(value):
+            self.conditionals.append(Conditional(value, expression(place)))
+        return value
+
+    def _link(self, found: re.Match[str]) -> str:
+        return f"{found['head']}{self.table.get(found['url'], found['url'])}{found['quote']}"
+
+
+def rewriting(table: Mapping[str, str]) -> Rewriting:
+    """Return a walk that replaces what `table` names."""
+    return Rewriting(table, [], set())

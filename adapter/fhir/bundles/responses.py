@@ -1,0 +1,83 @@
+"""The answer to a Bundle: an entry for each, in the order in which they were asked for.
+
+Made of bytes: resources are put in as they are stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+
+import orjson
+
+from adapter.errors import Problem, Refused
+from adapter.fhir import negotiation, outcome
+from adapter.fhir.bundles.reading import Entry
+from adapter.fhir.call import Call, Reply
+from adapter.fhir.writing import Written
+from store.codec import encode
+
+
+def bundle(kind: str, entries: Sequence[bytes]) -> Reply:
+    """Return the answer to a Bundle of type `kind`."""
+    head = b'{"resourceType":"Bundle","type":"%b-response"' % kind.encode()
+    return Reply(200, head + (b',"entry":[' + b",".join(entries) + b"]}" if entries else b"}"))
+
+
+def written(call: Call, result: Written) -> bytes:
+    """Return the entry for a write: with the resource, or an outcome, where ``Prefer: return`` asks for it."""
+    response = {"status": _status(result.status)}
+    resource = result.resource
+    if resource is None:
+        return _entry(response)
+    meta = resource["meta"]
+    response["location"] = f"{result.kind}/{result.ident}/_history/{meta['versionId']}"
+    response["etag"] = f'W/"{meta["versionId"]}"'
+    response["lastModified"] = meta["lastUpdated"]
+    wanted = negotiation.preferences(call.headers.get("prefer")).returns
+    if wanted == "OperationOutcome":
+        text = "Created." if result.status == 201 else "Stored." if result.changed else "It was there already."
+        done = Problem("done", text, severity="information")
+        return _entry(response, told=outcome.of([done], _canonical(call)))
+    return _entry(response, encode(resource) if wanted == "representation" else None)
+
+
+def replied(call: Call, entry: Entry, reply: Reply) -> bytes:
+    """Return the entry for an interaction that was answered by itself."""
+    response = {"status": _status(reply.status)}
+    location = reply.headers.get("Location")
+    if location is not None:
+        response["location"] = location.removeprefix(f"{call.base}/")
+    if "ETag" in reply.headers:
+        response["etag"] = reply.headers["ETag"]
+    if "Last-Modified" in reply.headers:
+        moment = parsedate_to_datetime(reply.headers["Last-Modified"])
+        response["lastModified"] = moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+    body = None if entry.method == "HEAD" or not reply.body else reply.body
+    if not entry.reads and negotiation.preferences(call.headers.get("prefer")).returns == "OperationOutcome":
+        return _entry(response, told=body)
+    return _entry(response, body)
+
+
+def failed(call: Call, refused: Refused) -> bytes:
+    """Return the entry for what was refused."""
+    response = {"status": _status(refused.status)}
+    if "ETag" in refused.headers:  # of the version with which it was deleted
+        response["etag"] = refused.headers["ETag"]
+    return _entry(response, told=outcome.outcome(refused, _canonical(call)))
+
+
+def _canonical(call: Call) -> str:
+    return call.who.service.settings.canonical_base
+
+
+def _status(code: int) -> str:
+    return f"{code} {HTTPStatus(code).phrase}"
+
+
+def _entry(response: Mapping[str, str], resource: bytes | None = None, told: bytes | None = None) -> bytes:
+    said = orjson.dumps(response)
+    if told is not None:
+        said = said[:-1] + b',"outcome":%b}' % told
+    return b'{"response":%b}' % said if resource is None else b'{"resource":%b,"response":%b}' % (resource, said)

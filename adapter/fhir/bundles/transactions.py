@@ -1,0 +1,149 @@
+"""A transaction: everything that its entries ask for, or nothing (https://hl7.org/fhir/R4/http.html#transaction).
+
+All writes are one unit of work and are carried out as one set, so the order of the entries has no say. Reads are
+answered when that is done, and see it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from adapter.errors import Gone, NotFound, PreconditionFailed, Problem, Refused, Unavailable
+from adapter.fhir import searching
+from adapter.fhir.bundles import responses
+from adapter.fhir.bundles.alone import Answer, answered, as_call
+from adapter.fhir.bundles.planning import Plan, Wanted, about, plan
+from adapter.fhir.bundles.reading import Parsed
+from adapter.fhir.bundles.references import rewriting
+from adapter.fhir.call import Call, Reply
+from adapter.fhir.patching import Patch
+from adapter.fhir.refusing import clashed
+from adapter.fhir.writing import Write, Written, carry_out, identify
+from store.documents import version_of
+from store.errors import AlreadyExists, NotUnique, Unreachable
+from store.search import Reading
+from store.unit_of_work import UnitOfWork
+
+
+async def run(call: Call, parsed: Parsed, answer: Answer) -> Reply:
+    """Carry out a transaction.
+
+    Raises:
+        Refused: for whatever there is against one of its entries; nothing was changed then.
+        Unavailable: 503, it did not come to its end in time.
+    """
+    planned = plan(call, parsed)
+    entries = [b""] * parsed.size
+    for entry in planned.reads:
+        await _require_answerable(call, entry.index, as_call(call, entry), answer)
+    for place, result in zip(planned.places, await _written(call, planned), strict=True):
+        entries[place] = responses.written(call, result)
+    for entry in planned.reads:
+        entries[entry.index] = await answered(call, entry, answer)
+    return responses.bundle("transaction", entries)
+
+
+async def _require_answerable(call: Call, index: int, read: Call, answer: Answer) -> None:
+    """Refuse the whole for a read that is malformed or not allowed: later it could not take the writes back.
+
+    What is not there yet, or has gone, is for the answer to tell.
+    """
+    try:
+        await answer(read)
+    except (NotFound, Gone) as absent:
+        if any(problem.issue == "not-supported" for problem in absent.problems):
+            raise about(absent, index) from None
+    except Refused as refused:
+        raise about(refused, index) from None
+
+
+async def _written(call: Call, planned: Plan) -> list[Written]:
+    if not planned.writes:
+        return []
+
+    async def step(work: UnitOfWork) -> list[Written]:
+        writes: Sequence[Write] = planned.writes
+        if planned.provisional or planned.wanted:
+            writes = await _settled(work, call, planned)
+        return await carry_out(work, call.who, call.base, writes)
+
+    try:
+        return await call.who.store.transact(step)
+    except (AlreadyExists, NotUnique) as clash:
+        raise clashed(clash) from None
+    except Refused as refused:
+        raise _placed(refused, planned.places) from None
+    except Unreachable:
+        text = (
+            "The transaction did not come to its end in time; it is done as a whole or not at all. See whether it is, "
+            f"and else send it again; one with fewer than its {len(planned.writes)} writes takes less time."
+        )
+        problem = Problem("transaction_too_slow", text, "Bundle", issue="timeout")
+        raise Unavailable(problem, headers={"Retry-After": "1"}) from None
+
+
+def _placed(refused: Refused, places: Sequence[int]) -> Refused:
+    """Let the problems name entries where `carry_out` knows only its writes."""
+    problems = [
+        problem if problem.entry is None else replace(problem, entry=places[problem.entry])
+        for problem in refused.problems
+    ]
+    return Refused(problems, status=refused.status, headers=refused.headers)
+
+
+async def _settled(work: UnitOfWork, call: Call, planned: Plan) -> list[Write]:
+    """Return the writes with every identity and every reference found that depends on what is stored.
+
+    Raises:
+        Refused: criteria that match several, references by criteria that do not match exactly one.
+    """
+    how = searching.reading(call.who, call.base, strict=True)
+    writes = list(planned.writes)
+    table: dict[str, str] = {}
+    for position, name in planned.provisional.items():
+        write = await identify(work, how, writes[position], position)
+        found = f"{write.kind}/{write.ident}"
+        if found != name:
+            table[name] = found
+        writes[position] = replace(write, criteria=None, if_none_exist=None)
+    for text, wanted in planned.wanted.items():
+        table[text] = await _resolved(work, how, wanted)
+    if not table:
+        return writes
+    table |= await _versions(work, planned, table)
+    return [_rewritten(write, planned.patches.get(position), table) for position, write in enumerate(writes)]
+
+
+async def _resolved(work: UnitOfWork, how: Reading, wanted: Wanted) -> str:
+    try:
+        found = await searching.matches(work, wanted.kind, wanted.criteria, how)
+    except Refused as refused:
+        problems = [replace(one, param=wanted.where, entry=wanted.position) for one in refused.problems]
+        raise Refused(problems, status=refused.status) from None
+    if len(found) == 1:
+        return f"{wanted.kind}/{found[0]}"
+    how_many, issue = ("several resources match", "multiple-matches") if found else ("no resource matches", "not-found")
+    text = f"A reference by criteria needs exactly one match, and {how_many}. Refer to the resource by its id."
+    raise PreconditionFailed(Problem("unresolved_reference", text, wanted.where, issue=issue, entry=wanted.position))
+
+
+async def _versions(work: UnitOfWork, planned: Plan, table: Mapping[str, str]) -> dict[str, str]:
+    """Return the same names with the versions that they will have, where a certain version is referred to."""
+    names = planned.versioned & table.keys()
+    if not names:
+        return {}
+    stored = await work.read_many([table[name] for name in names])
+    updated = {name for position, name in planned.provisional.items() if planned.writes[position].method == "PUT"}
+    return {
+        f"{name}/_history/1": f"{table[name]}/_history/{version_of(stored[table[name]]) + (name in updated)}"
+        for name in names
+    }
+
+
+def _rewritten(write: Write, patch: Mapping[str, object] | None, table: Mapping[str, str]) -> Write:
+    if patch is not None:
+        return replace(write, patch=Patch.read(rewriting(table).resource(dict(patch))))
+    if write.resource is None:
+        return write
+    return replace(write, resource=rewriting(table).resource(write.resource))

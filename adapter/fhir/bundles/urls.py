@@ -1,0 +1,49 @@
+"""What the URL of an entry means: a path below the base and the pairs of a query."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import parse_qsl, unquote
+
+from adapter.fhir.call import Pairs
+
+_SEGMENT = re.compile(r"[A-Za-z0-9\-.]{1,64}|_search|_history|\$[a-z\-]+|\*")
+_ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:")
+_MOST = 1_000
+
+
+def address(url: str, base: str) -> tuple[tuple[str, ...], Pairs]:
+    """Return the path below the base, decoded, and the pairs of the query.
+
+    Args:
+        url: of a Bundle's entry: relative to the base (``Patient/123``, ``Patient?name=x``), or absolute below it.
+        base: of this server, without a slash at its end.
+
+    Raises:
+        ValueError: it leads nowhere here; the text says why, and what to write.
+    """
+    if url == base or url.startswith((f"{base}/", f"{base}?")):
+        url = url[len(base) :].removeprefix("/")
+    elif _ABSOLUTE.match(url):
+        raise ValueError("The URL leads to another server. Write it relative to this one: Patient/123.")
+    elif url.startswith("/"):
+        raise ValueError("The URL starts with a slash. Write it relative to the base: Patient/123.")
+    if "#" in url:
+        raise ValueError("The URL has a fragment (#...). Leave it out.")
+    path, _, query = url.partition("?")
+    segments = tuple(unquote(part, errors="replace") for part in path.split("/")) if path else ()
+    if not all(_SEGMENT.fullmatch(part) for part in segments):
+        raise ValueError("The URL is none of this server's. Write it as Patient, Patient/123 or Patient?name=value.")
+    return segments, pairs(query)
+
+
+def pairs(query: str) -> Pairs:
+    """Return the decoded pairs of a query (``a=b&c=d``).
+
+    Raises:
+        ValueError: it is not UTF-8, or has more than a thousand.
+    """
+    try:
+        return tuple(parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=_MOST)) if query else ()
+    except ValueError as error:
+        raise ValueError("The query cannot be read. Write it as UTF-8, percent-encoded: name=value.") from error

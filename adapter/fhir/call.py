@@ -1,0 +1,49 @@
+"""One FHIR interaction as values: what HTTP and the entries of a Bundle have in common.
+
+The router makes a `Call` of a request, a Bundle makes one of each entry; the same functions answer both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from adapter.security.callers import Caller
+from store.codec import Resource
+
+Pairs = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One interaction.
+
+    Attributes:
+        who: the caller.
+        base: the service's root as this caller sees it (``http://host/fhir/R4``).
+        method: GET HEAD POST PUT PATCH DELETE.
+        path: below the base: ``("Appointment", "123", "_history", "2")``; empty for the root.
+        query: decoded pairs, in order.
+        headers: of the request, names in lower case.
+        body: the resource that was sent, read strictly.
+        patch: a JSON Patch document; a FHIRPath Patch comes as `body`, a Parameters resource.
+    """
+
+    who: Caller
+    base: str
+    method: str
+    path: tuple[str, ...]
+    query: Pairs = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: Resource | None = None
+    patch: list[Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The answer: status, JSON and the headers that belong to it (ETag, Location, Last-Modified)."""
+
+    status: int
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)

@@ -1,0 +1,250 @@
+"""Finds what a call asks for and answers it: one function for HTTP and for the entries of a batch.
+
+https://hl7.org/fhir/R4/http.html. Every write goes the one road (`adapter.scheduling.road`): a step in a unit of work.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+from adapter.errors import Malformed, NotFound, Problem, Refused
+from adapter.fhir import bundles, conformance, negotiation, operations, reads, searching, validation
+from adapter.fhir import outcome as outcomes
+from adapter.fhir.access import may, require_type
+from adapter.fhir.call import Call, Pairs, Reply
+from adapter.fhir.patching import Patch
+from adapter.fhir.presentation import require_whole
+from adapter.fhir.refusing import clashed, not_allowed, unknown_type
+from adapter.fhir.writing import Write, Written, alone, carry_out
+from store.codec import Resource, encode
+from store.errors import AlreadyExists, NotUnique
+from store.types import TYPES
+from store.unit_of_work import UnitOfWork
+
+READ = ("GET", "HEAD")
+_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
+
+
+async def answer(call: Call) -> Reply:
+    """Carry out one interaction.
+
+    Raises:
+        Refused: whatever there is against it; nothing has changed then.
+    """
+    path = call.path
+    if not path or path[0].startswith("_"):
+        return await _system(call)
+    if path == ("metadata",):
+        if call.method not in READ:
+            raise not_allowed("GET", "HEAD")
+        return conformance.metadata(call.base, call.who.service, call.headers.get("if-none-match"))
+    if path[0] == conformance.SEARCH_PARAMETER:
+        return conformance.search_parameter(call)
+    if path[0] not in TYPES:
+        raise unknown_type(path[0])
+    if len(path) == 1 or path[1].startswith(("_", "$")):
+        return await _type(call, path[0])
+    return await _instance(call, path[0], path[1])
+
+
+async def _system(call: Call) -> Reply:
+    if call.path == ("_history",) and call.method in READ:
+        return await reads.history(call)
+    if not call.path and call.method == "POST":
+        return await bundles.process(call, answer)
+    if (not call.path and call.method in READ) or (call.path == ("_search",) and call.method == "POST"):
+        return await _search_system(call)
+    raise not_allowed(*(("GET", "HEAD", "POST") if not call.path else ("GET", "HEAD")))
+
+
+async def _search_system(call: Call) -> Reply:
+    asked = [value for name, value in searching.unpacked(call.query) if name == "_type"]
+    kinds = tuple(dict.fromkeys(kind for value in asked for kind in value.split(",") if kind))
+    if not kinds:
+        text = "A search of the whole system names its types: _type=Appointment,Slot."
+        raise Malformed(Problem("invalid_search", text, "_type", issue="required"))
+    for kind in kinds:
+        if kind not in TYPES:
+            raise unknown_type(kind)
+    return await searching.search(call, kinds, "", call.query, strict=_strict(call))
+
+
+async def _type(call: Call, kind: str) -> Reply:
+    rest = call.path[1:]
+    if not rest:
+        if call.method in READ:
+            return await searching.search(call, (kind,), kind, call.query, strict=_strict(call))
+        if call.method == "POST":
+            return await _create(call, kind)
+        return await _conditional(call, kind)
+    if rest == ("_search",):
+        if call.method != "POST":
+            raise not_allowed("POST")
+        return await searching.search(call, (kind,), kind, call.query, strict=_strict(call))
+    if rest == ("_history",):
+        if call.method not in READ:
+            raise not_allowed("GET", "HEAD")
+        return await reads.history(call, kind)
+    return await operations.run(call, kind, None, rest[0])
+
+
+async def _instance(call: Call, kind: str, ident: str) -> Reply:
+    rest = call.path[2:]
+    if not _ID.fullmatch(ident):
+        if call.method in ("PUT", "PATCH"):
+            text = "An id has 1 to 64 letters, digits, hyphens and dots."
+            raise Malformed(Problem("bad_id", text, f"{kind}.id", issue="value"))
+        raise NotFound(Problem("unknown_resource", f"There is no {kind} with that id."))
+    if not rest:
+        if call.method not in _INSTANCE:  # an entry of a batch; HTTP has no such route
+            raise not_allowed(*_INSTANCE)
+        return await _INSTANCE[call.method](call, kind, ident)
+    if rest[0].startswith("$"):
+        return await operations.run(call, kind, ident, rest[0])
+    if call.method not in READ and rest[-1] != "_search":
+        raise not_allowed("GET", "HEAD")
+    if rest[0] == "_history" and len(rest) <= 2:
+        require_type(call.who, kind, "read")
+        return await (reads.vread(call, kind, ident, rest[1]) if rest[1:] else reads.history(call, kind, ident))
+    return await _compartment(call, kind, ident, rest)
+
+
+async def _compartment(call: Call, kind: str, ident: str, rest: tuple[str, ...]) -> Reply:
+    """Answer ``Patient/123/Appointment`` or ``Patient/123/*`` (https://hl7.org/fhir/R4/compartmentdefinition.html)."""
+    members = tuple(one.name for one in TYPES.values() if kind in one.compartments)
+    wanted = members if rest[0] == "*" else (rest[0],)
+    if not members or wanted[0] not in members or rest[1:] not in ((), ("_search",)):
+        inside = f" Its compartment has: {', '.join(members)}." if members else ""
+        raise NotFound(Problem("unknown_path", f"There is no such search below {kind}.{inside}", issue="not-supported"))
+    if rest[0] == "*":
+        readable = tuple(k for k in wanted if may(call.who, k, "read"))
+        wanted = readable or wanted
+    path = f"{kind}/{ident}/{rest[0]}"
+    return await searching.search(call, wanted, path, call.query, strict=_strict(call), compartment=(kind, ident))
+
+
+async def _read(call: Call, kind: str, ident: str) -> Reply:
+    require_type(call.who, kind, "read")
+    return await reads.read(call, kind, ident)
+
+
+async def _create(call: Call, kind: str) -> Reply:
+    require_type(call.who, kind, "write")
+    criteria = call.headers.get("if-none-exist")
+    if criteria is not None:
+        require_type(call.who, kind, "read")
+    write = Write(
+        "POST",
+        kind,
+        resource=_sent(call, kind),
+        if_none_exist=None if criteria is None else negotiation.criteria(criteria),
+    )
+    return await _write(call, write)
+
+
+async def _update(call: Call, kind: str, ident: str) -> Reply:
+    require_type(call.who, kind, "write")
+    resource = _sent(call, kind)
+    if resource.get("id") != ident:
+        text = "The id in the body must be there and be the one in the address."
+        raise Malformed(Problem("id_mismatch", text, f"{kind}.id", issue="value"))
+    return await _write(call, Write("PUT", kind, ident, resource=resource))
+
+
+async def _patch(call: Call, kind: str, ident: str) -> Reply:
+    require_type(call.who, kind, "write")
+    return await _write(call, Write("PATCH", kind, ident, patch=_patch_sent(call)))
+
+
+async def _delete(call: Call, kind: str, ident: str) -> Reply:
+    require_type(call.who, kind, "write")
+    return await _write(call, Write("DELETE", kind, ident))
+
+
+_INSTANCE: dict[str, Callable[[Call, str, str], Awaitable[Reply]]] = {
+    "GET": _read,
+    "HEAD": _read,
+    "PUT": _update,
+    "PATCH": _patch,
+    "DELETE": _delete,
+}
+
+
+async def _conditional(call: Call, kind: str) -> Reply:
+    """Update, patch or delete what the query matches (https://hl7.org/fhir/R4/http.html#cond-update)."""
+    require_type(call.who, kind, "read")
+    require_type(call.who, kind, "write")
+    criteria = tuple(pair for pair in call.query if pair[0] not in ("_format", "_pretty"))
+    if call.method == "PUT":
+        resource = _sent(call, kind)
+        write = Write("PUT", kind, criteria=criteria, resource=resource)
+    elif call.method == "PATCH":
+        write = Write("PATCH", kind, criteria=criteria, patch=_patch_sent(call))
+    else:
+        write = Write("DELETE", kind, criteria=criteria)
+    return await _write(call, write)
+
+
+def _sent(call: Call, kind: str) -> Resource:
+    """Return the resource in the body, checked.
+
+    Raises:
+        Malformed, Unprocessable: naming everything that is wrong with it.
+    """
+    if call.body is None:
+        raise Malformed(Problem("missing_body", f"Send the {kind} in the body.", kind, issue="required"))
+    validation.require_valid(call.body, kind)
+    require_whole(call.body)
+    return call.body
+
+
+def _patch_sent(call: Call) -> Patch:
+    return Patch.read(call.patch if call.patch is not None else call.body)
+
+
+async def _write(call: Call, write: Write) -> Reply:
+    if write.method != "POST":
+        versions = call.headers.get("if-match"), call.headers.get("if-none-match")
+        write = replace(write, if_match=versions[0], if_none_match=versions[1])
+
+    async def step(work: UnitOfWork) -> Written:
+        return (await carry_out(work, call.who, call.base, [write]))[0]
+
+    try:
+        written = await call.who.store.transact(step)
+    except (AlreadyExists, NotUnique) as clash:
+        raise clashed(clash) from None
+    except Refused as refused:
+        raise alone(refused) from None
+    return shaped(call, written)
+
+
+def shaped(call: Call, written: Written) -> Reply:
+    """Return the answer to a write, as ``Prefer: return`` wants it (representation, unless it says otherwise)."""
+    wanted = negotiation.preferences(call.headers.get("prefer")).returns
+    resource = written.resource
+    if resource is None:
+        if wanted != "OperationOutcome":
+            return Reply(204)
+        text = "Deleted." if written.changed else "There is no such resource."
+        done = Problem("done", text, severity="information")
+        return Reply(200, outcomes.of([done], call.who.service.settings.canonical_base))
+    headers = dict(negotiation.version_headers(resource["meta"]))
+    if written.status == 201 or call.method == "POST":
+        headers["Location"] = f"{call.base}/{written.kind}/{written.ident}/_history/{resource['meta']['versionId']}"
+    if wanted == "minimal":
+        return Reply(written.status, b"", headers)
+    if wanted == "OperationOutcome":
+        text = "Created." if written.status == 201 else "Stored." if written.changed else "It was there already."
+        done = Problem("done", text, severity="information")
+        return Reply(written.status, outcomes.of([done], call.who.service.settings.canonical_base), headers)
+    return Reply(written.status, encode(resource), headers)
+
+
+def _strict(call: Call) -> bool:
+    return negotiation.preferences(call.headers.get("prefer")).strict
+
+
+__all__ = ["Pairs", "answer", "clashed", "not_allowed", "shaped", "unknown_type"]

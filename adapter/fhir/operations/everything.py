@@ -1,0 +1,216 @@
+"""``Patient/$everything``: a patient's record, or all of them, in pages.
+
+https://hl7.org/fhir/R4/patient-operation-everything.html. The Patient comes first, then what is in the compartment,
+type by type and by id; with each page comes what its resources refer to, so that a page can be read by itself. Other
+patients are no part of a record, even where they share an appointment.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import tzinfo
+from typing import Any
+
+import orjson
+
+from adapter.errors import Malformed, Problem
+from adapter.fhir import reads, searching
+from adapter.fhir.access import may, require_type
+from adapter.fhir.call import Call, Pairs, Reply
+from adapter.fhir.operations.parameters import parameters
+from store import search as engine
+from store.dates import span
+from store.search import Entry, SearchRefused
+from store.search.dates import repaired
+from store.source import by_kind
+from store.types import TYPES
+
+_PAGE = 50
+_LARGEST = 1_000
+_OWNER = "Patient"
+MEMBERS = (_OWNER, *(one.name for one in TYPES.values() if _OWNER in one.compartments and one.name != _OWNER))
+"""The types of a record, in the order in which they come."""
+
+_PLACE = ("_after_type", "_after_id")  # of our own links to the next page
+_TAKES = ("start", "end", "_since", "_type", "_count")
+_SPAN = "-date-or-req-period"
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """The parameters, read.
+
+    Attributes:
+        used: as they were given.
+        types: to be shown; none: all.
+        span: the query for what takes place within it; empty for any time.
+        since: pairs of a search for what has changed.
+        count: resources of the record on a page.
+        after: type and id of the last one on the page before.
+    """
+
+    used: Pairs
+    types: frozenset[str]
+    span: Mapping[str, Any]
+    since: Pairs
+    count: int
+    after: tuple[str, str] | None
+
+
+async def everything(call: Call, kind: str, ident: str | None) -> Reply:
+    """Answer with a page of a patient's record, or (without `ident`) of all patients' records.
+
+    Raises:
+        NotFound, Gone: there is no such patient. Malformed: a parameter that it does not take, or a bad value.
+    """
+    require_type(call.who, kind, "read")
+    if ident is not None and await call.who.store.read(kind, ident) is None:
+        raise await reads.absent(call, kind, ident)
+    pairs, _ = parameters(call)
+    asked = _read(searching.unpacked(pairs), call.who.service.settings.zone)
+    found, more = await _members(call, ident, asked)
+    entries = [Entry(name, document["_id"], document["_json"], "match") for name, document in found]
+    if not asked.types or asked.types - set(MEMBERS):
+        entries += await _referred(call, found, asked)
+    following = (found[-1][0], found[-1][1]["_id"]) if more else None
+    shown = [one for one in entries if not asked.types or one.kind in asked.types]
+    return Reply(200, _bundle(call, asked, shown, following))
+
+
+async def _members(call: Call, ident: str | None, asked: _Asked) -> tuple[list[tuple[str, Mapping[str, Any]]], bool]:
+    """Return a page of the record, and whether there is more."""
+    found: list[tuple[str, Mapping[str, Any]]] = []
+    for kind in _kinds(call, asked):
+        query = await _query(call, kind, ident, asked)
+        wanted = asked.count + 1 - len(found)
+        documents = await call.who.store.documents(
+            kind, query, fields=_reference_fields(kind), sort=[("_id", 1)], limit=wanted
+        )
+        found += [(kind, document) for document in documents]
+        if len(found) > asked.count:
+            return found[: asked.count], True
+    return found, False
+
+
+def _kinds(call: Call, asked: _Asked) -> Sequence[str]:
+    kinds = [kind for kind in MEMBERS if may(call.who, kind, "read")]
+    if asked.types and asked.types <= set(MEMBERS):
+        kinds = [kind for kind in kinds if kind in asked.types]
+    if asked.after is not None:
+        kinds = [kind for kind in kinds if MEMBERS.index(kind) >= MEMBERS.index(asked.after[0])]
+    return kinds
+
+
+async def _query(call: Call, kind: str, ident: str | None, asked: _Asked) -> dict[str, Any]:
+    """Return the query for what of type `kind` is left of the record."""
+    own: dict[str, Any] = {}
+    compartment = None
+    if kind == _OWNER:
+        own = {} if ident is None else {"_id": ident}
+    elif ident is not None:
+        compartment = (_OWNER, ident)
+    else:
+        fields = [TYPES[kind].parameters[name].field for name in TYPES[kind].compartments[_OWNER]]
+        anybody = re.compile(rf"^({re.escape(call.base)}/)?{_OWNER}/")
+        own = {"$or": [{f"_index.{name}": anybody} for name in fields]}
+    after = {"_id": {"$gt": asked.after[1]}} if asked.after is not None and asked.after[0] == kind else {}
+    span = asked.span if _SPAN in TYPES[kind].parameters else {}
+    wanted = await _compiled(call, kind, asked, compartment)
+    return {"$and": [part for part in (wanted, own, span, after) if part] or [{}]}
+
+
+async def _compiled(call: Call, kind: str, asked: _Asked, compartment: tuple[str, str] | None = None) -> dict[str, Any]:
+    """Return the query for what has changed, and lies in the compartment."""
+    how = searching.reading(call.who, call.base, strict=True)
+    try:
+        wanted = engine.parse((kind,), asked.since, how, compartment)
+    except SearchRefused as refused:  # it is no date: nothing else is asked
+        raise _bad("_since", " ".join(note.text for note in refused.problems)) from None
+    [compiled] = await engine.compiled(call.who.store, wanted)
+    return compiled.query
+
+
+def _reference_fields(kind: str) -> list[str]:
+    fields = {one.field for one in TYPES[kind].parameters.values() if one.kind == "reference"}
+    return [f"_index.{name}" for name in sorted(fields)]
+
+
+async def _referred(call: Call, found: Sequence[tuple[str, Mapping[str, Any]]], asked: _Asked) -> list[Entry]:
+    """Return what the resources of a page refer to: of the types that are no part of a record, those to be read."""
+    names = [name for _, document in found for name in _references(document, f"{call.base}/")]
+    entries: list[Entry] = []
+    for kind, idents in by_kind(names).items():
+        wanted = not asked.types or kind in asked.types
+        if kind in MEMBERS or not wanted or not may(call.who, kind, "read"):
+            continue
+        query = {"$and": [{"_id": {"$in": idents}}, await _compiled(call, kind, asked)]}
+        documents = await call.who.store.documents(kind, query, sort=[("_id", 1)])
+        entries += [Entry(kind, document["_id"], document["_json"], "include") for document in documents]
+    return entries
+
+
+def _references(document: Mapping[str, Any], root: str) -> Iterator[str]:
+    for value in document.get("_index", {}).values():
+        for one in value if isinstance(value, list) else (value,):
+            yield str(one).removeprefix(root)
+
+
+def _read(pairs: Pairs, zone: tzinfo) -> _Asked:
+    """Read the parameters.
+
+    Raises:
+        Malformed: one that it does not take, or a bad value.
+    """
+    given: dict[str, list[str]] = {}
+    for name, value in pairs:
+        if name in ("_format", "_pretty") or not value:
+            continue
+        if name not in (*_TAKES, *_PLACE):
+            raise _bad(name, f"$everything does not take {name}. It takes {', '.join(_TAKES)}.", "not-supported")
+        given.setdefault(name, []).append(value)
+    for name, values in given.items():
+        if len(values) > 1 and name != "_type":
+            raise _bad(name, f"{name} may be given once.")
+    types = frozenset(one for value in given.get("_type", ()) for one in value.split(",") if one)
+    for one in sorted(types - TYPES.keys()):
+        raise _bad("_type", f"This server has no {one}. It has: {', '.join(TYPES)}.", "not-supported")
+    count = given.get("_count", [str(_PAGE)])[0]
+    if not re.fullmatch(r"0*[1-9]\d{0,8}", count):
+        raise _bad("_count", "_count takes a number from 1.")
+    since = [("_lastUpdated", f"ge{value}") for value in given.get("_since", ())]
+    after = [given[name][0] for name in _PLACE if name in given]
+    if after and (len(after) != len(_PLACE) or after[0] not in MEMBERS):
+        raise _bad(_PLACE[0], "That page link was changed. Ask again and follow the links.")
+    used = tuple((name, value) for name, values in given.items() if name not in _PLACE for value in values)
+    place = (after[0], after[1]) if after else None
+    return _Asked(used, types, _span(given, zone), tuple(since), min(int(count), _LARGEST), place)
+
+
+def _span(given: Mapping[str, Sequence[str]], zone: tzinfo) -> dict[str, Any]:
+    """Return the query for what overlaps the time from the beginning of ``start`` to the end of ``end``."""
+    wanted: dict[str, Any] = {}
+    for name, place, bound, beyond in (("start", "hi", 0, "$gt"), ("end", "lo", 1, "$lt")):
+        if name in given:
+            try:
+                wanted[place] = {beyond: span(repaired(given[name][0]), zone)[bound]}
+            except ValueError:
+                raise _bad(name, f"{name} takes a date such as 2024-01-20.") from None
+    return {f"_index.{TYPES['Appointment'].parameters[_SPAN].field}": {"$elemMatch": wanted}} if wanted else {}
+
+
+def _bad(name: str, text: str, issue: str = "value") -> Malformed:
+    return Malformed(Problem("invalid_parameter", text, name, issue=issue))
+
+
+def _bundle(call: Call, asked: _Asked, entries: Sequence[Entry], following: tuple[str, str] | None) -> bytes:
+    address = f"{call.base}/{'/'.join(call.path)}"
+    links = [{"relation": "self", "url": searching.url(address, asked.used)}]
+    if following is not None:
+        # Opaque: what was asked for may tell something about the patient.
+        token = searching.packed((*asked.used, *zip(_PLACE, following, strict=True)))
+        links.append({"relation": "next", "url": searching.url(address, ((searching.PAGE, token),))})
+    body = orjson.dumps({"resourceType": "Bundle", "type": "searchset", "link": links})
+    shown = [searching.entry(call.base, one) for one in entries]
+    return body[:-1] + b',"entry":[' + b",".join(shown) + b"]}" if shown else body

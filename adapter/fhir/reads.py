@@ -1,0 +1,201 @@
+"""Read, vread and history: stored bytes with the headers of their version (https://hl7.org/fhir/R4/http.html#read)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from urllib.parse import urlencode
+
+import orjson
+
+from adapter.errors import Gone, Malformed, NotFound, Problem
+from adapter.fhir import negotiation, presentation
+from adapter.fhir.access import may, require_type
+from adapter.fhir.call import Call, Pairs, Reply
+from store.history import Version
+from store.types import TYPES
+
+_PAGE = 50
+_LARGEST = 1_000
+_VERSION = re.compile(r"[1-9][0-9]{0,9}")  # as it is written: 01 is the name of no version
+_INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2})")
+_BLANK_OFFSET = re.compile(r" (?=\d{2}:\d{2}$)")
+_STATUSES = {"POST": "201 Created", "PUT": "200 OK", "PATCH": "200 OK", "DELETE": "204 No Content"}
+
+
+async def read(call: Call, kind: str, ident: str) -> Reply:
+    """Read a resource, or tell that the client has it already (304).
+
+    Raises:
+        NotFound, Gone.
+    """
+    raw = await call.who.store.read(kind, ident)
+    if raw is None:
+        raise await absent(call, kind, ident)
+    meta = orjson.loads(raw)["meta"]
+    headers = negotiation.version_headers(meta)
+    if call.headers and _is_known(call, meta):
+        return Reply(304, b"", headers)
+    return Reply(200, shown(call, kind, raw), headers)
+
+
+def shown(call: Call, kind: str, raw: bytes) -> bytes:
+    """Return a resource's JSON as the parameters ``_summary`` and ``_elements`` want it.
+
+    Raises:
+        Malformed: ``_summary`` has a value that it does not know.
+    """
+    if not call.query:
+        return raw
+    summary = next((value for name, value in call.query if name == "_summary" and value), None)
+    elements = ",".join(value for name, value in call.query if name == "_elements")
+    if summary not in (None, "true", "false", "text", "data"):
+        problem = Problem("invalid_search", "_summary takes true, false, text or data here.", "_summary", issue="value")
+        raise Malformed(problem)
+    if summary in (None, "false") and not elements:
+        return raw
+    return presentation.subset(raw, kind, summary=summary, elements=tuple(filter(None, elements.split(","))))
+
+
+def _is_known(call: Call, meta: dict[str, str]) -> bool:
+    known = call.headers.get("if-none-match")
+    if known is not None:
+        return negotiation.matches(known, int(meta["versionId"]))
+    since = negotiation.http_date(call.headers.get("if-modified-since"))
+    # To the second: an HTTP date knows nothing finer.
+    return since is not None and datetime.fromisoformat(meta["lastUpdated"]).replace(microsecond=0) <= since
+
+
+async def absent(call: Call, kind: str, ident: str) -> NotFound | Gone:
+    """Return the refusal for a resource that is not there: 410 with the version of the deletion, or 404."""
+    version = await call.who.store.gone(kind, ident)
+    if version is None:
+        return NotFound(Problem("unknown_resource", f"There is no {kind} with that id."))
+    problem = Problem("deleted", f"That {kind} has been deleted. Its history is at {kind}/{ident}/_history.")
+    return Gone(problem, headers={"ETag": f'W/"{version}"'})
+
+
+async def vread(call: Call, kind: str, ident: str, version: str) -> Reply:
+    """Read one version of a resource.
+
+    Raises:
+        NotFound: there is no such version. Gone: that version is the deletion.
+    """
+    found = await call.who.store.read_version(kind, ident, int(version)) if _VERSION.fullmatch(version) else None
+    if found is None:
+        raise NotFound(Problem("unknown_version", f"There is no such version of that {kind}."))
+    if found.raw is None:
+        raise Gone(
+            Problem("deleted", f"With that version the {kind} was deleted."),
+            headers={"ETag": f'W/"{found.version}"'},
+        )
+    headers = negotiation.version_headers(orjson.loads(found.raw)["meta"])
+    return Reply(200, shown(call, kind, found.raw), headers)
+
+
+async def history(call: Call, kind: str | None = None, ident: str | None = None) -> Reply:
+    """Answer the history of a resource, a type or the system: newest first, deletions included.
+
+    Raises:
+        NotFound: there never was such a resource. Malformed: a parameter that history does not take, or a bad value.
+    """
+    since, limit, before = _parameters(call)
+    kinds: Sequence[str] | None = None
+    if kind is None:
+        kinds = [one for one in TYPES if may(call.who, one, "read")]
+    else:
+        require_type(call.who, kind, "read")
+    page = await call.who.store.history(kind, ident, since=since, limit=limit, before=before, kinds=kinds)
+    if kind is not None and ident is not None and page.total == 0 and not await _ever_was(call, kind, ident, since):
+        raise NotFound(Problem("unknown_resource", f"There never was a {kind} with that id."))
+    path = "/".join(call.path)
+    used: list[tuple[str, str]] = [pair for pair in call.query if pair[0] in ("_since", "_count")]
+    links = [{"relation": "self", "url": _url(call.base, path, [*used, *(p for p in call.query if p[0] == "_before")])}]
+    if page.cursor is not None:
+        links.append({"relation": "next", "url": _url(call.base, path, [*used, ("_before", str(page.cursor))])})
+    head: dict[str, object] = {"resourceType": "Bundle", "type": "history"}
+    if page.total is not None:
+        head["total"] = page.total
+    if page.moment is not None:
+        # The moment to ask `_since` with next time, without missing anything.
+        head["meta"] = {"lastUpdated": _text(page.moment)}
+    head["link"] = links
+    body = orjson.dumps(head)
+    entries = [_entry(call.base, version) for version in (() if limit == 0 else page.entries)]
+    return Reply(200, body[:-1] + b',"entry":[' + b",".join(entries) + b"]}" if entries else body)
+
+
+async def _ever_was(call: Call, kind: str, ident: str, since: datetime | None) -> bool:
+    """Tell whether a resource has a history at all, of which there is nothing from `since` on."""
+    return since is not None and (await call.who.store.history(kind, ident, limit=0)).total != 0
+
+
+def _url(base: str, path: str, pairs: Sequence[tuple[str, str]]) -> str:
+    url = f"{base}/{path}"
+    return f"{url}?{urlencode(pairs, safe=':')}" if pairs else url
+
+
+def _entry(base: str, version: Version) -> bytes:
+    name = f"{version.kind}/{version.ident}"
+    method = version.method
+    status = "201 Created" if method == "PUT" and version.version == 1 else _STATUSES[method]
+    rest = {
+        "request": {"method": method, "url": version.kind if method == "POST" else name},
+        "response": {"status": status, "etag": f'W/"{version.version}"', "lastModified": _text(version.moment)},
+    }
+    resource = b"" if version.raw is None else b',"resource":%b' % version.raw
+    return b'{"fullUrl":"%b/%b"%b,%b' % (base.encode(), name.encode(), resource, orjson.dumps(rest)[1:])
+
+
+def _text(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _parameters(call: Call) -> tuple[datetime | None, int, int | None]:
+    given: dict[str, str] = {}
+    for name, value in call.query:
+        if name in given:
+            raise _bad(name, f"{name} may be given once.")
+        given[name] = value
+    strict = negotiation.preferences(call.headers.get("prefer")).strict
+    unknown = [name for name in given if name not in ("_since", "_count", "_before", "_format", "_pretty")]
+    if "_at" in unknown or (unknown and strict):
+        raise _bad(unknown[0], f"History does not take {unknown[0]}: it takes _since and _count.", "not-supported")
+    return _since(given.get("_since")), _count(given.get("_count")), _before(given.get("_before"))
+
+
+def _since(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    text = _BLANK_OFFSET.sub("+", text)
+    try:
+        moment = datetime.fromisoformat(text).astimezone(UTC) if _INSTANT.fullmatch(text) else None
+    except (ValueError, OverflowError):
+        moment = None
+    if moment is None:
+        raise _bad("_since", "_since takes an instant such as 2024-01-20T10:00:00Z.")
+    return moment
+
+
+def _count(text: str | None) -> int:
+    if text is None:
+        return _PAGE
+    if not re.fullmatch(r"[0-9]{1,9}", text):
+        raise _bad("_count", "_count takes a number from 0.")
+    return min(int(text), _LARGEST)
+
+
+def _before(text: str | None) -> int | None:
+    if text is None:
+        return None
+    if not re.fullmatch(r"[0-9]{1,15}", text):
+        raise _bad("_before", "That page link was changed. Ask for the history again and follow its links.")
+    return int(text)
+
+
+def _bad(name: str, text: str, issue: str = "value") -> Malformed:
+    return Malformed(Problem("invalid_parameter", text, name, issue=issue))
+
+
+__all__ = ["Pairs", "absent", "history", "read", "shown", "vread"]

@@ -1,0 +1,27 @@
+"""Refusals that more than one way into the FHIR API gives."""
+
+from __future__ import annotations
+
+from adapter.errors import MethodNotAllowed, NotFound, Problem, Refused
+from store.errors import AlreadyExists, NotUnique
+
+
+def unknown_type(name: str) -> NotFound:
+    """Return the refusal for a resource type, or another word, that this server does not have."""
+    text = f"This server has no {name}. Its CapabilityStatement (metadata) lists the types it has."
+    return NotFound(Problem("unknown_type", text, issue="not-supported"))
+
+
+def not_allowed(*methods: str) -> MethodNotAllowed:
+    """Return the refusal for a method that a path does not take."""
+    allow = ", ".join(methods)
+    problem = Problem("method_not_allowed", f"This path takes {allow}.")
+    return MethodNotAllowed(problem, headers={"Allow": allow})
+
+
+def clashed(clash: AlreadyExists | NotUnique) -> Refused:
+    """Return the refusal for an id or an identifier that another resource has."""
+    if isinstance(clash, NotUnique):
+        text = "Another resource has that identifier already, and it must be unique. Update that one."
+        return Refused(Problem("duplicate_identifier", text, issue="duplicate"), status=409)
+    return Refused(Problem("exists", "Somebody made that resource at the same moment. Repeat the request."), status=409)

@@ -1,0 +1,165 @@
+"""Searches through the door: parameters to `store.search`, pages to searchset Bundles of stored bytes.
+
+https://hl7.org/fhir/R4/search.html and https://hl7.org/fhir/R4/bundle.html
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import zlib
+from collections.abc import Sequence
+from dataclasses import replace
+from urllib.parse import urlencode
+
+import orjson
+
+from adapter.errors import Forbidden, Malformed, Problem, Refused
+from adapter.fhir import outcome, presentation
+from adapter.fhir.access import may, require_type
+from adapter.fhir.call import Call, Pairs, Reply
+from adapter.security.callers import Caller
+from store import search as engine
+from store.search import Note, Page, Reading, Search, SearchRefused
+from store.source import Source
+
+PAGE = "_page"
+"""The parameter of our own page links: it holds the whole search and the place to go on from, so that no link to a
+page shows what was searched for."""
+
+_LONGEST = 65_536  # of what a page link holds, in bytes
+
+
+def reading(who: Caller, base: str, *, strict: bool) -> Reading:
+    """Return how a caller's parameters are to be read."""
+    return Reading(
+        zone=who.service.settings.zone,
+        base=base,
+        now=who.service.now(),
+        strict=strict,
+        readable=lambda kind: may(who, kind, "read"),
+    )
+
+
+async def matches(source: Source, kind: str, criteria: Pairs, how: Reading) -> list[str]:
+    """Return the ids that the criteria of a conditional interaction match, two at most.
+
+    Raises:
+        Malformed, Forbidden: criteria that are empty, unknown or not to be read.
+    """
+    try:
+        return await engine.matches(source, kind, criteria, how)
+    except SearchRefused as refused:
+        raise as_refusal(refused) from None
+
+
+def as_refusal(refused: SearchRefused) -> Refused:
+    """Return the refusal of a search in the vocabulary of all doors."""
+    problems = [
+        Problem("invalid_search", note.text, note.parameter or None, issue=note.code) for note in refused.problems
+    ]
+    if all(note.code == "forbidden" for note in refused.problems):
+        return Forbidden(problems)
+    return Malformed(problems)
+
+
+async def search(
+    call: Call,
+    kinds: tuple[str, ...],
+    path: str,
+    pairs: Pairs,
+    *,
+    strict: bool,
+    compartment: tuple[str, str] | None = None,
+) -> Reply:
+    """Answer a search of `kinds`; `path` is what stands between the base and the question mark in links.
+
+    Raises:
+        Malformed, Forbidden: as `matches`; also for a page link that was changed.
+    """
+    for kind in kinds:
+        require_type(call.who, kind, "read")
+    pairs = unpacked(pairs)
+    how = reading(call.who, call.base, strict=strict)
+    try:
+        wanted = engine.parse(kinds, pairs, how, compartment=compartment)
+        page = await engine.run(call.who.store, wanted)
+    except SearchRefused as refused:
+        raise as_refusal(refused) from None
+    return Reply(200, bundle(call, path, wanted, page))
+
+
+def bundle(call: Call, path: str, wanted: Search, page: Page) -> bytes:
+    """Return the searchset Bundle of a page, from the stored bytes as they are."""
+    address = f"{call.base}/{path}" if path else call.base
+    links = [_link("self", url(address, wanted.used))]
+    if page.cursor is not None:
+        filters = tuple(pair for pair in wanted.used if pair[0] != "_cursor")
+        links.append(_link("next", url(address, ((PAGE, packed((*filters, ("_cursor", page.cursor)))),))))
+    entries = [entry(call.base, _shown(one, wanted)) for one in page.entries]
+    notes = (*wanted.ignored, *page.notes)
+    if notes:
+        entries.append(_notes(call, notes))
+    head: dict[str, object] = {"resourceType": "Bundle", "type": "searchset"}
+    if page.total is not None:
+        head["total"] = page.total
+    head["link"] = links
+    body = orjson.dumps(head)
+    if not entries:
+        return body
+    return body[:-1] + b',"entry":[' + b",".join(entries) + b"]}"
+
+
+def _shown(entry: engine.Entry, wanted: Search) -> engine.Entry:
+    """Return an entry as ``_summary`` and ``_elements`` want it; the latter is for matches only."""
+    elements = wanted.elements if entry.mode == "match" else ()
+    if wanted.summary is None and not elements:
+        return entry
+    return replace(entry, raw=presentation.subset(entry.raw, entry.kind, summary=wanted.summary, elements=elements))
+
+
+def entry(base: str, one: engine.Entry) -> bytes:
+    """Return an entry of a searchset, around the stored bytes."""
+    name = f"{base}/{one.kind}/{one.ident}".encode()
+    return b'{"fullUrl":"%b","resource":%b,"search":{"mode":"%b"}}' % (name, one.raw, one.mode.encode())
+
+
+def _notes(call: Call, notes: Sequence[Note]) -> bytes:
+    problems = [
+        Problem("search_note", note.text, note.parameter or None, issue=note.code, severity="warning") for note in notes
+    ]
+    body = outcome.of(problems, call.who.service.settings.canonical_base)
+    return b'{"resource":%b,"search":{"mode":"outcome"}}' % body
+
+
+def url(address: str, pairs: Pairs) -> str:
+    """Return `address` with the parameters `pairs`; the plus of an offset that came as a blank is one again."""
+    repaired = [(name, _BLANK_OFFSET.sub("+", value)) for name, value in pairs]
+    return f"{address}?{urlencode(repaired, safe=':|,/$*')}" if pairs else address
+
+
+_BLANK_OFFSET = re.compile(r"(?<=[0-9]) (?=[0-9]{2}:[0-9]{2}(?:,|$))")
+
+
+def _link(relation: str, url: str) -> dict[str, str]:
+    return {"relation": relation, "url": url}
+
+
+def packed(pairs: Pairs) -> str:
+    """Return the parameters as a token for a page link."""
+    return base64.urlsafe_b64encode(zlib.compress(orjson.dumps(pairs))).rstrip(b"=").decode()
+
+
+def unpacked(pairs: Pairs) -> Pairs:
+    """Return the parameters that a page link stands for."""
+    token = next((value for name, value in pairs if name == PAGE), None)
+    if token is None:
+        return pairs
+    try:
+        packed = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
+        raw = zlib.decompressobj().decompress(packed, _LONGEST)
+        inside = tuple((str(name), str(value)) for name, value in orjson.loads(raw))
+    except (ValueError, TypeError, zlib.error):
+        problem = Problem("invalid_search", "That page link was changed. Search again and follow its links.", PAGE)
+        raise Malformed(problem) from None
+    return (*inside, *(pair for pair in pairs if pair[0] in ("_format", "_pretty")))

@@ -1,0 +1,282 @@
+"""Every FHIR write, one or a hundred at once: identities, preconditions, patches, scheduling, staging.
+
+A single interaction brings one `Write`, a transaction Bundle brings all of its own; both are carried out by the same
+steps in one unit of work (https://hl7.org/fhir/R4/http.html). Who may be booked when is decided by
+`adapter.scheduling`; here is only what FHIR says of versions and conditions.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from urllib.parse import urlencode
+
+from adapter.errors import (
+    Conflict,
+    Gone,
+    Malformed,
+    NotFound,
+    PreconditionFailed,
+    Problem,
+    Refused,
+)
+from adapter.fhir import negotiation, searching, ties, validation
+from adapter.fhir.patching import Patch, apply
+from adapter.fhir.presentation import require_whole
+from adapter.scheduling.settling import Change, settle
+from adapter.security.callers import Caller
+from store.codec import Resource
+from store.documents import version_of
+from store.search import Reading
+from store.unit_of_work import UnitOfWork
+
+Criteria = tuple[tuple[str, str], ...]
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One write that is asked for.
+
+    Attributes:
+        method: POST PUT PATCH DELETE.
+        kind: resource type.
+        ident: of the resource; for POST the id to give it, if that is settled already.
+        criteria: of a conditional update, patch or delete, in the place of an id.
+        resource: what POST and PUT bring, checked by `require_valid`.
+        patch: what PATCH brings.
+        if_match, if_none_match: versions, as in the headers of these names.
+        if_none_exist: criteria of a conditional create.
+        makes: its criteria matched nothing: it makes a resource, and never replaces one that has the id.
+    """
+
+    method: str
+    kind: str
+    ident: str | None = None
+    criteria: Criteria | None = None
+    resource: Resource | None = None
+    patch: Patch | None = None
+    if_match: str | None = None
+    if_none_match: str | None = None
+    if_none_exist: Criteria | None = None
+    makes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of a write.
+
+    Attributes:
+        status: 200, 201 or 204.
+        kind, ident: of the resource.
+        resource: as it is stored now; None where it is deleted, or never was.
+        changed: False where a conditional create found what it would have made, or a deletion nothing.
+    """
+
+    status: int
+    kind: str
+    ident: str
+    resource: Resource | None
+    changed: bool = True
+
+    @property
+    def version(self) -> int | None:
+        """Its version number."""
+        return None if self.resource is None else version_of(self.resource)
+
+
+async def carry_out(work: UnitOfWork, who: Caller, base: str, writes: Sequence[Write]) -> list[Written]:
+    """Decide and stage `writes`, all or none, and return what becomes of each.
+
+    Raises:
+        Refused: whatever FHIR or scheduling has against one of them; ``Problem.entry`` tells which.
+    """
+    reading = searching.reading(who, base, strict=True)
+    settled = [await identify(work, reading, write, index) for index, write in enumerate(writes)]
+    _require_each_once(settled)
+    # An id that was made here just now is nobody's yet.
+    names = [
+        f"{w.kind}/{w.ident}" for w in settled if w.ident is not None and (w.method != "POST" or w.resource is None)
+    ]
+    stored: Mapping[str, Resource] = await work.read_many(names) if names else {}
+    absent = [name for name in names if name not in stored]
+    versions: Mapping[str, int] = await work.last_versions(absent) if absent else {}
+    results: dict[int, Written] = {}
+    changes: list[Change] = []
+    places: list[int] = []
+    for index, write in enumerate(settled):
+        if write.ident is None:  # a conditional deletion that found nothing
+            results[index] = Written(204, write.kind, "", None, changed=False)
+            continue
+        name = f"{write.kind}/{write.ident}"
+        try:
+            found = _decide(write, stored.get(name), deleted=name in versions and versions[name] > 0)
+        except Refused as refused:
+            raise _about(refused, index) from None
+        if isinstance(found, Written):
+            results[index] = found
+        else:
+            changes.append(found)
+            places.append(index)
+    await _require_unreferenced(work, who, changes, places)
+    try:
+        final = await settle(work, changes, fills_slots="write" in who.key.permissions.get("slots", ()))
+    except Refused as refused:
+        raise _moved(refused, places) from None
+    for position, change in enumerate(final):
+        asked = position < len(places)
+        method = settled[places[position]].method if asked else "PUT"
+        after = _stage(work, change, method, versions)
+        if asked:
+            results[places[position]] = _written(settled[places[position]], change, after)
+    return [results[index] for index in range(len(settled))]
+
+
+async def identify(work: UnitOfWork, reading: Reading, write: Write, index: int) -> Write:
+    """Find which resource a conditional write is about; guard what rivals with the same criteria would write."""
+    criteria = write.if_none_exist if write.method == "POST" else write.criteria
+    if criteria is None:
+        if write.method == "POST" and write.ident is None:
+            return replace(write, ident=str(uuid.uuid4()))
+        return write
+    try:
+        found = await searching.matches(work, write.kind, criteria, reading)
+        if len(found) > 1:
+            text = "The criteria match several resources. Give criteria that match one, or its id."
+            raise PreconditionFailed(Problem("multiple_matches", text, issue="multiple-matches"))
+        return _matched(work, write, found[0] if found else None, criteria)
+    except Refused as refused:
+        raise _about(refused, index) from None
+
+
+def _matched(work: UnitOfWork, write: Write, found: str | None, criteria: Criteria) -> Write:
+    if write.method == "POST":
+        if found is not None:
+            return replace(write, ident=found, resource=None)
+        work.guard([f"{write.kind}?{urlencode(sorted(criteria))}"])
+        return replace(write, ident=write.ident or str(uuid.uuid4()))
+    given = None if write.resource is None else write.resource.get("id")
+    if write.method == "PUT":
+        if found is not None and given not in (None, found):
+            text = "The criteria match a resource with another id than the one in the body. Leave the id out."
+            raise Malformed(Problem("id_mismatch", text, f"{write.kind}.id", issue="value"))
+        if found is None:
+            work.guard([f"{write.kind}?{urlencode(sorted(criteria))}"])
+        ident = found or given or str(uuid.uuid4())
+        return replace(write, ident=ident, resource={**(write.resource or {}), "id": ident}, makes=found is None)
+    if found is None and write.method == "PATCH":
+        raise NotFound(Problem("unknown_resource", f"There is no {write.kind} that matches the criteria."))
+    return replace(write, ident=found)
+
+
+def _require_each_once(writes: Sequence[Write]) -> None:
+    seen: dict[str, int] = {}
+    for index, write in enumerate(writes):
+        name = f"{write.kind}/{write.ident}"
+        if write.method == "POST" and write.resource is None:  # matched what exists: nothing is written
+            continue
+        if write.ident is not None and seen.setdefault(name, index) != index:
+            text = f"{name} is written twice in this transaction (see entry {seen[name]}). Write it once."
+            raise Malformed(Problem("duplicate_entry", text, entry=index, issue="duplicate"))
+
+
+def _decide(write: Write, before: Resource | None, *, deleted: bool) -> Change | Written:
+    """Apply one write to what is stored, by FHIR's rules of versions.
+
+    Raises:
+        PreconditionFailed, Conflict, NotFound, Gone; whatever the patch is refused for.
+    """
+    ident = write.ident or ""
+    if write.method == "POST":
+        if write.resource is None:
+            if before is None:
+                raise AssertionError("a match of this very transaction cannot be gone")
+            return Written(200, write.kind, ident, before, changed=False)
+        return Change(None, {**write.resource, "id": ident})
+    if write.method == "PATCH" and before is None:  # whatever version it is for
+        if deleted:
+            raise Gone(Problem("deleted", f"That {write.kind} has been deleted. PUT brings it back."))
+        raise NotFound(Problem("unknown_resource", f"There is no {write.kind} with that id."))
+    _require_version(write, before)
+    if write.method == "DELETE":
+        if before is None:
+            return Written(204, write.kind, ident, None, changed=False)
+        return Change(before, None)
+    if write.method == "PUT":
+        if write.makes and before is not None:
+            text = "The criteria match nothing, and the id in the body is that of another resource. Leave it out."
+            raise Conflict(Problem("id_taken", text, f"{write.kind}.id"))
+        return Change(before, write.resource)
+    if write.patch is None or before is None:
+        raise AssertionError("a PATCH brings a patch, for what is there")
+    after = apply(write.patch, before)
+    validation.require_valid(after, write.kind)
+    require_whole(after)
+    return Change(before, after)
+
+
+def _require_version(write: Write, before: Resource | None) -> None:
+    version = None if before is None else version_of(before)
+    if write.if_match is not None and not negotiation.matches(write.if_match, version):
+        present = "is not there" if version is None else f"has version {version} now"
+        text = f"The {write.kind} {present}, not the one in If-Match. Read it again and repeat the change on that."
+        raise PreconditionFailed(Problem("version_mismatch", text, "If-Match"))
+    if write.if_none_match is not None and version is not None and negotiation.matches(write.if_none_match, version):
+        text = f"The {write.kind} is there already, in a version that If-None-Match names."
+        raise PreconditionFailed(Problem("version_match", text, "If-None-Match"))
+
+
+async def _require_unreferenced(
+    work: UnitOfWork, who: Caller, changes: Sequence[Change], places: Sequence[int]
+) -> None:
+    """Refuse to delete what others refer to (409), except where the same set deletes these too."""
+    going = {_name(change.before) for change in changes if change.after is None}
+    for change, index in zip(changes, places, strict=True):
+        if change.after is None and change.before is not None:
+            left = [name for name in await ties.referrers(work, _name(change.before)) if name not in going]
+            if left:
+                text, shown = ties.told(who, left)
+                raise Conflict(Problem("still_referenced", text, entry=index, details={"references": shown}))
+
+
+def _name(resource: Resource | None) -> str:
+    return "" if resource is None else f"{resource['resourceType']}/{resource['id']}"
+
+
+def _stage(work: UnitOfWork, change: Change, method: str, versions: Mapping[str, int]) -> Resource | None:
+    if change.after is None:
+        if change.before is not None:
+            work.delete(change.before)
+        return None
+    if change.before is None:
+        return work.create(change.after, version=versions.get(_name(change.after), 0) + 1, method=method)
+    return work.update(change.before, change.after, method=method)
+
+
+def _written(write: Write, change: Change, after: Resource | None) -> Written:
+    if after is None:
+        return Written(204, write.kind, write.ident or "", None)
+    return Written(201 if change.before is None else 200, write.kind, after["id"], after)
+
+
+def _about(refused: Refused, index: int) -> Refused:
+    return _with(refused, [replace(problem, entry=index) for problem in refused.problems])
+
+
+def _moved(refused: Refused, places: Sequence[int]) -> Refused:
+    """Let the problems name the writes that were asked for, where settling knows only the changes they became."""
+    return _with(
+        refused,
+        [
+            p if p.entry is None or p.entry >= len(places) else replace(p, entry=places[p.entry])
+            for p in refused.problems
+        ],
+    )
+
+
+def alone(refused: Refused) -> Refused:
+    """Return the refusal of a single write: there are no entries to tell apart."""
+    return _with(refused, [replace(problem, entry=None) for problem in refused.problems])
+
+
+def _with(refused: Refused, problems: Sequence[Problem]) -> Refused:
+    return Refused(problems, status=refused.status, headers=refused.headers)
