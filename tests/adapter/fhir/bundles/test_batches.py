@@ -1,0 +1,279 @@
+"""Batches: every entry for itself, many at once, and the answer is 200 whatever becomes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from fhir.resources.R4B.bundle import Bundle
+
+from adapter.errors import Refused
+from adapter.fhir.bundles import batches, responses
+from store.errors import Unreachable
+from store.store import Store
+from tests.adapter.fhir.bundles.sending import (
+    bundle,
+    count,
+    done,
+    entry,
+    ident,
+    identified,
+    person,
+    send,
+    statuses,
+    stored,
+    urn,
+)
+from tests.adapter.mediloop.clinic import appointment, open_clinic
+from tests.conftest import Api, ApiMaker
+
+Json = dict[str, Any]
+
+
+@pytest.fixture
+def transactions(store: Store, monkeypatch: pytest.MonkeyPatch) -> list[None]:
+    """Grows by one with each transaction that is begun."""
+    begun: list[None] = []
+    transact = store.transact
+
+    async def counted(step: Callable[..., Any]) -> Any:
+        begun.append(None)
+        return await transact(step)
+
+    monkeypatch.setattr(store, "transact", counted)
+    return begun
+
+
+async def test_an_empty_batch(api: Api) -> None:
+    assert (await send(api, bundle("batch"))).json() == {"resourceType": "Bundle", "type": "batch-response"}
+
+
+async def test_plain_writes_are_one_transaction(api: Api, transactions: list[None]) -> None:
+    people = [entry("PUT", f"Patient/{n}", person(id=str(n))) for n in range(20)]
+    assert statuses(await done(api, bundle("batch", *people))) == ["201"] * 20
+    assert len(transactions) == 1
+    mixed = [
+        entry("PUT", "Patient/0", person("New", id="0"), ifMatch='W/"1"'),
+        entry("POST", "Patient", person("New")),
+        entry("DELETE", "Patient/1"),
+        entry("GET", "Patient?family=New"),
+    ]
+    found = await done(api, bundle("batch", *mixed))
+    assert statuses(found) == ["200", "201", "204", "200"]
+    assert len(transactions) == 2
+    assert found[3]["resource"]["total"] == 2, "reads come last"
+    assert "resource" not in found[0]
+
+
+async def test_what_is_refused_fails_alone(api: Api, store: Store) -> None:
+    await open_clinic(store)
+    booked = {name: value for name, value in appointment("x").items() if name != "id"}
+    answer = await send(
+        api,
+        bundle(
+            "batch",
+            entry("POST", "Patient", person("Good")),
+            entry("POST", "Patient", person(birthDate="soon")),
+            entry("POST", "Appointment", booked),
+            entry("POST", "Appointment", booked),
+            entry("PUT", "Patient/john", person(id="john"), ifMatch='W/"9"'),
+            entry("PUT", "Patient/a", person("Good", id="a")),
+            entry("DELETE", "Practitioner/prov-abc-123"),
+            entry("POST", "Device", {"resourceType": "Device"}),
+            entry("PUT", "Patient/a", person("Twice", id="a")),
+            entry("GET", "/Patient"),
+            entry("POST", "Patient/1", person()),
+            entry("POST", "Patient", person("Good")),
+        ),
+    )
+    assert answer.status_code == 200
+    Bundle.model_validate_json(answer.content)
+    found = answer.json()["entry"]
+    codes = statuses(found)
+    assert [codes[place] for place in (0, 1, 4, 5, 6, 7, 9, 10, 11)] == [
+        *("201", "400", "412", "201", "409", "404", "400", "405", "201")
+    ]
+    assert sorted([codes[2], codes[3]]) == ["201", "409"]
+    assert codes[8] == "200"
+    assert found[1]["response"]["outcome"]["issue"][0]["expression"] == ["Patient.birthDate"]
+    assert found[4]["response"]["outcome"]["issue"][0]["code"] == "conflict"
+    assert await count(api, "Patient?family=Good") + await count(api, "Patient?family=Twice") == 3
+
+
+async def test_one_that_is_refused_does_not_make_the_others_slow(api: Api, transactions: list[None]) -> None:
+    entries = [entry("POST", "Patient", person()) for _ in range(40)]
+    entries[17] = entry("PUT", "Patient/a", person(id="a"), ifMatch='W/"1"')
+    assert statuses(await done(api, bundle("batch", *entries))) == ["201"] * 17 + ["412"] + ["201"] * 22
+    assert len(transactions) == 4  # all, two halves, and the one alone
+
+
+async def test_many_are_done_in_several_transactions(
+    api: Api, transactions: list[None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "_TOGETHER", 4)
+    assert set(statuses(await done(api, bundle("batch", *(entry("POST", "Patient", person()) for _ in range(9))))))
+    assert len(transactions) == 3
+    assert await count(api, "Patient") == 9
+
+
+async def test_where_everything_stands_in_the_way_each_is_tried_alone(api: Api) -> None:
+    stale = [entry("PUT", f"Patient/{n}", person(id=str(n)), ifMatch='W/"1"') for n in range(5)]
+    assert statuses(await done(api, bundle("batch", *stale))) == ["412"] * 5
+
+
+async def test_conditions_and_patches_are_carried_out_one_by_one(api: Api) -> None:
+    await done(api, bundle("batch", entry("PUT", "Patient/a", identified("1", id="a"))))
+    operation = [{"name": "type", "valueCode": "add"}, {"name": "path", "valueString": "Patient"}]
+    operation += [{"name": "name", "valueString": "active"}, {"name": "value", "valueBoolean": True}]  # type: ignore[dict-item]
+    patch = {"resourceType": "Parameters", "parameter": [{"name": "operation", "part": operation}]}
+    found = await done(
+        api,
+        bundle(
+            "batch",
+            entry("POST", "Patient", identified("1"), ifNoneExist="identifier=urn:mrn|1"),
+            entry("POST", "Patient", identified("2"), ifNoneExist="identifier=urn:mrn|2"),
+            entry("PATCH", "Patient/a", patch),
+            entry("DELETE", "Patient?identifier=urn:mrn|3"),
+        ),
+    )
+    assert statuses(found) == ["200", "201", "200", "204"]
+    assert ident(found[0]) == "a"
+    assert found[1]["response"]["location"].endswith("/_history/1")
+    assert not found[1]["response"]["location"].startswith("http")
+    assert found[1]["response"]["lastModified"] == "2024-01-15T10:00:00Z"
+    assert "resource" not in found[1]
+    assert (await stored(api, "Patient/a"))["active"] is True
+
+
+@pytest.mark.parametrize(
+    ("wanted", "resource", "outcome"),
+    [("minimal", False, False), ("representation", True, False), ("OperationOutcome", False, True)],
+)
+async def test_what_is_told_of_a_write_is_what_was_preferred(
+    api: Api, wanted: str, resource: bool, outcome: bool
+) -> None:
+    body = bundle(
+        "batch",
+        entry("POST", "Patient", person()),
+        entry("POST", "Patient", person()),
+        entry("POST", "Patient", identified("2"), ifNoneExist="identifier=urn:mrn|2"),
+        entry("GET", "Patient?unheard=1"),
+    )
+    *writes, read = await done(api, body, prefer=f"return={wanted}")
+    for one in writes:
+        assert ("resource" in one, "outcome" in one["response"]) == (resource, outcome)
+    assert read["resource"]["type"] == "searchset"
+    *_, strict = await done(api, body, prefer="handling=strict")
+    assert strict["response"]["status"] == "400 Bad Request"
+
+
+async def test_names_of_other_entries_mean_nothing_in_a_batch(api: Api) -> None:
+    other = person(link=[{"other": {"reference": urn(1)}, "type": "seealso"}])
+    found = await done(
+        api, bundle("batch", entry("POST", "Patient", person(), urn(1)), entry("POST", "Patient", other, urn(2)))
+    )
+    made = await stored(api, f"Patient/{ident(found[1])}")
+    assert made["link"][0]["other"] == {"reference": urn(1)}
+    by = person(link=[{"other": {"reference": "Patient?family=Auma"}, "type": "seealso"}])
+    assert statuses(await done(api, bundle("batch", entry("POST", "Patient", by)))) == ["400"]
+
+
+async def test_each_needs_its_own_permission(api: Api, make_api: ApiMaker) -> None:
+    limited: Api = await make_api(api.service, granted=["patients:read,write"])
+    found = await done(
+        limited,
+        bundle(
+            "batch",
+            entry("POST", "Patient", person()),
+            entry("POST", "Location", {"resourceType": "Location"}),
+            entry("GET", "Slot"),
+            entry("GET", "Patient"),
+        ),
+    )
+    assert statuses(found) == ["201", "403", "403", "200"]
+    assert "locations:write" in str(found[1]["response"]["outcome"])
+
+
+async def test_what_http_has_no_route_for_is_refused_here_too(api: Api) -> None:
+    asked = {
+        "GET SearchParameter/_search": "405",
+        "POST SearchParameter/_search?code=end": "200",
+        "DELETE SearchParameter/Slot-end": "405",
+        "PUT Patient/$everything": "405",
+        "DELETE Patient/_search": "405",
+        "PUT _history": "405",
+        "POST metadata": "405",
+        "PATCH Patient/1/_history/1": "405",
+        "GET Patient/$unheard": "404",
+        "GET Patient/_unheard": "400",
+        "GET unheard": "404",
+    }
+    entries = [entry(*one.split(" "), person()) for one in asked]
+    found = statuses(await done(api, bundle("batch", *entries)))
+    assert dict(zip(asked, found, strict=True)) == asked
+
+
+async def test_heads_and_deletions_and_what_was_not_modified(api: Api) -> None:
+    await done(api, bundle("batch", *(entry("PUT", f"Patient/{n}", person(id=n)) for n in "ab")))
+    await done(api, bundle("batch", entry("DELETE", "Patient/b")))
+    found = await done(
+        api,
+        bundle(
+            "batch",
+            entry("HEAD", "Patient/a"),
+            entry("GET", "Patient/a", ifModifiedSince="2024-01-15T10:00:00Z"),
+            entry("GET", "Patient/b"),
+        ),
+    )
+    assert statuses(found) == ["200", "304", "410"]
+    assert "resource" not in found[0]
+    assert found[2]["response"]["etag"] == 'W/"2"'
+
+
+async def test_a_clash_of_identifiers_is_found_alone(api: Api) -> None:
+    number = [{"system": "https://mediloop.co/fhir/sid/appointment-number", "value": "APT-2024-000001"}]
+    body = {
+        name: value for name, value in appointment("x", status="proposed", identifier=number).items() if name != "id"
+    }
+    found = await done(api, bundle("batch", *(entry("POST", "Appointment", body) for _ in range(2))))
+    assert sorted(statuses(found)) == ["201", "409"]
+
+
+async def test_what_may_have_been_done_is_not_done_again(
+    api: Api, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def lost(_: Any) -> Any:
+        raise Unreachable("no answer")
+
+    monkeypatch.setattr(store, "transact", lost)
+    body = bundle("batch", *(entry("POST", "Patient", person()) for _ in range(3)), entry("GET", "Patient"))
+    assert statuses(await done(api, body)) == ["503", "503", "503", "200"]
+
+
+@pytest.mark.parametrize(("error", "status"), [(Unreachable("no answer"), "503"), (RuntimeError("Auma"), "500")])
+async def test_a_fault_in_one_entry_leaves_the_others(
+    api: Api, monkeypatch: pytest.MonkeyPatch, error: Exception, status: str
+) -> None:
+    replied = responses.replied
+
+    def faulty(call: Any, one: Any, reply: Any) -> bytes:
+        if one.index == 1:
+            raise error
+        return replied(call, one, reply)
+
+    monkeypatch.setattr(responses, "replied", faulty)
+    found = await done(api, bundle("batch", *(entry("GET", "Patient") for _ in range(3))))
+    assert statuses(found) == ["200", status, "200"]
+    assert "Auma" not in str(found)
+
+
+async def test_a_refusal_that_names_no_entry_sends_each_alone(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def unnamed(*_: Any) -> Any:
+        raise Refused([], status=409)
+
+    monkeypatch.setattr(batches, "carry_out", unnamed)
+    assert (
+        statuses(await done(api, bundle("batch", *(entry("POST", "Patient", person()) for _ in range(3)))))
+        == ["201"] * 3
+    )

@@ -1,0 +1,122 @@
+"""``$validate``: 200 for whatever is wrong with the resource; refused only where there is nothing to validate."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+from fhir.resources.R4B.operationoutcome import OperationOutcome
+
+from store.store import Store
+from tests.adapter.fhir.door import bare, call, get, outcome, person
+from tests.adapter.mediloop.clinic import appointment, open_clinic, put
+from tests.conftest import Api, ApiMaker
+
+Json = dict[str, Any]
+
+
+@pytest.fixture(autouse=True)
+async def clinic(store: Store) -> None:
+    await open_clinic(store)
+    await put(store, appointment("a1"))
+
+
+def parameters(resource: Any = None, **values: str) -> Json:
+    """Return a Parameters resource for the operation."""
+    listed: list[Json] = [{"name": name, "valueCode": value} for name, value in values.items() if name == "mode"]
+    listed += [{"name": name, "valueUri": value} for name, value in values.items() if name != "mode"]
+    if resource is not None:
+        listed.append({"name": "resource", "resource": resource})
+    return {"resourceType": "Parameters"} | ({"parameter": listed} if listed else {})
+
+
+def said(answer: httpx.Response) -> list[tuple[str, str, str | None]]:
+    """Return severity, code and expression of the issues in a successful answer."""
+    assert answer.status_code == 200, answer.text
+    OperationOutcome.model_validate_json(answer.content)
+    return [(one["severity"], one["code"], one.get("expression", [None])[0]) for one in answer.json()["issue"]]
+
+
+def narrated(resource: Json) -> Json:
+    div = '<div xmlns="http://www.w3.org/1999/xhtml">x</div>'
+    return resource | {"text": {"status": "generated", "div": div}}
+
+
+FINE = [("information", "informational", None)]
+
+
+@pytest.mark.parametrize("path", ["Appointment/$validate", "Appointment/a1/$validate"])
+async def test_a_resource_as_it_is_or_as_a_parameter(api: Api, path: str) -> None:
+    for body in (appointment("a1"), parameters(appointment("a1")), parameters(appointment("a1"), mode="create")):
+        found = said(await call(api, "POST", path, body))
+        assert {severity for severity, _, _ in found} <= {"information", "warning"}
+    assert said(await call(api, "POST", path, narrated(appointment("a1")))) == FINE
+    wrong = appointment("a1", status="foo", priority=-1)
+    for body in (wrong, parameters(wrong), parameters(wrong, mode="profile")):
+        found = said(await call(api, "POST", path, body))
+        assert ("error", "code-invalid", "Appointment.status") in found
+        assert ("error", "value", "Appointment.priority") in found
+
+
+async def test_nothing_is_stored(api: Api) -> None:
+    await call(api, "POST", "Patient/$validate", person("new"))
+    assert (await get(api, "Patient/new")).status_code == 404
+
+
+async def test_the_wrong_type_is_a_finding(api: Api) -> None:
+    for body in (person("x"), parameters(person("x")), parameters({"resourceType": "Unheard"})):
+        found = said(await call(api, "POST", "Appointment/$validate", body))
+        assert [(severity, code) for severity, code, _ in found] == [("error", "structure")]
+
+
+async def test_an_update_is_of_the_resource_that_is_called(api: Api) -> None:
+    body = narrated(appointment("a1"))
+    assert said(await call(api, "POST", "Appointment/a1/$validate?mode=update", body)) == FINE
+    for other in (bare(body), body | {"id": "a2"}):
+        found = said(await call(api, "POST", "Appointment/a1/$validate", parameters(other, mode="update")))
+        assert ("error", "value", "Appointment.id") in found
+
+
+async def test_whether_it_could_be_deleted(api: Api) -> None:
+    assert said(await call(api, "POST", "Appointment/a1/$validate?mode=delete")) == FINE
+    answer = await call(api, "POST", "Patient/john/$validate", parameters(mode="delete"))
+    assert said(answer) == [("error", "conflict", "Patient")]
+    assert "Appointment/a1" in answer.text
+    outcome(await call(api, "POST", "Patient/never/$validate?mode=delete"), 404, "not-found")
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "code"),
+    [
+        ("Patient/$validate", None, "required"),
+        ("Patient/$validate", parameters(), "required"),
+        ("Patient/$validate", parameters(mode="create"), "required"),
+        ("Patient/$validate", parameters(person("x"), mode="guess"), "value"),
+        ("Patient/$validate", parameters(person("x"), mode="update"), "required"),
+        ("Patient/$validate", parameters(mode="delete"), "required"),
+        ("Patient/$validate", parameters(person("x"), profile="http://example.org/p"), "not-supported"),
+        ("Patient/$validate", {"resourceType": "Parameters", "parameter": [{"name": "mode"}]}, "value"),
+    ],
+)
+async def test_what_cannot_be_carried_out(api: Api, path: str, body: Any, code: str) -> None:
+    answer = await call(api, "POST", path, body)
+    assert answer.status_code == 400, answer.text
+    assert answer.json()["issue"][0]["code"] == code
+
+
+async def test_a_profile_of_r4(api: Api) -> None:
+    url = "http://hl7.org/fhir/StructureDefinition/Patient"
+    assert said(await call(api, "POST", "Patient/$validate", parameters(narrated(person("x")), profile=url))) == FINE
+    assert said(await call(api, "POST", f"Patient/$validate?profile={url}", narrated(person("x")))) == FINE
+
+
+async def test_it_needs_the_permission_to_read(api: Api, make_api: ApiMaker) -> None:
+    limited: Api = await make_api(api.service, granted=["slots:read"])
+    outcome(await call(limited, "POST", "Patient/$validate", person("x")), 403, "forbidden")
+
+
+async def test_it_is_posted(api: Api) -> None:
+    answer = await get(api, "Patient/$validate")
+    outcome(answer, 405, "not-supported")
+    assert answer.headers["allow"] == "POST"

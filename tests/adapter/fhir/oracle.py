@@ -1,0 +1,531 @@
+"""FHIR search done slowly and obviously, over plain JSON in memory: what the indexed search is held to.
+
+Written from https://hl7.org/fhir/R4/search.html, not from the server: it imports nothing of `store`, keeps no index,
+looks at every resource for every parameter and evaluates the R4 expressions by walking the JSON. Where the
+specification leaves a choice, the choice is the server's documented one and is named in a comment.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from itertools import pairwise
+from typing import Any
+
+Json = dict[str, Any]
+Pairs = Sequence[tuple[str, str]]
+Moment = datetime
+FIRST, LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+
+ACTORS = ("Patient", "Practitioner", "PractitionerRole", "RelatedPerson", "Device", "HealthcareService", "Location")
+_STATUS = "http://hl7.org/fhir/"
+
+
+@dataclass(frozen=True)
+class Param:
+    """A search parameter: what kind of values, where they are, and what they may refer to.
+
+    `kind` is the datatype at the end of `paths`, or ``date`` for date, dateTime and Period.
+    """
+
+    kind: str
+    paths: tuple[str, ...]
+    targets: tuple[str, ...] = ()
+    system: str | None = None
+
+
+def _p(kind: str, *paths: str, to: Iterable[str] = (), system: str | None = None) -> Param:
+    return Param(kind, paths, tuple(to), system)
+
+
+_COMMON = {
+    "_id": _p("id", "id"),
+    "_lastUpdated": _p("instant", "meta.lastUpdated"),
+    "_tag": _p("Coding", "meta.tag"),
+    "_security": _p("Coding", "meta.security"),
+    "_profile": _p("uri", "meta.profile"),
+    "_source": _p("uri", "meta.source"),
+}
+_SERVICE = {
+    "service-category": _p("CodeableConcept", "serviceCategory"),
+    "service-type": _p("CodeableConcept", "serviceType"),
+    "specialty": _p("CodeableConcept", "specialty"),
+    "identifier": _p("Identifier", "identifier"),
+}
+_ADDRESS = {
+    "address": _p("Address", "address"),
+    "address-city": _p("string", "address.city"),
+    "address-country": _p("string", "address.country"),
+    "address-postalcode": _p("string", "address.postalCode"),
+    "address-state": _p("string", "address.state"),
+    "address-use": _p("code", "address.use", system=_STATUS + "address-use"),
+}
+_PERSON = _ADDRESS | {
+    "active": _p("boolean", "active"),
+    "identifier": _p("Identifier", "identifier"),
+    "name": _p("HumanName", "name"),
+    "family": _p("string", "name.family"),
+    "given": _p("string", "name.given"),
+    "gender": _p("code", "gender", system=_STATUS + "administrative-gender"),
+    "telecom": _p("ContactPoint", "telecom"),
+    "email": _p("ContactPoint", "telecom[system=email]"),
+    "phone": _p("ContactPoint", "telecom[system=phone]"),
+}
+_ACTOR = {
+    "actor": _p("Reference", "participant.actor", to=ACTORS),
+    "patient": _p("Reference", "participant.actor", to=["Patient"]),
+    "practitioner": _p("Reference", "participant.actor", to=["Practitioner"]),
+    "location": _p("Reference", "participant.actor", to=["Location"]),
+}
+PARAMETERS: dict[str, dict[str, Param]] = {
+    "Appointment": _COMMON
+    | _SERVICE
+    | _ACTOR
+    | {
+        "appointment-type": _p("CodeableConcept", "appointmentType"),
+        "based-on": _p("Reference", "basedOn", to=["ServiceRequest"]),
+        "date": _p("instant", "start"),
+        "part-status": _p("code", "participant.status", system=_STATUS + "participationstatus"),
+        "reason-code": _p("CodeableConcept", "reasonCode"),
+        "slot": _p("Reference", "slot", to=["Slot"]),
+        "status": _p("code", "status", system=_STATUS + "appointmentstatus"),
+        "supporting-info": _p("Reference", "supportingInformation", to=["*"]),
+        "-date-or-req-period": _p("date-or-period", "start"),
+    },
+    "AppointmentResponse": _COMMON
+    | {name: _p("Reference", "actor", to=found.targets) for name, found in _ACTOR.items()}
+    | {
+        "appointment": _p("Reference", "appointment", to=["Appointment"]),
+        "identifier": _p("Identifier", "identifier"),
+        "part-status": _p("code", "participantStatus", system=_STATUS + "participationstatus"),
+    },
+    "Slot": _COMMON
+    | _SERVICE
+    | {
+        "appointment-type": _p("CodeableConcept", "appointmentType"),
+        "schedule": _p("Reference", "schedule", to=["Schedule"]),
+        "start": _p("instant", "start"),
+        "end": _p("instant", "end"),
+        "status": _p("code", "status", system=_STATUS + "slotstatus"),
+    },
+    "Schedule": _COMMON
+    | _SERVICE
+    | {
+        "active": _p("boolean", "active"),
+        "actor": _p("Reference", "actor", to=ACTORS),
+        "date": _p("date", "planningHorizon"),
+    },
+    "Patient": _COMMON
+    | _PERSON
+    | {
+        "birthdate": _p("date", "birthDate"),
+        "death-date": _p("date", "deceasedDateTime"),
+        "deceased": _p("deceased", "deceased"),
+        "general-practitioner": _p(
+            "Reference", "generalPractitioner", to=["Organization", "Practitioner", "PractitionerRole"]
+        ),
+        "language": _p("CodeableConcept", "communication.language"),
+        "link": _p("Reference", "link.other", to=["Patient", "RelatedPerson"]),
+        "organization": _p("Reference", "managingOrganization", to=["Organization"]),
+    },
+    "Practitioner": _COMMON | _PERSON | {"communication": _p("CodeableConcept", "communication")},
+    "PractitionerRole": _COMMON
+    | {
+        "active": _p("boolean", "active"),
+        "date": _p("date", "period"),
+        "email": _p("ContactPoint", "telecom[system=email]"),
+        "identifier": _p("Identifier", "identifier"),
+        "location": _p("Reference", "location", to=["Location"]),
+        "phone": _p("ContactPoint", "telecom[system=phone]"),
+        "practitioner": _p("Reference", "practitioner", to=["Practitioner"]),
+        "role": _p("CodeableConcept", "code"),
+        "specialty": _p("CodeableConcept", "specialty"),
+        "telecom": _p("ContactPoint", "telecom"),
+    },
+    "Location": _COMMON
+    | _ADDRESS
+    | {
+        "identifier": _p("Identifier", "identifier"),
+        "name": _p("string", "name", "alias"),
+        "near": _p("near", "position"),
+        "operational-status": _p("Coding", "operationalStatus"),
+        "partof": _p("Reference", "partOf", to=["Location"]),
+        "status": _p("code", "status", system=_STATUS + "location-status"),
+        "type": _p("CodeableConcept", "type"),
+    },
+}
+RESULT = ("_sort", "_count", "_include", "_revinclude", "_total", "_summary", "_elements", "_format", "_pretty")
+
+
+def fold(text: str) -> str:
+    """Return `text` without case, accents and superfluous white space."""
+    apart = unicodedata.normalize("NFKD", text)
+    plain = "".join(letter for letter in apart if not unicodedata.combining(letter))
+    return " ".join(plain.casefold().split())
+
+
+def at(node: Any, path: str) -> Iterator[Any]:
+    """Yield every value at `path` (``telecom[system=email]``, ``participant.actor``), through lists."""
+    head, _, rest = path.partition(".")
+    name, _, condition = head.partition("[")
+    value = node.get(name) if isinstance(node, dict) else None
+    for item in value if isinstance(value, list) else [] if value is None else [value]:
+        if condition:
+            member, _, wanted = condition.rstrip("]").partition("=")
+            if item.get(member) != wanted:
+                continue
+        if rest:
+            yield from at(item, rest)
+        else:
+            yield item
+
+
+def split(text: str, mark: str) -> list[str]:
+    r"""Split at each `mark` that has no backslash before it; escapes are left in (``\,`` ``\|`` ``\$`` ``\\``)."""
+    parts, part, letters = [], "", iter(text)
+    for letter in letters:
+        if letter == "\\":
+            part += letter + next(letters, "")
+        elif letter == mark:
+            parts.append(part)
+            part = ""
+        else:
+            part += letter
+    return [*parts, part]
+
+
+def unescape(text: str) -> str:
+    r"""Return ``\,`` as ``,`` and so on."""
+    return re.sub(r"\\([,|$\\])", r"\1", text)
+
+
+# Times.
+
+_DATE = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:T(\d\d):(\d\d)(?::(\d\d)(?:\.(\d+))?)?(Z|[+-]\d\d:\d\d)?)?)?)?$")
+
+
+def interval(text: str, zone: tzinfo) -> tuple[Moment, Moment]:
+    """Return [first moment, first moment after) of a date, dateTime or instant; one without offset is in `zone`."""
+    found = _DATE.match(text)
+    assert found, text
+    year, month, day, hour, minute, second, fraction, offset = found.groups()
+    if offset == "Z":
+        zone = UTC
+    elif offset:
+        sign = 1 if offset[0] == "+" else -1
+        zone = timezone(sign * timedelta(hours=int(offset[1:3]), minutes=int(offset[4:6])))
+    numbers = (int(year), int(month or 1), int(day or 1), int(hour or 0), int(minute or 0), int(second or 0))
+    start = datetime(*numbers)  # noqa: DTZ001 - the calendar is walked in the zone's own time
+    if fraction:
+        start = start.replace(microsecond=int(fraction[:3].ljust(3, "0")) * 1000)
+    if month is None:
+        end = start.replace(year=start.year + 1)
+    elif day is None:
+        end = (start + timedelta(days=31)).replace(day=1)
+    elif hour is None:
+        end = start + timedelta(days=1)
+    elif second is None:
+        end = start + timedelta(minutes=1)
+    else:
+        end = start + (timedelta(milliseconds=1) if fraction else timedelta(seconds=1))
+    return start.replace(tzinfo=zone).astimezone(UTC), end.replace(tzinfo=zone).astimezone(UTC)
+
+
+def span(value: Any, zone: tzinfo) -> tuple[Moment, Moment]:
+    """Return the interval of a date, dateTime or Period; an open end lasts for ever."""
+    if isinstance(value, str):
+        return interval(value, zone)
+    start = interval(value["start"], zone)[0] if "start" in value else FIRST
+    end = interval(value["end"], zone)[1] if "end" in value else LAST
+    return start, end
+
+
+_INSTANT: dict[str, Callable[[Moment, Moment, Moment], bool]] = {
+    "eq": lambda x, lo, hi: lo <= x < hi,
+    "ne": lambda x, lo, hi: not lo <= x < hi,
+    "gt": lambda x, lo, hi: x >= hi,
+    "ge": lambda x, lo, hi: x >= lo,
+    "lt": lambda x, lo, hi: x < lo,
+    "le": lambda x, lo, hi: x < hi,
+    "sa": lambda x, lo, hi: x >= hi,
+    "eb": lambda x, lo, hi: x < lo,
+}
+_SPAN: dict[str, Callable[[Moment, Moment, Moment, Moment], bool]] = {
+    "eq": lambda s, e, lo, hi: lo <= s and e <= hi,
+    "ne": lambda s, e, lo, hi: not (lo <= s and e <= hi),
+    "gt": lambda s, e, lo, hi: e > hi,
+    "ge": lambda s, e, lo, hi: e > hi or (lo <= s and e <= hi),
+    "lt": lambda s, e, lo, hi: s < lo,
+    "le": lambda s, e, lo, hi: s < lo or (lo <= s and e <= hi),
+    "sa": lambda s, e, lo, hi: s >= hi,
+    "eb": lambda s, e, lo, hi: e <= lo,
+}
+
+
+def kilometres(one: tuple[float, float], other: tuple[float, float]) -> float:
+    """Return the distance of two points (latitude, longitude in degrees) on a sphere."""
+    (a, b), (c, d) = ((math.radians(x), math.radians(y)) for x, y in (one, other))
+    half = math.sin((c - a) / 2) ** 2 + math.cos(a) * math.cos(c) * math.sin((d - b) / 2) ** 2
+    return 2 * 6371.0 * math.asin(math.sqrt(half))
+
+
+@dataclass
+class World:
+    """All there is to search in.
+
+    Attributes:
+        resources: with id and meta.lastUpdated.
+        zone: of dates that state none.
+        base: the server's own address: references below it are as good as relative ones.
+    """
+
+    resources: Sequence[Json]
+    zone: tzinfo
+    base: str
+
+    def find(self, name: str) -> Json | None:
+        """Return the resource ``Type/id``."""
+        kind, _, ident = name.partition("/")
+        return next((one for one in self.resources if (one["resourceType"], one["id"]) == (kind, ident)), None)
+
+    # One resource against one parameter.
+
+    def values(self, resource: Json, param: Param) -> list[Any]:
+        """Return what of a resource a parameter is about."""
+        found = [value for path in param.paths for value in at(resource, path)]
+        if param.kind == "deceased":  # Patient.deceased.exists() and Patient.deceased != false: never missing
+            return [str("deceasedDateTime" in resource or resource.get("deceasedBoolean") is True).lower()]
+        if param.kind == "date-or-period":
+            return found or list(at(resource, "requestedPeriod"))
+        if param.kind == "Reference" and param.targets not in (ACTORS, ("*",)):
+            return [value for value in found if self.kind_of(value, resource) in param.targets]
+        return found
+
+    def literal(self, reference: Json) -> str:
+        """Return the literal reference: relative where it is ours, without a version."""
+        text: str = re.sub(r"/_history/[^/]+$", "", reference.get("reference", ""))
+        return text.removeprefix(self.base + "/")
+
+    def kind_of(self, reference: Json, resource: Json) -> str | None:
+        """Return the type that a Reference is to."""
+        text = self.literal(reference)
+        if text.startswith("#"):
+            return next((one["resourceType"] for one in resource.get("contained", ()) if one["id"] == text[1:]), None)
+        found = re.search(r"(?:^|/)([A-Z][A-Za-z]+)/[A-Za-z0-9\-.]{1,64}$", text)
+        stated: str | None = reference.get("type")
+        return found[1] if found else stated
+
+    def matches(self, resource: Json, name: str, text: str) -> bool:
+        """Tell whether a resource matches one parameter (``patient.name:exact``) with one value, commas included."""
+        if name.startswith("_has:"):
+            return self._has(resource, name, text)
+        head, dot, rest = name.partition(".")
+        if dot:
+            return self._chain(resource, head, rest, text)
+        name, _, modifier = name.partition(":")
+        param = PARAMETERS[resource["resourceType"]][name]
+        values = self.values(resource, param)
+        if modifier == "missing":
+            return (not values) == (text == "true")
+        found = any(self.one(resource, param, values, modifier, part) for part in split(text, ",") if part)
+        return not found if modifier == "not" else found
+
+    def _has(self, resource: Json, name: str, text: str) -> bool:
+        _, kind, back, rest = name.split(":", 3)
+        me = f"{resource['resourceType']}/{resource['id']}"
+        return any(
+            other["resourceType"] == kind and me in self.names(other, back) and self.matches(other, rest, text)
+            for other in self.resources
+        )
+
+    def _chain(self, resource: Json, head: str, rest: str, text: str) -> bool:
+        head, _, kind = head.partition(":")
+        searched = re.split(r"[.:]", rest)[0]
+        for name in self.names(resource, head):
+            target = self.find(name)
+            if target is None or (kind and target["resourceType"] != kind):
+                continue
+            if (searched in PARAMETERS[target["resourceType"]] or searched == "_has") and self.matches(
+                target, rest, text
+            ):
+                return True
+        return False
+
+    def names(self, resource: Json, name: str) -> list[str]:
+        """Return the literal references of a parameter (``Patient/p``), or of all for ``*``."""
+        params = PARAMETERS[resource["resourceType"]]
+        chosen = [p for p in params.values() if p.kind == "Reference"] if name == "*" else [params[name]]
+        found = [self.literal(value) for param in chosen for value in self.values(resource, param)]
+        return list(dict.fromkeys(text for text in found if text))
+
+    def one(self, resource: Json, param: Param, values: list[Any], modifier: str, text: str) -> bool:
+        """Tell whether one of `values` matches one value of a search."""
+        if param.kind == "Reference":
+            return any(self._reference(resource, param, value, modifier, text) for value in values)
+        if param.kind in ("instant", "date", "date-or-period"):
+            return any(self._date(param, value, text) for value in values)
+        if param.kind == "near":
+            return any(_near(value, text) for value in values)
+        if param.kind == "uri":
+            return unescape(text) in values
+        if param.kind in ("string", "HumanName", "Address"):
+            return any(_string(part, modifier, unescape(text)) for value in values for part in _parts(value))
+        return any(_token(param, value, modifier, text) for value in values)
+
+    def _date(self, param: Param, value: Any, text: str) -> bool:
+        prefix, text = (text[:2], text[2:]) if text[:2].isalpha() else ("eq", text)
+        lo, hi = interval(text, self.zone)
+        if param.kind == "instant" or (param.kind == "date-or-period" and isinstance(value, str)):
+            return _INSTANT[prefix](interval(value, self.zone)[0], lo, hi)
+        return _SPAN[prefix](*span(value, self.zone), lo, hi)
+
+    def _reference(self, resource: Json, param: Param, value: Json, modifier: str, text: str) -> bool:
+        if modifier == "identifier":
+            found = value.get("identifier")
+            return found is not None and _coded(text, found.get("system"), found.get("value"))
+        literal = self.literal(value)
+        wanted = self.literal({"reference": unescape(text)})
+        if modifier:
+            return literal == f"{modifier}/{wanted.removeprefix(modifier + '/')}"
+        if "/" not in wanted and ":" not in wanted:
+            kind, _, ident = literal.rpartition("/")
+            return ident == wanted and (kind in param.targets or (param.targets == ("*",) and kind.isalpha()))
+        return literal == wanted
+
+    # Whole searches.
+
+    def search(self, kinds: Sequence[str], pairs: Pairs) -> list[Json]:
+        """Return the matches, in no particular order."""
+        criteria = [(name, text) for name, text in pairs if text and name not in RESULT and not _unknown(kinds, name)]
+        return [
+            resource
+            for resource in self.resources
+            if resource["resourceType"] in kinds and all(self.matches(resource, name, text) for name, text in criteria)
+        ]
+
+    def included(self, found: Sequence[Json], pairs: Pairs) -> set[str]:
+        """Return what ``_include`` and ``_revinclude`` add to the matches of one page (``Type/id``)."""
+        page = {_name(one) for one in found}
+        wanted = [
+            (name.partition(":")[0], name.partition(":")[2] in ("iterate", "recurse"), text)
+            for name, text in pairs
+            if name.startswith(("_include", "_revinclude"))
+        ]
+        seen = {new for way, _, text in wanted for one in found for new in self._step(one, way, text)} - page
+        fresh = set(seen)
+        while fresh:
+            come = [one for name in sorted(fresh) if (one := self.find(name)) is not None]
+            steps = {new for way, again, text in wanted if again for one in come for new in self._step(one, way, text)}
+            fresh = steps - seen - page
+            seen |= fresh
+        return seen
+
+    def _step(self, resource: Json, way: str, text: str) -> set[str]:
+        source, name, kind = (*text.split(":"), "", "")[:3] if text != "*" else ("*", "*", "")
+        if way == "_include":
+            if source not in ("*", resource["resourceType"]):
+                return set()
+            names = {found for found in self.names(resource, name) if not kind or found.startswith(kind + "/")}
+            return {found for found in names if self.find(found) is not None}
+        me = _name(resource)
+        if kind and kind != resource["resourceType"]:
+            return set()
+        return {_name(one) for one in self.resources if one["resourceType"] == source and me in self.names(one, name)}
+
+    def sort_key(self, resource: Json, item: str) -> Any:
+        """Return what one item of ``_sort`` (without its sign) compares; None where there is no value."""
+        param = PARAMETERS[resource["resourceType"]][item]
+        values = self.values(resource, param)
+        if not values:
+            return None
+        if param.kind in ("instant", "date"):
+            return min(span(value, self.zone)[0] for value in values)
+        if param.kind in ("string", "HumanName", "Address"):
+            return min(fold(part) for value in values for part in _parts(value))
+        return min(values)
+
+    def require_sorted(self, found: Sequence[Json], text: str) -> None:
+        """Check the order of a result against ``_sort``; a missing value sorts before all others (our choice)."""
+        items = [item for item in text.split(",") if item]
+        for one, other in pairwise(found):
+            for item in items:
+                name = item.removeprefix("-")
+                first, second = self.sort_key(one, name), self.sort_key(other, name)
+                if first == second:
+                    continue
+                rising = first is None or (second is not None and first < second)
+                assert rising != item.startswith("-"), f"{_name(one)} before {_name(other)} by {item}"
+                break
+
+
+def _name(resource: Json) -> str:
+    return f"{resource['resourceType']}/{resource['id']}"
+
+
+def _unknown(kinds: Sequence[str], name: str) -> bool:
+    first = re.split(r"[.:]", name)[0]
+    return first != "_has" and not all(first in PARAMETERS[kind] for kind in kinds)
+
+
+def _parts(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    names = ["text", "family", "given", "prefix", "suffix"]
+    names += ["line", "city", "district", "state", "postalCode", "country"]
+    return [part for name in names for part in at(value, name)]
+
+
+def _string(value: str, modifier: str, text: str) -> bool:
+    if modifier == "exact":
+        return value == text
+    if modifier == "contains":
+        return fold(text) in fold(value)
+    return fold(value).startswith(fold(text))
+
+
+def _coded(text: str, system: str | None, code: str | None) -> bool:
+    """Match ``code``, ``system|code``, ``|code`` or ``system|``; case does not count where its rules are unknown."""
+    parts = [unescape(part) for part in split(text, "|")]
+    if len(parts) == 1:
+        return code is not None and code.casefold() == parts[0].casefold()
+    wanted = "|".join(parts[1:])
+    if not wanted:
+        return system == parts[0]
+    return (system or "") == parts[0] and code is not None and code.casefold() == wanted.casefold()
+
+
+def _token(param: Param, value: Any, modifier: str, text: str) -> bool:
+    if param.kind in ("id", "boolean", "deceased"):
+        return (str(value).lower() if isinstance(value, bool) else value) == text
+    if param.kind == "code":
+        return _coded(text, param.system, value)
+    if param.kind == "ContactPoint":
+        return bool(value.get("value", "").casefold() == unescape(text).casefold())
+    if modifier == "text":
+        names = {"CodeableConcept": ("text", "coding.display"), "Identifier": ("type.text",), "Coding": ("display",)}
+        return any(
+            fold(said).startswith(fold(unescape(text))) for name in names[param.kind] for said in at(value, name)
+        )
+    if modifier == "of-type":
+        system, code, wanted = (unescape(part) for part in split(text, "|"))
+        return any(
+            coding.get("system") == system
+            and coding.get("code", "").casefold() == code.casefold()
+            and value.get("value", "").casefold() == wanted.casefold()
+            for coding in at(value, "type.coding")
+        )
+    if param.kind == "Identifier":
+        return _coded(text, value.get("system"), value.get("value"))
+    codings = at(value, "coding") if param.kind == "CodeableConcept" else [value]
+    return any(_coded(text, coding.get("system"), coding.get("code")) for coding in codings)
+
+
+def _near(position: Json, text: str) -> bool:
+    latitude, longitude, distance, unit = [*text.split("|"), "", ""][:4]
+    metres = {"km": 1.0, "": 1.0, "m": 0.001}[unit]
+    far = kilometres((float(latitude), float(longitude)), (float(position["latitude"]), float(position["longitude"])))
+    return far <= float(distance) * metres

@@ -1,0 +1,700 @@
+"""What other FHIR servers get wrong, each as a test by name.
+
+``test_NN_…`` is point NN of the checklist of commonly wrong things in scheduling servers; points 13 to 16 are about
+subscriptions, bulk data, SMART and audit, which this server does not claim. The others come from measuring four
+servers: what at least one of them did.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from store.store import Store
+from tests.adapter.mediloop.clinic import (
+    NAME,
+    PATH,
+    SARAH,
+    UHID,
+    appointment,
+    concept,
+    open_clinic,
+    patient,
+    put,
+    slot,
+    slot_status,
+    stored,
+)
+from tests.conftest import Api
+
+Json = dict[str, Any]
+BASE = "/fhir/R4"
+UHIDS = "https://mediloop.co/fhir/sid/uhid"
+V2_0276 = "http://terminology.hl7.org/CodeSystem/v2-0276"
+CANCELLED_BY_PATIENT = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/appointment-cancellation-reason"}]}
+CANCELLED_BY_PATIENT["coding"][0]["code"] = "pat"
+RIVALS = 16
+
+
+@pytest.fixture(autouse=True)
+async def clinic(store: Store) -> None:
+    await open_clinic(store)
+
+
+async def send(api: Api, method: str, path: str, body: Any = None, **headers: str) -> httpx.Response:
+    """Call ``BASE/path`` with the key; `headers` as keywords (``if_match``)."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    given = {} if body is None else {"json": body}
+    url = path if path.startswith("http") else f"{BASE}/{path}".rstrip("/")
+    return await api.http.request(method, url, headers={"Authorization": f"Bearer {api.key}"} | named, **given)
+
+
+async def search(api: Api, path: str, **headers: str) -> Json:
+    """Return the Bundle of a search, which must succeed."""
+    answer = await send(api, "GET", path, **headers)
+    assert answer.status_code == 200, answer.text
+    found: Json = answer.json()
+    assert found["resourceType"] == "Bundle"
+    assert found["type"] == "searchset"
+    return found
+
+
+def matches(bundle: Json) -> set[str]:
+    """Return the ids of the matches in a searchset."""
+    return {one["resource"]["id"] for one in bundle.get("entry", ()) if one["search"]["mode"] == "match"}
+
+
+def included(bundle: Json) -> set[str]:
+    """Return what a searchset includes, as ``Type/id``."""
+    found = (one["resource"] for one in bundle.get("entry", ()) if one["search"]["mode"] == "include")
+    return {f"{one['resourceType']}/{one['id']}" for one in found}
+
+
+def warnings(bundle: Json) -> list[Json]:
+    """Return the issues of the outcome in a searchset."""
+    found = [one["resource"] for one in bundle.get("entry", ()) if one["search"]["mode"] == "outcome"]
+    return [issue for one in found for issue in one["issue"]]
+
+
+def link(bundle: Json, relation: str) -> str | None:
+    """Return a link of a Bundle."""
+    return next((one["url"] for one in bundle["link"] if one["relation"] == relation), None)
+
+
+def refused(answer: httpx.Response, status: int, code: str, expression: str | None = None) -> Json:
+    """Check that an answer is an OperationOutcome with that issue; return the issue."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/fhir+json; charset=utf-8"
+    found = answer.json()
+    assert found["resourceType"] == "OperationOutcome"
+    issues = [
+        one
+        for one in found["issue"]
+        if one["severity"] in ("error", "fatal")
+        and one["code"] == code
+        and (expression is None or expression in one.get("expression", ()))
+    ]
+    assert issues, found
+    assert NAME not in answer.text
+    first: Json = issues[0]
+    return first
+
+
+def bare(**changes: Any) -> Json:
+    """Return an Appointment without an id; None leaves a member out."""
+    found = appointment("x", **changes)
+    del found["id"]
+    return found
+
+
+def entry(method: str, url: str, resource: Json | None = None, full: str | None = None, **request: str) -> Json:
+    """Return a Bundle entry."""
+    found: Json = {"request": {"method": method, "url": url} | request}
+    if full:
+        found["fullUrl"] = full
+    if resource is not None:
+        found["resource"] = resource
+    return found
+
+
+def bundle(kind: str, *entries: Json) -> Json:
+    """Return a batch or transaction."""
+    return {"resourceType": "Bundle", "type": kind} | ({"entry": list(entries)} if entries else {})
+
+
+async def taken(api: Api, store: Store, ident: str, **members: Any) -> Json:
+    """Create an Appointment of John with Sarah in a Slot of hers, through FHIR."""
+    found = await stored(store, "Slot", ident)
+    body = bare(slot=[{"reference": f"Slot/{ident}"}], **members) | {"start": found["start"], "end": found["end"]}
+    answer = await send(api, "POST", "Appointment", body)
+    assert answer.status_code == 201, answer.text
+    made: Json = answer.json()
+    return made
+
+
+# The checklist.
+
+
+async def test_01_statuses_and_elements_are_spelled_as_in_r4(api: Api) -> None:
+    for wrong in ("no-show", "canceled", "Booked"):
+        refused(await send(api, "POST", "Appointment", bare(status=wrong)), 400, "code-invalid", "Appointment.status")
+    r5 = bare(status="cancelled", cancellationReason=CANCELLED_BY_PATIENT)
+    refused(await send(api, "POST", "Appointment", r5), 400, "structure", "Appointment.cancellationReason")
+    for right in ("noshow", "cancelled"):
+        answer = await send(api, "POST", "Appointment", bare(status=right))
+        assert (answer.status_code, answer.json()["status"]) == (201, right)
+
+
+async def test_02_a_reason_is_allowed_on_noshow_and_times_may_lack_on_a_waitlist(api: Api) -> None:
+    noshow = bare(status="noshow", cancelationReason=CANCELLED_BY_PATIENT)
+    assert (await send(api, "POST", "Appointment", noshow)).status_code == 201
+    for status in ("waitlist", "proposed", "cancelled"):
+        assert (await send(api, "POST", "Appointment", bare(status=status, start=None))).status_code == 201, status
+    without = bare(status="booked", start=None)
+    refused(await send(api, "POST", "Appointment", without), 400, "invariant")
+    booked = bare(cancelationReason=CANCELLED_BY_PATIENT)
+    refused(await send(api, "POST", "Appointment", booked), 400, "invariant")
+
+
+async def test_03_patient_colon_identifier_is_another_question_than_patient_dot_identifier(
+    api: Api, store: Store
+) -> None:
+    logical = {"type": "Patient", "identifier": {"system": UHIDS, "value": "UG000000001X"}}
+    literal = {"reference": "Patient/jane"}
+    await put(
+        store,
+        patient("jane", "UG000000002Y", "Jane"),
+        appointment("by-identifier", participant=[{"actor": logical, "status": "accepted"}]),
+        appointment("by-reference", participant=[{"actor": literal, "status": "accepted"}]),
+    )
+    for name, uhid, expected in (
+        ("patient:identifier", "UG000000001X", {"by-identifier"}),
+        ("patient:identifier", "UG000000002Y", set()),
+        ("patient.identifier", "UG000000001X", set()),
+        ("patient.identifier", "UG000000002Y", {"by-reference"}),
+    ):
+        assert matches(await search(api, f"Appointment?{name}={UHIDS}|{uhid}")) == expected, (name, uhid)
+
+
+async def test_04_a_plus_that_was_not_escaped_is_still_a_plus(api: Api, store: Store) -> None:
+    await put(store, appointment("a1"), appointment("a2", start="2024-01-20T12:30"))
+    for value in ("ge2024-01-20T15:00:00+03:00", "ge2024-01-20T15:00:00%2B03:00", "ge2024-01-20T15:00+03:00"):
+        assert matches(await search(api, f"Appointment?date={value}")) == {"a2"}, value
+    for wanted in ("application/fhir+json", "application/fhir%2Bjson", "json", "application/json"):
+        answer = await send(api, "GET", f"Appointment/a1?_format={wanted}", accept="text/html")
+        assert answer.status_code == 200, wanted
+        assert answer.json()["id"] == "a1"
+
+
+async def test_05_a_plain_date_is_the_whole_day(api: Api, store: Store) -> None:
+    for ident, start in (("before", "2024-01-19T23:59"), ("first", "2024-01-20T00:00"), ("last", "2024-01-20T23:59")):
+        await put(store, appointment(ident, start=start, status="proposed"))
+    await put(store, appointment("after", start="2024-01-21T00:00", status="proposed"))
+    for prefix, expected in (
+        ("", {"first", "last"}),
+        ("le", {"before", "first", "last"}),
+        ("ge", {"first", "last", "after"}),
+        ("gt", {"after"}),
+        ("lt", {"before"}),
+        ("sa", {"after"}),
+        ("eb", {"before"}),
+        ("ne", {"before", "after"}),
+    ):
+        assert matches(await search(api, f"Appointment?date={prefix}2024-01-20")) == expected, prefix
+
+
+async def test_05_the_day_is_the_clinics_own(make_service: Any, make_api: Any, store: Store) -> None:
+    api = await make_api(make_service(timezone="Africa/Kampala"))
+    for ident, start in (("day-before", "2024-01-19T20:59"), ("midnight", "2024-01-19T21:00")):
+        await put(store, appointment(ident, start=start, status="proposed"))
+    assert matches(await search(api, "Appointment?date=2024-01-20")) == {"midnight"}
+
+
+async def test_06_an_unsupported_modifier_is_refused_in_every_mode(api: Api) -> None:
+    for path in (
+        "Appointment?status:above=booked",
+        "Appointment?date:contains=2024",
+        "Patient?name:in=x",
+        "Slot?start:x=1",
+    ):
+        for prefer in ("handling=lenient", "handling=strict"):
+            refused(await send(api, "GET", path, prefer=prefer), 400, "not-supported")
+
+
+async def test_06_an_unknown_parameter_is_ignored_with_a_warning_and_refused_if_strict(api: Api, store: Store) -> None:
+    await put(store, appointment("a1"))
+    found = await search(api, "Appointment?unheard-of=1&status=booked")
+    assert matches(found) == {"a1"}
+    assert [one["severity"] for one in warnings(found)] == ["warning"]
+    own = link(found, "self")
+    assert own is not None
+    assert "status=booked" in own
+    assert "unheard-of" not in own
+    answer = await send(api, "GET", "Appointment?unheard-of=1&status=booked", prefer="handling=strict")
+    refused(answer, 400, "not-supported")
+
+
+async def test_07_validate_answers_200_for_an_invalid_resource(api: Api) -> None:
+    answer = await send(api, "POST", "Appointment/$validate", bare(status="foo"))
+    assert answer.status_code == 200
+    assert {"error"} <= {one["severity"] for one in answer.json()["issue"]}
+    assert ["Appointment.status"] in [one.get("expression") for one in answer.json()["issue"]]
+    answer = await send(api, "POST", "Appointment/$validate", bare())
+    assert answer.status_code == 200
+    assert {one["severity"] for one in answer.json()["issue"]} <= {"information", "warning"}
+
+
+async def test_08_delete_is_204_again_and_again(api: Api, store: Store) -> None:
+    await put(store, appointment("a1", status="proposed"))
+    for ident in ("a1", "a1", "never-there"):
+        answer = await send(api, "DELETE", f"Appointment/{ident}")
+        assert (answer.status_code, answer.content) == (204, b"")
+
+
+async def test_08_what_is_deleted_is_gone_and_not_unknown(api: Api, store: Store) -> None:
+    await put(store, appointment("a1", status="proposed"))
+    await send(api, "DELETE", "Appointment/a1")
+    refused(await send(api, "GET", "Appointment/a1"), 410, "deleted")
+    refused(await send(api, "GET", "Appointment/never-there"), 404, "not-found")
+    assert (await send(api, "GET", "Appointment/a1/_history/1")).status_code == 200
+    refused(await send(api, "GET", "Appointment/a1/_history/2"), 410, "deleted")
+    assert matches(await search(api, "Appointment?_id=a1")) == set()
+    history = (await send(api, "GET", "Appointment/a1/_history")).json()
+    assert history["entry"][0]["request"]["method"] == "DELETE"
+    assert "resource" not in history["entry"][0]
+    answer = await send(api, "PUT", "Appointment/a1", appointment("a1", status="proposed"))
+    assert (answer.status_code, answer.headers["etag"]) == (201, 'W/"3"')
+
+
+async def test_08_a_post_gives_an_id_of_its_own(api: Api) -> None:
+    mine = appointment("mine") | {"meta": {"versionId": "77", "lastUpdated": "2001-01-01T00:00:00Z"}}
+    answer = await send(api, "POST", "Appointment", mine)
+    made = answer.json()
+    assert answer.status_code == 201
+    assert made["id"] != "mine"
+    assert (made["meta"]["versionId"], made["meta"]["lastUpdated"][:4]) == ("1", "2024")
+
+
+async def test_08_a_put_needs_the_id_in_the_body(api: Api) -> None:
+    refused(await send(api, "PUT", "Appointment/a1", bare()), 400, "value", "Appointment.id")
+    refused(await send(api, "PUT", "Appointment/a1", appointment("a2")), 400, "value", "Appointment.id")
+
+
+async def test_09_a_failed_transaction_is_an_outcome_and_leaves_nothing(api: Api, store: Store) -> None:
+    good = {"resourceType": "Patient", "name": [{"family": "Kept?"}]}
+    answer = await send(
+        api,
+        "POST",
+        "",
+        bundle("transaction", entry("POST", "Patient", good), entry("POST", "Appointment", bare(status="foo"))),
+    )
+    issue = refused(answer, 400, "code-invalid")
+    assert any(text.startswith("Bundle.entry[1]") for text in issue["expression"])
+    assert matches(await search(api, "Patient?family=Kept")) == set()
+
+
+async def test_09_a_batch_is_200_and_answers_in_the_order_of_the_request(api: Api) -> None:
+    answer = await send(
+        api,
+        "POST",
+        "",
+        bundle(
+            "batch",
+            entry("GET", "Patient/john"),
+            entry("POST", "Appointment", bare(status="foo")),
+            entry("DELETE", "Appointment/never-there"),
+            entry("POST", "Patient", {"resourceType": "Patient"}),
+            entry("GET", "Appointment?status=cancelled"),
+        ),
+    )
+    assert answer.status_code == 200
+    found = answer.json()
+    assert found["type"] == "batch-response"
+    assert [one["response"]["status"][:3] for one in found["entry"]] == ["200", "400", "204", "201", "200"]
+    assert found["entry"][1]["response"]["outcome"]["resourceType"] == "OperationOutcome"
+    assert found["entry"][0]["resource"]["id"] == "john"
+
+
+async def test_09_a_transaction_answers_in_the_order_of_the_request_whatever_is_done_first(api: Api) -> None:
+    await send(api, "PUT", "Patient/old", {"resourceType": "Patient", "id": "old"})
+    found = await send(
+        api,
+        "POST",
+        "",
+        bundle(
+            "transaction",
+            entry("GET", "Patient?family=Fresh"),
+            entry("PUT", "Patient/put", {"resourceType": "Patient", "id": "put", "name": [{"family": "Fresh"}]}),
+            entry("POST", "Patient", {"resourceType": "Patient", "name": [{"family": "Fresh"}]}),
+            entry("DELETE", "Patient/old"),
+        ),
+    )
+    assert found.status_code == 200, found.text
+    assert [one["response"]["status"][:3] for one in found.json()["entry"]] == ["200", "201", "201", "204"]
+    assert found.json()["entry"][0]["resource"]["total"] == 2, "reads come last, and see the writes"
+
+
+async def test_09_references_are_rewritten_canonicals_are_not(api: Api) -> None:
+    urn = "urn:uuid:6b0c1f9a-9d57-4c5e-8f4a-0b8f6f0d7a01"
+    person = {
+        "resourceType": "Patient",
+        "meta": {"profile": [urn]},
+        "extension": [
+            {"url": "http://example.org/canonical", "valueCanonical": urn},
+            {"url": "http://example.org/uri", "valueUri": urn},
+        ],
+        "link": [{"other": {"reference": urn}, "type": "seealso"}],
+    }
+    visit = bare(participant=[{"actor": {"reference": urn}, "status": "accepted"}])
+    answer = await send(
+        api,
+        "POST",
+        "",
+        bundle("transaction", entry("POST", "Appointment", visit), entry("POST", "Patient", person, urn)),
+    )
+    assert answer.status_code == 200, answer.text
+    location = [one["response"]["location"] for one in answer.json()["entry"]]
+    ident = location[1].split("/_history")[0].split("/")[-1]
+    made = (await send(api, "GET", f"Patient/{ident}")).json()
+    booked = (await send(api, "GET", location[0].split("/fhir/R4/")[-1])).json()
+    assert booked["participant"][0]["actor"]["reference"] == f"Patient/{ident}"
+    assert made["link"][0]["other"]["reference"] == f"Patient/{ident}"
+    assert made["meta"]["profile"] == [urn]
+    assert made["extension"][0]["valueCanonical"] == urn
+    assert made["extension"][1]["valueUri"] == f"Patient/{ident}"
+
+
+async def test_10_etags_are_weak_and_compared_as_such_and_locations_name_the_version(api: Api) -> None:
+    made = await send(api, "POST", "Patient", {"resourceType": "Patient"})
+    assert made.headers["etag"] == 'W/"1"'
+    ident = made.json()["id"]
+    assert made.headers["location"] == f"http://adapter.test{BASE}/Patient/{ident}/_history/1"
+    body = {"resourceType": "Patient", "id": ident}
+    for version, form in enumerate(('W/"{}"', '"{}"', "{}"), start=1):
+        changed = body | {"active": bool(version % 2)}
+        answer = await send(api, "PUT", f"Patient/{ident}", changed, if_match=form.format(version))
+        assert (answer.status_code, answer.headers["etag"]) == (200, f'W/"{version + 1}"'), form
+        stale = await send(api, "PUT", f"Patient/{ident}", changed, if_match=form.format(version))
+        refused(stale, 412, "conflict")
+
+
+async def test_11_total_counts_matches_and_not_what_is_included(api: Api, store: Store) -> None:
+    await put(store, *(appointment(f"a{n}", start=f"2024-01-2{n}T10:00") for n in range(5)))
+    found = await search(api, "Appointment?_count=2&_include=Appointment:patient&_total=accurate")
+    assert (found["total"], len(matches(found)), included(found)) == (5, 2, {"Patient/john"})
+
+
+async def test_11_count_zero_is_a_count(api: Api, store: Store) -> None:
+    await put(store, appointment("a1"))
+    for asked in ("_count=0", "_summary=count"):
+        found = await search(api, f"Appointment?{asked}")
+        assert (found["total"], "entry" in found) == (1, False)
+
+
+async def test_11_next_keeps_the_filters_and_pages_neither_repeat_nor_skip(api: Api, store: Store) -> None:
+    everybody = [appointment(f"a{n:02}", start="2024-01-20T10:00", status="proposed") for n in range(25)]
+    await put(store, *everybody, appointment("other", status="cancelled"))
+    url: str | None = "Appointment?status=proposed&_sort=date&_count=4"
+    found: list[str] = []
+    pages = 0
+    while url is not None:
+        page = await search(api, url)
+        found += [one["resource"]["id"] for one in page["entry"]]
+        url = link(page, "next")
+        pages += 1
+        if pages == 2:  # what is written meanwhile moves nothing
+            await put(store, appointment("a00x", start="2024-01-20T10:00", status="proposed"))
+    assert len(found) == len(set(found))
+    assert set(found) - {"a00x"} == {one["id"] for one in everybody}
+    assert pages == 7
+
+
+def empties(node: Any) -> Iterator[Any]:
+    """Yield what FHIR JSON may not hold."""
+    if node in (None, "", [], {}):
+        yield node
+    for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from empties(child)
+
+
+async def test_12_nothing_empty_goes_out(api: Api, store: Store) -> None:
+    await put(store, appointment("a1"))
+    for path in (
+        "Appointment?status=fulfilled",
+        "Appointment",
+        "Appointment?unheard-of=1",
+        "Appointment/_history",
+        "metadata",
+        "Appointment/none",
+        "Patient/john/$everything",
+        "Slot?_summary=count",
+    ):
+        answer = await send(api, "GET", path)
+        assert list(empties(answer.json())) == [], path
+
+
+@pytest.mark.parametrize("empty", ["null", "[]", "{}", '""', "[null]", "[{}]"])
+async def test_12_nothing_empty_comes_in(api: Api, empty: str) -> None:
+    raw = '{"resourceType":"Patient","name":' + empty + "}"
+    headers = {"Authorization": f"Bearer {api.key}", "Content-Type": "application/fhir+json"}
+    answer = await api.http.post(f"{BASE}/Patient", content=raw, headers=headers)
+    assert answer.status_code == 400, answer.text
+    assert "Patient.name" in str([one.get("expression") for one in answer.json()["issue"]])
+
+
+async def test_17_an_old_code_system_url_is_read_and_left_as_it_is(api: Api) -> None:
+    old = {"coding": [{"system": "http://hl7.org/fhir/v2/0276", "code": "FOLLOWUP"}]}
+    made = (await send(api, "POST", "Appointment", bare(appointmentType=old))).json()
+    assert made["appointmentType"] == old
+    shown = (await api.get(f"{PATH}{made['id']}/")).json()
+    assert shown["appointment_type_code"] == "FOLLOWUP"
+    assert shown["reason_text"] is None
+
+
+async def test_18_priorities_survive_the_other_view(api: Api) -> None:
+    for given, shown in ((None, 5), (0, 5), (9, 9), (10, 10), (99, 10)):
+        body = bare(priority=given) if given is not None else bare()
+        made = (await send(api, "POST", "Appointment", body | {"status": "proposed"})).json()
+        assert (await api.get(f"{PATH}{made['id']}/")).json()["priority"] == shown
+        cancelled = await api.post(f"{PATH}{made['id']}/cancel/", {"cancellation_reason_code": "patient-request"})
+        assert cancelled.status_code == 200
+        after = (await send(api, "GET", f"Appointment/{made['id']}")).json()
+        assert after.get("priority") == given
+
+
+async def test_19_a_summary_keeps_the_participants_and_is_marked(api: Api, store: Store) -> None:
+    await put(store, appointment("a1", comment="not in a summary"))
+    for path in ("Appointment/a1?_summary=true", "Appointment/a1?_elements=status", "Appointment?_summary=true"):
+        answer = (await send(api, "GET", path)).json()
+        found = answer["entry"][0]["resource"] if answer["resourceType"] == "Bundle" else answer
+        assert "comment" not in found
+        assert [one["status"] for one in found["participant"]] == ["accepted"] * 3
+        assert [one["code"] for one in found["meta"]["tag"]] == ["SUBSETTED"]
+
+
+async def test_19_a_subset_is_not_put_back(api: Api, store: Store) -> None:
+    await put(store, appointment("a1", comment="would be lost"))
+    part = (await send(api, "GET", "Appointment/a1?_summary=true")).json()
+    answer = await send(api, "PUT", "Appointment/a1", part)
+    assert 400 <= answer.status_code < 500
+    assert (await stored(store, "Appointment", "a1"))["comment"] == "would be lost"
+
+
+async def test_20_cancelling_frees_the_slot(api: Api, store: Store) -> None:
+    made = await taken(api, store, "slot-002")
+    assert await slot_status(store, "slot-002") == "busy"
+    answer = await send(api, "PUT", f"Appointment/{made['id']}", made | {"status": "cancelled"})
+    assert answer.status_code == 200, answer.text
+    assert await slot_status(store, "slot-002") == "free"
+
+
+async def test_20_a_slot_that_was_rebooked_is_not_freed_by_its_former_appointment(api: Api, store: Store) -> None:
+    first = await taken(api, store, "slot-002")
+    await send(api, "PUT", f"Appointment/{first['id']}", first | {"status": "cancelled"})
+    await taken(api, store, "slot-002")
+    current = (await send(api, "GET", f"Appointment/{first['id']}")).json()
+    answer = await send(api, "PUT", f"Appointment/{first['id']}", current | {"status": "entered-in-error"})
+    assert answer.status_code == 200, answer.text
+    assert await slot_status(store, "slot-002") == "busy"
+    assert (await send(api, "DELETE", f"Appointment/{first['id']}")).status_code == 204
+    assert await slot_status(store, "slot-002") == "busy"
+
+
+async def test_21_a_search_that_finds_nothing_has_a_total_and_no_entries(api: Api) -> None:
+    for path in ("Appointment?identifier=http://nobody.example|x", "Appointment?patient=nobody", "Slot?_id=none"):
+        found = await search(api, f"{path}&_total=accurate")
+        assert found["total"] == 0
+        assert "entry" not in found
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "expression"),
+    [
+        ({"status": "foo"}, "code-invalid", "Appointment.status"),
+        ({"participant": [{"actor": {"reference": "Patient/john"}, "status": "foo"}]}, "code-invalid", None),
+        ({"participant": [{"actor": {"reference": "Observation/1"}, "status": "accepted"}]}, None, None),
+        ({"slot": [{"reference": "Patient/john"}]}, None, "Appointment.slot[0]"),
+        ({"participant": [{"status": "accepted"}]}, "invariant", "Appointment.participant[0]"),
+        ({"end": "2024-01-20T09:00:00Z"}, None, None),
+        ({"end": None}, "invariant", None),
+        ({"participant": []}, None, "Appointment.participant"),
+        ({"priority": "5"}, None, "Appointment.priority"),
+        ({"minutesDuration": 0}, None, "Appointment.minutesDuration"),
+        ({"start": 1705744800}, None, "Appointment.start"),
+        ({"contained": [{"resourceType": "Foo", "id": "x"}]}, None, None),
+        ({"text": {"status": "generated", "div": "<div><script>x()</script></div>"}}, None, None),
+        ({"foo": 1}, "structure", "Appointment.foo"),
+    ],
+)
+async def test_22_what_a_model_class_lets_through_is_refused(
+    api: Api, change: Json, code: str | None, expression: str | None
+) -> None:
+    answer = await send(api, "POST", "Appointment", bare() | change if change != {"end": None} else bare(end=None))
+    found = answer.json()
+    assert answer.status_code in (400, 422), answer.text
+    assert found["resourceType"] == "OperationOutcome"
+    assert code is None or code in [one["code"] for one in found["issue"]], found
+    said = [text for one in found["issue"] for text in one.get("expression", ())]
+    assert said, "every problem names its element"
+    assert expression is None or any(text.startswith(expression) for text in said), found
+
+
+async def test_22_an_id_has_64_characters_at_most(api: Api) -> None:
+    for length, statuses in ((64, (201,)), (65, (400, 404))):
+        ident = "x" * length
+        answer = await send(api, "PUT", f"Patient/{ident}", {"resourceType": "Patient", "id": ident})
+        assert answer.status_code in statuses
+    contained = bare(contained=[{"resourceType": "Patient", "id": "x" * 65}])
+    contained["participant"].append({"actor": {"reference": f"#{'x' * 65}"}, "status": "accepted"})
+    assert (await send(api, "POST", "Appointment", contained)).status_code == 400
+
+
+async def test_22_duplicate_keys_are_refused(api: Api) -> None:
+    raw = '{"resourceType":"Patient","active":true,"active":false}'
+    headers = {"Authorization": f"Bearer {api.key}", "Content-Type": "application/fhir+json"}
+    answer = await api.http.post(f"{BASE}/Patient", content=raw, headers=headers)
+    assert answer.status_code == 400
+    assert "active" in answer.text
+
+
+# What other servers did when they were measured.
+
+
+async def test_measured_two_appointments_for_one_slot(api: Api, store: Store) -> None:
+    winner = await taken(api, store, "slot-002")
+    rival = bare(
+        slot=[{"reference": "Slot/slot-002"}],
+        participant=[{"actor": {"reference": "Patient/john"}, "status": "accepted"}],
+    )
+    answer = await send(api, "POST", "Appointment", rival)
+    refused(answer, 409, "conflict")
+    assert "slot-002" in answer.text
+    found = await search(api, "Appointment?slot=Slot/slot-002&status=booked")
+    assert matches(found) == {winner["id"]}
+
+
+async def test_measured_many_rivals_for_one_slot_have_one_winner(api: Api, store: Store) -> None:
+    body = bare(slot=[{"reference": "Slot/slot-002"}])
+    answers = await asyncio.gather(*(send(api, "POST", "Appointment", body) for _ in range(RIVALS)))
+    assert Counter(one.status_code for one in answers) == {201: 1, 409: RIVALS - 1}
+    assert len(matches(await search(api, "Appointment?slot=slot-002"))) == 1
+    assert await slot_status(store, "slot-002") == "busy"
+
+
+async def test_measured_one_if_match_has_one_winner(api: Api) -> None:
+    body = {"resourceType": "Patient", "id": "wanted"}
+    assert (await send(api, "PUT", "Patient/wanted", body)).status_code == 201
+    answers = await asyncio.gather(
+        *(
+            send(api, "PUT", "Patient/wanted", body | {"name": [{"text": str(n)}]}, if_match='W/"1"')
+            for n in range(RIVALS)
+        )
+    )
+    assert Counter(one.status_code for one in answers) == {200: 1, 412: RIVALS - 1}
+    history = (await send(api, "GET", "Patient/wanted/_history")).json()
+    assert history["total"] == 2
+
+
+async def test_measured_if_match_holds_in_a_transaction(api: Api, store: Store) -> None:
+    busy = await stored(store, "Slot", "slot-002") | {"status": "busy"}
+    visit = bare(slot=[{"reference": "Slot/slot-002"}])
+    stale = bundle(
+        "transaction", entry("PUT", "Slot/slot-002", busy, ifMatch='W/"7"'), entry("POST", "Appointment", visit)
+    )
+    refused(await send(api, "POST", "", stale), 412, "conflict")
+    assert await slot_status(store, "slot-002") == "free"
+    assert matches(await search(api, "Appointment")) == set()
+
+
+async def test_measured_if_none_exist_holds(api: Api) -> None:
+    body = {"resourceType": "Patient", "identifier": [{"system": "urn:mrn", "value": "1"}]}
+    answers = [await send(api, "POST", "Patient", body, if_none_exist="identifier=urn:mrn|1") for _ in range(2)]
+    assert [one.status_code for one in answers] == [201, 200]
+    assert answers[0].json()["id"] == answers[1].json()["id"]
+    within = bundle("transaction", entry("POST", "Patient", body, ifNoneExist="identifier=urn:mrn|1"))
+    found = (await send(api, "POST", "", within)).json()
+    assert found["entry"][0]["response"]["status"].startswith("200")
+    assert len(matches(await search(api, "Patient?identifier=urn:mrn|1"))) == 1
+    for careless in ("", "unheard-of=1"):
+        answer = await send(api, "POST", "Patient", body, if_none_exist=careless)
+        assert answer.status_code == 400, "criteria that would match everybody"
+
+
+async def test_measured_a_chain_is_followed_and_not_ignored(api: Api, store: Store) -> None:
+    other = [{"actor": {"reference": "Patient/jane"}, "status": "accepted"}]
+    await put(
+        store, patient("jane", "UG000000002Y", "Jane"), appointment("johns"), appointment("janes", participant=other)
+    )
+    assert matches(await search(api, f"Appointment?patient.identifier={UHIDS}|{UHID}")) == {"johns"}
+    assert matches(await search(api, "Appointment?patient.name=jane")) == {"janes"}
+    assert matches(await search(api, "Appointment?patient.name=nobody")) == set()
+    free = await search(api, f"Slot?schedule.actor=Practitioner/{SARAH}&status=free")
+    assert matches(free) == {"slot-001", "slot-002", "slot-003"}
+    assert matches(await search(api, "Slot?schedule.actor=Practitioner/nobody")) == set()
+    assert matches(await search(api, "Slot?schedule.actor:Practitioner.name=sarah")) == set()
+    assert matches(await search(api, "Slot?schedule.actor:Practitioner.name:contains=sarah")) == matches(free)
+    assert matches(await search(api, "Patient?_has:Appointment:patient:status=booked")) == {"john", "jane"}
+    for wrong in ("Appointment?patient.unheard-of=1", "Appointment?status.name=1"):
+        answer = await send(api, "GET", wrong)
+        assert answer.status_code == 400 or warnings(answer.json()), wrong
+
+
+async def test_measured_lists_and_not(api: Api, store: Store) -> None:
+    for status in ("booked", "cancelled", "proposed"):
+        await put(store, appointment(status, status=status))
+    await put(store, appointment("typed", status="proposed", serviceType=concept("urn:s", "gp")))
+    for asked, expected in (
+        ("status=booked,cancelled", {"booked", "cancelled"}),
+        ("status=booked&status=cancelled", set()),
+        ("status:not=booked", {"cancelled", "proposed", "typed"}),
+        ("status:not=booked,cancelled", {"proposed", "typed"}),
+        ("service-type:not=gp", {"booked", "cancelled", "proposed"}),
+        ("service-type:missing=true", {"booked", "cancelled", "proposed"}),
+        ("status=http://hl7.org/fhir/appointmentstatus|booked", {"booked"}),
+    ):
+        assert matches(await search(api, f"Appointment?{asked}")) == expected, asked
+
+
+async def test_measured_dates_are_moments_and_not_texts(api: Api, store: Store) -> None:
+    zoned = appointment("zoned", status="proposed") | {
+        "start": "2024-01-21T01:00:00+03:00",
+        "end": "2024-01-21T02:00:00+03:00",
+    }
+    await put(store, zoned, appointment("future", start="2027-03-01T10:00"))
+    for asked, expected in (
+        ("ge2027", {"future"}),
+        ("lt2027", {"zoned"}),
+        ("2027-03", {"future"}),
+        ("2024-01-20", {"zoned"}),
+        ("2024-01-21", set()),
+        ("2024-01-20T22:00Z", {"zoned"}),
+        ("2024-01-20T17:00:00-05:00", {"zoned"}),
+        ("lt2024-01-20T22:00:00.001Z", {"zoned"}),
+    ):
+        assert matches(await search(api, "Appointment?date=" + asked)) == expected, asked
+    for wrong in ("2024-13", "yesterday", "xx2024", "2024-01-20T25:00"):
+        refused(await send(api, "GET", f"Appointment?date={wrong}"), 400, "value")
+
+
+async def test_measured_a_transaction_is_all_or_nothing(api: Api, store: Store) -> None:
+    await taken(api, store, "slot-002")
+    people = [entry("POST", "Patient", {"resourceType": "Patient", "name": [{"family": "Half"}]}) for _ in range(3)]
+    clash = entry("POST", "Appointment", bare(slot=[{"reference": "Slot/slot-002"}]))
+    refused(await send(api, "POST", "", bundle("transaction", *people, clash)), 409, "conflict")
+    assert matches(await search(api, "Patient?family=Half")) == set()
+
+
+async def test_measured_an_end_before_the_start(api: Api) -> None:
+    wrong = bare() | {"end": "2024-01-20T09:00:00Z"}
+    answer = await send(api, "POST", "Appointment", wrong)
+    assert answer.status_code in (400, 422)
+    assert "Appointment.end" in str(answer.json()["issue"])
+    backwards = slot("s", "2024-01-20T12:00", "2024-01-20T11:00")
+    answer = await send(api, "PUT", "Slot/s", backwards)
+    assert answer.status_code in (400, 422)
+    assert "Slot.end" in str(answer.json()["issue"])

@@ -1,0 +1,170 @@
+"""What the server says of itself, as a client reads it (https://hl7.org/fhir/R4/capabilitystatement.html)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from fhir.resources.R4B.capabilitystatement import CapabilityStatement
+from fhir.resources.R4B.searchparameter import SearchParameter
+
+from store.types import TYPES
+from tests.adapter.fhir.door import BASE, HOST, MEDIA_TYPE, bundled, call, get, link, names, notes, outcome
+from tests.conftest import Api, ApiMaker, Clock, ServiceMaker
+
+Json = dict[str, Any]
+OWN = {"Slot-end": "end", "Appointment-date-or-req-period": "-date-or-req-period"}
+CANONICAL = "https://mediloop.co/fhir"
+
+
+async def statement(api: Api) -> Json:
+    found: Json = (await get(api, "metadata")).json()
+    return found
+
+
+class TestStatement:
+    async def test_it_is_valid_and_of_r4(self, api: Api) -> None:
+        answer = await api.http.get(f"{BASE}/metadata")
+        assert answer.headers["content-type"] == MEDIA_TYPE
+        read = CapabilityStatement.model_validate_json(answer.content)
+        assert (read.status, read.kind, read.fhirVersion) == ("active", "instance", "4.0.1")
+
+    async def test_all_types_are_in_it(self, api: Api) -> None:
+        [rest] = (await statement(api))["rest"]
+        assert {one["type"] for one in rest["resource"]} == {*TYPES, "SearchParameter"}
+        assert {one["code"] for one in rest["interaction"]} == {
+            *("transaction", "batch", "search-system", "history-system"),
+        }
+
+    async def test_definitions_are_those_of_r4(self, api: Api) -> None:
+        [rest] = (await statement(api))["rest"]
+        found = {
+            f"{one['type']}.{parameter['name']}": parameter["definition"]
+            for one in rest["resource"]
+            for parameter in one["searchParam"]
+        }
+        assert found["Appointment.date"] == "http://hl7.org/fhir/SearchParameter/Appointment-date"
+        assert found["Slot.start"] == "http://hl7.org/fhir/SearchParameter/Slot-start"
+        assert found["Slot.end"] == f"{CANONICAL}/SearchParameter/Slot-end"
+        assert found["Patient.address-city"] == "http://hl7.org/fhir/SearchParameter/individual-address-city"
+
+    async def test_operations_are_named_without_the_dollar(self, api: Api) -> None:
+        [rest] = (await statement(api))["rest"]
+        found = {one["type"]: [operation["name"] for operation in one.get("operation", ())] for one in rest["resource"]}
+        assert found["Patient"] == ["validate", "everything"]
+        assert found["Slot"] == ["validate"]
+
+    async def test_who_knows_it_gets_304(self, api: Api) -> None:
+        first = await get(api, "metadata")
+        tag = first.headers["ETag"]
+        assert tag.startswith('W/"')
+        for known in (tag, tag.removeprefix("W/"), f'W/"other", {tag}', "*"):
+            answer = await get(api, "metadata", if_none_match=known)
+            assert (answer.status_code, answer.content, answer.headers["ETag"]) == (304, b"", tag)
+        assert (await get(api, "metadata", if_none_match='W/"other"')).content == first.content
+
+    async def test_its_tag_is_of_what_it_says(
+        self, make_service: ServiceMaker, make_api: ApiMaker, clock: Clock
+    ) -> None:
+        tags = []
+        for settings in ({}, {}, {"canonical_base": "https://fhir.example.org"}):
+            api = await make_api(make_service(**settings))
+            tags.append((await get(api, "metadata")).headers["ETag"])
+            clock.advance(minutes=1)
+        assert tags[0] == tags[1] != tags[2]
+
+    async def test_the_public_address_is_a_setting(self, make_service: ServiceMaker, make_api: ApiMaker) -> None:
+        api = await make_api(make_service(base_url="https://fhir.example.org/clinic"))
+        assert (await statement(api))["implementation"]["url"] == "https://fhir.example.org/clinic/fhir/R4"
+
+    async def test_it_is_pretty_if_asked_for(self, api: Api) -> None:
+        assert b"\n" in (await get(api, "metadata?_pretty=true&_format=json&mode=full")).content
+
+    async def test_it_can_be_asked_for_in_a_batch(self, api: Api) -> None:
+        entries = [
+            {
+                "request": {"method": method, "url": "metadata"},
+                "resource": {"resourceType": "Basic", "code": {"text": "x"}},
+            }
+            for method in ("GET", "PUT")
+        ]
+        body = {"resourceType": "Bundle", "type": "batch", "entry": [{"request": entries[0]["request"]}]}
+        answer = bundled(await call(api, "POST", "", body), "batch-response")
+        assert answer["entry"][0]["resource"]["resourceType"] == "CapabilityStatement"
+        outcome(await call(api, "PUT", "metadata", entries[1]["resource"]), 405, "not-supported")
+
+
+class TestSearchParameters:
+    @pytest.mark.parametrize(("ident", "code"), OWN.items())
+    async def test_each_can_be_read(self, api: Api, ident: str, code: str) -> None:
+        answer = await get(api, f"SearchParameter/{ident}")
+        assert answer.headers["content-type"] == MEDIA_TYPE
+        read = SearchParameter.model_validate_json(answer.content)
+        assert (read.id, read.code, read.type, read.url) == (
+            ident,
+            code,
+            "date",
+            f"{CANONICAL}/SearchParameter/{ident}",
+        )
+
+    async def test_they_are_listed(self, api: Api) -> None:
+        bundle = bundled(await get(api, "SearchParameter"))
+        assert set(names(bundle)) == {f"SearchParameter/{ident}" for ident in OWN}
+        assert bundle["total"] == 2
+        assert {entry["fullUrl"] for entry in bundle["entry"]} == {f"{HOST}/SearchParameter/{ident}" for ident in OWN}
+
+    @pytest.mark.parametrize(
+        ("query", "idents"),
+        [
+            (f"url={CANONICAL}/SearchParameter/Slot-end", {"Slot-end"}),
+            ("code=end", {"Slot-end"}),
+            ("code=end,-date-or-req-period", set(OWN)),
+            ("name=slot", {"Slot-end"}),
+            ("base=Appointment", {"Appointment-date-or-req-period"}),
+            ("base=http://hl7.org/fhir/resource-types|Slot&status=active", {"Slot-end"}),
+            ("_id=none", set[str]()),
+            ("status=draft", set[str]()),
+        ],
+    )
+    async def test_they_are_searched(self, api: Api, query: str, idents: set[str]) -> None:
+        bundle = bundled(await get(api, f"SearchParameter?{query}"))
+        assert set(names(bundle)) == {f"SearchParameter/{ident}" for ident in idents}
+        assert link(bundle, "self") == f"{HOST}/SearchParameter?{query}"
+        form = dict(pair.split("=", 1) for pair in query.split("&"))
+        posted = bundled(await call(api, "POST", "SearchParameter/_search", data=form))
+        assert names(posted) == names(bundle)
+
+    async def test_what_is_unknown_is_said_or_refused(self, api: Api) -> None:
+        bundle = bundled(await get(api, "SearchParameter?foo=1&_pretty=true"))
+        assert [(one["code"], one["expression"]) for one in notes(bundle)] == [("not-supported", ["foo"])]
+        assert bundle["total"] == 2
+        outcome(await get(api, "SearchParameter?foo=1", prefer="handling=strict"), 400, "not-supported")
+        outcome(await get(api, "SearchParameter?name:exact=x"), 400, "not-supported")
+
+    async def test_they_are_under_the_base_of_the_deployment(
+        self, make_service: ServiceMaker, make_api: ApiMaker
+    ) -> None:
+        api = await make_api(make_service(canonical_base="https://fhir.example.org"))
+        found = (await get(api, "SearchParameter/Slot-end")).json()
+        assert found["url"] == "https://fhir.example.org/SearchParameter/Slot-end"
+        [rest] = (await statement(api))["rest"]
+        [slot] = [one for one in rest["resource"] if one["type"] == "Slot"]
+        [end] = [one for one in slot["searchParam"] if one["name"] == "end"]
+        assert end["definition"] == found["url"]
+
+    async def test_they_cannot_be_written(self, api: Api) -> None:
+        body = {"resourceType": "SearchParameter", "id": "Slot-end"}
+        for method, path in (
+            ("POST", "SearchParameter"),
+            ("PUT", "SearchParameter/Slot-end"),
+            ("DELETE", "SearchParameter/Slot-end"),
+            ("DELETE", "SearchParameter?code=end"),
+            ("PATCH", "SearchParameter/Slot-end"),
+        ):
+            answer = await call(api, method, path, None if method == "DELETE" else body)
+            outcome(answer, 405, "not-supported")
+            assert answer.headers["Allow"] == "GET, HEAD"
+
+    async def test_what_is_none_is_404(self, api: Api) -> None:
+        outcome(await get(api, "SearchParameter/Slot-start"), 404, "not-found")
+        outcome(await get(api, "SearchParameter/Slot-end/_history/1"), 404, "not-found")

@@ -1,0 +1,269 @@
+"""Whatever is refused under ``/fhir`` is an OperationOutcome with the issue type that FHIR has for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from adapter.app import create_app
+from adapter.errors import Problem, Refused
+from adapter.fhir import outcome as outcomes
+from adapter.service import Service, build
+from adapter.settings import Settings
+from store.store import Store
+from tests.adapter.fhir.door import BASE, call, get, outcome, person
+from tests.adapter.mediloop.clinic import put
+from tests.adapter.records import recorded
+from tests.conftest import Api, ApiMaker, Clock, ServiceMaker
+
+Json = dict[str, Any]
+EVERY_PATH = (
+    "",
+    "Patient",
+    "Patient/p",
+    "Patient/p/_history",
+    "Patient/p/_history/1",
+    "Patient/_history",
+    "_history",
+    "Patient/$everything",
+    "Patient/p/Appointment",
+    "SearchParameter",
+    "SearchParameter/Slot-end",
+    "Encounter",
+)
+CODES = "https://mediloop.co/fhir/CodeSystem/operation-outcome"
+
+
+def coded(answer: httpx.Response) -> str:
+    coding: Json = answer.json()["issue"][0]["details"]["coding"][0]
+    assert coding["system"] == CODES
+    code: str = coding["code"]
+    return code
+
+
+class TestKeys:
+    @pytest.mark.parametrize("path", EVERY_PATH)
+    async def test_without_a_key_401(self, api: Api, path: str) -> None:
+        answer = await api.http.get(f"{BASE}/{path}".rstrip("/"))
+        outcome(answer, 401, "login")
+        assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+
+    @pytest.mark.parametrize("header", ["Bearer sk_test_unknown", "Basic dTpw", "Bearer", "Bearer sk_live_x"])
+    async def test_with_a_key_that_is_none_401(self, api: Api, header: str) -> None:
+        answer = await get(api, "Patient/p", Authorization=header)
+        outcome(answer, 401, "login")
+        assert header.split()[-1] not in answer.json()["issue"][0]["diagnostics"] or header == "Bearer"
+
+    async def test_a_key_that_has_ended_is_expired(self, service: Service, make_api: ApiMaker, clock: Clock) -> None:
+        api: Api = await make_api(service)
+        await service.stores["test"].database["keys"].update_many({}, {"$set": {"expires": clock.moment}})
+        answer = await get(api, "Patient/p")
+        outcome(answer, 401, "expired")
+        assert coded(answer) == "api_key_expired"
+
+    async def test_without_the_permission_403(self, service: Service, make_api: ApiMaker) -> None:
+        api: Api = await make_api(service, granted=["slots:read"])
+        answer = await get(api, "Patient/p")
+        assert "patients:read" in outcome(answer, 403, "forbidden")["diagnostics"]
+        assert coded(answer) == "permission_denied"
+
+
+class TestPaths:
+    @pytest.mark.parametrize(
+        ("path", "code"),
+        [
+            ("Encounter", "not-supported"),
+            ("Encounter/1", "not-supported"),
+            ("Encounter/1/_history", "not-supported"),
+            ("Encounter/$validate", "not-supported"),
+            ("patient/1", "not-supported"),
+            ("Patient/$match", "not-supported"),
+            ("Patient/p/$meta", "not-supported"),
+            ("Slot/$everything", "not-supported"),
+            ("Patient/none", "not-found"),
+            ("SearchParameter/none", "not-found"),
+            ("SearchParameter/Slot-end/_history", "not-found"),
+            ("$export", "not-found"),
+            ("a/b/c/d/e/f", "not-found"),
+            (".well-known/smart-configuration", "not-found"),
+        ],
+    )
+    async def test_what_is_not_there_is_404(self, api: Api, path: str, code: str) -> None:
+        issue = outcome(await get(api, path), 404, code)
+        assert issue["diagnostics"].endswith(".")
+
+    async def test_outside_of_the_version_too(self, api: Api) -> None:
+        for path in ("/fhir", "/fhir/", "/fhir/R5/Patient/1", "/fhir/R4B/metadata"):
+            outcome(await api.get(path), 404, "not-found")
+
+
+ALLOWED = {
+    "": {"GET", "HEAD", "POST"},
+    "metadata": {"GET", "HEAD"},
+    "Patient": {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"},
+    "Patient/p": {"GET", "HEAD", "PUT", "PATCH", "DELETE"},
+    "Patient/_search": {"POST"},
+    "Patient/_history": {"GET", "HEAD"},
+    "Patient/p/_history": {"GET", "HEAD"},
+    "Patient/p/_history/1": {"GET", "HEAD"},
+    "Patient/$validate": {"POST"},
+    "Patient/p/$validate": {"POST"},
+    "Patient/$everything": {"GET", "HEAD", "POST"},
+    "Patient/p/$everything": {"GET", "HEAD", "POST"},
+    "Patient/p/Appointment": {"GET", "HEAD"},
+    "Patient/p/Appointment/_search": {"POST"},
+    "SearchParameter/Slot-end": {"GET", "HEAD"},
+    "_history": {"GET", "HEAD"},
+    "_search": {"POST"},
+}
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE", "BREW")
+
+
+class TestMethods:
+    @pytest.mark.parametrize("path", ALLOWED)
+    async def test_allow_names_the_methods_that_are_taken(self, api: Api, path: str) -> None:
+        for method in METHODS:
+            answer = await call(api, method, path)
+            if method in ALLOWED[path]:
+                assert answer.status_code != 405, (method, path)
+                continue
+            assert answer.status_code == 405, (method, path)
+            assert ALLOWED[path] <= {*answer.headers["Allow"].split(", "), "HEAD"}, (method, path)
+            refused = {method, "POST"} - ALLOWED[path] if path.endswith("_history") else {method}
+            assert not refused & set(answer.headers["Allow"].split(", ")), (method, path)
+            if method != "HEAD":
+                outcome(answer, 405, "not-supported")
+
+    async def test_in_a_batch_too(self, api: Api) -> None:
+        entries = [
+            {"request": {"method": method, "url": url}, "resource": person("p")}
+            for method, url in (("POST", "Patient/p"), ("PUT", "Patient/p/$everything"), ("PUT", "metadata"))
+        ]
+        body = {"resourceType": "Bundle", "type": "batch", "entry": entries}
+        answer = await call(api, "POST", "", body)
+        for entry in answer.json().get("entry", ()):
+            assert entry["response"]["status"][0] == "4", entry
+        assert answer.status_code in (200, 400)
+
+
+class TestFormats:
+    @pytest.mark.parametrize("accept", ["application/fhir+xml", "text/html", "application/fhir+json;fhirVersion=5.0"])
+    async def test_an_answer_that_there_is_not_is_406(self, api: Api, accept: str) -> None:
+        for path in ("Patient", "metadata"):
+            answer = await get(api, path, accept=accept)
+            assert outcome(answer, 406, "not-supported")["expression"] == ["Accept"]
+
+    @pytest.mark.parametrize("wanted", ["xml", "ttl", "html", "application/fhir+xml", "nonsense"])
+    async def test_a_format_that_there_is_not_is_406(self, api: Api, wanted: str) -> None:
+        for path in ("Patient/p", "metadata"):
+            assert outcome(await get(api, f"{path}?_format={wanted}"), 406, "not-supported")["expression"] == [
+                "_format"
+            ]
+
+    async def test_nothing_is_done_that_cannot_be_answered(self, api: Api) -> None:
+        answer = await call(api, "PUT", "Patient/p", person("p"), headers={"Accept": "application/fhir+xml"})
+        outcome(answer, 406, "not-supported")
+        assert (await get(api, "Patient/p")).status_code == 404
+
+    @pytest.mark.parametrize(
+        "content_type",
+        [
+            "application/fhir+xml",
+            "text/plain",
+            "application/x-www-form-urlencoded",
+            "application/json-patch+json",
+            "application/fhir+json; fhirVersion=3.0",
+            "application/fhir+json; charset=latin1",
+            "",
+        ],
+    )
+    async def test_a_body_of_another_type_is_415(self, api: Api, content_type: str) -> None:
+        for method, path in (("POST", "Patient"), ("PUT", "Patient/p"), ("POST", "")):
+            answer = await call(api, method, path, person("p"), headers={"Content-Type": content_type})
+            outcome(answer, 415, "not-supported")
+
+    @pytest.mark.parametrize("content_type", ["application/json", "text/json", "application/json+fhir; charset=UTF-8"])
+    async def test_the_other_names_of_json_are_taken(self, api: Api, content_type: str) -> None:
+        answer = await call(api, "PUT", "Patient/p", person("p"), headers={"Content-Type": content_type})
+        assert answer.status_code == 201
+
+    @pytest.mark.parametrize(
+        "raw", [b"{", b"", b"\xff", b"[]", b"7", b'{"resourceType":"Patient","x":NaN}', b"null", b'"Patient"']
+    )
+    async def test_a_body_that_is_no_resource_is_400(self, api: Api, raw: bytes) -> None:
+        headers = {"Content-Type": "application/fhir+json"}
+        answer = await call(api, "POST", "Patient", content=raw, headers=headers)
+        assert answer.status_code == 400
+        assert answer.json()["resourceType"] == "OperationOutcome"
+        assert answer.json()["issue"][0]["code"] in ("structure", "required", "invalid", "value")
+
+
+class TestLimits:
+    async def test_a_body_that_is_too_large_is_413(self, make_service: ServiceMaker, make_api: ApiMaker) -> None:
+        api: Api = await make_api(make_service(max_body_bytes=1_024))
+        outcome(await call(api, "POST", "Patient", person("p", "x" * 2_000)), 413, "too-long")
+
+        async def chunks() -> Any:
+            for _ in range(4):
+                yield b" " * 500
+
+        headers = {"Content-Type": "application/fhir+json"}
+        outcome(await call(api, "POST", "Patient", content=chunks(), headers=headers), 413, "too-long")
+
+    async def test_too_many_requests_are_429(self, make_service: ServiceMaker, make_api: ApiMaker) -> None:
+        api: Api = await make_api(make_service(rate_limit_test=2))
+        for _ in range(2):
+            assert (await get(api, "Patient")).status_code == 200
+        answer = await get(api, "Patient")
+        outcome(answer, 429, "throttled")
+        assert int(answer.headers["Retry-After"]) > 0
+
+
+class TestFaults:
+    async def test_a_fault_of_ours_is_500_and_tells_nothing(self, api: Api, store: Store) -> None:
+        await put(store, person("p"))
+        await store.database.Patient.update_one({"_id": "p"}, {"$set": {"_json": b"{secret"}})
+        with recorded() as log:
+            answer = await get(api, "Patient/p")
+        outcome(answer, 500, "exception")
+        assert "secret" not in answer.text
+        assert "Traceback" not in answer.text
+        assert "request_failed" in log.text
+
+    async def test_a_database_that_does_not_answer_is_503(self, clock: Clock) -> None:
+        dead = build(Settings(_env_file=None), "mongodb://%2Fnowhere%2Fm.sock/?directConnection=true", clock)
+        transport = httpx.ASGITransport(app=create_app(dead), raise_app_exceptions=False)
+        try:
+            async with httpx.AsyncClient(transport=transport, base_url="http://adapter.test") as http:
+                answer = await http.get(f"{BASE}/Patient/p", headers={"Authorization": "Bearer sk_test_x"})
+                outcome(answer, 503, "transient")
+                assert answer.headers["Retry-After"] == "1"
+                assert (await http.get(f"{BASE}/metadata")).status_code == 200
+        finally:
+            await dead.close()
+
+
+class TestIssues:
+    def one(self, problem: Problem, status: int = 400) -> Json:
+        found: Json = outcomes.resource(
+            [problem], "https://mediloop.co/fhir", outcomes._ISSUE_TYPES.get(status, "exception")
+        )["issue"][0]
+        return found
+
+    def test_a_problem_says_what_it_is_about(self) -> None:
+        assert self.one(Problem("x", "Wrong.", "Patient.name"))["expression"] == ["Patient.name"]
+        assert "expression" not in self.one(Problem("x", "Wrong."))
+
+    def test_in_a_bundle_it_leads_through_the_entry(self) -> None:
+        for param, expression in (
+            ("Patient.name[0]", "Bundle.entry[3].resource.name[0]"),
+            ("Patient", "Bundle.entry[3]"),
+            (None, "Bundle.entry[3]"),
+            ("Bundle.entry[3].request.url", "Bundle.entry[3].request.url"),
+        ):
+            assert self.one(Problem("x", "Wrong.", param, entry=3))["expression"] == [expression]
+
+    def test_a_status_that_has_no_issue_type_is_an_exception(self) -> None:
+        assert outcomes.outcome(Refused(Problem("x", "Wrong."), status=418), CODES).count(b'"exception"') == 1

@@ -1,0 +1,135 @@
+"""Every search finds what a slow, obvious evaluation over the same resources finds (`oracle`)."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, note, settings
+from hypothesis import strategies as st
+from pymongo.write_concern import WriteConcern
+
+from store.codec import decode
+from store.connection import Client
+from store.documents import Rules
+from store.search import Reading, parse, run
+from store.store import Store
+from store.types import TYPES
+from store.unit_of_work import UnitOfWork
+from tests.adapter.fhir.oracle import PARAMETERS, Json, World
+from tests.adapter.fhir.search_cases import BASE, KINDS, ZONE, searches, worlds
+
+NOW = datetime(2024, 1, 15, 10, tzinfo=UTC)
+SECOND_BATCH = timedelta(hours=20)
+EXAMPLES = 400
+SEARCHES = 16  # of each generated set of resources
+
+
+class Shelf:
+    """One store, emptied for each example."""
+
+    def __init__(self, client: Client, name: str) -> None:
+        rules = Rules(zone=ZONE, bases=(BASE,))
+        self.store = Store(client, name, rules=rules, now=lambda: NOW, timeout=60)
+
+    async def fill(self, resources: list[Json]) -> World:
+        """Store these, half of them later than the others; return them as the oracle reads them."""
+        quick = WriteConcern(1)
+        await asyncio.gather(
+            *(self.store.database.get_collection(name, write_concern=quick).delete_many({}) for name in KINDS)
+        )
+        await self.store.database["history"].delete_many({})  # waits for a majority, which then has the others too
+
+        async def step(work: UnitOfWork) -> list[Json]:
+            stored = [work.create(one) for one in resources[::2]]
+            work.now += SECOND_BATCH
+            return stored + [work.create(one) for one in resources[1::2]]
+
+        return World(await self.store.transact(step) if resources else [], ZONE, BASE)
+
+
+@pytest.fixture(scope="module")
+async def shelf(client: Client) -> AsyncIterator[Shelf]:
+    name = f"t_{secrets.token_hex(6)}"
+    made = Shelf(client, name)
+    await made.store.prepare()
+    yield made
+    await client.drop_database(name)
+
+
+READING = Reading(zone=ZONE, base=BASE, now=NOW, strict=False, readable=lambda _: True)
+
+
+async def check(shelf: Shelf, world: World, kinds: tuple[str, ...], pairs: list[tuple[str, str]]) -> int:
+    """Run one search through all its pages and hold it to the oracle; return the number of matches."""
+    wanted = {f"{one['resourceType']}/{one['id']}": one for one in world.search(kinds, pairs)}
+    found: list[str] = []
+    cursor: tuple[tuple[str, str], ...] = ()
+    while True:
+        search = parse(kinds, (*pairs, ("_total", "accurate"), *cursor), READING)
+        page = await run(shelf.store, search)
+        matches = [f"{one.kind}/{one.ident}" for one in page.entries if one.mode == "match"]
+        extra = [f"{one.kind}/{one.ident}" for one in page.entries if one.mode == "include"]
+        assert len(matches) <= search.count
+        for entry in page.entries:
+            resource = decode(bytes(entry.raw))
+            assert (resource["resourceType"], resource["id"]) == (entry.kind, entry.ident)
+        assert page.total == len(wanted)
+        assert len(set(extra)) == len(extra)
+        known = [wanted[name] for name in matches if name in wanted]
+        if len(known) == len(matches):
+            assert set(extra) == world.included(known, pairs)
+        found += matches
+        if page.cursor is None:
+            break
+        assert matches, "an empty page that leads on"
+        cursor = (("_cursor", page.cursor),)
+    assert len(found) == len(set(found)), "a match on two pages"
+    assert set(found) == set(wanted)
+    order = dict(pairs).get("_sort")
+    if order:
+        world.require_sorted([wanted[name] for name in found], order)
+    return len(found)
+
+
+@pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisWarning")
+@given(resources=worlds(), asked=st.lists(searches(), min_size=SEARCHES, max_size=SEARCHES))
+@settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    derandomize=True,
+    phases=(Phase.explicit, Phase.generate, Phase.shrink),
+    suppress_health_check=list(HealthCheck),
+)
+async def test_every_search_finds_what_a_plain_evaluation_finds(
+    shelf: Shelf, resources: list[Json], asked: list[Any]
+) -> None:
+    world = await shelf.fill(resources)
+    for kinds, pairs in asked:
+        note(f"{'/'.join(kinds)}?{'&'.join(f'{name}={text}' for name, text in pairs)}")
+        await check(shelf, world, kinds, pairs)
+
+
+async def test_approximately_is_wider_than_equal_and_not_all(shelf: Shelf) -> None:
+    """How wide is the server's choice, so the oracle leaves it out."""
+    starts = {"a": "2024-01-20T09:00:00Z", "b": "2024-01-20T09:20:00Z", "c": "2034-01-20T09:00:00Z"}
+    await shelf.fill([{"resourceType": "Slot", "id": ident, "start": start} for ident, start in starts.items()])
+    page = await run(shelf.store, parse(("Slot",), (("start", "ap2024-01-20T09:00:00Z"),), READING))
+    assert {"a"} <= {one.ident for one in page.entries} <= {"a", "b"}
+
+
+def test_the_oracle_knows_every_parameter_of_these_types() -> None:
+    left_out = {
+        "Appointment": {"reason-reference"},
+        "Patient": {"phonetic"},
+        "Practitioner": {"phonetic"},
+        "PractitionerRole": {"endpoint", "organization", "service"},
+        "Location": {"endpoint", "organization"},
+    }
+    for kind, params in PARAMETERS.items():
+        assert set(TYPES[kind].parameters) - set(params) == left_out.get(kind, set()), kind
+        assert set(params) <= set(TYPES[kind].parameters), kind

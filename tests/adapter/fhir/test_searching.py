@@ -1,0 +1,349 @@
+"""What the door makes of a search: links, pages, forms, notes, compartments (https://hl7.org/fhir/R4/search.html).
+
+Which resources a search finds is tested with `store.search`.
+"""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import orjson
+import pytest
+
+from store.store import Store
+from tests.adapter.fhir.door import BASE, HOST, bundled, call, get, link, made, names, notes, outcome, person
+from tests.adapter.mediloop.clinic import MULAGO, SARAH, UHID, appointment, open_clinic, put
+from tests.conftest import Api, ApiMaker, Service, ServiceMaker
+
+Json = dict[str, Any]
+UHIDS = "https://mediloop.co/fhir/sid/uhid"
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+@pytest.fixture(autouse=True)
+async def visits(store: Store) -> None:
+    await open_clinic(store)
+    await put(store, *(appointment(f"a{day}", "fulfilled", start=f"2024-02-0{day}T10:00") for day in range(1, 6)))
+
+
+async def found(api: Api, path: str, **headers: str) -> Json:
+    return bundled(await get(api, path, **headers))
+
+
+def used(bundle: Json) -> list[tuple[str, str]]:
+    """Return the parameters of the link to itself."""
+    own = link(bundle, "self")
+    assert own is not None
+    return parse_qsl(urlsplit(own).query, keep_blank_values=True)
+
+
+async def pages(api: Api, path: str) -> list[Json]:
+    shown = [await found(api, path)]
+    while (following := link(shown[-1], "next")) is not None:
+        shown.append(await found(api, following))
+    return shown
+
+
+class TestBundle:
+    async def test_entries_have_address_resource_and_mode(self, api: Api) -> None:
+        bundle = await found(api, "Appointment?_id=a1&_include=Appointment:patient")
+        match, included = bundle["entry"]
+        assert match["fullUrl"] == f"{HOST}/Appointment/a1"
+        assert (match["search"], included["search"]) == ({"mode": "match"}, {"mode": "include"})
+        assert match["resource"] == (await get(api, "Appointment/a1")).json()
+        assert bundle["total"] == 1
+
+    async def test_without_a_match_there_are_no_entries(self, api: Api) -> None:
+        bundle = await found(api, "Appointment?_id=none")
+        assert bundle == {
+            "resourceType": "Bundle",
+            "type": "searchset",
+            "total": 0,
+            "link": [{"relation": "self", "url": f"{HOST}/Appointment?_id=none"}],
+        }
+
+    async def test_a_total_that_is_not_wanted_is_left_out(self, api: Api) -> None:
+        assert "total" not in await found(api, "Appointment?_total=none&_count=1")
+
+    @pytest.mark.parametrize("query", ["_count=0", "_summary=count"])
+    async def test_a_count_alone(self, api: Api, query: str) -> None:
+        bundle = await found(api, f"Appointment?{query}")
+        assert bundle["total"] == 5
+        assert "entry" not in bundle
+        assert link(bundle, "next") is None
+
+    async def test_a_summary_is_of_matches_and_of_what_comes_with_them(self, api: Api) -> None:
+        bundle = await found(api, "Appointment?_id=a1&_include=Appointment:patient&_summary=true")
+        for entry in bundle["entry"]:
+            assert entry["resource"]["meta"]["tag"][0]["code"] == "SUBSETTED"
+
+    async def test_elements_are_for_matches_alone(self, api: Api) -> None:
+        bundle = await found(api, "Appointment?_id=a1&_include=Appointment:patient&_elements=start")
+        match, included = (entry["resource"] for entry in bundle["entry"])
+        assert match.keys() == {"resourceType", "id", "meta", "status", "participant", "start"}
+        assert included == (await get(api, "Patient/john")).json()
+
+
+class TestSelf:
+    async def test_it_lists_what_was_used(self, api: Api) -> None:
+        bundle = await found(api, "Appointment?status=fulfilled&foo=1&date=ge2024-02-03&_sort=-date&empty=&_count=2")
+        assert link(bundle, "self") == f"{HOST}/Appointment?status=fulfilled&date=ge2024-02-03&_sort=-date&_count=2"
+
+    async def test_it_finds_the_same(self, api: Api) -> None:
+        for query in (
+            f"patient.identifier={UHIDS}|{UHID}&_count=3",
+            "date=ge2024-02-03T10:00:00%2B00:00&_sort=date",
+            "_include=Appointment:patient:Patient&status:not=booked",
+            "status=fulfilled,booked&_elements=start,end",
+            "date=le2024-02-03T13:00:00+03:00",
+        ):
+            bundle = await found(api, f"Appointment?{query}")
+            own = link(bundle, "self")
+            assert own is not None
+            again = await found(api, own)
+            assert names(again) == names(bundle)
+            assert link(again, "self") == own
+
+    async def test_a_plus_that_was_not_escaped_is_repaired(self, api: Api) -> None:
+        bundle = await found(api, "Appointment?date=ge2024-02-03T13:00:00+03:00&_format=application/fhir+json")
+        assert names(bundle) == ["Appointment/a3", "Appointment/a4", "Appointment/a5"]
+        assert used(bundle)[0] == ("date", "ge2024-02-03T13:00:00+03:00")
+
+    async def test_the_address_is_the_one_that_the_client_used(
+        self, make_service: ServiceMaker, make_api: ApiMaker
+    ) -> None:
+        api = await make_api(make_service(base_url="https://fhir.example.org/clinic"))
+        bundle = bundled(await get(api, "Appointment?_id=a1"))
+        assert link(bundle, "self") == "https://fhir.example.org/clinic/fhir/R4/Appointment?_id=a1"
+        assert bundle["entry"][0]["fullUrl"] == "https://fhir.example.org/clinic/fhir/R4/Appointment/a1"
+
+
+class TestPages:
+    @pytest.mark.parametrize("sort", ["", "&_sort=date", "&_sort=-date", "&_sort=status,-_id"])
+    async def test_every_match_comes_once(self, api: Api, sort: str) -> None:
+        whole = names(await found(api, f"Appointment?status=fulfilled{sort}"))
+        shown = await pages(api, f"Appointment?status=fulfilled&_count=2{sort}")
+        assert [len(page["entry"]) for page in shown] == [2, 2, 1]
+        assert [name for page in shown for name in names(page)] == whole
+        assert {page["total"] for page in shown} == {5}
+
+    async def test_the_link_shows_nothing_of_what_was_searched_for(self, api: Api) -> None:
+        for shown in (
+            await found(api, f"Appointment?patient.identifier={UHIDS}|{UHID}&_count=2"),
+            await found(api, "Appointment?patient=Patient/john&_count=2"),
+        ):
+            following = link(shown, "next")
+            assert following is not None
+            assert [name for name, _ in parse_qsl(urlsplit(following).query)] == ["_page"]
+            assert UHID not in following
+            assert "john" not in following
+
+    async def test_the_form_of_the_answer_may_be_asked_for_with_it(self, api: Api) -> None:
+        following = link(await found(api, "Appointment?_count=2"), "next")
+        answer = await get(api, f"{following}&_pretty=true&_format=json")
+        assert b"\n" in answer.content
+        assert len(answer.json()["entry"]) == 2
+
+    async def test_a_page_of_a_search_by_post_is_read_by_get(self, api: Api) -> None:
+        first = bundled(await call(api, "POST", "Appointment/_search", data={"_count": "2", "patient": "john"}))
+        following = link(first, "next")
+        assert following is not None
+        assert following.startswith(f"{HOST}/Appointment?_page=")
+        assert names(await found(api, following)) == ["Appointment/a3", "Appointment/a4"]
+
+    @pytest.mark.parametrize(
+        "token",
+        [
+            "",
+            "x",
+            "AAAA",
+            "%F0%9F%98%80",
+            base64.urlsafe_b64encode(b"[]").decode(),
+            base64.urlsafe_b64encode(zlib.compress(b"{")).decode(),
+            base64.urlsafe_b64encode(zlib.compress(b"7")).decode(),
+            base64.urlsafe_b64encode(zlib.compress(b'[["_cursor"]]')).decode(),
+            base64.urlsafe_b64encode(zlib.compress(b'[["_cursor","x"]]')).decode(),
+            base64.urlsafe_b64encode(zlib.compress(b"[" * 70_000)).decode(),
+        ],
+    )
+    async def test_a_link_that_was_changed_is_400(self, api: Api, token: str) -> None:
+        outcome(await get(api, f"Appointment?_page={token}"), 400, "invalid")
+
+    async def test_a_link_that_lost_its_end_is_400(self, api: Api) -> None:
+        following = link(await found(api, "Appointment?_count=2"), "next")
+        assert following is not None
+        outcome(await get(api, following[:-8]), 400, "invalid")
+
+    async def test_a_link_to_another_order_is_400(self, api: Api) -> None:
+        following = link(await found(api, "Appointment?_count=2&_sort=status,date"), "next")
+        assert following is not None
+        packed = parse_qsl(urlsplit(following).query)[0][1]
+        inside = orjson.loads(zlib.decompress(base64.urlsafe_b64decode(packed + "=" * (-len(packed) % 4))))
+        changed = [pair for pair in inside if pair[0] != "_sort"]
+        token = base64.urlsafe_b64encode(zlib.compress(orjson.dumps(changed))).decode()
+        outcome(await get(api, f"Appointment?_page={token}"), 400, "invalid")
+
+
+class TestForms:
+    async def test_parameters_in_both_places_count(self, api: Api) -> None:
+        answer = await call(api, "POST", "Appointment/_search?date=ge2024-02-03", data={"date": "le2024-02-04"})
+        bundle = bundled(answer)
+        assert names(bundle) == ["Appointment/a3", "Appointment/a4"]
+        assert used(bundle) == [("date", "ge2024-02-03"), ("date", "le2024-02-04")]
+
+    async def test_it_finds_what_a_get_finds(self, api: Api) -> None:
+        form = {"patient.identifier": f"{UHIDS}|{UHID}", "_sort": "-date", "_count": "3"}
+        posted = bundled(await call(api, "POST", "Appointment/_search", data=form))
+        got = bundled(await call(api, "GET", "Appointment", params=form))
+        assert names(posted) == names(got)
+        assert link(posted, "self") == link(got, "self")
+
+    async def test_an_empty_form_finds_all(self, api: Api) -> None:
+        assert bundled(await call(api, "POST", "Appointment/_search"))["total"] == 5
+        assert bundled(await call(api, "POST", "Appointment/_search", content=b"", headers=FORM))["total"] == 5
+
+    async def test_the_format_may_be_in_the_form(self, api: Api) -> None:
+        answer = await call(api, "POST", "Appointment/_search", data={"_format": "application/json", "_pretty": "true"})
+        assert answer.headers["content-type"] == "application/json; charset=utf-8"
+        assert b"\n" in answer.content
+        outcome(await call(api, "POST", "Appointment/_search", data={"_format": "xml"}), 406, "not-supported")
+
+    async def test_another_body_is_415(self, api: Api) -> None:
+        outcome(await call(api, "POST", "Appointment/_search", {"status": "booked"}), 415, "not-supported")
+
+    async def test_what_is_no_text_is_400(self, api: Api) -> None:
+        outcome(await call(api, "POST", "Appointment/_search", content=b"status=%ff", headers=FORM), 400, "invalid")
+        outcome(await get(api, "Appointment?status=%ff"), 400, "invalid")
+        outcome(await get(api, f"Appointment?{'a=1&' * 1_001}"), 400, "invalid")
+
+
+class TestSystem:
+    async def test_several_types_at_once(self, api: Api) -> None:
+        bundle = await found(api, "?_type=Patient,Practitioner&_lastUpdated=ge2024-01-01")
+        assert set(names(bundle)) == {"Patient/john", f"Practitioner/{SARAH}", "Practitioner/prov-def-456"}
+        assert bundle["total"] == 3
+        assert link(bundle, "self") == f"{HOST}?_type=Patient,Practitioner&_lastUpdated=ge2024-01-01"
+
+    async def test_by_post(self, api: Api) -> None:
+        for path in ("_search", "_search?_type=Patient"):
+            answer = await call(api, "POST", path, data={"_type": "Slot", "_id": "slot-001"})
+            assert names(bundled(answer)) == ["Slot/slot-001"]
+
+    async def test_its_pages(self, api: Api) -> None:
+        whole = names(await found(api, "?_type=Appointment,Slot"))
+        shown = await pages(api, "?_type=Appointment,Slot&_count=3")
+        assert [name for page in shown for name in names(page)] == whole
+        assert len(whole) == 8
+
+    async def test_what_a_link_names_counts_and_not_what_stands_beside_it(self, api: Api) -> None:
+        following = link(await found(api, "?_type=Appointment,Slot&_count=3"), "next")
+        assert following is not None
+        first, _, query = following.partition("?")
+        assert names(await found(api, f"{first}?_type=Patient&{query}")) == names(await found(api, following))
+
+    @pytest.mark.parametrize("query", ["", "?_type=", "?_type=,", "?status=booked"])
+    async def test_without_types_it_is_400(self, api: Api, query: str) -> None:
+        outcome(await get(api, query), 400, "required")
+
+    async def test_a_type_that_there_is_none_of_is_404(self, api: Api) -> None:
+        outcome(await get(api, "?_type=Patient,Encounter"), 404, "not-supported")
+
+    async def test_a_parameter_that_one_of_them_lacks_is_no_filter(self, api: Api) -> None:
+        answer = await get(api, "?_type=Patient,Slot&status=free")
+        assert answer.status_code == 400 or notes(bundled(answer))
+
+    async def test_a_changed_link_is_400(self, api: Api) -> None:
+        outcome(await get(api, "?_page=x"), 400, "invalid")
+
+    async def test_the_base_with_a_slash(self, api: Api) -> None:
+        assert bundled(await api.get(f"{BASE}/?_type=Patient"))["total"] == 1
+
+
+class TestCompartments:
+    async def test_what_a_patient_takes_part_in(self, api: Api) -> None:
+        bundle = await found(api, "Patient/john/Appointment?date=ge2024-02-04")
+        assert names(bundle) == ["Appointment/a4", "Appointment/a5"]
+        assert link(bundle, "self") == f"{HOST}/Patient/john/Appointment?date=ge2024-02-04"
+        assert "entry" not in await found(api, "Patient/jane/Appointment")
+
+    async def test_what_a_practitioner_takes_part_in(self, api: Api) -> None:
+        assert (await found(api, f"Practitioner/{SARAH}/Appointment"))["total"] == 5
+        assert names(await found(api, f"Practitioner/{SARAH}/Schedule")) == ["Schedule/sarah"]
+
+    async def test_everything_in_it(self, api: Api) -> None:
+        bundle = await found(api, f"Practitioner/{SARAH}/*")
+        assert set(names(bundle)) == {f"Appointment/a{day}" for day in range(1, 6)} | {"Schedule/sarah"}
+        shown = await pages(api, f"Practitioner/{SARAH}/*?_count=4")
+        assert [name for page in shown for name in names(page)] == names(bundle)
+
+    async def test_by_post(self, api: Api) -> None:
+        answer = await call(api, "POST", "Patient/john/Appointment/_search", data={"date": "2024-02-04"})
+        assert names(bundled(answer)) == ["Appointment/a4"]
+
+    async def test_its_pages(self, api: Api) -> None:
+        shown = await pages(api, "Patient/john/Appointment?_count=2&_sort=-date")
+        assert [name for page in shown for name in names(page)] == [f"Appointment/a{day}" for day in (5, 4, 3, 2, 1)]
+
+    @pytest.mark.parametrize("path", ["Patient/john/Slot", f"Location/{MULAGO}/Appointment", "Patient/john/Encounter"])
+    async def test_what_is_no_compartment_is_404(self, api: Api, path: str) -> None:
+        outcome(await get(api, path), 404, "not-supported")
+
+    async def test_it_cannot_be_written(self, api: Api) -> None:
+        for method in ("POST", "PUT", "DELETE"):
+            answer = await call(api, method, "Patient/john/Appointment", person("x") if method != "DELETE" else None)
+            outcome(answer, 405, "not-supported")
+            assert "GET" in answer.headers["Allow"]
+
+
+class TestUnknown:
+    async def test_an_unknown_parameter_is_said_to_be_left_out(self, api: Api) -> None:
+        bundle = await found(api, "Appointment?foo=1&_id=a1")
+        [note] = notes(bundle)
+        assert (note["severity"], note["code"], note["expression"]) == ("warning", "not-supported", ["foo"])
+        assert bundle["total"] == 1
+        assert used(bundle) == [("_id", "a1")]
+
+    async def test_lenient_is_the_same(self, api: Api) -> None:
+        answer = await get(api, "Appointment?foo=1", prefer="handling=lenient")
+        assert len(notes(bundled(answer))) == 1
+        assert answer.headers["Preference-Applied"] == "handling=lenient"
+
+    async def test_strict_refuses_each(self, api: Api) -> None:
+        answer = await get(api, "Appointment?foo=1&bar=2&_id=a1", prefer="handling=strict")
+        assert outcome(answer, 400, "not-supported", "not-supported")["expression"] == ["foo"]
+
+    @pytest.mark.parametrize("handling", ["strict", "lenient"])
+    @pytest.mark.parametrize(
+        ("query", "code"),
+        [
+            ("status:above=booked", "not-supported"),
+            ("date=yesterday", "value"),
+            ("_count=-1", "value"),
+            ("_summary=most", "value"),
+            ("_total=exactly", "value"),
+            ("patient.foo=1", "not-supported"),
+            ("_has:Encounter:patient:status=x", "not-supported"),
+        ],
+    )
+    async def test_what_would_change_the_meaning_is_400_in_every_mode(
+        self, api: Api, query: str, code: str, handling: str
+    ) -> None:
+        outcome(await get(api, f"Appointment?{query}", prefer=f"handling={handling}"), 400, code)
+
+    async def test_all_that_is_wrong_is_said_at_once(self, api: Api) -> None:
+        outcome(await get(api, "Appointment?status:above=x&date=y&_count=z"), 400, "not-supported", "value", "value")
+
+    async def test_an_unknown_type_is_404(self, api: Api) -> None:
+        outcome(await get(api, "Encounter?status=x"), 404, "not-supported")
+        outcome(await call(api, "POST", "Encounter/_search", data={"status": "x"}), 404, "not-supported")
+
+
+async def test_a_write_is_found_as_soon_as_it_is_answered(api: Api, service: Service) -> None:
+    for number in range(3):
+        await made(api, person("fresh", f"Fresh{number}"))
+        assert names(await found(api, f"Patient?family=Fresh{number}")) == ["Patient/fresh"]
+        assert (await found(api, f"Patient?family=Fresh{number - 1}"))["total"] == 0
+    assert service.stores["test"] is not service.stores["live"]

@@ -1,0 +1,550 @@
+"""Creating, updating, patching and deleting, with and without conditions (https://hl7.org/fhir/R4/http.html)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import pytest
+
+from store.store import Store
+from tests.adapter.fhir.door import (
+    BASE,
+    HOST,
+    MEDIA_TYPE,
+    TAGS,
+    bare,
+    bundled,
+    call,
+    get,
+    made,
+    names,
+    outcome,
+    person,
+    tagged,
+)
+from tests.adapter.mediloop.clinic import appointment, open_clinic, put, schedule, slot, stored
+from tests.conftest import Api, Clock
+
+Json = dict[str, Any]
+ACTIVE = [{"op": "add", "path": "/active", "value": True}]
+FHIRPATH: Json = {
+    "resourceType": "Parameters",
+    "parameter": [
+        {
+            "name": "operation",
+            "part": [
+                {"name": "type", "valueCode": "add"},
+                {"name": "path", "valueString": "Patient"},
+                {"name": "name", "valueString": "active"},
+                {"name": "value", "valueBoolean": True},
+            ],
+        }
+    ],
+}
+
+
+def criteria(value: str) -> str:
+    return f"identifier={quote(f'{TAGS}|{value}')}"
+
+
+async def conditionally(api: Api, method: str, value: str, body: Any = None, **headers: str) -> httpx.Response:
+    named = {name.replace("_", "-"): text for name, text in headers.items()}
+    return await call(api, method, f"Patient?{criteria(value)}", body, headers=named)
+
+
+async def family(store: Store, ident: str = "p") -> str:
+    found: str = (await stored(store, "Patient", ident))["name"][0]["family"]
+    return found
+
+
+class TestCreate:
+    async def test_201_with_the_address_of_the_version(self, api: Api) -> None:
+        answer = await call(api, "POST", "Patient", bare(person("x")))
+        assert answer.status_code == 201
+        assert answer.headers["content-type"] == MEDIA_TYPE
+        found = answer.json()
+        assert answer.headers["Location"] == f"{HOST}/Patient/{found['id']}/_history/1"
+        assert answer.headers["ETag"] == 'W/"1"'
+        assert answer.headers["Last-Modified"] == "Mon, 15 Jan 2024 10:00:00 GMT"
+        assert (await get(api, answer.headers["Location"])).json() == found
+
+    async def test_id_and_version_of_the_client_are_ignored_and_other_meta_kept(self, api: Api) -> None:
+        meta = {"versionId": "7", "lastUpdated": "1999-01-01T00:00:00Z", "tag": [{"code": "vip"}], "source": "urn:x"}
+        found = (await call(api, "POST", "Patient", person("mine", meta=meta))).json()
+        assert found["id"] != "mine"
+        assert found["meta"] == meta | {"versionId": "1", "lastUpdated": "2024-01-15T10:00:00.000Z"}
+
+    async def test_what_is_not_valid_is_400_with_every_problem(self, api: Api) -> None:
+        answer = await call(api, "POST", "Patient", {"resourceType": "Patient", "gender": "f", "foo": 1})
+        assert answer.status_code == 400
+        assert {one["code"] for one in answer.json()["issue"]} == {"structure", "code-invalid"}
+        assert bundled(await get(api, "Patient?_summary=count"))["total"] == 0
+
+    async def test_another_type_in_the_body_is_400(self, api: Api) -> None:
+        outcome(await call(api, "POST", "Slot", bare(person("x"))), 400, "structure")
+
+    async def test_no_body_is_400(self, api: Api) -> None:
+        for method, path in (("POST", "Patient"), ("PUT", "Patient/x"), ("PUT", "Patient?_id=x")):
+            outcome(await call(api, method, path), 400, "required")
+        assert (await call(api, "PATCH", "Patient/x")).status_code == 400
+
+    async def test_a_breach_of_a_rule_is_422(self, api: Api, store: Store) -> None:
+        await open_clinic(store)
+        slotless = bare(appointment("x", slot=[{"reference": "Slot/none"}]))
+        assert (await call(api, "POST", "Appointment", slotless)).status_code == 422
+
+    async def test_an_if_match_says_nothing_of_what_is_only_made(self, api: Api) -> None:
+        answer = await call(api, "POST", "Patient", bare(person("x")), headers={"If-Match": 'W/"9"'})
+        assert answer.status_code == 201
+
+
+class TestPrefer:
+    async def write(self, api: Api, wanted: str | None) -> httpx.Response:
+        return await call(api, "POST", "Patient", bare(person("x")), headers={"Prefer": wanted} if wanted else {})
+
+    async def test_without_a_wish_the_resource_comes_back(self, api: Api) -> None:
+        answer = await self.write(api, None)
+        assert answer.json()["resourceType"] == "Patient"
+        assert "Preference-Applied" not in answer.headers
+
+    async def test_minimal_is_without_a_body(self, api: Api) -> None:
+        answer = await self.write(api, "return=minimal")
+        assert (answer.status_code, answer.content) == (201, b"")
+        assert answer.headers["Preference-Applied"] == "return=minimal"
+        assert {"location", "etag", "last-modified"} <= set(answer.headers)
+
+    async def test_representation(self, api: Api) -> None:
+        answer = await self.write(api, "return=representation")
+        assert answer.json()["resourceType"] == "Patient"
+        assert answer.headers["Preference-Applied"] == "return=representation"
+
+    async def test_an_outcome(self, api: Api) -> None:
+        answer = await self.write(api, "return=OperationOutcome")
+        assert answer.headers["Preference-Applied"] == "return=OperationOutcome"
+        assert "location" in answer.headers
+        outcome(answer, 201)
+        ident = answer.headers["Location"].split("/")[-3]
+        again = await call(api, "PUT", f"Patient/{ident}", person(ident), headers={"Prefer": "return=OperationOutcome"})
+        assert outcome(again, 200)["severity"] == "information"
+
+    async def test_of_several_only_what_was_done_is_said(self, api: Api) -> None:
+        answer = await self.write(api, "respond-async, return=minimal; handling=strict")
+        assert answer.content == b""
+        assert answer.headers["Preference-Applied"] == "return=minimal"
+
+    async def test_a_refusal_is_an_outcome_whatever_was_wished(self, api: Api) -> None:
+        wish = {"Prefer": "return=minimal"}
+        answer = await call(api, "POST", "Patient", {"resourceType": "Patient", "foo": 1}, headers=wish)
+        outcome(answer, 400, "structure")
+        assert "Preference-Applied" not in answer.headers
+
+    async def test_a_deletion_answers_as_wished(self, api: Api) -> None:
+        for wish, status in (("return=minimal", 204), ("return=representation", 204), ("return=OperationOutcome", 200)):
+            await made(api, person("p"))
+            answer = await call(api, "DELETE", "Patient/p", headers={"Prefer": wish})
+            assert answer.status_code == status
+            assert ("Preference-Applied" in answer.headers) == (wish != "return=representation")
+            if status == 200:
+                assert outcome(answer, 200)["severity"] == "information"
+
+    async def test_nothing_is_said_to_be_done_that_was_not(self, api: Api) -> None:
+        await made(api, person("p"))
+        wish = {"Prefer": "return=minimal, handling=strict"}
+        assert "Preference-Applied" not in (await get(api, "Patient/p", **wish)).headers
+        validated = await call(api, "POST", "Patient/$validate", person("p"), headers=wish)
+        assert "Preference-Applied" not in validated.headers
+        assert (await get(api, "Patient", **wish)).headers["Preference-Applied"] == "handling=strict"
+        assert (await get(api, "_history", **wish)).headers["Preference-Applied"] == "handling=strict"
+        form = await call(api, "POST", "Patient/_search", headers=wish, data={"active": "true"})
+        assert form.headers["Preference-Applied"] == "handling=strict"
+
+
+class TestUpdate:
+    async def test_with_an_id_of_the_client_201_then_200(self, api: Api) -> None:
+        answer = await call(api, "PUT", "Patient/my.Own-1", person("my.Own-1"))
+        assert (answer.status_code, answer.headers["ETag"]) == (201, 'W/"1"')
+        assert answer.headers["Location"] == f"{HOST}/Patient/my.Own-1/_history/1"
+        answer = await call(api, "PUT", "Patient/my.Own-1", person("my.Own-1", "New"))
+        assert (answer.status_code, answer.headers["ETag"]) == (200, 'W/"2"')
+        assert "Location" not in answer.headers
+
+    async def test_the_whole_is_replaced(self, api: Api) -> None:
+        await made(api, person("p", active=True))
+        await made(api, person("p", gender="male"))
+        assert "active" not in (await get(api, "Patient/p")).json()
+
+    async def test_version_and_time_of_the_client_are_ignored_and_other_meta_kept(self, api: Api, clock: Clock) -> None:
+        await made(api, person("p"))
+        clock.advance(minutes=1)
+        meta = {"versionId": "7", "lastUpdated": "1999-01-01T00:00:00Z", "security": [{"code": "R"}]}
+        found = await made(api, person("p", meta=meta))
+        assert found["meta"] == meta | {"versionId": "2", "lastUpdated": "2024-01-15T10:01:00.000Z"}
+
+    @pytest.mark.parametrize("ident", [None, "other", "P"])
+    async def test_an_id_that_lacks_or_differs_is_400(self, api: Api, ident: str | None) -> None:
+        body = bare(person("x")) | ({"id": ident} if ident else {})
+        issue = outcome(await call(api, "PUT", "Patient/p", body), 400, "value")
+        assert issue["expression"] == ["Patient.id"]
+
+    async def test_an_id_that_is_none_is_400(self, api: Api) -> None:
+        for ident in ("no_id", "x" * 65, "a b"):
+            outcome(await call(api, "PUT", f"Patient/{ident}", person(ident)), 400, "value")
+            outcome(await call(api, "PATCH", f"Patient/{ident}", ACTIVE), 400, "value")
+            outcome(await call(api, "DELETE", f"Patient/{ident}"), 404, "not-found")
+
+    async def test_what_was_deleted_comes_back_as_201(self, api: Api) -> None:
+        await made(api, person("p"))
+        await call(api, "DELETE", "Patient/p")
+        answer = await call(api, "PUT", "Patient/p", person("p"))
+        assert (answer.status_code, answer.headers["ETag"]) == (201, 'W/"3"')
+        assert answer.headers["Location"] == f"{HOST}/Patient/p/_history/3"
+
+    @pytest.mark.parametrize("tag", ['W/"1"', '"1"', "1", 'W/"7", W/"1"', "*", 'w/"1"'])
+    async def test_if_match_in_every_spelling(self, api: Api, store: Store, tag: str) -> None:
+        await made(api, person("p"))
+        answer = await call(api, "PUT", "Patient/p", person("p", "New"), headers={"If-Match": tag})
+        assert answer.status_code == 200
+        assert await family(store) == "New"
+
+    @pytest.mark.parametrize("tag", ['W/"2"', '"11"', "0", "", "abc", 'W/"1 "'])
+    @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
+    async def test_another_version_is_412_and_nothing_is_done(
+        self, api: Api, store: Store, method: str, tag: str
+    ) -> None:
+        await made(api, person("p"))
+        body = {"PUT": person("p", "New"), "PATCH": ACTIVE}.get(method)
+        answer = await call(api, method, "Patient/p", body, headers={"If-Match": tag})
+        assert outcome(answer, 412, "conflict")["expression"] == ["If-Match"]
+        found = await stored(store, "Patient", "p")
+        assert (found["meta"]["versionId"], "active" in found) == ("1", False)
+
+    async def test_if_match_for_what_is_not_there_is_412(self, api: Api) -> None:
+        for method, body in (("PUT", person("p")), ("DELETE", None)):
+            outcome(await call(api, method, "Patient/p", body, headers={"If-Match": "*"}), 412, "conflict")
+
+    async def test_if_none_match_star_makes_and_never_replaces(self, api: Api, store: Store) -> None:
+        first = await call(api, "PUT", "Patient/p", person("p"), headers={"If-None-Match": "*"})
+        assert first.status_code == 201
+        second = await call(api, "PUT", "Patient/p", person("p", "New"), headers={"If-None-Match": "*"})
+        assert outcome(second, 412, "conflict")["expression"] == ["If-None-Match"]
+        assert await family(store) == "Okello"
+        await call(api, "DELETE", "Patient/p")
+        third = await call(api, "PUT", "Patient/p", person("p", "New"), headers={"If-None-Match": "*"})
+        assert third.status_code == 201
+
+    async def test_if_none_match_of_another_version_is_no_hindrance(self, api: Api) -> None:
+        await made(api, person("p"))
+        answer = await call(api, "PUT", "Patient/p", person("p"), headers={"If-None-Match": 'W/"2"'})
+        assert answer.status_code == 200
+
+    async def test_rivals_for_a_new_id_are_all_answered(self, api: Api) -> None:
+        answers = await asyncio.gather(
+            *(call(api, "PUT", "Patient/p", person("p", f"Rival{chr(65 + n)}")) for n in range(8))
+        )
+        counted = Counter(one.status_code for one in answers)
+        assert counted[201] == 1, counted
+        assert counted[201] + counted[200] + counted[409] == 8, counted
+
+
+class TestPatch:
+    @pytest.mark.parametrize("patch", [ACTIVE, FHIRPATH])
+    async def test_both_kinds(self, api: Api, patch: Any) -> None:
+        await made(api, person("p"))
+        answer = await call(api, "PATCH", "Patient/p", patch)
+        assert (answer.status_code, answer.headers["ETag"]) == (200, 'W/"2"')
+        assert answer.json()["active"] is True
+        assert "Location" not in answer.headers
+
+    async def test_with_the_right_version(self, api: Api) -> None:
+        await made(api, person("p"))
+        for number in (1, 2):
+            answer = await call(api, "PATCH", "Patient/p", ACTIVE, headers={"If-Match": f'W/"{number}"'})
+            assert answer.headers["ETag"] == f'W/"{number + 1}"'
+
+    async def test_what_is_not_there_is_404_and_what_was_410(self, api: Api) -> None:
+        for headers in ({}, {"If-Match": 'W/"1"'}):
+            outcome(await call(api, "PATCH", "Patient/none", ACTIVE, headers=headers), 404, "not-found")
+        await made(api, person("p"))
+        await call(api, "DELETE", "Patient/p")
+        for headers in ({}, {"If-Match": 'W/"1"'}):
+            outcome(await call(api, "PATCH", "Patient/p", ACTIVE, headers=headers), 410, "deleted")
+
+    async def test_a_result_that_is_not_valid_is_refused(self, api: Api, store: Store) -> None:
+        await made(api, person("p"))
+        bad = [{"op": "add", "path": "/gender", "value": "f"}]
+        outcome(await call(api, "PATCH", "Patient/p", bad), 400, "code-invalid")
+        assert "gender" not in await stored(store, "Patient", "p")
+
+    @pytest.mark.parametrize(
+        "operation",
+        [
+            {"op": "test", "path": "/active", "value": False},
+            {"op": "replace", "path": "/id", "value": "q"},
+            {"op": "replace", "path": "/meta/versionId", "value": "9"},
+            {"op": "replace", "path": "/resourceType", "value": "Slot"},
+            {"op": "add", "path": "/contact/0/gender", "value": "male"},
+        ],
+    )
+    async def test_what_cannot_be_done_is_422(self, api: Api, operation: Json) -> None:
+        await made(api, person("p", active=True))
+        assert (await call(api, "PATCH", "Patient/p", [operation])).status_code == 422
+
+    async def test_no_subset_can_be_made(self, api: Api) -> None:
+        await made(api, person("p"))
+        mark = {"system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "code": "SUBSETTED"}
+        patch = [{"op": "add", "path": "/meta/tag", "value": [mark]}]
+        assert (await call(api, "PATCH", "Patient/p", patch)).status_code == 422
+
+    async def test_what_is_no_patch_is_400(self, api: Api) -> None:
+        await made(api, person("p"))
+        assert (await call(api, "PATCH", "Patient/p", person("p"))).status_code == 400
+        assert (await call(api, "PATCH", "Patient/p", [{"op": "leap", "path": "/active"}])).status_code == 400
+
+    @pytest.mark.parametrize("media_type", ["application/merge-patch+json", "application/xml-patch+xml", "text/plain"])
+    async def test_another_language_is_415(self, api: Api, media_type: str) -> None:
+        answer = await call(api, "PATCH", "Patient/p", {"active": True}, headers={"Content-Type": media_type})
+        outcome(answer, 415, "not-supported")
+        assert answer.headers["Accept-Patch"] == "application/json-patch+json, application/fhir+json"
+
+
+class TestDelete:
+    async def test_204_whether_it_was_there_or_not(self, api: Api) -> None:
+        await made(api, person("p"))
+        for ident in ("p", "p", "never"):
+            answer = await call(api, "DELETE", f"Patient/{ident}")
+            assert (answer.status_code, answer.content) == (204, b"")
+
+    async def test_with_the_right_version(self, api: Api) -> None:
+        await made(api, person("p"))
+        assert (await call(api, "DELETE", "Patient/p", headers={"If-Match": 'W/"1"'})).status_code == 204
+
+    async def test_a_second_deletion_makes_no_version(self, api: Api) -> None:
+        await made(api, person("p"))
+        for _ in range(2):
+            await call(api, "DELETE", "Patient/p")
+        assert bundled(await get(api, "Patient/p/_history"), "history")["total"] == 2
+
+    async def test_it_is_no_longer_found(self, api: Api) -> None:
+        await made(api, tagged("p", "1"))
+        await call(api, "DELETE", "Patient/p")
+        assert bundled(await get(api, f"Patient?{criteria('1')}"))["total"] == 0
+
+    async def test_what_others_refer_to_stays(self, api: Api, store: Store) -> None:
+        await open_clinic(store)
+        await put(store, appointment("a1"))
+        for name, by in (("Patient/john", "Appointment/a1"), ("Schedule/sarah", "Slot/slot-001")):
+            answer = await call(api, "DELETE", name)
+            issue = outcome(answer, 409, "conflict")
+            assert by in issue["diagnostics"]
+            assert (await get(api, name)).status_code == 200
+
+    async def test_what_refers_to_itself_alone_may_go(self, api: Api) -> None:
+        link = [{"other": {"reference": "Patient/p"}, "type": "seealso"}]
+        await made(api, person("p", link=link))
+        assert (await call(api, "DELETE", "Patient/p")).status_code == 204
+
+    async def test_a_versioned_reference_is_a_tie_too(self, api: Api) -> None:
+        await made(api, person("p"))
+        await made(api, person("q", link=[{"other": {"reference": "Patient/p/_history/1"}, "type": "seealso"}]))
+        outcome(await call(api, "DELETE", "Patient/p"), 409, "conflict")
+
+
+class TestConditionalCreate:
+    async def create(self, api: Api, header: str, body: Json | None = None) -> httpx.Response:
+        return await call(api, "POST", "Patient", body or bare(tagged("x", "1")), headers={"If-None-Exist": header})
+
+    async def test_no_match_creates(self, api: Api) -> None:
+        answer = await self.create(api, criteria("1"))
+        assert answer.status_code == 201
+
+    @pytest.mark.parametrize("prefix", ["", "?", "Patient?"])
+    async def test_one_match_is_answered_and_the_body_ignored(self, api: Api, prefix: str) -> None:
+        await made(api, tagged("p", "1"))
+        answer = await self.create(api, prefix + criteria("1"), bare(tagged("x", "1", active=False)))
+        assert answer.status_code == 200
+        assert answer.headers["Location"] == f"{HOST}/Patient/p/_history/1"
+        assert answer.headers["ETag"] == 'W/"1"'
+        assert (answer.json()["id"], "active" in answer.json()) == ("p", False)
+        assert bundled(await get(api, "Patient/p/_history"), "history")["total"] == 1
+
+    async def test_one_match_as_preferred(self, api: Api) -> None:
+        await made(api, tagged("p", "1"))
+        headers = {"If-None-Exist": criteria("1"), "Prefer": "return=OperationOutcome"}
+        answer = await call(api, "POST", "Patient", bare(tagged("x", "1")), headers=headers)
+        assert "already" in outcome(answer, 200)["diagnostics"]
+
+    async def test_several_matches_are_412(self, api: Api) -> None:
+        for ident in ("p", "q"):
+            await made(api, tagged(ident, "1"))
+        outcome(await self.create(api, criteria("1")), 412, "multiple-matches")
+
+    @pytest.mark.parametrize(
+        ("header", "code"),
+        [
+            ("", "value"),
+            ("identifier", "value"),
+            ("foo=1", "not-supported"),
+            ("_count=1", "invalid"),
+            ("name=", "invalid"),
+        ],
+    )
+    async def test_criteria_that_are_none_are_400(self, api: Api, header: str, code: str) -> None:
+        outcome(await self.create(api, header), 400, code)
+        assert bundled(await get(api, "Patient?_summary=count"))["total"] == 0
+
+    async def test_many_at_once_make_one(self, api: Api) -> None:
+        answers = await asyncio.gather(*(self.create(api, criteria("1")) for _ in range(8)))
+        assert Counter(one.status_code for one in answers) == {201: 1, 200: 7}
+        assert len({one.json()["id"] for one in answers}) == 1
+
+
+class TestConditionalUpdate:
+    async def test_no_match_without_an_id_creates(self, api: Api) -> None:
+        answer = await conditionally(api, "PUT", "1", bare(tagged("x", "1")))
+        assert (answer.status_code, answer.headers["ETag"]) == (201, 'W/"1"')
+        assert answer.headers["Location"] == f"{HOST}/Patient/{answer.json()['id']}/_history/1"
+
+    async def test_no_match_with_an_id_creates_with_it(self, api: Api) -> None:
+        answer = await conditionally(api, "PUT", "1", tagged("mine", "1"))
+        assert (answer.status_code, answer.json()["id"]) == (201, "mine")
+
+    async def test_no_match_never_replaces_another_that_has_the_id(self, api: Api, store: Store) -> None:
+        await made(api, tagged("mine", "other"))
+        outcome(await conditionally(api, "PUT", "1", tagged("mine", "1", gender="male")), 409, "conflict")
+        assert "gender" not in await stored(store, "Patient", "mine")
+
+    async def test_no_match_with_the_id_of_what_was_deleted_revives_it(self, api: Api) -> None:
+        await made(api, tagged("mine", "1"))
+        await call(api, "DELETE", "Patient/mine")
+        answer = await conditionally(api, "PUT", "1", tagged("mine", "1"))
+        assert (answer.status_code, answer.headers["ETag"]) == (201, 'W/"3"')
+
+    @pytest.mark.parametrize("ident", [None, "p"])
+    async def test_one_match_is_updated(self, api: Api, ident: str | None) -> None:
+        await made(api, tagged("p", "1"))
+        body = tagged("p", "1", active=True)
+        answer = await conditionally(api, "PUT", "1", body if ident else bare(body))
+        assert (answer.status_code, answer.headers["ETag"]) == (200, 'W/"2"')
+        assert (answer.json()["id"], answer.json()["active"]) == ("p", True)
+
+    async def test_one_match_with_another_id_is_400(self, api: Api) -> None:
+        await made(api, tagged("p", "1"))
+        issue = outcome(await conditionally(api, "PUT", "1", tagged("q", "1")), 400, "value")
+        assert issue["expression"] == ["Patient.id"]
+
+    async def test_several_matches_are_412(self, api: Api) -> None:
+        for ident in ("p", "q"):
+            await made(api, tagged(ident, "1"))
+        outcome(await conditionally(api, "PUT", "1", bare(tagged("p", "1"))), 412, "multiple-matches")
+
+    async def test_with_a_version(self, api: Api) -> None:
+        await made(api, tagged("p", "1"))
+        body = bare(tagged("p", "1", active=True))
+        outcome(await conditionally(api, "PUT", "1", body, if_match='W/"2"'), 412, "conflict")
+        assert (await conditionally(api, "PUT", "1", body, if_match='W/"1"')).status_code == 200
+        outcome(await conditionally(api, "PUT", "none", body, if_match='W/"1"'), 412, "conflict")
+
+    async def test_many_at_once_make_one(self, api: Api) -> None:
+        body = bare(tagged("x", "1"))
+        answers = await asyncio.gather(*(conditionally(api, "PUT", "1", body) for _ in range(8)))
+        assert Counter(one.status_code for one in answers) == {201: 1, 200: 7}
+        assert len(names(bundled(await get(api, f"Patient?{criteria('1')}")))) == 1
+
+
+class TestConditionalPatch:
+    async def test_no_match_is_404(self, api: Api) -> None:
+        outcome(await conditionally(api, "PATCH", "1", ACTIVE), 404, "not-found")
+
+    @pytest.mark.parametrize("patch", [ACTIVE, FHIRPATH])
+    async def test_one_match_is_patched(self, api: Api, patch: Any) -> None:
+        await made(api, tagged("p", "1"))
+        answer = await conditionally(api, "PATCH", "1", patch)
+        assert (answer.status_code, answer.json()["active"], answer.headers["ETag"]) == (200, True, 'W/"2"')
+
+    async def test_several_matches_are_412(self, api: Api) -> None:
+        for ident in ("p", "q"):
+            await made(api, tagged(ident, "1"))
+        outcome(await conditionally(api, "PATCH", "1", ACTIVE), 412, "multiple-matches")
+
+    async def test_with_a_version(self, api: Api) -> None:
+        await made(api, tagged("p", "1"))
+        outcome(await conditionally(api, "PATCH", "1", ACTIVE, if_match='W/"2"'), 412, "conflict")
+
+
+class TestConditionalDelete:
+    async def test_no_match_is_204(self, api: Api) -> None:
+        assert (await conditionally(api, "DELETE", "1")).status_code == 204
+
+    async def test_one_match_is_deleted(self, api: Api) -> None:
+        await made(api, tagged("p", "1"))
+        await made(api, tagged("q", "2"))
+        assert (await conditionally(api, "DELETE", "1")).status_code == 204
+        assert [(await get(api, f"Patient/{ident}")).status_code for ident in "pq"] == [410, 200]
+
+    async def test_several_matches_are_412_and_none_is_deleted(self, api: Api) -> None:
+        for ident in ("p", "q"):
+            await made(api, tagged(ident, "1"))
+        outcome(await conditionally(api, "DELETE", "1"), 412, "multiple-matches")
+        assert [(await get(api, f"Patient/{ident}")).status_code for ident in "pq"] == [200, 200]
+
+    async def test_with_a_version(self, api: Api) -> None:
+        await made(api, tagged("p", "1"))
+        outcome(await conditionally(api, "DELETE", "1", if_match='W/"2"'), 412, "conflict")
+
+
+class TestCriteria:
+    @pytest.mark.parametrize(
+        ("query", "code"),
+        [
+            ("", "required"),
+            ("?_format=json", "required"),
+            ("?foo=1", "not-supported"),
+            ("?identifier=", "invalid"),
+            ("?_sort=name", "invalid"),
+            ("?name:nonsense=x", "not-supported"),
+            ("?birthdate=x", "value"),
+        ],
+    )
+    @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
+    async def test_what_would_mean_more_than_was_meant_is_400(
+        self, api: Api, method: str, query: str, code: str
+    ) -> None:
+        await made(api, person("p"))
+        body = {"PUT": bare(person("p")), "PATCH": ACTIVE}.get(method)
+        outcome(await call(api, method, f"Patient{query}", body), 400, code)
+        assert (await get(api, "Patient/p")).headers["ETag"] == 'W/"1"'
+
+    async def test_a_lenient_client_is_refused_too(self, api: Api) -> None:
+        wish = {"Prefer": "handling=lenient"}
+        outcome(await call(api, "DELETE", "Patient?foo=1", headers=wish), 400, "not-supported")
+
+
+class TestDuplicates:
+    async def test_an_identifier_that_only_one_may_have(self, api: Api, store: Store) -> None:
+        await open_clinic(store)
+        number = {"system": "https://mediloop.co/fhir/sid/appointment-number", "value": "APT-1"}
+        system = api.service.systems.appointment_number
+        body = bare(appointment("x", "proposed", identifier=[number | {"system": system}]))
+        assert (await call(api, "POST", "Appointment", body)).status_code == 201
+        outcome(await call(api, "POST", "Appointment", body), 409, "duplicate")
+
+    async def test_a_practitioner_is_not_booked_twice(self, api: Api, store: Store) -> None:
+        await open_clinic(store)
+        body = bare(appointment("x"))
+        assert (await call(api, "POST", "Appointment", body)).status_code == 201
+        answer = await call(api, "POST", "Appointment", body)
+        assert answer.status_code == 409
+        assert answer.headers["content-type"] == MEDIA_TYPE
+
+
+async def test_a_slot_is_written_and_read_by_either_door(api: Api, store: Store) -> None:
+    await open_clinic(store)
+    await made(api, schedule("extra", "Practitioner/prov-def-456"))
+    await made(api, slot("s", "2024-01-21T09:00", "2024-01-21T09:30", of="extra"))
+    answer = await api.get("/api/v1/appointments/availability/", params={"practitioner_id": "prov-def-456"})
+    assert "s" in answer.text
+    assert (await api.get(f"{BASE}/Slot/s")).status_code == 200
