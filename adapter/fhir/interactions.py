@@ -49,6 +49,10 @@ async def answer(call: Call) -> Reply:
     return await _instance(call, path[0], path[1])
 
 
+_SYSTEM = {(): ("GET", "HEAD", "POST"), ("_history",): READ, ("_search",): ("POST",)}
+"""What stands below the base and is of no type, with its methods."""
+
+
 async def _system(call: Call) -> Reply:
     if call.path == ("_history",) and call.method in READ:
         return await reads.history(call)
@@ -56,7 +60,9 @@ async def _system(call: Call) -> Reply:
         return await bundles.process(call, answer)
     if (not call.path and call.method in READ) or (call.path == ("_search",) and call.method == "POST"):
         return await _search_system(call)
-    raise not_allowed(*(("GET", "HEAD", "POST") if not call.path else ("GET", "HEAD")))
+    if call.path not in _SYSTEM:
+        raise NotFound(Problem("unknown_path", "There is nothing at this path.", issue="not-supported"))
+    raise not_allowed(*_SYSTEM[call.path])
 
 
 async def _search_system(call: Call) -> Reply:

@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl
 from fastapi import APIRouter, Request, Response
 from starlette.convertors import Convertor, register_url_convertor
 
+from adapter.compression import SMALLEST
 from adapter.errors import Malformed, Problem
 from adapter.fhir import conformance, negotiation, presentation
 from adapter.fhir.call import Call, Pairs, Reply
@@ -139,12 +140,15 @@ def _finish(request: Request, reply: Reply, wanted: negotiation.Format, query: P
     body = reply.body
     if body and wanted.pretty:
         body = presentation.pretty(body)
-    headers = dict(reply.headers)
-    if request.method == "HEAD":
-        headers["Content-Length"] = str(len(body))
-        body = b""
     media_type = wanted.media_type if reply.body else None
-    return Response(body, reply.status, headers, media_type)
+    if request.method != "HEAD":
+        return Response(body, reply.status, reply.headers, media_type)
+    response = Response(b"", reply.status, reply.headers, media_type)
+    # Not where it would be compressed: the length is that of GET's answer, or is left out (RFC 9110 section 8.6).
+    del response.headers["Content-Length"]
+    if len(body) < SMALLEST or "gzip" not in request.headers.get("accept-encoding", ""):
+        response.headers["Content-Length"] = str(len(body))
+    return response
 
 
 _ROUTES = (

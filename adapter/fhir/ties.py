@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from adapter.fhir.access import may
 from adapter.security.callers import Caller
+from store.codec import Resource
+from store.source import by_kind
 from store.types import TYPES
 from store.unit_of_work import UnitOfWork
 
 _NAMED = 10  # so many are found and named
 
 
-async def referrers(work: UnitOfWork, name: str) -> list[str]:
-    """Return some of the stored resources that refer to `name` (``Practitioner/p``); a visit's Slots are no tie."""
+async def referrers(work: UnitOfWork, name: str, without: Collection[str] = ()) -> list[str]:
+    """Return some of the stored resources that refer to `name` (``Practitioner/p``); a visit's Slots are no tie.
+
+    `without` names those that do not count: what is deleted or written in the same go.
+    """
     kind = name.partition("/")[0]
+    others = by_kind((name, *without))
     found: list[str] = []
     for source in TYPES.values():
         fields = {
@@ -23,9 +30,36 @@ async def referrers(work: UnitOfWork, name: str) -> list[str]:
             if parameter.kind == "reference" and kind in parameter.targets and kind != "Slot"
         }
         for field in sorted(fields):
-            idents = await work.keys(source.name, {f"_index.{field}": name}, limit=_NAMED)
+            query: dict[str, Any] = {f"_index.{field}": name}
+            if source.name in others:
+                query["_id"] = {"$nin": others[source.name]}
+            idents = await work.keys(source.name, query, limit=_NAMED)
             found += [f"{source.name}/{ident}" for ident in idents]
-    return [other for other in dict.fromkeys(found) if other != name][:_NAMED]
+    return list(dict.fromkeys(found))[:_NAMED]
+
+
+def referred(resources: Iterable[Resource], base: str) -> Mapping[str, list[str]]:
+    """Return who refers to what among `resources`: by relative reference, the names of those that hold it."""
+    found: dict[str, list[str]] = {}
+    for resource in resources:
+        holder = f"{resource['resourceType']}/{resource['id']}"
+        for text in set(_references(resource)):
+            name = text.removeprefix(f"{base}/").partition("/_history/")[0]
+            if name != holder and not name.startswith("Slot/"):
+                found.setdefault(name, []).append(holder)
+    return found
+
+
+def _references(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        reference = node.get("reference")
+        if isinstance(reference, str):
+            yield reference
+        for value in node.values():
+            yield from _references(value)
+    elif isinstance(node, list):
+        for item in node:
+            yield from _references(item)
 
 
 def told(who: Caller, names: Sequence[str]) -> tuple[str, list[str]]:

@@ -33,6 +33,7 @@ from store.unit_of_work import UnitOfWork
 
 Criteria = tuple[tuple[str, str], ...]
 
+
 @dataclass(frozen=True, slots=True)
 class Write:
     """One write that is asked for.
@@ -78,11 +79,6 @@ class Written:
     resource: Resource | None
     changed: bool = True
 
-    @property
-    def version(self) -> int | None:
-        """Its version number."""
-        return None if self.resource is None else version_of(self.resource)
-
 
 async def carry_out(work: UnitOfWork, who: Caller, base: str, writes: Sequence[Write]) -> list[Written]:
     """Decide and stage `writes`, all or none, and return what becomes of each.
@@ -117,7 +113,7 @@ async def carry_out(work: UnitOfWork, who: Caller, base: str, writes: Sequence[W
         else:
             changes.append(found)
             places.append(index)
-    await _require_unreferenced(work, who, changes, places)
+    await _require_unreferenced(work, who, base, changes, places)
     try:
         final = await settle(work, changes, fills_slots="write" in who.key.permissions.get("slots", ()))
     except Refused as refused:
@@ -226,13 +222,17 @@ def _require_version(write: Write, before: Resource | None) -> None:
 
 
 async def _require_unreferenced(
-    work: UnitOfWork, who: Caller, changes: Sequence[Change], places: Sequence[int]
+    work: UnitOfWork, who: Caller, base: str, changes: Sequence[Change], places: Sequence[int]
 ) -> None:
-    """Refuse to delete what others refer to (409), except where the same set deletes these too."""
-    going = {_name(change.before) for change in changes if change.after is None}
+    """Refuse to delete what others refer to (409), as they are after the whole set."""
+    if all(change.after is not None for change in changes):
+        return
+    touched = {_name(change.after or change.before) for change in changes}
+    kept = ties.referred((change.after for change in changes if change.after is not None), base)
     for change, index in zip(changes, places, strict=True):
         if change.after is None and change.before is not None:
-            left = [name for name in await ties.referrers(work, _name(change.before)) if name not in going]
+            name = _name(change.before)
+            left = [*await ties.referrers(work, name, touched), *kept.get(name, ())]
             if left:
                 text, shown = ties.told(who, left)
                 raise Conflict(Problem("still_referenced", text, entry=index, details={"references": shown}))

@@ -73,8 +73,9 @@ def outcome(answer: httpx.Response, status: int, *codes: str) -> Json:
     read = OperationOutcome.model_validate_json(answer.content)
     found = [issue.code for issue in read.issue if issue.severity == "error"]
     assert found == list(codes), answer.text
-    assert all(issue.diagnostics and issue.details.coding[0].code for issue in read.issue)
-    first: Json = answer.json()["issue"][0]
+    sent = answer.json()["issue"]
+    assert all(issue["diagnostics"] and issue["details"]["coding"][0]["code"] for issue in sent)
+    first: Json = sent[0]
     return first
 
 

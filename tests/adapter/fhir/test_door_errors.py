@@ -8,10 +8,15 @@ import httpx
 import pytest
 
 from adapter.app import create_app
-from adapter.errors import Problem, Refused
+from adapter.errors import MethodNotAllowed, Problem, Refused
 from adapter.fhir import outcome as outcomes
+from adapter.fhir.call import Call
+from adapter.fhir.interactions import answer as answer_to
+from adapter.fhir.refusing import clashed
+from adapter.security.callers import Caller
 from adapter.service import Service, build
 from adapter.settings import Settings
+from store.errors import AlreadyExists
 from store.store import Store
 from tests.adapter.fhir.door import BASE, call, get, outcome, person
 from tests.adapter.mediloop.clinic import put
@@ -147,6 +152,31 @@ class TestMethods:
             assert entry["response"]["status"][0] == "4", entry
         assert answer.status_code in (200, 400)
 
+    @pytest.mark.parametrize(
+        ("method", "path", "allow"),
+        [
+            ("PUT", "", "GET, HEAD, POST"),
+            ("GET", "_search", "GET, HEAD"),
+            ("POST", "_history", "GET, HEAD"),
+            ("GET", "Patient/_search", "POST"),
+            ("POST", "Patient/_history", "GET, HEAD"),
+            ("POST", "Patient/p", "GET, HEAD, PUT, PATCH, DELETE"),
+            ("DELETE", "Patient/p/_history", "GET, HEAD"),
+            ("DELETE", "Patient/p/Appointment", "GET, HEAD"),
+            ("DELETE", "Patient/$everything", "GET, HEAD, POST"),
+            ("GET", "SearchParameter/_search", "POST"),
+            ("DELETE", "metadata", "GET, HEAD"),
+        ],
+    )
+    async def test_a_call_that_no_route_has_sorted_out(self, api: Api, method: str, path: str, allow: str) -> None:
+        """An entry of a batch, which comes by no route."""
+        key = await api.service.keyring.authenticate(f"Bearer {api.key}")
+        who = Caller(key, api.service, api.service.stores["test"])
+        asked = Call(who, f"http://adapter.test{BASE}", method, tuple(filter(None, path.split("/"))), body=person("p"))
+        with pytest.raises(MethodNotAllowed) as refused:
+            await answer_to(asked)
+        assert refused.value.headers["Allow"] == (allow if path != "_search" else "POST")
+
 
 class TestFormats:
     @pytest.mark.parametrize("accept", ["application/fhir+xml", "text/html", "application/fhir+json;fhirVersion=5.0"])
@@ -267,3 +297,8 @@ class TestIssues:
 
     def test_a_status_that_has_no_issue_type_is_an_exception(self) -> None:
         assert outcomes.outcome(Refused(Problem("x", "Wrong."), status=418), CODES).count(b'"exception"') == 1
+
+    def test_two_who_make_the_same_at_once(self) -> None:
+        found = clashed(AlreadyExists("a Patient with that id is stored already"))
+        assert (found.status, found.problems[0].code) == (409, "exists")
+        assert b'"conflict"' in outcomes.outcome(found, CODES)

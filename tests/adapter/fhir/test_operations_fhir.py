@@ -111,8 +111,9 @@ class TestValidate:
         outcome(await call(api, "POST", "Patient/$validate"), 400, "required")
         outcome(await call(api, "POST", "Patient/$validate", {"resourceType": "Parameters"}), 400, "required")
         outcome(await call(api, "POST", "Patient/$validate?mode=whatever", person("p")), 400, "value")
-        wrong = {"resourceType": "Parameters", "parameter": [{"name": "mode", "valueCode": 7}]}
+        wrong: Json = {"resourceType": "Parameters", "parameter": [{"name": "mode", "valueCode": 7}]}
         assert (await call(api, "POST", "Patient/$validate", wrong)).status_code == 400
+        parameter: Any
         for parameter in ("x", {}, 7):
             wrong = {"resourceType": "Parameters", "parameter": parameter}
             assert (await call(api, "POST", "Patient/$validate", wrong)).status_code == 400

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
+from adapter.service import Service
 from store.store import Store
 from store.types import TYPES
 from tests.adapter.fhir.door import TAGS, bare, bundled, call, get, link, names, notes, outcome, person, tagged
 from tests.adapter.mediloop.clinic import NAME, SARAH, UHID, appointment, open_clinic, put
-from tests.conftest import Api, ApiMaker, Service
+from tests.conftest import Api, ApiMaker
 
 Json = dict[str, Any]
 WORDS = ("appointments", "slots", "schedules", "patients", "practitioners", "locations")

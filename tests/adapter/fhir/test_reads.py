@@ -82,6 +82,20 @@ class TestRead:
             assert head.headers.get(name) == whole.headers.get(name)
         assert int(head.headers["content-length"]) == len(whole.content) > 0
 
+    async def test_not_modified_has_no_length(self, story: Api) -> None:
+        answer = await call(story, "HEAD", "Patient/p", headers={"If-None-Match": 'W/"4"'})
+        assert answer.status_code == 304
+
+    async def test_head_tells_no_length_where_get_would_be_compressed(self, api: Api) -> None:
+        packed = {"Accept-Encoding": "gzip"}
+        whole, head = (
+            await call(api, "GET", "metadata", headers=packed),
+            await call(api, "HEAD", "metadata", headers=packed),
+        )
+        assert whole.headers["content-encoding"] == "gzip"
+        assert (head.status_code, "content-length" in head.headers) == (200, False)
+        assert head.headers["etag"] == whole.headers["etag"]
+
     async def test_head_of_nothing_is_404_and_of_what_is_gone_410(self, story: Api) -> None:
         assert (await call(story, "HEAD", "Patient/x")).status_code == 404
         await call(story, "DELETE", "Patient/p")

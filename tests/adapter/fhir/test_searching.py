@@ -13,10 +13,11 @@ from urllib.parse import parse_qsl, urlsplit
 import orjson
 import pytest
 
+from adapter.service import Service
 from store.store import Store
 from tests.adapter.fhir.door import BASE, HOST, bundled, call, get, link, made, names, notes, outcome, person
 from tests.adapter.mediloop.clinic import MULAGO, SARAH, UHID, appointment, open_clinic, put
-from tests.conftest import Api, ApiMaker, Service, ServiceMaker
+from tests.conftest import Api, ApiMaker, ServiceMaker
 
 Json = dict[str, Any]
 UHIDS = "https://mediloop.co/fhir/sid/uhid"
