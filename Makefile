@@ -34,6 +34,7 @@ test: check ## Install and run all the checks
 
 bench: $(INSTALLED) ## Measure speed beside a bare floor, in one run
 	$(BIN)/python -m bench
+	$(BIN)/python -m bench --growth
 
 clean: ## Remove what was installed and measured (not the data)
 	rm -rf $(VENV) .coverage* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from bench import machine, processes, report, verify
+from bench import growth, machine, processes, report, verify
 from bench.cases import CASES, Case
 from bench.report import Row
 
@@ -35,6 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if given.verify:
             return asyncio.run(verify.run(console))
+        if given.growth:
+            return growth.run(console, given.seconds)
         return _measure(given, console, progress)
     except KeyboardInterrupt:
         progress.print("interrupted: everything started was ended, the data removed")
@@ -48,6 +50,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", choices=[case.name for case in CASES], action="append", help="these cases only")
     parser.add_argument("--quick", action="store_true", help="less than a minute: rough figures")
     parser.add_argument("--json", action="store_true", help="print JSON on stdout, the table on stderr")
+    parser.add_argument("--growth", action="store_true", help="measure how searches grow with the store instead")
     parser.add_argument("--verify", action="store_true", help="print and compare the MongoDB commands instead")
     given = parser.parse_args(arguments)
     if given.quick:

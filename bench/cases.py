@@ -10,30 +10,15 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from adapter.clock import text
-from bench import data
+from bench import data, fhir
+from bench.requests import SEED, Request
 
-SERVICE, FLOOR, LEAST = "service", "floor", "least"
-"""What is measured side by side: the service, the floor of the same operations, and the least of a booking."""
+SERVICE, FLOOR, LEAST, CONSTANT = "service", "floor", "least", "constant"
+"""What is measured side by side: the service, the floor of the same operations, the least of a booking, and a bare
+constant answer."""
 
 _BASE = "/api/v1/appointments/"
-_SEED = 20_240_120  # the same requests in the same order for all that are compared
 _READS = 2_000
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One request, without what differs between targets."""
-
-    method: str
-    path: str
-    body: bytes = b""
-
-    def sent(self, key: str) -> bytes:
-        """Return it as HTTP/1.1; the floor gets the same bytes as the service, key included."""
-        head = f"{self.method} {self.path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {key}\r\n"
-        if self.body:
-            head += f"Content-Type: application/json\r\nContent-Length: {len(self.body)}\r\n"
-        return head.encode() + b"\r\n" + self.body
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +33,7 @@ class Case:
         goal: the least ratio to the floor that is good enough.
         requests: makes the requests, an endless supply or (bookings) one for each free slot.
         targets: what is compared.
+        entries: how many resources one request is about.
     """
 
     name: str
@@ -57,16 +43,17 @@ class Case:
     goal: float
     requests: Callable[[], Iterator[Request]]
     targets: tuple[str, ...] = (SERVICE, FLOOR)
+    entries: int = 1
 
 
 def _details() -> Iterator[Request]:
-    chosen = random.Random(_SEED).sample(range(data.APPOINTMENTS), _READS)
+    chosen = random.Random(SEED).sample(range(data.APPOINTMENTS), _READS)
     return itertools.cycle([Request("GET", f"{_BASE}apt-{number:05d}/") for number in chosen])
 
 
 def _lists() -> Iterator[Request]:
     weeks = data.APPOINTMENTS // data.PRACTITIONERS // data.A_DAY // 5
-    chosen = random.Random(_SEED)
+    chosen = random.Random(SEED)
     requests = []
     for _ in range(_READS):
         monday = data.FIRST_PAST_DAY + timedelta(weeks=chosen.randrange(weeks))
@@ -97,7 +84,7 @@ def _own_month() -> Iterator[Request]:
 def _bookings() -> Iterator[Request]:
     places = list(data.slots())
     # Shuffled: neighbours in one hour of one practitioner would meet at their guard.
-    random.Random(_SEED).shuffle(places)
+    random.Random(SEED).shuffle(places)
     for number, place in enumerate(places):
         body = {
             "patient_uhid": data.patient_uhid(number),
@@ -117,6 +104,17 @@ CASES: tuple[Case, ...] = (
     Case("list", "List, 20 results", (1, 16), (16,), 0.5, _lists),
     Case("availability", "Availability, a month", (1, 16), (16,), 0.5, _month),
     Case("practitioner", "Availability, 1 practitioner", (1, 16), (16,), 0.5, _own_month),
+    *(
+        Case(name, title, (1, 16), (16,), goal, requests, (SERVICE, FLOOR, CONSTANT), entries)
+        for name, title, goal, requests, entries in (
+            ("fhir-read", "FHIR read", 0.6, fhir.reads, 1),
+            ("fhir-appointments", "FHIR search: patient, dates", 0.5, fhir.appointments, 1),
+            ("fhir-slots", "FHIR search: free Slots", 0.5, fhir.slots, 1),
+            ("fhir-create", "FHIR create", 0.5, fhir.creates, 1),
+            ("fhir-transaction", "FHIR transaction of 100, entries", 0.5, fhir.transactions, fhir.ENTRIES),
+            ("fhir-booking", "FHIR transaction: book a Slot", 0.5, fhir.bookings, 1),
+        )
+    ),
     Case("booking", "Booking", (1, 16, 64), (1, 16, 64), 0.6, _bookings, (SERVICE, FLOOR, LEAST)),
 )
 
@@ -129,4 +127,6 @@ MARKS = {
 
 def by_name(name: str) -> Case:
     """Return the case of that name."""
-    return next(case for case in CASES if case.name == name)
+    from bench import growth  # which is made of cases itself
+
+    return next(case for case in (*CASES, *growth.CASES) if case.name == name)

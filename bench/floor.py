@@ -4,7 +4,7 @@ No key, no checks, no mapping: what is left is what the framework, the driver an
 it is what the service itself costs. ``python -m bench --verify`` holds every command to the service's own:
 collection, filter, hint, projection, number and size of what is written, concerns.
 
-Run as ``python -m bench.floor URI DATABASE full|least``; prints its port.
+Run as ``python -m bench.floor URI DATABASE full|least|constant``; prints its port.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import re
 import socket
 import sys
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -31,7 +31,7 @@ from pymongo.read_concern import ReadConcern
 
 from adapter.mediloop.lists import BY_ACTOR, SLOTS_BY_SCHEDULE, SLOTS_BY_STATUS
 from adapter.scheduling.status import GRAPH
-from bench import data
+from bench import data, fhir_floor
 from mappings.systems import DEFAULT_SYSTEMS
 from store.connection import MAJORITY, connect
 from store.counters import Counters
@@ -44,6 +44,7 @@ _DATE_ORDER = [("_index.date", 1), ("_id", 1)]
 _START_ORDER = [("_index.start", 1), ("_id", 1)]
 _BYTES = {"_json": 1, "_id": 0}
 _BY_ACTOR, _BY_SCHEDULE, _BY_STATUS = map(key_pattern, (BY_ACTOR, SLOTS_BY_SCHEDULE, SLOTS_BY_STATUS))
+_PEOPLE = re.compile(rb'"reference":"(Patient|Practitioner|Location)/([^"]+)"')
 _SCHEDULE = re.compile(rb'"Schedule/([^"]+)"')
 _SNAPSHOT = ReadConcern("snapshot")
 
@@ -59,10 +60,23 @@ def create_app(uri: str, database: str, *, least: bool = False) -> FastAPI:
         await floor.client.close()
 
     app = FastAPI(lifespan=lifespan, openapi_url=None)
+    fhir_floor.add(app, floor.client, database)
     app.post("/api/v1/appointments/")(floor.least if least else floor.book)
     app.get("/api/v1/appointments/")(floor.listed)
     app.get("/api/v1/appointments/availability/")(floor.available)
     app.get("/api/v1/appointments/{ident}/")(floor.detail)
+    return app
+
+
+def constant_app() -> FastAPI:
+    """Return the measure of machine and framework: every request gets the same small answer."""
+    app = FastAPI(openapi_url=None)
+    body = orjson.dumps({"resourceType": "Appointment", "id": "constant", "status": "booked"})
+
+    async def constant() -> Response:
+        return Response(body, media_type="application/fhir+json")
+
+    app.add_api_route("/{rest:path}", constant, methods=["GET", "POST"])
     return app
 
 
@@ -120,7 +134,21 @@ class Floor:
         found = await self._appointments.find_one({"_id": ident}, {"_json": 1})
         if found is None:
             return Response(status_code=404)
+        await self._people([found])
         return Response(found["_json"], media_type="application/json")
+
+    async def _people(self, documents: Sequence[Document]) -> None:
+        """Those that the documents refer to: answers show their present names."""
+        wanted: dict[str, dict[str, None]] = {}
+        for document in documents:
+            for kind, ident in _PEOPLE.findall(document["_json"]):
+                wanted.setdefault(kind.decode(), {})[ident.decode()] = None
+
+        async def one(kind: str, idents: list[str]) -> None:
+            found = self._database[kind].find({"_id": {"$in": idents}}, {"_json": 1}, batch_size=1_000)
+            await found.to_list()
+
+        await asyncio.gather(*(one(kind, list(idents)) for kind, idents in wanted.items()))
 
     async def listed(self, request: Request) -> Response:
         """A page and its total."""
@@ -132,6 +160,7 @@ class Floor:
         }
         page = self._appointments.find(query, _BYTES, sort=_DATE_ORDER, limit=20, hint=_BY_ACTOR)
         found, _ = await asyncio.gather(page.to_list(), self._appointments.count_documents(query, hint=dict(_BY_ACTOR)))
+        await self._people(found)
         return _joined(found)
 
     async def available(self, request: Request) -> Response:
@@ -150,7 +179,7 @@ class Floor:
         page = self._slots.find(query, _BYTES, sort=_START_ORDER, limit=20, hint=hint)
         found, _ = await asyncio.gather(page.to_list(), self._slots.count_documents(query, hint=dict(hint)))
         names = [name.decode() for name in dict.fromkeys(_SCHEDULE.findall(b"".join(one["_json"] for one in found)))]
-        await self._schedules.find({"_id": {"$in": names}}, {"_json": 1}).to_list()
+        await self._people(await self._schedules.find({"_id": {"$in": names}}, {"_json": 1}).to_list())
         return _joined(found)
 
     async def book(self, request: Request) -> Response:
@@ -233,7 +262,16 @@ class Floor:
 
 def _past(kind: str, ident: str, version: int, method: str, now: datetime, raw: bytes) -> Document:
     key = f"{kind}/{ident}/{version:010d}"
-    return {"_id": key, "type": kind, "lastUpdated": now, "method": method, "_json": raw}
+    return {
+        "_id": key,
+        "type": kind,
+        "id": ident,
+        "version": version,
+        "lastUpdated": now,
+        "method": method,
+        "pending": True,
+        "_json": raw,
+    }
 
 
 def _days(first: str, last: str) -> Document:
@@ -253,8 +291,9 @@ def main() -> None:
     """Serve on a free port, under the same server with the same options as the service."""
     uri, database, kind = sys.argv[1:]
     listening = socket.create_server(("127.0.0.1", 0), backlog=2048)
+    app = constant_app() if kind == "constant" else create_app(uri, database, least=kind == "least")
     config = uvicorn.Config(
-        create_app(uri, database, least=kind == "least"),
+        app,
         loop="uvloop",
         http="httptools",
         access_log=False,

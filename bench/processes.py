@@ -19,7 +19,7 @@ from adapter.console.session import opened
 from adapter.service import Service
 from adapter.settings import PREFIX, Settings
 from bench import data
-from bench.cases import FLOOR, LEAST, SERVICE
+from bench.cases import CONSTANT, FLOOR, LEAST, SERVICE
 from store import embedded
 
 BASE = "bench"
@@ -120,7 +120,7 @@ def _announced(process: subprocess.Popen[str], log: Path) -> int:
 def floor(folder: Path, uri: str, database: str, kind: str) -> Iterator[int]:
     """Start a floor; give its port."""
     command = [sys.executable, "-m", "bench.floor", uri, database, kind]
-    log = folder / f"{database}.log"
+    log = folder / f"{database}-{kind}.log"
     with _process(command, log, cwd=_ROOT, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         port = process.stdout.readline()
@@ -160,6 +160,18 @@ class Load:
 
 
 @contextmanager
+def alone(folder: Path, uri: str) -> Iterator[Load]:
+    """Start service and clients, without floors."""
+    log = folder / "load.log"
+    command = [sys.executable, "-m", "bench.load"]
+    with (
+        service(folder, uri) as (port, key),
+        _process(command, log, cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as load,
+    ):
+        yield Load(load, {SERVICE: port}, key, log)
+
+
+@contextmanager
 def everything(folder: Path, uri: str) -> Iterator[Load]:
     """Start service, floors and clients on a filled MongoDB."""
     log = folder / "load.log"
@@ -167,8 +179,9 @@ def everything(folder: Path, uri: str) -> Iterator[Load]:
         service(folder, uri) as (port, key),
         floor(folder, uri, FLOOR_DATABASE, "full") as floor_port,
         floor(folder, uri, LEAST_DATABASE, "least") as least_port,
+        floor(folder, uri, LEAST_DATABASE, "constant") as constant_port,
         _process(
             [sys.executable, "-m", "bench.load"], log, cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
         ) as load,
     ):
-        yield Load(load, {SERVICE: port, FLOOR: floor_port, LEAST: least_port}, key, log)
+        yield Load(load, {SERVICE: port, FLOOR: floor_port, LEAST: least_port, CONSTANT: constant_port}, key, log)

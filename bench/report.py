@@ -10,7 +10,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bench.cases import FLOOR, LEAST, MARKS, SERVICE, Case
+from bench import fhir
+from bench.cases import CONSTANT, FLOOR, LEAST, MARKS, SERVICE, Case
 from bench.processes import Slice
 
 
@@ -25,11 +26,11 @@ class Figures:
     failed: int
 
     @classmethod
-    def of(cls, slices: Sequence[Slice]) -> Figures:
-        """Sum slices up."""
+    def of(cls, slices: Sequence[Slice], entries: int = 1) -> Figures:
+        """Sum slices up; with `entries` resources to a request the rate is that of resources."""
         latencies = [latency for one in slices for latency in one["latencies"]]
         cuts = quantiles(latencies, n=100) if len(latencies) > 1 else [0.0] * 99
-        rate = median(one["rate"] for one in slices)
+        rate = entries * median(one["rate"] for one in slices)
         return cls(rate, cuts[49], cuts[98], len(latencies), sum(one["failed"] for one in slices))
 
 
@@ -63,7 +64,7 @@ class Row:
             case.goal,
             median(ratios),
             (min(ratios), max(ratios)),
-            {target: Figures.of(taken) for target, taken in slices.items()},
+            {target: Figures.of(taken, 1 if target == CONSTANT else case.entries) for target, taken in slices.items()},
             any(one["ran_out"] for taken in slices.values() for one in taken),
         )
 
@@ -76,6 +77,15 @@ class Row:
     def met(self) -> bool:
         """Whether the goal is reached, judged as it is printed."""
         return self.failed == 0 and round(self.ratio, 2) >= self.goal
+
+    @property
+    def times(self) -> float | None:
+        """How many times the share of a constant answer that the best other server came to (see `bench.fhir`)."""
+        constant = self.figures.get(CONSTANT)
+        if constant is None or not constant.rate:
+            return None
+        other = fhir.BEST_OTHER[self.case][self.clients] / fhir.CONSTANT_ELSEWHERE[self.clients]
+        return self.figures[SERVICE].rate / constant.rate / other
 
 
 def show(console: Console, machine: Mapping[str, str], rows: Sequence[Row], how: str) -> None:
@@ -108,6 +118,12 @@ def show(console: Console, machine: Mapping[str, str], rows: Sequence[Row], how:
             rate, p50, p99 = _cells(row.figures[LEAST])
             text = f"two bare writes in a transaction: {rate}/s, p50 {p50} ms, p99 {p99} ms"
             console.print(f"{row.title}, {row.clients} clients: {text}", highlight=False)
+        if row.times is not None:
+            goal = fhir.TIMES[row.case][row.clients]
+            said = "[green]met[/]" if round(row.times, 1) >= goal else "[red]not met[/]"
+            constant = f"{row.figures[CONSTANT].rate:,.0f}/s"
+            text = f"{row.times:.1f} times the best other server, goal {goal:g}: {said} (a constant answer: {constant})"
+            console.print(f"{row.title}, {row.clients} clients: {text}", highlight=False)
         if row.failed:
             console.print(f"{row.title}, {row.clients} clients: {row.failed} requests failed", style="red")
         if row.ran_out:
@@ -125,5 +141,5 @@ def as_json(machine: Mapping[str, str], rows: Sequence[Row], how: str) -> dict[s
     return {
         "machine": dict(machine),
         "method": how,
-        "rows": [asdict(row) | {"met": row.met, "failed": row.failed} for row in rows],
+        "rows": [asdict(row) | {"met": row.met, "failed": row.failed, "times": row.times} for row in rows],
     }
