@@ -116,7 +116,10 @@ def described(method: str, path: str) -> dict[str, Any]:
     """Return what FastAPI is to say of `method` on `path` (its OpenAPI form, ``/{type}/{id}``)."""
     if path == "/":
         return {"include_in_schema": False}
-    statuses = dict(_SUCCESS[method]) | {code: _MEANINGS[code] for code in _ALWAYS}
+    success = dict(_SUCCESS[method])
+    if method == "POST" and path != "/{type}":
+        del success[201]  # nothing is created at that very path
+    statuses = success | {code: _MEANINGS[code] for code in _ALWAYS}
     statuses |= {code: _MEANINGS[code] for code in (_READING if method == "GET" else _WRITING)}
     if method == "GET" and "{operation}" in path:
         statuses[405] = _MEANINGS[405]
