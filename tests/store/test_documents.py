@@ -87,6 +87,24 @@ def test_a_document_without_a_unique_identifier_has_no_such_member() -> None:
     )
 
 
+def test_unique_identifiers_keep_the_case_that_searches_ignore() -> None:
+    rules = Rules(unique_systems=(NUMBERS,))
+    found = composed(patient("a", identifier=[{"system": NUMBERS, "value": "APT-1"}]), rules)["_index"]
+    assert found["unique"] == [f"{NUMBERS}|APT-1"]
+    assert found["identifier"] == ["apt-1", f"{NUMBERS}|apt-1"]
+
+
+def test_dates_and_references_are_read_by_the_rules() -> None:
+    rules = Rules(zone=timezone(timedelta(hours=3)), bases=("https://fhir.example.org/fhir/R4",))
+    given = {"birthDate": "1980-02-29", "managingOrganization": {"reference": f"{rules.bases[0]}/Organization/o"}}
+    found = composed(patient("a", **given), rules)["_index"]
+    assert found["birthdate"]["lo"] == datetime(1980, 2, 28, 21, tzinfo=UTC)
+    assert found["organization"] == "Organization/o"
+    found = composed(patient("a", **given))["_index"]
+    assert found["birthdate"]["lo"] == datetime(1980, 2, 29, tzinfo=UTC)
+    assert found["organization"] == f"{rules.bases[0]}/Organization/o"
+
+
 def test_a_history_entry_holds_the_bytes_under_type_id_and_version() -> None:
     assert past("Patient", "a", 3, MOMENT, "PUT", b"{}") == {
         "_id": "Patient/a/0000000003",
