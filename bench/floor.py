@@ -35,6 +35,7 @@ from bench import data, fhir_floor
 from mappings.systems import DEFAULT_SYSTEMS
 from store.connection import MAJORITY, connect
 from store.counters import Counters
+from store.extract import token
 from store.types import key_pattern
 
 Document = dict[str, Any]
@@ -169,11 +170,11 @@ class Floor:
         practitioner = given.get("practitioner_id")
         query: Document = {"_index.status": "free", "_index.start": _days(given["date_from"], given["date_to"])}
         if practitioner:
-            actors = {"_index.actor": {"$all": [f"Practitioner/{practitioner}"]}, "_index.active": {"$ne": False}}
+            actors = {"_index.actor": {"$all": [f"Practitioner/{practitioner}"]}, "_index.active": {"$ne": "false"}}
             schedules = await self._schedules.find(actors, _BYTES).to_list()
             query["_index.schedule"] = {"$in": [f"Schedule/{orjson.loads(one['_json'])['id']}" for one in schedules]}
         else:
-            schedules = await self._schedules.find({"_index.active": False}, _BYTES).to_list()
+            schedules = await self._schedules.find({"_index.active": "false"}, _BYTES).to_list()
             query["_index.schedule"] = {"$nin": [f"Schedule/{orjson.loads(one['_json'])['id']}" for one in schedules]}
         hint = _BY_SCHEDULE if practitioner else _BY_STATUS
         page = self._slots.find(query, _BYTES, sort=_START_ORDER, limit=20, hint=hint)
@@ -190,7 +191,7 @@ class Floor:
             database["Practitioner"].find({"_id": {"$in": [wanted.practitioner]}}, {"_json": 1}).to_list(),
             database["Location"].find({"_id": {"$in": [wanted.facility]}}, {"_json": 1}).to_list(),
             database["Patient"]
-            .find({"_index.identifier": {"$in": [f"{DEFAULT_SYSTEMS.uhid}|{wanted.uhid}"]}}, _BYTES, limit=1)
+            .find({"_index.identifier": {"$in": [token(DEFAULT_SYSTEMS.uhid, wanted.uhid)]}}, _BYTES, limit=1)
             .to_list(),
         )
         number = await self._counters.next(f"appointment-number-{datetime.now(UTC).year}")
@@ -201,6 +202,8 @@ class Floor:
             await self._slots.find_one({"_id": wanted.slot}, {"_json": 1}, session=session)
             schedule = data.schedule_id(wanted.practitioner)
             await self._schedules.find_one({"_id": schedule}, {"_json": 1}, session=session)
+            roles = {"_index.practitioner": {"$in": [f"Practitioner/{wanted.practitioner}"]}}
+            await database["PractitionerRole"].find(roles, {"_json": 1}, session=session).to_list()
             rivals = self._appointments.find({"_index.claims": {"$in": claims[:1]}}, {"_json": 1}, session=session)
             await rivals.to_list()
             bump = {"$inc": {"n": 1}, "$set": {"at": now}}

@@ -6,7 +6,6 @@ decides whether it may.
 
 from __future__ import annotations
 
-import hashlib
 import uuid
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -15,12 +14,12 @@ import orjson
 from fastapi import Request, Response
 
 from adapter import clock
-from adapter.errors import Conflict, Malformed, NotFound, Problem, Refused, Unprocessable
+from adapter.errors import Conflict, NotFound, Problem, Refused, Unprocessable
 from adapter.mediloop import answers, directory
 from adapter.mediloop.requests import BookRequest, CancelRequest, RescheduleRequest
 from adapter.metrics import BOOKINGS
 from adapter.scheduling import commands
-from adapter.scheduling.road import Answer, Once, Step, travel
+from adapter.scheduling.road import IDEMPOTENCY_HEADER, Answer, Once, Step, travel
 from adapter.scheduling.status import require_reschedulable
 from adapter.security.callers import Caller
 from mappings import appointment as lens
@@ -32,8 +31,6 @@ from store.extract import references
 from store.unit_of_work import UnitOfWork
 
 T = TypeVar("T")
-IDEMPOTENCY_HEADER = "X-Idempotency-Key"
-_IDEMPOTENCY_LENGTH = 255
 
 # A FHIR client may have used numbers that the counter comes to; each clash moves on to the next one.
 _NUMBER_TRIES = 20
@@ -46,20 +43,8 @@ def once(request: Request, who: Caller, raw: bytes) -> Once | None:
         Malformed: the key is empty or too long.
     """
     given = request.headers.get(IDEMPOTENCY_HEADER)
-    if given is None:
-        return None
-    if not 1 <= len(given) <= _IDEMPOTENCY_LENGTH:
-        raise Malformed(
-            Problem(
-                "invalid_request_error",
-                f"{IDEMPOTENCY_HEADER} must have 1 to {_IDEMPOTENCY_LENGTH} characters.",
-                IDEMPOTENCY_HEADER,
-            )
-        )
-    key = hashlib.sha256(f"{who.key.id}\n{given}".encode()).hexdigest()
-    content = orjson.dumps(orjson.loads(raw), option=orjson.OPT_SORT_KEYS)
-    request_line = f"{request.method} {request.scope['path']}\n".encode()
-    return Once(key, hashlib.sha256(request_line + content).hexdigest())
+    request_line = f"{request.method} {request.scope['path']}"
+    return Once.of(given, who.key.id, request_line, None if given is None else orjson.loads(raw))
 
 
 async def book(who: Caller, wanted: BookRequest, repeat: Once | None) -> Response:
@@ -67,7 +52,7 @@ async def book(who: Caller, wanted: BookRequest, repeat: Once | None) -> Respons
     changes = wanted.model_dump(exclude={"slot_id"})
     changes["patient_uhid"] = directory.checked_uhid(who, wanted.patient_uhid)
     found = _settle_length(changes, wanted.start_time, wanted.end_time, wanted.duration_minutes)
-    names, unknown, patient = await directory.look_up(
+    names, unknown, known, patient = await directory.look_up(
         who, changes["patient_uhid"], wanted.practitioner_id, wanted.facility_id
     )
     found += unknown
@@ -87,7 +72,7 @@ async def book(who: Caller, wanted: BookRequest, repeat: Once | None) -> Respons
     for _ in range(_NUMBER_TRIES):
         number = await _next_number(who)
         try:
-            return await _write(who, step, status=201, repeat=repeat, booking=True)
+            return await _write(who, step, status=201, repeat=repeat, booking=True, known=known)
         except NotUnique:
             continue
     raise NotUnique("no free appointment number was found")
@@ -146,16 +131,24 @@ async def _advance(
     return await _write(who, step, repeat=repeat)
 
 
-async def _write(who: Caller, step: Step, *, repeat: Once | None, status: int = 200, booking: bool = False) -> Response:
-    known: dict[str, Resource] = {}
+async def _write(
+    who: Caller,
+    step: Step[Resource],
+    *,
+    repeat: Once | None,
+    status: int = 200,
+    booking: bool = False,
+    known: Mapping[str, Resource] | None = None,
+) -> Response:
+    shown = dict(known or {})
 
     async def whole(work: UnitOfWork) -> Resource:
         resource = await step(work)
-        known.update(await directory.known_for(who, [resource]))
+        shown.update(await directory.known_for(who, [resource], shown))
         return resource
 
     def shape(resource: Resource) -> bytes:
-        return orjson.dumps(answers.appointment(who.service, resource, known))
+        return orjson.dumps(answers.appointment(who.service, resource, shown))
 
     try:
         answer: Answer = await travel(who.store, whole, shape, status=status, once=repeat)

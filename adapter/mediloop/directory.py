@@ -48,8 +48,8 @@ async def patient_references(who: Caller, value: str) -> list[str]:
 
 async def look_up(
     who: Caller, patient_uhid: str, practitioner_id: str, facility_id: str | None
-) -> tuple[dict[str, Any], list[Problem], str | None]:
-    """Return the names to write into a new appointment, what is wrong, and the Patient's reference if it is stored."""
+) -> tuple[dict[str, Any], list[Problem], dict[str, Resource], str | None]:
+    """Return the names to write into a new appointment, what is wrong, who is stored, and the Patient's reference."""
     wanted = [f"Practitioner/{practitioner_id}"] + ([f"Location/{facility_id}"] if facility_id else [])
     people, patients = await asyncio.gather(
         who.store.read_all(wanted),
@@ -72,17 +72,23 @@ async def look_up(
     if facility_id:
         names["facility_name"] = _name(found.get(wanted[-1]))
     reference = None if patient is None else f"Patient/{patient['id']}"
-    return {name: value for name, value in names.items() if value is not None}, problems, reference
+    if patient is not None:
+        found[f"Patient/{patient['id']}"] = patient
+    return {name: value for name, value in names.items() if value is not None}, problems, found, reference
 
 
-async def known_for(who: Caller, appointments: Sequence[Resource]) -> Mapping[str, Resource]:
-    """Return the stored people and places that these appointments refer to, as they are now."""
+async def known_for(
+    who: Caller, appointments: Sequence[Resource], known: Mapping[str, Resource] | None = None
+) -> Mapping[str, Resource]:
+    """Return the stored people and places that these appointments refer to, as they are now; `known` are at hand."""
     systems = who.service.systems
-    wanted = list(dict.fromkeys(name for one in appointments for name in referred(one, systems=systems).values()))
+    at_hand = {} if known is None else known
+    names = dict.fromkeys(name for one in appointments for name in referred(one, systems=systems).values())
+    wanted = [name for name in names if name not in at_hand]
     if not wanted:
-        return {}
+        return at_hand
     found = await who.store.read_all(wanted)
-    return {reference: orjson.loads(raw) for reference, raw in found.items()}
+    return {**at_hand, **{reference: orjson.loads(raw) for reference, raw in found.items()}}
 
 
 def _name(resource: Resource | None) -> str | None:
