@@ -7,15 +7,17 @@ from collections.abc import Iterable
 from adapter.errors import Malformed, Problem, Unprocessable
 from adapter.fhir.validation.definitions import resource_types
 from adapter.fhir.validation.findings import Findings, tellable
-from adapter.fhir.validation.models import check_model
+from adapter.fhir.validation.models import check_model, check_shape
 from adapter.fhir.validation.structure import check_structure
 from adapter.fhir.validation.times import check_span
 from adapter.fhir.validation.walk import Walk
+from adapter.scheduling import hours_faults
 from store.codec import Resource
 
 _BUSINESS = "business-rule"
 _MODES = ("create", "update", "delete", "profile")
 _SPANS = {"Appointment": True, "Slot": False}  # types that take time, and whether start and end may be the same
+_HOURS = ("Schedule", "HealthcareService")  # types that may say when they are open
 _STRUCTURES = "http://hl7.org/fhir/StructureDefinition/"
 
 
@@ -36,7 +38,10 @@ def check(resource: Resource, kind: str | None = None, *, conditional: bool = Fa
     elif check_structure(resource, findings, stated):
         Walk(findings, conditional=conditional).resource(resource, stated)
         if not findings.problems:
-            check_model(resource, stated, findings)
+            check_shape(resource, stated, findings)
+        if stated in _HOURS and not findings.problems:
+            for problem in hours_faults.faults(resource):
+                findings.take(problem)
         if stated in _SPANS:
             check_span(resource, findings, stated, empty=_SPANS[stated])
     return findings.all()
