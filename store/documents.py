@@ -60,7 +60,7 @@ class Rules:
 
 def stamped(resource: Resource, version: int, moment: datetime) -> Resource:
     """Return `resource` with the server's ``meta.versionId`` and ``meta.lastUpdated``; other meta is kept."""
-    text = moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    text = moment.astimezone(UTC).isoformat(timespec="milliseconds")[:23] + "Z"
     meta = {**resource.get("meta", {}), "versionId": str(version), "lastUpdated": text}
     head = {"resourceType": resource["resourceType"], "id": resource["id"], "meta": meta}
     return head | {name: value for name, value in resource.items() if name not in head}

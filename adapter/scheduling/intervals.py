@@ -30,7 +30,7 @@ class Interval:
         """Yield the UTC hours it touches (``2024-01-20T10``); two intervals that overlap share at least one."""
         first = self.start.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
         for step in range(-((first - self.end) // _HOUR)):  # rounded up
-            yield (first + step * _HOUR).strftime("%Y-%m-%dT%H")
+            yield (first + step * _HOUR).isoformat()[:13]
 
 
 def of(resource: Resource) -> Interval | None:
