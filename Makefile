@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help serve test check bench clean
+.PHONY: help serve test check bench proof clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -28,13 +28,18 @@ check: $(INSTALLED) ## Style, types and import rules
 
 test: check ## Install and run all the checks
 	$(BIN)/coverage erase
-	$(BIN)/pytest -n 2 --dist loadfile --cov --cov-report=
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -p no:schemathesis --cov --cov-report=
 	$(BIN)/coverage report --fail-under=95
 	$(BIN)/coverage report --fail-under=100 --include='mappings/*,adapter/scheduling/*'
 
 bench: $(INSTALLED) ## Measure speed beside a bare floor, in one run
 	$(BIN)/python -m bench
 	$(BIN)/python -m bench --growth
+
+proof: $(INSTALLED) ## Races, crashes and failovers against a three-node replica set, in full
+	PROOF=1 $(BIN)/pytest tests/linearizability tests/acceptance/test_proof_bookings.py \
+		tests/acceptance/test_races.py tests/acceptance/test_crashes.py tests/adapter/mediloop/test_lists_at_scale.py \
+		-p no:cacheprovider -p no:schemathesis -s
 
 clean: ## Remove what was installed and measured (not the data)
 	rm -rf $(VENV) .coverage* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -40,6 +40,7 @@ from tests.acceptance.load import (
     visit,
 )
 from tests.conftest import URI, Api
+from tests.scale import LONG
 
 CLIENTS = 256
 SEED = 20_240_115
@@ -97,7 +98,7 @@ def minutes(count: float) -> timedelta:
 
 
 async def test_a_slot_that_256_clients_want_is_booked_once(running: Running, ledger: Ledger) -> None:
-    rounds = 50
+    rounds = 50 if LONG else 12
     slots = (await publish(running, "wanted", FIRST, 2))[:rounds]
     tally = Tally("one slot")
     async with Crowd(running, CLIENTS) as crowd:
@@ -121,7 +122,7 @@ async def test_a_time_without_slots_that_256_clients_want_is_booked_once(running
     chance = random.Random(SEED)
     tally = Tally("overlapping times")
     async with Crowd(running, CLIENTS) as crowd:
-        for number in range(6):
+        for number in range(6 if LONG else 3):
             with told("overlapping times", number):
                 noon = NOON + number * DAY
                 before = [chance.randint(1, 175) for _ in range(CLIENTS)]
