@@ -1,4 +1,4 @@
-"""Every list on many appointments (100,000 of them in `make proof`): by an index, sorted by it, and with work for the page alone.
+"""Every list on many appointments, 100,000 in `make proof`: by an index, sorted by it, with work for the page alone.
 
 What MongoDB did is read from `explain()`. Deep pages are measured too, and said as they are: a skipped entry is a key
 read in the index, never a document.
