@@ -16,12 +16,15 @@ from fastapi_swagger import patch_fastapi
 
 from adapter import __version__, chores, logs, operations, refusals, service, settings
 from adapter.compression import Compression
+from adapter.export import running
+from adapter.export.router import router as export
 from adapter.fhir import describe as describe_fhir
 from adapter.fhir import validation
 from adapter.fhir.router import router as fhir
 from adapter.gate import Gate
 from adapter.mediloop import describe
 from adapter.mediloop.router import router as mediloop
+from adapter.publishing.router import router as publishing
 from store.types import TYPES
 
 URI_VARIABLE = "ADAPTER_RUNNING_MONGODB_URI"
@@ -38,10 +41,14 @@ def create_app(parts: service.Service) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         validation.warm_up(TYPES)  # else the first write of each type waits for it
-        beside = asyncio.create_task(chores.run(parts), name="chores")
+        beside = [
+            asyncio.create_task(chores.run(parts), name="chores"),
+            asyncio.create_task(running.run(parts), name="exports"),
+        ]
         yield
-        beside.cancel()
-        await asyncio.gather(beside, return_exceptions=True)
+        for task in beside:
+            task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
         await parts.close()
 
     app = FastAPI(
@@ -55,7 +62,7 @@ def create_app(parts: service.Service) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.service = parts
-    for router in (mediloop, fhir, operations.router):
+    for router in (mediloop, publishing, fhir, export, operations.router):
         # Taken as they are: an included router is matched anew, twice over, for every request.
         app.router.routes.extend(router.routes)
     patch_fastapi(app, redirect_from_root_to_docs=True)

@@ -6,8 +6,10 @@ Nothing depends on it: whoever needs such work done does it, or does without. Ev
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 from adapter.logs import logger
+from adapter.scheduling import holds
 from adapter.service import Service
 from store.history import BATCH
 
@@ -19,10 +21,11 @@ async def run(service: Service, pause: float = PAUSE) -> None:
     """Do the chores, again and again, until cancelled."""
     while True:
         await asyncio.sleep(pause)
-        try:
-            await sequence(service)
-        except Exception:  # noqa: BLE001  (the next round may go better; a chore must not end the others)
-            logger.exception("chore_failed", chore="sequence")
+        for chore in CHORES:
+            try:
+                await chore(service)
+            except Exception:  # noqa: BLE001  (the next round may go better; a chore must not end the others)
+                logger.exception("chore_failed", chore=chore.__name__)
 
 
 async def sequence(service: Service) -> None:
@@ -31,3 +34,12 @@ async def sequence(service: Service) -> None:
         done = BATCH
         while done == BATCH:
             done = await store.sequence()
+
+
+async def tidy_holds(service: Service) -> None:
+    """Write down what time has done to holds already: whoever reads or decides has not waited for this."""
+    for store in service.stores.values():
+        await holds.tidy(store)
+
+
+CHORES: tuple[Callable[[Service], Awaitable[None]], ...] = (sequence, tidy_holds)

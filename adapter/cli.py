@@ -11,8 +11,12 @@ from pydantic import SecretStr
 
 from adapter import __version__
 from adapter.console import demo, keys, slots
+from adapter.console.check import check
+from adapter.console.export import export
+from adapter.console.importing import import_
 from adapter.console.reindex import reindex
 from adapter.console.session import out, plain_failures
+from adapter.console.tail import tail
 from adapter.console.translate import translate
 from adapter.settings import PREFIX, Settings, load
 
@@ -27,7 +31,11 @@ app = typer.Typer(
 app.add_typer(keys.app, name="keys")
 app.add_typer(demo.app, name="demo")
 app.add_typer(slots.app, name="slots")
+app.command("import")(import_)
+app.command()(check)
+app.command()(export)
 app.command()(reindex)
+app.command()(tail)
 app.command()(translate)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]

@@ -22,9 +22,12 @@ from adapter.metrics import answered
 from adapter.refusals import respond, unavailable, unexpected
 from adapter.security.ratelimit import RateState
 from adapter.service import Service
+from store.connection import Deadline, within
 from store.errors import Unreachable
 
 _API = ("/api/", "/fhir")
+REQUEST_SECONDS = 12.0
+"""How long a request may wait for MongoDB in all; a batch: for each of its entries."""
 _GONE = 499  # what nginx writes down for a client that has left; it is sent to nobody
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 
@@ -41,15 +44,17 @@ class Gate:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        passage = _Passage(self._service, scope, receive, send)
-        await passage.run(self._app)
+        with within(REQUEST_SECONDS) as deadline:
+            passage = _Passage(self._service, scope, receive, send, deadline)
+            await passage.run(self._app)
 
 
 class _Passage:
     """One request on its way through."""
 
-    def __init__(self, service: Service, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, service: Service, scope: Scope, receive: Receive, send: Send, deadline: Deadline) -> None:
         self.service = service
+        self.deadline = deadline
         self.scope = scope
         self.receive_ = receive
         self.send_ = send
@@ -128,6 +133,7 @@ class _Passage:
         """Pass on a part of the answer, with the headers that every answer has."""
         if message["type"] == "http.response.start":
             self.answering = True
+            self.deadline.lift()  # what is sent piece by piece has each piece's own patience
             self.status = message["status"]
             headers: list[tuple[bytes, bytes]] = message["headers"]
             headers.append((b"x-request-id", self.request_id.encode("latin-1")))

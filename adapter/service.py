@@ -9,6 +9,7 @@ import orjson
 
 from adapter import clock
 from adapter.metrics import PoolWatch
+from adapter.scheduling import holds
 from adapter.scheduling.claims import claims
 from adapter.security.keyring import Keyring
 from adapter.security.keys import KeyStore, Mode
@@ -18,6 +19,7 @@ from mappings.systems import Systems
 from mappings.vocabulary import Vocabulary
 from store.connection import Client, connect, require_transactions
 from store.documents import Rules
+from store.export_jobs import ExportJobs
 from store.store import Store
 
 MODES: tuple[Mode, ...] = ("test", "live")
@@ -61,6 +63,7 @@ class Service:
         for mode in MODES:
             await self.stores[mode].prepare()
             await self.keys[mode].ensure_indexes()
+            await ExportJobs(self.stores[mode].database).prepare()
         await self.limiter.ensure_indexes()
         key = self.settings.bootstrap_key
         if key is not None:
@@ -87,6 +90,8 @@ def build(settings: Settings, uri: str, now: clock.Now = clock.now) -> Service:
         bases=settings.fhir_bases,
     )
     stores = {mode: Store(client, f"{settings.database}_{mode}", rules=rules, now=now) for mode in MODES}
+    for store in stores.values():
+        holds.watch(store, settings.hold_seconds)
     keys = {mode: KeyStore(stores[mode].database, mode, now) for mode in MODES}
     return Service(
         settings=settings,

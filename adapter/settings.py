@@ -80,9 +80,44 @@ class Settings(BaseSettings):
     )
     rate_limit_test: int = Field(100, ge=0, description="Requests a minute for a test key; 0 is no limit.")
     rate_limit_live: int = Field(300, ge=0, description="Requests a minute for a live key; 0 is no limit.")
+    hold_seconds: int = Field(
+        300, ge=1, le=86_400, description="How long $hold keeps time for an appointment that is not booked yet."
+    )
+    proposal_seconds: int = Field(
+        900,
+        ge=1,
+        le=86_400,
+        description="How long what $find proposes can be read and booked by its reference.",
+    )
     max_body_bytes: int = Field(5_242_880, ge=1_024, description="Largest request body.")
+    bulk_publish: Literal["off", "live", "test"] = Field(
+        "off", description="Whether $bulk-publish shows availability to anybody without a key, and of which data."
+    )
+    booking_link: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s\"<>]+$",
+        description="Where a published free Slot is booked; {slot} stands for its id. Slots with a link keep theirs.",
+    )
+    booking_phone: str | None = Field(
+        None, pattern=r"^\+?[0-9][0-9 ().\-]{2,30}$", description="The number to call for a published free Slot."
+    )
     log_format: Literal["json", "console"] = Field("json", description="Log lines as JSON or for people.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe line logged.")
+    export_url: str | None = Field(
+        None,
+        pattern=r"^[a-z0-9+.]+://.+$",
+        description="Where $export writes its files: any address that fsspec opens (s3://bucket/folder; its driver, such "
+        "as s3fs, must be installed). Unset: DATA_DIR/exports.",
+    )
+    export_hours: float = Field(24.0, gt=0, description="Hours after which the files of an $export are removed.")
+    export_jobs: int = Field(4, ge=1, le=1_000, description="Open $export jobs at a time, for test and live data each.")
+    deidentify_key: SecretStr | None = Field(
+        None,
+        min_length=16,
+        description="Key of the pseudonyms in what is exported de-identified; the same key gives the same ones. Unset: "
+        "$export does not take _deidentify.",
+    )
+    export_file_resources: int = Field(50_000, ge=1, description="Resources in one file of an $export, at most.")
     demo: bool | None = Field(
         None,
         description="Load the demo clinic (test data) into an empty store. Unset: on with the embedded MongoDB.",

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from bench import growth, machine, processes, report, verify
+from bench import export, growth, imports, machine, processes, report, verify
 from bench.cases import CASES, Case
 from bench.report import Row
 
@@ -35,6 +35,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if given.verify:
             return asyncio.run(verify.run(console))
+        if given.export:
+            return export.run(console)
+        if given.imports:
+            return imports.run(console)
         if given.growth:
             return growth.run(console, given.seconds)
         return _measure(given, console, progress)
@@ -51,6 +55,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="less than a minute: rough figures")
     parser.add_argument("--json", action="store_true", help="print JSON on stdout, the table on stderr")
     parser.add_argument("--growth", action="store_true", help="measure how searches grow with the store instead")
+    parser.add_argument("--export", action="store_true", help="measure $export beside a bare cursor instead")
+    parser.add_argument("--imports", action="store_true", help="measure import beside insert_many instead")
     parser.add_argument("--verify", action="store_true", help="print and compare the MongoDB commands instead")
     given = parser.parse_args(arguments)
     if given.quick:

@@ -1,13 +1,17 @@
 """The client and its limits: every call answers or fails within a stated bound.
 
 The driver's own defaults wait for 30 seconds for a server and for ever for an answer; a caller who books a
-patient should not.
+patient should not. Two bounds hold: each call of the store gives up after its own patience (10 s), and all the calls of
+one request share a `Deadline`, so that several slow ones in a row cannot add up.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+import contextlib
+import math
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 from pymongo import AsyncMongoClient
@@ -27,6 +31,51 @@ SERVER_SELECTION_MS = 5_000
 # Also the patience of the heartbeat: less, and a busy moment of this process would look like a dead server.
 CONNECT_MS = 10_000
 POOL_SIZE = 64
+
+# A server that is stepping down, shutting down or not there yet: what the driver has already tried again once.
+_PASSING = frozenset({6, 7, 89, 91, 134, 189, 262, 9001, 10058, 10107, 11600, 11602, 13435, 13436})
+
+
+class Deadline:
+    """The moment (of the event loop's clock) at which a request stops waiting for MongoDB."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._end = 0.0
+        self.renew()
+
+    def renew(self) -> None:
+        """Begin again: MongoDB answers, and what is being done is long (the next entry of a batch)."""
+        self._end = asyncio.get_running_loop().time() + self._seconds
+
+    def lift(self) -> None:
+        """Wait as long as each call likes from now on: the answer has begun, or the work is nobody's request."""
+        self._end = math.inf
+
+    def left(self) -> float:
+        """Return the seconds that are left, 0 at least."""
+        return max(0.0, self._end - asyncio.get_running_loop().time())
+
+
+_deadline: ContextVar[Deadline | None] = ContextVar("store_deadline", default=None)
+
+
+@contextlib.contextmanager
+def within(seconds: float) -> Iterator[Deadline]:
+    """Have all calls of the store made in this context (its tasks too) give up `seconds` from now at the latest."""
+    made = Deadline(seconds)
+    token = _deadline.set(made)
+    try:
+        yield made
+    finally:
+        _deadline.reset(token)
+
+
+def renew_deadline() -> None:
+    """Begin the present request's deadline again, if there is one: see `Deadline.renew`."""
+    found = _deadline.get()
+    if found is not None:
+        found.renew()
 
 
 def connect(uri: str, *, listeners: Sequence[Any] = ()) -> Client:
@@ -60,8 +109,11 @@ async def bounded(call: Callable[[], Awaitable[T]], seconds: float) -> T:
     """Return what `call` gives.
 
     Raises:
-        Unreachable: MongoDB did not answer within `seconds`.
+        Unreachable: MongoDB did not answer within `seconds`, or before the present request's deadline.
     """
+    deadline = _deadline.get()
+    if deadline is not None:
+        seconds = min(seconds, deadline.left())
     try:
         # Not pymongo.timeout: that costs each command a tenth of its time (measured), and bounds no better.
         async with asyncio.timeout(seconds):
@@ -69,9 +121,15 @@ async def bounded(call: Callable[[], Awaitable[T]], seconds: float) -> T:
     except (TimeoutError, ConnectionFailure, ExecutionTimeout, NetworkTimeout) as error:
         raise Unreachable("MongoDB did not answer in time") from error
     except PyMongoError as error:
-        if error.timeout or error.has_error_label("TransientTransactionError"):
+        if error.timeout or _passes(error):
             raise Unreachable("MongoDB did not answer in time") from error
         raise
+
+
+def _passes(error: PyMongoError) -> bool:
+    """Tell whether the same call may go well in a moment, once there is a primary again."""
+    labels = ("TransientTransactionError", "UnknownTransactionCommitResult", "RetryableWriteError")
+    return any(error.has_error_label(label) for label in labels) or getattr(error, "code", None) in _PASSING
 
 
 async def require_transactions(client: Client) -> None:

@@ -100,8 +100,9 @@ def _end(kind: str, steps: str, choice: str | None) -> _End:
         elements = _elements(owner)
         path = f"{prefix}.{step}"
         element = elements[f"{path}[x]"] if choice and f"{path}[x]" in elements else elements[path]
-        datatype = choice or element["type"][0]["code"]
-        names.append(_choice(step, datatype) if element["path"].endswith("[x]") else step)
+        chosen = element["path"].endswith("[x]")
+        datatype = (choice if chosen else None) or element["type"][0]["code"]
+        names.append(_choice(step, datatype) if chosen else step)
         many = many or element["max"] != "1"
         if datatype in _NESTED:
             prefix = path

@@ -95,7 +95,7 @@ class History:
 
     async def gone(self, kind: str, ident: str) -> int | None:
         """Return the version with which a resource was deleted; None if it was not."""
-        keys, newest = {"_id": _keys(kind, ident)}, [("_id", DESCENDING)]
+        keys, newest = {"_id": versions_of(kind, ident)}, [("_id", DESCENDING)]
         found = await bounded(lambda: self._versions.find_one(keys, {"method": 1}, sort=newest), self._timeout)
         return _number(found) if found is not None and found["method"] == "DELETE" else None
 
@@ -125,12 +125,12 @@ class History:
             Unreachable: MongoDB did not answer in time.
         """
         if since is not None:
-            since = since.astimezone(UTC).replace(microsecond=since.microsecond // 1000 * 1000)  # as they are stored
+            since = as_stored(since)
         if kind is not None and ident is not None:
             return await self._of_resource(kind, ident, since, limit, before)
         await self._order.sequence_all()
         last = await self._order.tell()
-        first = 1 if since is None else await self._first_since(since, last["value"] + 1)
+        first = 1 if since is None else await self.first_since(since, last["value"] + 1)
         types = set(TYPES if kinds is None else kinds) if kind is None else {kind}
         # Of all types as well: their parts of the one index are merged, which is cheaper than a second index.
         query = {"type": {"$in": sorted(types)}}
@@ -147,12 +147,12 @@ class History:
         self, kind: str, ident: str, since: datetime | None, limit: int, before: int | None
     ) -> HistoryPage:
         later: dict[str, Any] = {} if since is None else {"lastUpdated": {"$gte": since}}
-        every = {"_id": _keys(kind, ident), **later}
-        wanted = {"_id": _keys(kind, ident, before), **later}
+        every = {"_id": versions_of(kind, ident), **later}
+        wanted = {"_id": versions_of(kind, ident, before), **later}
         found, total = await asyncio.gather(self._find(wanted, "_id", limit), self._count(every, limit))
         return _page(found, limit, total, _number, None)
 
-    async def _first_since(self, since: datetime, otherwise: int) -> int:
+    async def first_since(self, since: datetime, otherwise: int) -> int:
         """Return the number from which on every version counts as made at `since` or later."""
         query = {"at": {"$gte": since}, "seq": {"$gte": 1}}
         order = [("at", ASCENDING), ("seq", ASCENDING)]
@@ -176,11 +176,16 @@ class History:
         return None if number > COUNTED else number
 
 
+def as_stored(moment: datetime) -> datetime:
+    """Return a moment as MongoDB has it: in UTC, whole milliseconds."""
+    return moment.astimezone(UTC).replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
 async def last_versions(
     database: AsyncDatabase[dict[str, Any]], session: AsyncClientSession | None, references: Iterable[str]
 ) -> dict[str, tuple[int, datetime]]:
     """Return the newest version and its moment of each of relative `references` that ever was, by reference."""
-    wanted = [{"_id": _keys(kind, ident)} for kind, idents in by_kind(references).items() for ident in idents]
+    wanted = [{"_id": versions_of(kind, ident)} for kind, idents in by_kind(references).items() for ident in idents]
     if not wanted:
         return {}
     versions = database[HISTORY]
@@ -195,7 +200,7 @@ async def last_versions(
     return {one["_id"].rpartition("/")[0]: (_number(one), one["lastUpdated"]) for one in await last.to_list()}
 
 
-def _keys(kind: str, ident: str, before: int | None = None) -> dict[str, str]:
+def versions_of(kind: str, ident: str, before: int | None = None) -> dict[str, str]:
     """Return the range of the keys of a resource's versions: all, or those before one."""
     end = _NEWEST if before is None else min(before, _NEWEST)
     return {"$gte": history_id(kind, ident, 0), "$lt": history_id(kind, ident, end)}
@@ -219,4 +224,14 @@ def _page(
     return HistoryPage(tuple(map(_version, shown)), cursor, total, moment)
 
 
-__all__ = ["BATCH", "COUNTED", "HISTORY", "History", "HistoryPage", "Version", "last_versions"]
+__all__ = [
+    "BATCH",
+    "COUNTED",
+    "HISTORY",
+    "History",
+    "HistoryPage",
+    "Version",
+    "as_stored",
+    "last_versions",
+    "versions_of",
+]

@@ -73,6 +73,11 @@ class Order:
                 ),
                 IndexModel([("type", ASCENDING), ("seq", ASCENDING)], partialFilterExpression=ordered),
                 IndexModel([("at", ASCENDING), ("seq", ASCENDING)], partialFilterExpression=ordered),
+                # What was deleted, without reading all that was written.
+                IndexModel(
+                    [("type", ASCENDING), ("method", ASCENDING), ("seq", ASCENDING)],
+                    partialFilterExpression={"method": "DELETE"},
+                ),
             ]
         )
         if await self._counters.find_one({"_id": _ADOPTED}) is None:
@@ -155,3 +160,27 @@ class Order:
             )  # type: ignore[return-value]  # an upsert that returns the document after it always has one
 
         return await bounded(call, self._timeout)
+
+    async def cut(self) -> tuple[int, datetime]:
+        """Return a place in the order and its moment: what has its place by now is before, all else at it or later.
+
+        Everything that was committed when this was called has its place. Nobody is ever told of two cuts with one
+        moment, so that what changes between two of them is told by exactly one.
+
+        Raises:
+            Unreachable: MongoDB did not answer in time.
+        """
+        asked = self._now()
+        await self.sequence_all()
+
+        def call() -> Awaitable[dict[str, Any]]:
+            later = {"$max": [asked, {"$add": ["$at", 1]}]}  # $at is that of what came last, or of an earlier cut
+            return self._counters.find_one_and_update(
+                {"_id": COUNTER},
+                [{"$set": {"at": later, "value": {"$ifNull": ["$value", 0]}}}],
+                upsert=True,
+                return_document=ReturnDocument.AFTER,
+            )  # type: ignore[return-value]  # an upsert that returns the document after it always has one
+
+        counter = await bounded(call, self._timeout)
+        return int(counter["value"]), counter["at"]

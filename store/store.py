@@ -16,8 +16,9 @@ from store.connection import MAJORITY, Client, bounded
 from store.counters import Counters
 from store.documents import Rules
 from store.errors import Unreachable
-from store.history import History, HistoryPage, Version
+from store.history import History, HistoryPage, Version, as_stored
 from store.ordering import BATCH, Order
+from store.proposals import Proposals
 from store.source import Documents, Hint, Sort, by_kind, index_hint
 from store.types import TYPES, key_pattern
 from store.unit_of_work import GUARDS, IDEMPOTENCY, UnitOfWork
@@ -63,6 +64,7 @@ class Store(Documents):
         self._counters = Counters(self.database, timeout=timeout)
         self._order = Order(self.database, self._transaction, now, timeout)
         self._history = History(self.database, self._order, timeout)
+        self.proposals = Proposals(self.database, timeout)
         self._turns = asyncio.Semaphore(_TURNS)
         self._running: set[asyncio.Task[Any]] = set()
 
@@ -75,6 +77,11 @@ class Store(Documents):
             [IndexModel([("at", ASCENDING)], expireAfterSeconds=int(REMEMBERED_FOR.total_seconds()))]
         )
         await self._order.prepare()
+        await self.proposals.prepare()
+
+    def now(self) -> datetime:
+        """Return the present moment, by the clock that stamps what is written."""
+        return self._now()
 
     # Reading: stored bytes, as they are.
 
@@ -115,6 +122,18 @@ class Store(Documents):
     async def sequence(self, limit: int = BATCH) -> int:
         """Put at most `limit` new versions in the order of the history ahead of its readers; return how many."""
         return await self._order.sequence(limit)
+
+    async def sequence_all(self) -> None:
+        """Put every version that is committed now in the order of the history."""
+        await self._order.sequence_all()
+
+    async def cut(self) -> tuple[int, datetime]:
+        """Return a place in the order of the history, and its moment; see `Order.cut`."""
+        return await self._order.cut()
+
+    async def first_since(self, moment: datetime, otherwise: int) -> int:
+        """Return the place from which on every version counts as made at `moment` or later; `otherwise` for none."""
+        return await self._history.first_since(as_stored(moment), otherwise)
 
     async def find(
         self,
@@ -210,20 +229,24 @@ class Store(Documents):
 
     async def _transaction(self, attempt: Callable[[AsyncClientSession], Awaitable[T]]) -> T:
         async def run() -> T:
-            async with self._turns, self._client.start_session() as session:
+            async with self._client.start_session() as session:
                 return await session.with_transaction(
                     attempt,
                     read_concern=ReadConcern("snapshot"),
                     write_concern=MAJORITY,
                 )
 
-        # In a task of its own: rolling back what was cut off may take a server that does not answer as long as it
-        # likes, and the caller is not to wait for it.
-        task = asyncio.create_task(run())
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-        try:
-            return await bounded(lambda: asyncio.shield(task), self._patience)
-        except BaseException:
-            task.cancel()
-            raise
+        async def turn() -> T:
+            async with self._turns:
+                # In a task of its own: rolling back what was cut off may take a server that does not answer as long
+                # as it likes, and neither the caller nor the next in turn is to wait for it.
+                task = asyncio.create_task(run())
+                self._running.add(task)
+                task.add_done_callback(self._running.discard)
+                try:
+                    return await asyncio.shield(task)
+                except BaseException:
+                    task.cancel()
+                    raise
+
+        return await bounded(turn, self._patience)

@@ -10,14 +10,15 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from pymongo import ASCENDING, GEOSPHERE, IndexModel
 
-from store import declarations
+from store import declarations, slotids
 from store.codec import Resource
 from store.dates import shifted
+from store.extract import instant
 from store.indexing import Extractor, Reading, extractor, fields
 from store.parameters import Parameter, Path
 from store.values import period
@@ -40,6 +41,7 @@ class ResourceType:
         indexes: the key patterns over ``_index``, without that prefix; ``_id`` stands for itself.
         sorts: the parameters with several values that have a field ``<field>:sort``: the least of them.
         compartments: by the owner's type, the parameters that place a resource into its compartment.
+        sparse: like `indexes`, over fields that few resources have: those alone are in it.
     """
 
     name: str
@@ -49,10 +51,12 @@ class ResourceType:
     indexes: tuple[tuple[str, ...], ...] = ()
     sorts: tuple[str, ...] = ()
     compartments: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    sparse: tuple[tuple[str, ...], ...] = ()
 
     def index_models(self) -> list[IndexModel]:
         """Return the MongoDB indexes of this type's collection."""
         models = [IndexModel(key_pattern(keys)) for keys in self.indexes]
+        models += [IndexModel(key_pattern(keys), sparse=True) for keys in self.sparse]
         models.append(
             IndexModel(
                 [("_index.unique", ASCENDING)],
@@ -111,15 +115,39 @@ def _appointment(resource: Resource, index: dict[str, Any], reading: Reading) ->
         asked = resource.get("requestedPeriod")
         found = [period(one, reading.zone) for one in (asked if isinstance(asked, list) else ())]
         spans = [one for one in found if one is not None]
+    ends = _hold(resource)
+    if ends is not None:
+        index["hold"] = ends
     if spans:
         index["date-or-req-period"] = spans
         index["date-or-req-period:sort"] = min(one["lo"] for one in spans)
 
 
-def _slot(_: Resource, index: dict[str, Any], __: Reading) -> None:
-    """Tell how long a slot is."""
+def _hold(resource: Resource) -> datetime | None:
+    """Return when an appointment that is held for a moment only is free again."""
+    if resource.get("status") != "pending":
+        return None
+    own = resource.get("extension")
+    for one in own if isinstance(own, list) else ():
+        if str(one.get("url", "")).endswith("/StructureDefinition/hold-expires"):
+            return instant(one.get("valueInstant"))
+    return None
+
+
+def _slot(resource: Resource, index: dict[str, Any], _: Reading) -> None:
+    """Tell how long a slot is; and when a computed one is that was booked and given back: it may be open no longer."""
     if "start" in index and "end" in index:
         index["minutes"] = int((index["end"] - index["start"]).total_seconds() // 60)
+    if index.get("status") == "free" and slotids.is_computed(resource):
+        index["computed"] = index["start"]
+
+
+def _schedule(resource: Resource, index: dict[str, Any], _: Reading) -> None:
+    """Mark a Schedule whose openings are computed from weekly hours."""
+    own = resource.get("extension")
+    for one in own if isinstance(own, list) else ():
+        if str(one.get("url", "")).endswith("/StructureDefinition/availability"):
+            index["computed"] = True
 
 
 def _patient(_: Resource, index: dict[str, Any], __: Reading) -> None:
@@ -144,6 +172,7 @@ def _declared(
     compartments: Mapping[str, tuple[str, ...]] | None = None,
     extras: tuple[Parameter, ...] = (),
     finish: Finish | None = None,
+    sparse: tuple[tuple[str, ...], ...] = (),
 ) -> ResourceType:
     parameters = declarations.parameters(name)
     sorts = tuple(one for one in _SORTS if one in parameters)
@@ -163,6 +192,7 @@ def _declared(
         (("_lastUpdated", "_id"), *indexes),
         (*sorts, *(one for one in ("-date-or-req-period",) if one in parameters)),
         compartments or {},
+        sparse,
     )
 
 
@@ -190,6 +220,7 @@ TYPES: Mapping[str, ResourceType] = {
             compartments=_ACTORS,
             extras=(_moment("end", "end"),),
             finish=_appointment,
+            sparse=(("hold",),),
         ),
         _declared(
             "AppointmentResponse",
@@ -208,6 +239,7 @@ TYPES: Mapping[str, ResourceType] = {
             ("start", "_id", "status"),
             ("claims",),
             finish=_slot,
+            sparse=(("computed",),),
         ),
         _declared(
             "Schedule",
@@ -217,6 +249,8 @@ TYPES: Mapping[str, ResourceType] = {
             ("service-type", "_id"),
             _IDENTIFIED,
             compartments=_ACTORS,
+            finish=_schedule,
+            sparse=(("computed",),),
         ),
         _declared(
             "Patient",
@@ -232,6 +266,13 @@ TYPES: Mapping[str, ResourceType] = {
             _IDENTIFIED,
             _NAMED,
             compartments={"Patient": ("patient",)},
+        ),
+        _declared(
+            "Group",
+            "patients",
+            ("member", "_id"),
+            _IDENTIFIED,
+            compartments={"Patient": ("member",), "Practitioner": ("member",)},
         ),
         _declared("Practitioner", "practitioners", *_PEOPLE),
         _declared(

@@ -86,8 +86,10 @@ class UnitOfWork(Documents):
         super().__init__(database, session=session)
         self._rules = rules
         self.now = moment
+        self.zone = rules.zone
         self._writes: dict[tuple[str, str], _Write] = {}
         self._deleted: dict[str, datetime] = {}
+        self._last: dict[str, int] = {}
         self._guards: dict[str, None] = {}
         self._remembered: Remembered | None = None
 
@@ -119,6 +121,7 @@ class UnitOfWork(Documents):
         """Return the newest version of each of relative `references`, its deletion included; 0 if there is none."""
         found = await last_versions(self.database, self._session, references)
         self._deleted.update({name: moment for name, (_, moment) in found.items()})
+        self._last.update({name: version for name, (version, _) in found.items()})
         return {name: found[name][0] if name in found else 0 for name in references}
 
     async def recall(self, key: str) -> Remembered | None:
@@ -135,11 +138,13 @@ class UnitOfWork(Documents):
 
         Args:
             resource: its content.
-            version: one more than `last_version`, where it may have been stored and deleted before.
+            version: one more than `last_version`, where it may have been stored and deleted before; at least that,
+                where this unit of work has asked for it.
             method: as the history shall name it: POST or PUT.
         """
-        deleted = self._deleted.get(f"{resource['resourceType']}/{resource['id']}", self.now)
-        return self._stage(None, resource, version, max(self.now, deleted), method)
+        name = f"{resource['resourceType']}/{resource['id']}"
+        moment = max(self.now, self._deleted.get(name, self.now))
+        return self._stage(None, resource, max(version, self._last.get(name, 0) + 1), moment, method)
 
     def update(self, before: Resource, after: Resource, *, method: str = "PUT") -> Resource:
         """Stage the next version of `before`, which this unit of work has read, and return it as it will be stored."""

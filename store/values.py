@@ -145,6 +145,12 @@ def _code(name: str, sort: str | None, _: str, system: str, item: Any, run: Run)
     _pair(name, sort, system, item, run)
 
 
+def _truth(name: str, sort: str | None, _: str, system: str, item: Any, run: Run) -> None:
+    """File a boolean of which there may be several (``Group.characteristic.exclude``)."""
+    if isinstance(item, bool):
+        _pair(name, sort, system, "true" if item else "false", run)
+
+
 def _coding(name: str, sort: str | None, said: str, _: str, item: Any, run: Run) -> None:
     if isinstance(item, dict):
         _pair(name, sort, item.get("system"), item.get("code"), run)
@@ -185,6 +191,7 @@ def _identifier(name: str, sort: str | None, said: str, _: str, item: Any, run: 
 
 
 _TOKENS: Mapping[str, Callable[..., None]] = {
+    "boolean": _truth,
     "code": _code,
     "Coding": _coding,
     "CodeableConcept": _concept,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Annotated, Literal
@@ -11,7 +12,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import typer
 
 from adapter.console.session import fail, out, run
-from adapter.scheduling import publishing
+from adapter.errors import Unprocessable
+from adapter.scheduling import availability, hours_faults, hours_writing, publishing, settling
+from adapter.scheduling.claimset import Change
 from adapter.service import Service
 from mappings.references import own_name
 from store.codec import Resource
@@ -58,11 +61,9 @@ def generate(
 
     async def work(service: Service) -> tuple[str, int] | str:
         store = service.stores[mode]
-        wanted = [f"Practitioner/{practitioner}"] + ([f"Location/{facility}"] if facility else [])
-        stored = await store.read_all(wanted)
-        missing = [name for name in wanted if name not in stored]
+        missing = await _missing(service, mode, practitioner, facility)
         if missing:
-            return f"{' and '.join(missing)} is not stored in the {mode} database."
+            return missing
         codes = {"specialty": specialty, "serviceType": service_type}
         schedule = await _schedule(service, mode, practitioner, facility, codes)
         spans = publishing.spans(openings, length, first.date(), last.date(), zone or service.settings.zone)
@@ -84,6 +85,119 @@ def generate(
         typer.echo(json.dumps({"schedule": schedule_id, "slots_created": made}))
     else:
         out.print(f"Schedule/{schedule_id}: {made} slots made.", markup=False, highlight=False)
+
+
+@app.command("hours")
+def weekly_hours(
+    practitioner: Annotated[str, typer.Option(help="The practitioner's id; a stored Practitioner.")],
+    hours: Annotated[str, typer.Option(help="Weekly hours: 'mon-fri 09:00-12:00,14:00-17:00; sat 09:00-12:00'.")],
+    facility: Annotated[str | None, typer.Option(help="The facility's id; a stored Location.")] = None,
+    minutes: Annotated[int, typer.Option(min=1, max=1440, help="How long a visit is.")] = 30,
+    before: Annotated[int, typer.Option(min=0, max=1440, help="Minutes kept free before a visit.")] = 0,
+    after: Annotated[int, typer.Option(min=0, max=1440, help="Minutes kept free after it.")] = 0,
+    every: Annotated[
+        int | None, typer.Option(min=1, max=1440, help="Visits begin at multiples of these minutes.")
+    ] = None,
+    timezone: Annotated[str | None, typer.Option(help="Time zone of the hours. Default: ADAPTER_TIMEZONE.")] = None,
+    specialty: Annotated[str | None, typer.Option(help="Specialty code of the schedule.")] = None,
+    service_type: Annotated[str | None, typer.Option(help="Service type code of the schedule.")] = None,
+    mode: Annotated[Literal["test", "live"], typer.Option(help="test or live data.")] = "test",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
+) -> None:
+    """Give a practitioner weekly hours from which openings are computed, without a Slot for each; again replaces them.
+
+    [dim]Example:  mediloop-fhir slots hours --practitioner prov-abc-123 --facility fac-xyz-789
+    --hours 'mon-fri 09:00-12:00' --minutes 30 --timezone Africa/Kampala[/dim]
+    """
+    try:
+        openings = publishing.parse_hours(hours)
+        zone = None if timezone is None else ZoneInfo(timezone).key
+    except (ValueError, ZoneInfoNotFoundError) as error:
+        raise typer.BadParameter(str(error)) from error
+    numbers = {"duration": minutes, "bufferBefore": before, "bufferAfter": after, "alignmentInterval": every}
+    given = {name: value for name, value in numbers.items() if value}
+
+    async def work(service: Service) -> str:
+        missing = await _missing(service, mode, practitioner, facility)
+        if missing:
+            fail(missing)
+        zone_name = zone or service.settings.timezone
+        base = service.systems.extensions
+        codes = {"specialty": specialty, "serviceType": service_type}
+        ident = (await _schedule(service, mode, practitioner, facility, codes))["id"]
+        await _change(
+            service, mode, ident, lambda before: hours_writing.with_hours(before, base, openings, given, zone_name)
+        )
+        return str(ident)
+
+    ident = run(work)
+    if as_json:
+        typer.echo(json.dumps({"schedule": ident}))
+    else:
+        out.print(f"Schedule/{ident}: openings are computed from these hours.", markup=False, highlight=False)
+
+
+@app.command()
+def away(
+    practitioner: Annotated[str, typer.Option(help="The practitioner's id; one who has weekly hours.")],
+    first: Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First day.")],
+    last: Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day, included.")],
+    reason: Annotated[str, typer.Option(help="Why, for whoever reads the schedule.")] = "leave",
+    facility: Annotated[str | None, typer.Option(help="Only at this facility. Default: at each.")] = None,
+    mode: Annotated[Literal["test", "live"], typer.Option(help="test or live data.")] = "test",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
+) -> None:
+    """Take days out of a practitioner's weekly hours (leave, holidays); appointments that stand are left alone.
+
+    [dim]Example:  mediloop-fhir slots away --practitioner prov-abc-123 --from 2027-12-24 --to 2027-12-31[/dim]
+    """
+    if last < first:
+        raise typer.BadParameter("--to must be --from or later")
+
+    async def work(service: Service) -> list[str]:
+        groups = [(f"Practitioner/{practitioner}",)] + ([(f"Location/{facility}",)] if facility else [])
+        wanted = availability.matching(groups) | {"_index.computed": True}
+        idents = sorted(await service.stores[mode].keys("Schedule", wanted, limit=0))
+        if not idents:
+            fail(f"Practitioner/{practitioner} has no weekly hours there in the {mode} database.")
+        days = first.date().isoformat(), last.date().isoformat()
+        for ident in idents:
+            await _change(service, mode, ident, lambda before: hours_writing.with_leave(before, *days, reason))
+        return idents
+
+    idents = run(work)
+    if as_json:
+        typer.echo(json.dumps({"schedules": idents}))
+    else:
+        names = ", ".join(f"Schedule/{ident}" for ident in idents)
+        out.print(f"{names}: away from {first:%Y-%m-%d} to {last:%Y-%m-%d}.", markup=False, highlight=False)
+
+
+async def _missing(
+    service: Service, mode: Literal["test", "live"], practitioner: str, facility: str | None
+) -> str | None:
+    """Return what is to be said where the practitioner or the facility is not stored."""
+    wanted = [f"Practitioner/{practitioner}"] + ([f"Location/{facility}"] if facility else [])
+    stored = await service.stores[mode].read_all(wanted)
+    missing = [name for name in wanted if name not in stored]
+    return f"{' and '.join(missing)} is not stored in the {mode} database." if missing else None
+
+
+async def _change(
+    service: Service, mode: Literal["test", "live"], ident: str, changed: Callable[[Resource], Resource]
+) -> None:
+    """Change a Schedule that is stored, as every other write of one is decided."""
+
+    async def step(work: UnitOfWork) -> None:
+        before = await work.read("Schedule", ident)
+        if before is not None:
+            after = changed(before)
+            problems = list(hours_faults.faults(after))
+            if problems:
+                raise Unprocessable(problems)
+            settling.stage(work, await settling.settle(work, [Change(before, after)], fills_slots=False))
+
+    await service.stores[mode].transact(step)
 
 
 async def _schedule(

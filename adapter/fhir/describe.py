@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from adapter.fhir.operations import OPERATIONS
 from store.types import TYPES
 
 _JSON = "application/fhir+json"
@@ -55,14 +56,16 @@ _SUMMARIES = {
     "POST ": "Batch or transaction Bundle",
     "POST /_search": "Search several types, parameters in the body",
     "GET /_history": "History of everything",
+    "GET /{operation}": "Operation on everything ($export)",
+    "POST /{operation}": "Operation on everything ($export)",
     "POST /{type}/_search": "Search, parameters in the body",
     "GET /{type}/_history": "History of a type",
-    "GET /{type}/{operation}": "Operation on a type ($everything)",
-    "POST /{type}/{operation}": "Operation on a type ($validate, $everything)",
+    "GET /{type}/{operation}": "Operation on a type ($everything, Appointment/$find, Slot/$prefetch)",
+    "POST /{type}/{operation}": "Operation on a type ($validate, $everything, Appointment/$find, $hold, $book)",
     "GET /{type}/{id}/_history": "History of a resource",
     "GET /{type}/{id}/_history/{vid}": "Read one version",
     "GET /{type}/{id}/{operation}": "Operation on a resource ($everything)",
-    "POST /{type}/{id}/{operation}": "Operation on a resource ($validate, $everything)",
+    "POST /{type}/{id}/{operation}": "Operation on a resource ($validate, $everything, $cancel, $reschedule)",
     "GET /{type}/{id}/{compartment}": "Search within a compartment",
     "POST /{type}/{id}/{compartment}/_search": "Search within a compartment, parameters in the body",
 }
@@ -121,8 +124,8 @@ def described(method: str, path: str) -> dict[str, Any]:
         del success[201]  # nothing is created at that very path
     statuses = success | {code: _MEANINGS[code] for code in _ALWAYS}
     statuses |= {code: _MEANINGS[code] for code in (_READING if method == "GET" else _WRITING)}
-    if method == "GET" and "{operation}" in path:
-        statuses[405] = _MEANINGS[405]
+    if "{operation}" in path:
+        statuses |= {202: "Begun ($export); Content-Location tells how far it is.", 405: _MEANINGS[405]}
     extra: dict[str, Any] = {"security": [{"apiKey": []}], "parameters": [_parameter(n) for n in _names(path, method)]}
     body = _body(method, path)
     if body is not None:
@@ -148,7 +151,7 @@ def _parameter(name: str) -> dict[str, Any]:
         "type": list(TYPES),
         "owner": _COMPARTMENTS,
         "compartment": [*_MEMBERS, "*"],
-        "operation": ["$validate", "$everything"],
+        "operation": sorted({f"${one.name}" for one in OPERATIONS}),
     }
     schema: dict[str, Any] = {"type": "string"}
     if name in allowed:

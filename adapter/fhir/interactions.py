@@ -18,6 +18,8 @@ from adapter.fhir.patching import Patch
 from adapter.fhir.presentation import require_whole
 from adapter.fhir.refusing import clashed, not_allowed, unknown_type
 from adapter.fhir.writing import Write, Written, alone, carry_out
+from adapter.scheduling import holds
+from adapter.scheduling.road import decide
 from store.codec import Resource, encode
 from store.errors import AlreadyExists, NotUnique
 from store.types import TYPES
@@ -34,14 +36,19 @@ async def answer(call: Call) -> Reply:
         Refused: whatever there is against it; nothing has changed then.
     """
     path = call.path
+    await holds.settle_due(call.who.store)
     if not path or path[0].startswith("_"):
         return await _system(call)
     if path == ("metadata",):
         if call.method not in READ:
             raise not_allowed("GET", "HEAD")
         return conformance.metadata(call.base, call.who.service, call.headers.get("if-none-match"))
+    if path[0].startswith("$"):
+        return await operations.run(call, "", None, path[0])
     if path[0] == conformance.SEARCH_PARAMETER:
         return conformance.search_parameter(call)
+    if path[0] == conformance.OPERATION_DEFINITION:
+        return conformance.operation_definition(call)
     if path[0] not in TYPES:
         raise unknown_type(path[0])
     if len(path) == 1 or path[1].startswith(("_", "$")):
@@ -219,7 +226,7 @@ async def _write(call: Call, write: Write) -> Reply:
         return (await carry_out(work, call.who, call.base, [write]))[0]
 
     try:
-        written = await call.who.store.transact(step)
+        written = await decide(call.who.store, step)
     except (AlreadyExists, NotUnique) as clash:
         raise clashed(clash) from None
     except Refused as refused:

@@ -13,6 +13,8 @@ from adapter.errors import Gone, Malformed, NotFound, Problem
 from adapter.fhir import negotiation, presentation
 from adapter.fhir.access import may, require_type
 from adapter.fhir.call import Call, Pairs, Reply
+from adapter.scheduling import availability
+from store.codec import encode
 from store.history import Version
 from store.types import TYPES
 
@@ -31,13 +33,34 @@ async def read(call: Call, kind: str, ident: str) -> Reply:
         NotFound, Gone.
     """
     raw = await call.who.store.read(kind, ident)
+    if raw is None and kind == "Appointment":
+        raw = await _proposed(call, ident)
     if raw is None:
-        raise await absent(call, kind, ident)
+        zone = call.who.service.settings.zone
+        opening = await availability.computed_slot(call.who.store, ident, zone) if kind == "Slot" else None
+        if opening is None:
+            raise await absent(call, kind, ident)
+        return Reply(200, shown(call, kind, encode(opening)), {})  # it has no version: nothing is stored yet
     meta = orjson.loads(raw)["meta"]
     headers = negotiation.version_headers(meta)
     if call.headers and _is_known(call, meta):
         return Reply(304, b"", headers)
     return Reply(200, shown(call, kind, raw), headers)
+
+
+async def _proposed(call: Call, ident: str) -> bytes | None:
+    """Return an appointment that ``$find`` has proposed; None if there is none.
+
+    Raises:
+        Gone: it has expired.
+    """
+    found = await call.who.store.proposals.read(ident)
+    if found is None:
+        return None
+    if found.expires <= call.who.store.now():
+        text = "That proposal has expired. Search for time again, with Appointment/$find."
+        raise Gone(Problem("proposal_expired", text, issue="expired"))
+    return found.raw
 
 
 def shown(call: Call, kind: str, raw: bytes) -> bytes:

@@ -18,6 +18,7 @@ from starlette.convertors import Convertor, register_url_convertor
 from adapter.compression import SMALLEST
 from adapter.errors import Malformed, Problem
 from adapter.fhir import conformance, negotiation, presentation
+from adapter.fhir.addresses import BASE, base_of
 from adapter.fhir.call import Call, Pairs, Reply
 from adapter.fhir.describe import described, described_metadata
 from adapter.fhir.interactions import answer
@@ -26,7 +27,6 @@ from adapter.routes import RequestRoute
 from adapter.security.callers import caller
 from adapter.service import Service
 
-BASE = "/fhir/R4"
 router = APIRouter(prefix=BASE, tags=["FHIR R4"], route_class=RequestRoute)
 
 
@@ -90,12 +90,7 @@ async def _call(request: Request, path: tuple[str, ...], query: Pairs) -> Call:
     return Call(who, base_of(request, who.service), method, path, query, headers, body, patch)
 
 
-_HEADERS = ("if-match", "if-none-match", "if-none-exist", "if-modified-since", "prefer")
-
-
-def base_of(request: Request, service: Service) -> str:
-    """Return the root as clients see it: the setting, else what the request was sent to."""
-    return (service.settings.base_url or str(request.base_url)).rstrip("/") + BASE
+_HEADERS = ("if-match", "if-none-match", "if-none-exist", "if-modified-since", "prefer", "x-idempotency-key")
 
 
 @lru_cache(maxsize=1_024)
@@ -159,6 +154,7 @@ _ROUTES = (
     ("/", ("POST", "GET")),
     ("/_search", ("POST",)),
     ("/_history", ("GET",)),
+    ("/{operation:operation}", ("GET", "POST")),
     ("/{type:fhirtype}/_search", ("POST",)),
     ("/{type:fhirtype}/_history", ("GET",)),
     ("/{type:fhirtype}/{operation:operation}", ("GET", "POST")),

@@ -80,8 +80,12 @@ class Written:
     changed: bool = True
 
 
-async def carry_out(work: UnitOfWork, who: Caller, base: str, writes: Sequence[Write]) -> list[Written]:
+async def carry_out(
+    work: UnitOfWork, who: Caller, base: str, writes: Sequence[Write], *, fills_slots: bool = True
+) -> list[Written]:
     """Decide and stage `writes`, all or none, and return what becomes of each.
+
+    `fills_slots`: an Appointment may fill a Slot that is busy for nobody, where the caller may write Slots.
 
     Raises:
         Refused: whatever FHIR or scheduling has against one of them; ``Problem.entry`` tells which.
@@ -115,7 +119,13 @@ async def carry_out(work: UnitOfWork, who: Caller, base: str, writes: Sequence[W
             places.append(index)
     await _require_unreferenced(work, who, base, changes, places)
     try:
-        final = await settle(work, changes, fills_slots="write" in who.key.permissions.get("slots", ()))
+        granted = who.key.permissions
+        final = await settle(
+            work,
+            changes,
+            fills_slots=fills_slots and "write" in granted.get("slots", ()),
+            overbooks=who.key.id if "write" in granted.get("overbook", ()) else None,
+        )
     except Refused as refused:
         raise _moved(refused, places) from None
     for position, change in enumerate(final):

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Awaitable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import orjson
 from fastapi import Request, Response
 
 from adapter import clock
-from adapter.errors import Conflict, NotFound, Problem, Refused, Unprocessable
+from adapter.errors import Conflict, Malformed, NotFound, Problem, Refused, Unprocessable
 from adapter.mediloop import answers, directory
 from adapter.mediloop.requests import BookRequest, CancelRequest, RescheduleRequest
 from adapter.metrics import BOOKINGS
-from adapter.scheduling import commands
+from adapter.scheduling import commands, occupancy
 from adapter.scheduling.road import IDEMPOTENCY_HEADER, Answer, Once, Step, travel
 from adapter.scheduling.status import require_reschedulable
 from adapter.security.callers import Caller
@@ -35,6 +37,9 @@ T = TypeVar("T")
 # A FHIR client may have used numbers that the counter comes to; each clash moves on to the next one.
 _NUMBER_TRIES = 20
 
+OVERBOOK_HEADER = "X-Overbook-Reason"
+_REASON_LENGTH = 500
+
 
 def once(request: Request, who: Caller, raw: bytes) -> Once | None:
     """Return what makes this request repeatable, if its sender asked for that (decision 2.13).
@@ -44,11 +49,38 @@ def once(request: Request, who: Caller, raw: bytes) -> Once | None:
     """
     given = request.headers.get(IDEMPOTENCY_HEADER)
     request_line = f"{request.method} {request.scope['path']}"
+    if OVERBOOK_HEADER in request.headers:
+        request_line += f"\n{request.headers[OVERBOOK_HEADER]}"
     return Once.of(given, who.key.id, request_line, None if given is None else orjson.loads(raw))
 
 
-async def book(who: Caller, wanted: BookRequest, repeat: Once | None) -> Response:
-    """Book an appointment (POST /api/v1/appointments/)."""
+def overbooking(request: Request, who: Caller) -> str | None:
+    """Return why this booking may pass over busy slots and other appointments, if its sender asks for that.
+
+    Raises:
+        Forbidden: without the permission ``overbook:write``.
+        Malformed: the reason is empty or too long.
+    """
+    given = request.headers.get(OVERBOOK_HEADER)
+    if given is None:
+        return None
+    if "write" not in who.key.permissions.get("overbook", ()):
+        raise occupancy.forbidden(OVERBOOK_HEADER)
+    with suppress(UnicodeDecodeError):
+        given = given.encode("latin-1").decode()  # headers are read as Latin-1; people send UTF-8
+    if not 1 <= len(given.strip()) <= _REASON_LENGTH:
+        text = f"{OVERBOOK_HEADER} must say why, in 1 to {_REASON_LENGTH} characters."
+        raise Malformed(Problem("invalid_request_error", text, OVERBOOK_HEADER))
+    return given.strip()
+
+
+def _recorded(who: Caller, resource: Resource, why: str | None) -> Resource:
+    marked = occupancy.overbooking(resource, why, who.service.systems.extensions)
+    return marked if why is None else occupancy.signed(marked, who.key.id)
+
+
+async def book(who: Caller, wanted: BookRequest, repeat: Once | None, overbook: str | None = None) -> Response:
+    """Book an appointment (POST /api/v1/appointments/); `overbook` is the reason for booking over others."""
     changes = wanted.model_dump(exclude={"slot_id"})
     changes["patient_uhid"] = directory.checked_uhid(who, wanted.patient_uhid)
     found = _settle_length(changes, wanted.start_time, wanted.end_time, wanted.duration_minutes)
@@ -62,11 +94,13 @@ async def book(who: Caller, wanted: BookRequest, repeat: Once | None) -> Respons
     async def step(work: UnitOfWork) -> Resource:
         moment = clock.text(work.now)
         draft = _lens(who, lens.blank(), changes | {"appointment_number": number, "created_at": moment})
+        draft = _recorded(who, draft, overbook)
         if patient is not None:
             draft["participant"][0]["actor"]["reference"] = patient
-        planned = await _all_told(found, commands.plan(work, draft, slot_id=wanted.slot_id))
+        planning = commands.plan(work, draft, slot_id=wanted.slot_id, overbooks=overbook is not None)
+        planned = await _all_told(found, planning)
         if wanted.facility_id is None:
-            planned = commands.Plan(await _placed(who, work, planned), planned.slots, planned.schedules)
+            planned = replace(planned, appointment=await _placed(who, work, planned))
         return commands.stage(work, None, planned)
 
     for _ in range(_NUMBER_TRIES):
@@ -89,8 +123,13 @@ async def advance(who: Caller, ident: str, status: str, repeat: Once | None) -> 
     return await _advance(who, ident, status, stamp, {}, repeat)
 
 
-async def reschedule(who: Caller, ident: str, wanted: RescheduleRequest, repeat: Once | None) -> Response:
-    """Move an appointment to another time; it keeps its id, and its length where only a start is given."""
+async def reschedule(
+    who: Caller, ident: str, wanted: RescheduleRequest, repeat: Once | None, overbook: str | None = None
+) -> Response:
+    """Move an appointment to another time; it keeps its id, and its length where only a start is given.
+
+    `overbook` is the reason for booking over others there; without one it is no longer booked over any.
+    """
 
     async def step(work: UnitOfWork) -> Resource:
         before = await _found(who, work, ident)
@@ -111,11 +150,14 @@ async def reschedule(who: Caller, ident: str, wanted: RescheduleRequest, repeat:
         elif wanted.new_slot_id is None:
             minutes = minutes_between(before["start"], before["end"]) if "end" in before else commands.DEFAULT_MINUTES
             changes["end_time"] = shift(start, max(1, minutes))
-        moved = _lens(who, before, changes)
+        moved = _recorded(who, _lens(who, before, changes), overbook)
         if "end_time" not in changes:
             moved.pop("end", None)  # the named slot gives the length, as it does for a booking
         names = ("new_slot_id", "new_start_time")
-        return await _all_told(found, commands.reschedule(work, before, moved, slot_id=wanted.new_slot_id, names=names))
+        moving = commands.reschedule(
+            work, before, moved, slot_id=wanted.new_slot_id, names=names, overbooks=overbook is not None
+        )
+        return await _all_told(found, moving)
 
     return await _write(who, step, repeat=repeat, booking=True)
 

@@ -140,6 +140,7 @@ def operation(
     body: type[BaseModel] | None = None,
     body_required: bool = True,
     query: type[BaseModel] | None = None,
+    overbook: bool = False,
     errors: tuple[int, ...] = (),
 ) -> dict[str, Any]:
     """Return the OpenAPI members of one operation, for a route's ``openapi_extra``."""
@@ -179,6 +180,16 @@ def operation(
                 "in": "header",
                 "description": "Makes the request safe to repeat for 24 hours.",
                 "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+            }
+        )
+    if overbook:
+        parameters.append(
+            {
+                "name": "X-Overbook-Reason",
+                "in": "header",
+                "description": "Why this may be booked over busy slots and other appointments. Needs the permission "
+                "overbook:write.",
+                "schema": {"type": "string", "minLength": 1, "maxLength": 500, "pattern": "\\S"},
             }
         )
     if parameters:

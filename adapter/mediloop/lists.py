@@ -18,6 +18,9 @@ from fastapi import Response
 from adapter.errors import Malformed, Problem
 from adapter.mediloop import answers, directory
 from adapter.mediloop.requests import AvailabilityQuery, ListQuery, Page
+from adapter.scheduling import availability as opened
+from adapter.scheduling import holds
+from adapter.scheduling.intervals import Interval
 from adapter.scheduling.status import GRAPH, UPCOMING
 from adapter.security.callers import Caller
 from mappings import slot as slot_lens
@@ -33,10 +36,12 @@ SLOTS_BY_STATUS = ("status", "start", "_id", "schedule", "minutes")
 
 _DATE_ORDER = (("_index.date", 1), ("_id", 1))
 _START_ORDER = (("_index.start", 1), ("_id", 1))
+_LONGEST_COMPUTED = timedelta(days=92)
 
 
 async def appointments(who: Caller, wanted: ListQuery) -> Response:
     """Answer the list, by-patient and by-practitioner."""
+    await holds.settle_due(who.store)
     query, hint = await appointment_query(who, wanted)
     found, total = await _page(who, "Appointment", query, _DATE_ORDER, hint, wanted)
     items = await answers.appointments(who, found)
@@ -127,8 +132,13 @@ def _moments(who: Caller, first: str | None, last: str | None) -> dict[str, date
 
 async def availability(who: Caller, wanted: AvailabilityQuery) -> Response:
     """Answer the search for free slots (GET .../availability/)."""
-    query, hint = await slot_query(who, wanted)
-    slots, total = await _page(who, "Slot", query, _START_ORDER, hint, wanted)
+    await holds.settle_due(who.store)
+    computed = _computed_query(who, wanted)
+    if await opened.computed_schedules(who.store, computed):
+        slots, total = await _merged(who, computed, wanted)
+    else:
+        query, hint = await slot_query(who, wanted)
+        slots, total = await _page(who, "Slot", query, _START_ORDER, hint, wanted)
     names = [reference(slot["schedule"].get("reference", "")) for slot in slots]
     schedules = {name: orjson.loads(one) for name, one in (await who.store.read_all(_each(names))).items()}
     systems = who.service.systems
@@ -139,6 +149,33 @@ async def availability(who: Caller, wanted: AvailabilityQuery) -> Response:
         for slot, name in zip(slots, names, strict=True)
     ]
     return Response(answers.page(items, total, wanted.page, wanted.page_size), media_type="application/json")
+
+
+def _computed_query(who: Caller, wanted: AvailabilityQuery) -> opened.Wanted:
+    """Return the search as scheduling knows it, for who has weekly hours instead of published slots."""
+    span = _moments(who, wanted.date_from, wanted.date_to)
+    groups = (("Practitioner", wanted.practitioner_id), ("Location", wanted.facility_id))
+    return opened.Wanted(
+        window=Interval(span["$gte"], max(span["$gte"], span["$lt"])),
+        actors=tuple((f"{kind}/{ident}",) for kind, ident in groups if ident),
+        service_types=(wanted.service_type,) if wanted.service_type else (),
+        specialties=(wanted.specialty,) if wanted.specialty else (),
+        minutes=wanted.duration_minutes or 0,
+    )
+
+
+async def _merged(who: Caller, computed: opened.Wanted, wanted: AvailabilityQuery) -> tuple[list[Resource], int]:
+    """Return one page of what is published and what is computed, and how many there are in all."""
+    if computed.window.end - computed.window.start > _LONGEST_COMPUTED + timedelta(hours=2):  # the clocks may change
+        text = (
+            f"date_to: {_LONGEST_COMPUTED.days} days at most from date_from, where openings are computed from weekly "
+            "hours. Give an earlier day."
+        )
+        raise Malformed(Problem("invalid_request_error", text, "date_to"))
+    zone, now = who.service.settings.zone, who.service.now()
+    found = await opened.openings(who.store, computed, zone=zone, now=now)
+    skip = (wanted.page - 1) * wanted.page_size
+    return [one.slot for one in found[skip : skip + wanted.page_size]], len(found)
 
 
 async def slot_query(who: Caller, wanted: AvailabilityQuery) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -159,6 +196,9 @@ async def slot_query(who: Caller, wanted: AvailabilityQuery) -> tuple[dict[str, 
         # A Schedule that is not active must not be offered (FHIR: Schedule.active is a modifier).
         query["_index.schedule"] = {"$nin": await _schedules(who, {"_index.active": "false"})}
         hint = SLOTS_BY_STATUS
+    leftover = await opened.given_back(who.store, Interval(query["_index.start"]["$gte"], query["_index.start"]["$lt"]))
+    if leftover:  # of Schedules that compute no longer
+        query["_id"] = {"$nin": leftover}
     both: list[dict[str, Any]] = []
     for element, code in (("service-type", wanted.service_type), ("specialty", wanted.specialty)):
         if code:

@@ -28,6 +28,7 @@ from adapter.mediloop.requests import (
     read_query,
 )
 from adapter.routes import DirectRoute
+from adapter.scheduling import holds
 from adapter.security.callers import Caller, allowed
 from mappings import appointment as lens
 
@@ -64,6 +65,7 @@ async def by_practitioner(request: Request, who: Reader) -> Response:
 async def detail(id: AppointmentId, request: Request, who: Reader) -> Response:
     """Get appointment details."""
     read_query(request, NoParameters)
+    await holds.settle_due(who.store)
     raw = await who.store.read("Appointment", id)
     resource = None if raw is None else orjson.loads(raw)
     if resource is None or not lens.shown(resource, vocabulary=who.service.vocabulary):
@@ -78,11 +80,14 @@ async def list_appointments(request: Request, who: Reader) -> Response:
     return await lists.appointments(who, read_query(request, ListQuery))
 
 
-@router.post("/", openapi_extra=operation("Appointment", status=201, body=BookRequest, errors=(409, 413, 415, 422)))
+@router.post(
+    "/",
+    openapi_extra=operation("Appointment", status=201, body=BookRequest, overbook=True, errors=(409, 413, 415, 422)),
+)
 async def book(request: Request, who: Writer) -> Response:
     """Book an appointment."""
     wanted, raw = await read_body(request, BookRequest)
-    return await actions.book(who, wanted, actions.once(request, who, raw))
+    return await actions.book(who, wanted, actions.once(request, who, raw), actions.overbooking(request, who))
 
 
 @router.post("/{id}/cancel/", openapi_extra=operation("Appointment", body=CancelRequest, errors=_CHANGING))
@@ -94,12 +99,13 @@ async def cancel(id: AppointmentId, request: Request, who: Writer) -> Response:
 
 @router.post(
     "/{id}/reschedule/",
-    openapi_extra=operation("Appointment", body=RescheduleRequest, errors=_CHANGING),
+    openapi_extra=operation("Appointment", body=RescheduleRequest, overbook=True, errors=_CHANGING),
 )
 async def reschedule(id: AppointmentId, request: Request, who: Writer) -> Response:
     """Move an appointment to another time; it keeps its id, and its length where only a start is given."""
     wanted, raw = await read_body(request, RescheduleRequest)
-    return await actions.reschedule(who, id, wanted, actions.once(request, who, raw))
+    overbook = actions.overbooking(request, who)
+    return await actions.reschedule(who, id, wanted, actions.once(request, who, raw), overbook)
 
 
 @router.post("/{id}/check-in/", openapi_extra=_ACTION)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from adapter.errors import Conflict, Problem, Unprocessable
-from adapter.scheduling import intervals
+from adapter.scheduling import claims, intervals, occupancy
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.people import People
 from store.codec import Resource
@@ -29,6 +29,8 @@ class Wish:
         beside: may stand beside other appointments, and takes no slot unless one is named.
         own: the appointment that is moved (``Appointment/a``): it never stands in its own way.
         own_slots: the Slots it holds now.
+        overbooks: passes over busy Slots and other appointments (`occupancy`).
+        yields: was booked over others, and is no longer: its own Slots are its own only if they have a place for it.
         slot_param: the member of the request that names the slot, for messages.
         start_param: the one that names the start.
     """
@@ -40,6 +42,8 @@ class Wish:
     beside: bool = False
     own: str | None = None
     own_slots: frozenset[str] = frozenset()
+    overbooks: bool = False
+    yields: bool = False
     slot_param: str = "slot_id"
     start_param: str = "start_time"
 
@@ -54,6 +58,8 @@ class Facts:
         slots: published Slots of those Schedules near that time.
         appointments: appointments that hold time of those practitioners near that time.
         people: who is behind the roles that Schedules name.
+        holders: the other appointments that hold a Slot for several, one of its own or, for who books over, any;
+            by the Slot's name.
     """
 
     slot: Resource | None = None
@@ -61,6 +67,7 @@ class Facts:
     slots: Sequence[Resource] = ()
     appointments: Sequence[Resource] = ()
     people: People = field(default_factory=People)
+    holders: Mapping[str, Sequence[Resource]] = field(default_factory=dict)
 
 
 def decide(wish: Wish, facts: Facts) -> list[Resource]:
@@ -74,7 +81,7 @@ def decide(wish: Wish, facts: Facts) -> list[Resource]:
     problems: list[Problem] = []
     taken: list[Resource] = []
     if wish.slot is not None and facts.slot is not None:
-        if _is_free(facts.slot, wish, facts):
+        if _is_free(facts.slot, wish, facts, over=wish.overbooks):
             taken.append(facts.slot)
         else:
             problems.append(_unavailable([facts.slot], wish))
@@ -84,7 +91,7 @@ def decide(wish: Wish, facts: Facts) -> list[Resource]:
             taken += [slot for slot in found if slot not in taken]
             problems += [problem] if problem else []
     if not wish.beside:
-        problems += busy(wish, facts)
+        problems += busy(wish, facts, taken)
     if problems:
         raise Conflict(problems)
     return taken
@@ -153,13 +160,18 @@ def is_at(facilities: Sequence[str], schedule: Resource) -> bool:
     return not facilities or not places or any(place in places for place in facilities)
 
 
-def _is_free(slot: Resource, wish: Wish, facts: Facts) -> bool:
-    """Tell whether the booking may take the Slot: free in an active Schedule, or its own already."""
+def _is_free(slot: Resource, wish: Wish, facts: Facts, *, over: bool = False) -> bool:
+    """Tell whether the booking may take the Slot: free and not full, in an active Schedule; or its own already.
+
+    What is busy may be taken as well by who books `over` others.
+    """
+    name = f"Slot/{slot['id']}"
     if not _schedule_is_active(slot, facts):
         return False
-    if f"Slot/{slot['id']}" in wish.own_slots:
-        return slot["status"] in ("free", "busy", "busy-tentative")
-    return bool(slot["status"] == "free")
+    has_place = len(facts.holders.get(name, ())) < occupancy.capacity(slot)
+    if over or (name in wish.own_slots and (has_place or not wish.yields)):
+        return slot["status"] in ("free", *occupancy.TAKEN)
+    return slot["status"] == "free" and has_place
 
 
 def cover(practitioner: str, wish: Wish, facts: Facts) -> tuple[list[Resource], Problem | None]:
@@ -175,21 +187,31 @@ def cover(practitioner: str, wish: Wish, facts: Facts) -> tuple[list[Resource], 
     ]
     if not published:
         return [], None
-    free = [
-        (span, slot)
-        for span, slot in published
-        if _is_free(slot, wish, facts) and is_at(wish.facilities, facts.schedules.get(schedule_of(slot), {}))
-    ]
+    for over in (False, True) if wish.overbooks else (False,):  # what is free goes before what is booked over
+        free = [
+            (span, slot)
+            for span, slot in published
+            if _is_free(slot, wish, facts, over=over)
+            and is_at(wish.facilities, facts.schedules.get(schedule_of(slot), {}))
+        ]
+        taken = _covering(free, wish)
+        if taken:
+            return taken, None
+    return [], _unavailable([slot for _, slot in published], wish)
+
+
+def _covering(free: Sequence[tuple[Interval, Resource]], wish: Wish) -> list[Resource]:
+    """Choose Slots that leave no gap in the time; none where there is one."""
     taken: list[Resource] = []
     reached = wish.when.start
     while reached < wish.when.end:
         usable = [(span, slot) for span, slot in free if span.start <= reached < span.end]
         if not usable:
-            return [], _unavailable([slot for _, slot in published], wish)
+            return []
         span, slot = _best(usable, wish)
         reached = span.end
         taken.append(slot)
-    return taken, None
+    return taken
 
 
 def _best(usable: Sequence[tuple[Interval, Resource]], wish: Wish) -> tuple[Interval, Resource]:
@@ -210,14 +232,17 @@ def _schedule_is_active(slot: Resource, facts: Facts) -> bool:
     return facts.schedules.get(schedule_of(slot), {}).get("active") is not False
 
 
-def busy(wish: Wish, facts: Facts) -> list[Problem]:
-    """Name every appointment that holds the time of one of the practitioners."""
+def busy(wish: Wish, facts: Facts, taken: Sequence[Resource]) -> list[Problem]:
+    """Name every appointment in the way: it holds the time of one of the practitioners, and shares no Slot for it."""
+    if wish.overbooks:
+        return []
     rivals = [
         f"Appointment/{other['id']}"
         for other in facts.appointments
         if f"Appointment/{other['id']}" != wish.own
         and (span := intervals.of(other)) is not None
         and span.overlaps(wish.when)
+        and not _together(other, span, wish, facts, taken)
     ]
     if not rivals:
         return []
@@ -229,6 +254,17 @@ def busy(wish: Wish, facts: Facts) -> list[Problem]:
             {"appointments": [rival.partition("/")[2] for rival in rivals]},
         )
     ]
+
+
+def _together(other: Resource, span: Interval, wish: Wish, facts: Facts, taken: Sequence[Resource]) -> bool:
+    """Tell whether the two hold Slots for several together, for each practitioner that both have."""
+    theirs = claims.slots(other)
+    shared = [slot for slot in taken if f"Slot/{slot['id']}" in theirs and occupancy.capacity(slot) > 1]
+    if not shared:
+        return False
+    overlap = Interval(max(span.start, wish.when.start), min(span.end, wish.when.end))
+    both = set(wish.practitioners) & set(facts.people.of(claims.practitioners(other)))
+    return all(occupancy.share(overlap, [slot for slot in shared if one in _people(slot, facts)]) for one in both)
 
 
 def _unavailable(slots: Sequence[Resource], wish: Wish) -> Problem:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from adapter.scheduling import claims, intervals
+from adapter.scheduling import claims, intervals, occupancy
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.status import HOLDING
 from store.codec import Resource
@@ -56,6 +56,7 @@ class Stake:
         slots: the Slots it links to.
         places: its Locations.
         beside: may stand beside others.
+        overbooked: passes over busy Slots and other appointments when it is decided.
     """
 
     when: Interval | None
@@ -63,6 +64,7 @@ class Stake:
     slots: tuple[str, ...]
     places: tuple[str, ...]
     beside: bool
+    overbooked: bool
 
     @classmethod
     def of(cls, appointment: Resource | None) -> Stake | None:
@@ -75,6 +77,7 @@ class Stake:
             slots=claims.slots(appointment),
             places=claims.locations(appointment),
             beside=claims.stands_beside(appointment),
+            overbooked=occupancy.reason(appointment) is not None,
         )
 
     def asks_more_than(self, other: Stake | None) -> bool:
@@ -86,6 +89,7 @@ class Stake:
             or set(self.places) != set(other.places)
             or not set(self.people) <= set(other.people)
             or (other.beside and not self.beside)
+            or (other.overbooked and not self.overbooked)
         )
 
 
@@ -98,6 +102,8 @@ class Visit:
         had: what it takes as it is stored.
         takes: what it is going to take.
         is_new: whether that is a claim to be decided.
+        books_over: whether that is one that passes over others, or gives another reason for having done so: it needs
+            the permission.
         gives_up: the Slots that it held and holds no longer; a no-show leaves them busy (decision 3.2).
         stirs: the Slots that have to be looked at.
     """
@@ -109,11 +115,23 @@ class Visit:
         self.had = Stake.of(draft.before)
         self.takes = Stake.of(draft.after)
         self.is_new = self.takes is not None and self.takes.asks_more_than(self.had)
+        why = occupancy.reason(after)
+        self.books_over = (
+            self.takes is not None and why is not None and (self.is_new or why != occupancy.reason(before))
+        )
         had = () if self.had is None else self.had.slots
         takes = () if self.takes is None else self.takes.slots
         self.gives_up = () if after.get("status") == "noshow" else tuple(name for name in had if name not in takes)
         moves = self.is_new or before.get("status") != after.get("status")
         self.stirs = tuple(dict.fromkeys((*had, *takes))) if moves else ()
+
+    def sign(self, key: str | None) -> None:
+        """Record who books over others: the key that does so now, or the one that did."""
+        before, after = self.draft.before or {}, self.draft.after or {}
+        if self.books_over:
+            self.draft.after = occupancy.signed(after, key or occupancy.by(after))
+        elif occupancy.by(before) is not None and occupancy.reason(after) == occupancy.reason(before) is not None:
+            self.draft.after = occupancy.signed(after, occupancy.by(before))
 
     @property
     def appointment(self) -> Resource:

@@ -5,12 +5,12 @@ Every door's write of an appointment goes `plan` -> `stage`; the store then writ
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from adapter.errors import Problem, Unprocessable
-from adapter.scheduling import booking, claims, intervals, people
+from adapter.scheduling import booking, claims, intervals, occupancy, people, taking
 from adapter.scheduling.booking import Facts, Wish
 from adapter.scheduling.intervals import LONGEST, Interval
 from adapter.scheduling.people import People
@@ -35,11 +35,13 @@ class Plan:
         appointment: with its time settled.
         slots: the Slots it is to hold.
         schedules: the Schedules of these Slots.
+        statuses: what the Slots become, by id; none for what only notes its Slot.
     """
 
     appointment: Resource
     slots: Sequence[Resource] = ()
     schedules: Sequence[Resource] = ()
+    statuses: Mapping[str, str] = field(default_factory=dict)
 
 
 async def plan(
@@ -49,6 +51,7 @@ async def plan(
     before: Resource | None = None,
     slot_id: str | None = None,
     names: tuple[str, str] = ("slot_id", "start_time"),
+    overbooks: bool = False,
 ) -> Plan:
     """Decide whether `appointment` may take the time it names, in the place of `before` if there is one.
 
@@ -58,6 +61,7 @@ async def plan(
         before: what is stored now, where the appointment is moved or changed.
         slot_id: the Slot asked for by name.
         names: what the request calls the slot and the start, for messages.
+        overbooks: whether it passes over busy Slots and other appointments (`occupancy`).
 
     Raises:
         Unprocessable, Conflict: as `booking.decide` says; ``invalid_time`` where there is no start, or the end is not
@@ -66,33 +70,52 @@ async def plan(
     if "start" not in appointment:  # a proposal that came by FHIR (app-3)
         text = "The appointment has no time yet. Reschedule it to one first."
         raise Unprocessable(Problem("invalid_time", text, names[1]))
-    named = None if slot_id is None else await work.read("Slot", slot_id)
+    named = None if slot_id is None else await taking.named(work, slot_id, before)
     appointment = _timed(appointment, named)
     booked = claims.practitioners(appointment)
     known = await people.read(work, booked)
-    wish = _wish(appointment, before, slot_id, names, known)
+    yields = not overbooks and before is not None and occupancy.reason(before) is not None
+    wish = replace(_wish(appointment, before, slot_id, names, known), overbooks=overbooks, yields=yields)
     facts = await _read_facts(work, wish, named, known, deciding=appointment["status"] in HOLDING)
     if appointment["status"] in HOLDING:
         taken = booking.decide(wish, facts)
+        statuses = _statuses(appointment, before, taken, facts)
         if not wish.beside:  # it claims the names that it uses; rivals may use the practitioner's own
             work.guard(claims.names([name for name in wish.practitioners if name not in booked], wish.when))
     else:
         # A proposal holds no time (decision 3.1): its slot is only noted.
         booking.require_consistent(wish, facts)
-        taken = [] if named is None else [named]
+        taken, statuses = [] if named is None else [named], {}
     schedules = [facts.schedules[name] for name in dict.fromkeys(map(booking.schedule_of, taken))]
-    return Plan(appointment, taken, schedules)
+    return Plan(appointment, taken, schedules, statuses)
 
 
-def stage(work: UnitOfWork, before: Resource | None, planned: Plan, released: Sequence[Resource] = ()) -> Resource:
+def _statuses(
+    appointment: Resource, before: Resource | None, taken: Sequence[Resource], facts: Facts
+) -> dict[str, str]:
+    """Return what the Slots become that the appointment takes, by their ids."""
+    held_before = set() if before is None or before["status"] not in HOLDING else {*references(before, "slot")}
+    statuses: dict[str, str] = {}
+    for slot in taken:
+        name = f"Slot/{slot['id']}"
+        others = facts.holders.get(name, ())
+        statuses[slot["id"]] = occupancy.status_after(slot, len(others) + (name in held_before), [*others, appointment])
+    return statuses
+
+
+def stage(
+    work: UnitOfWork, before: Resource | None, planned: Plan, released: Sequence[tuple[Resource, str]] = ()
+) -> Resource:
     """Stage the appointment, the slots it takes and the slots it gives back; return it as it will be stored."""
     kept = {slot["id"] for slot in planned.slots}
-    for slot in released:
+    for slot, status in released:
         if slot["id"] not in kept:
-            work.update(slot, {**slot, "status": "free"})
-    wanted = HOLDING.get(planned.appointment["status"])
+            work.update(slot, {**slot, "status": status})
     for slot in planned.slots:
-        if wanted is not None and slot["status"] != wanted:
+        wanted = planned.statuses.get(slot["id"], slot["status"])
+        if "meta" not in slot and planned.statuses:  # computed, and stored from now on
+            work.create({**slot, "status": wanted})
+        elif slot["status"] != wanted:
             work.update(slot, {**slot, "status": wanted})
     appointment = {name: value for name, value in planned.appointment.items() if name != "slot"}
     if planned.slots:
@@ -101,7 +124,13 @@ def stage(work: UnitOfWork, before: Resource | None, planned: Plan, released: Se
 
 
 async def reschedule(
-    work: UnitOfWork, before: Resource, moved: Resource, *, slot_id: str | None, names: tuple[str, str]
+    work: UnitOfWork,
+    before: Resource,
+    moved: Resource,
+    *,
+    slot_id: str | None,
+    names: tuple[str, str],
+    overbooks: bool = False,
 ) -> Resource:
     """Move an appointment: both ends in one transaction, never blocked by itself.
 
@@ -110,8 +139,8 @@ async def reschedule(
         Unprocessable: as `plan`.
     """
     require_reschedulable(before["status"])
-    planned = await plan(work, moved, before=before, slot_id=slot_id, names=names)
-    return stage(work, before, planned, await held(work, before))
+    planned = await plan(work, moved, before=before, slot_id=slot_id, names=names, overbooks=overbooks)
+    return stage(work, before, planned, await given_back(work, before))
 
 
 async def advance(work: UnitOfWork, before: Resource, after: Resource) -> Resource:
@@ -130,32 +159,41 @@ async def advance(work: UnitOfWork, before: Resource, after: Resource) -> Resour
         noted = claims.slots(after)
         slot_id = noted[0].partition("/")[2] if len(noted) == 1 else None
         planned = await plan(work, after, before=before, slot_id=slot_id)
-        return stage(work, before, planned, await held(work, before))
+        return stage(work, before, planned, await given_back(work, before))
     if after["status"] in RELEASING:
-        for slot in await held(work, before):
-            work.update(slot, {**slot, "status": "free"})
+        for slot, status in await given_back(work, before):
+            work.update(slot, {**slot, "status": status})
     elif wanted not in (None, HOLDING.get(before["status"])):
-        for slot in await _linked(work, before):
+        linked = await _linked(work, before)
+        # Whoever fills it up at the same time tells by its holders what it becomes.
+        work.guard(f"Slot/{slot['id']}" for slot in linked if occupancy.capacity(slot) > 1)
+        for slot in linked:
             if slot["status"] == "busy-tentative":
                 work.update(slot, {**slot, "status": wanted})
     return work.update(before, after)
 
 
-async def held(work: UnitOfWork, appointment: Resource) -> list[Resource]:
-    """Return the Slots that are busy for this appointment and for no other."""
+async def given_back(work: UnitOfWork, appointment: Resource) -> list[tuple[Resource, str]]:
+    """Return the Slots that become something else when this appointment leaves them, and what they become."""
     slots = await _linked(work, appointment) if appointment["status"] in HOLDING else []
-    if not slots:
-        return []
-    others = await work.find("Appointment", {"_index.slot": {"$in": [f"Slot/{slot['id']}" for slot in slots]}})
-    elsewhere = {
-        name
-        for other in others
-        if other["id"] != appointment["id"] and other["status"] in HOLDING
-        for name in references(other, "slot")
-    }
+    others = await _holders(work, slots, f"Appointment/{appointment['id']}")
+    left = [(slot, others[f"Slot/{slot['id']}"]) for slot in slots]
     return [
-        slot for slot in slots if slot["status"] in ("busy", "busy-tentative") and f"Slot/{slot['id']}" not in elsewhere
+        (slot, status)
+        for slot, rest in left
+        if (status := occupancy.status_after(slot, len(rest) + 1, rest)) != slot["status"] != "free"
     ]
+
+
+async def _holders(work: UnitOfWork, slots: Sequence[Resource], own: str | None) -> dict[str, list[Resource]]:
+    """Read the appointments that hold `slots`, `own` left out, by the Slot's name."""
+    holders: dict[str, list[Resource]] = {f"Slot/{slot['id']}": [] for slot in slots}
+    if holders:
+        for found in await work.find("Appointment", {"_index.claims": {"$in": list(holders)}}):
+            for name in claims.slots(found):
+                if name in holders and f"Appointment/{found['id']}" != own:
+                    holders[name].append(found)
+    return holders
 
 
 async def _linked(work: UnitOfWork, appointment: Resource) -> list[Resource]:
@@ -210,10 +248,19 @@ async def _read_facts(work: UnitOfWork, wish: Wish, named: Resource | None, know
     elif deciding and wish.slot is None and not wish.beside:
         found = await work.find("Schedule", {"_index.actor": {"$in": list(names)}})
         schedules = {f"Schedule/{schedule['id']}": schedule for schedule in found}
-        slots = await _claiming(work, "Slot", tuple(schedules), wish.when)
+        offered = await _claiming(work, "Slot", tuple(schedules), wish.when)
+        slots = [slot for slot in offered if not taking.is_left_over(slot, wish.own_slots, wish.when)]
+        slots += await taking.by_time(work, found, [(wish.when, wish.facilities)])
     if deciding and not wish.beside:
         appointments = await _claiming(work, "Appointment", names, wish.when)
-    return Facts(named, schedules, slots, appointments, known)
+    crowds: list[Resource] = []
+    if deciding:
+        crowds = [
+            slot
+            for slot in (slots if named is None else [named])
+            if wish.overbooks or f"Slot/{slot['id']}" in wish.own_slots or occupancy.capacity(slot) > 1
+        ]
+    return Facts(named, schedules, slots, appointments, known, await _holders(work, crowds, wish.own))
 
 
 async def _claiming(work: UnitOfWork, kind: str, whose: tuple[str, ...], when: Interval) -> list[Resource]:

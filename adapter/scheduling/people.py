@@ -8,12 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from store.codec import Resource
 from store.extract import references
-from store.unit_of_work import UnitOfWork
 
 _ROLE = "PractitionerRole/"
+
+
+class Finds(Protocol):
+    """What people are looked for in: a unit of work, or the store as it is now."""
+
+    async def find(self, kind: str, query: Mapping[str, Any]) -> list[Resource]:
+        """Return the resources that match a MongoDB query."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +44,11 @@ class People:
         return (*wanted, *(role for role, practitioner in self.behind.items() if practitioner in wanted))
 
 
-async def read(work: UnitOfWork, names: Iterable[str], written: Mapping[str, Resource | None] | None = None) -> People:
+async def read(work: Finds, names: Iterable[str], written: Mapping[str, Resource | None] | None = None) -> People:
     """Read who is behind the roles among `names`, and which other roles the practitioners have.
 
     Args:
-        work: the unit of work to read through.
+        work: what to read through.
         names: as `claims.practitioners` gives them.
         written: PractitionerRoles as they are going to be, by reference; None for those that go.
     """

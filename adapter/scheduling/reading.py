@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from adapter.scheduling import booking, claims, people
+from adapter.scheduling import booking, claims, people, taking
 from adapter.scheduling.claimset import ClaimSet
 from adapter.scheduling.people import People
 from store.codec import Resource
@@ -24,12 +24,14 @@ class Stored:
         schedules: of these Slots, of written ones, and of the practitioners of those that name none.
         appointments: that hold one of these Slots, or time of the practitioners near that asked for.
         people: who is behind the roles.
+        hidden: computed Slots among them that nobody finds by time (`taking.hidden`).
     """
 
     slots: dict[str, Resource] = field(default_factory=dict)
     schedules: dict[str, Resource] = field(default_factory=dict)
     appointments: dict[str, Resource] = field(default_factory=dict)
     people: People = field(default_factory=People)
+    hidden: frozenset[str] = frozenset()
 
 
 async def read(work: UnitOfWork, asked: ClaimSet) -> Stored:
@@ -40,6 +42,8 @@ async def read(work: UnitOfWork, asked: ClaimSet) -> Stored:
     written = asked.written_of("Slot")
     schedules = await _schedules(work, asked, known, asked.overlaid("Slot", slots).values())
     slots |= await _offers(work, asked, known, schedules)
+    slots |= await taking.for_set(work, asked, slots, asked.overlaid("Schedule", schedules))
+    slots |= await _away(work, asked, known, schedules)
     for name in written:
         slots.pop(name, None)
     held = {*stirred, *written, *slots}
@@ -50,7 +54,9 @@ async def read(work: UnitOfWork, asked: ClaimSet) -> Stored:
         for name in claims.names(known.names(known.of(stake.people)), when)
     ]
     appointments = await _where(work, "Appointment", "_index.claims", [*rivals, *held])
-    return Stored(slots, schedules, appointments, known)
+    unread = set(map(booking.schedule_of, slots.values())) - {*schedules, *asked.written}  # of computed Slots
+    schedules |= await _named(work, "Schedule", unread)
+    return Stored(slots, schedules, appointments, known, taking.hidden(asked, slots))
 
 
 async def _people(work: UnitOfWork, asked: ClaimSet) -> People:
@@ -86,6 +92,20 @@ async def _offers(
         for name in claims.names(calendars.get(person, ()), when)
     ]
     return await _where(work, "Slot", "_index.claims", names)
+
+
+async def _away(
+    work: UnitOfWork, asked: ClaimSet, known: People, schedules: dict[str, Resource]
+) -> dict[str, Resource]:
+    """Read when those are away for whom a time is asked, as Slots that are closed."""
+    if not asked.seeking:
+        return {}
+    wanted = {name for _, stake, _ in asked.seeking for name in known.of(stake.people)}
+    theirs = [
+        one for one in asked.overlaid("Schedule", schedules).values() if wanted & {*known.of(references(one, "actor"))}
+    ]
+    closed = await taking.by_time(work, theirs, [(when, stake.places) for _, stake, when in asked.seeking])
+    return {f"Slot/{slot['id']}": slot for slot in closed}
 
 
 async def _named(work: UnitOfWork, kind: str, names: Iterable[str]) -> dict[str, Resource]:

@@ -3,20 +3,30 @@
 The door parses and gives a `step`; the step reads, decides and stages; the store writes guards, documents,
 history and the idempotency record in one transaction; the door's `shape` makes the answer from the document
 as stored. The answer is remembered in that same transaction, so a crash between the two is impossible.
+
+No step is refused for a hold that has ended: those lapse first, in units of work of their own, and it is run again.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
-from adapter.errors import Problem, Unprocessable
-from store.codec import Resource
+import orjson
+
+from adapter.errors import Conflict, Malformed, Problem, Unprocessable
+from adapter.scheduling import holds
 from store.store import REMEMBERED_FOR, Store
 from store.unit_of_work import UnitOfWork
 
-Step = Callable[[UnitOfWork], Awaitable[Resource]]
-Shape = Callable[[Resource], bytes]
+T = TypeVar("T")
+Step = Callable[[UnitOfWork], Awaitable[T]]
+Shape = Callable[[T], bytes]
+
+IDEMPOTENCY_HEADER = "X-Idempotency-Key"
+_IDEMPOTENCY_LENGTH = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +41,28 @@ class Once:
     key: str
     fingerprint: str
 
+    @classmethod
+    def of(cls, given: str | None, owner: str, request: str, content: object) -> Once | None:
+        """Return what makes a request repeatable, if its sender asked for that.
+
+        Args:
+            given: the idempotency key that came with it.
+            owner: the id of the API key that sent it.
+            request: method and path.
+            content: the body, read.
+
+        Raises:
+            Malformed: the key is empty or too long.
+        """
+        if given is None:
+            return None
+        if not 1 <= len(given) <= _IDEMPOTENCY_LENGTH:
+            text = f"{IDEMPOTENCY_HEADER} must have 1 to {_IDEMPOTENCY_LENGTH} characters."
+            raise Malformed(Problem("invalid_request_error", text, IDEMPOTENCY_HEADER))
+        key = hashlib.sha256(f"{owner}\n{given}".encode()).hexdigest()
+        body = orjson.dumps(content, default=str, option=orjson.OPT_SORT_KEYS)
+        return cls(key, hashlib.sha256(f"{request}\n".encode() + body).hexdigest())
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -41,7 +73,25 @@ class Answer:
     replayed: bool = False
 
 
-async def travel(store: Store, step: Step, shape: Shape, *, status: int, once: Once | None = None) -> Answer:
+async def decide(store: Store, step: Step[T]) -> T:
+    """Run `step` in a unit of work; no hold that is over is ever in its way.
+
+    What is booked costs no look for such holds while this process knows that none is due; what would be refused is
+    looked into first, so that a refusal is never due to one.
+
+    Raises:
+        Whatever `step` refuses: nothing is stored then.
+    """
+    await holds.settle_due(store)
+    while True:
+        try:
+            return await store.transact(step)
+        except Conflict:
+            if not await holds.tidy(store):
+                raise
+
+
+async def travel(store: Store, step: Step[T], shape: Shape[T], *, status: int, once: Once | None = None) -> Answer:
     """Run `step` in a unit of work and return the answer.
 
     Of equal requests at once one is carried out; the others meet it at the record and give its answer.
@@ -61,7 +111,7 @@ async def travel(store: Store, step: Step, shape: Shape, *, status: int, once: O
             work.remember(once.key, once.fingerprint, status, body)
         return Answer(status, body)
 
-    return await store.transact(attempt)
+    return await decide(store, attempt)
 
 
 async def _earlier(work: UnitOfWork, once: Once) -> Answer | None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from adapter.errors import Conflict, Problem, Unprocessable
-from adapter.scheduling import claims, reading, responses, slot_changes, visits
+from adapter.scheduling import claims, occupancy, reading, responses, slot_changes, visits
 from adapter.scheduling.claimset import Change, ClaimSet, Draft
 from adapter.scheduling.reading import Stored
 from adapter.scheduling.world import World
@@ -21,7 +21,9 @@ from store.unit_of_work import UnitOfWork
 _CONCERNED = ("Appointment", "AppointmentResponse", "Slot", "Schedule")
 
 
-async def settle(work: UnitOfWork, changes: Sequence[Change], *, fills_slots: bool) -> list[Change]:
+async def settle(
+    work: UnitOfWork, changes: Sequence[Change], *, fills_slots: bool, overbooks: str | None = None
+) -> list[Change]:
     """Decide `changes` together.
 
     Appointments, Slots, Schedules and AppointmentResponses are decided; everything else passes as it is.
@@ -30,11 +32,14 @@ async def settle(work: UnitOfWork, changes: Sequence[Change], *, fills_slots: bo
         work: the unit of work to read through, and in which the result is to be staged.
         changes: what is asked for, each resource once; `before` as this unit of work has read it.
         fills_slots: whether an Appointment may fill a Slot that is busy but held by none (decision 3.2).
+        overbooks: the id of the key, if it may book over others; that is recorded in what does (`occupancy`).
+            Empty for whoever brings in what others have decided: what says itself by whom goes on saying so.
 
     Returns:
         The given changes, in their order, `after` completed; then those that follow from them.
 
     Raises:
+        Forbidden: an Appointment is to be booked over others, by one who may not.
         Unprocessable: a status that may not follow, a slot, schedule or participant that is not there or does not fit,
             a time that makes no sense.
         Conflict: a slot is not free (``slot_unavailable``) or still held (``slot_held``), or a practitioner is busy
@@ -45,6 +50,10 @@ async def settle(work: UnitOfWork, changes: Sequence[Change], *, fills_slots: bo
     drafts = [Draft(entry, change.before, change.after) for entry, change in enumerate(changes)]
     drafts, found = await responses.carry_over(work, drafts)
     asked = ClaimSet(drafts)
+    for visit in asked.visits.values():
+        if visit.books_over and overbooks is None:
+            raise occupancy.forbidden("Appointment.extension", visit.draft.entry)
+        visit.sign(overbooks)
     world = decide(asked, await reading.read(work, asked), found, fills_slots=fills_slots)
     work.guard(slot_changes.guards(world))
     work.guard(responses.guards(drafts))
@@ -75,7 +84,9 @@ def decide(asked: ClaimSet, stored: Stored, found: Iterable[Problem] = (), *, fi
         raise Unprocessable(_sorted(faults))
     conflicts: list[Problem] = []
     for visit, stake, when in asked.new:
-        conflicts += _about(visit.draft, visits.conflicts(world, visit, stake, when, fills_slots=fills_slots))
+        conflicts += _about(visit.draft, visits.taken_slots(world, visit, stake, when, fills_slots=fills_slots))
+    for visit, stake, when in asked.new:
+        conflicts += _about(visit.draft, visits.conflicts(world, visit, stake, when))
     for name, draft in slots.items():
         conflicts += _about(draft, slot_changes.conflicts(world, name, draft))
     if conflicts:
@@ -104,7 +115,9 @@ def _completed(world: World) -> list[Change]:
         if name in world.asked.written:
             world.asked.written[name].after = after
         else:
-            cascades.append(Change(world.stored.slots[name], after))
+            before = world.stored.slots[name]
+            # Computed until now, and stored from now on.
+            cascades.append(Change(before if "meta" in before else None, after))
     return [*(Change(draft.before, draft.after) for draft in world.asked.drafts), *cascades]
 
 

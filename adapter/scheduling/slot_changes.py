@@ -10,15 +10,13 @@ from collections.abc import Iterator
 from zlib import crc32
 
 from adapter.errors import Problem
-from adapter.scheduling import booking, claims, intervals
+from adapter.scheduling import booking, claims, intervals, occupancy
 from adapter.scheduling.claimset import Draft
 from adapter.scheduling.intervals import LONGEST, Interval
-from adapter.scheduling.status import HOLDING
 from adapter.scheduling.world import World
 from store.codec import Resource
 from store.extract import instant, references
 
-_TAKEN = ("busy", "busy-tentative")
 _SHARES = 16
 
 
@@ -34,6 +32,10 @@ def faults(world: World, draft: Draft) -> Iterator[Problem]:
         elif end - start > LONGEST:
             text = f"A slot may last {LONGEST.days} days at most: give an earlier end."
             yield Problem("invalid_time", text, "Slot.start")
+    stated = occupancy.stated_capacity(slot)
+    is_new = stated is not None and (draft.before is None or stated != occupancy.stated_capacity(draft.before))
+    if is_new and (not isinstance(stated, int) or stated < 1):
+        yield Problem("invalid_capacity", "A slot's capacity must be an integer, 1 at least.", "Slot.extension")
     if world.schedule_of(slot) is None:
         text = "There is no such schedule. Store it first, or in the same transaction."
         yield Problem("unknown_schedule", text, "Slot.schedule", issue="not-found")
@@ -63,7 +65,15 @@ def _breach(draft: Draft, holders: list[Resource]) -> tuple[str, str] | None:
     before, after = draft.before, draft.after
     if after is None:
         return "Slot", "it cannot be deleted"
-    if after["status"] not in _TAKEN and (before is None or before["status"] != after["status"]):
+    room = occupancy.capacity(after)
+    full = len(holders) >= room
+    allowed = occupancy.TAKEN if full else ("free", *occupancy.TAKEN)
+    lowered = before is not None and room < occupancy.capacity(before)
+    if lowered and occupancy.exceeds(holders, room):
+        return "Slot.extension", f"its capacity cannot become {room}"
+    fills_up = lowered and after["status"] == "free"  # by its lower capacity: it is made busy
+    changes = before is None or before["status"] != after["status"]
+    if after["status"] not in allowed and changes and not fills_up:
         return "Slot.status", "it must stay busy or busy-tentative"
     if before is None:
         return None
@@ -90,18 +100,21 @@ def settled(world: World) -> dict[str, Resource]:
                 wanted = _status(world, name, slot)
                 if wanted != slot["status"]:
                     changed[name] = {**slot, "status": wanted}
+    for name, draft in world.asked.written_of("Slot").items():
+        if draft.before is not None and draft.after is not None and occupancy.capacity(draft.before) > 1:
+            wanted = _status(world, name, draft.after)  # a lower capacity may make it full
+            if wanted != draft.after["status"]:
+                changed[name] = {**draft.after, "status": wanted}
     return changed
 
 
 def _status(world: World, name: str, slot: Resource) -> str:
     status: str = slot["status"]
     holders = world.holders.get(name, {})
-    written = name in world.asked.written
-    if holders and (status == "free" or (status in _TAKEN and not written)):
-        return min(HOLDING[holder["status"]] for holder in holders.values())  # busy before tentative
-    if not holders and name in world.freed and status in _TAKEN and not written:
-        return "free"
-    return status
+    if name in world.asked.written and status in occupancy.TAKEN:
+        return status
+    wanted = occupancy.status_after(slot, world.held[name], holders.values())
+    return status if wanted == "free" and name not in world.freed else wanted
 
 
 def guards(world: World) -> Iterator[str]:
@@ -110,6 +123,9 @@ def guards(world: World) -> Iterator[str]:
         if not stake.beside:
             # It claims the names that it uses; rivals may use the practitioner's own.
             yield from claims.names([p for p in world.people.of(stake.people) if p not in stake.people], when)
+    for visit in world.asked.visits.values():
+        # Whoever fills it up at the same time tells by its holders what it becomes.
+        yield from (name for name in visit.stirs if occupancy.capacity(world.slots.get(name, {})) > 1)
     for name, draft in world.asked.written.items():
         if name.startswith("Slot/"):
             yield from _slot_guards(world, name, draft)

@@ -115,27 +115,36 @@ def _schedule_contradictions(world: World, visit: Visit, stake: Stake, slot: Res
 # What stands in its way (409), and what it takes.
 
 
-def conflicts(world: World, visit: Visit, stake: Stake, when: Interval, *, fills_slots: bool) -> Iterator[Problem]:
-    """Yield every taken slot and every appointment in the way; slots that are to be found are taken in the world."""
-    wish = Wish(
+def _wish(world: World, visit: Visit, stake: Stake, when: Interval) -> Wish:
+    return Wish(
         when=when,
         practitioners=world.people.of(stake.people),
         facilities=stake.places,
         beside=stake.beside,
         own=visit.name,
         own_slots=frozenset() if visit.had is None else frozenset(visit.had.slots),
+        overbooks=visit.books_over,
         slot_param=_SLOT,
         start_param=_START,
     )
+
+
+def taken_slots(world: World, visit: Visit, stake: Stake, when: Interval, *, fills_slots: bool) -> Iterator[Problem]:
+    """Yield every taken slot that is in the way; slots that are to be found are taken in the world."""
     if visit.appointment.get("slot"):
         for index, link in enumerate(visit.appointment["slot"]):
             obstacle = _obstacle(world, visit, reference(link["reference"]), fills_slots=fills_slots)
             if obstacle is not None:
                 yield replace(obstacle, param=f"{_SLOT}[{index}]")
     elif not stake.beside:
-        yield from _found(world, visit, wish)
+        yield from _found(world, visit, _wish(world, visit, stake, when))
+
+
+def conflicts(world: World, visit: Visit, stake: Stake, when: Interval) -> Iterator[Problem]:
+    """Yield every appointment in the way; to be asked when all of the set have their slots."""
     if not stake.beside:
-        yield from booking.busy(wish, Facts(appointments=world.rivals(stake, when)))
+        facts = Facts(schedules=world.schedules, appointments=world.rivals(stake, when), people=world.people)
+        yield from booking.busy(_wish(world, visit, stake, when), facts, world.slots_of(visit))
 
 
 def _obstacle(world: World, visit: Visit, name: str, *, fills_slots: bool) -> Problem | None:
@@ -166,8 +175,8 @@ def _found(world: World, visit: Visit, wish: Wish) -> Iterator[Problem]:
         for name in world.offers(person, wish.when):
             slot = world.slots[name]
             if slot["status"] != "entered-in-error":
-                status = "free" if world.is_free_for(name, visit) else "busy-unavailable"
-                offered.append({**slot, "status": status})
+                status = slot["status"] if visit.books_over else "free"
+                offered.append({**slot, "status": status if world.is_free_for(name, visit) else "busy-unavailable"})
         slots, problem = booking.cover(person, wish, Facts(None, world.schedules, offered, people=world.people))
         taken += [f"Slot/{slot['id']}" for slot in slots]
         if problem is not None:

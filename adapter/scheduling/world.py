@@ -5,9 +5,10 @@ Pure: made from what was read, asked and changed by the decision, written by nob
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
-from adapter.scheduling import booking, claims
+from adapter.scheduling import booking, claims, occupancy
 from adapter.scheduling.claimset import ClaimSet, Stake, Visit
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.reading import Stored
@@ -24,6 +25,7 @@ class World:
         people: who is behind the roles.
         slots, schedules: as they are going to be, by relative reference.
         holders: the appointments that are going to hold a Slot, by the Slot's name and their own.
+        held: how many hold a Slot as it is stored, by the Slot's name.
         freed: the Slots that appointments of the set give up.
         taken: the Slots that were found for an appointment of the set, by its name.
     """
@@ -37,16 +39,20 @@ class World:
         self.freed = {name for visit in asked.visits.values() for name in visit.gives_up}
         self.taken: dict[str, list[str]] = {}
         self.holders: dict[str, dict[str, Resource]] = {}
+        self.held: Counter[str] = Counter()
         self._busy: dict[str, dict[str, Resource]] = {}
         self._offered: dict[str, list[str]] = {}
         self._calendars: dict[str, list[str]] = {}
         standing = {name: one for name, one in stored.appointments.items() if name not in asked.visits}
         for name, appointment in standing.items():
-            self._add(name, appointment, Stake.of(appointment))
+            stake = Stake.of(appointment)
+            self._add(name, appointment, stake)
+            self.held.update(() if stake is None else stake.slots)
         for name, visit in asked.visits.items():
             self._add(name, visit.appointment, visit.takes)
+            self.held.update(() if visit.had is None else visit.had.slots)
         for name, slot in self.slots.items():
-            for claim in claims.claims(slot).names:
+            for claim in () if name in stored.hidden else claims.claims(slot).names:
                 self._offered.setdefault(claim, []).append(name)
         for name, schedule in self.schedules.items():
             for person in self.people.of(references(schedule, "actor")):
@@ -70,9 +76,26 @@ class World:
         self._hold(visit.name, visit.appointment, slots)
 
     def rivals(self, stake: Stake, when: Interval) -> list[Resource]:
-        """Return the appointments, itself among them, that hold time of its practitioners in the hours of `when`."""
+        """Return the appointments, itself among them, that hold time of its practitioners in the hours of `when`.
+
+        They name the Slots that they are going to hold; those that book over it in this very set are not rivals.
+        """
         found = [self._busy.get(claim, {}) for claim in claims.names(self.people.of(stake.people), when)]
-        return list({name: one for group in found for name, one in group.items()}.values())
+        rivals = {name: one for group in found for name, one in group.items() if not self._books_over(name)}
+        return [self._with_slots(name, one) for name, one in rivals.items()]
+
+    def _with_slots(self, name: str, appointment: Resource) -> Resource:
+        slots = self.taken.get(name)
+        return appointment if slots is None else {**appointment, "slot": [{"reference": slot} for slot in slots]}
+
+    def _books_over(self, name: str) -> bool:
+        visit = self.asked.visits.get(name)
+        return visit is not None and visit.is_new and visit.books_over
+
+    def slots_of(self, visit: Visit) -> list[Resource]:
+        """Return the Slots that an appointment of the set is going to hold."""
+        names = self.taken.get(visit.name, claims.slots(visit.appointment))
+        return [self.slots[name] for name in names]
 
     def offers(self, person: str, when: Interval) -> list[str]:
         """Return the Slots, in whatever status, of a practitioner's Schedules in the hours of `when`."""
@@ -88,9 +111,17 @@ class World:
         return self.schedules.get(booking.schedule_of(slot))
 
     def in_the_way(self, slot: str, visit: Visit) -> list[str]:
-        """Return the other appointments that are going to hold a Slot; if it held it already, those that did not."""
-        others = [name for name in self.holders.get(slot, {}) if name != visit.name]
-        return [name for name in others if not self._held(slot, name)] if self._held(slot, visit.name) else others
+        """Return the appointments that leave it no place in a Slot; if it held it already, only newcomers may."""
+        if visit.books_over:
+            return []
+        others = [name for name in self.holders.get(slot, {}) if name != visit.name and not self._books_over(name)]
+        if len(others) < occupancy.capacity(self.slots[slot]):
+            return []
+        # Who was booked over others and is no longer has its own Slot no longer for certain.
+        yields = visit.had is not None and visit.had.overbooked
+        if yields or not self._held(slot, visit.name):
+            return others
+        return [name for name in others if not self._held(slot, name)]
 
     def _held(self, slot: str, name: str) -> bool:
         visit = self.asked.visits.get(name)
@@ -103,10 +134,12 @@ class World:
         """
         slot = self.slots[name]
         status = slot["status"]
+        if visit.books_over:
+            return self.is_open(slot) and status in ("free", *occupancy.TAKEN)
         own = self._held(name, visit.name)
         if self.in_the_way(name, visit) or not (own or self.is_open(slot)):
             return False
-        if status in ("busy", "busy-tentative"):
+        if status in occupancy.TAKEN:
             return own or name in self.freed or name in self.asked.written
         return bool(status == "free")
 

@@ -16,7 +16,17 @@ from typing import Literal, Protocol, get_args
 
 from adapter.errors import Forbidden, Problem
 
-Resource = Literal["appointments", "slots", "schedules", "patients", "practitioners", "locations", "export", "admin"]
+Resource = Literal[
+    "appointments",
+    "slots",
+    "schedules",
+    "patients",
+    "practitioners",
+    "locations",
+    "overbook",
+    "export",
+    "admin",
+]
 Verb = Literal["read", "write"]
 
 #: Resource -> the verbs that are allowed on it; what is not named is not allowed.

@@ -9,7 +9,7 @@ line is read when it is first asked for: a process that serves a few types does 
   `key`, `sev`, `human`, `expr`).
 - ``value-sets.jsonl.gz``: ``[url, [[system, code], ...]]`` for every required binding that can be listed.
 - ``search-parameters.json``: `url`, `code`, `base`, `type`, `expression`, `target`. Left out are those without an
-  expression, and four that the package holds as examples (`age`, `birthOrderBoolean`, `mothersMaidenName`,
+  expression, composites, and four that the package holds as examples (`age`, `birthOrderBoolean`, `mothersMaidenName`,
   `part-agree`).
 """
 

@@ -346,7 +346,8 @@ class Ledger:
 
     def _numbers(self) -> Iterator[str]:
         """No appointment number is used twice."""
-        numbers = Counter(one["identifier"][0]["value"] for one in self.all("Appointment"))
+        # A FHIR client need not give one.
+        numbers = Counter(one["identifier"][0]["value"] for one in self.all("Appointment") if "identifier" in one)
         yield from (f"{number} is used {times} times" for number, times in numbers.items() if times > 1)
 
 

@@ -60,10 +60,17 @@ BAD = [
     ("unknown_patients", "maybe"),
     ("unknown_actors", ""),
     ("rate_limit_test", "-1"),
+    ("hold_seconds", "0"),
+    ("proposal_seconds", "0"),
     ("rate_limit_live", "many"),
     ("max_body_bytes", "1023"),
     ("log_format", "xml"),
     ("log_level", "LOUD"),
+    ("export_url", "somewhere"),
+    ("export_hours", "0"),
+    ("export_jobs", "0"),
+    ("export_file_resources", "none"),
+    ("deidentify_key", "short"),
     ("demo", "perhaps"),
 ]
 

@@ -16,7 +16,7 @@ from pymongo.errors import DuplicateKeyError, OperationFailure
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
-from store.connection import Client, bounded, connect, require_transactions
+from store.connection import Client, bounded, connect, renew_deadline, require_transactions, within
 from store.embedded import find_mongod
 from store.errors import NoTransactions, Unreachable
 from tests.store.support import Database
@@ -97,3 +97,59 @@ async def test_a_conflict_that_is_not_run_again_is_unreachable(client: Client, d
         await database.things.update_one({"_id": 1}, {"$inc": {"n": 1}}, session=one)
         with pytest.raises(Unreachable):
             await bounded(lambda: database.things.update_one({"_id": 1}, {"$inc": {"n": 1}}, session=other), 5)
+
+
+async def test_all_calls_of_a_request_share_its_deadline() -> None:
+    """Each has a patience of its own, which would add up."""
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    with within(0.3):
+        for _ in range(5):
+            with pytest.raises(Unreachable):
+                await bounded(lambda: asyncio.sleep(2), 0.2)
+    assert loop.time() - started < 1.0
+    await bounded(lambda: asyncio.sleep(0.01), 5)  # the next request has its own
+
+
+async def test_a_deadline_holds_in_the_tasks_of_its_request_and_is_lifted_for_what_comes_after() -> None:
+    async def later() -> None:
+        await asyncio.sleep(0.3)
+        await bounded(lambda: asyncio.sleep(0.01), 5)
+
+    with within(0.2) as deadline:
+        late, in_time = asyncio.create_task(later()), asyncio.create_task(bounded(lambda: asyncio.sleep(0), 5))
+        await in_time
+        with pytest.raises(Unreachable):
+            await late
+        assert deadline.left() == 0
+        deadline.lift()
+        await asyncio.create_task(later())
+
+
+async def test_a_deadline_begins_again_where_the_work_is_long_and_mongodb_answers() -> None:
+    renew_deadline()  # where there is none, nothing happens
+    with within(0.2) as deadline:
+        await asyncio.sleep(0.15)
+        renew_deadline()
+        assert deadline.left() > 0.15
+        await asyncio.sleep(0.15)
+        await bounded(lambda: asyncio.sleep(0), 5)
+
+
+@pytest.mark.parametrize("code", [91, 189, 10107, 11600, 11602, 13435])
+async def test_a_server_that_changes_its_part_is_unreachable_for_a_moment(code: int) -> None:
+    async def call() -> None:
+        raise OperationFailure("stepping down", code)
+
+    with pytest.raises(Unreachable):
+        await bounded(call, 5)
+
+
+async def test_what_the_driver_would_try_again_is_unreachable() -> None:
+    for label in ("TransientTransactionError", "UnknownTransactionCommitResult", "RetryableWriteError"):
+
+        async def call(label: str = label) -> None:
+            raise OperationFailure("not now", 1, {"errorLabels": [label]})
+
+        with pytest.raises(Unreachable):
+            await bounded(call, 5)

@@ -126,6 +126,7 @@ def test_compartments_are_those_of_r4() -> None:
         "Schedule": actors,
         "Patient": {"Patient": ("link",), "Practitioner": ("general-practitioner",), "RelatedPerson": ("link",)},
         "RelatedPerson": {"Patient": ("patient",)},
+        "Group": {"Patient": ("member",), "Practitioner": ("member",)},
         "PractitionerRole": {"Practitioner": ("practitioner",)},
     }
     for kind, compartments in found.items():

@@ -10,6 +10,7 @@ from adapter.errors import Problem, Refused, Unavailable
 from adapter.fhir.bundles import responses
 from adapter.fhir.bundles.reading import Entry
 from adapter.fhir.call import Call, Reply
+from store.connection import renew_deadline
 from store.errors import Unreachable
 
 Answer = Callable[[Call], Awaitable[Reply]]
@@ -32,7 +33,9 @@ def as_call(call: Call, entry: Entry) -> Call:
 async def answered(call: Call, entry: Entry, answer: Answer) -> bytes:
     """Return the response entry for an entry, whatever comes of it."""
     try:
-        return responses.replied(call, entry, await answer(as_call(call, entry)))
+        reply = await answer(as_call(call, entry))
+        renew_deadline()  # a long batch may go on for as long as MongoDB answers
+        return responses.replied(call, entry, reply)
     except Refused as refused:
         return responses.failed(call, refused)
     except Unreachable:

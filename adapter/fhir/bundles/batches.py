@@ -17,6 +17,7 @@ from adapter.fhir.bundles.planning import write_of
 from adapter.fhir.bundles.reading import Entry, Parsed
 from adapter.fhir.call import Call, Reply
 from adapter.fhir.writing import Write, Written, carry_out
+from store.connection import renew_deadline
 from store.errors import AlreadyExists, NotUnique, Unreachable
 from store.unit_of_work import UnitOfWork
 
@@ -91,6 +92,7 @@ async def _attempted(call: Call, writes: dict[int, Write], depth: int = 0) -> di
         return {}
     except Unreachable:  # it may have been done: doing it again could make everything twice
         return dict.fromkeys(places, responses.failed(call, unavailable()))
+    renew_deadline()
     return {place: responses.written(call, result) for place, result in zip(places, results, strict=True)}
 
 

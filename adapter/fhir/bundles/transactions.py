@@ -20,6 +20,7 @@ from adapter.fhir.call import Call, Reply
 from adapter.fhir.patching import Patch
 from adapter.fhir.refusing import clashed
 from adapter.fhir.writing import Write, Written, carry_out, identify
+from adapter.scheduling.road import decide
 from store.documents import version_of
 from store.errors import AlreadyExists, NotUnique, Unreachable
 from store.search import Reading
@@ -69,7 +70,7 @@ async def _written(call: Call, planned: Plan) -> list[Written]:
         return await carry_out(work, call.who, call.base, writes)
 
     try:
-        return await call.who.store.transact(step)
+        return await decide(call.who.store, step)
     except (AlreadyExists, NotUnique) as clash:
         raise clashed(clash) from None
     except Refused as refused:

@@ -1,4 +1,4 @@
-"""What this server says of itself: the CapabilityStatement, and the search parameters of our own.
+"""What this server says of itself: the CapabilityStatement, the search parameters of our own, and the operations.
 
 Both are made from the declarations that serve the requests (`store.types`, `adapter.fhir.operations`), so that they
 cannot claim more than there is; a test calls everything that is claimed.
@@ -6,7 +6,16 @@ cannot claim more than there is; a test calls everything that is claimed.
 
 from __future__ import annotations
 
+from adapter.fhir.conformance.operation_definitions import OPERATION_DEFINITION, operation_definition
 from adapter.fhir.conformance.search_parameters import SEARCH_PARAMETER, search_parameter, search_parameters
 from adapter.fhir.conformance.statement import capability_statement, metadata
 
-__all__ = ["SEARCH_PARAMETER", "capability_statement", "metadata", "search_parameter", "search_parameters"]
+__all__ = [
+    "OPERATION_DEFINITION",
+    "SEARCH_PARAMETER",
+    "capability_statement",
+    "metadata",
+    "operation_definition",
+    "search_parameter",
+    "search_parameters",
+]

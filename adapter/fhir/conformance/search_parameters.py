@@ -6,17 +6,12 @@ Every caller with a key may see them, they tell of nobody. https://hl7.org/fhir/
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-import orjson
-
 from adapter import __version__
-from adapter.errors import Malformed, NotFound, Problem
-from adapter.fhir import negotiation, outcome, searching
-from adapter.fhir.call import Call, Pairs, Reply
-from adapter.fhir.refusing import not_allowed
+from adapter.fhir.call import Call, Reply
+from adapter.fhir.conformance.serving import Searched, serve
 from mappings.systems import BASE
 from store.declarations import OWN
 from store.parameters import Parameter
@@ -28,25 +23,15 @@ MEANINGS = {
     "-date-or-req-period": "When the appointment starts, or else the periods that were asked for.",
 }
 _COMPARATORS = ("eq", "ne", "gt", "ge", "lt", "le", "sa", "eb", "ap")
-_READ = ("GET", "HEAD")
 
 
-@dataclass(frozen=True, slots=True)
-class _Searched:
-    """A search parameter of SearchParameter: the element, its kind, and the definition in R4."""
-
-    element: str
-    kind: str
-    definition: str
-
-
-SEARCHED: Mapping[str, _Searched] = {
-    "_id": _Searched("id", "token", "Resource-id"),
-    "url": _Searched("url", "uri", "conformance-url"),
-    "name": _Searched("name", "string", "conformance-name"),
-    "status": _Searched("status", "token", "conformance-status"),
-    "code": _Searched("code", "token", "SearchParameter-code"),
-    "base": _Searched("base", "token", "SearchParameter-base"),
+SEARCHED: Mapping[str, Searched] = {
+    "_id": Searched("id", "token", "Resource-id"),
+    "url": Searched("url", "uri", "conformance-url"),
+    "name": Searched("name", "string", "conformance-name"),
+    "status": Searched("status", "token", "conformance-status"),
+    "code": Searched("code", "token", "SearchParameter-code"),
+    "base": Searched("base", "token", "SearchParameter-base"),
 }
 
 
@@ -99,68 +84,4 @@ def search_parameter(call: Call) -> Reply:
     Raises:
         NotFound: there is none of that id. MethodNotAllowed: they cannot be changed. Malformed: a bad search.
     """
-    rest = call.path[1:]
-    if rest == ("_search",):
-        if call.method != "POST":
-            raise not_allowed("POST")
-        return _found(call)
-    if call.method not in _READ:
-        raise not_allowed(*_READ)
-    if not rest:
-        return _found(call)
-    one = search_parameters(_base(call)).get(rest[0]) if len(rest) == 1 else None
-    if one is None:
-        raise NotFound(Problem("unknown_resource", "There is no SearchParameter of our own with that id."))
-    return Reply(200, orjson.dumps(one))
-
-
-def _base(call: Call) -> str:
-    return call.who.service.settings.canonical_base
-
-
-def _found(call: Call) -> Reply:
-    asked, ignored = _asked(call)
-    found = [one for one in search_parameters(_base(call)).values() if all(_matches(one, *pair) for pair in asked)]
-    address = f"{call.base}/{SEARCH_PARAMETER}"
-    entries: list[dict[str, Any]] = [
-        {"fullUrl": f"{address}/{one['id']}", "resource": one, "search": {"mode": "match"}} for one in found
-    ]
-    if ignored:
-        told = outcome.resource([_unknown(name, "warning") for name in ignored], _base(call))
-        entries.append({"resource": told, "search": {"mode": "outcome"}})
-    bundle: dict[str, Any] = {
-        "resourceType": "Bundle",
-        "type": "searchset",
-        "total": len(found),
-        "link": [{"relation": "self", "url": searching.url(address, asked)}],
-    }
-    return Reply(200, orjson.dumps(bundle | ({"entry": entries} if entries else {})))
-
-
-def _asked(call: Call) -> tuple[Pairs, list[str]]:
-    """Return the parameters that are used, and the names of the others.
-
-    Raises:
-        Malformed: a modifier, or an unknown parameter where the caller wants to be told.
-    """
-    given = [(name, value) for name, value in call.query if value and name not in ("_format", "_pretty")]
-    ignored = [name for name, _ in given if name not in SEARCHED]
-    strict = negotiation.preferences(call.headers.get("prefer")).strict
-    wrong = [name for name in ignored if strict or ":" in name]
-    if wrong:
-        raise Malformed([_unknown(name, "error") for name in wrong])
-    return tuple(pair for pair in given if pair[0] in SEARCHED), ignored
-
-
-def _unknown(name: str, severity: str) -> Problem:
-    text = f"{SEARCH_PARAMETER} is not searched by {name} here. It is by: {', '.join(SEARCHED)}."
-    return Problem("invalid_search", text, name, issue="not-supported", severity=severity)
-
-
-def _matches(one: Mapping[str, Any], name: str, value: str) -> bool:
-    element = one[SEARCHED[name].element]
-    own = element if isinstance(element, list) else [element]
-    if name == "name":
-        return any(own[0].casefold().startswith(text.casefold()) for text in value.split(","))
-    # A token may come with its system, which is FHIR's own for each of these.
-    return any(text.rpartition("|")[2] in own for text in value.split(","))
+    return serve(call, SEARCH_PARAMETER, search_parameters(call.who.service.settings.canonical_base), SEARCHED)

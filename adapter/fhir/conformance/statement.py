@@ -12,6 +12,8 @@ import orjson
 from adapter import __version__
 from adapter.fhir import negotiation
 from adapter.fhir.call import Reply
+from adapter.fhir.conformance import operation_definitions
+from adapter.fhir.conformance.operation_definitions import OPERATION_DEFINITION
 from adapter.fhir.conformance.search_parameters import MEANINGS, SEARCH_PARAMETER, SEARCHED, canonical, is_own
 from adapter.fhir.operations import operations_on
 from adapter.service import Service
@@ -75,6 +77,7 @@ def capability_statement(base: str, moment: datetime, canonical_base: str = BASE
         "date": moment.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "description": _ABOUT,
         "kind": "instance",
+        "instantiates": ["http://hl7.org/fhir/uv/bulkdata/CapabilityStatement/bulk-data"],
         "software": {"name": "MediLoop FHIR adapter", "version": __version__},
         "implementation": {"description": _ABOUT, "url": base},
         "fhirVersion": FHIR_VERSION,
@@ -85,9 +88,10 @@ def capability_statement(base: str, moment: datetime, canonical_base: str = BASE
                 "mode": "server",
                 "documentation": _REST,
                 "security": {"cors": False, "description": _SECURITY},
-                "resource": [*(_resource(one, canonical_base) for one in TYPES.values()), _own_parameters()],
+                "resource": [*(_resource(one, canonical_base) for one in TYPES.values()), *_definitions()],
                 "interaction": [{"code": code} for code in SYSTEM_INTERACTIONS],
                 "searchParam": [_search_param(one, canonical_base) for one in _common()],
+                "operation": [{"name": one.name, "definition": one.definition} for one in operations_on("")],
                 "compartment": [f"{_HL7}/CompartmentDefinition/{owner[0].lower()}{owner[1:]}" for owner in owners()],
             }
         ],
@@ -126,7 +130,9 @@ def _resource(declared: ResourceType, canonical_base: str) -> dict[str, Any]:
         "searchInclude": ["*", *references] if references else [],
         "searchRevInclude": list(rev_includes(declared.name)),
         "searchParam": [_search_param(parameter, canonical_base) for parameter in declared.parameters.values()],
-        "operation": [{"name": one.name, "definition": one.definition} for one in operations_on(declared.name)],
+        "operation": [
+            {"name": one.name, "definition": one.canonical(canonical_base)} for one in operations_on(declared.name)
+        ],
     }
     return {name: value for name, value in said.items() if value != []}
 
@@ -142,15 +148,21 @@ def _search_param(parameter: Parameter, canonical_base: str) -> dict[str, Any]:
     }
 
 
-def _own_parameters() -> dict[str, Any]:
-    return {
-        "type": SEARCH_PARAMETER,
-        "profile": f"{_HL7}/StructureDefinition/{SEARCH_PARAMETER}",
-        "documentation": "The search parameters of our own, read-only.",
-        "interaction": [{"code": "read"}, {"code": "search-type"}],
-        "versioning": "no-version",
-        "searchParam": [
-            {"name": name, "definition": f"{_HL7}/SearchParameter/{one.definition}", "type": one.kind}
-            for name, one in SEARCHED.items()
-        ],
-    }
+def _definitions() -> list[dict[str, Any]]:
+    return [
+        {
+            "type": kind,
+            "profile": f"{_HL7}/StructureDefinition/{kind}",
+            "documentation": about,
+            "interaction": [{"code": "read"}, {"code": "search-type"}],
+            "versioning": "no-version",
+            "searchParam": [
+                {"name": name, "definition": f"{_HL7}/SearchParameter/{one.definition}", "type": one.kind}
+                for name, one in searched.items()
+            ],
+        }
+        for kind, about, searched in (
+            (SEARCH_PARAMETER, "The search parameters of our own, read-only.", SEARCHED),
+            (OPERATION_DEFINITION, "The operations of scheduling, read-only.", operation_definitions.SEARCHED),
+        )
+    ]

@@ -5,6 +5,8 @@ https://hl7.org/fhir/R4/operations.html#request
 
 from __future__ import annotations
 
+from typing import Any
+
 from adapter.errors import Malformed, Problem
 from adapter.fhir.call import Call, Pairs
 from adapter.fhir.validation import check
@@ -20,24 +22,37 @@ def parameters(call: Call) -> tuple[Pairs, Resource | None]:
     body = call.body
     if body is None or body.get("resourceType") != "Parameters":
         return call.query, body
-    # Not the resource in it: what is wrong with that is for the operation to say.
-    sent = body.get("parameter", [])
-    bare = [_without_resource(one) for one in sent] if isinstance(sent, list) else sent
-    problems = check({**body, "parameter": bare}) if bare else []
-    if problems:
-        raise Malformed(problems)
     pairs: list[tuple[str, str]] = []
     resource: Resource | None = None
-    for index, one in enumerate(sent):
+    for index, one in enumerate(sent(body)):
         if isinstance(one.get("resource"), dict) and one["name"] == "resource":
             resource = one["resource"]
             continue
-        value = next((value for name, value in one.items() if name.startswith("value")), None)
+        value = value_of(one)
         if not isinstance(value, str | int):
             text = f"{one['name']} takes a primitive value, such as valueString."
             raise Malformed(Problem("invalid_parameter", text, f"Parameters.parameter[{index}]", issue="value"))
         pairs.append((one["name"], str(value)))
     return (*call.query, *pairs), resource
+
+
+def sent(body: Resource) -> list[dict[str, Any]]:
+    """Return the parameters of a Parameters resource; what resources they hold is for the operation to check.
+
+    Raises:
+        Malformed: it is not valid.
+    """
+    parts = body.get("parameter", [])
+    bare = [_without_resource(one) for one in parts] if isinstance(parts, list) else parts
+    problems = check({**body, "parameter": bare}) if bare else []
+    if problems:
+        raise Malformed(problems)
+    return list(parts)
+
+
+def value_of(parameter: dict[str, Any]) -> object:
+    """Return the value of a parameter, of whatever type; None where it has none."""
+    return next((value for name, value in parameter.items() if name.startswith("value")), None)
 
 
 def _without_resource(one: object) -> object:

@@ -8,8 +8,9 @@ import httpx
 import pytest
 
 from adapter.fhir.conformance.statement import INTERACTIONS, SYSTEM_INTERACTIONS, owners
-from adapter.fhir.operations import OPERATIONS
+from adapter.fhir.operations import OPERATIONS, operations_on
 from adapter.fhir.validation.definitions import resource_types
+from mappings.systems import BASE as CANONICAL_BASE
 from store.types import TYPES
 from tests.adapter.fhir.door import BASE, bundled, call, get, link, notes, outcome
 from tests.adapter.mediloop.clinic import appointment, slot
@@ -26,6 +27,7 @@ _ONES: tuple[Json, ...] = (
     {"resourceType": "PractitionerRole", "id": "x", "practitioner": {"reference": "Practitioner/x"}},
     {"resourceType": "Patient", "id": "x", "name": [{"family": "Okello"}]},
     {"resourceType": "RelatedPerson", "id": "x", "patient": {"reference": "Patient/x"}},
+    {"resourceType": "Group", "id": "x", "type": "person", "actual": True},
     {"resourceType": "Schedule", "id": "x", "active": True, "actor": [{"reference": "Practitioner/x"}]},
     slot("x", "2024-01-20T10:00", "2024-01-20T10:30", of="x"),
     appointment("x", status="proposed"),
@@ -100,9 +102,9 @@ async def searched(api: Api, path: str) -> Json:
 
 async def test_every_type_that_is_declared_is_claimed_and_no_other(api: Api) -> None:
     rest = await claims(api)
-    assert [one["type"] for one in rest["resource"]] == [*TYPES, "SearchParameter"]
+    assert [one["type"] for one in rest["resource"]] == [*TYPES, "SearchParameter", "OperationDefinition"]
     assert set(EXAMPLES) == set(TYPES)
-    for kind in sorted(resource_types() - TYPES.keys() - {"SearchParameter"}):
+    for kind in sorted(resource_types() - TYPES.keys() - {"SearchParameter", "OperationDefinition"}):
         for method, path, body in (("GET", kind, None), ("GET", f"{kind}/x", None), ("PUT", f"{kind}/x", {"a": 1})):
             outcome(await call(api, method, path, body), 404, "not-supported")
 
@@ -190,26 +192,47 @@ async def test_what_can_be_included(api: Api, kind: str) -> None:
 @pytest.mark.parametrize("kind", TYPES)
 async def test_operations(api: Api, kind: str) -> None:
     said = {one["name"]: one["definition"] for one in (await claimed(api, kind))["operation"]}
-    assert set(said) <= {one.name for one in OPERATIONS}
-    for one in OPERATIONS:
-        methods = {"GET", "POST"} & set(one.methods)
-        for path in (f"{kind}/${one.name}", f"{kind}/x/${one.name}"):
+    there = {one.name: one for one in operations_on(kind)}
+    assert said == {name: one.canonical(CANONICAL_BASE) for name, one in there.items()}
+    for name in sorted({one.name for one in OPERATIONS}):
+        one = there.get(name)
+        for level, path in (("type", f"{kind}/${name}"), ("instance", f"{kind}/x/${name}")):
             for method in ("GET", "POST"):
                 # The bare resource is what $validate is called with; $everything needs none.
-                body = EXAMPLES[kind] if method == "POST" and one.name == "validate" else None
-                answer = await call(api, method, path, body)
-                if one.name not in said:
+                body = EXAMPLES[kind] if method == "POST" and name == "validate" else None
+                query = "?start=2024-01-20&end=2024-01-20" if name in ("find", "prefetch") else ""
+                answer = await call(api, method, path + query, body)
+                if one is None or level not in one.levels:
                     outcome(answer, 404, "not-supported")
-                elif method in methods:
-                    fine(answer, 200)
-                else:
+                elif method not in one.methods:
                     outcome(answer, 405, "not-supported")
                     assert answer.headers["allow"] == ", ".join(one.methods)
-        if one.name in said:
-            assert said[one.name] == one.definition
-    for name in ("meta", "meta-add", "expunge", "find", "hold", "book", "match", "export", "lastn", "process-message"):
+                elif name in ("validate", "everything", "find", "prefetch"):
+                    fine(answer, 200)
+                elif name != "export":  # called without what it needs: it is there all the same
+                    assert "unknown_operation" not in answer.text
+                    assert answer.status_code in (200, 202, 400, 409, 410, 422), answer.text
+    for name in ("meta", "meta-add", "expunge", "match", "lastn", "process-message"):
         outcome(await call(api, "POST", f"{kind}/${name}", {"resourceType": "Parameters"}), 404, "not-supported")
         outcome(await get(api, f"{kind}/x/${name}"), 404, "not-supported")
+
+
+async def test_the_operations_of_scheduling_are_defined(api: Api) -> None:
+    everything = bundled(await get(api, "OperationDefinition"))
+    defined = {one["resource"]["id"]: one["resource"] for one in everything["entry"]}
+    for one in OPERATIONS:
+        found = defined.get(one.definition.rpartition("/")[2])
+        if found is None:
+            assert one.name in ("validate", "everything", "export"), "defined by HL7"
+            continue
+        assert (found["code"], found["resource"]) == (one.name, list(one.kinds))
+        assert (found["type"], found["instance"]) == ("type" in one.levels, "instance" in one.levels)
+        assert one.canonical(CANONICAL_BASE) in (found["url"], found.get("base"))
+    for parameter in (await claimed(api, "OperationDefinition"))["searchParam"]:
+        found = await searched(api, f"OperationDefinition?{parameter['name']}=x")
+        assert (found["total"], "entry" in found) == (0, False)
+    body = {"resourceType": "OperationDefinition"}
+    outcome(await call(api, "PUT", "OperationDefinition/x", body), 405, "not-supported")
 
 
 async def test_the_interactions_with_the_system(api: Api) -> None:
@@ -225,7 +248,10 @@ async def test_the_interactions_with_the_system(api: Api) -> None:
     answer = await api.http.post(f"{BASE}/_search", data=form, headers=authorized(api))
     assert bundled(answer)["total"] == len(TYPES)
     assert (await get(api, f"?_type={every}&status=x")).status_code == 400, "not a parameter of all of them"
-    outcome(await get(api, "$meta"), 404, "not-found")
+    assert {one["name"] for one in rest["operation"]} == {one.name for one in OPERATIONS if one.system}
+    for one in rest["operation"]:
+        assert (await get(api, f"${one['name']}")).status_code == 202
+    outcome(await get(api, "$meta"), 404, "not-supported")
 
 
 async def test_compartments(api: Api) -> None:

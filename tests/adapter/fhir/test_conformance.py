@@ -31,7 +31,7 @@ class TestStatement:
 
     async def test_all_types_are_in_it(self, api: Api) -> None:
         [rest] = (await statement(api))["rest"]
-        assert {one["type"] for one in rest["resource"]} == {*TYPES, "SearchParameter"}
+        assert {one["type"] for one in rest["resource"]} == {*TYPES, "SearchParameter", "OperationDefinition"}
         assert {one["code"] for one in rest["interaction"]} == {
             *("transaction", "batch", "search-system", "history-system"),
         }

@@ -22,6 +22,7 @@ EXPECTED = {
     "Schedule": "schedules",
     "Patient": "patients",
     "RelatedPerson": "patients",
+    "Group": "patients",
     "Practitioner": "practitioners",
     "PractitionerRole": "practitioners",
     "Location": "locations",

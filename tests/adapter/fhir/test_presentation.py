@@ -22,6 +22,7 @@ SUBSETTED = {"system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValu
 TYPES = (
     "Appointment",
     "AppointmentResponse",
+    "Group",
     "HealthcareService",
     "Location",
     "Organization",

@@ -476,7 +476,9 @@ async def test_a_visit_that_is_moved_away_and_back_has_its_slot_again(store: Sto
 
 async def held(store: Store, ident: str) -> list[str]:
     async def step(work: UnitOfWork) -> list[Resource]:
-        return await commands.held(work, await present(work, "Appointment", ident))
+        found = await commands.given_back(work, await present(work, "Appointment", ident))
+        assert {status for _, status in found} <= {"free"}
+        return [slot for slot, _ in found]
 
     return sorted(one["id"] for one in await store.transact(step))
 

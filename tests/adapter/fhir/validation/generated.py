@@ -14,7 +14,7 @@ Json = dict[str, Any]
 
 KINDS = (
     *("Appointment", "AppointmentResponse", "Slot", "Schedule", "Patient", "RelatedPerson", "Practitioner"),
-    *("PractitionerRole", "Location", "Organization", "HealthcareService"),
+    *("PractitionerRole", "Location", "Organization", "HealthcareService", "Group"),
 )
 _DATES = ("2024", "2023-12", "2024-02-29", "2024-01-20", "0001-01-01", "9999-12-31")
 _MOMENTS = (

@@ -1,0 +1,251 @@
+"""``mediloop-fhir export``: resources into files, straight from MongoDB; `adapter.export.copying` does it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import orjson
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from adapter.console.session import err, fail, out, plain_failures, run
+from adapter.errors import Malformed, Problem
+from adapter.export import formats
+from adapter.export.columns import COLUMNS, Rows
+from adapter.export.copying import Copying, Wanted
+from adapter.export.deidentify import Deidentifier
+from adapter.export.engine import take_cut
+from adapter.export.filters import EVERY, Filters, kinds, queries
+from adapter.export.folder import Folder, Manifest, NotUsable, instant
+from adapter.export.views import views
+from adapter.service import Service, systems_of, vocabulary_of
+from adapter.settings import PREFIX, Settings, load
+
+_INTERRUPTED = 130
+_MOST = 100_000
+_DAY = ["%Y-%m-%d"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """The command line, read."""
+
+    place: str
+    format: formats.Name
+    named: tuple[str, ...]
+    mode: Literal["test", "live"]
+    filters: Filters
+    since: datetime | None
+    most: int
+    zipped: bool
+    key: bytes | None
+
+
+def export(
+    place: Annotated[
+        str | None,
+        typer.Argument(metavar="FOLDER", help="Where to: a folder, or an address that fsspec opens (s3://...)."),
+    ] = None,
+    form: Annotated[
+        Literal["ndjson", "bundle", "searchset", "csv", "parquet"],
+        typer.Option("--format", help="ndjson, a Bundle (a collection, or a searchset), or tables."),
+    ] = "ndjson",
+    kind: Annotated[
+        list[str] | None, typer.Option("--type", help="Resource type; may be repeated, or a list with commas.")
+    ] = None,
+    mode: Annotated[Literal["test", "live"], typer.Option(help="test or live data.")] = "test",
+    since: Annotated[
+        str | None,
+        typer.Option(help="Only what changed then or later: an instant, or the manifest.json of the export before."),
+    ] = None,
+    date_from: Annotated[datetime | None, typer.Option(formats=_DAY, help="First day on which it starts.")] = None,
+    date_to: Annotated[datetime | None, typer.Option(formats=_DAY, help="Last day, included.")] = None,
+    status: Annotated[str | None, typer.Option(help="FHIR statuses, separated by commas.")] = None,
+    practitioner: Annotated[str | None, typer.Option(help="A practitioner's id.")] = None,
+    facility: Annotated[str | None, typer.Option(help="A facility's id.")] = None,
+    patient_uhid: Annotated[str | None, typer.Option(help="A patient's UHID.")] = None,
+    file_resources: Annotated[
+        int | None,
+        typer.Option(min=0, help=f"Resources in a file, 0 for no limit. Default: {_MOST}; Bundles: no limit."),
+    ] = None,
+    zipped: Annotated[bool, typer.Option("--gzip", help="Compress the files (Parquet is compressed already).")] = False,
+    deidentify: Annotated[
+        bool, typer.Option("--deidentify", help="Without what tells who somebody is (docs/deidentification.md).")
+    ] = False,
+    key_file: Annotated[
+        Path | None, typer.Option(help=f"File with the key of the pseudonyms. Default: {PREFIX}DEIDENTIFY_KEY.")
+    ] = None,
+    show_views: Annotated[
+        bool, typer.Option("--views", help="Print the tables' columns as SQL on FHIR ViewDefinitions, and end.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the manifest, for scripts.")] = False,
+) -> None:
+    """Write resources into files, as they are at this moment, with a manifest of checksums and counts.
+
+    The service may run meanwhile. After an interruption the same command goes on where it was.
+
+    [dim]Example:  mediloop-fhir export out --type Appointment,Slot --format parquet --mode live[/dim]
+    """
+    with plain_failures():
+        settings = load()
+        if show_views:
+            made = views(systems_of(settings), vocabulary_of(settings))
+            typer.echo(json.dumps(made, indent=2, ensure_ascii=False))
+            return
+        if place is None:
+            fail("name the folder to write to: mediloop-fhir export FOLDER")
+        asked = _Asked(
+            place=place,
+            format=form,
+            named=tuple(name.strip() for one in kind or () for name in one.split(",") if name.strip()),
+            mode=mode,
+            filters=Filters(
+                status=None if status is None else tuple(sorted(status.split(","))),
+                date_from=None if date_from is None else date_from.date(),
+                date_to=None if date_to is None else date_to.date(),
+                practitioner=practitioner,
+                facility=facility,
+                patient_uhid=patient_uhid,
+            ),
+            since=None if since is None else _moment(since),
+            most=file_resources if file_resources is not None else 0 if form in ("bundle", "searchset") else _MOST,
+            zipped=zipped,
+            key=_key(settings, key_file) if deidentify else None,
+        )
+    try:
+        manifest = run(lambda service: _export(service, asked))
+    except (NotUsable, formats.MissingLibrary) as error:
+        fail(str(error))
+    except KeyboardInterrupt:
+        err.print("Stopped. The same command goes on from here.", highlight=False)
+        raise typer.Exit(_INTERRUPTED) from None
+    if as_json:
+        typer.echo(orjson.dumps(manifest.document()))
+        return
+    counted: dict[str, int] = {}
+    for one in manifest.output:
+        counted[one["type"]] = counted.get(one["type"], 0) + one["count"]
+    for name, count in counted.items():
+        out.print(f"{name}: {count}", markup=False, highlight=False)
+    out.print(
+        f"{len(manifest.output)} files as of {instant(manifest.cut.moment)} in {place}", markup=False, highlight=False
+    )
+
+
+async def _export(service: Service, asked: _Asked) -> Manifest:
+    store = service.stores[asked.mode]
+    if asked.format in formats.FLAT:
+        if asked.format == "parquet":
+            formats.schema("Slot")  # says that pyarrow is not there before anything is begun
+        if asked.zipped and asked.format == "parquet":
+            raise Malformed(Problem("invalid_request_error", "Parquet is compressed already: leave out --gzip."))
+    chosen = kinds(asked.filters, asked.named, tuple(COLUMNS) if asked.format in formats.FLAT else EVERY)
+    bases = service.settings.fhir_bases or (f"http://{service.settings.host}:{service.settings.port}/fhir/R4",)
+    deidentifier = None
+    if asked.key is not None:
+        deidentifier = Deidentifier(asked.key, service.systems, bases, service.settings.uhid_pattern)
+    folder = Folder(asked.place)
+    manifest = await asyncio.to_thread(folder.read)
+    options = _options(service, asked, chosen, deidentifier)
+    if manifest is None:
+        manifest = Manifest(await take_cut(store), _request(asked, chosen, deidentifier), options)
+        await asyncio.to_thread(folder.save, manifest)
+    elif manifest.options != options:
+        raise NotUsable("Another export is in that folder: other options. Name another folder, or remove it.")
+    elif manifest.complete:
+        raise NotUsable("That folder holds a finished export. Name another one, or remove it.")
+    wanted = Wanted(
+        format=asked.format,
+        kinds=chosen,
+        base=bases[0],
+        since=asked.since,
+        queries={name: await queries(service, store, asked.filters, name) for name in chosen},
+        most=asked.most,
+        zipped=asked.zipped,
+    )
+    rows = Rows(service.systems, service.vocabulary)
+    copying = Copying(store, folder, manifest, wanted, rows, deidentifier)
+    whole = asked.since is None and not asked.filters.given
+    total = await _total(service, asked, chosen) if whole else None
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=err, disable=not err.is_terminal) as bars:
+        bar = bars.add_task(asked.mode, total=total)
+        await copying.carry_out(lambda more: bars.update(bar, advance=more))
+    return manifest
+
+
+async def _total(service: Service, asked: _Asked, chosen: tuple[str, ...]) -> int:
+    database = service.stores[asked.mode].database
+    return sum([await database[name].estimated_document_count() for name in chosen])
+
+
+def _options(
+    service: Service, asked: _Asked, chosen: tuple[str, ...], deidentifier: Deidentifier | None
+) -> dict[str, Any]:
+    """Return what decides over the content; nothing in it tells who somebody is, if the files do not."""
+    filters: Any = asked.filters.as_options()
+    if deidentifier is not None:
+        filters = deidentifier.digest(json.dumps(filters, sort_keys=True)) if filters else {}
+    options: dict[str, Any] = {
+        "format": asked.format,
+        "types": chosen,
+        "database": f"{service.settings.database}_{asked.mode}",
+        "since": None if asked.since is None else instant(asked.since),
+        "filters": filters,
+        "fileResources": asked.most,
+        "gzip": asked.zipped,
+        "deidentified": None if deidentifier is None else deidentifier.fingerprint,
+    }
+    return orjson.loads(orjson.dumps(options))  # type: ignore[no-any-return]  # as it is read back
+
+
+def _request(asked: _Asked, chosen: tuple[str, ...], deidentifier: Deidentifier | None) -> str:
+    words = ["mediloop-fhir export", f"--mode {asked.mode}", f"--format {asked.format}", f"--type {','.join(chosen)}"]
+    words += [] if asked.since is None else [f"--since {instant(asked.since)}"]
+    for name, value in asked.filters.as_options().items():
+        shown = value if isinstance(value, str) else ",".join(value)
+        words.append(f"--{name.replace('_', '-')} {shown if deidentifier is None else '(masked)'}")
+    words += [] if deidentifier is None else ["--deidentify"]
+    return " ".join(words)
+
+
+def _moment(text: str) -> datetime:
+    """Read an instant, or the moment in a manifest.
+
+    Raises:
+        Malformed: it is none of these.
+    """
+    path = Path(text)
+    try:
+        if path.suffix == ".json":
+            text = orjson.loads(path.read_bytes())["transactionTime"]
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is None:
+            raise ValueError("no offset")  # noqa: TRY301
+    except (ValueError, KeyError, TypeError) as error:
+        wrong = "--since takes an instant (2024-01-20T10:00:00Z) or the manifest.json of an export."
+        raise Malformed(Problem("invalid_request_error", wrong, "since")) from error
+    return moment
+
+
+def _key(settings: Settings, path: Path | None) -> bytes:
+    """Return the key of the pseudonyms.
+
+    Raises:
+        Malformed: there is none, or it is too short.
+    """
+    setting = settings.deidentify_key
+    key = b"" if setting is None else setting.get_secret_value().encode()
+    if path is not None:
+        key = path.read_bytes().strip()
+    try:
+        Deidentifier(key, systems_of(settings))
+    except ValueError as error:
+        text = f"--deidentify needs a key: set {PREFIX}DEIDENTIFY_KEY or name a --key-file ({error})."
+        raise Malformed(Problem("invalid_request_error", text, "key_file")) from error
+    return key

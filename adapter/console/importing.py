@@ -1,0 +1,81 @@
+"""``mediloop-fhir import``: files of FHIR resources or MediLoop objects come in."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from adapter.console.session import FAILED, err, out, run
+from adapter.service import Service
+
+if TYPE_CHECKING:
+    from adapter.importing.running import Tally
+
+_INTERRUPTED = 130
+_BATCH = 250
+
+
+def import_(
+    sources: Annotated[list[str], typer.Argument(help="Files, folders, or the URL of a bulk manifest.")],
+    mode: Annotated[Literal["test", "live"], typer.Option(help="test or live data.")] = "test",
+    errors: Annotated[Path, typer.Option(help="Where refused lines go, with their reasons (NDJSON).")] = Path(
+        "import-errors.ndjson"
+    ),
+    state: Annotated[
+        Path | None, typer.Option(help="Where the progress is kept. Default: a file here, named after the sources.")
+    ] = None,
+    token: Annotated[
+        str | None,
+        typer.Option(envvar="MEDILOOP_IMPORT_TOKEN", help="Bearer token for the manifest and the files on its host."),
+    ] = None,
+    batch: Annotated[int, typer.Option(min=1, max=1_000, help="Resources in one transaction.")] = _BATCH,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
+) -> None:
+    """Import FHIR resources (NDJSON, Bundles, gzip) or appointments as the MediLoop API lists them.
+
+    Everything is checked as at the front door. What is refused goes to the error file, the rest comes in. The same
+    file again changes nothing; an interrupted import goes on where it stopped when the same command is given.
+
+    [dim]Example:  mediloop-fhir import --mode live exported/[/dim]
+    """
+    from adapter.importing import running  # loads all of validation: not for `version`
+    from adapter.importing.sources import find
+
+    where = state or Path(f"import-{hashlib.sha256(json.dumps([mode, sources]).encode()).hexdigest()[:12]}.state")
+    options = running.Options(mode, errors, where, batch)
+    fetched = where.with_name(where.name + ".files")
+
+    async def work(service: Service) -> Tally:
+        tally = running.Tally()
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=err, disable=not err.is_terminal) as bars:
+            bar = bars.add_task(mode, total=None)
+            async for tally in running.run(service, find(sources, fetched, token), options):
+                bars.update(bar, completed=tally.done, total=tally.total)
+        return tally
+
+    try:
+        tally = run(work)
+    except KeyboardInterrupt:
+        err.print("Stopped. The same command goes on from here.", highlight=False)
+        raise typer.Exit(_INTERRUPTED) from None
+    shutil.rmtree(fetched, ignore_errors=True)
+    if as_json:
+        typer.echo(json.dumps(asdict(tally)))
+    else:
+        said = (
+            f"{tally.created} created, {tally.updated} updated, {tally.unchanged} unchanged, {tally.refused} refused."
+        )
+        out.print(said, markup=False, highlight=False)
+        for name, times in tally.left_out.items():
+            err.print(f"left out, not a member of MediLoop's appointment: {name} ({times} times)", markup=False)
+    if tally.refused:
+        err.print(f"Refused lines and their reasons: {errors}", markup=False, highlight=False)
+        raise typer.Exit(FAILED)

@@ -1,0 +1,120 @@
+"""``mediloop-fhir tail``: every change as a line of JSON, as it happens."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from contextlib import aclosing, suppress
+from pathlib import Path
+from typing import Annotated, BinaryIO, Literal
+
+import orjson
+import typer
+
+from adapter.console.session import run
+from adapter.service import Service
+from store.changes import Change, follow
+from store.types import TYPES
+
+_MANY = 500
+_SECONDS = 0.2  # lines wait no longer than this for company
+
+
+def tail(
+    kinds: Annotated[list[str] | None, typer.Option("--type", help="A resource type; several times for more.")] = None,
+    since_token: Annotated[str | None, typer.Option(help="Go on behind this token instead of beginning now.")] = None,
+    token_file: Annotated[
+        Path | None, typer.Option(help="Keep the token here: the next start goes on where this one ended.")
+    ] = None,
+    mode: Annotated[Literal["test", "live"], typer.Option(help="test or live data.")] = "test",
+) -> None:
+    """Follow every change as NDJSON until Ctrl-C: type, id, version, method, lastUpdated, resource (null if deleted).
+
+    With --token-file nothing is missed between two runs; what was printed last may come again after a crash.
+
+    [dim]Example:  mediloop-fhir tail --type Appointment --token-file appointments.token[/dim]
+    """
+    for kind in kinds or ():
+        if kind not in TYPES:
+            raise typer.BadParameter(f"{kind} is not stored here; these types are: {', '.join(TYPES)}.")
+    token = since_token
+    if token is None and token_file is not None and token_file.exists():
+        token = token_file.read_text().strip() or None
+    writer = _Writer(sys.stdout.buffer, token_file)
+    with suppress(KeyboardInterrupt):
+        run(lambda service: _follow(service, mode, kinds or [], token, writer))
+
+
+async def _follow(
+    service: Service, mode: Literal["test", "live"], kinds: list[str], token: str | None, writer: _Writer
+) -> None:
+    task = asyncio.current_task()
+    if task is None:
+        raise AssertionError("a coroutine runs in a task")
+    loop = asyncio.get_running_loop()
+    for one in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(one, task.cancel)
+    try:
+        async with aclosing(follow(service.stores[mode], kinds, token)) as changes:
+            async for place, change in changes:
+                writer.add(place, change)
+    except asyncio.CancelledError:
+        writer.flush()  # a quiet end: whoever stopped it knows
+    except BrokenPipeError:
+        # Nobody reads any more. What Python would still flush at its end must not complain about that.
+        with Path(os.devnull).open("wb") as nothing:  # noqa: ASYNC230  (nothing else is to happen)
+            os.dup2(nothing.fileno(), sys.stdout.fileno())
+    finally:
+        for one in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(one)
+
+
+class _Writer:
+    """Prints lines, then keeps the token behind them: never the other way about.
+
+    Args:
+        out: where to.
+        file: for the token.
+    """
+
+    def __init__(self, out: BinaryIO, file: Path | None) -> None:
+        self._out = out
+        self._file = file
+        self._lines: list[bytes] = []
+        self._token: str | None = None
+        self._kept: str | None = None
+        self._flushed = time.monotonic()
+
+    def add(self, token: str | None, change: Change | None) -> None:
+        self._token = token or self._token
+        if change is not None:
+            self._lines.append(line(change))
+        if change is None or len(self._lines) >= _MANY or time.monotonic() - self._flushed > _SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        self._flushed = time.monotonic()
+        if self._lines:
+            self._out.write(b"".join(self._lines))
+            self._out.flush()
+            self._lines.clear()
+        if self._file is not None and self._token is not None and self._token != self._kept:
+            part = self._file.with_name(self._file.name + ".part")
+            part.write_text(self._token + "\n")
+            part.replace(self._file)
+            self._kept = self._token
+
+
+def line(change: Change) -> bytes:
+    """Return a change as a line; the resource stands in it byte for byte."""
+    said = {
+        "type": change.kind,
+        "id": change.ident,
+        "version": change.version,
+        "method": change.method,
+        "lastUpdated": change.moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+    }
+    return orjson.dumps(said)[:-1] + b',"resource":' + (change.raw or b"null") + b"}\n"

@@ -1,0 +1,215 @@
+"""The flat tables for analysis: their columns, declared once.
+
+The header of a CSV file, the schema of a Parquet file, the tables of docs/data.md and the ViewDefinitions of
+SQL on FHIR (`adapter.export.views`) follow from here. The MediLoop columns have the value that MediLoop shows, as far
+as the resource itself tells it: the lens of `mappings` gives them. The others are FHIR's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from mappings import appointment as appointment_lens
+from mappings import slot as slot_lens
+from mappings.appointment import FIELDS
+from mappings.instants import to_utc
+from mappings.reading import Reading
+from mappings.references import PATIENT, identity
+from mappings.systems import Systems
+from mappings.vocabulary import Vocabulary
+from store.codec import Resource
+from store.extract import reference
+
+Kind = Literal["string", "integer", "boolean", "timestamp"]
+"""Timestamps are moments in UTC, to the microsecond."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """What a cell is read from.
+
+    Attributes:
+        resource: the row's resource.
+        shown: the MediLoop object of it.
+        reading: of an appointment.
+    """
+
+    resource: Resource
+    shown: Mapping[str, Any]
+    reading: Reading | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column.
+
+    Attributes:
+        name: of the column, as MediLoop spells it where it is one of MediLoop's.
+        kind: of its values.
+        note: what a reader must know.
+        read: gives the value: text, also for moments (as FHIR writes them, in UTC), or None.
+        source: the resource type whose ViewDefinition describes it.
+    """
+
+    name: str
+    kind: Kind
+    note: str
+    read: Callable[[Reader], Any]
+    source: str
+
+
+def _shown(name: str) -> Callable[[Reader], Any]:
+    return lambda row: row.shown[name]
+
+
+def _element(name: str) -> Callable[[Reader], Any]:
+    return lambda row: row.resource.get(name)
+
+
+def _meta(name: str) -> Callable[[Reader], Any]:
+    return lambda row: row.resource.get("meta", {}).get(name)
+
+
+def _last_updated(row: Reader) -> str | None:
+    text = _meta("lastUpdated")(row)
+    return None if text is None else to_utc(text)
+
+
+def _patient_id(row: Reader) -> str | None:
+    actor = None if row.reading is None else row.reading.actor(PATIENT)
+    return None if actor is None else identity(actor)
+
+
+def _slot_id(row: Reader) -> str | None:
+    slots = row.resource.get("slot") or [{}]
+    return _id_in(slots[0].get("reference"), "Slot")
+
+
+def _schedule_id(row: Reader) -> str | None:
+    return _id_in(row.resource.get("schedule", {}).get("reference"), "Schedule")
+
+
+def _id_in(text: str | None, kind: str) -> str | None:
+    found = reference(text or "").partition("/")
+    return found[2] if found[0] == kind else None
+
+
+_KINDS: Mapping[str, Kind] = {"datetime": "timestamp", "integer": "integer"}
+_NOTES = {
+    "id": "Of the appointment.",
+    "appointment_number": "The first identifier in the appointment-number system.",
+    "patient_uhid": "As the appointment states it, trimmed and in capitals; empty where it only refers to the Patient.",
+    "patient_name": "As the appointment states it.",
+    "practitioner_id": "Of the first participant that is a Practitioner.",
+    "practitioner_name": "As the appointment states it.",
+    "facility_id": "Of the first participant that is a Location.",
+    "facility_name": "As the appointment states it.",
+    "status": "MediLoop's status: `waitlist` is `pending` here. `entered-in-error` stays: leave those rows out.",
+    "service_type_code": "MediLoop's code, else the first code, else the text.",
+    "specialty_code": "MediLoop's code, else the first code, else the text.",
+    "appointment_type_code": "Of HL7 v2 table 0276; `ROUTINE` where nothing is stated.",
+    "duration_minutes": "As stated; what MediLoop books always states it.",
+    "reason_text": "The text of the first reason, else a display.",
+    "priority": "1 to 10; 5 where nothing is stated.",
+    "created_at": "A date alone is its first moment.",
+    "cancellation_reason_code": "MediLoop's code, else HL7's, translated where there is a translation.",
+    "cancellation_reason_text": "The text, else the display of a code that is not translated.",
+}
+
+
+def _appointment_columns() -> tuple[Column, ...]:
+    lens = [
+        Column(
+            field.name,
+            _KINDS.get(field.type, "string"),
+            _NOTES.get(field.name, ""),
+            _element("minutesDuration") if field.name == "duration_minutes" else _shown(field.name),
+            "Appointment",
+        )
+        for field in FIELDS
+    ]
+    own = [
+        Column("fhir_status", "string", "FHIR's status, untranslated.", _element("status"), "Appointment"),
+        Column("patient_id", "string", "FHIR id of the Patient, where it is told.", _patient_id, "Appointment"),
+        Column("slot_id", "string", "FHIR id of the first Slot it holds.", _slot_id, "Appointment"),
+        Column("version_id", "string", "Version of the resource.", _meta("versionId"), "Appointment"),
+        Column("last_updated", "timestamp", "When that version was written.", _last_updated, "Appointment"),
+    ]
+    return (*lens, *own)
+
+
+_SLOT_NOTES = {
+    "id": "Of the slot.",
+    "status": "FHIR's status.",
+    "practitioner_id": "Of the Schedule's first Practitioner.",
+    "practitioner_name": "As the Schedule states it.",
+    "facility_id": "Of the Schedule's first Location.",
+    "facility_name": "As the Schedule states it.",
+}
+
+
+def _slot_columns() -> tuple[Column, ...]:
+    def column(name: str) -> Column:
+        kind: Kind = "timestamp" if name.endswith("_time") else "string"
+        source = "Schedule" if name in FROM_SCHEDULE else "Slot"
+        return Column(name, kind, _SLOT_NOTES.get(name, ""), _shown(name), source)
+
+    return (
+        *(column(name) for name in slot_lens.view({}, None)),
+        Column("schedule_id", "string", "FHIR id of the Schedule.", _schedule_id, "Slot"),
+        Column("overbooked", "boolean", "As stated.", _element("overbooked"), "Slot"),
+        Column("version_id", "string", "Version of the resource.", _meta("versionId"), "Slot"),
+        Column("last_updated", "timestamp", "When that version was written.", _last_updated, "Slot"),
+    )
+
+
+FROM_SCHEDULE = ("practitioner_id", "practitioner_name", "facility_id", "facility_name")
+
+COLUMNS: Mapping[str, tuple[Column, ...]] = {"Appointment": _appointment_columns(), "Slot": _slot_columns()}
+"""The columns of each table, in order, by the resource type of its rows."""
+
+SCHEDULE_COLUMNS = (
+    Column(
+        "schedule_id", "string", "FHIR id of the Schedule; a slot's row is joined by it.", _element("id"), "Schedule"
+    ),
+    *(column for column in COLUMNS["Slot"] if column.source == "Schedule"),
+)
+"""What the rows of slots take from their Schedules."""
+
+
+class Rows:
+    """Makes rows of resources.
+
+    Args:
+        systems: the canonical URLs of the deployment.
+        vocabulary: its code tables.
+    """
+
+    def __init__(self, systems: Systems, vocabulary: Vocabulary) -> None:
+        self._systems = systems
+        self._vocabulary = vocabulary
+        self._schedules: dict[str, tuple[Any, ...]] = {}
+        self._known: dict[tuple[Any, ...], tuple[Any, ...]] = {}
+
+    def add_schedule(self, schedule: Resource) -> None:
+        """Take in what the rows of its slots are to tell."""
+        shown = slot_lens.view({}, schedule, systems=self._systems)
+        told = tuple(shown[name] for name in FROM_SCHEDULE)
+        self._schedules[schedule["id"]] = self._known.setdefault(told, told)
+
+    def row(self, resource: Resource) -> list[Any]:
+        """Return the cells of a resource's row; moments as text in UTC."""
+        kind = resource["resourceType"]
+        reader = self._appointment(resource) if kind == "Appointment" else self._slot(resource)
+        return [column.read(reader) for column in COLUMNS[kind]]
+
+    def _appointment(self, resource: Resource) -> Reader:
+        shown = appointment_lens.view(resource, systems=self._systems, vocabulary=self._vocabulary)
+        return Reader(resource, shown, Reading(resource, self._systems, self._vocabulary, {}))
+
+    def _slot(self, resource: Resource) -> Reader:
+        shown = slot_lens.view(resource, None, systems=self._systems)
+        told: Sequence[Any] = self._schedules.get(_schedule_id(Reader(resource, {})) or "", ())
+        return Reader(resource, shown | dict(zip(FROM_SCHEDULE, told, strict=False)))

@@ -1,0 +1,224 @@
+"""``mediloop-fhir export`` carried out: the resources at one cut, written into files, each finished one remembered.
+
+An export that is interrupted loses no more than the file it was at: the next run begins that one anew, at the id where
+the last finished one ended, and the files are the same as if nothing had happened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import IO, Any
+
+import orjson
+
+from adapter.export import formats
+from adapter.export.columns import Rows
+from adapter.export.deidentify import Deidentifier
+from adapter.export.engine import Selection, deletions, resources
+from adapter.export.folder import Folder, Manifest
+from store.exporting import Query
+from store.store import Store
+
+Progress = Callable[[int], None]
+"""Told how many resources more are read."""
+
+_BUNDLED = 1_000  # deletions in one line
+_BUNDLE = "bundle"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be exported.
+
+    Attributes:
+        format: of the files.
+        kinds: the types, in order.
+        base: what a Bundle's ``fullUrl`` begins with.
+        since: only what changed then or later; deletions are told then.
+        queries: by type, of which a resource must match one; a type without any is wanted whole.
+        most: resources in a file; 0: all of a type, or of a Bundle.
+        zipped: with gzip.
+    """
+
+    format: formats.Name
+    kinds: tuple[str, ...]
+    base: str
+    since: datetime | None = None
+    queries: dict[str, tuple[Query, ...]] = field(default_factory=dict)
+    most: int = 0
+    zipped: bool = False
+
+
+class Copying:
+    """One export in the hands of this process.
+
+    Args:
+        store: what is exported.
+        folder: where to.
+        manifest: how far it is.
+        wanted: what is.
+        rows: makes the rows of tables.
+        deidentifier: takes from resources what tells who somebody is; None: nothing is taken.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        folder: Folder,
+        manifest: Manifest,
+        wanted: Wanted,
+        rows: Rows,
+        deidentifier: Deidentifier | None = None,
+    ) -> None:
+        self._store = store
+        self._folder = folder
+        self._manifest = manifest
+        self._wanted = wanted
+        self._rows = rows
+        self._deidentifier = deidentifier
+        self._together = wanted.format in ("bundle", "searchset")
+        self._file: IO[bytes] | None = None
+        self._writing: formats.Writing | None = None
+        self._name = ""
+        self._background: asyncio.Task[None] | None = None
+
+    async def carry_out(self, progress: Progress) -> None:
+        """Write what is left to be written; the manifest is complete then.
+
+        Raises:
+            Unreachable, OSError: something is not there; the same again goes on.
+            MissingLibrary: what the format needs is not installed.
+        """
+        manifest, wanted = self._manifest, self._wanted
+        progress(sum(one["count"] for one in manifest.output))
+        if wanted.format in formats.FLAT and "Slot" in wanted.kinds:
+            await self._read_schedules()
+        try:
+            for step in range(manifest.step, len(wanted.kinds)):
+                after = manifest.after if step == manifest.step else ""
+                await self._write_kind(step, after, progress)
+            if self._together and manifest.step < len(wanted.kinds):
+                await self._finish(_BUNDLE, len(wanted.kinds), "")
+            if wanted.since is not None:
+                await self._write_deletions(wanted.since)
+        finally:
+            await self._drop()
+        manifest.complete = True
+        await asyncio.to_thread(self._folder.save, manifest)
+
+    async def _write_kind(self, step: int, after: str, progress: Progress) -> None:
+        kind, wanted = self._wanted.kinds[step], self._wanted
+        group = _BUNDLE if self._together else kind
+        selection = Selection(kind, wanted.since, wanted.queries.get(kind, ()))
+        first = all(one["type"] != _type(group) for one in self._manifest.output)
+        if first and (wanted.format in formats.FLAT or self._together):
+            await self._begin(group)  # a table without rows has its header, a Bundle without entries is one
+        async for part in resources(self._store, self._manifest.cut, selection, after=after):
+            lines = part.lines
+            progress(len(lines))
+            while lines:
+                writing = await self._begin(group)
+                room = wanted.most - writing.count if wanted.most else len(lines)
+                some, lines = lines[:room], lines[room:]
+                await self._settle()
+                # Written while the next part is read.
+                self._background = asyncio.create_task(asyncio.to_thread(self._add, writing, kind, some))
+                if len(some) == room and wanted.most:
+                    await self._finish(group, step, formats.ident(some[-1]))
+        if not self._together:
+            await self._finish(group, step + 1, "")
+
+    def _add(self, writing: formats.Writing, kind: str, lines: Sequence[bytes]) -> None:
+        shaped = lines if self._deidentifier is None else [self._deidentifier.line(raw) for raw in lines]
+        writing.add(kind, shaped)
+
+    async def _settle(self) -> None:
+        """Wait until what was read before is written."""
+        if self._background is not None:
+            task, self._background = self._background, None
+            await task
+
+    async def _begin(self, group: str) -> formats.Writing:
+        """Return the file that is written at, made where there is none."""
+        await self._settle()
+        if self._writing is None:
+            number = sum(one["type"] == _type(group) for one in self._manifest.output) + 1
+            ending = formats.ENDINGS[self._wanted.format] + (".gz" if self._wanted.zipped else "")
+            self._name = f"{group}.{number:05}{ending}"
+            self._file = await asyncio.to_thread(self._folder.create, self._name)
+            self._writing = self._made(self._file, group)
+        return self._writing
+
+    def _made(self, file: IO[bytes], group: str) -> formats.Writing:
+        wanted = self._wanted
+        if wanted.format == "ndjson":
+            return formats.Ndjson(file, zipped=wanted.zipped)
+        if wanted.format == "csv":
+            return formats.Csv(file, group, self._rows, zipped=wanted.zipped)
+        if wanted.format == "parquet":
+            return formats.Parquet(file, group, self._rows)
+        return formats.Bundle(file, wanted.base, search=wanted.format == "searchset", zipped=wanted.zipped)
+
+    async def _finish(self, group: str, step: int, after: str) -> None:
+        """End the file that is written at, if there is one, and remember how far the export is."""
+        await self._settle()
+        writing, file = self._writing, self._file
+        if writing is not None and file is not None:
+            await asyncio.to_thread(writing.finish)
+            await asyncio.to_thread(self._folder.close, file)
+            self._manifest.output.append(_entry(_type(group), self._name, writing))
+        self._writing = self._file = None
+        self._manifest.step, self._manifest.after = step, after
+        await asyncio.to_thread(self._folder.save, self._manifest)
+
+    async def _write_deletions(self, since: datetime) -> None:
+        file, writing, wanted, name = None, None, self._wanted, "deleted.00001.ndjson"
+        queries = {kind: list(found) for kind, found in wanted.queries.items()}
+        pseudonym = str if self._deidentifier is None else self._deidentifier.name
+        async for names in deletions(self._store, self._manifest.cut, since, wanted.kinds, queries):
+            if writing is None:
+                file = await asyncio.to_thread(self._folder.create, name)
+                writing = formats.Ndjson(file)
+            told = [pseudonym(one) for one in names]
+            cut = (told[first : first + _BUNDLED] for first in range(0, len(told), _BUNDLED))
+            await asyncio.to_thread(writing.add, "Bundle", [_deleting(some) for some in cut])
+        if writing is not None and file is not None:
+            await asyncio.to_thread(self._folder.close, file)
+            self._manifest.deleted = [_entry("Bundle", name, writing)]
+
+    async def _read_schedules(self) -> None:
+        async for part in resources(self._store, self._manifest.cut, Selection("Schedule")):
+            for line in part.lines:
+                raw = line if self._deidentifier is None else self._deidentifier.line(line)
+                self._rows.add_schedule(orjson.loads(raw))
+
+    async def _drop(self) -> None:
+        """Let go of a file that is not finished."""
+        if self._background is not None:
+            await asyncio.gather(self._background, return_exceptions=True)
+        if self._file is not None:
+            self._file.close()
+
+
+def _type(group: str) -> str:
+    return "Bundle" if group == _BUNDLE else group
+
+
+def _entry(kind: str, name: str, writing: formats.Writing) -> dict[str, Any]:
+    hashed = writing.hashed
+    return {
+        "type": kind,
+        "url": name,
+        "count": writing.count,
+        "sha256": hashed.sha256.hexdigest(),
+        "size": hashed.size,
+    }
+
+
+def _deleting(names: Sequence[str]) -> bytes:
+    """Return the transaction that deletes what has been deleted here."""
+    entries = [{"request": {"method": "DELETE", "url": name}} for name in names]
+    return orjson.dumps({"resourceType": "Bundle", "type": "transaction", "entry": entries})

@@ -1,0 +1,313 @@
+"""Resources without what tells who somebody is: an allow-list, and keyed pseudonyms in the place of identities.
+
+What is known to be harmless stays (`adapter.export.allowed`), everything else goes: names, texts, narrative, contact
+data, contained resources, extensions nobody has looked at. Ids, references and identifiers become HMAC-SHA256 under a
+key (https://www.rfc-editor.org/rfc/rfc2104), so equal ones stay equal, in every export under that key, and nobody
+without the key can test a guess. Dates are neither shifted nor coarsened. Where FHIR wants something that went, it is
+said to be masked (https://hl7.org/fhir/R4/extension-data-absent-reason.html), so that the result is valid.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import uuid
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+from zoneinfo import available_timezones
+
+from adapter.export.allowed import (
+    ABSENT_REASON,
+    CODES,
+    IDENTIFIER,
+    KEPT,
+    NESTED,
+    REFERENCE,
+    RESOURCES,
+    TIMEZONE,
+    VOCABULARIES,
+    Values,
+    extensions,
+)
+from adapter.fhir.validation.definitions import Member, Type, resource_types, type_of
+from mappings.references import contained
+from mappings.systems import Systems
+from mappings.uhid import PATTERN, matches, normalise
+from store.codec import Resource, decode, encode
+
+LEAST_KEY = 16
+"""Bytes of a key, at least."""
+
+_LABELS = "http://terminology.hl7.org/CodeSystem/v3-ObservationValue"
+PSEUDONYMISED: Resource = {"system": _LABELS, "code": "PSEUDED"}
+"""The security label that every result carries (https://hl7.org/fhir/R4/security-labels.html)."""
+REDACTED: Resource = {"system": _LABELS, "code": "REDACTED"}
+"""Carried as well where a modifier extension went: what it said must not be forgotten silently."""
+
+_CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:_/-]{0,39}")
+_LITERAL = re.compile(r"(?:(?P<base>.+)/)?(?P<kind>[A-Z][A-Za-z]+)/(?P<id>[A-Za-z0-9\-.]{1,64})(?:/_history/[^/]+)?")
+_DAYS = frozenset(("mon", "tue", "wed", "thu", "fri", "sat", "sun"))
+_REASONS = frozenset(
+    (
+        *("unknown", "asked-unknown", "temp-unknown", "not-asked", "asked-declined", "masked", "not-applicable"),
+        *("unsupported", "as-text", "error", "not-a-number", "negative-infinity", "positive-infinity"),
+        *("not-performed", "not-permitted"),
+    )
+)
+
+
+class Deidentifier:
+    """Takes from resources what tells who somebody is.
+
+    Args:
+        key: of the pseudonyms; whoever has it can test whether a known id is among them.
+        systems: the canonical URLs of the deployment.
+        bases: the service's own FHIR addresses: references below them are the relative ones.
+        uhid_pattern: what has the shape of a UHID is never kept as a code.
+
+    Raises:
+        ValueError: the key is shorter than `LEAST_KEY` bytes.
+    """
+
+    def __init__(self, key: bytes, systems: Systems, bases: Sequence[str] = (), uhid_pattern: str = PATTERN) -> None:
+        if len(key) < LEAST_KEY:
+            raise ValueError(f"the key has {len(key)} bytes; {LEAST_KEY} are needed at least")
+        self._hmac = hmac.new(key, digestmod=hashlib.sha256)
+        self._systems = systems
+        self._uhid_pattern = uhid_pattern
+        self._bases = tuple(bases)
+        self._extensions = extensions(systems)
+        self._vocabularies = frozenset((systems.service_type, systems.specialty, systems.cancellation_reason))
+        self._own = {systems.appointment_number: systems.appointment_number}
+        self._own |= dict.fromkeys(systems.all_uhid, systems.uhid)
+
+    @property
+    def fingerprint(self) -> str:
+        """Tell keys apart without telling them."""
+        return self._pseudonym("key", "")[:16]
+
+    def digest(self, text: str) -> str:
+        """Return what tells equal texts as equal and nothing else."""
+        return self._pseudonym("text", text)
+
+    def line(self, raw: bytes) -> bytes:
+        """Return the JSON of a resource, de-identified."""
+        return encode(self.resource(decode(raw)))
+
+    def resource(self, resource: Resource) -> Resource:
+        """Return a de-identified copy.
+
+        Raises:
+            ValueError: its type has no table.
+        """
+        kind = str(resource.get("resourceType"))
+        if kind not in RESOURCES:
+            raise ValueError("There is no de-identification for this type of resource.")
+        made: Resource = {"resourceType": kind}
+        if "id" in resource:
+            made["id"] = self._id(kind, resource["id"])
+        made["meta"] = self._meta(resource)
+        own = [one for one in map(self._extension, resource.get("extension", ())) if one is not None]
+        if own:
+            made["extension"] = own
+        made |= self._object(resource, type_of(kind), RESOURCES[kind], resource)
+        return made
+
+    def name(self, name: str) -> str:
+        """Return the pseudonym of a resource's name (``Patient/123``)."""
+        kind, _, ident = name.partition("/")
+        return f"{kind}/{self._id(kind, ident)}"
+
+    # Pseudonyms.
+
+    def _pseudonym(self, *parts: str) -> str:
+        made = self._hmac.copy()
+        made.update("\0".join(parts).encode())
+        return made.hexdigest()[:32]
+
+    def _id(self, kind: str, ident: str) -> str:
+        return self._pseudonym("id", kind, ident)
+
+    def _identifier(self, given: Resource) -> Resource | None:
+        value = given.get("value")
+        if not isinstance(value, str):
+            return None
+        system = str(given.get("system", ""))
+        own = self._own.get(system)
+        if system in self._systems.all_uhid:  # however it is spelt, and under whichever of its systems
+            value = normalise(value)
+        made: Resource = {} if own is None else {"system": own}
+        # In capitals, as UHIDs are shown.
+        return made | {"value": self._pseudonym("identifier", own or system, value).upper()}
+
+    def _reference(self, given: Resource, root: Resource) -> Resource:
+        text, kind, identifier = given.get("reference"), given.get("type"), given.get("identifier")
+        made: Resource = {}
+        if isinstance(text, str):
+            found = _LITERAL.fullmatch(text)
+            inside = contained(root, text) if text.startswith("#") else None
+            if found is not None and found["kind"] in resource_types():
+                base = found["base"]
+                ident = found["id"] if base is None or base in self._bases else f"{base}/{found['id']}"
+                made["reference"] = f"{found['kind']}/{self._id(found['kind'], ident)}"
+            elif text.startswith("urn:"):
+                made["reference"] = f"urn:uuid:{uuid.UUID(self._pseudonym('urn', text), version=4)}"
+            elif inside is not None:
+                kind = kind or inside.get("resourceType")
+                identifier = identifier or self._preferred(inside.get("identifier"))
+        if isinstance(kind, str) and kind.rpartition("/")[2] in resource_types():
+            made["type"] = kind.rpartition("/")[2]
+        found_identifier = self._identifier(identifier) if isinstance(identifier, dict) else None
+        if found_identifier is not None:
+            made["identifier"] = found_identifier
+        return made or _masked()
+
+    def _preferred(self, identifiers: Any) -> Resource | None:
+        """Return the identifier by which a contained resource is known: its UHID before others."""
+        valued = [one for one in identifiers or () if "value" in one] if isinstance(identifiers, list) else []
+        for system in self._systems.all_uhid:
+            for one in valued:
+                if one.get("system") == system:
+                    return one  # type: ignore[no-any-return]  # an element of JSON
+        return valued[0] if valued else None
+
+    # Codes.
+
+    def _codes(self, given: Resource, made: Type) -> Resource:
+        """Return a Coding or CodeableConcept with its known codes; one without any is said to be masked."""
+        if made.name == "Coding":
+            return self._coding(given) or _masked()
+        found = [one for one in map(self._coding, given.get("coding", ())) if one is not None]
+        return {"coding": found} if found else _masked()
+
+    def _coding(self, given: Resource) -> Resource | None:
+        system, code = given.get("system"), given.get("code")
+        if not isinstance(system, str) or not isinstance(code, str) or not _CODE.fullmatch(code):
+            return None
+        public = system.startswith(VOCABULARIES) and _harmless_uri(system)
+        known = (public or system in self._vocabularies) and not matches(code, self._uhid_pattern)
+        return {"system": system, "code": code} if known else None
+
+    # Objects.
+
+    def _meta(self, resource: Resource) -> Resource:
+        given = resource.get("meta", {})
+        made = self._object(given, type_of("Meta"), NESTED["Meta"], resource)
+        labels = [one for one in made.pop("security", ()) if "code" in one and one != PSEUDONYMISED]
+        tags = [one for one in made.pop("tag", ()) if "code" in one]
+        labels.append(PSEUDONYMISED)
+        if _modified(resource):
+            labels.append(REDACTED)
+        return made | {"security": labels} | ({"tag": tags} if tags else {})
+
+    def _object(self, given: Resource, of: Type, table: Mapping[str, str], root: Resource) -> Resource:
+        made: Resource = {}
+        for name, rule in table.items():
+            member = of.members[name]
+            if name in given:
+                values = given[name] if member.many else [given[name]]
+                found = [self._value(one, member, rule, root) for one in values if one is not None]
+                kept = [one for one in found if one is not None]
+                if kept:
+                    made[name] = kept if member.many else kept[0]
+            elif rule == KEPT and not member.many and f"_{name}" in given:
+                made[f"_{name}"] = _reason(given[f"_{name}"])  # it is there, without a value
+        self._complete(made, of)
+        return made
+
+    def _value(self, given: Any, member: Member, rule: str, root: Resource) -> Any:
+        if rule == KEPT:
+            plain = member.name != "versionId" or (isinstance(given, str) and given.isdecimal())  # ours are numbers
+            return given if plain and member.accepts is not None and member.accepts(given) else None
+        if not isinstance(given, dict) or member.type is None:
+            return None
+        if rule == CODES:
+            return self._codes(given, member.type())
+        if rule == REFERENCE:
+            return self._reference(given, root)
+        if rule == IDENTIFIER:
+            return self._identifier(given)
+        return self._object(given, member.type(), NESTED[rule], root) or None
+
+    def _complete(self, made: Resource, of: Type) -> None:
+        """Say of what must be there and went that it is masked."""
+        for _, names in of.required:
+            if not any(one in made for one in names):
+                member = of.members[names[0]]
+                own = f"_{names[0]}" if member.primitive is not None else names[0]
+                made[own] = [_masked()] if member.many else _masked()
+        if of.name == "Organization" and "identifier" not in made:
+            made["_name"] = _masked()  # org-1: it has a name or an identifier
+
+    # Extensions.
+
+    def _extension(self, given: Any) -> Resource | None:
+        return _extension(given, self._extensions) if isinstance(given, dict) else None
+
+
+def _extension(given: Resource, table: Mapping[str, Values | tuple[str, ...]]) -> Resource | None:
+    """Return an extension with what is known of it."""
+    url = given.get("url")
+    known = table.get(url) if isinstance(url, str) else None
+    if known is None:
+        return None
+    if isinstance(known, Mapping):
+        parts = [one for one in (_extension(part, known) for part in given.get("extension", ())) if one is not None]
+        return {"url": url, "extension": parts} if parts else None
+    for name in known:
+        if name in given and _harmless(str(url), name, given[name]):
+            value = given[name]
+            if name == "valuePeriod":
+                value = {part: value[part] for part in ("start", "end") if part in value}
+            return {"url": url, name: value}
+    return None
+
+
+def _harmless(url: str, name: str, value: Any) -> bool:
+    if name == "valueCode":
+        allowed = _zones() if url == TIMEZONE else _REASONS if url == ABSENT_REASON else _DAYS
+        return value in allowed
+    if name == "valuePeriod":
+        moments = type_of("Period").members
+        return (
+            isinstance(value, dict)
+            and all(
+                moments[part].accepts(value[part])  # type: ignore[misc]  # they are primitive
+                for part in ("start", "end")
+                if part in value
+            )
+            and bool({"start", "end"} & value.keys())
+        )
+    member = type_of("Extension").members[name]
+    return member.accepts is not None and member.accepts(value)
+
+
+@cache
+def _zones() -> frozenset[str]:
+    return frozenset(available_timezones())
+
+
+def _harmless_uri(text: str) -> bool:
+    """Tell whether a code system is written plainly: no query, no blanks, nothing like an id at its end."""
+    return re.fullmatch(r"[A-Za-z0-9:./_-]{1,120}", text) is not None
+
+
+def _modified(node: Any) -> bool:
+    """Tell whether a modifier extension stands anywhere in what is not contained."""
+    if isinstance(node, dict):
+        return "modifierExtension" in node or any(_modified(one) for key, one in node.items() if key != "contained")
+    return isinstance(node, list) and any(map(_modified, node))
+
+
+def _reason(sibling: Any) -> Resource:
+    """Return what a primitive without a value says of its absence."""
+    for one in sibling.get("extension", ()) if isinstance(sibling, dict) else ():
+        if one.get("url") == ABSENT_REASON and one.get("valueCode") in _REASONS:
+            return {"extension": [{"url": ABSENT_REASON, "valueCode": one["valueCode"]}]}
+    return _masked()
+
+
+def _masked() -> Resource:
+    return {"extension": [{"url": ABSENT_REASON, "valueCode": "masked"}]}

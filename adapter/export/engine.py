@@ -1,0 +1,10 @@
+"""What every export is made of: resources at one moment, in parts.
+
+The reading is the store's (`store.exporting`); here is its face for the two that export: ``$export`` and the command.
+"""
+
+from __future__ import annotations
+
+from store.exporting import BATCH, Cut, Part, Selection, deletions, resources, take_cut
+
+__all__ = ["BATCH", "Cut", "Part", "Selection", "deletions", "resources", "take_cut"]

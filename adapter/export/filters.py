@@ -1,0 +1,145 @@
+"""The filters of ``mediloop-fhir export`` as MongoDB queries, for each type that they apply to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+from adapter.errors import Malformed, Problem
+from adapter.fhir.validation.definitions import type_of
+from adapter.service import Service
+from mappings.uhid import matches, normalise
+from store.codec import decode
+from store.exporting import Query
+from store.extract import token
+from store.store import Store
+from store.types import TYPES
+
+_APPLIES: Mapping[str, tuple[str, ...]] = {
+    "status": ("Appointment", "Slot"),
+    "date_from": ("Appointment", "Slot"),
+    "date_to": ("Appointment", "Slot"),
+    "practitioner": ("Appointment", "Slot", "Schedule"),
+    "facility": ("Appointment", "Slot", "Schedule"),
+    "patient_uhid": ("Appointment", "Patient"),
+}
+_BEGINS = {"Appointment": "date", "Slot": "start"}
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """What is wanted of each type; what is None does not matter.
+
+    Attributes:
+        status: FHIR statuses, any of which.
+        date_from: the first calendar day of the clinic on which it starts.
+        date_to: the last one.
+        practitioner: a practitioner's id.
+        facility: a Location's id.
+        patient_uhid: of the patient.
+    """
+
+    status: tuple[str, ...] | None = None
+    date_from: date | None = None
+    date_to: date | None = None
+    practitioner: str | None = None
+    facility: str | None = None
+    patient_uhid: str | None = None
+
+    @property
+    def given(self) -> tuple[str, ...]:
+        """The names of those that matter."""
+        return tuple(one.name for one in fields(self) if getattr(self, one.name) is not None)
+
+    def as_options(self) -> dict[str, Any]:
+        """Return those that matter, as JSON keeps them."""
+        found = {name: getattr(self, name) for name in self.given}
+        return {name: str(value) if isinstance(value, date) else value for name, value in found.items()}
+
+
+def kinds(filters: Filters, named: Sequence[str], most: Sequence[str]) -> tuple[str, ...]:
+    """Return the types to export: those named, or those of `most` that every filter applies to.
+
+    Raises:
+        Malformed: a type is not known, not in this format, or a filter does not apply to it.
+    """
+    unknown = [kind for kind in named if kind not in most]
+    if unknown:
+        raise _bad(f"{', '.join(unknown)}: not a type of this export. There are {', '.join(most)}.", "type")
+    found = tuple(kind for kind in most if all(_applies(filters, name, kind) for name in filters.given))
+    if not named:
+        if not found:
+            raise _bad("No type has all of these filters; use fewer of them.", filters.given[0])
+        return found
+    for kind in named:
+        for name in filters.given:
+            if not _applies(filters, name, kind):
+                text = f"--{name.replace('_', '-')} does not apply to {kind}; leave out the one or the other."
+                raise _bad(text, name)
+    return tuple(kind for kind in most if kind in named)
+
+
+def _applies(filters: Filters, name: str, kind: str) -> bool:
+    if name == "status" and kind in _APPLIES[name]:
+        return set(filters.status or ()) <= (type_of(kind).members["status"].codes or frozenset())
+    return kind in _APPLIES[name]
+
+
+async def queries(service: Service, store: Store, filters: Filters, kind: str) -> tuple[Query, ...]:
+    """Return the queries of which a resource of the type must match one; none: all are wanted.
+
+    Raises:
+        Malformed: a UHID without the shape of one, or days in the wrong order.
+    """
+    query: dict[str, Any] = {}
+    if filters.status is not None:
+        query["_index.status"] = {"$in": list(filters.status)}
+    days = _days(service, filters)
+    if days:
+        query[f"_index.{_BEGINS[kind]}"] = days
+    actors = [f"Practitioner/{filters.practitioner}"] if filters.practitioner else []
+    actors += [f"Location/{filters.facility}"] if filters.facility else []
+    if actors and kind == "Slot":
+        found = await store.keys("Schedule", {"_index.actor": {"$all": actors}}, limit=0)
+        query["_index.schedule"] = {"$in": [f"Schedule/{ident}" for ident in found]}
+    elif actors:
+        query["_index.actor"] = {"$all": actors}
+    if filters.patient_uhid is None:
+        return (query,) if query else ()
+    return tuple(query | one for one in await _patient(service, store, filters.patient_uhid, kind))
+
+
+async def _patient(service: Service, store: Store, uhid: str, kind: str) -> list[dict[str, Any]]:
+    if not matches(uhid, service.settings.uhid_pattern):
+        raise _bad("--patient-uhid: not a UHID. Check it for typing errors.", "patient_uhid")
+    tokens = [token(system, normalise(uhid)) for system in service.systems.all_uhid]
+    if kind == "Patient":
+        return [{"_index.identifier": {"$in": tokens}}]
+    found = await store.find("Patient", {"_index.identifier": {"$in": tokens}})
+    patients = [f"Patient/{decode(raw)['id']}" for raw in found]
+    # The UHID is written in the appointment, or known from the Patient it refers to (decision 1.7).
+    named: list[dict[str, Any]] = [{"_index.actor:identifier": {"$in": tokens}}]
+    # Beside a practitioner, both conditions are on the actors.
+    return named + ([{"$and": [{"_index.actor": {"$in": patients}}]}] if patients else [])
+
+
+def _days(service: Service, filters: Filters) -> dict[str, datetime]:
+    """Return the span of inclusive calendar days in the clinic's time zone (decision 2.5)."""
+    if filters.date_from and filters.date_to and filters.date_to < filters.date_from:
+        raise _bad("--date-to is before --date-from. Give a later day.", "date_to")
+    zone, span = service.settings.zone, {}
+    if filters.date_from:
+        span["$gte"] = datetime.combine(filters.date_from, time(), zone).astimezone(UTC)
+    if filters.date_to:
+        span["$lt"] = datetime.combine(filters.date_to + timedelta(days=1), time(), zone).astimezone(UTC)
+    return span
+
+
+def _bad(text: str, param: str) -> Malformed:
+    return Malformed(Problem("invalid_request_error", text, param))
+
+
+EVERY = tuple(TYPES)
+"""All types, in the order in which they are exported."""

@@ -1,0 +1,153 @@
+"""Where ``mediloop-fhir export`` writes: a folder or any address of `fsspec`, and the manifest of what is there.
+
+The manifest has the shape of a bulk export's (https://hl7.org/fhir/uv/bulkdata/STU2/export.html), with addresses
+relative to itself. It is also the memory of an export that was interrupted: it names the cut, the finished files and
+how far they reach, and is replaced as a whole after every file.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import IO, Any, cast
+
+import fsspec
+import orjson
+from fsspec.implementations.local import LocalFileSystem
+
+from store.exporting import Cut
+
+MANIFEST = "manifest.json"
+
+
+class NotUsable(ValueError):
+    """The place holds something else; the message says what, and what to do."""
+
+
+@dataclass(slots=True)
+class Manifest:
+    """What an export has written.
+
+    Attributes:
+        cut: the moment it shows.
+        request: the command, for people.
+        options: what decides over the content; an interrupted export goes on only with the same.
+        output: the finished files: type, url, count, sha256, size.
+        deleted: likewise, files of transactions that delete.
+        step: which of the types is to be gone on with; as many as there are types: the deletions.
+        after: the id after which.
+        complete: whether nothing is left to do.
+    """
+
+    cut: Cut
+    request: str
+    options: dict[str, Any]
+    output: list[dict[str, Any]] = field(default_factory=list)
+    deleted: list[dict[str, Any]] = field(default_factory=list)
+    step: int = 0
+    after: str = ""
+    complete: bool = False
+
+    def document(self) -> dict[str, Any]:
+        """Return it as it is written."""
+        state = {"complete": self.complete, "seq": self.cut.seq, "step": self.step, "after": self.after}
+        return {
+            "transactionTime": instant(self.cut.moment),
+            "request": self.request,
+            "requiresAccessToken": False,
+            "output": self.output,
+            "deleted": self.deleted,
+            "error": [],
+            "extension": {"options": self.options, **state},
+        }
+
+    @classmethod
+    def of(cls, document: dict[str, Any]) -> Manifest:
+        """Read what `document` returned.
+
+        Raises:
+            KeyError, TypeError, ValueError: it is another's.
+        """
+        own = document["extension"]
+        return cls(
+            cut=Cut(int(own["seq"]), datetime.fromisoformat(document["transactionTime"])),
+            request=document["request"],
+            options=own["options"],
+            output=document["output"],
+            deleted=document["deleted"],
+            step=own["step"],
+            after=own["after"],
+            complete=own["complete"],
+        )
+
+
+def instant(moment: datetime) -> str:
+    """Return a moment as FHIR writes it, to the millisecond."""
+    moment = moment.astimezone(UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03}Z"
+
+
+class Folder:
+    """The place of one export. Its calls block.
+
+    Args:
+        place: a path, or an address that `fsspec` opens.
+
+    Raises:
+        NotUsable: nothing that is installed opens such an address.
+    """
+
+    def __init__(self, place: str) -> None:
+        try:
+            self._system, root = fsspec.core.url_to_fs(place)
+        except (ValueError, ImportError) as error:
+            raise NotUsable(f"{place.partition('://')[0]}:// cannot be opened: {error}") from error
+        self._root = root.rstrip("/")
+        self._local = isinstance(self._system, LocalFileSystem)
+
+    def read(self) -> Manifest | None:
+        """Return the manifest that is there.
+
+        Raises:
+            NotUsable: there is a file of that name that is none of ours.
+        """
+        try:
+            raw = cast("bytes", self._system.cat_file(self._path(MANIFEST)))
+        except FileNotFoundError:
+            return None
+        try:
+            return Manifest.of(orjson.loads(raw))
+        except (KeyError, TypeError, ValueError) as error:
+            raise NotUsable(f"The {MANIFEST} there is not one of this command's. Name another folder.") from error
+
+    def save(self, manifest: Manifest) -> None:
+        """Replace the manifest as a whole."""
+        data = orjson.dumps(manifest.document(), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+        self._system.makedirs(self._root, exist_ok=True)
+        if not self._local:
+            self._system.pipe_file(self._path(MANIFEST), data)
+            return
+        beside = self._path(f".{MANIFEST}.{os.getpid()}")
+        with open(beside, "wb") as file:  # noqa: PTH123  (fsspec names local files by text)
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, self._path(MANIFEST))  # noqa: PTH105
+
+    def create(self, name: str) -> IO[bytes]:
+        """Begin a file, or begin it anew."""
+        self._system.makedirs(self._root, exist_ok=True)
+        if self._local:
+            return open(self._path(name), "wb")  # noqa: PTH123
+        return cast("IO[bytes]", self._system.open(self._path(name), "wb"))
+
+    def close(self, file: IO[bytes]) -> None:
+        """End a file; it is on the disk then, if it is a local one."""
+        if self._local:
+            file.flush()
+            os.fsync(file.fileno())
+        file.close()
+
+    def _path(self, name: str) -> str:
+        return f"{self._root}/{name}"

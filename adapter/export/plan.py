@@ -1,0 +1,101 @@
+"""What an export is to hold, as it is kept with its job and carried out by a worker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from store.exporting import Query, Selection
+from store.search.matching import starting
+from store.types import TYPES
+
+OWNER = "Patient"
+MEMBERS = (OWNER, *(one.name for one in TYPES.values() if OWNER in one.compartments and one.name != OWNER))
+"""The types that can be in a patient's compartment; a Slot is in none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is wanted.
+
+    Attributes:
+        kinds: the types, in order.
+        since: only what changed then or later; deletions are told then.
+        filters: by type, queries of which a resource must match one; a type without any is wanted whole.
+        patients: ids; only what is in the compartment of one of them. None: no compartment is asked for.
+        everybody: only what is in the compartment of any patient.
+        base: of the server: references may be written below it.
+        elements: of each resource; none: all.
+        notes: what was passed over, as an OperationOutcome's issues.
+        deidentified: without what tells who somebody is.
+    """
+
+    kinds: tuple[str, ...]
+    since: datetime | None = None
+    filters: Mapping[str, Sequence[Query]] | None = None
+    patients: tuple[str, ...] | None = None
+    everybody: bool = False
+    base: str = ""
+    elements: tuple[str, ...] = ()
+    notes: tuple[Mapping[str, Any], ...] = ()
+    deidentified: bool = False
+
+    def selection(self, kind: str) -> Selection:
+        """Return which resources of a type are wanted."""
+        return Selection(kind, self.since, self.queries(kind))
+
+    def queries(self, kind: str) -> tuple[Query, ...]:
+        """Return the queries of which a resource must match one; none: all are wanted."""
+        own = tuple((self.filters or {}).get(kind, ()))
+        compartment = self._compartment(kind)
+        if compartment is None:
+            return own
+        return tuple({"$and": [compartment, one]} for one in own) or (compartment,)
+
+    def _compartment(self, kind: str) -> Query | None:
+        if self.patients is None:
+            if not self.everybody or kind == OWNER:
+                return None
+            anybody = [starting(f"{OWNER}/"), starting(f"{self.base}/{OWNER}/")]
+            return {"$or": [{path: {"$regex": one}} for path in _paths(kind) for one in anybody]}
+        if kind == OWNER:
+            return {"_id": {"$in": list(self.patients)}}
+        names = [f"{root}{OWNER}/{ident}" for root in ("", f"{self.base}/") for ident in self.patients]
+        return {"$or": [{path: {"$in": names}} for path in _paths(kind)]}
+
+    def document(self) -> dict[str, Any]:
+        """Return it as MongoDB keeps it."""
+        return {
+            "kinds": list(self.kinds),
+            "since": self.since,
+            "filters": {kind: list(queries) for kind, queries in (self.filters or {}).items()},
+            "patients": None if self.patients is None else list(self.patients),
+            "everybody": self.everybody,
+            "base": self.base,
+            "elements": list(self.elements),
+            "notes": list(self.notes),
+            "deidentified": self.deidentified,
+        }
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Plan:
+        """Read what `document` returned."""
+        patients = document["patients"]
+        return cls(
+            kinds=tuple(document["kinds"]),
+            since=document["since"],
+            filters=document["filters"],
+            patients=None if patients is None else tuple(patients),
+            everybody=document["everybody"],
+            base=document["base"],
+            elements=tuple(document["elements"]),
+            notes=tuple(document["notes"]),
+            deidentified=document["deidentified"],
+        )
+
+
+def _paths(kind: str) -> list[str]:
+    declared = TYPES[kind]
+    return [f"_index.{declared.parameters[name].field}" for name in declared.compartments[OWNER]]

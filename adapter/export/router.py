@@ -1,0 +1,162 @@
+"""The addresses of an export: how far it is, its manifest, its files.
+
+https://hl7.org/fhir/uv/bulkdata/STU2/export.html. They are for the key that has asked for the export, and for keys that
+may do everything; to others there is no such job.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from typing import Any
+
+import orjson
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import StreamingResponse
+
+from adapter.errors import NotFound, Problem, Refused
+from adapter.export.files import Files
+from adapter.export.working import tidy
+from adapter.fhir import outcome
+from adapter.fhir.access import require_type
+from adapter.fhir.addresses import BASE, EXPORT_JOBS, base_of
+from adapter.routes import RequestRoute
+from adapter.security.callers import Caller, caller
+from adapter.security.permissions import require
+from store.export_jobs import ExportJobs, Job
+from store.types import TYPES
+
+MEDIA_TYPE = "application/fhir+ndjson"
+
+router = APIRouter(prefix=f"{BASE}/{EXPORT_JOBS}", tags=["FHIR R4"], route_class=RequestRoute)
+
+_MEANINGS = {
+    401: "No valid API key.",
+    403: "The key lacks a permission, which the issue names.",
+    404: "There is no such export: it was deleted, has expired, or belongs to another key.",
+    405: "Not a method of this path.",
+    429: "Too many requests; Retry-After says when to come back.",
+    500: "The export has failed, or a fault of ours.",
+    503: "The database did not answer in time; repeat the request.",
+}
+
+
+async def status(request: Request) -> Response:
+    """Tell how far an export is (202), or give its manifest (200)."""
+    who, job = await _job(request)
+    if job.state == "failed":
+        raise Refused(Problem("export_failed", job.problem or "The export has failed.", issue="exception"), status=500)
+    if job.state == "open":
+        age = (who.service.now() - job.created).total_seconds()
+        headers = {"X-Progress": _progress(job), "Retry-After": "1" if age < 30 else "5" if age < 300 else "30"}
+        return Response(b"", 202, headers)
+    manifest = _manifest(base_of(request, who.service), job)
+    return Response(orjson.dumps(manifest), 200, {"Expires": _http_date(job.expires)}, "application/json")
+
+
+async def delete(request: Request) -> Response:
+    """End an export, or remove its files."""
+    who, job = await _job(request)
+    await tidy(ExportJobs(who.store.database), Files(who.service.settings, who.key.mode), job.ident)
+    problem = Problem("export_deleted", "The export is ended and its files are removed.", severity="information")
+    body = outcome.of([problem], who.service.settings.canonical_base)
+    return Response(body, 202, media_type=outcome.MEDIA_TYPE)
+
+
+async def file(request: Request) -> Response:
+    """Give a file, as a stream."""
+    who, job = await _job(request)
+    found = next((one for one in job.files if one.name == request.path_params["file"]), None)
+    files = Files(who.service.settings, who.key.mode)
+    if found is None or job.state != "done" or not await files.exists(job.ident, found.name):
+        raise _absent("There is no such file in this export.")
+    for kind in job.plan["kinds"] if found.kind not in TYPES else (found.kind,):
+        require_type(who, kind, "read")
+    headers = {"Content-Length": str(found.size), "Expires": _http_date(job.expires)}
+    if request.method == "HEAD":
+        return Response(b"", 200, headers, MEDIA_TYPE)
+    return StreamingResponse(files.read(job.ident, found.name), 200, headers, MEDIA_TYPE)
+
+
+async def _job(request: Request) -> tuple[Caller, Job]:
+    """Return who calls, and the job that is asked about.
+
+    Raises:
+        Unauthenticated, Forbidden: a key is missing, or ``export:read``. NotFound: it has no such job.
+    """
+    who = caller(request)
+    require(who.key, "export", "read")
+    job = await ExportJobs(who.store.database).read(request.path_params["job"])
+    if job is None or (job.key != who.key.id and "admin" not in who.key.permissions):
+        raise _absent("There is no such export: it was deleted, has expired, or belongs to another key.")
+    if job.expires is not None and job.expires <= who.service.now():
+        raise _absent("The export has expired. Ask for it again.")
+    return who, job
+
+
+def _absent(text: str) -> NotFound:
+    return NotFound(Problem("unknown_export", text))
+
+
+def _progress(job: Job) -> str:
+    if not job.attempts and not job.files:
+        return "waiting for a worker"
+    kinds = job.plan["kinds"]
+    kind = kinds[job.step] if job.step < len(kinds) else "the rest"
+    return f"{job.done:,} of about {job.total:,} resources" if job.total else f"{kind}: {job.done:,} resources so far"
+
+
+def _manifest(base: str, job: Job) -> dict[str, Any]:
+    moment = job.cut.moment.astimezone(UTC)
+    manifest: dict[str, Any] = {
+        "transactionTime": f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03}Z",
+        "request": job.request,
+        "requiresAccessToken": True,
+        "output": [],
+        "deleted": [],
+        "error": [],
+    }
+    for one in job.files:
+        url = f"{base}/{EXPORT_JOBS}/{job.ident}/{one.name}"
+        manifest[one.role].append({"type": one.kind, "url": url, "count": one.count})
+    return manifest
+
+
+def _http_date(moment: datetime | None) -> str:
+    return format_datetime((moment or datetime.now(UTC)).astimezone(UTC), usegmt=True)
+
+
+def _described(name: str, summary: str, good: Mapping[int, tuple[str, str | None]], *parameters: str) -> dict[str, Any]:
+    """Return what FastAPI is to say of an endpoint; `good` answers are a meaning with a media type each."""
+    issue = {"application/fhir+json": {"schema": {"$ref": "#/components/schemas/OperationOutcome"}}}
+    responses: dict[int, dict[str, Any]] = {
+        code: {"description": text} | ({"content": {media_type: {"schema": {}}}} if media_type else {})
+        for code, (text, media_type) in good.items()
+    }
+    responses |= {code: {"description": text, "content": issue} for code, text in _MEANINGS.items()}
+    named = [{"name": one, "in": "path", "required": True, "schema": {"type": "string"}} for one in parameters]
+    return {
+        "summary": summary,
+        "operation_id": f"fhir-{name}",
+        "responses": dict(sorted(responses.items())),
+        "openapi_extra": {"security": [{"apiKey": []}], "parameters": named},
+    }
+
+
+_STATUS = {200: ("The manifest.", "application/json"), 202: ("Not yet; X-Progress tells how far it is.", None)}
+_DELETED = {202: ("It is ended, and its files are removed.", "application/fhir+json")}
+_FILE = {200: ("A resource in each line.", MEDIA_TYPE)}
+
+
+def _add_routes() -> None:
+    said = _described("get-export", "How far an export is, or its manifest", _STATUS, "job")
+    router.add_api_route("/{job}", status, methods=["GET"], **said)
+    said = _described("delete-export", "End an export, or remove its files", _DELETED, "job")
+    router.add_api_route("/{job}", delete, methods=["DELETE"], **said)
+    said = _described("get-export-file", "A file of an export", _FILE, "job", "file")
+    router.add_api_route("/{job}/{file}", file, methods=["GET"], **said)
+    router.add_api_route("/{job}/{file}", file, methods=["HEAD"], include_in_schema=False)
+
+
+_add_routes()

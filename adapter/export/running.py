@@ -1,0 +1,103 @@
+"""What a service process does about exports: it takes jobs that nobody is at, one at a time, and tidies up.
+
+Each job is carried out by a process of its own, so that requests are answered meanwhile as if there was none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import sys
+from datetime import timedelta
+
+from adapter.export.files import Files
+from adapter.export.working import tidy
+from adapter.logs import logger
+from adapter.security.keys import Mode
+from adapter.service import MODES, Service
+from store.export_jobs import ExportJobs
+
+PAUSE = 2.0
+"""Seconds between two looks for jobs that another process took in, or has left."""
+
+ATTEMPTS = 5
+"""So often a job is taken without coming on before it is given up."""
+
+_TIDY_SECONDS = 60.0
+_GIVEN_UP = "The export was begun several times and did not come on. Ask for it again."
+
+_waiting: set[asyncio.Event] = set()
+
+
+def wake() -> None:
+    """Have this process look for jobs at once."""
+    for event in _waiting:
+        event.set()
+
+
+async def run(service: Service, pause: float = PAUSE) -> None:
+    """Take jobs, again and again, until cancelled."""
+    event = asyncio.Event()
+    _waiting.add(event)
+    tidied = 0.0
+    loop = asyncio.get_running_loop()
+    try:
+        while True:
+            try:
+                if loop.time() - tidied >= _TIDY_SECONDS:
+                    tidied = loop.time()
+                    await remove_expired(service)
+                while await take_one(service):
+                    pass
+            except Exception:  # noqa: BLE001  (the next round may go better)
+                logger.exception("export_round_failed")
+            try:
+                async with asyncio.timeout(pause):
+                    await event.wait()
+            except TimeoutError:
+                pass
+            event.clear()
+    finally:
+        _waiting.discard(event)
+
+
+async def take_one(service: Service) -> bool:
+    """Carry out a job that nobody is at, if there is one; tell whether there was."""
+    for mode in MODES:
+        jobs, worker = ExportJobs(service.stores[mode].database), secrets.token_hex(8)
+        job = await jobs.take(worker)
+        if job is None:
+            continue
+        if job.attempts > ATTEMPTS:
+            expires = service.now() + timedelta(hours=service.settings.export_hours)
+            await jobs.finish(job.ident, worker, expires, _GIVEN_UP)
+            return True
+        try:
+            code = await _process(mode, job.ident, worker)
+        except BaseException:
+            await asyncio.shield(jobs.release(job.ident, worker))
+            raise
+        if code:
+            await jobs.release(job.ident, worker)
+            await asyncio.sleep(min(job.attempts, ATTEMPTS) * 0.5)  # what failed at once would fail at once again
+        return True
+    return False
+
+
+async def _process(mode: Mode, ident: str, worker: str) -> int:
+    command = (sys.executable, "-m", "adapter.export.worker", mode, ident, worker)
+    process = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.PIPE)
+    try:
+        return await process.wait()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def remove_expired(service: Service) -> None:
+    """Remove the exports whose time is over."""
+    for mode in MODES:
+        jobs, files = ExportJobs(service.stores[mode].database), Files(service.settings, mode)
+        for ident in await jobs.expired(service.now()):
+            await tidy(jobs, files, ident)

@@ -1,0 +1,78 @@
+"""The process of one export: ``python -m adapter.export.worker MODE JOB WORKER``.
+
+Started by the service process that took the job (`adapter.export.running`), so that no request waits for an export. It
+ends when that process does: its standard input is a pipe, which ends then, however the process ended. The lease ends
+soon after, and another process goes on.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+
+import uvloop
+
+# Not `adapter.service`: what an export does not need would be half of the time that this process takes to begin.
+from adapter import clock, settings
+from adapter.export.files import Files
+from adapter.export.working import Lost, Work, tidy
+from store.connection import connect
+from store.documents import Rules
+from store.errors import StoreError
+from store.export_jobs import ExportJobs
+from store.store import Store
+
+URI_VARIABLE = "ADAPTER_RUNNING_MONGODB_URI"  # as in `adapter.app`
+
+
+def main() -> int:
+    """Carry out one job; return 0 where nothing is left to do for another worker."""
+    threading.Thread(target=_end_with_parent, name="end-with-parent", daemon=True).start()
+    mode, job, worker = sys.argv[1:]
+    return uvloop.run(_run(settings.load(), mode, job, worker))
+
+
+async def _run(read: settings.Settings, mode: str, ident: str, worker: str) -> int:
+    client = connect(os.environ[URI_VARIABLE])
+    rules = Rules(zone=read.zone, bases=read.fhir_bases)  # nothing is written: nothing is claimed
+    try:
+        return await work(read, Store(client, f"{read.database}_{mode}", rules=rules), mode, ident, worker)
+    except (StoreError, OSError, LookupError):
+        from adapter import logs
+
+        logs.configure(read.log_format, read.log_level)
+        logs.logger.exception("export_interrupted", job=ident)
+        return 1
+    finally:
+        await client.close()
+
+
+async def work(
+    read: settings.Settings, store: Store, mode: str, ident: str, worker: str, now: clock.Now = clock.now
+) -> int:
+    """Carry out a job that `worker` has taken; return the exit code.
+
+    Raises:
+        StoreError, OSError: something is not there; the job can be taken again.
+    """
+    jobs, files = ExportJobs(store.database), Files(read, mode)
+    job = await jobs.read(ident)
+    if job is None:
+        return 0
+    try:
+        await Work(store, jobs, files, read, job, worker, now=now).carry_out()
+    except Lost:
+        if await jobs.read(ident) is None:  # it was deleted meanwhile: what was written since goes as well
+            await tidy(jobs, files, ident)
+    return 0
+
+
+def _end_with_parent() -> None:
+    while os.read(0, 1):
+        pass
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,189 @@
+"""One export carried out: files written part after part, each finished one kept with the job.
+
+A worker that dies loses no more than the file it was writing: the next one begins that file anew, at the id where the
+last finished one ended. So the files are the same however often that happens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import orjson
+
+from adapter import clock
+from adapter.export.engine import deletions, resources
+from adapter.export.files import Files, Writing
+from adapter.export.plan import Plan
+from adapter.export.shaping import shape
+from adapter.settings import Settings
+from store.connection import bounded
+from store.errors import Unreachable
+from store.export_jobs import LEASE_SECONDS, ExportJobs, File, Job
+from store.store import Store
+
+_PART = 2_000  # resources read at a time
+_BUNDLE = 1_000  # deletions in one line of a file of them
+
+
+class Lost(Exception):
+    """The job is no longer this worker's: it was deleted, or another one has it."""
+
+
+@dataclass(slots=True)
+class _Progress:
+    done: int
+    total: int
+
+
+class Work:
+    """A job in the hands of a worker.
+
+    Args:
+        store: what is exported.
+        jobs: where the job is kept.
+        files: where its files go.
+        settings: how large they may be, and how long they are kept.
+        job: as it was taken.
+        worker: who has taken it.
+        now: the clock.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        jobs: ExportJobs,
+        files: Files,
+        settings: Settings,
+        job: Job,
+        worker: str,
+        *,
+        now: clock.Now = clock.now,
+    ) -> None:
+        self._store = store
+        self._jobs = jobs
+        self._files = files
+        self._settings = settings
+        self._job = job
+        self._worker = worker
+        self._plan = Plan.of(job.plan)
+        self._shape = shape(self._plan, settings)
+        self._now = now
+        self._progress = _Progress(job.done, job.total)
+
+    async def carry_out(self, beat: float = 1.0) -> None:
+        """Write what is left to be written and end the job; report every `beat` seconds meanwhile.
+
+        Raises:
+            Lost: it is no longer this worker's.
+            Unreachable, OSError: something is not there; the job can be taken again.
+        """
+        writing = asyncio.create_task(self._write())
+        beating = asyncio.create_task(self._beat(beat))
+        try:
+            await asyncio.wait((writing, beating), return_when=asyncio.FIRST_COMPLETED)
+            if not writing.done():
+                beating.result()  # raises why it has ended
+            await writing
+        finally:
+            for task in (writing, beating):
+                task.cancel()
+            await asyncio.gather(writing, beating, return_exceptions=True)
+
+    async def _beat(self, pause: float) -> None:
+        job, missed = self._job, 0.0
+        while True:
+            try:
+                ours = await self._jobs.prolong(job.ident, self._worker, self._progress.done, self._progress.total)
+            except Unreachable:
+                missed += pause
+                if missed > LEASE_SECONDS:
+                    raise  # by now another may be at it
+            else:
+                missed = 0.0
+                if not ours:
+                    raise Lost
+            await asyncio.sleep(pause)
+
+    async def _write(self) -> None:
+        job, plan = self._job, self._plan
+        if not self._progress.total and plan.since is None and not plan.filters and plan.patients is None:
+            for kind in plan.kinds:
+                self._progress.total += await self._count(kind)
+        for step in range(job.step, len(plan.kinds)):
+            await self._write_kind(step, job.after if step == job.step else "")
+        deleted = len(plan.kinds)
+        if job.step <= deleted and plan.since is not None:
+            await self._write_deleted(deleted, plan.since)
+        if job.step <= deleted + 1 and plan.notes:
+            await self._write_notes(deleted + 1)
+        expires = self._now() + timedelta(hours=self._settings.export_hours)
+        if not await self._jobs.finish(job.ident, self._worker, expires):
+            raise Lost
+
+    async def _count(self, kind: str) -> int:
+        return await bounded(self._store.database[kind].estimated_document_count, LEASE_SECONDS)
+
+    async def _write_kind(self, step: int, after: str) -> None:
+        kind = self._plan.kinds[step]
+        most = self._settings.export_file_resources
+        number = sum(one.role == "output" and one.kind == kind for one in self._job.files)
+        name, writing, reached = "", None, after
+        selection = self._plan.selection(kind)
+        async for part in resources(self._store, self._job.cut, selection, after=after, batch=min(most, _PART)):
+            lines = part.lines if self._shape.lines is None else self._shape.lines(kind, part.lines)
+            if writing is not None and writing.count + len(lines) > most:
+                await self._finish(step, reached, kind, name, writing)
+                writing = None
+            if lines and writing is None:
+                number += 1
+                name = f"{kind}.{number:05}.ndjson"
+                writing = await self._files.create(self._job.ident, name)
+            if lines and writing is not None:
+                await writing.write(lines)
+                self._progress.done += len(lines)
+            reached = part.last
+        if writing is not None:
+            await self._finish(step + 1, "", kind, name, writing)
+
+    async def _write_deleted(self, step: int, since: datetime) -> None:
+        kinds = self._plan.kinds
+        queries = {kind: self._plan.queries(kind) for kind in kinds}
+        name, writing = "deleted.00001.ndjson", None
+        async for names in deletions(self._store, self._job.cut, since, kinds, queries):
+            if writing is None:
+                writing = await self._files.create(self._job.ident, name)
+            names = [self._shape.name(one) for one in names]
+            await writing.write([_bundle(names[first : first + _BUNDLE]) for first in range(0, len(names), _BUNDLE)])
+        if writing is not None:
+            await self._finish(step + 1, "", "Bundle", name, writing, "deleted")
+
+    async def _write_notes(self, step: int) -> None:
+        name = "notes.00001.ndjson"
+        writing = await self._files.create(self._job.ident, name)
+        await writing.write([orjson.dumps(dict(one)) for one in self._plan.notes])
+        await self._finish(step + 1, "", "OperationOutcome", name, writing, "error")
+
+    async def _finish(
+        self, step: int, after: str, kind: str, name: str, writing: Writing, role: str = "output"
+    ) -> None:
+        await writing.close()
+        file = File(role, kind, name, writing.count, writing.size)
+        if not await self._jobs.add(self._job.ident, self._worker, [file], step, after, self._progress.done):
+            raise Lost
+
+
+def _bundle(names: Sequence[str]) -> bytes:
+    """Return the transaction that deletes what has been deleted here."""
+    entries = [{"request": {"method": "DELETE", "url": name}} for name in names]
+    return orjson.dumps({"resourceType": "Bundle", "type": "transaction", "entry": entries})
+
+
+async def tidy(jobs: ExportJobs, files: Files, ident: str) -> None:
+    """Remove a job with its files."""
+    await jobs.remove(ident)
+    with suppress(OSError):  # what cannot be removed now is nobody's to read: its job is gone
+        await files.remove(ident)

@@ -1,0 +1,102 @@
+"""Serves what this server says of itself as resources: definitions, to be read and listed, never written.
+
+Every caller with a key may see them, they tell of nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from adapter.errors import Malformed, NotFound, Problem
+from adapter.fhir import negotiation, outcome, searching
+from adapter.fhir.call import Call, Pairs, Reply
+from adapter.fhir.refusing import not_allowed
+
+_READ = ("GET", "HEAD")
+Definitions = Mapping[str, dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """A search parameter of such a type: the element, its kind, and the definition in R4."""
+
+    element: str
+    kind: str
+    definition: str
+
+
+Parameters = Mapping[str, Searched]
+
+
+def serve(call: Call, kind: str, made: Definitions, searched: Parameters) -> Reply:
+    """Answer for a type of definitions: read one, or search them.
+
+    Raises:
+        NotFound: there is none of that id. MethodNotAllowed: they cannot be changed. Malformed: a bad search.
+    """
+    rest = call.path[1:]
+    if rest == ("_search",):
+        if call.method != "POST":
+            raise not_allowed("POST")
+        return _found(call, kind, made, searched)
+    if call.method not in _READ:
+        raise not_allowed(*_READ)
+    if not rest:
+        return _found(call, kind, made, searched)
+    one = made.get(rest[0]) if len(rest) == 1 else None
+    if one is None:
+        raise NotFound(Problem("unknown_resource", f"There is no {kind} of our own with that id."))
+    return Reply(200, orjson.dumps(one))
+
+
+def _found(call: Call, kind: str, made: Definitions, searched: Parameters) -> Reply:
+    asked, ignored = _asked(call, kind, searched)
+    found = [one for one in made.values() if all(_matches(one, searched[name], name, value) for name, value in asked)]
+    address = f"{call.base}/{kind}"
+    entries: list[dict[str, Any]] = [
+        {"fullUrl": f"{address}/{one['id']}", "resource": one, "search": {"mode": "match"}} for one in found
+    ]
+    if ignored:
+        notes = [_unknown(name, "warning", kind, searched) for name in ignored]
+        told = outcome.resource(notes, call.who.service.settings.canonical_base)
+        entries.append({"resource": told, "search": {"mode": "outcome"}})
+    bundle: dict[str, Any] = {
+        "resourceType": "Bundle",
+        "type": "searchset",
+        "total": len(found),
+        "link": [{"relation": "self", "url": searching.url(address, asked)}],
+    }
+    return Reply(200, orjson.dumps(bundle | ({"entry": entries} if entries else {})))
+
+
+def _asked(call: Call, kind: str, searched: Parameters) -> tuple[Pairs, list[str]]:
+    """Return the parameters that are used, and the names of the others.
+
+    Raises:
+        Malformed: a modifier, or an unknown parameter where the caller wants to be told.
+    """
+    given = [(name, value) for name, value in call.query if value and name not in ("_format", "_pretty")]
+    ignored = [name for name, _ in given if name not in searched]
+    strict = negotiation.preferences(call.headers.get("prefer")).strict
+    wrong = [name for name in ignored if strict or ":" in name]
+    if wrong:
+        raise Malformed([_unknown(name, "error", kind, searched) for name in wrong])
+    return tuple(pair for pair in given if pair[0] in searched), ignored
+
+
+def _unknown(name: str, severity: str, kind: str, searched: Parameters) -> Problem:
+    text = f"{kind} is not searched by {name} here. It is by: {', '.join(searched)}."
+    return Problem("invalid_search", text, name, issue="not-supported", severity=severity)
+
+
+def _matches(one: Mapping[str, Any], by: Searched, name: str, value: str) -> bool:
+    element = one.get(by.element, [])
+    own = element if isinstance(element, list) else [element]
+    if name == "name":
+        return any(own[0].casefold().startswith(text.casefold()) for text in value.split(","))
+    # A token may come with its system, which is FHIR's own for each of these.
+    return any(text.rpartition("|")[2] in own for text in value.split(","))

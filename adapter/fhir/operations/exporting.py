@@ -1,0 +1,300 @@
+"""``$export``: the kick-off of FHIR Bulk Data Access (https://hl7.org/fhir/uv/bulkdata/STU2/export.html).
+
+Of everything, of all patients, of the members of a Group. The answer is the address of a job; what becomes of it is in
+`adapter.export`. The moment that the export shows is that of the kick-off.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+from urllib.parse import parse_qsl
+
+from adapter.errors import Malformed, Problem, RateLimited
+from adapter.export import running
+from adapter.export.engine import take_cut
+from adapter.export.plan import MEMBERS, OWNER, Plan
+from adapter.fhir import negotiation, outcome, reads, searching
+from adapter.fhir.access import may, require_type
+from adapter.fhir.addresses import EXPORT_JOBS
+from adapter.fhir.call import Call, Pairs, Reply
+from adapter.fhir.operations.parameters import parameters
+from adapter.security.permissions import require
+from store import search as engine
+from store.codec import Resource, decode
+from store.export_jobs import ExportJobs
+from store.search import SearchRefused
+from store.search.model import NOTHING
+from store.search.results import NAMES
+from store.types import TYPES
+
+FORMATS = ("application/fhir+ndjson", "application/ndjson", "ndjson")
+_TAKES = ("_outputFormat", "_since", "_type", "_typeFilter", "_elements", "_deidentify")
+_PASSED_BY = ("_format", "_pretty")
+_NEXT_FILTER = re.compile(r",(?=[A-Z][A-Za-z]*\?)")
+# https://hl7.org/fhir/R4/datatypes.html#instant, and a date alone, which is read as its beginning.
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d))?")
+_MOST_PATIENTS = 50_000
+_RETRY_SECONDS = 30
+
+
+@dataclass(slots=True)
+class _Asked:
+    """The parameters, read; what is not taken stands in `problems`."""
+
+    since: datetime | None = None
+    kinds: list[str] = field(default_factory=list)
+    filters: dict[str, list[Pairs]] = field(default_factory=dict)
+    elements: list[str] = field(default_factory=list)
+    patients: list[str] = field(default_factory=list)
+    deidentified: bool = False
+    problems: list[Problem] = field(default_factory=list)
+
+
+async def export(call: Call, kind: str, ident: str | None) -> Reply:
+    """Keep a job for what is asked for, and answer with its address.
+
+    Raises:
+        Forbidden: the key lacks ``export:read``, or may not read one of the types.
+        NotFound, Gone: there is no such Group. Malformed: a parameter that cannot be carried out.
+        RateLimited: as many jobs as may be are open.
+    """
+    require(call.who.key, "export", "read")
+    asked = _read(call, kind)
+    lenient = negotiation.preferences(call.headers.get("prefer")).handling == "lenient"
+    if asked.problems and not lenient:
+        raise Malformed(asked.problems)
+    plan = await _plan(call, kind, ident, asked)
+    jobs = ExportJobs(call.who.store.database)
+    settings = call.who.service.settings
+    cut = await take_cut(call.who.store)
+    request = searching.url(f"{call.base}/{'/'.join(call.path)}", call.query)
+    job = await jobs.create(
+        call.who.key.id, request, plan.document(), cut, call.who.service.now(), settings.export_jobs
+    )
+    if job is None:
+        text = f"{settings.export_jobs} exports are open already. Come back when one has ended, or delete one."
+        raise RateLimited(Problem("too_many_exports", text), headers={"Retry-After": str(_RETRY_SECONDS)})
+    running.wake()
+    begun = Problem(
+        "export_begun", "The export has begun; Content-Location tells how far it is.", severity="information"
+    )
+    return Reply(
+        202, outcome.of([begun], settings.canonical_base), {"Content-Location": f"{call.base}/{EXPORT_JOBS}/{job}"}
+    )
+
+
+# What is asked for.
+
+
+def _read(call: Call, kind: str) -> _Asked:
+    """Read the parameters.
+
+    Raises:
+        Malformed: a value that cannot be read. What is merely not supported is noted.
+    """
+    pairs, _ = parameters(replace(call, body=_plain(call.body)))
+    asked = _Asked()
+    given: dict[str, list[str]] = {}
+    for name, value in pairs:
+        if name in _PASSED_BY or not value:
+            continue
+        given.setdefault(name, []).append(value)
+    for name in given:
+        if name not in (*_TAKES, "patient"):
+            text = f"$export does not take {name}. It takes {', '.join(_TAKES)}, and patient where it is posted."
+            asked.problems.append(Problem("unsupported_parameter", text, name, issue="not-supported"))
+    for value in given.get("_outputFormat", ())[:1]:
+        # The plus of a query is read as a blank.
+        if value.replace(" ", "+") not in FORMATS:
+            raise _bad("_outputFormat", f"Files are written as {', '.join(FORMATS)}.", "not-supported")
+    for value in given.get("_since", ())[:1]:
+        asked.since = _moment(value, call)
+    for value in given.get("_deidentify", ())[:1]:
+        asked.deidentified = _wants_pseudonyms(value, call)
+    asked.kinds = [one for value in given.get("_type", ()) for one in value.split(",") if one]
+    asked.elements = [one for value in given.get("_elements", ()) for one in value.split(",") if one]
+    for value in given.get("_typeFilter", ()):
+        for one in _NEXT_FILTER.split(value):
+            _add_filter(asked, one)
+    asked.patients = [_patient(one, call.base) for value in given.get("patient", ()) for one in value.split(",")]
+    if asked.patients and (call.method != "POST" or not kind):
+        text = "patient is for Patient/$export and Group/[id]/$export, sent by POST as Parameters."
+        raise _bad("patient", text, "not-supported")
+    return asked
+
+
+def _wants_pseudonyms(value: str, call: Call) -> bool:
+    if value.lower() not in ("true", "false"):
+        raise _bad("_deidentify", "_deidentify takes true or false.")
+    if value.lower() == "true" and call.who.service.settings.deidentify_key is None:
+        text = "This server has no key for pseudonyms: ADAPTER_DEIDENTIFY_KEY is not set."
+        raise _bad("_deidentify", text, "not-supported")
+    return value.lower() == "true"
+
+
+def _plain(body: Resource | None) -> Resource | None:
+    """Return the Parameters with the references to patients as texts."""
+    sent = (body or {}).get("parameter")
+    if body is None or not isinstance(sent, list):
+        return body
+    return {**body, "parameter": [_as_text(one) for one in sent]}
+
+
+def _as_text(one: Any) -> Any:
+    reference = one.get("valueReference") if isinstance(one, dict) and one.get("name") == "patient" else None
+    if isinstance(reference, dict) and isinstance(reference.get("reference"), str):
+        return {"name": "patient", "valueString": reference["reference"]}
+    return one
+
+
+def _patient(text: str, base: str) -> str:
+    kind, _, ident = text.removeprefix(f"{base}/").partition("/")
+    if kind != OWNER or not re.fullmatch(r"[A-Za-z0-9\-.]{1,64}", ident):
+        raise _bad("patient", "patient takes references such as Patient/123.")
+    return ident
+
+
+def _moment(text: str, call: Call) -> datetime:
+    text = re.sub(r"(?<=[0-9]) (?=[0-9]{2}:[0-9]{2}$)", "+", text)  # the plus of a query is read as a blank
+    bad = _bad("_since", "_since takes an instant, such as 2024-01-20T10:00:00Z.")
+    if not _INSTANT.fullmatch(text):
+        raise bad
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise bad from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=call.who.service.settings.zone)
+
+
+def _add_filter(asked: _Asked, text: str) -> None:
+    """Read one search query (``Appointment?status=booked``).
+
+    Raises:
+        Malformed: it is none, or names how results are shown.
+    """
+    kind, mark, query = text.partition("?")
+    pairs = tuple(parse_qsl(query, keep_blank_values=True))
+    if not mark or not pairs:
+        raise _bad("_typeFilter", "_typeFilter takes search queries such as Appointment?status=booked.")
+    for name, _ in pairs:
+        if name.partition(":")[0] in NAMES:
+            raise _bad("_typeFilter", f"{name} has no place in a _typeFilter: it says how results are shown.")
+    asked.filters.setdefault(kind, []).append(pairs)
+
+
+def _bad(name: str, text: str, issue: str = "value") -> Malformed:
+    return Malformed(Problem("invalid_parameter", text, name, issue=issue))
+
+
+# What is to be done.
+
+
+async def _plan(call: Call, kind: str, ident: str | None, asked: _Asked) -> Plan:
+    kinds = _kinds(call, kind, asked)
+    patients = await _patients(call, ident, asked)
+    filters = {}
+    for name in tuple(kinds):
+        if name in asked.filters:
+            filters[name] = [one for one in [await _query(call, name, pairs) for pairs in asked.filters[name]] if one]
+            if not filters[name]:  # nothing can match
+                kinds.remove(name)
+    return Plan(
+        kinds=tuple(kinds),
+        since=asked.since,
+        filters=filters,
+        patients=patients,
+        everybody=bool(kind) and patients is None,
+        base=call.base,
+        elements=tuple(asked.elements),
+        notes=_notes(call, asked.problems),
+        deidentified=asked.deidentified,
+    )
+
+
+def _kinds(call: Call, kind: str, asked: _Asked) -> list[str]:
+    """Return the types to be exported: those asked for, or all that the key may read.
+
+    Raises:
+        Malformed: a type that this server, or this export, does not have. Forbidden: one that the key may not read.
+    """
+    there = tuple(TYPES) if not kind else MEMBERS
+    for name in dict.fromkeys(asked.kinds):
+        if name not in there:
+            problem = _unknown(name, there, kind)
+            asked.problems.append(problem)
+            if negotiation.preferences(call.headers.get("prefer")).handling != "lenient":
+                raise Malformed(problem)
+            continue
+        require_type(call.who, name, "read")
+    kinds = [name for name in there if (name in asked.kinds if asked.kinds else may(call.who, name, "read"))]
+    if not kinds and not asked.kinds:
+        require_type(call.who, there[0], "read")
+    for name in asked.filters:
+        if name not in kinds:
+            raise _bad(
+                "_typeFilter", f"The _typeFilter for {name} is for a type that is not exported. Name it in _type."
+            )
+    return kinds
+
+
+def _unknown(name: str, there: Sequence[str], kind: str) -> Problem:
+    where = f"the compartment of a {OWNER}" if kind and name in TYPES else "this server"
+    text = f"There is no {name} in {where}. There is: {', '.join(there)}."
+    return Problem("invalid_parameter", text, "_type", issue="not-supported")
+
+
+async def _patients(call: Call, ident: str | None, asked: _Asked) -> tuple[str, ...] | None:
+    """Return the ids of those whose compartments are wanted; None for no compartment, or everybody's.
+
+    Raises:
+        NotFound, Gone: there is no such Group. Malformed: a patient who is not in it, or too many.
+    """
+    named = tuple(dict.fromkeys(asked.patients))
+    if ident is None:
+        return named or None
+    require_type(call.who, "Group", "read")
+    raw = await call.who.store.read("Group", ident)
+    if raw is None:
+        raise await reads.absent(call, "Group", ident)
+    members = _members(decode(raw), call.base)
+    if len(members) > _MOST_PATIENTS:
+        text = f"The Group has more than {_MOST_PATIENTS} members. Export all patients, or parts of it with patient."
+        raise Malformed(Problem("too_many_patients", text, issue="too-costly"))
+    for one in named:
+        if one not in members:
+            raise _bad("patient", f"Patient/{one} is no member of the Group.")
+    return named or tuple(members)
+
+
+def _members(group: Mapping[str, Any], base: str) -> dict[str, None]:
+    """Return the ids of the patients who are in a Group: its ``member`` that are not inactive."""
+    found: dict[str, None] = {}
+    for one in group.get("member", ()):
+        name = str(one.get("entity", {}).get("reference", "")).removeprefix(f"{base}/")
+        if not one.get("inactive") and name.startswith(f"{OWNER}/"):
+            found[name.split("/")[1]] = None
+    return found
+
+
+async def _query(call: Call, kind: str, pairs: Pairs) -> dict[str, Any] | None:
+    """Return the query of a ``_typeFilter``; None where nothing can match it.
+
+    Raises:
+        Malformed, Forbidden: as of a search.
+    """
+    how = searching.reading(call.who, call.base, strict=True)
+    try:
+        [compiled] = await engine.compiled(call.who.store, engine.parse((kind,), pairs, how))
+    except SearchRefused as refused:
+        raise searching.as_refusal(refused) from None
+    return None if compiled.query is NOTHING else compiled.query
+
+
+def _notes(call: Call, problems: Sequence[Problem]) -> tuple[Mapping[str, Any], ...]:
+    passed_over = [replace(one, severity="warning") for one in problems]
+    base = call.who.service.settings.canonical_base
+    return tuple(outcome.resource([one], base) for one in passed_over)

@@ -1,0 +1,196 @@
+"""``Appointment/$hold`` (IHE ITI-116) and ``Appointment/$book`` (ITI-117): by reference, by value; change and cancel.
+
+What to do is told by the status in ``appointment-resource``, as IHE has it: ``pending`` is a new booking, ``booked`` a
+change, ``cancelled`` a cancellation. Whether it may be is decided where every write is (`adapter.scheduling`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from adapter.errors import Malformed, Problem, Unprocessable
+from adapter.fhir import searching, validation
+from adapter.fhir.access import require_type
+from adapter.fhir.call import Call, Reply
+from adapter.fhir.operations.scheduling import targets
+from adapter.fhir.operations.scheduling.answers import written
+from adapter.fhir.operations.scheduling.asked import Asked
+from adapter.fhir.operations.scheduling.targets import KIND, Target, target
+from adapter.fhir.presentation import require_whole
+from adapter.fhir.writing import Write, carry_out, identify
+from adapter.scheduling import holds
+from store.codec import Resource
+from store.unit_of_work import UnitOfWork
+
+HOLDS = ("appointment-reference",)
+BOOKS = (
+    *("appointment-reference", "appointment-resource", "patient-resource", "patient-reference"),
+    *("cancelled-appt-id", "comment", "overbook"),
+)
+
+
+async def hold(call: Call, kind: str, ident: str | None) -> Reply:
+    """Hold a proposed appointment for a moment: ``pending``, its Slots busy-tentative, until the time in ``Expires``.
+
+    Raises:
+        Forbidden: the key may not write appointments and read slots. Malformed: no appointment is named.
+    """
+    _require(call)
+    asked = Asked.of(call, HOLDS)
+    named = _named(call, asked, ident)
+    if named is None:
+        raise Malformed(
+            Problem("invalid_parameter", "Name the appointment.", "appointment-reference", issue="required")
+        )
+    service = call.who.service
+
+    async def step(work: UnitOfWork) -> Resource:
+        found = await target(call, work, named)
+        targets.require_bookable(found, "pending")
+        until = work.now + timedelta(seconds=service.settings.hold_seconds)
+        held = holds.holding(found.resource, until, service.systems.extensions)
+        return await done(call, work, [found.write(held)])
+
+    return await written(call, step, holding=True)
+
+
+async def book(call: Call, kind: str, ident: str | None) -> Reply:
+    """Book, change or cancel an appointment.
+
+    Raises:
+        Forbidden: the key may not write appointments (or patients, where one is sent) and read slots.
+        Malformed: neither a reference nor a resource, or one that is not valid.
+    """
+    _require(call)
+    asked = Asked.of(call, BOOKS, bare="appointment-resource")
+    named = _named(call, asked, ident)
+    sent = asked.resources("appointment-resource", KIND)
+    if len(sent) > 1 or not (named or sent):
+        text = "Give one appointment: as appointment-reference, or as appointment-resource."
+        raise Malformed(Problem("invalid_parameter", text, "appointment-reference", issue="required"))
+    resource = _checked(sent[0], KIND) if sent else None
+    if resource is None or resource["status"] in ("proposed", "pending", "waitlist"):
+        return await _book_anew(call, asked, named, resource)
+    if resource["status"] == "booked" and "id" not in resource and named is None:
+        return await _book_anew(call, asked, named, resource)
+    return await _change(call, asked, named or resource.get("id"), resource)
+
+
+async def _book_anew(call: Call, asked: Asked, named: str | None, resource: Resource | None) -> Reply:
+    patients = [_checked(one, "Patient") for one in asked.resources("patient-resource", "Patient")]
+    if patients:
+        require_type(call.who, "Patient", "read")
+        require_type(call.who, "Patient", "write")
+    known = asked.references("patient-reference", "Patient", base=call.base)
+    comment, overbook = asked.text("comment"), asked.text("overbook")
+    replaced = asked.references("cancelled-appt-id", KIND, base=call.base)
+
+    async def step(work: UnitOfWork) -> Resource:
+        found = await _to_book(call, work, named, resource)
+        targets.require_bookable(found, "booked")
+        writes: list[Write] = []
+        actors = list(known)
+        for one in patients:
+            write, actor = await _patient(call, work, one)
+            writes += [] if write is None else [write]
+            actors.append(actor)
+        after = targets.booked(call, work, found.resource | (resource or {}), overbook)
+        after = targets.commented(_joined(after, actors), comment)
+        for one in replaced:
+            before = await target(call, work, one["reference"].partition("/")[2], proposals=False)
+            targets.require_cancellable(before.resource)
+            writes.append(before.write(targets.cancelled(call, work, before.resource)))
+        return await done(call, work, [found.write(after), *writes])
+
+    return await written(call, step, status=200 if resource is None else 201)
+
+
+async def _to_book(call: Call, work: UnitOfWork, named: str | None, resource: Resource | None) -> Target:
+    """Return what is to become a booking: what is named; or a new one, with the id that a resource brings or none."""
+    ident = named or (resource or {}).get("id")
+    if ident is not None:
+        return await target(call, work, ident)
+    new = await identify(work, searching.reading(call.who, call.base, strict=True), Write("POST", KIND), 0)
+    return Target({"id": new.ident}, stored=False)
+
+
+async def _change(call: Call, asked: Asked, ident: str | None, resource: Resource) -> Reply:
+    if ident is None:
+        text = f"An appointment that is to be {resource['status']} needs its id."
+        raise Malformed(Problem("invalid_parameter", text, "Appointment.id", issue="required"))
+    comment = asked.text("comment")
+
+    async def step(work: UnitOfWork) -> Resource:
+        found = await target(call, work, ident, proposals=False)
+        before = found.resource
+        if resource["status"] == "cancelled":
+            targets.require_cancellable(before)
+            reason = resource.get("cancelationReason")
+            after = targets.cancelled(call, work, before, reason, comment or resource.get("comment"))
+            return await done(call, work, [found.write(after)])
+        if resource["status"] != "booked":
+            text = "$book takes an appointment that is pending (book it), booked (change it) or cancelled (cancel it)."
+            raise Unprocessable(Problem("invalid_status", text, "Appointment.status"))
+        targets.require_stands(before)
+        after = targets.commented(holds.released(resource), comment)
+        if targets.moved(before, after) and after.get("slot") == before.get("slot"):
+            after = {name: value for name, value in after.items() if name != "slot"}  # others are looked for
+        return await done(call, work, [found.write(after)])
+
+    return await written(call, step)
+
+
+async def done(call: Call, work: UnitOfWork, writes: Sequence[Write]) -> Resource:
+    """Have writes decided and staged; return what the first one makes."""
+    first = (await carry_out(work, call.who, call.base, writes, fills_slots=False))[0].resource
+    if first is None:
+        raise AssertionError("nothing is deleted here")
+    return first
+
+
+def _require(call: Call) -> None:
+    require_type(call.who, KIND, "write")
+    require_type(call.who, "Slot", "read")
+
+
+def _named(call: Call, asked: Asked, ident: str | None) -> str | None:
+    found = asked.references("appointment-reference", KIND, base=call.base)
+    if found and "reference" not in found[0]:
+        raise Malformed(Problem("invalid_parameter", "Name it as Appointment/<id>.", "appointment-reference"))
+    if len(found) + (ident is not None) > 1:
+        raise Malformed(Problem("invalid_parameter", "Name one appointment.", "appointment-reference"))
+    return ident or (found[0]["reference"].partition("/")[2] if found else None)
+
+
+def _checked(resource: Resource, kind: str) -> Resource:
+    validation.require_valid(resource, kind)
+    require_whole(resource)
+    return resource
+
+
+def _joined(appointment: Resource, actors: Sequence[Resource]) -> Resource:
+    """Return the appointment with further patients."""
+    there = {one.get("actor", {}).get("reference") for one in appointment["participant"]}
+    joining = [
+        {"actor": actor, "required": "required", "status": "accepted"}
+        for actor in actors
+        if actor.get("reference") is None or actor["reference"] not in there
+    ]
+    return {**appointment, "participant": [*appointment["participant"], *joining]}
+
+
+async def _patient(call: Call, work: UnitOfWork, resource: Resource) -> tuple[Write | None, Resource]:
+    """Return the write of a new patient, none where one with that identifier is stored; and how to refer to them."""
+    criteria = tuple(
+        ("identifier", f"{one.get('system', '')}|{one['value']}") for one in resource.get("identifier", ())[:1]
+    )
+    bare = {name: value for name, value in resource.items() if name != "id"}
+    write = Write("POST", "Patient", resource=bare, if_none_exist=criteria or None)
+    found = await identify(work, searching.reading(call.who, call.base, strict=True), write, 0)
+    actor: Resource = {"reference": f"Patient/{found.ident}"}
+    if resource.get("identifier"):
+        actor["identifier"] = resource["identifier"][0]
+    if found.resource is None:
+        return None, actor
+    return Write("POST", "Patient", found.ident, resource=bare), actor

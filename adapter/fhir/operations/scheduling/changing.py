@@ -1,0 +1,205 @@
+"""``Appointment/{id}/$cancel`` and ``$reschedule``: the two commonest changes, each one call.
+
+No standard has them; they are in the style of IHE's ``$book``, answered alike. See our OperationDefinitions.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from adapter import clock
+from adapter.errors import Malformed, Problem, Unprocessable
+from adapter.fhir.access import require_type
+from adapter.fhir.call import Call, Reply
+from adapter.fhir.operations.scheduling import targets
+from adapter.fhir.operations.scheduling.answers import written
+from adapter.fhir.operations.scheduling.asked import Asked, bad
+from adapter.fhir.operations.scheduling.booking import done
+from adapter.fhir.operations.scheduling.search import covering
+from adapter.fhir.operations.scheduling.targets import KIND, target
+from adapter.scheduling import booking, claims, intervals
+from adapter.scheduling.availability import Opening, Wanted, openings
+from adapter.scheduling.intervals import Interval
+from adapter.scheduling.status import reschedule_problem
+from mappings.instants import minutes_between
+from store.codec import Resource, decode
+from store.extract import instant, references
+from store.unit_of_work import UnitOfWork
+
+CANCELS = ("reason", "comment")
+RESCHEDULES = ("start", "end", "slot", "reason", "comment")
+_COMPUTED = re.compile(r".+\.(\d{8}T\d{4}Z)\.(\d+)", re.IGNORECASE)  # the id of a Slot that is not stored yet
+
+
+async def cancel(call: Call, kind: str, ident: str | None) -> Reply:
+    """Cancel an appointment; its slots become free.
+
+    Raises:
+        Forbidden: the key may not write appointments and read slots. Malformed: a parameter is wrong.
+    """
+    named = _require(call, ident)
+    asked = Asked.of(call, CANCELS)
+    reason, comment = _reason(asked), asked.text("comment")
+
+    async def step(work: UnitOfWork) -> Resource:
+        found = await target(call, work, named, proposals=False)
+        targets.require_cancellable(found.resource)
+        return await done(call, work, [found.write(targets.cancelled(call, work, found.resource, reason, comment))])
+
+    return await written(call, step)
+
+
+async def reschedule(call: Call, kind: str, ident: str | None) -> Reply:
+    """Move an appointment to another time, or to other Slots: old ones freed and new ones taken at once, or nothing.
+
+    Raises:
+        Forbidden: the key may not write appointments and read slots.
+        Malformed: neither a time nor a slot, or a wrong one.
+    """
+    named = _require(call, ident)
+    asked = Asked.of(call, RESCHEDULES)
+    slots = [one["reference"] for one in asked.references("slot", "Slot", base=call.base) if "reference" in one]
+    start, end = _moment(asked, "start"), _moment(asked, "end")
+    if not slots and start is None:
+        raise Malformed(Problem("invalid_parameter", "Give a start, or a slot.", "start", issue="required"))
+    reason = _reason(asked)
+    changes: dict[str, Any] = {"reschedule_reason": None if reason is None else _told(reason)}
+    rooms = await _rooms(call, named)
+
+    async def step(work: UnitOfWork) -> Resource:
+        found = await target(call, work, named, proposals=False)
+        before = found.resource
+        problem = reschedule_problem(before["status"], "Appointment.status")
+        if problem is not None:
+            raise Unprocessable(problem)
+        new_start, new_end = start, end
+        if slots and (start is None or end is None):
+            first, last = await _of_slots(work, slots)
+            new_start, new_end = start or first, end or last
+        if new_start is not None and new_end is None:
+            minutes = minutes_between(before["start"], before["end"]) if "end" in before else 30
+            new_end = clock.text(_instant(new_start) + timedelta(minutes=max(1, minutes)))
+        after = targets.seen(call, before, {"rescheduled_at": clock.text(work.now)} | changes)
+        after = {name: value for name, value in after.items() if name != "slot"}
+        after |= {"start": new_start, "end": new_end}
+        if _instant(new_end or "") > _instant(new_start or ""):
+            after["minutesDuration"] = max(1, minutes_between(after["start"], after["end"]))
+        if slots:
+            after["slot"] = [{"reference": name} for name in slots]
+        elif rooms:
+            after["slot"] = await _everywhere(call, work, before, after)
+        return await done(call, work, [found.write(targets.commented(after, asked.text("comment")))])
+
+    return await written(call, step)
+
+
+def _require(call: Call, ident: str | None) -> str:
+    require_type(call.who, KIND, "write")
+    require_type(call.who, "Slot", "read")
+    if ident is None:
+        text = f"This operation is called on an appointment: {KIND}/<id>/{call.path[-1]}."
+        raise Malformed(Problem("invalid_parameter", text, KIND, issue="required"))
+    return ident
+
+
+def _reason(asked: Asked) -> Resource | None:
+    """Return a reason as a CodeableConcept: it may come as one, as a Coding or as a text."""
+    given = asked.one("reason")
+    if given is None:
+        return None
+    if isinstance(given.value, str):
+        return {"text": given.value}
+    if not isinstance(given.value, dict):
+        raise Malformed(bad(given, "reason takes a CodeableConcept, a Coding or a text."))
+    return {"coding": [given.value]} if "code" in given.value else given.value
+
+
+def _told(reason: Resource) -> str | None:
+    codings = reason.get("coding", [{}])
+    found: str | None = reason.get("text") or codings[0].get("display") or codings[0].get("code")
+    return found
+
+
+def _moment(asked: Asked, name: str) -> str | None:
+    found = asked.text(name)
+    try:
+        read = None if found is None else instant(found)
+    except ValueError:
+        read = None
+    if found is not None and read is None:
+        text = f"{name} takes an instant with its offset, such as 2024-01-20T10:00:00Z."
+        raise Malformed(Problem("invalid_parameter", text, name, issue="value"))
+    return found
+
+
+def _instant(text: str) -> datetime:
+    return instant(text) or datetime.min.replace(tzinfo=UTC)
+
+
+async def _of_slots(work: UnitOfWork, names: list[str]) -> tuple[str, str]:
+    """Return the time that Slots have together."""
+    stored = await work.read_many(names)
+    spans: list[Interval] = []
+    for name in names:
+        found = intervals.of(stored[name]) if name in stored else _computed(name)
+        if found is None:
+            raise Unprocessable(
+                Problem("unknown_slot", "There is no such slot. Search for one.", "slot", issue="not-found")
+            )
+        spans.append(found)
+    return clock.text(min(one.start for one in spans)), clock.text(max(one.end for one in spans))
+
+
+def _computed(name: str) -> Interval | None:
+    found = _COMPUTED.fullmatch(name)
+    if found is None:
+        return None
+    start = datetime.strptime(found[1].upper(), "%Y%m%dT%H%MZ").replace(tzinfo=UTC)
+    return Interval(start, start + timedelta(minutes=int(found[2])))
+
+
+async def _rooms(call: Call, ident: str) -> bool:
+    """Tell whether the appointment has Slots of a Schedule that is no practitioner's: they are to move with it."""
+    raw = await call.who.store.read(KIND, ident)
+    if raw is None:
+        return False
+    slots = await call.who.store.read_all(claims.slots(decode(raw)))
+    schedules = await call.who.store.read_all([booking.schedule_of(decode(one)) for one in slots.values()])
+    return any(
+        not any(name.startswith(claims.PRACTITIONERS) for name in references(decode(one), "actor"))
+        for one in schedules.values()
+    )
+
+
+async def _everywhere(call: Call, work: UnitOfWork, before: Resource, after: Resource) -> list[Resource]:
+    """Return free Slots, or its own, for the new time of every Schedule that the appointment has Slots of.
+
+    Raises:
+        Unprocessable: the end is not after the start. Conflict: naming each Schedule that has none.
+    """
+    when = intervals.of(after)
+    if when is None:
+        raise Unprocessable(Problem("invalid_time", "The end must be after the start.", "Appointment.start"))
+    service = call.who.service
+    own = [one for one in (await work.read_many(claims.slots(before))).values() if one["resourceType"] == "Slot"]
+    schedules = await work.read_many([booking.schedule_of(one) for one in own])
+    taken: list[Resource] = []
+    missing: list[str] = []
+    for name, schedule in schedules.items():
+        window = Interval(when.start - intervals.LONGEST, when.end)
+        wanted = Wanted(window, (tuple(references(schedule, "actor")),))
+        found = await openings(call.who.store, wanted, zone=service.settings.zone, now=service.now())
+        free = [one for one in found if f"Schedule/{one.schedule['id']}" == name]
+        free += [
+            Opening(one, schedule, span, stored=True)
+            for one in own
+            if booking.schedule_of(one) == name and (span := intervals.of(one)) is not None
+        ]
+        run = covering(free, when)
+        taken += [{"reference": f"Slot/{one.slot['id']}"} for one in run]
+        missing += [] if run else [name]
+    if missing:
+        raise targets.none_free(missing)
+    return taken

@@ -1,0 +1,269 @@
+"""``Appointment/$find`` (IHE ITI-115) and ``Slot/$prefetch`` (Argonaut): time that can be had.
+
+What is proposed is kept, so that it can be read, held and booked by its reference until it expires; it holds nothing.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+from adapter.clock import text
+from adapter.errors import Malformed, Problem
+from adapter.fhir import searching
+from adapter.fhir.access import require_type
+from adapter.fhir.call import Call, Reply
+from adapter.fhir.operations.scheduling.answers import bundle
+from adapter.fhir.operations.scheduling.asked import Asked, bad
+from adapter.fhir.operations.scheduling.search import Candidate, Search, candidates, without_clashes
+from adapter.scheduling.availability import Wanted, openings
+from adapter.scheduling.intervals import Interval
+from mappings.instants import minutes_between
+from store import search as engine
+from store.codec import Resource, decode
+from store.dates import span
+from store.extract import references
+from store.search.dates import repaired
+
+TAKES = (
+    *("start", "end", "specialty", "visit-type", "practitioner", "organization", "location-string"),
+    *("location-reference", "patient-reference", "patient-resource", "reason", "referral-identifier", "timing"),
+    *("insurance-reference", "duration", "_count"),
+)
+PREFETCHES = (
+    *("start", "end", "practitioner", "organization", "location-string", "location-reference"),
+    *("specialty", "visit-type", "_count"),
+)
+_PAGE = 20
+_LARGEST = 200
+_LONGEST = timedelta(days=366)
+_ACTORS = ("Practitioner", "PractitionerRole", "Location", "HealthcareService", "Device")
+_MINUTES = {"min": 1, "h": 60, "d": 1_440}
+_NOTHING = Problem(
+    "nothing_available",
+    "No time that suits is free then. Ask for a longer span, or with fewer conditions.",
+    severity="information",
+)
+
+
+async def find(call: Call, kind: str, ident: str | None) -> Reply:
+    """Propose appointments: times at which everybody and everything asked for is free.
+
+    Raises:
+        Forbidden: the key may not read appointments and slots. Malformed: a parameter is missing or wrong.
+    """
+    require_type(call.who, "Appointment", "read")
+    require_type(call.who, "Slot", "read")
+    asked = Asked.of(call, TAKES)
+    service = call.who.service
+    patients = asked.references("patient-reference", "Patient", base=call.base)
+    asked.resources("patient-resource", "Patient")
+    count = _count(asked)
+    search = await _search(call, asked)
+    found = await candidates(call.who.store, search, zone=service.settings.zone, now=service.now())
+    known = [name for one in patients for name in await _named(call, "Patient", one)]
+    found = await without_clashes(call.who.store, found, known)
+    proposed = [_proposal(call, asked, one, patients) for one in found[:count]]
+    await call.who.store.proposals.keep(proposed, service.now() + timedelta(seconds=service.settings.proposal_seconds))
+    return Reply(200, bundle(call, proposed, () if proposed else (_note(len(found)),), len(found)))
+
+
+async def prefetch(call: Call, kind: str, ident: str | None) -> Reply:
+    """Answer with the free Slots themselves (Argonaut's ``Slot/$prefetch``).
+
+    Raises:
+        Forbidden: the key may not read slots. Malformed: a parameter is missing or wrong.
+    """
+    require_type(call.who, "Slot", "read")
+    asked = Asked.of(call, PREFETCHES)
+    count = _count(asked)
+    search = await _search(call, asked)
+    wanted = Wanted(search.window, search.groups(), service_types=search.service_types, specialties=search.specialties)
+    service = call.who.service
+    found = await openings(call.who.store, wanted, zone=service.settings.zone, now=service.now())
+    shown = [one.slot for one in found[:count]]
+    return Reply(200, bundle(call, shown, () if shown else (_note(len(found)),), len(found)))
+
+
+def _note(total: int) -> Problem:
+    if not total:
+        return _NOTHING
+    return Problem("not_shown", "None of them is shown, as _count asks for none.", severity="information")
+
+
+async def _search(call: Call, asked: Asked) -> Search:
+    """Read what is looked for; who is named by an identifier or an address is looked up."""
+    window = _window(call, asked)
+    people: list[str] = []
+    for one in asked.references("practitioner", "Practitioner", "PractitionerRole", base=call.base):
+        people += await _named(call, "Practitioner", one)
+    named_people = bool(asked.all("practitioner"))
+    if people:
+        people += await _found(call, "PractitionerRole", [("practitioner", ",".join(people))])
+    places: list[str] = []
+    for one in asked.references("location-reference", "Location", base=call.base):
+        places += await _named(call, "Location", one)
+    for given in asked.all("location-string"):
+        for name in ("address", "name"):
+            places += await _found(call, "Location", [(name, _escaped(str(given.value)))])
+    named_places = bool(asked.all("location-reference") or asked.all("location-string"))
+    others: list[tuple[str, ...]] = []
+    organizations = asked.references("organization", "Organization", base=call.base)
+    if organizations:
+        others.append(tuple(_each(await _of_organizations(call, organizations))))
+    return Search(
+        window,
+        tuple(_each(people)) or (("Practitioner/",) if named_people else ()),  # somebody unknown is nobody's name
+        tuple(_each(places)) or (("Location/",) if named_places else ()),
+        tuple(group or ("Organization/",) for group in others),
+        tuple(asked.tokens("visit-type")),
+        tuple(asked.tokens("specialty")),
+        _minutes(asked),
+    )
+
+
+async def _of_organizations(call: Call, organizations: Iterable[Resource]) -> list[str]:
+    names: list[str] = []
+    for one in organizations:
+        for organization in await _named(call, "Organization", one):
+            names.append(organization)
+            for kind in ("HealthcareService", "Location", "PractitionerRole"):
+                names += await _found(call, kind, [("organization", organization)])
+    roles = [name.partition("/")[2] for name in names if name.startswith("PractitionerRole/")]
+    if roles:
+        found = await call.who.store.read_all([f"PractitionerRole/{ident}" for ident in roles])
+        names += [name for raw in found.values() for name in references(decode(raw), "practitioner")]
+    return names
+
+
+def _each(names: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(names))
+
+
+def _escaped(text_: str) -> str:
+    return re.sub(r"([\\,$|])", r"\\\1", text_)
+
+
+async def _named(call: Call, kind: str, reference: Resource) -> list[str]:
+    """Return whom a reference means: by its name, or by its identifier."""
+    if "reference" in reference:
+        return [reference["reference"]]
+    identifier = reference["identifier"]
+    token = _escaped(identifier["value"])
+    if identifier.get("system"):
+        token = f"{_escaped(identifier['system'])}|{token}"
+    return await _found(call, kind, [("identifier", token)])
+
+
+async def _found(call: Call, kind: str, pairs: list[tuple[str, str]]) -> list[str]:
+    """Return the references of what a search finds."""
+    how = searching.reading(call.who, call.base, strict=True)
+    try:
+        wanted = engine.parse((kind,), tuple(pairs), how)
+        [compiled] = await engine.compiled(call.who.store, wanted)
+    except engine.SearchRefused as refused:
+        raise searching.as_refusal(refused) from None
+    return [f"{kind}/{ident}" for ident in await call.who.store.keys(kind, compiled.query, limit=_LARGEST)]
+
+
+def _window(call: Call, asked: Asked) -> Interval:
+    moments: list[datetime] = []
+    problems: list[Problem] = []
+    for place, name in enumerate(("start", "end")):
+        given = asked.text(name)
+        if given is None:
+            problems.append(Problem("invalid_parameter", f"Give {name}: a date and time.", name, issue="required"))
+            continue
+        try:
+            moments.append(span(repaired(given), call.who.service.settings.zone)[0 if "T" in given else place])
+        except ValueError:
+            text_ = f"{name} takes a date and time such as 2024-01-20T10:00:00Z."
+            problems.append(Problem("invalid_parameter", text_, name, issue="value"))
+    if problems:
+        raise Malformed(problems)
+    if not timedelta(0) < moments[1] - moments[0] <= _LONGEST:
+        text_ = f"end must be after start, and {_LONGEST.days} days later at most."
+        raise Malformed(Problem("invalid_parameter", text_, "end", issue="value"))
+    return Interval(moments[0], moments[1])
+
+
+def _count(asked: Asked) -> int:
+    given = asked.one("_count")
+    if given is None:
+        return _PAGE
+    if not re.fullmatch(r"[0-9]{1,9}", str(given.value)):
+        raise Malformed(bad(given, "_count takes a number from 0."))
+    return min(int(given.value), _LARGEST)
+
+
+def _minutes(asked: Asked) -> int:
+    """Return how long the visit is to be: ``duration`` in minutes, or ``timing.repeat.duration``."""
+    given = asked.one("duration")
+    if given is not None:
+        if not re.fullmatch(r"[1-9][0-9]{0,4}", str(given.value)):
+            raise Malformed(bad(given, "duration takes a number of minutes from 1."))
+        return int(given.value)
+    timing = asked.one("timing")
+    repeat = timing.value.get("repeat", {}) if timing is not None and isinstance(timing.value, dict) else {}
+    if timing is None or "duration" not in repeat:
+        return 0
+    unit = _MINUTES.get(repeat.get("durationUnit", ""))
+    if unit is None:
+        raise Malformed(bad(timing, f"timing takes a duration in one of: {', '.join(_MINUTES)}."))
+    return max(1, int(float(repeat["duration"]) * unit))
+
+
+def _proposal(call: Call, asked: Asked, found: Candidate, patients: list[Resource]) -> Resource:
+    """Return the appointment that a candidate would be."""
+    service = call.who.service
+    start, end = text(found.when.start), text(found.when.end)
+    actors: dict[str, Resource] = {}
+    for one in found.openings:
+        for actor in one.schedule.get("actor", ()):
+            name = actor.get("reference", "")
+            if name.split("/")[-2:-1] and name.split("/")[-2] in _ACTORS:
+                actors.setdefault(name, actor)
+    if found.place is not None:
+        actors.setdefault(found.place, {"reference": found.place})
+    for patient in patients:
+        actors.setdefault(patient.get("reference", str(patient.get("identifier"))), patient)
+    moment = service.now()
+    proposal: dict[str, Any] = {
+        "resourceType": "Appointment",
+        "id": str(uuid.uuid4()),
+        "meta": {"versionId": "1", "lastUpdated": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")},
+        "status": "proposed",
+    }
+    first = found.openings[0]
+    for member in ("serviceCategory", "serviceType", "specialty", "appointmentType"):
+        value = first.slot.get(member) or first.schedule.get(member)
+        if value:
+            proposal[member] = value
+    reasons = [_coded(token) for token in asked.tokens("reason")]
+    if reasons:
+        proposal["reasonCode"] = reasons
+    insurance = [one.value for one in asked.all("insurance-reference") if isinstance(one.value, dict)]
+    if insurance:
+        proposal["supportingInformation"] = insurance
+    proposal |= {
+        "start": start,
+        "end": end,
+        "minutesDuration": max(1, minutes_between(start, end)),
+        "slot": [{"reference": f"Slot/{one.slot['id']}"} for one in found.openings],
+    }
+    referral = asked.one("referral-identifier")
+    if referral is not None and isinstance(referral.value, dict):
+        proposal["basedOn"] = [{"type": "ServiceRequest", "identifier": referral.value}]
+    proposal["participant"] = [
+        {"actor": actor, "required": "required", "status": "needs-action"} for actor in actors.values()
+    ]
+    proposal["requestedPeriod"] = [{"start": asked.text("start"), "end": asked.text("end")}]
+    return proposal
+
+
+def _coded(token: str) -> Resource:
+    system, bar, code = token.rpartition("|")
+    return {"coding": [{"system": system, "code": code} if bar and system else {"code": code}]}

@@ -1,0 +1,183 @@
+"""Finds time that is free: which openings suit whom, one after another for a longer visit, and at which place.
+
+What is open is told by `adapter.scheduling.availability`; here openings of several Schedules are put together. All or
+nothing: a candidate has the Slots of every Schedule that it needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta, tzinfo
+
+import orjson
+
+from adapter.scheduling import claims, intervals
+from adapter.scheduling.availability import Opening, Wanted, openings
+from adapter.scheduling.intervals import Interval
+from adapter.scheduling.status import HOLDING
+from store.codec import Resource
+from store.extract import references
+from store.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A time that could be booked.
+
+    Attributes:
+        when: the time.
+        openings: the Slots it takes, with their Schedules.
+        place: a Location that has no Schedule of its own (``Location/l``), where one was asked for.
+    """
+
+    when: Interval
+    openings: tuple[Opening, ...]
+    place: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What is looked for.
+
+    Attributes:
+        window: within it.
+        people: any of these practitioners (or roles); none: whoever.
+        places: at any of these Locations; none: wherever.
+        others: further groups of actors, of each of which a Schedule must name one.
+        service_types, specialties: tokens, any of each.
+        minutes: how long; 0: as long as a Slot.
+    """
+
+    window: Interval
+    people: tuple[str, ...] = ()
+    places: tuple[str, ...] = ()
+    others: tuple[tuple[str, ...], ...] = ()
+    service_types: tuple[str, ...] = ()
+    specialties: tuple[str, ...] = ()
+    minutes: int = 0
+
+    def groups(self) -> tuple[tuple[str, ...], ...]:
+        """Return the groups of actors of which a single Schedule would have to name one each."""
+        return tuple(group for group in (self.people, self.places, *self.others) if group)
+
+
+async def candidates(store: Store, search: Search, *, zone: tzinfo, now: datetime) -> list[Candidate]:
+    """Return what is free, in order of time, then of the caller's preference, then of the Slots' ids."""
+    wanted = Wanted(search.window, search.groups(), service_types=search.service_types, specialties=search.specialties)
+    found = [Candidate(when, run) for when, run in _runs(await openings(store, wanted, zone=zone, now=now), search)]
+    if search.people and search.places:
+        found += await _together(store, search, wanted, zone=zone, now=now)
+    return sorted(found, key=lambda one: (one.when.start, _preference(one, search), one.openings[0].slot["id"]))
+
+
+async def _together(store: Store, search: Search, wanted: Wanted, *, zone: tzinfo, now: datetime) -> list[Candidate]:
+    """Put openings of practitioners beside those of the places, where these have Schedules of their own."""
+    theirs = replace(wanted, actors=replace(search, places=()).groups())
+    anywhere = [
+        one
+        for one in await openings(store, theirs, zone=zone, now=now)
+        if not any(name.startswith("Location/") for name in references(one.schedule, "actor"))
+    ]
+    if not anywhere:
+        return []
+    own = [orjson.loads(raw) for raw in await store.find("Schedule", {"_index.actor": {"$in": list(search.places)}})]
+    kept = {name for one in own if _is_of_place(one) for name in references(one, "actor")}
+    rooms = Wanted(search.window, (search.places,))
+    free: dict[str, list[Opening]] = {}
+    for one in await openings(store, rooms, zone=zone, now=now):
+        if _is_of_place(one.schedule):
+            for name in references(one.schedule, "actor"):
+                free.setdefault(name, []).append(one)
+    found: list[Candidate] = []
+    for when, run in _runs(anywhere, search):
+        for place in search.places:
+            if place not in kept:
+                found.append(Candidate(when, run, place))
+                break
+            beside = covering(free.get(place, ()), when)
+            if beside:
+                found.append(Candidate(when, (*run, *beside)))
+                break
+    return found
+
+
+def _is_of_place(schedule: Resource) -> bool:
+    """Tell whether a Schedule is that of a room alone: nobody's who could be elsewhere."""
+    return not any(name.startswith(claims.PRACTITIONERS) for name in references(schedule, "actor"))
+
+
+def _runs(found: Iterable[Opening], search: Search) -> Iterator[tuple[Interval, tuple[Opening, ...]]]:
+    """Yield openings that are long enough, or follow each other in one Schedule until they are."""
+    length = timedelta(minutes=search.minutes)
+    starting: dict[tuple[str, datetime], Opening] = {}
+    ordered = list(found)
+    for one in ordered:
+        starting.setdefault((one.schedule["id"], one.when.start), one)
+    for first in ordered:
+        run, end = [first], first.when.end
+        while end - first.when.start < length:
+            following = starting.get((first.schedule["id"], end))
+            if following is None:
+                break
+            run.append(following)
+            end = following.when.end
+        else:
+            when = Interval(first.when.start, first.when.start + length if length else end)
+            if when.end <= search.window.end:
+                yield when, tuple(run)
+
+
+def covering(free: Iterable[Opening], when: Interval) -> tuple[Opening, ...]:
+    """Return openings of one Schedule that cover a time without a gap; none where there are no such."""
+    grouped: dict[str, list[Opening]] = {}
+    for one in free:
+        if one.when.overlaps(when):
+            grouped.setdefault(one.schedule["id"], []).append(one)
+    for group in grouped.values():
+        if found := _cover(group, when):
+            return found
+    return ()
+
+
+def _cover(group: Sequence[Opening], when: Interval) -> tuple[Opening, ...]:
+    taken: list[Opening] = []
+    reached = when.start
+    while reached < when.end:
+        usable = [one for one in group if one.when.start <= reached < one.when.end]
+        if not usable:
+            return ()
+        best = max(usable, key=lambda one: (min(one.when.end, when.end), one.when.start))
+        # Computed openings may overlap each other; two that do cannot both be taken.
+        if taken and best.when.start < reached:
+            return ()
+        taken.append(best)
+        reached = best.when.end
+    return tuple(taken)
+
+
+def _preference(found: Candidate, search: Search) -> tuple[int, ...]:
+    actors = {name for one in found.openings for name in references(one.schedule, "actor")}
+    actors |= {found.place} if found.place else set()
+    return tuple(
+        next((rank for rank, name in enumerate(group) if name in actors), len(group)) for group in search.groups()
+    )
+
+
+async def without_clashes(store: Store, found: list[Candidate], patients: Sequence[str]) -> list[Candidate]:
+    """Leave out what overlaps an appointment that one of these patients has already."""
+    if not patients or not found:
+        return found
+    first = min(one.when.start for one in found) - intervals.LONGEST
+    last = max(one.when.end for one in found)
+    raw = await store.find(
+        "Appointment",
+        {
+            "_index.actor": {"$in": list(patients)},
+            "_index.date": {"$gte": first, "$lt": last},
+            "_index.status": {"$in": list(HOLDING)},
+        },
+        hint=("actor", "date", "_id", "status"),
+    )
+    busy = [when for one in raw if (when := intervals.of(orjson.loads(one))) is not None]
+    return [one for one in found if not any(one.when.overlaps(other) for other in busy)]

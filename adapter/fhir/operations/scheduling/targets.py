@@ -1,0 +1,153 @@
+"""Which appointment an operation is about, and what it becomes: drafts, decided and written by others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from adapter import clock
+from adapter.errors import Conflict, Gone, NotFound, Problem, Unprocessable
+from adapter.fhir.call import Call
+from adapter.fhir.writing import Write
+from adapter.scheduling import holds, occupancy
+from adapter.scheduling.status import move_problem
+from mappings import appointment as lens
+from store.codec import Resource, decode
+from store.extract import instant
+from store.unit_of_work import UnitOfWork
+
+KIND = "Appointment"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An appointment that is named.
+
+    Attributes:
+        resource: as it is stored, or was proposed.
+        stored: whether it is stored; else it is a proposal, and its id is still nobody's.
+    """
+
+    resource: Resource
+    stored: bool
+
+    def write(self, after: Resource) -> Write:
+        """Return the write that makes `after` of it."""
+        ident = self.resource["id"]
+        after = {**after, "id": ident}
+        if self.stored:
+            return Write("PUT", KIND, ident, resource=after)
+        fresh = {name: value for name, value in after.items() if name != "meta"}
+        return Write("POST", KIND, ident, resource=fresh)
+
+
+async def target(call: Call, work: UnitOfWork, ident: str, *, proposals: bool = True) -> Target:
+    """Find what is named; a proposal only where one will do.
+
+    Raises:
+        NotFound: there is none. Gone: it was proposed, and that has expired.
+    """
+    stored = await work.read(KIND, ident)
+    if stored is not None:
+        return Target(stored, stored=True)
+    found = await call.who.store.proposals.read(ident) if proposals else None
+    if found is None:
+        text = "There is no such appointment, stored or proposed. Search for time with Appointment/$find."
+        raise NotFound(Problem("unknown_appointment", text, KIND))
+    if found.expires <= work.now:
+        text = "That proposal has expired. Search for time again, with Appointment/$find."
+        raise Gone(Problem("proposal_expired", text, KIND, issue="expired"))
+    return Target(decode(found.raw), stored=False)
+
+
+def require_bookable(found: Target, wanted: str) -> None:
+    """Let pass what can be held, or booked: what is proposed, waits or is held.
+
+    Raises:
+        Gone: it was held, and the hold lapsed. Conflict: it is held or booked already.
+        Unprocessable: it is in another status that does not lead there.
+    """
+    if not found.stored:
+        return
+    status = found.resource["status"]
+    if status == "cancelled" and holds.ended(found.resource) is not None:
+        text = "That hold has lapsed, or was given up. Search for time again, with Appointment/$find."
+        raise Gone(Problem("hold_expired", text, "Appointment.status", issue="expired"))
+    if status == wanted or (wanted == "pending" and status == "booked"):
+        done = "booked" if status == "booked" else "held"
+        details = {"appointments": [found.resource["id"]]}
+        raise Conflict(
+            Problem(f"already_{done}", f"That appointment is {done} already.", "Appointment.status", details)
+        )
+    problem = move_problem(status, wanted, "Appointment.status")
+    if problem is not None:
+        raise Unprocessable(problem)
+
+
+def require_cancellable(found: Resource) -> None:
+    """Let pass what may be cancelled.
+
+    Raises:
+        Unprocessable: its status is final.
+    """
+    problem = move_problem(found["status"], "cancelled", "Appointment.status")
+    if problem is not None:
+        raise Unprocessable(problem)
+
+
+def seen(call: Call, resource: Resource, changes: Mapping[str, Any]) -> Resource:
+    """Return the appointment with what MediLoop's callers see of the change as well."""
+    who = call.who.service
+    return lens.update(resource, changes, systems=who.systems, vocabulary=who.vocabulary)
+
+
+def cancelled(
+    call: Call, work: UnitOfWork, before: Resource, reason: Resource | None = None, comment: str | None = None
+) -> Resource:
+    """Return the appointment, cancelled."""
+    after = seen(call, before, {"status": "cancelled", "cancelled_at": clock.text(work.now)})
+    if reason is not None:
+        after["cancelationReason"] = reason
+    return commented(after, comment)
+
+
+def commented(appointment: Resource, comment: str | None) -> Resource:
+    """Return the appointment with a comment, if there is one."""
+    return appointment if comment is None else {**appointment, "comment": comment}
+
+
+def booked(call: Call, work: UnitOfWork, found: Resource, overbook: str | None) -> Resource:
+    """Return the appointment as a new booking of what is proposed, held or given."""
+    after = holds.released({**found, "status": "booked"})
+    after.setdefault("created", clock.text(work.now))
+    after["participant"] = [
+        {**one, "status": "accepted"} if one.get("status") == "needs-action" else one
+        for one in after.get("participant", ())
+    ]
+    return after if overbook is None else occupancy.overbooking(after, overbook, call.who.service.systems.extensions)
+
+
+def require_stands(found: Resource) -> None:
+    """Let pass what is a booking, or may become one.
+
+    Raises:
+        Gone: it was held, and that has lapsed. Unprocessable: its status does not allow it.
+    """
+    if found["status"] != "booked":
+        require_bookable(Target(found, stored=True), "booked")
+
+
+def moved(before: Resource, after: Resource) -> bool:
+    """Tell whether an appointment is to be at another time."""
+    return any(instant(before.get(name)) != instant(after.get(name)) for name in ("start", "end"))
+
+
+def none_free(schedules: list[str]) -> Conflict:
+    """Return the refusal where Schedules have no free Slots for a time."""
+    return Conflict(
+        [
+            Problem("slot_unavailable", f"{name} has no free slot that covers that time.", "Appointment.start")
+            for name in schedules
+        ]
+    )

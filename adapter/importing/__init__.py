@@ -1,0 +1,6 @@
+"""Data in: files of FHIR resources or MediLoop objects become stored resources, by the rules of the front door.
+
+`sources` finds the files, `reading` takes them apart into items, `mediloop` translates MediLoop's objects, `deciding`
+checks and stages a batch in one unit of work, `running` goes through everything in the order in which references can
+stand, and remembers how far it has come.
+"""

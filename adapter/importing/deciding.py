@@ -1,0 +1,312 @@
+"""Checks items like the front door, and writes a batch of them in one unit of work.
+
+What one item is refused for must not hold up its neighbours: those that a refusal names are taken out, the rest is
+tried again, and the ones taken out are tried alone, in their order, so that of two that clash the first stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from adapter.errors import Conflict, Malformed, Problem, Refused, Unprocessable
+from adapter.fhir import validation
+from adapter.fhir.presentation import require_whole
+from adapter.importing import mediloop
+from adapter.importing.reading import Item, name_without_id, read
+from adapter.scheduling.settling import Change, settle, stage
+from adapter.service import Service
+from store.codec import Resource, encode
+from store.errors import AlreadyExists, NotUnique
+from store.extract import identifiers, token
+from store.store import Store
+from store.unit_of_work import UnitOfWork
+
+CREATED, UPDATED, UNCHANGED = "created", "updated", "unchanged"
+Result = str | Refused
+
+_HELD = ("busy", "busy-tentative")
+
+
+@dataclass(slots=True)
+class Ready:
+    """An item that has passed the checks which need no store.
+
+    Attributes:
+        item: where it comes from.
+        kind: the type that it is stored as.
+        ident: its id; the one that it gets if it is not found by its identifiers.
+        stated: whether it came with that id.
+        tokens: its identifiers, as they are indexed.
+        resource: what is to be stored; of a MediLoop object as it would be anew.
+        members: of a MediLoop object.
+    """
+
+    item: Item
+    kind: str
+    ident: str
+    stated: bool
+    tokens: list[str]
+    resource: Resource
+    members: dict[str, Any] | None = None
+
+    @property
+    def name(self) -> str:
+        """The resource (``Patient/p``)."""
+        return f"{self.kind}/{self.ident}"
+
+
+@dataclass(slots=True)
+class Writer:
+    """Writes into one store.
+
+    Attributes:
+        service: settings and code tables.
+        store: where to.
+        known: people and places that were found stored.
+    """
+
+    service: Service
+    store: Store
+    known: set[str] = field(default_factory=set)
+
+    def check(self, item: Item) -> Ready:
+        """Read and check one item, without looking into the store.
+
+        Raises:
+            Refused: everything that is wrong with it.
+        """
+        value = read(item)
+        members = None
+        if item.kind == "MediLoop":
+            members = mediloop.members(self.service, value)
+            value = mediloop.applied(self.service, None, members)
+            value.setdefault("id", None)
+        kind = value["resourceType"]
+        given = value.get("id")
+        tokens = [token(*one.split("|", 1)) for one in identifiers(value, "identifier")]
+        if given is None:
+            of = next((one for one in tokens if "|" in one), None)
+            value = {**value, "id": name_without_id(kind, of or encode({**value, "id": ""}).decode())}
+        validation.require_valid(value, kind)
+        require_whole(value)
+        return Ready(item, kind, value["id"], given is not None, tokens, value, members)
+
+    async def write(self, batch: Sequence[Ready]) -> list[Result]:
+        """Write a batch; return what became of each: one of the words above, or why it was refused.
+
+        Raises:
+            Unreachable: MongoDB did not answer in time; nothing of what is left is written.
+        """
+        results: dict[int, Result] = {}
+        waiting = list(enumerate(batch))
+        while waiting:
+            seen: set[str] = set()
+            wave: list[tuple[int, Ready]] = []
+            later: list[tuple[int, Ready]] = []
+            for numbered in waiting:  # the same resource twice: one after the other
+                (later if numbered[1].name in seen else wave).append(numbered)
+                seen.add(numbered[1].name)
+            await self._attempt(wave, results)
+            waiting = later
+        return [results[number] for number in range(len(batch))]
+
+    async def _attempt(self, wave: Sequence[tuple[int, Ready]], results: dict[int, Result]) -> None:
+        alone: list[tuple[int, Ready]] = []
+        pending = list(wave)
+        while pending:
+            batch = [ready for _, ready in pending]
+            try:
+                done = await self.store.transact(lambda work, batch=batch: self._step(work, batch))  # type: ignore[misc]
+            except Refused as refused:
+                blamed = {p.entry for p in refused.problems if p.entry is not None and p.entry < len(pending)}
+                if len(pending) == 1:
+                    results[pending[0][0]] = refused
+                    break
+                alone += [pending[entry] for entry in sorted(blamed)]
+                pending = [one for entry, one in enumerate(pending) if entry not in blamed]
+                if not blamed:
+                    await self._halves(pending, results)
+                    break
+            except (AlreadyExists, NotUnique) as error:
+                if len(pending) == 1:
+                    results[pending[0][0]] = Conflict(Problem("identifier_taken", f"It cannot be stored: {error}."))
+                else:
+                    await self._halves(pending, results)
+                break
+            else:
+                results.update((number, word) for (number, _), word in zip(pending, done, strict=True))
+                break
+        for one in sorted(alone, key=lambda numbered: numbered[0]):
+            await self._attempt([one], results)
+
+    async def _halves(self, pending: Sequence[tuple[int, Ready]], results: dict[int, Result]) -> None:
+        middle = len(pending) // 2
+        await self._attempt(pending[:middle], results)
+        await self._attempt(pending[middle:], results)
+
+    async def _step(self, work: UnitOfWork, batch: Sequence[Ready]) -> list[str]:
+        found = await self._identified(work, batch)
+        names = [f"{ready.kind}/{ident}" for ready, ident in zip(batch, found, strict=True)]
+        _require_each_once(names)
+        stored = await work.read_many(names)
+        words = [UNCHANGED] * len(batch)
+        changes: list[Change] = []
+        places: list[int] = []
+        wanted = self._resources(batch, found, [stored.get(name) for name in names])
+        await _keep_held_busy(work, wanted, stored)
+        for place, (name, after) in enumerate(zip(names, wanted, strict=True)):
+            before = stored.get(name)
+            if before is None or not same(before, after):
+                changes.append(Change(before, after))
+                places.append(place)
+        await self._require_known(work, batch, places)
+        if not changes:
+            return words
+        absent = [names[place] for place, change in zip(places, changes, strict=True) if change.before is None]
+        versions = await work.last_versions(absent) if absent else {}
+        try:
+            final = await settle(work, changes, fills_slots=True, overbooks="")
+        except Refused as refused:
+            raise _moved(refused, places) from None
+        kept = [one for one in final if one.before is None or one.after is None or not same(one.before, one.after)]
+        stage(work, kept, versions)
+        for place, change in zip(places, final, strict=False):
+            if change.before is None:
+                words[place] = CREATED
+            elif change.after is not None and not same(change.before, change.after):
+                words[place] = UPDATED
+        return words
+
+    def _resources(
+        self, batch: Sequence[Ready], found: Sequence[str], stored: Sequence[Resource | None]
+    ) -> list[Resource]:
+        """Return what each is to be."""
+        wanted: list[Resource] = []
+        for ready, ident, before in zip(batch, found, stored, strict=True):
+            if ready.members is not None and before is not None:
+                after = mediloop.applied(self.service, before, {**ready.members, "id": ident})
+                if not same(before, after):
+                    validation.require_valid(after, "Appointment")
+                wanted.append(after)
+            else:
+                wanted.append(ready.resource if ready.ident == ident else {**ready.resource, "id": ident})
+        return wanted
+
+    async def _identified(self, work: UnitOfWork, batch: Sequence[Ready]) -> list[str]:
+        """Return the id of each: its own; that of the resource with its identifiers, where it came without one.
+
+        Raises:
+            Conflict: ``identifier_taken``: a Patient with the UHID of another; ``multiple_matches``.
+        """
+        tokens: dict[str, dict[str, None]] = {}
+        for ready in batch:
+            tokens.setdefault(ready.kind, {}).update(dict.fromkeys(self._telling(ready)))
+        carriers: dict[tuple[str, str], list[str]] = {}
+        for kind, wanted in tokens.items():
+            if not wanted:
+                continue
+            query = {"_index.identifier": {"$in": list(wanted)}}
+            for document in await work.documents(kind, query, fields=("_index.identifier",)):
+                for text in document["_index"]["identifier"]:
+                    carriers.setdefault((kind, text), []).append(document["_id"])
+        return [self._own(entry, ready, carriers) for entry, ready in enumerate(batch)]
+
+    def _telling(self, ready: Ready) -> list[str]:
+        """Return the identifiers by which it is looked for: all with a system, or what can only be one Patient's."""
+        if not ready.stated:
+            return [one for one in ready.tokens if "|" in one and not one.startswith("|")]
+        if ready.kind != "Patient":
+            return []
+        ours = tuple(token(system, "") for system in self.service.systems.all_uhid)
+        return [one for one in ready.tokens if one.startswith(ours)]
+
+    def _own(self, entry: int, ready: Ready, carriers: dict[tuple[str, str], list[str]]) -> str:
+        found = {one for text in self._telling(ready) for one in carriers.get((ready.kind, text), ())}
+        if not ready.stated:
+            if len(found) > 1:
+                text = f"Several {ready.kind} resources carry its identifiers. Give it the id of the one it is."
+                raise Conflict(Problem("multiple_matches", text, f"{ready.kind}.identifier", entry=entry))
+            return found.pop() if found else ready.ident
+        others = sorted(found - {ready.ident})
+        if others:
+            text = (
+                f"Another {ready.kind} carries the same identifier: {ready.kind}/{others[0]}. "
+                "Import it under that id, or without an id, to change that one."
+            )
+            raise Conflict(Problem("identifier_taken", text, f"{ready.kind}.identifier", entry=entry))
+        return ready.ident
+
+    async def _require_known(self, work: UnitOfWork, batch: Sequence[Ready], places: Iterable[int]) -> None:
+        """Refuse a MediLoop appointment with somebody who is not stored, where the settings say so (decision 2.11)."""
+        if self.service.settings.unknown_actors != "refuse":
+            return
+        asked = {place: mediloop.people(members) for place in places if (members := batch[place].members) is not None}
+        wanted = {name for people in asked.values() for name in people} - self.known
+        if wanted:
+            self.known.update(await work.read_many(sorted(wanted)))
+        faults = [
+            replace(problem, entry=place)
+            for place, people in asked.items()
+            for name, member in people.items()
+            if name not in self.known
+            for problem in mediloop.unknown_person(member).problems
+        ]
+        if faults:
+            raise Unprocessable(faults)
+
+
+def same(one: Resource, other: Resource) -> bool:
+    """Tell whether two versions say the same: all but what the server writes into ``meta``."""
+    if one is other:
+        return True
+    return (
+        len(one) - ("meta" in one) == len(other) - ("meta" in other)
+        and all(name == "meta" or (name in other and other[name] == value) for name, value in one.items())
+        and _own_meta(one) == _own_meta(other)
+    )
+
+
+def _own_meta(resource: Resource) -> dict[str, Any]:
+    meta = resource.get("meta", {})
+    return {name: value for name, value in meta.items() if name not in ("versionId", "lastUpdated")}
+
+
+async def _keep_held_busy(work: UnitOfWork, wanted: list[Resource], stored: dict[str, Resource]) -> None:
+    """Let a Slot that an appointment holds stay as that left it, whatever the file says: it was made before.
+
+    The status of a held Slot follows its appointments; without this the same file could not be imported twice.
+    """
+    asked: dict[str, int] = {}
+    for place, after in enumerate(wanted):
+        before = stored.get(f"Slot/{after['id']}") if after["resourceType"] == "Slot" else None
+        if before is not None and before["status"] in _HELD and after["status"] != before["status"]:
+            asked[f"Slot/{after['id']}"] = place
+    if not asked:
+        return
+    holders = await work.documents("Appointment", {"_index.claims": {"$in": list(asked)}}, fields=("_index.claims",))
+    for holder in holders:
+        for name in holder["_index"]["claims"]:
+            if name in asked:
+                place = asked.pop(name)
+                wanted[place] = {**wanted[place], "status": stored[name]["status"]}
+
+
+def _require_each_once(names: Sequence[str]) -> None:
+    seen: dict[str, int] = {}
+    twice = [entry for entry, name in enumerate(names) if seen.setdefault(name, entry) != entry]
+    if twice:
+        text = "Another one of the same batch is the same resource."
+        raise Malformed([Problem("duplicate_entry", text, entry=entry) for entry in twice])
+
+
+def _moved(refused: Refused, places: Sequence[int]) -> Refused:
+    """Let the problems name the items of the batch, where settling knows only the changes that they became."""
+    problems = [
+        problem
+        if problem.entry is None or problem.entry >= len(places)
+        else replace(problem, entry=places[problem.entry])
+        for problem in refused.problems
+    ]
+    return Refused(problems, status=refused.status)

@@ -1,0 +1,108 @@
+"""MediLoop's appointment objects as FHIR Appointments: what a clinic has, as the MediLoop API lists it.
+
+A new one is made of all members, its id, number, status and times included. One that is stored already is changed where
+it differs and keeps everything that MediLoop's words cannot express.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from adapter.errors import Malformed, Problem, Unprocessable
+from adapter.mediloop.fields import Id, Instant
+from adapter.service import Service
+from mappings import appointment as lens
+from mappings import uhid
+from store.codec import Resource
+
+_NAMES = {field.name: field for field in lens.FIELDS}
+_TIMES = frozenset(name for name, field in _NAMES.items() if field.type == "datetime")
+_TEXTS = frozenset(name for name, field in _NAMES.items() if field.type in ("string", "uuid"))
+_INSTANT: TypeAdapter[str] = TypeAdapter(Instant)
+_IDENT: TypeAdapter[str] = TypeAdapter(Id)
+_REQUIRED = ("patient_uhid", "practitioner_id", "status", "start_time", "end_time")
+_STATUSES = ("proposed", "pending", "booked", "arrived", "checked-in", "fulfilled", "cancelled", "noshow")
+
+
+def members(service: Service, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of a MediLoop object is written: its known members that have a value, checked.
+
+    Raises:
+        Malformed: every member that is missing or wrong is named.
+    """
+    wrong: list[Problem] = []
+    found: dict[str, Any] = {}
+    for name, value in given.items():
+        if name not in _NAMES or value is None:
+            continue
+        try:
+            found[name] = _checked(service, name, value)
+        except ValidationError as error:
+            wrong.append(_wrong(name, str(error.errors()[0]["msg"]).removeprefix("Value error, ")))
+        except ValueError as error:
+            wrong.append(_wrong(name, str(error)))
+    if "end_time" not in found and "start_time" in found and isinstance(found.get("duration_minutes"), int):
+        from mappings.instants import shift
+
+        found["end_time"] = shift(found["start_time"], found["duration_minutes"])
+    refused = {problem.param for problem in wrong}
+    wrong += [_wrong(name, "is missing") for name in _REQUIRED if name not in found and name not in refused]
+    if wrong:
+        raise Malformed(wrong)
+    return found
+
+
+def unknown(given: Mapping[str, Any]) -> list[str]:
+    """Return the members with a value that MediLoop's documentation does not know, so that nothing is lost unsaid."""
+    return [name for name, value in given.items() if name not in _NAMES and value is not None]
+
+
+def _wrong(name: str, message: str) -> Problem:
+    return Problem("invalid_request_error", f"{name}: {message}.", name, issue="value")
+
+
+def _checked(service: Service, name: str, value: Any) -> Any:
+    if name in _TIMES:
+        return _INSTANT.validate_python(value, strict=True)
+    if name in ("id", "practitioner_id", "facility_id"):
+        return _IDENT.validate_python(value, strict=True)
+    if name == "patient_uhid" and isinstance(value, str):
+        settings = service.settings
+        normal = uhid.normalise(value)
+        if not uhid.matches(normal, settings.uhid_pattern):
+            raise ValueError(f"not a UHID (expected form: {settings.uhid_pattern})")
+        return normal
+    if name == "status" and value not in _STATUSES:
+        raise ValueError(f"give one of {', '.join(_STATUSES)}")
+    if name in _TEXTS:
+        if not isinstance(value, str) or not value.strip():
+            raise ValueError("give a text")
+        return value
+    if type(value) is not int:
+        raise ValueError("give a whole number")
+    return value
+
+
+def applied(service: Service, before: Resource | None, wanted: Mapping[str, Any]) -> Resource:
+    """Return the Appointment that `wanted` makes of what is stored, or of nothing."""
+    base = lens.blank() if before is None else before
+    return lens.update(base, wanted, systems=service.systems, vocabulary=service.vocabulary)
+
+
+def people(wanted: Mapping[str, Any]) -> dict[str, str]:
+    """Return who and where must be known (decision 2.11): member by reference."""
+    found = {f"Practitioner/{wanted['practitioner_id']}": "practitioner_id"}
+    if "facility_id" in wanted:
+        found[f"Location/{wanted['facility_id']}"] = "facility_id"
+    return found
+
+
+def unknown_person(member: str) -> Unprocessable:
+    """Return the refusal of an appointment with somebody, or somewhere, that is not stored."""
+    code = "unknown_practitioner" if member == "practitioner_id" else "unknown_facility"
+    what = "practitioner" if member == "practitioner_id" else "facility"
+    text = f"No {what} with that id is known here. Import the {what}s first."
+    return Unprocessable(Problem(code, text, member))

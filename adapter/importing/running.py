@@ -1,0 +1,264 @@
+"""Goes through all files, rank by rank, batch by batch, and remembers after each batch how far it has come."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from adapter.errors import Refused
+from adapter.importing import mediloop
+from adapter.importing.deciding import CREATED, UNCHANGED, UPDATED, Ready, Result, Writer
+from adapter.importing.reading import RANKS, Item, items
+from adapter.importing.sources import Source, SourceError
+from adapter.security.keys import Mode
+from adapter.service import Service
+from store.codec import encode
+
+BATCH = 250
+_BREATH = 25  # items checked between two looks at what MongoDB has answered
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to import.
+
+    Attributes:
+        mode: into which data.
+        errors: the file that refused items go to (NDJSON).
+        state: the file that tells how far an interrupted import has come.
+        batch: items in one transaction.
+    """
+
+    mode: Mode
+    errors: Path
+    state: Path
+    batch: int = BATCH
+
+
+@dataclass(slots=True)
+class Tally:
+    """How far an import has come.
+
+    Attributes:
+        total: items there are.
+        created, updated, unchanged, refused: what became of those gone through.
+        left_out: members of MediLoop objects that its documentation does not know, and how often they came.
+    """
+
+    total: int = 0
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    refused: int = 0
+    left_out: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def done(self) -> int:
+        """Items gone through."""
+        return self.created + self.updated + self.unchanged + self.refused
+
+
+@dataclass(slots=True)
+class _Place:
+    """The state file: everything before this place is done.
+
+    Attributes:
+        marks: of the files, to see whether they are still the same.
+        mode: as in `Options`.
+        survey: items in each file, by rank.
+        rank, source, line: where to go on: after that line of that file in that pass.
+        errors: bytes of the error file that belong to what is done.
+    """
+
+    marks: list[list[Any]]
+    mode: str
+    survey: list[list[int]]
+    rank: int = 0
+    source: int = 0
+    line: int = 0
+    errors: int = 0
+    tally: dict[str, Any] = field(default_factory=dict)
+
+    def save(self, path: Path) -> None:
+        part = path.with_name(path.name + ".part")
+        with part.open("wb") as file:
+            file.write(orjson.dumps(asdict(self)))
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+
+
+async def run(service: Service, sources: Sequence[Source], options: Options) -> AsyncIterator[Tally]:
+    """Import everything; tell the progress after each batch.
+
+    An import that was interrupted goes on where its state file says; when all is done, the file is removed. What is
+    refused stands in the error file, a line for each: ``{"file", "line", "reasons": [...], "resource"}``.
+
+    Raises:
+        SourceError: the state file is of other files; files have changed since.
+        Unreachable: MongoDB did not answer in time; the same command goes on there.
+    """
+    place = await asyncio.to_thread(_begin, sources, options)
+    tally = Tally(**place.tally)
+    tally.total = sum(sum(counts) for counts in place.survey)
+    writer = Writer(service, service.stores[options.mode])
+    yield tally
+    with _ErrorFile(options.errors, place.errors) as refusals:
+        running: asyncio.Task[list[tuple[Item, Result]]] | None = None
+        where = (place.rank, place.source, place.line)
+        try:
+            for rank, number, chunk in _chunks(sources, place, options.batch):
+                checked = await _checked(writer, chunk, tally)  # while the batch before is being written
+                if running is not None:
+                    _count(await running, tally, refusals, sources[where[1]])
+                    _remember(place, where, tally, refusals, options)
+                    yield tally
+                running = asyncio.create_task(_written(writer, checked))
+                where = (rank, number, chunk[-1].line)
+            if running is not None:
+                _count(await running, tally, refusals, sources[where[1]])
+                _remember(place, where, tally, refusals, options)
+                yield tally
+        finally:
+            if running is not None and not running.done():
+                running.cancel()
+                await asyncio.gather(running, return_exceptions=True)
+    options.state.unlink(missing_ok=True)
+
+
+def _begin(sources: Sequence[Source], options: Options) -> _Place:
+    marks = [source.mark for source in sources]
+    if options.state.exists():
+        try:
+            place = _Place(**orjson.loads(options.state.read_bytes()))
+        except (TypeError, ValueError) as error:
+            raise SourceError(f"{options.state}: not the state of an import. Remove it to begin anew.") from error
+        if place.marks != marks or place.mode != options.mode:
+            raise SourceError(
+                f"{options.state} is the state of an import of other files, or they have changed since. "
+                "Remove it to begin anew: what is stored already stays as it is."
+            )
+        return place
+    survey = []
+    for source in sources:
+        counts = [0] * len(RANKS)
+        for item in items(source):
+            counts[item.rank] += 1
+        survey.append(counts)
+    place = _Place(marks, options.mode, survey)
+    place.save(options.state)
+    return place
+
+
+def _chunks(sources: Sequence[Source], place: _Place, size: int) -> Iterator[tuple[int, int, tuple[Item, ...]]]:
+    survey = place.survey
+    begin = (place.rank, place.source)
+    line = place.line
+    for rank in range(len(RANKS)):
+        for number, source in enumerate(sources):
+            if (rank, number) < begin or not survey[number][rank]:
+                continue
+            after = line if (rank, number) == begin else 0
+            found = items(source, rank, after)
+            while chunk := tuple(islice(found, size)):
+                yield rank, number, chunk
+
+
+async def _checked(writer: Writer, chunk: Sequence[Item], tally: Tally) -> list[tuple[Item, Ready | Refused]]:
+    found: list[tuple[Item, Ready | Refused]] = []
+    left_out: Counter[str] = Counter()
+    for number, item in enumerate(chunk):
+        if number % _BREATH == 0:
+            await asyncio.sleep(0)
+        try:
+            ready: Ready | Refused = writer.check(item)
+            if item.kind == "MediLoop":
+                left_out.update(mediloop.unknown(orjson.loads(item.raw)))
+        except Refused as refused:
+            ready = refused
+        found.append((item, ready))
+    for name, times in left_out.items():
+        tally.left_out[name] = tally.left_out.get(name, 0) + times
+    return found
+
+
+async def _written(writer: Writer, checked: Sequence[tuple[Item, Ready | Refused]]) -> list[tuple[Item, Result]]:
+    fit = [ready for _, ready in checked if isinstance(ready, Ready)]
+    results = iter(await writer.write(fit)) if fit else iter(())
+    return [(item, ready if isinstance(ready, Refused) else next(results)) for item, ready in checked]
+
+
+def _count(done: Sequence[tuple[Item, Result]], tally: Tally, refusals: _ErrorFile, source: Source) -> None:
+    for item, result in done:
+        if isinstance(result, Refused):
+            tally.refused += 1
+            refusals.add(source, item, result)
+        elif result == CREATED:
+            tally.created += 1
+        elif result == UPDATED:
+            tally.updated += 1
+        elif result == UNCHANGED:
+            tally.unchanged += 1
+
+
+def _remember(place: _Place, where: tuple[int, int, int], tally: Tally, refusals: _ErrorFile, options: Options) -> None:
+    place.rank, place.source, place.line = where
+    place.errors = refusals.flush()
+    place.tally = asdict(tally)
+    place.save(options.state)
+
+
+class _ErrorFile:
+    """What was refused, with its reasons; made when there is something to tell, for its owner alone.
+
+    Args:
+        path: of the file.
+        size: bytes of it to keep from before an interruption.
+    """
+
+    def __init__(self, path: Path, size: int) -> None:
+        self._path = path
+        self._size = size
+        self._file: Any = None
+
+    def __enter__(self) -> _ErrorFile:
+        if self._size:
+            self._open()
+        else:
+            self._path.unlink(missing_ok=True)  # of an earlier import
+        return self
+
+    def _open(self) -> None:
+        self._file = os.fdopen(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600), "r+b")
+        self._file.truncate(self._size)
+        self._file.seek(self._size)
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def add(self, source: Source, item: Item, refused: Refused) -> None:
+        if self._file is None:
+            self._open()
+        reasons = [
+            {"code": one.code, "message": one.message} | ({} if one.param is None else {"param": one.param})
+            for one in refused.problems
+        ]
+        raw = item.raw or encode(item.value)
+        said = {"file": source.name, "line": item.line, "reasons": reasons}
+        self._file.write(orjson.dumps(said | {"resource": raw.decode("utf-8", "replace")}) + b"\n")
+
+    def flush(self) -> int:
+        """Make what is written lasting; return how many bytes that are."""
+        if self._file is None:
+            return 0
+        self._file.flush()
+        return int(self._file.tell())

@@ -1,0 +1,122 @@
+"""Makes the published files, at most once in five minutes for all processes together, whoever asks how often.
+
+They are made from what is stored, at one moment (a snapshot read), as streams: memory holds a piece of a file and the
+names of the places and Schedules.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import orjson
+from pymongo.asynchronous.client_session import AsyncClientSession
+
+from adapter.publishing import scrubbing
+from adapter.service import Service
+from store.codec import Resource, decode, encode
+from store.publications import Publication, Publications
+
+MAX_AGE = 300
+"""Seconds for which an answer may be kept, and for which one is good enough here (SMART Scheduling Links)."""
+
+TYPES = ("Location", "Schedule", "Slot")
+_PATIENCE, _PAUSE = 30.0, 0.1
+_BATCH = 500
+
+
+class Publisher:
+    """Knows the current publication of one service; one for each process."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._store = service.stores["live" if service.settings.bulk_publish == "live" else "test"]
+        self._publications = Publications(self._store.database)
+        self._lock = asyncio.Lock()
+        self._present: Publication | None = None
+
+    async def current(self) -> Publication:
+        """Return the newest publication; make it where the last one is too old.
+
+        Raises:
+            TimeoutError: another process is making the first one, and it takes long.
+        """
+        async with self._lock:  # a hundred who ask at once make one
+            oldest = self._service.now() - timedelta(seconds=MAX_AGE)
+            if self._present is not None and self._present.checked >= oldest:
+                return self._present
+            if await self._publications.claim(self._service.now(), oldest):
+                await self._make()
+            self._present = await asyncio.wait_for(self._waited(), _PATIENCE)
+            return self._present
+
+    async def _waited(self) -> Publication:
+        # An old one is good enough while another process makes the next.
+        while (found := await self._publications.current()) is None:  # noqa: ASYNC110  (another process is to be seen)
+            await asyncio.sleep(_PAUSE)
+        return found
+
+    async def named(self, name: str) -> Publication | None:
+        """Return a publication that is still kept."""
+        if self._present is not None and self._present.name == name:
+            return self._present
+        return await self._publications.named(name)
+
+    def read(self, name: str, kind: str) -> AsyncIterator[bytes]:
+        """Yield a file."""
+        return self._publications.read(name, kind)
+
+    async def _make(self) -> None:
+        moment = self._service.now()
+        draft = await self._publications.draft(secrets.token_hex(8), moment)
+        settings = self._service.settings
+        places: set[str] = set()
+        calendars: set[str] = set()
+        async with self._service.client.start_session(snapshot=True) as session:
+
+            async def locations() -> AsyncIterator[bytes]:
+                async for raw in self._stored(session, "Location", {}, [("_id", 1)]):
+                    made = scrubbing.location(decode(raw))
+                    if made is not None:
+                        places.add(f"Location/{made['id']}")
+                        yield _line(made)
+
+            async def schedules() -> AsyncIterator[bytes]:
+                async for raw in self._stored(session, "Schedule", {}, [("_id", 1)]):
+                    made = scrubbing.schedule(orjson.loads(raw), places)
+                    if made is not None:
+                        calendars.add(f"Schedule/{made['id']}")
+                        yield _line(made)
+
+            async def slots() -> AsyncIterator[bytes]:
+                # What has begun cannot be booked, and would be told of for ever.
+                query = {"_index.start": {"$gt": moment}}
+                order = [("_index.start", 1), ("_id", 1)]
+                async for raw in self._stored(session, "Slot", query, order):
+                    made = scrubbing.slot(orjson.loads(raw), settings.booking_link, settings.booking_phone)
+                    if made is not None and made["schedule"]["reference"] in calendars:
+                        yield _line(made)
+
+            for kind, lines in zip(TYPES, (locations(), schedules(), slots()), strict=True):
+                await draft.write(kind, lines)
+        await self._publications.publish(draft, moment)
+
+    async def _stored(
+        self, session: AsyncClientSession, kind: str, query: dict[str, Any], order: list[tuple[str, int]]
+    ) -> AsyncIterator[bytes]:
+        found = self._store.database[kind].find(
+            query, {"_json": 1, "_id": 0}, sort=order, batch_size=_BATCH, session=session
+        )
+        number = 0
+        async for one in found:
+            number += 1
+            if number % 100 == 0:
+                await asyncio.sleep(0)  # other requests go on
+            yield one["_json"]
+
+
+def _line(resource: Resource) -> bytes:
+    return encode(resource) + b"\n"

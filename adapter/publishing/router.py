@@ -1,0 +1,141 @@
+"""``GET /fhir/R4/$bulk-publish`` and the files that it names: for anybody, to be cached by anybody.
+
+The manifest is the superset of SMART Scheduling Links and of Bulk Data's STU 4 ballot: it has both the old members
+(`request`, `error`) and the new ones (`manifestType`, `outcome`, `deleted`, `updateCadence`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+from email.utils import format_datetime, parsedate_to_datetime
+
+import orjson
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import StreamingResponse
+from starlette.datastructures import State
+
+from adapter.errors import NotFound, Problem, Unavailable
+from adapter.fhir.addresses import BASE, base_of
+from adapter.publishing.making import MAX_AGE, TYPES, Publisher
+from adapter.routes import RequestRoute
+from adapter.service import Service
+from store.publications import Publication
+
+PATH = f"{BASE}/$bulk-publish"
+NDJSON = "application/fhir+ndjson"
+_MANIFEST = "http://hl7.org/fhir/uv/bulkdata/StructureDefinition/BulkPublishManifest"
+_CACHE = f"public, max-age={MAX_AGE}"
+
+router = APIRouter(tags=["Published availability"], route_class=RequestRoute)
+
+
+async def manifest(request: Request) -> Response:
+    """The manifest of published availability (Location, Schedule, Slot); no key needed. 404 unless it is set on."""
+    publisher = _publisher(request)
+    try:
+        found = await publisher.current()
+    except TimeoutError:
+        text = "The files are being made for the first time. Ask again in a moment."
+        raise Unavailable(Problem("service_unavailable", text), headers={"Retry-After": "5"}) from None
+    service: Service = request.app.state.service
+    address = f"{base_of(request, service)}/$bulk-publish"
+    body = orjson.dumps(_said(address, found))
+    headers = _headers(hashlib.sha256(body).hexdigest()[:32], found.moment)
+    if _is_known(request, headers, found.moment):
+        return Response(b"", 304, headers)
+    return Response(body if request.method == "GET" else b"", 200, headers, "application/json")
+
+
+def _said(address: str, found: Publication) -> dict[str, object]:
+    return {
+        "manifestType": _MANIFEST,
+        "transactionTime": _instant(found.moment),
+        "request": address,
+        "requiresAccessToken": False,
+        "updateCadence": f"PT{MAX_AGE // 60}M",
+        "outputFormat": NDJSON,
+        "output": [
+            {"type": kind, "url": f"{address}/{found.name}/{kind}.ndjson", "count": found.files[kind].lines}
+            for kind in TYPES
+        ],
+        "deleted": [],
+        "outcome": [],
+        "error": [],
+    }
+
+
+async def file(request: Request) -> Response:
+    """One published file (NDJSON); no key needed. It never changes; it is kept for an hour after it was replaced."""
+    publisher = _publisher(request)
+    name, kind = request.path_params["publication"], request.path_params["type"]
+    found = await publisher.named(name)
+    if found is None or kind not in found.files:
+        text = "There is no such file, or not any more: the manifest at $bulk-publish names those there are."
+        raise NotFound(Problem("not_found", text))
+    headers = _headers(f"{name}-{kind}", found.moment)
+    if _is_known(request, headers, found.moment):
+        return Response(b"", 304, headers)
+    headers["Content-Length"] = str(found.files[kind].size)
+    if request.method == "HEAD":
+        return Response(b"", 200, headers, NDJSON)
+    return StreamingResponse(publisher.read(name, kind), 200, headers, NDJSON)
+
+
+def _publisher(request: Request) -> Publisher:
+    """Return this process's publisher.
+
+    Raises:
+        NotFound: nothing is to be published.
+    """
+    service: Service = request.app.state.service
+    if service.settings.bulk_publish == "off":
+        text = "Availability is not published here (ADAPTER_BULK_PUBLISH is off)."
+        raise NotFound(Problem("not_found", text, issue="not-supported"))
+    state: State = request.app.state
+    if not hasattr(state, "publisher"):
+        state.publisher = Publisher(service)
+    made: Publisher = state.publisher
+    return made
+
+
+def _headers(tag: str, moment: datetime) -> dict[str, str]:
+    modified = format_datetime(moment.astimezone(UTC).replace(microsecond=0), usegmt=True)
+    return {
+        "ETag": f'"{tag}"',
+        "Last-Modified": modified,
+        "Cache-Control": _CACHE,
+        "Access-Control-Allow-Origin": "*",  # public, and read by web pages
+    }
+
+
+def _is_known(request: Request, headers: dict[str, str], moment: datetime) -> bool:
+    """Tell whether the client has it (RFC 9110 sections 13.1.2 and 13.1.3)."""
+    tags = request.headers.get("if-none-match")
+    if tags is not None:
+        return tags.strip() == "*" or headers["ETag"].strip('"') in (
+            one.strip().removeprefix("W/").strip('"') for one in tags.split(",")
+        )
+    since = request.headers.get("if-modified-since")
+    if since is None:
+        return False
+    try:
+        return parsedate_to_datetime(since) >= moment.replace(microsecond=0)
+    except (TypeError, ValueError):  # a date that is none counts as none
+        return False
+
+
+def _instant(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+_ANSWERS = {
+    304: {"description": "The client has this already."},
+    404: {"description": "Nothing is published, or not (any more) under this name."},
+    429: {"description": "Too many requests; Retry-After says when to come back."},
+}
+for _path, _endpoint in ((PATH, manifest), (PATH + "/{publication}/{type}.ndjson", file)):
+    router.add_api_route(_path, _endpoint, methods=["GET"], responses=_ANSWERS)  # type: ignore[arg-type]
+    router.add_api_route(_path, _endpoint, methods=["HEAD"], include_in_schema=False)
+
+__all__ = ["NDJSON", "PATH", "router"]

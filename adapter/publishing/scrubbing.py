@@ -1,0 +1,164 @@
+"""What of a Location, a Schedule and a Slot is public.
+
+Nothing is taken away from a resource: a new one is made of the elements that are named here, so what nobody has thought
+of stays inside. Texts that a person writes at a desk (comments, narrative, the text of a concept, names of actors) are
+not among them; a Slot that is not free shows its time and that it is busy, and nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from store.codec import Resource
+from store.extract import reference
+
+SMART = "http://fhir-registry.smarthealthit.org/StructureDefinition"
+DEEP_LINK, PHONE, CAPACITY = f"{SMART}/booking-deep-link", f"{SMART}/booking-phone", f"{SMART}/slot-capacity"
+_TIMEZONE = "http://hl7.org/fhir/StructureDefinition/timezone"
+
+_NUMBER = re.compile(r"\+?[0-9][0-9 ().\-]{2,30}")
+_LINK = re.compile(r"https?://[^\s\"<>\\^`{|}]{1,2000}")
+_WORD = re.compile(r"[^\s]{1,100}")
+_ADDRESS = ("use", "type", "city", "district", "state", "postalCode", "country")
+_PRIVATE = ("Patient", "RelatedPerson")
+
+
+def location(resource: Resource) -> Resource | None:
+    """Return what is public of a Location; None where nothing is."""
+    if resource.get("status") == "inactive":
+        return None
+    made = _head(resource)
+    _copy(resource, made, ("status", "name"))
+    identifiers = [_of(one, ("system", "value")) for one in _listed(resource, "identifier")]
+    telecom = [
+        _of(one, ("system", "value", "use"))
+        for one in _listed(resource, "telecom")
+        if one.get("system") in ("phone", "url")
+    ]
+    _put(made, "identifier", [one for one in identifiers if "value" in one])
+    _put(made, "telecom", telecom)
+    address = resource.get("address")
+    if isinstance(address, dict):
+        kept = _of(address, _ADDRESS)
+        lines = [one for one in address.get("line", ()) if isinstance(one, str)]
+        _put(kept, "line", lines)
+        _put(made, "address", kept)
+    position = resource.get("position")
+    if isinstance(position, dict):
+        _put(made, "position", {name: position[name] for name in ("longitude", "latitude") if name in position})
+    return made
+
+
+def schedule(resource: Resource, locations: Mapping[str, object] | Iterable[str]) -> Resource | None:
+    """Return what is public of a Schedule: that of one place among `locations` (``Location/l``), and of no patient."""
+    actors = [reference(one.get("reference", "")) for one in _listed(resource, "actor")]
+    private = any(name.startswith(tuple(f"{kind}/" for kind in _PRIVATE)) for name in actors) or any(
+        one.get("type") in _PRIVATE for one in _listed(resource, "actor")
+    )
+    place = next((name for name in actors if name in locations), None)
+    if resource.get("active") is False or private or place is None:
+        return None
+    made = _head(resource)
+    _copy(resource, made, ("active",))
+    for element in ("serviceCategory", "serviceType", "specialty"):
+        _put(made, element, _concepts(resource, element))
+    made["actor"] = [{"reference": place}]
+    horizon = resource.get("planningHorizon")
+    if isinstance(horizon, dict):
+        _put(made, "planningHorizon", _of(horizon, ("start", "end")))
+    _put(made, "extension", _schedule_extensions(resource))
+    return made
+
+
+def _schedule_extensions(resource: Resource) -> list[Resource]:
+    kept: list[Resource] = []
+    for one in _listed(resource, "extension"):
+        url = one.get("url")
+        if url in (f"{SMART}/vaccine-product", f"{SMART}/has-availability") and isinstance(
+            one.get("valueCoding"), dict
+        ):
+            coding = _of(one["valueCoding"], ("system", "code"))
+            if "code" in coding:
+                kept.append({"url": url, "valueCoding": coding})
+        elif url == f"{SMART}/vaccine-dose" and type(one.get("valueInteger")) is int:
+            kept.append({"url": url, "valueInteger": one["valueInteger"]})
+        elif url == _TIMEZONE and isinstance(one.get("valueCode"), str) and _WORD.fullmatch(one["valueCode"]):
+            kept.append({"url": url, "valueCode": one["valueCode"]})
+    return kept
+
+
+def slot(resource: Resource, link: str | None = None, phone: str | None = None) -> Resource | None:
+    """Return what is public of a Slot.
+
+    Args:
+        resource: the Slot.
+        link: where a free one is booked, unless it says so itself; ``{slot}`` stands for its id.
+        phone: the number to call, likewise.
+    """
+    if resource.get("status") == "entered-in-error":
+        return None
+    made = _head(resource)
+    made["schedule"] = {"reference": reference(resource["schedule"].get("reference", ""))}
+    made["status"] = "free" if resource["status"] == "free" else "busy"
+    _copy(resource, made, ("start", "end"))
+    if made["status"] == "free":
+        for element in ("serviceCategory", "serviceType", "specialty"):
+            _put(made, element, _concepts(resource, element))
+        _put(made, "extension", _slot_extensions(resource, link, phone))
+    return made
+
+
+def _slot_extensions(resource: Resource, link: str | None, phone: str | None) -> list[Resource]:
+    found: dict[str, Resource] = {}
+    if link is not None:
+        found[DEEP_LINK] = {"url": DEEP_LINK, "valueUrl": link.replace("{slot}", resource["id"])}
+    if phone is not None:
+        found[PHONE] = {"url": PHONE, "valueString": phone}
+    for one in _listed(resource, "extension"):
+        url = one.get("url")
+        if url == DEEP_LINK and isinstance(one.get("valueUrl"), str) and _LINK.fullmatch(one["valueUrl"]):
+            found[url] = {"url": url, "valueUrl": one["valueUrl"]}
+        elif url == PHONE and isinstance(one.get("valueString"), str) and _NUMBER.fullmatch(one["valueString"]):
+            found[url] = {"url": url, "valueString": one["valueString"]}
+        elif url == CAPACITY and type(one.get("valueInteger")) is int:
+            found[url] = {"url": url, "valueInteger": one["valueInteger"]}
+    return list(found.values())
+
+
+def _head(resource: Resource) -> Resource:
+    """Return the beginning of a public resource: what it is, and since when it is so."""
+    made: Resource = {"resourceType": resource["resourceType"], "id": resource["id"]}
+    updated = resource.get("meta", {}).get("lastUpdated")
+    return made if updated is None else made | {"meta": {"lastUpdated": updated}}
+
+
+def _listed(resource: Resource, element: str) -> list[Resource]:
+    return [one for one in resource.get(element, ()) if isinstance(one, dict)]
+
+
+def _of(one: Resource, names: Sequence[str]) -> Resource:
+    return {name: one[name] for name in names if isinstance(one.get(name), str)}
+
+
+def _copy(resource: Resource, made: Resource, names: Sequence[str]) -> None:
+    for name in names:
+        if name in resource:
+            made[name] = resource[name]
+
+
+def _concepts(resource: Resource, element: str) -> list[Resource]:
+    """Return the codes of an element: what a code system says, and no words of anybody's own."""
+    kept = []
+    for concept in _listed(resource, element):
+        codings = [_of(one, ("system", "code")) for one in _listed(concept, "coding")]
+        codings = [one for one in codings if "code" in one and "system" in one]
+        if codings:
+            kept.append({"coding": codings})
+    return kept
+
+
+def _put(made: Resource, name: str, value: Any) -> None:
+    if value:
+        made[name] = value

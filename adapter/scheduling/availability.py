@@ -1,0 +1,183 @@
+"""What is open: the one truth that MediLoop's availability, ``$find`` and every other door show.
+
+Openings are published free Slots, and computed ones where a Schedule has weekly hours (`hours`, `openings`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from typing import Any
+
+from adapter.scheduling import booking, calendars, holds, intervals
+from adapter.scheduling.calendars import Reader
+from adapter.scheduling.intervals import Interval
+from store import slotids
+from store.codec import Resource, decode
+from store.extract import fold, token
+from store.store import Store
+
+SLOTS_BY_SCHEDULE = ("schedule", "status", "start", "_id", "minutes")
+SLOTS_BY_STATUS = ("status", "start", "_id", "schedule", "minutes")
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """A time that can be booked.
+
+    Attributes:
+        slot: as it is stored, or would be.
+        schedule: the Schedule it belongs to.
+        when: its time.
+        stored: whether the Slot is stored.
+    """
+
+    slot: Resource
+    schedule: Resource
+    when: Interval
+    stored: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is looked for.
+
+    Attributes:
+        window: openings start in it.
+        actors: groups of references; the Schedule must name one of each group.
+        service_types: tokens (``code`` or ``system|code``), any of them; none: any.
+        specialties: likewise.
+        minutes: how long an opening must be at least.
+        limit: how many to return at most, the first ones; 0: all.
+    """
+
+    window: Interval
+    actors: tuple[tuple[str, ...], ...] = ()
+    service_types: tuple[str, ...] = ()
+    specialties: tuple[str, ...] = ()
+    minutes: int = 0
+    limit: int = 0
+
+
+async def openings(store: Store, wanted: Wanted, *, zone: tzinfo, now: datetime) -> list[Opening]:
+    """Return what is open, ordered by start, then by the Slot's id.
+
+    Args:
+        store: where to look.
+        wanted: what for.
+        zone: of hours whose Schedule names no time zone.
+        now: the present moment; openings in the past are openings all the same.
+    """
+    await holds.settle_due(store)
+    found = await _published(store, wanted)
+    schedules = await computed_schedules(store, wanted)
+    if schedules:
+        found = sorted([*found, *await _computed(store, wanted, schedules, zone)], key=_place)
+    return found[: wanted.limit] if wanted.limit else found
+
+
+def _place(opening: Opening) -> tuple[datetime, str]:
+    return opening.when.start, opening.slot["id"]
+
+
+async def computed_schedules(store: Store, wanted: Wanted) -> list[Resource]:
+    """Return the active Schedules with weekly hours that fit."""
+    query: dict[str, Any] = {"_index.computed": True, **matching(wanted.actors)}
+    for element, codes in _codes(wanted):
+        query[f"_index.{element}"] = {"$in": codes}
+    return list((await _schedules(store, query)).values())
+
+
+async def _computed(store: Store, wanted: Wanted, schedules: list[Resource], zone: tzinfo) -> list[Opening]:
+    reader = Reader(store)
+    fitting = [one for one in await calendars.read(reader, schedules, zone) if one.table.minutes >= wanted.minutes]
+    return [
+        Opening(slot, one.schedule, when, stored)
+        for one in await calendars.with_busy(reader, fitting, wanted.window)
+        for when, slot, stored in one.open(wanted.window)
+    ]
+
+
+async def given_back(store: Store, window: Interval) -> list[str]:
+    """Return the ids of computed Slots that were booked and are free again: they are open only if still computed."""
+    query = {"_index.computed": {"$gte": window.start, "$lt": window.end}}
+    return await store.keys("Slot", query, limit=0)
+
+
+async def computed_slot(store: Store, ident: str, zone: tzinfo) -> Resource | None:
+    """Return the computed Slot of that id, which is not stored; None if no Schedule has such an opening.
+
+    It is ``free``, or ``busy-unavailable`` where something is in the way.
+    """
+    named = slotids.parts(ident)
+    raw = None if named is None else await store.read("Schedule", named.schedule)
+    if named is None or raw is None:
+        return None
+    when = Interval(named.start, named.end)
+    reader = Reader(store)
+    found = [one for one in await calendars.read(reader, [decode(raw)], zone) if one.has(when)]
+    for one in await calendars.with_busy(reader, found, Interval(when.start, when.end)):
+        is_open = one.is_active and one.is_open(when)
+        return one.slot(when) if is_open else {**one.slot(when), "status": "busy-unavailable"}
+    return None
+
+
+async def _published(store: Store, wanted: Wanted) -> list[Opening]:
+    query: dict[str, Any] = {
+        "_index.status": "free",
+        "_index.start": {"$gte": wanted.window.start, "$lt": wanted.window.end},
+    }
+    if wanted.minutes:
+        query["_index.minutes"] = {"$gte": wanted.minutes}
+    schedules: dict[str, Resource] = {}
+    if wanted.actors:
+        schedules = await _schedules(store, matching(wanted.actors))
+        query["_index.schedule"] = {"$in": list(schedules)}
+        hint = SLOTS_BY_SCHEDULE
+    else:
+        query["_index.schedule"] = {"$nin": list(await _schedules(store, {"_index.active": "false"}))}
+        hint = SLOTS_BY_STATUS
+    leftover = await given_back(store, wanted.window)
+    if leftover:
+        query["_id"] = {"$nin": leftover}
+    both: list[dict[str, Any]] = []
+    for element, codes in _codes(wanted):
+        # A Slot's own says more than its Schedule's; without its own it has the Schedule's.
+        own = {f"_index.{element}": {"$in": codes}}
+        inherited = list(await _schedules(store, own))
+        both.append({"$or": [own, {f"_index.{element}": None, "_index.schedule": {"$in": inherited}}]})
+    if both:
+        query["$and"] = both
+    order = (("_index.start", 1), ("_id", 1))
+    slots = [decode(raw) for raw in await store.find("Slot", query, sort=order, limit=wanted.limit, hint=hint)]
+    missing = {booking.schedule_of(slot) for slot in slots} - schedules.keys()
+    schedules |= {name: decode(one) for name, one in (await store.read_all(sorted(missing))).items()}
+    return [
+        Opening(slot, schedules[name], when, stored=True)
+        for slot in slots
+        if (name := booking.schedule_of(slot)) in schedules and (when := intervals.of(slot)) is not None
+    ]
+
+
+def _codes(wanted: Wanted) -> list[tuple[str, list[str]]]:
+    """Return the codes that are asked for, by search parameter, as they are indexed."""
+    asked = (("service-type", wanted.service_types), ("specialty", wanted.specialties))
+    return [(element, [_code(code) for code in codes]) for element, codes in asked if codes]
+
+
+def _code(text: str) -> str:
+    system, bar, code = text.rpartition("|")
+    return token(system, code) if bar else fold(code)
+
+
+def matching(actors: Iterable[Iterable[str]]) -> dict[str, Any]:
+    """Return the query of the active Schedules that name one reference of each group."""
+    groups = [{"_index.actor": {"$in": list(group)}} for group in actors]
+    active: dict[str, Any] = {"_index.active": {"$ne": "false"}}
+    return active | ({"$and": groups} if groups else {})
+
+
+async def _schedules(store: Store, query: dict[str, Any]) -> dict[str, Resource]:
+    found = [decode(raw) for raw in await store.find("Schedule", query)]
+    return {f"Schedule/{one['id']}": one for one in found}

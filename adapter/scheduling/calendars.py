@@ -1,0 +1,241 @@
+"""Reads what openings are computed from: timetables, and what stands in their way, for many Schedules in few queries.
+
+The same for everybody who looks (the store as it is now) and for who takes (one transaction's snapshot).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta, tzinfo
+from typing import Any
+
+from adapter.scheduling import claims, hours, intervals, openings, people
+from adapter.scheduling.hours import Timetable
+from adapter.scheduling.intervals import Interval
+from adapter.scheduling.people import People
+from adapter.scheduling.status import HOLDING
+from store import slotids
+from store.codec import Resource, decode
+from store.extract import references, token, walk
+from store.source import Documents
+
+_MINUTE = timedelta(minutes=1)
+
+
+class Reader:
+    """Finds resources, as a unit of work does, in whatever documents there are."""
+
+    def __init__(self, source: Documents) -> None:
+        self._source = source
+
+    async def find(self, kind: str, query: Mapping[str, Any]) -> list[Resource]:
+        """Return the resources that match a MongoDB query; it must have an index."""
+        return [decode(found["_json"]) for found in await self._source.documents(kind, query)]
+
+
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    """One Schedule whose openings are computed.
+
+    Attributes:
+        schedule: the Schedule.
+        table: its timetable.
+        people: whose time a visit takes.
+        names: every name under which these are known.
+        busy: what is taken, buffers of its own openings included.
+        slots: those of its Slots that are stored, by id.
+    """
+
+    schedule: Resource
+    table: Timetable
+    people: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    busy: tuple[Interval, ...] = ()
+    slots: Mapping[str, Resource] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The Schedule (``Schedule/s``)."""
+        return f"Schedule/{self.schedule['id']}"
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it is offered at all."""
+        return self.schedule.get("active") is not False
+
+    def open(self, window: Interval) -> list[tuple[Interval, Resource, bool]]:
+        """Return the openings that begin in `window`: when, the Slot as it is or would be stored, whether it is."""
+        made: list[tuple[Interval, Resource, bool]] = []
+        for when in openings.free(self.table, window, self.busy):
+            slot = self.slot(when)
+            known = self.slots.get(slot["id"])
+            if known is None:
+                made.append((when, slot, False))
+            elif known["status"] == "free" and slotids.is_computed(known):
+                made.append((when, known, True))
+        return made
+
+    def slot(self, when: Interval) -> Resource:
+        """Return the Slot of an opening as it would be stored."""
+        return {
+            "resourceType": "Slot",
+            "id": slotids.make(self.schedule["id"], when.start, self.table.minutes),
+            "schedule": {"reference": self.name},
+            "status": "free",
+            "start": _text(when.start),
+            "end": _text(when.end),
+        }
+
+    def has(self, when: Interval) -> bool:
+        """Tell whether that is one of its openings, free or not."""
+        return when in openings.candidates(self.table, Interval(when.start, when.start + _MINUTE))
+
+    def is_open(self, when: Interval) -> bool:
+        """Tell whether that opening is free."""
+        return when in openings.free(self.table, Interval(when.start, when.start + _MINUTE), self.busy)
+
+
+def _text(moment: datetime) -> str:
+    return f"{moment.isoformat()[:19]}Z"
+
+
+async def read(find: people.Finds, schedules: Iterable[Resource], zone: tzinfo) -> list[Calendar]:
+    """Return the calendars of those `schedules` that have weekly hours; what is busy is not read yet.
+
+    Args:
+        find: what to read through.
+        schedules: Schedules of whatever kind.
+        zone: of hours whose Schedule names no time zone.
+    """
+    computed = [one for one in schedules if hours.is_computed(one)]
+    if not computed:
+        return []
+    services = await _services(find, computed)
+    tables = ((one, hours.read(one, _services_of(one, services), zone)) for one in computed)
+    return [Calendar(one, table) for one, table in tables if table is not None]
+
+
+async def _services(find: people.Finds, schedules: Iterable[Resource]) -> list[Resource]:
+    """Read the HealthcareServices that Schedules name, and those of their types where they name none."""
+    named = {name.partition("/")[2] for one in schedules for name in _named_services(one)}
+    types = {code for one in schedules if not _named_services(one) for code in _tokens(one, "serviceType.coding")}
+    either: list[dict[str, Any]] = [{"_id": {"$in": sorted(named)}}] if named else []
+    either += [{"_index.service-type": {"$in": sorted(types)}}] if types else []
+    found = await find.find("HealthcareService", {"$or": either}) if either else []
+    return sorted(found, key=lambda service: str(service["id"]))
+
+
+def _named_services(schedule: Resource) -> list[str]:
+    return [name for name in references(schedule, "actor") if name.startswith("HealthcareService/")]
+
+
+def _tokens(resource: Resource, path: str) -> set[str]:
+    return {token(coding.get("system", ""), coding["code"]) for coding in walk(resource, path) if "code" in coding}
+
+
+def _services_of(schedule: Resource, services: Sequence[Resource]) -> list[Resource]:
+    """Return the services that a Schedule is of: those it names, or else the first of its type at its place."""
+    known = {f"HealthcareService/{one['id']}": one for one in services if one.get("active") is not False}
+    named = _named_services(schedule)
+    if named:
+        return [known[name] for name in named if name in known]
+    types = _tokens(schedule, "serviceType.coding")
+    places = {name for name in references(schedule, "actor") if name.startswith("Location/")}
+    fitting = (one for one in known.values() if types & _tokens(one, "type.coding") and _is_at(one, places))
+    return [one for one in (next(fitting, None),) if one is not None]
+
+
+def _is_at(service: Resource, places: set[str]) -> bool:
+    located = set(references(service, "location"))
+    return not places or not located or bool(places & located)
+
+
+async def with_busy(
+    find: people.Finds,
+    calendars: Sequence[Calendar],
+    window: Interval,
+    *,
+    without: frozenset[str] = frozenset(),
+) -> list[Calendar]:
+    """Return `calendars` with all that can be in the way of visits that begin in `window`.
+
+    Args:
+        find: what to read through.
+        calendars: from `read`.
+        window: of time.
+        without: Appointments and Slots that do not count: those that are about to move.
+    """
+    if not calendars:
+        return []
+    near = _near(calendars, window)
+    actors = {one.name: _practitioners(one.schedule) for one in calendars}
+    everyone = [name for names in actors.values() for name in names]
+    known = await people.read(find, everyone)
+    names = known.names(known.of(everyone))
+    hour = Interval(near.start, near.start + _MINUTE)  # who began earlier and still goes on claims this hour
+    between = {"$gte": near.start, "$lt": near.end}
+    slots = await find.find(
+        "Slot",
+        {
+            "$or": [
+                {"_index.schedule": {"$in": [one.name for one in calendars]}, "_index.start": between},
+                {"_index.claims": {"$in": list(claims.names([one.name for one in calendars], hour))}},
+            ]
+        },
+    )
+    appointments: list[Resource] = []
+    if names:
+        appointments = await find.find(
+            "Appointment",
+            {
+                "_index.status": {"$in": list(HOLDING)},
+                "$or": [
+                    {"_index.actor": {"$in": list(names)}, "_index.date": between},
+                    {"_index.claims": {"$in": list(claims.names(names, hour))}},
+                ],
+            },
+        )
+    taken = _taken([one for one in appointments if f"Appointment/{one['id']}" not in without], known)
+    stored: dict[str, dict[str, Resource]] = {}
+    for slot in slots:
+        stored.setdefault(next(iter(references(slot, "schedule")), ""), {})[slot["id"]] = slot
+    made: list[Calendar] = []
+    for one in calendars:
+        own = stored.get(one.name, {})
+        persons = known.of(actors[one.name])
+        visits = [when for name in persons for when in taken.get(name, ())]
+        busy = [when for slot in own.values() if f"Slot/{slot['id']}" not in without for when in _held(slot, one.table)]
+        spans = tuple(openings.merged([*visits, *busy]))
+        made.append(replace(one, people=persons, names=known.names(persons), busy=spans, slots=own))
+    return made
+
+
+def _practitioners(schedule: Resource) -> list[str]:
+    return [name for name in references(schedule, "actor") if name.startswith(claims.PRACTITIONERS)]
+
+
+def _near(calendars: Sequence[Calendar], window: Interval) -> Interval:
+    """Return the time in which something can be in the way of a visit that begins in `window`."""
+    last = Interval(window.start, window.end + timedelta(minutes=max(one.table.minutes for one in calendars)))
+    reach = [one.table.reach(last) for one in calendars]
+    return Interval(min(one.start for one in reach), max(one.end for one in reach))
+
+
+def _taken(appointments: Iterable[Resource], known: People) -> dict[str, list[Interval]]:
+    """Return the times that appointments hold, by practitioner; those that stand beside others hold none."""
+    made: dict[str, list[Interval]] = {}
+    for one in appointments:
+        when = intervals.of(one)
+        if when is not None and not claims.stands_beside(one):
+            for name in known.of(claims.practitioners(one)):
+                made.setdefault(name, []).append(when)
+    return made
+
+
+def _held(slot: Resource, table: Timetable) -> list[Interval]:
+    """Return the time that a stored Slot keeps others from: with its buffers, if it is an opening of the timetable."""
+    when = intervals.of(slot)
+    if when is None or slot["status"] in ("free", "entered-in-error"):
+        return []
+    return [table.kept(when) if slotids.is_computed(slot) else when]

@@ -1,0 +1,194 @@
+"""The rules that a store must obey, written down a second time: what ``mediloop-fhir check`` holds it to.
+
+Nothing here calls the code that books. A mistake in that would hide itself from a check that asked it; so the little
+that both need to know is said here again, in plain words. Pure functions on resources as they are stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from store.checking import Finding
+from store.codec import Resource
+from store.extract import instant, reference, walk
+
+HOLDING = frozenset({"pending", "booked", "arrived", "checked-in", "fulfilled"})
+_MAY_STAND_BESIDE = frozenset({"EMERGENCY", "WALKIN"})
+_TYPES = frozenset({"http://terminology.hl7.org/CodeSystem/v2-0276", "http://hl7.org/fhir/v2/0276"})
+_CAPACITY = "http://fhir-registry.smarthealthit.org/StructureDefinition/slot-capacity"
+_OVERBOOKED = "/StructureDefinition/overbooked"
+_PERSON, _ROLE = "Practitioner/", "PractitionerRole/"
+
+Roles = Mapping[str, str]
+"""Who is behind a role: ``PractitionerRole/r`` to ``Practitioner/p``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """An Appointment that takes time.
+
+    Attributes:
+        name: of the Appointment.
+        start, end: its time.
+        people: whose time it takes.
+        slots: the Slots that it holds.
+        lenient: may stand beside others, by its type or because it was booked over them.
+    """
+
+    name: str
+    start: datetime
+    end: datetime
+    people: frozenset[str]
+    slots: frozenset[str]
+    lenient: bool
+
+
+def visit_of(appointment: Resource, roles: Roles) -> Visit | None:
+    """Return an Appointment as what takes time; None for one that takes none."""
+    start, end = instant(appointment.get("start")), instant(appointment.get("end"))
+    if appointment.get("status") not in HOLDING or start is None or end is None or end <= start:
+        return None
+    name = f"Appointment/{appointment['id']}"
+    slots = frozenset(slots_of(appointment))
+    return Visit(name, start, end, people_of(appointment, roles), slots, is_lenient(appointment))
+
+
+def slots_of(appointment: Resource) -> list[str]:
+    """Return the Slots that an Appointment names."""
+    named = [reference(str(link.get("reference", ""))) for link in walk(appointment, "slot")]
+    return [name for name in named if name.startswith("Slot/")]
+
+
+def is_lenient(appointment: Resource) -> bool:
+    """Tell whether an Appointment may stand beside others, or was booked over them."""
+    codings = walk(appointment, "appointmentType.coding")
+    beside = any(one.get("system") in _TYPES and one.get("code") in _MAY_STAND_BESIDE for one in codings)
+    return beside or was_booked_over(appointment)
+
+
+def was_booked_over(appointment: Resource) -> bool:
+    """Tell whether an Appointment says why it was booked over others."""
+    return any(
+        str(one.get("url", "")).endswith(_OVERBOOKED) and isinstance(one.get("valueString"), str)
+        for one in walk(appointment, "extension")
+    )
+
+
+def people_of(appointment: Resource, roles: Roles) -> frozenset[str]:
+    """Return the practitioners whose time an Appointment takes: who has declined is not coming."""
+    coming = [one for one in walk(appointment, "participant") if one.get("status") != "declined"]
+    contained = {f"#{one.get('id')}": one for one in walk(appointment, "contained")}
+    people: set[str] = set()
+    for participant in coming:
+        actor = participant.get("actor", {})
+        text = str(actor.get("reference", ""))
+        name = reference(text)
+        if name.startswith((_PERSON, _ROLE)):
+            people.add(roles.get(name, name))
+        else:
+            inner = contained.get(text, {"resourceType": actor.get("type"), "identifier": actor.get("identifier")})
+            if inner["resourceType"] == "Practitioner":  # known by an identifier alone
+                people.update(f"{one.get('system')}|{one.get('value')}" for one in walk(inner, "identifier"))
+    return frozenset(people)
+
+
+def behind(roles: Iterable[Resource]) -> dict[str, str]:
+    """Return who is behind PractitionerRoles."""
+    return {
+        f"{_ROLE}{role['id']}": practitioner
+        for role in roles
+        if (practitioner := reference(str(role.get("practitioner", {}).get("reference", "")))).startswith(_PERSON)
+    }
+
+
+class Sweep:
+    """Finds visits of one practitioner that overlap, where visits come in the order of their starts.
+
+    It remembers those alone that are not over yet, so it needs as much room as there are visits at one moment.
+    """
+
+    def __init__(self) -> None:
+        self._open: dict[str, list[Visit]] = {}
+
+    def add(self, visit: Visit) -> list[tuple[Visit, Visit]]:
+        """Return the pairs that a visit makes with earlier ones, each once."""
+        found: dict[str, tuple[Visit, Visit]] = {}
+        for person in visit.people:
+            running = [one for one in self._open.get(person, ()) if one.end > visit.start]
+            for one in running:
+                # The earlier ones were read before: one that has moved since is met again under its own name.
+                if one.name != visit.name and one.start < visit.end and not (one.lenient or visit.lenient):
+                    found[one.name] = (one, visit)
+            self._open[person] = [*running, visit]
+        return list(found.values())
+
+
+def overlap(
+    one: Visit, other: Visit, slots: Mapping[str, Resource], calendars: Mapping[str, frozenset[str]]
+) -> Finding | None:
+    """Return what is wrong with two visits, read at one moment; None if both may stand.
+
+    Args:
+        one, other: the visits.
+        slots: the Slots that both name, by relative reference.
+        calendars: whose Slots a Schedule offers (``Schedule/s`` to practitioners).
+    """
+    start, end = max(one.start, other.start), min(one.end, other.end)
+    if one.lenient or other.lenient or start >= end:
+        return None
+    for person in sorted(one.people & other.people):
+        shared = [
+            slot
+            for name, slot in slots.items()
+            if name in one.slots & other.slots
+            and capacity(slot) > 1
+            and person in calendars.get(reference(str(slot["schedule"].get("reference", ""))), ())
+        ]
+        if not _covers(shared, start, end):
+            text = f"{person} has {one.name} and {other.name} from {start.isoformat()} to {end.isoformat()}."
+            return Finding("overlap", max(one.name, other.name), text)
+    return None
+
+
+def _covers(slots: Sequence[Resource], start: datetime, end: datetime) -> bool:
+    spans = [(instant(slot.get("start")), instant(slot.get("end"))) for slot in slots]
+    for opens, closes in sorted((a, b) for a, b in spans if a is not None and b is not None):
+        if opens <= start:
+            start = max(start, closes)
+    return start >= end
+
+
+def capacity(slot: Resource) -> int:
+    """Return how many may hold a Slot."""
+    stated = [one.get("valueInteger") for one in walk(slot, "extension") if one.get("url") == _CAPACITY]
+    return max([1, *(number for number in stated[:1] if isinstance(number, int))])
+
+
+def slot_findings(slot: Resource, appointments: Iterable[Resource]) -> Iterator[Finding]:
+    """Yield what is wrong with a Slot and the Appointments that name it, read at one moment."""
+    name, status, room = f"Slot/{slot['id']}", slot.get("status"), capacity(slot)
+    naming = list(appointments)
+    holding = [one for one in naming if one.get("status") in HOLDING]
+    # WALKIN and EMERGENCY may stand beside others in time, but a Slot that they name they hold like everybody.
+    counted = [one for one in holding if not was_booked_over(one)]
+    told = ", ".join(f"Appointment/{one['id']}" for one in holding)
+    if len(counted) > room:
+        yield Finding("capacity", name, f"It has room for {room} and is held by {told}.")
+    allowed = ("busy", "busy-tentative") if len(holding) >= room else ("free", "busy", "busy-tentative")
+    if holding and status not in allowed:
+        yield Finding("slot-not-busy", name, f"It is {status}, but held by {told}.")
+    if (
+        status in ("busy", "busy-tentative")
+        and not holding
+        and not any(one.get("status") == "noshow" for one in naming)
+    ):
+        yield Finding("slot-without-owner", name, f"It is {status}, but held by no appointment.", note=True)
+
+
+def missing_slots(appointment: Resource, present: Iterable[str]) -> Iterator[Finding]:
+    """Yield the Slots that an Appointment holds and that are not there."""
+    if appointment.get("status") in HOLDING:
+        for slot in sorted(set(slots_of(appointment)) - set(present)):
+            yield Finding("slot-missing", f"Appointment/{appointment['id']}", f"It holds {slot}, which is not stored.")

@@ -1,0 +1,170 @@
+"""Holds: appointments that keep time for a moment, and lapse by themselves.
+
+A hold is a ``pending`` Appointment that says when it ends (extension ``hold-expires``, an instant). It holds its
+Slots like any pending one, up to that moment; from it on it holds nothing. Nobody has to come by for that:
+
+- Who decides is never refused for a lapsed hold: before a refusal is answered, the road lets those that are due lapse,
+  in units of work of their own, and runs the step again (`adapter.scheduling.road.decide`).
+- Who reads lets those that are due lapse first (`settle_due`). That costs nothing while this process knows, from a look
+  at the index not long ago, that none is.
+
+A lapsed hold is a cancelled Appointment, its Slots free; it goes through the rules like every other change.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from adapter.clock import text
+from adapter.scheduling import settling
+from adapter.scheduling.claimset import Change
+from store.codec import Resource
+from store.extract import instant, walk
+from store.store import Store
+from store.unit_of_work import UnitOfWork
+
+EXPIRES = "hold-expires"
+"""The name of the extension, below the deployment's StructureDefinitions; its valueInstant is when the hold ends."""
+
+CANCELLED_AT = "http://hl7.org/fhir/5.0/StructureDefinition/extension-Appointment.cancellationDate"
+REASON = "The hold lapsed before it was booked."
+
+SECONDS = 300
+"""How long a hold lasts, unless a setting says otherwise."""
+
+_LOOK_AGAIN = 10.0  # seconds for which a look is good, at most
+_BATCH = 100
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+def expires(appointment: Resource) -> datetime | None:
+    """Return when a hold ends; None for what is no hold (any more)."""
+    return ended(appointment) if appointment["status"] == "pending" else None
+
+
+def ended(appointment: Resource) -> datetime | None:
+    """Return when an appointment ends, or ended, as a hold, whatever has become of it; None if it never was one."""
+    found = [
+        instant(one.get("valueInstant"))
+        for one in walk(appointment, "extension")
+        if str(one.get("url", "")).endswith(f"/StructureDefinition/{EXPIRES}")
+    ]
+    return next((moment for moment in found if moment is not None), None)
+
+
+def holding(appointment: Resource, until: datetime, extensions: str) -> Resource:
+    """Return the appointment as a hold that ends at `until`; `extensions` is the base of our StructureDefinitions."""
+    rest = _other_extensions(appointment)
+    held = {"url": f"{extensions}/{EXPIRES}", "valueInstant": text(until)}
+    return {**appointment, "status": "pending", "extension": [*rest, held]}
+
+
+def released(appointment: Resource) -> Resource:
+    """Return the appointment without the end of a hold: it is going to stay."""
+    rest = _other_extensions(appointment)
+    bare = {name: value for name, value in appointment.items() if name != "extension"}
+    return {**bare, "extension": rest} if rest else bare
+
+
+def _other_extensions(appointment: Resource) -> list[Any]:
+    return [
+        one
+        for one in walk(appointment, "extension")
+        if not str(one.get("url", "")).endswith(f"/StructureDefinition/{EXPIRES}")
+    ]
+
+
+def due_query(moment: datetime) -> dict[str, Any]:
+    """Return the MongoDB query for the holds that have ended at `moment` (holds alone are in that index)."""
+    return {"_index.hold": {"$lte": moment}}
+
+
+async def lapse(store: Store, idents: list[str]) -> int:
+    """Let holds lapse, each in a unit of work of its own; return how many did.
+
+    One that was booked, prolonged or cancelled meanwhile is left as it is.
+    """
+    done = 0
+    async with _watch(store).lapsing:  # rivals of this process, who all have met the same holds, do not meet once more
+        for ident in idents:
+            done += await store.transact(partial(_lapse, ident=ident))
+    return done
+
+
+async def _lapse(work: UnitOfWork, ident: str) -> int:
+    before = await work.read("Appointment", ident)
+    end = None if before is None else expires(before)
+    if before is None or end is None or end > work.now:
+        return 0
+    stamp = {"url": CANCELLED_AT, "valueDateTime": text(end)}
+    after = {
+        **before,
+        "status": "cancelled",
+        "cancelationReason": {"text": REASON},
+        "extension": [*(one for one in walk(before, "extension") if one.get("url") != CANCELLED_AT), stamp],
+    }
+    settling.stage(work, await settling.settle(work, [Change(before, after)], fills_slots=False))
+    return 1
+
+
+@dataclass(slots=True)
+class _Watch:
+    """What this process knows of the holds of one store.
+
+    Attributes:
+        seconds: how long holds last.
+        clear_until: before this moment none is due that was there at the last look.
+        looking, lapsing: one at a time.
+    """
+
+    seconds: float = SECONDS
+    clear_until: datetime = _NEVER
+    looking: asyncio.Lock = field(default_factory=asyncio.Lock)
+    lapsing: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+_WATCHES: WeakKeyDictionary[Store, _Watch] = WeakKeyDictionary()
+
+
+def watch(store: Store, seconds: float) -> None:
+    """Say how long holds of a store last: what is made after a look is not due before the next one."""
+    _WATCHES[store] = _Watch(seconds)
+
+
+def _watch(store: Store) -> _Watch:
+    return _WATCHES.setdefault(store, _Watch())
+
+
+async def settle_due(store: Store) -> None:
+    """Let the holds that are due lapse, before somebody reads.
+
+    Free while a look, not older than ten seconds and than a third of the time that holds last, says that none is due.
+
+    Raises:
+        Unreachable: MongoDB did not answer in time.
+    """
+    known = _watch(store)
+    if store.now() < known.clear_until:
+        return
+    async with known.looking:
+        if store.now() < known.clear_until:
+            return  # somebody else has looked while we waited
+        await tidy(store)
+        good = store.now() + timedelta(seconds=min(_LOOK_AGAIN, known.seconds / 3))
+        first = await store.documents(
+            "Appointment", due_query(good), fields=("_index.hold",), sort=[("_index.hold", 1)], limit=1
+        )
+        known.clear_until = min([good, *(one["_index"]["hold"] for one in first)])
+
+
+async def tidy(store: Store) -> int:
+    """Let all holds lapse that are due; return how many did."""
+    done = 0
+    while due := await store.keys("Appointment", due_query(store.now()), limit=_BATCH):
+        done += await lapse(store, due)
+    return done

@@ -1,0 +1,198 @@
+"""Takes computed openings: what a transaction must know of them before it decides, and where rivals for them meet.
+
+An opening that nobody has published becomes a Slot when it is booked, in the same unit of work. To the rules it is a
+Slot like any other: free, or ``busy-unavailable`` where the computation does not yield it (any more).
+Buffers reach beyond the visit, so who takes an opening writes the guards of all the hours in which another visit could
+be in its way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+
+from adapter.scheduling import booking, calendars, claims, intervals, openings
+from adapter.scheduling.calendars import Calendar
+from adapter.scheduling.claimset import ClaimSet, Visit
+from adapter.scheduling.intervals import Interval
+from adapter.scheduling.status import HOLDING
+from store import slotids
+from store.codec import Resource
+from store.extract import references
+from store.slotids import Named
+from store.unit_of_work import UnitOfWork
+
+_MINUTE = timedelta(minutes=1)
+_CLOSED = "busy-unavailable"
+
+
+async def named(work: UnitOfWork, ident: str, before: Resource | None) -> Resource | None:
+    """Return the Slot of an id as the decision is to see it; None if there is no such, stored or computed.
+
+    Args:
+        work: the unit of work to read through; rivals for a computed opening will meet it.
+        ident: of the Slot.
+        before: the appointment that is moved to it, as it is stored: it is not in its own way.
+    """
+    slot = await work.read("Slot", ident)
+    holds = before is not None and before["status"] in HOLDING
+    own = frozenset(references(before or {}, "slot")) if holds else frozenset()
+    if slotids.parts(ident) is None or (slot is not None and f"Slot/{ident}" in own):
+        return slot
+    without = own | ({f"Appointment/{before['id']}"} if before is not None else set())
+    opened = await _opened(work, {f"Slot/{ident}": slot}, without)
+    return opened.get(f"Slot/{ident}", (slot, None))[0]
+
+
+async def for_set(
+    work: UnitOfWork, asked: ClaimSet, stored: Mapping[str, Resource], schedules: Mapping[str, Resource]
+) -> dict[str, Resource]:
+    """Return the computed Slots that new appointments of a set name, as the decision is to see them.
+
+    Args:
+        work: the unit of work to read through.
+        asked: the set.
+        stored: the Slots that are stored.
+        schedules: Schedules as the set is going to leave them.
+    """
+    wanted = {
+        name: (visit, stored.get(name))
+        for visit, stake, _ in asked.new
+        for name in stake.slots
+        if name not in asked.written
+        and slotids.parts(_id(name)) is not None
+        and not (name in stored and visit.had is not None and name in visit.had.slots)
+    }
+    if not wanted:
+        return {}
+    had = {slot for visit in asked.visits.values() if visit.had is not None for slot in visit.had.slots}
+    slots = {name: slot for name, (_, slot) in wanted.items()}
+    opened = await _opened(work, slots, frozenset({*asked.visits, *had}), schedules)
+    made: dict[str, Resource] = {}
+    for name, (slot, calendar) in opened.items():
+        when = intervals.of(slot)
+        if slot["status"] == "free" and calendar is not None and when is not None:
+            others = _others(asked, wanted[name][0], calendar)
+            if not openings.free(calendar.table, Interval(when.start, when.start + _MINUTE), others):
+                slot = {**slot, "status": _CLOSED}
+        made[name] = slot
+    return made
+
+
+def _others(asked: ClaimSet, visit: Visit, calendar: Calendar) -> list[Interval]:
+    """Return what the other appointments of the set are going to keep a visit from."""
+    found: list[Interval] = []
+    for other in asked.visits.values():
+        stake = other.takes
+        if other is visit or stake is None:
+            continue
+        if stake.when is not None and not stake.beside and set(stake.people) & set(calendar.names):
+            found.append(stake.when)
+        kept = [named for name in stake.slots if (named := slotids.parts(_id(name))) is not None]
+        found += [
+            calendar.table.kept(Interval(one.start, one.end)) for one in kept if one.schedule == calendar.schedule["id"]
+        ]
+    return found
+
+
+async def _opened(
+    work: UnitOfWork,
+    slots: Mapping[str, Resource | None],
+    without: frozenset[str],
+    written: Mapping[str, Resource] | None = None,
+) -> dict[str, tuple[Resource, Calendar | None]]:
+    """Return Slots with computed ids, by name: as they are or would be stored, closed where they are not open."""
+    asked = {
+        name: parts
+        for name, slot in slots.items()
+        if (parts := slotids.parts(_id(name))) is not None
+        and (slot is None or (slot["status"] == "free" and slotids.is_computed(slot)))
+    }
+    known = await _calendars(work, asked.values(), written or {})
+    found: dict[str, tuple[Resource, Calendar | None]] = {}
+    fitting: dict[str, Named] = {}
+    for name, parts in asked.items():
+        calendar, slot = known.get(parts.schedule), slots[name]
+        if calendar is not None and calendar.has(Interval(parts.start, parts.end)):
+            fitting[name] = parts
+        elif slot is not None:
+            found[name] = ({**slot, "status": _CLOSED}, None)
+    if not fitting:
+        return found
+    window = Interval(
+        min(parts.start for parts in fitting.values()), max(parts.start for parts in fitting.values()) + _MINUTE
+    )
+    used = [known[ident] for ident in dict.fromkeys(parts.schedule for parts in fitting.values())]
+    ready = {one.schedule["id"]: one for one in await calendars.with_busy(work, used, window, without=without)}
+    for name, parts in fitting.items():
+        calendar, when = ready[parts.schedule], Interval(parts.start, parts.end)
+        work.guard(claims.names((calendar.name, *calendar.people), calendar.table.reach(when)))
+        slot = slots[name] or calendar.slot(when)
+        found[name] = (slot if calendar.is_open(when) else {**slot, "status": _CLOSED}, calendar)
+    await work.last_versions([name for name in fitting if slots[name] is None])  # it may have been there before
+    return found
+
+
+async def _calendars(work: UnitOfWork, asked: Iterable[Named], written: Mapping[str, Resource]) -> dict[str, Calendar]:
+    wanted = {parts.schedule for parts in asked}
+    schedules = [written[f"Schedule/{ident}"] for ident in wanted if f"Schedule/{ident}" in written]
+    missing = sorted(ident for ident in wanted if f"Schedule/{ident}" not in written)
+    if missing:
+        schedules += await work.find("Schedule", {"_id": {"$in": missing}})
+    return {one.schedule["id"]: one for one in await calendars.read(work, schedules, work.zone)}
+
+
+def _id(name: str) -> str:
+    return name.partition("/")[2]
+
+
+# Bookings that name a time, and no Slot.
+
+
+async def by_time(
+    work: UnitOfWork,
+    schedules: Iterable[Resource],
+    wanted: Sequence[tuple[Interval, Sequence[str]]],
+) -> list[Resource]:
+    """Return what keeps visits from times at which somebody is away, as Slots that nobody may book.
+
+    Args:
+        work: the unit of work to read through.
+        schedules: of those who are wanted.
+        wanted: the times, each with the places (``Location/l``) where.
+    """
+    found = await calendars.read(work, [one for one in schedules if one.get("active") is not False], work.zone)
+    made: dict[str, Resource] = {}
+    for one in found:
+        for when, places in wanted:
+            if booking.is_at(places, one.schedule):
+                for away in one.table.away:
+                    if away.overlaps(when):
+                        slot = one.slot(Interval(max(away.start, when.start), min(away.end, when.end)))
+                        made[slot["id"]] = {**slot, "status": _CLOSED}
+    return list(made.values())
+
+
+def is_left_over(slot: Resource, own: Iterable[str], when: Interval | None) -> bool:
+    """Tell whether a computed Slot offers nothing to who looks for a time.
+
+    A free one was given back: what is open is computed. Nor does its own keep an appointment from moving to a time that
+    it does not cover whole.
+    """
+    if not slotids.is_computed(slot):
+        return False
+    span = intervals.of(slot)
+    covers = when is not None and span is not None and span.start <= when.start and when.end <= span.end
+    return slot["status"] == "free" or (f"Slot/{slot['id']}" in own and not covers)
+
+
+def hidden(asked: ClaimSet, slots: Mapping[str, Resource]) -> frozenset[str]:
+    """Return the computed Slots that no appointment of a set is to find by time."""
+    owners = {name: visit for visit in asked.visits.values() if visit.had is not None for name in visit.had.slots}
+    made: set[str] = set()
+    for name, slot in slots.items():
+        owner = owners.get(name)
+        when = None if owner is None or owner.takes is None else owner.takes.when
+        if is_left_over(slot, owners, when):
+            made.add(name)
+    return frozenset(made)

@@ -1,0 +1,176 @@
+"""Walks through a store and holds every appointment and Slot to the rules of `checking`.
+
+Appointments come in the order of their starts, from an index, so that those of one practitioner that overlap are near
+each other however many there are. Each batch is read in a snapshot of its own; what would span two of them, a pair that
+overlaps, is read again together before it is told. So a booking in flight raises no alarm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from adapter.scheduling import checking
+from adapter.scheduling.checking import Roles, Sweep
+from store.checking import BATCH, Finding, Step, View, snapshot
+from store.codec import Resource
+from store.extract import reference, walk
+from store.store import Store
+from store.types import key_pattern
+
+_BY_DATE = ("date", "_id", "status")
+_PAIRS = 500  # looked at again at a time
+_LAPSED = 60  # seconds after which somebody should have tidied up
+
+
+async def appointments(store: Store, batch: int = BATCH) -> AsyncIterator[Step]:
+    """Look for appointments of one practitioner that overlap."""
+    roles = await _roles(store)
+    sweep = Sweep()
+    first: dict[str, Any] = {"_index.date": {"$type": "date"}}
+    place = first
+    while True:
+        async with snapshot(store) as view:
+            find = view.database["Appointment"].find(
+                {**place, "_index.status": {"$in": sorted(checking.HOLDING)}},
+                {"_json": 1, "_index.date": 1},
+                sort=key_pattern(_BY_DATE)[:2],
+                limit=batch,
+                batch_size=batch + 1,
+                allow_disk_use=True,
+                session=view.session,
+            )
+            found = await find.to_list()
+        if not found:
+            return
+        pairs: dict[tuple[str, str], None] = {}
+        for one in found:
+            visit = checking.visit_of(_resource(one), roles)
+            if visit is not None:
+                pairs.update({(a.name, b.name): None for a, b in sweep.add(visit)})
+        yield Step("overlaps", len(found), await _confirmed(store, list(pairs)))
+        last = found[-1]
+        moment: datetime = last["_index"]["date"]
+        place = {
+            "_index.date": {"$gte": moment},
+            "$or": [{"_index.date": {"$gt": moment}}, {"_id": {"$gt": last["_id"]}}],
+        }
+
+
+def _resource(found: Mapping[str, Any]) -> Resource:
+    """Return the resource of a document; what cannot be read is found, and told, elsewhere."""
+    try:
+        resource = orjson.loads(found["_json"])
+    except ValueError:
+        resource = None
+    return resource if isinstance(resource, dict) else {"id": found["_id"]}
+
+
+async def _roles(store: Store) -> Roles:
+    roles: dict[str, str] = {}
+    after = ""
+    while True:
+        query = {"_id": {"$gt": after}}
+        found = await store.documents("PractitionerRole", query, sort=[("_id", 1)], limit=BATCH)
+        if not found:
+            return roles
+        roles |= checking.behind(map(_resource, found))
+        after = found[-1]["_id"]
+
+
+async def _confirmed(store: Store, pairs: list[tuple[str, str]]) -> list[Finding]:
+    """Look at suspicious pairs again, both of each at one moment."""
+    findings: list[Finding] = []
+    for start in range(0, len(pairs), _PAIRS):
+        some = pairs[start : start + _PAIRS]
+        async with snapshot(store) as view:
+            found = await _read(view, "Appointment", {name for pair in some for name in pair})
+            named = {name for one in found.values() for name in _actors(one)}
+            roles = checking.behind((await _read(view, "PractitionerRole", named)).values())
+            slots = await _read(view, "Slot", {name for one in found.values() for name in checking.slots_of(one)})
+            schedules = await _read(view, "Schedule", {_schedule(slot) for slot in slots.values()})
+            actors = {name: _actors(one) for name, one in schedules.items()}
+            of_schedules = await _read(view, "PractitionerRole", {name for one in actors.values() for name in one})
+        roles |= checking.behind(of_schedules.values())
+        calendars = {name: frozenset(roles.get(one, one) for one in who) for name, who in actors.items()}
+        visits = {name: checking.visit_of(one, roles) for name, one in found.items()}
+        for pair in some:
+            one, other = (visits.get(name) for name in pair)
+            wrong = None if one is None or other is None else checking.overlap(one, other, slots, calendars)
+            findings += [] if wrong is None else [wrong]
+    return findings
+
+
+def _actors(resource: Resource) -> list[str]:
+    links = [*walk(resource, "participant.actor"), *walk(resource, "actor")]
+    return [reference(str(link.get("reference", ""))) for link in links]
+
+
+def _schedule(slot: Resource) -> str:
+    return reference(str(slot.get("schedule", {}).get("reference", "")))
+
+
+async def _read(view: View, kind: str, names: Iterable[str]) -> dict[str, Resource]:
+    idents = [name.removeprefix(f"{kind}/") for name in names if name.startswith(f"{kind}/")]
+    found = await view.documents(kind, {"_id": {"$in": idents}}) if idents else []
+    return {f"{kind}/{one['_id']}": _resource(one) for one in found}
+
+
+async def slots(store: Store, batch: int = BATCH) -> AsyncIterator[Step]:
+    """Hold each Slot to the appointments that name it."""
+    after = ""
+    while True:
+        async with snapshot(store) as view:
+            found = await view.documents("Slot", {"_id": {"$gt": after}}, sort=[("_id", 1)], limit=batch)
+            if not found:
+                return
+            names = [f"Slot/{one['_id']}" for one in found]
+            naming: dict[str, list[Resource]] = {name: [] for name in names}
+            for one in await view.documents("Appointment", {"_index.slot": {"$in": names}}):
+                resource = _resource(one)
+                for name in set(checking.slots_of(resource)) & naming.keys():
+                    naming[name].append(resource)
+        findings = [
+            flaw
+            for one, name in zip(found, names, strict=True)
+            for flaw in checking.slot_findings(_resource(one), naming[name])
+        ]
+        yield Step("slots", len(found), findings)
+        after = found[-1]["_id"]
+
+
+async def links(store: Store, batch: int = BATCH) -> AsyncIterator[Step]:
+    """Look for Slots that appointments hold and that are not there, and for holds that have lapsed."""
+    after = ""
+    while True:
+        async with snapshot(store) as view:
+            found = await view.documents(
+                "Appointment",
+                {"_id": {"$gt": after}, "_index.status": {"$in": sorted(checking.HOLDING)}},
+                fields=("_index.hold",),
+                sort=[("_id", 1)],
+                limit=batch,
+            )
+            if not found:
+                return
+            resources = [_resource(one) for one in found]
+            wanted = {name for one in resources for name in checking.slots_of(one)}
+            idents = [name.partition("/")[2] for name in wanted]
+            present = {f"Slot/{ident}" for ident in await _present(view, idents)}
+        findings = [flaw for one in resources for flaw in checking.missing_slots(one, present)]
+        findings += [
+            Finding(
+                "lapsed-hold", f"Appointment/{one['_id']}", "The hold has lapsed; who reads or books ends it.", True
+            )
+            for one in found
+            if "hold" in one.get("_index", {}) and (store.now() - one["_index"]["hold"]).total_seconds() > _LAPSED
+        ]
+        yield Step("links", 0, findings)
+        after = found[-1]["_id"]
+
+
+async def _present(view: View, idents: list[str]) -> list[str]:
+    return await view.keys("Slot", {"_id": {"$in": idents}}, limit=len(idents)) if idents else []

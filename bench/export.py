@@ -1,0 +1,176 @@
+"""``python -m bench --export``: ``$export`` from kick-off to the last byte, beside a bare cursor over ``_json``.
+
+Half Appointments, half Slots, written straight into the collections, composed as the store composes them. The service
+runs in a process of its own, the export in another, whose peak memory is read from ``/proc``; the client downloads each
+file as the manifest names it. The bare cursor runs in this process, before and after, on the same MongoDB.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import httpx
+from pymongo import MongoClient
+from rich.console import Console
+from rich.table import Table
+
+from bench import machine, processes
+from bench.growth import _grow, _prepare
+
+SIZES = (20_000, 400_000)
+"""Resources, half of each type."""
+LONG = (20_000, 400_000, 1_000_000, 2_000_000)
+
+LEAST_RATIO = 0.6
+LEAST_RATE = 60_000
+MOST_MEMORY = 200
+"""Megabytes."""
+MOST_FALL = 0.1
+"""Of the rate, from the smallest size to the largest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What one size came to.
+
+    Attributes:
+        size: resources.
+        bare: of them a second, by a bare cursor.
+        export: of them a second, kick-off to last byte.
+        written: of them a second, kick-off to manifest.
+        memory: the export process's peak, in megabytes.
+    """
+
+    size: int
+    bare: float
+    export: float
+    written: float
+    memory: float
+
+
+def run(console: Console, sizes: tuple[int, ...] = SIZES, rounds: int = 3) -> int:
+    """Measure and print; return the exit code: 0 whatever the figures are."""
+    found: list[Figures] = []
+    with processes.mongodb() as (folder, uri), console.status("starting") as status:
+        for name, value in machine.describe().items():
+            console.print(f"{name:<10}{value}", highlight=False, markup=False)
+        asyncio.run(_prepare(uri))
+        with processes.service(folder, uri) as (port, key):
+            stored = 0
+            for size in sizes:
+                status.update(f"writing up to {size:,} resources")
+                asyncio.run(_grow(uri, stored, size))
+                stored = size
+                status.update(f"exporting {size:,} resources")
+                found.append(_measure(uri, port, key, size, rounds))
+    _show(console, found)
+    return 0
+
+
+def _measure(uri: str, port: int, key: str, size: int, rounds: int) -> Figures:
+    bare, whole, written, memory = [], [], [], []
+    for _ in range(rounds):
+        bare.append(size / _timed(lambda: _bare(uri)))
+        with _Peak() as peak:
+            first, last, count = _export(port, key)
+        if count != size:
+            raise RuntimeError(f"{count} resources came, {size} are stored")
+        whole.append(size / last)
+        written.append(size / first)
+        memory.append(peak.megabytes)
+    return Figures(size, median(bare), median(whole), median(written), max(memory))
+
+
+def _timed(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def _bare(uri: str) -> int:
+    count = 0
+    with MongoClient[dict[str, Any]](uri) as client:
+        for kind in ("Appointment", "Slot"):
+            for found in client[processes.SERVICE_DATABASE][kind].find({}, {"_json": 1, "_id": 0}, batch_size=2_000):
+                count += len(found["_json"]) > 0
+    return count
+
+
+def _export(port: int, key: str) -> tuple[float, float, int]:
+    """Return the seconds to the manifest, those to the last byte, and the lines."""
+    base = f"http://127.0.0.1:{port}/fhir/R4"
+    headers = {"Authorization": f"Bearer {key}", "Accept-Encoding": "identity"}
+    with httpx.Client(headers=headers, timeout=120) as http:
+        started = time.perf_counter()
+        answer = http.get(f"{base}/$export?_type=Appointment,Slot").raise_for_status()
+        location = answer.headers["content-location"]
+        while (answer := http.get(location)).status_code == 202:
+            time.sleep(0.05)
+        first = time.perf_counter() - started
+        lines = 0
+        for file in answer.raise_for_status().json()["output"]:
+            with http.stream("GET", file["url"]) as stream:
+                lines += sum(chunk.count(b"\n") for chunk in stream.iter_bytes())
+        last = time.perf_counter() - started
+        http.delete(location).raise_for_status()
+    return first, last, lines
+
+
+class _Peak:
+    """The peak memory of the export processes that run meanwhile."""
+
+    def __init__(self) -> None:
+        self.megabytes = 0.0
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+
+    def __enter__(self) -> _Peak:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        workers: list[str] = []
+        while not self._ended.wait(0.1):
+            if not workers:
+                found = subprocess.run(["ps", "-e", "-o", "pid=,args="], capture_output=True, text=True, check=True)
+                workers = [line.split()[0] for line in found.stdout.splitlines() if "adapter.export.worker" in line]
+            for worker in workers:
+                self.megabytes = max(self.megabytes, _high_water(worker))
+
+
+def _high_water(process: str) -> float:
+    try:
+        said = Path(f"/proc/{process}/status").read_text()
+    except OSError:
+        return 0.0
+    found = [line.split()[1] for line in said.splitlines() if line.startswith("VmHWM:")]
+    return int(found[0]) / 1024 if found else 0.0
+
+
+def _show(console: Console, found: list[Figures]) -> None:
+    table = Table(
+        box=None, pad_edge=False, header_style="bold", title="$export, resources a second", title_justify="left"
+    )
+    for heading in ("resources", "bare cursor", "to manifest", "to last byte", "ratio", "MB", ""):
+        table.add_column(heading, justify="right")
+    for one in found:
+        ratio = one.export / one.bare
+        met = ratio >= LEAST_RATIO and one.export >= LEAST_RATE and one.memory <= MOST_MEMORY
+        cells = (f"{one.size:,}", f"{one.bare:,.0f}", f"{one.written:,.0f}", f"{one.export:,.0f}", f"{ratio:.2f}")
+        table.add_row(*cells, f"{one.memory:.0f}", "[green]met[/]" if met else "[red]not met[/]")
+    console.print(table)
+    fall = 1 - found[-1].export / found[0].export
+    said = "met" if fall <= MOST_FALL else "not met"
+    console.print(f"the rate falls by {max(fall, 0):.0%} from the smallest to the largest ({said})", highlight=False)

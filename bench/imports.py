@@ -1,0 +1,140 @@
+"""``python -m bench --imports``: ``mediloop-fhir import`` with every check, beside a bare ``insert_many``.
+
+Half Slots, half Appointments that hold them, from NDJSON files, into an empty store; the bare way puts documents that
+are the same to the byte into collections without an index. They take turns on one MongoDB; the ratio is of the same run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from adapter.clock import text
+from adapter.console.session import opened
+from adapter.importing import running, sources
+from adapter.scheduling import publishing
+from adapter.scheduling.claims import claims
+from adapter.scheduling.intervals import Interval
+from adapter.service import Service
+from bench import data, machine, processes
+from store.codec import CODEC_OPTIONS, Resource, encode
+from store.documents import Rules, compose, stamped
+from store.types import TYPES
+
+SIZES = (20_000, 200_000)
+LEAST_RATIO, LEAST_RATE, MOST_FALL = 0.2, 3_000, 0.1
+_BATCH = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What one size came to: resources a second, with every check and bare."""
+
+    size: int
+    checked: float
+    bare: float
+
+
+def run(console: Console, sizes: tuple[int, ...] = SIZES) -> int:
+    """Measure and print; return the exit code: 0 whatever the figures are, 1 where something was refused."""
+    found: list[Figures] = []
+    refused = 0
+    for size in sizes:
+        with processes.mongodb() as (folder, uri), console.status(f"importing {size:,} resources"):
+            figures, wrong = asyncio.run(_measure(folder, uri, size))
+        found.append(figures)
+        refused += wrong
+    _show(console, found)
+    if refused:
+        console.print(f"{refused} resources were refused: the figures are not to be used", style="red")
+    return 1 if refused else 0
+
+
+def _show(console: Console, found: list[Figures]) -> None:
+    for name, value in machine.describe().items():
+        console.print(f"{name:<10}{value}", highlight=False, markup=False)
+    table = Table(box=None, pad_edge=False, header_style="bold", title="import, resources/s", title_justify="left")
+    for heading in ("resources", "with every check", "bare insert_many", "ratio", "goal"):
+        table.add_column(heading, justify="right")
+    for one in found:
+        ratio = one.checked / one.bare
+        met = ratio >= LEAST_RATIO and one.checked >= LEAST_RATE
+        said = f"{LEAST_RATIO} and {LEAST_RATE:,}/s: " + ("[green]met[/]" if met else "[red]not met[/]")
+        table.add_row(f"{one.size:,}", f"{one.checked:,.0f}", f"{one.bare:,.0f}", f"{ratio:.2f}", said)
+    console.print(table)
+    fall = 1 - found[-1].checked / found[0].checked
+    said = "[green]met[/]" if fall <= MOST_FALL else "[red]not met[/]"
+    console.print(f"growth: the rate falls by {fall:.0%} (goal: by {MOST_FALL:.0%} at most) {said}", highlight=False)
+
+
+async def _measure(folder: Path, uri: str, size: int) -> tuple[Figures, int]:
+    async with opened(processes.settings(uri), uri) as service:
+        await data._write(service.stores["test"], data._people(service))
+        bare = [await _bare(service, size)]
+        began = time.perf_counter()
+        refused = 0
+        for kind, resources in (("Slot", _slots(size // 2)), ("Appointment", _visits(service, size // 2))):
+            file = folder / f"{kind}.ndjson"
+            took = time.perf_counter()
+            with file.open("wb") as out:
+                out.writelines(encode(one) + b"\n" for one in resources)
+            began += time.perf_counter() - took  # writing the file is no part of it
+            options = running.Options("test", folder / "errors", folder / "state")
+            async for tally in running.run(service, [sources.Source(kind, file)], options):
+                pass
+            refused += tally.refused
+        checked = size / (time.perf_counter() - began)
+        bare.append(await _bare(service, size))
+        return Figures(size, checked, sum(bare) / len(bare)), refused
+
+
+async def _bare(service: Service, size: int) -> float:
+    database = service.client.get_database("bare_import", codec_options=CODEC_OPTIONS)
+    rules = Rules(claims=claims)
+    moment = datetime.now(UTC)
+    took = 0.0
+    for kind, resources in (("Slot", _slots(size // 2)), ("Appointment", _visits(service, size // 2))):
+        for batch in _batches(resources):
+            whole = [stamped(one, 1, moment) for one in batch]
+            documents = [compose(TYPES[kind], one, encode(one), moment, rules) for one in whole]
+            began = time.perf_counter()
+            await database[kind].insert_many(documents)
+            took += time.perf_counter() - began
+    await service.client.drop_database("bare_import")
+    return size / took
+
+
+def _batches(resources: Iterator[Resource]) -> Iterator[list[Resource]]:
+    batch: list[Resource] = []
+    for one in resources:
+        batch.append(one)
+        if len(batch) == _BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _slots(count: int) -> Iterator[Resource]:
+    for place in data._places("slot", count, data.FIRST_SLOT_DAY):
+        schedule = {"resourceType": "Schedule", "id": data.schedule_id(data.practitioner_id(place.practitioner))}
+        yield {**publishing.slot(schedule, Interval(place.start, place.end), place.ident), "status": "busy"}
+
+
+def _visits(service: Service, count: int) -> Iterator[Resource]:
+    for number, place in enumerate(data._places("visit", count, data.FIRST_SLOT_DAY)):
+        made = data._appointment(service, number, place)
+        made["status"] = "booked"
+        made["created"] = text(place.start)
+        made["identifier"] = [{"system": service.systems.appointment_number, "value": f"APT-2027-I{number:06d}"}]
+        yield {**made, "slot": [{"reference": f"Slot/slot-{place.ident.partition('-')[2]}"}]}
+
+
+__all__ = ["Figures", "run"]

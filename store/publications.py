@@ -1,0 +1,171 @@
+"""Files for the public, kept in MongoDB in pieces: made by one process, served by any.
+
+A publication is named after what it says, so it never changes; when it says something else, another takes its place,
+and the earlier one stays for an hour, for those who are still reading it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from bson.binary import Binary
+from pymongo import ReturnDocument
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import DuplicateKeyError
+
+PIECES = "publication-pieces"
+PUBLICATIONS = "publications"
+PIECE = 262_144
+"""Bytes in one piece, about: what a reader and a writer have in memory."""
+
+_CURRENT = "current"
+_KEPT = timedelta(hours=1)
+_MAKING = timedelta(minutes=2)  # after that, whoever was making it is taken for dead
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """One file of a publication: how many lines and bytes it has."""
+
+    lines: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """A publication.
+
+    Attributes:
+        name: after its content.
+        moment: of the state that it shows.
+        files: by resource type.
+        checked: when it was last known to be true.
+    """
+
+    name: str
+    moment: datetime
+    files: Mapping[str, File]
+    checked: datetime
+
+
+class Publications:
+    """The publications of one database."""
+
+    def __init__(self, database: AsyncDatabase[dict[str, Any]]) -> None:
+        self._publications = database[PUBLICATIONS]
+        self._pieces = database[PIECES]
+
+    async def current(self) -> Publication | None:
+        """Return the newest one."""
+        found = await self._publications.find_one({"_id": _CURRENT})
+        return None if found is None or "name" not in found else _publication(found)
+
+    async def named(self, name: str) -> Publication | None:
+        """Return one that is still kept."""
+        found = await self._publications.find_one({"_id": f"of {name}"})
+        return None if found is None else _publication(found)
+
+    async def claim(self, now: datetime, before: datetime) -> bool:
+        """Tell whether the caller is to make the next one: it was checked before `before`, and nobody else is at it."""
+        due = {"_id": _CURRENT, "checked": {"$not": {"$gte": before}}, "making": {"$not": {"$gt": now}}}
+        try:
+            await self._publications.find_one_and_update(
+                due, {"$set": {"making": now + _MAKING}}, upsert=True, return_document=ReturnDocument.AFTER
+            )
+        except DuplicateKeyError:  # it is there, and not due
+            return False
+        return True
+
+    async def publish(self, draft: Draft, moment: datetime) -> None:
+        """Let `draft` be the current one; if it says what the current one says, that stays."""
+        name = draft.name
+        files = {kind: {"lines": one.lines, "size": one.size} for kind, one in draft.files.items()}
+        said = {"name": name, "moment": moment, "files": files, "draft": draft.ident}
+        present = await self._publications.find_one({"_id": _CURRENT})
+        if present is not None and present.get("name") == name:
+            await self._publications.update_one(
+                {"_id": _CURRENT}, {"$set": {"checked": moment}, "$unset": {"making": ""}}
+            )
+            await self._remove(draft.ident)
+            return
+        earlier = await self._publications.find_one({"_id": f"of {name}"})
+        if earlier is not None:  # what was said before, within the hour: its pieces are there
+            await self._remove(draft.ident)
+            said["draft"] = earlier["draft"]
+        await self._publications.replace_one({"_id": f"of {name}"}, {**said, "checked": moment}, upsert=True)
+        if present is not None and "name" in present:
+            await self._publications.update_one({"_id": f"of {present['name']}"}, {"$set": {"replaced": moment}})
+        await self._publications.replace_one({"_id": _CURRENT}, {**said, "checked": moment}, upsert=True)
+        await self._publications.delete_one({"_id": f"draft {draft.ident}"})
+        # Those that were replaced long ago, and drafts of processes that died over them: a handful of documents.
+        async for old in self._publications.find({"replaced": {"$lt": moment - _KEPT}}):
+            await self._remove(old["draft"])
+            await self._publications.delete_one({"_id": old["_id"]})
+
+    async def _remove(self, draft: str) -> None:
+        await self._pieces.delete_many({"_id": {"$gte": f"{draft}/", "$lt": f"{draft}0"}})
+        await self._publications.delete_one({"_id": f"draft {draft}"})
+
+    async def draft(self, ident: str, now: datetime) -> Draft:
+        """Begin a publication; `ident` is anything that no other draft has. Should it never end, it is removed."""
+        begun = {"_id": f"draft {ident}", "draft": ident, "replaced": now}
+        await self._publications.insert_one(begun)
+        return Draft(self._pieces, ident)
+
+    async def read(self, name: str, kind: str) -> AsyncIterator[bytes]:
+        """Yield a file piece by piece."""
+        found = await self._publications.find_one({"_id": f"of {name}"}, {"draft": 1})
+        if found is None:
+            return
+        begin = f"{found['draft']}/{kind}/"
+        query = {"_id": {"$gte": begin, "$lt": f"{begin}~"}}
+        async for piece in self._pieces.find(query, sort=[("_id", 1)], batch_size=4):
+            yield bytes(piece["data"])
+
+
+class Draft:
+    """A publication that is being written, file by file."""
+
+    def __init__(self, pieces: Any, ident: str) -> None:
+        self.ident = ident
+        self.files: dict[str, File] = {}
+        self._pieces = pieces
+        self._hash = hashlib.sha256()
+
+    @property
+    def name(self) -> str:
+        """Return what it is called: after all that has been written."""
+        return self._hash.hexdigest()[:32]
+
+    async def write(self, kind: str, lines: AsyncIterator[bytes]) -> None:
+        """Write the file of a type."""
+        waiting: list[bytes] = []
+        held = size = number = count = 0
+        self._hash.update(kind.encode())
+
+        async def flush() -> None:
+            nonlocal waiting, held, number
+            data = b"".join(waiting)
+            self._hash.update(data)
+            await self._pieces.insert_one({"_id": f"{self.ident}/{kind}/{number:08d}", "data": Binary(data)})
+            waiting, held, number = [], 0, number + 1
+
+        async for line in lines:
+            waiting.append(line)
+            held += len(line)
+            size += len(line)
+            count += 1
+            if held >= PIECE:
+                await flush()
+        if waiting:
+            await flush()
+        self.files[kind] = File(count, size)
+
+
+def _publication(found: Mapping[str, Any]) -> Publication:
+    files = {kind: File(one["lines"], one["size"]) for kind, one in found["files"].items()}
+    return Publication(found["name"], found["moment"], files, found["checked"])

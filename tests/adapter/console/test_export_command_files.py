@@ -1,0 +1,311 @@
+"""``mediloop-fhir export``: every format holds the same, with checksums; filters, increments, refusals."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from pyarrow import parquet
+
+from adapter.console import export as command
+from adapter.export import formats
+from adapter.export.columns import COLUMNS
+from adapter.fhir.validation import check
+from store.codec import decode
+from tests.adapter.console.conftest import Cli
+
+Json = dict[str, Any]
+KEY = "a key of these tests alone"
+
+
+@pytest.fixture
+def clinic(cli: Cli) -> Cli:
+    """The command line beside a loaded demo clinic."""
+    assert cli.run("demo", "load").exit_code == 0
+    return cli
+
+
+def manifest_of(folder: Path) -> Json:
+    """The manifest, after the checksums and sizes in it were compared with the files."""
+    manifest: Json = json.loads((folder / "manifest.json").read_bytes())
+    for one in (*manifest["output"], *manifest["deleted"]):
+        raw = (folder / one["url"]).read_bytes()
+        assert (len(raw), hashlib.sha256(raw).hexdigest()) == (one["size"], one["sha256"])
+    return manifest
+
+
+def lines_of(folder: Path, kind: str | None = None) -> list[Json]:
+    """The resources in NDJSON files."""
+    found = []
+    for one in manifest_of(folder)["output"]:
+        if kind in (None, one["type"]):
+            raw = (folder / one["url"]).read_bytes()
+            text = gzip.decompress(raw) if one["url"].endswith(".gz") else raw
+            assert text.endswith(b"\n")
+            lines = text.splitlines()
+            assert len(lines) == one["count"]
+            found += [json.loads(line) for line in lines]
+    return found
+
+
+def names(resources: list[Json]) -> set[str]:
+    return {f"{one['resourceType']}/{one['id']}" for one in resources}
+
+
+Stored = Callable[..., list[dict[str, Any]]]
+
+
+def test_ndjson_holds_every_resource_byte_for_byte(clinic: Cli, stored: Stored, tmp_path: Path) -> None:
+    printed = clinic.json("export", str(tmp_path / "out"))
+    manifest = manifest_of(tmp_path / "out")
+    assert printed == manifest
+    assert manifest["extension"]["complete"] is True
+    assert manifest["requiresAccessToken"] is False
+    for kind in ("Appointment", "Slot", "Patient", "Practitioner", "Location", "Schedule"):
+        written = (tmp_path / "out" / f"{kind}.00001.ndjson").read_bytes().splitlines()
+        assert written == [bytes(one["_json"]) for one in sorted(stored(kind), key=lambda one: str(one["_id"]))]
+    text = clinic.run("export", str(tmp_path / "again"), "--type", "Slot,Location").stdout
+    assert f"Slot: {len(stored('Slot'))}\n" in text
+    assert {one["type"] for one in manifest_of(tmp_path / "again")["output"]} == {"Slot", "Location"}
+
+
+def test_files_are_cut_and_compressed_alike_every_time(clinic: Cli, tmp_path: Path) -> None:
+    clinic.json("export", str(tmp_path / "whole"), "--type", "Slot")
+    for name in ("one", "two"):
+        clinic.json("export", str(tmp_path / name), "--type", "Slot", "--file-resources", "10", "--gzip")
+    output = manifest_of(tmp_path / "one")["output"]
+    assert output == manifest_of(tmp_path / "two")["output"]
+    assert [one["count"] for one in output[:-1]] == [10] * (len(output) - 1)
+    assert 0 < output[-1]["count"] <= 10
+    assert lines_of(tmp_path / "one") == lines_of(tmp_path / "whole")
+
+
+@pytest.mark.parametrize(("form", "kind"), [("bundle", "collection"), ("searchset", "searchset")])
+def test_a_bundle_is_valid_fhir_whole_or_cut(clinic: Cli, tmp_path: Path, form: str, kind: str) -> None:
+    clinic.json("export", str(tmp_path / "nd"), "--type", "Slot,Schedule")
+    clinic.json("export", str(tmp_path / "b"), "--type", "Slot,Schedule", "--format", form)
+    [one] = manifest_of(tmp_path / "b")["output"]
+    bundle = decode((tmp_path / "b" / one["url"]).read_bytes())
+    assert bundle["type"] == kind
+    assert not check(bundle)
+    assert [entry["resource"] for entry in bundle["entry"]] == lines_of(tmp_path / "nd")
+    assert len(bundle["entry"]) == one["count"]
+    assert all(entry["fullUrl"].endswith(f"/fhir/R4/Slot/{entry['resource']['id']}") for entry in bundle["entry"][:3])
+    assert ("search" in bundle["entry"][0]) == (form == "searchset")
+    clinic.json(
+        *("export", str(tmp_path / "cut"), "--type", "Slot,Schedule", "--format", form, "--file-resources", "7")
+    )
+    pages = [decode((tmp_path / "cut" / one["url"]).read_bytes()) for one in manifest_of(tmp_path / "cut")["output"]]
+    assert [entry for page in pages for entry in page["entry"]] == bundle["entry"]
+    assert all(len(page["entry"]) == 7 for page in pages[:-1])
+
+
+def test_tables_have_a_row_for_each_resource_in_both_formats(clinic: Cli, tmp_path: Path) -> None:
+    clinic.json("export", str(tmp_path / "nd"))
+    for form in ("csv", "parquet"):
+        clinic.json("export", str(tmp_path / form), "--format", form)
+    for kind, columns in COLUMNS.items():
+        resources = {one["id"]: one for one in lines_of(tmp_path / "nd", kind)}
+        table = parquet.read_table(tmp_path / "parquet" / f"{kind}.00001.parquet")
+        assert table.schema.equals(formats.schema(kind), check_metadata=True)
+        rows = table.to_pylist()
+        assert {row["id"] for row in rows} == set(resources)
+        with (tmp_path / "csv" / f"{kind}.00001.csv").open(newline="", encoding="utf-8") as file:
+            texts = list(csv.DictReader(file))
+        assert list(texts[0]) == [column.name for column in columns]
+        for row, text in zip(rows, texts, strict=True):
+            assert row["status"] == text["status"] == resources[row["id"]]["status"]
+            assert (row["practitioner_name"] or "") == text["practitioner_name"]
+            assert row["start_time"].isoformat()[:19] == text["start_time"][:19]
+    slots = str(tmp_path / "csv" / "Slot.00001.csv")
+    [(count, practitioners)] = duckdb.sql(
+        f"SELECT count(*), count(practitioner_id) FROM read_csv('{slots}')"
+    ).fetchall()
+    assert count == practitioners > 0
+
+
+def test_an_empty_store_gives_headers_an_empty_bundle_and_no_lines(cli: Cli, tmp_path: Path) -> None:
+    for form in formats.NAMES:
+        cli.json("export", str(tmp_path / form), "--format", form)
+        assert all(one["count"] == 0 for one in manifest_of(tmp_path / form)["output"])
+    assert manifest_of(tmp_path / "ndjson")["output"] == []
+    assert json.loads((tmp_path / "bundle" / "Bundle.00001.json").read_bytes()) == {
+        "resourceType": "Bundle",
+        "type": "collection",
+    }
+    assert parquet.read_table(tmp_path / "parquet" / "Slot.00001.parquet").num_rows == 0
+    assert (tmp_path / "csv" / "Slot.00001.csv").read_text().startswith("id,practitioner_id")
+
+
+def test_each_filter_gives_what_matches_it(clinic: Cli, tmp_path: Path) -> None:
+    clinic.json("export", str(tmp_path / "all"))
+    everything = lines_of(tmp_path / "all")
+    appointments = [one for one in everything if one["resourceType"] == "Appointment"]
+    slots = [one for one in everything if one["resourceType"] == "Slot"]
+    schedules = [one for one in everything if one["resourceType"] == "Schedule"]
+
+    def exported(*words: str) -> list[Json]:
+        folder = tmp_path / hashlib.sha256(" ".join(words).encode()).hexdigest()
+        clinic.json("export", str(folder), *words)
+        return lines_of(folder)
+
+    def actors(resource: Json) -> list[str]:
+        return [one["actor"].get("reference", "") for one in resource["participant"]]
+
+    one = appointments[0]
+    practitioner = next(name for name in actors(one) if name.startswith("Practitioner/"))
+    facility = next(name for name in actors(one) if name.startswith("Location/"))
+    uhid = next(
+        found["actor"]["identifier"]["value"] for found in one["participant"] if "identifier" in found.get("actor", {})
+    )
+    own = [one for one in schedules if any(found.get("reference") == practitioner for found in one["actor"])]
+    held = {f"Schedule/{one['id']}" for one in own}
+    expected = names([one for one in appointments if practitioner in actors(one)])
+    expected |= names(own) | names([one for one in slots if one["schedule"]["reference"] in held])
+    assert names(exported("--practitioner", practitioner.partition("/")[2])) == expected
+    both = exported(
+        *("--practitioner", practitioner.partition("/")[2], "--facility", facility.partition("/")[2]),
+        *("--type", "Appointment"),
+    )
+    assert names(both) == names([one for one in appointments if {practitioner, facility} <= set(actors(one))])
+    mine = exported("--patient-uhid", uhid.lower())
+    assert {one["resourceType"] for one in mine} == {"Appointment", "Patient"}
+    assert f"Appointment/{one['id']}" in names(mine)
+    combined = exported("--patient-uhid", uhid, "--practitioner", practitioner.partition("/")[2])
+    assert names(combined) == {name for name in names(mine) if name in expected}
+    free = exported("--status", "free")
+    assert names(free) == names([one for one in slots if one["status"] == "free"])
+    day = one["start"][:10]
+    wanted = exported("--date-from", day, "--date-to", day)
+    assert names(wanted) == names([one for one in (*appointments, *slots) if one["start"][:10] == day])
+
+
+def test_increments_chain_by_the_manifest_and_tell_deletions(clinic: Cli, stored: Stored, tmp_path: Path) -> None:
+    manifest = str(tmp_path / "first" / "manifest.json")
+    clinic.json("export", str(tmp_path / "first"), "--format", "csv")
+    nothing = clinic.json("export", str(tmp_path / "second"), "--since", manifest)
+    assert (nothing["output"], nothing["deleted"]) == ([], [])
+    first = json.loads(Path(manifest).read_bytes())["transactionTime"]
+    assert nothing["extension"]["options"]["since"] == first
+    # Everything is later than this, and nothing is deleted.
+    whole = clinic.json("export", str(tmp_path / "third"), "--since", "2000-01-01T00:00:00Z", "--type", "Slot")
+    assert whole["output"][0]["count"] == len(stored("Slot"))
+
+
+def test_deidentified_files_hold_no_identity_in_any_format(
+    clinic: Cli, stored: Stored, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "key").write_text(KEY)
+    monkeypatch.setenv("ADAPTER_DEIDENTIFY_KEY", KEY)
+    secrets = {str(one["_id"]) for kind in ("Patient", "Appointment", "Slot") for one in stored(kind)}
+    for patient in stored("Patient"):
+        secrets |= {patient["name"][0]["family"], *(one["value"] for one in patient["identifier"])}
+    uhid = stored("Patient")[0]["identifier"][0]["value"]
+    secrets = {one for one in secrets if len(one) > 5}
+    assert secrets
+    for form in ("ndjson", "bundle", "csv"):
+        folder = tmp_path / form
+        clinic.json("export", str(folder), "--format", form, "--deidentify", "--key-file", str(tmp_path / "key"))
+        for file in folder.iterdir():
+            text = file.read_text()
+            assert not [one for one in secrets if one in text], file
+    clinic.json("export", str(tmp_path / "uhid"), "--patient-uhid", uhid, "--deidentify")
+    assert uhid not in "".join(file.read_text() for file in (tmp_path / "uhid").iterdir())
+    patients = {one["id"] for one in lines_of(tmp_path / "ndjson", "Patient")}
+    assert {one["id"] for one in lines_of(tmp_path / "uhid", "Patient")} <= patients
+    with (tmp_path / "csv" / "Appointment.00001.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert all(row["patient_name"] == row["notes"] == row["reason_text"] == "" for row in rows)
+    assert any(row["patient_uhid"] for row in rows)
+    with (tmp_path / "csv" / "Slot.00001.csv").open(newline="") as file:
+        practitioners = {row["practitioner_id"] for row in csv.DictReader(file)}
+    assert practitioners & {row["practitioner_id"] for row in rows}
+
+
+def test_refusals_are_one_line_each(clinic: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*words: str) -> str:
+        result = clinic.run("export", *words)
+        assert result.exit_code == 1, result.output
+        assert len(result.stderr.strip().splitlines()) == 1
+        return str(result.stderr)
+
+    out = str(tmp_path / "out")
+    assert "name the folder" in refused()
+    assert "DEIDENTIFY_KEY" in refused(out, "--deidentify")
+    (tmp_path / "short").write_text("short")
+    assert "5 bytes" in refused(out, "--deidentify", "--key-file", str(tmp_path / "short"))
+    assert "--since takes" in refused(out, "--since", "yesterday")
+    assert "--since takes" in refused(out, "--since", "2024-01-20T10:00:00")
+    assert "No such file" in refused(out, "--since", str(tmp_path / "none.json"))
+    assert "not a type" in refused(out, "--type", "Observation")
+    assert "not a type" in refused(out, "--type", "Patient", "--format", "csv")
+    assert "does not apply to Patient" in refused(out, "--type", "Patient", "--status", "free")
+    assert "No type has all" in refused(out, "--status", "free,booked")
+    assert "not a UHID" in refused(out, "--patient-uhid", "x")
+    assert "compressed already" in refused(out, "--format", "parquet", "--gzip")
+    assert "nosuch://" in refused("nosuch://x")
+    clinic.json("export", str(tmp_path / "done"), "--type", "Location")
+    assert "finished export" in refused(str(tmp_path / "done"), "--type", "Location")
+    assert "other options" in refused(str(tmp_path / "done"), "--type", "Slot")
+    (tmp_path / "alien").mkdir()
+    (tmp_path / "alien" / "manifest.json").write_text("[]")
+    assert "not one of this command's" in refused(str(tmp_path / "alien"))
+    assert "before --date-from" in refused(str(tmp_path / "days"), "--date-from", "2024-02-01", "--date-to", "2024-01-01")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    assert "[data]" in refused(str(tmp_path / "parquet"), "--format", "parquet")
+
+
+def test_an_interrupted_export_goes_on_and_says_so(
+    clinic: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("--type", "Slot,Schedule", "--file-resources", "10")
+    clinic.json("export", str(tmp_path / "whole"), *words)
+    for form in ("ndjson", "bundle", "csv"):
+        out = tmp_path / form
+        written = []
+
+        def stop(self: Any, kind: str, lines: Any, written: list[str] = written) -> None:
+            written.append(kind)
+            if len(written) == 3:
+                raise KeyboardInterrupt
+            shaped(self, kind, lines)
+
+        shaped = command.Copying._add
+        types = words if form != "csv" else ("--type", "Slot", "--file-resources", "10")
+        clinic.json("export", str(tmp_path / f"{form}-whole"), *types, "--format", form)
+        monkeypatch.setattr(command.Copying, "_add", stop)
+        result = clinic.run("export", str(out), *types, "--format", form)
+        assert result.exit_code == 130
+        assert "goes on from here" in result.stderr
+        unfinished = json.loads((out / "manifest.json").read_bytes())
+        assert unfinished["extension"]["complete"] is False
+        assert len(unfinished["output"]) == 2
+        monkeypatch.setattr(command.Copying, "_add", shaped)
+        finished = clinic.json("export", str(out), *types, "--format", form)
+        assert finished["transactionTime"] == unfinished["transactionTime"]
+        assert finished["output"] == manifest_of(tmp_path / f"{form}-whole")["output"]
+        manifest_of(out)
+
+
+def test_any_address_of_fsspec_takes_an_export(clinic: Cli) -> None:
+    import fsspec
+
+    clinic.json("export", "memory://bucket/out", "--type", "Location")
+    memory = fsspec.filesystem("memory")
+    manifest = json.loads(memory.cat_file("/bucket/out/manifest.json"))
+    [one] = manifest["output"]
+    assert len(memory.cat_file(f"/bucket/out/{one['url']}")) == one["size"]
+    memory.rm("/bucket", recursive=True)
+
+
+def test_the_views_are_printed(cli: Cli) -> None:
+    printed = json.loads(cli.run("export", "--views").stdout)
+    assert [one["name"] for one in printed] == ["appointments", "slots", "schedules"]

@@ -1,0 +1,76 @@
+"""``slots hours`` and ``slots away``: weekly hours without Slots, and leave, from the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.adapter.console.conftest import Cli
+
+Stored = Callable[..., list[dict[str, Any]]]
+
+WHO = ("--practitioner", "prov-abc-123", "--facility", "fac-xyz-789")
+HOURS = ("slots", "hours", *WHO, "--hours", "mon-fri 09:00-12:00,14:00-17:00; sat 09:00-12:00")
+AWAY = ("slots", "away", *WHO[:2], "--from", "2027-12-24", "--to", "2027-12-31")
+
+
+def extension(stored: Stored, ident: str, name: str) -> Any:
+    [schedule] = [one for one in stored("Schedule") if one["_id"] == ident]
+    return next(one for one in schedule["extension"] if one["url"].endswith(name))
+
+
+def test_hours_are_written_and_replaced_and_leave_stays(cli: Cli, stored: Stored) -> None:
+    cli.run("demo", "load")
+    before = len(stored("Slot"))
+    ident = cli.json(*HOURS, "--minutes", "20", "--after", "5", "--every", "15", "--timezone", "Africa/Kampala")[
+        "schedule"
+    ]
+    assert len(stored("Slot")) == before
+    assert extension(stored, ident, "/timezone")["valueCode"] == "Africa/Kampala"
+    assert [list(one.values()) for one in extension(stored, ident, "/scheduling-parameters")["extension"]] == [
+        ["duration", 20],
+        ["bufferAfter", 5],
+        ["alignmentInterval", 15],
+    ]
+    first = extension(stored, ident, "/availability")["extension"][0]["extension"]
+    assert [one.get("valueCode") or one["valueTime"] for one in first] == [
+        "mon",
+        "tue",
+        "wed",
+        "thu",
+        "fri",
+        "sat",
+        "09:00:00",
+        "12:00:00",
+    ]
+    assert cli.json(*AWAY)["schedules"] == [ident]
+    assert "away from 2027-12-24" in cli.run(*AWAY, "--facility", "fac-xyz-789").stdout  # again is harmless
+    assert "computed from these hours" in cli.run(*HOURS).stdout
+    inner = extension(stored, ident, "/availability")["extension"]
+    assert [one["url"] for one in inner] == ["availableTime", "availableTime", "notAvailable"]
+    assert inner[2]["extension"][1]["valuePeriod"] == {"start": "2027-12-24", "end": "2027-12-31"}
+    assert extension(stored, ident, "/timezone")["valueCode"] == "UTC"
+
+
+def test_what_is_not_there_is_named(cli: Cli) -> None:
+    result = cli.run(*HOURS)
+    assert (result.exit_code, "is not stored in the test database" in result.stderr) == (1, True)
+    cli.run("demo", "load")
+    result = cli.run(*AWAY)
+    assert (result.exit_code, "has no weekly hours" in result.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        ((*HOURS, "--hours", "always"), "cannot read the hours"),
+        ((*HOURS, "--timezone", "Mars/Olympus"), "Mars/Olympus"),
+        ((*AWAY, "--to", "2027-01-01"), "--to must be --from or later"),
+    ],
+)
+def test_bad_words_are_usage_errors(cli: Cli, words: tuple[str, ...], named: str) -> None:
+    result = cli.run(*words)
+    assert result.exit_code == 2
+    assert named in " ".join(result.output.replace("│", " ").split())

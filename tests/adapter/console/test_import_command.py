@@ -1,0 +1,304 @@
+"""``mediloop-fhir import``: what comes in, what is refused and why, and that twice is once."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.adapter.console.conftest import Cli
+
+Json = dict[str, Any]
+Stored = Callable[..., list[Json]]
+
+PEOPLE: tuple[Json, ...] = (
+    {"resourceType": "Practitioner", "id": "p", "name": [{"text": "Dr. Atim"}]},
+    {"resourceType": "Location", "id": "l", "name": "Ward"},
+    {"resourceType": "Patient", "id": "john", "name": [{"family": "Okello"}]},
+)
+SCHEDULE: Json = {"resourceType": "Schedule", "id": "s", "active": True, "actor": [{"reference": "Practitioner/p"}]}
+
+
+def slot(ident: str, hour: int, **members: Any) -> Json:
+    return {
+        "resourceType": "Slot",
+        "id": ident,
+        "schedule": {"reference": "Schedule/s"},
+        "status": "free",
+        "start": f"2027-01-20T{hour:02d}:00:00Z",
+        "end": f"2027-01-20T{hour:02d}:30:00Z",
+    } | members
+
+
+def visit(ident: str, hour: int, *slots: str, **members: Any) -> Json:
+    return (
+        {
+            "resourceType": "Appointment",
+            "id": ident,
+            "status": "booked",
+            "start": f"2027-01-20T{hour:02d}:00:00Z",
+            "end": f"2027-01-20T{hour:02d}:30:00Z",
+            "participant": [
+                {"actor": {"reference": "Patient/john"}, "status": "accepted"},
+                {"actor": {"reference": "Practitioner/p"}, "status": "accepted"},
+            ],
+        }
+        | ({"slot": [{"reference": f"Slot/{one}"} for one in slots]} if slots else {})
+        | members
+    )
+
+
+def lines(*resources: Json) -> bytes:
+    return b"".join(json.dumps(one).encode() + b"\n" for one in resources)
+
+
+class Import:
+    """Imports files of a folder of its own."""
+
+    def __init__(self, cli: Cli, folder: Path) -> None:
+        self.cli, self.folder = cli, folder
+
+    def __call__(self, **files: bytes) -> Json:
+        for name, content in files.items():
+            (self.folder / name.replace("__", ".")).write_bytes(content)
+        return self.run(*(str(self.folder / name.replace("__", ".")) for name in files))
+
+    def run(self, *words: str, code: int | None = None) -> Json:
+        result = self.cli.run("import", "--json", "--errors", str(self.errors), *words)
+        assert result.exit_code in ((0, 1) if code is None else (code,)), result.output
+        assert result.stdout, result.stderr
+        found: Json = json.loads(result.stdout)
+        return {name: value for name, value in found.items() if value and name != "total"}
+
+    @property
+    def errors(self) -> Path:
+        return self.folder / "errors"
+
+    def refused(self) -> list[tuple[int, list[str]]]:
+        """The lines refused, each with the codes of its reasons."""
+        said = [json.loads(line) for line in self.errors.read_text().splitlines()]
+        return [(one["line"], [reason["code"] for reason in one["reasons"]]) for one in said]
+
+
+@pytest.fixture
+def bring(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Import:
+    folder = tmp_path / "files"
+    folder.mkdir()
+    monkeypatch.chdir(tmp_path)
+    return Import(cli, folder)
+
+
+def content(document: Json) -> Json:
+    return {name: value for name, value in document.items() if name not in ("_id", "_index", "_json", "meta")}
+
+
+def test_a_mixed_file_comes_in_whatever_its_order_and_twice_is_once(bring: Import, stored: Stored) -> None:
+    mixed = lines(visit("a", 9, "x"), visit("b", 10), slot("x", 9), slot("y", 10), SCHEDULE, *PEOPLE)
+    assert bring(all__ndjson=mixed) == {"created": 8}
+    assert {one["_id"]: one["status"] for one in stored("Slot")} == {"x": "busy", "y": "busy"}
+    assert [content(one) for one in stored("Practitioner")] == [PEOPLE[0]]
+    before = {kind: stored(kind) for kind in ("Slot", "Appointment", "Patient", "history")}
+    assert bring(all__ndjson=mixed) == {"unchanged": 8}
+    assert {kind: stored(kind) for kind in before} == before
+    assert not bring.errors.exists()
+    assert sorted(one.name for one in Path().iterdir()) == ["files"]
+
+
+def test_bad_lines_are_told_with_their_numbers_and_reasons_while_the_rest_comes_in(
+    bring: Import, stored: Stored
+) -> None:
+    bad = {"resourceType": "Patient", "id": "q", "gender": "x"}
+    found = bring(
+        patients__ndjson=b"\n".join([json.dumps(PEOPLE[2]).encode(), b"{", b"", json.dumps(bad).encode(), b"[1]"]),
+        more__ndjson=lines({"resourceType": "Observation", "id": "o"}, PEOPLE[0], SCHEDULE, slot("x", 9)),
+        visits__ndjson=lines(visit("a", 9), visit("b", 9), visit("c", 10, "none"), visit("d", 11)),
+    )
+    assert found == {"created": 6, "refused": 6}
+    assert bring.refused() == [
+        (2, ["invalid_json"]),
+        (4, ["unknown_code"]),
+        (5, ["invalid_json"]),
+        (1, ["unknown_type"]),
+        (2, ["slot_unavailable", "time_conflict"]),
+        (3, ["unknown_slot"]),
+    ]
+    assert sorted(one["_id"] for one in stored("Appointment")) == ["a", "d"]
+    first = json.loads(bring.errors.read_text().splitlines()[0])
+    assert (first["resource"], Path(first["file"]).name) == ("{", "patients.ndjson")
+    assert bring.errors.stat().st_mode & 0o077 == 0
+
+
+def test_what_has_no_id_is_known_by_its_identifier(bring: Import, stored: Stored) -> None:
+    one = {"resourceType": "Location", "name": "Ward", "identifier": [{"system": "urn:x", "value": "W1"}]}
+    bare = {"resourceType": "Location", "name": "Nameless"}
+    assert bring(a__ndjson=lines(one, bare)) == {"created": 2}
+    assert bring(a__ndjson=lines(one, bare)) == {"unchanged": 2}
+    assert bring(a__ndjson=lines(one | {"name": "Ward 1"})) == {"updated": 1}
+    assert sorted(one["name"] for one in stored("Location")) == ["Nameless", "Ward 1"]
+    twin = one | {"id": "twin"}
+    assert bring(a__ndjson=lines(twin)) == {"created": 1}  # a system that is not ours may be used twice
+    assert bring(a__ndjson=lines(one)) == {"refused": 1}
+    assert bring.refused() == [(1, ["multiple_matches"])]
+
+
+def test_two_patients_do_not_share_a_uhid(bring: Import) -> None:
+    uhid = {"identifier": [{"system": "https://mediloop.co/fhir/sid/uhid", "value": "UG123456789A"}]}
+    assert bring(a__ndjson=lines(PEOPLE[2] | uhid)) == {"created": 1}
+    assert bring(a__ndjson=lines(PEOPLE[2] | uhid | {"id": "other"})) == {"refused": 1}
+    assert bring.refused() == [(1, ["identifier_taken"])]
+
+
+@pytest.mark.parametrize("kind", ["collection", "searchset"])
+def test_bundles_folders_and_gzip(bring: Import, stored: Stored, kind: str) -> None:
+    entries = [{"resource": one, "search": {"mode": "match"}} for one in (slot("x", 9), SCHEDULE, *PEOPLE)]
+    entries.append({"resource": {"resourceType": "OperationOutcome"}, "search": {"mode": "outcome"}})
+    bundle = {"resourceType": "Bundle", "type": kind, "entry": entries}
+    (bring.folder / "b.json").write_text(json.dumps(bundle, indent=1))
+    (bring.folder / "v.ndjson.gz").write_bytes(gzip.compress(lines(visit("a", 9, "x"))))
+    assert bring.run(str(bring.folder)) == {"created": 6}
+    assert bring.run(str(bring.folder)) == {"unchanged": 6}
+    assert [one["status"] for one in stored("Slot")] == ["busy"]
+
+
+def test_the_entries_of_a_transaction_keep_their_names(bring: Import, stored: Stored) -> None:
+    urn = "urn:uuid:0c3151bd-1cbf-4d64-b04d-cd9187a4c6e0"
+    bundle = {
+        "resourceType": "Bundle",
+        "type": "transaction",
+        "entry": [
+            {
+                "resource": {name: value for name, value in SCHEDULE.items() if name != "id"}
+                | {"actor": [{"reference": urn}]},
+                "request": {"method": "POST", "url": "Schedule"},
+                "fullUrl": "urn:uuid:0c3151bd-1cbf-4d64-b04d-cd9187a4c6e1",
+            },
+            {
+                "fullUrl": urn,
+                "resource": {"resourceType": "Practitioner"},
+                "request": {"method": "POST", "url": "Practitioner"},
+            },
+            {"request": {"method": "DELETE", "url": "Patient/john"}},
+        ],
+    }
+    assert bring(t__json=json.dumps(bundle).encode()) == {"created": 2, "refused": 1}
+    assert bring.refused() == [(3, ["not_importable"])]
+    [schedule] = stored("Schedule")
+    assert schedule["actor"] == [{"reference": f"Practitioner/{urn.rpartition(':')[2]}"}]
+    assert bring(t__json=json.dumps(bundle).encode()) == {"unchanged": 2, "refused": 1}
+
+
+MEDILOOP: Json = {
+    "id": "apt-123-456-789",
+    "appointment_number": "APT-2024-001234",
+    "patient_uhid": "UG123456789A",
+    "patient_name": "John Doe",
+    "practitioner_id": "p",
+    "practitioner_name": "Dr. Atim",
+    "facility_id": "l",
+    "facility_name": "Ward",
+    "status": "cancelled",
+    "service_type_code": "consultation",
+    "specialty_code": None,
+    "appointment_type_code": "ROUTINE",
+    "start_time": "2024-01-20T10:00:00Z",
+    "end_time": "2024-01-20T10:30:00Z",
+    "duration_minutes": 30,
+    "reason_text": "General checkup",
+    "priority": 5,
+    "created_at": "2024-01-15T10:00:00Z",
+    "cancellation_reason_code": "patient-request",
+    "cancelled_at": "2024-01-16T08:00:00Z",
+    "branch": "north",
+}
+
+
+@pytest.mark.parametrize("as_list", [True, False])
+def test_a_clinics_appointments_come_in_as_mediloop_lists_them(bring: Import, stored: Stored, as_list: bool) -> None:
+    second = MEDILOOP | {"id": "apt-2", "appointment_number": "APT-2024-001235", "status": "noshow"}
+    listed = {"count": 2, "results": [MEDILOOP, second]}
+    file = json.dumps(listed).encode() if as_list else lines(MEDILOOP, second)
+    assert bring(people__ndjson=lines(*PEOPLE), old__json=file) == {"created": 5, "left_out": {"branch": 2}}
+    assert bring(people__ndjson=lines(*PEOPLE), old__json=file) == {"unchanged": 5, "left_out": {"branch": 2}}
+    from mappings.appointment import view
+
+    shown = view(next(one for one in stored("Appointment") if one["_id"] == MEDILOOP["id"]))
+    wanted = {name: value for name, value in MEDILOOP.items() if name in shown}
+    assert {name: shown[name] for name in wanted} == wanted
+
+
+def test_mediloop_objects_are_checked(bring: Import) -> None:
+    bad = {"id": "x y", "patient_uhid": "1", "status": "x", "start_time": "2024-01-20", "priority": "5"}
+    stranger = MEDILOOP | {"id": "apt-0", "appointment_number": "APT-1", "practitioner_id": "nobody"}
+    number = MEDILOOP | {"id": "apt-3", "status": "noshow", "appointment_number": "APT-2024-001234"}
+    assert bring(people__ndjson=lines(*PEOPLE), a__ndjson=lines(bad, stranger, MEDILOOP, number)) == {
+        "created": 4,
+        "refused": 3,
+        "left_out": {"branch": 3},
+    }
+    assert bring.refused() == [
+        (1, ["invalid_request_error"] * 7),
+        (2, ["unknown_practitioner"]),
+        (4, ["identifier_taken"]),
+    ]
+
+
+def test_what_mediloop_cannot_say_stays_when_its_object_comes_again(bring: Import, stored: Stored) -> None:
+    bring(people__ndjson=lines(*PEOPLE), a__ndjson=lines(MEDILOOP))
+    [kept] = [content(one) for one in stored("Appointment")]
+    richer = kept | {"supportingInformation": [{"reference": "DocumentReference/d"}]}
+    assert bring(b__ndjson=lines(richer)) == {"updated": 1}
+    assert bring(a__ndjson=lines(MEDILOOP | {"reason_text": "Other"})) == {"updated": 1, "left_out": {"branch": 1}}
+    [after] = [content(one) for one in stored("Appointment")]
+    assert after == richer | {"reasonCode": [{"text": "Other"}]}
+
+
+def test_a_source_that_is_not_there_is_said(bring: Import) -> None:
+    for words in (["nothing.json"], [str(bring.folder)]):
+        result = bring.cli.run("import", *words)
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert "nothing" in result.stderr
+
+
+def test_kill_9_in_the_middle_and_resume_give_the_same_store(bring: Import, stored: Stored, tmp_path: Path) -> None:
+    count = 3_000
+    patients = [{"resourceType": "Patient", "id": f"p{number:05d}", "active": True} for number in range(count)]
+    file = tmp_path / "many.ndjson"
+    file.write_bytes(lines(*patients[:1_500]) + b"{bad\n" + lines(*patients[1_500:]))
+    state, errors = tmp_path / "the.state", tmp_path / "errors"
+    words = ["import", str(file), "--state", str(state), "--errors", str(errors), "--batch", "50"]
+    process = subprocess.Popen([sys.executable, "-m", "adapter", *words])
+    try:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and not (state.exists() and json.loads(state.read_bytes())["line"] >= 1_000):
+            time.sleep(0.005)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert state.exists()
+    assert 1_000 <= len(stored("Patient")) < count
+    result = bring.cli.run(*words)
+    assert result.exit_code == 1, result.output
+    assert not state.exists()
+    assert sorted(one["_id"] for one in stored("Patient")) == [one["id"] for one in patients]
+    assert {one["meta"]["versionId"] for one in stored("Patient")} == {"1"}
+    assert len(stored("history")) == count
+    assert [json.loads(line)["line"] for line in errors.read_text().splitlines()] == [1_501]
+
+
+def test_the_state_of_other_files_is_not_taken(bring: Import, tmp_path: Path) -> None:
+    state = tmp_path / "s"
+    for content_of_it in ("[]", '{"marks": [], "mode": "test", "survey": []}'):
+        state.write_text(content_of_it)
+        file = bring.folder / "a.ndjson"
+        file.write_bytes(lines(PEOPLE[0]))
+        result = bring.cli.run("import", str(file), "--state", str(state))
+        assert result.exit_code == 1
+        assert "state" in result.stderr

@@ -1,0 +1,123 @@
+"""``mediloop-fhir tail`` tells every change once, goes on by its token, and ends quietly."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import pytest
+
+from tests.adapter.console.conftest import Cli
+
+Json = dict[str, Any]
+
+
+class Tail:
+    """A running command."""
+
+    def __init__(self, *words: str, out: int | IO[bytes] = subprocess.PIPE) -> None:
+        command = [sys.executable, "-m", "adapter", "tail", *words]
+        self.process = subprocess.Popen(command, stdout=out, stderr=subprocess.PIPE)
+
+    def lines(self, count: int) -> list[Json]:
+        assert self.process.stdout is not None
+        return [json.loads(self.process.stdout.readline()) for _ in range(count)]
+
+    def end(self, how: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
+        self.process.send_signal(how)
+        _, said = self.process.communicate(timeout=30)
+        return self.process.returncode, said.decode()
+
+
+@pytest.fixture
+def tails() -> Iterator[list[Tail]]:
+    made: list[Tail] = []
+    yield made
+    for one in made:
+        if one.process.poll() is None:
+            one.process.kill()
+            one.process.wait()
+        for pipe in (one.process.stdout, one.process.stderr):
+            if pipe is not None:
+                pipe.close()
+
+
+@pytest.fixture
+def bring(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.chdir(tmp_path)
+
+    def make(*resources: Json) -> None:
+        (tmp_path / "in.ndjson").write_text("".join(json.dumps(one) + "\n" for one in resources))
+        assert cli.run("import", "in.ndjson").exit_code == 0
+
+    return make
+
+
+def patient(ident: str, **members: Any) -> Json:
+    return {"resourceType": "Patient", "id": ident, **members}
+
+
+def ready(file: Path) -> None:
+    deadline = time.monotonic() + 30
+    while not file.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert file.exists()
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_changes_are_told_and_the_next_run_goes_on(
+    bring: Any, tails: list[Tail], tmp_path: Path, how: signal.Signals
+) -> None:
+    file = tmp_path / "token"
+    words = ("--type", "Patient", "--token-file", str(file))
+    tails.append(Tail(*words))
+    ready(file)
+    begun = file.read_text()
+    bring(patient("a"), {"resourceType": "Location", "id": "l"})
+    bring(patient("a", active=True), patient("b"))
+    told = tails[0].lines(3)
+    assert [(one["type"], one["id"], one["version"], one["method"]) for one in told] == [
+        ("Patient", "a", 1, "POST"),
+        ("Patient", "a", 2, "PUT"),
+        ("Patient", "b", 1, "POST"),
+    ]
+    assert told[1]["resource"]["active"] is True
+    assert told[1]["lastUpdated"] == told[1]["resource"]["meta"]["lastUpdated"]
+    assert tails[0].end(how) == (0, "")
+    bring(patient("c"))
+    tails.append(Tail(*words))
+    assert [one["id"] for one in tails[1].lines(1)] == ["c"]
+    assert tails[1].end(how) == (0, "")
+    tails.append(Tail("--since-token", begun.strip()))
+    assert [one["id"] for one in tails[2].lines(5)] == ["a", "l", "a", "b", "c"]
+
+
+def test_who_stops_reading_ends_it(bring: Any, tails: list[Tail], tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    tails.append(Tail("--token-file", str(file)))
+    ready(file)
+    assert tails[0].process.stdout is not None
+    tails[0].process.stdout.close()
+    bring(patient("a"))
+    assert tails[0].process.wait(timeout=30) == 0
+    assert tails[0].process.stderr is not None
+    assert tails[0].process.stderr.read() == b""
+
+
+@pytest.mark.parametrize("token", ["nonsense", "82"])
+def test_a_token_that_leads_nowhere_is_said(cli: Cli, token: str) -> None:
+    result = cli.run("tail", "--since-token", token)
+    assert result.exit_code == 1
+    assert "token" in result.stderr
+
+
+def test_a_type_that_is_not_stored_is_said(cli: Cli) -> None:
+    result = cli.run("tail", "--type", "Observation")
+    assert result.exit_code == 2
+    assert "Observation is not stored here" in result.stderr

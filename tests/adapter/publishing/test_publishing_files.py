@@ -1,0 +1,247 @@
+"""``$bulk-publish``: what the public sees of availability, how often it is made, and how it is cached."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from adapter.publishing.making import Publisher
+from store.store import Store
+from store.unit_of_work import UnitOfWork
+from tests.conftest import Api, ApiMaker, Clock, ServiceMaker
+
+Json = dict[str, Any]
+PATH = "/fhir/R4/$bulk-publish"
+SMART = "http://fhir-registry.smarthealthit.org/StructureDefinition"
+
+PLACE: Json = {
+    "resourceType": "Location",
+    "id": "l",
+    "name": "Ward",
+    "status": "active",
+    "telecom": [{"system": "phone", "value": "+256 1"}, {"system": "email", "value": "nurse@example.org"}],
+    "address": {"line": ["1 Road"], "city": "Kampala", "text": "1 Road, Kampala"},
+}
+CALENDAR: Json = {
+    "resourceType": "Schedule",
+    "id": "s",
+    "actor": [{"reference": "Practitioner/p", "display": "Dr. Atim"}, {"reference": "Location/l"}],
+    "serviceType": [{"coding": [{"system": "urn:s", "code": "c"}], "text": "for John"}],
+    "comment": "secret",
+}
+
+
+def slot(ident: str, hour: int, status: str = "free", **members: Any) -> Json:
+    return {
+        "resourceType": "Slot",
+        "id": ident,
+        "schedule": {"reference": "Schedule/s"},
+        "status": status,
+        "start": f"2027-01-20T{hour:02d}:00:00Z",
+        "end": f"2027-01-20T{hour:02d}:30:00Z",
+        "comment": "secret",
+    } | members
+
+
+async def put(store: Store, *resources: Json) -> None:
+    async def step(work: UnitOfWork) -> None:
+        for one in resources:
+            before = await work.read(one["resourceType"], one["id"])
+            _ = work.create(one) if before is None else work.update(before, one)
+
+    await store.transact(step)
+
+
+@pytest.fixture
+async def open_api(make_service: ServiceMaker, make_api: ApiMaker) -> Api:
+    service = make_service(bulk_publish="test", booking_link="https://book.example.org/?slot={slot}")
+    made: Api = await make_api(service)
+    await put(service.stores["test"], PLACE, CALENDAR, slot("a", 9), slot("b", 10, "busy-tentative"))
+    return made
+
+
+async def read(api: Api, path: str = PATH, **headers: str) -> httpx.Response:
+    return await api.http.get(path, headers={name.replace("_", "-"): value for name, value in headers.items()})
+
+
+async def files(api: Api) -> dict[str, list[Json]]:
+    manifest = (await read(api)).json()
+    found = {}
+    for one in manifest["output"]:
+        answer = await read(api, one["url"])
+        assert answer.status_code == 200
+        assert answer.text == "" or answer.text.endswith("\n")
+        found[one["type"]] = [json.loads(line) for line in answer.text.splitlines()]
+        assert len(found[one["type"]]) == one["count"]
+    return found
+
+
+async def test_nothing_is_published_unless_it_is_set(api: Api) -> None:
+    for path in (PATH, f"{PATH}/abc/Slot.ndjson"):
+        answer = await read(api, path)
+        assert (answer.status_code, answer.json()["resourceType"]) == (404, "OperationOutcome")
+
+
+async def test_the_manifest_satisfies_both_specifications(open_api: Api) -> None:
+    for headers in ({}, {"accept": "application/json"}, {"accept": "*/*"}):
+        answer = await read(open_api, **headers)
+        assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
+    said = answer.json()
+    assert said["request"] == f"http://adapter.test{PATH}"
+    assert (said["transactionTime"], said["requiresAccessToken"]) == ("2024-01-15T10:00:00.000Z", False)
+    assert [one["type"] for one in said["output"]] == ["Location", "Schedule", "Slot"]
+    assert all(one["url"].startswith("http://adapter.test/") for one in said["output"])
+    assert said["error"] == said["deleted"] == said["outcome"] == []
+    assert "max-age=300" in answer.headers["cache-control"]
+    for one in said["output"]:
+        answer = await read(open_api, one["url"], accept_encoding="identity")
+        assert answer.headers["content-type"] == "application/fhir+ndjson"
+        assert "max-age=300" in answer.headers["cache-control"]
+        assert int(answer.headers["content-length"]) == len(answer.content)
+        head = await open_api.http.head(one["url"])
+        assert (head.status_code, head.content) == (200, b"")
+        assert head.headers["etag"] == answer.headers["etag"]
+
+
+async def test_what_is_published(open_api: Api) -> None:
+    found = await files(open_api)
+    meta = {"lastUpdated": "2024-01-15T10:00:00.000Z"}
+    assert found["Location"] == [
+        {name: PLACE[name] for name in ("resourceType", "id", "status", "name")}
+        | {"meta": meta, "telecom": PLACE["telecom"][:1], "address": {"city": "Kampala", "line": ["1 Road"]}}
+    ]
+    assert found["Schedule"] == [
+        {
+            "resourceType": "Schedule",
+            "id": "s",
+            "meta": meta,
+            "serviceType": [{"coding": [{"system": "urn:s", "code": "c"}]}],
+            "actor": [{"reference": "Location/l"}],
+        }
+    ]
+    link = {"url": f"{SMART}/booking-deep-link", "valueUrl": "https://book.example.org/?slot=a"}
+    head = {"resourceType": "Slot", "meta": meta, "schedule": {"reference": "Schedule/s"}}
+    assert found["Slot"] == [
+        head
+        | {"id": "a", "status": "free", "start": "2027-01-20T09:00:00Z", "end": "2027-01-20T09:30:00Z"}
+        | {"extension": [link]},
+        head | {"id": "b", "status": "busy", "start": "2027-01-20T10:00:00Z", "end": "2027-01-20T10:30:00Z"},
+    ]
+
+
+async def test_what_is_left_out(open_api: Api) -> None:
+    store = open_api.service.stores["test"]
+    others: dict[str, Json] = {
+        "patients": {"actor": [{"reference": "Location/l"}, {"reference": "Patient/p"}]},
+        "relatives": {"actor": [{"reference": "Location/l"}, {"type": "RelatedPerson", "display": "x"}]},
+        "nowhere": {"actor": [{"reference": "Practitioner/p"}]},
+        "elsewhere": {"actor": [{"reference": "Location/unknown"}]},
+        "closed": {"active": False},
+    }
+    await put(store, *(CALENDAR | {"id": ident} | members for ident, members in others.items()))
+    await put(store, *(slot(ident, 9, schedule={"reference": f"Schedule/{ident}"}) for ident in others))
+    await put(store, slot("wrong", 9, "entered-in-error"))
+    await put(store, slot("past", 9, start="2024-01-15T09:59:00Z", end="2024-01-15T10:10:00Z"))
+    await put(store, PLACE | {"id": "gone", "status": "inactive"})
+    found = await files(open_api)
+    assert {kind: [one["id"] for one in resources] for kind, resources in found.items()} == {
+        "Location": ["l"],
+        "Schedule": ["s"],
+        "Slot": ["a", "b"],
+    }
+
+
+async def test_who_has_it_already_is_told_so(open_api: Api) -> None:
+    first = await read(open_api)
+    addresses = [PATH, first.json()["output"][2]["url"]]
+    for address in addresses:
+        answer = await read(open_api, address)
+        tag, modified = answer.headers["etag"], answer.headers["last-modified"]
+        for known in ({"if_none_match": tag}, {"if_none_match": f'"x", W/{tag}'}, {"if_none_match": "*"}):
+            again = await read(open_api, address, **known)
+            assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag)
+            assert "max-age=300" in again.headers["cache-control"]
+        assert (await read(open_api, address, if_modified_since=modified)).status_code == 304
+        for other in (
+            {"if_none_match": '"other"', "if_modified_since": modified},
+            {"if_modified_since": "Mon, 01 Jan 2024 00:00:00 GMT"},
+            {"if_modified_since": "yesterday"},
+        ):
+            assert (await read(open_api, address, **other)).status_code == 200
+
+
+async def test_it_is_made_once_in_five_minutes_and_only_where_it_changed(
+    open_api: Api, clock: Clock, make_service: ServiceMaker, make_api: ApiMaker
+) -> None:
+    store = open_api.service.stores["test"]
+    first = (await read(open_api)).json()
+    await put(store, slot("a", 9, "busy"))
+    clock.advance(seconds=299)
+    assert (await read(open_api)).json() == first
+    clock.advance(seconds=2)
+    other: Api = await make_api(make_service(bulk_publish="test", booking_link="https://book.example.org/?slot={slot}"))
+    second = (await read(other)).json()
+    assert second["transactionTime"] > first["transactionTime"]
+    assert (await read(open_api)).json() == second
+    assert [one["status"] for one in (await files(open_api))["Slot"]] == ["busy", "busy"]
+    clock.advance(seconds=301)
+    assert (await read(open_api)).json() == second  # nothing has changed: neither has its tag
+    assert (await read(other, first["output"][2]["url"])).status_code == 200
+    clock.advance(hours=2)
+    await put(store, slot("c", 12))
+    third = (await read(open_api)).json()
+    assert third["output"][2]["url"] != second["output"][2]["url"]
+    assert (await read(other, first["output"][2]["url"])).status_code == 404
+    assert (await read(other, second["output"][2]["url"])).status_code == 200
+
+
+async def test_what_was_said_before_may_be_said_again(open_api: Api, clock: Clock) -> None:
+    store = open_api.service.stores["test"]
+    first = (await read(open_api)).json()
+    for place in (PLACE | {"name": "Other"}, PLACE):
+        clock.advance(seconds=301)
+        await put(store, place)
+        await read(open_api)
+    meta = [one["meta"]["lastUpdated"] for one in (await files(open_api))["Location"]]
+    assert meta == ["2024-01-15T10:10:02.000Z"]
+    assert (await read(open_api, first["output"][0]["url"])).status_code == 200
+
+
+async def test_a_dead_maker_holds_nobody_up_for_long(
+    open_api: Api, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_api.service.stores["test"]
+    monkeypatch.setattr("adapter.publishing.making._PATIENCE", 0.2)
+    await store.database["publications"].insert_one({"_id": "current", "making": clock.moment.replace(minute=2)})
+    answer = await read(open_api)
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    clock.advance(minutes=3)
+    assert (await read(open_api)).status_code == 200
+
+
+async def test_files_of_many_pieces_are_whole_and_drafts_of_the_dead_are_removed(
+    open_api: Api, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("store.publications.PIECE", 100)
+    store = open_api.service.stores["test"]
+    publisher = Publisher(open_api.service)
+    await publisher._publications.draft("dead", clock.moment)
+    await store.database["publication-pieces"].insert_one({"_id": "dead/Slot/00000000", "data": b"x"})
+    await put(store, *(slot(f"m{number}", 11, "busy") for number in range(20)))
+    assert len((await files(open_api))["Slot"]) == 22
+    clock.advance(hours=2)
+    await put(store, slot("late", 13))
+    assert len((await files(open_api))["Slot"]) == 23
+    assert await store.database["publication-pieces"].find_one({"_id": "dead/Slot/00000000"}) is None
+
+
+async def test_the_slots_are_read_by_an_index(open_api: Api) -> None:
+    store = open_api.service.stores["test"]
+    query = {"_index.start": {"$gt": open_api.service.now()}}
+    told = await store.explain("Slot", query, sort=[("_index.start", 1), ("_id", 1)])
+    text = json.dumps(told["queryPlanner"]["winningPlan"], default=str)
+    assert "IXSCAN" in text
+    assert "SORT" not in text.replace("SORT_KEY", "")

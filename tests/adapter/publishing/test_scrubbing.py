@@ -1,0 +1,135 @@
+"""Nothing about a patient is published: whatever stands in a Slot or a Schedule, and wherever."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from adapter.publishing import scrubbing
+from adapter.publishing.scrubbing import CAPACITY, DEEP_LINK, PHONE
+from store import r4
+
+Json = dict[str, Any]
+SECRET = "Nakato"
+
+_KEPT = ("id", "status", "start", "end", "schedule", "actor", "active", "meta")
+_ALLOWED_URLS = (DEEP_LINK, PHONE, CAPACITY, "http://hl7.org/fhir/StructureDefinition/timezone")
+
+
+def spoilt(depth: int = 3) -> st.SearchStrategy[Any]:
+    """Any JSON with the secret somewhere in it."""
+    said = st.sampled_from([SECRET, f"for {SECRET}", f"Patient/{SECRET}", f"<div>{SECRET}</div>"])
+    if depth == 0:
+        return said
+    inner = spoilt(depth - 1)
+    concept = st.builds(
+        lambda a, b: {"text": a, "coding": [{"display": b, "extension": [{"valueString": a}]}]}, said, said
+    )
+    link = st.builds(lambda a: {"reference": f"Patient/{a}", "display": a, "identifier": {"value": a}}, said)
+    extension = st.builds(
+        lambda url, value: {"url": url, "valueString": value, "valueUrl": value, "valueInteger": value},
+        st.sampled_from([*_ALLOWED_URLS, "urn:own"]),
+        said,
+    )
+    return st.one_of(said, st.lists(inner, min_size=1, max_size=2), concept, link, extension)
+
+
+def elements(kind: str) -> list[str]:
+    tops = [one["path"].partition(".")[2] for one in r4.elements(kind) if one["path"].count(".") == 1]
+    return [name for name in tops if name not in _KEPT]
+
+
+def resources(kind: str, base: Json) -> st.SearchStrategy[Json]:
+    names = [*elements(kind), *(f"_{name}" for name in ("status", "start", "end", "comment", "schedule")), "unheard-of"]
+    one = st.one_of(spoilt(), st.lists(spoilt(), min_size=1, max_size=3))
+    return st.dictionaries(st.sampled_from(names), one, max_size=6).map(lambda members: base | members)
+
+
+SLOT = {
+    "resourceType": "Slot",
+    "id": "a",
+    "meta": {"lastUpdated": "2024-01-15T10:00:00Z", "tag": [{"display": SECRET}], "source": SECRET},
+    "schedule": {"reference": "Schedule/s", "display": SECRET, "identifier": {"value": SECRET}},
+    "start": "2027-01-20T09:00:00Z",
+    "end": "2027-01-20T09:30:00Z",
+}
+SCHEDULE = {
+    "resourceType": "Schedule",
+    "id": "s",
+    "meta": {"tag": [{"display": SECRET}]},
+    "actor": [
+        {"reference": "Location/l", "display": SECRET, "identifier": {"value": SECRET}},
+        {"reference": "Practitioner/p", "display": SECRET},
+    ],
+}
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.sampled_from(["free", "busy", "busy-tentative", "busy-unavailable"]).flatmap(
+        lambda status: resources("Slot", SLOT | {"status": status})
+    )
+)
+def test_no_slot_tells_of_anybody(resource: Json) -> None:
+    made = scrubbing.slot(resource)
+    assert made is not None
+    assert SECRET not in json.dumps(made)
+    assert made["status"] in ("free", "busy")
+
+
+@settings(max_examples=300, deadline=None)
+@given(resources("Schedule", SCHEDULE))
+def test_no_schedule_tells_of_anybody(resource: Json) -> None:
+    made = scrubbing.schedule(resource, {"Location/l"})
+    assert made is not None
+    assert SECRET not in json.dumps(made)
+    assert made["actor"] == [{"reference": "Location/l"}]
+
+
+def test_what_may_be_said_of_a_free_slot() -> None:
+    said = [
+        {"url": DEEP_LINK, "valueUrl": "https://a.example/b?c=d"},
+        {"url": PHONE, "valueString": "+256 (41) 123-456"},
+        {"url": CAPACITY, "valueInteger": 3},
+    ]
+    free = scrubbing.slot(SLOT | {"status": "free", "extension": said}, "https://x/{slot}", "123")
+    assert free is not None
+    assert free["extension"] == said
+    busy = scrubbing.slot(SLOT | {"status": "busy", "extension": said}, "https://x/{slot}", "123")
+    assert busy is not None
+    assert "extension" not in busy
+
+
+def test_what_may_be_said_of_a_schedule_and_a_place() -> None:
+    said = [
+        {"url": f"{scrubbing.SMART}/vaccine-dose", "valueInteger": 2},
+        {"url": f"{scrubbing.SMART}/vaccine-product", "valueCoding": {"system": "urn:cvx", "code": "207"}},
+        {"url": "http://hl7.org/fhir/StructureDefinition/timezone", "valueCode": "Africa/Kampala"},
+    ]
+    horizon = {"start": "2027-01-01", "end": "2027-02-01", "id": SECRET}
+    made = scrubbing.schedule(SCHEDULE | {"extension": said, "planningHorizon": horizon}, ["Location/l"])
+    assert made is not None
+    assert made["extension"] == said
+    assert made["planningHorizon"] == {"start": "2027-01-01", "end": "2027-02-01"}
+    vague = [{"url": f"{scrubbing.SMART}/vaccine-product", "valueCoding": {"display": SECRET}}]
+    made = scrubbing.schedule(SCHEDULE | {"extension": vague}, ["Location/l"])
+    assert made is not None
+    assert "extension" not in made
+    place = scrubbing.location(
+        {
+            "resourceType": "Location",
+            "id": "l",
+            "identifier": [{"system": "urn:i", "value": "7", "assigner": {"display": SECRET}}, {"system": "urn:i"}],
+            "position": {"longitude": 1, "latitude": 2, "altitude": 3},
+            "description": SECRET,
+        }
+    )
+    assert place == {
+        "resourceType": "Location",
+        "id": "l",
+        "identifier": [{"system": "urn:i", "value": "7"}],
+        "position": {"longitude": 1, "latitude": 2},
+    }

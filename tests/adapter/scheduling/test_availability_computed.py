@@ -1,0 +1,135 @@
+"""What is open, as every door asks for it: filters, limits, services, indexes, and how many queries it takes."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from adapter.scheduling import availability
+from adapter.scheduling.availability import Wanted
+from adapter.scheduling.intervals import Interval
+from store.codec import Resource
+from store.store import Store
+from tests.adapter.scheduling.support import role, schedule, slot, span, visit
+from tests.adapter.scheduling.weekly import available, open_on, parameters, weekly
+from tests.store.support import create
+
+DAY = span("00:00", "23:59")
+NOW = datetime(2024, 1, 15, tzinfo=UTC)
+SYSTEM = "urn:types"
+
+
+def typed(code: str) -> list[Resource]:
+    return [{"coding": [{"system": SYSTEM, "code": code}]}]
+
+
+def service(ident: str, minutes: int, **more: Any) -> Resource:
+    return {"resourceType": "HealthcareService", "id": ident, "extension": [parameters(duration=minutes)], **more}
+
+
+async def found(store: Store, window: Interval = DAY, **wanted: Any) -> list[str]:
+    made = await availability.openings(store, Wanted(window, **wanted), zone=UTC, now=NOW)
+    for one in made:
+        assert one.slot["schedule"]["reference"] == f"Schedule/{one.schedule['id']}"
+        assert one.stored == ("meta" in one.slot)
+        assert one.slot["status"] == "free"
+    return [one.slot["id"] for one in made]
+
+
+async def test_published_and_computed_come_in_one_order_up_to_the_limit(store: Store) -> None:
+    hours = available(open_on("", "10:00", "11:00"))
+    await create(
+        store, schedule("s"), slot("a"), slot("z", "10:30", "11:00"), weekly("w", hours, actors=("Practitioner/q",))
+    )
+    everything = ["a", "w.20240120T1000Z.30", "w.20240120T1030Z.30", "z"]
+    assert await found(store) == everything
+    assert await found(store, limit=3) == everything[:3]
+    assert await found(store, actors=(("Practitioner/p", "Practitioner/x"), ("Location/l",))) == ["a", "z"]
+    assert await found(store, actors=(("Practitioner/p",), ("Location/other",))) == []
+    assert await found(store, minutes=31) == []
+    assert await found(store, actors=(("Practitioner/q",),)) == everything[1:3]
+
+
+async def test_codes_are_matched_with_and_without_their_system(store: Store) -> None:
+    await create(
+        store,
+        weekly("w", available(open_on("", "10:00", "10:30")), serviceType=typed("Check"), specialty=typed("eyes")),
+        schedule("s", specialty=typed("eyes")),
+        slot("a", "12:00", "12:30"),
+        {**slot("b", "13:00", "13:30"), "serviceType": typed("check")},
+    )
+    one = "w.20240120T1000Z.30"
+    assert await found(store, service_types=("check",)) == [one, "b"]
+    assert await found(store, service_types=(f"{SYSTEM}|CHECK",), specialties=("other", "eyes")) == [one, "b"]
+    assert await found(store, specialties=(f"{SYSTEM}|eyes",)) == [one, "a", "b"]
+    assert await found(store, service_types=("urn:other|check",)) == []
+
+
+async def test_the_service_is_the_one_that_is_named_or_the_first_of_the_type_at_the_place(store: Store) -> None:
+    here, there = [{"reference": "Location/l"}], [{"reference": "Location/m"}]
+    await create(
+        store,
+        service("a", 10, type=typed("check"), location=there),
+        service("b", 15, type=typed("check"), active=False),
+        service("c", 20, type=typed("check"), location=here),
+        service("d", 25, type=typed("check")),
+        service("e", 40, type=typed("other")),
+        weekly("w", available(open_on("", "10:00", "10:20")), serviceType=typed("check")),
+        weekly("x", available(open_on("", "11:00", "11:40")), actors=("HealthcareService/e", "HealthcareService/no")),
+        weekly("y", available(open_on("", "12:00", "12:30")), serviceType=[{"text": "any"}]),
+    )
+    assert await found(store) == ["w.20240120T1000Z.20", "x.20240120T1100Z.40", "y.20240120T1200Z.30"]
+
+
+async def test_a_role_is_as_busy_as_who_plays_it(store: Store) -> None:
+    hours = available(open_on("", "10:00", "11:00"))
+    await create(store, role("r"), weekly("w", hours, actors=("PractitionerRole/r",)), visit("x"))
+    assert await found(store) == ["w.20240120T1030Z.30"]
+
+
+async def test_who_declined_is_not_busy_and_a_room_has_no_appointments(store: Store) -> None:
+    hours = available(open_on("", "10:00", "10:30"))
+    declined = visit("x")
+    declined["participant"][1]["status"] = "declined"
+    await create(store, weekly("w", hours), weekly("room", hours, actors=("Location/l",)), declined)
+    assert await found(store) == ["room.20240120T1000Z.30", "w.20240120T1000Z.30"]
+
+
+async def test_rooms_alone_are_busy_by_their_slots(store: Store) -> None:
+    hours = available(open_on("", "10:00", "11:00"))
+    busy = slot("busy", status="busy", schedule="room")
+    await create(store, weekly("room", hours, actors=("Location/l",)), busy)
+    assert await found(store) == ["room.20240120T1030Z.30"]
+
+
+async def test_what_began_long_before_and_goes_on_is_in_the_way(store: Store) -> None:
+    hours = available(open_on("", "10:00", "12:00"))
+    long = {**visit("x"), "start": "2024-01-10T00:00:00Z", "end": "2024-01-20T10:30:00Z"}
+    shut = {**slot("shut", status="busy-unavailable", schedule="w"), "start": "2024-01-10T00:00:00Z"}
+    shut["end"] = "2024-01-20T11:00:00Z"
+    await create(store, weekly("w", hours), long, shut)
+    assert await found(store) == ["w.20240120T1100Z.30", "w.20240120T1130Z.30"]
+
+
+async def test_thirty_days_of_twenty_schedules_take_as_many_queries_as_one(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await create(store, *(weekly(f"w{n}", actors=(f"Practitioner/p{n}",)) for n in range(20)))
+    await availability.openings(store, Wanted(DAY), zone=UTC, now=NOW)
+    queries: list[tuple[str, Any]] = []
+    for name in ("documents", "find"):
+        original = getattr(store, name)
+
+        async def counted(kind: str, query: Any, *rest: Any, of: Any = original, **options: Any) -> Any:
+            queries.append((kind, query))
+            return await of(kind, query, *rest, **options)
+
+        monkeypatch.setattr(store, name, counted)
+    month = Interval(DAY.start, DAY.start + timedelta(days=30))
+    assert len(await found(store, month)) == 30 * 20 * 6
+    assert len(queries) <= 8
+    for kind, query in queries:
+        explained = await store.explain(kind, query)
+        assert "COLLSCAN" not in str(explained["queryPlanner"]["winningPlan"]), (kind, query)

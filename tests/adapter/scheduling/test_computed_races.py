@@ -1,0 +1,90 @@
+"""Rivals for openings that nobody has published: what one takes, the other sees, buffers included."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from adapter.errors import Conflict
+from store.store import Store
+from store.unit_of_work import UnitOfWork
+from tests.adapter.scheduling.support import at, book, booking, linking, settling, visit
+from tests.adapter.scheduling.weekly import available, open_on, parameters, weekly
+from tests.store.support import create, side_by_side
+
+ROUNDS = 50
+DAY = available(open_on("", "00:00", "00:00"))
+BUFFERED = parameters(duration=30, bufferAfter=10, alignmentInterval=30)
+FIRST, SECOND = "w.20240120T1030Z.30", "w.20240120T1100Z.30"  # their visits share no hour
+
+
+def told(results: list[Any]) -> list[type[Exception]]:
+    return [type(result) for result in results if isinstance(result, Exception)]
+
+
+def step(ident: str, slot_id: str | None, start: str, end: str, *, fhir: bool = False) -> Any:
+    named = linking(slot_id) if fhir and slot_id else {}
+    wanted = visit(ident, start, end, who=("Practitioner/p", "Location/l"), **named)
+    return settling(wanted) if fhir else booking(wanted, slot_id)
+
+
+async def test_without_guards_beyond_the_visit_neighbours_take_each_others_buffer(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The first document with several values in an index changes that index: that alone would make the two meet.
+    await create(store, weekly("w", DAY, BUFFERED), visit("before", "05:00", "05:30"))
+    await book(store, visit("earlier", "07:00", "07:30"), "w.20240120T0700Z.30")
+    monkeypatch.setattr(UnitOfWork, "guard", lambda work, names: None)
+    results = await side_by_side(store, step("x", FIRST, "10:30", "11:00"), step("y", SECOND, "11:00", "11:30"))
+    assert told(results) == []  # both: the later one within the earlier one's buffer
+
+
+@pytest.mark.parametrize("fhir", [False, True])
+async def test_of_neighbours_with_a_buffer_one_stands(store: Store, fhir: bool) -> None:
+    await create(store, weekly("w", DAY, BUFFERED), visit("before", "05:00", "05:30"))
+    results = await side_by_side(
+        store, step("x", FIRST, "10:30", "11:00", fhir=fhir), step("y", SECOND, "11:00", "11:30", fhir=fhir)
+    )
+    assert told(results) == [Conflict]
+
+
+@pytest.mark.parametrize("fhir", [False, True])
+async def test_of_two_for_one_computed_slot_one_stands(store: Store, fhir: bool) -> None:
+    await create(store, weekly("w", DAY))
+    results = await side_by_side(store, *(step(ident, FIRST, "10:30", "11:00", fhir=fhir) for ident in ("x", "y")))
+    assert told(results) == [Conflict]
+
+
+@pytest.mark.parametrize("fhir", [False, True])
+async def test_of_one_by_time_and_one_by_slot_one_stands(store: Store, fhir: bool) -> None:
+    await create(store, weekly("w", DAY, BUFFERED))
+    results = await side_by_side(
+        store, step("x", FIRST, "10:30", "11:00", fhir=fhir), step("y", None, "11:05", "11:20", fhir=fhir)
+    )
+    # By time within the buffer of a visit: in whichever order they come, never unseen by who takes the opening.
+    found = told(results)
+    assert found in ([], [Conflict])
+    after = await store.count("Appointment", {})
+    assert after == 2 - len(found)
+
+
+async def test_fifty_rounds_of_rivals_all_at_once(store: Store) -> None:
+    await create(store, weekly("w", DAY, BUFFERED))
+    for number in range(ROUNDS):
+        hour, day = number % 20, 20 + number // 20
+        wanted = [
+            (f"a{number}", f"w.202401{day}T{hour:02}30Z.30", f"{hour:02}:30", f"{hour + 1:02}:00"),
+            (f"b{number}", f"w.202401{day}T{hour + 1:02}00Z.30", f"{hour + 1:02}:00", f"{hour + 1:02}:30"),
+            (f"c{number}", None, f"{hour:02}:40", f"{hour + 1:02}:10"),
+            (f"d{number}", f"w.202401{day}T{hour:02}30Z.30", f"{hour:02}:30", f"{hour + 1:02}:00"),
+        ]
+        steps = []
+        for ident, slot_id, start, end in wanted:
+            one = visit(ident, start, end, who=("Practitioner/p", "Location/l"))
+            steps.append(booking({**one, "start": at(start, day), "end": at(end, day)}, slot_id))
+        results = await asyncio.gather(*(store.transact(one) for one in steps), return_exceptions=True)
+        assert set(told(results)) <= {Conflict}, results
+        stood = [one for one in results if not isinstance(one, BaseException)]
+        assert len(stood) <= 1, [one["id"] for one in stood]

@@ -1,0 +1,199 @@
+"""Holds lapse at their moment, though no cleaner ran: reads, searches, lists and bookings all tell the truth."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from adapter import chores
+from adapter.errors import Conflict
+from adapter.scheduling import commands, holds
+from adapter.scheduling.road import decide
+from adapter.service import Service
+from mappings.systems import DEFAULT_SYSTEMS
+from store.codec import decode
+from store.store import Store
+from store.unit_of_work import UnitOfWork
+from tests.adapter.mediloop.clinic import SARAH, appointment, location, practitioner, put, schedule, slot
+from tests.conftest import Api, Clock, ServiceMaker
+
+Json = dict[str, Any]
+
+
+def held(clock: Clock, seconds: float = 300, ident: str = "h", **members: Any) -> Json:
+    """Return a hold of Sarah's slot."""
+    made = appointment(ident, status="pending", **({"slot": [{"reference": "Slot/s1"}]} | members))
+    return holds.holding(made, clock() + timedelta(seconds=seconds), DEFAULT_SYSTEMS.extensions)
+
+
+@pytest.fixture
+def store(service: Service) -> Store:
+    """The service's own: what is told by its doors is about it."""
+    return service.stores["test"]
+
+
+@pytest.fixture(autouse=True)
+async def clinic(store: Store, clock: Clock) -> None:
+    await put(
+        store,
+        practitioner(SARAH, "Dr. Sarah Nakamya"),
+        location("fac-xyz-789", "Mulago"),
+        schedule("sarah", f"Practitioner/{SARAH}"),
+        slot("s1", "2024-01-20T10:00", "2024-01-20T10:30", status="busy-tentative"),
+        held(clock),
+    )
+
+
+async def status(store: Store, kind: str, ident: str) -> str:
+    raw = await store.read(kind, ident)
+    assert raw is not None
+    found: str = decode(raw)["status"]
+    return found
+
+
+async def book(store: Store, ident: str) -> Json:
+    async def step(work: UnitOfWork) -> Json:
+        planned = await commands.plan(work, appointment(ident), slot_id="s1")
+        return commands.stage(work, None, planned)
+
+    return await decide(store, step)
+
+
+def test_what_a_hold_says(clock: Clock) -> None:
+    other = {"url": "urn:other", "valueString": "kept"}
+    made = held(clock, extension=[other])
+    assert holds.expires(made) is not None
+    assert holds.expires({**made, "status": "booked"}) is None
+    assert holds.ended({**made, "status": "cancelled"}) == holds.expires(made)
+    assert holds.released(made)["extension"] == [other]
+    assert "extension" not in holds.released(held(clock))
+    assert holds.expires(appointment("a", status="pending")) is None
+    broken = {"url": f"{DEFAULT_SYSTEMS.extensions}/hold-expires"}
+    assert holds.expires(appointment("a", status="pending", extension=[broken])) is None
+
+
+async def test_whoever_books_finds_the_time_free_though_no_cleaner_ran(store: Store, clock: Clock) -> None:
+    with pytest.raises(Conflict):
+        await book(store, "a")
+    clock.advance(seconds=299)
+    with pytest.raises(Conflict):
+        await book(store, "a")
+    clock.advance(seconds=1)
+    assert (await book(store, "a"))["status"] == "booked"
+    assert await status(store, "Appointment", "h") == "cancelled"
+    raw = await store.read("Appointment", "h")
+    assert raw is not None
+    lapsed = decode(raw)
+    assert lapsed["cancelationReason"] == {"text": holds.REASON}
+    assert {"url": holds.CANCELLED_AT, "valueDateTime": "2024-01-15T10:05:00Z"} in lapsed["extension"]
+
+
+async def test_it_lapses_while_two_book(store: Store, clock: Clock) -> None:
+    clock.advance(seconds=300)
+    results = await asyncio.gather(*(book(store, f"a{n}") for n in range(64)), return_exceptions=True)
+    assert sum(isinstance(one, dict) for one in results) == 1
+    assert sum(isinstance(one, Conflict) for one in results) == 63
+    assert await status(store, "Slot", "s1") == "busy"
+
+
+async def test_every_reader_is_told_the_truth(api: Api, clock: Clock) -> None:
+    """FHIR read and search, MediLoop's list, detail and availability."""
+
+    async def told() -> list[Any]:
+        days = "date_from=2024-01-20&date_to=2024-01-20"
+        return [
+            (await api.get("/fhir/R4/Slot/s1")).json()["status"],
+            (await api.get("/fhir/R4/Appointment?status=pending")).json()["total"],
+            (await api.get("/fhir/R4/Slot?status=free")).json()["total"],
+            (await api.get("/api/v1/appointments/h/")).json()["status"],
+            (await api.get("/api/v1/appointments/?status=pending")).json()["total"],
+            (await api.get(f"/api/v1/appointments/availability/?{days}")).json()["total"],
+        ]
+
+    assert await told() == ["busy-tentative", 1, 0, "pending", 1, 0]
+    clock.advance(seconds=299)
+    assert await told() == ["busy-tentative", 1, 0, "pending", 1, 0]
+    clock.advance(seconds=1)
+    assert await told() == ["free", 0, 1, "cancelled", 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("path", "truth"),
+    [
+        ("/fhir/R4/Slot/s1", "free"),
+        ("/fhir/R4/Appointment/h", "cancelled"),
+        ("/api/v1/appointments/h/", "cancelled"),
+        ("/fhir/R4/Appointment?status=pending", 0),
+        ("/fhir/R4/Slot?status=free", 1),
+        ("/api/v1/appointments/?status=pending", 0),
+        ("/api/v1/appointments/availability/?date_from=2024-01-20&date_to=2024-01-20", 1),
+    ],
+)
+async def test_the_first_one_to_read_finds_it_lapsed(api: Api, clock: Clock, path: str, truth: Any) -> None:
+    clock.advance(seconds=300)
+    answer = (await api.get(path)).json()
+    assert answer.get("total", answer.get("status")) == truth
+
+
+async def test_reading_asks_the_database_seldom(store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = 0
+    tidy = holds.tidy
+
+    async def counted(one: Store) -> int:
+        nonlocal looks
+        looks += 1
+        return await tidy(one)
+
+    monkeypatch.setattr(holds, "tidy", counted)
+    await asyncio.gather(*(holds.settle_due(store) for _ in range(20)))
+    assert looks == 1
+    clock.advance(seconds=9)
+    await holds.settle_due(store)
+    assert looks == 1
+    clock.advance(seconds=2)
+    await holds.settle_due(store)
+    assert looks == 2
+
+
+async def test_a_look_is_good_until_the_next_hold_ends(store: Store, clock: Clock) -> None:
+    clock.advance(seconds=295)
+    await holds.settle_due(store)
+    assert await status(store, "Appointment", "h") == "pending"
+    clock.advance(seconds=5)
+    await holds.settle_due(store)
+    assert await status(store, "Appointment", "h") == "cancelled"
+
+
+async def test_what_another_process_holds_is_seen_in_time(make_service: ServiceMaker, clock: Clock) -> None:
+    one, other = (make_service(hold_seconds=3).stores["test"] for _ in range(2))
+    await holds.settle_due(one)
+    clock.advance(seconds=0.5)
+    await put(other, held(clock, 3, ident="short", start="2024-01-21T10:00", slot=None))
+    clock.advance(seconds=3)
+    await holds.settle_due(one)
+    assert await status(one, "Appointment", "short") == "cancelled"
+
+
+async def test_one_that_was_booked_or_prolonged_meanwhile_stays(store: Store, clock: Clock) -> None:
+    await put(store, held(clock, 600))
+    clock.advance(seconds=300)
+    assert await holds.lapse(store, ["h", "unknown"]) == 0
+    await put(store, appointment("h", slot=[{"reference": "Slot/s1"}]))
+    clock.advance(seconds=600)
+    assert await holds.lapse(store, ["h"]) == 0
+    assert await status(store, "Appointment", "h") == "booked"
+
+
+async def test_the_chore_tidies(service: Service, store: Store, clock: Clock) -> None:
+    clock.advance(seconds=300)
+    await chores.tidy_holds(service)
+    assert (await status(store, "Appointment", "h"), await status(store, "Slot", "s1")) == ("cancelled", "free")
+
+
+async def test_due_holds_are_found_by_their_index(store: Store, clock: Clock) -> None:
+    plan = str(await store.explain("Appointment", holds.due_query(clock()), sort=[("_index.hold", 1)], limit=1))
+    assert "_index.hold_1" in plan
+    assert "COLLSCAN" not in plan

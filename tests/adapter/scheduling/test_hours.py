@@ -1,0 +1,191 @@
+"""What a Schedule and its services say of hours: read leniently, and held to at the door."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from adapter.scheduling import hours, hours_faults
+from adapter.scheduling.hours import Timetable, Weekly
+from adapter.scheduling.intervals import Interval
+from store.codec import Resource
+from store.dates import FIRST, LAST
+from tests.adapter.scheduling.weekly import available, away, open_on, parameters, parts, timezone, weekly
+
+KAMPALA = ZoneInfo("Africa/Kampala")
+ALL = frozenset(range(7))
+
+
+def table(schedule: Resource, *services: Resource) -> Timetable:
+    found = hours.read(schedule, services, UTC)
+    assert found is not None
+    return found
+
+
+def hour(count: float) -> timedelta:
+    return timedelta(hours=count)
+
+
+def moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def test_a_schedule_without_hours_has_no_timetable() -> None:
+    assert hours.read({"resourceType": "Schedule", "id": "s", "actor": []}, (), UTC) is None
+
+
+def test_hours_are_read_by_day() -> None:
+    found = table(
+        weekly(
+            "s",
+            timezone("Africa/Kampala"),
+            available(
+                open_on("mon,tue", "09:00", "12:00"), open_on("", "22:00", "06:00"), open_on("sun", "00:00", "00:00")
+            ),
+        )
+    )
+    assert found.zone == KAMPALA
+    assert found.weekly == (
+        Weekly(frozenset({0, 1}), hour(9), hour(12)),
+        Weekly(ALL, hour(22), hour(30)),
+        Weekly(frozenset({6}), hour(0), hour(24)),
+    )
+    assert (found.minutes, found.before, found.after, found.every, found.offset) == (30, 0, 0, None, 0)
+    assert found.horizon == Interval(FIRST, LAST)
+
+
+def test_all_day_is_all_day() -> None:
+    entry = {"url": "availableTime", "extension": parts(daysOfWeek=("Code", "mon"), allDay=("Boolean", True))}
+    assert table(weekly("s", available(entry))).weekly == (Weekly(frozenset({0}), hour(0), hour(24)),)
+
+
+def test_what_makes_no_sense_opens_nothing() -> None:
+    nonsense = available(open_on("monday", "09:00", "10:00"), open_on("", "9", "10"), {"url": "notAvailable"})
+    found = table(weekly("s", nonsense, timezone("Mars/Olympus"), parameters(duration=0, bufferBefore=-1)))
+    assert found.weekly == (Weekly(frozenset(), hour(9), hour(10)),)
+    assert (found.zone, found.minutes, found.before, found.away) == (UTC, 30, 0, ())
+
+
+def test_the_schedule_has_the_last_word_on_parameters_and_the_first_service_the_next() -> None:
+    found = table(
+        weekly("s", available(), parameters(bufferAfter=5)),
+        {"extension": [parameters(duration=20, bufferAfter=10, alignmentInterval=15)]},
+        {"extension": [parameters(duration=40, bufferBefore=7, alignmentInterval=10, alignmentOffset=5)]},
+    )
+    assert (found.minutes, found.before, found.after, found.every, found.offset) == (20, 7, 5, 15, 5)
+
+
+def test_hours_of_services_bound_those_of_the_schedule_or_stand_for_them() -> None:
+    morning = {"availableTime": [{"availableStartTime": "08:00:00", "availableEndTime": "12:00:60"}]}
+    own = table(weekly("s", available(open_on("", "09:00", "17:00"))), morning, {})
+    assert own.within == ((Weekly(ALL, hour(8), hour(12) + timedelta(seconds=59)),),)
+    none = table(weekly("s", available()), {}, morning)
+    assert (none.weekly, none.within) == (own.within[0], ())
+    assert table(weekly("s", available())).weekly == ()
+
+
+def test_leave_and_holidays_are_away() -> None:
+    schedule = weekly("s", timezone("Africa/Kampala"), available(away("2024-01-20", "2024-01-21")))
+    holidays = {
+        "notAvailable": [
+            {"description": "always told"},
+            {"description": "x", "during": {"start": "2024-02-01T10:00:00+03:00", "end": "2024-02-01T12:00:00+03:00"}},
+            {"description": "x", "during": {"end": "2020"}},
+            {"description": "x", "during": {"start": "2030-06"}},
+            {"description": "x", "during": {"start": "2024-02-02", "end": "2024-02-01"}},
+        ]
+    }
+    assert table(schedule, holidays).away == (
+        Interval(moment("2024-01-20T00:00:00+03:00"), moment("2024-01-22T00:00:00+03:00")),
+        Interval(moment("2024-02-01T10:00:00+03:00"), moment("2024-02-01T12:00:00+03:00")),
+        Interval(FIRST, moment("2021-01-01T00:00:00+03:00")),
+        Interval(moment("2030-06-01T00:00:00+03:00"), LAST),
+    )
+
+
+def test_nothing_is_open_beyond_the_horizon() -> None:
+    found = table(weekly("s", planningHorizon={"start": "2024-01-20", "end": "2024-01-20T12:00:00Z"}))
+    assert found.horizon == Interval(moment("2024-01-20T00:00:00Z"), moment("2024-01-20T12:00:00Z"))
+
+
+def test_buffers_end_with_time_itself() -> None:
+    found = table(weekly("s", available(), parameters(bufferBefore=10, bufferAfter=20)))
+    noon = moment("2024-01-20T12:00:00Z")
+    when = Interval(noon, noon + hour(1))
+    assert found.kept(when) == Interval(noon - timedelta(minutes=10), when.end + timedelta(minutes=20))
+    assert found.reach(when) == Interval(noon - timedelta(minutes=30), when.end + timedelta(minutes=30))
+    assert found.kept(Interval(FIRST, LAST)) == Interval(FIRST, LAST)
+
+
+# The door.
+
+PLACE = "Schedule.extension[0]"
+INNER = f"{PLACE}.extension[0]"
+GOOD = open_on("mon", "09:00", "12:00")
+
+
+def period(**during: str) -> Resource:
+    return {"url": "notAvailable", "extension": parts(during=("Period", during))}
+
+
+@pytest.mark.parametrize(
+    ("extension", "expected"),
+    [
+        (available(GOOD, away("2024-01-20", "2024-01-21"), period(start="2024"), period(end="2024")), []),
+        (available(open_on("", "22:00", "06:00"), open_on("", "00:00", "00:00")), []),
+        (available({"url": "x"}), [INNER]),
+        (available({"url": "availableTime", "extension": parts(allDay=("Boolean", True))}), []),
+        (
+            available({"url": "availableTime", "extension": [*parts(allDay=("Boolean", True)), *GOOD["extension"]]}),
+            [INNER],
+        ),
+        (available({"url": "availableTime", "extension": parts(allDay=("Boolean", False))}), [INNER]),
+        (available({"url": "availableTime", "extension": parts(availableStartTime=("Time", "09:00:00"))}), [INNER]),
+        (
+            available({"url": "availableTime", "extension": [*GOOD["extension"], {"url": "x"}]}),
+            [f"{INNER}.extension[3]"],
+        ),
+        (
+            available({"url": "availableTime", "extension": [*GOOD["extension"], *GOOD["extension"][1:2]]}),
+            [f"{INNER}.extension[3]"],
+        ),
+        (available(open_on("mon,someday", "09:00", "12:00")), [f"{INNER}.extension[1]"]),
+        (available(open_on("mon", "09:00", "09:00")), [INNER]),
+        (available(period()), [INNER]),
+        (available({"url": "notAvailable"}), [INNER]),
+        (parameters(duration=30, bufferBefore=0, bufferAfter=5, alignmentInterval=15, alignmentOffset=5), []),
+        (parameters(duration=0), [INNER]),
+        (parameters(duration=1441), [INNER]),
+        (parameters(duration=True), [INNER]),
+        (parameters(speed=1), [INNER]),
+        (parameters(alignmentOffset=5), [PLACE]),
+        ({**parameters(), "extension": [*parts(duration=("PositiveInt", [20, 30]))]}, [f"{PLACE}.extension[1]"]),
+        (timezone("Africa/Kampala"), []),
+        (timezone("../etc/passwd"), [PLACE]),
+        (timezone("Nowhere/Land"), [PLACE]),
+        ({"url": "urn:other", "valueString": "x"}, []),
+    ],
+)
+def test_each_fault_is_named_at_its_element(extension: Any, expected: list[str]) -> None:
+    found = list(hours_faults.faults(weekly("s", extension)))
+    assert [problem.param for problem in found] == expected
+    assert {problem.code for problem in found} <= {"invalid_hours"}
+
+
+def test_one_that_is_there_twice_is_named() -> None:
+    found = hours_faults.faults(weekly("s", available(GOOD), available(GOOD)))
+    assert [problem.param for problem in found] == ["Schedule.extension[1]"]
+
+
+def test_an_id_must_leave_room_for_those_of_the_openings() -> None:
+    assert [one.param for one in hours_faults.faults(weekly("s" * 45, available(GOOD)))] == ["Schedule.id"]
+    assert list(hours_faults.faults(weekly("s" * 44, available(GOOD)))) == []
+    assert list(hours_faults.faults(weekly("s" * 45, parameters(duration=30)))) == []
+
+
+def test_a_service_has_parameters_and_its_own_hours() -> None:
+    service = {"resourceType": "HealthcareService", "extension": [available(), parameters(duration=0)]}
+    assert [one.param for one in hours_faults.faults(service)] == ["HealthcareService.extension[1].extension[0]"]

@@ -1,0 +1,354 @@
+"""`mediloop-fhir check` finds what is wrong: a real store is spoilt on purpose in each way; a sound one is clean."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from bson.binary import Binary
+
+from adapter.console.check import walk
+from adapter.errors import Conflict
+from adapter.scheduling import checking, holds, occupancy
+from adapter.scheduling.checking import Sweep, visit_of
+from store.checking import Finding
+from store.codec import Resource, decode, encode
+from store.documents import compose
+from store.extract import instant
+from store.ordering import COUNTER
+from store.store import Store
+from store.types import TYPES
+from store.unit_of_work import UnitOfWork
+from tests.adapter.scheduling.support import (
+    advance,
+    advancing,
+    at,
+    book,
+    booking,
+    linking,
+    of_type,
+    role,
+    schedule,
+    slot,
+    visit,
+)
+from tests.adapter.scheduling.test_occupancy import EXTENSIONS, group, over
+from tests.store.support import NUMBERS, change, create
+
+REASON = {"extension": [{"url": f"{EXTENSIONS}/overbooked", "valueString": "a mother in labour"}]}
+
+
+def numbered(value: str) -> dict[str, Any]:
+    return {"identifier": [{"system": NUMBERS, "value": value}]}
+
+
+@pytest.fixture
+async def clinic(store: Store) -> Store:
+    """A store in which everything has happened that may happen."""
+    await create(
+        store,
+        schedule(),
+        schedule("t", "PractitionerRole/r"),
+        role("r", "q"),
+        slot("a"),
+        slot("b", "10:30", "11:00"),
+        slot("no", "12:00", "12:30", status="busy-unavailable"),
+        group("g", 3, "11:00", "12:00"),
+        group("h", 2, "10:00", "11:00", schedule="t"),
+    )
+    await book(store, visit("x", **numbered("APT-2024-000001")), "a")
+    await store.transact(_over(visit("over", **numbered("APT-2024-000002")), "a"))
+    await book(store, visit("beside", appointmentType=of_type("WALKIN")))
+    for ident in ("g1", "g2", "g3"):
+        await book(store, visit(ident, "11:00", "11:30"), "g")
+    for ident in ("h1", "h2"):
+        await book(store, visit(ident, "10:00", "10:45", who=("PractitionerRole/r",)), "h")
+    await advance(store, "g3", "cancelled")
+    await book(store, visit("y", "10:30", "11:00"), "b")
+    await advance(store, "y", "noshow")
+    await create(store, visit("declined"), visit("late", "10:00", "11:00", status="proposed"))
+    declined = {"actor": {"reference": "Practitioner/p"}, "status": "declined"}
+    await change(store, "Appointment", "declined", participant=[declined])
+    await create(store, visit("gone", "20:00", "21:00"))
+
+    async def go(work: UnitOfWork) -> None:
+        before = await work.read("Appointment", "gone")
+        assert before is not None
+        work.delete(before)
+        work.remember("k", "f" * 64, 201, b'{"id": "x"}')
+
+    await store.transact(go)
+    await store.sequence_all()
+    return store
+
+
+def _over(wanted: Resource, slot_id: str) -> Any:
+    from tests.adapter.scheduling.test_occupancy import mediloop
+
+    return mediloop(over(wanted), slot_id)
+
+
+async def found(store: Store, batch: int = 3) -> list[Finding]:
+    return [finding async for step in walk(store, batch) for finding in step.findings]
+
+
+async def kinds(store: Store) -> dict[str, set[str]]:
+    """What is found, by kind: of which resources; the same in small batches as in one."""
+    told: dict[str, set[str]] = {}
+    small, whole = await found(store), await found(store, 1000)
+    assert set(small) == set(whole)
+    for one in whole:
+        told.setdefault(one.kind, set()).add(one.resource)
+    return told
+
+
+async def rewrite(store: Store, kind: str, ident: str, **members: Any) -> None:
+    """Spoil a resource as nobody can through a door: document, index, bytes and history agree, and it is wrong."""
+    document = await store.database[kind].find_one({"_id": ident})
+    assert document is not None
+    resource = decode(document["_json"]) | members
+    for name in [name for name, value in members.items() if value is None]:
+        del resource[name]
+    moment = instant(resource["meta"]["lastUpdated"])
+    assert moment is not None
+    raw = encode(resource)
+    await store.database[kind].replace_one({"_id": ident}, compose(TYPES[kind], resource, raw, moment, store.rules))
+    version = f"{kind}/{ident}/{int(resource['meta']['versionId']):010}"
+    await store.database["history"].update_one({"_id": version}, {"$set": {"_json": Binary(raw)}})
+
+
+@pytest.mark.parametrize("batch", [1, 2, 5, 1000])
+async def test_a_sound_store_is_clean_whatever_has_happened_in_it(clinic: Store, batch: int) -> None:
+    assert await found(clinic, batch) == []
+    counted: Counter[str] = Counter()
+    async for step in walk(clinic, batch):
+        counted[step.what] += step.checked
+    assert counted["Appointment"] == await clinic.count("Appointment", {})
+    assert counted["history"] == await clinic.database["history"].count_documents({})
+    assert counted["idempotency"] == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "ident", "members", "expected"),
+    [
+        ("Appointment", "over", {"extension": None}, {"overlap": {"Appointment/x"}, "capacity": {"Slot/a"}}),
+        ("Appointment", "beside", {"appointmentType": of_type("ROUTINE")}, {"overlap": {"Appointment/x"}}),
+        ("Appointment", "y", {"status": "booked", "start": at("10:15")}, {"overlap": {"Appointment/y"}}),
+        ("Appointment", "g1", {"end": at("12:15"), "slot": []}, {"overlap": {"Appointment/g2"}}),
+        ("Appointment", "h1", {"end": at("11:15")}, {}),  # nobody else is there after the group
+        ("Slot", "g", {"schedule": {"reference": "Schedule/t"}}, {"overlap": {"Appointment/g2"}}),
+        ("Slot", "h", {"extension": []}, {"overlap": {"Appointment/h2"}, "capacity": {"Slot/h"}}),
+        ("PractitionerRole", "r", {"practitioner": {"reference": "Practitioner/p"}}, None),
+        ("Slot", "a", {"status": "free"}, {"slot-not-busy": {"Slot/a"}}),
+        ("Slot", "g", {"status": "busy-unavailable"}, {"slot-not-busy": {"Slot/g"}}),
+        ("Slot", "no", {"status": "busy"}, {"slot-without-owner": {"Slot/no"}}),
+        ("Appointment", "g1", linking("nowhere"), {"slot-missing": {"Appointment/g1"}, "overlap": {"Appointment/g2"}}),
+        ("Appointment", "x", numbered("APT-2024-000002"), {"number": {"Appointment/x"}}),
+    ],
+)
+async def test_what_must_not_be_booked_is_found(
+    clinic: Store, kind: str, ident: str, members: dict[str, Any], expected: dict[str, set[str]] | None
+) -> None:
+    if kind == "Appointment" and "identifier" in members:
+        await clinic.database.Appointment.drop_index("_index.unique_1")
+    await rewrite(clinic, kind, ident, **members)
+    told = await kinds(clinic)
+    if "identifier" in members:
+        assert told.pop("missing-index") == {"Appointment"}
+        await clinic.database.Appointment.delete_many({})
+        await clinic.prepare()
+    if expected is None:  # who was r's is p's now: those of p and of r stand in each other's way
+        assert told["overlap"] >= {"Appointment/x"}
+    else:
+        assert told == expected
+
+
+async def _spoil(store: Store, kind: str, ident: str, **change_: Any) -> None:
+    assert (await store.database[kind].update_one({"_id": ident}, change_)).matched_count == 1
+
+
+@pytest.mark.parametrize(
+    ("ident", "spoiling", "expected"),
+    [
+        ("x", {"$set": {"_index.status": "cancelled"}}, "index"),
+        ("x", {"$set": {"_index.claims": ["Slot/a"]}}, "index"),
+        ("x", {"$unset": {"_index": ""}}, "index"),
+        ("x", {"$set": {"comment": "by hand"}}, "document"),
+        ("x", {"$unset": {"start": ""}}, "document"),
+        ("x", {"$set": {"_json": Binary(b"{")}}, "json"),
+        ("x", {"$set": {"_json": Binary(b"[]")}}, "json"),
+        ("x", {"$set": {"_json": Binary(b'{"resourceType": "Slot", "meta": {"lastUpdated": null}}')}}, "json"),
+        ("x", {"$unset": {"_json": ""}}, "json"),
+        ("x", {"$unset": {"meta": ""}}, "document"),
+    ],
+)
+async def test_what_does_not_agree_with_the_bytes_is_found(
+    clinic: Store, ident: str, spoiling: dict[str, Any], expected: str
+) -> None:
+    await _spoil(clinic, "Appointment", ident, **spoiling)
+    told = await kinds(clinic)
+    assert told[expected] == {f"Appointment/{ident}"}
+
+
+async def _history(store: Store, version: str, **change_: Any) -> None:
+    versions = store.database["history"]
+    if change_:
+        assert (await versions.update_one({"_id": version}, change_)).matched_count == 1
+    else:
+        assert (await versions.delete_one({"_id": version})).deleted_count == 1
+
+
+@pytest.mark.parametrize(
+    ("version", "spoiling", "expected"),
+    [
+        ("Appointment/x/0000000001", {"$set": {"_json": Binary(b"{}")}}, {"history": {"Appointment/x"}}),
+        ("Appointment/x/0000000001", {}, {"history": {"Appointment/x"}, "order-gap": None}),
+        ("Appointment/g3/0000000001", {}, {"history-gap": {"Appointment/g3"}, "order-gap": None}),
+        ("Appointment/g3/0000000002", {}, {"history": {"Appointment/g3"}, "order-gap": None}),
+        ("Appointment/gone/0000000002", {}, {"history": {"Appointment/gone"}, "order-gap": None}),
+        ("Appointment/x/0000000001", {"$set": {"method": "DELETE"}}, {"history": {"Appointment/x"}}),
+        ("Appointment/x/0000000001", {"$inc": {"seq": 100}}, {"order-gap": None}),
+    ],
+)
+async def test_a_history_that_is_not_whole_is_found(
+    clinic: Store, version: str, spoiling: dict[str, Any], expected: dict[str, set[str] | None]
+) -> None:
+    await _history(clinic, version, **spoiling)
+    told = await kinds(clinic)
+    assert set(told) == set(expected)
+    assert all(names is None or told[kind] == names for kind, names in expected.items())
+
+
+async def test_numbers_of_the_order_that_are_gone_at_its_end_are_found(clinic: Store) -> None:
+    await _spoil(clinic, "counters", COUNTER, **{"$inc": {"value": 2}})
+    (wrong,) = await found(clinic)
+    assert (wrong.kind, "lacks" in wrong.message) == ("order-gap", True)
+
+
+async def test_a_document_that_is_gone_is_found(clinic: Store) -> None:
+    await clinic.database.Appointment.delete_one({"_id": "h1"})
+    assert await kinds(clinic) == {"history": {"Appointment/h1"}}
+
+
+@pytest.mark.parametrize(
+    "spoiling",
+    [
+        {"$unset": {"body": ""}},
+        {"$set": {"body": Binary(b"{")}},
+        {"$set": {"status": "201"}},
+        {"$set": {"fingerprint": 1}},
+        {"$unset": {"at": ""}},
+    ],
+)
+async def test_an_answer_that_cannot_be_repeated_is_found(clinic: Store, spoiling: dict[str, Any]) -> None:
+    await _spoil(clinic, "idempotency", "k", **spoiling)
+    assert await kinds(clinic) == {"idempotency": {"idempotency/k"}}
+
+
+async def test_a_hold_that_has_lapsed_is_a_note(clinic: Store) -> None:
+    hold = holds.holding(visit("held", "15:00", "15:30"), clinic.now() - timedelta(minutes=2), EXTENSIONS)
+    await create(clinic, hold)
+    (note,) = [one for one in await found(clinic) if one.kind == "lapsed-hold"]
+    assert (note.resource, note.note) == ("Appointment/held", True)
+
+
+async def test_an_index_that_is_not_there_is_found(clinic: Store) -> None:
+    await clinic.database.Slot.drop_index("_index.unique_1")
+    try:
+        assert await kinds(clinic) == {"missing-index": {"Slot"}}
+    finally:
+        await clinic.prepare()
+
+
+async def test_a_resource_that_nobody_can_read_ends_no_check(clinic: Store) -> None:
+    for kind in ("Appointment", "Slot", "PractitionerRole"):
+        one = await clinic.database[kind].find_one({})
+        assert one is not None
+        await _spoil(clinic, kind, one["_id"], **{"$set": {"_json": Binary(b"{")}})
+    assert (await kinds(clinic))["json"] >= {"PractitionerRole/r"}
+
+
+async def test_a_store_in_which_16_clients_book_is_clean_all_the_while(clinic: Store) -> None:
+    """What is in flight raises no alarm: bookings, moves and cancellations beside checks in small batches."""
+    await create(clinic, *(slot(f"s{n}", f"{h:02}:{m:02}", f"{h:02}:{m + 15:02}")
+                           for n, (h, m) in enumerate((h, m) for h in range(13, 22) for m in (0, 15, 30))))  # fmt: skip
+    stop = asyncio.Event()
+
+    async def client(number: int) -> int:
+        done = 0
+        while not stop.is_set():
+            ident, place = f"c{number}-{done}", (number * 7 + done) % 27
+            h, m = 13 + place // 3, 15 * (place % 3)
+            wanted = visit(ident, f"{h:02}:{m:02}", f"{h:02}:{m + 15:02}")
+            try:
+                await clinic.transact(booking(wanted, f"s{place}"))
+                await asyncio.sleep(0)
+                await clinic.transact(advancing(ident, "cancelled"))
+            except Conflict:
+                pass
+            done += 1
+        return done
+
+    clients = [asyncio.create_task(client(number)) for number in range(16)]
+    try:
+        for batch in (2, 10, 50):
+            assert await found(clinic, batch) == []
+    finally:
+        stop.set()
+        booked = await asyncio.gather(*clients)
+    assert min(booked) > 0
+    await clinic.sequence_all()
+    assert await found(clinic) == []
+
+
+# The rules themselves.
+
+
+def test_who_takes_the_time_of_a_visit() -> None:
+    contained = [
+        {"resourceType": "Practitioner", "id": "in", "identifier": [{"system": "urn:s", "value": "1"}]},
+        {"resourceType": "Patient", "id": "pat"},
+    ]
+    actors: list[Resource] = [
+        {"reference": "Practitioner/p"},
+        {"reference": "http://elsewhere/fhir/PractitionerRole/r"},
+        {"reference": "#in"},
+        {"reference": "#pat"},
+        {"type": "Practitioner", "identifier": {"system": "urn:s", "value": "2"}},
+        {"display": "nobody"},
+    ]
+    one = {**visit("x"), "contained": contained, "participant": [{"actor": actor} for actor in actors]}
+    expected = {"Practitioner/p", "Practitioner/q", "urn:s|1", "urn:s|2"}
+    assert checking.people_of(one, {"PractitionerRole/r": "Practitioner/q"}) == expected
+
+
+@pytest.mark.parametrize("members", [{"status": "proposed"}, {"start": None}, {"end": at("09:00")}])
+def test_what_takes_no_time_is_no_visit(members: dict[str, Any]) -> None:
+    assert visit_of({**visit("x"), **members}, {}) is None
+
+
+def test_visits_that_overlap_are_found_in_the_order_of_their_starts() -> None:
+    sweep, pairs = Sweep(), list[tuple[str, str]]()
+    times = [("a", "09:00", "12:00"), ("b", "10:00", "10:30"), ("b", "10:00", "10:30"), ("c", "10:30", "11:00"),
+             ("d", "12:00", "12:30")]  # fmt: skip
+    for ident, start, end in times:
+        one = visit_of(visit(ident, start, end), {})
+        assert one is not None
+        pairs += [(first.name[-1], second.name[-1]) for first, second in sweep.add(one)]
+    assert sorted(set(pairs)) == [("a", "b"), ("a", "c")]
+
+
+def test_two_that_have_moved_apart_do_not_overlap() -> None:
+    first, second = visit_of(visit("x"), {}), visit_of(visit("y", "11:00", "11:30"), {})
+    assert first is not None
+    assert second is not None
+    assert checking.overlap(first, second, {}, {}) is None
+
+
+@pytest.mark.parametrize(("stated", "room"), [(None, 1), (0, 1), ("2", 1), (4, 4)])
+def test_the_room_of_a_slot(stated: Any, room: int) -> None:
+    assert checking.capacity(group("a", stated)) == room
+    assert occupancy.CAPACITY == checking._CAPACITY  # written twice, meant once

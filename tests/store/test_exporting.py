@@ -1,0 +1,318 @@
+"""All resources at one moment: exact under writes, in any number of sittings, and never without an index."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from pymongo.read_concern import ReadConcern
+
+from store import exporting
+from store.codec import decode
+from store.exporting import Cut, Part, Selection, deletions, resources, take_cut
+from store.ordering import HISTORY
+from store.store import Store
+from store.unit_of_work import UnitOfWork
+from tests.conftest import Clock
+from tests.store.support import appointment, change, create, patient, present
+
+BEFORE = datetime(2020, 1, 1, tzinfo=UTC)
+
+
+async def delete(store: Store, kind: str, ident: str) -> None:
+    async def step(work: UnitOfWork) -> None:
+        work.delete(await present(work, kind, ident))
+
+    await store.transact(step)
+
+
+async def again(store: Store, ident: str, **more: Any) -> None:
+    """Make a Patient that was deleted anew."""
+
+    async def step(work: UnitOfWork) -> None:
+        work.create(patient(ident, **more), version=await work.last_version("Patient", ident) + 1)
+
+    await store.transact(step)
+
+
+async def parts(store: Store, cut: Cut, kind: str = "Patient", after: str = "", **options: Any) -> list[Part]:
+    batch = options.pop("batch", 3)
+    return [part async for part in resources(store, cut, Selection(kind, **options), after=after, batch=batch)]
+
+
+async def told(store: Store, cut: Cut, kind: str = "Patient", **options: Any) -> dict[str, str]:
+    """By id: the version that is told; each is told once, in the order of the ids."""
+    found = [decode(raw) for part in await parts(store, cut, kind, **options) for raw in part.lines]
+    idents = [one["id"] for one in found]
+    assert idents == sorted(set(idents))
+    return {one["id"]: one["meta"]["versionId"] for one in found}
+
+
+async def gone(store: Store, cut: Cut, since: datetime, *kinds: str, **options: Any) -> list[str]:
+    return [name async for names in deletions(store, cut, since, kinds or ("Patient",), **options) for name in names]
+
+
+async def test_the_state_at_the_cut_whatever_came_later(store: Store) -> None:
+    await create(store, *(patient(f"p{n}") for n in range(8)))
+    await change(store, "Patient", "p3", gender="other")
+    await delete(store, "Patient", "p7")
+    cut = await take_cut(store)
+    state = {"p0": "1", "p1": "1", "p2": "1", "p3": "2", "p4": "1", "p5": "1", "p6": "1"}
+    assert await told(store, cut) == state
+    await create(store, patient("a-new-one"), patient("p99"))
+    await change(store, "Patient", "p0", gender="male")
+    await change(store, "Patient", "p3", gender="male")
+    await delete(store, "Patient", "p1")
+    await delete(store, "Patient", "p6")
+    await again(store, "p6")
+    await again(store, "p7")
+    await change(store, "Patient", "p4", gender="male")
+    await delete(store, "Patient", "p4")
+    assert await told(store, cut) == state
+    later = await take_cut(store)
+    assert await told(store, later) == {
+        "a-new-one": "1",
+        "p0": "2",
+        "p2": "1",
+        "p3": "3",
+        "p5": "1",
+        "p6": "3",
+        "p7": "3",
+        "p99": "1",
+    }
+
+
+async def test_an_empty_store_has_a_cut(store: Store) -> None:
+    cut = await take_cut(store)
+    assert cut.seq == 0
+    assert await told(store, cut) == {}
+    assert await gone(store, cut, BEFORE) == []
+    await create(store, patient("a"))
+    assert await told(store, cut) == {}
+
+
+async def test_each_cut_has_a_moment_of_its_own_and_what_follows_is_not_before_it(store: Store, clock: Clock) -> None:
+    first, second = await take_cut(store), await take_cut(store)
+    assert first.moment < second.moment
+    await create(store, patient("a"))  # by a clock that stands still
+    third = await take_cut(store)
+    entries = await store.database[HISTORY].find({}, {"at": 1, "seq": 1}).to_list()
+    assert [second.moment <= one["at"] < third.moment for one in entries] == [True]
+    clock.advance(minutes=1)
+    assert (await take_cut(store)).moment == clock()
+
+
+async def test_what_changed_since_a_cut_is_told_once(store: Store) -> None:
+    await create(store, *(patient(f"p{n}") for n in range(4)))
+    first = await take_cut(store)
+    await change(store, "Patient", "p1", gender="other")
+    await change(store, "Patient", "p1", gender="male")
+    await delete(store, "Patient", "p2")
+    await create(store, patient("p9"))
+    second = await take_cut(store)
+    await change(store, "Patient", "p0", gender="male")
+    await change(store, "Patient", "p9", gender="male")
+    await delete(store, "Patient", "p3")
+    third = await take_cut(store)
+    assert await told(store, second, since=first.moment) == {"p1": "3", "p9": "1"}
+    assert await told(store, third, since=second.moment) == {"p0": "2", "p9": "2"}
+    assert await told(store, third, since=third.moment) == {}
+    assert await gone(store, second, first.moment) == ["Patient/p2"]
+    assert await gone(store, third, second.moment) == ["Patient/p3"]
+    assert await gone(store, third, BEFORE) == ["Patient/p2", "Patient/p3"]
+    assert await gone(store, third, third.moment) == []
+
+
+async def test_what_was_deleted_and_made_anew_is_not_told_as_deleted(store: Store) -> None:
+    await create(store, patient("a"), patient("b"))
+    first = await take_cut(store)
+    for _ in range(2):
+        await delete(store, "Patient", "a")
+        await again(store, "a")
+        await delete(store, "Patient", "b")
+        await again(store, "b")
+    await delete(store, "Patient", "b")
+    cut = await take_cut(store)
+    await again(store, "b")
+    assert await gone(store, cut, first.moment) == ["Patient/b"]
+    assert await told(store, cut, since=first.moment) == {"a": "5"}
+
+
+async def test_it_goes_on_where_it_stopped(store: Store) -> None:
+    await create(store, *(patient(f"p{n:02}") for n in range(20)))
+    cut = await take_cut(store)
+    whole = await parts(store, cut)
+    await change(store, "Patient", "p05", gender="other")
+    await delete(store, "Patient", "p11")
+    for place, part in enumerate(whole):
+        rest = await parts(store, cut, after=part.last, batch=4)
+        assert [raw for one in rest for raw in one.lines] == [raw for one in whole[place + 1 :] for raw in one.lines]
+
+
+@pytest.mark.parametrize("since", [None, BEFORE], ids=["all", "since"])
+async def test_queries_judge_the_state_at_the_cut(store: Store, since: datetime | None) -> None:
+    await create(store, *(patient(f"p{n}", gender="other") for n in range(6)), patient("x", gender="male"))
+    await change(store, "Patient", "p1", gender="male", name=[{"text": "$name"}])
+    cut = await take_cut(store)
+    await change(store, "Patient", "p0", gender="male")  # it did match
+    await change(store, "Patient", "p1", gender="other")  # it did not
+    await change(store, "Patient", "x", gender="other")
+    await delete(store, "Patient", "p2")
+    queries = ({"_index.gender": "other"}, {"_id": "x"})
+    state = {"p0": "1", "p2": "1", "p3": "1", "p4": "1", "p5": "1", "x": "1"}
+    assert await told(store, cut, queries=queries, since=since) == state
+
+
+async def test_only_what_matched_before_is_told_as_deleted(store: Store) -> None:
+    await create(store, patient("a", gender="male"), patient("b", gender="other"))
+    first = await take_cut(store)
+    await delete(store, "Patient", "a")
+    await delete(store, "Patient", "b")
+    cut = await take_cut(store)
+    matched = {"Patient": [{"_index.gender": "male"}]}
+    assert await gone(store, cut, first.moment, queries=matched) == ["Patient/a"]
+    assert await gone(store, cut, first.moment, queries={"Patient": [{"_index.gender": "unknown"}]}) == []
+
+
+async def test_chains_of_exports_under_constant_writing_miss_nothing_and_tell_nothing_twice(store: Store) -> None:
+    """What a client knows who takes every export since the one before, against what is stored at each cut."""
+    chance = random.Random(4711)
+    alive: set[str] = set()
+    ended = asyncio.Event()
+
+    async def write(writer: int) -> None:
+        for number in range(150):
+            ident = f"w{writer}-{chance.randrange(15):02}"
+            if ident not in alive:
+                await again(store, ident)
+                alive.add(ident)
+            elif chance.random() < 0.3:
+                await delete(store, "Patient", ident)
+                alive.discard(ident)
+            else:
+                await change(store, "Patient", ident, active=bool(number % 2))
+
+    async def follow() -> tuple[dict[str, str], int]:
+        known: dict[str, str] = {}
+        since: datetime | None = None
+        rounds = 0
+        while True:
+            last = ended.is_set() and rounds > 2
+            cut = await take_cut(store)
+            new = await told(store, cut, since=since, batch=20)
+            removed = set() if since is None else {name[8:] for name in await gone(store, cut, since)}
+            assert not removed & new.keys()
+            for ident, version in new.items():
+                assert int(version) > int(known.get(ident, "0"))  # never a second time
+            known = {ident: version for ident, version in (known | new).items() if ident not in removed}
+            assert known == await told(store, cut, batch=20)
+            since, rounds = cut.moment, rounds + 1
+            if last:
+                break
+        return known, rounds
+
+    following = asyncio.create_task(follow())
+    await asyncio.gather(*(write(writer) for writer in range(4)))
+    ended.set()
+    known, rounds = await following
+    assert rounds > 2
+    assert set(known) == alive
+
+
+async def test_a_lost_cursor_is_no_end(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    await create(store, *(patient(f"p{n:02}") for n in range(12)))
+    cut = await take_cut(store)
+    found: list[bytes] = []
+    reading = resources(store, cut, Selection("Patient"), batch=3)
+    async for part in reading:
+        found += part.lines
+        if len(found) == 6:
+            local = store.database.client.get_database("admin", read_concern=ReadConcern("local"))
+            session = await local.aggregate(
+                [{"$currentOp": {"idleCursors": True, "localOps": True}}, {"$match": {"type": "idleCursor"}}]
+            )
+            ours = [one async for one in session if one["ns"] == f"{store.database.name}.Patient"]
+            assert ours
+            await store.database.command(
+                {"killCursors": "Patient", "cursors": [one["cursor"]["cursorId"] for one in ours]}
+            )
+    assert [decode(raw)["id"] for raw in found] == [f"p{n:02}" for n in range(12)]
+
+
+@pytest.fixture
+async def short_window(store: Store) -> AsyncIterator[None]:
+    """MongoDB keeps snapshots for a second."""
+    admin = store.database.client.admin
+    before = await admin.command({"setParameter": 1, "minSnapshotHistoryWindowInSeconds": 1})
+    yield
+    await admin.command({"setParameter": 1, "minSnapshotHistoryWindowInSeconds": before["was"]})
+
+
+@pytest.mark.usefixtures("short_window")
+async def test_an_export_may_last_longer_than_mongodb_keeps_snapshots(store: Store) -> None:
+    await create(store, *(patient(f"p{n:02}") for n in range(12)))
+    cut = await take_cut(store)
+    state: dict[str, str] = {}
+    async for part in resources(store, cut, Selection("Patient"), batch=3):
+        state |= {one["id"]: one["meta"]["versionId"] for one in map(decode, part.lines)}
+        await asyncio.sleep(0.8)
+        for ident in ("p00", "p04", "p11"):
+            await change(store, "Patient", ident, active=True)
+    assert state == {f"p{n:02}": "1" for n in range(12)}
+
+
+async def test_large_resources_come_in_smaller_parts(store: Store) -> None:
+    text = "x" * 1_500_000
+    for n in range(24):
+        await create(store, patient(f"p{n:02}", name=[{"text": text}]))
+    cut = await take_cut(store)
+    found = await parts(store, cut, batch=100)
+    assert max(sum(map(len, part.lines)) for part in found) < 17_000_000
+    assert sum(len(part.lines) for part in found) == 24
+
+
+def stages(plan: Any) -> set[str]:
+    if isinstance(plan, dict):
+        own = {plan["stage"]} if isinstance(plan.get("stage"), str) else set()
+        return own.union(*map(stages, plan.values()))
+    return set().union(*map(stages, plan)) if isinstance(plan, list) else set()
+
+
+def queries() -> Iterable[tuple[str, dict[str, Any], list[tuple[str, int]]]]:
+    yield HISTORY, exporting.deleted_between("Patient", 1, 50), [("seq", 1)]
+    yield HISTORY, exporting.changed_after("Patient", 3), [("seq", 1)]
+    yield HISTORY, exporting.changed_between("Patient", 1, 50) | {"id": {"$gt": "p"}}, []
+    yield "Appointment", exporting.filtered((), {"_id": {"$gt": ""}}), [("_id", 1)]
+    yield "Appointment", exporting.filtered(({"_index.status": "booked"},), {"_id": {"$gt": "a3"}}), [("_id", 1)]
+
+
+@pytest.mark.parametrize(("collection", "query", "sort"), list(queries()))
+async def test_every_query_has_an_index(
+    store: Store, collection: str, query: dict[str, Any], sort: list[tuple[str, int]]
+) -> None:
+    await create(store, *(appointment(f"a{n}", practitioner=f"p{n}") for n in range(20)))
+    await create(store, *(patient(f"p{n}") for n in range(20)))
+    await delete(store, "Patient", "p3")
+    await take_cut(store)
+    found = await store.explain(collection, query, sort=sort)
+    assert "COLLSCAN" not in stages(found["queryPlanner"]["winningPlan"])
+    if collection == HISTORY:
+        assert "SORT" not in stages(found["queryPlanner"]["winningPlan"])
+    if query.get("method"):
+        assert found["executionStats"]["totalDocsExamined"] <= 1
+
+
+async def test_a_cut_includes_what_was_written_by_a_clock_that_is_ahead(store: Store, clock: Clock) -> None:
+    clock.advance(hours=2)
+    await create(store, patient("ahead"))
+    clock.advance(hours=-2)
+    cut = await take_cut(store)
+    await create(store, patient("b"))
+    assert await told(store, cut) == {"ahead": "1"}
+    later = await take_cut(store)
+    assert await told(store, later, since=cut.moment) == {"b": "1"}
+    assert later.moment > cut.moment > clock() - timedelta(minutes=2)
