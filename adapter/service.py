@@ -17,7 +17,7 @@ from adapter.security.ratelimit import RateLimiter
 from adapter.settings import PREFIX, Settings, SettingsError
 from mappings.systems import Systems
 from mappings.vocabulary import Vocabulary
-from store.connection import Client, connect, require_transactions
+from store.connection import Client, bounded, connect, require_transactions
 from store.documents import Rules
 from store.export_jobs import ExportJobs
 from store.store import Store
@@ -59,6 +59,9 @@ class Service:
         Raises:
             NoTransactions, Unreachable: MongoDB is not fit, or not there.
         """
+        await bounded(self._prepare, None)  # an index may take its time; a failover meanwhile is told in one line
+
+    async def _prepare(self) -> None:
         await require_transactions(self.client)
         for mode in MODES:
             await self.stores[mode].prepare()

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from bench import export, growth, imports, machine, processes, report, verify
+from bench import export, growth, imports, machine, processes, report, scheduling, verify
 from bench.cases import CASES, Case
 from bench.report import Row
 
@@ -37,6 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return asyncio.run(verify.run(console))
         if given.export:
             return export.run(console)
+        if given.scheduling:
+            return scheduling.run(console)
         if given.imports:
             return imports.run(console)
         if given.growth:
@@ -56,6 +58,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--json", action="store_true", help="print JSON on stdout, the table on stderr")
     parser.add_argument("--growth", action="store_true", help="measure how searches grow with the store instead")
     parser.add_argument("--export", action="store_true", help="measure $export beside a bare cursor instead")
+    parser.add_argument("--scheduling", action="store_true", help="measure $find, $hold and $book instead")
     parser.add_argument("--imports", action="store_true", help="measure import beside insert_many instead")
     parser.add_argument("--verify", action="store_true", help="print and compare the MongoDB commands instead")
     given = parser.parse_args(arguments)

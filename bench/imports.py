@@ -1,7 +1,7 @@
 """``python -m bench --imports``: ``mediloop-fhir import`` with every check, beside a bare ``insert_many``.
 
-Half Slots, half Appointments that hold them, from NDJSON files, into an empty store; the bare way puts documents that
-are the same to the byte into collections without an index. They take turns on one MongoDB; the ratio is of the same run.
+Half Slots, half Appointments that hold them, from NDJSON files, into an empty store; the bare way puts documents
+composed the same way into collections without an index. They take turns on one MongoDB; the ratio is of the same run.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ async def _measure(folder: Path, uri: str, size: int) -> tuple[Figures, int]:
         await data._write(service.stores["test"], data._people(service))
         bare = [await _bare(service, size)]
         began = time.perf_counter()
-        refused = 0
+        refused = wrong = 0
         for kind, resources in (("Slot", _slots(size // 2)), ("Appointment", _visits(service, size // 2))):
             file = folder / f"{kind}.ndjson"
             took = time.perf_counter()
@@ -88,8 +88,8 @@ async def _measure(folder: Path, uri: str, size: int) -> tuple[Figures, int]:
             began += time.perf_counter() - took  # writing the file is no part of it
             options = running.Options("test", folder / "errors", folder / "state")
             async for tally in running.run(service, [sources.Source(kind, file)], options):
-                pass
-            refused += tally.refused
+                wrong = tally.refused
+            refused += wrong
         checked = size / (time.perf_counter() - began)
         bare.append(await _bare(service, size))
         return Figures(size, checked, sum(bare) / len(bare)), refused

@@ -156,7 +156,7 @@ async def _unlike_history(view: View, kind: str, found: Sequence[RawBSONDocument
         key = keys[one["_id"]]
         if key not in versions:
             findings.append(Finding("history", f"{kind}/{one['_id']}", "Its present version is not in its history."))
-        elif versions[key] != one["_json"]:
+        elif versions[key] != one.get("_json"):
             text = "Its present version says otherwise in its history."
             findings.append(Finding("history", f"{kind}/{one['_id']}", text))
     return findings
@@ -196,7 +196,7 @@ async def _doubles(view: View, kind: str, found: Sequence[RawBSONDocument], rule
 def _readable(found: Mapping[str, Any]) -> dict[str, Any]:
     try:
         resource = orjson.loads(found["_json"])
-    except ValueError:
+    except (KeyError, ValueError):
         return {}
     return resource if isinstance(resource, dict) else {}
 

@@ -105,31 +105,36 @@ def connect(uri: str, *, listeners: Sequence[Any] = ()) -> Client:
     return client
 
 
-async def bounded(call: Callable[[], Awaitable[T]], seconds: float) -> T:
-    """Return what `call` gives.
+async def bounded(call: Callable[[], Awaitable[T]], seconds: float | None) -> T:
+    """Return what `call` gives; without `seconds` it may take as long as it likes, but must not fail for MongoDB.
 
     Raises:
         Unreachable: MongoDB did not answer within `seconds`, or before the present request's deadline.
     """
     deadline = _deadline.get()
     if deadline is not None:
-        seconds = min(seconds, deadline.left())
+        seconds = min(math.inf if seconds is None else seconds, deadline.left())
     try:
         # Not pymongo.timeout: that costs each command a tenth of its time (measured), and bounds no better.
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(None if seconds == math.inf else seconds):
             return await call()
     except (TimeoutError, ConnectionFailure, ExecutionTimeout, NetworkTimeout) as error:
         raise Unreachable("MongoDB did not answer in time") from error
     except PyMongoError as error:
-        if error.timeout or _passes(error):
+        if error.timeout or passes(error):
             raise Unreachable("MongoDB did not answer in time") from error
         raise
 
 
-def _passes(error: PyMongoError) -> bool:
+def passes(error: PyMongoError) -> bool:
     """Tell whether the same call may go well in a moment, once there is a primary again."""
     labels = ("TransientTransactionError", "UnknownTransactionCommitResult", "RetryableWriteError")
-    return any(error.has_error_label(label) for label in labels) or getattr(error, "code", None) in _PASSING
+    if any(error.has_error_label(label) for label in labels):
+        return True
+    details = getattr(error, "details", None) or {}
+    # A bulk write says what was wrong in its parts alone.
+    parts = [*details.get("writeErrors", ()), *details.get("writeConcernErrors", ())]
+    return any(code in _PASSING for code in (getattr(error, "code", None), *(part.get("code") for part in parts)))
 
 
 async def require_transactions(client: Client) -> None:

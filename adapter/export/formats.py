@@ -26,7 +26,7 @@ FLAT: tuple[Name, ...] = ("csv", "parquet")
 """Formats of tables: of the types in `columns.COLUMNS` only."""
 
 ENDINGS = {"ndjson": ".ndjson", "bundle": ".json", "searchset": ".json", "csv": ".csv", "parquet": ".parquet"}
-ROW_GROUP = 20_000
+ROW_GROUP = 10_000
 """Rows in a row group of a Parquet file."""
 
 _GZIP_LEVEL = 6

@@ -5,12 +5,12 @@ Openings are published free Slots, and computed ones where a Schedule has weekly
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Any
 
-from adapter.scheduling import booking, calendars, holds, intervals
+from adapter.scheduling import calendars, holds
 from adapter.scheduling.calendars import Reader
 from adapter.scheduling.intervals import Interval
 from store import slotids
@@ -27,16 +27,23 @@ class Opening:
     """A time that can be booked.
 
     Attributes:
-        slot: as it is stored, or would be.
+        ident: of the Slot.
+        made: the Slot, or its bytes: of a month's openings a page is shown, and only that is worth reading.
         schedule: the Schedule it belongs to.
         when: its time.
         stored: whether the Slot is stored.
     """
 
-    slot: Resource
+    ident: str
+    made: Resource | bytes
     schedule: Resource
     when: Interval
     stored: bool
+
+    @property
+    def slot(self) -> Resource:
+        """The Slot, as it is stored or would be."""
+        return decode(self.made) if isinstance(self.made, bytes) else self.made
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +85,7 @@ async def openings(store: Store, wanted: Wanted, *, zone: tzinfo, now: datetime)
 
 
 def _place(opening: Opening) -> tuple[datetime, str]:
-    return opening.when.start, opening.slot["id"]
+    return opening.when.start, opening.ident
 
 
 async def computed_schedules(store: Store, wanted: Wanted) -> list[Resource]:
@@ -93,7 +100,7 @@ async def _computed(store: Store, wanted: Wanted, schedules: list[Resource], zon
     reader = Reader(store)
     fitting = [one for one in await calendars.read(reader, schedules, zone) if one.table.minutes >= wanted.minutes]
     return [
-        Opening(slot, one.schedule, when, stored)
+        Opening(slot["id"], slot, one.schedule, when, stored)
         for one in await calendars.with_busy(reader, fitting, wanted.window)
         for when, slot, stored in one.open(wanted.window)
     ]
@@ -150,14 +157,21 @@ async def _published(store: Store, wanted: Wanted) -> list[Opening]:
     if both:
         query["$and"] = both
     order = (("_index.start", 1), ("_id", 1))
-    slots = [decode(raw) for raw in await store.find("Slot", query, sort=order, limit=wanted.limit, hint=hint)]
-    missing = {booking.schedule_of(slot) for slot in slots} - schedules.keys()
+    fields = ("_index.start", "_index.end", "_index.schedule")
+    slots = await store.documents("Slot", query, fields=fields, sort=order, limit=wanted.limit, hint=hint)
+    missing = {_schedule(slot) for slot in slots} - schedules.keys()
     schedules |= {name: decode(one) for name, one in (await store.read_all(sorted(missing))).items()}
     return [
-        Opening(slot, schedules[name], when, stored=True)
+        Opening(slot["_id"], slot["_json"], schedules[name], Interval(slot["_index"]["start"], end), stored=True)
         for slot in slots
-        if (name := booking.schedule_of(slot)) in schedules and (when := intervals.of(slot)) is not None
+        if (name := _schedule(slot)) in schedules and (end := slot["_index"].get("end")) is not None
     ]
+
+
+def _schedule(document: Mapping[str, Any]) -> str:
+    """Return the Schedule of a stored Slot; empty where there is no single one."""
+    name = document["_index"].get("schedule")
+    return name if isinstance(name, str) else ""
 
 
 def _codes(wanted: Wanted) -> list[tuple[str, list[str]]]:

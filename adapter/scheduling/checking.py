@@ -174,8 +174,13 @@ def slot_findings(slot: Resource, appointments: Iterable[Resource]) -> Iterator[
     # WALKIN and EMERGENCY may stand beside others in time, but a Slot that they name they hold like everybody.
     counted = [one for one in holding if not was_booked_over(one)]
     told = ", ".join(f"Appointment/{one['id']}" for one in holding)
-    if len(counted) > room:
+    if _at_once(counted) > room:
         yield Finding("capacity", name, f"It has room for {room} and is held by {told}.")
+    elif len(counted) > room:
+        # Published over visits that stood already, one after the other within it.
+        yield Finding(
+            "slot-shared", name, f"It has room for {room} and is held by {told}, one after another.", note=True
+        )
     allowed = ("busy", "busy-tentative") if len(holding) >= room else ("free", "busy", "busy-tentative")
     if holding and status not in allowed:
         yield Finding("slot-not-busy", name, f"It is {status}, but held by {told}.")
@@ -185,6 +190,14 @@ def slot_findings(slot: Resource, appointments: Iterable[Resource]) -> Iterator[
         and not any(one.get("status") == "noshow" for one in naming)
     ):
         yield Finding("slot-without-owner", name, f"It is {status}, but held by no appointment.", note=True)
+
+
+def _at_once(appointments: Iterable[Resource]) -> int:
+    """Return how many of `appointments` are there at one moment; those without a time always are."""
+    times = [(instant(one.get("start")), instant(one.get("end"))) for one in appointments]
+    spans = [(start, end) for start, end in times if start is not None and end is not None]
+    peak = max((sum(start <= moment < end for start, end in spans) for moment, _ in spans), default=0)
+    return peak + len(times) - len(spans)
 
 
 def missing_slots(appointment: Resource, present: Iterable[str]) -> Iterator[Finding]:

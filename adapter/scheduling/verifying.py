@@ -64,7 +64,7 @@ def _resource(found: Mapping[str, Any]) -> Resource:
     """Return the resource of a document; what cannot be read is found, and told, elsewhere."""
     try:
         resource = orjson.loads(found["_json"])
-    except ValueError:
+    except (KeyError, ValueError):
         resource = None
     return resource if isinstance(resource, dict) else {"id": found["_id"]}
 

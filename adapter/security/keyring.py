@@ -18,6 +18,7 @@ from pymongo.errors import ConnectionFailure, PyMongoError
 from adapter.clock import Now
 from adapter.errors import Problem, Unauthenticated
 from adapter.security.keys import SECRET, Key, KeyStore, digest
+from store.connection import passes
 from store.errors import Unreachable
 
 #: Entries in the cache of one process; about 1 kB each.
@@ -98,7 +99,7 @@ class Keyring:
             with pymongo.timeout(PATIENCE):
                 key = await self._stores[mode].lookup(hashed)
         except PyMongoError as error:
-            if error.timeout or isinstance(error, ConnectionFailure):
+            if error.timeout or isinstance(error, ConnectionFailure) or passes(error):
                 raise Unreachable("MongoDB did not answer in time") from error
             raise
         self._cache.pop(hashed, None)  # to go to the end, or to go

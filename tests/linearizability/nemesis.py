@@ -56,6 +56,16 @@ class Nemesis:
         """Return what was done, counted."""
         return ", ".join(f"{name} {count}" for name, count in sorted(Counter(one.name for one in self.done).items()))
 
+    async def supervise(self) -> None:
+        """Start service processes that have ended again, as any supervisor does, until cancelled.
+
+        One that is started while there is no primary says so in one line and ends.
+        """
+        while True:
+            await asyncio.sleep(1.0)
+            for machine in self.services.machines:
+                machine.start()
+
     async def primary(self) -> str:
         """Return the primary, waiting for one."""
         while (found := await asyncio.to_thread(self.members.primary)) is None:
@@ -111,8 +121,7 @@ class Nemesis:
         place = self.chance.randrange(len(self.services.machines))
         begun = time.time()
         self.services.machines[place].kill()
-        await asyncio.sleep(self.chance.uniform(0, 1))
-        self.services.machines[place].start()
+        await asyncio.sleep(self.chance.uniform(0.5, 2))  # the supervisor starts it again
         self.done.append(Fault("kill service", begun, time.time(), place))
 
     async def pause_service(self) -> None:

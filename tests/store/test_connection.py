@@ -8,11 +8,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 from urllib.parse import quote
 
 import pytest
 from pymongo import AsyncMongoClient
-from pymongo.errors import DuplicateKeyError, OperationFailure
+from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
@@ -143,6 +144,16 @@ async def test_a_server_that_changes_its_part_is_unreachable_for_a_moment(code: 
 
     with pytest.raises(Unreachable):
         await bounded(call, 5)
+
+
+async def test_a_bulk_write_says_it_in_its_parts() -> None:
+    for parts in ({"writeErrors": [{"code": 11602}]}, {"writeErrors": [], "writeConcernErrors": [{"code": 91}]}):
+
+        async def call(parts: dict[str, Any] = parts) -> None:
+            raise BulkWriteError(parts)
+
+        with pytest.raises(Unreachable):
+            await bounded(call, 5)
 
 
 async def test_what_the_driver_would_try_again_is_unreachable() -> None:

@@ -193,12 +193,12 @@ async def _everywhere(call: Call, work: UnitOfWork, before: Resource, after: Res
         found = await openings(call.who.store, wanted, zone=service.settings.zone, now=service.now())
         free = [one for one in found if f"Schedule/{one.schedule['id']}" == name]
         free += [
-            Opening(one, schedule, span, stored=True)
+            Opening(one["id"], one, schedule, span, stored=True)
             for one in own
             if booking.schedule_of(one) == name and (span := intervals.of(one)) is not None
         ]
         run = covering(free, when)
-        taken += [{"reference": f"Slot/{one.slot['id']}"} for one in run]
+        taken += [{"reference": f"Slot/{one.ident}"} for one in run]
         missing += [] if run else [name]
     if missing:
         raise targets.none_free(missing)

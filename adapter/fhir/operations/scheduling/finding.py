@@ -252,7 +252,7 @@ def _proposal(call: Call, asked: Asked, found: Candidate, patients: list[Resourc
         "start": start,
         "end": end,
         "minutesDuration": max(1, minutes_between(start, end)),
-        "slot": [{"reference": f"Slot/{one.slot['id']}"} for one in found.openings],
+        "slot": [{"reference": f"Slot/{one.ident}"} for one in found.openings],
     }
     referral = asked.one("referral-identifier")
     if referral is not None and isinstance(referral.value, dict):

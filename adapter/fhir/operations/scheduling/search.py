@@ -68,7 +68,7 @@ async def candidates(store: Store, search: Search, *, zone: tzinfo, now: datetim
     found = [Candidate(when, run) for when, run in _runs(await openings(store, wanted, zone=zone, now=now), search)]
     if search.people and search.places:
         found += await _together(store, search, wanted, zone=zone, now=now)
-    return sorted(found, key=lambda one: (one.when.start, _preference(one, search), one.openings[0].slot["id"]))
+    return sorted(found, key=lambda one: (one.when.start, _preference(one, search), one.openings[0].ident))
 
 
 async def _together(store: Store, search: Search, wanted: Wanted, *, zone: tzinfo, now: datetime) -> list[Candidate]:
@@ -157,11 +157,12 @@ def _cover(group: Sequence[Opening], when: Interval) -> tuple[Opening, ...]:
 
 
 def _preference(found: Candidate, search: Search) -> tuple[int, ...]:
+    groups = search.groups()
+    if not groups:
+        return ()
     actors = {name for one in found.openings for name in references(one.schedule, "actor")}
     actors |= {found.place} if found.place else set()
-    return tuple(
-        next((rank for rank, name in enumerate(group) if name in actors), len(group)) for group in search.groups()
-    )
+    return tuple(next((rank for rank, name in enumerate(group) if name in actors), len(group)) for group in groups)
 
 
 async def without_clashes(store: Store, found: list[Candidate], patients: Sequence[str]) -> list[Candidate]:
