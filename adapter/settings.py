@@ -106,8 +106,8 @@ class Settings(BaseSettings):
     export_url: str | None = Field(
         None,
         pattern=r"^[a-z0-9+.]+://.+$",
-        description="Where $export writes its files: any address that fsspec opens (s3://bucket/folder; its driver, such "
-        "as s3fs, must be installed). Unset: DATA_DIR/exports.",
+        description="Where $export writes its files: any address that fsspec opens (s3://bucket/folder; its driver, "
+        "such as s3fs, must be installed). Unset: DATA_DIR/exports.",
     )
     export_hours: float = Field(24.0, gt=0, description="Hours after which the files of an $export are removed.")
     export_jobs: int = Field(4, ge=1, le=1_000, description="Open $export jobs at a time, for test and live data each.")

@@ -63,7 +63,7 @@ def _columns(kind: str) -> str:
 def _kept() -> str:
     rows = [
         (f"`{kind}.{name}`", MEANINGS.get(rule, f"see `{rule}`"))
-        for kind, table in (RESOURCES | NESTED).items()
+        for kind, table in {**RESOURCES, **NESTED}.items()
         for name, rule in table.items()
     ]
     return _table(("Element", "What becomes of it"), rows)

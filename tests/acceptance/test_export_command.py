@@ -1,4 +1,4 @@
-"""``mediloop-fhir export`` killed in the middle: the same command goes on, and the files are as if nothing had happened."""
+"""``mediloop-fhir export`` killed in the middle: the same command goes on, and the files are the same."""
 
 from __future__ import annotations
 

@@ -90,25 +90,26 @@ class Run:
         await client.close()
 
 
-async def recovered(services: Services, calendar: Calendar) -> float:
-    """Return the seconds until 10 bookings and reads in a row have gone well at every service."""
+async def recovered(services: Services, calendars: list[Calendar]) -> float:
+    """Return the seconds after which no call failed any more: at every service ten rounds in a row go well."""
     begun = time.monotonic()
     headers = {"Authorization": f"Bearer {KEY}"}
-    for base in services.bases:
+
+    async def one(base: str, calendar: Calendar) -> float:
+        good, since = 0, begun
         async with httpx.AsyncClient(base_url=base, headers=headers, timeout=BOUND, trust_env=False) as http:
-            good = 0
             while good < 10:
-                asked = time.monotonic()
-                assert time.monotonic() - begun < RECOVERED, f"{base} has not recovered\n{services.told()}"
+                assert since - begun < RECOVERED, f"{base} has not recovered\n{services.told()}"
                 try:
                     good = good + 1 if await _goes_well(http, calendar) else 0
                 except httpx.TransportError:
                     good = 0
                     await asyncio.sleep(0.1)
-                now = time.monotonic()
-                if now - asked > 2:
-                    print(f"{base}: a round of {now - asked:.1f} s, {now - begun:.1f} s after the last fault")
-    return time.monotonic() - begun
+                if not good:
+                    since = time.monotonic()
+        return since - begun
+
+    return max(await asyncio.gather(*map(one, services.bases, calendars)))
 
 
 async def _goes_well(http: httpx.AsyncClient, calendar: Calendar) -> bool:
@@ -130,7 +131,7 @@ async def test_every_answer_is_one_that_calls_one_at_a_time_could_have_got(clust
     print(f"\nPROOF_SEED={SEED} PROOF_SECONDS={SECONDS:g}: {TEAMS * TEAM} clients, {SERVICES} services, 3 mongods")
     calendars = [Calendar(f"c{number}", number % 3 != 0) for number in range(int(SECONDS * 3) + 30)]
     await create(services.bases[0], calendars)
-    spare = calendars.pop()
+    spare = [calendars.pop() for _ in services.bases]
     run = Run(services, calendars)
     nemesis = Nemesis(members, services, random.Random(SEED))
     teams = [asyncio.create_task(run.team(number, SEED)) for number in range(TEAMS)]
@@ -147,7 +148,7 @@ async def test_every_answer_is_one_that_calls_one_at_a_time_could_have_got(clust
     assert not run.ledger.strange, "\n".join(run.ledger.strange[:10])
     worst = slowest(run.ledger, nemesis)
     print(f"faults: {nemesis.told()}")
-    print(f"slowest call {worst:.1f} s (bound {BOUND:g} s); all calls went well {took:.1f} s after the last fault")
+    print(f"slowest call {worst:.1f} s (bound {BOUND:g} s); the last call failed {took:.1f} s after the last fault")
     assert worst <= BOUND
     require_sound(members)
 

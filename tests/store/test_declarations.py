@@ -29,7 +29,17 @@ NAMES = {
     | {"birthdate", "death-date", "deceased", "family", "general-practitioner", "given", "language", "link"}
     | {"organization"},
     "RelatedPerson": PERSON | {"birthdate", "patient", "relationship"},
-    "Group": {"actual", "characteristic", "code", "exclude", "identifier", "managing-entity", "member", "type", "value"},
+    "Group": {
+        "actual",
+        "characteristic",
+        "code",
+        "exclude",
+        "identifier",
+        "managing-entity",
+        "member",
+        "type",
+        "value",
+    },
     "Practitioner": PERSON | {"communication", "family", "given"},
     "PractitionerRole": CONTACT
     | {"active", "date", "endpoint", "identifier", "location", "organization", "practitioner", "role", "service"}

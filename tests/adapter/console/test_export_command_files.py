@@ -57,6 +57,12 @@ def lines_of(folder: Path, kind: str | None = None) -> list[Json]:
     return found
 
 
+def table_of(folder: Path, kind: str) -> list[dict[str, str]]:
+    """The rows of a CSV file."""
+    with (folder / f"{kind}.00001.csv").open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
 def names(resources: list[Json]) -> set[str]:
     return {f"{one['resourceType']}/{one['id']}" for one in resources}
 
@@ -119,17 +125,16 @@ def test_tables_have_a_row_for_each_resource_in_both_formats(clinic: Cli, tmp_pa
         assert table.schema.equals(formats.schema(kind), check_metadata=True)
         rows = table.to_pylist()
         assert {row["id"] for row in rows} == set(resources)
-        with (tmp_path / "csv" / f"{kind}.00001.csv").open(newline="", encoding="utf-8") as file:
-            texts = list(csv.DictReader(file))
+        texts = table_of(tmp_path / "csv", kind)
         assert list(texts[0]) == [column.name for column in columns]
         for row, text in zip(rows, texts, strict=True):
             assert row["status"] == text["status"] == resources[row["id"]]["status"]
             assert (row["practitioner_name"] or "") == text["practitioner_name"]
             assert row["start_time"].isoformat()[:19] == text["start_time"][:19]
     slots = str(tmp_path / "csv" / "Slot.00001.csv")
-    [(count, practitioners)] = duckdb.sql(
-        f"SELECT count(*), count(practitioner_id) FROM read_csv('{slots}')"
-    ).fetchall()
+    found = duckdb.sql(f"SELECT count(*), count(practitioner_id) FROM read_csv('{slots}')")
+    assert found is not None
+    [(count, practitioners)] = found.fetchall()
     assert count == practitioners > 0
 
 
@@ -222,12 +227,10 @@ def test_deidentified_files_hold_no_identity_in_any_format(
     assert uhid not in "".join(file.read_text() for file in (tmp_path / "uhid").iterdir())
     patients = {one["id"] for one in lines_of(tmp_path / "ndjson", "Patient")}
     assert {one["id"] for one in lines_of(tmp_path / "uhid", "Patient")} <= patients
-    with (tmp_path / "csv" / "Appointment.00001.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = table_of(tmp_path / "csv", "Appointment")
     assert all(row["patient_name"] == row["notes"] == row["reason_text"] == "" for row in rows)
     assert any(row["patient_uhid"] for row in rows)
-    with (tmp_path / "csv" / "Slot.00001.csv").open(newline="") as file:
-        practitioners = {row["practitioner_id"] for row in csv.DictReader(file)}
+    practitioners = {row["practitioner_id"] for row in table_of(tmp_path / "csv", "Slot")}
     assert practitioners & {row["practitioner_id"] for row in rows}
 
 
@@ -259,7 +262,9 @@ def test_refusals_are_one_line_each(clinic: Cli, tmp_path: Path, monkeypatch: py
     (tmp_path / "alien").mkdir()
     (tmp_path / "alien" / "manifest.json").write_text("[]")
     assert "not one of this command's" in refused(str(tmp_path / "alien"))
-    assert "before --date-from" in refused(str(tmp_path / "days"), "--date-from", "2024-02-01", "--date-to", "2024-01-01")
+    assert "before --date-from" in refused(
+        str(tmp_path / "days"), "--date-from", "2024-02-01", "--date-to", "2024-01-01"
+    )
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     assert "[data]" in refused(str(tmp_path / "parquet"), "--format", "parquet")
 

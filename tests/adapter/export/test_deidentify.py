@@ -24,7 +24,6 @@ Json = dict[str, Any]
 KEY = b"a key of this test alone"
 SYSTEMS = strategies.SYSTEMS
 EXAMPLES = sorted((Path(__file__).parents[1] / "fhir" / "examples").glob("*.json"))
-DIVISIONS = "aZ9"
 _SECRET = ("string", "markdown", "id", "elementId", "xhtml", "url", "uri", "canonical", "oid", "uuid", "base64Binary")
 
 
@@ -123,14 +122,18 @@ def test_the_official_examples_lose_every_text_and_stay_valid(deidentifier: Deid
     assert not secrets & kept
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None
+)
 @given(st.one_of(strategies.appointments(), strategies.slots(), strategies.schedules()))
 def test_nothing_that_tells_who_occurs_in_scheduling_resources(deidentifier: Deidentifier, resource: Json) -> None:
     _is_clean(deidentifier, resource)
     _is_valid(deidentifier, resource)
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None
+)
 @given(st.sampled_from(generated.KINDS).flatmap(generated.resources))
 def test_nothing_that_tells_who_occurs_in_resources_of_any_shape(deidentifier: Deidentifier, resource: Json) -> None:
     _is_clean(deidentifier, resource)

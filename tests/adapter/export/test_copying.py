@@ -1,0 +1,197 @@
+"""Increments on a store that changes: what is new, what is gone, one moment; and every query by an index."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapter.errors import Malformed
+from adapter.export import formats
+from adapter.export.columns import Rows
+from adapter.export.copying import Copying, Wanted
+from adapter.export.deidentify import Deidentifier
+from adapter.export.engine import take_cut
+from adapter.export.filters import Filters, kinds, queries
+from adapter.export.folder import Folder, Manifest
+from adapter.service import Service
+from store.codec import Resource
+from store.store import Store
+from store.unit_of_work import UnitOfWork
+from tests.conftest import Clock
+
+BASE = "https://fhir.example.org/fhir/R4"
+UHID = "UG123456789A"
+
+
+def slot(number: int, status: str = "free") -> Resource:
+    return {
+        "resourceType": "Slot",
+        "id": f"s{number:02}",
+        "schedule": {"reference": "Schedule/x"},
+        "status": status,
+        "start": f"2024-01-{number + 1:02}T09:00:00Z",
+        "end": f"2024-01-{number + 1:02}T09:30:00Z",
+    }
+
+
+async def create(store: Store, *resources: Resource) -> None:
+    async def step(work: UnitOfWork) -> None:
+        for one in resources:
+            work.create(one)
+
+    await store.transact(step)
+
+
+async def change(store: Store, ident: str, status: str | None) -> None:
+    async def step(work: UnitOfWork) -> None:
+        before = await work.read("Slot", ident)
+        assert before is not None
+        if status is None:
+            work.delete(before)
+        else:
+            work.update(before, {**before, "status": status})
+
+    await store.transact(step)
+
+
+async def copied(service: Service, folder: Path, wanted: Wanted, *, key: bytes | None = None) -> Manifest:
+    """Carry out an export of the test store."""
+    store = service.stores["test"]
+    manifest = Manifest(await take_cut(store), "test", {})
+    deidentifier = None if key is None else Deidentifier(key, service.systems)
+    rows = Rows(service.systems, service.vocabulary)
+    await Copying(store, Folder(str(folder)), manifest, wanted, rows, deidentifier).carry_out(lambda _: None)
+    return manifest
+
+
+def lines(folder: Path, files: list[dict[str, Any]]) -> list[Any]:
+    return [json.loads(line) for one in files for line in (folder / one["url"]).read_bytes().splitlines()]
+
+
+async def test_an_increment_tells_what_is_new_changed_and_gone(service: Service, clock: Clock, tmp_path: Path) -> None:
+    store = service.stores["test"]
+    await create(store, *map(slot, range(5)))
+    clock.advance(seconds=1)
+    first = await copied(service, tmp_path / "1", Wanted("ndjson", ("Slot",), BASE))
+    assert [one["count"] for one in first.output] == [5]
+    clock.advance(seconds=1)
+    await change(store, "s01", "busy")
+    await change(store, "s02", None)
+    await create(store, slot(7))
+    clock.advance(seconds=1)
+    wanted = Wanted("ndjson", ("Slot",), BASE, since=first.cut.moment)
+    second = await copied(service, tmp_path / "2", wanted)
+    found = lines(tmp_path / "2", second.output)
+    assert [(one["id"], one["status"]) for one in found] == [("s01", "busy"), ("s07", "free")]
+    [bundle] = lines(tmp_path / "2", second.deleted)
+    assert bundle["entry"] == [{"request": {"method": "DELETE", "url": "Slot/s02"}}]
+    hidden = await copied(service, tmp_path / "3", wanted, key=b"a key of sixteen")
+    [bundle] = lines(tmp_path / "3", hidden.deleted)
+    name = Deidentifier(b"a key of sixteen", service.systems).name("Slot/s02")
+    assert bundle["entry"] == [{"request": {"method": "DELETE", "url": name}}]
+    assert bundle["entry"][0]["request"]["url"] != "Slot/s02"
+
+
+async def test_incremental_exports_under_constant_writing_add_up_to_the_store(service: Service, tmp_path: Path) -> None:
+    store = service.stores["test"]
+    await create(store, *map(slot, range(20)))
+    known: dict[str, str] = {}
+    since: datetime | None = None
+    ended = asyncio.Event()
+
+    async def write() -> None:
+        for number in range(60):
+            await change(store, f"s{number % 10:02}", ("busy", "free")[number // 10 % 2])
+            if number % 20 == 5:
+                await change(store, f"s{10 + number // 20:02}", None)
+        ended.set()
+
+    writing = asyncio.create_task(write())
+    rounds = 0
+    while True:
+        last = ended.is_set()
+        folder = tmp_path / str(rounds)
+        manifest = await copied(service, folder, Wanted("ndjson", ("Slot",), BASE, since=since, most=7))
+        for one in lines(folder, manifest.output):
+            known[one["id"]] = one["meta"]["versionId"]
+        for bundle in lines(folder, manifest.deleted):
+            for entry in bundle["entry"]:
+                known.pop(entry["request"]["url"].partition("/")[2], None)
+        since, rounds = manifest.cut.moment, rounds + 1
+        if last:
+            break
+    await writing
+    stored = [json.loads(raw) for raw in await store.find("Slot", {})]
+    assert known == {one["id"]: one["meta"]["versionId"] for one in stored}
+    assert len(known) == 17
+    assert rounds > 1
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        Filters(),
+        Filters(status=("booked",)),
+        Filters(date_from=datetime(2024, 1, 1, tzinfo=UTC).date()),
+        Filters(practitioner="p", facility="f"),
+        Filters(patient_uhid=UHID),
+        Filters(patient_uhid=UHID, practitioner="p"),
+    ],
+    ids=lambda filters: "+".join(filters.given) or "none",
+)
+async def test_every_filter_is_served_by_an_index(service: Service, filters: Filters) -> None:
+    store = service.stores["test"]
+    patient = {"resourceType": "Patient", "id": "p", "identifier": [{"system": service.systems.uhid, "value": UHID}]}
+    await create(store, patient)
+    for kind in kinds(filters, (), ("Appointment", "Slot", "Patient", "Schedule")):
+        found = await queries(service, store, filters, kind)
+        query = {"$and": [{"_id": {"$gt": ""}}, {"$or": list(found)}]} if found else {"_id": {"$gt": ""}}
+        plan = await store.explain(kind, query, sort=[("_id", 1)])
+        assert "COLLSCAN" not in json.dumps(plan, default=str), (kind, query)
+
+
+async def test_both_ways_to_a_patient_are_queried_beside_other_actors(service: Service) -> None:
+    store = service.stores["test"]
+    patient = {"resourceType": "Patient", "id": "p1", "identifier": [{"system": service.systems.uhid, "value": UHID}]}
+
+    def appointment(ident: str, actor: Resource, practitioner: str) -> Resource:
+        actors = [actor, {"reference": f"Practitioner/{practitioner}"}]
+        participants = [{"status": "accepted", "actor": one} for one in actors]
+        return {"resourceType": "Appointment", "id": ident, "status": "proposed", "participant": participants}
+
+    stated = {"identifier": {"system": service.systems.uhid, "value": UHID}}
+    referred = {"reference": "Patient/p1"}
+    await create(
+        store,
+        patient,
+        appointment("a1", stated, "d1"),
+        appointment("a2", referred, "d1"),
+        appointment("a3", referred, "d2"),
+        appointment("a4", {"reference": "Patient/p2"}, "d1"),
+    )
+    for filters, expected in (
+        (Filters(patient_uhid=UHID), ["a1", "a2", "a3"]),
+        (Filters(patient_uhid=UHID, practitioner="d1"), ["a1", "a2"]),
+    ):
+        found = await queries(service, store, filters, "Appointment")
+        raws = await store.find("Appointment", {"$or": list(found)}, sort=[("_id", 1)])
+        assert [json.loads(raw)["id"] for raw in raws] == expected
+    with pytest.raises(Malformed):
+        await queries(service, store, Filters(patient_uhid="x"), "Appointment")
+
+
+def test_an_id_is_found_wherever_it_stands() -> None:
+    assert formats.ident(b'{"resourceType":"Slot","id":"a.b-1","status":"free"}') == "a.b-1"
+    assert formats.ident(b'{"id":"second","resourceType":"Slot"}') == "second"
+    assert formats.ident(b'{"resourceType":"Slot","meta":{"id":"no"},"id":"yes"}') == "yes"
+    assert formats.ident(b'{"resourceType":"Slot","id":"' + b"x" * 64 + b'"}') == "x" * 64
+
+
+def test_a_moment_beyond_the_calendar_is_not_in_a_table() -> None:
+    assert formats._moment("2024-01-20T10:00:00.123456789Z") == datetime(2024, 1, 20, 10, 0, 0, 123456, tzinfo=UTC)
+    assert formats._moment("tomorrow") is None
