@@ -26,16 +26,17 @@ _LEAP_SECOND = re.compile(r":60(?=[.Z+-])")
 
 
 def walk(node: Any, path: str) -> Iterator[Any]:
-    """Yield every value at `path` (``participant.actor``), through lists."""
-    head, _, rest = path.partition(".")
-    value = node.get(head) if isinstance(node, dict) else None
-    for item in value if isinstance(value, list) else [value]:
-        if item is None:
-            continue
-        if rest:
-            yield from walk(item, rest)
-        else:
-            yield item
+    """Give every value at `path` (``participant.actor``), through lists."""
+    found = [node]
+    for step in path.split("."):
+        values = [one.get(step) for one in found if isinstance(one, dict)]
+        found = []
+        for value in values:
+            if isinstance(value, list):
+                found += [item for item in value if item is not None]
+            elif value is not None:
+                found.append(value)
+    return iter(found)
 
 
 @lru_cache(maxsize=8_192)

@@ -36,7 +36,7 @@ def views(systems: Systems, vocabulary: Vocabulary) -> list[Resource]:
     slots = tuple(column for column in COLUMNS["Slot"] if column.source == "Slot")
     appointment = _appointment(systems, vocabulary)
     actors = ((PRACTITIONER, "practitioner"), (LOCATION, "facility"))
-    schedule: dict[str, _Path] = {"schedule_id": "id", **_people("actor", actors, systems)}
+    schedule: dict[str, _Path] = {"schedule_id": "id", **_people("actor", actors, systems, present=True)}
     slot: dict[str, _Path] = _OWN | {
         "id": "id",
         "status": "status",
@@ -141,13 +141,17 @@ def _id(path: str, kind: str) -> str:
     return f"{path}.where($this.matches({pattern})).replaceMatches({pattern}, '$2')"
 
 
-def _people(path: str, actors: Iterable[tuple[str, str]], systems: Systems) -> dict[str, _Path]:
+def _people(
+    path: str, actors: Iterable[tuple[str, str]], systems: Systems, *, present: bool = False
+) -> dict[str, _Path]:
+    """Return ids and names; what somebody is called in the contained resource goes before the display, if `present`."""
     found: dict[str, _Path] = {}
     for kind, name in actors:
         actor = _actor(path, kind, systems)
         found[f"{name}_id"] = actor, _id("reference", kind)
-        named = _own_name(kind)
-        found[f"{name}_name"] = actor, f"iif(display.exists(), display, {_inside(actor, kind)}.{named})"
+        display, own = "display", f"{_inside(actor, kind)}.{_own_name(kind)}"
+        first, second = (own, display) if present else (display, own)
+        found[f"{name}_name"] = actor, f"iif({first}.exists(), {first}, {second})"
     return found
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from store.codec import Resource
 from store.extract import instant
@@ -13,6 +14,7 @@ LONGEST = timedelta(days=31)
 """The longest span that one appointment or slot may take: it bounds the guards that one booking writes."""
 
 _HOUR = timedelta(hours=1)
+_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +28,19 @@ class Interval:
         """Tell whether the two share a moment."""
         return self.start < other.end and other.start < self.end
 
-    def hours(self) -> Iterator[str]:
-        """Yield the UTC hours it touches (``2024-01-20T10``); two intervals that overlap share at least one."""
-        first = self.start.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-        for step in range(-((first - self.end) // _HOUR)):  # rounded up
-            yield (first + step * _HOUR).isoformat()[:13]
+    def hours(self) -> tuple[str, ...]:
+        """Return the UTC hours it touches (``2024-01-20T10``); two intervals that overlap share at least one."""
+        return _few_hours(self.start, self.end) if self.end - self.start <= _DAY else _hours(self.start, self.end)
+
+
+def _hours(start: datetime, end: datetime) -> tuple[str, ...]:
+    first = start.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    steps = -((first - end) // _HOUR)  # rounded up
+    return tuple((first + step * _HOUR).isoformat()[:13] for step in range(steps))
+
+
+# One decision asks about the same visit several times; of long spans the answers would fill the memory.
+_few_hours = lru_cache(maxsize=2_048)(_hours)
 
 
 def of(resource: Resource) -> Interval | None:
