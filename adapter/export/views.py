@@ -165,18 +165,24 @@ def _own_name(kind: str) -> str:
         return "name"
     ranked = "use in ('official' | 'usual' | 'old' | 'maiden')"
     order = ("use = 'official'", "use = 'usual'", f"use.empty() or ({ranked}).not()", "use = 'old' or use = 'maiden'")
-    first, *rest = (f"name.where({rank})" for rank in order)
-    ordered = first + "".join(f".combine({one})" for one in rest)
     text = "iif(text.exists(), text, prefix.combine(given).combine(family).join(' '))"
-    return f"select({ordered}).select({text}).where($this != '').first()"
+    ranked = [f"name.where({rank}).select({text}).where($this != '').first()" for rank in order]
+    return f"select({_first_of(ranked)})"
+
+
+def _first_of(paths: Sequence[str]) -> str:
+    """Return the expression for the first of some that has a value."""
+    made = paths[-1]
+    for path in reversed(paths[:-1]):
+        made = f"iif({path}.exists(), {path}, {made})"
+    return made
 
 
 def _uhid(systems: Systems) -> _Path:
     actor = _actor("participant.actor", PATIENT, systems)
     stated = f"identifier.where(system in ({_union(systems.all_uhid)})).value"
-    own, *more = (f"identifier.where(system = {_text(system)}).value" for system in systems.all_uhid)
-    own += "".join(f".combine({one})" for one in more)
-    inside = f"{_inside(actor, PATIENT)}.select({own}).first()"
+    own = _first_of([f"identifier.where(system = {_text(one)}).value.first()" for one in systems.all_uhid])
+    inside = f"{_inside(actor, PATIENT)}.select({own})"
     return actor, f"iif({stated}.exists(), {stated}, {inside}).trim().upper()"
 
 
