@@ -166,8 +166,8 @@ def _own_name(kind: str) -> str:
     ranked = "use in ('official' | 'usual' | 'old' | 'maiden')"
     order = ("use = 'official'", "use = 'usual'", f"use.empty() or ({ranked}).not()", "use = 'old' or use = 'maiden'")
     text = "iif(text.exists(), text, prefix.combine(given).combine(family).join(' '))"
-    ranked = [f"name.where({rank}).select({text}).where($this != '').first()" for rank in order]
-    return f"select({_first_of(ranked)})"
+    names = [f"name.where({rank}).select({text}).where($this != '').first()" for rank in order]
+    return f"select({_first_of(names)})"
 
 
 def _first_of(paths: Sequence[str]) -> str:
