@@ -39,6 +39,7 @@ bench: $(INSTALLED) ## Measure speed beside a bare floor, in one run
 proof: $(INSTALLED) ## Races, crashes and failovers against a three-node replica set, in full
 	PROOF=1 $(BIN)/pytest tests/linearizability tests/acceptance/test_proof_bookings.py \
 		tests/acceptance/test_races.py tests/acceptance/test_crashes.py tests/adapter/mediloop/test_lists_at_scale.py \
+		tests/acceptance/test_bulk_export.py tests/acceptance/test_export_command.py tests/acceptance/test_schemathesis.py \
 		-p no:cacheprovider -p no:schemathesis -s
 
 clean: ## Remove what was installed and measured (not the data)

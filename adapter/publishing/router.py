@@ -134,8 +134,18 @@ _ANSWERS = {
     404: {"description": "Nothing is published, or not (any more) under this name."},
     429: {"description": "Too many requests; Retry-After says when to come back."},
 }
-for _path, _endpoint in ((PATH, manifest), (PATH + "/{publication}/{type}.ndjson", file)):
-    router.add_api_route(_path, _endpoint, methods=["GET"], responses=_ANSWERS)  # type: ignore[arg-type]
+_NAMED = [
+    {"name": name, "in": "path", "required": True, "schema": {"type": "string"}, "description": meaning}
+    for name, meaning in (("publication", "As the manifest names it."), ("type", "Location, Schedule or Slot."))
+]
+for _path, _endpoint, _given in ((PATH, manifest, []), (PATH + "/{publication}/{type}.ndjson", file, _NAMED)):
+    router.add_api_route(
+        _path,
+        _endpoint,
+        methods=["GET"],
+        responses=_ANSWERS,  # type: ignore[arg-type]
+        openapi_extra={"parameters": _given} if _given else None,
+    )
     router.add_api_route(_path, _endpoint, methods=["HEAD"], include_in_schema=False)
 
 __all__ = ["NDJSON", "PATH", "router"]

@@ -26,8 +26,9 @@ from pymongo import MongoClient
 
 from tests.acceptance.conftest import Running, _drop, start
 from tests.conftest import URI
+from tests.scale import LONG
 
-BIG = int(os.environ.get("EXPORT_RESOURCES", "20000"))
+BIG = int(os.environ.get("EXPORT_RESOURCES", "200000" if LONG else "8000"))
 """Resources of the export that is killed; 200,000 in the long form."""
 
 _PATIENCE = 120.0

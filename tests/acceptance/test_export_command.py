@@ -19,8 +19,9 @@ from pymongo import MongoClient
 from store.codec import encode
 from tests.acceptance.conftest import COMMAND
 from tests.conftest import URI
+from tests.scale import LONG
 
-COUNT = 60_000
+COUNT = 200_000 if LONG else 20_000
 MOMENT = "2024-01-15T10:00:00.000Z"
 WORDS = ("--type", "Slot,Location", "--file-resources", "2000", "--json")
 

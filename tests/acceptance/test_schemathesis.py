@@ -16,10 +16,11 @@ from typing import Any
 import httpx
 
 from tests.acceptance.conftest import Running
+from tests.scale import LONG
 
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance"
-CASES = 60  # at most, of each operation in each phase
-AIMED = 25
+CASES = 60 if LONG else 20  # at most, of each operation in each phase
+AIMED = 25 if LONG else 10
 
 
 def _explore(running: Running, folder: Path, cases: int, *words: str, parameters: dict[str, str]) -> dict[str, Any]:

@@ -32,7 +32,7 @@ from tests.linearizability.nemesis import Nemesis
 
 FULL = os.environ.get("PROOF") == "1"
 SEED = int(os.environ.get("PROOF_SEED", "20240115"))
-SECONDS = float(os.environ.get("PROOF_SECONDS", "120" if FULL else "18"))
+SECONDS = float(os.environ.get("PROOF_SECONDS", "120" if FULL else "12"))
 SERVICES = 3 if FULL else 2
 TEAMS, TEAM = 3, 4
 ENOUGH_CALLS, ENOUGH_SECONDS = 60, 20.0
@@ -196,7 +196,7 @@ def require_sound(members: ReplicaSet) -> None:
 
 async def test_who_repeats_with_the_same_key_until_answered_gets_exactly_one_booking(cluster: Cluster) -> None:
     members, services = cluster
-    bookings, kills = (240, 4) if FULL else (48, 1)
+    bookings, kills = (240, 4) if FULL else (32, 1)
     calendars = [Calendar(f"k{number}", True) for number in range(bookings // 8)]
     await create(services.bases[0], calendars)
     wanted = [(calendar, unit) for calendar in calendars for unit in range(calendar.units)]

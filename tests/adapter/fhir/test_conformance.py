@@ -51,8 +51,10 @@ class TestStatement:
     async def test_operations_are_named_without_the_dollar(self, api: Api) -> None:
         [rest] = (await statement(api))["rest"]
         found = {one["type"]: [operation["name"] for operation in one.get("operation", ())] for one in rest["resource"]}
-        assert found["Patient"] == ["validate", "everything"]
-        assert found["Slot"] == ["validate"]
+        assert found["Patient"] == ["validate", "everything", "export"]
+        assert found["Location"] == ["validate"]
+        assert {"find", "hold", "book"} <= set(found["Appointment"])
+        assert [operation["name"] for operation in rest["operation"]] == ["export"]
 
     async def test_who_knows_it_gets_304(self, api: Api) -> None:
         first = await get(api, "metadata")
