@@ -170,6 +170,12 @@ INVARIANTS: Mapping[str, Invariant] = {
             _any("name", "telecom", "address", "organization"),
             "A contact needs a name, a telecom, an address or an organization.",
         ),
+        Invariant(
+            "grp-1",
+            lambda node: not exists(node, "member") or node.get("actual") is True,
+            "Only an actual Group has members. Set actual to true, or leave the members out.",
+            "member",
+        ),
         Invariant("org-1", _any("identifier", "name"), "An Organization needs a name or an identifier."),
         Invariant("org-2", _not_home, "An Organization's address is never of use home. Use work.", "use"),
         Invariant("org-3", _not_home, "An Organization's telecom is never of use home. Use work.", "use"),

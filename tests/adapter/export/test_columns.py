@@ -24,7 +24,7 @@ from tests import strategies
 Json = dict[str, Any]
 SYSTEMS = strategies.SYSTEMS
 VIEWS = {view["resource"]: view for view in views(SYSTEMS, Vocabulary.default())}
-LENIENT = settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+LENIENT = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 
 
 @cache

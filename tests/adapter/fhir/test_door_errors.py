@@ -90,7 +90,7 @@ class TestPaths:
             ("Patient/none", "not-found"),
             ("SearchParameter/none", "not-found"),
             ("SearchParameter/Slot-end/_history", "not-found"),
-            ("$export", "not-found"),
+            ("$import", "not-supported"),
             ("a/b/c/d/e/f", "not-found"),
             (".well-known/smart-configuration", "not-found"),
         ],

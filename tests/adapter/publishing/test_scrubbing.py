@@ -67,7 +67,7 @@ SCHEDULE = {
 }
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(
     st.sampled_from(["free", "busy", "busy-tentative", "busy-unavailable"]).flatmap(
         lambda status: resources("Slot", SLOT | {"status": status})
@@ -80,7 +80,7 @@ def test_no_slot_tells_of_anybody(resource: Json) -> None:
     assert made["status"] in ("free", "busy")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(resources("Schedule", SCHEDULE))
 def test_no_schedule_tells_of_anybody(resource: Json) -> None:
     made = scrubbing.schedule(resource, {"Location/l"})

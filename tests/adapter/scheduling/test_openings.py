@@ -144,7 +144,7 @@ def cases(draw: st.DrawFn) -> tuple[Timetable, Interval, list[Interval]]:
     return table, Interval(begin, begin + minutes(draw(st.integers(0, 2880)))), draw(st.lists(spans, max_size=4))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(cases())
 def test_openings_are_those_that_a_look_at_the_clock_each_minute_finds(
     case: tuple[Timetable, Interval, list[Interval]],

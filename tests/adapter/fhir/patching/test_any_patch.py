@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from fhirpathpy import evaluate
 from fhirpathpy.models import models
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from adapter.errors import Refused
@@ -137,13 +137,13 @@ def _require_full(value: Any) -> None:
         _require_full(inner)
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(OPERATIONS, max_size=6))
 def test_any_json_patch(document: Any) -> None:
     tried(document)
 
 
-@settings(max_examples=300)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(ELEMENT_OPERATIONS, max_size=4))
 def test_any_fhirpath_patch(operations: Any) -> None:
     tried({"resourceType": "Parameters", "parameter": operations})
@@ -156,7 +156,7 @@ def test_any_document(document: Any) -> None:
     tried([document])
 
 
-@settings(max_examples=300)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.text(alphabet="Patient.name[0]('x=)$%!~ `@u\\§", max_size=30))
 def test_any_path(text: str) -> None:
     with contextlib.suppress(Refused):
