@@ -35,6 +35,9 @@ test: check ## Install and run all the checks
 bench: $(INSTALLED) ## Measure speed beside a bare floor, in one run
 	$(BIN)/python -m bench
 	$(BIN)/python -m bench --growth
+	$(BIN)/python -m bench --scheduling
+	$(BIN)/python -m bench --export
+	$(BIN)/python -m bench --imports
 
 proof: $(INSTALLED) ## Races, crashes and failovers against a three-node replica set, in full
 	PROOF=1 $(BIN)/pytest tests/linearizability tests/acceptance/test_proof_bookings.py \

@@ -22,6 +22,8 @@ from bench.report import Row
 _WARM_UP = 0.2
 _INTERRUPTED = 130
 _WIDTH = 160
+_MOST_MEMORY = 200
+"""Megabytes of the service process."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -82,8 +84,11 @@ def _measure(given: argparse.Namespace, console: Console, progress: Console) -> 
                 for clients in case.quick if given.quick else case.clients:
                     status.update(f"{case.title}, {clients} clients")
                     rows.append(_row(load, case, clients, given.seconds, given.rounds, progress))
+            memory = processes.peak(folder)
     how = f"{given.rounds} rounds of {given.seconds:g} s for each in turn; medians; one worker each, one MongoDB"
     report.show(console, described, rows, how)
+    said = "[green]met[/]" if memory <= _MOST_MEMORY else "[red]not met[/]"
+    console.print(f"The service process had {memory:.0f} MB at most, goal {_MOST_MEMORY}: {said}", highlight=False)
     if given.json:
         print(json.dumps(report.as_json(described, rows, how)))
     return 1 if any(row.failed for row in rows) else 0

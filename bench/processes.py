@@ -103,7 +103,14 @@ def service(folder: Path, uri: str) -> Iterator[tuple[int, str]]:
     log = folder / "service.log"
     command = [sys.executable, "-m", "adapter", "serve", "--port", "0"]
     with _process(command, log, cwd=folder, env=environment, stdout=subprocess.DEVNULL) as process:
+        (folder / "service.pid").write_text(str(process.pid))
         yield _announced(process, log), key
+
+
+def peak(folder: Path) -> float:
+    """Return the most memory that the service process has had so far, in megabytes."""
+    status = Path(f"/proc/{(folder / 'service.pid').read_text()}/status").read_text()
+    return int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0]) / 1024
 
 
 def _announced(process: subprocess.Popen[str], log: Path) -> int:

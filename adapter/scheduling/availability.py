@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
-from typing import Any
+from typing import Any, NamedTuple
 
 from adapter.scheduling import calendars, holds
 from adapter.scheduling.calendars import Reader
@@ -22,8 +22,7 @@ SLOTS_BY_SCHEDULE = ("schedule", "status", "start", "_id", "minutes")
 SLOTS_BY_STATUS = ("status", "start", "_id", "schedule", "minutes")
 
 
-@dataclass(frozen=True, slots=True)
-class Opening:
+class Opening(NamedTuple):
     """A time that can be booked.
 
     Attributes:

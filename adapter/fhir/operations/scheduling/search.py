@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, tzinfo
+from typing import NamedTuple
 
 import orjson
 
@@ -21,8 +22,7 @@ from store.extract import references
 from store.store import Store
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """A time that could be booked.
 
     Attributes:
@@ -66,6 +66,8 @@ async def candidates(store: Store, search: Search, *, zone: tzinfo, now: datetim
     """Return what is free, in order of time, then of the caller's preference, then of the Slots' ids."""
     wanted = Wanted(search.window, search.groups(), service_types=search.service_types, specialties=search.specialties)
     found = [Candidate(when, run) for when, run in _runs(await openings(store, wanted, zone=zone, now=now), search)]
+    if not search.groups():
+        return found  # in that order already: of a month's openings each step counts
     if search.people and search.places:
         found += await _together(store, search, wanted, zone=zone, now=now)
     return sorted(found, key=lambda one: (one.when.start, _preference(one, search), one.openings[0].ident))
@@ -109,6 +111,10 @@ def _is_of_place(schedule: Resource) -> bool:
 
 def _runs(found: Iterable[Opening], search: Search) -> Iterator[tuple[Interval, tuple[Opening, ...]]]:
     """Yield openings that are long enough, or follow each other in one Schedule until they are."""
+    if not search.minutes:
+        end = search.window.end
+        yield from ((one.when, (one,)) for one in found if one.when.end <= end)
+        return
     length = timedelta(minutes=search.minutes)
     starting: dict[tuple[str, datetime], Opening] = {}
     ordered = list(found)
@@ -123,7 +129,7 @@ def _runs(found: Iterable[Opening], search: Search) -> Iterator[tuple[Interval, 
             run.append(following)
             end = following.when.end
         else:
-            when = Interval(first.when.start, first.when.start + length if length else end)
+            when = Interval(first.when.start, first.when.start + length)
             if when.end <= search.window.end:
                 yield when, tuple(run)
 
@@ -158,8 +164,6 @@ def _cover(group: Sequence[Opening], when: Interval) -> tuple[Opening, ...]:
 
 def _preference(found: Candidate, search: Search) -> tuple[int, ...]:
     groups = search.groups()
-    if not groups:
-        return ()
     actors = {name for one in found.openings for name in references(one.schedule, "actor")}
     actors |= {found.place} if found.place else set()
     return tuple(next((rank for rank, name in enumerate(group) if name in actors), len(group)) for group in groups)
