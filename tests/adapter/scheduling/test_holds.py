@@ -167,6 +167,16 @@ async def test_a_look_is_good_until_the_next_hold_ends(store: Store, clock: Cloc
     assert await status(store, "Appointment", "h") == "cancelled"
 
 
+async def test_a_shorter_hold_than_was_known_refuses_nobody(store: Store, clock: Clock) -> None:
+    await holds.settle_due(store)  # from now on this process believes that none is due for ten seconds
+    await put(store, held(clock, 3))
+    with pytest.raises(Conflict):
+        await book(store, "early")
+    clock.advance(seconds=5)
+    assert (await book(store, "b"))["status"] == "booked"
+    assert await status(store, "Appointment", "h") == "cancelled"
+
+
 async def test_what_another_process_holds_is_seen_in_time(make_service: ServiceMaker, clock: Clock) -> None:
     one, other = (make_service(hold_seconds=3).stores["test"] for _ in range(2))
     await holds.settle_due(one)
