@@ -145,11 +145,13 @@ class Floor:
             for kind, ident in _PEOPLE.findall(document["_json"]):
                 wanted.setdefault(kind.decode(), {})[ident.decode()] = None
 
-        async def one(kind: str, idents: list[str]) -> None:
-            found = self._database[kind].find({"_id": {"$in": idents}}, {"_json": 1}, batch_size=1_000)
-            await found.to_list()
+        await asyncio.gather(*(self._read(kind, list(idents)) for kind, idents in wanted.items()))
 
-        await asyncio.gather(*(one(kind, list(idents)) for kind, idents in wanted.items()))
+    async def _read(self, kind: str, idents: list[str]) -> None:
+        if len(idents) == 1:
+            await self._database[kind].find_one({"_id": idents[0]}, {"_json": 1})
+        else:
+            await self._database[kind].find({"_id": {"$in": idents}}, {"_json": 1}, batch_size=1_000).to_list()
 
     async def listed(self, request: Request) -> Response:
         """A page and its total."""
@@ -188,8 +190,8 @@ class Floor:
         wanted = _Wanted.of(await request.body())
         database = self._database
         await asyncio.gather(
-            database["Practitioner"].find({"_id": {"$in": [wanted.practitioner]}}, {"_json": 1}).to_list(),
-            database["Location"].find({"_id": {"$in": [wanted.facility]}}, {"_json": 1}).to_list(),
+            self._read("Practitioner", [wanted.practitioner]),
+            self._read("Location", [wanted.facility]),
             database["Patient"]
             .find({"_index.identifier": {"$in": [token(DEFAULT_SYSTEMS.uhid, wanted.uhid)]}}, _BYTES, limit=1)
             .to_list(),

@@ -16,6 +16,7 @@ from store.connection import MAJORITY, Client, bounded
 from store.counters import Counters
 from store.documents import Rules
 from store.errors import Unreachable
+from store.gathering import Gathering
 from store.history import History, HistoryPage, Version, as_stored
 from store.ordering import BATCH, Order
 from store.proposals import Proposals
@@ -63,6 +64,7 @@ class Store(Documents):
         self._patience = timeout
         self._counters = Counters(self.database, timeout=timeout)
         self._order = Order(self.database, self._transaction, now, timeout)
+        self._gathering = Gathering(self.database, timeout)
         self._history = History(self.database, self._order, timeout)
         self.proposals = Proposals(self.database, timeout)
         self._turns = asyncio.Semaphore(_TURNS)
@@ -91,8 +93,7 @@ class Store(Documents):
         Raises:
             Unreachable: MongoDB did not answer in time.
         """
-        found = await self._bounded(lambda: self.database[kind].find_one({"_id": ident}, {"_json": 1}))
-        return None if found is None else found["_json"]
+        return (await self._gathering.read(kind, (ident,))).get(ident)
 
     async def read_version(self, kind: str, ident: str, version: int) -> Version | None:
         """Return one version of a resource (without JSON if it is its deletion), or None."""
@@ -163,8 +164,8 @@ class Store(Documents):
         """Return the JSON of the resources that exist among relative `references`, by reference."""
 
         async def one(kind: str, idents: list[str]) -> dict[str, bytes]:
-            found = await self.documents(kind, {"_id": {"$in": idents}})
-            return {f"{kind}/{document['_id']}": document["_json"] for document in found}
+            found = await self._gathering.read(kind, idents)
+            return {f"{kind}/{ident}": found[ident] for ident in idents if ident in found}
 
         parts = await asyncio.gather(*(one(kind, idents) for kind, idents in by_kind(references).items()))
         return {text: raw for part in parts for text, raw in part.items()}
