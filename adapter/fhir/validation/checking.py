@@ -9,14 +9,15 @@ from adapter.fhir.validation.definitions import resource_types
 from adapter.fhir.validation.findings import Findings, tellable
 from adapter.fhir.validation.models import check_model, check_shape
 from adapter.fhir.validation.structure import check_structure
-from adapter.fhir.validation.times import check_span
+from adapter.fhir.validation.times import check_span, check_told
 from adapter.fhir.validation.walk import Walk
 from adapter.scheduling import hours_faults
 from store.codec import Resource
 
 _BUSINESS = "business-rule"
 _MODES = ("create", "update", "delete", "profile")
-_SPANS = {"Appointment": True, "Slot": False}  # types that take time, and whether start and end may be the same
+# Types that take or offer time, and whether start and end may be the same.
+_SPANS = {"Appointment": True, "Slot": False, "AppointmentResponse": True}
 _HOURS = ("Schedule", "HealthcareService")  # types that may say when they are open
 _STRUCTURES = "http://hl7.org/fhir/StructureDefinition/"
 
@@ -43,6 +44,7 @@ def check(resource: Resource, kind: str | None = None, *, conditional: bool = Fa
             for problem in hours_faults.faults(resource):
                 findings.take(problem)
         if stated in _SPANS:
+            check_told(resource, findings, stated)
             check_span(resource, findings, stated, empty=_SPANS[stated])
     return findings.all()
 

@@ -64,6 +64,7 @@ class _Reader:
     def __init__(self) -> None:
         self.content = False
         self._outside = True
+        self._unread = False  # within a CDATA section
 
     def read(self, div: str) -> None:
         """Go through `div`.
@@ -78,6 +79,9 @@ class _Reader:
         parser.StartDoctypeDeclHandler = _refuse("a document type or entities of its own")
         parser.ProcessingInstructionHandler = _refuse("processing instructions")
         parser.XmlDeclHandler = _refuse("an XML declaration")
+        parser.CommentHandler = _require_closed
+        parser.StartCdataSectionHandler = self._cdata
+        parser.EndCdataSectionHandler = self._end_of_cdata
         parser.Parse(div.encode(), True)
 
     def _start(self, tag: str, attributes: dict[str, str]) -> None:
@@ -97,7 +101,21 @@ class _Reader:
             _require_harmless(name, attribute, value)
 
     def _text(self, text: str) -> None:
+        if self._unread and ">" in text:
+            raise _Refused("A CDATA section must not hold >: in HTML it would end there. Write the text as it is.")
         self.content |= not text.isspace()
+
+    def _cdata(self) -> None:
+        self._unread = True
+
+    def _end_of_cdata(self) -> None:
+        self._unread = False
+
+
+def _require_closed(comment: str) -> None:
+    """Refuse a comment that HTML, in which ``<!-->`` is a whole one, ends before XML does: the rest would be shown."""
+    if comment.startswith((">", "->")):
+        raise _Refused("A comment must not begin with >: in HTML it would end there. Leave it out.")
 
 
 def _require_harmless(name: str, attribute: str, value: str) -> None:

@@ -7,6 +7,7 @@ two lists aligned, text and numbers that can be stored. One pass, as every write
 from __future__ import annotations
 
 import re
+import sys
 from collections import Counter
 from decimal import Decimal
 from typing import Any
@@ -23,6 +24,7 @@ DEEPEST = 64
 _FORBIDDEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _TOO_DEEP = f"It is nested more than {DEEPEST} levels deep. Send it flatter."
 _DECIMAL128 = create_decimal128_context()
+_WIDEST = Decimal(sys.float_info.max)  # beyond it, readers of JSON see infinity or give up: ours does
 
 
 class Repeated(dict[str, Any]):
@@ -78,7 +80,7 @@ def _object(node: dict[str, Any], findings: Findings, place: Place, depth: int) 
         elif value is None:
             text = "null stands only in lists of primitive values. Leave the element out."
             findings.add("null_value", "structure", text, (place, name, None))
-        elif isinstance(value, Decimal):
+        elif isinstance(value, Decimal | int):
             _number(value, findings, (place, name, None))
     return sound
 
@@ -109,7 +111,7 @@ def _list(items: list[Any], node: dict[str, Any], findings: Findings, place: Pla
             text = "A list must not stand in a list. Send its items one by one."
             findings.add("nested_list", "structure", text, (place, name, index))
             sound = False
-        elif isinstance(value, Decimal):
+        elif isinstance(value, Decimal | int):
             _number(value, findings, (place, name, index))
     return sound
 
@@ -141,7 +143,11 @@ def _text(value: str, findings: Findings, place: Place) -> None:
         findings.add("bad_text", "value", text, place)
 
 
-def _number(value: Decimal, findings: Findings, place: Place) -> None:
-    if not value.is_finite() or not _DECIMAL128.Emin <= value.adjusted() <= _DECIMAL128.Emax:
-        text = "The number is beyond what can be stored: its exponent lies outside -6143 to 6144."
+def _number(value: Decimal | int, findings: Findings, place: Place) -> None:
+    if isinstance(value, Decimal):
+        readable = value.is_finite() and value.adjusted() >= _DECIMAL128.Emin and abs(value) <= _WIDEST
+    else:
+        readable = abs(value) <= _WIDEST
+    if not readable:
+        text = "The number is beyond what can be stored and read: its exponent lies outside -6143 to 308."
         findings.add("number_out_of_range", "value", text, place)

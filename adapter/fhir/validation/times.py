@@ -9,11 +9,13 @@ from typing import Any
 from adapter.fhir.validation.findings import Findings, Place
 from adapter.fhir.validation.primitives import PRIMITIVES
 from adapter.scheduling.intervals import LONGEST
+from adapter.scheduling.status import HOLDING
 from store.codec import Resource
 from store.extract import instant
 
 _DATE_TIME, _INSTANT = PRIMITIVES["dateTime"].accepts, PRIMITIVES["instant"].accepts
 _EAST, _WEST = timedelta(hours=14), timedelta(hours=12)
+_HOLDING = tuple(HOLDING)
 _FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 
@@ -47,6 +49,19 @@ def _moved(moment: datetime, by: timedelta) -> datetime:
         return moment + by
     except OverflowError:
         return _FIRST if by < timedelta() else _LAST
+
+
+def check_told(resource: Resource, findings: Findings, kind: str) -> None:
+    """Add what is told by an extension alone (``_status``), which FHIR allows, where time is kept by the value."""
+    names: tuple[str, ...] = ("status", "start", "end")
+    if kind == "AppointmentResponse":
+        names = ("participantStatus",)
+    elif kind == "Appointment" and resource.get("status") not in _HOLDING:
+        names = ("status",)
+    for name in names:
+        if name not in resource and f"_{name}" in resource:
+            text = f"{name} needs a value here: time is kept and given back by it. An extension alone does not tell it."
+            findings.add("missing_value", "business-rule", text, (kind, name, None))
 
 
 def check_span(resource: Resource, findings: Findings, place: Place, *, empty: bool) -> None:

@@ -29,7 +29,7 @@ def codes(div: str) -> list[tuple[str, str | None, str | None]]:
         '<img src="https://example.org/x.png" alt=""/>',
         '<img src="data:image/png;base64,iVBORw0KGgo="/>',
         '<p style="color: red; text-align: left" title="t" id="a" lang="en" xml:lang="en" dir="ltr">x</p>',
-        "<!-- a comment --><ul><li>x</li></ul>",
+        "<!-- a comment: a > b --><ul><li>x &gt; y > z</li></ul>",
         "<p><![CDATA[a < b]]></p>",
         "<pre> x </pre><hr/><blockquote>y</blockquote>",
     ],
@@ -82,6 +82,11 @@ def test_a_prefix_is_as_good() -> None:
         '<p xmlns:xl="http://www.w3.org/1999/xlink" xl:href="javascript:x">x</p>',
         '<a xml:base="javascript:x" href="#">x</a>',
         '<?xml-stylesheet href="x"?>x',
+        # A browser that reads it as HTML ends these before XML does: what follows would run.
+        "<!--><script>alert(1)</script>-->x",
+        "<!---><script>alert(1)</script>-->x",
+        "<![CDATA[><script>alert(1)</script>]]>x",
+        "<p><![CDATA[a]]><![CDATA[\n x><img src='x' onerror='alert(1)'>]]></p>",
     ],
 )
 def test_active_content_is_refused(inside: str) -> None:

@@ -91,6 +91,9 @@ def test_a_key_that_is_no_name_is_not_repeated_to_anybody() -> None:
             ("number_out_of_range", "Location.position.latitude"),
         ),
         ('{"resourceType":"X","a":[1e-7000]}', ("number_out_of_range", "X.a[0]")),
+        ('{"resourceType":"X","a":[1e309]}', ("number_out_of_range", "X.a[0]")),
+        ('{"resourceType":"X","a":[-1.8e308]}', ("number_out_of_range", "X.a[0]")),
+        (f'{{"resourceType":"X","a":{"9" * 400}}}', ("number_out_of_range", "X.a")),
         ('{"resourceType":5,"a":null}', ("null_value", "Resource.a")),
     ],
 )

@@ -183,6 +183,7 @@ def test_one_fault_one_issue(
     [
         (APPOINTMENT, "end", "2024-01-20T09:59:59+03:00", "end_before_start"),
         (APPOINTMENT, "end", "2024-02-20T10:00:01+03:00", "too_long"),
+        (RESPONSE | {"start": START, "end": END}, "end", "2024-01-20T09:59:59+03:00", "end_before_start"),
         (SLOT, "end", START, "end_before_start"),
         (SLOT, "end", "2024-01-20T09:59:59+03:00", "end_before_start"),
         (SLOT, "end", "2024-02-20T10:00:01+03:00", "too_long"),
@@ -246,10 +247,25 @@ def test_app_4_takes_a_reason_for_a_noshow_too(status: str) -> None:
     assert check({**APPOINTMENT, "status": status, "cancelationReason": {"text": "x"}}) == []
 
 
-def test_a_status_that_is_masked_is_there() -> None:
-    masked = {**APPOINTMENT, "_status": ABSENT}
-    del masked["status"]
-    assert check(masked) == []
+@pytest.mark.parametrize(
+    ("resource", "name"),
+    [
+        *((one, name) for one in (APPOINTMENT, SLOT) for name in ("status", "start", "end")),
+        (RESPONSE, "participantStatus"),
+    ],
+)
+def test_what_time_is_kept_by_has_a_value_and_not_only_the_reason_why_there_is_none(resource: Json, name: str) -> None:
+    masked = {**resource, f"_{name}": ABSENT}
+    del masked[name]
+    (problem,) = check(masked)
+    kind = resource["resourceType"]
+    assert (problem.code, problem.issue, problem.param) == ("missing_value", "business-rule", f"{kind}.{name}")
+
+
+def test_an_appointment_that_takes_no_time_may_tell_why_it_has_none() -> None:
+    proposed = {**APPOINTMENT, "status": "proposed", "_start": ABSENT, "_end": ABSENT}
+    del proposed["start"], proposed["end"]
+    assert check(proposed) == []
 
 
 def test_start_without_end_is_named_by_both_of_its_rules() -> None:
