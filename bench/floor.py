@@ -147,11 +147,11 @@ class Floor:
 
         await asyncio.gather(*(self._read(kind, list(idents)) for kind, idents in wanted.items()))
 
-    async def _read(self, kind: str, idents: list[str]) -> None:
+    async def _read(self, kind: str, idents: list[str]) -> list[Document]:
         if len(idents) == 1:
-            await self._database[kind].find_one({"_id": idents[0]}, {"_json": 1})
-        else:
-            await self._database[kind].find({"_id": {"$in": idents}}, {"_json": 1}, batch_size=1_000).to_list()
+            found = await self._database[kind].find_one({"_id": idents[0]}, {"_json": 1})
+            return [] if found is None else [found]
+        return await self._database[kind].find({"_id": {"$in": idents}}, {"_json": 1}, batch_size=1_000).to_list()
 
     async def listed(self, request: Request) -> Response:
         """A page and its total."""
@@ -171,6 +171,12 @@ class Floor:
         given = request.query_params
         practitioner = given.get("practitioner_id")
         query: Document = {"_index.status": "free", "_index.start": _days(given["date_from"], given["date_to"])}
+        # Schedules with weekly hours, and what of them was booked and given back: none of either here.
+        computed: Document = {"_index.computed": True, "_index.active": {"$ne": "false"}}
+        if practitioner:
+            computed["$and"] = [{"_index.actor": {"$in": [f"Practitioner/{practitioner}"]}}]
+        await self._schedules.find(computed, _BYTES).to_list()
+        await self._slots.find({"_index.computed": query["_index.start"]}, {"_id": 1}, batch_size=1_000).to_list()
         if practitioner:
             actors = {"_index.actor": {"$all": [f"Practitioner/{practitioner}"]}, "_index.active": {"$ne": "false"}}
             schedules = await self._schedules.find(actors, _BYTES).to_list()
@@ -182,7 +188,7 @@ class Floor:
         page = self._slots.find(query, _BYTES, sort=_START_ORDER, limit=20, hint=hint)
         found, _ = await asyncio.gather(page.to_list(), self._slots.count_documents(query, hint=dict(hint)))
         names = [name.decode() for name in dict.fromkeys(_SCHEDULE.findall(b"".join(one["_json"] for one in found)))]
-        await self._people(await self._schedules.find({"_id": {"$in": names}}, {"_json": 1}).to_list())
+        await self._people(await self._read("Schedule", names))
         return _joined(found)
 
     async def book(self, request: Request) -> Response:
