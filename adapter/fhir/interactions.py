@@ -152,7 +152,7 @@ async def _create(call: Call, kind: str) -> Reply:
         "POST",
         kind,
         resource=_sent(call, kind),
-        if_none_exist=None if criteria is None else negotiation.criteria(criteria),
+        if_none_exist=None if criteria is None else negotiation.criteria(criteria, kind),
     )
     return await _write(call, write)
 

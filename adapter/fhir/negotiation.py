@@ -235,16 +235,26 @@ def version_headers(meta: Mapping[str, str]) -> dict[str, str]:
     return {"ETag": f'W/"{meta["versionId"]}"', "Last-Modified": date}
 
 
-_LEADING = re.compile(r"^[^=?]*\?")
+_LEADING = re.compile(r"([^=?]*)\?")
 
 
-def criteria(text: str) -> tuple[tuple[str, str], ...]:
+def criteria(text: str, kind: str) -> tuple[tuple[str, str], ...]:
     """Read If-None-Exist: the query of a search. A leading ``?`` or ``Patient?`` is more than it asks for, and fine.
 
+    Args:
+        text: of the header.
+        kind: the type that is to be created.
+
     Raises:
-        Malformed: it is empty, or no query.
+        Malformed: it is empty, no query, or that of another type.
     """
-    query = _LEADING.sub("", text.strip(), count=1)
+    query = text.strip()
+    leading = _LEADING.match(query)
+    if leading:
+        query = query[leading.end() :]
+        if leading[1].rpartition("/")[2] not in ("", kind):
+            remedy = f"If-None-Exist looks for a {kind}, as that is to be created. Send the query alone."
+            raise Malformed(Problem("invalid_criteria", remedy, "If-None-Exist", issue="value"))
     try:
         pairs = tuple(parse_qsl(query, keep_blank_values=True, strict_parsing=True, max_num_fields=100))
     except ValueError:

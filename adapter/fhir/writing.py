@@ -10,7 +10,6 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from urllib.parse import urlencode
 
 from adapter.errors import (
     Conflict,
@@ -21,7 +20,8 @@ from adapter.errors import (
     Problem,
     Refused,
 )
-from adapter.fhir import negotiation, searching, ties, validation
+from adapter.fhir import meeting, negotiation, searching, ties, validation
+from adapter.fhir.elsewhere import require_here
 from adapter.fhir.patching import Patch, apply
 from adapter.fhir.presentation import require_whole
 from adapter.scheduling.settling import Change, settle
@@ -118,6 +118,7 @@ async def carry_out(
             changes.append(found)
             places.append(index)
     await _require_unreferenced(work, who, base, changes, places)
+    require_here((change.after for change in changes), places, (base, *who.service.settings.fhir_bases))
     try:
         granted = who.key.permissions
         final = await settle(
@@ -158,7 +159,7 @@ def _matched(work: UnitOfWork, write: Write, found: str | None, criteria: Criter
     if write.method == "POST":
         if found is not None:
             return replace(write, ident=found, resource=None)
-        work.guard([f"{write.kind}?{urlencode(sorted(criteria))}"])
+        work.guard(meeting.places(write.kind, criteria, write.resource))
         return replace(write, ident=write.ident or str(uuid.uuid4()))
     given = None if write.resource is None else write.resource.get("id")
     if write.method == "PUT":
@@ -166,7 +167,7 @@ def _matched(work: UnitOfWork, write: Write, found: str | None, criteria: Criter
             text = "The criteria match a resource with another id than the one in the body. Leave the id out."
             raise Malformed(Problem("id_mismatch", text, f"{write.kind}.id", issue="value"))
         if found is None:
-            work.guard([f"{write.kind}?{urlencode(sorted(criteria))}"])
+            work.guard(meeting.places(write.kind, criteria, write.resource))
         ident = found or given or str(uuid.uuid4())
         return replace(write, ident=ident, resource={**(write.resource or {}), "id": ident}, makes=found is None)
     if found is None and write.method == "PATCH":

@@ -142,7 +142,7 @@ def write_of(
         criteria=criteria,
         if_match=headers.get("if-match"),
         if_none_match=headers.get("if-none-match"),
-        if_none_exist=negotiation.criteria(headers["if-none-exist"]) if "if-none-exist" in headers else None,
+        if_none_exist=negotiation.criteria(headers["if-none-exist"], kind) if "if-none-exist" in headers else None,
     )
     if method == "DELETE" or resource is None:
         return write

@@ -277,13 +277,13 @@ class TestCriteria:
         expected = (("identifier", "https://x/sid|1"), ("status", "booked"))
         query = "identifier=https://x/sid%7C1&status=booked"
         for text in (query, f"?{query}", f"Appointment?{query}", f" https://h/fhir/R4/Appointment?{query}"):
-            assert criteria(text) == expected
+            assert criteria(text, "Appointment") == expected
 
     def test_a_question_mark_in_a_value_is_a_part_of_it(self) -> None:
-        assert criteria("identifier=http://x?y|1") == (("identifier", "http://x?y|1"),)
+        assert criteria("identifier=http://x?y|1", "Patient") == (("identifier", "http://x?y|1"),)
 
     @pytest.mark.parametrize("text", ["", "  ", "?", "identifier", "Patient?", "&".join(["a=b"] * 101)])
     def test_no_query(self, text: str) -> None:
         with pytest.raises(Malformed, match="identifier=system") as refused:
-            criteria(text)
+            criteria(text, "Patient")
         assert refused.value.problems[0].param == "If-None-Exist"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -11,9 +12,11 @@ import httpx
 import pytest
 
 from adapter.errors import Conflict, Malformed
+from adapter.fhir import negotiation
 from adapter.fhir.writing import Write, carry_out
 from adapter.security.callers import Caller
 from store.store import Store
+from store.unit_of_work import UnitOfWork
 from tests.adapter.fhir.door import (
     BASE,
     HOST,
@@ -425,6 +428,8 @@ class TestConditionalCreate:
             ("identifier", "value"),
             ("foo=1", "not-supported"),
             ("_count=1", "invalid"),
+            ("Slot?status=free", "value"),
+            ("http://adapter.test/fhir/R4/Slot?identifier=1", "value"),
             ("name=", "invalid"),
         ],
     )
@@ -436,6 +441,30 @@ class TestConditionalCreate:
         answers = await asyncio.gather(*(self.create(api, criteria("1")) for _ in range(8)))
         assert Counter(one.status_code for one in answers) == {201: 1, 200: 7}
         assert len({one.json()["id"] for one in answers}) == 1
+
+    @pytest.mark.parametrize(
+        "spelled", ["identifier=one", f"identifier={TAGS}|ONE", f"identifier={TAGS}|one&active=true"]
+    )
+    async def test_rivals_that_spell_it_differently_make_one(self, api: Api, store: Store, spelled: str) -> None:
+        who = Caller(await api.service.keyring.authenticate(f"Bearer {api.key}"), api.service, store)
+        neither_is_there_yet = asyncio.Barrier(2)
+
+        async def create(text: str) -> int:
+            asked = Write("POST", "Patient", resource=tagged("x", "One", active=True))
+            write = replace(asked, if_none_exist=negotiation.criteria(text, "Patient"))
+            runs = 0
+
+            async def step(work: UnitOfWork) -> int:
+                nonlocal runs
+                runs += 1
+                written = await carry_out(work, who, HOST, [write])
+                if runs == 1:
+                    await neither_is_there_yet.wait()
+                return written[0].status
+
+            return await store.transact(step)
+
+        assert sorted(await asyncio.gather(create(criteria("one")), create(spelled))) == [200, 201]
 
 
 class TestConditionalUpdate:
@@ -584,6 +613,29 @@ class TestDuplicates:
         answer = await call(api, "POST", "Appointment", body)
         assert answer.status_code == 409
         assert answer.headers["content-type"] == MEDIA_TYPE
+
+
+async def test_what_another_server_keeps_is_none_of_ours_that_has_the_same_id(api: Api, store: Store) -> None:
+    await open_clinic(store)
+    await put(store, appointment("a1", status="proposed"))
+    other, foreign = "https://other.example/fhir", "foreign_reference"
+    answer: Json = {"resourceType": "AppointmentResponse", "participantStatus": "declined"}
+    answer |= {"actor": {"reference": "Patient/john"}, "appointment": {"reference": f"{other}/Appointment/a1"}}
+    booked = appointment("a2", slot=[{"reference": f"{HOST}/Slot/slot-002"}, {"reference": f"{other}/Slot/slot-002"}])
+    offered = slot("s2", "2024-01-21T10:00", "2024-01-21T10:30") | {
+        "schedule": {"reference": f"{other}/Schedule/sarah"}
+    }
+    for resource, where in (
+        (booked, "Appointment.slot[1].reference"),
+        (answer, "AppointmentResponse.appointment.reference"),
+        (offered, "Slot.schedule.reference"),
+    ):
+        issue = outcome(await call(api, "POST", resource["resourceType"], resource), 422, "not-found")
+        assert (issue["details"]["coding"][0]["code"], issue["expression"]) == (foreign, [where])
+    assert (await stored(store, "Slot", "slot-002"))["status"] == "free"
+    booked["slot"].pop()
+    assert (await call(api, "POST", "Appointment", booked)).status_code == 201
+    assert (await stored(store, "Slot", "slot-002"))["status"] == "busy"
 
 
 async def test_a_slot_is_written_and_read_by_either_door(api: Api, store: Store) -> None:
