@@ -9,6 +9,7 @@ from starlette.types import Scope
 
 from adapter.errors import Problem, Refused, Unavailable
 from adapter.fhir import outcome
+from adapter.fhir.misdirected import misdirected
 from adapter.mediloop.errors import envelope
 from adapter.service import Service
 from store.errors import StoreError, Unreachable
@@ -77,6 +78,8 @@ def install(app: FastAPI) -> None:
             error.status_code, Problem("invalid_request_error", str(error.detail))
         )
         headers = dict(error.headers or {})
+        if error.status_code == 405 and fhir:
+            return respond(request.scope, misdirected(request.scope["path"], _allowed(request.scope)))
         if error.status_code == 405:
             headers["Allow"] = ", ".join(_allowed(request.scope))
         return respond(request.scope, Refused(problem, status=error.status_code, headers=headers))
