@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +16,7 @@ import httpx
 import pytest
 from pymongo import MongoClient
 from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.read_concern import ReadConcern
 
 from adapter.app import create_app
 from adapter.security import permissions
@@ -111,6 +113,18 @@ async def _prepared(mongodb_uri: str) -> AsyncIterator[str]:
     await service.close()
 
 
+async def empty(database: AsyncDatabase[dict[str, Any]], names: Iterable[str]) -> None:
+    """Remove all documents of these collections: one question tells which have any, as most tests fill but a few."""
+    first, *others = names
+
+    def one_of(name: str) -> list[dict[str, Any]]:
+        return [{"$limit": 1}, {"$project": {"_id": 0, "name": {"$literal": name}}}]
+
+    unions = [{"$unionWith": {"coll": name, "pipeline": one_of(name)}} for name in others]
+    found = await database.get_collection(first, read_concern=ReadConcern("local")).aggregate(one_of(first) + unions)
+    await asyncio.gather(*(database[one["name"]].delete_many({}) for one in await found.to_list()))
+
+
 ServiceMaker = Callable[..., Service]
 
 
@@ -127,8 +141,7 @@ async def make_service(_prepared: str, mongodb_uri: str, clock: Clock) -> AsyncI
     cleaner = make()
     for mode in MODES:
         database = cleaner.client[f"{_prepared}_{mode}"]
-        for collection in await database.list_collection_names():
-            await database[collection].delete_many({})
+        await empty(database, await database.list_collection_names())
     yield make
     for service in made:
         await service.close()

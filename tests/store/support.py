@@ -18,6 +18,7 @@ from store.extract import instant
 from store.store import PROBE, Store
 from store.types import TYPES
 from store.unit_of_work import GUARDS, HISTORY, IDEMPOTENCY, UnitOfWork
+from tests.conftest import empty
 
 Database = AsyncDatabase[dict[str, Any]]
 NUMBERS = "https://mediloop.co/fhir/sid/appointment-number"
@@ -55,7 +56,7 @@ def patient(ident: str, **more: Any) -> Resource:
 
 async def emptied(store: Store) -> Store:
     """The store, with nothing in it."""
-    await asyncio.gather(*(store.database[name].delete_many({}) for name in COLLECTIONS))
+    await empty(store.database, COLLECTIONS)
     return store
 
 
