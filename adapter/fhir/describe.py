@@ -52,7 +52,7 @@ _SUMMARIES = {
     "PUT /{type}": "Conditional update",
     "PATCH /{type}": "Conditional patch",
     "DELETE /{type}": "Conditional delete",
-    "GET ": "Search several types (_type)",
+    "GET ": "Search several types, or all (_type)",
     "POST ": "Batch or transaction Bundle",
     "POST /_search": "Search several types, parameters in the body",
     "GET /_history": "History of everything",
@@ -161,7 +161,7 @@ def _parameter(name: str) -> dict[str, Any]:
     elif name == "vid":
         schema |= {"pattern": "^[0-9]{1,10}$"}
     place = "query" if name == "_type" else "path"
-    return {"name": "type" if name == "owner" else name, "in": place, "required": True, "schema": schema}
+    return {"name": "type" if name == "owner" else name, "in": place, "required": place == "path", "schema": schema}
 
 
 def _body(method: str, path: str) -> dict[str, Any] | None:

@@ -75,12 +75,11 @@ async def _system(call: Call) -> Reply:
 async def _search_system(call: Call) -> Reply:
     asked = [value for name, value in searching.unpacked(call.query) if name == "_type"]
     kinds = tuple(dict.fromkeys(kind for value in asked for kind in value.split(",") if kind))
-    if not kinds:
-        text = "A search of the whole system names its types: _type=Appointment,Slot."
-        raise Malformed(Problem("invalid_search", text, "_type", issue="required"))
     for kind in kinds:
         if kind not in TYPES:
             raise unknown_type(kind)
+    if not kinds:  # all that the caller may see
+        kinds = tuple(kind for kind in TYPES if may(call.who, kind, "read")) or tuple(TYPES)
     return await searching.search(call, kinds, "", call.query, strict=_strict(call))
 
 
@@ -185,11 +184,15 @@ _INSTANCE: dict[str, Callable[[Call, str, str], Awaitable[Reply]]] = {
 }
 
 
+_SHOWN_BY = ("_format", "_pretty", "_summary", "_elements")
+"""Parameters of the answer to a conditional write; all others are its criteria."""
+
+
 async def _conditional(call: Call, kind: str) -> Reply:
     """Update, patch or delete what the query matches (https://hl7.org/fhir/R4/http.html#cond-update)."""
     require_type(call.who, kind, "read")
     require_type(call.who, kind, "write")
-    criteria = tuple(pair for pair in call.query if pair[0] not in ("_format", "_pretty"))
+    criteria = tuple(pair for pair in call.query if pair[0] not in _SHOWN_BY)
     if call.method == "PUT":
         resource = _sent(call, kind)
         write = Write("PUT", kind, criteria=criteria, resource=resource)
@@ -218,6 +221,7 @@ def _patch_sent(call: Call) -> Patch:
 
 
 async def _write(call: Call, write: Write) -> Reply:
+    reads.part(call)  # what cannot be shown is refused before anything is done
     if write.method != "POST":
         versions = call.headers.get("if-match"), call.headers.get("if-none-match")
         write = replace(write, if_match=versions[0], if_none_match=versions[1])
@@ -253,7 +257,7 @@ def shaped(call: Call, written: Written) -> Reply:
         text = "Created." if written.status == 201 else "Stored." if written.changed else "It was there already."
         done = Problem("done", text, severity="information")
         return Reply(written.status, outcomes.of([done], call.who.service.settings.canonical_base), headers)
-    return Reply(written.status, encode(resource), headers)
+    return Reply(written.status, reads.shown(call, written.kind, encode(resource)), headers)
 
 
 def _strict(call: Call) -> bool:

@@ -69,16 +69,26 @@ def shown(call: Call, kind: str, raw: bytes) -> bytes:
     Raises:
         Malformed: ``_summary`` has a value that it does not know.
     """
+    wanted = part(call)
+    return raw if wanted is None else presentation.subset(raw, kind, summary=wanted[0], elements=wanted[1])
+
+
+def part(call: Call) -> tuple[str | None, tuple[str, ...]] | None:
+    """Return the summary and the elements that are wanted; None where it is the whole.
+
+    Raises:
+        Malformed: ``_summary`` has a value that it does not know.
+    """
     if not call.query:
-        return raw
+        return None
     summary = next((value for name, value in call.query if name == "_summary" and value), None)
     elements = ",".join(value for name, value in call.query if name == "_elements")
     if summary not in (None, "true", "false", "text", "data"):
         problem = Problem("invalid_search", "_summary takes true, false, text or data here.", "_summary", issue="value")
         raise Malformed(problem)
     if summary in (None, "false") and not elements:
-        return raw
-    return presentation.subset(raw, kind, summary=summary, elements=tuple(filter(None, elements.split(","))))
+        return None
+    return summary, tuple(filter(None, elements.split(",")))
 
 
 def _is_known(call: Call, meta: dict[str, str]) -> bool:

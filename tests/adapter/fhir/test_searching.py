@@ -245,9 +245,18 @@ class TestSystem:
         first, _, query = following.partition("?")
         assert names(await found(api, f"{first}?_type=Patient&{query}")) == names(await found(api, following))
 
-    @pytest.mark.parametrize("query", ["", "?_type=", "?_type=,", "?status=booked"])
-    async def test_without_types_it_is_400(self, api: Api, query: str) -> None:
-        outcome(await get(api, query), 400, "required")
+    @pytest.mark.parametrize("query", ["?_id=john,sarah", "?_type=&_id=john,sarah", "?_type=,&_id=john,sarah"])
+    async def test_without_types_it_is_of_all(self, api: Api, query: str) -> None:
+        assert names(await found(api, query)) == ["Schedule/sarah", "Patient/john"]
+
+    async def test_the_pages_of_everything(self, api: Api) -> None:
+        shown = [name for page in await pages(api, "?_count=5") for name in names(page)]
+        assert sorted(shown) == sorted(set(shown))
+        assert len(shown) == (await found(api, "?_summary=count"))["total"] > 10
+
+    async def test_what_only_some_types_are_searched_by_is_400(self, api: Api) -> None:
+        without = ("Appointment", "AppointmentResponse", "Slot", "Group", "Location")
+        outcome(await get(api, "?active=true"), 400, *["not-supported" for _ in without])
 
     async def test_a_type_that_there_is_none_of_is_404(self, api: Api) -> None:
         outcome(await get(api, "?_type=Patient,Encounter"), 404, "not-supported")

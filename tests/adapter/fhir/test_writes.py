@@ -157,6 +157,22 @@ class TestPrefer:
             if status == 200:
                 assert outcome(answer, 200)["severity"] == "information"
 
+    async def test_a_part_of_what_was_written_is_shown_as_such(self, api: Api) -> None:
+        for answer in (
+            await call(api, "PUT", "Patient/p?_elements=gender", tagged("p", "1", active=True)),
+            await call(api, "PUT", f"Patient?{criteria('1')}&_summary=text", tagged("p", "1", active=True)),
+            await call(api, "PATCH", "Patient/p?_elements=gender&_pretty=true", ACTIVE),
+        ):
+            assert answer.status_code in (200, 201)
+            assert answer.json()["meta"]["tag"][0]["code"] == "SUBSETTED"
+            assert "identifier" not in answer.json()
+        whole = (await get(api, "Patient/p")).json()
+        assert (whole["meta"]["versionId"], "tag" in whole["meta"], "identifier" in whole) == ("3", False, True)
+
+    async def test_what_cannot_be_shown_is_not_done(self, api: Api) -> None:
+        outcome(await call(api, "PUT", "Patient/p?_summary=all", person("p")), 400, "value")
+        outcome(await get(api, "Patient/p"), 404, "not-found")
+
     async def test_nothing_is_said_to_be_done_that_was_not(self, api: Api) -> None:
         await made(api, person("p"))
         wish = {"Prefer": "return=minimal, handling=strict"}
