@@ -3,3 +3,8 @@
 import os
 
 LONG = os.environ.get("PROOF", "") not in ("", "0")
+
+
+def examples(full: int) -> int:
+    """Return how many examples a property is tried with: `full`, or a third of it in the short form."""
+    return full if LONG else full // 3

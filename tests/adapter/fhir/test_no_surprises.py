@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from store.types import TYPES
 from tests.adapter.fhir.test_examples import BASE, FOLDER, ORDER
 from tests.conftest import Api
+from tests.scale import examples
 
 Json = dict[str, Any]
 EXAMPLES: list[Json] = [json.loads((FOLDER / f"{name}.json").read_text()) for name in ORDER]
@@ -87,7 +88,10 @@ _NAMES = [
     "foo",
 ]
 _SETTINGS = settings(
-    max_examples=250, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(250),
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 
 
@@ -307,7 +311,7 @@ _PLACES = st.sampled_from(
 
 
 @given(place=_PLACES, pairs=_PAIRS, prefer=st.sampled_from(["", "handling=strict", "handling=lenient"]))
-@settings(_SETTINGS, max_examples=700)
+@settings(_SETTINGS, max_examples=examples(700))
 async def test_odd_searches(api: Api, place: str, pairs: list[tuple[str, str]], prefer: str) -> None:
     query = urlencode(pairs, errors="surrogatepass")
     headers = {"Authorization": f"Bearer {api.key}", "Prefer": prefer}

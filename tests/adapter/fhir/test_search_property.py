@@ -23,10 +23,11 @@ from tests.adapter.fhir.oracle import PARAMETERS, Json, World
 from tests.adapter.fhir.search_cases import search as search_of
 from tests.adapter.fhir.search_worlds import BASE, IDENTS, KINDS, ZONE
 from tests.adapter.fhir.search_worlds import world as world_of
+from tests.scale import examples
 
 NOW = datetime(2024, 1, 15, 10, tzinfo=UTC)
 SECOND_BATCH = timedelta(hours=20)
-EXAMPLES = 320
+EXAMPLES = examples(320)
 SEARCHES = 12  # of each generated set of resources, at least
 
 

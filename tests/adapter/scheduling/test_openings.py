@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from adapter.scheduling import openings
 from adapter.scheduling.hours import ALWAYS, Timetable, Weekly
 from adapter.scheduling.intervals import Interval
+from tests.scale import examples
 
 BERLIN, NEW_YORK, KAMPALA = ZoneInfo("Europe/Berlin"), ZoneInfo("America/New_York"), ZoneInfo("Africa/Kampala")
 LORD_HOWE = ZoneInfo("Australia/Lord_Howe")  # its clocks change by half an hour
@@ -144,7 +145,7 @@ def cases(draw: st.DrawFn) -> tuple[Timetable, Interval, list[Interval]]:
     return table, Interval(begin, begin + minutes(draw(st.integers(0, 2880)))), draw(st.lists(spans, max_size=4))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(cases())
 def test_openings_are_those_that_a_look_at_the_clock_each_minute_finds(
     case: tuple[Timetable, Interval, list[Interval]],

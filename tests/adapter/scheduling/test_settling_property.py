@@ -13,6 +13,7 @@ from adapter.scheduling.status import GRAPH
 from store.codec import Resource, decode
 from store.store import Store
 from tests.adapter.scheduling.support import linking, of_type, publish_day, role, schedule, settle_all, slot, visit
+from tests.scale import examples
 from tests.store.support import create, emptied, everything
 
 HOLDING = {"pending", "booked", "arrived", "checked-in", "fulfilled"}
@@ -163,7 +164,7 @@ async def answer_to(store: Store, asked: list[Resource | str], fills_slots: bool
 
 
 @given(st.lists(st.tuples(sets, st.booleans()), min_size=4, max_size=12))
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_after_any_writes_the_rules_hold(store: Store, history: list[tuple[list[Any], bool]]) -> None:
     await emptied(store)
     await publish_day(store)

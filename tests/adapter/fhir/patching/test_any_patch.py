@@ -17,6 +17,7 @@ from adapter.fhir.patching.fhirpath import FUNCTIONS, read_path
 from adapter.fhir.patching.locating import locate
 from adapter.fhir.patching.values import Budget
 from store.codec import ExactDecimal, Resource, decode, encode
+from tests.scale import examples
 
 RESOURCE: Resource = {
     "resourceType": "Patient",
@@ -137,13 +138,13 @@ def _require_full(value: Any) -> None:
         _require_full(inner)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(200), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(OPERATIONS, max_size=6))
 def test_any_json_patch(document: Any) -> None:
     tried(document)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(200), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(ELEMENT_OPERATIONS, max_size=4))
 def test_any_fhirpath_patch(operations: Any) -> None:
     tried({"resourceType": "Parameters", "parameter": operations})
@@ -156,7 +157,7 @@ def test_any_document(document: Any) -> None:
     tried([document])
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(200), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.text(alphabet="Patient.name[0]('x=)$%!~ `@u\\§", max_size=30))
 def test_any_path(text: str) -> None:
     with contextlib.suppress(Refused):
