@@ -42,8 +42,16 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The answer: status, JSON and the headers that belong to it (ETag, Location, Last-Modified)."""
+    """The answer.
+
+    Attributes:
+        status: of HTTP.
+        body: JSON.
+        headers: that belong to it (ETag, Location, Last-Modified).
+        moment: when the version shown was made, if it is one: an entry of a Bundle tells more of it than a header.
+    """
 
     status: int
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
+    moment: str | None = None

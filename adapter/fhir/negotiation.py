@@ -23,6 +23,7 @@ JSON_PATCH = "application/json-patch+json"
 FORM = "application/x-www-form-urlencoded"
 
 _VERSION = "4.0"
+_VERSIONS = (_VERSION, "4.0.1")  # the second is what some send, the CapabilityStatement has it so
 _JSON = (FHIR_JSON, "application/json", "text/json", "application/json+fhir")  # in order of preference
 _SHORT = {"json": FHIR_JSON}
 _CHARSETS = ("utf-8", "utf8", "us-ascii")
@@ -92,7 +93,7 @@ def _response_format(asked: str | None, accept: str | None, pretty: bool) -> For
 def _by_parameter(asked: str) -> tuple[str, bool] | None:
     name, parameters = _media_type(asked)
     name = _SHORT.get(name, name.replace(" ", "+"))  # a bare plus of a query is read as a blank
-    if name not in _JSON or parameters.get("fhirversion", _VERSION) != _VERSION:
+    if name not in _JSON or not _is_ours(parameters):
         return None
     return name, "fhirversion" in parameters
 
@@ -116,7 +117,7 @@ def _best(accept: str) -> tuple[str, bool] | None:
 
 
 def _is_ours(parameters: Mapping[str, str]) -> bool:
-    return parameters.get("fhirversion", _VERSION) == _VERSION
+    return parameters.get("fhirversion", _VERSION) in _VERSIONS
 
 
 def _specificity(name: str, offer: str) -> int:

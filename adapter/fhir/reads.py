@@ -45,7 +45,7 @@ async def read(call: Call, kind: str, ident: str) -> Reply:
     headers = negotiation.version_headers(meta)
     if call.headers and _is_known(call, meta):
         return Reply(304, b"", headers)
-    return Reply(200, shown(call, kind, raw), headers)
+    return Reply(200, shown(call, kind, raw), headers, meta["lastUpdated"])
 
 
 async def _proposed(call: Call, ident: str) -> bytes | None:
@@ -123,8 +123,8 @@ async def vread(call: Call, kind: str, ident: str, version: str) -> Reply:
             Problem("deleted", f"With that version the {kind} was deleted."),
             headers={"ETag": f'W/"{found.version}"'},
         )
-    headers = negotiation.version_headers(orjson.loads(found.raw)["meta"])
-    return Reply(200, shown(call, kind, found.raw), headers)
+    meta = orjson.loads(found.raw)["meta"]
+    return Reply(200, shown(call, kind, found.raw), negotiation.version_headers(meta), meta["lastUpdated"])
 
 
 async def history(call: Call, kind: str | None = None, ident: str | None = None) -> Reply:

@@ -141,7 +141,8 @@ def _finish(request: Request, reply: Reply, wanted: negotiation.Format, query: P
     response = Response(b"", reply.status, reply.headers, media_type)
     # Not where it would be compressed: the length is that of GET's answer, or is left out (RFC 9110 section 8.6).
     del response.headers["Content-Length"]
-    if len(body) < SMALLEST or "gzip" not in request.headers.get("accept-encoding", ""):
+    packed = len(body) >= SMALLEST and "gzip" in request.headers.get("accept-encoding", "")
+    if not packed and reply.status != 304:
         response.headers["Content-Length"] = str(len(body))
     return response
 

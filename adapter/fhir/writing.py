@@ -224,8 +224,10 @@ def _decide(write: Write, before: Resource | None, *, deleted: bool) -> Change |
 def _require_version(write: Write, before: Resource | None) -> None:
     version = None if before is None else version_of(before)
     if write.if_match is not None and not negotiation.matches(write.if_match, version):
-        present = "is not there" if version is None else f"has version {version} now"
-        text = f"The {write.kind} {present}, not the one in If-Match. Read it again and repeat the change on that."
+        present = f"It has version {version} now, not the one in If-Match. Read it again and repeat the change on that."
+        text = (
+            present if version is not None else "It is not there, in whatever version. Leave If-Match out to create it."
+        )
         raise PreconditionFailed(Problem("version_mismatch", text, "If-Match"))
     if write.if_none_match is not None and version is not None and negotiation.matches(write.if_none_match, version):
         text = f"The {write.kind} is there already, in a version that If-None-Match names."

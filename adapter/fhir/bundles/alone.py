@@ -42,7 +42,9 @@ async def answered(call: Call, entry: Entry, answer: Answer) -> bytes:
         return responses.failed(call, unavailable())
     except Exception:  # the others have been done and are to be told: the log has the story
         logger.exception("bundle_entry_failed", method=entry.method)
-        text = "Something went wrong on our side; nothing was changed by this entry. The log has the request id."
+        text = "Something went wrong on our side. The log has the request id."
+        if not entry.reads:
+            text += " Whether this entry was done is not known: look before it is sent again."
         return responses.failed(call, Refused(Problem("api_error", text), status=500))
 
 

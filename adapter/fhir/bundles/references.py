@@ -1,8 +1,9 @@
 """What the entries of a transaction call each other, replaced by what they are called once they are stored.
 
-https://hl7.org/fhir/R4/http.html#trules: in References, in elements of type uri, url, oid and uuid, and in the links of
-narratives; a canonical URL is never one of them, nor is text that happens to look the same. So the walk goes by the
-definitions. Nothing is changed in place: a transaction may be run again.
+https://hl7.org/fhir/R4/http.html#trules: in References, in elements of type uri and url, in the links of narratives;
+a canonical URL is never one of them, nor is text that happens to look the same. So the walk goes by the definitions. An
+oid or a uuid, which the rules name too, is left as it is: ``Patient/123`` is neither, and no resource could hold it.
+Nothing is changed in place: a transaction may be run again.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from adapter.fhir.validation.definitions import Member, Type, resource_types, ty
 from adapter.fhir.validation.findings import Place, expression
 from store.codec import Resource
 
-_URIS = frozenset({"uri", "url", "oid", "uuid"})
+_URIS = frozenset({"uri", "url"})
 _RESTFUL = re.compile(r"(?P<root>https?://\S+/)(?P<name>[A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64})")
 _CONDITIONAL = re.compile(r"[A-Z][A-Za-z]+\?\S+")
 _LINK = re.compile(r"""(?P<head>\b(?:href|src)\s*=\s*(?P<quote>["']))(?P<url>.*?)(?P=quote)""", re.DOTALL)

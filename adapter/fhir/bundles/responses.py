@@ -6,7 +6,6 @@ Made of bytes: resources are put in as they are stored.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
 import orjson
@@ -51,9 +50,8 @@ def replied(call: Call, entry: Entry, reply: Reply) -> bytes:
         response["location"] = location.removeprefix(f"{call.base}/")
     if "ETag" in reply.headers:
         response["etag"] = reply.headers["ETag"]
-    if "Last-Modified" in reply.headers:
-        moment = parsedate_to_datetime(reply.headers["Last-Modified"])
-        response["lastModified"] = moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+    if reply.moment is not None:
+        response["lastModified"] = reply.moment
     body = None if entry.method == "HEAD" or not reply.body else reply.body
     if not entry.reads and negotiation.preferences(call.headers.get("prefer")).returns == "OperationOutcome":
         return _entry(response, told=body)

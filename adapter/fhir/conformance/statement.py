@@ -35,7 +35,7 @@ _ABOUT = "Appointments and slots of MediLoop as FHIR R4"
 _REST = (
     "Every write keeps the earlier versions; search finds it as soon as it is answered. Nobody is booked twice: an "
     "Appointment that takes time is refused with 409 where its Slot is taken or its practitioner is busy. A search "
-    "of the whole system is of the types in _type, or of all. _has and chains are supported, and _include with :iterate."
+    "of the whole system is of the types in _type, or of all. _has and chains are supported, _include with :iterate."
 )
 _SECURITY = (
     "Authorization: Bearer sk_test_... or sk_live_...; a key sees test or live data, and needs the permission of the "

@@ -126,8 +126,8 @@ async def _compiled(call: Call, kind: str, asked: _Asked, compartment: tuple[str
     how = searching.reading(call.who, call.base, strict=True)
     try:
         wanted = engine.parse((kind,), asked.since, how, compartment)
-    except SearchRefused as refused:  # it is no date: nothing else is asked
-        raise _bad("_since", " ".join(note.text for note in refused.problems)) from None
+    except SearchRefused:  # it is no date: nothing else is asked
+        raise _bad("_since", "_since takes an instant such as 2024-01-20T10:00:00Z.") from None
     [compiled] = await engine.compiled(call.who.store, wanted)
     return compiled.query
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from adapter.errors import Malformed, Problem, Unprocessable
+from adapter.fhir.presentation import require_whole
 from adapter.fhir.validation.definitions import resource_types
 from adapter.fhir.validation.findings import Findings, tellable
 from adapter.fhir.validation.models import check_model, check_shape
@@ -105,6 +106,8 @@ def outcome_of(
     problems = [] if resource is None else check(resource, kind)
     if resource is not None and mode == "update":
         problems += _identity(resource, kind, ident)
+    if resource is not None and not problems:
+        problems += _whole(resource)
     if resource is not None and not problems and "text" not in resource:
         text = "It has no narrative (dom-6). People can read a resource in any system if it has one."
         problems.append(Problem("dom-6", text, f"{kind}.text", issue="invariant", severity="warning"))
@@ -128,6 +131,14 @@ def _require_call(
     if resource is None and mode != "delete":
         text = "There is nothing to validate. Send the resource, alone or as the parameter resource of a Parameters."
         raise Malformed(Problem("missing_resource", text, "resource", issue="required"))
+
+
+def _whole(resource: Resource) -> list[Problem]:
+    try:
+        require_whole(resource)
+    except Unprocessable as refused:
+        return list(refused.problems)
+    return []
 
 
 def _identity(resource: Resource, kind: str, ident: str | None) -> list[Problem]:

@@ -63,6 +63,7 @@ class TestAnswers:
             ("application/fhir+json; fhirVersion=4.0", "application/fhir+json; fhirVersion=4.0; charset=utf-8"),
             ('application/fhir+json;fhirversion="4.0"', "application/fhir+json; fhirVersion=4.0; charset=utf-8"),
             ("application/json; fhirVersion=4.0", "application/json; fhirVersion=4.0; charset=utf-8"),
+            ("application/fhir+json; fhirVersion=4.0.1", "application/fhir+json; fhirVersion=4.0; charset=utf-8"),
             ("application/fhir+json; fhirVersion=5.0, application/fhir+json; q=0.1", FHIR),
         ],
     )
@@ -99,7 +100,7 @@ class TestAnswers:
             ("JSON", FHIR),
             ("application/fhir+json", FHIR),
             ("application/fhir json", FHIR),  # what a bare plus of a query is read as
-            ("application/fhir json; fhirVersion=4.0", "application/fhir+json; fhirVersion=4.0; charset=utf-8"),
+            ("application/fhir json; fhirVersion=4.0.1", "application/fhir+json; fhirVersion=4.0; charset=utf-8"),
             ("application/json fhir", "application/json+fhir; charset=utf-8"),
             ("application/json", "application/json; charset=utf-8"),
             ("text/json", "text/json; charset=utf-8"),
@@ -140,7 +141,7 @@ class TestBodies:
         "content_type",
         [
             "application/fhir+json",
-            "application/fhir+json; charset=utf-8; fhirVersion=4.0",
+            "application/fhir+json; charset=utf-8; fhirVersion=4.0.1",
             'application/json;charset="UTF-8"',
             "text/json",
             "application/json+fhir",

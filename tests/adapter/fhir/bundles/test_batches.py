@@ -141,7 +141,7 @@ async def test_conditions_and_patches_are_carried_out_one_by_one(api: Api) -> No
     assert ident(found[0]) == "a"
     assert found[1]["response"]["location"].endswith("/_history/1")
     assert not found[1]["response"]["location"].startswith("http")
-    assert found[1]["response"]["lastModified"] == "2024-01-15T10:00:00Z"
+    assert found[1]["response"]["lastModified"] == "2024-01-15T10:00:00.000Z"
     assert "resource" not in found[1]
     assert (await stored(api, "Patient/a"))["active"] is True
 

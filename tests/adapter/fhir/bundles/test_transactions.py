@@ -83,7 +83,7 @@ async def test_the_answer_is_a_bundle_in_the_order_of_the_request(api: Api) -> N
         }
     }
     assert found[2]["resource"]["name"] == [{"family": "New"}]
-    assert found[2]["response"] == {"status": "200 OK", "etag": 'W/"2"', "lastModified": "2024-01-15T10:00:00Z"}
+    assert found[2]["response"] == {"status": "200 OK", "etag": 'W/"2"', "lastModified": "2024-01-15T10:00:00.000Z"}
     assert "resource" not in found[3]
     assert found[5]["response"]["outcome"]["issue"][0]["code"] == "deleted"
     assert found[5]["response"]["etag"] == 'W/"2"'
