@@ -84,7 +84,7 @@ class _Passage:
             self.status = _GONE
         except Exception:  # noqa: BLE001  (whatever it is: the client gets a whole answer, the log the story)
             logger.exception("request_failed", method=self.scope["method"], route=self._route())
-            await self._refuse(unexpected())
+            await self._refuse(unexpected(self.scope["method"]))
         finally:
             self._record()
             structlog.contextvars.unbind_contextvars("request_id")

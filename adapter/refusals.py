@@ -16,6 +16,7 @@ from store.errors import StoreError, Unreachable
 
 FHIR_BASE = "/fhir"
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+_READING = ("GET", "HEAD", "OPTIONS")
 
 _HTTP_PROBLEMS = {
     404: Problem("not_found", "There is nothing at this path. /docs lists what there is."),
@@ -37,12 +38,15 @@ def respond(scope: Scope, refused: Refused) -> Response:
     return Response(envelope(refused), refused.status, refused.headers, "application/json")
 
 
-def unexpected() -> Refused:
-    """Return the refusal for a fault of ours: nothing of its inside is told."""
-    return Refused(
-        Problem("api_error", "Something went wrong on our side; nothing was changed. The log has the request id."),
-        status=500,
-    )
+def unexpected(method: str) -> Refused:
+    """Return the refusal for a fault of ours while answering a request with `method`: nothing of its inside is told.
+
+    Where it struck is not known, so neither is whether what was asked for was done before.
+    """
+    text = "Something went wrong on our side. The log has the request id."
+    if method not in _READING:
+        text += " Whether it was done is not known: look, or send it again with the same X-Idempotency-Key."
+    return Refused(Problem("api_error", text), status=500)
 
 
 def unavailable() -> Unavailable:

@@ -15,7 +15,9 @@ from contextvars import ContextVar
 from typing import Any, TypeVar
 
 from pymongo import AsyncMongoClient
-from pymongo.errors import ConnectionFailure, ExecutionTimeout, NetworkTimeout, PyMongoError
+from pymongo.asynchronous.pool import AsyncConnection, Pool
+from pymongo.errors import AutoReconnect, ConnectionFailure, ExecutionTimeout, InvalidOperation, PyMongoError
+from pymongo.monitoring import ConnectionClosedReason
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
@@ -32,8 +34,54 @@ SERVER_SELECTION_MS = 5_000
 CONNECT_MS = 10_000
 POOL_SIZE = 64
 
-# A server that is stepping down, shutting down or not there yet: what the driver has already tried again once.
-_PASSING = frozenset({6, 7, 89, 91, 134, 189, 262, 9001, 10058, 10107, 11600, 11602, 13435, 13436})
+# Codes of MongoDB's error_codes.yml under which the same call may go well in a moment.
+_PASSING = frozenset(
+    {
+        # The server is stepping down, shutting down or not there yet: what the driver has already tried again once.
+        *(6, 7, 89, 91, 134, 189, 262, 9001, 10058, 10107, 11600, 11602, 13435, 13436),
+        # It has not initiated or not yet the keys that sign its time: NotYetInitialized, KeyNotFound.
+        *(94, 211),
+        # Written, but not told to enough members yet (or not enough are there): WriteConcernTimeout (formerly
+        # WriteConcernFailed), UnsatisfiableWriteConcern. Whether it stands is not known.
+        *(64, 100),
+        # What was being read or done was ended, by a failover, a rollback or its age: CursorNotFound, QueryPlanKilled,
+        # CursorKilled, NoSuchTransaction, TransactionExceededLifetimeLimitSeconds, Interrupted.
+        *(43, 175, 237, 251, 290, 11601),
+        # Somebody was first: LockTimeout, WriteConflict, SnapshotTooOld, SnapshotUnavailable.
+        *(24, 112, 239, 246),
+    }
+)
+_LABELS = (
+    "TransientTransactionError",
+    "UnknownTransactionCommitResult",
+    "RetryableWriteError",
+    "SystemOverloadedError",
+)
+
+
+class SessionPool(Pool):
+    """Keeps no connection that was made while its member was neither primary nor secondary.
+
+    The driver notes once, when a connection is made, whether sessions may be used on it. A member that was paused
+    as the primary answers what has waited meanwhile, and then rolls back: connections made in that moment stay in the
+    driver's pool as ones without sessions, and fail every transaction with a `ConfigurationError` (found by
+    tests/linearizability), also when their member is the primary again. To fail while connecting is what the driver
+    knows how to deal with: it looks again for a primary, and transactions are run again.
+    """
+
+    async def connect(self, handler: Any = None) -> AsyncConnection:
+        """Return a new connection.
+
+        Raises:
+            AutoReconnect: sessions cannot be used on it just now.
+        """
+        made = await super().connect(handler)
+        if not (made.supports_sessions or self.is_sdam):
+            await made.close_conn(ConnectionClosedReason.ERROR)
+            async with self.lock:
+                self.active_contexts.discard(made.cancel_context)
+            raise AutoReconnect(f"{self.address} is neither primary nor secondary")
+        return made
 
 
 class Deadline:
@@ -100,6 +148,7 @@ def connect(uri: str, *, listeners: Sequence[Any] = ()) -> Client:
         retryWrites=True,
         retryReads=True,
         event_listeners=list(listeners),
+        _pool_class=SessionPool,
         **{name: value for name, value in limits.items() if f"{name.lower()}=" not in stated},
     )
     return client
@@ -118,7 +167,7 @@ async def bounded(call: Callable[[], Awaitable[T]], seconds: float | None) -> T:
         # Not pymongo.timeout: that costs each command a tenth of its time (measured), and bounds no better.
         async with asyncio.timeout(None if seconds == math.inf else seconds):
             return await call()
-    except (TimeoutError, ConnectionFailure, ExecutionTimeout, NetworkTimeout) as error:
+    except (TimeoutError, ConnectionFailure, ExecutionTimeout) as error:
         raise Unreachable("MongoDB did not answer in time") from error
     except PyMongoError as error:
         if error.timeout or passes(error):
@@ -128,9 +177,10 @@ async def bounded(call: Callable[[], Awaitable[T]], seconds: float | None) -> T:
 
 def passes(error: PyMongoError) -> bool:
     """Tell whether the same call may go well in a moment, once there is a primary again."""
-    labels = ("TransientTransactionError", "UnknownTransactionCommitResult", "RetryableWriteError")
-    if any(error.has_error_label(label) for label in labels):
+    if any(error.has_error_label(label) for label in _LABELS):
         return True
+    if isinstance(error, InvalidOperation):  # this process is ending; another one may take the call
+        return "after close" in str(error)
     details = getattr(error, "details", None) or {}
     # A bulk write says what was wrong in its parts alone.
     parts = [*details.get("writeErrors", ()), *details.get("writeConcernErrors", ())]

@@ -141,5 +141,8 @@ def test_an_operation_outcome_has_an_issue_for_each_problem() -> None:
 
 
 def test_the_words_for_an_unexpected_fault_promise_nothing_that_may_be_untrue() -> None:
-    [problem] = unexpected().problems
-    assert "request id" in problem.message
+    for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"):
+        [problem] = unexpected(method).problems
+        assert "request id" in problem.message
+        assert "nothing was changed" not in problem.message  # a fault may come after the commit
+        assert ("not known" in problem.message) == (method not in ("GET", "HEAD"))

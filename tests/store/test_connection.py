@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from urllib.parse import quote
 
 import pytest
 from pymongo import AsyncMongoClient
-from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure
+from pymongo.errors import BulkWriteError, DuplicateKeyError, InvalidOperation, OperationFailure
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
@@ -42,6 +43,59 @@ def standalone() -> Iterator[str]:
         finally:
             server.kill()
             server.wait()
+
+
+@pytest.fixture
+def uninitiated() -> Iterator[str]:
+    """The address of a member of a replica set that does not know its set yet: neither primary nor secondary."""
+    with socket.socket() as one, TemporaryDirectory(prefix="mlt-", dir="/tmp") as folder:
+        one.bind(("127.0.0.1", 0))
+        port = one.getsockname()[1]
+        one.close()
+        options = ["--replSet", "late", "--dbpath", folder, "--nounixsocket", "--port", str(port)]
+        command = [str(find_mongod()), *options, "--bind_ip", "127.0.0.1", "--wiredTigerCacheSizeGB", "0.25"]
+        server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        try:
+            yield f"127.0.0.1:{port}"
+        finally:
+            server.kill()
+            server.wait()
+
+
+async def test_a_connection_made_while_its_member_was_neither_primary_nor_secondary_is_not_kept(
+    uninitiated: str,
+) -> None:
+    """The driver's own pool would keep it, as one without sessions, and fail transactions on a primary for ever."""
+    client = connect(f"mongodb://{uninitiated}/?directConnection=true")
+
+    async def read() -> None:
+        async with client.start_session() as session, await session.start_transaction():
+            await client.late.things.find_one({}, session=session)
+
+    with pytest.raises(Unreachable):
+        await bounded(read, 5)
+    config = {"_id": "late", "members": [{"_id": 0, "host": uninitiated}]}
+    async with AsyncMongoClient[dict[str, Any]](f"mongodb://{uninitiated}/?directConnection=true") as other:
+        await other.admin.command("replSetInitiate", config)
+        while not (await other.admin.command("hello"))["isWritablePrimary"]:
+            await asyncio.sleep(0.05)
+    for _ in range(3):
+        await bounded(read, 10)
+    await client.close()
+
+
+async def test_a_client_that_was_closed_is_unreachable_and_a_mistake_is_not(tmp_path: Path) -> None:
+    client: Client = AsyncMongoClient("mongodb://127.0.0.1:1/")
+    await client.aconnect()
+    await client.close()
+    with pytest.raises(Unreachable):
+        await bounded(lambda: client.admin.command("ping"), 5)
+
+    async def mistake() -> None:
+        raise InvalidOperation("no transaction started")
+
+    with pytest.raises(InvalidOperation):
+        await bounded(mistake, 5)
 
 
 async def test_writes_are_journaled_on_a_majority_and_reads_see_what_a_majority_holds(client: Client) -> None:
@@ -137,7 +191,7 @@ async def test_a_deadline_begins_again_where_the_work_is_long_and_mongodb_answer
         await bounded(lambda: asyncio.sleep(0), 5)
 
 
-@pytest.mark.parametrize("code", [91, 189, 10107, 11600, 11602, 13435])
+@pytest.mark.parametrize("code", [43, 64, 91, 100, 112, 175, 189, 211, 237, 251, 10107, 11600, 11602, 13435])
 async def test_a_server_that_changes_its_part_is_unreachable_for_a_moment(code: int) -> None:
     async def call() -> None:
         raise OperationFailure("stepping down", code)
