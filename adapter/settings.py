@@ -93,6 +93,12 @@ class Settings(BaseSettings):
     bulk_publish: Literal["off", "live", "test"] = Field(
         "off", description="Whether $bulk-publish shows availability to anybody without a key, and of which data."
     )
+    publish_days: int = Field(
+        30,
+        ge=0,
+        le=366,
+        description="Days ahead for which $bulk-publish shows openings that are computed from weekly hours; 0: none.",
+    )
     booking_link: str | None = Field(
         None,
         pattern=r"^https?://[^\s\"<>]+$",

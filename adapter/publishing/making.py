@@ -1,7 +1,7 @@
 """Makes the published files, at most once in five minutes for all processes together, whoever asks how often.
 
-They are made from what is stored, at one moment (a snapshot read), as streams: memory holds a piece of a file and the
-names of the places and Schedules.
+They are made from what is stored, at one moment (a snapshot read), as streams: memory holds a piece of a file, the
+names of the places and Schedules, and the openings of a few of these (`computed`).
 """
 
 from __future__ import annotations
@@ -9,14 +9,18 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
 from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.asynchronous.database import AsyncDatabase
 
-from adapter.publishing import scrubbing
+from adapter.publishing import computed, scrubbing
+from adapter.scheduling import holds, hours
 from adapter.service import Service
+from adapter.settings import Settings
+from store import slotids
 from store.codec import Resource, decode, encode
 from store.publications import Publication, Publications
 
@@ -70,45 +74,73 @@ class Publisher:
         return self._publications.read(name, kind)
 
     async def _make(self) -> None:
+        await holds.settle_due(self._store)
         moment = self._service.now()
         draft = await self._publications.draft(secrets.token_hex(8), moment)
-        settings = self._service.settings
-        places: set[str] = set()
-        calendars: set[str] = set()
         async with self._service.client.start_session(snapshot=True) as session:
-
-            async def locations() -> AsyncIterator[bytes]:
-                async for raw in self._stored(session, "Location", {}, [("_id", 1)]):
-                    made = scrubbing.location(decode(raw))
-                    if made is not None:
-                        places.add(f"Location/{made['id']}")
-                        yield _line(made)
-
-            async def schedules() -> AsyncIterator[bytes]:
-                async for raw in self._stored(session, "Schedule", {}, [("_id", 1)]):
-                    made = scrubbing.schedule(orjson.loads(raw), places)
-                    if made is not None:
-                        calendars.add(f"Schedule/{made['id']}")
-                        yield _line(made)
-
-            async def slots() -> AsyncIterator[bytes]:
-                # What has begun cannot be booked, and would be told of for ever.
-                query = {"_index.start": {"$gt": moment}}
-                order = [("_index.start", 1), ("_id", 1)]
-                async for raw in self._stored(session, "Slot", query, order):
-                    made = scrubbing.slot(orjson.loads(raw), settings.booking_link, settings.booking_phone)
-                    if made is not None and made["schedule"]["reference"] in calendars:
-                        yield _line(made)
-
-            for kind, lines in zip(TYPES, (locations(), schedules(), slots()), strict=True):
-                await draft.write(kind, lines)
+            lines = _Lines(self._service.settings, self._store.database, session, moment)
+            for kind, made in zip(TYPES, (lines.locations(), lines.schedules(), lines.slots()), strict=True):
+                await draft.write(kind, made)
         await self._publications.publish(draft, moment)
 
-    async def _stored(
-        self, session: AsyncClientSession, kind: str, query: dict[str, Any], order: list[tuple[str, int]]
-    ) -> AsyncIterator[bytes]:
-        found = self._store.database[kind].find(
-            query, {"_json": 1, "_id": 0}, sort=order, batch_size=_BATCH, session=session
+
+class _Lines:
+    """The lines of the files, as of one moment; what one file tells, the next one knows."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: AsyncDatabase[dict[str, Any]],
+        session: AsyncClientSession,
+        moment: datetime,
+    ) -> None:
+        self._settings = settings
+        self._database = database
+        self._session = session
+        self._moment = moment
+        self._places: set[str] = set()
+        self._schedules: set[str] = set()
+        self._weekly: list[str] = []  # those of them that have weekly hours, by id
+
+    async def locations(self) -> AsyncIterator[bytes]:
+        async for raw in self._stored("Location", {}, [("_id", 1)]):
+            made = scrubbing.location(decode(raw))
+            if made is not None:
+                self._places.add(f"Location/{made['id']}")
+                yield _line(made)
+
+    async def schedules(self) -> AsyncIterator[bytes]:
+        async for raw in self._stored("Schedule", {}, [("_id", 1)]):
+            stored = orjson.loads(raw)
+            made = scrubbing.schedule(stored, self._places)
+            if made is not None:
+                self._schedules.add(f"Schedule/{made['id']}")
+                if hours.is_computed(stored):
+                    self._weekly.append(made["id"])
+                yield _line(made)
+
+    async def slots(self) -> AsyncIterator[bytes]:
+        async for slot in self._open_or_stored():
+            made = scrubbing.slot(slot, self._settings.booking_link, self._settings.booking_phone)
+            if made is not None and made["schedule"]["reference"] in self._schedules:
+                yield _line(made)
+
+    async def _open_or_stored(self) -> AsyncIterator[Resource]:
+        # What has begun cannot be booked, and would be told of for ever.
+        query = {"_index.start": {"$gt": self._moment}}
+        async for raw in self._stored("Slot", query, [("_index.start", 1), ("_id", 1)]):
+            stored = orjson.loads(raw)
+            # One that was booked and given back is open if the hours still say so: it comes with them.
+            if stored["status"] != "free" or not slotids.is_computed(stored):
+                yield stored
+        state = computed.Moment(self._database, self._session)
+        window = computed.window(self._moment, self._settings.publish_days)
+        async for slot in computed.slots(state, self._weekly, window, self._settings.zone):
+            yield slot
+
+    async def _stored(self, kind: str, query: dict[str, Any], order: list[tuple[str, int]]) -> AsyncIterator[bytes]:
+        found = self._database[kind].find(
+            query, {"_json": 1, "_id": 0}, sort=order, batch_size=_BATCH, session=self._session
         )
         number = 0
         async for one in found:

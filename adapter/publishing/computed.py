@@ -1,0 +1,61 @@
+"""The openings of Schedules with weekly hours, for the public: what no Slot is stored for until it is booked.
+
+They are worked out from the same moment (a snapshot read) as the rest of a publication, a few Schedules at a time, so
+memory holds the openings of these few.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Any
+
+from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.asynchronous.database import AsyncDatabase
+
+from adapter.scheduling import calendars
+from adapter.scheduling.intervals import Interval
+from store.codec import Resource, decode
+
+_AT_A_TIME = 10
+
+
+class Moment:
+    """Finds resources as they were at one moment."""
+
+    def __init__(self, database: AsyncDatabase[dict[str, Any]], session: AsyncClientSession) -> None:
+        self._database = database
+        self._session = session
+
+    async def find(self, kind: str, query: Mapping[str, Any]) -> list[Resource]:
+        """Return the resources that match a MongoDB query; it must have an index."""
+        found = self._database[kind].find(query, {"_json": 1, "_id": 0}, session=self._session)
+        return [decode(one["_json"]) async for one in found]
+
+
+async def slots(moment: Moment, schedules: Sequence[str], window: Interval, zone: tzinfo) -> AsyncIterator[Resource]:
+    """Yield the Slots that are open in `window`, as they are stored or would be.
+
+    Args:
+        moment: what to read through.
+        schedules: the ids of Schedules with weekly hours.
+        window: of time.
+        zone: of hours whose Schedule names no time zone.
+    """
+    for start in range(0, len(schedules), _AT_A_TIME):
+        few = await moment.find("Schedule", {"_id": {"$in": list(schedules[start : start + _AT_A_TIME])}})
+        few.sort(key=lambda one: str(one["id"]))
+        for calendar in await calendars.with_busy(moment, await calendars.read(moment, few, zone), window):
+            await asyncio.sleep(0)  # other requests go on
+            for _, slot, _ in calendar.open(window):
+                yield slot
+
+
+def window(now: datetime, days: int) -> Interval:
+    """Return the time for which openings are published: from `now` to the end of the day (UTC) that is `days` later.
+
+    Its end moves once a day, so that a publication stays the same as long as nothing happens.
+    """
+    today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return Interval(now, today + timedelta(days=days + 1)) if days else Interval(now, now)
