@@ -17,7 +17,7 @@ from starlette.convertors import Convertor, register_url_convertor
 
 from adapter.compression import SMALLEST
 from adapter.errors import Malformed, Problem
-from adapter.fhir import conformance, negotiation, presentation
+from adapter.fhir import conformance, encoding, negotiation, presentation
 from adapter.fhir.addresses import BASE, base_of
 from adapter.fhir.call import Call, Pairs, Reply
 from adapter.fhir.describe import described, described_metadata
@@ -76,6 +76,9 @@ async def _call(request: Request, path: tuple[str, ...], query: Pairs) -> Call:
     body = patch = None
     if method in ("POST", "PUT", "PATCH"):
         raw = await request.body()
+        if "content-encoding" in request.headers:
+            most = who.service.settings.max_body_bytes
+            raw = encoding.plain(raw, request.headers["content-encoding"], most)
         form = path[-1:] == ("_search",)
         kind = negotiation.request_format(request.headers, method=method, form=form, empty=not raw)
         if form:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 from typing import Any
 
 import httpx
@@ -237,6 +239,36 @@ class TestFormats:
         assert answer.status_code == 400
         assert answer.json()["resourceType"] == "OperationOutcome"
         assert answer.json()["issue"][0]["code"] in ("structure", "required", "invalid", "value")
+
+
+PACKED = gzip.compress(json.dumps(person("p")).encode())
+
+
+class TestEncodings:
+    async def test_gzip_is_taken(self, api: Api) -> None:
+        headers = {"Content-Type": "application/fhir+json", "Content-Encoding": "gzip"}
+        assert (await call(api, "PUT", "Patient/p", content=PACKED, headers=headers)).status_code == 201
+        assert (await get(api, "Patient/p")).json()["name"] == person("p")["name"]
+        form = {"Content-Type": "application/x-www-form-urlencoded", "Content-Encoding": "x-gzip"}
+        answer = await call(api, "POST", "Patient/_search", content=gzip.compress(b"_id=p"), headers=form)
+        assert answer.json()["total"] == 1
+
+    @pytest.mark.parametrize("raw", [b"{}", PACKED[:-1], PACKED + b"x", b""])
+    async def test_what_says_so_and_is_none_is_400(self, api: Api, raw: bytes) -> None:
+        headers = {"Content-Type": "application/fhir+json", "Content-Encoding": "gzip"}
+        outcome(await call(api, "PUT", "Patient/p", content=raw, headers=headers), 400, "structure")
+
+    @pytest.mark.parametrize("coding", ["br", "deflate", "gzip, gzip"])
+    async def test_another_is_415(self, api: Api, coding: str) -> None:
+        answer = await call(api, "PUT", "Patient/p", person("p"), headers={"Content-Encoding": coding})
+        outcome(answer, 415, "not-supported")
+        assert answer.headers["accept-encoding"] == "gzip"
+
+    async def test_what_becomes_too_large_is_413(self, make_service: ServiceMaker, make_api: ApiMaker) -> None:
+        api: Api = await make_api(make_service(max_body_bytes=1_024))
+        headers = {"Content-Type": "application/fhir+json", "Content-Encoding": "gzip"}
+        raw = gzip.compress(b" " * 100_000)
+        outcome(await call(api, "POST", "Patient", content=raw, headers=headers), 413, "too-long")
 
 
 class TestLimits:
