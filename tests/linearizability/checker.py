@@ -6,13 +6,16 @@ a search after Wing and Gong, with the memory of Lowe (https://doi.org/10.1002/c
 state they left is never tried twice. A call without an answer may come anywhere from its start on, or never.
 
 The model knows appointments with a state and a time. Booking, holding and moving need time that no other appointment
-has; the end of a hold is an event of its own, due at its moment and `GRACE` seconds after at the latest.
+has, or, where a calendar has room for several, that fewer have than there is room for. What is booked over others
+needs nothing, and from then on takes its time like any other. The end of a hold is an event of its own, due at its
+moment and `GRACE` seconds after at the latest. That openings are computed makes no difference: they are free where
+nobody has taken them.
 """
 
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -73,15 +76,18 @@ def judge(calendar: str, ops: Sequence[Op]) -> Verdict:
 
 
 def overlap_in(op: Op) -> str:
-    """Return what is wrong in one answer by itself: two at the same time, or time that is free and taken."""
-    taken: dict[int, str] = {}
+    """Return what is wrong in one answer by itself: more at the same time than there is room for.
+
+    Those that were booked over others do not count, nor do any where the door does not tell which those are.
+    """
+    taken: dict[int, list[str]] = defaultdict(list)
     for one in op.shown:
-        if not one.takes:
+        if not one.takes or one.over is not False:
             continue
         for unit in range(one.low, one.high):
-            if unit in taken:
-                return f"{op.name} shows {taken[unit]} and {one.tag} at the same time ({unit})"
-            taken[unit] = one.tag
+            taken[unit].append(one.tag)
+            if len(taken[unit]) > op.room:
+                return f"{op.name} shows {' and '.join(taken[unit])} at the same time ({unit})"
     return ""
 
 
@@ -115,12 +121,12 @@ def apply(state: State, op: Op) -> State | None:
 def _after(state: State, op: Op, mine: Shown | None) -> Shown | None:
     """Return the appointment that a change makes; None where it is not possible."""
     if op.kind in _MAKES and mine is None:
-        made = Shown(op.name, _MAKES[op.kind], op.low, op.high)
-        return None if made.takes and _taken(state, made) else made
+        made = Shown(op.tag or op.name, _MAKES[op.kind], op.low, op.high, op.over)
+        return None if made.takes and _taken(state, made, op.room) else made
     if mine is None or mine.state == CANCELLED or op.kind in ("book", "propose"):
         return None
     if mine.state == PROPOSED and op.kind in _TAKES:
-        return None if _taken(state, mine) else replace(mine, state=_TAKES[op.kind])
+        return None if _taken(state, mine, op.room) else replace(mine, state=_TAKES[op.kind])
     if op.kind == "cancel":
         return replace(mine, state=CANCELLED)
     if op.kind == "lapse":
@@ -129,23 +135,37 @@ def _after(state: State, op: Op, mine: Shown | None) -> Shown | None:
         return replace(mine, state=BOOKED) if mine.state == HELD else None
     if op.kind == "hold":
         return None
-    moved = replace(mine, low=op.low, high=op.high)
-    return None if _taken(state - {mine}, moved) else moved
+    moved = replace(mine, low=op.low, high=op.high, over=op.over)
+    return None if _taken(state - {mine}, moved, op.room) else moved
 
 
-def _taken(state: State, wanted: Shown) -> bool:
-    return any(one.takes and one.low < wanted.high and wanted.low < one.high for one in state)
+def _taken(state: State, wanted: Shown, room: int) -> bool:
+    """Tell whether there is no room for what is wanted, in one of its units; what is booked over others needs none."""
+    return not wanted.over and not _full(state, room).isdisjoint(range(wanted.low, wanted.high))
+
+
+def _full(state: State, room: int) -> set[int]:
+    """Return the units that as many hold as there is room for, or more."""
+    held = Counter(unit for one in state if one.takes for unit in range(one.low, one.high))
+    return {unit for unit, count in held.items() if count >= room}
+
+
+def _as_shown(state: State, shown: Iterable[Shown]) -> State:
+    """Return the state as a door shows it that does not tell what was booked over others, if `shown` is of one."""
+    if all(one.over is not None for one in shown):
+        return state
+    return frozenset(replace(one, over=None) for one in state)
 
 
 def _agrees(state: State, op: Op) -> bool:
     """Tell whether what was read, or refused, is so."""
     if op.kind == "get":
-        return all(one in state for one in op.shown) if op.shown else all(one.tag != op.tag for one in state)
+        seen = _as_shown(state, op.shown)
+        return all(one in seen for one in op.shown) if op.shown else all(one.tag != op.tag for one in state)
     if op.kind == "list":
-        return frozenset(op.shown) == frozenset(one for one in state if one.takes)
+        return frozenset(op.shown) == frozenset(one for one in _as_shown(state, op.shown) if one.takes)
     if op.kind == "free":
-        busy = {unit for one in state if one.takes for unit in range(one.low, one.high)}
-        return frozenset(op.free) == frozenset(range(op.low, op.high)) - busy
+        return frozenset(op.free) == frozenset(range(op.low, op.high)) - _full(state, op.room)
     mine = next((one for one in state if one.tag == (op.tag or op.name)), None)
     return _after(state, replace(op, outcome="ok"), mine) is None
 

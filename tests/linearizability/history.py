@@ -22,12 +22,14 @@ class Shown:
         tag: which one (the name of the call that made it, sent as the reason of the visit).
         state: ``proposed`` (which takes no time), ``held``, ``booked`` or ``cancelled`` (which has none any more).
         low, high: its time in units of the calendar, from `low` to before `high`.
+        over: whether it says that it was booked over others; None: this door does not tell.
     """
 
     tag: str
     state: str
     low: int
     high: int
+    over: bool | None = False
 
     @property
     def takes(self) -> bool:
@@ -47,8 +49,10 @@ class Op:
             ``lapse`` is no call: the end of a hold, put in by the checker.
         start, end: seconds of one clock; `end` is None where nobody knows when it was over.
         outcome: ``unknown``: no answer, or one that says so (5xx): it may have been done, at any time from `start`.
-        tag: the appointment it is about.
+        tag: the appointment it is about; empty where the call makes one under its own name.
         low, high: the time it wants.
+        over: whether it is to pass over others (`book`, `move`).
+        room: how many may hold the same unit of the calendar; the same for all its calls.
         shown: what a read showed of appointments.
         free: the free units that a read showed.
         until: when a hold ends.
@@ -65,6 +69,8 @@ class Op:
     tag: str = ""
     low: int = 0
     high: int = 0
+    over: bool = False
+    room: int = 1
     shown: tuple[Shown, ...] = ()
     free: tuple[int, ...] = ()
     until: float | None = None

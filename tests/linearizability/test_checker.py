@@ -28,8 +28,17 @@ def listed(name: str, start: float, end: float, *shown: Shown) -> Op:
     return op("list", name, start, end, shown=shown)
 
 
-def at(tag: str, low: int, state: str = BOOKED, length: int = 1) -> Shown:
-    return Shown(tag, state, low, low + length)
+def at(tag: str, low: int, state: str = BOOKED, length: int = 1, over: bool | None = False) -> Shown:
+    return Shown(tag, state, low, low + length, over)
+
+
+def roomy(*ops: Op, room: int = 2) -> list[Op]:
+    """Return calls on a calendar that has room for several."""
+    return [replace(one, room=room) for one in ops]
+
+
+def over(one: Op) -> Op:
+    return replace(one, over=True)
 
 
 def free(name: str, start: float, end: float, *units: int) -> Op:
@@ -106,6 +115,60 @@ RIGHT: dict[str, list[Op]] = {
         book("c", 40, 41, 0),
     ],
     "what is not stored is not found": [op("get", "g", 0, 1, tag="a")],
+    "room for two, and free until the second": roomy(
+        A,
+        free("f", 2, 3, 0, 1, 2, 3),
+        book("b", 4, 5, 0),
+        free("g", 6, 7, 1, 2, 3),
+        book("c", 6, 7, 0, "refused"),
+        listed("r", 8, 9, at("a", 0), at("b", 0)),
+    ),
+    "of three at once for two one is refused": roomy(
+        book("a", 0, 5, 0), book("b", 1, 4, 0), book("c", 1, 4, 0, "refused")
+    ),
+    "room again when one of two leaves": roomy(
+        A, book("b", 2, 3, 0), op("cancel", "x", 4, 5, tag="a"), book("c", 6, 7, 0), free("f", 8, 9, 1, 2, 3)
+    ),
+    "a hold takes one place of two, and gives it back": roomy(
+        HELD_A, book("b", 2, 3, 0), book("c", 5, 6, 0, "refused"), book("d", 11, 12, 0)
+    ),
+    "moved beside another": roomy(
+        A, book("b", 2, 3, 2), op("move", "m", 4, 5, tag="b", low=0, high=1), free("f", 6, 7, 1, 2, 3)
+    ),
+    "booked over another": [
+        A,
+        over(book("b", 2, 3, 0)),
+        listed("r", 4, 5, at("a", 0), at("b", 0, over=True)),
+        listed("s", 4, 5, at("a", 0, over=None), at("b", 0, over=None)),
+    ],
+    "what was booked over holds on when the other leaves": [
+        A,
+        over(book("b", 2, 3, 0)),
+        op("cancel", "x", 4, 5, tag="a"),
+        book("c", 6, 7, 0, "refused"),
+        free("f", 6, 7, 1, 2, 3),
+    ],
+    "moved over another": [
+        A,
+        over(book("b", 2, 3, 2)),
+        over(op("move", "m", 4, 5, tag="b", low=0, high=1)),
+        op("get", "g", 6, 7, tag="b", shown=(at("b", 0, over=True),)),
+    ],
+    "moved as an ordinary one, it is one": [
+        over(A),
+        op("move", "m", 2, 3, tag="a", low=2, high=3),
+        listed("r", 4, 5, at("a", 2)),
+    ],
+    "over a full slot for two": roomy(A, book("b", 2, 3, 0), over(book("c", 4, 5, 0)), free("f", 6, 7, 1, 2, 3)),
+    "a computed opening that was offered is held by its reference, and offered again": [
+        free("f", 0, 1, 0, 1, 2, 3),
+        op("hold", "h", 2, 3, tag="offer", low=0, high=1, until=10.0),
+        free("g", 4, 5, 1, 2, 3),
+        op("confirm", "k", 6, 7, tag="offer"),
+        listed("r", 8, 9, at("offer", 0)),
+        op("cancel", "x", 11, 12, tag="offer"),
+        free("i", 13, 14, 0, 1, 2, 3),
+    ],
 }
 
 WRONG: dict[str, list[Op]] = {
@@ -151,6 +214,64 @@ WRONG: dict[str, list[Op]] = {
     "cancelled twice, both answered": [A, op("cancel", "x", 2, 3, tag="a"), op("cancel", "y", 4, 5, tag="a")],
     "moved onto another": [A, book("b", 2, 3, 2), op("move", "m", 4, 5, tag="b", low=0, high=1)],
     "at another time than it was booked for": [A, listed("r", 2, 3, at("a", 1))],
+    "three in a slot for two": roomy(A, book("b", 2, 3, 0), book("c", 4, 5, 0)),
+    "three in a slot for two, at once": roomy(book("a", 0, 5, 0), book("b", 1, 4, 0), book("c", 1, 4, 0)),
+    "three in a slot for two, shown": roomy(
+        *(book(name, 0, None, 0, "unknown") for name in "abc"), listed("r", 2, 3, at("a", 0), at("b", 0), at("c", 0))
+    ),
+    "two in a slot for one that others have room in": [*roomy(A, room=1), book("b", 2, 3, 0)],
+    "refused with a place left": roomy(A, book("b", 2, 3, 0, "refused")),
+    "full, and shown as free": roomy(A, book("b", 2, 3, 0), free("f", 4, 5, 0, 1, 2, 3)),
+    "a place left, and shown as full": roomy(A, free("f", 2, 3, 1, 2, 3)),
+    "a place that was left is never given again": roomy(
+        A, book("b", 2, 3, 0), op("cancel", "x", 4, 5, tag="a"), book("c", 6, 7, 0, "refused")
+    ),
+    "one of a group is lost": roomy(A, book("b", 2, 3, 0), listed("r", 4, 5, at("a", 0))),
+    "a third holds a place for two": roomy(A, book("b", 2, 3, 0), op("hold", "c", 4, 5, low=0, high=1, until=15.0)),
+    "moved into a full slot for two": roomy(
+        A, book("b", 2, 3, 0), book("c", 2, 3, 2), op("move", "m", 4, 5, tag="c", low=0, high=1)
+    ),
+    "an ordinary one over another": [over(A), book("b", 2, 3, 0)],
+    "an overbooking that is refused": [A, replace(over(book("b", 2, 3, 0)), outcome="refused")],
+    "an overbooking that pushes the other out": [A, over(book("b", 2, 3, 0)), listed("r", 4, 5, at("b", 0, over=True))],
+    "an overbooking that is lost": [A, over(book("b", 2, 3, 0)), listed("r", 4, 5, at("a", 0, over=None))],
+    "an overbooking that is not recorded": [
+        A,
+        over(book("b", 2, 3, 0)),
+        op("get", "g", 4, 5, tag="b", shown=(at("b", 0),)),
+    ],
+    "an overbooking recorded of one that was none": [A, op("get", "g", 2, 3, tag="a", shown=(at("a", 0, over=True),))],
+    "free again while the overbooked one is left": [
+        A,
+        over(book("b", 2, 3, 0)),
+        op("cancel", "x", 4, 5, tag="a"),
+        free("f", 6, 7, 0, 1, 2, 3),
+    ],
+    "booked by another while the overbooked one is left": [
+        A,
+        over(book("b", 2, 3, 0)),
+        op("cancel", "x", 4, 5, tag="a"),
+        book("c", 6, 7, 0),
+    ],
+    "moved over another without saying so": [
+        A,
+        over(book("b", 2, 3, 2)),
+        op("move", "m", 4, 5, tag="b", low=0, high=1),
+    ],
+    "a computed opening that was taken is offered": [
+        op("hold", "h", 2, 3, tag="offer", low=0, high=1, until=20.0),
+        free("f", 4, 5, 0, 1, 2, 3),
+    ],
+    "a computed opening that is gone for good": [
+        op("hold", "h", 0, 1, tag="offer", low=0, high=1, until=5.0),
+        op("get", "g", 7, 8, tag="offer", shown=(at("offer", 0, CANCELLED),)),
+        free("f", 9, 10, 1, 2, 3),
+    ],
+    "a computed opening that two have booked": [
+        op("book", "b", 0, 5, tag="one offer", low=0, high=1),
+        op("book", "c", 0, 5, tag="other offer", low=0, high=1),
+    ],
+    "an offer that is nobody's takes time": [free("f", 0, 1, 0, 1, 2, 3), listed("r", 2, 3, at("offer", 0))],
 }
 
 
@@ -186,6 +307,7 @@ _KINDS: tuple[Kind, ...] = ("book", "book", "book", "cancel", "move", "get", "li
 def perfect(chance: random.Random, length: int) -> list[Op]:
     """Return what a server that does one thing at a time would have answered; spread so that calls overlap."""
     state: State = frozenset()
+    room = chance.choice((1, 1, 2, 3))
     found: list[Op] = []
     for number in range(length):
         kind = chance.choice(_KINDS)
@@ -193,7 +315,9 @@ def perfect(chance: random.Random, length: int) -> list[Op]:
         if kind in ("cancel", "move", "get") and not tags:
             kind = "book"
         low = chance.randrange(4)
-        asked = op(kind, f"o{number}", number, number + 0.5, low=low, high=low + 1)
+        asked = op(kind, f"o{number}", number, number + 0.5, low=low, high=low + 1, room=room)
+        if kind in ("book", "move") and chance.random() < 0.1:
+            asked = over(asked)
         if kind in ("cancel", "move", "get"):
             asked = replace(asked, tag=chance.choice(tags))
         asked = _answered(state, asked)
@@ -210,13 +334,14 @@ def perfect(chance: random.Random, length: int) -> list[Op]:
 
 def _answered(state: State, asked: Op) -> Op:
     standing = tuple(one for one in state if one.state != CANCELLED)
+    held = [unit for one in standing for unit in range(one.low, one.high)]
     if asked.kind == "list":
         return replace(asked, shown=standing)
     if asked.kind == "get":
         return replace(asked, shown=tuple(one for one in state if one.tag == asked.tag))
     if asked.kind == "free":
-        busy = {unit for one in standing for unit in range(one.low, one.high)}
-        return replace(asked, low=0, high=4, free=tuple(unit for unit in range(4) if unit not in busy))
+        left = tuple(unit for unit in range(4) if held.count(unit) < asked.room)
+        return replace(asked, low=0, high=4, free=left)
     return asked if apply(state, asked) is not None else replace(asked, outcome="refused")
 
 
