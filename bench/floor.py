@@ -17,9 +17,7 @@ import sys
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
-from typing import Any
+from datetime import UTC, datetime, timedelta
 
 import orjson
 import uvicorn
@@ -32,13 +30,12 @@ from pymongo.read_concern import ReadConcern
 from adapter.mediloop.lists import BY_ACTOR, SLOTS_BY_SCHEDULE, SLOTS_BY_STATUS
 from adapter.scheduling.status import GRAPH
 from bench import data, fhir_floor
+from bench.floor_parts import Document, Wanted, days, joined, past
 from mappings.systems import DEFAULT_SYSTEMS
 from store.connection import MAJORITY, connect
 from store.counters import Counters
 from store.extract import token
 from store.types import key_pattern
-
-Document = dict[str, Any]
 
 _SHOWN = [status for status in GRAPH if status != "entered-in-error"]
 _DATE_ORDER = [("_index.date", 1), ("_id", 1)]
@@ -79,27 +76,6 @@ def constant_app() -> FastAPI:
 
     app.add_api_route("/{rest:path}", constant, methods=["GET", "POST"])
     return app
-
-
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    """What a booking needs of its request."""
-
-    slot: str
-    practitioner: str
-    facility: str
-    uhid: str
-    start: datetime
-    hour: str
-
-    @classmethod
-    def of(cls, raw: bytes) -> _Wanted:
-        body = orjson.loads(raw)
-        start: str = body["start_time"]
-        moment = datetime.fromisoformat(start)
-        return cls(
-            body["slot_id"], body["practitioner_id"], body["facility_id"], body["patient_uhid"], moment, start[:13]
-        )
 
 
 class Floor:
@@ -158,19 +134,19 @@ class Floor:
         given = request.query_params
         query = {
             "_index.status": {"$in": _SHOWN},
-            "_index.date": _days(given["date_from"], given["date_to"]),
+            "_index.date": days(given["date_from"], given["date_to"]),
             "_index.actor": f"Practitioner/{given['practitioner_id']}",
         }
         page = self._appointments.find(query, _BYTES, sort=_DATE_ORDER, limit=20, hint=_BY_ACTOR)
         found, _ = await asyncio.gather(page.to_list(), self._appointments.count_documents(query, hint=dict(_BY_ACTOR)))
         await self._people(found)
-        return _joined(found)
+        return joined(found)
 
     async def available(self, request: Request) -> Response:
         """The schedules, a page of their slots and its total, and the schedules of the page."""
         given = request.query_params
         practitioner = given.get("practitioner_id")
-        query: Document = {"_index.status": "free", "_index.start": _days(given["date_from"], given["date_to"])}
+        query: Document = {"_index.status": "free", "_index.start": days(given["date_from"], given["date_to"])}
         # Schedules with weekly hours, and what of them was booked and given back: none of either here.
         computed: Document = {"_index.computed": True, "_index.active": {"$ne": "false"}}
         if practitioner:
@@ -189,11 +165,11 @@ class Floor:
         found, _ = await asyncio.gather(page.to_list(), self._slots.count_documents(query, hint=dict(hint)))
         names = [name.decode() for name in dict.fromkeys(_SCHEDULE.findall(b"".join(one["_json"] for one in found)))]
         await self._people(await self._read("Schedule", names))
-        return _joined(found)
+        return joined(found)
 
     async def book(self, request: Request) -> Response:
         """The same look-ups, and a transaction of the same reads and writes."""
-        wanted = _Wanted.of(await request.body())
+        wanted = Wanted.of(await request.body())
         database = self._database
         await asyncio.gather(
             self._read("Practitioner", [wanted.practitioner]),
@@ -222,8 +198,8 @@ class Floor:
             await self._appointments.bulk_write([InsertOne(appointment)], session=session)
             await database["history"].insert_many(
                 [
-                    _past("Slot", wanted.slot, 2, "PUT", now, self._slot["_json"]),
-                    _past("Appointment", appointment["_id"], 1, "POST", now, appointment["_json"]),
+                    past("Slot", wanted.slot, 2, "PUT", now, self._slot["_json"]),
+                    past("Appointment", appointment["_id"], 1, "POST", now, appointment["_json"]),
                 ],
                 session=session,
             )
@@ -234,7 +210,7 @@ class Floor:
 
     async def least(self, request: Request) -> Response:
         """A transaction of two writes, slot and appointment: less than any booking that is safe can do."""
-        wanted = _Wanted.of(await request.body())
+        wanted = Wanted.of(await request.body())
         appointment = self._new(wanted, next(self._numbers))
 
         async def attempt(session: AsyncClientSession) -> None:
@@ -246,7 +222,7 @@ class Floor:
             await session.with_transaction(attempt, read_concern=_SNAPSHOT, write_concern=MAJORITY)
         return Response(appointment["_json"], 201, media_type="application/json")
 
-    def _new(self, wanted: _Wanted, number: int) -> Document:
+    def _new(self, wanted: Wanted, number: int) -> Document:
         ident = str(uuid.uuid4())
         index = {
             **self._appointment["_index"],
@@ -258,7 +234,7 @@ class Floor:
         }
         return {**self._appointment, "_id": ident, "id": ident, "_index": index}
 
-    def _taken(self, wanted: _Wanted) -> Document:
+    def _taken(self, wanted: Wanted) -> Document:
         schedule = f"Schedule/{data.schedule_id(wanted.practitioner)}"
         index = {
             **self._slot["_index"],
@@ -269,33 +245,6 @@ class Floor:
             "claims": [f"{schedule}|{wanted.hour}"],
         }
         return {**self._slot, "_id": wanted.slot, "id": wanted.slot, "status": "busy", "_index": index}
-
-
-def _past(kind: str, ident: str, version: int, method: str, now: datetime, raw: bytes) -> Document:
-    key = f"{kind}/{ident}/{version:010d}"
-    return {
-        "_id": key,
-        "type": kind,
-        "id": ident,
-        "version": version,
-        "lastUpdated": now,
-        "method": method,
-        "pending": True,
-        "_json": raw,
-    }
-
-
-def _days(first: str, last: str) -> Document:
-    after = date.fromisoformat(last) + timedelta(days=1)
-    return {
-        "$gte": datetime.combine(date.fromisoformat(first), time(), UTC),
-        "$lt": datetime.combine(after, time(), UTC),
-    }
-
-
-def _joined(found: list[Document]) -> Response:
-    body = b"[" + b",".join([one["_json"] for one in found]) + b"]"
-    return Response(body, media_type="application/json")
 
 
 def main() -> None:
