@@ -6,6 +6,7 @@ may do everything; to others there is no such job.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -15,8 +16,9 @@ import orjson
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
-from adapter.errors import NotFound, Problem, Refused
+from adapter.errors import NotFound, Problem, RateLimited, Refused
 from adapter.export.files import Files
+from adapter.export.pace import Pace
 from adapter.export.working import tidy
 from adapter.fhir import outcome
 from adapter.fhir.access import require_type
@@ -49,10 +51,21 @@ async def status(request: Request) -> Response:
         raise Refused(Problem("export_failed", job.problem or "The export has failed.", issue="exception"), status=500)
     if job.state == "open":
         age = (who.service.now() - job.created).total_seconds()
-        headers = {"X-Progress": _progress(job), "Retry-After": "1" if age < 30 else "5" if age < 300 else "30"}
-        return Response(b"", 202, headers)
+        again = {"Retry-After": "1" if age < 30 else "5" if age < 300 else "30"}
+        if not _pace(request).is_kept(job.ident, time.monotonic()):
+            text = "That is too often. Wait for as many seconds as Retry-After says before you ask again."
+            raise RateLimited(Problem("too_many_requests", text), headers=again)
+        return Response(b"", 202, {"X-Progress": _progress(job), **again})
     manifest = _manifest(base_of(request, who.service), job)
     return Response(orjson.dumps(manifest), 200, {"Expires": _http_date(job.expires)}, "application/json")
+
+
+def _pace(request: Request) -> Pace:
+    state = request.app.state
+    if not hasattr(state, "export_pace"):
+        state.export_pace = Pace()
+    made: Pace = state.export_pace
+    return made
 
 
 async def delete(request: Request) -> Response:

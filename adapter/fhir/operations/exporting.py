@@ -33,6 +33,7 @@ from store.types import TYPES
 
 FORMATS = ("application/fhir+ndjson", "application/ndjson", "ndjson")
 _TAKES = ("_outputFormat", "_since", "_type", "_typeFilter", "_elements", "_deidentify")
+_ONCE = ("_outputFormat", "_since", "_deidentify")
 _PASSED_BY = ("_format", "_pretty")
 _NEXT_FILTER = re.compile(r",(?=[A-Z][A-Za-z]*\?)")
 # https://hl7.org/fhir/R4/datatypes.html#instant, and a date alone, which is read as its beginning.
@@ -107,6 +108,9 @@ def _read(call: Call, kind: str) -> _Asked:
         if name not in (*_TAKES, "patient"):
             text = f"$export does not take {name}. It takes {', '.join(_TAKES)}, and patient where it is posted."
             asked.problems.append(Problem("unsupported_parameter", text, name, issue="not-supported"))
+    for name in _ONCE:
+        if len(set(given.get(name, ()))) > 1:
+            raise _bad(name, f"Give {name} once: it says one thing.")
     for value in given.get("_outputFormat", ())[:1]:
         # The plus of a query is read as a blank.
         if value.replace(" ", "+") not in FORMATS:

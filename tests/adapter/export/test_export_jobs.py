@@ -299,6 +299,25 @@ async def test_so_many_jobs_and_no_more(api: Api) -> None:
     assert (await api.get("/fhir/R4/$export")).status_code == 202
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        "_since=2024-01-01T00:00:00Z&_since=2025-01-01T00:00:00Z",
+        "_outputFormat=ndjson&_outputFormat=text/csv",
+        "_deidentify=false&_deidentify=true",
+    ],
+)
+async def test_what_says_one_thing_is_given_once(api: Api, query: str) -> None:
+    answer = await api.get(f"/fhir/R4/$export?{query}")
+    name = query.partition("=")[0]
+    issue = answer.json()["issue"][0]
+    assert (answer.status_code, issue["expression"], issue["diagnostics"]) == (
+        400,
+        [name],
+        f"Give {name} once: it says one thing.",
+    )
+
+
 async def test_progress(api: Api) -> None:
     await put(api, "Patient", "a")
     location = (await api.get("/fhir/R4/$export?_type=Patient")).headers["content-location"]
