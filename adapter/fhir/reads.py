@@ -20,6 +20,7 @@ from store.types import TYPES
 
 _PAGE = 50
 _LARGEST = 1_000
+_KEPT = ("_since", "_count", "_summary", "_elements")  # parameters of history that its pages share
 _VERSION = re.compile(r"[1-9][0-9]{0,9}")  # as it is written: 01 is the name of no version
 _INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2})")
 _BLANK_OFFSET = re.compile(r" (?=\d{2}:\d{2}$)")
@@ -69,12 +70,19 @@ def shown(call: Call, kind: str, raw: bytes) -> bytes:
     Raises:
         Malformed: ``_summary`` has a value that it does not know.
     """
-    wanted = part(call)
+    return _reduced(raw, kind, part(call))
+
+
+def _reduced(raw: bytes, kind: str, wanted: Part) -> bytes:
     return raw if wanted is None else presentation.subset(raw, kind, summary=wanted[0], elements=wanted[1])
 
 
-def part(call: Call) -> tuple[str | None, tuple[str, ...]] | None:
-    """Return the summary and the elements that are wanted; None where it is the whole.
+Part = tuple[str | None, tuple[str, ...]] | None
+"""The summary and the elements that are wanted; None for the whole."""
+
+
+def part(call: Call) -> Part:
+    """Return what of a resource is wanted.
 
     Raises:
         Malformed: ``_summary`` has a value that it does not know.
@@ -134,6 +142,7 @@ async def history(call: Call, kind: str | None = None, ident: str | None = None)
         NotFound: there never was such a resource. Malformed: a parameter that history does not take, or a bad value.
     """
     since, limit, before = _parameters(call)
+    wanted = part(call)
     kinds: Sequence[str] | None = None
     if kind is None:
         kinds = [one for one in TYPES if may(call.who, one, "read")]
@@ -143,7 +152,7 @@ async def history(call: Call, kind: str | None = None, ident: str | None = None)
     if kind is not None and ident is not None and page.total == 0 and not await _ever_was(call, kind, ident, since):
         raise NotFound(Problem("unknown_resource", f"There never was a {kind} with that id."))
     path = "/".join(call.path)
-    used: list[tuple[str, str]] = [pair for pair in call.query if pair[0] in ("_since", "_count")]
+    used: list[tuple[str, str]] = [pair for pair in call.query if pair[0] in _KEPT and pair[1]]
     links = [{"relation": "self", "url": _url(call.base, path, [*used, *(p for p in call.query if p[0] == "_before")])}]
     if page.cursor is not None:
         links.append({"relation": "next", "url": _url(call.base, path, [*used, ("_before", str(page.cursor))])})
@@ -155,7 +164,7 @@ async def history(call: Call, kind: str | None = None, ident: str | None = None)
         head["meta"] = {"lastUpdated": _text(page.moment)}
     head["link"] = links
     body = orjson.dumps(head)
-    entries = [_entry(call.base, version) for version in (() if limit == 0 else page.entries)]
+    entries = [_entry(call.base, version, wanted) for version in (() if limit == 0 else page.entries)]
     return Reply(200, body[:-1] + b',"entry":[' + b",".join(entries) + b"]}" if entries else body)
 
 
@@ -169,7 +178,7 @@ def _url(base: str, path: str, pairs: Sequence[tuple[str, str]]) -> str:
     return f"{url}?{urlencode(pairs, safe=':')}" if pairs else url
 
 
-def _entry(base: str, version: Version) -> bytes:
+def _entry(base: str, version: Version, wanted: Part) -> bytes:
     name = f"{version.kind}/{version.ident}"
     method = version.method
     status = "201 Created" if method == "PUT" and version.version == 1 else _STATUSES[method]
@@ -177,7 +186,7 @@ def _entry(base: str, version: Version) -> bytes:
         "request": {"method": method, "url": version.kind if method == "POST" else name},
         "response": {"status": status, "etag": f'W/"{version.version}"', "lastModified": _text(version.moment)},
     }
-    resource = b"" if version.raw is None else b',"resource":%b' % version.raw
+    resource = b"" if version.raw is None else b',"resource":%b' % _reduced(version.raw, version.kind, wanted)
     return b'{"fullUrl":"%b/%b"%b,%b' % (base.encode(), name.encode(), resource, orjson.dumps(rest)[1:])
 
 
@@ -192,7 +201,7 @@ def _parameters(call: Call) -> tuple[datetime | None, int, int | None]:
             raise _bad(name, f"{name} may be given once.")
         given[name] = value
     strict = negotiation.preferences(call.headers.get("prefer")).strict
-    unknown = [name for name in given if name not in ("_since", "_count", "_before", "_format", "_pretty")]
+    unknown = [name for name in given if name not in (*_KEPT, "_before", "_format", "_pretty")]
     if "_at" in unknown or (unknown and strict):
         raise _bad(unknown[0], f"History does not take {unknown[0]}: it takes _since and _count.", "not-supported")
     return _since(given.get("_since")), _count(given.get("_count")), _before(given.get("_before"))

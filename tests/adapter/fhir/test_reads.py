@@ -315,6 +315,12 @@ class TestHistory:
         assert link(found, "self") == f"{HOST}/Patient/_history"
         outcome(await get(story, "Patient/_history?foo=1", prefer="handling=strict"), 400, "not-supported")
 
+    async def test_parts_of_the_versions(self, story: Api) -> None:
+        found = bundled(await get(story, "Patient/p/_history?_elements=active&_count=2"), "history")
+        assert ["name" in one["resource"] for one in found["entry"] if "resource" in one] == [False]
+        assert "_elements=active" in (link(found, "next") or "")
+        outcome(await get(story, "Patient/_history?_summary=count"), 400, "value")
+
     async def test_a_page_has_no_more_than_a_thousand(self, story: Api) -> None:
         assert bundled(await get(story, "_history?_count=999999999"), "history")["total"] == 4
 
