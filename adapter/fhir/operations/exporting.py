@@ -104,13 +104,7 @@ def _read(call: Call, kind: str) -> _Asked:
         if name in _PASSED_BY or not value:
             continue
         given.setdefault(name, []).append(value)
-    for name in given:
-        if name not in (*_TAKES, "patient"):
-            text = f"$export does not take {name}. It takes {', '.join(_TAKES)}, and patient where it is posted."
-            asked.problems.append(Problem("unsupported_parameter", text, name, issue="not-supported"))
-    for name in _ONCE:
-        if len(set(given.get(name, ()))) > 1:
-            raise _bad(name, f"Give {name} once: it says one thing.")
+    _check_names(given, asked)
     for value in given.get("_outputFormat", ())[:1]:
         # The plus of a query is read as a blank.
         if value.replace(" ", "+") not in FORMATS:
@@ -129,6 +123,21 @@ def _read(call: Call, kind: str) -> _Asked:
         text = "patient is for Patient/$export and Group/[id]/$export, sent by POST as Parameters."
         raise _bad("patient", text, "not-supported")
     return asked
+
+
+def _check_names(given: Mapping[str, Sequence[str]], asked: _Asked) -> None:
+    """Note the parameters that are not known.
+
+    Raises:
+        Malformed: one that says one thing is given with several values.
+    """
+    for name in given:
+        if name not in (*_TAKES, "patient"):
+            text = f"$export does not take {name}. It takes {', '.join(_TAKES)}, and patient where it is posted."
+            asked.problems.append(Problem("unsupported_parameter", text, name, issue="not-supported"))
+    for name in _ONCE:
+        if len(set(given.get(name, ()))) > 1:
+            raise _bad(name, f"Give {name} once: it says one thing.")
 
 
 def _wants_pseudonyms(value: str, call: Call) -> bool:
