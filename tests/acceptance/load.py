@@ -9,6 +9,7 @@ cannot hide itself.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import math
 import re
@@ -313,22 +314,23 @@ class Ledger:
                 yield f"there is history of {name}, which is not stored"
 
     def _slots(self) -> Iterator[str]:
-        """A slot is busy if, and only if, exactly one appointment holds it."""
+        """A slot is busy if, and only if, as many hold it as it has room for; more have been booked over it."""
         holders: dict[str, list[Document]] = defaultdict(list)
         for one in self.all("Appointment"):
             if one["status"] in _HOLDING:
                 for link in one.get("slot", ()):
                     holders[link["reference"]].append(one)
         for slot in self.all("Slot"):
-            mine = holders.pop(f"Slot/{slot['_id']}", [])
-            wanted = "free" if not mine else _HOLDING[mine[0]["status"]]
-            if len(mine) > 1 or slot["status"] != wanted:
+            mine, room = holders.pop(f"Slot/{slot['_id']}", []), _room(slot)
+            wanted = min(_HOLDING[one["status"]] for one in mine) if len(mine) >= room else "free"
+            if sum(not _over(one) for one in mine) > room or slot["status"] != wanted:
                 yield f"Slot/{slot['_id']} is {slot['status']}, held by {[one['_id'] for one in mine]}"
         for name, mine in holders.items():
             yield f"{name} is not stored but held by {[one['_id'] for one in mine]}"
 
     def _overlaps(self) -> Iterator[str]:
-        """No two appointments hold a practitioner's time at once."""
+        """No two appointments hold a practitioner's time at once, but over each other or in slots for several."""
+        roomy = {f"Slot/{slot['_id']}": slot for slot in self.all("Slot") if _room(slot) > 1}
         calendars: dict[str, list[Document]] = defaultdict(list)
         for one in self.all("Appointment"):
             if one["status"] in _HOLDING:
@@ -338,11 +340,10 @@ class Ledger:
                         calendars[name].append(one)
         for name, held in calendars.items():
             held.sort(key=_begin)
-            last = held[0]
-            for one in held[1:]:
-                if _begin(one) < _end(last):
-                    yield f"{name} is held twice: by {_span(last)} and {_span(one)}"
-                last = max(last, one, key=_end)
+            for place, one in enumerate(held):
+                for other in itertools.takewhile(lambda other, one=one: _begin(other) < _end(one), held[place + 1 :]):  # type: ignore[misc]  # of the loop
+                    if not (_over(one) or _over(other) or _shared(one, other, roomy)):
+                        yield f"{name} is held twice: by {_span(one)} and {_span(other)}"
 
     def _numbers(self) -> Iterator[str]:
         """No appointment number is used twice."""
@@ -361,6 +362,26 @@ def ledger_of(running: Running) -> Iterator[Ledger]:
 def during(appointments: Iterable[Document], first: datetime, last: datetime) -> list[Document]:
     """Return those of `appointments` that touch the time from `first` to `last`."""
     return [one for one in appointments if _begin(one) < last and first < _end(one)]
+
+
+def _room(slot: Document) -> int:
+    """Return how many a slot has room for."""
+    stated = [one["valueInteger"] for one in slot.get("extension", ()) if one["url"].endswith("/slot-capacity")]
+    return int(stated[0]) if stated else 1
+
+
+def _over(appointment: Document) -> bool:
+    """Tell whether an appointment says that it was booked over others."""
+    return any(one["url"].endswith("/overbooked") for one in appointment.get("extension", ()))
+
+
+def _shared(one: Document, other: Document, roomy: dict[str, Document]) -> bool:
+    """Tell whether two are at the same time in slots alone that have room for several, and that both hold."""
+    begin, end = max(_begin(one), _begin(other)), min(_end(one), _end(other))
+    theirs = {link["reference"] for link in one.get("slot", ())} & {link["reference"] for link in other.get("slot", ())}
+    spans = [(_begin(roomy[name]), _end(roomy[name])) for name in theirs if name in roomy]
+    covered = sum((max(min(last, end) - max(first, begin), timedelta()) for first, last in spans), timedelta())
+    return covered == end - begin
 
 
 def _begin(appointment: Document) -> datetime:

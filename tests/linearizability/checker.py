@@ -136,12 +136,18 @@ def _after(state: State, op: Op, mine: Shown | None) -> Shown | None:
     if op.kind == "hold":
         return None
     moved = replace(mine, low=op.low, high=op.high, over=op.over)
-    return None if _taken(state - {mine}, moved, op.room) else moved
+    # In a slot for several that it does not leave it keeps its place, whoever has been booked over it there.
+    kept = range(mine.low, mine.high) if op.room > 1 and not mine.over else range(0)
+    return None if _taken(state - {mine}, moved, op.room, kept) else moved
 
 
-def _taken(state: State, wanted: Shown, room: int) -> bool:
-    """Tell whether there is no room for what is wanted, in one of its units; what is booked over others needs none."""
-    return not wanted.over and not _full(state, room).isdisjoint(range(wanted.low, wanted.high))
+def _taken(state: State, wanted: Shown, room: int, kept: range = range(0)) -> bool:
+    """Tell whether there is no room for what is wanted in one of its units, those apart that are kept.
+
+    What is booked over others needs none.
+    """
+    needed = set(range(wanted.low, wanted.high)) - set(kept)
+    return not wanted.over and not _full(state, room).isdisjoint(needed)
 
 
 def _full(state: State, room: int) -> set[int]:
@@ -242,7 +248,8 @@ class _Search:
             return
         self._best = reached
         standing = ", ".join(
-            f"{one.tag} {one.state} {one.low}-{one.high}" for one in sorted(state, key=lambda one: (one.low, one.tag))
+            f"{one.tag} {one.state} {one.low}-{one.high}{' over' if one.over else ''}"
+            for one in sorted(state, key=lambda one: (one.low, one.tag))
         )
         waiting = "\n  ".join(self._ops[place].line() for place in possible if self._ends[place] != math.inf)
         self._stuck = (

@@ -1,8 +1,9 @@
 """Clients who book, hold, confirm, cancel, move and read through every door, and write down each call.
 
 A calendar is one practitioner with a handful of times, worked on by one team of clients for a while: so every
-calendar's history is short enough to be judged, and busy enough to be worth it. Two of three have published slots,
-which are booked by name or by time; the others have none, so any span of minutes may be asked for.
+calendar's history is short enough to be judged, and busy enough to be worth it. Its time has one of four forms: slots
+are published, which are booked by name or by time; slots have room for two (group visits); openings are computed from
+weekly hours, and found by `$find`; or there is nothing of all that, so any span of minutes may be asked for.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 
 from adapter import clock
+from adapter.scheduling.occupancy import CAPACITY
 from tests.linearizability.cluster import KEY
 from tests.linearizability.history import BOOKED, CANCELLED, HELD, PROPOSED, Kind, Op, Outcome, Shown
 
@@ -28,8 +30,13 @@ PATIENCE = 40.0
 FIRST = datetime(2031, 1, 6, 8, tzinfo=UTC)
 BOOK = "/api/v1/appointments/"
 FHIR = "/fhir/R4"
-_SLOTS, _SLOT_MINUTES = 8, 15
-_UNITS, _UNIT_MINUTES = 24, 5
+EXTENSIONS = "https://mediloop.co/fhir/StructureDefinition"
+OVER = {"X-Overbook-Reason": "Must be seen"}
+_SLOT_MINUTES, _UNIT_MINUTES = 15, 5
+
+Form = Literal["slots", "group", "hours", "spans"]
+FORMS: tuple[Form, ...] = ("slots", "spans", "hours", "group")
+_UNITS: dict[Form, int] = {"slots": 8, "group": 4, "hours": 8, "spans": 24}
 
 _STATES = {"proposed": PROPOSED, "pending": HELD, "booked": BOOKED, "cancelled": CANCELLED}
 _HEADERS = {"Authorization": f"Bearer {KEY}"}
@@ -52,22 +59,34 @@ class Calendar:
 
     Attributes:
         name: of the practitioner.
-        slotted: whether slots are published: one for each unit.
+        form: where its time comes from. Slots, and computed openings, are one for each unit.
         made: the appointments of which the clients know the id, by tag.
         booked: the tags of those that were never a proposal: they may be moved.
         held: the tags of holds that nobody has tried to confirm yet.
+        over: the tags of those that were made as bookings over others.
     """
 
     name: str
-    slotted: bool
+    form: Form = "slots"
     made: dict[str, str] = field(default_factory=dict)
     booked: list[str] = field(default_factory=list)
     held: list[str] = field(default_factory=list)
+    over: set[str] = field(default_factory=set)
 
     @property
     def units(self) -> int:
         """How many units there are."""
-        return _SLOTS if self.slotted else _UNITS
+        return _UNITS[self.form]
+
+    @property
+    def slotted(self) -> bool:
+        """Whether its time is made of slots, stored or computed."""
+        return self.form != "spans"
+
+    @property
+    def room(self) -> int:
+        """How many may hold one unit."""
+        return 2 if self.form == "group" else 1
 
     def at(self, unit: int) -> str:
         """Return the moment at which a unit begins."""
@@ -80,22 +99,47 @@ class Calendar:
 
     def slots(self, low: int, high: int) -> list[str]:
         """Return the ids of the slots of units."""
+        if self.form == "hours":
+            moments = [FIRST + timedelta(minutes=unit * _SLOT_MINUTES) for unit in range(low, high)]
+            return [f"{self.name}.{moment:%Y%m%dT%H%MZ}.{_SLOT_MINUTES}" for moment in moments]
         return [f"{self.name}-{unit}" for unit in range(low, high)] if self.slotted else []
 
     def resources(self) -> list[dict[str, Any]]:
         """Return what is to be stored for it."""
         found: list[dict[str, Any]] = [{"resourceType": "Practitioner", "id": self.name, "active": True}]
+        if not self.slotted:
+            return found
         actor = [{"reference": f"Practitioner/{self.name}"}]
-        if self.slotted:
-            found.append({"resourceType": "Schedule", "id": self.name, "active": True, "actor": actor})
-        for unit in range(_SLOTS if self.slotted else 0):
-            slot = {
+        schedule: dict[str, Any] = {"resourceType": "Schedule", "id": self.name, "active": True, "actor": actor}
+        found.append(schedule)
+        if self.form == "hours":
+            schedule["extension"] = self._hours()
+            return found
+        for unit, ident in enumerate(self.slots(0, self.units)):
+            slot: dict[str, Any] = {
                 "resourceType": "Slot",
-                "id": f"{self.name}-{unit}",
+                "id": ident,
                 "schedule": {"reference": f"Schedule/{self.name}"},
             }
+            if self.form == "group":
+                slot["extension"] = [{"url": CAPACITY, "valueInteger": self.room}]
             found.append({**slot, "status": "free", "start": self.at(unit), "end": self.at(unit + 1)})
         return found
+
+    def _hours(self) -> list[dict[str, Any]]:
+        """Return the weekly hours of which the openings are the units."""
+        close = FIRST + timedelta(minutes=self.units * _SLOT_MINUTES)
+        times = [
+            {"url": "daysOfWeek", "valueCode": f"{FIRST:%a}".lower()},
+            {"url": "availableStartTime", "valueTime": f"{FIRST:%H:%M:%S}"},
+            {"url": "availableEndTime", "valueTime": f"{close:%H:%M:%S}"},
+        ]
+        found: dict[str, list[dict[str, Any]]] = {
+            "availability": [{"url": "availableTime", "extension": times}],
+            "scheduling-parameters": [{"url": "duration", "valuePositiveInt": _SLOT_MINUTES}],
+        }
+        zone: dict[str, Any] = {"url": "http://hl7.org/fhir/StructureDefinition/timezone", "valueCode": "UTC"}
+        return [zone, *({"url": f"{EXTENSIONS}/{name}", "extension": parts} for name, parts in found.items())]
 
 
 async def create(base: str, calendars: list[Calendar], at_once: int = 20) -> None:
@@ -159,7 +203,9 @@ class Client:
         self._count += 1
         tag = f"{self._name}.{self._count}"
         low, high = self._span(calendar)
-        if kind == "book":
+        if kind == "book" and calendar.form == "hours" and self._chance.random() < 0.3:
+            await self._book_offer(calendar, tag)
+        elif kind == "book":
             await self._book(calendar, tag, low, high)
         elif kind == "hold":
             await self._hold(calendar, tag, low, high)
@@ -185,21 +231,49 @@ class Client:
     # Changes.
 
     async def _book(self, calendar: Calendar, tag: str, low: int, high: int) -> None:
+        # An opening that somebody has taken is none any more: it is not booked over.
+        over = calendar.form != "hours" and self._chance.random() < 0.1
         door = self._chance.choice(["medi", "fhir", "$book"])
+        if over:
+            calendar.over.add(tag)
+            high = low + 1 if calendar.slotted and door == "medi" else high
+        path = BOOK
         if door == "medi":
-            body = _visit(calendar, tag, low, high)
-            if calendar.slotted and high - low == 1 and self._chance.random() < 0.5:
-                body["slot_id"] = calendar.slots(low, high)[0]
-            sent = "POST", BOOK, body
+            content = _visit(calendar, tag, low, high)
+            if calendar.slotted and high - low == 1 and (over or self._chance.random() < 0.5):
+                content["slot_id"] = calendar.slots(low, high)[0]
         else:
-            appointment = _appointment(calendar, tag, low, high, "booked")
-            if self._chance.random() < 0.5:
-                appointment.pop("slot", None)  # free ones are looked for
-            sent = "POST", f"{FHIR}/Appointment{'/$book' if door == '$book' else ''}", appointment
-        answer = await self._call("book", calendar, tag, sent, door, low=low, high=high)
+            path = f"{FHIR}/Appointment{'/$book' if door == '$book' else ''}"
+            content = _appointment(calendar, tag, low, high, "booked")
+            if not over and self._chance.random() < 0.5:
+                content.pop("slot", None)  # free ones are looked for
+            if over and door == "fhir":
+                content["extension"] = [{"url": f"{EXTENSIONS}/overbooked", "valueString": "Must be seen"}]
+            elif over:
+                content = _parameters(
+                    {"name": "appointment-resource", "resource": content},
+                    {"name": "overbook", "valueString": "Must be seen"},
+                )
+        answer = await self._call("book", calendar, tag, ("POST", path, content), door, low=low, high=high, over=over)
         if answer is not None:
             calendar.made[tag] = _stored(answer)["id"]
             calendar.booked.append(tag)
+
+    async def _book_offer(self, calendar: Calendar, tag: str) -> None:
+        """Have openings proposed, then hold one or book it, by its reference: what is stored bears that id."""
+        offers = _items(await self.find(calendar, f"{tag}f") or {})
+        if not offers:
+            return
+        offer = self._chance.choice(offers)
+        ident, low = offer["id"], calendar.unit(offer["start"])
+        if self._chance.random() < 0.5:
+            named = {"name": "appointment-reference", "valueReference": {"reference": f"Appointment/{ident}"}}
+            sent = "POST", f"{FHIR}/Appointment/$book", _parameters(named)
+            if await self._call("book", calendar, tag, sent, "$book", of=ident, low=low, high=low + 1):
+                calendar.made[ident] = ident
+                calendar.booked.append(ident)
+        else:
+            await self._hold_known(calendar, tag, ident, ident, low, low + 1)
 
     async def _hold(self, calendar: Calendar, tag: str, low: int, high: int) -> None:
         """Propose, which takes no time; then hold what is proposed."""
@@ -209,9 +283,13 @@ class Client:
         if answer is None:
             return
         calendar.made[tag] = answer["id"]
-        sent = "POST", f"{FHIR}/Appointment/{answer['id']}/$hold", {"resourceType": "Parameters"}
+        await self._hold_known(calendar, f"{tag}h", tag, answer["id"], low, high)
+
+    async def _hold_known(self, calendar: Calendar, name: str, tag: str, ident: str, low: int, high: int) -> None:
+        sent = "POST", f"{FHIR}/Appointment/{ident}/$hold", _parameters()
         until = time.time() + HOLD_SECONDS
-        if await self._call("hold", calendar, f"{tag}h", sent, "$hold", of=tag, low=low, high=high, until=until):
+        if await self._call("hold", calendar, name, sent, "$hold", of=tag, low=low, high=high, until=until):
+            calendar.made[tag] = ident
             calendar.held.append(tag)
 
     async def _confirm(self, calendar: Calendar, tag: str) -> None:
@@ -229,9 +307,14 @@ class Client:
             await self._call("cancel", calendar, tag, sent, "$cancel", of=of)
 
     async def _move(self, calendar: Calendar, tag: str, of: str, low: int, high: int) -> None:
-        ident = calendar.made[of]
-        if self._chance.random() < 0.5:
+        """Move; what was made over others by MediLoop alone, over others again or, from then on, as an ordinary one."""
+        ident, over = calendar.made[of], False
+        if of in calendar.over or self._chance.random() < 0.5:
+            over = of in calendar.over and self._chance.random() < 0.5
+            high = low + 1 if over and calendar.slotted else high
             times = {"new_start_time": calendar.at(low), "new_end_time": calendar.at(high)}
+            if over and calendar.slotted:
+                times["new_slot_id"] = calendar.slots(low, high)[0]
             sent: tuple[str, str, Any] = "POST", f"{BOOK}{ident}/reschedule/", times
             door = "medi"
         else:
@@ -241,7 +324,7 @@ class Client:
             ]
             body = {"resourceType": "Parameters", "parameter": parameters}
             sent, door = ("POST", f"{FHIR}/Appointment/{ident}/$reschedule", body), "$reschedule"
-        await self._call("move", calendar, tag, sent, door, of=of, low=low, high=high)
+        await self._call("move", calendar, tag, sent, door, of=of, low=low, high=high, over=over)
 
     # Reads.
 
@@ -258,6 +341,8 @@ class Client:
         if not calendar.slotted:
             kind = "list"
         door = self._chance.choice(["medi", "fhir"])
+        if kind == "free" and (calendar.form == "hours" or self._chance.random() < 0.3) and door == "fhir":
+            return await self.find(calendar, tag) is not None
         if kind == "list":
             wanted = {"status": "pending,booked"}
             if door == "medi":
@@ -279,6 +364,13 @@ class Client:
         answer = await self._call(kind, calendar, tag, ("GET", path, wanted), door, high=calendar.units)
         return answer is not None
 
+    async def find(self, calendar: Calendar, tag: str) -> Any:
+        """Have every free unit proposed."""
+        day = FIRST.date()
+        wanted = {"start": day.isoformat(), "end": day.isoformat(), "practitioner": calendar.name, "_count": "100"}
+        sent = "GET", f"{FHIR}/Appointment/$find", wanted
+        return await self._call("free", calendar, tag, sent, "$find", high=calendar.units)
+
     # One call.
 
     async def _call(
@@ -292,12 +384,15 @@ class Client:
         of: str = "",
         low: int = 0,
         high: int = 0,
+        over: bool = False,
         until: float | None = None,
     ) -> Any:
         """Make a call and write it down; return the content of an answer of success, else None."""
         place = self._chance.randrange(len(self._https))
         method, path, content = sent
         given: dict[str, Any] = {"params": content} if method == "GET" else {"json": content}
+        if over and door == "medi":
+            given["headers"] = OVER
         start = time.time()
         status = 0
         found: Any = None
@@ -322,7 +417,7 @@ class Client:
         elif outcome == "ok" and kind == "list":
             shown = tuple(one for one in (shown_of(calendar, item) for item in _items(found)) if one is not None)
         elif outcome == "ok" and kind == "free":
-            free = tuple(sorted(int(str(item["id"]).rpartition("-")[2]) for item in _items(found)))
+            free = tuple(sorted(calendar.unit(item.get("start_time") or item["start"]) for item in _items(found)))
         elif outcome == "ok" and kind == "hold":
             until = _until(_stored(found))
         elif outcome == "refused":
@@ -330,7 +425,8 @@ class Client:
         self._ledger.ops.append(
             Op(
                 tag, calendar.name, kind, start, end, outcome,
-                tag=of, low=low, high=high, shown=shown, free=free, until=until, via=f"{door} s{place}", status=status,
+                tag=of, low=low, high=high, over=over, room=calendar.room, shown=shown, free=free, until=until,
+                via=f"{door} s{place}", status=status,
             )
         )  # fmt: skip
         return found if outcome == "ok" else None
@@ -338,6 +434,10 @@ class Client:
     def _expect(self, answer: httpx.Response, statuses: tuple[int, ...], what: str) -> None:
         if answer.status_code not in statuses:
             self._ledger.strange.append(f"{what}: {answer.status_code} {answer.text[:300]}")
+
+
+def _parameters(*given: dict[str, Any]) -> dict[str, Any]:
+    return {"resourceType": "Parameters", **({"parameter": list(given)} if given else {})}
 
 
 def _visit(calendar: Calendar, tag: str, low: int, high: int) -> dict[str, Any]:
@@ -377,7 +477,8 @@ def _items(content: dict[str, Any]) -> list[dict[str, Any]]:
     if "results" in content:
         found: list[dict[str, Any]] = content["results"]
         return found
-    return [entry["resource"] for entry in content.get("entry", ()) if entry["search"]["mode"] == "match"]
+    entries = content.get("entry", ())
+    return [entry["resource"] for entry in entries if entry.get("search", {}).get("mode", "match") == "match"]
 
 
 def _until(appointment: dict[str, Any]) -> float:
@@ -391,5 +492,8 @@ def shown_of(calendar: Calendar, item: dict[str, Any]) -> Shown | None:
     if state is None:
         return None
     if item.get("resourceType") == "Appointment":
-        return Shown(item["reasonCode"][0]["text"], state, calendar.unit(item["start"]), calendar.unit(item["end"]))
-    return Shown(item["reason_text"], state, calendar.unit(item["start_time"]), calendar.unit(item["end_time"]))
+        tag = item["reasonCode"][0]["text"] if "reasonCode" in item else item["id"]
+        over = any(one["url"] == f"{EXTENSIONS}/overbooked" for one in item.get("extension", ()))
+        return Shown(tag, state, calendar.unit(item["start"]), calendar.unit(item["end"]), over)
+    low, high = calendar.unit(item["start_time"]), calendar.unit(item["end_time"])
+    return Shown(item["reason_text"] or item["id"], state, low, high, None)

@@ -216,7 +216,11 @@ class ReplicaSet:
 
     def name_members(self) -> None:
         """Tell the wires which process is which member."""
-        self._command({"pids": {name: member.pid for name, member in self.members.items()}})
+        self.name_clients({name: member.pid for name, member in self.members.items()})
+
+    def name_clients(self, pids: dict[str, int]) -> None:
+        """Tell the wires which process is whose; one that is not named is one of the clients."""
+        self._command({"pids": pids})
 
     def isolate(self, name: str) -> None:
         """Cut a member off from everybody."""
@@ -224,9 +228,9 @@ class ReplicaSet:
         pairs = [[other, name] for other in others] + [[name, other] for other in others]
         self._command({"cut": pairs})
 
-    def cut_clients(self, name: str) -> None:
-        """Cut the services off from a member that the other members reach."""
-        self._command({"cut": [[CLIENTS, name]]})
+    def cut_clients(self, name: str, service: str = CLIENTS) -> None:
+        """Cut the services, or one of them, off from a member that the other members reach."""
+        self._command({"cut": [[service, name]]})
 
     def heal(self, *, reset: bool) -> None:
         """Join everything again."""
@@ -268,10 +272,11 @@ class Services:
         command = [sys.executable, "-m", "adapter", "serve", "--port", port]
         return lambda: spawn(command, self.logs[place], cwd=self.folder, env=self.environment)
 
-    def start(self) -> None:
-        """Start all; return when all answer."""
+    def start(self, named: Callable[[dict[str, int]], None]) -> None:
+        """Start all, tell their processes to `named`; return when all answer."""
         for machine in self.machines:
             machine.start()
+            named(self.pids())  # before it has opened a connection
             # One after the other: the first makes the indexes.
             self.await_ready([self.bases[self.machines.index(machine)]])
 
@@ -282,6 +287,10 @@ class Services:
             while not _ready(base):
                 assert time.monotonic() < deadline, self.told()
                 time.sleep(0.1)
+
+    def pids(self) -> dict[str, int]:
+        """Return the process of each by its name."""
+        return {machine.name: machine.pid for machine in self.machines}
 
     def told(self) -> str:
         """Return the end of what the services have logged."""
@@ -316,7 +325,7 @@ def standing(services: int, **settings: str) -> Iterator[tuple[ReplicaSet, Servi
         members = ReplicaSet(folder)
         members.start()
         running = Services(folder, members.uri, services, **settings)
-        running.start()
+        running.start(members.name_clients)
         yield members, running
     finally:
         if running is not None:

@@ -39,6 +39,8 @@ class Nemesis:
             self.pause_primary,
             self.isolate_primary,
             self.cut_clients_off_primary,
+            self.cut_service_off_primary,
+            self.strike_primary_and_service,
             self.kill_service,
             self.pause_service,
             self.kill_secondary,
@@ -65,6 +67,7 @@ class Nemesis:
             await asyncio.sleep(1.0)
             for machine in self.services.machines:
                 machine.start()
+            self.members.name_clients(self.services.pids())
 
     async def primary(self) -> str:
         """Return the primary, waiting for one."""
@@ -115,6 +118,29 @@ class Nemesis:
         await asyncio.sleep(self.chance.uniform(1.5, 4))
         self.members.heal(reset=self.chance.random() < 0.5)
         self.done.append(Fault("cut services off", begun, time.time()))
+
+    async def cut_service_off_primary(self) -> None:
+        """Cut one service process off from a primary that the others reach: it has to say 503, and they go on."""
+        place = self.chance.randrange(len(self.services.machines))
+        begun = time.time()
+        self.members.cut_clients(await self.primary(), self.services.machines[place].name)
+        await asyncio.sleep(self.chance.uniform(1.5, 4))
+        self.members.heal(reset=self.chance.random() < 0.5)
+        self.done.append(Fault("cut a service off", begun, time.time()))
+
+    async def strike_primary_and_service(self) -> None:
+        """Kill or pause the primary and a service process in the same moment: neither can tell of the other's end."""
+        primary, place = await self.primary(), self.chance.randrange(len(self.services.machines))
+        service, begun = self.services.machines[place], time.time()
+        seconds = self.chance.uniform(3, 5)
+        if kill := self.chance.random() < 0.5:
+            service.kill()  # the supervisor starts it again
+            await self._member("kill", primary, seconds)
+        else:
+            service.send(signal.SIGSTOP)
+            await self._member("pause", primary, seconds)
+            service.send(signal.SIGCONT)
+        self.done[-1] = Fault(f"{'kill' if kill else 'pause'} member and service", begun, time.time(), place)
 
     async def kill_service(self) -> None:
         """SIGKILL of a service process with its cleaners, in the middle of its transactions."""

@@ -1,11 +1,13 @@
 """The wires between the members, and between them and everybody else: a process of its own, so that they can be cut.
 
 Each member is known, to the others and to clients, by the address of a proxy alone. Who has opened a connection is
-found in /proc: one of the members, or `clients`. A cut link passes nothing on, in either direction, as if its packets
-were lost; when it heals, what was on its way arrives late, or the connection is reset.
+found in /proc: one of the members, one of the service processes, or another one of the `clients`. A cut link passes
+nothing on, in either direction, as if its packets were lost; when it heals, what was on its way arrives late, or the
+connection is reset.
 
 Started as ``python -m tests.linearizability.proxy name=listen:target ...``; takes commands as JSON lines on standard
-input: ``{"pids": {name: pid}}``, ``{"cut": [[from, to], ...]}`` (all others are whole), each answered by a line.
+input: ``{"pids": {name: pid}}``, ``{"cut": [[from, to], ...]}`` (all others are whole; ``clients`` are the services
+too), each answered by a line.
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 CLIENTS = "clients"
+MEMBER = "m"
+"""With which the names of members begin, and no other's."""
 _CHUNK = 1 << 16
 
 
@@ -29,6 +33,12 @@ class _Link:
     target: str
     writers: list[asyncio.StreamWriter]
     whole: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def is_of(self, pairs: set[tuple[str, str]]) -> bool:
+        named = {(self.source, self.target)}
+        if not self.source.startswith(MEMBER):
+            named.add((CLIENTS, self.target))
+        return not pairs.isdisjoint(named)
 
     def reset(self) -> None:
         for writer in self.writers:
@@ -56,9 +66,9 @@ class Wires:
         healed = self._cut - pairs
         self._cut = pairs
         for link in list(self._links):
-            if (link.source, link.target) in pairs:
+            if link.is_of(pairs):
                 link.whole.clear()
-            elif (link.source, link.target) in healed and reset:
+            elif link.is_of(healed) and reset:
                 link.reset()
             else:
                 link.whole.set()
@@ -68,7 +78,7 @@ class Wires:
     ) -> None:
         source = self._opener(writer.get_extra_info("peername")[1])
         link = _Link(source, name, [writer])
-        if (source, name) not in self._cut:
+        if not link.is_of(self._cut):
             link.whole.set()
         self._links.add(link)
         try:
@@ -115,7 +125,7 @@ async def main(arguments: list[str]) -> None:
     print("ready", flush=True)
     while line := await commands.readline():
         command = json.loads(line)
-        wires.pids = command.get("pids", wires.pids)
+        wires.pids |= command.get("pids", {})
         if "cut" in command:
             wires.cut({(source, target) for source, target in command["cut"]}, reset=command.get("reset", True))
         print("done", flush=True)

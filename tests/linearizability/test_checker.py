@@ -160,6 +160,13 @@ RIGHT: dict[str, list[Op]] = {
         listed("r", 4, 5, at("a", 2)),
     ],
     "over a full slot for two": roomy(A, book("b", 2, 3, 0), over(book("c", 4, 5, 0)), free("f", 6, 7, 1, 2, 3)),
+    "moved within a full slot for two, it keeps its place": roomy(
+        book("a", 0, 1, 0, length=2),
+        book("b", 2, 3, 0, length=2),
+        over(book("c", 4, 5, 0, length=2)),
+        op("move", "m", 6, 7, tag="a", low=0, high=1),
+        listed("r", 8, 9, at("a", 0), at("b", 0, length=2), at("c", 0, length=2, over=True)),
+    ),
     "a computed opening that was offered is held by its reference, and offered again": [
         free("f", 0, 1, 0, 1, 2, 3),
         op("hold", "h", 2, 3, tag="offer", low=0, high=1, until=10.0),
@@ -230,6 +237,13 @@ WRONG: dict[str, list[Op]] = {
     "a third holds a place for two": roomy(A, book("b", 2, 3, 0), op("hold", "c", 4, 5, low=0, high=1, until=15.0)),
     "moved into a full slot for two": roomy(
         A, book("b", 2, 3, 0), book("c", 2, 3, 2), op("move", "m", 4, 5, tag="c", low=0, high=1)
+    ),
+    "moved out of its place, into a full slot for two": roomy(
+        A,
+        book("b", 2, 3, 0),
+        book("c", 2, 3, 1),
+        book("d", 2, 3, 1),
+        op("move", "m", 6, 7, tag="a", low=0, high=2),
     ),
     "an ordinary one over another": [over(A), book("b", 2, 3, 0)],
     "an overbooking that is refused": [A, replace(over(book("b", 2, 3, 0)), outcome="refused")],

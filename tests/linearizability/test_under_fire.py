@@ -26,7 +26,7 @@ from pymongo import MongoClient
 from tests.acceptance import load
 from tests.linearizability import history
 from tests.linearizability.checker import check
-from tests.linearizability.clients import BOOK, HOLD_SECONDS, Calendar, Client, Ledger, create
+from tests.linearizability.clients import BOOK, FORMS, HOLD_SECONDS, Calendar, Client, Ledger, create
 from tests.linearizability.cluster import DATABASE, KEY, ReplicaSet, Services, standing
 from tests.linearizability.nemesis import Nemesis
 
@@ -129,7 +129,7 @@ async def _goes_well(http: httpx.AsyncClient, calendar: Calendar) -> bool:
 async def test_every_answer_is_one_that_calls_one_at_a_time_could_have_got(cluster: Cluster) -> None:
     members, services = cluster
     print(f"\nPROOF_SEED={SEED} PROOF_SECONDS={SECONDS:g}: {TEAMS * TEAM} clients, {SERVICES} services, 3 mongods")
-    calendars = [Calendar(f"c{number}", number % 3 != 0) for number in range(int(SECONDS * 3) + 30)]
+    calendars = [Calendar(f"c{number}", FORMS[number % len(FORMS)]) for number in range(int(SECONDS * 3) + 30)]
     await create(services.bases[0], calendars)
     spare = [calendars.pop() for _ in services.bases]
     run = Run(services, calendars)
@@ -197,7 +197,7 @@ def require_sound(members: ReplicaSet) -> None:
 async def test_who_repeats_with_the_same_key_until_answered_gets_exactly_one_booking(cluster: Cluster) -> None:
     members, services = cluster
     bookings, kills = (240, 4) if FULL else (32, 1)
-    calendars = [Calendar(f"k{number}", True) for number in range(bookings // 8)]
+    calendars = [Calendar(f"k{number}") for number in range(bookings // 8)]
     await create(services.bases[0], calendars)
     wanted = [(calendar, unit) for calendar in calendars for unit in range(calendar.units)]
     chance = random.Random(SEED)
