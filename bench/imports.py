@@ -19,6 +19,7 @@ from rich.table import Table
 from adapter.clock import text
 from adapter.console.session import opened
 from adapter.importing import running, sources
+from adapter.importing.beside import few_collections
 from adapter.scheduling import publishing
 from adapter.scheduling.claims import claims
 from adapter.scheduling.intervals import Interval
@@ -76,6 +77,7 @@ def _show(console: Console, found: list[Figures]) -> None:
 
 async def _measure(folder: Path, uri: str, size: int) -> tuple[Figures, int]:
     async with opened(processes.settings(uri), uri) as service:
+        few_collections()  # as the command does
         await data._write(service.stores["test"], data._people(service))
         bare = [await _bare(service, size)]
         began = time.perf_counter()

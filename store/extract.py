@@ -29,14 +29,16 @@ def walk(node: Any, path: str) -> Iterator[Any]:
     """Give every value at `path` (``participant.actor``), through lists."""
     found = [node]
     for step in path.split("."):
-        values = [one.get(step) for one in found if isinstance(one, dict)]
-        found = []
-        for value in values:
-            if isinstance(value, list):
-                found += [item for item in value if item is not None]
-            elif value is not None:
-                found.append(value)
-    return iter(found)
+        below: list[Any] = []
+        for one in found:
+            if isinstance(one, dict):
+                value = one.get(step)
+                if isinstance(value, list):
+                    below += value
+                elif value is not None:
+                    below.append(value)
+        found = below
+    return iter(found) if None not in found else iter([one for one in found if one is not None])
 
 
 @lru_cache(maxsize=8_192)
@@ -72,13 +74,13 @@ def reference(text: str) -> str:
 
 def references(resource: Resource, path: str) -> list[str]:
     """Return the literal references at `path`, relative, each once."""
-    return list(
-        dict.fromkeys(
-            reference(item["reference"])
-            for item in walk(resource, path)
-            if isinstance(item, dict) and isinstance(item.get("reference"), str)
-        )
-    )
+    found: dict[str, None] = {}  # filled by a loop: this is asked a dozen times for each write
+    for item in walk(resource, path):
+        if isinstance(item, dict):
+            text = item.get("reference")
+            if isinstance(text, str):
+                found[reference(text)] = None
+    return list(found)
 
 
 def identifiers(resource: Resource, path: str) -> list[str]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from adapter.importing.running import Tally
 
 _INTERRUPTED = 130
-_BATCH = 250
+_BATCH = 1_000
 
 
 def import_(
@@ -46,6 +46,7 @@ def import_(
     [dim]Example:  mediloop-fhir import --mode live exported/[/dim]
     """
     from adapter.importing import running  # loads all of validation: not for `version`
+    from adapter.importing.beside import few_collections
     from adapter.importing.sources import find
 
     where = state or Path(f"import-{hashlib.sha256(json.dumps([mode, sources]).encode()).hexdigest()[:12]}.state")
@@ -53,6 +54,7 @@ def import_(
     fetched = where.with_name(where.name + ".files")
 
     async def work(service: Service) -> Tally:
+        few_collections()
         tally = running.Tally()
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns, console=err, disable=not err.is_terminal) as bars:

@@ -1,6 +1,7 @@
 """Data in: files of FHIR resources or MediLoop objects become stored resources, by the rules of the front door.
 
-`sources` finds the files, `reading` takes them apart into items, `mediloop` translates MediLoop's objects, `deciding`
-checks and stages a batch in one unit of work, `running` goes through everything in the order in which references can
+`sources` finds the files, `reading` takes them apart into items, `mediloop` translates MediLoop's objects, `checking`
+judges items by themselves (`beside`: in a process of its own), `identity` tells which stored resource each one is,
+`deciding` stages a batch in one unit of work, `running` goes through everything in the order in which references can
 stand, and remembers how far it has come.
 """

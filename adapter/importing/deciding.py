@@ -1,4 +1,4 @@
-"""Checks items like the front door, and writes a batch of them in one unit of work.
+"""Writes a batch of items that have been checked in one unit of work.
 
 What one item is refused for must not hold up its neighbours: those that a refusal names are taken out, the rest is
 tried again, and the ones taken out are tried alone, in their order, so that of two that clash the first stands.
@@ -8,18 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from adapter.errors import Conflict, Malformed, Problem, Refused, Unprocessable
 from adapter.fhir import validation
-from adapter.fhir.presentation import require_whole
 from adapter.importing import mediloop
-from adapter.importing.reading import Item, name_without_id, read
+from adapter.importing.checking import Ready
+from adapter.importing.identity import identities, same
 from adapter.scheduling.settling import Change, settle, stage
 from adapter.service import Service
-from store.codec import Resource, encode
+from store.codec import Resource
 from store.errors import AlreadyExists, NotUnique
-from store.extract import identifiers, token
 from store.store import Store
 from store.unit_of_work import UnitOfWork
 
@@ -27,34 +25,6 @@ CREATED, UPDATED, UNCHANGED = "created", "updated", "unchanged"
 Result = str | Refused
 
 _HELD = ("busy", "busy-tentative")
-
-
-@dataclass(slots=True)
-class Ready:
-    """An item that has passed the checks which need no store.
-
-    Attributes:
-        item: where it comes from.
-        kind: the type that it is stored as.
-        ident: its id; the one that it gets if it is not found by its identifiers.
-        stated: whether it came with that id.
-        tokens: its identifiers, as they are indexed.
-        resource: what is to be stored; of a MediLoop object as it would be anew.
-        members: of a MediLoop object.
-    """
-
-    item: Item
-    kind: str
-    ident: str
-    stated: bool
-    tokens: list[str]
-    resource: Resource
-    members: dict[str, Any] | None = None
-
-    @property
-    def name(self) -> str:
-        """The resource (``Patient/p``)."""
-        return f"{self.kind}/{self.ident}"
 
 
 @dataclass(slots=True)
@@ -70,28 +40,6 @@ class Writer:
     service: Service
     store: Store
     known: set[str] = field(default_factory=set)
-
-    def check(self, item: Item) -> Ready:
-        """Read and check one item, without looking into the store.
-
-        Raises:
-            Refused: everything that is wrong with it.
-        """
-        value = read(item)
-        members = None
-        if item.kind == "MediLoop":
-            members = mediloop.members(self.service, value)
-            value = mediloop.applied(self.service, None, members)
-            value.setdefault("id", None)
-        kind = value["resourceType"]
-        given = value.get("id")
-        tokens = [token(*one.split("|", 1)) for one in identifiers(value, "identifier")]
-        if given is None:
-            of = next((one for one in tokens if "|" in one), None)
-            value = {**value, "id": name_without_id(kind, of or encode({**value, "id": ""}).decode())}
-        validation.require_valid(value, kind)
-        require_whole(value)
-        return Ready(item, kind, value["id"], given is not None, tokens, value, members)
 
     async def write(self, batch: Sequence[Ready]) -> list[Result]:
         """Write a batch; return what became of each: one of the words above, or why it was refused.
@@ -147,7 +95,7 @@ class Writer:
         await self._attempt(pending[middle:], results)
 
     async def _step(self, work: UnitOfWork, batch: Sequence[Ready]) -> list[str]:
-        found = await self._identified(work, batch)
+        found = await identities(work, batch, self.service.systems.all_uhid)
         names = [f"{ready.kind}/{ident}" for ready, ident in zip(batch, found, strict=True)]
         _require_each_once(names)
         stored = await work.read_many(names)
@@ -194,50 +142,6 @@ class Writer:
                 wanted.append(ready.resource if ready.ident == ident else {**ready.resource, "id": ident})
         return wanted
 
-    async def _identified(self, work: UnitOfWork, batch: Sequence[Ready]) -> list[str]:
-        """Return the id of each: its own; that of the resource with its identifiers, where it came without one.
-
-        Raises:
-            Conflict: ``identifier_taken``: a Patient with the UHID of another; ``multiple_matches``.
-        """
-        tokens: dict[str, dict[str, None]] = {}
-        for ready in batch:
-            tokens.setdefault(ready.kind, {}).update(dict.fromkeys(self._telling(ready)))
-        carriers: dict[tuple[str, str], list[str]] = {}
-        for kind, wanted in tokens.items():
-            if not wanted:
-                continue
-            query = {"_index.identifier": {"$in": list(wanted)}}
-            for document in await work.documents(kind, query, fields=("_index.identifier",)):
-                for text in document["_index"]["identifier"]:
-                    carriers.setdefault((kind, text), []).append(document["_id"])
-        return [self._own(entry, ready, carriers) for entry, ready in enumerate(batch)]
-
-    def _telling(self, ready: Ready) -> list[str]:
-        """Return the identifiers by which it is looked for: all with a system, or what can only be one Patient's."""
-        if not ready.stated:
-            return [one for one in ready.tokens if "|" in one and not one.startswith("|")]
-        if ready.kind != "Patient":
-            return []
-        ours = tuple(token(system, "") for system in self.service.systems.all_uhid)
-        return [one for one in ready.tokens if one.startswith(ours)]
-
-    def _own(self, entry: int, ready: Ready, carriers: dict[tuple[str, str], list[str]]) -> str:
-        found = {one for text in self._telling(ready) for one in carriers.get((ready.kind, text), ())}
-        if not ready.stated:
-            if len(found) > 1:
-                text = f"Several {ready.kind} resources carry its identifiers. Give it the id of the one it is."
-                raise Conflict(Problem("multiple_matches", text, f"{ready.kind}.identifier", entry=entry))
-            return found.pop() if found else ready.ident
-        others = sorted(found - {ready.ident})
-        if others:
-            text = (
-                f"Another {ready.kind} carries the same identifier: {ready.kind}/{others[0]}. "
-                "Import it under that id, or without an id, to change that one."
-            )
-            raise Conflict(Problem("identifier_taken", text, f"{ready.kind}.identifier", entry=entry))
-        return ready.ident
-
     async def _require_known(self, work: UnitOfWork, batch: Sequence[Ready], places: Iterable[int]) -> None:
         """Refuse a MediLoop appointment with somebody who is not stored, where the settings say so (decision 2.11)."""
         if self.service.settings.unknown_actors != "refuse":
@@ -255,22 +159,6 @@ class Writer:
         ]
         if faults:
             raise Unprocessable(faults)
-
-
-def same(one: Resource, other: Resource) -> bool:
-    """Tell whether two versions say the same: all but what the server writes into ``meta``."""
-    if one is other:
-        return True
-    return (
-        len(one) - ("meta" in one) == len(other) - ("meta" in other)
-        and all(name == "meta" or (name in other and other[name] == value) for name, value in one.items())
-        and _own_meta(one) == _own_meta(other)
-    )
-
-
-def _own_meta(resource: Resource) -> dict[str, Any]:
-    meta = resource.get("meta", {})
-    return {name: value for name, value in meta.items() if name not in ("versionId", "lastUpdated")}
 
 
 async def _keep_held_busy(work: UnitOfWork, wanted: list[Resource], stored: dict[str, Resource]) -> None:

@@ -7,15 +7,17 @@ it differs and keeps everything that MediLoop's words cannot express.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic import TypeAdapter, ValidationError
 
 from adapter.errors import Malformed, Problem, Unprocessable
 from adapter.mediloop.fields import Id, Instant
-from adapter.service import Service
+from adapter.settings import Settings
 from mappings import appointment as lens
 from mappings import uhid
+from mappings.systems import Systems
+from mappings.vocabulary import Vocabulary
 from store.codec import Resource
 
 _NAMES = {field.name: field for field in lens.FIELDS}
@@ -27,7 +29,23 @@ _REQUIRED = ("patient_uhid", "practitioner_id", "status", "start_time", "end_tim
 _STATUSES = ("proposed", "pending", "booked", "arrived", "checked-in", "fulfilled", "cancelled", "noshow")
 
 
-def members(service: Service, given: Mapping[str, Any]) -> dict[str, Any]:
+class Means(Protocol):
+    """What is needed of a service: its settings and tables. A `Service` has them."""
+
+    @property
+    def settings(self) -> Settings:
+        """As read at the start."""
+
+    @property
+    def systems(self) -> Systems:
+        """The canonical URLs."""
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The code tables."""
+
+
+def members(service: Means, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return what of a MediLoop object is written: its known members that have a value, checked.
 
     Raises:
@@ -64,7 +82,7 @@ def _wrong(name: str, message: str) -> Problem:
     return Problem("invalid_request_error", f"{name}: {message}.", name, issue="value")
 
 
-def _checked(service: Service, name: str, value: Any) -> Any:
+def _checked(service: Means, name: str, value: Any) -> Any:
     if name in _TIMES:
         return _INSTANT.validate_python(value, strict=True)
     if name in ("id", "practitioner_id", "facility_id"):
@@ -86,7 +104,7 @@ def _checked(service: Service, name: str, value: Any) -> Any:
     return value
 
 
-def applied(service: Service, before: Resource | None, wanted: Mapping[str, Any]) -> Resource:
+def applied(service: Means, before: Resource | None, wanted: Mapping[str, Any]) -> Resource:
     """Return the Appointment that `wanted` makes of what is stored, or of nothing."""
     base = lens.blank() if before is None else before
     return lens.update(base, wanted, systems=service.systems, vocabulary=service.vocabulary)

@@ -14,16 +14,16 @@ from typing import Any
 import orjson
 
 from adapter.errors import Refused
-from adapter.importing import mediloop
-from adapter.importing.deciding import CREATED, UNCHANGED, UPDATED, Ready, Result, Writer
+from adapter.importing.beside import checks
+from adapter.importing.checking import Checked, Ready
+from adapter.importing.deciding import CREATED, UNCHANGED, UPDATED, Result, Writer
 from adapter.importing.reading import RANKS, Item, items
 from adapter.importing.sources import Source, SourceError
 from adapter.security.keys import Mode
 from adapter.service import Service
 from store.codec import encode
 
-BATCH = 250
-_BREATH = 25  # items checked between two looks at what MongoDB has answered
+BATCH = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,20 +112,18 @@ async def run(service: Service, sources: Sequence[Source], options: Options) -> 
     writer = Writer(service, service.stores[options.mode])
     yield tally
     with _ErrorFile(options.errors, place.errors) as refusals:
-        running: asyncio.Task[list[tuple[Item, Result]]] | None = None
-        where = (place.rank, place.source, place.line)
+        running: asyncio.Task[_Done] | None = None
         try:
-            for rank, number, chunk in _chunks(sources, place, options.batch):
-                checked = await _checked(writer, chunk, tally)  # while the batch before is being written
-                if running is not None:
-                    _count(await running, tally, refusals, sources[where[1]])
-                    _remember(place, where, tally, refusals, options)
-                    yield tally
-                running = asyncio.create_task(_written(writer, checked))
-                where = (rank, number, chunk[-1].line)
+            async with checks(service, tally.total - tally.done) as check:
+                for rank, number, chunk in _chunks(sources, place, options.batch):
+                    checked = await check(chunk)  # while the batch before is being written
+                    if running is not None:
+                        _remember(await running, place, tally, refusals, options)
+                        yield tally
+                    where = (rank, number, chunk[-1].line)
+                    running = asyncio.create_task(_written(writer, sources[number], where, chunk, checked))
             if running is not None:
-                _count(await running, tally, refusals, sources[where[1]])
-                _remember(place, where, tally, refusals, options)
+                _remember(await running, place, tally, refusals, options)
                 yield tally
         finally:
             if running is not None and not running.done():
@@ -172,45 +170,39 @@ def _chunks(sources: Sequence[Source], place: _Place, size: int) -> Iterator[tup
                 yield rank, number, chunk
 
 
-async def _checked(writer: Writer, chunk: Sequence[Item], tally: Tally) -> list[tuple[Item, Ready | Refused]]:
-    found: list[tuple[Item, Ready | Refused]] = []
-    left_out: Counter[str] = Counter()
-    for number, item in enumerate(chunk):
-        if number % _BREATH == 0:
-            await asyncio.sleep(0)
-        try:
-            ready: Ready | Refused = writer.check(item)
-            if item.kind == "MediLoop":
-                left_out.update(mediloop.unknown(orjson.loads(item.raw)))
-        except Refused as refused:
-            ready = refused
-        found.append((item, ready))
-    for name, times in left_out.items():
-        tally.left_out[name] = tally.left_out.get(name, 0) + times
-    return found
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """A batch that is written: where it ends, and what became of it."""
+
+    source: Source
+    where: tuple[int, int, int]
+    results: list[tuple[Item, Result]]
+    left_out: Counter[str]
 
 
-async def _written(writer: Writer, checked: Sequence[tuple[Item, Ready | Refused]]) -> list[tuple[Item, Result]]:
-    fit = [ready for _, ready in checked if isinstance(ready, Ready)]
-    results = iter(await writer.write(fit)) if fit else iter(())
-    return [(item, ready if isinstance(ready, Refused) else next(results)) for item, ready in checked]
+async def _written(
+    writer: Writer, source: Source, where: tuple[int, int, int], chunk: Sequence[Item], checked: Checked
+) -> _Done:
+    fit = [ready for ready in checked.found if isinstance(ready, Ready)]
+    written = iter(await writer.write(fit)) if fit else iter(())
+    results = [ready if isinstance(ready, Refused) else next(written) for ready in checked.found]
+    return _Done(source, where, list(zip(chunk, results, strict=True)), checked.left_out)
 
 
-def _count(done: Sequence[tuple[Item, Result]], tally: Tally, refusals: _ErrorFile, source: Source) -> None:
-    for item, result in done:
+def _remember(done: _Done, place: _Place, tally: Tally, refusals: _ErrorFile, options: Options) -> None:
+    for item, result in done.results:
         if isinstance(result, Refused):
             tally.refused += 1
-            refusals.add(source, item, result)
+            refusals.add(done.source, item, result)
         elif result == CREATED:
             tally.created += 1
         elif result == UPDATED:
             tally.updated += 1
         elif result == UNCHANGED:
             tally.unchanged += 1
-
-
-def _remember(place: _Place, where: tuple[int, int, int], tally: Tally, refusals: _ErrorFile, options: Options) -> None:
-    place.rank, place.source, place.line = where
+    for name, times in done.left_out.items():
+        tally.left_out[name] = tally.left_out.get(name, 0) + times
+    place.rank, place.source, place.line = done.where
     place.errors = refusals.flush()
     place.tally = asdict(tally)
     place.save(options.state)

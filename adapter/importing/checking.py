@@ -1,0 +1,103 @@
+"""Checks items like the front door, as far as that needs no look into the store."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from adapter.errors import Refused
+from adapter.fhir import validation
+from adapter.fhir.presentation import require_whole
+from adapter.importing import mediloop
+from adapter.importing.mediloop import Means
+from adapter.importing.reading import Item, name_without_id, read
+from store.codec import Resource, encode
+from store.extract import identifiers, token
+
+_BREATH = 25  # items checked between two looks at what MongoDB has answered
+
+
+@dataclass(slots=True)
+class Ready:
+    """An item that has passed the checks which need no store.
+
+    Attributes:
+        kind: the type that it is stored as.
+        ident: its id; the one that it gets if it is not found by its identifiers.
+        stated: whether it came with that id.
+        tokens: its identifiers, as they are indexed.
+        resource: what is to be stored; of a MediLoop object as it would be anew.
+        members: of a MediLoop object.
+    """
+
+    kind: str
+    ident: str
+    stated: bool
+    tokens: list[str]
+    resource: Resource
+    members: dict[str, Any] | None = None
+
+    @property
+    def name(self) -> str:
+        """The resource (``Patient/p``)."""
+        return f"{self.kind}/{self.ident}"
+
+
+@dataclass(slots=True)
+class Checked:
+    """What a batch of items has come to.
+
+    Attributes:
+        found: of each item, in order.
+        left_out: members of MediLoop objects that its documentation does not know, and how often they came.
+    """
+
+    found: list[Ready | Refused] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
+
+    def add(self, means: Means, item: Item) -> None:
+        """Check one more."""
+        try:
+            self.found.append(check(means, item))
+            if item.kind == "MediLoop":
+                self.left_out.update(mediloop.unknown(orjson.loads(item.raw)))
+        except Refused as refused:
+            self.found.append(refused)
+
+
+async def check_all(means: Means, items: Sequence[Item]) -> Checked:
+    """Check a batch, and let others have their turn meanwhile."""
+    checked = Checked()
+    for number, item in enumerate(items):
+        if number % _BREATH == 0:
+            await asyncio.sleep(0)
+        checked.add(means, item)
+    return checked
+
+
+def check(means: Means, item: Item) -> Ready:
+    """Read and check one item.
+
+    Raises:
+        Refused: everything that is wrong with it.
+    """
+    value = read(item)
+    members = None
+    if item.kind == "MediLoop":
+        members = mediloop.members(means, value)
+        value = mediloop.applied(means, None, members)
+        value.setdefault("id", None)
+    kind = value["resourceType"]
+    given = value.get("id")
+    tokens = [token(*one.split("|", 1)) for one in identifiers(value, "identifier")]
+    if given is None:
+        of = next((one for one in tokens if "|" in one), None)
+        value = {**value, "id": name_without_id(kind, of or encode({**value, "id": ""}).decode())}
+    validation.require_valid(value, kind)
+    require_whole(value)
+    return Ready(kind, value["id"], given is not None, tokens, value, members)

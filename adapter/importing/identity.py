@@ -1,0 +1,80 @@
+"""Which stored resource an item is, and whether it says anything new."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from adapter.errors import Conflict, Problem
+from adapter.importing.checking import Ready
+from store.codec import Resource
+from store.extract import token
+from store.unit_of_work import UnitOfWork
+
+
+async def identities(work: UnitOfWork, batch: Sequence[Ready], uhids: Sequence[str]) -> list[str]:
+    """Return the id of each: its own; that of the resource with its identifiers, where it came without one.
+
+    Args:
+        work: the unit of work to read through.
+        batch: the items.
+        uhids: the systems of UHIDs.
+
+    Raises:
+        Conflict: ``identifier_taken``: a Patient with the UHID of another; ``multiple_matches``.
+    """
+    ours = tuple(token(system, "") for system in uhids)
+    telling = [_telling(ready, ours) for ready in batch]
+    tokens: dict[str, dict[str, None]] = {}
+    for ready, told in zip(batch, telling, strict=True):
+        if told:
+            tokens.setdefault(ready.kind, {}).update(dict.fromkeys(told))
+    carriers: dict[tuple[str, str], list[str]] = {}
+    for kind, wanted in tokens.items():
+        query = {"_index.identifier": {"$in": list(wanted)}}
+        for document in await work.documents(kind, query, fields=("_index.identifier",)):
+            for text in document["_index"]["identifier"]:
+                carriers.setdefault((kind, text), []).append(document["_id"])
+    return [
+        _own(entry, ready, {one for text in told for one in carriers.get((ready.kind, text), ())})
+        for entry, (ready, told) in enumerate(zip(batch, telling, strict=True))
+    ]
+
+
+def _telling(ready: Ready, ours: tuple[str, ...]) -> list[str]:
+    """Return the identifiers by which it is looked for: all with a system, or what can only be one Patient's."""
+    if not ready.stated:
+        return [one for one in ready.tokens if "|" in one and not one.startswith("|")]
+    return [one for one in ready.tokens if one.startswith(ours)] if ready.kind == "Patient" else []
+
+
+def _own(entry: int, ready: Ready, found: set[str]) -> str:
+    if not ready.stated:
+        if len(found) > 1:
+            text = f"Several {ready.kind} resources carry its identifiers. Give it the id of the one it is."
+            raise Conflict(Problem("multiple_matches", text, f"{ready.kind}.identifier", entry=entry))
+        return found.pop() if found else ready.ident
+    others = sorted(found - {ready.ident})
+    if others:
+        text = (
+            f"Another {ready.kind} carries the same identifier: {ready.kind}/{others[0]}. "
+            "Import it under that id, or without an id, to change that one."
+        )
+        raise Conflict(Problem("identifier_taken", text, f"{ready.kind}.identifier", entry=entry))
+    return ready.ident
+
+
+def same(one: Resource, other: Resource) -> bool:
+    """Tell whether two versions say the same: all but what the server writes into ``meta``."""
+    if one is other:
+        return True
+    return (
+        len(one) - ("meta" in one) == len(other) - ("meta" in other)
+        and all(name == "meta" or (name in other and other[name] == value) for name, value in one.items())
+        and _own_meta(one) == _own_meta(other)
+    )
+
+
+def _own_meta(resource: Resource) -> dict[str, Any]:
+    meta = resource.get("meta", {})
+    return {name: value for name, value in meta.items() if name not in ("versionId", "lastUpdated")}

@@ -1,0 +1,83 @@
+"""What is checked beside the process comes to the same as what is checked in it, also when the child is lost."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from dataclasses import dataclass
+
+import orjson
+import pytest
+
+from adapter.errors import Refused
+from adapter.importing import beside
+from adapter.importing.checking import Checked, Ready
+from adapter.importing.reading import Item
+from adapter.service import systems_of, vocabulary_of
+from adapter.settings import Settings
+from mappings.systems import Systems
+from mappings.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class Tables:
+    settings: Settings
+    systems: Systems
+    vocabulary: Vocabulary
+
+
+VISIT = {
+    "patient_uhid": "UG123456789A",
+    "practitioner_id": "p",
+    "status": "booked",
+    "start_time": "2024-01-20T10:00:00Z",
+    "duration_minutes": 30,
+    "colour": "blue",
+}
+ITEMS = [
+    Item(
+        1, b'{"resourceType":"Patient","id":"a","extension":[{"url":"http://x.org/n","valueDecimal":1.10}]}', "Patient"
+    ),
+    Item(2, b'{"resourceType":"Patient","id":"b","gender":"none"}', "Patient"),
+    Item(3, b'{"resourceType":"Patient",', "Patient"),
+    Item(4, orjson.dumps(VISIT), "MediLoop"),
+    Item(5, b"", "Patient", {"resourceType": "Patient", "id": "c"}),
+]
+
+
+@pytest.fixture
+def tables() -> Tables:
+    settings = Settings(_env_file=None)
+    return Tables(settings, systems_of(settings), vocabulary_of(settings))
+
+
+def told(checked: Checked) -> list[object]:
+    return [one if isinstance(one, Ready) else (one.problems, one.status) for one in checked.found]
+
+
+async def test_a_child_checks_as_this_process_does(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+    async with beside.checks(tables, beside.WORTH - 1) as check:
+        here = await check(ITEMS)
+        assert not multiprocessing.active_children()
+    assert [isinstance(one, Refused) for one in here.found] == [False, True, True, False, False]
+    assert here.left_out == {"colour": 1}
+    async with beside.checks(tables, beside.WORTH) as check:
+        (child,) = multiprocessing.active_children()
+        there = await check(ITEMS)
+        assert told(there) == told(here)
+        assert there.left_out == here.left_out
+        first = there.found[0]
+        assert isinstance(first, Ready)
+        assert str(first.resource["extension"][0]["valueDecimal"]) == "1.10"
+        child.kill()
+        child.join()
+        assert told(await check(ITEMS)) == told(here), "the checks were not made here once the child was gone"
+    assert not multiprocessing.active_children()
+
+
+async def test_one_core_is_not_shared(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
+    async with beside.checks(tables, beside.WORTH) as check:
+        assert len((await check(ITEMS)).found) == len(ITEMS)
+        assert not multiprocessing.active_children()
