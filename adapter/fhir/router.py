@@ -86,7 +86,7 @@ async def _call(request: Request, path: tuple[str, ...], query: Pairs) -> Call:
         elif kind == negotiation.JSON_PATCH:
             patch = strict_json.read_patch(raw)
         elif raw:
-            body = strict_json.read(raw)
+            body = strict_json.read_as_sent(raw) if path[-1:] == ("$validate",) else strict_json.read(raw)
     headers = {name: request.headers[name] for name in _HEADERS if name in request.headers}
     if "prefer" in headers:
         headers["prefer"] = ", ".join(request.headers.getlist("prefer"))

@@ -23,13 +23,23 @@ def read(raw: bytes) -> Resource:
     Raises:
         Malformed: 400, with every problem: it is no JSON, or none that FHIR allows.
     """
-    resource = _parsed(raw)
-    if not isinstance(resource, dict):
-        raise _unreadable("The body is not a JSON object. Send one resource: { ... }.")
+    resource = read_as_sent(raw)
     findings = Findings()
     check_structure(resource, findings, _named(resource))
     if findings.problems:
         raise Malformed(findings.all())
+    return resource
+
+
+def read_as_sent(raw: bytes) -> Resource:
+    """Return the object in `raw` with exact decimals, for ``$validate``: what FHIR does not allow in it is the answer.
+
+    Raises:
+        Malformed: 400, it is no JSON object.
+    """
+    resource = _parsed(raw)
+    if not isinstance(resource, dict):
+        raise _unreadable("The body is not a JSON object. Send one resource: { ... }.")
     return resource
 
 

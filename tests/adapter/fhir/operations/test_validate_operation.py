@@ -70,6 +70,32 @@ async def test_nothing_is_stored(api: Api) -> None:
     assert (await get(api, "Patient/new")).status_code == 404
 
 
+@pytest.mark.parametrize(
+    "members",
+    [
+        '"active":null',
+        '"name":[]',
+        '"name":[{}]',
+        '"language":""',
+        '"active":true,"active":false',
+        '"meta":{"tag":[null]}',
+        '"id":{"a":[[]]}',
+        '"meta":7',
+        '"meta":{"tag":{}}',
+        f'"photo":[{{"size":{"9" * 400}}}]',
+    ],
+)
+async def test_what_fhir_json_does_not_allow_is_a_finding_too(api: Api, members: str) -> None:
+    resource = f'{{"resourceType":"Patient",{members}}}'
+    wrapped = f'{{"resourceType":"Parameters","parameter":[{{"name":"resource","resource":{resource}}}]}}'
+    for body in (resource, wrapped):
+        headers = {"Content-Type": "application/fhir+json"}
+        answer = await call(api, "POST", "Patient/$validate?mode=create", content=body.encode(), headers=headers)
+        found = said(answer)
+        assert found[0][0] == "error"
+        assert (found[0][2] or "").startswith("Patient.")
+
+
 async def test_the_wrong_type_is_a_finding(api: Api) -> None:
     for body in (person("x"), parameters(person("x")), parameters({"resourceType": "Unheard"})):
         found = said(await call(api, "POST", "Appointment/$validate", body))
