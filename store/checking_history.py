@@ -1,4 +1,4 @@
-"""Is the history whole? Each resource's versions without a gap, the order of all without one.
+"""Is the history whole? Each resource's versions without a gap and fit to be served, the order of all without a gap.
 
 Read as `store.checking` reads: batch by batch, each at one moment; what looks wrong is looked at again by itself.
 """
@@ -9,10 +9,13 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
+import orjson
+
 from store.checking import BATCH, SECONDS, Finding, Step, View, snapshot
 from store.connection import bounded
 from store.counters import COUNTERS
 from store.documents import history_id
+from store.extract import instant
 from store.history import HISTORY
 from store.ordering import COUNTER
 from store.store import Store
@@ -27,21 +30,44 @@ async def history(store: Store, batch: int = BATCH) -> AsyncIterator[Step]:
         async with snapshot(store) as view:
             query = {"_id": {"$gt": after}}
             find = view.database[HISTORY].find(
-                query, {"method": 1}, sort=[("_id", 1)], limit=batch, batch_size=batch + 1, session=view.session
+                query,
+                {"method": 1, "lastUpdated": 1, "_json": 1},
+                sort=[("_id", 1)],
+                limit=batch,
+                batch_size=batch + 1,
+                session=view.session,
             )
             found = await bounded(find.to_list, SECONDS)
-            keys = [*kept, *found]
+            flaws = [flaw for one in found for flaw in _unusable(one)]
+            keys = [*kept, *({"_id": one["_id"], "method": one["method"]} for one in found)]
             whole = [(name, list(group)) for name, group in groupby(keys, _resource_of)]
             kept = []
             if found and whole:  # the last one may have more in the next batch
                 kept = whole.pop()[1]
             suspects = await _wrongly_ended(view, whole)
-        findings = [flaw for name in suspects for flaw in await _history_of(store, name)]
+        findings = flaws + [flaw for name in suspects for flaw in await _history_of(store, name)]
         if found or whole:
             yield Step(HISTORY, len(found), findings)
         if not found:
             return
         after = found[-1]["_id"]
+
+
+def _unusable(found: Mapping[str, Any]) -> list[Finding]:
+    """Return what is wrong with a version that is to be served some day: its bytes are it, and nothing else."""
+    name, _, number = found["_id"].rpartition("/")
+    if found["method"] == "DELETE":
+        return []
+    try:
+        resource = orjson.loads(found["_json"])
+        said = f"{resource['resourceType']}/{resource['id']}", int(resource["meta"]["versionId"])
+        moment = instant(resource["meta"]["lastUpdated"])
+    except (LookupError, TypeError, ValueError) as error:
+        return [Finding("history", name, f"Version {int(number)} in its history cannot be used: {error!r}.")]
+    if said != (name, int(number)) or moment != found.get("lastUpdated"):
+        text = f"Version {int(number)} in its history is that of another resource, version or moment."
+        return [Finding("history", name, text)]
+    return []
 
 
 def _resource_of(found: Mapping[str, Any]) -> str:

@@ -223,6 +223,25 @@ async def test_a_history_that_is_not_whole_is_found(
     assert all(names is None or told[kind] == names for kind, names in expected.items())
 
 
+@pytest.mark.parametrize(
+    "spoiling",
+    [
+        {"$set": {"_json": Binary(b"{")}},
+        {"$set": {"_json": Binary(b"[]")}},
+        {"$set": {"_json": "a text"}},
+        {"$unset": {"_json": ""}},
+        {"$set": {"_json": Binary(encode({"resourceType": "Slot", "id": "g3", "meta": {"versionId": "1"}}))}},
+        {"$set": {"_json": Binary(encode({"resourceType": "Appointment", "id": "g3", "meta": {"versionId": "2"}}))}},
+        {"$set": {"lastUpdated": at("08:00")}},
+    ],
+)
+async def test_an_old_version_that_cannot_be_served_is_found(clinic: Store, spoiling: dict[str, Any]) -> None:
+    await _history(clinic, "Appointment/g3/0000000001", **spoiling)
+    (wrong,) = await found(clinic)
+    assert (wrong.kind, wrong.resource) == ("history", "Appointment/g3")
+    assert wrong.message.startswith("Version 1 in its history")
+
+
 async def test_numbers_of_the_order_that_are_gone_at_its_end_are_found(clinic: Store) -> None:
     await _spoil(clinic, "counters", COUNTER, **{"$inc": {"value": 2}})
     (wrong,) = await found(clinic)
