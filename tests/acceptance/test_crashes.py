@@ -38,6 +38,9 @@ from tests.scale import LONG
 
 CLIENTS = 16
 SEEDS = (1, 2) if LONG else (1,)
+ENOUGH = (150, 250) if LONG else (50, 80)
+"""How many bookings are answered before something dies."""
+DAYS = 5 if LONG else 3
 FIRST = date(2031, 1, 6)
 OUTAGE_SECONDS = 15.0
 """How long a call may take while MongoDB is gone: 10 s (5 s to look for a server), and some patience."""
@@ -151,7 +154,7 @@ class Diary:
 async def wishes(running: Running, seed: int) -> list[Ask]:
     """Return bookings of slots that are all free, every other one by its time alone, in an order of the seed."""
     name = f"practitioner-{seed}"
-    slots = await publish(running, name, FIRST, 5, minutes=5)
+    slots = await publish(running, name, FIRST, DAYS, minutes=5)
     asks = [
         Ask(
             visit(
@@ -170,8 +173,8 @@ async def wishes(running: Running, seed: int) -> list[Ask]:
 async def book_until(
     running: Running, asks: list[Ask], chance: random.Random, strike: Callable[[], Awaitable[None]]
 ) -> Diary:
-    """Have all clients book until some 200 were answered, then strike while they go on; return what they heard."""
-    enough = chance.randint(150, 250)
+    """Have all clients book until so many were answered, then strike while they go on; return what they heard."""
+    enough = chance.randint(*ENOUGH)
     diary = Diary()
     struck = asyncio.Event()
     reached = asyncio.Event()

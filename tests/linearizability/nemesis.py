@@ -25,11 +25,12 @@ class Fault:
 
 @dataclass
 class Nemesis:
-    """Breaks things."""
+    """Breaks things; with a `pace` below 1 each for so much shorter, so that more of them fit into a short run."""
 
     members: ReplicaSet
     services: Services
     chance: random.Random
+    pace: float = 1.0
     done: list[Fault] = field(default_factory=list)
 
     async def run(self, seconds: float) -> None:
@@ -49,10 +50,13 @@ class Nemesis:
         while True:
             self.chance.shuffle(kinds)
             for kind in kinds:
-                await asyncio.sleep(self.chance.uniform(1.0, 2.5))
+                await asyncio.sleep(self._seconds(1.0, 2.5))
                 if time.monotonic() >= end:
                     return
                 await kind()
+
+    def _seconds(self, least: float, most: float) -> float:
+        return self.chance.uniform(least, most) * self.pace
 
     def told(self) -> str:
         """Return what was done, counted."""
@@ -91,23 +95,23 @@ class Nemesis:
 
     async def kill_primary(self) -> None:
         """SIGKILL, and start it again some seconds later."""
-        await self._member("kill", await self.primary(), self.chance.uniform(2, 5))
+        await self._member("kill", await self.primary(), self._seconds(2, 5))
 
     async def kill_secondary(self) -> None:
         """SIGKILL of one that follows."""
         found = await asyncio.to_thread(self.members.secondaries)
         if len(found) == 2:  # never two at once: without a majority nothing goes on
-            await self._member("kill", self.chance.choice(found), self.chance.uniform(1, 3))
+            await self._member("kill", self.chance.choice(found), self._seconds(1, 3))
 
     async def pause_primary(self) -> None:
         """SIGSTOP, longer than an election takes; when it goes on, it still takes itself for the primary."""
-        await self._member("pause", await self.primary(), self.chance.uniform(4, 7))
+        await self._member("pause", await self.primary(), self._seconds(4, 7))
 
     async def isolate_primary(self) -> None:
         """Cut it off from the other members and from the services."""
         begun = time.time()
         self.members.isolate(await self.primary())
-        await asyncio.sleep(self.chance.uniform(4, 7))
+        await asyncio.sleep(self._seconds(4, 7))
         self.members.heal(reset=self.chance.random() < 0.5)
         self.done.append(Fault("isolate primary", begun, time.time()))
 
@@ -115,7 +119,7 @@ class Nemesis:
         """Cut the services off from a primary that stays one: nobody can be booked until it is over."""
         begun = time.time()
         self.members.cut_clients(await self.primary())
-        await asyncio.sleep(self.chance.uniform(1.5, 4))
+        await asyncio.sleep(self._seconds(1.5, 4))
         self.members.heal(reset=self.chance.random() < 0.5)
         self.done.append(Fault("cut services off", begun, time.time()))
 
@@ -124,7 +128,7 @@ class Nemesis:
         place = self.chance.randrange(len(self.services.machines))
         begun = time.time()
         self.members.cut_clients(await self.primary(), self.services.machines[place].name)
-        await asyncio.sleep(self.chance.uniform(1.5, 4))
+        await asyncio.sleep(self._seconds(1.5, 4))
         self.members.heal(reset=self.chance.random() < 0.5)
         self.done.append(Fault("cut a service off", begun, time.time()))
 
@@ -132,7 +136,7 @@ class Nemesis:
         """Kill or pause the primary and a service process in the same moment: neither can tell of the other's end."""
         primary, place = await self.primary(), self.chance.randrange(len(self.services.machines))
         service, begun = self.services.machines[place], time.time()
-        seconds = self.chance.uniform(3, 5)
+        seconds = self._seconds(3, 5)
         if kill := self.chance.random() < 0.5:
             service.kill()  # the supervisor starts it again
             await self._member("kill", primary, seconds)
@@ -147,7 +151,7 @@ class Nemesis:
         place = self.chance.randrange(len(self.services.machines))
         begun = time.time()
         self.services.machines[place].kill()
-        await asyncio.sleep(self.chance.uniform(0.5, 2))  # the supervisor starts it again
+        await asyncio.sleep(self._seconds(0.5, 2))  # the supervisor starts it again
         self.done.append(Fault("kill service", begun, time.time(), place))
 
     async def pause_service(self) -> None:
@@ -155,6 +159,6 @@ class Nemesis:
         place = self.chance.randrange(len(self.services.machines))
         begun = time.time()
         self.services.machines[place].send(signal.SIGSTOP)
-        await asyncio.sleep(self.chance.uniform(2, 6))
+        await asyncio.sleep(self._seconds(2, 6))
         self.services.machines[place].send(signal.SIGCONT)
         self.done.append(Fault("pause service", begun, time.time(), place))
