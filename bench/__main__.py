@@ -38,11 +38,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if given.verify:
             return asyncio.run(verify.run(console))
         if given.export:
-            return export.run(console)
+            return export.run(console, export.LONG if given.long else export.SIZES)
         if given.scheduling:
             return scheduling.run(console)
         if given.imports:
-            return imports.run(console)
+            return imports.run(console, imports.LONG if given.long else imports.SIZES)
         if given.growth:
             return growth.run(console, given.seconds)
         return _measure(given, console, progress)
@@ -62,6 +62,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--export", action="store_true", help="measure $export beside a bare cursor instead")
     parser.add_argument("--scheduling", action="store_true", help="measure $find, $hold and $book instead")
     parser.add_argument("--imports", action="store_true", help="measure import beside insert_many instead")
+    parser.add_argument("--long", action="store_true", help="with --export or --imports: up to 1,000,000 resources")
     parser.add_argument("--verify", action="store_true", help="print and compare the MongoDB commands instead")
     given = parser.parse_args(arguments)
     if given.quick:

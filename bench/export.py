@@ -1,14 +1,19 @@
-"""``python -m bench --export``: ``$export`` from kick-off to the last byte, beside a bare cursor over ``_json``.
+"""``python -m bench --export``: ``$export`` and ``mediloop-fhir export``, beside a bare cursor over ``_json``.
 
 Half Appointments, half Slots, written straight into the collections, composed as the store composes them. The service
 runs in a process of its own, the export in another, whose peak memory is read from ``/proc``; the client downloads each
-file as the manifest names it. The bare cursor runs in this process, before and after, on the same MongoDB.
+file as the manifest names it: kick-off to last byte. The command line runs as a process, from its start to its end. The
+bare cursor runs in this process, before each, on the same MongoDB. With ``--long`` up to 1,000,000 resources.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
+import os
+import shutil
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -22,12 +27,15 @@ from pymongo import MongoClient
 from rich.console import Console
 from rich.table import Table
 
+from adapter.settings import PREFIX
 from bench import machine, processes
 from bench.growth import _grow, _prepare
 
 SIZES = (20_000, 400_000)
 """Resources, half of each type."""
-LONG = (20_000, 400_000, 1_000_000, 2_000_000)
+LONG = (20_000, 400_000, 1_000_000)
+FORMATS = ("ndjson", "parquet")
+"""Of the command line."""
 
 LEAST_RATIO = 0.6
 LEAST_RATE = 60_000
@@ -47,12 +55,22 @@ class Figures:
         export: of them a second, kick-off to last byte.
         written: of them a second, kick-off to manifest.
         memory: the export process's peak, in megabytes.
+        commands: by format, the same of the command line.
     """
 
     size: int
     bare: float
     export: float
     written: float
+    memory: float
+    commands: dict[str, Command]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What one run of the command line came to: resources a second, and its peak in megabytes."""
+
+    rate: float
     memory: float
 
 
@@ -70,12 +88,12 @@ def run(console: Console, sizes: tuple[int, ...] = SIZES, rounds: int = 3) -> in
                 asyncio.run(_grow(uri, stored, size))
                 stored = size
                 status.update(f"exporting {size:,} resources")
-                found.append(_measure(uri, port, key, size, rounds))
+                found.append(_measure(folder, uri, port, key, size, rounds))
     _show(console, found)
     return 0
 
 
-def _measure(uri: str, port: int, key: str, size: int, rounds: int) -> Figures:
+def _measure(folder: Path, uri: str, port: int, key: str, size: int, rounds: int) -> Figures:
     bare, whole, written, memory = [], [], [], []
     for _ in range(rounds):
         bare.append(size / _timed(lambda: _bare(uri)))
@@ -86,7 +104,16 @@ def _measure(uri: str, port: int, key: str, size: int, rounds: int) -> Figures:
         whole.append(size / last)
         written.append(size / first)
         memory.append(peak.megabytes)
-    return Figures(size, median(bare), median(whole), median(written), max(memory))
+    commands: dict[str, list[Command]] = {name: [] for name in FORMATS}
+    for _ in range(rounds):
+        for name, runs in commands.items():
+            bare.append(size / _timed(lambda: _bare(uri)))
+            runs.append(_command(folder, uri, size, name))
+    best = {
+        name: Command(median(one.rate for one in runs), max(one.memory for one in runs))
+        for name, runs in commands.items()
+    }
+    return Figures(size, median(bare), median(whole), median(written), max(memory), best)
 
 
 def _timed(work: Callable[[], object]) -> float:
@@ -122,6 +149,29 @@ def _export(port: int, key: str) -> tuple[float, float, int]:
         last = time.perf_counter() - started
         http.delete(location).raise_for_status()
     return first, last, lines
+
+
+def _command(folder: Path, uri: str, size: int, name: str) -> Command:
+    """Run ``mediloop-fhir export`` once."""
+    given = {"MONGODB_URI": uri, "DATABASE": processes.BASE}
+    environment = {one: value for one, value in os.environ.items() if not one.startswith(PREFIX)}
+    environment |= {f"{PREFIX}{one}": value for one, value in given.items()}
+    target = folder / "exported"
+    words = ["export", str(target), "--format", name, "--type", "Appointment,Slot", "--json"]
+    memory, started = 0.0, time.perf_counter()
+    with subprocess.Popen(
+        [sys.executable, "-m", "adapter", *words], cwd=folder, env=environment, stdout=subprocess.PIPE
+    ) as process:
+        while process.poll() is None:
+            memory = max(memory, _high_water(str(process.pid)))
+            time.sleep(0.02)
+        took = time.perf_counter() - started
+        told = process.stdout.read() if process.stdout is not None else b""
+    count = sum(one["count"] for one in json.loads(told)["output"])
+    shutil.rmtree(target)
+    if count != size:
+        raise RuntimeError(f"{count} resources came, {size} are stored")
+    return Command(size / took, memory)
 
 
 class _Peak:
@@ -171,6 +221,24 @@ def _show(console: Console, found: list[Figures]) -> None:
         cells = (f"{one.size:,}", f"{one.bare:,.0f}", f"{one.written:,.0f}", f"{one.export:,.0f}", f"{ratio:.2f}")
         table.add_row(*cells, f"{one.memory:.0f}", "[green]met[/]" if met else "[red]not met[/]")
     console.print(table)
-    fall = 1 - found[-1].export / found[0].export
+    _tell_fall(console, "$export", [one.export for one in found])
+    table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left")
+    table.title = "mediloop-fhir export, resources a second, start and end of the command included"
+    for heading in ("resources", "format", "bare cursor", "command", "ratio", "MB", ""):
+        table.add_column(heading, justify="right")
+    for one in found:
+        for name, command in one.commands.items():
+            ratio = command.rate / one.bare
+            met = command.memory <= MOST_MEMORY and (ratio >= LEAST_RATIO or name != "ndjson")
+            cells = (f"{one.size:,}", name, f"{one.bare:,.0f}", f"{command.rate:,.0f}", f"{ratio:.2f}")
+            table.add_row(*cells, f"{command.memory:.0f}", "[green]met[/]" if met else "[red]not met[/]")
+    console.print(table)
+    for name in FORMATS:
+        _tell_fall(console, name, [one.commands[name].rate for one in found])
+
+
+def _tell_fall(console: Console, what: str, rates: list[float]) -> None:
+    fall = 1 - rates[-1] / rates[0]
     said = "met" if fall <= MOST_FALL else "not met"
-    console.print(f"the rate falls by {max(fall, 0):.0%} from the smallest to the largest ({said})", highlight=False)
+    text = f"{what}: the rate falls by {max(fall, 0):.0%} from the smallest to the largest ({said})"
+    console.print(text, highlight=False)

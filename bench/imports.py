@@ -30,6 +30,7 @@ from store.documents import Rules, compose, stamped
 from store.types import TYPES
 
 SIZES = (20_000, 200_000)
+LONG = (20_000, 1_000_000)
 LEAST_RATIO, LEAST_RATE, MOST_FALL = 0.2, 3_000, 0.1
 _BATCH = 1_000
 

@@ -29,6 +29,7 @@ ENDINGS = {"ndjson": ".ndjson", "bundle": ".json", "searchset": ".json", "csv": 
 ROW_GROUP = 10_000
 """Rows in a row group of a Parquet file."""
 
+_ROWS = 500  # kept as Python's objects, which take many times the memory of a column, before they become columns
 _GZIP_LEVEL = 6
 
 
@@ -170,6 +171,7 @@ class Parquet(Writing):
         self._rows = rows
         self._columns = COLUMNS[kind]
         self._waiting: list[list[Any]] = []
+        self._batches: list[Any] = []
         self._schema = schema(kind)
         from pyarrow import parquet
 
@@ -178,10 +180,12 @@ class Parquet(Writing):
     def _write(self, kind: str, lines: Sequence[bytes]) -> None:
         for line in lines:
             self._waiting.append(self._rows.row(orjson.loads(line)))
-            if len(self._waiting) == ROW_GROUP:
-                self._put()
+            if len(self._waiting) == _ROWS:
+                self._into_columns()
+                if len(self._batches) * _ROWS == ROW_GROUP:
+                    self._put()
 
-    def _put(self) -> None:
+    def _into_columns(self) -> None:
         import pyarrow
 
         cells = list(zip(*self._waiting, strict=True))
@@ -189,11 +193,19 @@ class Parquet(Writing):
             pyarrow.array([_typed(column, value) for value in values], type=field.type)
             for column, values, field in zip(self._columns, cells, self._schema, strict=True)
         ]
-        self._writer.write_table(pyarrow.Table.from_arrays(arrays, schema=self._schema))
+        self._batches.append(pyarrow.RecordBatch.from_arrays(arrays, schema=self._schema))
         self._waiting.clear()
+
+    def _put(self) -> None:
+        import pyarrow
+
+        self._writer.write_table(pyarrow.Table.from_batches(self._batches, schema=self._schema))
+        self._batches.clear()
 
     def _end(self) -> None:
         if self._waiting:
+            self._into_columns()
+        if self._batches:
             self._put()
         self._writer.close()
 

@@ -25,7 +25,7 @@ from store.errors import Unreachable
 from store.export_jobs import LEASE_SECONDS, ExportJobs, File, Job
 from store.store import Store
 
-_PART = 2_000  # resources read at a time
+_PART = 5_000  # resources read at a time; of large ones MongoDB gives fewer, 16 MB at most
 _BUNDLE = 1_000  # deletions in one line of a file of them
 
 
@@ -73,6 +73,7 @@ class Work:
         self._shape = shape(self._plan, settings)
         self._now = now
         self._progress = _Progress(job.done, job.total)
+        self._background: asyncio.Task[None] | None = None
 
     async def carry_out(self, beat: float = 1.0) -> None:
         """Write what is left to be written and end the job; report every `beat` seconds meanwhile.
@@ -92,6 +93,8 @@ class Work:
             for task in (writing, beating):
                 task.cancel()
             await asyncio.gather(writing, beating, return_exceptions=True)
+            if self._background is not None:
+                await asyncio.gather(self._background, return_exceptions=True)
 
     async def _beat(self, pause: float) -> None:
         job, missed = self._job, 0.0
@@ -135,6 +138,7 @@ class Work:
         selection = self._plan.selection(kind)
         async for part in resources(self._store, self._job.cut, selection, after=after, batch=min(most, _PART)):
             lines = part.lines if self._shape.lines is None else self._shape.lines(kind, part.lines)
+            await self._settle()
             if writing is not None and writing.count + len(lines) > most:
                 await self._finish(step, reached, kind, name, writing)
                 writing = None
@@ -143,11 +147,18 @@ class Work:
                 name = f"{kind}.{number:05}.ndjson"
                 writing = await self._files.create(self._job.ident, name)
             if lines and writing is not None:
-                await writing.write(lines)
+                self._background = asyncio.create_task(writing.write(lines))  # while the next part is read
                 self._progress.done += len(lines)
             reached = part.last
+        await self._settle()
         if writing is not None:
             await self._finish(step + 1, "", kind, name, writing)
+
+    async def _settle(self) -> None:
+        """Wait until what was read before is written."""
+        if self._background is not None:
+            task, self._background = self._background, None
+            await task
 
     async def _write_deleted(self, step: int, since: datetime) -> None:
         kinds = self._plan.kinds
