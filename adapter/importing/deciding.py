@@ -6,7 +6,7 @@ tried again, and the ones taken out are tried alone, in their order, so that of 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from adapter.errors import Conflict, Malformed, Problem, Refused, Unprocessable
@@ -102,7 +102,8 @@ class Writer:
         words = [UNCHANGED] * len(batch)
         changes: list[Change] = []
         places: list[int] = []
-        wanted = self._resources(batch, found, [stored.get(name) for name in names])
+        earlier = [stored.get(name) for name in names]
+        wanted = self._resources(batch, found, earlier, await self._referred(work, batch, earlier))
         await _keep_held_busy(work, wanted, stored)
         for place, (name, after) in enumerate(zip(names, wanted, strict=True)):
             before = stored.get(name)
@@ -127,14 +128,30 @@ class Writer:
                 words[place] = UPDATED
         return words
 
+    async def _referred(
+        self, work: UnitOfWork, batch: Sequence[Ready], stored: Sequence[Resource | None]
+    ) -> dict[str, Resource]:
+        """Read whom and where the Appointments refer to that MediLoop objects are to change."""
+        names = {
+            name
+            for ready, before in zip(batch, stored, strict=True)
+            if ready.members is not None and before is not None
+            for name in mediloop.referred(self.service, before)
+        }
+        return await work.read_many(sorted(names)) if names else {}
+
     def _resources(
-        self, batch: Sequence[Ready], found: Sequence[str], stored: Sequence[Resource | None]
+        self,
+        batch: Sequence[Ready],
+        found: Sequence[str],
+        stored: Sequence[Resource | None],
+        people: Mapping[str, Resource],
     ) -> list[Resource]:
         """Return what each is to be."""
         wanted: list[Resource] = []
         for ready, ident, before in zip(batch, found, stored, strict=True):
             if ready.members is not None and before is not None:
-                after = mediloop.applied(self.service, before, {**ready.members, "id": ident})
+                after = mediloop.applied(self.service, before, {**ready.members, "id": ident}, people)
                 if not same(before, after):
                     validation.require_valid(after, "Appointment")
                 wanted.append(after)

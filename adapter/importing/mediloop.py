@@ -16,6 +16,8 @@ from adapter.mediloop.fields import Id, Instant
 from adapter.settings import Settings
 from mappings import appointment as lens
 from mappings import uhid
+from mappings.elements import NOBODY
+from mappings.references import own_name
 from mappings.systems import Systems
 from mappings.vocabulary import Vocabulary
 from store.codec import Resource
@@ -26,6 +28,7 @@ _TEXTS = frozenset(name for name, field in _NAMES.items() if field.type in ("str
 _INSTANT: TypeAdapter[str] = TypeAdapter(Instant)
 _IDENT: TypeAdapter[str] = TypeAdapter(Id)
 _REQUIRED = ("patient_uhid", "practitioner_id", "status", "start_time", "end_time")
+_OF_PEOPLE = ("patient_uhid", "patient_name", "practitioner_name", "facility_name")
 _STATUSES = ("proposed", "pending", "booked", "arrived", "checked-in", "fulfilled", "cancelled", "noshow")
 
 
@@ -104,10 +107,31 @@ def _checked(service: Means, name: str, value: Any) -> Any:
     return value
 
 
-def applied(service: Means, before: Resource | None, wanted: Mapping[str, Any]) -> Resource:
-    """Return the Appointment that `wanted` makes of what is stored, or of nothing."""
+def applied(
+    service: Means, before: Resource | None, wanted: Mapping[str, Any], known: Mapping[str, Resource] = NOBODY
+) -> Resource:
+    """Return the Appointment that `wanted` makes of what is stored, or of nothing.
+
+    Args:
+        service: whose systems and tables.
+        before: what is stored.
+        wanted: the members that are given.
+        known: the people and the place that `before` refers to, by reference. MediLoop's list shows their UHID and
+            their names of today: where these came as they would be shown, nobody has changed them.
+    """
     base = lens.blank() if before is None else before
+    if before is not None and known:
+        shown = lens.view(before, systems=service.systems, vocabulary=service.vocabulary, known=known)
+        for member, reference in lens.referred(before, systems=service.systems).items():
+            if reference in known:
+                shown[member] = own_name(known[reference]) or shown[member]
+        wanted = {name: value for name, value in wanted.items() if name not in _OF_PEOPLE or shown[name] != value}
     return lens.update(base, wanted, systems=service.systems, vocabulary=service.vocabulary)
+
+
+def referred(service: Means, before: Resource) -> list[str]:
+    """Return whom and where a stored Appointment refers to."""
+    return list(lens.referred(before, systems=service.systems).values())
 
 
 def people(wanted: Mapping[str, Any]) -> dict[str, str]:

@@ -6,8 +6,11 @@ Bundle or a list of MediLoop's, is read whole; everything else goes line by line
 
 from __future__ import annotations
 
+import codecs
+import gzip
 import re
 import uuid
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +20,7 @@ import orjson
 from adapter.errors import Malformed, Problem, Refused
 from adapter.fhir.bundles.references import Names, rewriting
 from adapter.fhir.validation import strict_json
-from adapter.importing.sources import Source
+from adapter.importing.sources import Source, SourceError
 from store.codec import Resource
 from store.types import TYPES
 
@@ -69,9 +72,19 @@ def items(source: Source, wanted: int | None = None, after: int = 0) -> Iterator
         source: the file.
         wanted: only those of this rank.
         after: only those after this line.
+
+    Raises:
+        SourceError: it is packed, and spoilt or cut off.
     """
+    try:
+        yield from _items(source, wanted, after)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise SourceError(f"{source.name}: it cannot be unpacked ({error}). Fetch it again.") from error
+
+
+def _items(source: Source, wanted: int | None, after: int) -> Iterator[Item]:
     with source.open() as file:
-        first = file.readline()
+        first = file.readline().removeprefix(codecs.BOM_UTF8)  # as Windows writes it
         whole = _is_document(first)
         if whole:
             raw = first + file.read()
@@ -82,7 +95,7 @@ def items(source: Source, wanted: int | None = None, after: int = 0) -> Iterator
                     if wanted is None or item.rank == wanted:
                         yield item
             return
-    for item in _document(raw):
+    for item in _document(raw) if raw.strip() else ():
         if item.line > after and (wanted is None or item.rank == wanted):
             yield item
 

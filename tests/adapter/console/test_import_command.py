@@ -260,6 +260,48 @@ def test_what_mediloop_cannot_say_stays_when_its_object_comes_again(bring: Impor
     assert after == richer | {"reasonCode": [{"text": "Other"}]}
 
 
+def test_what_only_the_people_tell_comes_again_as_it_was_listed(bring: Import, stored: Stored) -> None:
+    # A FHIR appointment that only refers to them: MediLoop's list shows their UHID and their names of today.
+    uhid = {"system": "https://mediloop.co/fhir/sid/uhid", "value": "UG123456789A"}
+    john = PEOPLE[2] | {"identifier": [uhid]}
+    bring(people__ndjson=lines(*PEOPLE[:2], john, visit("v", 9)))
+    [before] = stored("Appointment")
+    listed = {
+        "id": "v",
+        "patient_uhid": "UG123456789A",
+        "patient_name": "Okello",
+        "practitioner_id": "p",
+        "practitioner_name": "Dr. Atim",
+        "status": "booked",
+        "start_time": "2027-01-20T09:00:00Z",
+        "end_time": "2027-01-20T09:30:00Z",
+    }
+    assert bring(old__json=lines(listed)) == {"unchanged": 1}
+    assert bring(old__json=lines(listed | {"reason_text": "Other"})) == {"updated": 1}
+    [after] = stored("Appointment")
+    assert content(after) == content(before) | {"reasonCode": [{"text": "Other"}]}
+    assert bring(old__json=lines(listed | {"patient_uhid": "UG987654321B"})) == {"updated": 1}
+    [other] = stored("Appointment")
+    assert "UG987654321B" in json.dumps(other["participant"])
+
+
+def test_an_empty_file_and_a_byte_order_mark_are_no_faults(bring: Import) -> None:
+    mark = b"\xef\xbb\xbf"
+    assert bring(a__ndjson=b"", b__ndjson=b"\n", c__ndjson=mark) == {}
+    assert bring(d__ndjson=mark + lines(PEOPLE[0], PEOPLE[1])) == {"created": 2}
+    assert bring(e__json=mark + json.dumps({"resourceType": "Bundle", "type": "collection"}, indent=1).encode()) == {}
+
+
+def test_gzip_that_ends_in_the_middle_is_said(bring: Import) -> None:
+    whole = gzip.compress(lines(*PEOPLE))
+    for name, cut in (("cut.gz", whole[:-12]), ("spoilt.gz", whole[:20] + b"xxxx" + whole[24:])):
+        (bring.folder / name).write_bytes(cut)
+        result = bring.cli.run("import", str(bring.folder / name))
+        assert result.exit_code == 1
+        assert f"{name}: " in result.stderr
+        assert "Aborted" not in result.stderr
+
+
 def test_a_source_that_is_not_there_is_said(bring: Import) -> None:
     for words in (["nothing.json"], [str(bring.folder)]):
         result = bring.cli.run("import", *words)
