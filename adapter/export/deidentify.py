@@ -1,18 +1,14 @@
 """Resources without what tells who somebody is: an allow-list, and keyed pseudonyms in the place of identities.
 
 What is known to be harmless stays (`adapter.export.allowed`), everything else goes: names, texts, narrative, contact
-data, contained resources, extensions nobody has looked at. Ids, references and identifiers become HMAC-SHA256 under a
-key (https://www.rfc-editor.org/rfc/rfc2104), so equal ones stay equal, in every export under that key, and nobody
-without the key can test a guess. Dates are neither shifted nor coarsened. Where FHIR wants something that went, it is
-said to be masked (https://hl7.org/fhir/R4/extension-data-absent-reason.html), so that the result is valid.
+data, contained resources, extensions nobody has looked at. Ids, references and identifiers become `pseudonyms`. Dates
+are neither shifted nor coarsened. Where FHIR wants something that went, it is said to be masked
+(https://hl7.org/fhir/R4/extension-data-absent-reason.html), so that the result is valid.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import re
-import uuid
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
@@ -31,14 +27,11 @@ from adapter.export.allowed import (
     Values,
     extensions,
 )
-from adapter.fhir.validation.definitions import Member, Type, resource_types, type_of
-from mappings.references import contained
+from adapter.export.pseudonyms import Pseudonyms
+from adapter.fhir.validation.definitions import Member, Type, type_of
 from mappings.systems import Systems
-from mappings.uhid import PATTERN, matches, normalise
+from mappings.uhid import PATTERN, matches
 from store.codec import Resource, decode, encode
-
-LEAST_KEY = 16
-"""Bytes of a key, at least."""
 
 _LABELS = "http://terminology.hl7.org/CodeSystem/v3-ObservationValue"
 PSEUDONYMISED: Resource = {"system": _LABELS, "code": "PSEUDED"}
@@ -47,7 +40,6 @@ REDACTED: Resource = {"system": _LABELS, "code": "REDACTED"}
 """Carried as well where a modifier extension went: what it said must not be forgotten silently."""
 
 _CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:_/-]{0,39}")
-_LITERAL = re.compile(r"(?:(?P<base>.+)/)?(?P<kind>[A-Z][A-Za-z]+)/(?P<id>[A-Za-z0-9\-.]{1,64})(?:/_history/[^/]+)?")
 _DAYS = frozenset(("mon", "tue", "wed", "thu", "fri", "sat", "sun"))
 _REASONS = frozenset(
     (
@@ -72,25 +64,19 @@ class Deidentifier:
     """
 
     def __init__(self, key: bytes, systems: Systems, bases: Sequence[str] = (), uhid_pattern: str = PATTERN) -> None:
-        if len(key) < LEAST_KEY:
-            raise ValueError(f"the key has {len(key)} bytes; {LEAST_KEY} are needed at least")
-        self._hmac = hmac.new(key, digestmod=hashlib.sha256)
-        self._systems = systems
+        self._pseudonyms = Pseudonyms(key, systems, bases)
         self._uhid_pattern = uhid_pattern
-        self._bases = tuple(bases)
         self._extensions = extensions(systems)
         self._vocabularies = frozenset((systems.service_type, systems.specialty, systems.cancellation_reason))
-        self._own = {systems.appointment_number: systems.appointment_number}
-        self._own |= dict.fromkeys(systems.all_uhid, systems.uhid)
 
     @property
     def fingerprint(self) -> str:
         """Tell keys apart without telling them."""
-        return self._pseudonym("key", "")[:16]
+        return self._pseudonyms.made("key", "")[:16]
 
     def digest(self, text: str) -> str:
         """Return what tells equal texts as equal and nothing else."""
-        return self._pseudonym("text", text)
+        return self._pseudonyms.made("text", text)
 
     def line(self, raw: bytes) -> bytes:
         """Return the JSON of a resource, de-identified."""
@@ -107,7 +93,7 @@ class Deidentifier:
             raise ValueError("There is no de-identification for this type of resource.")
         made: Resource = {"resourceType": kind}
         if "id" in resource:
-            made["id"] = self._id(kind, resource["id"])
+            made["id"] = self._pseudonyms.ident(kind, resource["id"])
         made["meta"] = self._meta(resource)
         own = [one for one in map(self._extension, resource.get("extension", ())) if one is not None]
         if own:
@@ -118,60 +104,7 @@ class Deidentifier:
     def name(self, name: str) -> str:
         """Return the pseudonym of a resource's name (``Patient/123``)."""
         kind, _, ident = name.partition("/")
-        return f"{kind}/{self._id(kind, ident)}"
-
-    # Pseudonyms.
-
-    def _pseudonym(self, *parts: str) -> str:
-        made = self._hmac.copy()
-        made.update("\0".join(parts).encode())
-        return made.hexdigest()[:32]
-
-    def _id(self, kind: str, ident: str) -> str:
-        return self._pseudonym("id", kind, ident)
-
-    def _identifier(self, given: Resource) -> Resource | None:
-        value = given.get("value")
-        if not isinstance(value, str):
-            return None
-        system = str(given.get("system", ""))
-        own = self._own.get(system)
-        if system in self._systems.all_uhid:  # however it is spelt, and under whichever of its systems
-            value = normalise(value)
-        made: Resource = {} if own is None else {"system": own}
-        # In capitals, as UHIDs are shown.
-        return made | {"value": self._pseudonym("identifier", own or system, value).upper()}
-
-    def _reference(self, given: Resource, root: Resource) -> Resource:
-        text, kind, identifier = given.get("reference"), given.get("type"), given.get("identifier")
-        made: Resource = {}
-        if isinstance(text, str):
-            found = _LITERAL.fullmatch(text)
-            inside = contained(root, text) if text.startswith("#") else None
-            if found is not None and found["kind"] in resource_types():
-                base = found["base"]
-                ident = found["id"] if base is None or base in self._bases else f"{base}/{found['id']}"
-                made["reference"] = f"{found['kind']}/{self._id(found['kind'], ident)}"
-            elif text.startswith("urn:"):
-                made["reference"] = f"urn:uuid:{uuid.UUID(self._pseudonym('urn', text), version=4)}"
-            elif inside is not None:
-                kind = kind or inside.get("resourceType")
-                identifier = identifier or self._preferred(inside.get("identifier"))
-        if isinstance(kind, str) and kind.rpartition("/")[2] in resource_types():
-            made["type"] = kind.rpartition("/")[2]
-        found_identifier = self._identifier(identifier) if isinstance(identifier, dict) else None
-        if found_identifier is not None:
-            made["identifier"] = found_identifier
-        return made or _masked()
-
-    def _preferred(self, identifiers: Any) -> Resource | None:
-        """Return the identifier by which a contained resource is known: its UHID before others."""
-        valued = [one for one in identifiers or () if "value" in one] if isinstance(identifiers, list) else []
-        for system in self._systems.all_uhid:
-            for one in valued:
-                if one.get("system") == system:
-                    return one  # type: ignore[no-any-return]  # an element of JSON
-        return valued[0] if valued else None
+        return f"{kind}/{self._pseudonyms.ident(kind, ident)}"
 
     # Codes.
 
@@ -226,9 +159,9 @@ class Deidentifier:
         if rule == CODES:
             return self._codes(given, member.type())
         if rule == REFERENCE:
-            return self._reference(given, root)
+            return self._pseudonyms.reference(given, root) or _masked()
         if rule == IDENTIFIER:
-            return self._identifier(given)
+            return self._pseudonyms.identifier(given)
         return self._object(given, member.type(), NESTED[rule], root) or None
 
     def _complete(self, made: Resource, of: Type) -> None:

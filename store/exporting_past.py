@@ -1,0 +1,177 @@
+"""What the history says of the resources at a cut: which have changed since, and what they were.
+
+Nothing in the history ever changes, so this can be asked at any time (see `store.exporting`).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from itertools import islice
+from typing import Any, TypeVar
+
+from store.codec import CODEC_OPTIONS, decode
+from store.connection import bounded
+from store.documents import compose
+from store.history import HISTORY, versions_of
+from store.store import Store
+from store.types import TYPES
+
+BATCH = 2_000
+"""Versions read at a time, and resources in a part, about."""
+
+SECONDS = 60.0
+"""After which a step gives up: nobody waits for an answer here, and a filter may read far for its first match."""
+
+_LOOKED_UP = 500  # resources in one query of the history
+
+T = TypeVar("T")
+Query = Mapping[str, Any]
+Found = dict[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A place in the order of the history.
+
+    Attributes:
+        seq: the last version before it.
+        moment: everything later has an `at` that is not before it, all up to it has an earlier one.
+    """
+
+    seq: int
+    moment: datetime
+
+
+# Queries of the history, each with an index.
+
+
+def deleted_between(kind: str, first: int, last: int) -> dict[str, Any]:
+    """Return the query for the deletions at these places."""
+    return {"type": kind, "method": "DELETE", "seq": {"$gte": first, "$lte": last}}
+
+
+def changed_between(kind: str, first: int, last: int) -> dict[str, Any]:
+    """Return the query for the versions at these places."""
+    return {"type": kind, "seq": {"$gte": first, "$lte": last}}
+
+
+def changed_after(kind: str, seq: int) -> dict[str, Any]:
+    """Return the query for the versions after a place."""
+    return {"type": kind, "seq": {"$gt": seq}}
+
+
+def filtered(queries: Sequence[Query], *conditions: Query) -> dict[str, Any]:
+    """Return the query for all `conditions` and any of `queries`, if there are some."""
+    every = [*conditions, *([{"$or": list(queries)}] if queries else [])]
+    return dict(every[0]) if len(every) == 1 else {"$and": every} if every else {}
+
+
+class Changes:
+    """The resources of a type that have changed since the cut."""
+
+    def __init__(self, store: Store, kind: str, cut: Cut) -> None:
+        self._store = store
+        self._kind = kind
+        self._seen = cut.seq
+        self._idents: list[str] = []
+
+    async def refresh(self) -> None:
+        """Take in what is committed by now."""
+        await self._store.sequence_all()
+        find = self._store.database[HISTORY].find
+        cursor = find(changed_after(self._kind, self._seen), {"seq": 1}, sort=[("seq", 1)], batch_size=BATCH)
+        new: set[str] = set()
+        while found := await bounded(partial(cursor.to_list, BATCH), SECONDS):
+            new.update(ident_in(one["_id"]) for one in found)
+            self._seen = found[-1]["seq"]
+        if new:
+            self._idents = sorted(new.union(self._idents))
+
+    def between(self, after: str, last: str) -> list[str]:
+        """Return those with ids after one, up to another; they and those before them are not asked for again."""
+        begin, end = bisect_right(self._idents, after), bisect_right(self._idents, last)
+        found, self._idents = self._idents[begin:end], self._idents[end:]
+        return found
+
+
+async def at_cut(store: Store, cut: Cut, kind: str, queries: Sequence[Query], idents: Sequence[str]) -> Found:
+    """Return those of the resources that were there, as they were; from the history."""
+    keys_of = await newest(store, cut, kind, idents)
+    found: Found = {}
+    for keys in _slices(keys_of.values()):
+        found_versions = await _versions(store, keys)
+        found |= {ident_in(one["_id"]): one["_json"] for one in found_versions if one["method"] != "DELETE"}
+    return await matching(store, kind, found, queries)
+
+
+async def newest(store: Store, cut: Cut, kind: str, idents: Iterable[str]) -> dict[str, str]:
+    """Return the keys of their last versions before the cut, by id; those that had none are left out."""
+    last: dict[str, str] = {}
+    for some in _slices(idents):
+        query = {"$or": [{"_id": versions_of(kind, ident)} for ident in some]}
+        find = store.database[HISTORY].find(query, {"seq": 1}, batch_size=BATCH)
+        while found := await bounded(partial(find.to_list, BATCH), SECONDS):
+            for one in found:
+                # One without a place was made after the cut: it took in all that was there.
+                if one.get("seq", cut.seq + 1) <= cut.seq:
+                    ident = ident_in(one["_id"])
+                    last[ident] = max(last.get(ident, ""), one["_id"])
+    return last
+
+
+async def _versions(store: Store, keys: Sequence[str]) -> list[dict[str, Any]]:
+    find = store.database[HISTORY].find({"_id": {"$in": list(keys)}}, {"_json": 1, "method": 1}, batch_size=BATCH)
+    return await bounded(find.to_list, SECONDS)
+
+
+async def were(store: Store, kind: str, gone: Sequence[str], queries: Sequence[Query]) -> list[str]:
+    """Return those of the keys of deletions before which the resource matched."""
+    before = {key: f"{key[:-10]}{int(key[-10:]) - 1:010}" for key in gone}
+    found: Found = {}
+    for keys in _slices(before.values()):
+        found |= {ident_in(one["_id"]): one["_json"] for one in await _versions(store, keys) if "_json" in one}
+    kept = await matching(store, kind, found, queries)
+    return [key for key in gone if ident_in(key) in kept]
+
+
+async def matching(store: Store, kind: str, found: Found, queries: Sequence[Query]) -> Found:
+    """Return those that match: MongoDB itself judges what it would find, were it stored."""
+    if not queries:
+        return found
+    kept: Found = {}
+    for some in _slices(found.items()):
+        documents = [_indexed(store, kind, raw) for _, raw in some]
+        pipeline: list[dict[str, Any]] = [
+            {"$documents": [{"$literal": one} for one in documents]},
+            {"$match": filtered(queries)},
+            {"$project": {"_id": 1}},
+        ]
+        database = store.database.with_options(codec_options=CODEC_OPTIONS)
+        cursor = await database.aggregate(pipeline)
+        matched = {one["_id"] for one in await bounded(cursor.to_list, SECONDS)}
+        kept |= {ident: raw for ident, raw in some if ident in matched}
+    return kept
+
+
+def _indexed(store: Store, kind: str, raw: bytes) -> dict[str, Any]:
+    """Return what queries look at of a resource."""
+    resource = decode(raw)
+    moment = datetime.fromisoformat(resource["meta"]["lastUpdated"])
+    document = compose(TYPES[kind], resource, raw, moment, store.rules)
+    return {"_id": document["_id"], "_index": document["_index"]}
+
+
+def ident_in(key: str) -> str:
+    """Return the id in the key of a version."""
+    return key.split("/")[1]
+
+
+def _slices(values: Iterable[T]) -> Iterator[list[T]]:
+    """Cut into what fits into one query."""
+    rest = iter(values)
+    while some := list(islice(rest, _LOOKED_UP)):
+        yield some
