@@ -84,6 +84,7 @@ _PARAMETERS: Mapping[str, tuple[tuple[str, int, str, str, str], ...]] = {
         ("cancelled-appt-id", 0, "*", "Reference", "What it replaces: cancelled in the same transaction."),
         ("comment", 0, "1", "string", "A comment for the appointment."),
         ("overbook", 0, "1", "string", "Why to book over what is in the way; needs the permission overbook:write."),
+        ("schedule", 0, "*", "Reference", "The schedules to book on, as ISiK has it: free slots of each are taken."),
     ),
     "appointment-cancel": (
         ("reason", 0, "1", "CodeableConcept", "Why; a text will do."),

@@ -16,6 +16,7 @@ from adapter.fhir.call import Call, Reply
 from adapter.fhir.operations.scheduling import targets
 from adapter.fhir.operations.scheduling.answers import written
 from adapter.fhir.operations.scheduling.asked import Asked
+from adapter.fhir.operations.scheduling.placing import on_schedules
 from adapter.fhir.operations.scheduling.targets import KIND, Target, target
 from adapter.fhir.presentation import require_whole
 from adapter.fhir.writing import Write, carry_out, identify
@@ -26,7 +27,7 @@ from store.unit_of_work import UnitOfWork
 HOLDS = ("appointment-reference",)
 BOOKS = (
     *("appointment-reference", "appointment-resource", "patient-resource", "patient-reference"),
-    *("cancelled-appt-id", "comment", "overbook"),
+    *("cancelled-appt-id", "comment", "overbook", "schedule"),
 )
 
 
@@ -85,6 +86,7 @@ async def _book_anew(call: Call, asked: Asked, named: str | None, resource: Reso
     known = asked.references("patient-reference", "Patient", base=call.base)
     comment, overbook = asked.text("comment"), asked.text("overbook")
     replaced = asked.references("cancelled-appt-id", KIND, base=call.base)
+    schedules = _schedules(call, asked)
 
     async def step(work: UnitOfWork) -> Resource:
         found = await _to_book(call, work, named, resource)
@@ -97,6 +99,8 @@ async def _book_anew(call: Call, asked: Asked, named: str | None, resource: Reso
             actors.append(actor)
         after = targets.booked(call, work, found.resource | (resource or {}), overbook)
         after = targets.commented(_joined(after, actors), comment)
+        if schedules:
+            after = await on_schedules(call, work, found.resource, after, schedules)
         for one in replaced:
             before = await target(call, work, one["reference"].partition("/")[2], proposals=False)
             targets.require_cancellable(before.resource)
@@ -120,6 +124,7 @@ async def _change(call: Call, asked: Asked, ident: str | None, resource: Resourc
         text = f"An appointment that is to be {resource['status']} needs its id."
         raise Malformed(Problem("invalid_parameter", text, "Appointment.id", issue="required"))
     comment = asked.text("comment")
+    schedules = _schedules(call, asked)
 
     async def step(work: UnitOfWork) -> Resource:
         found = await target(call, work, ident, proposals=False)
@@ -136,6 +141,8 @@ async def _change(call: Call, asked: Asked, ident: str | None, resource: Resourc
         after = targets.commented(holds.released(resource), comment)
         if targets.moved(before, after) and after.get("slot") == before.get("slot"):
             after = {name: value for name, value in after.items() if name != "slot"}  # others are looked for
+        if schedules:
+            after = await on_schedules(call, work, before, after, schedules)
         return await done(call, work, [found.write(after)])
 
     return await written(call, step)
@@ -152,6 +159,17 @@ async def done(call: Call, work: UnitOfWork, writes: Sequence[Write]) -> Resourc
 def _require(call: Call) -> None:
     require_type(call.who, KIND, "write")
     require_type(call.who, "Slot", "read")
+
+
+def _schedules(call: Call, asked: Asked) -> list[str]:
+    """Return the Schedules to book on (ISiK), each once."""
+    given = asked.references("schedule", "Schedule", base=call.base)
+    if not given:
+        return []
+    require_type(call.who, "Schedule", "read")
+    if any("reference" not in one for one in given):
+        raise Malformed(Problem("invalid_parameter", "Name it as Schedule/<id>.", "schedule"))
+    return list(dict.fromkeys(one["reference"] for one in given))
 
 
 def _named(call: Call, asked: Asked, ident: str | None) -> str | None:

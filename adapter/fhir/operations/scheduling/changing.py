@@ -5,7 +5,6 @@ No standard has them; they are in the style of IHE's ``$book``, answered alike. 
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,20 +16,19 @@ from adapter.fhir.operations.scheduling import targets
 from adapter.fhir.operations.scheduling.answers import written
 from adapter.fhir.operations.scheduling.asked import Asked, bad
 from adapter.fhir.operations.scheduling.booking import done
-from adapter.fhir.operations.scheduling.search import covering
+from adapter.fhir.operations.scheduling.placing import free_everywhere
 from adapter.fhir.operations.scheduling.targets import KIND, target
 from adapter.scheduling import booking, claims, intervals
-from adapter.scheduling.availability import Opening, Wanted, openings
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.status import reschedule_problem
 from mappings.instants import minutes_between
+from store import slotids
 from store.codec import Resource, decode
 from store.extract import instant, references
 from store.unit_of_work import UnitOfWork
 
 CANCELS = ("reason", "comment")
 RESCHEDULES = ("start", "end", "slot", "reason", "comment")
-_COMPUTED = re.compile(r".+\.(\d{8}T\d{4}Z)\.(\d+)", re.IGNORECASE)  # the id of a Slot that is not stored yet
 
 
 async def cancel(call: Call, kind: str, ident: str | None) -> Reply:
@@ -89,7 +87,7 @@ async def reschedule(call: Call, kind: str, ident: str | None) -> Reply:
         if slots:
             after["slot"] = [{"reference": name} for name in slots]
         elif rooms:
-            after["slot"] = await _everywhere(call, work, before, after)
+            after["slot"] = await free_everywhere(call, work, before, after)
         return await done(call, work, [found.write(targets.commented(after, asked.text("comment")))])
 
     return await written(call, step)
@@ -153,11 +151,8 @@ async def _of_slots(work: UnitOfWork, names: list[str]) -> tuple[str, str]:
 
 
 def _computed(name: str) -> Interval | None:
-    found = _COMPUTED.fullmatch(name)
-    if found is None:
-        return None
-    start = datetime.strptime(found[1].upper(), "%Y%m%dT%H%MZ").replace(tzinfo=UTC)
-    return Interval(start, start + timedelta(minutes=int(found[2])))
+    named = slotids.parts(name.partition("/")[2])
+    return None if named is None else Interval(named.start, named.end)
 
 
 async def _rooms(call: Call, ident: str) -> bool:
@@ -171,35 +166,3 @@ async def _rooms(call: Call, ident: str) -> bool:
         not any(name.startswith(claims.PRACTITIONERS) for name in references(decode(one), "actor"))
         for one in schedules.values()
     )
-
-
-async def _everywhere(call: Call, work: UnitOfWork, before: Resource, after: Resource) -> list[Resource]:
-    """Return free Slots, or its own, for the new time of every Schedule that the appointment has Slots of.
-
-    Raises:
-        Unprocessable: the end is not after the start. Conflict: naming each Schedule that has none.
-    """
-    when = intervals.of(after)
-    if when is None:
-        raise Unprocessable(Problem("invalid_time", "The end must be after the start.", "Appointment.start"))
-    service = call.who.service
-    own = [one for one in (await work.read_many(claims.slots(before))).values() if one["resourceType"] == "Slot"]
-    schedules = await work.read_many([booking.schedule_of(one) for one in own])
-    taken: list[Resource] = []
-    missing: list[str] = []
-    for name, schedule in schedules.items():
-        window = Interval(when.start - intervals.LONGEST, when.end)
-        wanted = Wanted(window, (tuple(references(schedule, "actor")),))
-        found = await openings(call.who.store, wanted, zone=service.settings.zone, now=service.now())
-        free = [one for one in found if f"Schedule/{one.schedule['id']}" == name]
-        free += [
-            Opening(one["id"], one, schedule, span, stored=True)
-            for one in own
-            if booking.schedule_of(one) == name and (span := intervals.of(one)) is not None
-        ]
-        run = covering(free, when)
-        taken += [{"reference": f"Slot/{one.ident}"} for one in run]
-        missing += [] if run else [name]
-    if missing:
-        raise targets.none_free(missing)
-    return taken

@@ -458,6 +458,68 @@ async def test_book_needs_one_appointment(api: Api) -> None:
     outcome(await operate(api, "$book", appointment_resource={"resourceType": "Patient"}), 400, "value")
 
 
+# The schedule to book on (ISiK)
+
+
+def at_ten(**more: Any) -> Json:
+    patient_only = [{"actor": {"reference": "Patient/john"}, "status": "accepted"}]
+    visit = {"status": "pending", "start": "2024-01-20T10:00:00Z", "end": "2024-01-20T10:30:00Z"}
+    return {"resourceType": "Appointment", "participant": patient_only} | visit | more
+
+
+async def test_book_on_a_schedule_takes_its_slot_and_the_time_of_whom_it_is_of(api: Api) -> None:
+    sent = {"appt_resource": at_ten(), "schedule": {"reference": "Schedule/james"}}
+    booked = only(await operate(api, "$book", **sent), 201)
+    assert booked["slot"] == [{"reference": "Slot/j1"}]
+    assert [one["actor"]["reference"] for one in booked["participant"]] == ["Patient/john", f"Practitioner/{JAMES}"]
+    assert await status_of(api, "j1", "s1") == ["busy", "free"]
+    refused(await operate(api, "$book", **sent), 409, "slot_unavailable")
+
+
+async def test_book_on_two_schedules_is_all_or_nothing(api: Api) -> None:
+    both = [{"reference": "Schedule/james"}, {"reference": f"{HOST}/Schedule/room"}]
+    late = at_ten(start="2024-01-20T11:00:00Z", end="2024-01-20T11:30:00Z")
+    refused(await operate(api, "$book", appt_resource=late, schedule=both), 409, "slot_unavailable")
+    assert await status_of(api, "j2") == ["free"]
+    booked = only(await operate(api, "$book", appt_resource=at_ten(), schedule=both), 201)
+    assert {one["reference"] for one in booked["slot"]} == {"Slot/j1", "Slot/r1"}
+
+
+async def test_a_booking_is_changed_on_its_schedule(api: Api) -> None:
+    james = {"reference": "Schedule/james"}
+    booked = only(await operate(api, "$book", appt_resource=at_ten(), schedule=james), 201)
+    later = booked | {"start": "2024-01-20T11:00:00Z", "end": "2024-01-20T11:30:00Z"}
+    moved = only(await operate(api, "$book", appt_resource=later, schedule=james))
+    assert moved["slot"] == [{"reference": "Slot/j2"}]
+    assert await status_of(api, "j1", "j2") == ["free", "busy"]
+
+
+@pytest.mark.parametrize(
+    ("appointment", "named", "code"),
+    [
+        (at_ten(), "Schedule/none", "unknown_schedule"),
+        (at_ten(slot=[{"reference": "Slot/s1"}]), "Schedule/james", "slot_mismatch"),
+        (at_ten(slot=[{"reference": "Slot/sarah.20240120T1000Z.30"}]), "Schedule/james", "slot_mismatch"),
+        (at_ten(slot=[{"reference": "Slot/nowhere"}]), "Schedule/james", "unknown_slot"),
+        (
+            at_ten(participant=[{"actor": {"reference": f"Practitioner/{SARAH}"}, "status": "accepted"}]),
+            "Schedule/james",
+            "slot_mismatch",
+        ),
+    ],
+)
+async def test_a_schedule_that_does_not_fit_is_422(api: Api, appointment: Json, named: str, code: str) -> None:
+    answer = await operate(api, "$book", appt_resource=appointment, schedule={"reference": named})
+    refused(answer, 422, code)
+    assert await status_of(api, "s1", "j1") == ["free", "free"]
+
+
+async def test_a_schedule_is_named_by_its_id(api: Api) -> None:
+    by_identifier = {"identifier": {"value": "x"}}
+    outcome(await operate(api, "$book", appt_resource=at_ten(), schedule=by_identifier), 400, "invalid")
+    outcome(await operate(api, "$book", appt_resource=at_ten(), schedule="Slot/s1"), 400, "value")
+
+
 # $cancel and $reschedule
 
 
@@ -491,7 +553,8 @@ async def test_reschedule(api: Api) -> None:
     assert seen["rescheduled_at"] == "2024-01-15T10:00:00Z"
     outcome(await operate(api, "a/$reschedule"), 400, "required")
     outcome(await operate(api, "a/$reschedule", start="noon"), 400, "value")
-    refused(await operate(api, "a/$reschedule", slot="Slot/none"), 422, "unknown_slot")
+    for unknown in ("none", "james.20240199T0900Z.30", "james.20240120T0900Z.0"):
+        refused(await operate(api, "a/$reschedule", slot=f"Slot/{unknown}"), 422, "unknown_slot")
     refused(await operate(api, "a/$reschedule", start=END, end=START), 422, "invalid_time")
     only(await operate(api, "a/$cancel"))
     refused(await operate(api, "a/$reschedule", slot="Slot/s1"), 422, "invalid_status_transition")

@@ -1,0 +1,121 @@
+"""Which Slots an appointment takes, where a client names Schedules or none: free ones that cover its time, or its own.
+
+Read outside of the unit of work that books (openings are computed from what is stored now); whether they may be taken
+is decided in it, where every write is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from adapter.errors import Problem, Unprocessable
+from adapter.fhir.call import Call
+from adapter.fhir.operations.scheduling import targets
+from adapter.fhir.operations.scheduling.search import covering
+from adapter.scheduling import booking, claims, intervals
+from adapter.scheduling.availability import Opening, Wanted, openings
+from adapter.scheduling.intervals import Interval
+from store import slotids
+from store.codec import Resource
+from store.extract import references, walk
+from store.unit_of_work import UnitOfWork
+
+_NAME = "schedule"
+
+
+async def free_everywhere(call: Call, work: UnitOfWork, before: Resource, after: Resource) -> list[Resource]:
+    """Return Slots for the new time in every Schedule that the appointment has Slots of.
+
+    Raises:
+        Unprocessable: the end is not after the start. Conflict: naming each Schedule that has none.
+    """
+    own = await _slots(work, before)
+    return await _free(call, await work.read_many([booking.schedule_of(one) for one in own]), own, after)
+
+
+async def on_schedules(
+    call: Call, work: UnitOfWork, before: Resource, after: Resource, names: Sequence[str]
+) -> Resource:
+    """Return the appointment on the Schedules that a client names (ISiK Terminplanung, ``schedule`` of ``$book``).
+
+    It gets Slots of each of them, and whom a Schedule is of where it names nobody of that kind, so that their time is
+    taken too. Slots that it names itself have to be of one of these Schedules.
+
+    Args:
+        call: the call.
+        work: the unit of work to read through.
+        before: what is stored or proposed now: its Slots are not in its own way.
+        after: what is to be booked.
+        names: the Schedules (``Schedule/s``).
+
+    Raises:
+        Unprocessable: ``unknown_schedule``, ``slot_mismatch``, ``invalid_time``.
+        Conflict: ``slot_unavailable``, naming each Schedule that has no free Slot for the time.
+    """
+    schedules = await work.read_many(names)
+    unknown = [name for name in names if name not in schedules]
+    if unknown:
+        text = f"There is no {' and no '.join(unknown)}. Name a schedule that is stored."
+        raise Unprocessable(Problem("unknown_schedule", text, _NAME, issue="not-found"))
+    after = {**after, "participant": [*after["participant"], *_missing(after, schedules.values())]}
+    if not after.get("slot"):
+        return {**after, "slot": await _free(call, schedules, await _slots(work, before), after)}
+    stored = await work.read_many(claims.slots(after))
+    elsewhere = [name for name in claims.slots(after) if _schedule_of(name, stored.get(name)) not in {*schedules, None}]
+    if elsewhere:
+        text = f"{' and '.join(elsewhere)} is not of {' or '.join(schedules)}. Name other slots, or none."
+        raise Unprocessable(Problem("slot_mismatch", text, "Appointment.slot"))
+    return after
+
+
+def _schedule_of(name: str, stored: Resource | None) -> str | None:
+    """Return the Schedule of a Slot, stored or computed; None for one that there is none of, which is told later."""
+    if stored is not None:
+        return booking.schedule_of(stored)
+    named = slotids.parts(name.partition("/")[2])
+    return None if named is None else f"Schedule/{named.schedule}"
+
+
+def _missing(appointment: Resource, schedules: Iterable[Resource]) -> list[Resource]:
+    """Return whom the Schedules are of as participants, of the kinds of which the appointment names nobody."""
+    named = {name.partition("/")[0] for name in references(appointment, "participant.actor")}
+    if claims.practitioners(appointment, declined=True):
+        named |= {kind.rstrip("/") for kind in claims.PRACTITIONERS}
+    found = {
+        one["reference"]: one
+        for schedule in schedules
+        for one in walk(schedule, "actor")
+        if "reference" in one and one["reference"].partition("/")[0] not in named
+    }
+    return [{"actor": one, "required": "required", "status": "accepted"} for one in found.values()]
+
+
+async def _slots(work: UnitOfWork, appointment: Resource) -> list[Resource]:
+    return list((await work.read_many(claims.slots(appointment))).values())
+
+
+async def _free(
+    call: Call, schedules: Mapping[str, Resource], own: Sequence[Resource], after: Resource
+) -> list[Resource]:
+    when = intervals.of(after)
+    if when is None:
+        raise Unprocessable(Problem("invalid_time", "The end must be after the start.", "Appointment.start"))
+    service = call.who.service
+    taken: list[Resource] = []
+    missing: list[str] = []
+    for name, schedule in schedules.items():
+        window = Interval(when.start - intervals.LONGEST, when.end)
+        wanted = Wanted(window, (tuple(references(schedule, "actor")),))
+        found = await openings(call.who.store, wanted, zone=service.settings.zone, now=service.now())
+        free = [one for one in found if f"Schedule/{one.schedule['id']}" == name]
+        free += [
+            Opening(one["id"], one, schedule, span, stored=True)
+            for one in own
+            if booking.schedule_of(one) == name and (span := intervals.of(one)) is not None
+        ]
+        run = covering(free, when)
+        taken += [{"reference": f"Slot/{one.ident}"} for one in run]
+        missing += [] if run else [name]
+    if missing:
+        raise targets.none_free(missing)
+    return taken
