@@ -15,6 +15,7 @@ from adapter.console.session import fail, out, run
 from adapter.errors import Unprocessable
 from adapter.scheduling import availability, hours_faults, hours_writing, publishing, settling
 from adapter.scheduling.claimset import Change
+from adapter.scheduling.road import decide
 from adapter.service import Service
 from mappings.references import own_name
 from store.codec import Resource
@@ -74,7 +75,7 @@ def generate(
             async def step(work: UnitOfWork, slots: list[Resource] = slots) -> int:
                 return len(await publishing.publish(work, schedule, slots))
 
-            made += await store.transact(step)
+            made += await decide(store, step)
         return schedule["id"], made
 
     result = run(work)
@@ -197,7 +198,7 @@ async def _change(
                 raise Unprocessable(problems)
             settling.stage(work, await settling.settle(work, [Change(before, after)], fills_slots=False))
 
-    await service.stores[mode].transact(step)
+    await decide(service.stores[mode], step)
 
 
 async def _schedule(
@@ -230,7 +231,7 @@ async def _schedule(
             return after
         return work.create(after) if before is None else work.update(before, after)
 
-    return await service.stores[mode].transact(step)
+    return await decide(service.stores[mode], step)
 
 
 async def _actor(work: UnitOfWork, name: str) -> Resource:

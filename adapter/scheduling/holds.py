@@ -92,6 +92,7 @@ async def lapse(store: Store, idents: list[str]) -> int:
     done = 0
     async with _watch(store).lapsing:  # rivals of this process, who all have met the same holds, do not meet once more
         for ident in idents:
+            # Not by `road.decide`, which lets holds lapse by this very function; and a lapse takes nothing.
             done += await store.transact(partial(_lapse, ident=ident))
     return done
 
