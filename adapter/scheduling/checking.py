@@ -184,12 +184,24 @@ def slot_findings(slot: Resource, appointments: Iterable[Resource]) -> Iterator[
     allowed = ("busy", "busy-tentative") if len(holding) >= room else ("free", "busy", "busy-tentative")
     if holding and status not in allowed:
         yield Finding("slot-not-busy", name, f"It is {status}, but held by {told}.")
+    away = ", ".join(f"Appointment/{one['id']}" for one in holding if not _meet(slot, one))
+    if away:
+        yield Finding("slot-elsewhere", name, f"It is held by {away}, which is at another time.")
     if (
         status in ("busy", "busy-tentative")
         and not holding
         and not any(one.get("status") == "noshow" for one in naming)
     ):
         yield Finding("slot-without-owner", name, f"It is {status}, but held by no appointment.", note=True)
+
+
+def _meet(slot: Resource, appointment: Resource) -> bool:
+    """Tell whether an Appointment is in the time of a Slot; of what states no time nothing is told."""
+    start, end = instant(slot.get("start")), instant(slot.get("end"))
+    begins, ends = instant(appointment.get("start")), instant(appointment.get("end"))
+    if start is None or end is None or begins is None or ends is None:
+        return True
+    return begins < end and start < ends
 
 
 def _at_once(appointments: Iterable[Resource]) -> int:

@@ -145,6 +145,8 @@ async def test_a_sound_store_is_clean_whatever_has_happened_in_it(clinic: Store,
         ("PractitionerRole", "r", {"practitioner": {"reference": "Practitioner/p"}}, None),
         ("Slot", "a", {"status": "free"}, {"slot-not-busy": {"Slot/a"}}),
         ("Slot", "g", {"status": "busy-unavailable"}, {"slot-not-busy": {"Slot/g"}}),
+        ("Slot", "a", {"start": at("15:00"), "end": at("15:30")}, {"slot-elsewhere": {"Slot/a"}}),
+        ("Slot", "b", {"start": at("11:00"), "end": at("11:30")}, {}),  # a noshow stays where it was
         ("Slot", "no", {"status": "busy"}, {"slot-without-owner": {"Slot/no"}}),
         ("Appointment", "g1", linking("nowhere"), {"slot-missing": {"Appointment/g1"}, "overlap": {"Appointment/g2"}}),
         ("Appointment", "x", numbered("APT-2024-000002"), {"number": {"Appointment/x"}}),
