@@ -63,8 +63,8 @@ class SessionPool(Pool):
     """Keeps no connection that was made while its member was neither primary nor secondary.
 
     The driver notes once, when a connection is made, whether sessions may be used on it. A member that was paused
-    as the primary answers what has waited meanwhile, and then rolls back: connections made in that moment stay in the
-    driver's pool as ones without sessions, and fail every transaction with a `ConfigurationError` (found by
+    as the primary is neither for a moment when it goes on: connections made in that moment stay in the driver's pool
+    as ones without sessions, and fail every transaction with a `ConfigurationError` (found by
     tests/linearizability), also when their member is the primary again. To fail while connecting is what the driver
     knows how to deal with: it looks again for a primary, and transactions are run again.
     """

@@ -31,6 +31,7 @@ DATABASE = "proof"
 KEY = "sk_test_proof"
 ELECTION_MS = 2_000
 HEARTBEAT_MS = 500
+HEARTBEAT_PATIENCE = 2  # seconds; MongoDB's 10 would make elections wait for a member that is paused or cut off
 _START_SECONDS = 90.0
 
 _LIBC = ctypes.CDLL(None)
@@ -167,6 +168,7 @@ class ReplicaSet:
         deadline = time.monotonic() + _START_SECONDS
         members = [{"_id": place, "host": f"127.0.0.1:{self.proxies[name]}"} for place, name in enumerate(MEMBERS)]
         limits = {"electionTimeoutMillis": ELECTION_MS, "heartbeatIntervalMillis": HEARTBEAT_MS}
+        limits["heartbeatTimeoutSecs"] = HEARTBEAT_PATIENCE
         config = {"_id": SET, "members": members, "settings": limits}
         while True:
             try:
@@ -276,9 +278,8 @@ class Services:
         """Start all, tell their processes to `named`; return when all answer."""
         for machine in self.machines:
             machine.start()
-            named(self.pids())  # before it has opened a connection
-            # One after the other: the first makes the indexes.
-            self.await_ready([self.bases[self.machines.index(machine)]])
+        named(self.pids())  # before they have opened a connection
+        self.await_ready(self.bases)
 
     def await_ready(self, bases: list[str]) -> None:
         """Wait until the services at `bases` say that they are ready."""
