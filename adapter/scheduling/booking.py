@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from adapter.errors import Conflict, Problem, Unprocessable
-from adapter.scheduling import claims, intervals, occupancy
+from adapter.scheduling import claims, intervals, occupancy, reasons
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.people import People
 from store.codec import Resource
@@ -127,13 +127,7 @@ def _contradictions(wish: Wish, facts: Facts) -> list[Problem]:
             )
         )
     if not any(practitioner in _people(slot, facts) for practitioner in wish.practitioners):
-        found.append(
-            Problem(
-                "slot_mismatch",
-                "The slot is not one of that practitioner's: give the slot's own practitioner or another slot.",
-                "practitioner_id",
-            )
-        )
+        found.append(reasons.not_theirs("practitioner_id"))
     if not is_at(wish.facilities, facts.schedules.get(schedule_of(slot), {})):
         found.append(
             Problem(

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from adapter.errors import Problem, Unprocessable
-from adapter.scheduling import booking, claims, intervals, occupancy, people, taking
+from adapter.scheduling import booking, claims, intervals, occupancy, people, reasons, taking
 from adapter.scheduling.booking import Facts, Wish
-from adapter.scheduling.intervals import LONGEST, Interval
+from adapter.scheduling.intervals import Interval
 from adapter.scheduling.people import People
 from adapter.scheduling.status import HOLDING, require_move, require_reschedulable
 from mappings.instants import minutes_between, parse, shift
@@ -216,10 +216,10 @@ def _wish(
 ) -> Wish:
     when = intervals.of(appointment)
     if when is None:
-        raise Unprocessable(Problem("invalid_time", "The end must be after the start.", names[1]))
-    if when.end - when.start > LONGEST:
-        text = f"An appointment may last {LONGEST.days} days at most: give an earlier end."
-        raise Unprocessable(Problem("invalid_time", text, names[1]))
+        raise Unprocessable(reasons.backwards(names[1]))
+    problem = reasons.too_long("An appointment", when.start, when.end, names[1])
+    if problem is not None:
+        raise Unprocessable(problem)
     wish = Wish(
         when=when,
         practitioners=known.of(claims.practitioners(appointment)),

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from zlib import crc32
 
 from adapter.errors import Problem
-from adapter.scheduling import booking, claims, intervals, occupancy
+from adapter.scheduling import booking, claims, intervals, occupancy, reasons
 from adapter.scheduling.claimset import Draft
-from adapter.scheduling.intervals import LONGEST, Interval
+from adapter.scheduling.intervals import Interval
 from adapter.scheduling.world import World
 from store.codec import Resource
 from store.extract import instant, references
@@ -29,9 +29,8 @@ def faults(world: World, draft: Draft) -> Iterator[Problem]:
         start, end = instant(slot.get("start")), instant(slot.get("end"))
         if start is None or end is None or end <= start:
             yield Problem("invalid_time", "A slot needs a start and an end that is after it.", "Slot.start")
-        elif end - start > LONGEST:
-            text = f"A slot may last {LONGEST.days} days at most: give an earlier end."
-            yield Problem("invalid_time", text, "Slot.start")
+        elif problem := reasons.too_long("A slot", start, end, "Slot.start"):
+            yield problem
     stated = occupancy.stated_capacity(slot)
     is_new = stated is not None and (draft.before is None or stated != occupancy.stated_capacity(draft.before))
     if is_new and (not isinstance(stated, int) or stated < 1):

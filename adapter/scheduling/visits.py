@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from adapter.errors import Problem
-from adapter.scheduling import booking, claims, intervals
+from adapter.scheduling import booking, claims, intervals, reasons
 from adapter.scheduling.booking import Facts, Wish
 from adapter.scheduling.claimset import Stake, Visit
-from adapter.scheduling.intervals import LONGEST, Interval
+from adapter.scheduling.intervals import Interval
 from adapter.scheduling.status import HOLDING, move_problem, reschedule_problem
 from adapter.scheduling.world import World
 from store.codec import Resource
@@ -52,10 +52,9 @@ def _time_faults(appointment: Resource) -> Iterator[Problem]:
             text = f"An appointment that is {appointment['status']} needs a start and an end."
             yield Problem("invalid_time", text, _START)
     elif end < start or (end == start and holds):
-        yield Problem("invalid_time", "The end must be after the start.", _START)
-    elif end - start > LONGEST:
-        text = f"An appointment may last {LONGEST.days} days at most: give an earlier end."
-        yield Problem("invalid_time", text, _START)
+        yield reasons.backwards(_START)
+    elif problem := reasons.too_long("An appointment", start, end, _START):
+        yield problem
 
 
 # What contradicts it in the Slots that it names (422).
@@ -102,11 +101,7 @@ def _schedule_contradictions(world: World, visit: Visit, stake: Stake, slot: Res
     everyone = claims.practitioners(visit.appointment, declined=True)
     asked = {name for name in world.people.of(everyone) if name.startswith(claims.PRACTITIONERS)}
     if published and asked and not published & asked:
-        yield Problem(
-            "slot_mismatch",
-            "The slot is not one of that practitioner's: give the slot's own practitioner or another slot.",
-            param,
-        )
+        yield reasons.not_theirs(param)
     if not booking.is_at(stake.places, schedule):
         text = "The slot is at another place: give the slot's own location or another slot."
         yield Problem("slot_mismatch", text, param)

@@ -12,7 +12,7 @@ from adapter.errors import Problem, Unprocessable
 from adapter.fhir.call import Call
 from adapter.fhir.operations.scheduling import targets
 from adapter.fhir.operations.scheduling.search import covering
-from adapter.scheduling import booking, claims, intervals
+from adapter.scheduling import booking, claims, intervals, reasons
 from adapter.scheduling.availability import Opening, Wanted, openings
 from adapter.scheduling.intervals import Interval
 from store import slotids
@@ -99,7 +99,7 @@ async def _free(
 ) -> list[Resource]:
     when = intervals.of(after)
     if when is None:
-        raise Unprocessable(Problem("invalid_time", "The end must be after the start.", "Appointment.start"))
+        raise Unprocessable(reasons.backwards("Appointment.start"))
     service = call.who.service
     taken: list[Resource] = []
     missing: list[str] = []

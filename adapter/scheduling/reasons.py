@@ -1,0 +1,31 @@
+"""Why a time or a Slot does not do: what is said of it at each door alike, and how long a visit or a Slot may be.
+
+The door names the element (`param`), MediLoop's or FHIR's. What one door alone can say stands where it is said.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from adapter.errors import Problem
+from adapter.scheduling.intervals import LONGEST
+
+_TOO_LONG = "{what} may last {days} days at most: give an earlier end."
+_NOT_THEIRS = "The slot is not one of that practitioner's: give the slot's own practitioner or another slot."
+
+
+def backwards(param: str) -> Problem:
+    """Return the problem with an end that is not after the start."""
+    return Problem("invalid_time", "The end must be after the start.", param)
+
+
+def too_long(what: str, start: datetime, end: datetime, param: str) -> Problem | None:
+    """Return the problem with a time of `what` ("An appointment") that is longer than anything may be; None if not."""
+    if end - start <= LONGEST:
+        return None
+    return Problem("invalid_time", _TOO_LONG.format(what=what, days=LONGEST.days), param)
+
+
+def not_theirs(param: str) -> Problem:
+    """Return the problem with a Slot of a Schedule that is not one of the practitioner's."""
+    return Problem("slot_mismatch", _NOT_THEIRS, param)
