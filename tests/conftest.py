@@ -45,6 +45,15 @@ def pytest_configure(config: pytest.Config) -> None:
             client.admin.command("setParameter", 1, ttlMonitorEnabled=False)
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say so where it has ended in the middle of the run, and its last words: all that came after failed for that."""
+    for server, folder in _started:
+        if embedded.running(Path(folder)) is None:
+            log = Path(folder, "mongodb", "mongod.log").read_text(errors="replace").splitlines()
+            terminalreporter.section(f"MongoDB (process {server.pid}) no longer answers. The end of its log")
+            terminalreporter.write_line("\n".join(line[:600] for line in log[-60:]))
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Stop it and remove its data."""
     for server, folder in _started:
@@ -129,7 +138,7 @@ ServiceMaker = Callable[..., Service]
 
 
 @pytest.fixture
-async def make_service(_prepared: str, mongodb_uri: str, clock: Clock) -> AsyncIterator[ServiceMaker]:
+async def make_service(_prepared: str, mongodb_uri: str, client: Client, clock: Clock) -> AsyncIterator[ServiceMaker]:
     """Make services with settings of choice on one pair of emptied databases."""
     made: list[Service] = []
 
@@ -138,9 +147,8 @@ async def make_service(_prepared: str, mongodb_uri: str, clock: Clock) -> AsyncI
         made.append(build(Settings(**wanted, _env_file=None), mongodb_uri, clock))
         return made[-1]
 
-    cleaner = make()
     for mode in MODES:
-        database = cleaner.client[f"{_prepared}_{mode}"]
+        database = client[f"{_prepared}_{mode}"]
         await empty(database, await database.list_collection_names())
     yield make
     for service in made:
