@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -81,12 +82,29 @@ def mongodb_uri() -> str:
     return os.environ[URI]
 
 
-@pytest.fixture(scope="session")
-async def client(mongodb_uri: str) -> AsyncIterator[Client]:
-    """A client of it, with the service's own options."""
-    made = connect(mongodb_uri)
+@asynccontextmanager
+async def connected(uri: str) -> AsyncIterator[Client]:
+    """Give a client with the service's own options.
+
+    None is kept for a whole run: tests that need no event loop leave it alone for longer than its heartbeat bears.
+    """
+    made = connect(uri)
     yield made
     await made.close()
+
+
+@pytest.fixture
+async def client(mongodb_uri: str) -> AsyncIterator[Client]:
+    """A client of it."""
+    async with connected(mongodb_uri) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+async def module_client(mongodb_uri: str) -> AsyncIterator[Client]:
+    """A client of it for what the tests of a module share."""
+    async with connected(mongodb_uri) as made:
+        yield made
 
 
 _numbers = iter(range(1_000_000))
@@ -116,10 +134,11 @@ async def _prepared(mongodb_uri: str) -> AsyncIterator[str]:
     name = _fresh_name()
     service = build(Settings(database=name, _env_file=None), mongodb_uri)
     await service.prepare()
-    yield name
-    for mode in MODES:
-        await service.client.drop_database(f"{name}_{mode}")
     await service.close()
+    yield name
+    async with connected(mongodb_uri) as made:
+        for mode in MODES:
+            await made.drop_database(f"{name}_{mode}")
 
 
 async def empty(database: AsyncDatabase[dict[str, Any]], names: Iterable[str]) -> None:

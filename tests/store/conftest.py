@@ -13,17 +13,19 @@ import pytest
 
 from store.connection import Client
 from store.store import Store
-from tests.conftest import Clock
+from tests.conftest import Clock, connected
 from tests.store.support import RULES, emptied
 
 
 @pytest.fixture(scope="session")
-async def prepared(client: Client) -> AsyncIterator[str]:
+async def prepared(mongodb_uri: str) -> AsyncIterator[str]:
     """The name of a database whose indexes are made once for all tests of this folder."""
     name = f"t_store_{os.getpid()}"
-    await Store(client, name).prepare()
+    async with connected(mongodb_uri) as client:
+        await Store(client, name).prepare()
     yield name
-    await client.drop_database(name)
+    async with connected(mongodb_uri) as client:
+        await client.drop_database(name)
 
 
 @pytest.fixture

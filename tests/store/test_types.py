@@ -170,13 +170,13 @@ def test_every_field_leads_an_index_or_is_in_the_one_for_the_rest() -> None:
 
 
 @pytest.fixture(scope="module")
-async def indexed(client: Client) -> AsyncIterator[Store]:
+async def indexed(module_client: Client) -> AsyncIterator[Store]:
     """A database with the declared indexes."""
     name = f"t_types_{os.getpid()}"
-    store = Store(client, name)
+    store = Store(module_client, name)
     await store.prepare()
     yield store
-    await client.drop_database(name)
+    await module_client.drop_database(name)
 
 
 def _indexes_of(plan: Any) -> set[str]:

@@ -55,12 +55,12 @@ class Shelf:
 
 
 @pytest.fixture(scope="module")
-async def shelf(client: Client) -> AsyncIterator[Shelf]:
+async def shelf(module_client: Client) -> AsyncIterator[Shelf]:
     name = f"t_{secrets.token_hex(6)}"
-    made = Shelf(client, name)
+    made = Shelf(module_client, name)
     await made.store.prepare()
     yield made
-    await client.drop_database(name)
+    await module_client.drop_database(name)
 
 
 READING = Reading(zone=ZONE, base=BASE, now=NOW, strict=False, readable=lambda _: True)

@@ -65,17 +65,17 @@ async def _insert(store: Store, resources: list[Resource], first: int) -> None:
 
 
 @pytest.fixture(scope="module")
-async def filled(client: Client, prepared: str) -> AsyncIterator[tuple[Store, Store]]:
+async def filled(module_client: Client, prepared: str) -> AsyncIterator[tuple[Store, Store]]:
     """A small store and a large one."""
     stores = []
     for size in (SMALL, LARGE):
-        store = Store(client, f"{prepared}_{size}", rules=RULES)
+        store = Store(module_client, f"{prepared}_{size}", rules=RULES)
         await store.prepare()
         await _insert(store, _made(0, size), 0)
         stores.append(store)
     yield stores[0], stores[1]
     for store in stores:
-        await client.drop_database(store.database.name)
+        await module_client.drop_database(store.database.name)
 
 
 def stages(plan: Any) -> set[str]:
