@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
 from fastapi_swagger import patch_fastapi
 
 from adapter import __version__, chores, logs, operations, refusals, service, settings
@@ -30,6 +31,13 @@ from store.types import TYPES
 
 URI_VARIABLE = "ADAPTER_RUNNING_MONGODB_URI"
 """Set by `mediloop-fhir serve` for its workers: the server it has started or found."""
+
+_FOR_PAGES = (
+    *("ETag", "Last-Modified", "Location", "Content-Location", "Expires", "Allow", "Accept-Patch", "WWW-Authenticate"),
+    *("Preference-Applied", "Retry-After", "X-Progress", "X-Request-Id", "X-Correlation-Id"),
+    *("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"),
+)
+"""The headers that scripts of other origins may read, beside those that every page may."""
 
 _ABOUT = """The MediLoop Appointments API over FHIR R4 documents: the same appointment through both APIs.
 
@@ -71,6 +79,16 @@ def create_app(parts: service.Service) -> FastAPI:
     refusals.install(app)
     app.add_middleware(Compression)
     app.add_middleware(Gate, service=parts)
+    if parts.settings.cors_origins:
+        # Outermost: a page reads refusals too, and what a browser asks beforehand has no key and counts for no limit.
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=parts.settings.cors_origins,
+            allow_methods=("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"),
+            allow_headers=("*",),
+            expose_headers=_FOR_PAGES,
+            max_age=3_600,
+        )
     _describe(app)
     return app
 

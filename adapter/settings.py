@@ -89,6 +89,11 @@ class Settings(BaseSettings):
         le=86_400,
         description="How long what $find proposes can be read and booked by its reference.",
     )
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("*",),
+        description="Origins whose pages browsers let call both APIs (https://portal.example.org), "
+        "separated by commas; * is any, empty none. Whatever page it is needs a key.",
+    )
     max_body_bytes: int = Field(5_242_880, ge=1_024, description="Largest request body.")
     bulk_publish: Literal["off", "live", "test"] = Field(
         "off", description="Whether $bulk-publish shows availability to anybody without a key, and of which data."
@@ -147,12 +152,19 @@ class Settings(BaseSettings):
             raise ValueError(f"not a regular expression: {error}") from error
         return pattern
 
-    @field_validator("uhid_aliases", mode="before")
+    @field_validator("uhid_aliases", "cors_origins", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        if any(one != "*" and not re.fullmatch(r"https?://[^\s/?#]+", one) for one in origins):
+            raise ValueError("an origin is a scheme and a host, such as https://portal.example.org, or * for any")
+        return origins
 
     @field_validator("bootstrap_key")
     @classmethod
