@@ -18,7 +18,7 @@ from mappings import uhid
 from mappings.appointment import referred
 from mappings.references import own_name
 from store.codec import Resource
-from store.extract import token
+from store.extract import relative, token
 
 
 def checked_uhid(who: Caller, text: str) -> str:
@@ -81,14 +81,40 @@ async def known_for(
     who: Caller, appointments: Sequence[Resource], known: Mapping[str, Resource] | None = None
 ) -> Mapping[str, Resource]:
     """Return the stored people and places that these appointments refer to, as they are now; `known` are at hand."""
-    systems = who.service.systems
+    systems, bases = who.service.systems, who.service.settings.fhir_bases
     at_hand = {} if known is None else known
-    names = dict.fromkeys(name for one in appointments for name in referred(one, systems=systems).values())
+    shown = (at_home(one, bases) for one in appointments)
+    names = dict.fromkeys(name for one in shown for name in referred(one, systems=systems).values())
     wanted = [name for name in names if name not in at_hand]
     if not wanted:
         return at_hand
     found = await who.store.read_all(wanted)
     return {**at_hand, **{reference: orjson.loads(raw) for reference, raw in found.items()}}
+
+
+def at_home(resource: Resource, bases: tuple[str, ...]) -> Resource:
+    """Return an Appointment or a Schedule whose actors are referred to as ``Type/id`` where they are ours.
+
+    The documents keep the absolute addresses that a client wrote; `mappings` looks up nobody by these, as they may be
+    another server's. The very same where nothing changes.
+
+    Args:
+        resource: as it is stored.
+        bases: the service's own FHIR addresses, without a slash at the end.
+    """
+    if not bases:
+        return resource
+    if "participant" in resource:
+        taking_part = [
+            one | {"actor": _at_home(one["actor"], bases)} if "actor" in one else one for one in resource["participant"]
+        ]
+        return resource | {"participant": taking_part}
+    return resource | {"actor": [_at_home(one, bases) for one in resource.get("actor", ())]}
+
+
+def _at_home(actor: Resource, bases: tuple[str, ...]) -> Resource:
+    text = actor.get("reference", "")
+    return actor | {"reference": relative(text, bases)} if "://" in text else actor
 
 
 def _name(resource: Resource | None) -> str | None:

@@ -140,8 +140,9 @@ async def availability(who: Caller, wanted: AvailabilityQuery) -> Response:
         query, hint = await slot_query(who, wanted)
         slots, total = await _page(who, "Slot", query, _START_ORDER, hint, wanted)
     names = [reference(slot["schedule"].get("reference", "")) for slot in slots]
-    schedules = {name: orjson.loads(one) for name, one in (await who.store.read_all(_each(names))).items()}
-    systems = who.service.systems
+    systems, bases = who.service.systems, who.service.settings.fhir_bases
+    published = await who.store.read_all(_each(names))
+    schedules = {name: directory.at_home(orjson.loads(one), bases) for name, one in published.items()}
     actors = _each([actor for one in schedules.values() for actor in slot_lens.referred(one, systems=systems)])
     known = {name: orjson.loads(one) for name, one in (await who.store.read_all(actors)).items()}
     items = [

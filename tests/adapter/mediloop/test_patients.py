@@ -10,6 +10,7 @@ from adapter.service import Service
 from store.store import Store
 from tests.adapter.mediloop.clinic import (
     ACTION_BODIES,
+    NAME,
     OTHER_NAME,
     OTHER_UHID,
     PATH,
@@ -21,6 +22,9 @@ from tests.adapter.mediloop.clinic import (
     open_clinic,
     patient,
     put,
+    schedule,
+    slot,
+    stored,
     with_actors,
 )
 from tests.conftest import Api, ApiMaker, ServiceMaker
@@ -133,3 +137,30 @@ async def test_a_corrected_name_reaches_answers_about_earlier_bookings(api: Api,
     for name in ("John Changed", "John Changed Again"):
         await put(store, patient("john", UHID, name))
         assert await _shown(api, "x") == (UHID, name)
+
+
+async def test_our_own_address_in_full_means_who_is_stored_here(make_service: ServiceMaker, make_api: ApiMaker) -> None:
+    ours = "https://fhir.example.org/clinic"
+    api: Api = await make_api(make_service(base_url=ours))
+    store = api.service.stores["test"]
+    who = (f"{ours}/fhir/R4/Patient/john/_history/1", f"{ours}/fhir/R4/Practitioner/{SARAH}")
+    nobody = {"type": [{"text": "nurse"}], "status": "needs-action"}
+    others = ("https://other.example.org/fhir/Patient/john", f"https://other.example.org/fhir/Practitioner/{SARAH}")
+    await put(
+        store,
+        appointment("x", participant=[*with_actors(*who), nobody]),
+        appointment("y", "cancelled", participant=with_actors(*others)),
+        schedule("whole-address", who[1]),
+        slot("s", "2024-01-25T10:00", "2024-01-25T10:30", of="whole-address"),
+    )
+    shown = (await api.get(f"{PATH}x/")).json()
+    assert (shown["patient_uhid"], shown["patient_name"]) == (UHID, NAME)
+    assert (shown["practitioner_id"], shown["practitioner_name"]) == (SARAH, "Dr. Sarah Nakamya")
+    assert await _found(api, UHID) == ["x"]
+    assert ids(await api.get(f"{PATH}by-practitioner/?practitioner_id={SARAH}")) == ["x"]
+    assert await _shown(api, "y") == (None, None)
+    [free] = (await api.get(f"{PATH}availability/?date_from=2024-01-25&date_to=2024-01-25")).json()["results"]
+    assert (free["practitioner_id"], free["practitioner_name"]) == (SARAH, "Dr. Sarah Nakamya")
+    done = await api.post(f"{PATH}x/arrived/", {})
+    assert done.json()["patient_uhid"] == UHID
+    assert (await stored(store, "Appointment", "x"))["participant"][0]["actor"]["reference"] == who[0]
