@@ -13,7 +13,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
-from fastapi.middleware.cors import CORSMiddleware
 from fastapi_swagger import patch_fastapi
 
 from adapter import __version__, chores, logs, operations, refusals, service, settings
@@ -26,18 +25,12 @@ from adapter.fhir.router import router as fhir
 from adapter.gate import Gate
 from adapter.mediloop import describe
 from adapter.mediloop.router import router as mediloop
+from adapter.origins import Origins
 from adapter.publishing.router import router as publishing
 from store.types import TYPES
 
 URI_VARIABLE = "ADAPTER_RUNNING_MONGODB_URI"
 """Set by `mediloop-fhir serve` for its workers: the server it has started or found."""
-
-_FOR_PAGES = (
-    *("ETag", "Last-Modified", "Location", "Content-Location", "Expires", "Allow", "Accept-Patch", "WWW-Authenticate"),
-    *("Preference-Applied", "Retry-After", "X-Progress", "X-Request-Id", "X-Correlation-Id"),
-    *("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"),
-)
-"""The headers that scripts of other origins may read, beside those that every page may."""
 
 _ABOUT = """The MediLoop Appointments API over FHIR R4 documents: the same appointment through both APIs.
 
@@ -80,15 +73,7 @@ def create_app(parts: service.Service) -> FastAPI:
     app.add_middleware(Compression)
     app.add_middleware(Gate, service=parts)
     if parts.settings.cors_origins:
-        # Outermost: a page reads refusals too, and what a browser asks beforehand has no key and counts for no limit.
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=parts.settings.cors_origins,
-            allow_methods=("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"),
-            allow_headers=("*",),
-            expose_headers=_FOR_PAGES,
-            max_age=3_600,
-        )
+        app.add_middleware(Origins, origins=parts.settings.cors_origins)
     _describe(app)
     return app
 

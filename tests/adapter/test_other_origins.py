@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from adapter.settings import SettingsError, load
+from adapter.settings import load
 from tests.adapter.mediloop.clinic import PATH
 from tests.conftest import Api, ApiMaker, ServiceMaker
 
@@ -40,7 +40,9 @@ async def test_a_page_reads_answers_and_refusals_and_their_headers(api: Api) -> 
         assert answer.headers["Access-Control-Allow-Origin"] == "*"
         shown = answer.headers["Access-Control-Expose-Headers"]
         assert {"ETag", "Location", "X-Request-Id", "Retry-After"} <= set(shown.split(", "))
-    assert "Access-Control-Allow-Origin" not in (await api.get(SLOT)).headers
+    plain = await api.get(SLOT)
+    assert "Access-Control-Allow-Origin" not in plain.headers
+    assert "Origin" not in plain.headers.get("Vary", ""), "who is no browser is told nothing"
 
 
 async def test_only_the_origins_that_are_set(make_service: ServiceMaker, make_api: ApiMaker) -> None:
@@ -68,7 +70,3 @@ def test_origins_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) 
     ):
         monkeypatch.setenv("ADAPTER_CORS_ORIGINS", text)
         assert load().cors_origins == expected
-    for wrong in ("portal.example.org", f"{PORTAL}/"):
-        monkeypatch.setenv("ADAPTER_CORS_ORIGINS", wrong)
-        with pytest.raises(SettingsError, match="ADAPTER_CORS_ORIGINS"):
-            load()
