@@ -7,18 +7,22 @@ setting (decision 2.11). Names come from here when an appointment is made, and w
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
 
 from adapter.errors import Malformed, Problem
+from adapter.mediloop import actors
 from adapter.security.callers import Caller
+from mappings import slot as slot_lens
 from mappings import uhid
 from mappings.appointment import referred
 from mappings.references import own_name
 from store.codec import Resource
-from store.extract import relative, token
+from store.extract import token
+
+_MOST_ROLES = 1_000
 
 
 def checked_uhid(who: Caller, text: str) -> str:
@@ -77,44 +81,42 @@ async def look_up(
     return {name: value for name, value in names.items() if value is not None}, problems, found, reference
 
 
+async def practitioner_references(who: Caller, ident: str) -> list[str]:
+    """Return how documents may refer to a practitioner: directly, or by one of their roles."""
+    own = f"Practitioner/{ident}"
+    roles = await who.store.keys("PractitionerRole", {"_index.practitioner": own}, limit=_MOST_ROLES)
+    return [own, *(f"PractitionerRole/{role}" for role in roles)]
+
+
 async def known_for(
     who: Caller, appointments: Sequence[Resource], known: Mapping[str, Resource] | None = None
 ) -> Mapping[str, Resource]:
     """Return the stored people and places that these appointments refer to, as they are now; `known` are at hand."""
-    systems, bases = who.service.systems, who.service.settings.fhir_bases
-    at_hand = {} if known is None else known
-    shown = (at_home(one, bases) for one in appointments)
-    names = dict.fromkeys(name for one in shown for name in referred(one, systems=systems).values())
-    wanted = [name for name in names if name not in at_hand]
+    bases = who.service.settings.fhir_bases
+    at_hand = await _read(who, actors.roles(appointments, bases), {} if known is None else known)
+    shown = (actors.as_shown(one, bases, at_hand) for one in appointments)
+    systems = who.service.systems
+    return await _read(who, (name for one in shown for name in referred(one, systems=systems).values()), at_hand)
+
+
+async def published_by(
+    who: Caller, schedules: Mapping[str, Resource]
+) -> tuple[dict[str, Resource], Mapping[str, Resource]]:
+    """Return Schedules as MediLoop shows them, and the stored people and places that they refer to."""
+    bases = who.service.settings.fhir_bases
+    known = await _read(who, actors.roles(schedules.values(), bases), {})
+    shown = {name: actors.as_shown(one, bases, known) for name, one in schedules.items()}
+    systems = who.service.systems
+    wanted = (name for one in shown.values() for name in slot_lens.referred(one, systems=systems))
+    return shown, await _read(who, wanted, known)
+
+
+async def _read(who: Caller, names: Iterable[str], at_hand: Mapping[str, Resource]) -> Mapping[str, Resource]:
+    wanted = [name for name in dict.fromkeys(names) if name not in at_hand]
     if not wanted:
         return at_hand
     found = await who.store.read_all(wanted)
     return {**at_hand, **{reference: orjson.loads(raw) for reference, raw in found.items()}}
-
-
-def at_home(resource: Resource, bases: tuple[str, ...]) -> Resource:
-    """Return an Appointment or a Schedule whose actors are referred to as ``Type/id`` where they are ours.
-
-    The documents keep the absolute addresses that a client wrote; `mappings` looks up nobody by these, as they may be
-    another server's. The very same where nothing changes.
-
-    Args:
-        resource: as it is stored.
-        bases: the service's own FHIR addresses, without a slash at the end.
-    """
-    if not bases:
-        return resource
-    if "participant" in resource:
-        taking_part = [
-            one | {"actor": _at_home(one["actor"], bases)} if "actor" in one else one for one in resource["participant"]
-        ]
-        return resource | {"participant": taking_part}
-    return resource | {"actor": [_at_home(one, bases) for one in resource.get("actor", ())]}
-
-
-def _at_home(actor: Resource, bases: tuple[str, ...]) -> Resource:
-    text = actor.get("reference", "")
-    return actor | {"reference": relative(text, bases)} if "://" in text else actor
 
 
 def _name(resource: Resource | None) -> str | None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from adapter.mediloop.lists import appointment_query, slot_query
+from adapter.mediloop.lists import appointment_query, asked_actors, slot_query
 from adapter.mediloop.requests import AvailabilityQuery, ListQuery
 from adapter.scheduling.claims import claims
 from adapter.security.callers import Caller
@@ -211,7 +211,8 @@ FREE = {"date_from": "2024-01-01", "date_to": "2024-01-31"}
     ids=str,
 )
 async def test_availability_reads_the_slots_it_shows_and_no_more(large: Caller, filters: dict[str, Any]) -> None:
-    query, hint = await slot_query(large, AvailabilityQuery.model_validate(filters))
+    wanted = AvailabilityQuery.model_validate(filters)
+    query, hint = await slot_query(large, wanted, await asked_actors(large, wanted))
     did = await large.store.explain("Slot", query, sort=SLOT_ORDER, limit=20, hint=hint)
     assert _stages(did["queryPlanner"]["winningPlan"]) & {"COLLSCAN", "SORT"} == set()
     assert did["executionStats"]["nReturned"] == 20
@@ -220,7 +221,8 @@ async def test_availability_reads_the_slots_it_shows_and_no_more(large: Caller, 
 
 @pytest.mark.parametrize("filters", [FREE | {"specialty": "specialty-1"}], ids=str)
 async def test_availability_by_specialty_reads_within_its_days(large: Caller, filters: dict[str, Any]) -> None:
-    query, hint = await slot_query(large, AvailabilityQuery.model_validate(filters))
+    wanted = AvailabilityQuery.model_validate(filters)
+    query, hint = await slot_query(large, wanted, await asked_actors(large, wanted))
     did = await large.store.explain("Slot", query, sort=SLOT_ORDER, limit=20, hint=hint)
     assert _stages(did["queryPlanner"]["winningPlan"]) & {"COLLSCAN", "SORT"} == set()
     assert did["executionStats"]["nReturned"] == 20
