@@ -60,7 +60,8 @@ class Settings(BaseSettings):
         None,
         pattern=r"^https?://[^\s?#]*[^\s?#/]$",
         description="Public address of the service (https://fhir.example.org); FHIR references that start with it + "
-        "/fhir/R4 are ours. Unset: taken from each request.",
+        "/fhir/R4 are ours. Unset: links and searches go by each request's address, and MediLoop's lists read absolute "
+        "references as another server's.",
     )
     uhid_system: str | None = Field(
         None, min_length=1, description="Identifier system of the UHID. Unset: CANONICAL_BASE/sid/uhid."

@@ -191,6 +191,20 @@ async def test_a_known_patient_is_found_by_two_indexes_merged(large: Caller) -> 
     assert did["totalDocsExamined"] == did["nReturned"]
 
 
+async def test_a_practitioner_with_a_role_reads_no_more(large: Caller) -> None:
+    role = {"resourceType": "PractitionerRole", "id": "p8-here", "practitioner": {"reference": "Practitioner/p8"}}
+
+    async def put(work: Any) -> None:
+        work.create(role)
+
+    await large.store.transact(put)
+    stages, did = await _explained(large, {"practitioner_id": "p8"})
+    assert stages & {"COLLSCAN", "SORT"} == set()
+    assert did["totalDocsExamined"] == did["nReturned"] == 20
+    sought = await large.store.explain("PractitionerRole", {"_index.practitioner": "Practitioner/p8"})
+    assert "COLLSCAN" not in _stages(sought["queryPlanner"]["winningPlan"])
+
+
 COUNTED: list[dict[str, Any]] = [{}, {"status": "booked"}, {"practitioner_id": "p7"}, {"patient_uhid": _uhid(8)}, DAYS]
 
 

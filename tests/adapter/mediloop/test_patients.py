@@ -147,7 +147,7 @@ async def test_our_own_address_in_full_means_who_is_stored_here(make_service: Se
     api: Api = await make_api(make_service(base_url=ours))
     store = api.service.stores["test"]
     who = (f"{ours}/fhir/R4/Patient/john/_history/1", f"{ours}/fhir/R4/Practitioner/{SARAH}")
-    nobody = {"type": [{"text": "nurse"}], "status": "needs-action"}
+    nobody = {"type": [{"text": "nurse"}], "actor": {"display": "Whoever is there"}, "status": "needs-action"}
     others = ("https://other.example.org/fhir/Patient/john", f"https://other.example.org/fhir/Practitioner/{SARAH}")
     await put(
         store,
