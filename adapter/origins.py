@@ -1,8 +1,7 @@
 """Lets pages of other origins call from a browser (https://fetch.spec.whatwg.org/#http-cors-protocol).
 
-Starlette's middleware wraps every answer, whoever asks, which takes longer than anything else in the gate; this one
-steps aside for who is no browser. It stands outermost: a page reads refusals too, and what a browser asks beforehand
-has no key and counts for no limit.
+Starlette's middleware wraps every answer, whoever asks; this one steps aside for who is no browser. It stands
+outermost: a page reads refusals too, and what a browser asks beforehand has no key and counts for no limit.
 """
 
 from __future__ import annotations
