@@ -25,6 +25,7 @@ from adapter.fhir.router import router as fhir
 from adapter.gate import Gate
 from adapter.mediloop import describe
 from adapter.mediloop.router import router as mediloop
+from adapter.origins import Origins
 from adapter.publishing.router import router as publishing
 from store.types import TYPES
 
@@ -71,6 +72,8 @@ def create_app(parts: service.Service) -> FastAPI:
     refusals.install(app)
     app.add_middleware(Compression)
     app.add_middleware(Gate, service=parts)
+    if parts.settings.cors_origins:
+        app.add_middleware(Origins, origins=parts.settings.cors_origins)
     _describe(app)
     return app
 

@@ -30,6 +30,7 @@ REQUEST_SECONDS = 12.0
 """How long a request may wait for MongoDB in all; a batch: for each of its entries."""
 _GONE = 499  # what nginx writes down for a client that has left; it is sent to nobody
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
+_CORRELATION_ID = re.compile(r"[\x20-\x7e]{1,1024}")
 
 
 class Gate:
@@ -66,6 +67,9 @@ class _Passage:
         self.rate: RateState | None = None
         given = self.headers.get("x-request-id", "")
         self.request_id = given if _REQUEST_ID.fullmatch(given) else str(uuid.uuid4())
+        # https://hl7.org/fhir/R4/http.html#custom: the client's own id, where the answer has another one.
+        own = self.headers.get("x-correlation-id", "" if given == self.request_id else given)
+        self.correlation_id = own if _CORRELATION_ID.fullmatch(own) else None
 
     async def run(self, app: ASGIApp) -> None:
         """Admit the request, have it answered, write down how it went."""
@@ -137,6 +141,8 @@ class _Passage:
             self.status = message["status"]
             headers: list[tuple[bytes, bytes]] = message["headers"]
             headers.append((b"x-request-id", self.request_id.encode("latin-1")))
+            if self.correlation_id is not None:
+                headers.append((b"x-correlation-id", self.correlation_id.encode("latin-1")))
             if self.rate is not None:
                 headers.extend((name.lower().encode(), value.encode()) for name, value in self.rate.headers().items())
         await self.send_(message)

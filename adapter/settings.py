@@ -60,7 +60,8 @@ class Settings(BaseSettings):
         None,
         pattern=r"^https?://[^\s?#]*[^\s?#/]$",
         description="Public address of the service (https://fhir.example.org); FHIR references that start with it + "
-        "/fhir/R4 are ours. Unset: taken from each request.",
+        "/fhir/R4 are ours. Unset: links and searches go by each request's address, and MediLoop's lists read absolute "
+        "references as another server's.",
     )
     uhid_system: str | None = Field(
         None, min_length=1, description="Identifier system of the UHID. Unset: CANONICAL_BASE/sid/uhid."
@@ -88,6 +89,11 @@ class Settings(BaseSettings):
         ge=1,
         le=86_400,
         description="How long what $find proposes can be read and booked by its reference.",
+    )
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("*",),
+        description="Origins whose pages browsers let call both APIs (https://portal.example.org), "
+        "separated by commas; * is any, empty none. Whatever page it is needs a key.",
     )
     max_body_bytes: int = Field(5_242_880, ge=1_024, description="Largest request body.")
     bulk_publish: Literal["off", "live", "test"] = Field(
@@ -147,12 +153,19 @@ class Settings(BaseSettings):
             raise ValueError(f"not a regular expression: {error}") from error
         return pattern
 
-    @field_validator("uhid_aliases", mode="before")
+    @field_validator("uhid_aliases", "cors_origins", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        if any(one != "*" and not re.fullmatch(r"https?://[^\s/?#]+", one) for one in origins):
+            raise ValueError("an origin is a scheme and a host, such as https://portal.example.org, or * for any")
+        return origins
 
     @field_validator("bootstrap_key")
     @classmethod

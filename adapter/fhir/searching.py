@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from urllib.parse import urlencode
 
@@ -41,14 +41,17 @@ def reading(who: Caller, base: str, *, strict: bool) -> Reading:
     )
 
 
-async def matches(source: Source, kind: str, criteria: Pairs, how: Reading) -> list[str]:
+async def matches(source: Source, kind: str, criteria: Pairs, how: Reading, gone: Collection[str] = ()) -> list[str]:
     """Return the ids that the criteria of a conditional interaction match, two at most.
+
+    `gone`: what the same transaction deletes (``Patient/123``): by then it is not there any more.
 
     Raises:
         Malformed, Forbidden: criteria that are empty, unknown or not to be read.
     """
     try:
-        return await engine.matches(source, kind, criteria, how)
+        own = {name.removeprefix(f"{kind}/") for name in gone if name.startswith(f"{kind}/")}
+        return await engine.matches(source, kind, criteria, how, without=own)
     except SearchRefused as refused:
         raise as_refusal(refused) from None
 

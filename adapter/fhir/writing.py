@@ -8,7 +8,7 @@ steps in one unit of work (https://hl7.org/fhir/R4/http.html). Who may be booked
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from adapter.errors import (
@@ -91,7 +91,11 @@ async def carry_out(
         Refused: whatever FHIR or scheduling has against one of them; ``Problem.entry`` tells which.
     """
     reading = searching.reading(who, base, strict=True)
-    settled = [await identify(work, reading, write, index) for index, write in enumerate(writes)]
+    settled: list[Write] = []
+    gone: set[str] = set()
+    for index, write in enumerate(writes):  # deletions stand first (`adapter.fhir.bundles.planning`)
+        settled.append(await identify(work, reading, write, index, gone))
+        gone |= deleted(settled[-1])
     _require_each_once(settled)
     # An id that was made here just now is nobody's yet.
     names = [
@@ -138,15 +142,23 @@ async def carry_out(
     return [results[index] for index in range(len(settled))]
 
 
-async def identify(work: UnitOfWork, reading: Reading, write: Write, index: int) -> Write:
-    """Find which resource a conditional write is about; guard what rivals with the same criteria would write."""
+def deleted(write: Write) -> set[str]:
+    """Return what `write` deletes (``Patient/123``), for the criteria of those that are done after it."""
+    return {f"{write.kind}/{write.ident}"} if write.method == "DELETE" and write.ident is not None else set()
+
+
+async def identify(work: UnitOfWork, reading: Reading, write: Write, index: int, gone: Collection[str] = ()) -> Write:
+    """Find which resource a conditional write is about; guard what rivals with the same criteria would write.
+
+    `gone`: what is deleted before it in the same transaction.
+    """
     criteria = write.if_none_exist if write.method == "POST" else write.criteria
     if criteria is None:
         if write.method == "POST" and write.ident is None:
             return replace(write, ident=str(uuid.uuid4()))
         return write
     try:
-        found = await searching.matches(work, write.kind, criteria, reading)
+        found = await searching.matches(work, write.kind, criteria, reading, gone)
         if len(found) > 1:
             text = "The criteria match several resources. Give criteria that match one, or its id."
             raise PreconditionFailed(Problem("multiple_matches", text, issue="multiple-matches"))
@@ -182,7 +194,7 @@ def _require_each_once(writes: Sequence[Write]) -> None:
         if write.method == "POST" and write.resource is None:  # matched what exists: nothing is written
             continue
         if write.ident is not None and seen.setdefault(name, index) != index:
-            text = f"{name} is written twice in this transaction (see entry {seen[name]}). Write it once."
+            text = f"{name} is written twice in this transaction. Write it once."
             raise Malformed(Problem("duplicate_entry", text, entry=index, issue="duplicate"))
 
 

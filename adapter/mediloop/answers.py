@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from adapter.mediloop import directory
+from adapter.mediloop import actors, directory
 from adapter.security.callers import Caller
 from adapter.service import Service
 from mappings import appointment as lens
@@ -43,6 +43,7 @@ def appointment(service: Service, resource: Resource, known: Mapping[str, Resour
     Who is among `known` is called as there: a name that was corrected since the booking reaches every answer. The
     names that the document states are for everybody else.
     """
+    resource = actors.as_shown(resource, service.settings.fhir_bases, known)
     whole = lens.view(resource, systems=service.systems, vocabulary=service.vocabulary, known=known)
     for member, reference in lens.referred(resource, systems=service.systems).items() if known else ():
         present = own_name(known[reference]) if reference in known else None

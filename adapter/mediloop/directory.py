@@ -7,18 +7,22 @@ setting (decision 2.11). Names come from here when an appointment is made, and w
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
 
 from adapter.errors import Malformed, Problem
+from adapter.mediloop import actors
 from adapter.security.callers import Caller
+from mappings import slot as slot_lens
 from mappings import uhid
 from mappings.appointment import referred
 from mappings.references import own_name
 from store.codec import Resource
 from store.extract import token
+
+_MOST_ROLES = 1_000
 
 
 def checked_uhid(who: Caller, text: str) -> str:
@@ -77,14 +81,38 @@ async def look_up(
     return {name: value for name, value in names.items() if value is not None}, problems, found, reference
 
 
+async def practitioner_references(who: Caller, ident: str) -> list[str]:
+    """Return how documents may refer to a practitioner: directly, or by one of their roles."""
+    own = f"Practitioner/{ident}"
+    roles = await who.store.keys("PractitionerRole", {"_index.practitioner": own}, limit=_MOST_ROLES)
+    return [own, *(f"PractitionerRole/{role}" for role in roles)]
+
+
 async def known_for(
     who: Caller, appointments: Sequence[Resource], known: Mapping[str, Resource] | None = None
 ) -> Mapping[str, Resource]:
     """Return the stored people and places that these appointments refer to, as they are now; `known` are at hand."""
+    bases = who.service.settings.fhir_bases
+    at_hand = await _read(who, actors.roles(appointments, bases), {} if known is None else known)
+    shown = (actors.as_shown(one, bases, at_hand) for one in appointments)
     systems = who.service.systems
-    at_hand = {} if known is None else known
-    names = dict.fromkeys(name for one in appointments for name in referred(one, systems=systems).values())
-    wanted = [name for name in names if name not in at_hand]
+    return await _read(who, (name for one in shown for name in referred(one, systems=systems).values()), at_hand)
+
+
+async def published_by(
+    who: Caller, schedules: Mapping[str, Resource]
+) -> tuple[dict[str, Resource], Mapping[str, Resource]]:
+    """Return Schedules as MediLoop shows them, and the stored people and places that they refer to."""
+    bases = who.service.settings.fhir_bases
+    known = await _read(who, actors.roles(schedules.values(), bases), {})
+    shown = {name: actors.as_shown(one, bases, known) for name, one in schedules.items()}
+    systems = who.service.systems
+    wanted = (name for one in shown.values() for name in slot_lens.referred(one, systems=systems))
+    return shown, await _read(who, wanted, known)
+
+
+async def _read(who: Caller, names: Iterable[str], at_hand: Mapping[str, Resource]) -> Mapping[str, Resource]:
+    wanted = [name for name in dict.fromkeys(names) if name not in at_hand]
     if not wanted:
         return at_hand
     found = await who.store.read_all(wanted)

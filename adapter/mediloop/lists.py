@@ -78,13 +78,12 @@ async def appointment_query(who: Caller, wanted: ListQuery) -> tuple[dict[str, A
         dates["$gte"] = max(who.service.now(), dates.get("$gte", datetime.min.replace(tzinfo=UTC)))
     if dates:
         query["_index.date"] = dates
-    actors = [f"Practitioner/{wanted.practitioner_id}"] if wanted.practitioner_id else []
-    actors += [f"Location/{wanted.facility_id}"] if wanted.facility_id else []
+    actors = await asked_actors(who, wanted)
     if hint == BY_DATE and not dates:
         # Bounds that leave nothing out: without any, MongoDB would fetch documents to judge their status.
         query["_index.date"] = {"$gte": MinKey()}
     if actors:
-        query["_index.actor"] = actors[0] if len(actors) == 1 else {"$all": actors}
+        query |= _named(actors)
         hint = BY_ACTOR
     if wanted.patient_uhid:
         value = directory.checked_uhid(who, wanted.patient_uhid)
@@ -101,6 +100,26 @@ async def appointment_query(who: Caller, wanted: ListQuery) -> tuple[dict[str, A
             query |= named
             hint = BY_UHID
     return query, hint
+
+
+async def asked_actors(who: Caller, wanted: ListQuery | AvailabilityQuery) -> tuple[tuple[str, ...], ...]:
+    """Return for each actor that is asked for the references by which documents may name them."""
+    found: list[tuple[str, ...]] = []
+    if wanted.practitioner_id:
+        found.append(tuple(await directory.practitioner_references(who, wanted.practitioner_id)))
+    if wanted.facility_id:
+        found.append((f"Location/{wanted.facility_id}",))
+    return tuple(found)
+
+
+def _named(actors: Sequence[Sequence[str]]) -> dict[str, Any]:
+    """Return the query of who names one of each group."""
+    if all(len(group) == 1 for group in actors):
+        names = [name for group in actors for name in group]
+        return {"_index.actor": names[0] if len(names) == 1 else {"$all": names}}
+    if len(actors) == 1:
+        return {"_index.actor": {"$in": list(actors[0])}}
+    return {"$and": [{"_index.actor": {"$in": list(group)}} for group in actors]}
 
 
 def _statuses(who: Caller, wanted: ListQuery) -> list[str]:
@@ -133,17 +152,17 @@ def _moments(who: Caller, first: str | None, last: str | None) -> dict[str, date
 async def availability(who: Caller, wanted: AvailabilityQuery) -> Response:
     """Answer the search for free slots (GET .../availability/)."""
     await holds.settle_due(who.store)
-    computed = _computed_query(who, wanted)
+    actors = await asked_actors(who, wanted)
+    computed = _computed_query(who, wanted, actors)
     if await opened.computed_schedules(who.store, computed):
         slots, total = await _merged(who, computed, wanted)
     else:
-        query, hint = await slot_query(who, wanted)
+        query, hint = await slot_query(who, wanted, actors)
         slots, total = await _page(who, "Slot", query, _START_ORDER, hint, wanted)
     names = [reference(slot["schedule"].get("reference", "")) for slot in slots]
-    schedules = {name: orjson.loads(one) for name, one in (await who.store.read_all(_each(names))).items()}
+    published = await who.store.read_all(_each(names))
+    schedules, known = await directory.published_by(who, {name: orjson.loads(one) for name, one in published.items()})
     systems = who.service.systems
-    actors = _each([actor for one in schedules.values() for actor in slot_lens.referred(one, systems=systems)])
-    known = {name: orjson.loads(one) for name, one in (await who.store.read_all(actors)).items()}
     items = [
         slot_lens.view(slot, schedules.get(name), known=known, systems=systems)
         for slot, name in zip(slots, names, strict=True)
@@ -151,13 +170,12 @@ async def availability(who: Caller, wanted: AvailabilityQuery) -> Response:
     return Response(answers.page(items, total, wanted.page, wanted.page_size), media_type="application/json")
 
 
-def _computed_query(who: Caller, wanted: AvailabilityQuery) -> opened.Wanted:
+def _computed_query(who: Caller, wanted: AvailabilityQuery, actors: tuple[tuple[str, ...], ...]) -> opened.Wanted:
     """Return the search as scheduling knows it, for who has weekly hours instead of published slots."""
     span = _moments(who, wanted.date_from, wanted.date_to)
-    groups = (("Practitioner", wanted.practitioner_id), ("Location", wanted.facility_id))
     return opened.Wanted(
         window=Interval(span["$gte"], max(span["$gte"], span["$lt"])),
-        actors=tuple((f"{kind}/{ident}",) for kind, ident in groups if ident),
+        actors=actors,
         service_types=(wanted.service_type,) if wanted.service_type else (),
         specialties=(wanted.specialty,) if wanted.specialty else (),
         minutes=wanted.duration_minutes or 0,
@@ -178,18 +196,18 @@ async def _merged(who: Caller, computed: opened.Wanted, wanted: AvailabilityQuer
     return [one.slot for one in found[skip : skip + wanted.page_size]], len(found)
 
 
-async def slot_query(who: Caller, wanted: AvailabilityQuery) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Return the MongoDB query of an availability search and the index that serves it."""
+async def slot_query(
+    who: Caller, wanted: AvailabilityQuery, actors: Sequence[Sequence[str]]
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return the MongoDB query of an availability search by `asked_actors`, and the index that serves it."""
     query: dict[str, Any] = {
         "_index.status": "free",
         "_index.start": _moments(who, wanted.date_from, wanted.date_to),
     }
     if wanted.duration_minutes:
         query["_index.minutes"] = {"$gte": wanted.duration_minutes}
-    actors = [f"Practitioner/{wanted.practitioner_id}"] if wanted.practitioner_id else []
-    actors += [f"Location/{wanted.facility_id}"] if wanted.facility_id else []
     if actors:
-        chosen = await _schedules(who, {"_index.actor": {"$all": actors}, "_index.active": {"$ne": "false"}})
+        chosen = await _schedules(who, {**_named(actors), "_index.active": {"$ne": "false"}})
         query["_index.schedule"] = {"$in": chosen}
         hint = SLOTS_BY_SCHEDULE
     else:

@@ -6,7 +6,7 @@ the total is known.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -189,10 +189,13 @@ async def _count(source: Source, queries: Sequence[Compiled], limit: int) -> int
     return total
 
 
-async def matches(source: Source, kind: str, pairs: Sequence[Pair], reading: Reading) -> list[str]:
+async def matches(
+    source: Source, kind: str, pairs: Sequence[Pair], reading: Reading, *, without: Collection[str] = ()
+) -> list[str]:
     """Return the ids of what the criteria of a conditional interaction match, at most two.
 
-    Nothing is left out of them: criteria that match more than was meant would change the wrong resource.
+    Nothing is left out of them: criteria that match more than was meant would change the wrong resource. `without`:
+    ids that do not count, as they are about to be deleted.
 
     Raises:
         SearchRefused: a criterion is unknown, empty or about results; or there is none.
@@ -215,4 +218,7 @@ async def matches(source: Source, kind: str, pairs: Sequence[Pair], reading: Rea
         text = "The criteria are empty: they would match everything. Name what identifies the resource."
         raise SearchRefused(Note("required", "", text))
     query = await resolved(source, search.filters[0], search.base)
-    return [] if query is NOTHING else await source.keys(kind, query, limit=2)
+    if query is NOTHING:
+        return []
+    found = await source.keys(kind, query, limit=2 + len(without))
+    return [ident for ident in found if ident not in without][:2]

@@ -62,6 +62,21 @@ class TestRequestId:
             answer = await api.http.get("/healthz", headers=[(b"X-Request-Id", given.encode("latin-1"))])
             assert len(answer.headers["X-Request-Id"]) == 36, given
 
+    async def test_the_clients_own_id_comes_back_as_the_correlation_id(self, api: Api) -> None:
+        for sent, correlated in (
+            ({}, None),
+            ({"X-Request-Id": "mine"}, None),
+            ({"X-Request-Id": "two words"}, "two words"),
+            ({"X-Request-Id": "a" * 129}, "a" * 129),
+            ({"X-Request-Id": "mine", "X-Correlation-Id": "flow 7"}, "flow 7"),
+            ({"X-Request-Id": "two words", "X-Correlation-Id": "flow"}, "flow"),
+            ({"X-Correlation-Id": "a" * 1_025}, None),
+            ({"X-Correlation-Id": "a\x7f"}, None),
+        ):
+            for path in ("/healthz", "/fhir/R4/nothing"):
+                answer = await api.get(path, headers=sent)
+                assert answer.headers.get("X-Correlation-Id") == correlated, sent
+
     async def test_each_request_without_one_gets_its_own(self, api: Api) -> None:
         answers = [await api.get("/healthz") for _ in range(3)]
         assert len({answer.headers["X-Request-Id"] for answer in answers}) == 3

@@ -230,12 +230,16 @@ def _require_none(refusals: Sequence[Refused]) -> None:
     raise Refused(problems, status=min(one.status for one in refusals))
 
 
+def sought(criteria: Pairs | None) -> Pairs:
+    """Return criteria in an order of their own, to be compared."""
+    return tuple(sorted(criteria or ()))
+
+
 def _require_different(writes: Sequence[Write], places: Iterable[int]) -> None:
     """Refuse two conditional writes with the same criteria: where nothing matches, both would make it."""
     seen: dict[object, int] = {}
     for write, place in zip(writes, places, strict=True):
-        criteria = write.if_none_exist if write.method == "POST" else write.criteria
-        first = seen.setdefault((write.kind, tuple(sorted(criteria or ()))), place)
+        first = seen.setdefault((write.kind, sought(write.criteria or write.if_none_exist)), place)
         if first != place:
             text = f"Entry {first} has the same criteria. Make it once, and refer to it by its fullUrl."
             raise Malformed(Problem("duplicate_entry", text, entry=place, issue="duplicate"))

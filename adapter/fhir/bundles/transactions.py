@@ -6,20 +6,20 @@ answered when that is done, and see it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from adapter.errors import Gone, NotFound, PreconditionFailed, Problem, Refused, Unavailable
 from adapter.fhir import searching
 from adapter.fhir.bundles import responses
 from adapter.fhir.bundles.alone import Answer, answered, as_call
-from adapter.fhir.bundles.planning import Plan, Wanted, about, plan
+from adapter.fhir.bundles.planning import Plan, Wanted, about, plan, sought
 from adapter.fhir.bundles.reading import Parsed
 from adapter.fhir.bundles.references import rewriting
 from adapter.fhir.call import Call, Reply
 from adapter.fhir.patching import Patch
 from adapter.fhir.refusing import clashed
-from adapter.fhir.writing import Write, Written, carry_out, identify
+from adapter.fhir.writing import Write, Written, carry_out, deleted, identify
 from adapter.scheduling.road import decide
 from store.documents import version_of
 from store.errors import AlreadyExists, NotUnique, Unreachable
@@ -102,23 +102,32 @@ async def _settled(work: UnitOfWork, call: Call, planned: Plan) -> list[Write]:
     how = searching.reading(call.who, call.base, strict=True)
     writes = list(planned.writes)
     table: dict[str, str] = {}
-    for position, name in planned.provisional.items():
-        write = await identify(work, how, writes[position], position)
-        found = f"{write.kind}/{write.ident}"
-        if found != name:
-            table[name] = found
-        writes[position] = replace(write, criteria=None, if_none_exist=None)
+    gone: set[str] = set()
+    by_criteria: dict[object, str] = {}
+    for position, asked in enumerate(planned.writes):
+        name = planned.provisional.get(position)
+        if name is not None or asked.method == "DELETE":
+            write = await identify(work, how, asked, position, gone)
+            gone |= deleted(write)
+            writes[position] = replace(write, criteria=None, if_none_exist=None)
+        if name is not None:
+            found = f"{write.kind}/{write.ident}"
+            by_criteria[asked.kind, sought(asked.criteria or asked.if_none_exist)] = found
+            if found != name:
+                table[name] = found
     for text, wanted in planned.wanted.items():
-        table[text] = await _resolved(work, how, wanted)
+        # What an entry looks for, and makes where there is none, is the one match of those who look for it by the same.
+        own = by_criteria.get((wanted.kind, sought(wanted.criteria)))
+        table[text] = own or await _resolved(work, how, wanted, gone)
     if not table:
         return writes
     table |= await _versions(work, planned, table)
     return [_rewritten(write, planned.patches.get(position), table) for position, write in enumerate(writes)]
 
 
-async def _resolved(work: UnitOfWork, how: Reading, wanted: Wanted) -> str:
+async def _resolved(work: UnitOfWork, how: Reading, wanted: Wanted, gone: Collection[str]) -> str:
     try:
-        found = await searching.matches(work, wanted.kind, wanted.criteria, how)
+        found = await searching.matches(work, wanted.kind, wanted.criteria, how, gone)
     except Refused as refused:
         problems = [replace(one, param=wanted.where, entry=wanted.position) for one in refused.problems]
         raise Refused(problems, status=refused.status) from None

@@ -45,7 +45,8 @@ _SECURITY = (
 
 def metadata(base: str, service: Service, known: str | None = None) -> Reply:
     """Answer ``GET /metadata``; `known` is If-None-Match."""
-    body, tag = _statement(base, service.settings.canonical_base, service.started)
+    settings = service.settings
+    body, tag = _statement(base, settings.canonical_base, service.started, bool(settings.cors_origins))
     headers = {"ETag": f'W/"{tag}"'}
     if known is not None and (known.strip() == "*" or tag in known):
         return Reply(304, b"", headers)
@@ -53,20 +54,23 @@ def metadata(base: str, service: Service, known: str | None = None) -> Reply:
 
 
 @lru_cache(maxsize=16)  # the base is what the request says it is
-def _statement(base: str, canonical_base: str, moment: datetime) -> tuple[bytes, str]:
-    statement = capability_statement(base, moment, canonical_base)
+def _statement(base: str, canonical_base: str, moment: datetime, cors: bool) -> tuple[bytes, str]:
+    statement = capability_statement(base, moment, canonical_base, cors=cors)
     # Of what it says, not of when: all processes of one release give the same tag.
     said = orjson.dumps({name: value for name, value in statement.items() if name != "date"})
     return orjson.dumps(statement), hashlib.sha256(said).hexdigest()[:16]
 
 
-def capability_statement(base: str, moment: datetime, canonical_base: str = BASE) -> dict[str, Any]:
+def capability_statement(
+    base: str, moment: datetime, canonical_base: str = BASE, *, cors: bool = False
+) -> dict[str, Any]:
     """Return the CapabilityStatement of the server at `base`.
 
     Args:
         base: its root (``https://fhir.example.org/fhir/R4``).
         moment: since when it is true.
         canonical_base: of the canonical URLs of this deployment.
+        cors: whether browsers let pages of other origins call it.
     """
     return {
         "resourceType": "CapabilityStatement",
@@ -87,7 +91,7 @@ def capability_statement(base: str, moment: datetime, canonical_base: str = BASE
             {
                 "mode": "server",
                 "documentation": _REST,
-                "security": {"cors": False, "description": _SECURITY},
+                "security": {"cors": cors, "description": _SECURITY},
                 "resource": [*(_resource(one, canonical_base) for one in TYPES.values()), *_definitions()],
                 "interaction": [{"code": code} for code in SYSTEM_INTERACTIONS],
                 "searchParam": [_search_param(one, canonical_base) for one in _common()],

@@ -1,7 +1,7 @@
 """What other FHIR servers get wrong, each as a test by name.
 
-``test_NN_…`` is point NN of the checklist of commonly wrong things in scheduling servers; points 13 to 16 are about
-subscriptions, bulk data, SMART and audit, which this server does not claim. The others come from measuring four
+``test_NN_…`` is point NN of the checklist of commonly wrong things in scheduling servers; points 15 and 16 and most of
+13 are about SMART, audit and subscriptions, which this server does not claim. The others come from measuring four
 servers: what at least one of them did.
 """
 
@@ -10,11 +10,14 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from adapter.export.worker import work
+from store.export_jobs import ExportJobs
 from store.store import Store
 from tests.adapter.mediloop.clinic import (
     NAME,
@@ -30,7 +33,7 @@ from tests.adapter.mediloop.clinic import (
     slot_status,
     stored,
 )
-from tests.conftest import Api
+from tests.conftest import Api, ApiMaker, Clock, ServiceMaker
 
 Json = dict[str, Any]
 BASE = "/fhir/R4"
@@ -447,6 +450,45 @@ async def test_12_nothing_empty_comes_in(api: Api, empty: str) -> None:
     assert "Patient.name" in str([one.get("expression") for one in answer.json()["issue"]])
 
 
+async def test_13_each_entry_of_a_history_has_its_request_and_its_response(api: Api, clock: Clock) -> None:
+    clock.advance(seconds=1)
+    for method, body in (("PUT", {"resourceType": "Patient", "id": "p"}), ("DELETE", None)):
+        await send(api, method, "Patient/p", body)
+    for path in ("Patient/p/_history", "Patient/_history?_count=2", "_history?_count=2"):
+        deleted, made = (await send(api, "GET", path)).json()["entry"]
+        assert [one["request"]["method"] for one in (deleted, made)] == ["DELETE", "PUT"], path
+        assert [one["response"]["etag"] for one in (deleted, made)] == ['W/"2"', 'W/"1"']
+        assert [one["response"]["status"][:3] for one in (deleted, made)] == ["204", "201"]
+        assert all(one["response"]["lastModified"] for one in (deleted, made))
+
+
+async def test_14_a_bulk_export_says_what_the_guide_says(
+    make_service: ServiceMaker, make_api: ApiMaker, tmp_path: Path
+) -> None:
+    service = make_service(data_dir=tmp_path)
+    await service.prepare()
+    api = await make_api(service)
+    for name in ("ndjson", "application/ndjson", "application/fhir%2Bndjson"):
+        begun = await send(api, "GET", f"$export?_type=Slot&_outputFormat={name}", prefer="respond-async")
+        assert begun.status_code == 202, name
+        job = begun.headers["content-location"]
+        assert job.startswith("http://adapter.test/fhir/R4/")
+        waiting = await send(api, "GET", job)
+        assert (waiting.status_code, "x-progress" in waiting.headers) == (202, True)
+        taken_up = await ExportJobs(service.stores["test"].database).take("tester")
+        assert taken_up is not None
+        await work(service.settings, service.stores["test"], "test", taken_up.ident, "tester", service.now)
+        manifest = (await send(api, "GET", job)).json()
+        assert (manifest["error"], manifest["deleted"]) == ([], []), "also where there are none"
+        assert [(one["type"], one["count"]) for one in manifest["output"]] == [("Slot", 3)]
+        assert manifest["output"][0]["url"].startswith("http://adapter.test/")
+        file = await send(api, "GET", manifest["output"][0]["url"])
+        assert file.headers["content-type"].startswith("application/fhir+ndjson")
+        assert (await send(api, "DELETE", job)).status_code == 202
+        refused(await send(api, "GET", job), 404, "not-found")
+    refused(await send(api, "GET", "$export?_outputFormat=csv"), 400, "not-supported")
+
+
 async def test_17_an_old_code_system_url_is_read_and_left_as_it_is(api: Api) -> None:
     old = {"coding": [{"system": "http://hl7.org/fhir/v2/0276", "code": "FOLLOWUP"}]}
     made = (await send(api, "POST", "Appointment", bare(appointmentType=old))).json()
@@ -503,6 +545,31 @@ async def test_20_a_slot_that_was_rebooked_is_not_freed_by_its_former_appointmen
     assert await slot_status(store, "slot-002") == "busy"
     assert (await send(api, "DELETE", f"Appointment/{first['id']}")).status_code == 204
     assert await slot_status(store, "slot-002") == "busy"
+
+
+async def test_20_what_is_held_is_not_offered_until_the_hold_is_over(api: Api, store: Store, clock: Clock) -> None:
+    found = await search(api, f"Appointment/$find?start=2024-01-20&end=2024-01-21&practitioner={SARAH}")
+    [ident] = [one["resource"]["id"] for one in found["entry"] if "Slot/slot-002" in str(one["resource"]["slot"])]
+    held = await send(api, "POST", f"Appointment/{ident}/$hold")
+    assert held.status_code == 200, held.text
+    days = "date_from=2024-01-20&date_to=2024-01-20"
+    for seconds, expected in ((0, set()), (299, set()), (1, {"slot-002"})):
+        clock.advance(seconds=seconds)
+        assert matches(await search(api, "Slot?status=free&_id=slot-002")) == expected
+        offered = (await api.get(f"{PATH}availability/?{days}")).json()["results"]
+        assert {one["id"] for one in offered} & {"slot-002"} == expected
+    assert await slot_status(store, "slot-002") == "free"
+
+
+async def test_21_times_that_are_found_have_a_total_and_the_period_asked_for(api: Api) -> None:
+    for day, total in ((20, 3), (27, 0)):
+        path = f"Appointment/$find?start=2024-01-{day}&end=2024-01-{day + 1}&practitioner={SARAH}"
+        found = await search(api, path)
+        assert found["total"] == total == len(matches(found))
+        proposed = [one["resource"] for one in found["entry"] if one["search"]["mode"] == "match"]
+        asked = {"start": f"2024-01-{day}", "end": f"2024-01-{day + 1}"}
+        assert [one["requestedPeriod"] for one in proposed] == [[asked]] * total
+        assert len(found["entry"]) == max(total, 1), "never an empty list: an outcome says that there is nothing"
 
 
 async def test_21_a_search_that_finds_nothing_has_a_total_and_no_entries(api: Api) -> None:

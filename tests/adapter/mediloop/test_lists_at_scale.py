@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from adapter.mediloop.lists import appointment_query, slot_query
+from adapter.mediloop.lists import appointment_query, asked_actors, slot_query
 from adapter.mediloop.requests import AvailabilityQuery, ListQuery
 from adapter.scheduling.claims import claims
 from adapter.security.callers import Caller
@@ -191,6 +191,20 @@ async def test_a_known_patient_is_found_by_two_indexes_merged(large: Caller) -> 
     assert did["totalDocsExamined"] == did["nReturned"]
 
 
+async def test_a_practitioner_with_a_role_reads_no_more(large: Caller) -> None:
+    role = {"resourceType": "PractitionerRole", "id": "p8-here", "practitioner": {"reference": "Practitioner/p8"}}
+
+    async def put(work: Any) -> None:
+        work.create(role)
+
+    await large.store.transact(put)
+    stages, did = await _explained(large, {"practitioner_id": "p8"})
+    assert stages & {"COLLSCAN", "SORT"} == set()
+    assert did["totalDocsExamined"] == did["nReturned"] == 20
+    sought = await large.store.explain("PractitionerRole", {"_index.practitioner": "Practitioner/p8"})
+    assert "COLLSCAN" not in _stages(sought["queryPlanner"]["winningPlan"])
+
+
 COUNTED: list[dict[str, Any]] = [{}, {"status": "booked"}, {"practitioner_id": "p7"}, {"patient_uhid": _uhid(8)}, DAYS]
 
 
@@ -211,7 +225,8 @@ FREE = {"date_from": "2024-01-01", "date_to": "2024-01-31"}
     ids=str,
 )
 async def test_availability_reads_the_slots_it_shows_and_no_more(large: Caller, filters: dict[str, Any]) -> None:
-    query, hint = await slot_query(large, AvailabilityQuery.model_validate(filters))
+    wanted = AvailabilityQuery.model_validate(filters)
+    query, hint = await slot_query(large, wanted, await asked_actors(large, wanted))
     did = await large.store.explain("Slot", query, sort=SLOT_ORDER, limit=20, hint=hint)
     assert _stages(did["queryPlanner"]["winningPlan"]) & {"COLLSCAN", "SORT"} == set()
     assert did["executionStats"]["nReturned"] == 20
@@ -220,7 +235,8 @@ async def test_availability_reads_the_slots_it_shows_and_no_more(large: Caller, 
 
 @pytest.mark.parametrize("filters", [FREE | {"specialty": "specialty-1"}], ids=str)
 async def test_availability_by_specialty_reads_within_its_days(large: Caller, filters: dict[str, Any]) -> None:
-    query, hint = await slot_query(large, AvailabilityQuery.model_validate(filters))
+    wanted = AvailabilityQuery.model_validate(filters)
+    query, hint = await slot_query(large, wanted, await asked_actors(large, wanted))
     did = await large.store.explain("Slot", query, sort=SLOT_ORDER, limit=20, hint=hint)
     assert _stages(did["queryPlanner"]["winningPlan"]) & {"COLLSCAN", "SORT"} == set()
     assert did["executionStats"]["nReturned"] == 20

@@ -10,6 +10,10 @@ from adapter.service import Service
 from store.store import Store
 from tests.adapter.mediloop.clinic import (
     ACTION_BODIES,
+    JAMES,
+    KAMPALA,
+    MULAGO,
+    NAME,
     OTHER_NAME,
     OTHER_UHID,
     PATH,
@@ -21,6 +25,9 @@ from tests.adapter.mediloop.clinic import (
     open_clinic,
     patient,
     put,
+    schedule,
+    slot,
+    stored,
     with_actors,
 )
 from tests.conftest import Api, ApiMaker, ServiceMaker
@@ -133,3 +140,79 @@ async def test_a_corrected_name_reaches_answers_about_earlier_bookings(api: Api,
     for name in ("John Changed", "John Changed Again"):
         await put(store, patient("john", UHID, name))
         assert await _shown(api, "x") == (UHID, name)
+
+
+async def test_our_own_address_in_full_means_who_is_stored_here(make_service: ServiceMaker, make_api: ApiMaker) -> None:
+    ours = "https://fhir.example.org/clinic"
+    api: Api = await make_api(make_service(base_url=ours))
+    store = api.service.stores["test"]
+    who = (f"{ours}/fhir/R4/Patient/john/_history/1", f"{ours}/fhir/R4/Practitioner/{SARAH}")
+    nobody = {"type": [{"text": "nurse"}], "actor": {"display": "Whoever is there"}, "status": "needs-action"}
+    others = ("https://other.example.org/fhir/Patient/john", f"https://other.example.org/fhir/Practitioner/{SARAH}")
+    await put(
+        store,
+        appointment("x", participant=[*with_actors(*who), nobody]),
+        appointment("y", "cancelled", participant=with_actors(*others)),
+        schedule("whole-address", who[1]),
+        slot("s", "2024-01-25T10:00", "2024-01-25T10:30", of="whole-address"),
+    )
+    shown = (await api.get(f"{PATH}x/")).json()
+    assert (shown["patient_uhid"], shown["patient_name"]) == (UHID, NAME)
+    assert (shown["practitioner_id"], shown["practitioner_name"]) == (SARAH, "Dr. Sarah Nakamya")
+    assert await _found(api, UHID) == ["x"]
+    assert ids(await api.get(f"{PATH}by-practitioner/?practitioner_id={SARAH}")) == ["x"]
+    assert await _shown(api, "y") == (None, None)
+    [free] = (await api.get(f"{PATH}availability/?date_from=2024-01-25&date_to=2024-01-25")).json()["results"]
+    assert (free["practitioner_id"], free["practitioner_name"]) == (SARAH, "Dr. Sarah Nakamya")
+    done = await api.post(f"{PATH}x/arrived/", {})
+    assert done.json()["patient_uhid"] == UHID
+    assert (await stored(store, "Appointment", "x"))["participant"][0]["actor"]["reference"] == who[0]
+
+
+async def test_a_role_stands_for_its_practitioner(api: Api, store: Store) -> None:
+    role = {
+        "resourceType": "PractitionerRole",
+        "id": "sarah-here",
+        "practitioner": {"reference": f"Practitioner/{SARAH}"},
+    }
+    vacant = {"resourceType": "PractitionerRole", "id": "vacant"}
+    await put(
+        store,
+        role,
+        vacant,
+        appointment("x", participant=with_actors("Patient/john", "PractitionerRole/sarah-here")),
+        appointment("y", "cancelled", participant=with_actors("PractitionerRole/sarah-here", f"Practitioner/{JAMES}")),
+        appointment(
+            "z", "cancelled", participant=with_actors("PractitionerRole/vacant", "PractitionerRole/not-stored")
+        ),
+        schedule("by-role", "PractitionerRole/sarah-here", f"Location/{MULAGO}"),
+        slot("s", "2024-01-25T10:00", "2024-01-25T10:30", of="by-role"),
+    )
+    shown = {one["id"]: one for one in (await api.get(PATH)).json()["results"]}
+    said = {ident: (one["practitioner_id"], one["practitioner_name"]) for ident, one in shown.items()}
+    assert said == {"x": (SARAH, "Dr. Sarah Nakamya"), "y": (JAMES, "Dr. James Okello"), "z": (None, None)}
+    assert (await api.get(f"{PATH}x/")).json() == shown["x"]
+    for query, expected in (
+        (f"practitioner_id={SARAH}", ["x", "y"]),
+        (f"practitioner_id={JAMES}", ["y"]),
+        (f"practitioner_id={SARAH}&patient_uhid={UHID}", ["x"]),
+        (f"practitioner_id={SARAH}&facility_id={MULAGO}", []),
+        (f"practitioner_id={JAMES}&facility_id={MULAGO}", []),
+    ):
+        assert ids(await api.get(f"{PATH}?{query}")) == expected, query
+    days = "date_from=2024-01-25&date_to=2024-01-25"
+    for query in (
+        f"practitioner_id={SARAH}",
+        f"practitioner_id={SARAH}&facility_id={MULAGO}",
+        f"facility_id={MULAGO}",
+        "",
+    ):
+        [free] = (await api.get(f"{PATH}availability/?{days}&{query}")).json()["results"]
+        assert (free["practitioner_id"], free["practitioner_name"]) == (SARAH, "Dr. Sarah Nakamya")
+    for query in (f"practitioner_id={JAMES}", f"practitioner_id={SARAH}&facility_id={KAMPALA}"):
+        assert (await api.get(f"{PATH}availability/?{days}&{query}")).json()["total"] == 0
+    moved = await api.post(action_path("x", "reschedule"), {"new_start_time": "2024-01-26T10:00:00Z"})
+    assert (moved.status_code, moved.json()["practitioner_id"]) == (200, SARAH)
+    assert (await stored(store, "Appointment", "x"))["participant"][1]["actor"][
+        "reference"
+    ] == "PractitionerRole/sarah-here"

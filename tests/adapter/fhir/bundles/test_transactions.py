@@ -276,6 +276,47 @@ async def test_references_by_criteria_need_exactly_one_match(api: Api) -> None:
     assert await count(api, "Appointment") == 2
 
 
+@pytest.mark.parametrize("by", ["Patient/old", "Patient?identifier=urn:mrn|1"])
+async def test_what_is_deleted_matches_no_criteria_any_more(api: Api, by: str) -> None:
+    for asked in (
+        entry("POST", "Patient", identified("1"), urn(1), ifNoneExist="identifier=urn:mrn|1"),
+        entry("PUT", "Patient?identifier=urn:mrn|1", identified("1"), urn(1)),
+    ):
+        await done(api, bundle("transaction", entry("PUT", "Patient/old", identified("1", id="old"))))
+        found = await done(
+            api, bundle("transaction", entry("POST", "Appointment", visit(urn(1))), asked, entry("DELETE", by))
+        )
+        assert statuses(found) == ["201", "201", "204"]
+        whom = f"Patient/{ident(found[1])}"
+        assert actors(await stored(api, f"Appointment/{ident(found[0])}")) == [whom]
+        assert (await api.get(f"{BASE}/Patient/old")).status_code == 410
+        assert await count(api, "Patient?identifier=urn:mrn|1") == 1
+        await done(
+            api, bundle("transaction", *(entry("DELETE", f"Appointment/{ident(found[0])}"), entry("DELETE", whom)))
+        )
+    await done(api, bundle("transaction", entry("PUT", "Patient/old", identified("1", id="old"))))
+    body = bundle(
+        "transaction", entry("POST", "Appointment", visit("Patient?identifier=urn:mrn|1")), entry("DELETE", by)
+    )
+    place = "Bundle.entry[0].resource.participant[0].actor.reference"
+    assert issues(await send(api, body), 412) == [("not-found", place)]
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+async def test_a_reference_by_the_criteria_of_an_entry_is_to_what_that_makes_or_finds(api: Api, method: str) -> None:
+    by = "identifier=urn:mrn|1&gender:missing=true"
+    body = identified("1")
+    maker = entry("POST", "Patient", body, ifNoneExist=by) if method == "POST" else entry("PUT", f"Patient?{by}", body)
+    asked = visit("Patient?gender:missing=true&identifier=urn:mrn|1")
+    whom = []
+    for expected in ("201", "200"):
+        found = await done(api, bundle("transaction", entry("POST", "Appointment", asked), maker))
+        assert statuses(found) == ["201", expected]
+        whom += actors(await stored(api, f"Appointment/{ident(found[0])}"))
+        assert whom[-1] == f"Patient/{ident(found[1])}"
+    assert whom[0] == whom[1]
+
+
 async def test_criteria_that_match_several_fail_the_whole(api: Api) -> None:
     people = (entry("PUT", f"Patient/{n}", identified("1", id=n)) for n in ("a", "b"))
     await done(api, bundle("transaction", *people))

@@ -1,0 +1,82 @@
+"""Whom the actors of a document mean, where `mappings` alone cannot tell.
+
+It knows neither the service's own address nor what is stored. So before a document is shown, an absolute address that
+is ours becomes a relative reference, and a PractitionerRole the practitioner behind it: one person has one calendar,
+whichever way a document names them (`adapter.scheduling.people`). The stored documents stay as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from store.codec import Resource
+from store.extract import relative
+
+_PRACTITIONER, _ROLE = "Practitioner/", "PractitionerRole/"
+
+
+def roles(resources: Iterable[Resource], bases: tuple[str, ...]) -> list[str]:
+    """Return the roles that stand for the practitioner in Appointments or Schedules, as references.
+
+    Args:
+        resources: as they are stored.
+        bases: the service's own FHIR addresses, without a slash at the end.
+    """
+    return [name for one in resources if not _is_plain(one) for name in _roles(one, bases)]
+
+
+def as_shown(resource: Resource, bases: tuple[str, ...], known: Mapping[str, Resource]) -> Resource:
+    """Return an Appointment or a Schedule as MediLoop's view is to see it; the very same where nothing changes.
+
+    Args:
+        resource: as it is stored.
+        bases: as for `roles`.
+        known: stored resources by reference, those that `roles` names among them.
+    """
+    if _is_plain(resource):
+        return resource
+    meant = {name: _practitioner(known.get(name), bases) for name in _roles(resource, bases)}
+
+    def changed(actor: Resource) -> Resource:
+        text = actor.get("reference")
+        if text is None:
+            return actor
+        name = relative(text, bases)
+        return actor | {"reference": meant.get(name) or name}
+
+    if resource["resourceType"] == "Schedule":
+        return resource | {"actor": [changed(actor) for actor in resource["actor"]]}
+    participants = [
+        one | {"actor": changed(one["actor"])} if "actor" in one else one for one in resource["participant"]
+    ]
+    return resource | {"participant": participants}
+
+
+def _actors(resource: Resource) -> Iterator[Resource]:
+    if resource["resourceType"] == "Schedule":
+        yield from resource["actor"]
+    else:
+        for one in resource.get("participant", ()):
+            if "actor" in one:
+                yield one["actor"]
+
+
+def _is_plain(resource: Resource) -> bool:
+    """Tell whether nothing is to be done, as for almost every document."""
+    texts = (actor.get("reference", "") for actor in _actors(resource))
+    return not any("://" in text or text.startswith(_ROLE) for text in texts)
+
+
+def _roles(resource: Resource, bases: tuple[str, ...]) -> list[str]:
+    """Return the roles among the actors; none where a practitioner is named directly."""
+    names = [relative(actor.get("reference", ""), bases) for actor in _actors(resource)]
+    if any(name.startswith(_PRACTITIONER) for name in names):
+        return []
+    return [name for name in names if name.startswith(_ROLE)]
+
+
+def _practitioner(role: Resource | None, bases: tuple[str, ...]) -> str | None:
+    practitioner: Mapping[str, Any] = (role or {}).get("practitioner", {})
+    name = relative(practitioner.get("reference", ""), bases)
+    return name if name.startswith(_PRACTITIONER) else None

@@ -1,0 +1,43 @@
+"""Lets pages of other origins call from a browser (https://fetch.spec.whatwg.org/#http-cors-protocol).
+
+Starlette's middleware wraps every answer, whoever asks; this one steps aside for who is no browser. It stands
+outermost: a page reads refusals too, and what a browser asks beforehand has no key and counts for no limit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+SHOWN = (
+    *("ETag", "Last-Modified", "Location", "Content-Location", "Expires", "Allow", "Accept-Patch", "WWW-Authenticate"),
+    *("Preference-Applied", "Retry-After", "X-Progress", "X-Request-Id", "X-Correlation-Id"),
+    *("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"),
+)
+"""The headers of answers that scripts may read, beside those that every page may."""
+
+_AGAIN_AFTER = 3_600  # seconds for which a browser need not ask
+
+
+class Origins(CORSMiddleware):
+    """The middleware; `origins` as in the setting, ``*`` is any."""
+
+    def __init__(self, app: ASGIApp, origins: Sequence[str]) -> None:
+        super().__init__(
+            app,
+            allow_origins=origins,
+            allow_methods=METHODS,
+            allow_headers=("*",),
+            expose_headers=SHOWN,
+            max_age=_AGAIN_AFTER,
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass one request through (ASGI)."""
+        if scope["type"] == "http" and any(name == b"origin" for name, _ in scope["headers"]):
+            await super().__call__(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
