@@ -88,6 +88,12 @@ class Documents:
         """Return the matching documents' ``_id``, ``_json`` (bytes) and `fields`, in order; `limit` 0 is none."""
         return await self._find(kind, query, ("_json", *fields), sort, limit, hint)
 
+    async def values(
+        self, kind: str, query: Mapping[str, Any], fields: Sequence[str], *, hint: Hint = None
+    ) -> list[dict[str, Any]]:
+        """Return the ``_id`` and `fields` of the matching documents, and nothing else of them."""
+        return await self._find(kind, query, fields, (), 0, hint)
+
     async def keys(self, kind: str, query: Mapping[str, Any], *, limit: int) -> list[str]:
         """Return the ids of at most `limit` matches."""
         return [found["_id"] for found in await self._find(kind, query, ("_id",), (), limit, None)]

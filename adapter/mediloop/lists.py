@@ -180,6 +180,7 @@ async def _merged(who: Caller, computed: opened.Wanted, wanted: AvailabilityQuer
 
 async def slot_query(who: Caller, wanted: AvailabilityQuery) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Return the MongoDB query of an availability search and the index that serves it."""
+    chosen: dict[str, Resource] | None = None
     query: dict[str, Any] = {
         "_index.status": "free",
         "_index.start": _moments(who, wanted.date_from, wanted.date_to),
@@ -190,20 +191,21 @@ async def slot_query(who: Caller, wanted: AvailabilityQuery) -> tuple[dict[str, 
     actors += [f"Location/{wanted.facility_id}"] if wanted.facility_id else []
     if actors:
         chosen = await _schedules(who, {"_index.actor": {"$all": actors}, "_index.active": {"$ne": "false"}})
-        query["_index.schedule"] = {"$in": chosen}
+        query["_index.schedule"] = {"$in": list(chosen)}
         hint = SLOTS_BY_SCHEDULE
     else:
         # A Schedule that is not active must not be offered (FHIR: Schedule.active is a modifier).
-        query["_index.schedule"] = {"$nin": await _schedules(who, {"_index.active": "false"})}
+        query["_index.schedule"] = {"$nin": list(await _schedules(who, {"_index.active": "false"}))}
         hint = SLOTS_BY_STATUS
-    leftover = await opened.given_back(who.store, Interval(query["_index.start"]["$gte"], query["_index.start"]["$lt"]))
-    if leftover:  # of Schedules that compute no longer
-        query["_id"] = {"$nin": leftover}
+    window = Interval(query["_index.start"]["$gte"], query["_index.start"]["$lt"])
+    hidden = await opened.not_offered(who.store, window, None if chosen is None else chosen.values())
+    if hidden:
+        query["_id"] = {"$nin": hidden}
     both: list[dict[str, Any]] = []
     for element, code in (("service-type", wanted.service_type), ("specialty", wanted.specialty)):
         if code:
             # A Slot's own says more than its Schedule's; without its own it has the Schedule's.
-            inherited = await _schedules(who, {f"_index.{element}": fold(code)})
+            inherited = list(await _schedules(who, {f"_index.{element}": fold(code)}))
             own = {f"_index.{element}": fold(code)}
             both.append({"$or": [own, {f"_index.{element}": None, "_index.schedule": {"$in": inherited}}]})
     if both:
@@ -211,9 +213,9 @@ async def slot_query(who: Caller, wanted: AvailabilityQuery) -> tuple[dict[str, 
     return query, hint
 
 
-async def _schedules(who: Caller, query: dict[str, Any]) -> list[str]:
-    found = await who.store.find("Schedule", query)
-    return [f"Schedule/{orjson.loads(raw)['id']}" for raw in found]
+async def _schedules(who: Caller, query: dict[str, Any]) -> dict[str, Resource]:
+    found = [orjson.loads(raw) for raw in await who.store.find("Schedule", query)]
+    return {f"Schedule/{one['id']}": one for one in found}
 
 
 def _each(names: list[str]) -> list[str]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Any, NamedTuple
 
-from adapter.scheduling import calendars, holds
+from adapter.scheduling import calendars, engaged, holds
 from adapter.scheduling.calendars import Reader
 from adapter.scheduling.intervals import Interval
 from store import slotids
@@ -56,6 +56,7 @@ class Wanted:
         specialties: likewise.
         minutes: how long an opening must be at least.
         limit: how many to return at most, the first ones; 0: all.
+        without: Appointments (``Appointment/a``) that are in nobody's way: those that are about to move.
     """
 
     window: Interval
@@ -64,6 +65,7 @@ class Wanted:
     specialties: tuple[str, ...] = ()
     minutes: int = 0
     limit: int = 0
+    without: frozenset[str] = frozenset()
 
 
 async def openings(store: Store, wanted: Wanted, *, zone: tzinfo, now: datetime) -> list[Opening]:
@@ -100,15 +102,28 @@ async def _computed(store: Store, wanted: Wanted, schedules: list[Resource], zon
     fitting = [one for one in await calendars.read(reader, schedules, zone) if one.table.minutes >= wanted.minutes]
     return [
         Opening(slot["id"], slot, one.schedule, when, stored)
-        for one in await calendars.with_busy(reader, fitting, wanted.window)
+        for one in await calendars.with_busy(reader, fitting, wanted.window, without=wanted.without)
         for when, slot, stored in one.open(wanted.window)
     ]
 
 
-async def given_back(store: Store, window: Interval) -> list[str]:
-    """Return the ids of computed Slots that were booked and are free again: they are open only if still computed."""
+async def not_offered(
+    store: Store, window: Interval, schedules: Iterable[Resource] | None, without: frozenset[str] = frozenset()
+) -> list[str]:
+    """Return the ids of Slots that are stored as free and are not open as such.
+
+    Computed ones that were booked and given back are open only while they are computed; and nobody can have one whose
+    practitioner is engaged elsewhere then (`engaged`).
+
+    Args:
+        store: where to look.
+        window: of time in which the Slots begin.
+        schedules: those that matter; None for all.
+        without: Appointments that are in nobody's way.
+    """
     query = {"_index.computed": {"$gte": window.start, "$lt": window.end}}
-    return await store.keys("Slot", query, limit=0)
+    leftover = await store.keys("Slot", query, limit=0)
+    return [*leftover, *await engaged.slots(store, window, schedules, without)]
 
 
 async def computed_slot(store: Store, ident: str, zone: tzinfo) -> Resource | None:
@@ -144,9 +159,9 @@ async def _published(store: Store, wanted: Wanted) -> list[Opening]:
     else:
         query["_index.schedule"] = {"$nin": list(await _schedules(store, {"_index.active": "false"}))}
         hint = SLOTS_BY_STATUS
-    leftover = await given_back(store, wanted.window)
-    if leftover:
-        query["_id"] = {"$nin": leftover}
+    hidden = await not_offered(store, wanted.window, schedules.values() if wanted.actors else None, wanted.without)
+    if hidden:
+        query["_id"] = {"$nin": hidden}
     both: list[dict[str, Any]] = []
     for element, codes in _codes(wanted):
         # A Slot's own says more than its Schedule's; without its own it has the Schedule's.

@@ -229,6 +229,30 @@ async def test_find_leaves_out_when_the_patient_is_elsewhere(api: Api) -> None:
     assert starts == {"2024-01-20T10:30:00Z", "2024-01-20T11:00:00Z", "2024-01-20T12:00:00Z"}
 
 
+async def test_who_is_engaged_elsewhere_is_offered_by_no_door(api: Api) -> None:
+    await put(
+        api.service.stores["test"],
+        schedule("kla", f"Practitioner/{SARAH}", "Location/room"),
+        slot("k1", "2024-01-20T10:00", "2024-01-20T10:30", of="kla"),
+        slot("k2", "2024-01-20T11:30", "2024-01-20T12:00", of="kla"),
+    )
+    sarahs = parameters(start=START, end=END, practitioner={"reference": f"Practitioner/{SARAH}"})
+
+    async def shown() -> list[list[str]]:
+        availability = "/api/v1/appointments/availability/?date_from=2024-01-20&date_to=2024-01-20"
+        found = [await api.get(f"{availability}{more}") for more in ("", f"&practitioner_id={SARAH}")]
+        doors = [[one["id"] for one in answer.json()["results"]] for answer in found]
+        free = bundled(await call(api, "POST", "Slot/$prefetch", sarahs))
+        doors.append([name.removeprefix("Slot/") for name in names(free)])
+        proposed = bundled(await call(api, "POST", "Appointment/$find", sarahs))["entry"]
+        doors.append([one["resource"]["slot"][0]["reference"].removeprefix("Slot/") for one in proposed])
+        return [[ident for ident in door if ident[0] in "sk"] for door in doors]
+
+    assert await shown() == [["k1", "s1", "s2", "k2", "s3"]] * 4
+    assert (await api.post("/api/v1/appointments/", json=booking(slot_id="k1"))).status_code == 201
+    assert await shown() == [["s2", "k2", "s3"]] * 4
+
+
 async def test_find_nothing_says_so(api: Api) -> None:
     found = await find(api, practitioner="nobody")
     [entry] = found["entry"]
