@@ -5,8 +5,9 @@ Openings are published free Slots, and computed ones where a Schedule has weekly
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
 from typing import Any, NamedTuple
 
@@ -18,8 +19,9 @@ from store.codec import Resource, decode
 from store.extract import fold, token
 from store.store import Store
 
-SLOTS_BY_SCHEDULE = ("schedule", "status", "start", "_id", "minutes")
-SLOTS_BY_STATUS = ("status", "start", "_id", "schedule", "minutes")
+SLOTS_BY_SCHEDULE = ("schedule", "status", "start", "_id", "minutes", "end")
+SLOTS_BY_STATUS = ("status", "start", "_id", "schedule", "minutes", "end")
+_FIELDS = ("_index.start", "_index.end", "_index.schedule")
 
 
 class Opening(NamedTuple):
@@ -27,22 +29,23 @@ class Opening(NamedTuple):
 
     Attributes:
         ident: of the Slot.
-        made: the Slot, or its bytes: of a month's openings a page is shown, and only that is worth reading.
+        made: the Slot, or its bytes: of a month's openings a page is shown, and only that is worth reading. None where
+            nobody asked for it (`Wanted.contents`).
         schedule: the Schedule it belongs to.
         when: its time.
         stored: whether the Slot is stored.
     """
 
     ident: str
-    made: Resource | bytes
+    made: Resource | bytes | None
     schedule: Resource
     when: Interval
     stored: bool
 
     @property
     def slot(self) -> Resource:
-        """The Slot, as it is stored or would be."""
-        return decode(self.made) if isinstance(self.made, bytes) else self.made
+        """The Slot, as it is stored or would be; empty where it was not read."""
+        return decode(self.made) if isinstance(self.made, bytes) else self.made or {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,8 @@ class Wanted:
         minutes: how long an opening must be at least.
         limit: how many to return at most, the first ones; 0: all.
         without: Appointments (``Appointment/a``) that are in nobody's way: those that are about to move.
+        contents: whether to read the Slots that are published; their times are read from an index alone.
+        whole: whether openings are to end within the window as well.
     """
 
     window: Interval
@@ -66,6 +71,8 @@ class Wanted:
     minutes: int = 0
     limit: int = 0
     without: frozenset[str] = frozenset()
+    contents: bool = True
+    whole: bool = False
 
 
 async def openings(store: Store, wanted: Wanted, *, zone: tzinfo, now: datetime) -> list[Opening]:
@@ -83,6 +90,23 @@ async def openings(store: Store, wanted: Wanted, *, zone: tzinfo, now: datetime)
     if schedules:
         found = sorted([*found, *await _computed(store, wanted, schedules, zone)], key=_place)
     return found[: wanted.limit] if wanted.limit else found
+
+
+async def first(store: Store, wanted: Wanted, *, zone: tzinfo, now: datetime) -> tuple[list[Opening], int]:
+    """Return the first `wanted.limit` of the `openings` (0: none), and how many there are in all.
+
+    What is published is counted in the index: of a month's openings nothing is read but the page.
+    """
+    await holds.settle_due(store)
+    if await computed_schedules(store, wanted):
+        found = await openings(store, replace(wanted, limit=0), zone=zone, now=now)
+        return found[: wanted.limit], len(found)
+    query, hint, known = await _query(store, wanted)
+    counting = store.count("Slot", query, hint=hint)
+    if not wanted.limit:
+        return [], await counting
+    page, total = await asyncio.gather(_read(store, wanted, query, hint, known), counting)
+    return page, total
 
 
 def _place(opening: Opening) -> tuple[datetime, str]:
@@ -104,6 +128,7 @@ async def _computed(store: Store, wanted: Wanted, schedules: list[Resource], zon
         Opening(slot["id"], slot, one.schedule, when, stored)
         for one in await calendars.with_busy(reader, fitting, wanted.window, without=wanted.without)
         for when, slot, stored in one.open(wanted.window)
+        if not wanted.whole or when.end <= wanted.window.end
     ]
 
 
@@ -145,12 +170,19 @@ async def computed_slot(store: Store, ident: str, zone: tzinfo) -> Resource | No
 
 
 async def _published(store: Store, wanted: Wanted) -> list[Opening]:
+    return await _read(store, wanted, *await _query(store, wanted))
+
+
+async def _query(store: Store, wanted: Wanted) -> tuple[dict[str, Any], tuple[str, ...], dict[str, Resource]]:
+    """Return the query of the published Slots, the index that serves it, and the Schedules that were read for it."""
     query: dict[str, Any] = {
         "_index.status": "free",
         "_index.start": {"$gte": wanted.window.start, "$lt": wanted.window.end},
     }
     if wanted.minutes:
         query["_index.minutes"] = {"$gte": wanted.minutes}
+    if wanted.whole:
+        query["_index.end"] = {"$lte": wanted.window.end}
     schedules: dict[str, Resource] = {}
     if wanted.actors:
         schedules = await _schedules(store, matching(wanted.actors))
@@ -170,22 +202,26 @@ async def _published(store: Store, wanted: Wanted) -> list[Opening]:
         both.append({"$or": [own, {f"_index.{element}": None, "_index.schedule": {"$in": inherited}}]})
     if both:
         query["$and"] = both
+    return query, hint, schedules
+
+
+async def _read(
+    store: Store, wanted: Wanted, query: dict[str, Any], hint: tuple[str, ...], schedules: dict[str, Resource]
+) -> list[Opening]:
     order = (("_index.start", 1), ("_id", 1))
-    fields = ("_index.start", "_index.end", "_index.schedule")
-    slots = await store.documents("Slot", query, fields=fields, sort=order, limit=wanted.limit, hint=hint)
-    missing = {_schedule(slot) for slot in slots} - schedules.keys()
-    schedules |= {name: decode(one) for name, one in (await store.read_all(sorted(missing))).items()}
+    read = store.documents if wanted.contents else store.values
+    slots = await read("Slot", query, fields=_FIELDS, sort=order, limit=wanted.limit, hint=hint)
+    names = {name for slot in slots if isinstance(name := slot["_index"].get("schedule"), str)}
+    missing = sorted(names - schedules.keys())
+    schedules |= {name: decode(one) for name, one in (await store.read_all(missing)).items()}
     return [
-        Opening(slot["_id"], slot["_json"], schedules[name], Interval(slot["_index"]["start"], end), stored=True)
+        Opening(slot["_id"], slot.get("_json"), schedules[name], Interval(index["start"], end), True)
         for slot in slots
-        if (name := _schedule(slot)) in schedules and (end := slot["_index"].get("end")) is not None
+        # A list of Schedules is none: it came from elsewhere than our doors.
+        if (name := (index := slot["_index"]).get("schedule")).__class__ is str
+        and name in schedules
+        and (end := index.get("end")) is not None
     ]
-
-
-def _schedule(document: Mapping[str, Any]) -> str:
-    """Return the Schedule of a stored Slot; empty where there is no single one."""
-    name = document["_index"].get("schedule")
-    return name if isinstance(name, str) else ""
 
 
 def _codes(wanted: Wanted) -> list[tuple[str, list[str]]]:

@@ -18,8 +18,8 @@ from adapter.fhir.access import require_type
 from adapter.fhir.call import Call, Reply
 from adapter.fhir.operations.scheduling.answers import bundle
 from adapter.fhir.operations.scheduling.asked import Asked, bad
-from adapter.fhir.operations.scheduling.search import Candidate, Search, candidates, without_clashes
-from adapter.scheduling.availability import Wanted, openings
+from adapter.fhir.operations.scheduling.search import Candidate, Search, page
+from adapter.scheduling.availability import Wanted, first
 from adapter.scheduling.intervals import Interval
 from mappings.instants import minutes_between
 from store import search as engine
@@ -63,12 +63,14 @@ async def find(call: Call, kind: str, ident: str | None) -> Reply:
     asked.resources("patient-resource", "Patient")
     count = _count(asked)
     search = await _search(call, asked)
-    found = await candidates(call.who.store, search, zone=service.settings.zone, now=service.now())
     known = [name for one in patients for name in await _named(call, "Patient", one)]
-    found = await without_clashes(call.who.store, found, known)
-    proposed = [_proposal(call, asked, one, patients) for one in found[:count]]
+    found, total = await page(call.who.store, search, known, count, zone=service.settings.zone, now=service.now())
+    firsts = [one.openings[0] for one in found]
+    stored = await call.who.store.read_all([f"Slot/{one.ident}" for one in firsts if one.made is None])
+    slots = [decode(raw) if (raw := stored.get(f"Slot/{one.ident}")) else one.slot for one in firsts]
+    proposed = [_proposal(call, asked, one, slot, patients) for one, slot in zip(found, slots, strict=True)]
     await call.who.store.proposals.keep(proposed, service.now() + timedelta(seconds=service.settings.proposal_seconds))
-    return Reply(200, bundle(call, proposed, () if proposed else (_note(len(found)),), len(found)))
+    return Reply(200, bundle(call, proposed, () if proposed else (_note(total),), total))
 
 
 async def prefetch(call: Call, kind: str, ident: str | None) -> Reply:
@@ -81,11 +83,17 @@ async def prefetch(call: Call, kind: str, ident: str | None) -> Reply:
     asked = Asked.of(call, PREFETCHES)
     count = _count(asked)
     search = await _search(call, asked)
-    wanted = Wanted(search.window, search.groups(), service_types=search.service_types, specialties=search.specialties)
+    wanted = Wanted(
+        search.window,
+        search.groups(),
+        service_types=search.service_types,
+        specialties=search.specialties,
+        limit=count,
+    )
     service = call.who.service
-    found = await openings(call.who.store, wanted, zone=service.settings.zone, now=service.now())
-    shown = [one.slot for one in found[:count]]
-    return Reply(200, bundle(call, shown, () if shown else (_note(len(found)),), len(found)))
+    found, total = await first(call.who.store, wanted, zone=service.settings.zone, now=service.now())
+    shown = [one.slot for one in found]
+    return Reply(200, bundle(call, shown, () if shown else (_note(total),), total))
 
 
 def _note(total: int) -> Problem:
@@ -216,8 +224,8 @@ def _minutes(asked: Asked) -> int:
     return max(1, int(float(repeat["duration"]) * unit))
 
 
-def _proposal(call: Call, asked: Asked, found: Candidate, patients: list[Resource]) -> Resource:
-    """Return the appointment that a candidate would be."""
+def _proposal(call: Call, asked: Asked, found: Candidate, slot: Resource, patients: list[Resource]) -> Resource:
+    """Return the appointment that a candidate would be; `slot` is the first of its Slots."""
     service = call.who.service
     start, end = text(found.when.start), text(found.when.end)
     actors: dict[str, Resource] = {}
@@ -239,7 +247,7 @@ def _proposal(call: Call, asked: Asked, found: Candidate, patients: list[Resourc
     }
     first = found.openings[0]
     for member in ("serviceCategory", "serviceType", "specialty", "appointmentType"):
-        value = first.slot.get(member) or first.schedule.get(member)
+        value = slot.get(member) or first.schedule.get(member)
         if value:
             proposal[member] = value
     reasons = [_coded(token) for token in asked.tokens("reason")]
