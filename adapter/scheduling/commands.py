@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from adapter.errors import Problem, Unprocessable
-from adapter.scheduling import booking, claims, intervals, occupancy, people, reasons, taking
+from adapter.scheduling import booking, claims, intervals, occupancy, people, reasons, role_changes, taking
 from adapter.scheduling.booking import Facts, Wish
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.people import People
@@ -82,6 +82,7 @@ async def plan(
         statuses = _statuses(appointment, before, taken, facts)
         if not wish.beside:  # it claims the names that it uses; rivals may use the practitioner's own
             work.guard(claims.names([name for name in wish.practitioners if name not in booked], wish.when))
+            work.guard(role_changes.guards(booked, f"Appointment/{appointment['id']}"))
     else:
         # A proposal holds no time (decision 3.1): its slot is only noted.
         booking.require_consistent(wish, facts)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from zlib import crc32
 
 from adapter.errors import Problem
-from adapter.scheduling import booking, claims, intervals, occupancy, reasons
+from adapter.scheduling import booking, claims, intervals, occupancy, reasons, role_changes
 from adapter.scheduling.claimset import Draft
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.world import World
@@ -118,8 +118,9 @@ def _status(world: World, name: str, slot: Resource) -> str:
 
 def guards(world: World) -> Iterator[str]:
     """Yield where rivals of what the decision has read are met, beside the claims of what it writes."""
-    for _, stake, when in world.asked.new:
+    for visit, stake, when in world.asked.new:
         if not stake.beside:
+            yield from role_changes.guards(stake.people, visit.name)
             # It claims the names that it uses; rivals may use the practitioner's own.
             yield from claims.names([p for p in world.people.of(stake.people) if p not in stake.people], when)
     for visit in world.asked.visits.values():
