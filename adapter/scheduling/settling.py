@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from adapter.errors import Conflict, Problem, Unprocessable
-from adapter.scheduling import claims, occupancy, reading, responses, role_changes, slot_changes, visits
+from adapter.scheduling import claims, expiry, occupancy, reading, responses, role_changes, slot_changes, visits
 from adapter.scheduling.claimset import Change, ClaimSet, Draft
 from adapter.scheduling.reading import Stored
 from adapter.scheduling.world import World
@@ -44,8 +44,8 @@ async def settle(
         Unprocessable: a status that may not follow, a slot, schedule or participant that is not there or does not fit,
             a time that makes no sense.
         Conflict: a slot is not free (``slot_unavailable``) or still held (``slot_held``), or a practitioner is busy
-            (``time_conflict``), who is to have a role among them. Every problem of the whole set is named;
-            ``Problem.entry`` is the index of its change.
+            (``time_conflict``), who is to have a role among them; or a hold is over (``hold_expired``). Every problem
+            of the whole set is named; ``Problem.entry`` is the index of its change.
     """
     if not any(_type(change) in _CONCERNED for change in changes):
         return list(changes)
@@ -53,6 +53,8 @@ async def settle(
     drafts, found = await responses.carry_over(work, drafts)
     asked = ClaimSet(drafts)
     for visit in asked.visits.values():
+        if visit.draft.before is not None:
+            expiry.require_running(visit.draft.before, visit.draft.after, work.now, visit.draft.entry)
         if visit.books_over and overbooks is None:
             raise occupancy.forbidden("Appointment.extension", visit.draft.entry)
         visit.sign(overbooks)
