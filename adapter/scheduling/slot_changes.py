@@ -124,6 +124,8 @@ def guards(world: World) -> Iterator[str]:
             # It claims the names that it uses; rivals may use the practitioner's own.
             yield from claims.names([p for p in world.people.of(stake.people) if p not in stake.people], when)
     for visit in world.asked.visits.values():
+        if visit.had is None:
+            yield from visit.gives_up  # it claims them no longer: who fills one at the same time meets us here
         # Whoever fills it up at the same time tells by its holders what it becomes.
         yield from (name for name in visit.stirs if occupancy.capacity(world.slots.get(name, {})) > 1)
     for name, draft in world.asked.written.items():
