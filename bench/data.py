@@ -104,6 +104,8 @@ async def fill(service: Service) -> None:
         [publishing.slot(schedules[p.practitioner], Interval(p.start, p.end), p.ident) for p in slots()],
     )
     await _write(store, [_appointment(service, number, place) for number, place in enumerate(appointments())])
+    while await store.sequence():  # or the service would be busy with it while it is measured
+        pass
 
 
 async def copy(service: Service, target: str, kinds: Sequence[str] | None = None) -> None:

@@ -28,7 +28,7 @@ _JSON = "application/fhir+json; charset=utf-8"
 _RULES = Rules(claims=claims)
 _SNAPSHOT = ReadConcern("snapshot")
 _BY_ACTOR = key_pattern(("actor", "date", "_id", "status"))
-_BY_SCHEDULE = key_pattern(("schedule", "status", "start", "_id", "minutes"))
+_BY_SCHEDULE = key_pattern(("schedule", "status", "start", "_id", "minutes", "end"))
 _PAGE = 51
 
 

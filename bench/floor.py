@@ -27,8 +27,8 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.read_concern import ReadConcern
 
-from adapter.mediloop.lists import BY_ACTOR, SLOTS_BY_SCHEDULE, SLOTS_BY_STATUS
-from adapter.scheduling.status import GRAPH
+from adapter.mediloop.lists import BY_ACTOR, BY_DATE, SLOTS_BY_SCHEDULE, SLOTS_BY_STATUS
+from adapter.scheduling.status import GRAPH, HOLDING
 from bench import data, fhir_floor
 from bench.floor_parts import Document, Wanted, days, joined, past
 from mappings.systems import DEFAULT_SYSTEMS
@@ -41,7 +41,10 @@ _SHOWN = [status for status in GRAPH if status != "entered-in-error"]
 _DATE_ORDER = [("_index.date", 1), ("_id", 1)]
 _START_ORDER = [("_index.start", 1), ("_id", 1)]
 _BYTES = {"_json": 1, "_id": 0}
-_BY_ACTOR, _BY_SCHEDULE, _BY_STATUS = map(key_pattern, (BY_ACTOR, SLOTS_BY_SCHEDULE, SLOTS_BY_STATUS))
+_BY_ACTOR, _BY_DATE, _BY_SCHEDULE, _BY_STATUS = map(
+    key_pattern, (BY_ACTOR, BY_DATE, SLOTS_BY_SCHEDULE, SLOTS_BY_STATUS)
+)
+_TAKES = {"_index.date": 1, "_index.end": 1, "_index.claims": 1}
 _PEOPLE = re.compile(rb'"reference":"(Patient|Practitioner|Location)/([^"]+)"')
 _SCHEDULE = re.compile(rb'"Schedule/([^"]+)"')
 _SNAPSHOT = ReadConcern("snapshot")
@@ -157,15 +160,40 @@ class Floor:
             actors = {"_index.actor": {"$all": [f"Practitioner/{practitioner}"]}, "_index.active": {"$ne": "false"}}
             schedules = await self._schedules.find(actors, _BYTES).to_list()
             query["_index.schedule"] = {"$in": [f"Schedule/{orjson.loads(one['_json'])['id']}" for one in schedules]}
+            await (
+                self._database["PractitionerRole"]
+                .find({"_index.practitioner": {"$in": [f"Practitioner/{practitioner}"]}}, _BYTES, batch_size=1_000)
+                .to_list()
+            )
         else:
             schedules = await self._schedules.find({"_index.active": "false"}, _BYTES).to_list()
             query["_index.schedule"] = {"$nin": [f"Schedule/{orjson.loads(one['_json'])['id']}" for one in schedules]}
+        await self._engaged(practitioner, query["_index.start"])
         hint = _BY_SCHEDULE if practitioner else _BY_STATUS
         page = self._slots.find(query, _BYTES, sort=_START_ORDER, limit=20, hint=hint)
         found, _ = await asyncio.gather(page.to_list(), self._slots.count_documents(query, hint=dict(hint)))
         names = [name.decode() for name in dict.fromkeys(_SCHEDULE.findall(b"".join(one["_json"] for one in found)))]
         await self._people(await self._read("Schedule", names))
         return joined(found)
+
+    async def _engaged(self, practitioner: str | None, span: Document) -> None:
+        """Appointments that keep practitioners from their free slots: none in the month that is searched."""
+        query: Document = {"_index.status": {"$in": list(HOLDING)}}
+        day = timedelta(days=1)
+        if practitioner:
+            name = f"Practitioner/{practitioner}"
+            dates = {"$gte": span["$gte"], "$lt": span["$lt"] + day}
+            hour = f"{name}|{span['$gte'].isoformat()[:13]}"
+            query["$or"] = [
+                {"_index.actor": {"$in": [name]}, "_index.date": dates},
+                {"_index.claims": {"$in": [hour]}},
+            ]
+            found = self._appointments.find(query, _TAKES, batch_size=1_000)
+        else:
+            query["_index.date"] = {"$gte": span["$gte"] - day, "$lt": span["$lt"] + day}
+            query["_index.end"] = {"$gt": span["$gte"]}
+            found = self._appointments.find(query, _TAKES, batch_size=1_000, hint=_BY_DATE)
+        await found.to_list()
 
     async def book(self, request: Request) -> Response:
         """The same look-ups, and a transaction of the same reads and writes."""

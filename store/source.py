@@ -21,6 +21,7 @@ Hint = str | Sequence[str] | None
 """An index: by its MongoDB name, or by the keys under which `store.types` declares it."""
 
 _BATCH = 1_000  # documents in one answer of MongoDB where no limit is named: its own default of 101 costs round trips
+_SMALL_BATCH = 10_000  # of documents of which some fields alone are read
 
 
 class Source(Protocol):
@@ -88,6 +89,22 @@ class Documents:
         """Return the matching documents' ``_id``, ``_json`` (bytes) and `fields`, in order; `limit` 0 is none."""
         return await self._find(kind, query, ("_json", *fields), sort, limit, hint)
 
+    async def values(
+        self,
+        kind: str,
+        query: Mapping[str, Any],
+        fields: Sequence[str],
+        *,
+        sort: Sort = (),
+        limit: int = 0,
+        hint: Hint = None,
+    ) -> list[dict[str, Any]]:
+        """Return the ``_id`` and `fields` of the matching documents, in order, and nothing else of them.
+
+        An index that has all these fields, named as the `hint`, gives them without a look at any document.
+        """
+        return await self._find(kind, query, fields, sort, limit, hint, batch=_SMALL_BATCH)
+
     async def keys(self, kind: str, query: Mapping[str, Any], *, limit: int) -> list[str]:
         """Return the ids of at most `limit` matches."""
         return [found["_id"] for found in await self._find(kind, query, ("_id",), (), limit, None)]
@@ -117,7 +134,14 @@ class Documents:
         return [found["_id"] for found in await self._bounded(call)]
 
     async def _find(
-        self, kind: str, query: Mapping[str, Any], fields: Sequence[str], sort: Sort, limit: int, hint: Hint
+        self,
+        kind: str,
+        query: Mapping[str, Any],
+        fields: Sequence[str],
+        sort: Sort,
+        limit: int,
+        hint: Hint,
+        batch: int = _BATCH,
     ) -> list[dict[str, Any]]:
         def call() -> Awaitable[list[dict[str, Any]]]:
             cursor = self.database[kind].find(
@@ -126,7 +150,7 @@ class Documents:
                 sort=list(sort) or None,
                 limit=limit,
                 # One more than wanted: the answer then ends the cursor.
-                batch_size=limit + 1 if limit else _BATCH,
+                batch_size=limit + 1 if limit else batch,
                 hint=None if hint is None else index_hint(hint),
                 session=self._session,
             )

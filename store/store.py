@@ -180,9 +180,15 @@ class Store(Documents):
         limit: int = 0,
         hint: Hint = None,
         count: bool = False,
+        fields: Sequence[str] = (),
     ) -> dict[str, Any]:
-        """Return what MongoDB does for a `find` or `count` of the same arguments: tests hold queries to their index."""
+        """Return what MongoDB does for a `find`, `values` or `count` of the same arguments.
+
+        Tests hold queries to their index by it.
+        """
         find: dict[str, Any] = {"find": kind, "filter": query, "sort": dict(sort), "skip": skip, "limit": limit}
+        if fields:
+            find["projection"] = dict.fromkeys(fields, 1)
         if count:  # what `count_documents` sends
             total = [{"$match": query}, {"$group": {"_id": 1, "n": {"$sum": 1}}}]
             find = {"aggregate": kind, "pipeline": total, "cursor": {}}

@@ -92,21 +92,28 @@ class UnitOfWork(Documents):
         self._last: dict[str, int] = {}
         self._guards: dict[str, None] = {}
         self._remembered: Remembered | None = None
+        self._read: dict[str, bytes | None] = {}
 
-    # Reading: always the transaction's own snapshot, one call at a time.
+    # Reading: always the transaction's own snapshot, one call at a time. Nothing is written before the callback has
+    # returned, so what was read by its id once is the same when it is asked for again.
 
     async def read(self, kind: str, ident: str) -> Resource | None:
         """Return a resource, or None."""
-        found = await self.database[kind].find_one({"_id": ident}, {"_json": 1}, session=self._session)
-        return None if found is None else decode(found["_json"])
+        name = f"{kind}/{ident}"
+        if name not in self._read:
+            found = await self.database[kind].find_one({"_id": ident}, {"_json": 1}, session=self._session)
+            self._read[name] = None if found is None else found["_json"]
+        raw = self._read[name]
+        return None if raw is None else decode(raw)
 
     async def read_many(self, references: Iterable[str]) -> dict[str, Resource]:
         """Return the resources that exist among relative `references`, by reference."""
-        return {
-            f"{kind}/{found['_id']}": decode(found["_json"])
-            for kind, idents in by_kind(references).items()
-            for found in await self.documents(kind, {"_id": {"$in": idents}})
-        }
+        wanted = list(references)
+        for kind, idents in by_kind(name for name in wanted if name not in self._read).items():
+            self._read |= dict.fromkeys(f"{kind}/{ident}" for ident in idents)
+            for found in await self.documents(kind, {"_id": {"$in": idents}}):
+                self._read[f"{kind}/{found['_id']}"] = found["_json"]
+        return {name: decode(raw) for name in dict.fromkeys(wanted) if (raw := self._read.get(name)) is not None}
 
     async def find(self, kind: str, query: Mapping[str, Any]) -> list[Resource]:
         """Return the resources that match a MongoDB `query`; the query must have an index."""

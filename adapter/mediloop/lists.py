@@ -31,8 +31,8 @@ BY_ACTOR = ("actor", "date", "_id", "status")
 BY_UHID = ("actor:identifier", "date", "_id", "status")
 BY_STATUS = ("status", "date", "_id")
 BY_DATE = ("date", "_id", "status")
-SLOTS_BY_SCHEDULE = ("schedule", "status", "start", "_id", "minutes")
-SLOTS_BY_STATUS = ("status", "start", "_id", "schedule", "minutes")
+SLOTS_BY_SCHEDULE = ("schedule", "status", "start", "_id", "minutes", "end")
+SLOTS_BY_STATUS = ("status", "start", "_id", "schedule", "minutes", "end")
 
 _DATE_ORDER = (("_index.date", 1), ("_id", 1))
 _START_ORDER = (("_index.start", 1), ("_id", 1))
@@ -200,6 +200,7 @@ async def slot_query(
     who: Caller, wanted: AvailabilityQuery, actors: Sequence[Sequence[str]]
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Return the MongoDB query of an availability search by `asked_actors`, and the index that serves it."""
+    chosen: dict[str, Resource] | None = None
     query: dict[str, Any] = {
         "_index.status": "free",
         "_index.start": _moments(who, wanted.date_from, wanted.date_to),
@@ -208,20 +209,21 @@ async def slot_query(
         query["_index.minutes"] = {"$gte": wanted.duration_minutes}
     if actors:
         chosen = await _schedules(who, {**_named(actors), "_index.active": {"$ne": "false"}})
-        query["_index.schedule"] = {"$in": chosen}
+        query["_index.schedule"] = {"$in": list(chosen)}
         hint = SLOTS_BY_SCHEDULE
     else:
         # A Schedule that is not active must not be offered (FHIR: Schedule.active is a modifier).
-        query["_index.schedule"] = {"$nin": await _schedules(who, {"_index.active": "false"})}
+        query["_index.schedule"] = {"$nin": list(await _schedules(who, {"_index.active": "false"}))}
         hint = SLOTS_BY_STATUS
-    leftover = await opened.given_back(who.store, Interval(query["_index.start"]["$gte"], query["_index.start"]["$lt"]))
-    if leftover:  # of Schedules that compute no longer
-        query["_id"] = {"$nin": leftover}
+    window = Interval(query["_index.start"]["$gte"], query["_index.start"]["$lt"])
+    hidden = await opened.not_offered(who.store, window, None if chosen is None else chosen.values())
+    if hidden:
+        query["_id"] = {"$nin": hidden}
     both: list[dict[str, Any]] = []
     for element, code in (("service-type", wanted.service_type), ("specialty", wanted.specialty)):
         if code:
             # A Slot's own says more than its Schedule's; without its own it has the Schedule's.
-            inherited = await _schedules(who, {f"_index.{element}": fold(code)})
+            inherited = list(await _schedules(who, {f"_index.{element}": fold(code)}))
             own = {f"_index.{element}": fold(code)}
             both.append({"$or": [own, {f"_index.{element}": None, "_index.schedule": {"$in": inherited}}]})
     if both:
@@ -229,9 +231,9 @@ async def slot_query(
     return query, hint
 
 
-async def _schedules(who: Caller, query: dict[str, Any]) -> list[str]:
-    found = await who.store.find("Schedule", query)
-    return [f"Schedule/{orjson.loads(raw)['id']}" for raw in found]
+async def _schedules(who: Caller, query: dict[str, Any]) -> dict[str, Resource]:
+    found = [orjson.loads(raw) for raw in await who.store.find("Schedule", query)]
+    return {f"Schedule/{one['id']}": one for one in found}
 
 
 def _each(names: list[str]) -> list[str]:

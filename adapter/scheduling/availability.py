@@ -5,12 +5,13 @@ Openings are published free Slots, and computed ones where a Schedule has weekly
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
 from typing import Any, NamedTuple
 
-from adapter.scheduling import calendars, holds
+from adapter.scheduling import calendars, engaged, holds
 from adapter.scheduling.calendars import Reader
 from adapter.scheduling.intervals import Interval
 from store import slotids
@@ -18,8 +19,9 @@ from store.codec import Resource, decode
 from store.extract import fold, token
 from store.store import Store
 
-SLOTS_BY_SCHEDULE = ("schedule", "status", "start", "_id", "minutes")
-SLOTS_BY_STATUS = ("status", "start", "_id", "schedule", "minutes")
+SLOTS_BY_SCHEDULE = ("schedule", "status", "start", "_id", "minutes", "end")
+SLOTS_BY_STATUS = ("status", "start", "_id", "schedule", "minutes", "end")
+_FIELDS = ("_index.start", "_index.end", "_index.schedule")
 
 
 class Opening(NamedTuple):
@@ -27,22 +29,23 @@ class Opening(NamedTuple):
 
     Attributes:
         ident: of the Slot.
-        made: the Slot, or its bytes: of a month's openings a page is shown, and only that is worth reading.
+        made: the Slot, or its bytes: of a month's openings a page is shown, and only that is worth reading. None where
+            nobody asked for it (`Wanted.contents`).
         schedule: the Schedule it belongs to.
         when: its time.
         stored: whether the Slot is stored.
     """
 
     ident: str
-    made: Resource | bytes
+    made: Resource | bytes | None
     schedule: Resource
     when: Interval
     stored: bool
 
     @property
     def slot(self) -> Resource:
-        """The Slot, as it is stored or would be."""
-        return decode(self.made) if isinstance(self.made, bytes) else self.made
+        """The Slot, as it is stored or would be; empty where it was not read."""
+        return decode(self.made) if isinstance(self.made, bytes) else self.made or {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,9 @@ class Wanted:
         specialties: likewise.
         minutes: how long an opening must be at least.
         limit: how many to return at most, the first ones; 0: all.
+        without: Appointments (``Appointment/a``) that are in nobody's way: those that are about to move.
+        contents: whether to read the Slots that are published; their times are read from an index alone.
+        whole: whether openings are to end within the window as well.
     """
 
     window: Interval
@@ -64,6 +70,9 @@ class Wanted:
     specialties: tuple[str, ...] = ()
     minutes: int = 0
     limit: int = 0
+    without: frozenset[str] = frozenset()
+    contents: bool = True
+    whole: bool = False
 
 
 async def openings(store: Store, wanted: Wanted, *, zone: tzinfo, now: datetime) -> list[Opening]:
@@ -83,6 +92,23 @@ async def openings(store: Store, wanted: Wanted, *, zone: tzinfo, now: datetime)
     return found[: wanted.limit] if wanted.limit else found
 
 
+async def first(store: Store, wanted: Wanted, *, zone: tzinfo, now: datetime) -> tuple[list[Opening], int]:
+    """Return the first `wanted.limit` of the `openings` (0: none), and how many there are in all.
+
+    What is published is counted in the index: of a month's openings nothing is read but the page.
+    """
+    await holds.settle_due(store)
+    if await computed_schedules(store, wanted):
+        found = await openings(store, replace(wanted, limit=0), zone=zone, now=now)
+        return found[: wanted.limit], len(found)
+    query, hint, known = await _query(store, wanted)
+    counting = store.count("Slot", query, hint=hint)
+    if not wanted.limit:
+        return [], await counting
+    page, total = await asyncio.gather(_read(store, wanted, query, hint, known), counting)
+    return page, total
+
+
 def _place(opening: Opening) -> tuple[datetime, str]:
     return opening.when.start, opening.ident
 
@@ -100,15 +126,29 @@ async def _computed(store: Store, wanted: Wanted, schedules: list[Resource], zon
     fitting = [one for one in await calendars.read(reader, schedules, zone) if one.table.minutes >= wanted.minutes]
     return [
         Opening(slot["id"], slot, one.schedule, when, stored)
-        for one in await calendars.with_busy(reader, fitting, wanted.window)
+        for one in await calendars.with_busy(reader, fitting, wanted.window, without=wanted.without)
         for when, slot, stored in one.open(wanted.window)
+        if not wanted.whole or when.end <= wanted.window.end
     ]
 
 
-async def given_back(store: Store, window: Interval) -> list[str]:
-    """Return the ids of computed Slots that were booked and are free again: they are open only if still computed."""
+async def not_offered(
+    store: Store, window: Interval, schedules: Iterable[Resource] | None, without: frozenset[str] = frozenset()
+) -> list[str]:
+    """Return the ids of Slots that are stored as free and are not open as such.
+
+    Computed ones that were booked and given back are open only while they are computed; and nobody can have one whose
+    practitioner is engaged elsewhere then (`engaged`).
+
+    Args:
+        store: where to look.
+        window: of time in which the Slots begin.
+        schedules: those that matter; None for all.
+        without: Appointments that are in nobody's way.
+    """
     query = {"_index.computed": {"$gte": window.start, "$lt": window.end}}
-    return await store.keys("Slot", query, limit=0)
+    leftover = await store.keys("Slot", query, limit=0)
+    return [*leftover, *await engaged.slots(store, window, schedules, without)]
 
 
 async def computed_slot(store: Store, ident: str, zone: tzinfo) -> Resource | None:
@@ -130,12 +170,19 @@ async def computed_slot(store: Store, ident: str, zone: tzinfo) -> Resource | No
 
 
 async def _published(store: Store, wanted: Wanted) -> list[Opening]:
+    return await _read(store, wanted, *await _query(store, wanted))
+
+
+async def _query(store: Store, wanted: Wanted) -> tuple[dict[str, Any], tuple[str, ...], dict[str, Resource]]:
+    """Return the query of the published Slots, the index that serves it, and the Schedules that were read for it."""
     query: dict[str, Any] = {
         "_index.status": "free",
         "_index.start": {"$gte": wanted.window.start, "$lt": wanted.window.end},
     }
     if wanted.minutes:
         query["_index.minutes"] = {"$gte": wanted.minutes}
+    if wanted.whole:
+        query["_index.end"] = {"$lte": wanted.window.end}
     schedules: dict[str, Resource] = {}
     if wanted.actors:
         schedules = await _schedules(store, matching(wanted.actors))
@@ -144,9 +191,9 @@ async def _published(store: Store, wanted: Wanted) -> list[Opening]:
     else:
         query["_index.schedule"] = {"$nin": list(await _schedules(store, {"_index.active": "false"}))}
         hint = SLOTS_BY_STATUS
-    leftover = await given_back(store, wanted.window)
-    if leftover:
-        query["_id"] = {"$nin": leftover}
+    hidden = await not_offered(store, wanted.window, schedules.values() if wanted.actors else None, wanted.without)
+    if hidden:
+        query["_id"] = {"$nin": hidden}
     both: list[dict[str, Any]] = []
     for element, codes in _codes(wanted):
         # A Slot's own says more than its Schedule's; without its own it has the Schedule's.
@@ -155,22 +202,26 @@ async def _published(store: Store, wanted: Wanted) -> list[Opening]:
         both.append({"$or": [own, {f"_index.{element}": None, "_index.schedule": {"$in": inherited}}]})
     if both:
         query["$and"] = both
+    return query, hint, schedules
+
+
+async def _read(
+    store: Store, wanted: Wanted, query: dict[str, Any], hint: tuple[str, ...], schedules: dict[str, Resource]
+) -> list[Opening]:
     order = (("_index.start", 1), ("_id", 1))
-    fields = ("_index.start", "_index.end", "_index.schedule")
-    slots = await store.documents("Slot", query, fields=fields, sort=order, limit=wanted.limit, hint=hint)
-    missing = {_schedule(slot) for slot in slots} - schedules.keys()
-    schedules |= {name: decode(one) for name, one in (await store.read_all(sorted(missing))).items()}
+    read = store.documents if wanted.contents else store.values
+    slots = await read("Slot", query, fields=_FIELDS, sort=order, limit=wanted.limit, hint=hint)
+    names = {name for slot in slots if isinstance(name := slot["_index"].get("schedule"), str)}
+    missing = sorted(names - schedules.keys())
+    schedules |= {name: decode(one) for name, one in (await store.read_all(missing)).items()}
     return [
-        Opening(slot["_id"], slot["_json"], schedules[name], Interval(slot["_index"]["start"], end), stored=True)
+        Opening(slot["_id"], slot.get("_json"), schedules[name], Interval(index["start"], end), True)
         for slot in slots
-        if (name := _schedule(slot)) in schedules and (end := slot["_index"].get("end")) is not None
+        # A list of Schedules is none: it came from elsewhere than our doors.
+        if (name := (index := slot["_index"]).get("schedule")).__class__ is str
+        and name in schedules
+        and (end := index.get("end")) is not None
     ]
-
-
-def _schedule(document: Mapping[str, Any]) -> str:
-    """Return the Schedule of a stored Slot; empty where there is no single one."""
-    name = document["_index"].get("schedule")
-    return name if isinstance(name, str) else ""
 
 
 def _codes(wanted: Wanted) -> list[tuple[str, list[str]]]:

@@ -104,7 +104,8 @@ class Visit:
         is_new: whether that is a claim to be decided.
         books_over: whether that is one that passes over others, or gives another reason for having done so: it needs
             the permission.
-        gives_up: the Slots that it held and holds no longer; a no-show leaves them busy (decision 3.2).
+        gives_up: the Slots that it held and holds no longer; a no-show leaves them busy (decision 3.2), until it is
+            entered in error.
         stirs: the Slots that have to be looked at.
     """
 
@@ -121,9 +122,11 @@ class Visit:
         )
         had = () if self.had is None else self.had.slots
         takes = () if self.takes is None else self.takes.slots
-        self.gives_up = () if after.get("status") == "noshow" else tuple(name for name in had if name not in takes)
-        moves = self.is_new or before.get("status") != after.get("status")
-        self.stirs = tuple(dict.fromkeys((*had, *takes))) if moves else ()
+        moved = before.get("status"), after.get("status")
+        if moved == ("noshow", "entered-in-error"):
+            had = claims.slots(before)  # it was left busy for a mistake
+        self.gives_up = () if moved[1] == "noshow" else tuple(name for name in had if name not in takes)
+        self.stirs = tuple(dict.fromkeys((*had, *takes))) if self.is_new or moved[0] != moved[1] else ()
 
     def sign(self, key: str | None) -> None:
         """Record who books over others: the key that does so now, or the one that did."""

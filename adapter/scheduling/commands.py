@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from adapter.errors import Problem, Unprocessable
-from adapter.scheduling import booking, claims, intervals, occupancy, people, reasons, taking
+from adapter.scheduling import booking, claims, expiry, intervals, occupancy, people, reasons, role_changes, taking
 from adapter.scheduling.booking import Facts, Wish
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.people import People
@@ -82,6 +82,7 @@ async def plan(
         statuses = _statuses(appointment, before, taken, facts)
         if not wish.beside:  # it claims the names that it uses; rivals may use the practitioner's own
             work.guard(claims.names([name for name in wish.practitioners if name not in booked], wish.when))
+            work.guard(role_changes.guards(booked, f"Appointment/{appointment['id']}"))
     else:
         # A proposal holds no time (decision 3.1): its slot is only noted.
         booking.require_consistent(wish, facts)
@@ -135,10 +136,11 @@ async def reschedule(
     """Move an appointment: both ends in one transaction, never blocked by itself.
 
     Raises:
-        Conflict: ``invalid_status_transition``, ``slot_unavailable`` or ``time_conflict``.
+        Conflict: ``invalid_status_transition``, ``hold_expired``, ``slot_unavailable`` or ``time_conflict``.
         Unprocessable: as `plan`.
     """
     require_reschedulable(before["status"])
+    expiry.require_running(before, moved, work.now)
     planned = await plan(work, moved, before=before, slot_id=slot_id, names=names, overbooks=overbooks)
     return stage(work, before, planned, await given_back(work, before))
 
@@ -149,10 +151,11 @@ async def advance(work: UnitOfWork, before: Resource, after: Resource) -> Resour
     A proposal that becomes a visit takes time it did not hold: that is decided like any booking.
 
     Raises:
-        Conflict: ``invalid_status_transition``; for what takes time also as `plan`.
+        Conflict: ``invalid_status_transition``, ``hold_expired``; for what takes time also as `plan`.
         Unprocessable: as `plan`.
     """
     require_move(before["status"], after["status"])
+    expiry.require_running(before, after, work.now)
     wanted = HOLDING.get(after["status"])
     takes = before["status"] not in HOLDING or claims.claims(after) != claims.claims(before)
     if wanted is not None and takes:

@@ -109,8 +109,7 @@ async def _away(
 
 
 async def _named(work: UnitOfWork, kind: str, names: Iterable[str]) -> dict[str, Resource]:
-    idents = [name.partition("/")[2] for name in names if name.startswith(f"{kind}/")]
-    return await _where(work, kind, "_id", idents)
+    return await work.read_many(sorted({name for name in names if name.startswith(f"{kind}/")}))
 
 
 async def _where(work: UnitOfWork, kind: str, path: str, values: Iterable[str]) -> dict[str, Resource]:

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 import orjson
 
-from adapter.errors import Conflict, Malformed, Problem, Unprocessable
+from adapter.errors import Conflict, Malformed, Problem, Refused, Unprocessable
 from adapter.scheduling import holds
 from store.store import REMEMBERED_FOR, Store
 from store.unit_of_work import UnitOfWork
@@ -86,8 +86,8 @@ async def decide(store: Store, step: Step[T]) -> T:
     while True:
         try:
             return await store.transact(step)
-        except Conflict:
-            if not await holds.tidy(store):
+        except Refused as refused:  # a door may have told a Conflict in its own words
+            if refused.status != Conflict.status or not await holds.tidy(store):
                 raise
 
 

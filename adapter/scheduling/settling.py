@@ -11,14 +11,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from adapter.errors import Conflict, Problem, Unprocessable
-from adapter.scheduling import claims, occupancy, reading, responses, slot_changes, visits
+from adapter.scheduling import claims, expiry, occupancy, reading, responses, role_changes, slot_changes, visits
 from adapter.scheduling.claimset import Change, ClaimSet, Draft
 from adapter.scheduling.reading import Stored
 from adapter.scheduling.world import World
 from store.codec import Resource
 from store.unit_of_work import UnitOfWork
 
-_CONCERNED = ("Appointment", "AppointmentResponse", "Slot", "Schedule")
+_CONCERNED = ("Appointment", "AppointmentResponse", "Slot", "Schedule", "PractitionerRole")
 
 
 async def settle(
@@ -26,7 +26,8 @@ async def settle(
 ) -> list[Change]:
     """Decide `changes` together.
 
-    Appointments, Slots, Schedules and AppointmentResponses are decided; everything else passes as it is.
+    Appointments, Slots, Schedules, AppointmentResponses and PractitionerRoles are decided; everything else passes as
+    it is.
 
     Args:
         work: the unit of work to read through, and in which the result is to be staged.
@@ -43,7 +44,8 @@ async def settle(
         Unprocessable: a status that may not follow, a slot, schedule or participant that is not there or does not fit,
             a time that makes no sense.
         Conflict: a slot is not free (``slot_unavailable``) or still held (``slot_held``), or a practitioner is busy
-            (``time_conflict``). Every problem of the whole set is named; ``Problem.entry`` is the index of its change.
+            (``time_conflict``), who is to have a role among them; or a hold is over (``hold_expired``). Every problem
+            of the whole set is named; ``Problem.entry`` is the index of its change.
     """
     if not any(_type(change) in _CONCERNED for change in changes):
         return list(changes)
@@ -51,10 +53,14 @@ async def settle(
     drafts, found = await responses.carry_over(work, drafts)
     asked = ClaimSet(drafts)
     for visit in asked.visits.values():
+        if visit.draft.before is not None:
+            expiry.require_running(visit.draft.before, visit.draft.after, work.now, visit.draft.entry)
         if visit.books_over and overbooks is None:
             raise occupancy.forbidden("Appointment.extension", visit.draft.entry)
         visit.sign(overbooks)
-    world = decide(asked, await reading.read(work, asked), found, fills_slots=fills_slots)
+    stored = await reading.read(work, asked)
+    against = await role_changes.conflicts(work, asked)
+    world = decide(asked, stored, found, against, fills_slots=fills_slots)
     work.guard(slot_changes.guards(world))
     work.guard(responses.guards(drafts))
     return _completed(world)
@@ -65,11 +71,18 @@ def _type(change: Change) -> str:
     return kind
 
 
-def decide(asked: ClaimSet, stored: Stored, found: Iterable[Problem] = (), *, fills_slots: bool) -> World:
+def decide(
+    asked: ClaimSet,
+    stored: Stored,
+    found: Iterable[Problem] = (),
+    against: Iterable[Problem] = (),
+    *,
+    fills_slots: bool,
+) -> World:
     """Judge the state that `asked` makes of `stored`; return it.
 
     Raises:
-        Unprocessable, Conflict: as `settle` says; `found` is what is wrong already.
+        Unprocessable, Conflict: as `settle` says; `found` is what is wrong already, `against` what is in the way.
     """
     world = World(asked, stored)
     slots = asked.written_of("Slot")
@@ -82,7 +95,7 @@ def decide(asked: ClaimSet, stored: Stored, found: Iterable[Problem] = (), *, fi
         faults += _about(draft, slot_changes.faults(world, draft))
     if faults:
         raise Unprocessable(_sorted(faults))
-    conflicts: list[Problem] = []
+    conflicts = list(against)
     for visit, stake, when in asked.new:
         conflicts += _about(visit.draft, visits.taken_slots(world, visit, stake, when, fills_slots=fills_slots))
     for visit, stake, when in asked.new:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from zlib import crc32
 
 from adapter.errors import Problem
-from adapter.scheduling import booking, claims, intervals, occupancy, reasons
+from adapter.scheduling import booking, claims, intervals, occupancy, reasons, role_changes
 from adapter.scheduling.claimset import Draft
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.world import World
@@ -118,11 +118,14 @@ def _status(world: World, name: str, slot: Resource) -> str:
 
 def guards(world: World) -> Iterator[str]:
     """Yield where rivals of what the decision has read are met, beside the claims of what it writes."""
-    for _, stake, when in world.asked.new:
+    for visit, stake, when in world.asked.new:
         if not stake.beside:
+            yield from role_changes.guards(stake.people, visit.name)
             # It claims the names that it uses; rivals may use the practitioner's own.
             yield from claims.names([p for p in world.people.of(stake.people) if p not in stake.people], when)
     for visit in world.asked.visits.values():
+        if visit.had is None:
+            yield from visit.gives_up  # it claims them no longer: who fills one at the same time meets us here
         # Whoever fills it up at the same time tells by its holders what it becomes.
         yield from (name for name in visit.stirs if occupancy.capacity(world.slots.get(name, {})) > 1)
     for name, draft in world.asked.written.items():

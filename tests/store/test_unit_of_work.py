@@ -462,3 +462,28 @@ async def test_an_answer_remembered_again_takes_the_place_of_the_old_one(store: 
     assert recalled is not None
     assert recalled.status == 201
     assert await store.count("idempotency", {}) == 1
+
+
+async def test_what_was_read_by_its_id_is_not_asked_for_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    await create(store, appointment("a"), patient("p"))
+    asked: list[Any] = []
+    original = UnitOfWork.documents
+
+    async def documents(self: UnitOfWork, kind: str, query: Any, **more: Any) -> Any:
+        asked.append((kind, query["_id"]["$in"]))
+        return await original(self, kind, query, **more)
+
+    monkeypatch.setattr(UnitOfWork, "documents", documents)
+
+    async def step(work: UnitOfWork) -> None:
+        first = await work.read("Appointment", "a")
+        assert await work.read("Patient", "none") is None
+        found = await work.read_many(["Patient/p", "Appointment/a", "Patient/none", "Appointment/b", "Nothing/n"])
+        assert list(found) == ["Patient/p", "Appointment/a"]
+        assert found["Appointment/a"] == first
+        assert found["Appointment/a"] is not first  # each may do with its own as it likes
+        assert (await work.read_many(["Appointment/b", "Patient/p"])).keys() == {"Patient/p"}
+        assert await work.read("Appointment", "b") is None
+
+    await store.transact(step)
+    assert asked == [("Patient", ["p"]), ("Appointment", ["b"])]

@@ -133,3 +133,54 @@ async def test_thirty_days_of_twenty_schedules_take_as_many_queries_as_one(
     for kind, query in queries:
         explained = await store.explain(kind, query)
         assert "COLLSCAN" not in str(explained["queryPlanner"]["winningPlan"]), (kind, query)
+
+
+async def test_the_first_ones_come_with_the_number_of_all(store: Store) -> None:
+    late = {**slot("late", "23:30"), "end": "2024-01-21T00:30:00Z"}
+    await create(store, schedule("s"), slot("a"), slot("b", "10:30", "11:00"), late)
+
+    async def shown(**wanted: Any) -> tuple[list[str], int]:
+        page, total = await availability.first(store, Wanted(DAY, **wanted), zone=UTC, now=NOW)
+        return [one.slot.get("id", f"({one.ident})") for one in page], total
+
+    assert await shown(limit=2) == (["a", "b"], 3)
+    assert await shown(limit=9) == (["a", "b", "late"], 3)
+    assert await shown(limit=9, whole=True) == (["a", "b"], 2)
+    assert await shown(limit=1, contents=False) == (["(a)"], 3)
+    assert await shown() == ([], 3)
+    hours = available(open_on("", "12:00", "12:30"), open_on("", "23:30", "00:30"))
+    await create(store, weekly("w", hours, actors=("Practitioner/q",)))
+    assert await shown(limit=3) == (["w.20240120T0000Z.30", "a", "b"], 6)
+    assert await shown(whole=True) == ([], 4)
+
+
+async def test_a_slot_whose_schedule_is_gone_is_nowhere(store: Store) -> None:
+    await create(store, schedule("s"), slot("a"), slot("b", "10:30", "11:00", schedule="gone"))
+    assert await found(store) == ["a"]
+
+
+@pytest.mark.parametrize("actors", [(), (("Practitioner/p",),)])
+async def test_a_month_is_counted_and_timed_from_an_index_alone(
+    store: Store, monkeypatch: pytest.MonkeyPatch, actors: Any
+) -> None:
+    await create(store, schedule("s"), slot("a"), slot("b", "10:30", "11:00"))
+    asked: list[dict[str, Any]] = []
+    for name in ("values", "count"):
+        original = getattr(store, name)
+
+        async def seen(kind: str, query: Any, *rest: Any, of: Any = original, **options: Any) -> Any:
+            if kind == "Slot" and "hint" in options:
+                asked.append({"query": query, "hint": options["hint"], "count": of.__name__ == "count"})
+            return await of(kind, query, *rest, **options)
+
+        monkeypatch.setattr(store, name, seen)
+    wanted = Wanted(DAY, actors, contents=False, whole=True)
+    assert len(await availability.openings(store, wanted, zone=UTC, now=NOW)) == 2
+    assert (await availability.first(store, wanted, zone=UTC, now=NOW))[1] == 2
+    assert [one["count"] for one in asked] == [False, True]
+    fields = ("_index.start", "_index.end", "_index.schedule")
+    for one in asked:
+        did = await store.explain("Slot", one["query"], hint=one["hint"], count=one["count"], fields=fields)
+        did = did["stages"][0]["$cursor"] if "stages" in did else did
+        assert did["executionStats"]["totalKeysExamined"] >= 2
+        assert did["executionStats"]["totalDocsExamined"] == 0

@@ -207,3 +207,13 @@ async def test_due_holds_are_found_by_their_index(store: Store, clock: Clock) ->
     plan = str(await store.explain("Appointment", holds.due_query(clock()), sort=[("_index.hold", 1)], limit=1))
     assert "_index.hold_1" in plan
     assert "COLLSCAN" not in plan
+
+
+async def test_an_index_that_tells_of_a_hold_that_is_none_stops_nobody(store: Store, clock: Clock) -> None:
+    """Somebody has edited the database by hand: readers go on, `mediloop-fhir check` tells."""
+    await put(store, appointment("x"))
+    await store.database["Appointment"].update_one({"_id": "x"}, {"$set": {"_index.hold": clock()}})
+    clock.advance(seconds=301)
+    await asyncio.wait_for(holds.settle_due(store), 20)
+    assert await status(store, "Appointment", "x") == "booked"
+    assert await status(store, "Appointment", "h") == "cancelled"

@@ -614,6 +614,24 @@ async def test_one_that_leaves_makes_room_for_another_of_the_set(store: Store) -
     assert await statuses(store, "a") == ["busy"]
 
 
+async def test_a_noshow_that_was_an_error_gives_its_slot_back(store: Store) -> None:
+    await publish_day(store)
+    await settle_all(store, visit("x", **linking("a")))
+    await settle_all(store, visit("x", status="noshow", **linking("a")))
+    assert await statuses(store, "a") == ["busy"]
+    await settle_all(store, visit("x", status="entered-in-error", **linking("a")))
+    assert await statuses(store, "a") == ["free"]
+
+
+async def test_a_noshow_that_was_an_error_takes_no_slot_from_who_has_it_now(store: Store) -> None:
+    await publish_day(store)
+    await settle_all(store, visit("x", **linking("a")))
+    await settle_all(store, visit("x", status="noshow", **linking("a")))
+    await settle_all(store, visit("y", **linking("a")))  # by hand: it was busy for nobody
+    await settle_all(store, visit("x", status="entered-in-error", **linking("a")))
+    assert await statuses(store, "a") == ["busy"]
+
+
 async def test_a_noshow_of_the_set_leaves_no_room(store: Store) -> None:
     await publish_day(store)
     await settle_all(store, visit("x", **linking("a")))

@@ -105,6 +105,16 @@ async def test_a_busy_slot_is_not_opened_while_it_is_filled(store: Store, status
     assert (await statuses(store, "a") == ["busy"]) == (holders == 1)
 
 
+async def test_what_a_noshow_gives_back_is_not_freed_while_it_is_filled(store: Store) -> None:
+    noshow = visit("x", status="noshow", **linking("a"))
+    await publish_day(store, slot("a", status="busy"))
+    await create(store, noshow)
+    error = {**noshow, "status": "entered-in-error"}
+    results = await side_by_side(store, settling(visit("y", **linking("a"))), settling(error))
+    assert told(results) == []
+    assert await statuses(store, "a") == ["busy"]
+
+
 @pytest.mark.parametrize("wanted", ["Slot/a", slot("a", "12:00", "13:00")])
 async def test_a_slot_is_not_moved_or_deleted_while_it_is_booked(store: Store, wanted: Resource | str) -> None:
     await publish_day(store)

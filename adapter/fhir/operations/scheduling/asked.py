@@ -13,6 +13,7 @@ from typing import Any
 from adapter.errors import Malformed, Problem
 from adapter.fhir.call import Call
 from adapter.fhir.operations.parameters import sent, value_of
+from mappings.instants import parse
 from store.codec import Resource
 
 ALIASES: Mapping[str, str] = {
@@ -146,6 +147,15 @@ class Asked:
         return [one.value for one in self.all(name)]
 
 
+def is_instant(text: str) -> bool:
+    """Tell whether a text is a point in time, with its offset."""
+    try:
+        parse(text)
+    except ValueError:
+        return False
+    return True
+
+
 def bad(given: Given, text: str, issue: str = "value") -> Problem:
     """Return the problem with a parameter."""
     return Problem("invalid_parameter", text, given.where, issue=issue)
@@ -169,7 +179,10 @@ def _reference(given: Given, kinds: Sequence[str], base: str) -> Resource:
 def _tokens(given: Given) -> Iterator[str]:
     value = given.value
     if isinstance(value, str):
-        yield from (one for one in value.split(",") if one)
+        words = [word for word in value.split(",") if word]
+        if any(word.endswith("|") for word in words):
+            raise Malformed(bad(given, f"{given.name} takes a code as system|code."))
+        yield from words
         return
     codings = value.get("coding", [value]) if isinstance(value, dict) else []
     found = [one for one in codings if isinstance(one, dict) and one.get("code")]

@@ -10,11 +10,12 @@ from typing import Any
 
 from adapter import clock
 from adapter.errors import Malformed, Problem, Unprocessable
+from adapter.fhir import validation
 from adapter.fhir.access import require_type
 from adapter.fhir.call import Call, Reply
 from adapter.fhir.operations.scheduling import targets
 from adapter.fhir.operations.scheduling.answers import written
-from adapter.fhir.operations.scheduling.asked import Asked, bad
+from adapter.fhir.operations.scheduling.asked import Asked, bad, is_instant
 from adapter.fhir.operations.scheduling.booking import done
 from adapter.fhir.operations.scheduling.placing import free_everywhere
 from adapter.fhir.operations.scheduling.targets import KIND, target
@@ -24,7 +25,9 @@ from adapter.scheduling.status import reschedule_problem
 from mappings.instants import minutes_between
 from store import slotids
 from store.codec import Resource, decode
+from store.dates import shifted
 from store.extract import instant, references
+from store.search.dates import repaired
 from store.unit_of_work import UnitOfWork
 
 CANCELS = ("reason", "comment")
@@ -78,7 +81,7 @@ async def reschedule(call: Call, kind: str, ident: str | None) -> Reply:
             new_start, new_end = start or first, end or last
         if new_start is not None and new_end is None:
             minutes = minutes_between(before["start"], before["end"]) if "end" in before else 30
-            new_end = clock.text(_instant(new_start) + timedelta(minutes=max(1, minutes)))
+            new_end = clock.text(shifted(_instant(new_start), timedelta(minutes=max(1, minutes))))
         after = targets.seen(call, before, {"rescheduled_at": clock.text(work.now)} | changes)
         after = {name: value for name, value in after.items() if name != "slot"}
         after |= {"start": new_start, "end": new_end}
@@ -109,9 +112,11 @@ def _reason(asked: Asked) -> Resource | None:
         return None
     if isinstance(given.value, str):
         return {"text": given.value}
-    if not isinstance(given.value, dict):
-        raise Malformed(bad(given, "reason takes a CodeableConcept, a Coding or a text."))
-    return {"coding": [given.value]} if "code" in given.value else given.value
+    if isinstance(given.value, dict):
+        made = {"coding": [given.value]} if "code" in given.value else given.value
+        if not validation.check({"resourceType": "Basic", "code": made}):  # it may be of any type
+            return made
+    raise Malformed(bad(given, "reason takes a CodeableConcept, a Coding or a text."))
 
 
 def _told(reason: Resource) -> str | None:
@@ -121,12 +126,9 @@ def _told(reason: Resource) -> str | None:
 
 
 def _moment(asked: Asked, name: str) -> str | None:
-    found = asked.text(name)
-    try:
-        read = None if found is None else instant(found)
-    except ValueError:
-        read = None
-    if found is not None and read is None:
+    given = asked.text(name)
+    found = None if given is None else repaired(given)
+    if found is not None and not is_instant(found):
         text = f"{name} takes an instant with its offset, such as 2024-01-20T10:00:00Z."
         raise Malformed(Problem("invalid_parameter", text, name, issue="value"))
     return found

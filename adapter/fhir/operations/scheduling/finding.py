@@ -17,9 +17,9 @@ from adapter.fhir import searching
 from adapter.fhir.access import require_type
 from adapter.fhir.call import Call, Reply
 from adapter.fhir.operations.scheduling.answers import bundle
-from adapter.fhir.operations.scheduling.asked import Asked, bad
-from adapter.fhir.operations.scheduling.search import Candidate, Search, candidates, without_clashes
-from adapter.scheduling.availability import Wanted, openings
+from adapter.fhir.operations.scheduling.asked import Asked, Given, bad, is_instant
+from adapter.fhir.operations.scheduling.search import Candidate, Search, page
+from adapter.scheduling.availability import Wanted, first
 from adapter.scheduling.intervals import Interval
 from mappings.instants import minutes_between
 from store import search as engine
@@ -41,6 +41,7 @@ _PAGE = 20
 _LARGEST = 200
 _LONGEST = timedelta(days=366)
 _ACTORS = ("Practitioner", "PractitionerRole", "Location", "HealthcareService", "Device")
+_LONGEST_VISIT = 99_999  # minutes: more than any visit may have
 _MINUTES = {"min": 1, "h": 60, "d": 1_440}
 _NOTHING = Problem(
     "nothing_available",
@@ -63,12 +64,16 @@ async def find(call: Call, kind: str, ident: str | None) -> Reply:
     asked.resources("patient-resource", "Patient")
     count = _count(asked)
     search = await _search(call, asked)
-    found = await candidates(call.who.store, search, zone=service.settings.zone, now=service.now())
     known = [name for one in patients for name in await _named(call, "Patient", one)]
-    found = await without_clashes(call.who.store, found, known)
-    proposed = [_proposal(call, asked, one, patients) for one in found[:count]]
+    found, total = await page(call.who.store, search, known, count, zone=service.settings.zone, now=service.now())
+    firsts = [one.openings[0] for one in found]
+    stored = await call.who.store.read_all([f"Slot/{one.ident}" for one in firsts if one.made is None])
+    slots = [decode(raw) if (raw := stored.get(f"Slot/{one.ident}")) else one.slot for one in firsts]
+    proposed = [
+        _proposal(call, asked, search.window, one, slot, patients) for one, slot in zip(found, slots, strict=True)
+    ]
     await call.who.store.proposals.keep(proposed, service.now() + timedelta(seconds=service.settings.proposal_seconds))
-    return Reply(200, bundle(call, proposed, () if proposed else (_note(len(found)),), len(found)))
+    return Reply(200, bundle(call, proposed, () if proposed else (_note(total),), total))
 
 
 async def prefetch(call: Call, kind: str, ident: str | None) -> Reply:
@@ -81,11 +86,17 @@ async def prefetch(call: Call, kind: str, ident: str | None) -> Reply:
     asked = Asked.of(call, PREFETCHES)
     count = _count(asked)
     search = await _search(call, asked)
-    wanted = Wanted(search.window, search.groups(), service_types=search.service_types, specialties=search.specialties)
+    wanted = Wanted(
+        search.window,
+        search.groups(),
+        service_types=search.service_types,
+        specialties=search.specialties,
+        limit=count,
+    )
     service = call.who.service
-    found = await openings(call.who.store, wanted, zone=service.settings.zone, now=service.now())
-    shown = [one.slot for one in found[:count]]
-    return Reply(200, bundle(call, shown, () if shown else (_note(len(found)),), len(found)))
+    found, total = await first(call.who.store, wanted, zone=service.settings.zone, now=service.now())
+    shown = [one.slot for one in found]
+    return Reply(200, bundle(call, shown, () if shown else (_note(total),), total))
 
 
 def _note(total: int) -> Problem:
@@ -213,11 +224,13 @@ def _minutes(asked: Asked) -> int:
     unit = _MINUTES.get(repeat.get("durationUnit", ""))
     if unit is None:
         raise Malformed(bad(timing, f"timing takes a duration in one of: {', '.join(_MINUTES)}."))
-    return max(1, int(float(repeat["duration"]) * unit))
+    return max(1, int(min(float(repeat["duration"]) * unit, _LONGEST_VISIT)))
 
 
-def _proposal(call: Call, asked: Asked, found: Candidate, patients: list[Resource]) -> Resource:
-    """Return the appointment that a candidate would be."""
+def _proposal(
+    call: Call, asked: Asked, window: Interval, found: Candidate, slot: Resource, patients: list[Resource]
+) -> Resource:
+    """Return the appointment that a candidate would be; `slot` is the first of its Slots."""
     service = call.who.service
     start, end = text(found.when.start), text(found.when.end)
     actors: dict[str, Resource] = {}
@@ -239,13 +252,13 @@ def _proposal(call: Call, asked: Asked, found: Candidate, patients: list[Resourc
     }
     first = found.openings[0]
     for member in ("serviceCategory", "serviceType", "specialty", "appointmentType"):
-        value = first.slot.get(member) or first.schedule.get(member)
+        value = slot.get(member) or first.schedule.get(member)
         if value:
             proposal[member] = value
     reasons = [_coded(token) for token in asked.tokens("reason")]
     if reasons:
         proposal["reasonCode"] = reasons
-    insurance = [one.value for one in asked.all("insurance-reference") if isinstance(one.value, dict)]
+    insurance = [one.value for one in asked.all("insurance-reference") if _has(one, "reference", "identifier")]
     if insurance:
         proposal["supportingInformation"] = insurance
     proposal |= {
@@ -255,13 +268,24 @@ def _proposal(call: Call, asked: Asked, found: Candidate, patients: list[Resourc
         "slot": [{"reference": f"Slot/{one.ident}"} for one in found.openings],
     }
     referral = asked.one("referral-identifier")
-    if referral is not None and isinstance(referral.value, dict):
+    if referral is not None and _has(referral, "value") and isinstance(referral.value["value"], str):
         proposal["basedOn"] = [{"type": "ServiceRequest", "identifier": referral.value}]
     proposal["participant"] = [
         {"actor": actor, "required": "required", "status": "needs-action"} for actor in actors.values()
     ]
-    proposal["requestedPeriod"] = [{"start": asked.text("start"), "end": asked.text("end")}]
+    proposal["requestedPeriod"] = [{name: _as_asked(asked, name, window) for name in ("start", "end")}]
     return proposal
+
+
+def _as_asked(asked: Asked, name: str, window: Interval) -> str:
+    """Return a bound of the window as it was sent, if that is a dateTime of FHIR: a time of day needs its offset."""
+    sent = repaired(asked.text(name) or "")
+    bound: datetime = getattr(window, name)
+    return sent if "T" not in sent or is_instant(sent) else text(bound)
+
+
+def _has(given: Given, *members: str) -> bool:
+    return isinstance(given.value, dict) and any(member in given.value for member in members)
 
 
 def _coded(token: str) -> Resource:

@@ -30,7 +30,7 @@ async def free_everywhere(call: Call, work: UnitOfWork, before: Resource, after:
         Unprocessable: the end is not after the start. Conflict: naming each Schedule that has none.
     """
     own = await _slots(work, before)
-    return await _free(call, await work.read_many([booking.schedule_of(one) for one in own]), own, after)
+    return await _free(call, await work.read_many([booking.schedule_of(one) for one in own]), own, before, after)
 
 
 async def on_schedules(
@@ -59,7 +59,7 @@ async def on_schedules(
         raise Unprocessable(Problem("unknown_schedule", text, _NAME, issue="not-found"))
     after = {**after, "participant": [*after["participant"], *_missing(after, schedules.values())]}
     if not after.get("slot"):
-        return {**after, "slot": await _free(call, schedules, await _slots(work, before), after)}
+        return {**after, "slot": await _free(call, schedules, await _slots(work, before), before, after)}
     stored = await work.read_many(claims.slots(after))
     elsewhere = [name for name in claims.slots(after) if _schedule_of(name, stored.get(name)) not in {*schedules, None}]
     if elsewhere:
@@ -95,7 +95,7 @@ async def _slots(work: UnitOfWork, appointment: Resource) -> list[Resource]:
 
 
 async def _free(
-    call: Call, schedules: Mapping[str, Resource], own: Sequence[Resource], after: Resource
+    call: Call, schedules: Mapping[str, Resource], own: Sequence[Resource], before: Resource, after: Resource
 ) -> list[Resource]:
     when = intervals.of(after)
     if when is None:
@@ -105,7 +105,8 @@ async def _free(
     missing: list[str] = []
     for name, schedule in schedules.items():
         window = Interval(when.start - intervals.LONGEST, when.end)
-        wanted = Wanted(window, (tuple(references(schedule, "actor")),))
+        itself = frozenset({f"Appointment/{before['id']}"})
+        wanted = Wanted(window, (tuple(references(schedule, "actor")),), without=itself, contents=False)
         found = await openings(call.who.store, wanted, zone=service.settings.zone, now=service.now())
         free = [one for one in found if f"Schedule/{one.schedule['id']}" == name]
         free += [

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import orjson
 
 from adapter.scheduling import claims, intervals
-from adapter.scheduling.availability import Opening, Wanted, openings
+from adapter.scheduling.availability import Opening, Wanted, first, openings
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.status import HOLDING
 from store.codec import Resource
@@ -62,12 +62,40 @@ class Search:
         return tuple(group for group in (self.people, self.places, *self.others) if group)
 
 
+async def page(
+    store: Store, search: Search, patients: Sequence[str], count: int, *, zone: tzinfo, now: datetime
+) -> tuple[list[Candidate], int]:
+    """Return the first `count` candidates and how many there are.
+
+    Published Slots among them may not have been read (`Opening.made`). They come in order of time, then of the caller's
+    preference, then of the Slots' ids. None overlaps an appointment that one of the `patients` has already.
+    """
+    one_each = all(len(group) == 1 for group in search.groups())
+    if one_each and not search.minutes and not patients and not (search.people and search.places):
+        # One opening each, and no preference among them: in that order already.
+        wanted = replace(_wanted(search), limit=count, contents=True)
+        found, total = await first(store, wanted, zone=zone, now=now)
+        return [Candidate(one.when, (one,)) for one in found], total
+    every = await without_clashes(store, await candidates(store, search, zone=zone, now=now), patients)
+    return every[:count], len(every)
+
+
+def _wanted(search: Search) -> Wanted:
+    # Of those that are put together for a longer visit the last may reach beyond the window.
+    return Wanted(
+        search.window,
+        search.groups(),
+        service_types=search.service_types,
+        specialties=search.specialties,
+        contents=False,
+        whole=not search.minutes,
+    )
+
+
 async def candidates(store: Store, search: Search, *, zone: tzinfo, now: datetime) -> list[Candidate]:
     """Return what is free, in order of time, then of the caller's preference, then of the Slots' ids."""
-    wanted = Wanted(search.window, search.groups(), service_types=search.service_types, specialties=search.specialties)
+    wanted = _wanted(search)
     found = [Candidate(when, run) for when, run in _runs(await openings(store, wanted, zone=zone, now=now), search)]
-    if not search.groups():
-        return found  # in that order already: of a month's openings each step counts
     if search.people and search.places:
         found += await _together(store, search, wanted, zone=zone, now=now)
     return sorted(found, key=lambda one: (one.when.start, _preference(one, search), one.openings[0].ident))
@@ -85,7 +113,7 @@ async def _together(store: Store, search: Search, wanted: Wanted, *, zone: tzinf
         return []
     own = [orjson.loads(raw) for raw in await store.find("Schedule", {"_index.actor": {"$in": list(search.places)}})]
     kept = {name for one in own if _is_of_place(one) for name in references(one, "actor")}
-    rooms = Wanted(search.window, (search.places,))
+    rooms = Wanted(search.window, (search.places,), contents=False)
     free: dict[str, list[Opening]] = {}
     for one in await openings(store, rooms, zone=zone, now=now):
         if _is_of_place(one.schedule):
@@ -112,24 +140,23 @@ def _is_of_place(schedule: Resource) -> bool:
 def _runs(found: Iterable[Opening], search: Search) -> Iterator[tuple[Interval, tuple[Opening, ...]]]:
     """Yield openings that are long enough, or follow each other in one Schedule until they are."""
     if not search.minutes:
-        end = search.window.end
-        yield from ((one.when, (one,)) for one in found if one.when.end <= end)
+        yield from ((one.when, (one,)) for one in found)
         return
     length = timedelta(minutes=search.minutes)
     starting: dict[tuple[str, datetime], Opening] = {}
     ordered = list(found)
     for one in ordered:
         starting.setdefault((one.schedule["id"], one.when.start), one)
-    for first in ordered:
-        run, end = [first], first.when.end
-        while end - first.when.start < length:
-            following = starting.get((first.schedule["id"], end))
+    for begin in ordered:
+        run, end = [begin], begin.when.end
+        while end - begin.when.start < length:
+            following = starting.get((begin.schedule["id"], end))
             if following is None:
                 break
             run.append(following)
             end = following.when.end
         else:
-            when = Interval(first.when.start, first.when.start + length)
+            when = Interval(begin.when.start, begin.when.start + length)
             if when.end <= search.window.end:
                 yield when, tuple(run)
 
@@ -173,13 +200,13 @@ async def without_clashes(store: Store, found: list[Candidate], patients: Sequen
     """Leave out what overlaps an appointment that one of these patients has already."""
     if not patients or not found:
         return found
-    first = min(one.when.start for one in found) - intervals.LONGEST
+    earliest = min(one.when.start for one in found) - intervals.LONGEST
     last = max(one.when.end for one in found)
     raw = await store.find(
         "Appointment",
         {
             "_index.actor": {"$in": list(patients)},
-            "_index.date": {"$gte": first, "$lt": last},
+            "_index.date": {"$gte": earliest, "$lt": last},
             "_index.status": {"$in": list(HOLDING)},
         },
         hint=("actor", "date", "_id", "status"),

@@ -11,7 +11,7 @@ import pytest
 from fhir.resources.R4B.appointment import Appointment
 from fhir.resources.R4B.bundle import Bundle
 
-from tests.adapter.fhir.door import BASE, HOST, Json, bundled, call, get, made, names, outcome
+from tests.adapter.fhir.door import BASE, HOST, Json, bare, bundled, call, get, made, names, outcome
 from tests.adapter.mediloop.clinic import (
     JAMES,
     MULAGO,
@@ -229,6 +229,30 @@ async def test_find_leaves_out_when_the_patient_is_elsewhere(api: Api) -> None:
     assert starts == {"2024-01-20T10:30:00Z", "2024-01-20T11:00:00Z", "2024-01-20T12:00:00Z"}
 
 
+async def test_who_is_engaged_elsewhere_is_offered_by_no_door(api: Api) -> None:
+    await put(
+        api.service.stores["test"],
+        schedule("kla", f"Practitioner/{SARAH}", "Location/room"),
+        slot("k1", "2024-01-20T10:00", "2024-01-20T10:30", of="kla"),
+        slot("k2", "2024-01-20T11:30", "2024-01-20T12:00", of="kla"),
+    )
+    sarahs = parameters(start=START, end=END, practitioner={"reference": f"Practitioner/{SARAH}"})
+
+    async def shown() -> list[list[str]]:
+        availability = "/api/v1/appointments/availability/?date_from=2024-01-20&date_to=2024-01-20"
+        found = [await api.get(f"{availability}{more}") for more in ("", f"&practitioner_id={SARAH}")]
+        doors = [[one["id"] for one in answer.json()["results"]] for answer in found]
+        free = bundled(await call(api, "POST", "Slot/$prefetch", sarahs))
+        doors.append([name.removeprefix("Slot/") for name in names(free)])
+        proposed = bundled(await call(api, "POST", "Appointment/$find", sarahs))["entry"]
+        doors.append([one["resource"]["slot"][0]["reference"].removeprefix("Slot/") for one in proposed])
+        return [[ident for ident in door if ident[0] in "sk"] for door in doors]
+
+    assert await shown() == [["k1", "s1", "s2", "k2", "s3"]] * 4
+    assert (await api.post("/api/v1/appointments/", json=booking(slot_id="k1"))).status_code == 201
+    assert await shown() == [["s2", "k2", "s3"]] * 4
+
+
 async def test_find_nothing_says_so(api: Api) -> None:
     found = await find(api, practitioner="nobody")
     [entry] = found["entry"]
@@ -248,6 +272,8 @@ async def test_find_refuses_what_it_cannot_read(api: Api) -> None:
         parameters(start=START, end=END, duration=0),
         parameters(start=[START, START], end=END),
         parameters(start=3, end=END),
+        parameters(start=START, end=END, reason="|"),
+        parameters(start=START, end=END, specialty=f"{SERVICE}|"),
         {"resourceType": "Patient"},
     ):
         answer = await call(api, "POST", "Appointment/$find", body)
@@ -552,12 +578,74 @@ async def test_reschedule(api: Api) -> None:
     seen = (await api.get("/api/v1/appointments/a/")).json()
     assert seen["rescheduled_at"] == "2024-01-15T10:00:00Z"
     outcome(await operate(api, "a/$reschedule"), 400, "required")
-    outcome(await operate(api, "a/$reschedule", start="noon"), 400, "value")
+    for wrong in ("noon", "2024-01-20T12:00:00", "2024-01-20"):
+        outcome(await operate(api, "a/$reschedule", start=wrong), 400, "value")
+    for last in ("9999-12-31T23:59:59Z", "9999-12-31T23:59:59-05:00"):
+        refused(await operate(api, "a/$reschedule", start=last), 422, "invalid_time")
     for unknown in ("none", "james.20240199T0900Z.30", "james.20240120T0900Z.0"):
         refused(await operate(api, "a/$reschedule", slot=f"Slot/{unknown}"), 422, "unknown_slot")
     refused(await operate(api, "a/$reschedule", start=END, end=START), 422, "invalid_time")
     only(await operate(api, "a/$cancel"))
     refused(await operate(api, "a/$reschedule", slot="Slot/s1"), 422, "invalid_status_transition")
+
+
+@pytest.mark.parametrize(
+    "reason", [{"valuePeriod": {"start": "2020"}}, {"valueQuantity": {"unit": "mm", "value": 3}}, {"valueInteger": 3}]
+)
+async def test_a_reason_of_another_type_is_not_stored(api: Api, reason: Json) -> None:
+    await made(api, appointment("a"))
+    sent = parameters(start="2024-01-20T12:00:00Z")
+    sent["parameter"].append({"name": "reason"} | reason)
+    outcome(await call(api, "POST", "Appointment/a/$reschedule", sent), 400, "value")
+    del sent["parameter"][0]
+    outcome(await call(api, "POST", "Appointment/a/$cancel", sent), 400, "value")
+
+
+async def test_what_is_proposed_is_valid_whatever_was_sent(api: Api) -> None:
+    asked = f"Appointment/$find?start=2024-01-20T00:00:00&end=2024-01-21T03:00:00+03:00&practitioner={SARAH}"
+    [proposed, *_] = bundled(await get(api, asked))["entry"]
+    assert proposed["resource"]["requestedPeriod"] == [
+        {"start": "2024-01-20T00:00:00Z", "end": "2024-01-21T03:00:00+03:00"}
+    ]
+    sent = parameters(start="2024-01-20", end="2024-01-21")
+    huge = {"name": "timing", "valueTiming": {"repeat": {"duration": 1e30, "durationUnit": "d"}}}
+    assert (
+        bundled(await call(api, "POST", "Appointment/$find", {**sent, "parameter": [*sent["parameter"], huge]}))[
+            "total"
+        ]
+        == 0
+    )
+    quantity = {"valueQuantity": {"value": 3, "unit": "mm"}}
+    sent["parameter"] += [{"name": name} | quantity for name in ("insurance-reference", "referral-identifier")]
+    found = bundled(await call(api, "POST", "Appointment/$find", sent))["entry"][0]["resource"]
+    assert found["requestedPeriod"] == [{"start": "2024-01-20", "end": "2024-01-21"}]
+    assert not {"basedOn", "supportingInformation"} & found.keys()
+
+
+async def test_a_hold_that_is_over_is_booked_by_nobody(api: Api) -> None:
+    """Whoever looked last knew of no hold that ends so soon: another process holds for a shorter time."""
+    over = {
+        "url": f"{api.service.systems.extensions}/hold-expires",
+        "valueInstant": api.service.now().isoformat(timespec="seconds").replace("+00:00", "Z"),
+    }
+    await api.get("/api/v1/appointments/")
+    await put(
+        api.service.stores["test"],
+        {**appointment("a"), "status": "pending", "extension": [over]},
+    )
+    refused(await operate(api, "$book", appointment_reference="Appointment/a"), 410, "hold_expired")
+    await put(api.service.stores["test"], {**appointment("b"), "status": "pending", "extension": [over]})
+    answer = await call(api, "PUT", "Appointment/b", {**appointment("b"), "status": "booked"})
+    outcome(answer, 422, "business-rule")
+    await put(api.service.stores["test"], {**appointment("c"), "status": "pending", "extension": [over]})
+    moved = await api.post("/api/v1/appointments/c/reschedule/", json={"new_start_time": "2024-01-20T12:00:00Z"})
+    assert moved.json()["error"]["code"] == "invalid_status_transition"
+    held = {**appointment("d"), "status": "pending", "extension": [over], "slot": [{"reference": "Slot/held"}]}
+    busy = slot("held", "2024-01-20T10:00", "2024-01-20T10:30", "busy-tentative")
+    await put(api.service.stores["test"], busy, held)
+    answer = await call(api, "POST", "Appointment", {**bare(appointment("e")), "slot": held["slot"]})
+    assert answer.status_code == 201, answer.text
+    assert await status_of(api, "held") == ["busy"]
 
 
 async def test_reschedule_moves_the_room_too(api: Api) -> None:

@@ -1,0 +1,139 @@
+"""Which published Slots are free, and still nobody can have them: their practitioner is engaged elsewhere then.
+
+A Slot says whether it is taken itself. A practitioner who has Slots in two places, or Slots that overlap, or an
+appointment that no Slot was taken for, cannot be had in one of them while being in the other; a booking is refused
+then (``time_conflict``), so it must not be offered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from adapter.scheduling import claims, people
+from adapter.scheduling.calendars import Reader
+from adapter.scheduling.intervals import Interval
+from adapter.scheduling.people import People
+from adapter.scheduling.status import HOLDING
+from store.codec import Resource
+from store.dates import shifted
+from store.extract import references
+from store.source import Documents
+
+_DAY = timedelta(days=1)
+_MINUTE = timedelta(minutes=1)
+_BATCH = 20_000  # values in one query: it must not become too large for a command
+_TIMES = ("_index.date", "_index.end", "_index.claims")
+_SLOT = ("_index.start", "_index.end", "_index.schedule")
+_BY_DATE = ("date", "_id", "status")
+
+Document = Mapping[str, Any]
+
+
+async def slots(
+    source: Documents,
+    window: Interval,
+    schedules: Iterable[Resource] | None,
+    without: frozenset[str] = frozenset(),
+) -> list[str]:
+    """Return the ids of free Slots that begin in `window` and that nobody can have.
+
+    Args:
+        source: where to look.
+        window: of time. What begins in it and lasts for more than a day is judged by its first day.
+        schedules: those that matter; None for all.
+        without: Appointments (``Appointment/a``) that do not count: those that are about to move.
+    """
+    if schedules is None:
+        visits = await _anybodys(source, window)
+        known, named = await _people(source, {name for one in visits for name in _names(one)})
+        # Who has no Slots is in nobody's way.
+        schedules = await Reader(source).find("Schedule", {"_index.actor": {"$in": named}}) if named else ()
+    else:
+        schedules = list(schedules)
+        known, named = await _people(source, {name for one in schedules for name in references(one, "actor")})
+        visits = await _theirs(source, window, named)
+    taken: dict[str, list[Document]] = {}
+    for visit in visits:
+        if f"Appointment/{visit['_id']}" not in without:
+            for person in known.of(_names(visit)):
+                taken.setdefault(person, []).append(visit)
+    offered = {
+        f"Schedule/{one['id']}": found
+        for one in schedules
+        if (found := [visit for person in known.of(references(one, "actor")) for visit in taken.get(person, ())])
+    }
+    return await _overlapping(source, window, offered) if offered else []
+
+
+async def _people(source: Documents, actors: Iterable[str]) -> tuple[People, list[str]]:
+    """Return who is behind the practitioners among `actors`, and every name of theirs."""
+    wanted = sorted(name for name in actors if name.startswith(claims.PRACTITIONERS))
+    if not wanted:
+        return People(), []
+    known = await people.read(Reader(source), wanted)
+    return known, list(known.names(known.of(wanted)))
+
+
+async def _anybodys(source: Documents, window: Interval) -> list[dict[str, Any]]:
+    """Read the appointments that hold time in `window`, or on the day before or after it."""
+    query = {
+        "_index.status": {"$in": list(HOLDING)},
+        "_index.date": {"$gte": shifted(window.start, -_DAY), "$lt": shifted(window.end, _DAY)},
+        "_index.end": {"$gt": window.start},
+    }
+    return await source.values("Appointment", query, _TIMES, hint=_BY_DATE)
+
+
+async def _theirs(source: Documents, window: Interval, names: Sequence[str]) -> list[dict[str, Any]]:
+    """Read the appointments of practitioners that hold time in `window`, or on the day after it."""
+    if not names:
+        return []
+    # Who began earlier and still goes on claims this hour.
+    hour = Interval(window.start, shifted(window.start, _MINUTE))
+    between = {"$gte": window.start, "$lt": shifted(window.end, _DAY)}
+    query = {
+        "_index.status": {"$in": list(HOLDING)},
+        "$or": [
+            {"_index.actor": {"$in": list(names)}, "_index.date": between},
+            {"_index.claims": {"$in": list(claims.names(names, hour))}},
+        ],
+    }
+    return await source.values("Appointment", query, _TIMES)
+
+
+def _names(visit: Document) -> list[str]:
+    """Return whose time an appointment takes, by its claims; its Slots are claims without an hour."""
+    return list({claim.rpartition("|")[0]: None for claim in visit["_index"].get("claims", ()) if "|" in claim})
+
+
+async def _overlapping(source: Documents, window: Interval, taken: Mapping[str, Sequence[Document]]) -> list[str]:
+    """Return the free Slots that overlap what is taken from their Schedules, by appointments that do not hold them."""
+    hours = {
+        name: None
+        for schedule, visits in taken.items()
+        for visit in visits
+        for name in claims.names((schedule,), _within(_span(visit), window))
+    }
+    wanted = list(hours)
+    found: dict[str, None] = {}
+    for start in range(0, len(wanted), _BATCH):
+        query = {"_index.claims": {"$in": wanted[start : start + _BATCH]}, "_index.status": "free"}
+        for slot in await source.values("Slot", query, _SLOT):
+            when = _span(slot, "start")
+            if window.start <= when.start < window.end and any(
+                when.overlaps(_span(visit)) and f"Slot/{slot['_id']}" not in visit["_index"]["claims"]
+                for visit in taken[slot["_index"]["schedule"]]
+            ):
+                found[slot["_id"]] = None
+    return list(found)
+
+
+def _span(found: Document, start: str = "date") -> Interval:
+    return Interval(found["_index"][start], found["_index"]["end"])
+
+
+def _within(when: Interval, window: Interval) -> Interval:
+    start = max(when.start, window.start)
+    return Interval(start, max(start, min(when.end, shifted(window.end, _DAY))))

@@ -1,0 +1,44 @@
+"""When a hold ends, and that nobody makes anything else of one that is over. Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from adapter.errors import Conflict, Problem
+from adapter.scheduling.status import HOLDING
+from store.codec import Resource
+from store.extract import instant, walk
+
+EXPIRES = "hold-expires"
+"""The name of the extension, below the deployment's StructureDefinitions; its valueInstant is when the hold ends."""
+
+
+def expires(appointment: Resource) -> datetime | None:
+    """Return when a hold ends; None for what is no hold (any more)."""
+    return ended(appointment) if appointment["status"] == "pending" else None
+
+
+def ended(appointment: Resource) -> datetime | None:
+    """Return when an appointment ends, or ended, as a hold, whatever has become of it; None if it never was one."""
+    found = [
+        instant(one.get("valueInstant"))
+        for one in walk(appointment, "extension")
+        if str(one.get("url", "")).endswith(f"/StructureDefinition/{EXPIRES}")
+    ]
+    return next((moment for moment in found if moment is not None), None)
+
+
+def require_running(before: Resource, after: Resource | None, now: datetime, entry: int | None = None) -> None:
+    """Let nothing go on taking time that is a hold which is over, though nobody has come by to let it lapse.
+
+    The road then lets it lapse, and asks again.
+
+    Raises:
+        Conflict: ``hold_expired``.
+    """
+    end = expires(before)
+    if end is not None and end <= now and after is not None and after["status"] in HOLDING:
+        text = "That hold is over. Search for time again."
+        raise Conflict(
+            Problem("hold_expired", text, "Appointment.status", {"appointments": [before["id"]]}, entry=entry)
+        )

@@ -1,0 +1,128 @@
+"""Free Slots that nobody can have, because their practitioner is engaged elsewhere, are offered by no door."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from adapter.scheduling import availability, engaged
+from adapter.scheduling.availability import Wanted
+from adapter.scheduling.intervals import Interval
+from adapter.scheduling.occupancy import CAPACITY
+from store.codec import Resource
+from store.store import Store
+from tests.adapter.scheduling.support import linking, of_type, role, schedule, slot, span, visit
+from tests.store.support import create
+
+DAY = span("00:00", "23:59")
+NOW = datetime(2024, 1, 15, tzinfo=UTC)
+SEARCHES: list[dict[str, Any]] = [{}, {"actors": (("Practitioner/p",),)}]
+
+
+async def offered(store: Store, window: Interval = DAY, **wanted: Any) -> list[str]:
+    """What is open, asked for by everybody's calendar and by the practitioner's own: the same."""
+    found = [
+        [one.ident for one in await availability.openings(store, Wanted(window, **asked, **wanted), zone=UTC, now=NOW)]
+        for asked in SEARCHES
+    ]
+    assert found[0] == found[1]
+    return found[0]
+
+
+def at_two_places(*more: Resource) -> list[Resource]:
+    """Practitioner p publishes the same hour at two places."""
+    return [
+        schedule("s"),
+        schedule("t", "Practitioner/p", "Location/m"),
+        *(slot(ident, schedule=of) for ident, of in (("a", "s"), ("b", "t"))),
+        *(slot(ident, "10:30", "11:00", schedule=of) for ident, of in (("c", "s"), ("d", "t"))),
+        *more,
+    ]
+
+
+async def test_who_is_at_one_place_is_not_offered_at_the_other(store: Store) -> None:
+    await create(store, *at_two_places(slot("busy", "11:00", "11:30", status="busy")))
+    assert await offered(store) == ["a", "b", "c", "d"]
+    await create(store, visit("x", "11:00", **linking("busy"), end="11:30"), slot("e", "11:15", "11:45", schedule="t"))
+    assert await offered(store) == ["a", "b", "c", "d"]
+    await create(store, visit("y", "10:00", "10:15"))
+    assert await offered(store) == ["c", "d"]
+
+
+@pytest.mark.parametrize(
+    ("taking", "left"),
+    [
+        (visit("x", status="cancelled"), ["a", "b", "c", "d"]),
+        (visit("x", status="proposed"), ["a", "b", "c", "d"]),
+        (visit("x", appointmentType=of_type("WALKIN")), ["a", "b", "c", "d"]),
+        (visit("x", who=("Practitioner/q",)), ["a", "b", "c", "d"]),
+        (visit("x", status="pending"), ["c", "d"]),
+        (visit("x", "09:00", "10:30"), ["c", "d"]),
+        (visit("x", "10:15", "10:45"), []),
+        ({**visit("x"), "start": "2024-01-19T23:00:00Z", "end": "2024-01-20T10:05:00Z"}, ["c", "d"]),
+        (visit("x", who=("PractitionerRole/r",)), ["c", "d"]),
+        (visit("x", who=("Practitioner/q", "Practitioner/p")), ["c", "d"]),
+    ],
+)
+async def test_what_holds_their_time_is_in_the_way_and_nothing_else(
+    store: Store, taking: Resource, left: list[str]
+) -> None:
+    await create(store, *at_two_places(role("r"), taking))
+    assert await offered(store) == left
+
+
+async def test_slots_that_overlap_in_one_schedule_cannot_both_be_had(store: Store) -> None:
+    await create(
+        store, schedule("s"), slot("half", status="busy"), slot("whole", end="11:00"), slot("next", "10:30", "11:00")
+    )
+    await create(store, visit("x", **linking("half")))
+    assert await offered(store) == ["next"]
+
+
+async def test_a_slot_for_several_is_offered_to_those_who_join(store: Store) -> None:
+    group = {**slot("group"), "extension": [{"url": CAPACITY, "valueInteger": 3}]}
+    await create(store, schedule("s"), group, visit("x", **linking("group")))
+    assert await offered(store) == ["group"]
+    await create(store, visit("y"))
+    assert await offered(store) == []
+
+
+async def test_a_schedule_of_a_role_is_that_of_its_practitioner(store: Store) -> None:
+    await create(store, role("r"), schedule("s", "PractitionerRole/r"), slot("a"), visit("x"))
+    window = Wanted(DAY)
+    assert await availability.openings(store, window, zone=UTC, now=NOW) == []
+
+
+async def test_what_is_about_to_move_is_in_nobodys_way(store: Store) -> None:
+    await create(store, *at_two_places(visit("x")))
+    assert await offered(store, without=frozenset({"Appointment/x"})) == ["a", "b", "c", "d"]
+
+
+async def test_rooms_are_taken_by_their_slots_alone(store: Store) -> None:
+    await create(store, schedule("s", "Location/l"), slot("a"), visit("x", who=("Location/l",)))
+    assert [one.ident for one in await availability.openings(store, Wanted(DAY), zone=UTC, now=NOW)] == ["a"]
+    asked = Wanted(DAY, (("Location/l",),))
+    assert [one.ident for one in await availability.openings(store, asked, zone=UTC, now=NOW)] == ["a"]
+
+
+async def test_every_query_has_an_index_and_there_are_few(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    await create(store, *at_two_places(visit("x")))
+    asked: list[tuple[str, Any]] = []
+    for name in ("documents", "values"):
+        original = getattr(store, name)
+
+        async def counted(kind: str, query: Any, *rest: Any, of: Any = original, **options: Any) -> Any:
+            asked.append((kind, query))
+            return await of(kind, query, *rest, **options)
+
+        monkeypatch.setattr(store, name, counted)
+    month = Interval(DAY.start, DAY.start + timedelta(days=30))
+    for schedules in (None, [schedule("s"), schedule("t")]):
+        asked.clear()
+        assert await engaged.slots(store, month, schedules) == ["a", "b"]
+        assert len(asked) <= 4
+        for kind, query in asked:
+            explained = await store.explain(kind, query)
+            assert "COLLSCAN" not in str(explained["queryPlanner"]["winningPlan"]), (kind, query)

@@ -1,0 +1,129 @@
+"""A role that gets another practitioner brings its appointments along: they are decided again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from adapter.errors import Conflict
+from adapter.scheduling import occupancy
+from adapter.scheduling.occupancy import CAPACITY
+from mappings.systems import DEFAULT_SYSTEMS
+from store.codec import Resource
+from store.store import Store
+from tests.adapter.scheduling.support import (
+    booking,
+    linking,
+    of_type,
+    refused,
+    role,
+    schedule,
+    settle_all,
+    settling,
+    slot,
+    visit,
+)
+from tests.store.support import create, overtaken, side_by_side
+
+ROLE = ("PractitionerRole/r",)
+REFUSED = [("time_conflict", "PractitionerRole.practitioner", 0)]
+
+
+def over(appointment: Resource) -> Resource:
+    return occupancy.overbooking(appointment, "needed", DEFAULT_SYSTEMS.extensions)
+
+
+@pytest.mark.parametrize("before", [[role("r", "q")], [role("r", None)], []], ids=["moved", "filled", "stored"])
+async def test_a_role_is_not_given_to_somebody_who_is_busy_then(store: Store, before: list[Resource]) -> None:
+    await create(store, *before, visit("x"), visit("y", "10:15", "10:45", who=ROLE), visit("z", "11:00", "11:30"))
+    assert await refused(store, role("r")) == REFUSED
+    with pytest.raises(Conflict) as raised:
+        await settle_all(store, role("r"))
+    assert raised.value.problems[0].details == {"appointments": ["y", "x"]}
+    assert await settle_all(store, role("r", "other"))
+
+
+@pytest.mark.parametrize(
+    "standing",
+    [
+        [visit("x", "10:30", "11:00")],
+        [visit("x", who=("Practitioner/q",))],
+        [visit("x", status="cancelled")],
+        [visit("x", appointmentType=of_type("WALKIN"))],
+        [over(visit("x"))],
+        [],
+    ],
+)
+async def test_what_is_in_nobodys_way_does_not_keep_the_role(store: Store, standing: list[Resource]) -> None:
+    await create(store, role("r", "q"), visit("y", who=ROLE), *standing)
+    assert await settle_all(store, role("r"))
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        visit("y", status="proposed", who=ROLE),
+        visit("y", appointmentType=of_type("EMERGENCY"), who=ROLE),
+        over(visit("y", who=ROLE)),
+    ],
+)
+async def test_what_takes_no_time_comes_along(store: Store, own: Resource) -> None:
+    await create(store, role("r", "q"), own, visit("x"))
+    assert await settle_all(store, role("r"))
+
+
+async def test_who_leaves_a_role_or_keeps_it_is_not_asked(store: Store) -> None:
+    await create(store, role("r"), visit("y", who=ROLE), visit("x"))  # an overlap that stood already
+    assert await settle_all(store, {**role("r"), "active": False})
+    assert await settle_all(store, role("r", None))
+
+
+async def test_two_roles_of_one_person_are_in_each_others_way(store: Store) -> None:
+    await create(store, role("r", "q"), role("s"), visit("x", who=("PractitionerRole/s",)), visit("y", who=ROLE))
+    assert await refused(store, role("r")) == REFUSED
+    both = [*REFUSED, ("time_conflict", "PractitionerRole.practitioner", 1)]
+    assert await refused(store, role("r", "n"), role("s", "n")) == both
+
+
+async def test_the_set_is_judged_as_it_leaves_things(store: Store) -> None:
+    await create(store, role("r", "q"), visit("x"), visit("y", who=ROLE))
+    assert await refused(store, role("r"), {**visit("x"), "comment": "the same time"}) == REFUSED
+    assert await refused(store, {**visit("y", who=ROLE), "comment": "the same time"}, role("r")) == [
+        ("time_conflict", "PractitionerRole.practitioner", 1)
+    ]
+    assert await refused(store, role("r"), visit("x", "10:15", "10:45")) == [("time_conflict", "Appointment.start", 1)]
+    assert await settle_all(store, role("r"), visit("x", "11:00", "11:30"))
+
+
+async def test_a_visit_that_is_cancelled_with_it_is_in_nobodys_way(store: Store) -> None:
+    await create(store, role("r", "q"), visit("x"), visit("y", who=ROLE))
+    assert await settle_all(store, role("r"), visit("x", status="cancelled"))
+
+
+async def test_who_shares_a_slot_of_the_role_goes_on_sharing_it(store: Store) -> None:
+    group = {**slot("g", schedule="t"), "extension": [{"url": CAPACITY, "valueInteger": 3}]}
+    sharing: list[Resource] = [visit(ident, who=ROLE, **linking("g")) for ident in ("y", "z")]
+    await create(store, role("r", "q"), schedule("t", *ROLE), group, *sharing)
+    assert await settle_all(store, role("r"))
+    await create(store, visit("x", who=("Practitioner/n",)))
+    assert await refused(store, role("r", "n")) == REFUSED
+
+
+@pytest.mark.parametrize("door", [booking, settling])
+@pytest.mark.parametrize("who", ["PractitionerRole/r", "Practitioner/p"])
+async def test_nobody_is_booked_unseen_while_a_role_moves(store: Store, door: Any, who: str) -> None:
+    other = "Practitioner/p" if who in ROLE else ROLE[0]
+    await create(store, role("r", "q"), visit("x", who=(other,)))
+    results = await side_by_side(store, settling(role("r")), door(visit("y", who=(who,))))
+    assert [type(one) for one in results if isinstance(one, Exception)] == [Conflict]
+
+
+async def test_a_role_that_moved_is_met_by_a_booking_that_has_read_it(store: Store) -> None:
+    await create(store, role("r", "q"), visit("x"))
+
+    async def moved() -> None:
+        await settle_all(store, role("r"))
+
+    with pytest.raises(Conflict):
+        await overtaken(store, booking(visit("y", who=ROLE)), moved)
