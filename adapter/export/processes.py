@@ -11,6 +11,7 @@ import asyncio
 import sys
 from asyncio.subprocess import PIPE, Process
 from contextlib import suppress
+from typing import cast
 
 from adapter.security.keys import Mode
 
@@ -35,12 +36,11 @@ class Workers:
         if process is None or process.returncode is not None:
             command = (sys.executable, "-m", "adapter.export.worker")
             process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE)
-        assert process.stdin is not None
-        assert process.stdout is not None
         done = False
         try:
-            process.stdin.write(f"{mode} {job} {worker}\n".encode())
-            done = await process.stdout.readline() == b"done\n"  # nothing where it has ended
+            cast("asyncio.StreamWriter", process.stdin).write(f"{mode} {job} {worker}\n".encode())
+            # Nothing where it has ended.
+            done = await cast("asyncio.StreamReader", process.stdout).readline() == b"done\n"
         finally:
             if not done:
                 await _end(process)

@@ -40,7 +40,7 @@ async def _serve(read: settings.Settings) -> int:
         mode, job, worker = (await asked.get()).split()
         if await _run(read, mode, job, worker):
             return 1
-        print("done", flush=True)
+        os.write(1, b"done\n")
 
 
 async def _run(read: settings.Settings, mode: str, ident: str, worker: str) -> int:
