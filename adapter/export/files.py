@@ -16,7 +16,7 @@ import fsspec
 
 from adapter.settings import Settings
 
-_CHUNK = 262_144
+_CHUNK = 1_048_576
 
 
 class Files:
