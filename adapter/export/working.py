@@ -25,7 +25,7 @@ from store.errors import Unreachable
 from store.export_jobs import LEASE_SECONDS, ExportJobs, File, Job
 from store.store import Store
 
-_PART = 5_000  # resources read at a time; of large ones MongoDB gives fewer, 16 MB at most
+_PART = 10_000  # resources read at a time; of large ones MongoDB gives fewer, 16 MB at most
 _BUNDLE = 1_000  # deletions in one line of a file of them
 
 
