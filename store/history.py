@@ -189,8 +189,8 @@ async def last_versions(
     named = [(kind, ident) for kind, idents in by_kind(references).items() for ident in idents]
     versions = database[HISTORY]
     if len(named) > _FEW:
-        # Most of many are new (an import). MongoDB makes a plan for each range, which costs ten times as much as to
-        # look for a key; and what ever was has its first version.
+        # Most of many are new (an import). MongoDB makes a plan for each range, which costs far more than to look for a
+        # key; and what ever was has its first version.
         firsts = [history_id(kind, ident, 1) for kind, ident in named]
         there = versions.find({"_id": {"$in": firsts}}, {"_id": 1}, session=session, batch_size=len(firsts) + 1)
         named = [(kind, ident) for kind, ident, _ in (one["_id"].split("/") for one in await there.to_list())]

@@ -40,7 +40,7 @@ _Fault = tuple[tuple[Problem, ...], int]
 """An exception does not go through a pipe as it is: its problems and its status do."""
 
 _Bare = tuple[str, str, bool, list[str], bytes]
-"""What is ready, its resource as JSON: that is written and read in a quarter of the time that pickling takes."""
+"""What is ready, its resource as JSON: that is written and read faster than pickling does it."""
 
 _Told = tuple[list[Ready | _Bare | _Fault], Counter[str]]
 
