@@ -38,11 +38,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if given.verify:
             return asyncio.run(verify.run(console))
         if given.export:
-            return export.run(console, export.LONG if given.long else export.SIZES)
+            return export.run(console, _sizes(given, export.LONG if given.long else export.SIZES))
         if given.scheduling:
             return scheduling.run(console)
         if given.imports:
-            return imports.run(console, imports.LONG if given.long else imports.SIZES)
+            return imports.run(console, _sizes(given, imports.LONG if given.long else imports.SIZES))
         if given.growth:
             return growth.run(console, given.seconds)
         return _measure(given, console, progress)
@@ -63,6 +63,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--scheduling", action="store_true", help="measure $find, $hold and $book instead")
     parser.add_argument("--imports", action="store_true", help="measure import beside insert_many instead")
     parser.add_argument("--long", action="store_true", help="with --export or --imports: up to 1,000,000 resources")
+    parser.add_argument("--size", type=int, action="append", help="with these: so many resources; may be repeated")
     parser.add_argument("--verify", action="store_true", help="print and compare the MongoDB commands instead")
     given = parser.parse_args(arguments)
     if given.quick:
@@ -70,6 +71,10 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     if given.seconds <= 0 or given.rounds < 1:
         parser.error("--seconds must be more than 0, --rounds 1 or more")
     return given
+
+
+def _sizes(given: argparse.Namespace, usual: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(sorted(given.size)) if given.size else usual
 
 
 def _measure(given: argparse.Namespace, console: Console, progress: Console) -> int:

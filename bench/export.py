@@ -1,9 +1,10 @@
 """``python -m bench --export``: ``$export`` and ``mediloop-fhir export``, beside a bare cursor over ``_json``.
 
 Half Appointments, half Slots, written straight into the collections, composed as the store composes them. The service
-runs in a process of its own, the export in another, whose peak memory is read from ``/proc``; the client downloads each
-file as the manifest names it: kick-off to last byte. The command line runs as a process, from its start to its end. The
-bare cursor runs in this process, before each, on the same MongoDB. With ``--long`` up to 1,000,000 resources.
+runs in a process of its own, the export in another, whose peak memory is read from ``/proc``; it is kept for the next
+export, so the first round alone has its start in it. The client downloads each file as the manifest names it: kick-off
+to last byte. The command line runs as a process, from its start to its end. The bare cursor runs in this process,
+before each, on the same MongoDB. With ``--long`` up to 1,000,000 resources, with ``--size`` so many.
 """
 
 from __future__ import annotations

@@ -25,6 +25,7 @@ COUNTED = 1_000
 """A history of a type that has more entries than this has no total: counting takes time for each."""
 
 _NEWEST = 9_999_999_999  # no version number is higher
+_FEW = 50  # resources whose versions are looked for one by one
 
 Document = Mapping[str, Any]
 
@@ -185,10 +186,17 @@ async def last_versions(
     database: AsyncDatabase[dict[str, Any]], session: AsyncClientSession | None, references: Iterable[str]
 ) -> dict[str, tuple[int, datetime]]:
     """Return the newest version and its moment of each of relative `references` that ever was, by reference."""
-    wanted = [{"_id": versions_of(kind, ident)} for kind, idents in by_kind(references).items() for ident in idents]
-    if not wanted:
-        return {}
+    named = [(kind, ident) for kind, idents in by_kind(references).items() for ident in idents]
     versions = database[HISTORY]
+    if len(named) > _FEW:
+        # Most of many are new (an import). MongoDB makes a plan for each range, which costs far more than to look for a
+        # key; and what ever was has its first version.
+        firsts = [history_id(kind, ident, 1) for kind, ident in named]
+        there = versions.find({"_id": {"$in": firsts}}, {"_id": 1}, session=session, batch_size=len(firsts) + 1)
+        named = [(kind, ident) for kind, ident, _ in (one["_id"].split("/") for one in await there.to_list())]
+    if not named:
+        return {}
+    wanted = [{"_id": versions_of(kind, ident)} for kind, ident in named]
     keys = await versions.find({"$or": wanted}, {"_id": 1}, session=session).to_list()
     newest: dict[str, str] = {}
     for found in keys:

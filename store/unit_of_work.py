@@ -34,6 +34,8 @@ GUARDS = "guards"
 IDEMPOTENCY = "idempotency"
 
 _DUPLICATE_KEY = 11000
+_FEW = 50  # guards that are written one by one
+_SLICE = 20_000  # guards named in one query: month-long visits name so many hours that one would be too large
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,9 +213,23 @@ class UnitOfWork(Documents):
 
     async def _write_guards(self) -> None:
         bump = {"$inc": {"n": 1}, "$set": {"at": self.now}}
-        # Sorted, so that rivals who share several meet at the same one first.
-        bumps = [UpdateOne({"_id": name}, bump, upsert=True) for name in sorted(self._guards)]
-        await self.database[GUARDS].bulk_write(bumps, ordered=True, session=self._session)
+        names = sorted(self._guards)  # so that rivals who share several meet at the same one first
+        if len(names) <= _FEW:
+            bumps = [UpdateOne({"_id": name}, bump, upsert=True) for name in names]
+            await self.database[GUARDS].bulk_write(bumps, ordered=True, session=self._session)
+            return
+        # Of many most are new (an import), and to insert many at once is a third of the work that it is to look for
+        # each and put it there. A rival that put one there meanwhile is met by the insert as well.
+        guards = self.database[GUARDS]
+        for first in range(0, len(names), _SLICE):
+            some = names[first : first + _SLICE]
+            found = guards.find({"_id": {"$in": some}}, {"_id": 1}, session=self._session, batch_size=len(some) + 1)
+            there = {one["_id"] for one in await found.to_list()}
+            new = [{"_id": name, "n": 1, "at": self.now} for name in some if name not in there]
+            if there:
+                await guards.update_many({"_id": {"$in": sorted(there)}}, bump, session=self._session)
+            if new:
+                await guards.insert_many(new, session=self._session)
 
     async def _write_documents(self, kind: str, writes: Sequence[_Write]) -> None:
         operations = [self._operation(write) for write in writes]

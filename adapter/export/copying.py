@@ -17,7 +17,7 @@ import orjson
 from adapter.export import formats
 from adapter.export.columns import Rows
 from adapter.export.deidentify import Deidentifier
-from adapter.export.engine import Selection, deletions, resources
+from adapter.export.engine import BATCH, Selection, deletions, resources
 from adapter.export.folder import Folder, Manifest
 from store.exporting import Query
 from store.store import Store
@@ -26,6 +26,7 @@ Progress = Callable[[int], None]
 """Told how many resources more are read."""
 
 _BUNDLED = 1_000  # deletions in one line
+_PART = 10_000  # resources read at a time, where they are written as they are
 _BUNDLE = "bundle"
 
 
@@ -116,7 +117,9 @@ class Copying:
         first = all(one["type"] != _type(group) for one in self._manifest.output)
         if first and (wanted.format in formats.FLAT or self._together):
             await self._begin(group)  # a table without rows has its header, a Bundle without entries is one
-        async for part in resources(self._store, self._manifest.cut, selection, after=after):
+        # What is made of resources takes longer than to read them, and more memory.
+        batch = BATCH if wanted.format in formats.FLAT or self._deidentifier is not None else _PART
+        async for part in resources(self._store, self._manifest.cut, selection, after=after, batch=batch):
             lines = part.lines
             progress(len(lines))
             while lines:

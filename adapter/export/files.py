@@ -16,7 +16,7 @@ import fsspec
 
 from adapter.settings import Settings
 
-_CHUNK = 262_144
+_CHUNK = 1_048_576
 
 
 class Files:
@@ -82,7 +82,7 @@ class Writing:
     async def write(self, lines: list[bytes]) -> None:
         """Add lines."""
         if lines:
-            data = b"\n".join(lines) + b"\n"
+            data = b"\n".join([*lines, b""])
             self.count += len(lines)
             self.size += len(data)
             await asyncio.to_thread(self._file.write, data)

@@ -113,7 +113,7 @@ class Ndjson(Writing):
     """One resource to a line (https://hl7.org/fhir/R4/nd-json.html)."""
 
     def _write(self, kind: str, lines: Sequence[bytes]) -> None:
-        self._to.write(b"\n".join(lines) + b"\n")
+        self._to.write(b"\n".join([*lines, b""]))
 
 
 class Bundle(Writing):

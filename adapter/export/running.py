@@ -1,19 +1,18 @@
 """What a service process does about exports: it takes jobs that nobody is at, one at a time, and tidies up.
 
-Each job is carried out by a process of its own, so that requests are answered meanwhile as if there was none.
+Who carries them out is a process beside this one (`adapter.export.processes`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import secrets
-import sys
 from datetime import timedelta
 
 from adapter.export.files import Files
+from adapter.export.processes import KEEP_SECONDS, Workers
 from adapter.export.working import tidy
 from adapter.logs import logger
-from adapter.security.keys import Mode
 from adapter.service import MODES, Service
 from store.export_jobs import ExportJobs
 
@@ -40,6 +39,7 @@ async def run(service: Service, pause: float = PAUSE) -> None:
     event = asyncio.Event()
     _waiting.add(event)
     tidied = 0.0
+    workers = Workers()
     loop = asyncio.get_running_loop()
     try:
         while True:
@@ -47,8 +47,9 @@ async def run(service: Service, pause: float = PAUSE) -> None:
                 if loop.time() - tidied >= _TIDY_SECONDS:
                     tidied = loop.time()
                     await remove_expired(service)
-                while await take_one(service):
+                while await take_one(service, workers):
                     pass
+                await workers.end(unless_younger=KEEP_SECONDS)
             except Exception:  # noqa: BLE001  (the next round may go better)
                 logger.exception("export_round_failed")
             try:
@@ -59,10 +60,11 @@ async def run(service: Service, pause: float = PAUSE) -> None:
             event.clear()
     finally:
         _waiting.discard(event)
+        await workers.end()
 
 
-async def take_one(service: Service) -> bool:
-    """Carry out a job that nobody is at, if there is one; tell whether there was."""
+async def take_one(service: Service, workers: Workers) -> bool:
+    """Have a job carried out that nobody is at, if there is one; tell whether there was."""
     for mode in MODES:
         jobs, worker = ExportJobs(service.stores[mode].database), secrets.token_hex(8)
         job = await jobs.take(worker)
@@ -73,7 +75,7 @@ async def take_one(service: Service) -> bool:
             await jobs.finish(job.ident, worker, expires, _GIVEN_UP)
             return True
         try:
-            code = await _process(mode, job.ident, worker)
+            code = await workers.carry_out(mode, job.ident, worker)
         except BaseException:
             await asyncio.shield(jobs.release(job.ident, worker))
             raise
@@ -82,17 +84,6 @@ async def take_one(service: Service) -> bool:
             await asyncio.sleep(min(job.attempts, ATTEMPTS) * 0.5)  # what failed at once would fail at once again
         return True
     return False
-
-
-async def _process(mode: Mode, ident: str, worker: str) -> int:
-    command = (sys.executable, "-m", "adapter.export.worker", mode, ident, worker)
-    process = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.PIPE)
-    try:
-        return await process.wait()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
 
 
 async def remove_expired(service: Service) -> None:

@@ -1,12 +1,14 @@
-"""The process of one export: ``python -m adapter.export.worker MODE JOB WORKER``.
+"""The process that carries out exports: ``python -m adapter.export.worker``.
 
-Started by the service process that took the job (`adapter.export.running`), so that no request waits for an export. It
-ends when that process does: its standard input is a pipe, which ends then, however the process ended. The lease ends
-soon after, and another process goes on.
+Started by the service process that takes the jobs (`adapter.export.processes`), so that no request waits for an export.
+A job is a line on its standard input, ``MODE JOB WORKER``; it answers ``done``, or ends where something was not there.
+It ends as well when that process does: the pipe ends then, however the process ended. The lease ends soon after, and
+another process goes on.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 import threading
@@ -27,10 +29,18 @@ URI_VARIABLE = "ADAPTER_RUNNING_MONGODB_URI"  # as in `adapter.app`
 
 
 def main() -> int:
-    """Carry out one job; return 0 where nothing is left to do for another worker."""
-    threading.Thread(target=_end_with_parent, name="end-with-parent", daemon=True).start()
-    mode, job, worker = sys.argv[1:]
-    return uvloop.run(_run(settings.load(), mode, job, worker))
+    """Carry out jobs until nobody is there to name one; return 1 if one could not be."""
+    return uvloop.run(_serve(settings.load()))
+
+
+async def _serve(read: settings.Settings) -> int:
+    loop, asked = asyncio.get_running_loop(), asyncio.Queue[str]()
+    threading.Thread(target=_listen, args=(loop, asked), name="listen", daemon=True).start()
+    while True:
+        mode, job, worker = (await asked.get()).split()
+        if await _run(read, mode, job, worker):
+            return 1
+        os.write(1, b"done\n")
 
 
 async def _run(read: settings.Settings, mode: str, ident: str, worker: str) -> int:
@@ -68,9 +78,10 @@ async def work(
     return 0
 
 
-def _end_with_parent() -> None:
-    while os.read(0, 1):
-        pass
+def _listen(loop: asyncio.AbstractEventLoop, asked: asyncio.Queue[str]) -> None:
+    """Take in what is asked for, and end with who asks."""
+    while line := os.read(0, 4_096):  # whole: a short one, and one at a time
+        loop.call_soon_threadsafe(asked.put_nowait, line.decode())
     os._exit(1)
 
 

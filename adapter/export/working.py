@@ -25,7 +25,7 @@ from store.errors import Unreachable
 from store.export_jobs import LEASE_SECONDS, ExportJobs, File, Job
 from store.store import Store
 
-_PART = 5_000  # resources read at a time; of large ones MongoDB gives fewer, 16 MB at most
+_PART = 10_000  # resources read at a time; of large ones MongoDB gives fewer, 16 MB at most
 _BUNDLE = 1_000  # deletions in one line of a file of them
 
 
@@ -74,6 +74,7 @@ class Work:
         self._now = now
         self._progress = _Progress(job.done, job.total)
         self._background: asyncio.Task[None] | None = None
+        self._finishing: asyncio.Task[None] | None = None
 
     async def carry_out(self, beat: float = 1.0) -> None:
         """Write what is left to be written and end the job; report every `beat` seconds meanwhile.
@@ -93,8 +94,8 @@ class Work:
             for task in (writing, beating):
                 task.cancel()
             await asyncio.gather(writing, beating, return_exceptions=True)
-            if self._background is not None:
-                await asyncio.gather(self._background, return_exceptions=True)
+            left = [task for task in (self._background, self._finishing) if task is not None]
+            await asyncio.gather(*left, return_exceptions=True)
 
     async def _beat(self, pause: float) -> None:
         job, missed = self._job, 0.0
@@ -123,6 +124,7 @@ class Work:
             await self._write_deleted(deleted, plan.since)
         if job.step <= deleted + 1 and plan.notes:
             await self._write_notes(deleted + 1)
+        await self._all_finished()
         expires = self._now() + timedelta(hours=self._settings.export_hours)
         if not await self._jobs.finish(job.ident, self._worker, expires):
             raise Lost
@@ -181,10 +183,22 @@ class Work:
     async def _finish(
         self, step: int, after: str, kind: str, name: str, writing: Writing, role: str = "output"
     ) -> None:
-        await writing.close()
-        file = File(role, kind, name, writing.count, writing.size)
-        if not await self._jobs.add(self._job.ident, self._worker, [file], step, after, self._progress.done):
-            raise Lost
+        """Have a file ended and kept with the job while the next one is begun: the disk takes its time over it."""
+        await self._all_finished()  # in their order: the job says how far all before has come
+        done = self._progress.done
+
+        async def finish() -> None:
+            await writing.close()
+            file = File(role, kind, name, writing.count, writing.size)
+            if not await self._jobs.add(self._job.ident, self._worker, [file], step, after, done):
+                raise Lost
+
+        self._finishing = asyncio.create_task(finish())
+
+    async def _all_finished(self) -> None:
+        if self._finishing is not None:
+            task, self._finishing = self._finishing, None
+            await task
 
 
 def _bundle(names: Sequence[str]) -> bytes:

@@ -10,12 +10,15 @@ import asyncio
 import gc
 import multiprocessing
 import os
+import re
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+
+import orjson
 
 from adapter.errors import Problem, Refused
 from adapter.importing.checking import Checked, Ready, check_all
@@ -25,6 +28,7 @@ from adapter.service import systems_of, vocabulary_of
 from adapter.settings import Settings
 from mappings.systems import Systems
 from mappings.vocabulary import Vocabulary
+from store.codec import encode
 
 WORTH = 4_000
 """Items from which on the second or two of the child's start are well spent."""
@@ -32,8 +36,16 @@ WORTH = 4_000
 _OBJECTS = 50_000  # made between two collections of garbage: a batch is nothing but objects that are all in use
 
 Check = Callable[[Sequence[Item]], Awaitable[Checked]]
-_Told = tuple[list[Ready | tuple[tuple[Problem, ...], int]], Counter[str]]
+_Fault = tuple[tuple[Problem, ...], int]
 """An exception does not go through a pipe as it is: its problems and its status do."""
+
+_Bare = tuple[str, str, bool, list[str], bytes]
+"""What is ready, its resource as JSON: that is written and read faster than pickling does it."""
+
+_Told = tuple[list[Ready | _Bare | _Fault], Counter[str]]
+
+# In JSON without white space: a number that `store.codec` alone reads without a loss. It may find one in a text.
+_EXACT = re.compile(rb'(?:":|[\[,])-?(?:\d+[.eE]|\d{19}|0(?=[,}\]])(?<=-0))')
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +88,25 @@ def _ask(pipe: Connection, batch: Sequence[Item]) -> Checked:
     pipe.send(batch)
     told: _Told = pipe.recv()
     found, left_out = told
-    return Checked([one if isinstance(one, Ready) else Refused(one[0], status=one[1]) for one in found], left_out)
+    return Checked([_taken(one) for one in found], left_out)
+
+
+def _taken(one: Ready | _Bare | _Fault) -> Ready | Refused:
+    if isinstance(one, Ready):
+        return one
+    if len(one) == 2:
+        return Refused(one[0], status=one[1])
+    kind, ident, stated, tokens, raw = one
+    return Ready(kind, ident, stated, tokens, orjson.loads(raw))
+
+
+def _given(one: Ready | Refused) -> Ready | _Bare | _Fault:
+    if isinstance(one, Refused):
+        return one.problems, one.status
+    if one.members is not None:
+        return one
+    raw = encode(one.resource)
+    return one if _EXACT.search(raw) else (one.kind, one.ident, one.stated, one.tokens, raw)
 
 
 def _serve(pipe: Connection, settings: Settings) -> None:
@@ -92,10 +122,7 @@ def _serve(pipe: Connection, settings: Settings) -> None:
         checked = Checked()
         for item in batch:
             checked.add(means, item)
-        told: _Told = (
-            [one if isinstance(one, Ready) else (one.problems, one.status) for one in checked.found],
-            checked.left_out,
-        )
+        told: _Told = ([_given(one) for one in checked.found], checked.left_out)
         pipe.send(told)
 
 

@@ -228,6 +228,23 @@ async def test_the_last_versions_of_many_are_told_at_once(store: Store) -> None:
     assert await store.transact(step) == (every, {}, 3)
 
 
+async def test_the_last_versions_of_very_many_are_told_alike(store: Store) -> None:
+    await create(store, *(patient(f"p{number}") for number in range(60)))
+    for number in (0, 7, 59):
+        await change(store, "Patient", f"p{number}", gender="other")
+        await delete(store, "Patient", f"p{number}")
+    wanted = [f"{kind}/p{number}" for kind in ("Patient", "Slot") for number in range(90)]
+
+    async def step(work: UnitOfWork) -> Any:
+        last = await work.last_versions(wanted)
+        return last, work.create(patient("p7"))["meta"]["versionId"]
+
+    deleted = {"Patient/p0", "Patient/p7", "Patient/p59"}
+    stored = {f"Patient/p{number}" for number in range(60)}
+    every = {name: 3 if name in deleted else int(name in stored) for name in wanted}
+    assert await store.transact(step) == (every, "4")
+
+
 async def test_many_are_read_at_once_in_a_unit_of_work(store: Store) -> None:
     one, two, three = await create(store, patient("a"), patient("b"), appointment("a"))
 

@@ -13,6 +13,7 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import BulkWriteError
 from pymongo.read_concern import ReadConcern
 
+from store import unit_of_work
 from store.codec import encode
 from store.connection import MAJORITY, Client
 from store.documents import version_of
@@ -386,6 +387,47 @@ async def test_two_who_make_two_new_guards_at_once_both_get_through(store: Store
 
     assert await side_by_side(store, guarding("a"), guarding("b")) == [None, None]
     assert await guards(store.database) == {"brand-new-1": 2, "brand-new-2": 2}
+
+
+@pytest.mark.parametrize("stored", [False, True], ids=["new", "stored"])
+async def test_who_makes_many_guards_meets_who_makes_one(store: Store, stored: bool) -> None:
+    names = [f"g{number:03}" for number in range(120)]
+
+    def guarding(ident: str, wanted: list[str]) -> Callable[[UnitOfWork], Awaitable[int]]:
+        async def step(work: UnitOfWork) -> int:
+            present = await work.find("Patient", {})
+            work.guard(wanted)
+            work.create(patient(ident))
+            return len(present)
+
+        return step
+
+    if stored:
+        await store.transact(guarding("before", names[:100]))
+    before = int(stored)
+    many, one = guarding("many", names), guarding("one", ["g050"])
+    assert await overtaken(store, many, lambda: store.transact(one)) == (before + 1, 2)
+    assert await guards(store.database) == {
+        name: 1 + (stored and place < 100) + (name == "g050") for place, name in enumerate(names)
+    }
+    one_more = guarding("one-more", ["g050", "g119"])
+    assert await overtaken(store, one_more, lambda: store.transact(guarding("again", names))) == (before + 3, 2)
+    assert await side_by_side(store, guarding("x", names), guarding("y", names[10:])) in (
+        [before + 4, before + 5],
+        [before + 5, before + 4],
+    )
+
+
+async def test_guards_of_many_hours_are_written_in_parts(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unit_of_work, "_SLICE", 30)
+    names = [f"g{number:03}" for number in range(100)]
+
+    async def step(work: UnitOfWork) -> None:
+        work.guard(names)
+
+    await store.transact(step)
+    await store.transact(step)
+    assert await guards(store.database) == dict.fromkeys(names, 2)
 
 
 async def test_bookings_of_different_practitioners_do_not_meet(store: Store) -> None:

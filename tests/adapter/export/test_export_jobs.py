@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,12 +16,13 @@ import pytest
 
 from adapter.export import running, working
 from adapter.export.files import Files
-from adapter.export.worker import work
+from adapter.export.processes import Workers
+from adapter.export.worker import URI_VARIABLE, work
 from adapter.service import Service
 from store.errors import Unreachable
 from store.export_jobs import EXPORTS, ExportJobs, File, Job
 from store.exporting import take_cut
-from tests.conftest import Api, ApiMaker, Clock, ServiceMaker
+from tests.conftest import URI, Api, ApiMaker, Clock, ServiceMaker
 
 BASE = "http://adapter.test/fhir/R4"
 
@@ -503,13 +506,13 @@ def ends(monkeypatch: pytest.MonkeyPatch) -> list[int | BaseException]:
     """How the next processes end, in the place of processes."""
     codes: list[int | BaseException] = []
 
-    async def process(*_: Any) -> int:
+    async def carry_out(*_: Any) -> int:
         code = codes.pop(0)
         if isinstance(code, BaseException):
             raise code
         return code
 
-    monkeypatch.setattr(running, "_process", process)
+    monkeypatch.setattr(Workers, "carry_out", carry_out)
     return codes
 
 
@@ -517,8 +520,8 @@ async def test_a_job_that_never_comes_on_is_given_up(api: Api, ends: list[int | 
     location = (await api.get("/fhir/R4/$export?_type=Patient")).headers["content-location"]
     ends += [1] * running.ATTEMPTS
     for _ in range(running.ATTEMPTS + 1):
-        assert await running.take_one(api.service)
-    assert not await running.take_one(api.service)
+        assert await running.take_one(api.service, Workers())
+    assert not await running.take_one(api.service, Workers())
     answer = await api.get(location)
     assert answer.status_code == 500
     assert answer.json()["resourceType"] == "OperationOutcome"
@@ -529,15 +532,48 @@ async def test_a_service_that_is_stopped_gives_its_job_back(api: Api, ends: list
     await api.get("/fhir/R4/$export?_type=Patient")
     ends.append(asyncio.CancelledError())
     with pytest.raises(asyncio.CancelledError):
-        await running.take_one(api.service)
+        await running.take_one(api.service, Workers())
     assert await jobs_of(api.service).take("another") is not None
+
+
+async def test_the_process_stays_for_the_next_export(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(URI_VARIABLE, os.environ[URI])
+    workers = Workers()
+    assert await workers.carry_out("test", "none", "w") == 0
+    first = workers.process
+    assert first is not None
+    await workers.end(unless_younger=60)
+    assert await workers.carry_out("test", "none", "w") == 0
+    assert workers.process is first
+    first.kill()
+    await first.wait()
+    assert await workers.carry_out("test", "none", "w") == 0
+    second = workers.process
+    assert second is not None
+    assert second is not first
+    second.send_signal(signal.SIGSTOP)
+    asked = asyncio.create_task(workers.carry_out("test", "none", "w"))
+    await asyncio.sleep(0.01)
+    second.kill()
+    assert await asked == 1
+    await workers.end()  # there is none any more
+
+
+async def test_the_process_ends_with_the_service(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(URI_VARIABLE, os.environ[URI])
+    workers = Workers()
+    assert await workers.carry_out("test", "none", "w") == 0
+    process = workers.process
+    assert process is not None
+    await workers.end()
+    assert process.returncode is not None
 
 
 async def test_the_runner_looks_at_once_when_there_is_something(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[float] = []
     again = asyncio.Event()
 
-    async def take_one(_: Service) -> bool:
+    async def take_one(*_: Any) -> bool:
         looked.append(asyncio.get_running_loop().time())
         again.set()
         if len(looked) == 1:

@@ -17,6 +17,7 @@ from adapter.service import systems_of, vocabulary_of
 from adapter.settings import Settings
 from mappings.systems import Systems
 from mappings.vocabulary import Vocabulary
+from store.codec import decode, encode
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,21 @@ async def test_a_child_checks_as_this_process_does(tables: Tables, monkeypatch: 
         child.join()
         assert told(await check(ITEMS)) == told(here), "the checks were not made here once the child was gone"
     assert not multiprocessing.active_children()
+
+
+NUMBERS = ("1.10", "-1e5", "1E2", "-0", "0", "7", "-7", "123456789012345678", "1234567890123456789", "0.0")
+
+
+@pytest.mark.parametrize("after", ["}", ',"b":1}'])
+@pytest.mark.parametrize("number", NUMBERS)
+def test_numbers_pass_between_the_processes_as_they_were_read(number: str, after: str) -> None:
+    value = decode(f'{{"t":"10:00:00.5, 1.5","a":{number}{after}'.encode())
+    for resource in (value, {"list": [1, value["a"]]}):
+        ready = Ready("Patient", "p", True, ["s|1"], resource)
+        taken = beside._taken(beside._given(ready))
+        assert taken == ready
+        assert isinstance(taken, Ready)
+        assert encode(taken.resource) == encode(resource)
 
 
 async def test_one_core_is_not_shared(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
