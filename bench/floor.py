@@ -162,7 +162,9 @@ class Floor:
             query["_index.schedule"] = {"$in": [f"Schedule/{orjson.loads(one['_json'])['id']}" for one in schedules]}
             await (
                 self._database["PractitionerRole"]
-                .find({"_index.practitioner": {"$in": [f"Practitioner/{practitioner}"]}}, _BYTES, batch_size=1_000)
+                .find(
+                    {"_index.practitioner": {"$in": [f"Practitioner/{practitioner}"]}}, {"_json": 1}, batch_size=1_000
+                )
                 .to_list()
             )
         else:
