@@ -17,12 +17,16 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
 
 from adapter.publishing import computed, scrubbing
-from adapter.scheduling import holds, hours
+from adapter.scheduling import engaged, holds, hours
+from adapter.scheduling.intervals import Interval
 from adapter.service import Service
 from adapter.settings import Settings
 from store import slotids
 from store.codec import Resource, decode, encode
+from store.dates import shifted
+from store.extract import instant
 from store.publications import Publication, Publications
+from store.source import Documents
 
 MAX_AGE = 300
 """Seconds for which an answer may be kept, and for which one is good enough here (SMART Scheduling Links)."""
@@ -30,6 +34,7 @@ MAX_AGE = 300
 TYPES = ("Location", "Schedule", "Slot")
 _PATIENCE, _PAUSE = 30.0, 0.1
 _BATCH = 500
+_AT_A_TIME = timedelta(days=7)  # of the visits that may keep practitioners from their other Slots
 
 
 class Publisher:
@@ -101,6 +106,8 @@ class _Lines:
         self._places: set[str] = set()
         self._schedules: set[str] = set()
         self._weekly: list[str] = []  # those of them that have weekly hours, by id
+        self._judged = Interval(moment, moment)  # the starts of the Slots that are looked into
+        self._engaged: frozenset[str] = frozenset()  # which of these nobody can have
 
     async def locations(self) -> AsyncIterator[bytes]:
         async for raw in self._stored("Location", {}, [("_id", 1)]):
@@ -131,12 +138,23 @@ class _Lines:
         async for raw in self._stored("Slot", query, [("_index.start", 1), ("_id", 1)]):
             stored = orjson.loads(raw)
             # One that was booked and given back is open if the hours still say so: it comes with them.
-            if stored["status"] != "free" or not slotids.is_computed(stored):
+            if stored["status"] != "free":
                 yield stored
+            elif not slotids.is_computed(stored):
+                yield {**stored, "status": "busy"} if await self._is_engaged(stored) else stored
         state = computed.Moment(self._database, self._session)
         window = computed.window(self._moment, self._settings.publish_days)
         async for slot in computed.slots(state, self._weekly, window, self._settings.zone):
             yield slot
+
+    async def _is_engaged(self, slot: Resource) -> bool:
+        """Tell whether the practitioner of a free Slot is engaged elsewhere then; Slots come in the order of starts."""
+        start = instant(slot["start"])
+        if start is not None and start >= self._judged.end:
+            self._judged = Interval(start, shifted(start, _AT_A_TIME))
+            source = Documents(self._database, session=self._session)
+            self._engaged = frozenset(await engaged.slots(source, self._judged, None))
+        return slot["id"] in self._engaged
 
     async def _stored(self, kind: str, query: dict[str, Any], order: list[tuple[str, int]]) -> AsyncIterator[bytes]:
         found = self._database[kind].find(

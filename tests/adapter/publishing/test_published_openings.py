@@ -91,6 +91,31 @@ async def test_what_is_booked_held_or_given_back_is_published_once_as_it_is(week
     assert first not in await published(weekly_api)
 
 
+async def test_a_free_slot_that_nobody_can_have_is_published_as_busy(weekly_api: Api, clock: Clock) -> None:
+    store = weekly_api.service.stores["test"]
+    there = {"resourceType": "Location", "id": "l2", "name": "The other ward", "status": "active"}
+    other = CALENDAR | {"id": "s2", "actor": [{"reference": "Practitioner/p"}, {"reference": "Location/l2"}]}
+    elsewhere: Json = {"schedule": {"reference": "Schedule/s2"}}
+    far: Json = {"start": "2027-03-20T09:00:00Z", "end": "2027-03-20T09:30:00Z"}  # weeks later: judged by another look
+    await put(store, CALENDAR, there, other)
+    await put(store, slot("a", 9), slot("b", 9, **elsewhere), slot("c", 10, **elsewhere))
+    await put(store, slot("d", 0, **far), slot("e", 0, **far, **elsewhere))
+    for ident, named_slot, of in (("x", "a", slot("a", 9)), ("y", "d", slot("d", 0, **far))):
+        named = [{"reference": f"Slot/{named_slot}"}]
+        actors = [{"actor": {"reference": one}, "status": "accepted"} for one in ("Patient/z", "Practitioner/p")]
+        visit: Json = {
+            "resourceType": "Appointment",
+            "id": ident,
+            "status": "booked",
+            "slot": named,
+            "participant": actors,
+        }
+        visit |= {"start": of["start"], "end": of["end"]}
+        assert (await weekly_api.put(f"/fhir/R4/Appointment/{ident}", visit)).status_code == 201
+    found = {name: status for name, status in (await published(weekly_api)).items() if len(name) == 1}
+    assert found == {"a": "busy", "b": "busy", "c": "free", "d": "busy", "e": "busy"}
+
+
 async def test_nothing_that_happens_leaves_the_manifest_as_it_is(weekly_api: Api, clock: Clock) -> None:
     first = (await weekly_api.http.get(PATH)).json()
     clock.advance(hours=13, minutes=59)
