@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -34,6 +35,9 @@ _started: list[tuple[embedded.EmbeddedMongo, str]] = []
 
 def pytest_configure(config: pytest.Config) -> None:
     """Start one MongoDB for the whole run: here in the controlling process, the test workers inherit its address."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell's background jobs inherit it ignored, and so would what tests start and end by it.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     for name in [name for name in os.environ if name.startswith("ADAPTER_")]:
         del os.environ[name]  # a developer's own settings are not part of any test
     if URI not in os.environ:
