@@ -33,17 +33,28 @@ class Cli:
         return json.loads(result.stdout)
 
 
-@pytest.fixture
-def cli(mongodb_uri: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cli]:
-    """The command line on the run's MongoDB, with a fresh pair of databases."""
+@pytest.fixture(scope="session")
+def pair(mongodb_uri: str) -> Iterator[str]:
+    """The name of a pair of databases for all tests, as indexes take seconds to make: the first command makes them."""
     name = f"c_{secrets.token_hex(4)}"
-    monkeypatch.setenv("ADAPTER_MONGODB_URI", mongodb_uri)
-    monkeypatch.setenv("ADAPTER_DATABASE", name)
-    monkeypatch.setenv("COLUMNS", "200")
-    yield Cli()
+    yield name
     with Databases(mongodb_uri) as client:
         for mode in ("test", "live"):
             client.drop_database(f"{name}_{mode}")
+
+
+@pytest.fixture
+def cli(mongodb_uri: str, pair: str, monkeypatch: pytest.MonkeyPatch) -> Cli:
+    """The command line on the run's MongoDB, with an empty pair of databases."""
+    monkeypatch.setenv("ADAPTER_MONGODB_URI", mongodb_uri)
+    monkeypatch.setenv("ADAPTER_DATABASE", pair)
+    monkeypatch.setenv("COLUMNS", "200")
+    with Databases(mongodb_uri) as client:
+        for mode in ("test", "live"):
+            database = client[f"{pair}_{mode}"]
+            for collection in database.list_collection_names():
+                database[collection].delete_many({})
+    return Cli()
 
 
 @pytest.fixture
