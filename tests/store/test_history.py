@@ -7,6 +7,7 @@ import random
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -313,10 +314,8 @@ async def test_among_many_writers_paging_shows_each_version_once_and_polling_mis
     chance = random.Random(1)
     zero = datetime.now(UTC)
     skews = (0.0, -0.4, 0.4)
-    stores = [
-        Store(client, store.database.name, rules=RULES, now=lambda s=skew: datetime.now(UTC) + timedelta(seconds=s))  # type: ignore[misc]
-        for skew in skews
-    ]
+    patient = partial(Store, client, store.database.name, rules=RULES, timeout=60)  # rivals come first again and again
+    stores = [patient(now=lambda s=skew: datetime.now(UTC) + timedelta(seconds=s)) for skew in skews]  # type: ignore[misc]
     done = asyncio.Event()
     made: list[str] = []
 
