@@ -90,7 +90,7 @@ def mongodb_uri() -> str:
 async def connected(uri: str) -> AsyncIterator[Client]:
     """Give a client with the service's own options.
 
-    None is kept for a whole run: tests that need no event loop leave it alone for longer than its heartbeat bears.
+    None is kept for a whole run: tests that need no event loop may leave it alone for longer than its heartbeat bears.
     """
     made = connect(uri)
     yield made
