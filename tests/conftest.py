@@ -30,6 +30,7 @@ from store.connection import Client, connect
 from store.store import Store
 
 URI = "TESTS_MONGODB_URI"
+_PLENTY = 8 * 2**30
 _started: list[tuple[embedded.EmbeddedMongo, str]] = []
 
 
@@ -40,6 +41,9 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     for name in [name for name in os.environ if name.startswith("ADAPTER_")]:
         del os.environ[name]  # a developer's own settings are not part of any test
+    place = _quick_place()
+    if place is not None:
+        os.environ["TMPDIR"] = tempfile.tempdir = place  # for all of pytest's folders, and the processes of the tests
     if URI not in os.environ:
         folder = tempfile.mkdtemp(prefix="mediloop-tests-")
         server = embedded.start(Path(folder), cache_gb=0.5)
@@ -48,6 +52,17 @@ def pytest_configure(config: pytest.Config) -> None:
         with MongoClient[dict[str, Any]](server.uri) as client:
             # Tests set their clocks to years ago: MongoDB's own expiry would remove records in the middle of them.
             client.admin.command("setParameter", 1, ttlMonitorEnabled=False)
+
+
+def _quick_place() -> str | None:
+    """Return where there is memory in plenty, if there is: thousands of syncs to a disk take minutes.
+
+    What is tested is that processes die, not that the machine does, so a disk would show nothing more. The proof
+    (`make proof`) uses it all the same.
+    """
+    place = "/dev/shm"
+    wanted = os.environ.get("PROOF") != "1" and "TMPDIR" not in os.environ and os.access(place, os.W_OK)
+    return place if wanted and shutil.disk_usage(place).free > _PLENTY else None
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -189,6 +189,7 @@ def test_a_started_service_writes_one_line_for_a_request_and_names_nobody(runnin
             client.get(PATH, headers={"Authorization": "Bearer sk_test_wrong"}).status_code,
         ]
     assert statuses == [201, 200, 500, 404, 401]
+    running.stop()  # a line is written after its answer: only now are all of them there
     text = running.log.read_text()
     _assert_nobody_is_named(text, running.key, "sk_test_wrong")
     lines = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
