@@ -84,7 +84,15 @@ def build(settings: Settings, uri: str, now: clock.Now = clock.now) -> Service:
     Raises:
         SettingsError: a replacement ConceptMap cannot be used.
     """
-    client = connect(uri, listeners=[PoolWatch()])
+    return assemble(settings, connect(uri, listeners=[PoolWatch()]), now)
+
+
+def assemble(settings: Settings, client: Client, now: clock.Now = clock.now) -> Service:
+    """Put a service together that uses `client`.
+
+    Raises:
+        SettingsError: as `build`.
+    """
     systems = systems_of(settings)
     rules = Rules(
         claims=claims,

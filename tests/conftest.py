@@ -18,12 +18,14 @@ import httpx
 import pytest
 from pymongo import MongoClient
 from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
 
 from adapter.app import create_app
+from adapter.metrics import PoolWatch
 from adapter.security import permissions
 from adapter.security.keys import Mode
-from adapter.service import MODES, Service, build
+from adapter.service import MODES, Service, assemble, build
 from adapter.settings import Settings
 from store import embedded
 from store.connection import Client, connect
@@ -175,22 +177,51 @@ async def empty(database: AsyncDatabase[dict[str, Any]], names: Iterable[str]) -
 ServiceMaker = Callable[..., Service]
 
 
+class _Line:
+    """The connection of one module's services: a new one for each test would take longer than most tests do."""
+
+    def __init__(self, uri: str) -> None:
+        self._uri = uri
+        self._client: Client | None = None
+
+    async def client(self) -> Client:
+        """Return a client that answers: a test may have closed the last one, as a service that ends does."""
+        if self._client is not None:
+            try:
+                await self._client.admin.command("ping")
+            except PyMongoError:
+                await self.close()
+                self._client = None
+        if self._client is None:
+            self._client = connect(self._uri, listeners=[PoolWatch()])
+        return self._client
+
+    async def close(self) -> None:
+        """Close it."""
+        if self._client is not None:
+            await self._client.close()
+
+
+@pytest.fixture(scope="module")
+async def _line(mongodb_uri: str) -> AsyncIterator[_Line]:
+    made = _Line(mongodb_uri)
+    yield made
+    await made.close()
+
+
 @pytest.fixture
-async def make_service(_prepared: str, mongodb_uri: str, client: Client, clock: Clock) -> AsyncIterator[ServiceMaker]:
+async def make_service(_prepared: str, _line: _Line, clock: Clock) -> ServiceMaker:
     """Make services with settings of choice on one pair of emptied databases."""
-    made: list[Service] = []
+    client = await _line.client()
 
     def make(**settings: Any) -> Service:
         wanted: dict[str, Any] = {"database": _prepared, "rate_limit_test": 0, "rate_limit_live": 0} | settings
-        made.append(build(Settings(**wanted, _env_file=None), mongodb_uri, clock))
-        return made[-1]
+        return assemble(Settings(**wanted, _env_file=None), client, clock)
 
     for mode in MODES:
         database = client[f"{_prepared}_{mode}"]
         await empty(database, await database.list_collection_names())
-    yield make
-    for service in made:
-        await service.close()
+    return make
 
 
 @pytest.fixture

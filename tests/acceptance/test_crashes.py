@@ -41,6 +41,7 @@ SEEDS = (1, 2) if LONG else (1,)
 ENOUGH = (150, 250) if LONG else (50, 80)
 """How many bookings are answered before something dies."""
 DAYS = 5 if LONG else 3
+WORKERS = 2 if LONG else 1
 FIRST = date(2031, 1, 6)
 OUTAGE_SECONDS = 15.0
 """How long a call may take while MongoDB is gone: 10 s (5 s to look for a server), and some patience."""
@@ -61,9 +62,9 @@ class House:
         self.running: Running
         self.mongod: Process
 
-    def open(self, port: int = 0) -> Running:
+    def open(self, port: int = 0, workers: int = WORKERS) -> Running:
         """Start the service, always with the same key: whose requests are repeated is part of the promise."""
-        settings = {"workers": "2", "demo": "false", "log_level": "warning", "bootstrap_key": "sk_test_crashes"}
+        settings = {"workers": str(workers), "demo": "false", "log_level": "warning", "bootstrap_key": "sk_test_crashes"}
         self.running = self._starter(port=port, **settings)
         state = State.load(data_dir(self.running) / "mongodb")
         assert state is not None
@@ -277,9 +278,9 @@ async def test_bookings_outlive_the_killed_service(house: House) -> None:
 
 def test_workers_end_when_the_process_that_started_them_is_killed(house: House) -> None:
     """Else they would hold the port, and serve for ever beside those of the next start."""
-    running = house.open()
+    running = house.open(workers=2)
     house.kill_first()
-    house.open(port=int(running.base.rpartition(":")[2]))
+    house.open(port=int(running.base.rpartition(":")[2]), workers=2)
     house.close()
 
 

@@ -21,7 +21,7 @@ from tests.acceptance.conftest import COMMAND
 from tests.conftest import URI
 from tests.scale import LONG
 
-COUNT = 200_000 if LONG else 15_000
+COUNT = 200_000 if LONG else 10_000
 MOMENT = "2024-01-15T10:00:00.000Z"
 WORDS = ("--type", "Slot,Location", "--file-resources", "1500", "--json")
 

@@ -29,8 +29,8 @@ from tests.scale import LONG
 
 SEED = int(os.environ.get("PROOF_SEED", "20240115"))
 CLIENTS = 256 if LONG else 64
-ROUNDS = 200 if LONG else 3
-BOOKINGS = 10_000 if LONG else 256
+ROUNDS = 200 if LONG else 2
+BOOKINGS = 10_000 if LONG else 128
 PRACTITIONERS = 20
 WORKERS = 2
 CANCEL = {"cancellation_reason_code": "patient-request"}

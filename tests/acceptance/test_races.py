@@ -98,7 +98,7 @@ def minutes(count: float) -> timedelta:
 
 
 async def test_a_slot_that_256_clients_want_is_booked_once(running: Running, ledger: Ledger) -> None:
-    rounds = 50 if LONG else 4
+    rounds = 50 if LONG else 2
     slots = (await publish(running, "wanted", FIRST, 2))[:rounds]
     tally = Tally("one slot")
     async with Crowd(running, CLIENTS) as crowd:
@@ -122,7 +122,7 @@ async def test_a_time_without_slots_that_256_clients_want_is_booked_once(running
     chance = random.Random(SEED)
     tally = Tally("overlapping times")
     async with Crowd(running, CLIENTS) as crowd:
-        for number in range(6 if LONG else 2):
+        for number in range(6 if LONG else 1):
             with told("overlapping times", number):
                 noon = NOON + number * DAY
                 before = [chance.randint(1, 175) for _ in range(CLIENTS)]
@@ -179,7 +179,7 @@ async def test_bookings_moves_and_cancellations_at_once_leave_nothing_half_done(
     chance = random.Random(SEED)
     tally = Tally("mixed")
     async with Crowd(running, 96) as crowd:
-        for number in range(5 if LONG else 2):
+        for number in range(5 if LONG else 1):
             with told("mixed", number):
                 day = slots[16 * number : 16 * (number + 1)]
                 earlier = await crowd.ask([_in(slot, named=True) for slot in day[::4]])
@@ -221,7 +221,7 @@ def _require_told(ledger: Ledger, answers: list[Answer], moved: set[str]) -> Non
 
 
 async def test_64_clients_with_one_idempotency_key_make_one_booking(running: Running, ledger: Ledger) -> None:
-    rounds, clients = 20 if LONG else 6, 64
+    rounds, clients = 20 if LONG else 4, 64
     slots = (await publish(running, "repeated", FIRST, 1))[:rounds]
     await publish(running, "repeated-unpublished", FIRST, 0)
     tally = Tally("one key")

@@ -19,8 +19,8 @@ from tests.acceptance.conftest import Running, unmeasured
 from tests.scale import LONG
 
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance"
-CASES = 60 if LONG else 20  # at most, of each operation in each phase
-AIMED = 25 if LONG else 10
+CASES = 60 if LONG else 8  # at most, of each operation in each phase
+AIMED = 25 if LONG else 4
 
 
 def _explore(running: Running, folder: Path, cases: int, *words: str, parameters: dict[str, str]) -> dict[str, Any]:

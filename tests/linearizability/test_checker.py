@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tests.linearizability import replay
 from tests.linearizability.checker import State, apply, check, judge
 from tests.linearizability.history import BOOKED, CANCELLED, HELD, Kind, Op, Outcome, Shown, load, save
+from tests.scale import examples
 
 
 def op(kind: Kind, name: str, start: float, end: float | None, outcome: Outcome = "ok", **more: Any) -> Op:
@@ -359,7 +360,7 @@ def _answered(state: State, asked: Op) -> Op:
     return asked if apply(state, asked) is not None else replace(asked, outcome="refused")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(120), deadline=None)
 @given(st.randoms(use_true_random=False), st.integers(1, 40))
 def test_what_a_perfect_server_answers_is_taken(chance: random.Random, length: int) -> None:
     ops = perfect(chance, length)

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from mappings import appointment, slot
 from mappings.references import kind_of
 from tests import strategies as ours
+from tests.scale import examples
 from tests.strategies import SYSTEMS, Json
 
-quick = settings(deadline=None, max_examples=75, suppress_health_check=list(HealthCheck))
+quick = settings(deadline=None, max_examples=examples(120), suppress_health_check=list(HealthCheck))
 
 PARTICIPANT = {"participant", "contained"}
 TOUCHED = {

@@ -19,6 +19,7 @@ from store.indexing import extractor, fields
 from store.parameters import Parameter, Path
 from store.types import TYPES
 from tests import strategies
+from tests.scale import examples
 
 RULES = Rules(zone=ZoneInfo("Africa/Kampala"), bases=("https://fhir.example.org/fhir/R4",))
 BOUND = "http://hl7.org/fhir/participationstatus"
@@ -316,7 +317,7 @@ _JUNK: st.SearchStrategy[Any] = st.recursive(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(st.data())
 def test_what_is_not_of_the_expected_shape_is_passed_over(data: st.DataObject) -> None:
     kind = data.draw(st.sampled_from(sorted(TYPES)))

@@ -12,6 +12,7 @@ from pymongo import MongoClient
 from typer.testing import CliRunner, Result
 
 from adapter.cli import app
+from tests.snapshots import Snapshot
 
 Databases = MongoClient[dict[str, Any]]
 
@@ -55,6 +56,22 @@ def cli(mongodb_uri: str, pair: str, monkeypatch: pytest.MonkeyPatch) -> Cli:
             for collection in database.list_collection_names():
                 database[collection].delete_many({})
     return Cli()
+
+
+@pytest.fixture(scope="session")
+def _demo() -> dict[str, Snapshot]:
+    return {}
+
+
+@pytest.fixture
+def clinic(cli: Cli, _demo: dict[str, Snapshot], mongodb_uri: str, pair: str) -> Cli:
+    """The command line beside a loaded demo clinic."""
+    if pair in _demo:
+        _demo[pair].restore()
+    else:
+        assert cli.run("demo", "load").exit_code == 0
+        _demo[pair] = Snapshot(mongodb_uri, [f"{pair}_test", f"{pair}_live"])
+    return cli
 
 
 @pytest.fixture

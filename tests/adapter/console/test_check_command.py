@@ -19,9 +19,8 @@ Raw = Callable[[str], Any]
 
 
 @pytest.fixture
-def database(cli: Cli, mongodb_uri: str) -> Iterator[Raw]:
+def database(clinic: Cli, mongodb_uri: str) -> Iterator[Raw]:
     """The raw database of a mode, with the demo clinic in the test data."""
-    assert cli.run("demo", "load").exit_code == 0
     with Databases(mongodb_uri) as client:
         yield lambda mode: client[f"{os.environ['ADAPTER_DATABASE']}_{mode}"]
 

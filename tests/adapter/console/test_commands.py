@@ -118,8 +118,8 @@ class TestDemo:
 
 
 class TestSlots:
-    def test_a_week_is_published_once(self, cli: Cli, stored: Stored) -> None:
-        cli.run("demo", "load")
+    def test_a_week_is_published_once(self, clinic: Cli, stored: Stored) -> None:
+        cli = clinic
         made = cli.json(*GENERATE, "--facility", "fac-xyz-789", "--timezone", "Africa/Kampala", "--specialty", "eyes")
         assert made["slots_created"] == 5 * 6
         slots = [slot for slot in stored("Slot") if slot["schedule"]["reference"] == f"Schedule/{made['schedule']}"]
@@ -134,8 +134,8 @@ class TestSlots:
         assert "0 slots made" in again.stdout
         assert len(stored("Schedule")) == 5
 
-    def test_another_specialty_changes_the_schedule(self, cli: Cli, stored: Stored) -> None:
-        cli.run("demo", "load")
+    def test_another_specialty_changes_the_schedule(self, clinic: Cli, stored: Stored) -> None:
+        cli = clinic
         made = cli.json(*GENERATE, "--service-type", "consultation")
         cli.json(*GENERATE, "--service-type", "vaccination")
         [schedule] = [one for one in stored("Schedule") if one["_id"] == made["schedule"]]

@@ -27,13 +27,6 @@ Json = dict[str, Any]
 KEY = "a key of these tests alone"
 
 
-@pytest.fixture
-def clinic(cli: Cli) -> Cli:
-    """The command line beside a loaded demo clinic."""
-    assert cli.run("demo", "load").exit_code == 0
-    return cli
-
-
 def manifest_of(folder: Path) -> Json:
     """The manifest, after the checksums and sizes in it were compared with the files."""
     manifest: Json = json.loads((folder / "manifest.json").read_bytes())

@@ -21,8 +21,8 @@ def extension(stored: Stored, ident: str, name: str) -> Any:
     return next(one for one in schedule["extension"] if one["url"].endswith(name))
 
 
-def test_hours_are_written_and_replaced_and_leave_stays(cli: Cli, stored: Stored) -> None:
-    cli.run("demo", "load")
+def test_hours_are_written_and_replaced_and_leave_stays(clinic: Cli, stored: Stored) -> None:
+    cli = clinic
     before = len(stored("Slot"))
     ident = cli.json(*HOURS, "--minutes", "20", "--after", "5", "--every", "15", "--timezone", "Africa/Kampala")[
         "schedule"

@@ -20,11 +20,12 @@ from mappings.instants import to_utc
 from mappings.systems import Systems
 from mappings.vocabulary import Vocabulary
 from tests import strategies
+from tests.scale import examples
 
 Json = dict[str, Any]
 SYSTEMS = strategies.SYSTEMS
 VIEWS = {view["resource"]: view for view in views(SYSTEMS, Vocabulary.default())}
-LENIENT = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+LENIENT = settings(max_examples=examples(120), suppress_health_check=[HealthCheck.too_slow], deadline=None)
 
 
 @cache

@@ -19,6 +19,7 @@ from store.codec import decode, encode
 from store.types import TYPES
 from tests import strategies
 from tests.adapter.fhir.validation import generated
+from tests.scale import examples
 
 Json = dict[str, Any]
 KEY = b"a key of this test alone"
@@ -123,7 +124,9 @@ def test_the_official_examples_lose_every_text_and_stay_valid(deidentifier: Deid
 
 
 @settings(
-    max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None
+    max_examples=examples(240),
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    deadline=None,
 )
 @given(st.one_of(strategies.appointments(), strategies.slots(), strategies.schedules()))
 def test_nothing_that_tells_who_occurs_in_scheduling_resources(deidentifier: Deidentifier, resource: Json) -> None:
@@ -132,7 +135,9 @@ def test_nothing_that_tells_who_occurs_in_scheduling_resources(deidentifier: Dei
 
 
 @settings(
-    max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None
+    max_examples=examples(300),
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    deadline=None,
 )
 @given(st.sampled_from(generated.KINDS).flatmap(generated.resources))
 def test_nothing_that_tells_who_occurs_in_resources_of_any_shape(deidentifier: Deidentifier, resource: Json) -> None:

@@ -34,7 +34,6 @@ def service(make_service: ServiceMaker, tmp_path: Path) -> Service:
 
 @pytest.fixture
 async def api(service: Service, make_api: ApiMaker) -> Api:
-    await service.prepare()
     made: Api = await make_api(service)
     return made
 
@@ -88,18 +87,24 @@ def parameters(*given: tuple[str, str, Any]) -> dict[str, Any]:
 
 async def clinic(api: Api) -> None:
     """Three patients; two have an appointment that somebody asked for, one of them a schedule of his own."""
-    for ident in ("a", "b", "c"):
-        await put(api, "Patient", ident, active=ident != "c")
-    await put(api, "Practitioner", "doctor", active=True)
-    for ident in ("a", "b"):
-        who = [{"actor": {"reference": f"Patient/{ident}"}, "status": "needs-action"}]
-        await put(api, "Appointment", f"of-{ident}", status="proposed", participant=who)
-    nobody = [{"actor": {"reference": "Practitioner/doctor"}, "status": "needs-action"}]
-    await put(api, "Appointment", "of-nobody", status="proposed", participant=nobody)
+    ones: list[dict[str, Any]] = [_one("Patient", ident, active=ident != "c") for ident in ("a", "b", "c")]
+    ones.append(_one("Practitioner", "doctor", active=True))
+    for ident, actor in (("of-a", "Patient/a"), ("of-b", "Patient/b"), ("of-nobody", "Practitioner/doctor")):
+        who = [{"actor": {"reference": actor}, "status": "needs-action"}]
+        ones.append(_one("Appointment", ident, status="proposed", participant=who))
     for ident, actor in (("of-a", "Patient/a"), ("of-doctor", "Practitioner/doctor")):
-        await put(api, "Schedule", ident, actor=[{"reference": actor}])
+        ones.append(_one("Schedule", ident, actor=[{"reference": actor}]))
     times = {"start": "2024-02-01T10:00:00Z", "end": "2024-02-01T10:30:00Z"}
-    await put(api, "Slot", "s", schedule={"reference": "Schedule/of-doctor"}, status="free", **times)
+    ones.append(_one("Slot", "s", schedule={"reference": "Schedule/of-doctor"}, status="free", **times))
+    entries = [
+        {"resource": one, "request": {"method": "PUT", "url": f"{one['resourceType']}/{one['id']}"}} for one in ones
+    ]
+    answer = await api.post("/fhir/R4", {"resourceType": "Bundle", "type": "transaction", "entry": entries})
+    assert answer.status_code == 200, answer.text
+
+
+def _one(kind: str, ident: str, **members: Any) -> dict[str, Any]:
+    return {"resourceType": kind, "id": ident, **members}
 
 
 async def test_files_hold_so_many_at_most(api: Api) -> None:

@@ -59,9 +59,11 @@ VALUES = {"token": "true", "date": "2024-01-20", "string": "x", "uri": "urn:x", 
 
 @pytest.fixture(autouse=True)
 async def stored(api: Api) -> None:
-    for kind, example in EXAMPLES.items():
-        answer = await call(api, "PUT", f"{kind}/x", example)
-        assert answer.status_code == 201, answer.text
+    entries = [
+        {"resource": example, "request": {"method": "PUT", "url": f"{kind}/x"}} for kind, example in EXAMPLES.items()
+    ]
+    answer = await call(api, "POST", "", {"resourceType": "Bundle", "type": "transaction", "entry": entries})
+    assert answer.status_code == 200, answer.text
 
 
 async def claims(api: Api) -> Json:

@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import Api
+from tests.scale import examples
 
 Json = dict[str, Any]
 BASE = "/fhir/R4"
@@ -222,7 +223,12 @@ _numbers = itertools.count()
 
 
 @given(resource=st.one_of(_people, _visits))
-@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(120),
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 async def test_generated_values_come_out_as_they_went_in(api: Api, resource: Json) -> None:
     whole = resource | {"id": f"g{next(_numbers)}"}
     await require_unchanged(api, _MARK.sub(r"\1", json.dumps(whole, ensure_ascii=False)))

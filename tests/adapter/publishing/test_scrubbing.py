@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from adapter.publishing import scrubbing
 from adapter.publishing.scrubbing import CAPACITY, DEEP_LINK, PHONE
 from store import r4
+from tests.scale import examples
 
 Json = dict[str, Any]
 SECRET = "Nakato"
@@ -67,7 +68,7 @@ SCHEDULE = {
 }
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(180), deadline=None)
 @given(
     st.sampled_from(["free", "busy", "busy-tentative", "busy-unavailable"]).flatmap(
         lambda status: resources("Slot", SLOT | {"status": status})
@@ -80,7 +81,7 @@ def test_no_slot_tells_of_anybody(resource: Json) -> None:
     assert made["status"] in ("free", "busy")
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(180), deadline=None)
 @given(resources("Schedule", SCHEDULE))
 def test_no_schedule_tells_of_anybody(resource: Json) -> None:
     made = scrubbing.schedule(resource, {"Location/l"})

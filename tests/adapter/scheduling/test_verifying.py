@@ -37,6 +37,7 @@ from tests.adapter.scheduling.support import (
     visit,
 )
 from tests.adapter.scheduling.test_occupancy import EXTENSIONS, group, over
+from tests.snapshots import Snapshot
 from tests.store.support import NUMBERS, change, create
 
 REASON = {"extension": [{"url": f"{EXTENSIONS}/overbooked", "valueString": "a mother in labour"}]}
@@ -46,9 +47,24 @@ def numbered(value: str) -> dict[str, Any]:
     return {"identifier": [{"system": NUMBERS, "value": value}]}
 
 
+@pytest.fixture(scope="module")
+def happened() -> dict[str, Snapshot]:
+    return {}
+
+
 @pytest.fixture
-async def clinic(store: Store) -> Store:
+async def clinic(store: Store, happened: dict[str, Snapshot], mongodb_uri: str) -> Store:
     """A store in which everything has happened that may happen."""
+    name = store.database.name
+    if name in happened:
+        happened[name].restore()
+    else:
+        await _everything_happens(store)
+        happened[name] = Snapshot(mongodb_uri, [name])
+    return store
+
+
+async def _everything_happens(store: Store) -> None:
     await create(
         store,
         schedule(),
@@ -83,7 +99,6 @@ async def clinic(store: Store) -> Store:
 
     await store.transact(go)
     await store.sequence_all()
-    return store
 
 
 def _over(wanted: Resource, slot_id: str) -> Any:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from store.search import Entry, SearchRefused, matches, parse, run
 from store.store import Store
 from store.types import TYPES
+from tests.scale import examples
 from tests.store.search.support import appointment, put, reading, resource, schedule, slot
 
 _names = sorted({name for one in TYPES.values() for name in one.parameters} | {"_has", "_sort", "_include", "_cursor"})
@@ -26,7 +27,7 @@ _piece = st.sampled_from([*_PIECES.split(), *"|,\\$*([^:-#éİß \x00"])
 _value = st.one_of(st.lists(_piece, max_size=5).map("".join), st.text(max_size=12), st.just("\ud800"))
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(400), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     kinds=st.lists(st.sampled_from(list(TYPES)), min_size=1, max_size=2, unique=True),
     pairs=st.lists(st.tuples(_name, _value), min_size=1, max_size=3),
@@ -48,7 +49,7 @@ async def test_any_parameters(store: Store, kinds: list[str], pairs: list[tuple[
         assert len(await matches(store, kinds[0], pairs, reading())) <= 2
 
 
-@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(600), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), kind=st.sampled_from(list(TYPES)), value=_value)
 async def test_any_value_of_any_parameter(store: Store, data: st.DataObject, kind: str, value: str) -> None:
     name = data.draw(st.sampled_from(sorted(TYPES[kind].parameters)))

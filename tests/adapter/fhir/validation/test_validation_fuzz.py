@@ -22,6 +22,7 @@ from adapter.fhir.validation.structure import check_structure
 from adapter.fhir.validation.walk import Walk
 from store.codec import ExactDecimal, encode
 from tests.adapter.fhir.validation.generated import KINDS, Json, resources
+from tests.scale import examples
 from tests.strategies import appointments, schedules, slots
 
 EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.json"))
@@ -38,7 +39,7 @@ def test_official_example_passes_as_it_is(path: Path) -> None:
     assert encode(resource) == encode(json.loads(raw, parse_float=ExactDecimal))
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=QUIET)
+@settings(max_examples=examples(300), deadline=None, suppress_health_check=QUIET)
 @given(appointments() | slots() | schedules())
 def test_valid_resources_pass(resource: Json) -> None:
     raw = encode(resource)
@@ -195,7 +196,7 @@ def test_damaged_examples_are_never_more_than_refused(seed: int) -> None:
         judged(mutate(chance.choice(SEEDS), chance))
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=QUIET)
+@settings(max_examples=examples(240), deadline=None, suppress_health_check=QUIET)
 @given(appointments(), st.randoms(use_true_random=False))
 def test_damaged_appointments_are_never_more_than_refused(resource: Json, chance: random.Random) -> None:
     judged(mutate(resource, chance))
@@ -210,14 +211,14 @@ JSON_VALUES = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=QUIET)
+@settings(max_examples=examples(240), deadline=None, suppress_health_check=QUIET)
 @given(st.dictionaries(st.sampled_from(sorted(type_of("Appointment").members)), JSON_VALUES, max_size=6))
 def test_any_json_is_never_more_than_refused(members: Json) -> None:
     raw = json.dumps({"resourceType": "Appointment", **members}).encode()
     assert status(lambda: require_valid(strict_json.read(raw))) in (None, 400, 422)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(240), deadline=None)
 @given(st.binary(max_size=30) | st.text('{}[]",:01e.-nulltrue \\u', max_size=30).map(str.encode))
 def test_any_bytes_are_never_more_than_refused(raw: bytes) -> None:
     for read in (strict_json.read, strict_json.read_patch):

@@ -19,6 +19,7 @@ from adapter.fhir.validation.definitions import Type, type_of
 from adapter.fhir.validation.invariants import ELSEWHERE, INVARIANTS
 from store import r4
 from tests.adapter.fhir.validation.generated import EXTENSION, KINDS, Json, nodes
+from tests.scale import examples
 
 APP_4 = "no-show", "noshow"
 """What the published expression of app-4 says, and what it means."""
@@ -175,7 +176,7 @@ INNER = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(240), deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(INNER, min_size=1, max_size=2), st.lists(LOCAL, max_size=2), st.booleans())
 def test_contained_rules_say_what_the_official_expressions_say(inner: list[Json], links: list[str], url: bool) -> None:
     resource: Json = {
@@ -215,7 +216,7 @@ def ref_1(link: str, root: Json) -> bool:
     return bool(compiled(expression)({"reference": link}, {"rootResource": root}) == [True])
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(180), deadline=None, suppress_health_check=list(HealthCheck))
 @given(nodes(type_of("Identifier")), st.booleans())
 def test_ele_1_says_what_the_official_expression_says(node: Json, alone: bool) -> None:
     if alone:
