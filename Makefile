@@ -46,9 +46,7 @@ proof: $(INSTALLED) ## Races, crashes and failovers against a three-node replica
 	PROOF=1 $(BIN)/pytest tests/linearizability tests/acceptance/test_proof_bookings.py \
 		tests/acceptance/test_races.py tests/acceptance/test_crashes.py tests/adapter/mediloop/test_lists_at_scale.py \
 		tests/acceptance/test_bulk_export.py tests/acceptance/test_export_command.py tests/acceptance/test_schemathesis.py \
-		tests/adapter/fhir/test_search_property.py tests/adapter/fhir/test_no_surprises.py \
-		tests/adapter/fhir/patching/test_any_patch.py tests/adapter/scheduling/test_openings.py \
-		tests/adapter/scheduling/test_settling_property.py \
+		$$(grep -rl 'examples(' --include='test_*.py' tests | sort) \
 		-p no:cacheprovider -p no:schemathesis -s
 
 clean: ## Remove what was installed and measured (not the data)

@@ -64,7 +64,12 @@ class House:
 
     def open(self, port: int = 0, workers: int = WORKERS) -> Running:
         """Start the service, always with the same key: whose requests are repeated is part of the promise."""
-        settings = {"workers": str(workers), "demo": "false", "log_level": "warning", "bootstrap_key": "sk_test_crashes"}
+        settings = {
+            "workers": str(workers),
+            "demo": "false",
+            "log_level": "warning",
+            "bootstrap_key": "sk_test_crashes",
+        }
         self.running = self._starter(port=port, **settings)
         state = State.load(data_dir(self.running) / "mongodb")
         assert state is not None
