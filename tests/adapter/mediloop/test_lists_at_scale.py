@@ -28,8 +28,8 @@ from store.documents import Rules, compose, stamped
 from store.types import TYPES
 from tests.scale import LONG
 
-APPOINTMENTS, SLOTS = (100_000, 20_000) if LONG else (10_000, 6_000)
-PRACTITIONERS, FACILITIES, PATIENTS = (50 if LONG else 20), 5, 2_000
+APPOINTMENTS, SLOTS = (100_000, 20_000) if LONG else (11_000, 6_000)
+PRACTITIONERS, FACILITIES, PATIENTS = (50 if LONG else 10), 5, 2_000
 STATUSES = ("booked", "fulfilled", "cancelled", "noshow", "pending", "proposed", "entered-in-error")
 FIRST = datetime(2024, 1, 1, 8, tzinfo=UTC)
 ORDER = (("_index.date", 1), ("_id", 1))
