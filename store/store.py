@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from pymongo import ASCENDING, IndexModel
 from pymongo.asynchronous.client_session import AsyncClientSession
-from pymongo.errors import OperationFailure
+from pymongo.errors import OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 
 from store.connection import MAJORITY, Client, bounded
@@ -223,12 +223,20 @@ class Store(Documents):
         Raises:
             AlreadyExists, NotUnique: a staged resource clashes with a stored one.
             Unreachable: no answer within the bound.
-            Whatever `callback` raises: nothing is written then.
+            Whatever `callback` raises: nothing is written then, and what it read is there to stay.
         """
 
         async def attempt(session: AsyncClientSession) -> T:
             work = UnitOfWork(self.database, session, self.rules, self._now())
-            result = await callback(work)
+            try:
+                result = await callback(work)
+            except (PyMongoError, Unreachable):
+                raise
+            except Exception:
+                # What it read is perhaps on this member alone as yet: nothing is written, but the commit waits for a
+                # majority to hold it (tests/linearizability/test_refusals.py). If that fails, nobody was refused.
+                await session.commit_transaction()
+                raise
             await work._flush()
             return result
 

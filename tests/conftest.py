@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import shutil
 import signal
@@ -16,6 +17,7 @@ from typing import Any
 
 import httpx
 import pytest
+import structlog
 from pymongo import MongoClient
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import PyMongoError
@@ -41,6 +43,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # A shell's background jobs inherit it ignored, and so would what tests start and end by it.
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    # What is logged is tested where it is caught: a line for people of each request, which nobody reads, takes time.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     for name in [name for name in os.environ if name.startswith("ADAPTER_")]:
         del os.environ[name]  # a developer's own settings are not part of any test
     place = _quick_place()

@@ -265,14 +265,7 @@ class Ledger:
     """The raw collections of a service's test database."""
 
     def __init__(self, client: MongoClient[Document], base: str) -> None:
-        self._client = client
-        self._base = base
         self._database = client[f"{base}_test"]
-
-    def drop(self) -> None:
-        """Remove the databases of the service."""
-        for mode in ("test", "live"):
-            self._client.drop_database(f"{self._base}_{mode}")
 
     def all(self, kind: str) -> list[Document]:
         """Return every document of a collection."""

@@ -6,9 +6,7 @@ The commands and answers below are copied from the page; host and key alone are 
 from __future__ import annotations
 
 import json
-import os
 import re
-import secrets
 import shlex
 import socket
 from collections.abc import Iterator
@@ -19,8 +17,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from tests.acceptance.conftest import Running, _drop, start
-from tests.conftest import URI
+from tests.acceptance.conftest import Running, serving
 
 OBJECT = """
 {
@@ -161,11 +158,8 @@ _HOST, _KEY = "https://api.mediloop.co", "sk_test_..."
 @pytest.fixture
 def fresh(tmp_path: Path) -> Iterator[Running]:
     """A service that no other test has touched."""
-    name = f"p_{secrets.token_hex(4)}"
-    made = start(tmp_path, mongodb_uri=os.environ[URI], database=name)
-    yield made
-    made.stop()
-    _drop(name)
+    with serving(tmp_path) as made:
+        yield made
 
 
 def _run(command: str, running: Running) -> httpx.Response:

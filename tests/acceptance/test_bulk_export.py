@@ -7,7 +7,6 @@ from a registry.
 from __future__ import annotations
 
 import os
-import secrets
 import signal
 import subprocess
 import threading
@@ -24,7 +23,7 @@ import orjson
 import pytest
 from pymongo import MongoClient
 
-from tests.acceptance.conftest import Running, _drop, start
+from tests.acceptance.conftest import Running, databases, serving, start
 from tests.conftest import URI
 from tests.scale import LONG
 
@@ -109,11 +108,8 @@ def client_of(running: Running) -> Client:
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """A service with the demo clinic."""
-    database = f"x_{secrets.token_hex(4)}"
-    made = start(tmp_path_factory.mktemp("export"), mongodb_uri=os.environ[URI], database=database)
-    yield made
-    made.stop()
-    _drop(database)
+    with serving(tmp_path_factory.mktemp("export")) as made:
+        yield made
 
 
 @pytest.fixture
@@ -340,7 +336,11 @@ def _end_lease(running: Running, location: str) -> None:
 
 
 def test_an_export_that_is_killed_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
-    database = f"x_{secrets.token_hex(4)}"
+    with databases() as database:
+        _an_export_is_killed(tmp_path, database)
+
+
+def _an_export_is_killed(tmp_path: Path, database: str) -> None:
     limits: dict[str, Any] = {"export_file_resources": str(max(BIG // 40, 100)), "demo": "false"}
     running = start(tmp_path, mongodb_uri=os.environ[URI], database=database, **limits)
     try:
@@ -375,4 +375,3 @@ def test_an_export_that_is_killed_ends_as_if_it_had_not_been(tmp_path: Path) -> 
         client.http.close()
     finally:
         running.stop()
-        _drop(database)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.acceptance.conftest import _drop, start
-from tests.conftest import URI
+from tests.acceptance.conftest import serving
 
 PAGE = Path(__file__).parents[2] / "docs" / "data.md"
 _BLOCK = re.compile(r"```(?P<kind>sh|python)\n(?P<text>.*?)```", re.DOTALL)
@@ -20,12 +18,10 @@ _BLOCK = re.compile(r"```(?P<kind>sh|python)\n(?P<text>.*?)```", re.DOTALL)
 
 @pytest.mark.slow
 def test_everything_on_the_page_works_as_printed(tmp_path: Path) -> None:
-    database = f"d_{secrets.token_hex(4)}"
-    running = start(tmp_path, mongodb_uri=os.environ[URI], database=database)
-    environment = running.environment | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    interpreters = {"sh": ["bash", "-euo", "pipefail", "-c"], "python": [sys.executable, "-W", "error", "-c"]}
     told = []
-    try:
+    with serving(tmp_path) as running:
+        environment = running.environment | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+        interpreters = {"sh": ["bash", "-euo", "pipefail", "-c"], "python": [sys.executable, "-W", "error", "-c"]}
         for block in _BLOCK.finditer(PAGE.read_text("utf-8")):
             done = subprocess.run(
                 [*interpreters[block["kind"]], block["text"]],
@@ -36,8 +32,5 @@ def test_everything_on_the_page_works_as_printed(tmp_path: Path) -> None:
             )
             assert done.returncode == 0, f"{block['text']}\n{done.stdout}\n{done.stderr}"
             told.append(done.stdout)
-    finally:
-        running.stop()
-        _drop(database)
     assert "booked" in told[1]
     assert any("Appointment.00001.ndjson" in text for text in told)

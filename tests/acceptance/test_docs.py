@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 import shutil
 import subprocess
 import sys
@@ -17,8 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.conftest import Running, _drop, start
-from tests.conftest import URI
+from tests.acceptance.conftest import Running, serving
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [
@@ -41,14 +39,9 @@ def test_every_command_works_as_printed(document: Path, tmp_path: Path) -> None:
     blocks = [found for found in _BLOCK.finditer(document.read_text()) if found["kind"] == "sh"]
     if not blocks:
         return
-    database = f"d_{secrets.token_hex(4)}"
-    running = start(tmp_path, mongodb_uri=os.environ[URI], database=database)
-    try:
+    with serving(tmp_path) as running:
         for block in blocks:
             _run(block["text"], block["answers"], running, tmp_path)
-    finally:
-        running.stop()
-        _drop(database)
 
 
 def _run(text: str, answers: str | None, running: Running, folder: Path) -> None:

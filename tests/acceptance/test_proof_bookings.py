@@ -11,7 +11,6 @@ import asyncio
 import json
 import os
 import random
-import secrets
 import subprocess
 import time
 from collections import Counter
@@ -22,9 +21,8 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.conftest import COMMAND, Running, start
+from tests.acceptance.conftest import COMMAND, Running, serving
 from tests.acceptance.load import BOOK, Ask, Crowd, Document, Tally, during, ledger_of, publish, visit
-from tests.conftest import URI
 from tests.scale import LONG
 
 SEED = int(os.environ.get("PROOF_SEED", "20240115"))
@@ -41,18 +39,8 @@ WEEK = datetime(2031, 3, 3, 8, tzinfo=UTC)
 @pytest.fixture(scope="module")
 async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
     """A service with two workers and no data but what a test makes."""
-    made = start(
-        tmp_path_factory.mktemp("proof"),
-        mongodb_uri=os.environ[URI],
-        database=f"p_{secrets.token_hex(4)}",
-        workers=str(WORKERS),
-        demo="false",
-        log_level="warning",
-    )
-    yield made
-    with ledger_of(made) as books:
-        made.stop()
-        books.drop()
+    with serving(tmp_path_factory.mktemp("proof"), workers=str(WORKERS), demo="false", log_level="warning") as made:
+        yield made
 
 
 def checked(running: Running, folder: Path) -> dict[str, Any]:

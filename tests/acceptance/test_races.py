@@ -8,9 +8,7 @@ histories.
 from __future__ import annotations
 
 import asyncio
-import os
 import random
-import secrets
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
@@ -25,7 +23,7 @@ from adapter.scheduling.commands import Plan
 from adapter.service import Service
 from store.codec import Resource
 from store.unit_of_work import UnitOfWork
-from tests.acceptance.conftest import Running, start
+from tests.acceptance.conftest import Running, serving
 from tests.acceptance.load import (
     BOOK,
     Answer,
@@ -39,7 +37,7 @@ from tests.acceptance.load import (
     publish,
     visit,
 )
-from tests.conftest import URI, Api
+from tests.conftest import Api
 from tests.scale import LONG
 
 CLIENTS = 256
@@ -52,19 +50,10 @@ DAY = timedelta(days=1)
 @pytest.fixture(scope="module")
 async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
     """A service with two workers and no data but what a test makes."""
-    made = start(
-        tmp_path_factory.mktemp("races"),
-        mongodb_uri=os.environ[URI],
-        database=f"r_{secrets.token_hex(4)}",
-        workers="2",
-        demo="false",
-        log_level="warning",
-    )
-    await _all_workers_serve(made)
-    yield made
-    with ledger_of(made) as books:
-        made.stop()
-        books.drop()
+    folder = tmp_path_factory.mktemp("races")
+    with serving(folder, workers="2", demo="false", log_level="warning") as made:
+        await _all_workers_serve(made)
+        yield made
 
 
 async def _all_workers_serve(running: Running) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -11,8 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.acceptance.conftest import Running, _drop, start
-from tests.conftest import URI
+from tests.acceptance.conftest import Running, serving
 
 Json = dict[str, Any]
 FHIR = {"Content-Type": "application/fhir+json"}
@@ -28,11 +25,8 @@ def _parameters(**given: str) -> Json:
 @pytest.fixture
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """A service with the demo clinic, in which holds last two seconds."""
-    name = f"h_{secrets.token_hex(4)}"
-    made = start(tmp_path_factory.mktemp("holds"), mongodb_uri=os.environ[URI], database=name, hold_seconds="2")
-    yield made
-    made.stop()
-    _drop(name)
+    with serving(tmp_path_factory.mktemp("holds"), hold_seconds="2") as made:
+        yield made
 
 
 def test_from_search_to_visit(running: Running) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from adapter.errors import Conflict, Problem
 from adapter.logs import redact
 from store.errors import Unreachable
 from store.store import Store
-from tests.acceptance.conftest import Running, _drop, start
+from tests.acceptance.conftest import Running, serving
 from tests.adapter.mediloop.clinic import NAME, PATH, UHID, appointment, booking, open_clinic, put
 from tests.adapter.records import recorded
 from tests.conftest import URI, Api
@@ -167,11 +166,8 @@ def test_of_uvicorns_own_lines_those_of_access_are_off(name: str) -> None:
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """`mediloop-fhir serve` itself."""
-    name = f"l_{secrets.token_hex(4)}"
-    made = start(tmp_path_factory.mktemp("logs"), mongodb_uri=os.environ[URI], database=name)
-    yield made
-    made.stop()
-    _drop(name)
+    with serving(tmp_path_factory.mktemp("logs")) as made:
+        yield made
 
 
 def test_a_started_service_writes_one_line_for_a_request_and_names_nobody(running: Running) -> None:
