@@ -35,6 +35,7 @@ from store.store import Store
 
 URI = "TESTS_MONGODB_URI"
 _PLENTY = 8 * 2**30
+"""Bytes that must be free there."""
 _started: list[tuple[embedded.EmbeddedMongo, str]] = []
 
 

@@ -17,9 +17,9 @@ from typing import Any
 
 import httpx
 import pytest
-from pymongo import MongoClient
 
 from tests.conftest import URI
+from tests.snapshots import clear
 
 COMMAND = [sys.executable, "-m", "adapter"]
 
@@ -125,10 +125,7 @@ def databases() -> Iterator[str]:
     try:
         yield name
     finally:
-        with MongoClient[dict[str, object]](os.environ[URI]) as client:
-            for mode in ("test", "live"):
-                for collection in client[f"{name}_{mode}"].list_collections():
-                    client[f"{name}_{mode}"][collection["name"]].delete_many({})
+        clear(os.environ[URI], [f"{name}_test", f"{name}_live"])
         _spare.append(name)
 
 

@@ -12,7 +12,7 @@ from pymongo import MongoClient
 from typer.testing import CliRunner, Result
 
 from adapter.cli import app
-from tests.snapshots import Snapshot
+from tests.snapshots import Snapshot, clear
 
 Databases = MongoClient[dict[str, Any]]
 
@@ -50,11 +50,7 @@ def cli(mongodb_uri: str, pair: str, monkeypatch: pytest.MonkeyPatch) -> Cli:
     monkeypatch.setenv("ADAPTER_MONGODB_URI", mongodb_uri)
     monkeypatch.setenv("ADAPTER_DATABASE", pair)
     monkeypatch.setenv("COLUMNS", "200")
-    with Databases(mongodb_uri) as client:
-        for mode in ("test", "live"):
-            database = client[f"{pair}_{mode}"]
-            for collection in database.list_collection_names():
-                database[collection].delete_many({})
+    clear(mongodb_uri, [f"{pair}_test", f"{pair}_live"])
     return Cli()
 
 
