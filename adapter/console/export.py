@@ -226,7 +226,7 @@ def _moment(text: str) -> datetime:
             text = orjson.loads(path.read_bytes())["transactionTime"]
         moment = datetime.fromisoformat(text)
         if moment.tzinfo is None:
-            raise ValueError("no offset")  # noqa: TRY301
+            raise ValueError("no offset")  # noqa: TRY301  (all that is wrong is told in one way)
     except (ValueError, KeyError, TypeError) as error:
         wrong = "--since takes an instant (2024-01-20T10:00:00Z) or the manifest.json of an export."
         raise Malformed(Problem("invalid_request_error", wrong, "since")) from error

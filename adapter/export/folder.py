@@ -133,13 +133,13 @@ class Folder:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(beside, self._path(MANIFEST))  # noqa: PTH105
+        os.replace(beside, self._path(MANIFEST))  # noqa: PTH105  (likewise)
 
     def create(self, name: str) -> IO[bytes]:
         """Begin a file, or begin it anew."""
         self._system.makedirs(self._root, exist_ok=True)
         if self._local:
-            return open(self._path(name), "wb")  # noqa: PTH123
+            return open(self._path(name), "wb")  # noqa: PTH123  (likewise)
         return cast("IO[bytes]", self._system.open(self._path(name), "wb"))
 
     def close(self, file: IO[bytes]) -> None:

@@ -66,6 +66,7 @@ class Writer:
         while pending:
             batch = [ready for _, ready in pending]
             try:
+                # mypy infers no type for a lambda with a default.
                 done = await self.store.transact(lambda work, batch=batch: self._step(work, batch))  # type: ignore[misc]
             except Refused as refused:
                 blamed = {p.entry for p in refused.problems if p.entry is not None and p.entry < len(pending)}

@@ -45,6 +45,7 @@ class Source:
         """Open it, unpacked where it is gzip (by its first bytes, not by its name)."""
         with self.path.open("rb") as file:
             packed = file.read(2) == _GZIP
+        # A GzipFile reads like any file of bytes; its type does not say so.
         return gzip.open(self.path, "rb") if packed else self.path.open("rb")  # type: ignore[return-value]
 
     @property
@@ -105,6 +106,7 @@ def _download(url: str, folder: Path, token: str | None) -> Path:
         return target
     if not url.startswith(("http://", "https://")):
         raise SourceError(f"{url}: only http and https addresses are fetched.")
+    # The scheme has been looked at.
     request = urllib.request.Request(url, headers={"Accept": "application/fhir+ndjson, application/json, */*;q=0.1"})  # noqa: S310
     if token is not None:
         request.add_unredirected_header("Authorization", f"Bearer {token}")
@@ -131,6 +133,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         """Return the request to the new address; unredirected headers (the token) stay behind."""
         if not newurl.startswith(("http://", "https://")):
             return None
+        # typeshed and the library name the headers' type differently.
         return super().redirect_request(req, fp, code, msg, headers, newurl)  # type: ignore[arg-type]
 
 

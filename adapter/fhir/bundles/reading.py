@@ -108,7 +108,7 @@ def _kind(bundle: Resource | None) -> Kind:
         raise Malformed(Problem("wrong_type", text, "Bundle", issue="structure"))
     kind = bundle.get("type")
     if kind == "batch" or kind == "transaction":
-        return kind  # type: ignore[no-any-return]
+        return kind  # type: ignore[no-any-return]  # one of the two, as just seen
     if kind is None:
         raise Malformed(Problem("missing_element", "Bundle needs type. Add it.", "Bundle.type", issue="required"))
     text = "Only Bundles of type batch or transaction can be carried out; others are not stored here."
