@@ -94,6 +94,7 @@ def _settle_memory() -> None:
     """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 def _tell_only_what_is_sent(responses: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from mappings.elements import NOBODY, Known, Resource, copied
 from mappings.fields import FIELDS, Field
 from mappings.reading import Reading
-from mappings.references import relative
+from mappings.references import UNNAMED, Names, relative
 from mappings.systems import DEFAULT_SYSTEMS, Systems
 from mappings.vocabulary import Vocabulary
 
@@ -33,6 +33,7 @@ def view(
     systems: Systems = DEFAULT_SYSTEMS,
     vocabulary: Vocabulary = DEFAULT_VOCABULARY,
     known: Known = NOBODY,
+    names: Names = UNNAMED,
 ) -> dict[str, Any]:
     """Return `appointment` as MediLoop shows it: every member of `FIELDS`, in that order, absent as `None`.
 
@@ -44,16 +45,24 @@ def view(
         vocabulary: its code tables.
         known: stored resources by relative reference, for the names and the UHID that the appointment does
             not state itself; `referred` says which there can be.
+        names: what they are called now (`references.names_of`). These go before the names that the appointment
+            states, which are of the day when it was made.
 
     Raises:
         ValueError: a time in `appointment` is not a FHIR time.
     """
     reading = Reading(appointment, systems, vocabulary, known)
+    shown: dict[str, Any]
     if reading.extensions:
-        return {name: read(reading) for name, read in _READERS}
-    shown: dict[str, Any] = _BARE.copy()
-    for name, read in _BARE_READERS:
-        shown[name] = read(reading)
+        shown = {name: read(reading) for name, read in _READERS}
+    else:
+        shown = _BARE.copy()
+        for name, read in _BARE_READERS:
+            shown[name] = read(reading)
+    if names:
+        for member, reference in _referred(reading).items():
+            if reference in names:
+                shown[member] = names[reference]
     return shown
 
 
@@ -120,11 +129,16 @@ def referred(appointment: Resource, *, systems: Systems = DEFAULT_SYSTEMS) -> di
 
     What they are called now can differ from what the appointment says they were called (``patient_name``).
     """
-    reading = Reading(appointment, systems, DEFAULT_VOCABULARY, NOBODY)
-    actors = {
-        "patient_name": reading.patient,
-        "practitioner_name": reading.practitioner,
-        "facility_name": reading.facility,
-    }
-    found = {member: relative(actor) for member, actor in actors.items() if actor is not None}
-    return {member: reference for member, reference in found.items() if reference is not None}
+    return _referred(Reading(appointment, systems, DEFAULT_VOCABULARY, NOBODY))
+
+
+def _referred(reading: Reading) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for member, actor in (
+        ("patient_name", reading.patient),
+        ("practitioner_name", reading.practitioner),
+        ("facility_name", reading.facility),
+    ):
+        if actor is not None and (reference := relative(actor)) is not None:
+            found[member] = reference
+    return found

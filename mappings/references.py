@@ -7,7 +7,9 @@ contained, ``urn:uuid`` or by identifier alone. The rest of the mapping asks her
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 from mappings.elements import Known, Resource, put, put_list
@@ -16,9 +18,18 @@ from mappings.uhid import normalise
 
 PATIENT, PRACTITIONER, LOCATION = KINDS = ("Patient", "Practitioner", "Location")
 
+Names = Mapping[str, str]
+"""Relative reference (``Patient/123``) -> name."""
+
+UNNAMED: Names = MappingProxyType({})
+
+_RANKS = {"official": 0, "usual": 1, "old": 3, "maiden": 3}
+_NO_RANK = 2
+
 _TARGET = re.compile(r"(?:^|/)([A-Z][A-Za-z]+)/([A-Za-z0-9.-]+)(?:/_history/[A-Za-z0-9.-]+)?$").search
 
 
+@lru_cache(maxsize=4_096)  # of one appointment this is asked for more than once, of its practitioner all the time
 def target(reference: str) -> tuple[str, str] | None:
     """Return type and id that `reference` names in its text, `None` for ``#p1``, ``urn:uuid:...`` and such."""
     kind, _, identity = reference.partition("/")
@@ -90,9 +101,13 @@ def own_name(resource: Resource) -> str | None:
     names = resource.get("name")
     if isinstance(names, str):
         return names
-    ranks = {"official": 0, "usual": 1, "old": 3, "maiden": 3}
-    ordered = sorted(names or (), key=lambda name: ranks.get(name.get("use", ""), 2))
+    ordered = sorted(names or (), key=lambda name: _RANKS.get(name.get("use", ""), _NO_RANK))
     return next((text for text in map(human_name, ordered) if text), None)
+
+
+def names_of(known: Known) -> dict[str, str]:
+    """Return what stored people and places are called, those that have a name."""
+    return {reference: name for reference, resource in known.items() if (name := own_name(resource)) is not None}
 
 
 def name_of(actor: Resource, container: Resource, known: Known) -> str | None:

@@ -43,7 +43,6 @@ def view(
         schedule: the Schedule it belongs to, whose first Practitioner and Location are shown.
         known: stored resources by relative reference; their present names go before those in the schedule.
             `referred` says which there can be.
-            `referred` says which there can be.
         systems: the canonical URLs of the deployment.
 
     Raises:

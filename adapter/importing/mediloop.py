@@ -17,7 +17,7 @@ from adapter.settings import Settings
 from mappings import appointment as lens
 from mappings import uhid
 from mappings.elements import NOBODY
-from mappings.references import own_name
+from mappings.references import names_of
 from mappings.systems import Systems
 from mappings.vocabulary import Vocabulary
 from store.codec import Resource
@@ -121,10 +121,8 @@ def applied(
     """
     base = lens.blank() if before is None else before
     if before is not None and known:
-        shown = lens.view(before, systems=service.systems, vocabulary=service.vocabulary, known=known)
-        for member, reference in lens.referred(before, systems=service.systems).items():
-            if reference in known:
-                shown[member] = own_name(known[reference]) or shown[member]
+        systems, vocabulary = service.systems, service.vocabulary
+        shown = lens.view(before, systems=systems, vocabulary=vocabulary, known=known, names=names_of(known))
         wanted = {name: value for name, value in wanted.items() if name not in _OF_PEOPLE or shown[name] != value}
     return lens.update(base, wanted, systems=service.systems, vocabulary=service.vocabulary)
 

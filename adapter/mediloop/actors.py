@@ -64,8 +64,11 @@ def _actors(resource: Resource) -> Iterator[Resource]:
 
 def _is_plain(resource: Resource) -> bool:
     """Tell whether nothing is to be done, as for almost every document."""
-    texts = (actor.get("reference", "") for actor in _actors(resource))
-    return not any("://" in text or text.startswith(_ROLE) for text in texts)
+    for actor in _actors(resource):
+        text = actor.get("reference", "")
+        if "://" in text or text.startswith(_ROLE):
+            return False
+    return True
 
 
 def _roles(resource: Resource, bases: tuple[str, ...]) -> list[str]:

@@ -15,7 +15,7 @@ from adapter.mediloop import actors, directory
 from adapter.security.callers import Caller
 from adapter.service import Service
 from mappings import appointment as lens
-from mappings.references import own_name
+from mappings.references import Names, names_of
 from store.codec import Resource
 
 _EVENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -34,7 +34,8 @@ _OBJECT_MEMBERS = tuple(field.name for field in lens.FIELDS if field.name not in
 async def appointments(who: Caller, resources: Sequence[Resource]) -> list[dict[str, Any]]:
     """Return the MediLoop objects of stored Appointments, with everybody's present name."""
     known = await directory.known_for(who, resources)
-    return [appointment(who.service, resource, known) for resource in resources]
+    names = names_of(known)
+    return [_shown(who.service, resource, known, names) for resource in resources]
 
 
 def appointment(service: Service, resource: Resource, known: Mapping[str, Resource]) -> dict[str, Any]:
@@ -43,13 +44,13 @@ def appointment(service: Service, resource: Resource, known: Mapping[str, Resour
     Who is among `known` is called as there: a name that was corrected since the booking reaches every answer. The
     names that the document states are for everybody else.
     """
-    resource = actors.as_shown(resource, service.settings.fhir_bases, known)
-    whole = lens.view(resource, systems=service.systems, vocabulary=service.vocabulary, known=known)
-    for member, reference in lens.referred(resource, systems=service.systems).items() if known else ():
-        present = own_name(known[reference]) if reference in known else None
-        if present is not None:
-            whole[member] = present
-    return _told(whole)
+    return _shown(service, resource, known, names_of(known))
+
+
+def _shown(service: Service, resource: Resource, known: Mapping[str, Resource], names: Names) -> dict[str, Any]:
+    plain = actors.as_shown(resource, service.settings.fhir_bases, known)
+    systems, vocabulary = service.systems, service.vocabulary
+    return _told(lens.view(plain, systems=systems, vocabulary=vocabulary, known=known, names=names))
 
 
 def _told(whole: dict[str, Any]) -> dict[str, Any]:
