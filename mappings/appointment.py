@@ -22,7 +22,7 @@ DEFAULT_VOCABULARY = Vocabulary.default()
 
 _READERS = tuple((field.name, field.read) for field in FIELDS)
 # Most appointments have no extension: what only an extension can say need not be asked then.
-_BARE = {field.name: None for field in FIELDS}
+_BARE: dict[str, Any] = {field.name: None for field in FIELDS}
 _BARE_READERS = tuple((field.name, field.read) for field in FIELDS if not field.element.startswith("extension"))
 _NAMES = frozenset(field.name for field in FIELDS)
 
@@ -52,7 +52,6 @@ def view(
         ValueError: a time in `appointment` is not a FHIR time.
     """
     reading = Reading(appointment, systems, vocabulary, known)
-    shown: dict[str, Any]
     if reading.extensions:
         shown = {name: read(reading) for name, read in _READERS}
     else:
