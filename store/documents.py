@@ -85,10 +85,15 @@ def compose(
     claims = rules.claims(resource) if claims is None else claims
     if claims.names:
         index["claims"] = list(claims.names)
-    unique = [name for name in identifiers(resource, "identifier") if name.partition("|")[0] in rules.unique_systems]
+    unique = unique_identifiers(resource, rules)
     if unique:
         index["unique"] = unique
     return {**resource, "_id": resource["id"], "_index": index, "_json": Binary(raw)}
+
+
+def unique_identifiers(resource: Resource, rules: Rules) -> list[str]:
+    """Return the identifiers that no other resource of the type may carry (``system|value``)."""
+    return [name for name in identifiers(resource, "identifier") if name.partition("|")[0] in rules.unique_systems]
 
 
 def past(kind: str, ident: str, version: int, moment: datetime, method: str, raw: bytes | None) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from pymongo.read_concern import ReadConcern
 from store.connection import MAJORITY, Client, bounded
 from store.counters import Counters
 from store.documents import Rules
-from store.errors import Unreachable
+from store.errors import AlreadyExists, NotUnique, Unreachable
 from store.gathering import Gathering
 from store.history import History, HistoryPage, Version, as_stored
 from store.ordering import BATCH, Order
@@ -226,10 +226,14 @@ class Store(Documents):
             Whatever `callback` raises: nothing is written then, and what it read is there to stay.
         """
 
+        clashed = False
+
         async def attempt(session: AsyncClientSession) -> T:
             work = UnitOfWork(self.database, session, self.rules, self._now())
             try:
                 result = await callback(work)
+                if clashed:
+                    await work._require_free()
             except (PyMongoError, Unreachable):
                 raise
             except Exception:
@@ -240,7 +244,13 @@ class Store(Documents):
             await work._flush()
             return result
 
-        return await self._transaction(attempt)
+        try:
+            return await self._transaction(attempt)
+        except (AlreadyExists, NotUnique):
+            # Found while writing: MongoDB has ended that transaction itself, there is nothing to commit. Run again, to
+            # see what is in the way before anything is written, and be refused for it like for all that is read.
+            clashed = True
+            return await self._transaction(attempt)
 
     async def _transaction(self, attempt: Callable[[AsyncClientSession], Awaitable[T]]) -> T:
         async def run() -> T:

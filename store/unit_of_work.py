@@ -23,7 +23,17 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import BulkWriteError
 
 from store.codec import CODEC_OPTIONS, Resource, decode, encode
-from store.documents import NO_CLAIMS, Claims, Rules, compose, past, stamped, version_of
+from store.documents import (
+    NO_CLAIMS,
+    Claims,
+    Rules,
+    compose,
+    history_id,
+    past,
+    stamped,
+    unique_identifiers,
+    version_of,
+)
 from store.errors import AlreadyExists, NotUnique
 from store.extract import instant
 from store.history import HISTORY, last_versions
@@ -199,6 +209,25 @@ class UnitOfWork(Documents):
 
     # Writing.
 
+    async def _require_free(self) -> None:
+        """Look, as this transaction sees the store, for what clashes with what is staged.
+
+        Raises:
+            AlreadyExists, NotUnique: as writing it would.
+        """
+        for kind in dict.fromkeys(kind for kind, _ in self._writes):
+            writes = [write for write in self._writes.values() if write.kind == kind]
+            made = [write.ident for write in writes if write.before is None]
+            if made and await self.keys(kind, {"_id": {"$in": made}}, limit=1):
+                raise _exists(kind)
+            unique = [name for one in writes if one.after for name in unique_identifiers(one.after, self._rules)]
+            others = {"_index.unique": {"$in": unique}, "_id": {"$nin": [write.ident for write in writes]}}
+            if unique and await self.keys(kind, others, limit=1):
+                raise _not_unique(kind)
+        versions = [history_id(write.kind, write.ident, write.version) for write in self._writes.values()]
+        if versions and await self.keys(HISTORY, {"_id": {"$in": versions}}, limit=1):
+            raise _exists("resource")
+
     async def _flush(self) -> None:
         """Send everything staged, guards first: a rival is met before anything else is done."""
         if self._guards:
@@ -272,10 +301,16 @@ class UnitOfWork(Documents):
 def _as_duplicate(error: BulkWriteError, kind: str) -> Exception:
     for problem in (error.details or {}).get("writeErrors", ()):
         if problem.get("code") == _DUPLICATE_KEY:
-            if "_index.unique" in problem.get("keyPattern", {}):
-                return NotUnique(f"another {kind} carries the same unique identifier")
-            return AlreadyExists(f"a {kind} with that id is stored already")
+            return _not_unique(kind) if "_index.unique" in problem.get("keyPattern", {}) else _exists(kind)
     return error
+
+
+def _exists(kind: str) -> AlreadyExists:
+    return AlreadyExists(f"a {kind} with that id is stored already")
+
+
+def _not_unique(kind: str) -> NotUnique:
+    return NotUnique(f"another {kind} carries the same unique identifier")
 
 
 __all__ = ["GUARDS", "HISTORY", "IDEMPOTENCY", "Remembered", "UnitOfWork"]

@@ -9,18 +9,19 @@ from __future__ import annotations
 import asyncio
 import signal
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.read_concern import ReadConcern
 
 from store.connection import connect
-from store.errors import AlreadyExists
+from store.errors import AlreadyExists, NotUnique
 from store.store import Store
 from store.unit_of_work import UnitOfWork
 from tests.linearizability.cluster import ELECTION_MS, ReplicaSet
-from tests.store.support import RULES
+from tests.store.support import NUMBERS, RULES
 
 LOCAL = ReadConcern("local")
 SOON = ELECTION_MS / 1000 / 2
@@ -51,7 +52,7 @@ async def store(members: ReplicaSet) -> AsyncIterator[Store]:
 
 
 async def _create(work: UnitOfWork) -> None:
-    work.create({"resourceType": "Location", "id": "x"})
+    work.create({"resourceType": "Location", "id": "x", "identifier": [{"system": NUMBERS, "value": "1"}]})
 
 
 async def _refuse(work: UnitOfWork) -> None:
@@ -59,11 +60,25 @@ async def _refuse(work: UnitOfWork) -> None:
         raise Taken
 
 
-@pytest.mark.parametrize(("step", "refusal"), [(_refuse, Taken), (_create, AlreadyExists)])
+async def _number(work: UnitOfWork) -> None:
+    work.create({"resourceType": "Location", "id": "y", "identifier": [{"system": NUMBERS, "value": "1"}]})
+
+
+async def _lost(_: AsyncClientSession) -> None:
+    """Stand for an abort that does not reach the primary: the driver goes on as if it had."""
+
+
+@pytest.mark.parametrize("abort", [AsyncClientSession.abort_transaction, _lost])
+@pytest.mark.parametrize(("step", "refusal"), [(_refuse, Taken), (_create, AlreadyExists), (_number, NotUnique)])
 async def test_nobody_is_refused_for_what_no_majority_holds_yet(
-    members: ReplicaSet, store: Store, step: object, refusal: type[Exception]
+    members: ReplicaSet,
+    store: Store,
+    monkeypatch: pytest.MonkeyPatch,
+    step: Callable[[UnitOfWork], Awaitable[None]],
+    refusal: type[Exception],
+    abort: Callable[[AsyncClientSession], Awaitable[None]],
 ) -> None:
-    assert callable(step)
+    monkeypatch.setattr(AsyncClientSession, "abort_transaction", abort)
     primary = members.primary()
     others = [machine for name, machine in members.members.items() if name != primary]
     for machine in others:
