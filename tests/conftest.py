@@ -8,7 +8,7 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -70,6 +70,25 @@ def _quick_place() -> str | None:
     place = "/dev/shm"
     wanted = os.environ.get("PROOF") != "1" and "TMPDIR" not in os.environ and os.access(place, os.W_OK)
     return place if wanted and shutil.disk_usage(place).free > _PLENTY else None
+
+
+_WHOLE = (Path(__file__).parent / "acceptance", Path(__file__).parent / "linearizability")
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Measure no coverage where that would tell nothing new: whole stories, and modules that are marked ``untraced``.
+
+    The tracer makes Python code half as fast again. What those tests run over and over is run by others too: without
+    them the report lacks less than one branch in a hundred.
+    """
+    plugin = item.config.pluginmanager.getplugin("_cov")
+    control = getattr(plugin, "cov_controller", None)
+    if control is not None:
+        wanted = item.get_closest_marker("untraced") is None and not any(map(item.path.is_relative_to, _WHOLE))
+        if wanted != control.started:
+            (control.resume if wanted else control.pause)()
+    return (yield)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

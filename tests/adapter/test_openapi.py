@@ -22,6 +22,8 @@ from tests.adapter.mediloop.clinic import (
 )
 from tests.conftest import Api
 
+pytestmark = pytest.mark.untraced
+
 Json = dict[str, Any]
 
 ENDPOINTS = [

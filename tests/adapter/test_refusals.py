@@ -16,6 +16,8 @@ from tests.adapter.mediloop.clinic import ACTIONS, PATH, action_path, refused
 from tests.adapter.records import recorded
 from tests.conftest import Api
 
+pytestmark = pytest.mark.untraced
+
 METHODS = {
     PATH: "GET, POST",
     f"{PATH}x/": "GET",

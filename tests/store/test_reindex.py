@@ -30,6 +30,8 @@ from tests.store.support import (
     stored,
 )
 
+pytestmark = pytest.mark.untraced
+
 
 @pytest.fixture
 async def store(store: Store) -> AsyncIterator[Store]:

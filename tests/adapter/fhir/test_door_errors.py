@@ -25,6 +25,8 @@ from tests.adapter.mediloop.clinic import put
 from tests.adapter.records import recorded
 from tests.conftest import Api, ApiMaker, Clock, ServiceMaker
 
+pytestmark = pytest.mark.untraced
+
 Json = dict[str, Any]
 EVERY_PATH = (
     "",

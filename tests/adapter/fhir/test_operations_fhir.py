@@ -22,6 +22,8 @@ from tests.adapter.mediloop.clinic import (
 )
 from tests.conftest import Api, Clock
 
+pytestmark = pytest.mark.untraced
+
 Json = dict[str, Any]
 INVALID = {"resourceType": "Patient", "gender": "f", "foo": 1}
 PATIENT_PROFILE = "http://hl7.org/fhir/StructureDefinition/Patient"

@@ -19,6 +19,8 @@ from tests.adapter.fhir.door import BASE, HOST, bundled, call, get, link, made, 
 from tests.adapter.mediloop.clinic import MULAGO, SARAH, UHID, appointment, open_clinic, put
 from tests.conftest import Api, ApiMaker, ServiceMaker
 
+pytestmark = pytest.mark.untraced
+
 Json = dict[str, Any]
 UHIDS = "https://mediloop.co/fhir/sid/uhid"
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}

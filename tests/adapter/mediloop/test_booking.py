@@ -28,6 +28,8 @@ from tests.adapter.mediloop.clinic import (
 from tests.adapter.records import recorded
 from tests.conftest import Api, ApiMaker, Clock, ServiceMaker
 
+pytestmark = pytest.mark.untraced
+
 _DEFAULTS = {
     "status": "booked",
     "specialty_code": None,

@@ -29,6 +29,8 @@ from tests.adapter.mediloop.clinic import (
 )
 from tests.conftest import Api, ApiMaker, ServiceMaker
 
+pytestmark = pytest.mark.untraced
+
 Named = tuple[tuple[str, str | None], ...]
 
 

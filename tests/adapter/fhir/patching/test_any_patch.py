@@ -19,6 +19,8 @@ from adapter.fhir.patching.values import Budget
 from store.codec import ExactDecimal, Resource, decode, encode
 from tests.scale import examples
 
+pytestmark = pytest.mark.untraced
+
 RESOURCE: Resource = {
     "resourceType": "Patient",
     "id": "p",
