@@ -53,24 +53,11 @@ class Running:
         return self.process.wait(patience)
 
 
-MEASURED = "COVERAGE_PROCESS_CONFIG"
-"""By this variable coverage.py measures the processes that a measured one starts."""
-
-
-def unmeasured() -> dict[str, str]:
-    """Return the environment for a process whose coverage adds nothing: measuring makes it half as fast."""
-    return {name: value for name, value in os.environ.items() if name != MEASURED}
-
-
-def start(folder: Path, *, port: int = 0, measured: bool = False, **settings: str) -> Running:
-    """Start ``mediloop-fhir serve`` and wait until it answers; `settings` are named without the prefix.
-
-    It is `measured` by coverage.py only where that shows lines which no test reaches in its own process.
-    """
+def start(folder: Path, *, port: int = 0, **settings: str) -> Running:
+    """Start ``mediloop-fhir serve`` and wait until it answers; `settings` are named without the prefix."""
     key = settings.pop("bootstrap_key", f"sk_test_{secrets.token_hex(8)}")
     wanted = {"bootstrap_key": key, "rate_limit_test": "0", "data_dir": str(folder / "data"), "demo": "true"} | settings
-    given = os.environ if measured else unmeasured()
-    environment = {name: value for name, value in given.items() if not name.startswith("ADAPTER_")}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("ADAPTER_")}
     environment |= {f"ADAPTER_{name.upper()}": value for name, value in wanted.items()}
     log = folder / f"serve-{time.monotonic_ns()}.log"
     with log.open("wb") as sink:
@@ -105,8 +92,8 @@ def starter(tmp_path: Path) -> Iterator[Starter]:
     """Start services with an embedded MongoDB of their own under this test's folder; all are stopped afterwards."""
     started: list[Running] = []
 
-    def make(*, port: int = 0, measured: bool = False, **settings: str) -> Running:
-        started.append(start(tmp_path, port=port, measured=measured, **settings))
+    def make(*, port: int = 0, **settings: str) -> Running:
+        started.append(start(tmp_path, port=port, **settings))
         return started[-1]
 
     yield make
