@@ -68,8 +68,14 @@ async def _lost(_: AsyncClientSession) -> None:
     """Stand for an abort that does not reach the primary: the driver goes on as if it had."""
 
 
-@pytest.mark.parametrize("abort", [AsyncClientSession.abort_transaction, _lost])
-@pytest.mark.parametrize(("step", "refusal"), [(_refuse, Taken), (_create, AlreadyExists), (_number, NotUnique)])
+@pytest.mark.parametrize(
+    ("step", "refusal", "abort"),
+    [
+        (_refuse, Taken, AsyncClientSession.abort_transaction),
+        (_create, AlreadyExists, _lost),
+        (_number, NotUnique, _lost),
+    ],
+)
 async def test_nobody_is_refused_for_what_no_majority_holds_yet(
     members: ReplicaSet,
     store: Store,
