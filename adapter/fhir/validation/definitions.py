@@ -56,7 +56,7 @@ class Type:
         name: FHIR's name or path.
         members: by their names in JSON, choices and siblings included.
         required: for each element that must be there, its name and the members of which one must be there.
-        choices: for each choice of types, its name and the members of which one may be there.
+        choices: for each choice of types, its name and its members, of which one with its sibling may be there.
         invariants: what must hold for an object of it.
         resource: it is a resource type.
     """
@@ -121,7 +121,7 @@ def _add(owner: Type, called: str, element: Mapping[str, Any], made: Mapping[str
     if element["min"] > 0:
         owner.required.append((name, tuple(names)))
     if called.endswith("[x]"):
-        owner.choices.append((name, frozenset(n for n in names if not n.startswith("_"))))
+        owner.choices.append((name, frozenset(names)))
 
 
 def _member(

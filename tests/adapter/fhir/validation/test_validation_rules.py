@@ -280,6 +280,31 @@ def test_two_types_of_a_choice() -> None:
     assert (problem.code, problem.param) == ("repeated_choice", "Patient.extension[0].value")
 
 
+SAID = {"extension": [EXTENSION]}
+
+
+@pytest.mark.parametrize(
+    ("resource", "place"),
+    [
+        ({**PATIENT, "deceasedBoolean": True, "_deceasedDateTime": SAID}, "Patient.deceased"),
+        ({**PATIENT, "_deceasedBoolean": SAID, "_deceasedDateTime": SAID}, "Patient.deceased"),
+        ({**PATIENT, "multipleBirthInteger": 2, "_multipleBirthBoolean": SAID}, "Patient.multipleBirth"),
+        (
+            {**PATIENT, "extension": [{"url": "http://x", "valueString": "x", "_valueInteger": SAID}]},
+            "Patient.extension[0].value",
+        ),
+    ],
+)
+def test_extensions_without_a_value_have_chosen_a_type_as_well(resource: Json, place: str) -> None:
+    (problem,) = check(resource)
+    assert (problem.code, problem.param) == ("repeated_choice", place)
+
+
+def test_a_value_of_a_choice_may_have_extensions() -> None:
+    assert check({**PATIENT, "deceasedBoolean": True, "_deceasedBoolean": SAID}) == []
+    assert check({**PATIENT, "_deceasedDateTime": SAID}) == []
+
+
 CONTAINED = {"resourceType": "Device", "id": "d"}
 USE = {"reference": "#d"}
 
