@@ -96,10 +96,14 @@ def unique_identifiers(resource: Resource, rules: Rules) -> list[str]:
     return [name for name in identifiers(resource, "identifier") if name.partition("|")[0] in rules.unique_systems]
 
 
-def past(kind: str, ident: str, version: int, moment: datetime, method: str, raw: bytes | None) -> dict[str, Any]:
+def past(
+    kind: str, ident: str, version: int, moment: datetime, method: str, raw: bytes | None, *, new: bool = False
+) -> dict[str, Any]:
     """Return the history entry of one version: its bytes, or none for a deletion.
 
-    It is `pending` until `store.history` gives it its place in the order of all versions.
+    It is `pending` until `store.history` gives it its place in the order of all versions. `new`: there was no such
+    resource. If it has versions all the same, the last one is its deletion: that is noted, since the page of a history
+    that shows the one need not show the other.
     """
     entry: dict[str, Any] = {
         "_id": history_id(kind, ident, version),
@@ -112,6 +116,8 @@ def past(kind: str, ident: str, version: int, moment: datetime, method: str, raw
     }
     if raw is not None:
         entry["_json"] = Binary(raw)
+    if new and version > 1:
+        entry["revives"] = True
     return entry
 
 

@@ -40,6 +40,7 @@ class Version:
         moment: when it was made: ``meta.lastUpdated``.
         method: what made it: POST, PUT, PATCH or DELETE.
         raw: its JSON; None where the resource was deleted.
+        revives: it brings back what the version before had deleted. Entries of older releases do not tell.
     """
 
     kind: str
@@ -48,6 +49,7 @@ class Version:
     moment: datetime
     method: str
     raw: bytes | None
+    revives: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +223,8 @@ def _number(found: Document) -> int:
 def _version(found: Document) -> Version:
     # From the key: the entries of older releases have no member for it.
     kind, ident, _ = found["_id"].split("/")
-    return Version(kind, ident, _number(found), found["lastUpdated"], found["method"], found.get("_json"))
+    number, revives = _number(found), found.get("revives", False)
+    return Version(kind, ident, number, found["lastUpdated"], found["method"], found.get("_json"), revives)
 
 
 def _page(

@@ -278,7 +278,7 @@ class UnitOfWork(Documents):
         return InsertOne(document) if write.before is None else ReplaceOne(read, document)
 
     async def _write_history(self, writes: Sequence[_Write]) -> None:
-        entries = [past(w.kind, w.ident, w.version, w.moment, w.method, w.raw) for w in writes]
+        entries = [past(w.kind, w.ident, w.version, w.moment, w.method, w.raw, new=w.before is None) for w in writes]
         try:
             await self.database[HISTORY].insert_many(entries, session=self._session)
         except BulkWriteError as error:

@@ -181,7 +181,8 @@ def _url(base: str, path: str, pairs: Sequence[tuple[str, str]]) -> str:
 def _entry(base: str, version: Version, wanted: Part) -> bytes:
     name = f"{version.kind}/{version.ident}"
     method = version.method
-    status = "201 Created" if method == "PUT" and version.version == 1 else _STATUSES[method]
+    made = version.version == 1 or version.revives
+    status = "201 Created" if method == "PUT" and made else _STATUSES[method]
     rest = {
         "request": {"method": method, "url": version.kind if method == "POST" else name},
         "response": {"status": status, "etag": f'W/"{version.version}"', "lastModified": _text(version.moment)},

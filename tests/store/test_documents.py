@@ -122,6 +122,11 @@ def test_the_history_entry_of_a_deletion_holds_no_bytes() -> None:
     assert "_json" not in past("Patient", "a", 3, MOMENT, "DELETE", None)
 
 
+def test_the_history_entry_of_what_was_brought_back_says_so() -> None:
+    assert past("Patient", "a", 3, MOMENT, "PUT", b"{}", new=True)["revives"] is True
+    assert "revives" not in past("Patient", "a", 1, MOMENT, "PUT", b"{}", new=True)
+
+
 @given(st.integers(1, 10**9), st.integers(1, 10**9))
 def test_history_keys_of_a_resource_sort_by_version(one: int, other: int) -> None:
     assert (history_id("Patient", "a", one) < history_id("Patient", "a", other)) == (one < other)

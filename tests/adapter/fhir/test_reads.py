@@ -224,6 +224,15 @@ class TestHistory:
             "lastModified": "2024-01-15T10:00:00.000Z",
         }
         assert (change["response"]["status"], deletion["response"]["status"]) == ("200 OK", "204 No Content")
+        assert newest["response"]["status"] == "201 Created"  # it was brought back
+
+    @pytest.mark.parametrize("path", ["Patient/p/_history", "Patient/_history", "_history"])
+    async def test_what_was_brought_back_is_told_to_be_created_on_whatever_page(self, story: Api, path: str) -> None:
+        await made(story, person("p", "Five"))
+        newest = bundled(await get(story, f"{path}?_count=1"), "history")
+        (back,) = bundled(await get(story, link(newest, "next") or ""), "history")["entry"]
+        assert newest["entry"][0]["response"]["status"] == "200 OK"
+        assert (back["response"]["etag"], back["response"]["status"]) == ('W/"4"', "201 Created")
 
     async def test_every_way_of_writing_has_its_method(self, api: Api) -> None:
         ident = (await call(api, "POST", "Patient", {"resourceType": "Patient", "active": True})).json()["id"]
