@@ -8,6 +8,7 @@ from typing import Any
 from adapter.fhir.access import may
 from adapter.security.callers import Caller
 from store.codec import Resource
+from store.search.references import both_forms
 from store.source import by_kind
 from store.types import TYPES
 from store.unit_of_work import UnitOfWork
@@ -15,27 +16,40 @@ from store.unit_of_work import UnitOfWork
 _NAMED = 10  # so many are found and named
 
 
-async def referrers(work: UnitOfWork, name: str, without: Collection[str] = ()) -> list[str]:
+async def referrers(work: UnitOfWork, name: str, base: str, without: Collection[str] = ()) -> list[str]:
     """Return some of the stored resources that refer to `name` (``Practitioner/p``); a visit's Slots are no tie.
 
-    `without` names those that do not count: what is deleted or written in the same go.
+    Found are the references that a search parameter finds: nothing else is indexed.
+
+    Args:
+        work: the unit of work to look through.
+        name: what they refer to.
+        base: the address of this server, as the caller sees it: those who wrote it out refer to it as well.
+        without: those that do not count: what is deleted or written in the same go.
     """
-    kind = name.partition("/")[0]
     others = by_kind((name, *without))
     found: list[str] = []
+    for kind, query in look_ups(name, base):
+        if kind in others:
+            query["_id"] = {"$nin": others[kind]}
+        found += [f"{kind}/{ident}" for ident in await work.keys(kind, query, limit=_NAMED)]
+    return list(dict.fromkeys(found))[:_NAMED]
+
+
+def look_ups(name: str, base: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield for each type the MongoDB queries, each with an index, for those of it that refer to `name`."""
+    kind, _, ident = name.partition("/")
+    if kind == "Slot":
+        return
     for source in TYPES.values():
         fields = {
             parameter.field
             for parameter in source.parameters.values()
-            if parameter.kind == "reference" and kind in parameter.targets and kind != "Slot"
+            # One without targets may lead to any type (supporting-info).
+            if parameter.kind == "reference" and (kind in parameter.targets or not parameter.targets)
         }
         for field in sorted(fields):
-            query: dict[str, Any] = {f"_index.{field}": name}
-            if source.name in others:
-                query["_id"] = {"$nin": others[source.name]}
-            idents = await work.keys(source.name, query, limit=_NAMED)
-            found += [f"{source.name}/{ident}" for ident in idents]
-    return list(dict.fromkeys(found))[:_NAMED]
+            yield source.name, {f"_index.{field}": {"$in": [*both_forms(kind, ident, base)]}}
 
 
 def referred(resources: Iterable[Resource], base: str) -> Mapping[str, list[str]]:

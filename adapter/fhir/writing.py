@@ -257,7 +257,7 @@ async def _require_unreferenced(
     for change, index in zip(changes, places, strict=True):
         if change.after is None and change.before is not None:
             name = _name(change.before)
-            left = [*await ties.referrers(work, name, touched), *kept.get(name, ())]
+            left = [*await ties.referrers(work, name, base, touched), *kept.get(name, ())]
             if left:
                 text, shown = ties.told(who, left)
                 raise Conflict(Problem("still_referenced", text, entry=index, details={"references": shown}))

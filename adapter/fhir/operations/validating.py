@@ -36,7 +36,7 @@ async def _deletable(call: Call, kind: str, ident: str) -> list[Problem]:
         raise await reads.absent(call, kind, ident)
 
     async def step(work: UnitOfWork) -> list[str]:
-        return await ties.referrers(work, f"{kind}/{ident}")
+        return await ties.referrers(work, f"{kind}/{ident}", call.base)
 
     found = await call.who.store.transact(step)
     if not found:

@@ -12,10 +12,11 @@ import httpx
 import pytest
 
 from adapter.errors import Conflict, Malformed
-from adapter.fhir import negotiation
+from adapter.fhir import negotiation, ties
 from adapter.fhir.writing import Write, carry_out
 from adapter.security.callers import Caller
 from store.store import Store
+from store.types import TYPES
 from store.unit_of_work import UnitOfWork
 from tests.adapter.fhir.door import (
     BASE,
@@ -367,6 +368,32 @@ class TestDelete:
         link = [{"other": {"reference": "Patient/p"}, "type": "seealso"}]
         await made(api, person("p", link=link))
         assert (await call(api, "DELETE", "Patient/p")).status_code == 204
+
+    async def test_a_reference_that_may_lead_to_any_type_is_a_tie_too(self, api: Api, store: Store) -> None:
+        await put(store, person("p"), appointment("a1", supportingInformation=[{"reference": "Patient/p"}]))
+        issue = outcome(await call(api, "DELETE", "Patient/p"), 409, "conflict")
+        assert "Appointment/a1" in issue["diagnostics"]
+        asked = (await call(api, "POST", "Patient/p/$validate?mode=delete")).json()["issue"]
+        assert "Appointment/a1" in asked[0]["diagnostics"]
+
+    async def test_a_reference_that_spells_our_address_out_is_a_tie_too(self, api: Api, store: Store) -> None:
+        link = [{"other": {"reference": f"{HOST}/Patient/p"}, "type": "seealso"}]
+        await put(store, person("p"), person("q", link=link))
+        outcome(await call(api, "DELETE", "Patient/p"), 409, "conflict")
+
+    async def test_someone_elses_patient_of_the_same_id_is_none(self, api: Api, store: Store) -> None:
+        other = "http://other.example/fhir/R4/Patient/p"
+        await put(store, person("p"), person("q", link=[{"other": {"reference": other}, "type": "seealso"}]))
+        assert (await call(api, "DELETE", "Patient/p")).status_code == 204
+
+    async def test_every_look_up_for_ties_has_an_index(self, store: Store) -> None:
+        await put(store, person("p"))
+        asked = [one for kind in TYPES for one in ties.look_ups(f"{kind}/p", HOST)]
+        assert ("Appointment", {"_index.supporting-info": {"$in": ["Patient/p", f"{HOST}/Patient/p"]}}) in asked
+        for kind, query in asked:
+            plan = (await store.explain(kind, query))["queryPlanner"]["winningPlan"]
+            assert "COLLSCAN" not in str(plan), (kind, query)
+            assert "IXSCAN" in str(plan) or "EOF" in str(plan), (kind, query)
 
     async def test_a_versioned_reference_is_a_tie_too(self, api: Api) -> None:
         await made(api, person("p"))
