@@ -5,7 +5,7 @@ Every caller with a key may see them, they tell of nobody.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,9 @@ from adapter.errors import Malformed, NotFound, Problem
 from adapter.fhir import negotiation, outcome, searching
 from adapter.fhir.call import Call, Pairs, Reply
 from adapter.fhir.refusing import not_allowed
+from store.search import SearchRefused, results
 
+_CURSOR = "_cursor"  # of our page links: how many were shown before
 _READ = ("GET", "HEAD")
 Definitions = Mapping[str, dict[str, Any]]
 
@@ -54,11 +56,19 @@ def serve(call: Call, kind: str, made: Definitions, searched: Parameters) -> Rep
 
 
 def _found(call: Call, kind: str, made: Definitions, searched: Parameters) -> Reply:
-    asked, ignored = _asked(call, kind, searched)
-    found = [one for one in made.values() if all(_matches(one, searched[name], name, value) for name, value in asked)]
+    pairs = searching.unpacked(call.query)
+    page = _page_of(pairs)
+    asked, ignored = _asked(call, kind, pairs, searched)
+    filters = [(searched[name], name, value) for name, value in asked if name in searched]
+    found = [one for one in made.values() if all(_matches(one, *each) for each in filters)]
     address = f"{call.base}/{kind}"
+    links = [{"relation": "self", "url": searching.url(address, asked)}]
+    if page.size and page.end < len(found):
+        rest = (*(pair for pair in asked if pair[0] != _CURSOR), (_CURSOR, str(page.end)))
+        links.append({"relation": "next", "url": searching.url(address, ((searching.PAGE, searching.packed(rest)),))})
     entries: list[dict[str, Any]] = [
-        {"fullUrl": f"{address}/{one['id']}", "resource": one, "search": {"mode": "match"}} for one in found
+        {"fullUrl": f"{address}/{one['id']}", "resource": one, "search": {"mode": "match"}}
+        for one in found[page.start : page.end]
     ]
     if ignored:
         notes = [_unknown(name, "warning", kind, searched) for name in ignored]
@@ -68,24 +78,60 @@ def _found(call: Call, kind: str, made: Definitions, searched: Parameters) -> Re
         "resourceType": "Bundle",
         "type": "searchset",
         "total": len(found),
-        "link": [{"relation": "self", "url": searching.url(address, asked)}],
+        "link": links,
     }
     return Reply(200, orjson.dumps(bundle | ({"entry": entries} if entries else {})))
 
 
-def _asked(call: Call, kind: str, searched: Parameters) -> tuple[Pairs, list[str]]:
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """Which of the matches are shown: none where the total alone is wanted."""
+
+    start: int
+    size: int
+
+    @property
+    def end(self) -> int:
+        return self.start + self.size
+
+
+def _page_of(pairs: Sequence[tuple[str, str]]) -> _Page:
+    """Return what of the matches is wanted; of a parameter that is repeated the last one counts.
+
+    Raises:
+        Malformed: ``_count`` or ``_summary`` has a value that there is none of, or a page link was changed.
+    """
+    given = {name: value for name, value in pairs if value}
+    start = given.get(_CURSOR, "0")
+    if not (start.isascii() and start.isdigit() and len(start) <= len(str(results.MOST_COUNT))):
+        text = "That page link was changed. Search again and follow its links."
+        raise Malformed(Problem("invalid_search", text, searching.PAGE))
+    try:
+        size = results.count(given.get("_count", str(results.DEFAULT_COUNT)))
+        summary = results.summary(given.get("_summary", "false"))
+    except SearchRefused as refused:
+        raise searching.as_refusal(refused) from None
+    return _Page(int(start), 0 if summary == "count" else size)
+
+
+def _is_used(name: str, value: str, searched: Parameters) -> bool:
+    # Of the summaries, which nobody need offer, only those that leave each definition whole.
+    return name in (*searched, "_count", _CURSOR) or (name == "_summary" and value in ("count", "false"))
+
+
+def _asked(call: Call, kind: str, pairs: Sequence[tuple[str, str]], searched: Parameters) -> tuple[Pairs, list[str]]:
     """Return the parameters that are used, and the names of the others.
 
     Raises:
         Malformed: a modifier, or an unknown parameter where the caller wants to be told.
     """
-    given = [(name, value) for name, value in call.query if value and name not in ("_format", "_pretty")]
-    ignored = [name for name, _ in given if name not in searched]
+    given = [(name, value) for name, value in pairs if value and name not in results.PASSED_BY]
+    ignored = [name for name, value in given if not _is_used(name, value, searched)]
     strict = negotiation.preferences(call.headers.get("prefer")).strict
     wrong = [name for name in ignored if strict or ":" in name]
     if wrong:
         raise Malformed([_unknown(name, "error", kind, searched) for name in wrong])
-    return tuple(pair for pair in given if pair[0] in searched), ignored
+    return tuple(pair for pair in given if _is_used(*pair, searched)), ignored
 
 
 def _unknown(name: str, severity: str, kind: str, searched: Parameters) -> Problem:

@@ -136,6 +136,40 @@ class TestSearchParameters:
         posted = bundled(await call(api, "POST", "SearchParameter/_search", data=form))
         assert names(posted) == names(bundle)
 
+    @pytest.mark.parametrize("kind", ["SearchParameter", "OperationDefinition"])
+    async def test_they_come_in_pages_of_the_size_asked_for(self, api: Api, kind: str) -> None:
+        whole = bundled(await get(api, kind))
+        assert link(whole, "next") is None
+        asked = f"{kind}?status=active&_count=1"
+        pages = [bundled(await get(api, asked))]
+        assert link(pages[0], "self") == f"{HOST}/{asked}"
+        while (url := link(pages[-1], "next")) is not None:
+            pages.append(bundled(await get(api, url, prefer="handling=strict")))
+        assert [names(page) for page in pages] == [[name] for name in names(whole)]
+        assert {page["total"] for page in pages} == {whole["total"]}
+
+    @pytest.mark.parametrize("query", ["_count=0", "_summary=count", "_summary=count&_count=1"])
+    @pytest.mark.parametrize("kind", ["SearchParameter", "OperationDefinition"])
+    async def test_the_total_alone_can_be_asked_for(self, api: Api, kind: str, query: str) -> None:
+        bundle = bundled(await get(api, f"{kind}?{query}", prefer="handling=strict"))
+        assert bundle["total"] == bundled(await get(api, kind))["total"]
+        assert "entry" not in bundle
+        assert link(bundle, "next") is None
+
+    async def test_a_definition_is_shown_whole(self, api: Api) -> None:
+        whole = bundled(await get(api, "SearchParameter?_summary=false", prefer="handling=strict"))
+        assert len(whole["entry"]) == len(OWN)
+        bundle = bundled(await get(api, "SearchParameter?_summary=true"))
+        assert [one["expression"] for one in notes(bundle)] == [["_summary"]]
+        outcome(await get(api, "SearchParameter?_summary=true", prefer="handling=strict"), 400, "not-supported")
+
+    @pytest.mark.parametrize(
+        ("query", "issue"),
+        [("_count=x", "value"), ("_count=-1", "value"), ("_summary=some", "value"), ("_cursor=x", "invalid")],
+    )
+    async def test_a_page_that_there_cannot_be_is_refused(self, api: Api, query: str, issue: str) -> None:
+        outcome(await get(api, f"SearchParameter?{query}"), 400, issue)
+
     async def test_what_is_unknown_is_said_or_refused(self, api: Api) -> None:
         bundle = bundled(await get(api, "SearchParameter?foo=1&_pretty=true"))
         assert [(one["code"], one["expression"]) for one in notes(bundle)] == [("not-supported", ["foo"])]
