@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -109,6 +109,20 @@ def relative(text: str, bases: tuple[str, ...]) -> str:
         if text.startswith(f"{base}/") and _RELATIVE.fullmatch(text, len(base) + 1):
             return text[len(base) + 1 :]
     return text
+
+
+def is_elsewhere(text: str, bases: Sequence[str]) -> bool:
+    """Tell whether a literal reference is known to lead to another server: absolute, and below none of `bases`.
+
+    Args:
+        text: as it was written.
+        bases: addresses of this server, without a slash at the end. Where there are none, nothing is known. One is the
+            same by http and https: who ends TLS in front of a service need not tell it.
+    """
+    scheme, _, place = text.partition("://")
+    if not place or not bases or scheme.startswith("urn:"):
+        return False
+    return not any(place.startswith(f"{base.partition('://')[2]}/") for base in bases)
 
 
 def type_of(text: str) -> str | None:

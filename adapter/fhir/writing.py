@@ -122,7 +122,8 @@ async def carry_out(
             changes.append(found)
             places.append(index)
     await _require_unreferenced(work, who, base, changes, places)
-    require_here((change.after for change in changes), places, (base, *who.service.settings.fhir_bases))
+    bases = (base, *who.service.settings.fhir_bases)
+    require_here((change.after for change in changes), places, bases)
     try:
         granted = who.key.permissions
         final = await settle(
@@ -130,6 +131,7 @@ async def carry_out(
             changes,
             fills_slots=fills_slots and "write" in granted.get("slots", ()),
             overbooks=who.key.id if "write" in granted.get("overbook", ()) else None,
+            bases=bases,
         )
     except Refused as refused:
         raise _moved(refused, places) from None

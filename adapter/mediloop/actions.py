@@ -155,7 +155,13 @@ async def reschedule(
             moved.pop("end", None)  # the named slot gives the length, as it does for a booking
         names = ("new_slot_id", "new_start_time")
         moving = commands.reschedule(
-            work, before, moved, slot_id=wanted.new_slot_id, names=names, overbooks=overbook is not None
+            work,
+            before,
+            moved,
+            slot_id=wanted.new_slot_id,
+            names=names,
+            overbooks=overbook is not None,
+            bases=who.service.settings.fhir_bases,
         )
         return await _all_told(found, moving)
 
@@ -168,7 +174,7 @@ async def _advance(
     async def step(work: UnitOfWork) -> Resource:
         before = await _found(who, work, ident)
         after = _lens(who, before, {**changes, "status": status, stamp: clock.text(work.now)})
-        return await commands.advance(work, before, after)
+        return await commands.advance(work, before, after, who.service.settings.fhir_bases)
 
     return await _write(who, step, repeat=repeat)
 

@@ -27,6 +27,8 @@ class Wish:
         facilities: where (``Location/l``), if it matters: at one of these.
         slot: the Slot asked for by name (``Slot/s``).
         beside: may stand beside other appointments, and takes no slot unless one is named.
+        elsewhere: those of the practitioners who are known to be another server's (`claims.practitioners`). They are as
+            busy as their namesakes here, but what is published here is not for them: they take no Slot.
         own: the appointment that is moved (``Appointment/a``): it never stands in its own way.
         own_slots: the Slots it holds now.
         overbooks: passes over busy Slots and other appointments (`occupancy`).
@@ -40,6 +42,7 @@ class Wish:
     facilities: tuple[str, ...] = ()
     slot: str | None = None
     beside: bool = False
+    elsewhere: frozenset[str] = frozenset()
     own: str | None = None
     own_slots: frozenset[str] = frozenset()
     overbooks: bool = False
@@ -88,7 +91,7 @@ def decide(wish: Wish, facts: Facts) -> list[Resource]:
     elif not wish.beside:
         for practitioner in wish.practitioners:
             found, problem = cover(practitioner, wish, facts)
-            taken += [slot for slot in found if slot not in taken]
+            taken += [slot for slot in found if slot not in taken and practitioner not in wish.elsewhere]
             problems += [problem] if problem else []
     if not wish.beside:
         problems += busy(wish, facts, taken)

@@ -12,14 +12,14 @@ while its holder leaves, must meet all the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from adapter.scheduling import intervals
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.status import HOLDING
 from store.codec import Resource
 from store.documents import NO_CLAIMS, Claims
-from store.extract import reference, references, walk
+from store.extract import is_elsewhere, reference, references, walk
 
 BESIDE = frozenset({"EMERGENCY", "WALKIN"})
 """The appointment types that may stand beside others: they neither block nor are blocked (decision 2.10)."""
@@ -37,12 +37,15 @@ def names(references_: Iterable[str], when: Interval) -> tuple[str, ...]:
     return tuple(f"{reference}|{hour}" for reference in references_ for hour in hours)
 
 
-def practitioners(appointment: Resource, *, declined: bool = False) -> tuple[str, ...]:
+def practitioners(appointment: Resource, *, declined: bool = False, bases: Sequence[str] = ()) -> tuple[str, ...]:
     """Return whose time it takes: the names under which its practitioners are claimed.
 
     ``Practitioner/p`` and ``PractitionerRole/r`` for whom a literal reference names (see `people` for who is behind a
     role), ``identifier:<system>|<value>`` for who is contained or known by an identifier alone. Who has declined is not
     coming and is left out, unless `declined`.
+
+    Whoever has the id of one of ours counts as that one, at whatever address: in doubt a practitioner is busy. Given
+    the addresses of this server (`bases`), who is known to be another server's is left out.
     """
     contained = {f"#{one.get('id')}": one for one in walk(appointment, "contained")}
     return tuple(
@@ -50,21 +53,21 @@ def practitioners(appointment: Resource, *, declined: bool = False) -> tuple[str
             name
             for participant in walk(appointment, "participant")
             if declined or participant.get("status") != "declined"
-            for name in _names(participant.get("actor", {}), contained)
+            for name in _names(participant.get("actor", {}), contained, bases)
         )
     )
 
 
-def _names(actor: Resource, contained: Mapping[str, Resource]) -> list[str]:
+def _names(actor: Resource, contained: Mapping[str, Resource], bases: Sequence[str]) -> list[str]:
     text: str = actor.get("reference", "")
     found = reference(text)
     if found.startswith(PRACTITIONERS):
-        return [found]
+        return [] if is_elsewhere(text, bases) else [found]
     kind = actor.get("type")
     if text in contained:
         inner = contained[text]
         kind = inner.get("resourceType")
-        names = _player(inner, contained) if kind == "PractitionerRole" else []
+        names = _player(inner, contained, bases) if kind == "PractitionerRole" else []
         names = names or (_tokens(inner) if kind in _KINDS else [])
         if names:
             return names
@@ -72,10 +75,10 @@ def _names(actor: Resource, contained: Mapping[str, Resource]) -> list[str]:
     return _tokens(actor) if kind in _KINDS and (not text or text.startswith(("#", "urn:"))) else []
 
 
-def _player(role: Resource, contained: Mapping[str, Resource]) -> list[str]:
+def _player(role: Resource, contained: Mapping[str, Resource], bases: Sequence[str]) -> list[str]:
     """Return the names of who plays a contained role; of contained resources only people may be meant, no role."""
     people = {name: one for name, one in contained.items() if one.get("resourceType") == "Practitioner"}
-    return _names({"type": "Practitioner", **role.get("practitioner", {})}, people)
+    return _names({"type": "Practitioner", **role.get("practitioner", {})}, people, bases)
 
 
 def _tokens(resource: Resource) -> list[str]:

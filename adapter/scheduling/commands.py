@@ -52,6 +52,7 @@ async def plan(
     slot_id: str | None = None,
     names: tuple[str, str] = ("slot_id", "start_time"),
     overbooks: bool = False,
+    bases: Sequence[str] = (),
 ) -> Plan:
     """Decide whether `appointment` may take the time it names, in the place of `before` if there is one.
 
@@ -62,6 +63,7 @@ async def plan(
         slot_id: the Slot asked for by name.
         names: what the request calls the slot and the start, for messages.
         overbooks: whether it passes over busy Slots and other appointments (`occupancy`).
+        bases: addresses of this server, as for `settling.settle`.
 
     Raises:
         Unprocessable, Conflict: as `booking.decide` says; ``invalid_time`` where there is no start, or the end is not
@@ -75,7 +77,9 @@ async def plan(
     booked = claims.practitioners(appointment)
     known = await people.read(work, booked)
     yields = not overbooks and before is not None and occupancy.reason(before) is not None
-    wish = replace(_wish(appointment, before, slot_id, names, known), overbooks=overbooks, yields=yields)
+    wish = _wish(appointment, before, slot_id, names, known)
+    others = frozenset(wish.practitioners).difference(known.of(claims.practitioners(appointment, bases=bases)))
+    wish = replace(wish, overbooks=overbooks, yields=yields, elsewhere=others)
     facts = await _read_facts(work, wish, named, known, deciding=appointment["status"] in HOLDING)
     if appointment["status"] in HOLDING:
         taken = booking.decide(wish, facts)
@@ -132,6 +136,7 @@ async def reschedule(
     slot_id: str | None,
     names: tuple[str, str],
     overbooks: bool = False,
+    bases: Sequence[str] = (),
 ) -> Resource:
     """Move an appointment: both ends in one transaction, never blocked by itself.
 
@@ -141,12 +146,12 @@ async def reschedule(
     """
     require_reschedulable(before["status"])
     expiry.require_running(before, moved, work.now)
-    planned = await plan(work, moved, before=before, slot_id=slot_id, names=names, overbooks=overbooks)
+    planned = await plan(work, moved, before=before, slot_id=slot_id, names=names, overbooks=overbooks, bases=bases)
     return stage(work, before, planned, await given_back(work, before))
 
 
-async def advance(work: UnitOfWork, before: Resource, after: Resource) -> Resource:
-    """Move an appointment along the status graph, its time unchanged.
+async def advance(work: UnitOfWork, before: Resource, after: Resource, bases: Sequence[str] = ()) -> Resource:
+    """Move an appointment along the status graph, its time unchanged; `bases` as for `plan`.
 
     A proposal that becomes a visit takes time it did not hold: that is decided like any booking.
 
@@ -161,7 +166,7 @@ async def advance(work: UnitOfWork, before: Resource, after: Resource) -> Resour
     if wanted is not None and takes:
         noted = claims.slots(after)
         slot_id = noted[0].partition("/")[2] if len(noted) == 1 else None
-        planned = await plan(work, after, before=before, slot_id=slot_id)
+        planned = await plan(work, after, before=before, slot_id=slot_id, bases=bases)
         return stage(work, before, planned, await given_back(work, before))
     if after["status"] in RELEASING:
         for slot, status in await given_back(work, before):

@@ -13,15 +13,23 @@ from adapter.errors import Problem
 from adapter.scheduling.claimset import Draft
 from adapter.scheduling.status import FINAL
 from store.codec import Resource
-from store.extract import reference, references, walk
+from store.extract import is_elsewhere, reference, references, relative, walk
 from store.unit_of_work import UnitOfWork
 
 _KIND = "AppointmentResponse"
 _SAYS = ("appointment", "actor", "participantType", "participantStatus")
 
 
-async def carry_over(work: UnitOfWork, drafts: Sequence[Draft]) -> tuple[list[Draft], list[Problem]]:
+async def carry_over(
+    work: UnitOfWork, drafts: Sequence[Draft], bases: Sequence[str] = ()
+) -> tuple[list[Draft], list[Problem]]:
     """Let the responses among `drafts` change their appointments.
+
+    Args:
+        work: the unit of work to read through.
+        drafts: what is written.
+        bases: addresses of this server: who is named by another one is not the one of that id here
+            (https://hl7.org/fhir/R4/references.html#literal).
 
     Returns:
         The drafts, followed by those of appointments that change for a response alone; and what is wrong (422): an
@@ -33,13 +41,13 @@ async def carry_over(work: UnitOfWork, drafts: Sequence[Draft]) -> tuple[list[Dr
     written = {draft.name: draft for draft in drafts}
     known = await work.read_many(sorted({_appointment(response) for _, response in responses} - written.keys()))
     known |= {name: draft.after for name, draft in written.items() if draft.after is not None}
-    actors = {name for _, response in responses for name in references(response, "actor")}
+    actors = {_name(response["actor"], bases) for _, response in responses if "actor" in response}
     people = known | await work.read_many(sorted(actors - written.keys()))
     further: dict[str, Draft] = {}
     problems: list[Problem] = []
     for draft, response in responses:
         name = _appointment(response)
-        places = _places(response, known.get(name, {}), people)
+        places = _places(response, known.get(name, {}), people, bases)
         problem = _fault(response, known.get(name), places)
         if problem is not None:
             problems.append(replace(problem, entry=draft.entry))
@@ -89,7 +97,9 @@ def _answered(appointment: Resource, places: Sequence[int], status: str) -> Reso
     return {**appointment, "participant": participants}
 
 
-def _places(response: Resource, appointment: Resource, people: Mapping[str, Resource]) -> list[int]:
+def _places(
+    response: Resource, appointment: Resource, people: Mapping[str, Resource], bases: Sequence[str]
+) -> list[int]:
     """Return which participants a response is from: by reference, else by identifier; without an actor by type.
 
     A role that nobody is named for yet is answered by whoever says to be of that type (HL7's own example does so).
@@ -99,8 +109,8 @@ def _places(response: Resource, appointment: Resource, people: Mapping[str, Reso
     of_type = [place for place, participant in participants if kinds & _kinds(participant, "type")]
     if "actor" not in response:
         return of_type
-    name = _name(response["actor"])
-    found = [place for place, participant in participants if name and name == _name(participant.get("actor", {}))]
+    name = _name(response["actor"], bases)
+    found = [place for place, one in participants if name and name == _name(one.get("actor", {}), bases)]
     if found:
         return found
     tokens = _tokens(response["actor"]) | _tokens(people.get(name, {}))
@@ -109,8 +119,10 @@ def _places(response: Resource, appointment: Resource, people: Mapping[str, Reso
     return found or [place for place in of_type if place in vacant][:1]
 
 
-def _name(actor: Resource) -> str:
+def _name(actor: Resource, bases: Sequence[str]) -> str:
     text: str = actor.get("reference", "")
+    if is_elsewhere(text, bases):
+        return relative(text, ())
     return "" if text.startswith("#") else reference(text)  # contained: in the other resource it is somebody else
 
 

@@ -22,7 +22,12 @@ _CONCERNED = ("Appointment", "AppointmentResponse", "Slot", "Schedule", "Practit
 
 
 async def settle(
-    work: UnitOfWork, changes: Sequence[Change], *, fills_slots: bool, overbooks: str | None = None
+    work: UnitOfWork,
+    changes: Sequence[Change],
+    *,
+    fills_slots: bool,
+    overbooks: str | None = None,
+    bases: Sequence[str] = (),
 ) -> list[Change]:
     """Decide `changes` together.
 
@@ -35,6 +40,8 @@ async def settle(
         fills_slots: whether an Appointment may fill a Slot that is busy but held by none (decision 3.2).
         overbooks: the id of the key, if it may book over others; that is recorded in what does (`occupancy`).
             Empty for whoever brings in what others have decided: what says itself by whom goes on saying so.
+        bases: addresses of this server, without a slash at the end. Who is named by another one takes no Slots of ours,
+            and answers for nobody who is named here. Where there are none, an absolute address may be ours.
 
     Returns:
         The given changes, in their order, `after` completed; then those that follow from them.
@@ -50,7 +57,7 @@ async def settle(
     if not any(_type(change) in _CONCERNED for change in changes):
         return list(changes)
     drafts = [Draft(entry, change.before, change.after) for entry, change in enumerate(changes)]
-    drafts, found = await responses.carry_over(work, drafts)
+    drafts, found = await responses.carry_over(work, drafts, bases)
     asked = ClaimSet(drafts)
     for visit in asked.visits.values():
         if visit.draft.before is not None:
@@ -60,7 +67,7 @@ async def settle(
         visit.sign(overbooks)
     stored = await reading.read(work, asked)
     against = await role_changes.conflicts(work, asked)
-    world = decide(asked, stored, found, against, fills_slots=fills_slots)
+    world = decide(asked, stored, found, against, fills_slots=fills_slots, bases=bases)
     work.guard(slot_changes.guards(world))
     work.guard(responses.guards(drafts))
     return _completed(world)
@@ -78,13 +85,14 @@ def decide(
     against: Iterable[Problem] = (),
     *,
     fills_slots: bool,
+    bases: Sequence[str] = (),
 ) -> World:
     """Judge the state that `asked` makes of `stored`; return it.
 
     Raises:
         Unprocessable, Conflict: as `settle` says; `found` is what is wrong already, `against` what is in the way.
     """
-    world = World(asked, stored)
+    world = World(asked, stored, bases)
     slots = asked.written_of("Slot")
     faults = list(found)
     for visit in asked.visits.values():

@@ -111,9 +111,12 @@ def _schedule_contradictions(world: World, visit: Visit, stake: Stake, slot: Res
 
 
 def _wish(world: World, visit: Visit, stake: Stake, when: Interval) -> Wish:
+    people = world.people.of(stake.people)
+    ours = world.people.of(claims.practitioners(visit.appointment, bases=world.bases))
     return Wish(
         when=when,
-        practitioners=world.people.of(stake.people),
+        practitioners=people,
+        elsewhere=frozenset(people).difference(ours),
         facilities=stake.places,
         beside=stake.beside,
         own=visit.name,
@@ -173,7 +176,8 @@ def _found(world: World, visit: Visit, wish: Wish) -> Iterator[Problem]:
                 status = slot["status"] if visit.books_over else "free"
                 offered.append({**slot, "status": status if world.is_free_for(name, visit) else "busy-unavailable"})
         slots, problem = booking.cover(person, wish, Facts(None, world.schedules, offered, people=world.people))
-        taken += [f"Slot/{slot['id']}" for slot in slots]
+        if person not in wish.elsewhere:
+            taken += [f"Slot/{slot['id']}" for slot in slots]
         if problem is not None:
             yield problem
     world.take(visit, list(dict.fromkeys(taken)))

@@ -6,7 +6,7 @@ Pure: made from what was read, asked and changed by the decision, written by nob
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from adapter.scheduling import booking, claims, occupancy
 from adapter.scheduling.claimset import ClaimSet, Stake, Visit
@@ -28,11 +28,13 @@ class World:
         held: how many hold a Slot as it is stored, by the Slot's name.
         freed: the Slots that appointments of the set give up.
         taken: the Slots that were found for an appointment of the set, by its name.
+        bases: the addresses of this server, as far as they are known.
     """
 
-    def __init__(self, asked: ClaimSet, stored: Stored) -> None:
+    def __init__(self, asked: ClaimSet, stored: Stored, bases: Sequence[str] = ()) -> None:
         self.asked = asked
         self.stored = stored
+        self.bases = bases
         self.people = stored.people
         self.slots = asked.overlaid("Slot", stored.slots)
         self.schedules = asked.overlaid("Schedule", stored.schedules)

@@ -109,6 +109,28 @@ def test_without_an_address_of_our_own_every_absolute_reference_is_elsewhere() -
 
 
 @pytest.mark.parametrize(
+    ("text", "elsewhere"),
+    [
+        ("Patient/1", False),
+        (f"{HERE[0]}/Patient/1", False),
+        (f"http://{HERE[0].partition('://')[2]}/Patient/1/_history/2", False),
+        (f"{HERE[0]}.evil.example/Patient/1", True),
+        ("https://elsewhere.example/fhir/Patient/1", True),
+        ("urn:uuid:0c3151bd-1cbf-4d64-b04d-cd9187a4c6e0", False),
+        ("urn:x://y/Patient/1", False),
+        ("#p1", False),
+        ("", False),
+    ],
+)
+def test_an_absolute_reference_below_no_address_of_ours_is_elsewhere(text: str, elsewhere: bool) -> None:
+    assert extract.is_elsewhere(text, HERE) == elsewhere
+
+
+def test_without_an_address_of_our_own_nobody_knows_what_is_elsewhere() -> None:
+    assert not extract.is_elsewhere("https://elsewhere.example/fhir/Patient/1", ())
+
+
+@pytest.mark.parametrize(
     ("text", "kind"),
     [
         ("Patient/1", "Patient"),

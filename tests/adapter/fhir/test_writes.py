@@ -33,7 +33,7 @@ from tests.adapter.fhir.door import (
     person,
     tagged,
 )
-from tests.adapter.mediloop.clinic import appointment, open_clinic, put, schedule, slot, stored
+from tests.adapter.mediloop.clinic import SARAH, appointment, open_clinic, put, schedule, slot, stored, with_actors
 from tests.conftest import Api, Clock
 
 Json = dict[str, Any]
@@ -331,6 +331,35 @@ class TestPatch:
         answer = await call(api, "PATCH", "Patient/p", {"active": True}, headers={"Content-Type": media_type})
         outcome(answer, 415, "not-supported")
         assert answer.headers["Accept-Patch"] == "application/json-patch+json, application/fhir+json"
+
+
+class TestSomebodyElsesPeople:
+    """An absolute reference names whoever is there, not whoever has the same id here (references.html#literal)."""
+
+    @pytest.fixture(autouse=True)
+    async def clinic(self, store: Store) -> None:
+        await open_clinic(store)
+
+    @pytest.mark.parametrize(("root", "linked"), [("http://other.example/fhir", False), (HOST, True)])
+    async def test_slots_are_taken_for_our_own_alone(self, api: Api, root: str, linked: bool) -> None:
+        busy = bundled(await get(api, "Slot?status=busy"))["total"]
+        actors = with_actors("Patient/john", f"{root}/Practitioner/{SARAH}")
+        found = await made(api, appointment("a1", participant=actors))
+        assert ("slot" in found) is linked
+        assert bundled(await get(api, "Slot?status=busy"))["total"] == busy + linked
+        outcome(await call(api, "PUT", "Appointment/a2", appointment("a2")), 409, *["conflict"] * (1 + linked))
+
+    async def test_nobody_answers_for_ours(self, api: Api, store: Store) -> None:
+        await made(api, appointment("a1", status="proposed"))
+        answer = {
+            "resourceType": "AppointmentResponse",
+            "appointment": {"reference": "Appointment/a1"},
+            "actor": {"reference": "http://other.example/fhir/Patient/john"},
+            "participantStatus": "declined",
+        }
+        outcome(await call(api, "POST", "AppointmentResponse", answer), 422, "not-found")
+        statuses = {one["status"] for one in (await stored(store, "Appointment", "a1"))["participant"]}
+        assert statuses == {"accepted"}
 
 
 class TestDelete:

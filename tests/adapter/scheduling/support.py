@@ -19,6 +19,10 @@ from tests.store.support import create, everything, present, stored
 
 PATIENT = "Amina Nakato"
 UHID = "UG123456789A"
+HERE = ("https://here.example/fhir/R4",)
+"""The address of the server, where a test tells it."""
+ABROAD = "https://x.example/fhir"
+"""Another server."""
 TYPE_SYSTEM = "http://terminology.hl7.org/CodeSystem/v2-0276"
 
 
@@ -146,7 +150,9 @@ def codes(refused: Refused) -> list[tuple[str, str | None]]:
     return [(problem.code, problem.param) for problem in refused.problems]
 
 
-def settling(*wanted: Resource | str, fills_slots: bool = True) -> Callable[[UnitOfWork], Awaitable[list[Change]]]:
+def settling(
+    *wanted: Resource | str, fills_slots: bool = True, bases: tuple[str, ...] = ()
+) -> Callable[[UnitOfWork], Awaitable[list[Change]]]:
     """The step that `settle_all` runs."""
 
     async def step(work: UnitOfWork) -> list[Change]:
@@ -156,27 +162,31 @@ def settling(*wanted: Resource | str, fills_slots: bool = True) -> Callable[[Uni
             Change(stored.get(name), None if isinstance(one, str) else one)
             for name, one in zip(names, wanted, strict=True)
         ]
-        final = await settle(work, changes, fills_slots=fills_slots)
+        final = await settle(work, changes, fills_slots=fills_slots, bases=bases)
         stage(work, final, await work.last_versions([name for name in names if name not in stored]))
         return final
 
     return step
 
 
-async def settle_all(store: Store, *wanted: Resource | str, fills_slots: bool = True) -> list[Resource]:
+async def settle_all(
+    store: Store, *wanted: Resource | str, fills_slots: bool = True, bases: tuple[str, ...] = ()
+) -> list[Resource]:
     """Write resources as FHIR does, in one transaction: a resource is created or updated, a name (``Slot/a``) deleted.
 
     Returns what is there afterwards, in the order of the writes, then what followed from them.
     """
-    final = await store.transact(settling(*wanted, fills_slots=fills_slots))
+    final = await store.transact(settling(*wanted, fills_slots=fills_slots, bases=bases))
     return [change.after or {} for change in final]
 
 
-async def refused(store: Store, *wanted: Resource | str, fills_slots: bool = True) -> list[tuple[str, str | None, Any]]:
+async def refused(
+    store: Store, *wanted: Resource | str, fills_slots: bool = True, bases: tuple[str, ...] = ()
+) -> list[tuple[str, str | None, Any]]:
     """Code, element and change of every problem of writes that are refused, and that leave everything as it was."""
     before = await everything(store.database)
     with pytest.raises(Refused) as raised:
-        await settle_all(store, *wanted, fills_slots=fills_slots)
+        await settle_all(store, *wanted, fills_slots=fills_slots, bases=bases)
     assert await everything(store.database) == before
     told = f"{raised.value} {[problem.details for problem in raised.value.problems]}"
     assert PATIENT not in told

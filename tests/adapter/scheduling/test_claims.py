@@ -8,7 +8,7 @@ import pytest
 
 from adapter.scheduling.claims import claims, link, locations, names, practitioners, slots, stands_beside
 from store.documents import NO_CLAIMS, Claims
-from tests.adapter.scheduling.support import TYPE_SYSTEM, at, of_type, role, schedule, slot, span, visit
+from tests.adapter.scheduling.support import ABROAD, HERE, TYPE_SYSTEM, at, of_type, role, schedule, slot, span, visit
 
 WHEN = span("10:00", "10:30")
 HOUR = "Practitioner/p|2024-01-20T10"
@@ -62,6 +62,18 @@ def test_every_practitioner_is_claimed_for_every_hour() -> None:
 def test_a_practitioner_is_the_same_one_by_whatever_reference() -> None:
     who = ("https://x.example/fhir/Practitioner/p", "Practitioner/p/_history/2", "Practitioner/p")
     assert practitioners(visit("a", who=who)) == ("Practitioner/p",)
+
+
+def test_who_is_known_to_be_another_servers_can_be_left_out() -> None:
+    wanted = visit("a", who=(f"{ABROAD}/Practitioner/p", f"{HERE[0]}/Practitioner/q", "Practitioner/r"))
+    assert practitioners(wanted) == ("Practitioner/p", "Practitioner/q", "Practitioner/r")
+    assert practitioners(wanted, bases=HERE) == ("Practitioner/q", "Practitioner/r")
+    both = visit("a", who=(f"{ABROAD}/Practitioner/p", "Practitioner/p"))
+    assert practitioners(both, bases=HERE) == ("Practitioner/p",)
+    played = {**role("r"), "practitioner": {"reference": f"{ABROAD}/Practitioner/p"}}
+    contained = visit("a", who=("#r",), contained=[played])
+    assert practitioners(contained) == ("Practitioner/p",)
+    assert practitioners(contained, bases=HERE) == ()
 
 
 def test_patients_places_and_people_who_cannot_be_told_are_no_practitioners() -> None:

@@ -12,6 +12,8 @@ from store.codec import Resource
 from store.store import Store
 from store.unit_of_work import UnitOfWork
 from tests.adapter.scheduling.support import (
+    ABROAD,
+    HERE,
     PATIENT,
     UHID,
     advance,
@@ -209,6 +211,37 @@ async def test_a_practitioner_named_by_an_absolute_reference_is_busy_all_the_sam
     await book(store, visit("x", who=("https://x.example/fhir/Practitioner/p",)))
     with pytest.raises(Conflict):
         await book(store, visit("y"))
+
+
+async def test_who_is_known_to_be_another_servers_is_busy_and_takes_no_slot_of_ours(store: Store) -> None:
+    await publish_day(store)
+    await create(store, visit("x", status="proposed", who=(f"{ABROAD}/Practitioner/p",)))
+    await create(store, visit("y", "11:00", "11:30", status="proposed", who=(f"{ABROAD}/Practitioner/p",)))
+
+    async def step(work: UnitOfWork) -> Resource:
+        before = await present(work, "Appointment", "x")
+        return await commands.advance(work, before, {**before, "status": "booked"}, HERE)
+
+    assert links(await store.transact(step)) == []
+    assert await statuses(store, "a") == ["free"]
+    with pytest.raises(Conflict) as refused:
+        await book(store, visit("z"))
+    assert codes(refused.value) == [("time_conflict", "start_time")]
+    assert links(await advance(store, "y", "booked")) == ["Slot/c"]  # where nobody knows: as if it were ours
+
+
+async def test_who_is_known_to_be_another_servers_moves_without_our_slots(store: Store) -> None:
+    await publish_day(store)
+    await create(store, visit("x", who=(f"{ABROAD}/Practitioner/p",)))
+    names = ("new_slot_id", "new_start_time")
+
+    async def step(work: UnitOfWork) -> Resource:
+        before = await present(work, "Appointment", "x")
+        moved = {**before, "start": at("11:00"), "end": at("11:30")}
+        return await commands.reschedule(work, before, moved, slot_id=None, names=names, bases=HERE)
+
+    assert links(await store.transact(step)) == []
+    assert await statuses(store, "a", "c") == ["free", "free"]
 
 
 async def test_the_second_practitioner_of_a_visit_is_busy_too(store: Store) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from store.codec import Resource
 from store.store import Store
-from tests.adapter.scheduling.support import UHID, at, refused, settle_all, visit
+from tests.adapter.scheduling.support import ABROAD, HERE, UHID, at, refused, settle_all, visit
 from tests.store.support import create, patient, stored
 
 NURSE = [{"coding": [{"system": "urn:kinds", "code": "NURSE"}, {"display": "?"}]}]
@@ -69,6 +69,40 @@ async def test_who_answers_is_known_by_reference_or_identifier(store: Store, act
     await settle_all(store, proposal())
     await settle_all(store, response(actor=actor))
     assert await parts(store) == ["accepted", "needs-action"]
+
+
+@pytest.mark.parametrize(
+    ("named", "answers"),
+    [
+        ("Patient/1", f"{ABROAD}/Patient/1"),
+        (f"{ABROAD}/Patient/1", "Patient/1"),
+        ("Patient/2", f"{ABROAD}/Patient/known"),  # whose identifier Patient/known has here
+    ],
+)
+async def test_who_is_known_to_be_another_servers_answers_for_nobody_here(
+    store: Store, named: str, answers: str
+) -> None:
+    await create(store, patient("known", identifier=[{"value": UHID}]))
+    made = proposal()
+    made["participant"][0]["actor"]["reference"] = named
+    await settle_all(store, made)
+    answer = response(says="declined", actor={"reference": answers})
+    found = await refused(store, answer, bases=HERE)
+    assert found == [("unknown_participant", "AppointmentResponse.actor", 0)]
+
+
+async def test_who_is_of_another_server_answers_for_itself(store: Store) -> None:
+    made = proposal(who=(f"{ABROAD}/Practitioner/p/_history/1", "Practitioner/p"))
+    await settle_all(store, made)
+    await settle_all(store, response(actor={"reference": f"{ABROAD}/Practitioner/p"}), bases=HERE)
+    assert await parts(store) == ["needs-action", "accepted", "needs-action"]
+
+
+@pytest.mark.parametrize("answers", ["Practitioner/p", f"{HERE[0]}/Practitioner/p"])
+async def test_our_own_address_is_the_same_as_none(store: Store, answers: str) -> None:
+    await settle_all(store, proposal(who=(f"{HERE[0]}/Practitioner/p",)))
+    await settle_all(store, response(actor={"reference": answers}), bases=HERE)
+    assert await parts(store) == ["needs-action", "accepted"]
 
 
 async def test_a_patient_who_comes_with_the_answer_is_known_by_its_identifier(store: Store) -> None:

@@ -14,6 +14,8 @@ from store.codec import Resource
 from store.store import Store
 from store.unit_of_work import UnitOfWork
 from tests.adapter.scheduling.support import (
+    ABROAD,
+    HERE,
     advance,
     book,
     linking,
@@ -308,6 +310,29 @@ async def test_without_a_named_slot_free_ones_are_taken_and_linked(store: Store)
     [made, *taken] = await settle_all(store, visit("x", "10:15", "11:00"))
     assert links(made) == ["Slot/a", "Slot/b"]
     assert [one["status"] for one in taken] == ["busy", "busy"]
+
+
+async def test_who_is_known_to_be_another_servers_takes_no_slot_of_ours(store: Store) -> None:
+    await publish_day(store)
+    abroad = visit("x", who=(f"{ABROAD}/Practitioner/p",))
+    assert links((await settle_all(store, abroad, bases=HERE))[0]) == []
+    assert await statuses(store, "a") == ["free"]
+    # In doubt the time is taken all the same: the guard goes by the id.
+    assert [code for code, *_ in await refused(store, visit("y"), bases=HERE)] == ["time_conflict"]
+
+
+@pytest.mark.parametrize("base", ["", f"{HERE[0]}/", f"{ABROAD}/"])
+async def test_who_may_be_ours_takes_our_slots(store: Store, base: str) -> None:
+    await publish_day(store)
+    bases = () if base == f"{ABROAD}/" else HERE  # without an address of our own every one may be it
+    [made, _] = await settle_all(store, visit("x", who=(f"{base}Practitioner/p",)), bases=bases)
+    assert links(made) == ["Slot/a"]
+
+
+async def test_where_ours_is_away_another_servers_of_the_same_id_is_still_refused(store: Store) -> None:
+    await publish_day(store, slot("a", status="busy-unavailable"))
+    abroad = visit("x", who=(f"{ABROAD}/Practitioner/p",))
+    assert [code for code, *_ in await refused(store, abroad, bases=HERE)] == ["slot_unavailable"]
 
 
 async def test_where_slots_are_published_and_not_free_it_is_refused(store: Store) -> None:
