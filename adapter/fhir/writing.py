@@ -132,6 +132,7 @@ async def carry_out(
             fills_slots=fills_slots and "write" in granted.get("slots", ()),
             overbooks=who.key.id if "write" in granted.get("overbook", ()) else None,
             bases=bases,
+            configured=who.service.settings.fhir_bases,
         )
     except Refused as refused:
         raise _moved(refused, places) from None

@@ -116,8 +116,9 @@ class Writer:
             return words
         absent = [names[place] for place, change in zip(places, changes, strict=True) if change.before is None]
         versions = await work.last_versions(absent) if absent else {}
+        own = self.service.settings.fhir_bases
         try:
-            final = await settle(work, changes, fills_slots=True, overbooks="", bases=self.service.settings.fhir_bases)
+            final = await settle(work, changes, fills_slots=True, overbooks="", bases=own, configured=own)
         except Refused as refused:
             raise _moved(refused, places) from None
         kept = [one for one in final if one.before is None or one.after is None or not same(one.before, one.after)]

@@ -63,7 +63,7 @@ async def plan(
         slot_id: the Slot asked for by name.
         names: what the request calls the slot and the start, for messages.
         overbooks: whether it passes over busy Slots and other appointments (`occupancy`).
-        bases: addresses of this server, as for `settling.settle`.
+        bases: the configured addresses of this server, as for `settling.settle`.
 
     Raises:
         Unprocessable, Conflict: as `booking.decide` says; ``invalid_time`` where there is no start, or the end is not

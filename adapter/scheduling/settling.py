@@ -28,6 +28,7 @@ async def settle(
     fills_slots: bool,
     overbooks: str | None = None,
     bases: Sequence[str] = (),
+    configured: Sequence[str] = (),
 ) -> list[Change]:
     """Decide `changes` together.
 
@@ -40,8 +41,10 @@ async def settle(
         fills_slots: whether an Appointment may fill a Slot that is busy but held by none (decision 3.2).
         overbooks: the id of the key, if it may book over others; that is recorded in what does (`occupancy`).
             Empty for whoever brings in what others have decided: what says itself by whom goes on saying so.
-        bases: addresses of this server, without a slash at the end. Who is named by another one takes no Slots of ours,
-            and answers for nobody who is named here. Where there are none, an absolute address may be ours.
+        bases: addresses of this server, without a slash at the end. Who is named by another one answers for nobody who
+            is named here. Where there are none, an absolute address may be ours.
+        configured: those that the deployment says are its own. Only where there are some it is certain what is not
+            ours: who is named by another one then takes no Slots of ours.
 
     Returns:
         The given changes, in their order, `after` completed; then those that follow from them.
@@ -67,7 +70,7 @@ async def settle(
         visit.sign(overbooks)
     stored = await reading.read(work, asked)
     against = await role_changes.conflicts(work, asked)
-    world = decide(asked, stored, found, against, fills_slots=fills_slots, bases=bases)
+    world = decide(asked, stored, found, against, fills_slots=fills_slots, bases=configured)
     work.guard(slot_changes.guards(world))
     work.guard(responses.guards(drafts))
     return _completed(world)

@@ -28,7 +28,7 @@ class World:
         held: how many hold a Slot as it is stored, by the Slot's name.
         freed: the Slots that appointments of the set give up.
         taken: the Slots that were found for an appointment of the set, by its name.
-        bases: the addresses of this server, as far as they are known.
+        bases: the addresses of this server; none where it is not certain which are.
     """
 
     def __init__(self, asked: ClaimSet, stored: Stored, bases: Sequence[str] = ()) -> None:

@@ -34,7 +34,7 @@ from tests.adapter.fhir.door import (
     tagged,
 )
 from tests.adapter.mediloop.clinic import SARAH, appointment, open_clinic, put, schedule, slot, stored, with_actors
-from tests.conftest import Api, Clock
+from tests.conftest import Api, ApiMaker, Clock, ServiceMaker
 
 Json = dict[str, Any]
 ACTIVE = [{"op": "add", "path": "/active", "value": True}]
@@ -336,12 +336,20 @@ class TestPatch:
 class TestSomebodyElsesPeople:
     """An absolute reference names whoever is there, not whoever has the same id here (references.html#literal)."""
 
-    @pytest.fixture(autouse=True)
-    async def clinic(self, store: Store) -> None:
-        await open_clinic(store)
-
-    @pytest.mark.parametrize(("root", "linked"), [("http://other.example/fhir", False), (HOST, True)])
-    async def test_slots_are_taken_for_our_own_alone(self, api: Api, root: str, linked: bool) -> None:
+    @pytest.mark.parametrize(
+        ("base_url", "root", "linked"),
+        [
+            ("https://here.example", "http://other.example/fhir", False),
+            ("https://here.example", "https://here.example/fhir/R4", True),
+            (None, "http://other.example/fhir", True),  # nobody has said which addresses are ours: it may be one
+            (None, HOST, True),
+        ],
+    )
+    async def test_slots_are_taken_for_our_own_alone(
+        self, make_service: ServiceMaker, make_api: ApiMaker, base_url: str | None, root: str, linked: bool
+    ) -> None:
+        api = await make_api(make_service(base_url=base_url))
+        await open_clinic(api.service.stores["test"])
         busy = bundled(await get(api, "Slot?status=busy"))["total"]
         actors = with_actors("Patient/john", f"{root}/Practitioner/{SARAH}")
         found = await made(api, appointment("a1", participant=actors))
@@ -350,6 +358,7 @@ class TestSomebodyElsesPeople:
         outcome(await call(api, "PUT", "Appointment/a2", appointment("a2")), 409, *["conflict"] * (1 + linked))
 
     async def test_nobody_answers_for_ours(self, api: Api, store: Store) -> None:
+        await open_clinic(store)
         await made(api, appointment("a1", status="proposed"))
         answer = {
             "resourceType": "AppointmentResponse",
