@@ -23,7 +23,7 @@ def as_call(call: Call, entry: Entry) -> Call:
     """Return the interaction that an entry of the Bundle in `call` asks for."""
     headers = dict(entry.headers or {})
     prefer = call.headers.get("prefer")
-    if not entry.reads:  # whole resources come back where that was asked for: of two that differ, the first counts
+    if entry.writes:  # whole resources come back where that was asked for: of two that differ, the first counts
         prefer = "return=minimal" if prefer is None else f"{prefer}, return=minimal"
     if prefer is not None:
         headers["prefer"] = prefer

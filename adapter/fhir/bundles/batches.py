@@ -64,7 +64,7 @@ async def _together(call: Call, entries: Sequence[Entry]) -> dict[int, bytes]:
 
 def _is_plain(entry: Entry) -> bool:
     conditional = bool(entry.query) or "if-none-exist" in (entry.headers or {})
-    return entry.method in ("POST", "PUT", "DELETE") and not conditional
+    return entry.writes and entry.method in ("POST", "PUT", "DELETE") and not conditional
 
 
 async def _attempted(call: Call, writes: dict[int, Write], depth: int = 0) -> dict[int, bytes]:

@@ -75,10 +75,10 @@ def plan(call: Call, parsed: Parsed) -> Plan:
     Raises:
         Refused: with everything that is wrong with any entry, each problem naming its own.
     """
-    refusals = list(parsed.faults.values())
+    refusals = [*parsed.faults.values(), *(_not_here(entry) for entry in parsed.entries if _acts(entry))]
     reads = tuple(entry for entry in parsed.entries if entry.reads)
     # Stable, so what is to be done at the same step keeps its order: the same Bundle is always done the same way.
-    entries = sorted((entry for entry in parsed.entries if not entry.reads), key=lambda entry: _ORDER[entry.method])
+    entries = sorted((entry for entry in parsed.entries if entry.writes), key=lambda entry: _ORDER[entry.method])
     idents = [_ident(entry) for entry in entries]
     names = Names(call.base)
     for entry, ident in zip(entries, idents, strict=True):
@@ -160,6 +160,23 @@ def about(refused: Refused, index: int) -> Refused:
     """Let the problems of a refusal name the entry that they are about."""
     problems = [replace(problem, entry=index) for problem in refused.problems]
     return Refused(problems, status=refused.status, headers=refused.headers)
+
+
+def _acts(entry: Entry) -> bool:
+    return entry.operates and not entry.reads
+
+
+def _not_here(entry: Entry) -> Refused:
+    """Return the refusal of an operation that changes something: its work is a unit of its own, and would outlive ours.
+
+    https://hl7.org/fhir/R4/http.html#trules: a transaction is done as a whole, or nothing of it is.
+    """
+    text = (
+        f"{entry.path[-1]} changes something by itself and cannot be part of a transaction. "
+        "Send it on its own, or in a batch."
+    )
+    where = f"Bundle.entry[{entry.index}].request.url"
+    return Malformed(Problem("operation_in_transaction", text, where, issue="not-supported", entry=entry.index))
 
 
 def _kind(entry: Entry) -> str:

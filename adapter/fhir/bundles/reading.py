@@ -16,6 +16,7 @@ from typing import Any, Literal
 from adapter.errors import Malformed, Problem, Refused, TooLarge, Unprocessable
 from adapter.fhir.bundles.urls import address
 from adapter.fhir.call import Pairs
+from adapter.fhir.operations import changes_state
 from adapter.fhir.validation.findings import Findings
 from adapter.fhir.validation.walk import Walk
 from store.codec import Resource
@@ -54,8 +55,20 @@ class Entry:
 
     @property
     def reads(self) -> bool:
-        """Whether it changes nothing: a read, a search, or an operation (all of ours only look)."""
-        return self.method in ("GET", "HEAD") or (bool(self.path) and self.path[-1].startswith(("_", "$")))
+        """Whether it changes nothing: a read, a search, or an operation that only looks."""
+        if self.operates:
+            return not changes_state(self.path)
+        return self.method in ("GET", "HEAD") or (bool(self.path) and self.path[-1].startswith("_"))
+
+    @property
+    def operates(self) -> bool:
+        """Whether it calls an operation, whatever that does."""
+        return any(part.startswith("$") for part in self.path)
+
+    @property
+    def writes(self) -> bool:
+        """Whether it creates, updates, patches or deletes."""
+        return not self.reads and not self.operates
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +195,7 @@ def _entry(index: int, raw: Resource, base: str) -> Entry:
         raise _refused(index, "bad_precondition", text, "request.ifNoneExist")
     if resource is not None and not isinstance(resource, dict):
         raise _refused(index, "wrong_type", "resource is an object, in { }.", "resource", "structure")
-    if resource is None and method in _BRINGING and not entry.reads:
+    if resource is None and method in _BRINGING and entry.writes:
         raise _refused(index, "missing_resource", f"{method} brings a resource. Add it.", "resource", "required")
     return entry
 

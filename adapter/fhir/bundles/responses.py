@@ -53,7 +53,7 @@ def replied(call: Call, entry: Entry, reply: Reply) -> bytes:
     if reply.moment is not None:
         response["lastModified"] = reply.moment
     body = None if entry.method == "HEAD" or not reply.body else reply.body
-    if not entry.reads and negotiation.preferences(call.headers.get("prefer")).returns == "OperationOutcome":
+    if entry.writes and negotiation.preferences(call.headers.get("prefer")).returns == "OperationOutcome":
         return _entry(response, told=body)
     return _entry(response, body)
 

@@ -30,6 +30,8 @@ class Operation:
         system: it is for everything, not for a type.
         levels: whether it is called on a ``type``, on one ``instance`` or on both.
         own: whether the definition is one of ours, `definition` then only its id: it is below the deployment's base.
+        affects_state: whether anything is stored or changed by it, as ``OperationDefinition.affectsState`` has it; so
+            it is taken for unless it says otherwise.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Operation:
     system: bool = False
     levels: tuple[str, ...] = ("type", "instance")
     own: bool = False
+    affects_state: bool = True
 
     def canonical(self, canonical_base: str) -> str:
         """Return the canonical URL of the definition."""
@@ -52,12 +55,19 @@ _VISIT = ("Appointment",)
 _BULK_DATA = "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/"
 
 OPERATIONS = (
-    Operation("validate", f"{_DEFINITIONS}Resource-validate", (), ("POST",), validate),
-    Operation("everything", f"{_DEFINITIONS}Patient-everything", ("Patient",), ("GET", "HEAD", "POST"), everything),
+    Operation("validate", f"{_DEFINITIONS}Resource-validate", (), ("POST",), validate, affects_state=False),
+    Operation(
+        "everything",
+        f"{_DEFINITIONS}Patient-everything",
+        ("Patient",),
+        ("GET", "HEAD", "POST"),
+        everything,
+        affects_state=False,
+    ),
     Operation("export", f"{_BULK_DATA}export", (), ("GET", "POST"), export, system=True, levels=("type",)),
     Operation("export", f"{_BULK_DATA}patient-export", ("Patient",), ("GET", "POST"), export, levels=("type",)),
     Operation("export", f"{_BULK_DATA}group-export", ("Group",), ("GET", "POST"), export, levels=("instance",)),
-    # Argonaut calls $find by GET as well, and $hold and $book on an instance.
+    # Argonaut calls $find by GET as well, and $hold and $book on an instance. What $find proposes is kept for a while.
     Operation("find", f"{IHE}appointment-find", _VISIT, ("GET", "HEAD", "POST"), scheduling.find, levels=("type",)),
     Operation("hold", f"{IHE}appointment-hold", _VISIT, ("POST",), scheduling.hold),
     Operation("book", f"{IHE}appointment-book", _VISIT, ("POST",), scheduling.book),
@@ -65,10 +75,19 @@ OPERATIONS = (
     Operation(
         "reschedule", "appointment-reschedule", _VISIT, ("POST",), scheduling.reschedule, levels=("instance",), own=True
     ),
-    Operation(
-        "prefetch", "slot-prefetch", ("Slot",), ("GET", "HEAD", "POST"), scheduling.prefetch, levels=("type",), own=True
+    *(
+        Operation(
+            name,
+            f"slot-{name}",
+            ("Slot",),
+            ("GET", "HEAD", "POST"),
+            scheduling.prefetch,
+            levels=("type",),
+            own=True,
+            affects_state=False,
+        )
+        for name in ("prefetch", "find")
     ),
-    Operation("find", "slot-find", ("Slot",), ("GET", "HEAD", "POST"), scheduling.prefetch, levels=("type",), own=True),
 )
 
 
@@ -77,6 +96,13 @@ def operations_on(kind: str) -> tuple[Operation, ...]:
     if not kind:
         return tuple(one for one in OPERATIONS if one.system)
     return tuple(one for one in OPERATIONS if not one.system and (not one.kinds or kind in one.kinds))
+
+
+def changes_state(path: tuple[str, ...]) -> bool:
+    """Tell whether `path`, below the base, may lead to an operation that stores or changes something."""
+    names = {part for part in path if part.startswith("$")}
+    kind = path[0] if path and path[0] not in names else ""
+    return any(one.affects_state and f"${one.name}" in names for one in operations_on(kind))
 
 
 async def run(call: Call, kind: str, ident: str | None, name: str) -> Reply:
@@ -97,4 +123,4 @@ async def run(call: Call, kind: str, ident: str | None, name: str) -> Reply:
     return await operation.run(call, kind, ident)
 
 
-__all__ = ["IHE", "OPERATIONS", "Operation", "operations_on", "run"]
+__all__ = ["IHE", "OPERATIONS", "Operation", "changes_state", "operations_on", "run"]

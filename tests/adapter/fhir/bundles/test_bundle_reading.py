@@ -64,6 +64,8 @@ def test_an_empty_bundle_is_fine(kind: str) -> None:
         ("HEAD", "Patient/1", True),
         ("POST", "Patient/_search?name=x", True),
         ("POST", "Patient/$everything", True),
+        ("POST", "Appointment/$book", False),
+        ("GET", "$export", False),
         ("POST", "Patient", False),
         ("DELETE", "Patient/1", False),
     ],
