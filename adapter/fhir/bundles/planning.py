@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from adapter.errors import Malformed, Problem, Refused
 from adapter.fhir import negotiation
 from adapter.fhir.access import require_type
+from adapter.fhir.bundles.patches import rewritten
 from adapter.fhir.bundles.reading import Entry, Parsed
 from adapter.fhir.bundles.references import Names, rewriting
 from adapter.fhir.bundles.urls import pairs
@@ -90,16 +91,16 @@ def plan(call: Call, parsed: Parsed) -> Plan:
     patches: dict[int, Resource] = {}
     for position, (entry, ident) in enumerate(zip(entries, idents, strict=True)):
         try:
-            resource = entry.resource
-            if resource is not None:
-                walk = rewriting(names.seen_from(entry.full_url))
-                resource = walk.resource(resource)
-                versioned |= walk.versioned
-                for found in walk.conditionals:
-                    wanted.setdefault(found.text, _wanted(call, found.text, position, found.where))
+            walk = rewriting(names.seen_from(entry.full_url))
+            resource = None if entry.resource is None else walk.resource(entry.resource)
             write = write_of(call, entry, resource, ident=ident, conditional=True)
-            if resource is not None and entry.method == "PATCH":
-                patches[position] = resource
+            if write.patch is not None:
+                write = replace(write, patch=rewritten(write.patch, write.kind, walk))
+                if resource is not None and resource.get("resourceType") == "Parameters":
+                    patches[position] = resource
+            versioned |= walk.versioned
+            for found in walk.conditionals:
+                wanted.setdefault(found.text, _wanted(call, found.text, position, found.where))
             writes.append(write)
         except Refused as refused:
             refusals.append(about(refused, entry.index))

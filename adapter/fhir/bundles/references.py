@@ -9,7 +9,7 @@ Nothing is changed in place: a transaction may be run again.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,6 +79,51 @@ class Rewriting:
         """Return `resource` with all names replaced; the very same where there is none."""
         kind = resource.get("resourceType")
         return self._resource(resource, kind if isinstance(kind, str) else "Resource")
+
+    def value(self, value: Any, pointer: Sequence[str], kind: str, where: str) -> Any:
+        """Return a value with all names replaced that is to be put into a resource.
+
+        Args:
+            value: any JSON.
+            pointer: to where, the tokens of a JSON Pointer; an item's place may be ``-``.
+            kind: of the resource.
+            where: its place as a FHIRPath.
+        """
+        made: Type | None = type_of(kind)
+        member: Member | None = None
+        within = False  # at the list, the next token is a place in it
+        for token in pointer:
+            if member is not None and member.many and not within:
+                within = True
+                continue
+            if member is not None:
+                made = None if member.type is None else member.type()
+                if made is None and member.primitive is None:  # a resource within: which, only what is stored tells
+                    return self._unknown(value, pointer[-1], where)
+            member = None if made is None else made.members.get(token)
+            if member is None:
+                return value  # validation says so
+            within = False
+        if member is None or made is None:
+            return self.resource(value) if isinstance(value, dict) else value
+        if isinstance(value, list):
+            return [self._item(item, member, made, f"{where}[{index}]") for index, item in enumerate(value)]
+        return self._item(value, member, made, where)
+
+    def _item(self, value: Any, member: Member, made: Type, place: Place) -> Any:
+        if isinstance(value, str):
+            return self._text(value, member, made, place)
+        return self._complex(value, member, place) if isinstance(value, dict) else value
+
+    def _unknown(self, value: Any, name: str, place: Place) -> Any:
+        """Return a value of a type that is not known, called `name`: what is called reference is one in every type."""
+        if isinstance(value, str):
+            return self._reference(value, place) if name == "reference" else value
+        if isinstance(value, list):
+            return [self._unknown(item, name, place) for item in value]
+        if isinstance(value, dict):
+            return {key: self._unknown(item, key, (place, key, None)) for key, item in value.items()}
+        return value
 
     def _resource(self, node: Resource, place: Place) -> Resource:
         kind = node.get("resourceType")

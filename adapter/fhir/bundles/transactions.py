@@ -13,6 +13,7 @@ from adapter.errors import Gone, NotFound, PreconditionFailed, Problem, Refused,
 from adapter.fhir import searching
 from adapter.fhir.bundles import responses
 from adapter.fhir.bundles.alone import Answer, answered, as_call
+from adapter.fhir.bundles.patches import rewritten
 from adapter.fhir.bundles.planning import Plan, Wanted, about, plan, sought
 from adapter.fhir.bundles.reading import Parsed
 from adapter.fhir.bundles.references import rewriting
@@ -21,6 +22,7 @@ from adapter.fhir.patching import Patch
 from adapter.fhir.refusing import clashed
 from adapter.fhir.writing import Write, Written, carry_out, deleted, identify
 from adapter.scheduling.road import decide
+from store.codec import Resource
 from store.documents import version_of
 from store.errors import AlreadyExists, NotUnique, Unreachable
 from store.search import Reading
@@ -151,9 +153,9 @@ async def _versions(work: UnitOfWork, planned: Plan, table: Mapping[str, str]) -
     }
 
 
-def _rewritten(write: Write, patch: Mapping[str, object] | None, table: Mapping[str, str]) -> Write:
-    if patch is not None:
-        return replace(write, patch=Patch.read(rewriting(table).resource(dict(patch))))
-    if write.resource is None:
-        return write
-    return replace(write, resource=rewriting(table).resource(write.resource))
+def _rewritten(write: Write, parameters: Resource | None, table: Mapping[str, str]) -> Write:
+    walk = rewriting(table)
+    if write.patch is not None:
+        patch = write.patch if parameters is None else Patch.read(walk.resource(parameters))
+        return replace(write, patch=rewritten(patch, write.kind, walk))
+    return write if write.resource is None else replace(write, resource=walk.resource(write.resource))
