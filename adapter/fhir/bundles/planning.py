@@ -15,7 +15,7 @@ from adapter.fhir import negotiation
 from adapter.fhir.access import require_type
 from adapter.fhir.bundles.patches import rewritten
 from adapter.fhir.bundles.reading import Entry, Parsed
-from adapter.fhir.bundles.references import Names, rewriting
+from adapter.fhir.bundles.references import Conditional, Names, rewriting
 from adapter.fhir.bundles.urls import pairs
 from adapter.fhir.call import Call, Pairs
 from adapter.fhir.patching import Patch
@@ -81,7 +81,7 @@ def plan(call: Call, parsed: Parsed) -> Plan:
     # Stable, so what is to be done at the same step keeps its order: the same Bundle is always done the same way.
     entries = sorted((entry for entry in parsed.entries if entry.writes), key=lambda entry: _ORDER[entry.method])
     idents = [_ident(entry) for entry in entries]
-    names = Names(call.base)
+    names, bases = Names(call.base), (call.base, *call.who.service.settings.fhir_bases)
     for entry, ident in zip(entries, idents, strict=True):
         if entry.full_url is not None and ident is not None and _is_named(entry):
             names.add(entry.full_url, f"{entry.path[0]}/{ident}")
@@ -91,7 +91,7 @@ def plan(call: Call, parsed: Parsed) -> Plan:
     patches: dict[int, Resource] = {}
     for position, (entry, ident) in enumerate(zip(entries, idents, strict=True)):
         try:
-            walk = rewriting(names.seen_from(entry.full_url))
+            walk = rewriting(names.seen_from(entry.full_url), bases)
             resource = None if entry.resource is None else walk.resource(entry.resource)
             write = write_of(call, entry, resource, ident=ident, conditional=True)
             if write.patch is not None:
@@ -100,7 +100,7 @@ def plan(call: Call, parsed: Parsed) -> Plan:
                     patches[position] = resource
             versioned |= walk.versioned
             for found in walk.conditionals:
-                wanted.setdefault(found.text, _wanted(call, found.text, position, found.where))
+                wanted.setdefault(found.text, _wanted(call, found, position))
             writes.append(write)
         except Refused as refused:
             refusals.append(about(refused, entry.index))
@@ -227,8 +227,9 @@ def _is_named(entry: Entry) -> bool:
     return not kept and entry.method in ("POST", "PUT")
 
 
-def _wanted(call: Call, text: str, position: int, where: str) -> Wanted:
-    kind, _, query = text.partition("?")
+def _wanted(call: Call, found: Conditional, position: int) -> Wanted:
+    kind, _, query = found.search.partition("?")
+    where = found.where
     if kind not in TYPES:
         raise Malformed(Problem("unknown_type", f"This server has no {kind} to search for.", where, issue="not-found"))
     require_type(call.who, kind, "read")

@@ -55,10 +55,17 @@ class Names:
 
 @dataclass(frozen=True, slots=True)
 class Conditional:
-    """A reference by criteria (``Patient?identifier=system|value``) and where it stands, as a FHIRPath."""
+    """A reference by criteria.
+
+    Attributes:
+        text: as it is written, perhaps below our own base.
+        where: it stands, as a FHIRPath.
+        search: below the base (``Patient?identifier=system|value``).
+    """
 
     text: str
     where: str
+    search: str
 
 
 @dataclass(slots=True)
@@ -69,11 +76,13 @@ class Rewriting:
         table: what is to be replaced, with what.
         conditionals: the conditional references met.
         versioned: names put in where a certain version was meant; it is that of a resource made just now, 1.
+        bases: addresses of this server: a search below one of them is ours, below any other it is another server's.
     """
 
     table: Mapping[str, str]
     conditionals: list[Conditional]
     versioned: set[str]
+    bases: Sequence[str] = ()
 
     def resource(self, resource: Resource) -> Resource:
         """Return `resource` with all names replaced; the very same where there is none."""
@@ -189,14 +198,17 @@ class Rewriting:
             if name is not None:
                 self.versioned.add(name)
                 return f"{name}{_VERSION}1"
-        elif "?" in value and _CONDITIONAL.fullmatch(value):
-            self.conditionals.append(Conditional(value, expression(place)))
+        elif "?" in value:
+            base = next((one for one in self.bases if value.startswith(f"{one}/")), None)
+            search = value if base is None else value[len(base) + 1 :]
+            if _CONDITIONAL.fullmatch(search):
+                self.conditionals.append(Conditional(value, expression(place), search))
         return value
 
     def _link(self, found: re.Match[str]) -> str:
         return f"{found['head']}{self.table.get(found['url'], found['url'])}{found['quote']}"
 
 
-def rewriting(table: Mapping[str, str]) -> Rewriting:
-    """Return a walk that replaces what `table` names."""
-    return Rewriting(table, [], set())
+def rewriting(table: Mapping[str, str], bases: Sequence[str] = ()) -> Rewriting:
+    """Return a walk that replaces what `table` names, on a server with these addresses (no slash at their ends)."""
+    return Rewriting(table, [], set(), bases)

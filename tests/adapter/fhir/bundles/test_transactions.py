@@ -276,6 +276,31 @@ async def test_references_by_criteria_need_exactly_one_match(api: Api) -> None:
     assert await count(api, "Appointment") == 2
 
 
+async def test_a_reference_by_criteria_may_be_written_below_our_own_base(api: Api, monkeypatch: Any) -> None:
+    settings = type(api.service.settings)
+    monkeypatch.setattr(settings, "fhir_bases", property(lambda _: ("https://public.example/fhir/R4",)))
+    await done(api, bundle("transaction", entry("PUT", "Patient/1", identified("1", id="1"))))
+    by = "Patient?identifier=urn:mrn|{}".format
+    found = await done(
+        api,
+        bundle(
+            "transaction",
+            entry("POST", "Appointment", visit(f"{ROOT}/{by(1)}", f"https://public.example/fhir/R4/{by(1)}")),
+            entry("POST", "Appointment", visit(f"{ROOT}/{by(2)}")),
+            entry("POST", "Patient", identified("2"), ifNoneExist="identifier=urn:mrn|2"),
+        ),
+    )
+    assert actors(await stored(api, f"Appointment/{ident(found[0])}")) == ["Patient/1", "Patient/1"]
+    assert actors(await stored(api, f"Appointment/{ident(found[1])}")) == [f"Patient/{ident(found[2])}"]
+    place = "Bundle.entry[0].resource.participant[0].actor.reference"
+    for value, status, code in ((by(3), 412, "not-found"), ("Device?name=x", 400, "not-found")):
+        answer = await send(api, bundle("transaction", entry("POST", "Appointment", visit(f"{ROOT}/{value}"))))
+        assert issues(answer, status) == [(code, place)]
+    elsewhere = f"https://elsewhere.example/fhir/R4/{by(1)}"
+    found = await done(api, bundle("transaction", entry("POST", "Appointment", visit(elsewhere))))
+    assert actors(await stored(api, f"Appointment/{ident(found[0])}")) == [elsewhere]
+
+
 @pytest.mark.parametrize("by", ["Patient/old", "Patient?identifier=urn:mrn|1"])
 async def test_what_is_deleted_matches_no_criteria_any_more(api: Api, by: str) -> None:
     for asked in (
