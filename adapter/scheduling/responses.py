@@ -33,7 +33,8 @@ async def carry_over(
 
     Returns:
         The drafts, followed by those of appointments that change for a response alone; and what is wrong (422): an
-        appointment that is not there or is over, a participant that it does not have.
+        appointment that is not there or is over, a participant that it does not have, answers that contradict each
+        other.
     """
     responses = [(draft, draft.after) for draft in drafts if draft.after is not None and _speaks(draft)]
     if not responses:
@@ -45,10 +46,14 @@ async def carry_over(
     people = known | await work.read_many(sorted(actors - written.keys()))
     further: dict[str, Draft] = {}
     problems: list[Problem] = []
-    for draft, response in responses:
+    placed = [
+        (draft, response, _places(response, known.get(_appointment(response), {}), people, bases))
+        for draft, response in responses
+    ]
+    said = _said((response, places) for _, response, places in placed)
+    for draft, response, places in placed:
         name = _appointment(response)
-        places = _places(response, known.get(name, {}), people, bases)
-        problem = _fault(response, known.get(name), places)
+        problem = _fault(response, known.get(name), places) or _contradiction(said[name, place] for place in places)
         if problem is not None:
             problems.append(replace(problem, entry=draft.entry))
         elif any(known[name]["participant"][place]["status"] != response["participantStatus"] for place in places):
@@ -88,6 +93,26 @@ def _fault(response: Resource, appointment: Resource | None, places: Sequence[in
         text = "Several participants of the appointment are of that type. Name the one who answers as actor."
         return Problem("ambiguous_participant", text, param)
     return None
+
+
+def _said(answers: Iterable[tuple[Resource, Sequence[int]]]) -> Mapping[tuple[str, int], set[str]]:
+    """Return what is said in all `answers` for each participant: of which appointment, and at which place there."""
+    said: dict[tuple[str, int], set[str]] = {}
+    for response, places in answers:
+        for place in places:
+            said.setdefault((_appointment(response), place), set()).add(response["participantStatus"])
+    return said
+
+
+def _contradiction(said: Iterable[set[str]]) -> Problem | None:
+    """Tell of different answers for one participant: which counts must not hang on the order in which they stand.
+
+    https://hl7.org/fhir/R4/http.html#trules
+    """
+    if all(len(statuses) == 1 for statuses in said):
+        return None
+    text = "Another response that is sent with this one answers otherwise for the same participant. Send one of them."
+    return Problem("contradicting_answers", text, f"{_KIND}.participantStatus")
 
 
 def _answered(appointment: Resource, places: Sequence[int], status: str) -> Resource:

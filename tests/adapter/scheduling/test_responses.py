@@ -215,3 +215,22 @@ async def test_a_role_that_nobody_is_named_for_is_answered_by_who_says_to_have_i
     assert await parts(store) == ["needs-action", "needs-action", "accepted"]
     found = await refused(store, response("s", actor={"reference": "Practitioner/n"}, participantType=[{"text": "?"}]))
     assert found == [("unknown_participant", "AppointmentResponse.actor", 0)]
+
+
+@pytest.mark.parametrize("says", [("accepted", "declined"), ("declined", "accepted"), ("needs-action", "accepted")])
+async def test_answers_that_contradict_each_other_are_refused_in_whatever_order(
+    store: Store, says: tuple[str, str]
+) -> None:
+    await settle_all(store, proposal())
+    both = [response(f"r{number}", word) for number, word in enumerate(says)]
+    assert await refused(store, response("other", actor={"reference": "Patient/1"}), *both) == [
+        ("contradicting_answers", "AppointmentResponse.participantStatus", entry) for entry in (1, 2)
+    ]
+    assert await parts(store) == ["needs-action", "needs-action"]
+
+
+async def test_equal_answers_and_those_of_different_people_go_together(store: Store) -> None:
+    await settle_all(store, proposal())
+    declined = response("c", "declined", actor={"reference": "Patient/1"})
+    await settle_all(store, response("a"), response("b"), declined)
+    assert await parts(store) == ["declined", "accepted"]
