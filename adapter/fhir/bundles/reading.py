@@ -195,6 +195,10 @@ def _entry(index: int, raw: Resource, base: str) -> Entry:
         raise _refused(index, "bad_precondition", text, "request.ifNoneExist")
     if resource is not None and not isinstance(resource, dict):
         raise _refused(index, "wrong_type", "resource is an object, in { }.", "resource", "structure")
+    # HTTP sends a form there, which is no resource.
+    if resource is not None and method == "POST" and path[-1:] == ("_search",):
+        text = "A search in a Bundle brings no resource. Put its parameters into the url: GET Patient?name=value."
+        raise _refused(index, "search_with_body", text, "resource", "not-supported")
     if resource is None and method in _BRINGING and entry.writes:
         raise _refused(index, "missing_resource", f"{method} brings a resource. Add it.", "resource", "required")
     return entry

@@ -71,7 +71,8 @@ def test_an_empty_bundle_is_fine(kind: str) -> None:
     ],
 )
 def test_what_only_reads(method: str, url: str, reads: bool) -> None:
-    [one] = read(bundle("batch", entry(method, url, person())), ROOT).entries
+    resource = None if "_search" in url else person()
+    [one] = read(bundle("batch", entry(method, url, resource)), ROOT).entries
     assert one.reads == reads
 
 
@@ -201,3 +202,12 @@ def test_each_name_once() -> None:
 @pytest.mark.parametrize("kind", ["batch", "transaction"])
 def test_an_entry_that_cannot_be_carried_out(one: Json, code: str, place: str, kind: str) -> None:
     assert fault(one, kind) == (code, f"Bundle.entry[0].{place}", 0)
+
+
+@pytest.mark.parametrize("kind", ["batch", "transaction"])
+@pytest.mark.parametrize("url", ["Patient/_search", "_search", "Patient/1/Appointment/_search?status=booked"])
+def test_the_parameters_of_a_search_are_not_taken_from_a_resource(kind: str, url: str) -> None:
+    body = {"resourceType": "Parameters", "parameter": [{"name": "name", "valueString": "x"}]}
+    assert fault(entry("POST", url, body), kind) == ("search_with_body", "Bundle.entry[0].resource", 0)
+    [one] = read(bundle(kind, entry("POST", url)), ROOT).entries
+    assert one.reads
