@@ -7,7 +7,7 @@ is valid, which ids are given, and what the entries' names for each other become
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from adapter.errors import Malformed, Problem, Refused
@@ -74,7 +74,8 @@ def plan(call: Call, parsed: Parsed) -> Plan:
     """Return what a transaction is to do.
 
     Raises:
-        Refused: with everything that is wrong with any entry, each problem naming its own.
+        Refused: with everything that is wrong with any write and needs no database to be seen, each problem naming its
+            own entry.
     """
     refusals = [*parsed.faults.values(), *(_not_here(entry) for entry in parsed.entries if _acts(entry))]
     reads = tuple(entry for entry in parsed.entries if entry.reads)
@@ -85,34 +86,37 @@ def plan(call: Call, parsed: Parsed) -> Plan:
     for entry, ident in zip(entries, idents, strict=True):
         if entry.full_url is not None and ident is not None and _is_named(entry):
             names.add(entry.full_url, f"{entry.path[0]}/{ident}")
-    writes: list[Write] = []
+    writes: dict[int, Write] = {}
     wanted: dict[str, Wanted] = {}
     versioned: set[str] = set()
     patches: dict[int, Resource] = {}
     for position, (entry, ident) in enumerate(zip(entries, idents, strict=True)):
+        walk = rewriting(names.seen_from(entry.full_url), bases)
         try:
-            walk = rewriting(names.seen_from(entry.full_url), bases)
             resource = None if entry.resource is None else walk.resource(entry.resource)
             write = write_of(call, entry, resource, ident=ident, conditional=True)
             if write.patch is not None:
                 write = replace(write, patch=rewritten(write.patch, write.kind, walk))
                 if resource is not None and resource.get("resourceType") == "Parameters":
                     patches[position] = resource
-            versioned |= walk.versioned
-            for found in walk.conditionals:
-                wanted.setdefault(found.text, _wanted(call, found, position))
-            writes.append(write)
+            writes[position] = write
         except Refused as refused:
             refusals.append(about(refused, entry.index))
-    _require_none(refusals)
+        versioned |= walk.versioned
+        for found in walk.conditionals:
+            try:
+                wanted.setdefault(found.text, _wanted(call, found, position))
+            except Refused as refused:
+                refusals.append(about(refused, entry.index))
+    refusals += _repeated(entries, writes)
+    require_none(refusals)
     provisional = {
         position: f"{entry.path[0]}/{ident}"
         for position, (entry, ident) in enumerate(zip(entries, idents, strict=True))
         if ident is not None and _is_conditional(entry)
     }
-    _require_different([writes[position] for position in provisional], [entries[p].index for p in provisional])
     places = tuple(entry.index for entry in entries)
-    return Plan(tuple(writes), places, reads, provisional, frozenset(versioned), wanted, patches)
+    return Plan(tuple(writes.values()), places, reads, provisional, frozenset(versioned), wanted, patches)
 
 
 def write_of(
@@ -239,8 +243,12 @@ def _wanted(call: Call, found: Conditional, position: int) -> Wanted:
         raise Malformed(Problem("bad_reference", str(error), where, issue="value")) from None
 
 
-def _require_none(refusals: Sequence[Refused]) -> None:
-    """Refuse with every problem at once."""
+def require_none(refusals: Sequence[Refused]) -> None:
+    """Refuse with every problem at once, in the order of the entries.
+
+    Raises:
+        Refused: there are any; of several the least status, which is the one to be mended first.
+    """
     if not refusals:
         return
     problems = sorted((problem for one in refusals for problem in one.problems), key=lambda one: one.entry or 0)
@@ -254,11 +262,23 @@ def sought(criteria: Pairs | None) -> Pairs:
     return tuple(sorted(criteria or ()))
 
 
-def _require_different(writes: Sequence[Write], places: Iterable[int]) -> None:
-    """Refuse two conditional writes with the same criteria: where nothing matches, both would make it."""
+def _repeated(entries: Sequence[Entry], writes: Mapping[int, Write]) -> Iterator[Refused]:
+    """Yield a refusal for each entry that writes what an entry before it in the Bundle writes, as far as it shows.
+
+    Two conditional writes with the same criteria are refused as well: where nothing matches, both would make it.
+    """
     seen: dict[object, int] = {}
-    for write, place in zip(writes, places, strict=True):
-        first = seen.setdefault((write.kind, sought(write.criteria or write.if_none_exist)), place)
-        if first != place:
+    for position, write in sorted(writes.items(), key=lambda one: entries[one[0]].index):
+        entry = entries[position]
+        key: object = (write.kind, write.ident)
+        if _is_conditional(entry):
+            key = (write.kind, sought(write.criteria or write.if_none_exist))
+        elif write.ident is None:  # a conditional patch or deletion: only what is stored tells
+            continue
+        first = seen.setdefault(key, entry.index)
+        if first == entry.index:
+            continue
+        text = f"Entry {first} writes {write.kind}/{write.ident}, too. Write it once."
+        if _is_conditional(entry):
             text = f"Entry {first} has the same criteria. Make it once, and refer to it by its fullUrl."
-            raise Malformed(Problem("duplicate_entry", text, entry=place, issue="duplicate"))
+        yield Malformed(Problem("duplicate_entry", text, entry=entry.index, issue="duplicate"))

@@ -14,7 +14,7 @@ from adapter.fhir import searching
 from adapter.fhir.bundles import responses
 from adapter.fhir.bundles.alone import Answer, answered, as_call
 from adapter.fhir.bundles.patches import rewritten
-from adapter.fhir.bundles.planning import Plan, Wanted, about, plan, sought
+from adapter.fhir.bundles.planning import Plan, Wanted, about, plan, require_none, sought
 from adapter.fhir.bundles.reading import Parsed
 from adapter.fhir.bundles.references import rewriting
 from adapter.fhir.call import Call, Reply
@@ -36,10 +36,8 @@ async def run(call: Call, parsed: Parsed, answer: Answer) -> Reply:
         Refused: for whatever there is against one of its entries; nothing was changed then.
         Unavailable: 503, it did not come to its end in time.
     """
-    planned = plan(call, parsed)
+    planned = await _planned(call, parsed, answer)
     entries = [b""] * parsed.size
-    for entry in planned.reads:
-        await _require_answerable(call, entry.index, as_call(call, entry), answer)
     for place, result in zip(planned.places, await _written(call, planned), strict=True):
         entries[place] = responses.written(call, result)
     for entry in planned.reads:
@@ -47,18 +45,39 @@ async def run(call: Call, parsed: Parsed, answer: Answer) -> Reply:
     return responses.bundle("transaction", entries)
 
 
-async def _require_answerable(call: Call, index: int, read: Call, answer: Answer) -> None:
-    """Refuse the whole for a read that is malformed or not allowed: later it could not take the writes back.
+async def _planned(call: Call, parsed: Parsed, answer: Answer) -> Plan:
+    """Return what is to be done, when all that could be said against it before anything is done has been looked for.
+
+    Raises:
+        Refused: with the problems of all entries, reads and writes.
+    """
+    refusals: list[Refused] = []
+    planned: Plan | None = None
+    try:
+        planned = plan(call, parsed)
+    except Refused as refused:
+        refusals.append(refused)
+    for entry in parsed.entries:
+        if entry.reads:
+            refusals += await _unanswerable(entry.index, as_call(call, entry), answer)
+    require_none(refusals)
+    if planned is None:
+        raise AssertionError("what could not be planned was refused")
+    return planned
+
+
+async def _unanswerable(index: int, read: Call, answer: Answer) -> list[Refused]:
+    """Return what refuses the whole for a read that is malformed or not allowed: later it could not take writes back.
 
     What is not there yet, or has gone, is for the answer to tell.
     """
     try:
         await answer(read)
     except (NotFound, Gone) as absent:
-        if any(problem.issue == "not-supported" for problem in absent.problems):
-            raise about(absent, index) from None
+        return [about(absent, index)] if any(one.issue == "not-supported" for one in absent.problems) else []
     except Refused as refused:
-        raise about(refused, index) from None
+        return [about(refused, index)]
+    return []
 
 
 async def _written(call: Call, planned: Plan) -> list[Written]:

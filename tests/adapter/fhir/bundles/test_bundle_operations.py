@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from adapter.fhir.bundles import alone
+from adapter.fhir.bundles import alone, responses
 from adapter.fhir.conformance.operation_definitions import operation_definitions
 from adapter.fhir.operations import OPERATIONS, changes_state
 from store.export_jobs import EXPORTS
@@ -128,6 +128,22 @@ async def test_a_batch_carries_out_each_operation_once(api: Api, store: Store, m
     assert (booked["resourceType"], booked["status"]) == ("Appointment", "booked")
     assert await count(api, "Appointment") == 1
     assert await store.database[EXPORTS].count_documents({}) == 1
+
+
+async def test_an_operation_that_breaks_may_have_been_done(
+    api: Api, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def faulty(*_: Any) -> bytes:
+        raise RuntimeError("Auma")
+
+    await open_clinic(store)
+    monkeypatch.setattr(responses, "replied", faulty)
+    [book, look] = await done(
+        api, bundle("batch", entry("POST", "Appointment/$book", booking()), entry("GET", f"Slot/$find?{DAY}"))
+    )
+    assert statuses([book, look]) == ["500", "500"]
+    assert "not known" in str(book)
+    assert "not known" not in str(look)
 
 
 def test_what_an_operation_is_said_to_be_is_what_it_is_taken_for() -> None:

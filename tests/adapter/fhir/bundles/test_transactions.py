@@ -408,6 +408,42 @@ async def test_everything_that_is_wrong_is_told_at_once(api: Api) -> None:
     assert await count(api, "Patient") == 0
 
 
+async def test_criteria_that_lead_to_what_another_entry_writes_are_refused(api: Api) -> None:
+    await done(api, bundle("transaction", entry("PUT", "Patient/a", identified("1", id="a"))))
+    by = entry("PUT", "Patient?identifier=urn:mrn|1", identified("1", active=True))
+    answer = await send(api, bundle("transaction", by, entry("PUT", "Patient/a", person(id="a"))))
+    assert [code for code, _ in issues(answer, 400)] == ["duplicate"]
+    assert (await stored(api, "Patient/a"))["meta"]["versionId"] == "1"
+
+
+async def test_what_is_wrong_with_reads_and_writes_is_told_together(api: Api) -> None:
+    await done(api, bundle("transaction", entry("PUT", "Patient/rev", person(id="rev"))))
+    wrong = [
+        entry("PUT", "Patient/rev", person(id="rev"), ifMatch='W/"9"'),
+        entry("POST", "Patient", person(gender="m")),
+        entry("GET", "Foo/1"),
+        entry("DELETE", "Observation/1"),
+        entry("GET", "Patient?birthdate=soon"),
+        entry("DELETE", "Patient/rev"),
+        entry("PUT", "Patient?identifier=1", person()),
+        entry("PUT", "Patient?identifier=1", person()),
+        entry("POST", "Appointment", visit("Device?identifier=1", status="foo")),
+        entry("GET", "Patient/never"),
+    ]
+    answer = await send(api, bundle("transaction", *wrong))
+    assert issues(answer, 400) == [
+        ("code-invalid", "Bundle.entry[1].resource.gender"),
+        ("not-supported", "Bundle.entry[2]"),
+        ("not-supported", "Bundle.entry[3]"),
+        ("value", "Bundle.entry[4]"),
+        ("duplicate", "Bundle.entry[5]"),
+        ("duplicate", "Bundle.entry[7]"),
+        ("code-invalid", "Bundle.entry[8].resource.status"),
+        ("not-found", "Bundle.entry[8].resource.participant[0].actor.reference"),
+    ]
+    assert issues(await send(api, bundle("transaction", wrong[0], wrong[9])), 412) == [("conflict", "Bundle.entry[0]")]
+
+
 @pytest.mark.parametrize(
     ("wrong", "status", "code"),
     [
