@@ -173,20 +173,20 @@ async def _doubles(view: View, kind: str, found: Sequence[RawBSONDocument], rule
         name: one["_id"]
         for one in found
         for name in identifiers(_readable(one), "identifier")
-        if name.partition("|")[0] in rules.unique_systems
+        if name[0] in rules.unique_systems
     }
     if not numbers:
         return []
-    tokens = [token(*name.rsplit("|", 1)) for name in numbers]
+    tokens = [token(*name) for name in numbers]
     same = await view.documents(kind, {"_index.identifier": {"$in": tokens}})
-    carried: Counter[str] = Counter()
-    carriers: dict[str, list[str]] = {}
+    carried: Counter[tuple[str, str]] = Counter()
+    carriers: dict[tuple[str, str], list[str]] = {}
     for one in same:
         for name in identifiers(_readable(one), "identifier"):
             carried[name] += 1
             carriers.setdefault(name, []).append(one["_id"])
     return [
-        Finding("number", f"{kind}/{ident}", f"Its number {name.rsplit('|', 1)[1]} is also that of {others}.")
+        Finding("number", f"{kind}/{ident}", f"Its number {name[1]} is also that of {others}.")
         for name, ident in numbers.items()
         if carried[name] > 1 and ident == max(carriers[name])
         for others in [", ".join(f"{kind}/{other}" for other in sorted(carriers[name]) if other != ident)]

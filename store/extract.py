@@ -1,8 +1,8 @@
 """What of a resource can be found: FHIR paths and datatypes to values that MongoDB indexes.
 
 Reads plain JSON. Values are normalised once, at the write: instants to UTC dates, codings to tokens
-(``code`` and ``system|code``), references to their relative form (``Practitioner/prov-abc-123``), names to letters
-without case and accents. A search does the same to the values that it looks for.
+(``code`` and ``system|code``, `escaped` within), references to their relative form (``Practitioner/prov-abc-123``),
+names to letters without case and accents. A search does the same to the values that it looks for.
 """
 
 from __future__ import annotations
@@ -83,11 +83,11 @@ def references(resource: Resource, path: str) -> list[str]:
     return list(found)
 
 
-def identifiers(resource: Resource, path: str) -> list[str]:
-    """Return the Identifiers at `path` as ``system|value``, each once."""
+def identifiers(resource: Resource, path: str) -> list[tuple[str, str]]:
+    """Return system (empty: none) and value of the Identifiers at `path` that have a value, each once."""
     return list(
         dict.fromkeys(
-            f"{item.get('system', '')}|{item['value']}"
+            (str(item.get("system", "")), item["value"])
             for item in walk(resource, path)
             if isinstance(item, dict) and isinstance(item.get("value"), str)
         )
@@ -133,14 +133,23 @@ def type_of(text: str) -> str | None:
     return found[1] if found else None
 
 
+def escaped(text: str) -> str:
+    r"""Return a system or a code as it stands within a token: ``|`` as ``\|``, ``\`` as ``\\``.
+
+    Codes and identifiers are filed with and without their system in one list. So a bar of their own must not look like
+    the one between the two: ``urn:s|1`` as a value is not the value 1 of the system urn:s.
+    """
+    return text.replace("\\", "\\\\").replace("|", "\\|") if "|" in text or "\\" in text else text
+
+
 def fold(code: str) -> str:
-    """Return a code or an identifier's value as it is compared: FHIR, where the rules are unknown, ignores case."""
-    return code.casefold()
+    """Return a code or an identifier's value as it is indexed: FHIR, where the rules are unknown, ignores case."""
+    return escaped(code.casefold())
 
 
 def token(system: str, code: str) -> str:
     """Return a code with its system, as it is indexed (``urn:s|abc``)."""
-    return f"{system}|{code.casefold()}"
+    return f"{escaped(system)}|{fold(code)}"
 
 
 @lru_cache(maxsize=16_384)

@@ -130,15 +130,15 @@ def _each(name: str, item: Any, run: Run) -> None:
 def _pair(name: str, sort: str | None, system: Any, code: Any, run: Run) -> None:
     if not isinstance(code, str):
         return
-    code = code.casefold()
-    whole = f"{system}|{code}" if isinstance(system, str) else f"|{code}"
+    alone = extract.fold(code)
+    whole = f"{extract.escaped(system)}|{alone}" if isinstance(system, str) else f"|{alone}"
     found = run.lists.get(name)
     if found is None:
-        run.lists[name] = {code: None, whole: None}
+        run.lists[name] = {alone: None, whole: None}
     else:
-        found[code] = found[whole] = None
+        found[alone] = found[whole] = None
     if sort is not None:
-        run.least(sort, code)
+        run.least(sort, code.casefold())
 
 
 def _code(name: str, sort: str | None, _: str, system: str, item: Any, run: Run) -> None:
@@ -187,7 +187,7 @@ def _identifier(name: str, sort: str | None, said: str, _: str, item: Any, run: 
         if isinstance(value, str) and isinstance(coding, dict) and isinstance(coding.get("code"), str):
             system = coding.get("system")
             of_type = extract.token(system if isinstance(system, str) else "", coding["code"])
-            run.add(f"{name}:of-type", f"{of_type}|{value.casefold()}")
+            run.add(f"{name}:of-type", f"{of_type}|{extract.fold(value)}")
 
 
 _TOKENS: Mapping[str, Callable[..., None]] = {

@@ -17,7 +17,7 @@ from adapter.importing import mediloop
 from adapter.importing.mediloop import Means
 from adapter.importing.reading import Item, name_without_id, read
 from store.codec import Resource, encode
-from store.extract import identifiers, token
+from store.extract import escaped, identifiers, token
 
 _BREATH = 25  # items checked between two looks at what MongoDB has answered
 
@@ -94,10 +94,11 @@ def check(means: Means, item: Item) -> Ready:
         value.setdefault("id", None)
     kind = value["resourceType"]
     given = value.get("id")
-    tokens = [token(*one.split("|", 1)) for one in identifiers(value, "identifier")]
+    named = identifiers(value, "identifier")
     if given is None:
-        of = next((one for one in tokens if "|" in one), None)
+        # Not by its token: earlier releases escaped nothing in values, and the same file is to give the same id.
+        of = next((f"{escaped(system)}|{number.casefold()}" for system, number in named), None)
         value = {**value, "id": name_without_id(kind, of or encode({**value, "id": ""}).decode())}
     validation.require_valid(value, kind)
     require_whole(value)
-    return Ready(kind, value["id"], given is not None, tokens, value, members)
+    return Ready(kind, value["id"], given is not None, [token(*one) for one in named], value, members)

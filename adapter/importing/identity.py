@@ -44,7 +44,7 @@ async def identities(work: UnitOfWork, batch: Sequence[Ready], uhids: Sequence[s
 def _telling(ready: Ready, ours: tuple[str, ...]) -> list[str]:
     """Return the identifiers by which it is looked for: all with a system, or what can only be one Patient's."""
     if not ready.stated:
-        return [one for one in ready.tokens if "|" in one and not one.startswith("|")]
+        return [one for one in ready.tokens if not one.startswith("|")]
     return [one for one in ready.tokens if one.startswith(ours)] if ready.kind == "Patient" else []
 
 

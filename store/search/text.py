@@ -5,6 +5,8 @@ https://hl7.org/fhir/R4/search.html#escaping
 
 from __future__ import annotations
 
+import re
+
 
 def split(text: str, separator: str, most: int = -1) -> list[str]:
     """Return the parts of `text` between the separators that are not escaped, still escaped themselves.
@@ -27,6 +29,11 @@ def split(text: str, separator: str, most: int = -1) -> list[str]:
         at += 1
     parts.append(text[start:])
     return parts
+
+
+def escaped(text: str) -> str:
+    """Return `text` as a parameter has it that means just that."""
+    return re.sub(r"([\\,$|])", r"\\\1", text)
 
 
 def unescaped(text: str) -> str:

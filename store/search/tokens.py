@@ -59,14 +59,14 @@ def _wanted_token(parameter: Parameter, value: str) -> Any:
     implied = _SPECIAL_VALUES if boolean else parameter.system
     if system is not None and system != (implied or ""):
         return None
-    return extract.fold(code) if code else starting("")
+    return code.casefold() if code else starting("")
 
 
 def stored_token(system: str | None, code: str) -> Any:
     """Return what of a list of tokens matches: one of them, or the start of one."""
     if system is None:
         return extract.fold(code)
-    return extract.token(system, code) if code else starting(f"{system}|")
+    return extract.token(system, code) if code else starting(extract.token(system, ""))
 
 
 def system_and_code(value: str) -> tuple[str | None, str]:

@@ -94,6 +94,14 @@ def test_unique_identifiers_keep_the_case_that_searches_ignore() -> None:
     assert found["identifier"] == ["apt-1", f"{NUMBERS}|apt-1"]
 
 
+def test_unique_identifiers_of_two_systems_are_never_the_same() -> None:
+    given = [{"system": NUMBERS, "value": "a|b"}, {"system": f"{NUMBERS}|a", "value": "b"}]
+    rules = Rules(unique_systems=(NUMBERS,))
+    assert composed(patient("a", identifier=given), rules)["_index"]["unique"] == [rf"{NUMBERS}|a\|b"]
+    rules = Rules(unique_systems=(NUMBERS, f"{NUMBERS}|a"))
+    assert len(composed(patient("a", identifier=given), rules)["_index"]["unique"]) == 2
+
+
 def test_dates_and_references_are_read_by_the_rules() -> None:
     rules = Rules(zone=timezone(timedelta(hours=3)), bases=("https://fhir.example.org/fhir/R4",))
     given = {"birthDate": "1980-02-29", "managingOrganization": {"reference": f"{rules.bases[0]}/Organization/o"}}

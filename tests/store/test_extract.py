@@ -74,12 +74,12 @@ def test_an_identifier_is_named_with_its_system_once() -> None:
             {"value": 7},
         ]
     }
-    assert extract.identifiers(resource, "identifier") == ["urn:s|1", "|bare"]
+    assert extract.identifiers(resource, "identifier") == [("urn:s", "1"), ("", "bare")]
 
 
 def test_identifiers_of_several_actors_are_found() -> None:
     resource = {"participant": [{"actor": {"identifier": {"system": "urn:s", "value": n}}} for n in ("1", "2")]}
-    assert extract.identifiers(resource, "participant.actor.identifier") == ["urn:s|1", "urn:s|2"]
+    assert extract.identifiers(resource, "participant.actor.identifier") == [("urn:s", "1"), ("urn:s", "2")]
 
 
 HERE = ("https://fhir.example.org/fhir/R4", "http://localhost:8000/fhir/R4")
@@ -150,6 +150,13 @@ def test_a_token_ignores_the_case_of_the_code_and_not_of_the_system() -> None:
     assert extract.token("urn:Sys", "AbC") == "urn:Sys|abc"
     assert extract.token("", "A") == "|a"
     assert extract.fold("Straße") == "strasse"
+
+
+def test_a_bar_within_a_token_is_escaped() -> None:
+    assert extract.token("urn:a|b", "C") == "urn:a\\|b|c"
+    assert extract.token("urn:a", "B|C") == "urn:a|b\\|c"
+    assert extract.token("urn:a\\", "B") == "urn:a\\\\|b"
+    assert extract.fold("A|\\") == "a\\|\\\\"
 
 
 @pytest.mark.parametrize(

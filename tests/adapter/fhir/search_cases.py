@@ -67,7 +67,7 @@ _BACK = {
 
 def _tokens(values: tuple[str, ...]) -> Gen:
     return builds(
-        lambda form, system, value: form.format(s=system, v=escaped(value)),
+        lambda form, system, value: form.format(s=escaped(system), v=escaped(value)),
         mark(("{v}", "{v}", "{s}|{v}", "|{v}", "{s}|")),
         mark(SYSTEM_URIS),
         mark(values),
@@ -120,6 +120,14 @@ def _plain(values: Gen) -> Suffixed:
     return pairs(just(""), _listed(values))
 
 
+_of_type = builds(
+    lambda system, code, value: f"{system}|{escaped(code)}|{escaped(value)}",
+    mark(("urn:type", "urn:type", "urn:s")),
+    mark(("MR", "mr", "MR|p")),
+    mark(VALUES),
+)
+
+
 def values_for(kind: str, name: str) -> Suffixed:
     """Modifier and value of a search by one parameter."""
     param = PARAMETERS[kind][name]
@@ -169,7 +177,7 @@ def _coded(name: str, datatype: str) -> Suffixed:
     if not name.startswith("_"):
         choices.append(pairs(just(":text"), mark(("okello", "General", "anna", "check"))))
     if datatype == "Identifier":
-        choices.append(pairs(just(":of-type"), mark(("urn:type|MR|V1", "urn:type|mr|v1", "urn:s|MR|V1"))))
+        choices.append(pairs(just(":of-type"), _of_type))
     return one_of(*choices)
 
 

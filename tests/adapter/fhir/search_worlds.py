@@ -26,22 +26,30 @@ INSTANTS = (
 )
 BIRTHDAYS = ("1990", "1990-05", "1990-05-17", "2001-12-31")
 IDS = ("a", "b", "c")
-SYSTEM_URIS = ("urn:s", "urn:t")
-VALUES = ("V1", "v1", "x,y", "p|q", "back\\slash")
-CODES = ("gp", "GP", "derm")
+SYSTEM_URIS = ("urn:s", "urn:s", "urn:t", "urn:s|p", "urn:s\\")
+VALUES = ("V1", "v1", "x,y", "p|q", "q", "|q", "urn:s|V1", "\\|q", "back\\slash")
+CODES = ("gp", "GP", "derm", "urn:s|gp", "p|gp")
 WORDS = ("Anna", "anna maria", "Ánna", "Okello", "O,kello")
 PLACES = ((0.3136, 32.5811), (0.3476, 32.5825), (-1.2864, 36.8172))
-OF_TYPE = ("urn:type", "MR")
+TYPE_SYSTEM = "urn:type"
+TYPE_CODES = ("MR", "MR", "MR|p")
 
 
 # Resources.
 
 
+def _of_type(code: str) -> Json:
+    return {"type": {"text": "Anna's", "coding": [{"system": TYPE_SYSTEM, "code": code}]}}
+
+
 _identifier = builds(
-    lambda system, value, of: ({"system": system} if system else {}) | {"value": value} | of,
+    lambda system, value, of, code: (
+        ({"system": system} if system else {}) | {"value": value} | (_of_type(code) if of else {})
+    ),
     mark((*SYSTEM_URIS, None)),
     mark(VALUES),
-    mark(({}, {}, {"type": {"text": "Anna's", "coding": [{"system": OF_TYPE[0], "code": OF_TYPE[1]}]}})),
+    mark((False, False, True)),
+    mark(TYPE_CODES),
 )
 _coding = builds(
     lambda system, code, display: ({"system": system} if system else {}) | {"code": code} | display,

@@ -631,6 +631,13 @@ class TestConditionalDelete:
         assert (await conditionally(api, "DELETE", "1")).status_code == 204
         assert [(await get(api, f"Patient/{ident}")).status_code for ident in "pq"] == [410, 200]
 
+    @pytest.mark.parametrize("identifier", [{"system": "urn:other", "value": f"{TAGS}|1"}, {"value": f"{TAGS}|1"}])
+    async def test_a_value_with_a_bar_is_no_system_and_value(self, api: Api, identifier: Json) -> None:
+        await made(api, person("p", identifier=[identifier]))
+        assert (await call(api, "DELETE", f"Patient?{criteria('1')}")).status_code == 204
+        assert (await conditionally(api, "PUT", "1", bare(tagged("x", "1")))).status_code == 201
+        assert (await get(api, "Patient/p")).json()["identifier"] == [identifier]
+
     async def test_several_matches_are_412_and_none_is_deleted(self, api: Api) -> None:
         for ident in ("p", "q"):
             await made(api, tagged(ident, "1"))

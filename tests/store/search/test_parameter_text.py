@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from store.search.text import split, unescaped
+from store.search.text import escaped, split, unescaped
 
 
 @pytest.mark.parametrize(
@@ -34,3 +34,9 @@ def test_splits_no_more_often_than_asked() -> None:
 )
 def test_takes_escapes_away(text: str, said: str) -> None:
     assert unescaped(text) == said
+
+
+@pytest.mark.parametrize("text", ["a", r"a,b|c$d\e", r"\,", "|"])
+def test_what_is_escaped_is_one_value_that_says_just_that(text: str) -> None:
+    assert [unescaped(part) for part in split(escaped(text), ",")] == [text]
+    assert split(escaped(text), "|") == [escaped(text)]

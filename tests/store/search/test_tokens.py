@@ -122,6 +122,43 @@ async def test_escaped_bars_and_commas(store: Store) -> None:
     assert await found(store, "Patient", r"identifier=a\|b\,c") == {"1"}
 
 
+async def test_only_a_bar_between_system_and_code_separates(store: Store) -> None:
+    """Found wrongly, a conditional update would replace, or a conditional delete remove, another one's resource."""
+    await put(
+        store,
+        resource("Patient", "plain", identifier=[identifier("abc")]),
+        resource("Patient", "other", identifier=[identifier(f"{S}|abc", "urn:other")]),
+        resource("Patient", "without", identifier=[identifier(f"{S}|abc", None)]),
+        resource("Patient", "system", identifier=[identifier("c", f"{S}|b")]),
+        resource("Patient", "value", identifier=[identifier("b|c")]),
+        resource("Patient", "sign", identifier=[identifier("b|c", f"{S}\\")]),
+        resource("Patient", "signed", identifier=[identifier("\\|abc")]),
+    )
+    assert await found(store, "Patient", f"identifier={S}|abc") == {"plain"}
+    assert await found(store, "Patient", f"identifier={S}|") == {"plain", "value", "signed"}
+    assert await found(store, "Patient", rf"identifier={S}\|abc") == {"other", "without"}
+    assert await found(store, "Patient", rf"identifier=|{S}\|abc") == {"without"}
+    assert await found(store, "Patient", rf"identifier={S}|b\|c") == {"value"}
+    assert await found(store, "Patient", rf"identifier={S}\|b|c") == {"system"}
+    assert await found(store, "Patient", rf"identifier={S}\|b|") == {"system"}
+    assert await found(store, "Patient", rf"identifier={S}\\|b\|c") == {"sign"}
+    assert await found(store, "Patient", r"identifier=b\|c") == {"value", "sign"}
+    assert await found(store, "Patient", rf"identifier={S}|\\\|abc") == {"signed"}
+    assert await found(store, "Patient", rf"identifier:not={S}|,{S}\|b|") == {"other", "without", "sign"}
+
+
+async def test_only_a_bar_between_its_parts_separates_an_identifier_by_type(store: Store) -> None:
+    await put(
+        store,
+        *(
+            resource("Patient", ident, identifier=[identifier(value, type=concept(code))])
+            for ident, code, value in (("code", "MR|1", "x"), ("value", "MR", "1|x"))
+        ),
+    )
+    assert await found(store, "Patient", rf"identifier:of-type={S}|MR\|1|x") == {"code"}
+    assert await found(store, "Patient", rf"identifier:of-type={S}|MR|1\|x") == {"value"}
+
+
 async def test_booleans(store: Store) -> None:
     await put(
         store,

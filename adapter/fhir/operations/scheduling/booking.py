@@ -22,6 +22,7 @@ from adapter.fhir.presentation import require_whole
 from adapter.fhir.writing import Write, carry_out, identify
 from adapter.scheduling import holds
 from store.codec import Resource
+from store.search.text import escaped
 from store.unit_of_work import UnitOfWork
 
 HOLDS = ("appointment-reference",)
@@ -201,7 +202,9 @@ def _joined(appointment: Resource, actors: Sequence[Resource]) -> Resource:
 async def _patient(call: Call, work: UnitOfWork, resource: Resource) -> tuple[Write | None, Resource]:
     """Return the write of a new patient, none where one with that identifier is stored; and how to refer to them."""
     criteria = tuple(
-        ("identifier", f"{one.get('system', '')}|{one['value']}") for one in resource.get("identifier", ())[:1]
+        ("identifier", f"{escaped(one.get('system', ''))}|{escaped(one['value'])}")
+        for one in resource.get("identifier", ())[:1]
+        if one.get("value")
     )
     bare = {name: value for name, value in resource.items() if name != "id"}
     write = Write("POST", "Patient", resource=bare, if_none_exist=criteria or None)

@@ -27,6 +27,7 @@ from store.codec import Resource, decode
 from store.dates import span
 from store.extract import references
 from store.search.dates import repaired
+from store.search.text import escaped
 
 TAKES = (
     *("start", "end", "specialty", "visit-type", "practitioner", "organization", "location-string"),
@@ -119,7 +120,7 @@ async def _search(call: Call, asked: Asked) -> Search:
         places += await _named(call, "Location", one)
     for given in asked.all("location-string"):
         for name in ("address", "name"):
-            places += await _found(call, "Location", [(name, _escaped(str(given.value)))])
+            places += await _found(call, "Location", [(name, escaped(str(given.value)))])
     named_places = bool(asked.all("location-reference") or asked.all("location-string"))
     others: list[tuple[str, ...]] = []
     organizations = asked.references("organization", "Organization", base=call.base)
@@ -154,18 +155,14 @@ def _each(names: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _escaped(text_: str) -> str:
-    return re.sub(r"([\\,$|])", r"\\\1", text_)
-
-
 async def _named(call: Call, kind: str, reference: Resource) -> list[str]:
     """Return whom a reference means: by its name, or by its identifier."""
     if "reference" in reference:
         return [reference["reference"]]
     identifier = reference["identifier"]
-    token = _escaped(identifier["value"])
+    token = escaped(identifier["value"])
     if identifier.get("system"):
-        token = f"{_escaped(identifier['system'])}|{token}"
+        token = f"{escaped(identifier['system'])}|{token}"
     return await _found(call, kind, [("identifier", token)])
 
 

@@ -466,6 +466,23 @@ async def test_book_brings_patients(api: Api) -> None:
     assert bundled(await get(api, "Patient?identifier=urn:x|1"))["total"] == 1
 
 
+@pytest.mark.parametrize(
+    ("identifier", "known"),
+    [({"system": "urn:x", "value": "a,1"}, True), ({"value": "urn:x|1"}, False), ({"system": "urn:x"}, False)],
+)
+async def test_book_knows_a_patient_by_the_very_identifier(api: Api, identifier: Json, known: bool) -> None:
+    """Commas and bars in it are its own; what has no value identifies nobody."""
+    stored_ones = [{"system": "urn:x", "value": value} for value in ("1", "a,1")]
+    for ident, one in zip(("one", "two"), stored_ones, strict=True):
+        await made(api, {"resourceType": "Patient", "id": ident, "identifier": [one]})
+    ident = await first(api, practitioner=SARAH)
+    new = {"resourceType": "Patient", "identifier": [identifier], "name": [{"family": "New"}]}
+    booked = only(await operate(api, "$book", appointment_reference=f"Appointment/{ident}", patient_resource=new))
+    named = [one["actor"]["reference"] for one in booked["participant"] if "Patient/" in one["actor"]["reference"]]
+    assert (named == ["Patient/two"]) is known
+    assert named != ["Patient/one"]
+
+
 async def test_book_over_others(api: Api, make_api: ApiMaker) -> None:
     only(await operate(api, "$book", appointment_resource=visit()), 201)
     over = only(await operate(api, "$book", appointment_resource=visit(), overbook="An emergency"), 201)
