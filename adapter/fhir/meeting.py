@@ -9,6 +9,7 @@ from __future__ import annotations
 from urllib.parse import urlencode
 
 from store.codec import Resource
+from store.search.text import unescaped
 
 
 def places(kind: str, criteria: tuple[tuple[str, str], ...], resource: Resource | None) -> list[str]:
@@ -18,7 +19,8 @@ def places(kind: str, criteria: tuple[tuple[str, str], ...], resource: Resource 
     another way (``identifier=1`` and ``identifier=urn:s|1``).
     """
     named = [f"{kind}?{urlencode(sorted(criteria))}"]
-    wanted = " ".join(value for name, value in criteria if name.startswith("identifier")).casefold()
+    # The resource brings its identifiers as they are, the criteria have them escaped.
+    wanted = " ".join(unescaped(value) for name, value in criteria if name.startswith("identifier")).casefold()
     brought = (resource or {}).get("identifier", []) if wanted else []
     for one in brought if isinstance(brought, list) else [brought]:
         value = one.get("value", "").casefold()

@@ -15,6 +15,7 @@ from adapter.errors import Conflict, Malformed
 from adapter.fhir import negotiation, ties
 from adapter.fhir.writing import Write, carry_out
 from adapter.security.callers import Caller
+from store.search.text import escaped
 from store.store import Store
 from store.types import TYPES
 from store.unit_of_work import UnitOfWork
@@ -546,6 +547,15 @@ class TestConditionalCreate:
             return await store.transact(step)
 
         assert sorted(await asyncio.gather(create(criteria("one")), create(spelled))) == [200, 201]
+
+    @pytest.mark.parametrize("number", ["one,x|y", "back\\slash|", "1$"])
+    async def test_rivals_that_escape_it_make_one(self, api: Api, store: Store, number: str) -> None:
+        plain = escaped(number)
+        for turn in range(6):
+            body = bare(tagged("x", f"{turn}{number}"))
+            headers = [f"identifier={quote(text)}" for text in (f"{TAGS}|{turn}{plain}", f"{turn}{plain}")]
+            answers = await asyncio.gather(*(self.create(api, header, body) for header in headers * 2))
+            assert Counter(one.status_code for one in answers) == {201: 1, 200: 3}
 
 
 class TestConditionalUpdate:
