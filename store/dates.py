@@ -15,13 +15,19 @@ LAST = datetime.max.replace(tzinfo=UTC, microsecond=999_000)
 """What UTC puts outside of the years 1 to 9999 counts as the nearest inside; open ends of periods are these too."""
 
 _DATE = re.compile(
-    r"([0-9]{4})(?:-([0-9]{2})(?:-([0-9]{2})(?:T([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,9}))?)?"
+    r"([0-9]{4})(?:-([0-9]{2})(?:-([0-9]{2})(?:T([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]+))?)?"
     r"(Z|[+-][0-9]{2}:[0-9]{2})?)?)?)?"
 )
 _OFFSET_MINUTES = 14 * 60
+_LONGEST = len("2026-01-10T09:30:00.123456789+03:00")
+_BEYOND = re.compile(r"(\.[0-9]{9})[0-9]+")
 
 
-@lru_cache(maxsize=16_384)
+def shortened(text: str) -> str:
+    """Return a date without the digits of its fraction that never count: FHIR allows any number of them."""
+    return text if len(text) <= _LONGEST else _BEYOND.sub(r"\1", text, count=1)
+
+
 def span(text: str, zone: tzinfo) -> tuple[datetime, datetime]:
     """Return the span [lo, hi) in UTC that a date, partial or whole, stands for.
 
@@ -34,6 +40,11 @@ def span(text: str, zone: tzinfo) -> tuple[datetime, datetime]:
     Raises:
         ValueError: it is no date.
     """
+    return _span(shortened(text), zone)  # so that no long text is remembered
+
+
+@lru_cache(maxsize=16_384)
+def _span(text: str, zone: tzinfo) -> tuple[datetime, datetime]:
     found = _DATE.fullmatch(text)
     if found is None:
         raise ValueError("not a date")

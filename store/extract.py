@@ -17,7 +17,7 @@ from typing import Any
 from jellyfish import metaphone
 
 from store.codec import Resource
-from store.dates import FIRST, LAST
+from store.dates import FIRST, LAST, shortened
 
 _REFERENCE = re.compile(r"(?:^|/)([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})(?:/_history/[^/]+)?$")
 _RELATIVE = re.compile(r"[A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64}")
@@ -41,15 +41,17 @@ def walk(node: Any, path: str) -> Iterator[Any]:
     return iter(found) if None not in found else iter([one for one in found if one is not None])
 
 
-@lru_cache(maxsize=8_192)
 def instant(text: str | None) -> datetime | None:
     """Return the moment of a FHIR instant in UTC, to the millisecond; None for none.
 
     A leap second counts as the first moment of the next minute: a BSON date has no place for it. What UTC puts
     outside the years 1 to 9999 (``9999-12-31T23:59:59-05:00``, a common "for ever") counts as the nearest inside.
     """
-    if text is None:
-        return None
+    return None if text is None else _instant(shortened(text))  # so that no long text is remembered
+
+
+@lru_cache(maxsize=8_192)
+def _instant(text: str) -> datetime:
     leap = _LEAP_SECOND.search(text)
     if leap:
         text = text[: leap.start()] + ":59" + text[leap.end() :]

@@ -27,7 +27,7 @@ from store.search.tokens import folded, token
 
 _MOST_VALUES = 1_000
 _LONGEST = 2_048
-_LONGEST_DATE = 64
+_TOLD = 64  # of a date that is none
 _NUMBER = re.compile(r"[+-]?[0-9]{1,9}(?:\.[0-9]{1,15})?")
 _EARTH_KM = 6_378.1
 _UNITS_KM = {"km": 1.0, "m": 0.001, "mi": 1.609344, "[mi_i]": 1.609344, "[mi_us]": 1.609347}
@@ -116,10 +116,10 @@ def _date(parameter: Parameter, _: str | None, values: list[str], reading: Readi
     for value in values:
         prefix, text = dates.prefixed(value)
         try:
-            lo, hi = span(dates.repaired(text[:_LONGEST_DATE]), reading.zone)
+            lo, hi = span(dates.repaired(text), reading.zone)
         except ValueError:
             raise BadValue(
-                f"'{value[:_LONGEST_DATE]}' is not a date. Write 2026-01-10, 2026-01-10T09:00:00+03:00 or a part of it "
+                f"'{value[:_TOLD]}' is not a date. Write 2026-01-10, 2026-01-10T09:00:00+03:00 or a part of it "
                 f"from the left, with one of these before it if need be: {', '.join(dates.PREFIXES)}."
             ) from None
         if prefix == "ap":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
@@ -13,6 +14,7 @@ from store.dates import FIRST, LAST, shifted, span
 from tests import strategies
 
 KAMPALA = ZoneInfo("Africa/Kampala")
+AT = (2026, 1, 10, 9, 30, 15)
 
 
 def utc(*parts: int) -> datetime:
@@ -38,6 +40,10 @@ def utc(*parts: int) -> datetime:
             utc(2026, 1, 10, 11, 0, 15, 600_000),
         ),
         ("2026-01-10T09:30:15.1234Z", UTC, utc(2026, 1, 10, 9, 30, 15, 123_000), utc(2026, 1, 10, 9, 30, 15, 124_000)),
+        *(
+            (f"2026-01-10T12:30:15.5{more}+03:00", UTC, utc(*AT, 500_000), utc(*AT, 501_000))
+            for more in ("0" * 9, "00123456789", "00" + "9" * 5_000)
+        ),
         ("2024-12-31T23:59:60Z", UTC, utc(2025, 1, 1), utc(2025, 1, 1, 0, 0, 1)),
         ("9999", UTC, utc(9999, 1, 1), LAST),
         ("9999-12", UTC, utc(9999, 12, 1), LAST),
@@ -63,6 +69,22 @@ def test_a_date_is_the_time_that_its_precision_leaves_open(text: str, zone: tzin
 def test_what_is_no_date_is_refused(text: str) -> None:
     with pytest.raises(ValueError):
         span(text, UTC)
+
+
+def test_a_long_fraction_costs_next_to_nothing() -> None:
+    """Neither time nor, in what is remembered of the texts, room."""
+    digits = "7" * 1_000_000
+    tracemalloc.start()
+    try:
+        for second in range(10, 60):
+            text = f"2026-01-10T09:30:{second}.{digits}Z"
+            assert span(text, UTC)[0] == extract.instant(text) == utc(2026, 1, 10, 9, 30, second, 777_000)
+        del text
+        assert tracemalloc.get_traced_memory()[0] < 5_000_000
+    finally:
+        tracemalloc.stop()
+    with pytest.raises(ValueError):
+        span(f"{digits}.{digits}", UTC)
 
 
 @given(strategies.instants)

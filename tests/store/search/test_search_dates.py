@@ -67,6 +67,25 @@ async def test_every_prefix_and_precision_on_a_moment(store: Store, value: str, 
     assert await found(store, "Appointment", f"date={value}") == set(expected)
 
 
+FINE = "2026-01-10T12:00:00.2501234567890123"
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (f"{FINE}Z", "245"),
+        (f"{FINE}{'0' * 1_000}Z", "245"),
+        (f"{FINE}{'0' * 1_000}-00:30", ""),
+        ("ge1990-01-01T00:00:00.1234567890123Z", "012345"),
+        (f"lt{FINE}Z", "01"),
+    ],
+)
+async def test_a_fraction_may_have_any_number_of_digits(store: Store, value: str, expected: str) -> None:
+    finer = (HOURS[2].replace("250", fraction) for fraction in ("2501234567", f"250{'9' * 300}"))
+    await put(store, *(appointment(str(number), text) for number, text in enumerate((*HOURS, *finer))))
+    assert await found(store, "Appointment", f"date={value}") == set(expected)
+
+
 async def test_two_bounds_are_one_span(store: Store) -> None:
     await _hours(store)
     assert await found(store, "Appointment", "date=ge2026-01-10&date=lt2026-01-11") == {"1", "2"}
