@@ -22,6 +22,7 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import BulkWriteError
 
+from store.clashes import as_duplicate, exists, handed_over, not_unique
 from store.codec import CODEC_OPTIONS, Resource, decode, encode
 from store.documents import (
     NO_CLAIMS,
@@ -34,7 +35,6 @@ from store.documents import (
     unique_identifiers,
     version_of,
 )
-from store.errors import AlreadyExists, NotUnique
 from store.extract import instant
 from store.history import HISTORY, last_versions
 from store.source import Documents, by_kind
@@ -43,7 +43,6 @@ from store.types import TYPES
 GUARDS = "guards"
 IDEMPOTENCY = "idempotency"
 
-_DUPLICATE_KEY = 11000
 _FEW = 50  # guards that are written one by one
 _SLICE = 20_000  # guards named in one query: month-long visits name so many hours that one would be too large
 
@@ -83,6 +82,14 @@ class _Write:
     def rank(self) -> int:
         """Deletions, changes, creations: what one resource gives up, a unique identifier, another may take."""
         return 2 if self.before is None else 0 if self.after is None else 1
+
+    @property
+    def read(self) -> dict[str, str]:
+        """The version that it follows."""
+        return {"_id": self.ident, "meta.versionId": str(self.version - 1)}
+
+
+_Operation = InsertOne[dict[str, Any]] | ReplaceOne[dict[str, Any]] | UpdateOne | DeleteOne
 
 
 class UnitOfWork(Documents):
@@ -219,14 +226,14 @@ class UnitOfWork(Documents):
             writes = [write for write in self._writes.values() if write.kind == kind]
             made = [write.ident for write in writes if write.before is None]
             if made and await self.keys(kind, {"_id": {"$in": made}}, limit=1):
-                raise _exists(kind)
+                raise exists(kind)
             unique = [name for one in writes if one.after for name in unique_identifiers(one.after, self._rules)]
             others = {"_index.unique": {"$in": unique}, "_id": {"$nin": [write.ident for write in writes]}}
             if unique and await self.keys(kind, others, limit=1):
-                raise _not_unique(kind)
+                raise not_unique(kind)
         versions = [history_id(write.kind, write.ident, write.version) for write in self._writes.values()]
         if versions and await self.keys(HISTORY, {"_id": {"$in": versions}}, limit=1):
-            raise _exists("resource")
+            raise exists("resource")
 
     async def _flush(self) -> None:
         """Send everything staged, guards first: a rival is met before anything else is done."""
@@ -261,28 +268,34 @@ class UnitOfWork(Documents):
                 await guards.insert_many(new, session=self._session)
 
     async def _write_documents(self, kind: str, writes: Sequence[_Write]) -> None:
+        # What one update gives up and another takes is in nobody's hands first. MongoDB gets it in the same command.
+        changes = [(one.before, one.after) for one in writes if one.before is not None and one.after is not None]
+        givers = handed_over(changes, self._rules) if len(changes) > 1 else ()
+        letting_go = {"$unset": {"_index.unique": ""}}
+        first = sum(write.after is None for write in writes)
         operations = [self._operation(write) for write in writes]
+        operations[first:first] = [UpdateOne(write.read, letting_go) for write in writes if write.ident in givers]
         collection = self.database.get_collection(kind, codec_options=CODEC_OPTIONS)
         try:
             result = await collection.bulk_write(operations, ordered=True, session=self._session)
         except BulkWriteError as error:
-            raise _as_duplicate(error, kind) from error
-        if result.matched_count + result.deleted_count != sum(write.before is not None for write in writes):
+            raise as_duplicate(error, kind) from error
+        met = result.matched_count + result.deleted_count - len(givers)
+        if met != sum(write.before is not None for write in writes):
             raise AssertionError(f"a {kind} was staged from a version that this unit of work had not read")
 
-    def _operation(self, write: _Write) -> InsertOne[dict[str, Any]] | ReplaceOne[dict[str, Any]] | DeleteOne:
-        read = {"_id": write.ident, "meta.versionId": str(write.version - 1)}
+    def _operation(self, write: _Write) -> _Operation:
         if write.after is None or write.raw is None:
-            return DeleteOne(read)
+            return DeleteOne(write.read)
         document = compose(TYPES[write.kind], write.after, write.raw, write.moment, self._rules, write.claims)
-        return InsertOne(document) if write.before is None else ReplaceOne(read, document)
+        return InsertOne(document) if write.before is None else ReplaceOne(write.read, document)
 
     async def _write_history(self, writes: Sequence[_Write]) -> None:
         entries = [past(w.kind, w.ident, w.version, w.moment, w.method, w.raw, new=w.before is None) for w in writes]
         try:
             await self.database[HISTORY].insert_many(entries, session=self._session)
         except BulkWriteError as error:
-            raise _as_duplicate(error, "resource") from error
+            raise as_duplicate(error, "resource") from error
 
     async def _write_remembered(self, answer: Remembered) -> None:
         await self.database[IDEMPOTENCY].replace_one(
@@ -296,21 +309,6 @@ class UnitOfWork(Documents):
             upsert=True,
             session=self._session,
         )
-
-
-def _as_duplicate(error: BulkWriteError, kind: str) -> Exception:
-    for problem in (error.details or {}).get("writeErrors", ()):
-        if problem.get("code") == _DUPLICATE_KEY:
-            return _not_unique(kind) if "_index.unique" in problem.get("keyPattern", {}) else _exists(kind)
-    return error
-
-
-def _exists(kind: str) -> AlreadyExists:
-    return AlreadyExists(f"a {kind} with that id is stored already")
-
-
-def _not_unique(kind: str) -> NotUnique:
-    return NotUnique(f"another {kind} carries the same unique identifier")
 
 
 __all__ = ["GUARDS", "HISTORY", "IDEMPOTENCY", "Remembered", "UnitOfWork"]

@@ -743,3 +743,28 @@ async def test_a_slot_is_written_and_read_by_either_door(api: Api, store: Store)
     answer = await api.get("/api/v1/appointments/availability/", params={"practitioner_id": "prov-def-456"})
     assert "s" in answer.text
     assert (await api.get(f"{BASE}/Slot/s")).status_code == 200
+
+
+@pytest.mark.parametrize("numbers", [{"n1": "1", "n2": "3"}, {"n2": "3", "n1": "1"}, {"n1": "1", "n2": "2"}])
+async def test_a_transaction_moves_appointment_numbers_in_any_order(
+    api: Api, store: Store, numbers: dict[str, str]
+) -> None:
+    """https://hl7.org/fhir/R4/http.html#trules"""
+    await open_clinic(store)
+
+    def numbered(ident: str, number: str) -> Json:
+        named = {"system": api.service.systems.appointment_number, "value": f"APT-2024-00000{number}"}
+        return appointment(ident, status="cancelled", identifier=[named])
+
+    for ident, number in (("n1", "2"), ("n2", "1")):
+        await made(api, numbered(ident, number))
+    entries = [
+        {"resource": numbered(ident, number), "request": {"method": "PUT", "url": f"Appointment/{ident}"}}
+        for ident, number in numbers.items()
+    ]
+    body = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
+    answer = await call(api, "POST", "", body)
+    assert [one["response"]["status"][:3] for one in bundled(answer, "transaction-response")["entry"]] == ["200", "200"]
+    for ident, number in numbers.items():
+        found = bundled(await get(api, f"Appointment?identifier=APT-2024-00000{number}"))
+        assert names(found) == [f"Appointment/{ident}"]
