@@ -7,7 +7,9 @@ ones keep codings of vocabularies that anybody may read; references and identifi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Literal
 
 from mappings.fields import CANCELLED_AT
@@ -143,11 +145,124 @@ def extensions(systems: Systems) -> dict[str, Values | tuple[str, ...]]:
     }
 
 
-VOCABULARIES = (
-    "http://terminology.hl7.org/CodeSystem/",
-    "http://hl7.org/fhir/",
-    "http://snomed.info/sct",
-    "http://loinc.org",
-    "urn:ietf:bcp:47",
+Shape = Callable[[str], bool]
+"""Tells whether a text can be a code of a vocabulary."""
+
+
+def _shape(pattern: str) -> Shape:
+    compiled = re.compile(pattern)
+    return lambda code: compiled.fullmatch(code) is not None
+
+
+# https://confluence.ihtsdotools.org/display/DOCRELFMT/6+SNOMED+CT+Identifiers: concepts have the partitions 00 and 10,
+# and the last digit checks the others (Verhoeff), so nearly no other number passes.
+_CONCEPT = re.compile(r"[1-9][0-9]{2,14}[01]0[0-9]")
+_TIMES = (
+    *("0123456789", "1234067895", "2340178956", "3401289567", "4012395678"),
+    *("5987604321", "6598710432", "7659821043", "8765932104", "9876543210"),
 )
-"""Beginnings of the code systems that anybody may read; this service's own are added to them."""
+_PERMUTED = (
+    *("0123456789", "1576283094", "5803796142", "8916043527"),
+    *("9453126870", "4286573901", "2793806415", "7046913258"),
+)
+
+
+@lru_cache(maxsize=4_096)
+def is_concept(code: str) -> bool:
+    """Tell whether `code` is the identifier of a SNOMED CT concept, by its form and its check digit."""
+    if not _CONCEPT.fullmatch(code):
+        return False
+    check = 0
+    for place, digit in enumerate(reversed(code)):
+        check = int(_TIMES[check][int(_PERMUTED[place % 8][int(digit)])])
+    return check == 0
+
+
+_TOKEN = re.compile(r"(?!.*[0-9]{3}-[0-9]{2}-[0-9]{4})[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
+_LONG_NUMBER = re.compile(r"[0-9]{7}")
+
+
+def is_token(code: str) -> bool:
+    """Tell whether `code` looks like a code of a vocabulary of which no more is known: a short word.
+
+    A number as long as those of people, telephones and passports is none, unless it is a SNOMED CT concept.
+    """
+    return _TOKEN.fullmatch(code) is not None and (not _LONG_NUMBER.search(code) or is_concept(code))
+
+
+_SNOMED = "http://snomed.info/sct"
+# https://hl7.org/fhir/R4/snomedct.html: the module of an edition and the date of a version may be named.
+_EDITION = re.compile(
+    rf"{_SNOMED}/(?P<module>[0-9]+)(?:/version/20[0-9]{{2}}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01]))?"
+)
+_HL7, _FHIR, _SID = "http://terminology.hl7.org/CodeSystem", "http://hl7.org/fhir", "http://hl7.org/fhir/sid"
+_V2_CODE, _V3_CODE, _NUMBER = _shape("[A-Z]{1,5}|PharmD"), _shape("[A-Z]{1,12}"), _shape("[0-9]{1,4}")
+_ICD_10 = _shape(r"[A-Z][0-9][0-9A-Z](?:\.[0-9A-Z]{1,4})?")
+_CANCELLED = (
+    "maint|meds-inc|other|pat(?:-(?:crs|cpp|dec|fb|lt|mt|mv|preg|swl|ucp))?"
+    "|prov(?:-(?:pers|dch|edu|hosp|labs|mri|onc))?|oth-(?:cms|err|finan|iv|int|mu|room|oerr|swie|weath)"
+)
+_V2_TABLES = ("0063", "0069", "0116", "0131", "0203", "0276", "0286", "0360", "0360/2.7", "0443")
+_V3_SYSTEMS = (
+    *("ActCode", "ActReason", "Confidentiality", "NullFlavor", "ObservationValue"),
+    *("ParticipationFunction", "ParticipationType", "RoleClass", "RoleCode"),
+)
+
+VOCABULARIES: Mapping[str, Shape] = {
+    _SNOMED: is_concept,
+    "http://loinc.org": _shape("(?:[0-9]{1,5}|L[AP][0-9]{1,6})-[0-9]"),
+    "urn:ietf:bcp:47": _shape("[a-z]{2,3}(?:-[A-Z][a-z]{3})?(?:-(?:[A-Z]{2}|[0-9]{3}))?"),
+    "http://dicom.nema.org/resources/ontology/DCM": _shape("1[0-9]{5}"),
+    # Most of what begins with this is systems of identifiers: passports, numbers of insured people.
+    f"{_SID}/icd-10": _ICD_10,
+    f"{_SID}/icd-10-cm": _ICD_10,
+    f"{_SID}/icd-9-cm": _shape(r"(?:[0-9]{3}|V[0-9]{2}|E[0-9]{3})(?:\.[0-9]{1,2})?"),
+    f"{_SID}/cvx": _shape("[0-9]{1,3}"),
+    f"{_SID}/mvx": _shape("[A-Z]{2,3}"),
+    f"{_SID}/ndc": _shape("[0-9]{4}-[0-9]{4}-[0-9]{2}|[0-9]{5}-(?:[0-9]{3}-[0-9]{2}|[0-9]{4}-[0-9]{1,2})"),
+    f"{_HL7}/appointment-cancellation-reason": _shape(_CANCELLED),
+    f"{_HL7}/service-category": _NUMBER,
+    f"{_HL7}/service-type": _NUMBER,
+    f"{_HL7}/program": _NUMBER,
+    f"{_HL7}/location-physical-type": _shape("si|bu|wi|wa|lvl|co|ro|bd|ve|ho|ca|rd|area|jdn|vi"),
+    f"{_HL7}/organization-type": _shape("prov|dept|team|govt|ins|pay|edu|reli|crs|cg|bus|other"),
+    f"{_HL7}/practitioner-role": _shape("doctor|nurse|pharmacist|researcher|teacher|ict"),
+    f"{_HL7}/service-provision-conditions": _shape("free|disc|cost"),
+    f"{_HL7}/service-referral-method": _shape("fax|phone|elec|semail|mail"),
+    f"{_HL7}/common-tags": _shape("actionable"),
+    **{f"{_HL7}/v2-{table}": _V2_CODE for table in _V2_TABLES},
+    **{f"{_HL7}/v3-{name}": _V3_CODE for name in _V3_SYSTEMS},
+    f"{_FHIR}/administrative-gender": _shape("male|female|other|unknown"),
+    f"{_FHIR}/days-of-week": _shape("mon|tue|wed|thu|fri|sat|sun"),
+}
+"""The code systems that anybody may read, with how their codes look; this service's own are added to them.
+
+Each is named whole: what begins alike can be a system of identifiers, or have somebody's id at its end.
+"""
+
+
+def vocabulary(system: str) -> Shape | None:
+    """Return how the codes of a system look; None for one that is not among `VOCABULARIES`.
+
+    SNOMED CT is known also where its edition or version is named.
+    """
+    edition = _EDITION.fullmatch(system)
+    return VOCABULARIES[_SNOMED] if edition is not None and is_concept(edition["module"]) else VOCABULARIES.get(system)
+
+
+@lru_cache(maxsize=16)
+def _anywhere(pattern: str) -> re.Pattern[str]:
+    loose = re.sub(r"(?<![\\\[])[\^$]|\\[AZ]", "", pattern)  # without what ties it to the beginning and the end
+    try:
+        return re.compile(loose)
+    except re.error:  # such a sign was in a set of characters
+        return re.compile(pattern)
+
+
+def holds_uhid(text: str, pattern: str) -> bool:
+    """Tell whether something of the shape of a UHID (`pattern`, see `mappings.uhid`) stands anywhere in a text.
+
+    Raises:
+        re.error: `pattern` is no regular expression.
+    """
+    return any(found[0] for found in _anywhere(pattern).finditer(text.upper()))

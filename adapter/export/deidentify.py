@@ -8,7 +8,6 @@ are neither shifted nor coarsened. Where FHIR wants something that went, it is s
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
@@ -23,14 +22,16 @@ from adapter.export.allowed import (
     REFERENCE,
     RESOURCES,
     TIMEZONE,
-    VOCABULARIES,
     Values,
     extensions,
+    holds_uhid,
+    is_token,
+    vocabulary,
 )
 from adapter.export.pseudonyms import Pseudonyms
 from adapter.fhir.validation.definitions import Member, Type, type_of
 from mappings.systems import Systems
-from mappings.uhid import PATTERN, matches
+from mappings.uhid import PATTERN
 from store.codec import Resource, decode, encode
 
 _LABELS = "http://terminology.hl7.org/CodeSystem/v3-ObservationValue"
@@ -39,7 +40,6 @@ PSEUDONYMISED: Resource = {"system": _LABELS, "code": "PSEUDED"}
 REDACTED: Resource = {"system": _LABELS, "code": "REDACTED"}
 """Carried as well where a modifier extension went: what it said must not be forgotten silently."""
 
-_CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:_/-]{0,39}")
 _DAYS = frozenset(("mon", "tue", "wed", "thu", "fri", "sat", "sun"))
 _REASONS = frozenset(
     (
@@ -57,7 +57,7 @@ class Deidentifier:
         key: of the pseudonyms; whoever has it can test whether a known id is among them.
         systems: the canonical URLs of the deployment.
         bases: the service's own FHIR addresses: references below them are the relative ones.
-        uhid_pattern: what has the shape of a UHID is never kept as a code.
+        uhid_pattern: a code in which something of this shape stands is never kept.
 
     Raises:
         ValueError: the key is shorter than `LEAST_KEY` bytes.
@@ -67,7 +67,7 @@ class Deidentifier:
         self._pseudonyms = Pseudonyms(key, systems, bases)
         self._uhid_pattern = uhid_pattern
         self._extensions = extensions(systems)
-        self._vocabularies = frozenset((systems.service_type, systems.specialty, systems.cancellation_reason))
+        self._own = (systems.service_type, systems.specialty, systems.cancellation_reason)
 
     @property
     def fingerprint(self) -> str:
@@ -117,10 +117,11 @@ class Deidentifier:
 
     def _coding(self, given: Resource) -> Resource | None:
         system, code = given.get("system"), given.get("code")
-        if not isinstance(system, str) or not isinstance(code, str) or not _CODE.fullmatch(code):
+        if not isinstance(system, str) or not isinstance(code, str):
             return None
-        public = system.startswith(VOCABULARIES) and _harmless_uri(system)
-        known = (public or system in self._vocabularies) and not matches(code, self._uhid_pattern)
+        # A system is kept only as it is known, so nothing can stand in it that must be looked for.
+        fits = vocabulary(system) or (is_token if system in self._own else None)
+        known = fits is not None and fits(code) and not holds_uhid(code, self._uhid_pattern)
         return {"system": system, "code": code} if known else None
 
     # Objects.
@@ -220,11 +221,6 @@ def _harmless(url: str, name: str, value: Any) -> bool:
 @cache
 def _zones() -> frozenset[str]:
     return frozenset(available_timezones())
-
-
-def _harmless_uri(text: str) -> bool:
-    """Tell whether a code system is written plainly: no query, no blanks, nothing like an id at its end."""
-    return re.fullmatch(r"[A-Za-z0-9:./_-]{1,120}", text) is not None
 
 
 def _modified(node: Any) -> bool:
