@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from mappings.references import contained
 from store.codec import Resource
 from store.extract import reference
 
@@ -22,7 +23,8 @@ _NUMBER = re.compile(r"\+?[0-9][0-9 ().\-]{2,30}")
 _LINK = re.compile(r"https?://[^\s\"<>\\^`{|}]{1,2000}")
 _WORD = re.compile(r"[^\s]{1,100}")
 _ADDRESS = ("use", "type", "city", "district", "state", "postalCode", "country")
-_PRIVATE = ("Patient", "RelatedPerson")
+_PUBLIC = frozenset(("Practitioner", "PractitionerRole", "Location", "HealthcareService", "Device"))
+_NAMED = re.compile(r"(?P<kind>[A-Z][A-Za-z]+)/[A-Za-z0-9\-.]{1,64}")
 
 
 def location(resource: Resource) -> Resource | None:
@@ -52,13 +54,15 @@ def location(resource: Resource) -> Resource | None:
 
 
 def schedule(resource: Resource, locations: Mapping[str, object] | Iterable[str]) -> Resource | None:
-    """Return what is public of a Schedule: that of one place among `locations` (``Location/l``), and of no patient."""
-    actors = [reference(one.get("reference", "")) for one in _listed(resource, "actor")]
-    private = any(name.startswith(tuple(f"{kind}/" for kind in _PRIVATE)) for name in actors) or any(
-        one.get("type") in _PRIVATE for one in _listed(resource, "actor")
-    )
-    place = next((name for name in actors if name in locations), None)
-    if resource.get("active") is False or private or place is None:
+    """Return what is public of a Schedule; None where nothing is.
+
+    It is of one place among `locations` (``Location/l``), and none of its actors can be a patient or a relative.
+    """
+    actors = [one if isinstance(one, dict) else {} for one in resource.get("actor", ())]
+    if resource.get("active") is False or not all(_is_public(one, resource) for one in actors):
+        return None
+    place = next((name for name in (reference(one.get("reference", "")) for one in actors) if name in locations), None)
+    if place is None:
         return None
     made = _head(resource)
     _copy(resource, made, ("active",))
@@ -70,6 +74,24 @@ def schedule(resource: Resource, locations: Mapping[str, object] | Iterable[str]
         _put(made, "planningHorizon", _of(horizon, ("start", "end")))
     _put(made, "extension", _schedule_extensions(resource))
     return made
+
+
+def _is_public(actor: Resource, resource: Resource) -> bool:
+    """Tell whether an actor is known to be one of those whom anybody may know of.
+
+    Its reference or its type must say so, and neither they nor a contained resource anything else: who is merely not
+    seen to be a patient, such as one named by an identifier, can be one.
+    """
+    text, kind = actor.get("reference", ""), actor.get("type")
+    if not isinstance(text, str):
+        return False
+    named = _NAMED.fullmatch(reference(text))
+    if named is None and text and not text.startswith(("#", "urn:")):
+        return False  # such as Patient?identifier=...
+    inside = contained(resource, text) if text.startswith("#") else None
+    stated = [] if named is None else [named["kind"]]
+    stated += [] if kind is None else [str(kind).rpartition("/")[2]]
+    return bool(stated) and _PUBLIC.issuperset([*stated, *([] if inside is None else [inside.get("resourceType")])])
 
 
 def _schedule_extensions(resource: Resource) -> list[Resource]:

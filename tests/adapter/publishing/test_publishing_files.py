@@ -137,6 +137,11 @@ async def test_what_is_left_out(open_api: Api) -> None:
     others: dict[str, Json] = {
         "patients": {"actor": [{"reference": "Location/l"}, {"reference": "Patient/p"}]},
         "relatives": {"actor": [{"reference": "Location/l"}, {"type": "RelatedPerson", "display": "x"}]},
+        "contained": {
+            "contained": [{"resourceType": "Patient", "id": "p"}],
+            "actor": [{"reference": "Location/l"}, {"reference": "#p"}],
+        },
+        "unknown": {"actor": [{"reference": "Location/l"}, {"display": "John"}]},
         "nowhere": {"actor": [{"reference": "Practitioner/p"}]},
         "elsewhere": {"actor": [{"reference": "Location/unknown"}]},
         "closed": {"active": False},

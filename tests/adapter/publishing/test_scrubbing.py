@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -88,6 +89,45 @@ def test_no_schedule_tells_of_anybody(resource: Json) -> None:
     assert made is not None
     assert SECRET not in json.dumps(made)
     assert made["actor"] == [{"reference": "Location/l"}]
+
+
+_DEFINITION = "http://hl7.org/fhir/StructureDefinition"
+
+
+@pytest.mark.parametrize(
+    ("actor", "published"),
+    [
+        ({"reference": "Practitioner/p"}, True),
+        ({"reference": "https://fhir.example.org/fhir/R4/PractitionerRole/r/_history/2"}, True),
+        ({"reference": "Device/d", "type": "Device"}, True),
+        ({"type": "HealthcareService", "display": "Triage"}, True),
+        ({"type": f"{_DEFINITION}/Practitioner", "identifier": {"value": "7"}}, True),
+        ({"reference": "#d", "type": "Practitioner"}, True),
+        ({"reference": "urn:uuid:0c3151bd-1cbf-4d64-b04d-cd9187a4c6e0", "type": "Practitioner"}, True),
+        ({"reference": "Patient/p"}, False),
+        ({"reference": "https://fhir.example.org/fhir/R4/RelatedPerson/r"}, False),
+        ({"reference": "Group/g"}, False),
+        ({"reference": "#p"}, False),
+        ({"reference": "#d"}, False),  # who is contained is not asked: its type is not stated where it must be
+        ({"reference": "#p", "type": "Practitioner"}, False),  # it says otherwise itself
+        ({"reference": "#lost"}, False),
+        ({"reference": "urn:uuid:0c3151bd-1cbf-4d64-b04d-cd9187a4c6e0"}, False),
+        ({"reference": "Patient?identifier=7", "type": "Practitioner"}, False),
+        ({"reference": "Practitioner/p", "type": "Patient"}, False),
+        ({"type": "Patient", "display": SECRET}, False),
+        ({"type": f"{_DEFINITION}/Patient"}, False),
+        ({"type": f"{_DEFINITION}/RelatedPerson", "reference": "#d"}, False),
+        ({"identifier": {"system": "https://mediloop.co/fhir/sid/uhid", "value": "UG123456789A"}}, False),
+        ({"display": SECRET}, False),
+        ({"type": 7}, False),
+        ({"reference": 7, "type": "Practitioner"}, False),
+        (None, False),
+    ],
+)
+def test_a_schedule_is_public_only_if_every_actor_is_known_to_be_no_patient(actor: Any, published: bool) -> None:
+    inside = [{"resourceType": "Patient", "id": "p"}, {"resourceType": "Practitioner", "id": "d"}]
+    resource = SCHEDULE | {"contained": inside, "actor": [{"reference": "Location/l"}, actor]}
+    assert (scrubbing.schedule(resource, {"Location/l"}) is not None) is published
 
 
 def test_what_may_be_said_of_a_free_slot() -> None:
