@@ -17,6 +17,7 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
 
 from adapter.publishing import computed, scrubbing
+from adapter.publishing.codes import Codes
 from adapter.scheduling import engaged, holds, hours
 from adapter.scheduling.intervals import Interval
 from adapter.service import Service
@@ -83,7 +84,8 @@ class Publisher:
         moment = self._service.now()
         draft = await self._publications.draft(secrets.token_hex(8), moment)
         async with self._service.client.start_session(snapshot=True) as session:
-            lines = _Lines(self._service.settings, self._store.database, session, moment)
+            codes = Codes(self._service.systems, self._service.settings.uhid_pattern)
+            lines = _Lines(self._service.settings, codes, self._store.database, session, moment)
             for kind, made in zip(TYPES, (lines.locations(), lines.schedules(), lines.slots()), strict=True):
                 await draft.write(kind, made)
         await self._publications.publish(draft, moment)
@@ -95,11 +97,13 @@ class _Lines:
     def __init__(
         self,
         settings: Settings,
+        codes: Codes,
         database: AsyncDatabase[dict[str, Any]],
         session: AsyncClientSession,
         moment: datetime,
     ) -> None:
         self._settings = settings
+        self._codes = codes
         self._database = database
         self._session = session
         self._moment = moment
@@ -119,7 +123,7 @@ class _Lines:
     async def schedules(self) -> AsyncIterator[bytes]:
         async for raw in self._stored("Schedule", {}, [("_id", 1)]):
             stored = orjson.loads(raw)
-            made = scrubbing.schedule(stored, self._places)
+            made = scrubbing.schedule(stored, self._places, self._codes)
             if made is not None:
                 self._schedules.add(f"Schedule/{made['id']}")
                 if hours.is_computed(stored):
@@ -128,7 +132,7 @@ class _Lines:
 
     async def slots(self) -> AsyncIterator[bytes]:
         async for slot in self._open_or_stored():
-            made = scrubbing.slot(slot, self._settings.booking_link, self._settings.booking_phone)
+            made = scrubbing.slot(slot, self._codes, self._settings.booking_link, self._settings.booking_phone)
             if made is not None and made["schedule"]["reference"] in self._schedules:
                 yield _line(made)
 

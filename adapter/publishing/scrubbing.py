@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from adapter.publishing.codes import Codes
 from mappings.references import contained
 from store.codec import Resource
 from store.extract import reference
@@ -20,7 +21,6 @@ DEEP_LINK, PHONE, CAPACITY = f"{SMART}/booking-deep-link", f"{SMART}/booking-pho
 _TIMEZONE = "http://hl7.org/fhir/StructureDefinition/timezone"
 
 _NUMBER = re.compile(r"\+?[0-9][0-9 ().\-]{2,30}")
-_LINK = re.compile(r"https?://[^\s\"<>\\^`{|}]{1,2000}")
 _WORD = re.compile(r"[^\s]{1,100}")
 _ADDRESS = ("use", "type", "city", "district", "state", "postalCode", "country")
 _PUBLIC = frozenset(("Practitioner", "PractitionerRole", "Location", "HealthcareService", "Device"))
@@ -53,10 +53,11 @@ def location(resource: Resource) -> Resource | None:
     return made
 
 
-def schedule(resource: Resource, locations: Mapping[str, object] | Iterable[str]) -> Resource | None:
+def schedule(resource: Resource, locations: Mapping[str, object] | Iterable[str], codes: Codes) -> Resource | None:
     """Return what is public of a Schedule; None where nothing is.
 
-    It is of one place among `locations` (``Location/l``), and none of its actors can be a patient or a relative.
+    It is of one place among `locations` (``Location/l``), none of its actors can be a patient or a relative, and its
+    codings are those that `codes` finds public.
     """
     actors = [one if isinstance(one, dict) else {} for one in resource.get("actor", ())]
     if resource.get("active") is False or not all(_is_public(one, resource) for one in actors):
@@ -67,12 +68,12 @@ def schedule(resource: Resource, locations: Mapping[str, object] | Iterable[str]
     made = _head(resource)
     _copy(resource, made, ("active",))
     for element in ("serviceCategory", "serviceType", "specialty"):
-        _put(made, element, _concepts(resource, element))
+        _put(made, element, _concepts(resource, element, codes))
     made["actor"] = [{"reference": place}]
     horizon = resource.get("planningHorizon")
     if isinstance(horizon, dict):
         _put(made, "planningHorizon", _of(horizon, ("start", "end")))
-    _put(made, "extension", _schedule_extensions(resource))
+    _put(made, "extension", _schedule_extensions(resource, codes))
     return made
 
 
@@ -94,15 +95,15 @@ def _is_public(actor: Resource, resource: Resource) -> bool:
     return bool(stated) and _PUBLIC.issuperset([*stated, *([] if inside is None else [inside.get("resourceType")])])
 
 
-def _schedule_extensions(resource: Resource) -> list[Resource]:
+def _schedule_extensions(resource: Resource, codes: Codes) -> list[Resource]:
     kept: list[Resource] = []
     for one in _listed(resource, "extension"):
         url = one.get("url")
         if url in (f"{SMART}/vaccine-product", f"{SMART}/has-availability") and isinstance(
             one.get("valueCoding"), dict
         ):
-            coding = _of(one["valueCoding"], ("system", "code"))
-            if "code" in coding:
+            coding = codes.coding(one["valueCoding"])
+            if coding is not None:
                 kept.append({"url": url, "valueCoding": coding})
         elif url == f"{SMART}/vaccine-dose" and type(one.get("valueInteger")) is int:
             kept.append({"url": url, "valueInteger": one["valueInteger"]})
@@ -111,11 +112,12 @@ def _schedule_extensions(resource: Resource) -> list[Resource]:
     return kept
 
 
-def slot(resource: Resource, link: str | None = None, phone: str | None = None) -> Resource | None:
+def slot(resource: Resource, codes: Codes, link: str | None = None, phone: str | None = None) -> Resource | None:
     """Return what is public of a Slot.
 
     Args:
         resource: the Slot.
+        codes: tells which codings and links are public.
         link: where a free one is booked, unless it says so itself; ``{slot}`` stands for its id.
         phone: the number to call, likewise.
     """
@@ -127,12 +129,12 @@ def slot(resource: Resource, link: str | None = None, phone: str | None = None) 
     _copy(resource, made, ("start", "end"))
     if made["status"] == "free":
         for element in ("serviceCategory", "serviceType", "specialty"):
-            _put(made, element, _concepts(resource, element))
-        _put(made, "extension", _slot_extensions(resource, link, phone))
+            _put(made, element, _concepts(resource, element, codes))
+        _put(made, "extension", _slot_extensions(resource, codes, link, phone))
     return made
 
 
-def _slot_extensions(resource: Resource, link: str | None, phone: str | None) -> list[Resource]:
+def _slot_extensions(resource: Resource, codes: Codes, link: str | None, phone: str | None) -> list[Resource]:
     found: dict[str, Resource] = {}
     if link is not None:
         found[DEEP_LINK] = {"url": DEEP_LINK, "valueUrl": link.replace("{slot}", resource["id"])}
@@ -140,7 +142,7 @@ def _slot_extensions(resource: Resource, link: str | None, phone: str | None) ->
         found[PHONE] = {"url": PHONE, "valueString": phone}
     for one in _listed(resource, "extension"):
         url = one.get("url")
-        if url == DEEP_LINK and isinstance(one.get("valueUrl"), str) and _LINK.fullmatch(one["valueUrl"]):
+        if url == DEEP_LINK and isinstance(one.get("valueUrl"), str) and codes.is_link(one["valueUrl"]):
             found[url] = {"url": url, "valueUrl": one["valueUrl"]}
         elif url == PHONE and isinstance(one.get("valueString"), str) and _NUMBER.fullmatch(one["valueString"]):
             found[url] = {"url": url, "valueString": one["valueString"]}
@@ -170,12 +172,11 @@ def _copy(resource: Resource, made: Resource, names: Sequence[str]) -> None:
             made[name] = resource[name]
 
 
-def _concepts(resource: Resource, element: str) -> list[Resource]:
+def _concepts(resource: Resource, element: str, codes: Codes) -> list[Resource]:
     """Return the codes of an element: what a code system says, and no words of anybody's own."""
     kept = []
     for concept in _listed(resource, element):
-        codings = [_of(one, ("system", "code")) for one in _listed(concept, "coding")]
-        codings = [one for one in codings if "code" in one and "system" in one]
+        codings = [coding for one in _listed(concept, "coding") if (coding := codes.coding(one)) is not None]
         if codings:
             kept.append({"coding": codings})
     return kept

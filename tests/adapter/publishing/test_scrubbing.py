@@ -10,12 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapter.publishing import scrubbing
+from adapter.publishing.codes import Codes
 from adapter.publishing.scrubbing import CAPACITY, DEEP_LINK, PHONE
+from mappings.systems import Systems
+from mappings.uhid import PATTERN
 from store import r4
 from tests.scale import examples
 
 Json = dict[str, Any]
 SECRET = "Nakato"
+SYSTEMS = Systems.under(uhid_aliases=("urn:example:uhid",))
+CODES = Codes(SYSTEMS, PATTERN)
 
 _KEPT = ("id", "status", "start", "end", "schedule", "actor", "active", "meta")
 _ALLOWED_URLS = (DEEP_LINK, PHONE, CAPACITY, "http://hl7.org/fhir/StructureDefinition/timezone")
@@ -76,7 +81,7 @@ SCHEDULE = {
     )
 )
 def test_no_slot_tells_of_anybody(resource: Json) -> None:
-    made = scrubbing.slot(resource)
+    made = scrubbing.slot(resource, CODES)
     assert made is not None
     assert SECRET not in json.dumps(made)
     assert made["status"] in ("free", "busy")
@@ -85,7 +90,7 @@ def test_no_slot_tells_of_anybody(resource: Json) -> None:
 @settings(max_examples=examples(180), deadline=None)
 @given(resources("Schedule", SCHEDULE))
 def test_no_schedule_tells_of_anybody(resource: Json) -> None:
-    made = scrubbing.schedule(resource, {"Location/l"})
+    made = scrubbing.schedule(resource, {"Location/l"}, CODES)
     assert made is not None
     assert SECRET not in json.dumps(made)
     assert made["actor"] == [{"reference": "Location/l"}]
@@ -127,7 +132,7 @@ _DEFINITION = "http://hl7.org/fhir/StructureDefinition"
 def test_a_schedule_is_public_only_if_every_actor_is_known_to_be_no_patient(actor: Any, published: bool) -> None:
     inside = [{"resourceType": "Patient", "id": "p"}, {"resourceType": "Practitioner", "id": "d"}]
     resource = SCHEDULE | {"contained": inside, "actor": [{"reference": "Location/l"}, actor]}
-    assert (scrubbing.schedule(resource, {"Location/l"}) is not None) is published
+    assert (scrubbing.schedule(resource, {"Location/l"}, CODES) is not None) is published
 
 
 def test_what_may_be_said_of_a_free_slot() -> None:
@@ -136,10 +141,10 @@ def test_what_may_be_said_of_a_free_slot() -> None:
         {"url": PHONE, "valueString": "+256 (41) 123-456"},
         {"url": CAPACITY, "valueInteger": 3},
     ]
-    free = scrubbing.slot(SLOT | {"status": "free", "extension": said}, "https://x/{slot}", "123")
+    free = scrubbing.slot(SLOT | {"status": "free", "extension": said}, CODES, "https://x/{slot}", "123")
     assert free is not None
     assert free["extension"] == said
-    busy = scrubbing.slot(SLOT | {"status": "busy", "extension": said}, "https://x/{slot}", "123")
+    busy = scrubbing.slot(SLOT | {"status": "busy", "extension": said}, CODES, "https://x/{slot}", "123")
     assert busy is not None
     assert "extension" not in busy
 
@@ -151,12 +156,12 @@ def test_what_may_be_said_of_a_schedule_and_a_place() -> None:
         {"url": "http://hl7.org/fhir/StructureDefinition/timezone", "valueCode": "Africa/Kampala"},
     ]
     horizon = {"start": "2027-01-01", "end": "2027-02-01", "id": SECRET}
-    made = scrubbing.schedule(SCHEDULE | {"extension": said, "planningHorizon": horizon}, ["Location/l"])
+    made = scrubbing.schedule(SCHEDULE | {"extension": said, "planningHorizon": horizon}, ["Location/l"], CODES)
     assert made is not None
     assert made["extension"] == said
     assert made["planningHorizon"] == {"start": "2027-01-01", "end": "2027-02-01"}
     vague = [{"url": f"{scrubbing.SMART}/vaccine-product", "valueCoding": {"display": SECRET}}]
-    made = scrubbing.schedule(SCHEDULE | {"extension": vague}, ["Location/l"])
+    made = scrubbing.schedule(SCHEDULE | {"extension": vague}, ["Location/l"], CODES)
     assert made is not None
     assert "extension" not in made
     place = scrubbing.location(
