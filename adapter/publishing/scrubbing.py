@@ -123,7 +123,8 @@ def slot(resource: Resource, codes: Codes, link: str | None = None, phone: str |
     """
     if resource.get("status") == "entered-in-error":
         return None
-    made = _head(resource)
+    # Not since when: that is the moment of a booking, or of what gave the time back.
+    made: Resource = {"resourceType": "Slot", "id": resource["id"]}
     made["schedule"] = {"reference": reference(resource["schedule"].get("reference", ""))}
     made["status"] = "free" if resource["status"] == "free" else "busy"
     _copy(resource, made, ("start", "end"))
@@ -152,7 +153,7 @@ def _slot_extensions(resource: Resource, codes: Codes, link: str | None, phone: 
 
 
 def _head(resource: Resource) -> Resource:
-    """Return the beginning of a public resource: what it is, and since when it is so."""
+    """Return the beginning of a public Location or Schedule: what it is, and since when it is so."""
     made: Resource = {"resourceType": resource["resourceType"], "id": resource["id"]}
     updated = resource.get("meta", {}).get("lastUpdated")
     return made if updated is None else made | {"meta": {"lastUpdated": updated}}

@@ -123,7 +123,7 @@ async def test_what_is_published(open_api: Api) -> None:
         }
     ]
     link = {"url": f"{SMART}/booking-deep-link", "valueUrl": "https://book.example.org/?slot=a"}
-    head = {"resourceType": "Slot", "meta": meta, "schedule": {"reference": "Schedule/s"}}
+    head = {"resourceType": "Slot", "schedule": {"reference": "Schedule/s"}}
     assert found["Slot"] == [
         head
         | {"id": "a", "status": "free", "start": "2027-01-20T09:00:00Z", "end": "2027-01-20T09:30:00Z"}

@@ -135,6 +135,13 @@ def test_a_schedule_is_public_only_if_every_actor_is_known_to_be_no_patient(acto
     assert (scrubbing.schedule(resource, {"Location/l"}, CODES) is not None) is published
 
 
+@pytest.mark.parametrize("status", ["free", "busy", "busy-tentative", "busy-unavailable"])
+def test_no_slot_tells_when_it_was_booked_or_given_back(status: str) -> None:
+    made = scrubbing.slot(SLOT | {"status": status}, CODES)
+    assert made is not None
+    assert made.keys() == {"resourceType", "id", "schedule", "status", "start", "end"}
+
+
 def test_what_may_be_said_of_a_free_slot() -> None:
     said = [
         {"url": DEEP_LINK, "valueUrl": "https://a.example/b?c=d"},
