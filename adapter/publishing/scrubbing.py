@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from adapter.publishing.codes import Codes
+from adapter.publishing.codes import Codes, is_zone
 from mappings.references import contained
 from store.codec import Resource
 from store.extract import reference
@@ -21,7 +21,6 @@ DEEP_LINK, PHONE, CAPACITY = f"{SMART}/booking-deep-link", f"{SMART}/booking-pho
 _TIMEZONE = "http://hl7.org/fhir/StructureDefinition/timezone"
 
 _NUMBER = re.compile(r"\+?[0-9][0-9 ().\-]{2,30}")
-_WORD = re.compile(r"[^\s]{1,100}")
 _ADDRESS = ("use", "type", "city", "district", "state", "postalCode", "country")
 _PUBLIC = frozenset(("Practitioner", "PractitionerRole", "Location", "HealthcareService", "Device"))
 _NAMED = re.compile(r"(?P<kind>[A-Z][A-Za-z]+)/[A-Za-z0-9\-.]{1,64}")
@@ -107,7 +106,7 @@ def _schedule_extensions(resource: Resource, codes: Codes) -> list[Resource]:
                 kept.append({"url": url, "valueCoding": coding})
         elif url == f"{SMART}/vaccine-dose" and type(one.get("valueInteger")) is int:
             kept.append({"url": url, "valueInteger": one["valueInteger"]})
-        elif url == _TIMEZONE and isinstance(one.get("valueCode"), str) and _WORD.fullmatch(one["valueCode"]):
+        elif url == _TIMEZONE and isinstance(one.get("valueCode"), str) and is_zone(one["valueCode"]):
             kept.append({"url": url, "valueCode": one["valueCode"]})
     return kept
 

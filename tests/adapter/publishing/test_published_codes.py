@@ -13,7 +13,7 @@ from adapter.publishing import scrubbing
 from adapter.publishing.codes import Codes
 from adapter.publishing.scrubbing import DEEP_LINK, SMART
 from mappings.uhid import PATTERN
-from tests.adapter.publishing.test_scrubbing import CODES, SCHEDULE, SLOT, SYSTEMS
+from tests.adapter.publishing.test_scrubbing import CODES, SCHEDULE, SECRET, SLOT, SYSTEMS
 from tests.scale import examples
 
 Json = dict[str, Any]
@@ -114,3 +114,11 @@ def test_a_uhid_is_told_by_the_shape_that_it_has_here() -> None:
     made = scrubbing.slot(said, Codes(SYSTEMS, PATTERN))
     assert made is not None
     assert made.keys() > {"extension", "serviceType"}
+
+
+@pytest.mark.parametrize(("zone", "published"), [("Africa/Kampala", True), ("UG123456789A", False), (SECRET, False)])
+def test_a_time_zone_is_one(zone: str, published: bool) -> None:
+    said = {"url": "http://hl7.org/fhir/StructureDefinition/timezone", "valueCode": zone}
+    made = scrubbing.schedule(SCHEDULE | {"extension": [said]}, {"Location/l"}, CODES)
+    assert made is not None
+    assert made.get("extension") == ([said] if published else None)
