@@ -15,16 +15,17 @@ from typing import Literal
 from mappings.fields import CANCELLED_AT
 from mappings.systems import Systems
 
-Rule = Literal["kept", "codes", "reference", "identifier"] | str
+Rule = Literal["kept", "codes", "reference", "identifier", "dead"] | str
 """What becomes of an element; any other word is the name of the table for what is nested in it."""
 
-KEPT, CODES, REFERENCE, IDENTIFIER = "kept", "codes", "reference", "identifier"
+KEPT, CODES, REFERENCE, IDENTIFIER, DEAD = "kept", "codes", "reference", "identifier", "dead"
 
 MEANINGS = {
     KEPT: "kept as it is",
     CODES: "codings of known vocabularies keep system and code; display and text go",
     REFERENCE: "type and a pseudonym of whom it refers to; the display goes",
     IDENTIFIER: "a pseudonym of system and value; the system is kept where it is one of this service's own",
+    DEAD: "`deceasedBoolean` true in its place: the time goes, that somebody is dead does not",
 }
 
 ABSENT_REASON = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
@@ -68,7 +69,7 @@ RESOURCES: Mapping[str, Mapping[str, Rule]] = {
     "Patient": _IDENTIFIED
     | _kept("active", "gender", "deceasedBoolean")
     | _references("generalPractitioner", "managingOrganization")
-    | {"link": "Patient.link"},
+    | {"deceasedDateTime": DEAD, "link": "Patient.link"},
     "RelatedPerson": _IDENTIFIED
     | _kept("active", "gender")
     | _references("patient")

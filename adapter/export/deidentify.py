@@ -16,6 +16,7 @@ from zoneinfo import available_timezones
 from adapter.export.allowed import (
     ABSENT_REASON,
     CODES,
+    DEAD,
     IDENTIFIER,
     KEPT,
     NESTED,
@@ -140,7 +141,10 @@ class Deidentifier:
         made: Resource = {}
         for name, rule in table.items():
             member = of.members[name]
-            if name in given:
+            if rule == DEAD:
+                if name in given or f"_{name}" in given:
+                    made["deceasedBoolean"] = True  # without it, a modifier element, they would read as living
+            elif name in given:
                 values = given[name] if member.many else [given[name]]
                 found = [self._value(one, member, rule, root) for one in values if one is not None]
                 kept = [one for one in found if one is not None]

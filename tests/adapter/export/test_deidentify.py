@@ -257,6 +257,27 @@ def test_codes_of_unknown_systems_and_codes_like_a_uhid_go(deidentifier: Deident
     assert "coding" not in codes({"system": "http://snomed.info/sct?x=Amina Nakato", "code": "57"})
 
 
+_ABSENT = {"extension": [{"url": allowed.ABSENT_REASON, "valueCode": "unknown"}]}
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ({"deceasedDateTime": "2024-01-20"}, {"deceasedBoolean": True}),
+        ({"deceasedDateTime": "2024-01-20", "_deceasedDateTime": _ABSENT}, {"deceasedBoolean": True}),
+        ({"_deceasedDateTime": _ABSENT}, {"deceasedBoolean": True}),  # a moment that nobody knows
+        ({"deceasedBoolean": True}, {"deceasedBoolean": True}),
+        ({"deceasedBoolean": False}, {"deceasedBoolean": False}),
+        ({"_deceasedBoolean": _ABSENT}, {"_deceasedBoolean": _ABSENT}),
+        ({}, {}),
+    ],
+)
+def test_the_dead_do_not_read_as_living(deidentifier: Deidentifier, said: Json, kept: Json) -> None:
+    made = deidentifier.resource({"resourceType": "Patient"} | said)
+    assert {name: made[name] for name in made if "deceased" in name} == kept
+    assert not check(made)
+
+
 def test_a_lost_modifier_is_told_by_a_label(deidentifier: Deidentifier) -> None:
     plain = {"resourceType": "Slot", "meta": {"security": [PSEUDONYMISED], "tag": [{"code": "t"}]}}
     assert deidentifier.resource(plain)["meta"] == {"security": [PSEUDONYMISED]}
@@ -283,6 +304,8 @@ def test_every_stored_type_has_a_table_and_what_is_kept_is_closed() -> None:
                     *("date", "dateTime", "instant", "time"),
                 )
                 assert closed or (of.name, name) == ("Meta", "versionId"), (of.name, name)
+            elif rule == allowed.DEAD:
+                assert (of.name, name) == ("Patient", "deceasedDateTime")
             else:
                 assert member.type is not None
                 if rule == allowed.CODES:
