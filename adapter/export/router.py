@@ -6,11 +6,13 @@ may do everything; to others there is no such job.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 import orjson
 from fastapi import APIRouter, Request, Response
@@ -30,6 +32,10 @@ from store.export_jobs import ExportJobs, Job
 from store.types import TYPES
 
 MEDIA_TYPE = "application/fhir+ndjson"
+
+_SHOWN = ("_deidentify", "_elements", "_outputFormat", "_since", "_type")
+"""The parameters whose values tell nobody: the manifest of a de-identified export has those of no others."""
+_GROUP = re.compile(r"(/Group/)[^/]+(/\$export)$")
 
 router = APIRouter(prefix=f"{BASE}/{EXPORT_JOBS}", tags=["FHIR R4"], route_class=RequestRoute)
 
@@ -124,7 +130,7 @@ def _manifest(base: str, job: Job) -> dict[str, Any]:
     moment = job.cut.moment.astimezone(UTC)
     manifest: dict[str, Any] = {
         "transactionTime": f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03}Z",
-        "request": job.request,
+        "request": _masked(job.request) if job.plan["deidentified"] else job.request,
         "requiresAccessToken": True,
         "output": [],
         "deleted": [],
@@ -134,6 +140,16 @@ def _manifest(base: str, job: Job) -> dict[str, Any]:
         url = f"{base}/{EXPORT_JOBS}/{job.ident}/{one.name}"
         manifest[one.role].append({"type": one.kind, "url": url, "count": one.count})
     return manifest
+
+
+def _masked(request: str) -> str:
+    """Return the address that was called without what tells whom it was about: a Group, and values filtered by."""
+    address, _, query = request.partition("?")
+    address = _GROUP.sub(r"\1(masked)\2", address)
+    pairs = [
+        (name, value if name in _SHOWN else "(masked)") for name, value in parse_qsl(query, keep_blank_values=True)
+    ]
+    return f"{address}?{urlencode(pairs, safe=':|,/$*()')}" if pairs else address
 
 
 def _http_date(moment: datetime | None) -> str:
