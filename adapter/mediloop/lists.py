@@ -26,6 +26,7 @@ from adapter.security.callers import Caller
 from mappings import slot as slot_lens
 from store.codec import Resource
 from store.extract import fold, reference
+from store.search.text import escaped
 
 BY_ACTOR = ("actor", "date", "_id", "status")
 BY_UHID = ("actor:identifier", "date", "_id", "status")
@@ -176,8 +177,8 @@ def _computed_query(who: Caller, wanted: AvailabilityQuery, actors: tuple[tuple[
     return opened.Wanted(
         window=Interval(span["$gte"], max(span["$gte"], span["$lt"])),
         actors=actors,
-        service_types=(wanted.service_type,) if wanted.service_type else (),
-        specialties=(wanted.specialty,) if wanted.specialty else (),
+        service_types=(escaped(wanted.service_type),) if wanted.service_type else (),
+        specialties=(escaped(wanted.specialty),) if wanted.specialty else (),
         minutes=wanted.duration_minutes or 0,
     )
 

@@ -16,7 +16,7 @@ from adapter.scheduling.calendars import Reader
 from adapter.scheduling.intervals import Interval
 from store import slotids
 from store.codec import Resource, decode
-from store.extract import fold, token
+from store.search.tokens import stored_token, system_and_code
 from store.store import Store
 
 SLOTS_BY_SCHEDULE = ("schedule", "status", "start", "_id", "minutes", "end")
@@ -55,7 +55,8 @@ class Wanted:
     Attributes:
         window: openings start in it.
         actors: groups of references; the Schedule must name one of each group.
-        service_types: tokens (``code`` or ``system|code``), any of them; none: any.
+        service_types: tokens as a search has them (``code`` or ``system|code``, a bar within escaped), any of them;
+            none: any.
         specialties: likewise.
         minutes: how long an opening must be at least.
         limit: how many to return at most, the first ones; 0: all.
@@ -224,15 +225,10 @@ async def _read(
     ]
 
 
-def _codes(wanted: Wanted) -> list[tuple[str, list[str]]]:
+def _codes(wanted: Wanted) -> list[tuple[str, list[Any]]]:
     """Return the codes that are asked for, by search parameter, as they are indexed."""
     asked = (("service-type", wanted.service_types), ("specialty", wanted.specialties))
-    return [(element, [_code(code) for code in codes]) for element, codes in asked if codes]
-
-
-def _code(text: str) -> str:
-    system, bar, code = text.rpartition("|")
-    return token(system, code) if bar else fold(code)
+    return [(element, [stored_token(*system_and_code(code)) for code in codes]) for element, codes in asked if codes]
 
 
 def matching(actors: Iterable[Iterable[str]]) -> dict[str, Any]:

@@ -65,6 +65,11 @@ async def test_codes_are_matched_with_and_without_their_system(store: Store) -> 
     assert await found(store, service_types=(f"{SYSTEM}|CHECK",), specialties=("other", "eyes")) == [one, "b"]
     assert await found(store, specialties=(f"{SYSTEM}|eyes",)) == [one, "a", "b"]
     assert await found(store, service_types=("urn:other|check",)) == []
+    await create(store, {**slot("c", "14:00", "14:30"), "serviceType": typed("x|y")})
+    assert (
+        await found(store, service_types=(r"x\|y",)) == await found(store, service_types=(rf"{SYSTEM}|x\|y",)) == ["c"]
+    )
+    assert await found(store, service_types=("x|y",)) == []
 
 
 async def test_the_service_is_the_one_that_is_named_or_the_first_of_the_type_at_the_place(store: Store) -> None:

@@ -15,6 +15,7 @@ from adapter.fhir.call import Call
 from adapter.fhir.operations.parameters import sent, value_of
 from mappings.instants import parse
 from store.codec import Resource
+from store.search.text import escaped
 
 ALIASES: Mapping[str, str] = {
     "startTime": "start",
@@ -128,7 +129,7 @@ class Asked:
         return [_reference(one, kinds, base) for one in self.all(name)]
 
     def tokens(self, name: str) -> list[str]:
-        """Return a parameter's tokens (``system|code``); a CodeableConcept or Coding stands for its codes.
+        """Return a parameter's tokens, as a search has them; a CodeableConcept or Coding stands for its codes.
 
         Raises:
             Malformed: something else.
@@ -189,4 +190,5 @@ def _tokens(given: Given) -> Iterator[str]:
     if not found:
         raise Malformed(bad(given, f"{given.name} takes a code as system|code."))
     for one in found:
-        yield f"{one['system']}|{one['code']}" if one.get("system") else one["code"]
+        code = escaped(str(one["code"]))
+        yield f"{escaped(str(one['system']))}|{code}" if one.get("system") else code

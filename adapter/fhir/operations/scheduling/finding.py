@@ -28,6 +28,7 @@ from store.dates import span
 from store.extract import references
 from store.search.dates import repaired
 from store.search.text import escaped
+from store.search.tokens import system_and_code
 
 TAKES = (
     *("start", "end", "specialty", "visit-type", "practitioner", "organization", "location-string"),
@@ -286,5 +287,5 @@ def _has(given: Given, *members: str) -> bool:
 
 
 def _coded(token: str) -> Resource:
-    system, bar, code = token.rpartition("|")
-    return {"coding": [{"system": system, "code": code} if bar and system else {"code": code}]}
+    system, code = system_and_code(token)
+    return {"coding": [{"system": system, "code": code} if system else {"code": code}]}
