@@ -45,7 +45,8 @@ def written(call: Call, result: Written) -> bytes:
 def replied(call: Call, entry: Entry, reply: Reply) -> bytes:
     """Return the entry for an interaction that was answered by itself."""
     response = {"status": _status(reply.status)}
-    location = reply.headers.get("Location")
+    # An export that was begun is found at its status (https://hl7.org/fhir/R4/async.html), which is absolute.
+    location = reply.headers.get("Location", reply.headers.get("Content-Location"))
     if location is not None:
         response["location"] = location.removeprefix(f"{call.base}/")
     if "ETag" in reply.headers:

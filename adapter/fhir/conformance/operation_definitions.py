@@ -111,7 +111,6 @@ def operation_definitions(canonical_base: str = BASE) -> Mapping[str, dict[str, 
 
 def _definition(operation: Operation, canonical_base: str) -> dict[str, Any]:
     ident = operation.definition.rpartition("/")[2]
-    reads = "GET" in operation.methods
     said: dict[str, Any] = {
         "resourceType": OPERATION_DEFINITION,
         "id": ident,
@@ -121,7 +120,7 @@ def _definition(operation: Operation, canonical_base: str) -> dict[str, Any]:
         "status": "active",
         "kind": "operation",
         "description": _ABOUT[ident],
-        "affectsState": not reads or ident == "appointment-find",
+        "affectsState": operation.affects_state,
         "code": operation.name,
     }
     if operation.definition.startswith(IHE):

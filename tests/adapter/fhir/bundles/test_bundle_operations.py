@@ -127,7 +127,8 @@ async def test_a_batch_carries_out_each_operation_once(api: Api, store: Store, m
     booked = found[0]["resource"]["entry"][0]["resource"]
     assert (booked["resourceType"], booked["status"]) == ("Appointment", "booked")
     assert await count(api, "Appointment") == 1
-    assert await store.database[EXPORTS].count_documents({}) == 1
+    [job] = await store.database[EXPORTS].find({}).to_list()
+    assert found[1]["response"]["location"].endswith(job["_id"]), "where to ask how far it is"
 
 
 async def test_an_operation_that_breaks_may_have_been_done(
