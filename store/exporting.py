@@ -49,7 +49,7 @@ class Selection:
     Attributes:
         kind: the type.
         since: only what changed then or later.
-        queries: over the stored document's ``_id`` and ``_index``, any of which it must match; none: all.
+        queries: over the stored document, but for its ``_json``, any of which it must match; none: all.
     """
 
     kind: str

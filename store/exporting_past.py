@@ -27,6 +27,7 @@ SECONDS = 60.0
 """After which a step gives up: nobody waits for an answer here, and a filter may read far for its first match."""
 
 _LOOKED_UP = 500  # resources in one query of the history
+_TOGETHER = 2_000_000  # bytes of JSON in one command, which takes 16 MB of BSON: up to six times as large
 
 T = TypeVar("T")
 Query = Mapping[str, Any]
@@ -143,8 +144,8 @@ async def matching(store: Store, kind: str, found: Found, queries: Sequence[Quer
     if not queries:
         return found
     kept: Found = {}
-    for some in _slices(found.items()):
-        documents = [_indexed(store, kind, raw) for _, raw in some]
+    for some in _parcels(found):
+        documents = [_document(store, kind, raw) for _, raw in some]
         pipeline: list[dict[str, Any]] = [
             {"$documents": [{"$literal": one} for one in documents]},
             {"$match": filtered(queries)},
@@ -157,12 +158,13 @@ async def matching(store: Store, kind: str, found: Found, queries: Sequence[Quer
     return kept
 
 
-def _indexed(store: Store, kind: str, raw: bytes) -> dict[str, Any]:
-    """Return what queries look at of a resource."""
+def _document(store: Store, kind: str, raw: bytes) -> dict[str, Any]:
+    """Return a resource as it would be stored, without its bytes: `:missing` asks the elements themselves."""
     resource = decode(raw)
     moment = datetime.fromisoformat(resource["meta"]["lastUpdated"])
     document = compose(TYPES[kind], resource, raw, moment, store.rules)
-    return {"_id": document["_id"], "_index": document["_index"]}
+    del document["_json"]
+    return document
 
 
 def ident_in(key: str) -> str:
@@ -174,4 +176,18 @@ def _slices(values: Iterable[T]) -> Iterator[list[T]]:
     """Cut into what fits into one query."""
     rest = iter(values)
     while some := list(islice(rest, _LOOKED_UP)):
+        yield some
+
+
+def _parcels(found: Found) -> Iterator[list[tuple[str, bytes]]]:
+    """Cut into what fits into one command."""
+    some: list[tuple[str, bytes]] = []
+    size = 0
+    for ident, raw in found.items():
+        if some and (size + len(raw) > _TOGETHER or len(some) == _LOOKED_UP):
+            yield some
+            some, size = [], 0
+        some.append((ident, raw))
+        size += len(raw)
+    if some:
         yield some
