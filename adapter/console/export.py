@@ -159,12 +159,14 @@ async def _export(service: Service, asked: _Asked) -> Manifest:
         raise NotUsable("Another export is in that folder: other options. Name another folder, or remove it.")
     elif manifest.complete:
         raise NotUsable("That folder holds a finished export. Name another one, or remove it.")
+    else:
+        await asyncio.to_thread(folder.remove_unfinished, manifest)
     wanted = Wanted(
         format=asked.format,
         kinds=chosen,
         base=bases[0],
         since=asked.since,
-        queries={name: await queries(service, store, asked.filters, name) for name in chosen},
+        queries={name: await queries(service, store, manifest.cut, asked.filters, name) for name in chosen},
         most=asked.most,
         zipped=asked.zipped,
     )
@@ -189,6 +191,8 @@ def _options(
 ) -> dict[str, Any]:
     """Return what decides over the content; nothing in it tells who somebody is, if the files do not."""
     filters: Any = asked.filters.as_options()
+    if asked.filters.date_from or asked.filters.date_to:
+        filters["timezone"] = str(service.settings.zone)  # what a calendar day is
     if deidentifier is not None:
         filters = deidentifier.digest(json.dumps(filters, sort_keys=True)) if filters else {}
     options: dict[str, Any] = {

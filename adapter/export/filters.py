@@ -8,10 +8,11 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from adapter.errors import Malformed, Problem
+from adapter.export import formats
+from adapter.export.engine import Cut, Selection, resources
 from adapter.fhir.validation.definitions import type_of
 from adapter.service import Service
 from mappings.uhid import matches, normalise
-from store.codec import decode
 from store.exporting import Query
 from store.extract import token
 from store.store import Store
@@ -87,8 +88,11 @@ def _applies(filters: Filters, name: str, kind: str) -> bool:
     return kind in _APPLIES[name]
 
 
-async def queries(service: Service, store: Store, filters: Filters, kind: str) -> tuple[Query, ...]:
+async def queries(service: Service, store: Store, cut: Cut, filters: Filters, kind: str) -> tuple[Query, ...]:
     """Return the queries of which a resource of the type must match one; none: all are wanted.
+
+    What they name of other resources (a practitioner's Schedules, a UHID's Patients) is looked up as it was at the
+    cut: an export that was interrupted goes on with the very same queries, whatever has changed meanwhile.
 
     Raises:
         Malformed: a UHID without the shape of one, or days in the wrong order.
@@ -102,23 +106,27 @@ async def queries(service: Service, store: Store, filters: Filters, kind: str) -
     actors = [f"Practitioner/{filters.practitioner}"] if filters.practitioner else []
     actors += [f"Location/{filters.facility}"] if filters.facility else []
     if actors and kind == "Slot":
-        found = await store.keys("Schedule", {"_index.actor": {"$all": actors}}, limit=0)
+        found = await _idents(store, cut, Selection("Schedule", queries=({"_index.actor": {"$all": actors}},)))
         query["_index.schedule"] = {"$in": [f"Schedule/{ident}" for ident in found]}
     elif actors:
         query["_index.actor"] = {"$all": actors}
     if filters.patient_uhid is None:
         return (query,) if query else ()
-    return tuple(query | one for one in await _patient(service, store, filters.patient_uhid, kind))
+    return tuple(query | one for one in await _patient(service, store, cut, filters.patient_uhid, kind))
 
 
-async def _patient(service: Service, store: Store, uhid: str, kind: str) -> list[dict[str, Any]]:
+async def _idents(store: Store, cut: Cut, selection: Selection) -> list[str]:
+    return [formats.ident(line) async for part in resources(store, cut, selection) for line in part.lines]
+
+
+async def _patient(service: Service, store: Store, cut: Cut, uhid: str, kind: str) -> list[dict[str, Any]]:
     if not matches(uhid, service.settings.uhid_pattern):
         raise _bad("--patient-uhid: not a UHID. Check it for typing errors.", "patient_uhid")
     tokens = [token(system, normalise(uhid)) for system in service.systems.all_uhid]
     if kind == "Patient":
         return [{"_index.identifier": {"$in": tokens}}]
-    found = await store.find("Patient", {"_index.identifier": {"$in": tokens}})
-    patients = [f"Patient/{decode(raw)['id']}" for raw in found]
+    selection = Selection("Patient", queries=({"_index.identifier": {"$in": tokens}},))
+    patients = [f"Patient/{ident}" for ident in await _idents(store, cut, selection)]
     # The UHID is written in the appointment, or known from the Patient it refers to (decision 1.7).
     named: list[dict[str, Any]] = [{"_index.actor:identifier": {"$in": tokens}}]
     # Beside a practitioner, both conditions are on the actors.

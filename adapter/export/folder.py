@@ -8,6 +8,8 @@ how far they reach, and is replaced as a whole after every file.
 from __future__ import annotations
 
 import os
+import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import IO, Any, cast
@@ -19,6 +21,8 @@ from fsspec.implementations.local import LocalFileSystem
 from store.exporting import Cut
 
 MANIFEST = "manifest.json"
+# What the command itself writes: files of resources, and a manifest that was not put in its place.
+_WRITTEN = re.compile(r"[A-Za-z]+\.[0-9]{5,}\.(ndjson|json|csv|parquet)(\.gz)?|\.manifest\.json\.[0-9]+")
 
 
 class NotUsable(ValueError):
@@ -134,6 +138,15 @@ class Folder:
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, self._path(MANIFEST))  # noqa: PTH105  (likewise)
+
+    def remove_unfinished(self, manifest: Manifest) -> None:
+        """Remove what an interrupted run has left half written: whoever reads all files would read it as well."""
+        finished = {one["url"] for one in (*manifest.output, *manifest.deleted)}
+        for path in self._system.ls(self._root, detail=False):
+            name = str(path).rpartition("/")[2]
+            if _WRITTEN.fullmatch(name) and name not in finished:
+                with suppress(FileNotFoundError):
+                    self._system.rm_file(self._path(name))
 
     def create(self, name: str) -> IO[bytes]:
         """Begin a file, or begin it anew."""

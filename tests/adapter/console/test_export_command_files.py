@@ -289,6 +289,46 @@ def test_an_export_that_lost_its_mongodb_goes_on_with_the_same_files(
     manifest_of(tmp_path / "out")
 
 
+def stopped(monkeypatch: pytest.MonkeyPatch, clinic: Cli, at: int, *words: str) -> None:
+    """Run an export that loses its MongoDB while it writes so many parts."""
+    add, written = Copying._add, []
+
+    def stop(self: Copying, writing: formats.Writing, kind: str, lines: Sequence[bytes]) -> None:
+        written.append(kind)
+        if len(written) == at:
+            raise Unreachable("MongoDB did not answer in time.")
+        add(self, writing, kind, lines)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Copying, "_add", stop)
+        assert clinic.run("export", *words).exit_code == 1
+
+
+def test_what_is_half_written_goes_and_what_is_anothers_stays(
+    clinic: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = (str(tmp_path / "out"), "--type", "Slot", "--file-resources", "10")
+    stopped(monkeypatch, clinic, 3, *words)
+    for name in ("Slot.00099.ndjson", ".manifest.json.123", "notes.txt", "my.ndjson"):
+        (tmp_path / "out" / name).write_text("{")
+    clinic.json("export", *words)
+    there = {file.name for file in (tmp_path / "out").iterdir()}
+    told = {one["url"] for one in manifest_of(tmp_path / "out")["output"]}
+    assert there == told | {"manifest.json", "notes.txt", "my.ndjson"}
+
+
+def test_an_export_of_days_goes_on_in_the_same_time_zone_alone(
+    clinic: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = (str(tmp_path / "out"), "--type", "Slot", "--file-resources", "5", "--date-from", "2000-01-01")
+    stopped(monkeypatch, clinic, 2, *words)
+    with monkeypatch.context() as patch:
+        patch.setenv("ADAPTER_TIMEZONE", "America/New_York")
+        refused = clinic.run("export", *words)
+        assert (refused.exit_code, "other options" in refused.stderr) == (1, True)
+    clinic.json("export", *words)
+
+
 def test_any_address_of_fsspec_takes_an_export(clinic: Cli) -> None:
     import fsspec
 

@@ -148,8 +148,9 @@ async def test_every_filter_is_served_by_an_index(service: Service, filters: Fil
     store = service.stores["test"]
     patient = {"resourceType": "Patient", "id": "p", "identifier": [{"system": service.systems.uhid, "value": UHID}]}
     await create(store, patient)
+    cut = await take_cut(store)
     for kind in kinds(filters, (), ("Appointment", "Slot", "Patient", "Schedule")):
-        found = await queries(service, store, filters, kind)
+        found = await queries(service, store, cut, filters, kind)
         query = {"$and": [{"_id": {"$gt": ""}}, {"$or": list(found)}]} if found else {"_id": {"$gt": ""}}
         plan = await store.explain(kind, query, sort=[("_id", 1)])
         assert "COLLSCAN" not in json.dumps(plan, default=str), (kind, query)
@@ -178,11 +179,33 @@ async def test_both_ways_to_a_patient_are_queried_beside_other_actors(service: S
         (Filters(patient_uhid=UHID), ["a1", "a2", "a3"]),
         (Filters(patient_uhid=UHID, practitioner="d1"), ["a1", "a2"]),
     ):
-        found = await queries(service, store, filters, "Appointment")
+        found = await queries(service, store, await take_cut(store), filters, "Appointment")
         raws = await store.find("Appointment", {"$or": list(found)}, sort=[("_id", 1)])
         assert [json.loads(raw)["id"] for raw in raws] == expected
     with pytest.raises(Malformed):
-        await queries(service, store, Filters(patient_uhid="x"), "Appointment")
+        await queries(service, store, await take_cut(store), Filters(patient_uhid="x"), "Appointment")
+
+
+async def test_what_filters_name_is_looked_up_as_it_was_at_the_cut(service: Service, tmp_path: Path) -> None:
+    store = service.stores["test"]
+    mine = {"resourceType": "Schedule", "id": "x", "actor": [{"reference": "Practitioner/p"}]}
+    patient = {"resourceType": "Patient", "id": "p", "identifier": [{"system": service.systems.uhid, "value": UHID}]}
+    await create(store, mine, patient, *map(slot, range(3)))
+    cut = await take_cut(store)
+    asked = [(Filters(practitioner="p"), "Slot"), (Filters(patient_uhid=UHID), "Appointment")]
+    at_first = [await queries(service, store, cut, filters, kind) for filters, kind in asked]
+    assert "Schedule/x" in str(at_first[0])
+    assert "Patient/p" in str(at_first[1])
+    actor = [{"reference": "Practitioner/another"}]
+
+    async def step(work: UnitOfWork) -> None:
+        for kind, ident, change in (("Schedule", "x", {"actor": actor}), ("Patient", "p", {"identifier": []})):
+            before = await work.read(kind, ident)
+            assert before is not None
+            work.update(before, {**before, **change})
+
+    await store.transact(step)
+    assert [await queries(service, store, cut, filters, kind) for filters, kind in asked] == at_first
 
 
 def test_an_id_is_found_wherever_it_stands() -> None:
