@@ -212,9 +212,12 @@ async def _plan(call: Call, kind: str, ident: str | None, asked: _Asked) -> Plan
     filters = {}
     for name in tuple(kinds):
         if name in asked.filters:
-            filters[name] = [one for one in [await _query(call, name, pairs) for pairs in asked.filters[name]] if one]
-            if not filters[name]:  # nothing can match
+            made = [await _query(call, name, pairs) for pairs in asked.filters[name]]
+            found = [one for one in made if one is not None]
+            if not found:  # nothing can match
                 kinds.remove(name)
+            elif all(found):  # one that is empty is met by every resource: the type is wanted whole
+                filters[name] = found
     return Plan(
         kinds=tuple(kinds),
         since=asked.since,

@@ -170,6 +170,17 @@ async def test_filters(api: Api) -> None:
     assert await names(api, await exported(api, f"Patient/$export?{within}")) == []
 
 
+@pytest.mark.parametrize(
+    "filters", ["Appointment%3Fdate%3D", "Appointment%3Fstatus%3D,Appointment%3Fstatus%3Dbooked"], ids=["one", "of two"]
+)
+@pytest.mark.parametrize("path", ["$export", "Patient/$export"])
+async def test_a_filter_that_all_match_leaves_nothing_out(api: Api, path: str, filters: str) -> None:
+    await clinic(api)
+    whole = await names(api, await exported(api, f"{path}?_type=Appointment"))
+    assert await names(api, await exported(api, f"{path}?_type=Appointment&_typeFilter={filters}")) == whole
+    assert whole
+
+
 async def test_elements(api: Api) -> None:
     await clinic(api)
     [one, *_] = await content(api, await exported(api, "$export?_type=Appointment&_elements=id"))
