@@ -59,7 +59,7 @@ class Job:
         plan: what is wanted, as the engine needs it.
         cut: the moment it shows.
         created: when it was asked for.
-        state: ``open``, ``done`` or ``failed``.
+        state: ``open``, ``done``, ``failed``, or ``removed``: only its files are left to be removed.
         files: finished ones.
         step, after: where to go on: the number of the step, and the last id that is in a finished file.
         done, total: resources written and to be written, about.
@@ -144,12 +144,17 @@ class ExportJobs:
         found = await bounded(lambda: self._jobs.find_one({"_id": ident}), _SECONDS)
         return None if found is None else _job(found)
 
-    async def remove(self, ident: str) -> bool:
-        """Forget a job, and tell whether there was one; its worker finds out when it next reports."""
-        return (await bounded(lambda: self._jobs.delete_one({"_id": ident}), _SECONDS)).deleted_count > 0
+    async def discard(self, ident: str, now: datetime) -> None:
+        """Take a job from clients and workers until its files are gone; its worker finds out when it next reports."""
+        change = {"$set": {"state": "removed", "expires": now}, "$unset": {"place": "", "worker": ""}}
+        await bounded(lambda: self._jobs.update_one({"_id": ident}, change), _SECONDS)
+
+    async def remove(self, ident: str) -> None:
+        """Forget a job."""
+        await bounded(lambda: self._jobs.delete_one({"_id": ident}), _SECONDS)
 
     async def expired(self, now: datetime) -> list[str]:
-        """Return the ids of jobs whose time is over."""
+        """Return the ids of jobs whose time is over, those discarded among them."""
         query = {"expires": {"$lte": now}}
         return [one["_id"] for one in await bounded(lambda: self._jobs.find(query, {"_id": 1}).to_list(), _SECONDS)]
 

@@ -77,8 +77,11 @@ def _pace(request: Request) -> Pace:
 async def delete(request: Request) -> Response:
     """End an export, or remove its files."""
     who, job = await _job(request)
-    await tidy(ExportJobs(who.store.database), Files(who.service.settings, who.key.mode), job.ident)
-    problem = Problem("export_deleted", "The export is ended and its files are removed.", severity="information")
+    files = Files(who.service.settings, who.key.mode)
+    text = "The export is ended and its files are removed."
+    if not await tidy(ExportJobs(who.store.database), files, job.ident, who.service.now()):
+        text = "The export is ended. Its files could not be removed yet; the server tries again every minute."
+    problem = Problem("export_deleted", text, severity="information")
     body = outcome.of([problem], who.service.settings.canonical_base)
     return Response(body, 202, media_type=outcome.MEDIA_TYPE)
 
@@ -107,7 +110,7 @@ async def _job(request: Request) -> tuple[Caller, Job]:
     who = caller(request)
     require(who.key, "export", "read")
     job = await ExportJobs(who.store.database).read(request.path_params["job"])
-    if job is None or (job.key != who.key.id and "admin" not in who.key.permissions):
+    if job is None or job.state == "removed" or (job.key != who.key.id and "admin" not in who.key.permissions):
         raise _absent("There is no such export: it was deleted, has expired, or belongs to another key.")
     if job.expires is not None and job.expires <= who.service.now():
         raise _absent("The export has expired. Ask for it again.")

@@ -87,8 +87,8 @@ async def take_one(service: Service, workers: Workers) -> bool:
 
 
 async def remove_expired(service: Service) -> None:
-    """Remove the exports whose time is over."""
+    """Remove the exports whose time is over, and what could not be removed before."""
     for mode in MODES:
         jobs, files = ExportJobs(service.stores[mode].database), Files(service.settings, mode)
         for ident in await jobs.expired(service.now()):
-            await tidy(jobs, files, ident)
+            await tidy(jobs, files, ident, service.now())

@@ -73,8 +73,9 @@ async def work(
     try:
         await Work(store, jobs, files, read, job, worker, now=now).carry_out()
     except Lost:
-        if await jobs.read(ident) is None:  # it was deleted meanwhile: what was written since goes as well
-            await tidy(jobs, files, ident)
+        left = await jobs.read(ident)
+        if left is None or left.state == "removed":  # it was deleted meanwhile: what was written since goes as well
+            await tidy(jobs, files, ident, now())
     return 0
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -207,8 +206,19 @@ def _bundle(names: Sequence[str]) -> bytes:
     return orjson.dumps({"resourceType": "Bundle", "type": "transaction", "entry": entries})
 
 
-async def tidy(jobs: ExportJobs, files: Files, ident: str) -> None:
-    """Remove a job with its files."""
-    await jobs.remove(ident)
-    with suppress(OSError):  # what cannot be removed now is nobody's to read: its job is gone
+async def tidy(jobs: ExportJobs, files: Files, ident: str, now: datetime) -> bool:
+    """Remove a job with its files; tell whether they are gone. The job is kept, for nobody, as long as they are not.
+
+    Raises:
+        Unreachable: MongoDB did not answer in time.
+    """
+    await jobs.discard(ident, now)
+    try:
         await files.remove(ident)
+    except Exception as error:  # noqa: BLE001  (drivers of object stores have errors of their own; the next round tries again)
+        from adapter.logs import logger  # where it is needed: a worker's process begins faster without
+
+        logger.warning("export_files_left", job=ident, error=str(error))
+        return False
+    await jobs.remove(ident)
+    return True

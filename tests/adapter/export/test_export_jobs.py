@@ -13,6 +13,7 @@ from typing import Any
 import bson
 import orjson
 import pytest
+from structlog.testing import capture_logs
 
 from adapter.export import running, working
 from adapter.export.files import Files
@@ -366,6 +367,49 @@ async def test_an_export_expires(api: Api, clock: Clock, tmp_path: Path) -> None
     await running.remove_expired(api.service)
     assert not folder.exists()
     assert await jobs_of(api.service).read(location.rpartition("/")[2]) is None
+
+
+async def test_files_that_cannot_be_removed_are_tried_again(
+    api: Api, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    await put(api, "Patient", "a")
+    location = (await api.get("/fhir/R4/$export?_type=Patient")).headers["content-location"]
+    await worked(api.service)
+    folder = tmp_path / "exports" / "test" / location.rpartition("/")[2]
+    [url] = [one["url"] for one in (await api.get(location)).json()["output"]]
+
+    async def immutable(self: Files, job: str) -> None:
+        raise PermissionError(1, "Operation not permitted", f"{job}/Patient.00001.ndjson")
+
+    with monkeypatch.context() as patch, capture_logs() as logs:
+        patch.setattr(Files, "remove", immutable)
+        answer = await api.delete(location)
+        assert answer.status_code == 202
+        assert "could not be removed yet" in answer.json()["issue"][0]["diagnostics"]
+        await running.remove_expired(api.service)
+    assert [one["log_level"] for one in logs if one["event"] == "export_files_left"] == ["warning"] * 2
+    assert folder.is_dir()
+    for address in (location, url):
+        assert (await api.get(address)).status_code == 404
+    assert (await api.delete(location)).status_code == 404
+    await running.remove_expired(api.service)
+    assert not folder.exists()
+    assert await jobs_of(api.service).read(location.rpartition("/")[2]) is None
+
+
+async def test_a_deleted_job_is_nobodys_to_take_or_to_end(api: Api) -> None:
+    jobs = jobs_of(api.service)
+    location = (await api.get("/fhir/R4/$export?_type=Patient")).headers["content-location"]
+    job = await jobs.take("w")
+    assert job is not None
+    await jobs.discard(job.ident, api.service.now())
+    assert not await jobs.finish(job.ident, "w", api.service.now())
+    assert not await jobs.prolong(job.ident, "w", 1, 1)
+    await jobs.release(job.ident, "w")
+    assert await jobs.take("x") is None
+    assert (await api.get(location)).status_code == 404
+    for _ in range(2):  # its place is free
+        assert (await api.get("/fhir/R4/$export?_type=Patient")).status_code == 202
 
 
 async def test_files_that_are_not_there(api: Api) -> None:
