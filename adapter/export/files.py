@@ -1,7 +1,8 @@
 """Where the files of exports are: a folder of this machine, or whatever `fsspec` can open.
 
 ``fsspec`` (https://filesystem-spec.readthedocs.io) gives one interface to both. Its calls block, so each is made in a
-thread. A file counts once it is closed and its job names it: what a worker left half written is written over.
+thread. A file counts once it is closed and its job names it: what a worker left half written is written over. On this
+machine no other user can read them.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from contextlib import suppress
 from typing import IO, Any, cast
 
 import fsspec
+from fsspec.implementations.local import LocalFileSystem
 
+from adapter.export import private
 from adapter.settings import Settings
 
 _CHUNK = 1_048_576
@@ -31,11 +34,15 @@ class Files:
         url = settings.export_url or f"file://{settings.data_dir}/exports"
         self._system, root = fsspec.core.url_to_fs(url)
         self._root = f"{root.rstrip('/')}/{mode}"
+        self._local = isinstance(self._system, LocalFileSystem)
 
     async def create(self, job: str, name: str) -> Writing:
         """Begin a file, or begin it anew."""
 
         def begin() -> IO[bytes]:
+            if self._local:
+                private.make_folder(self._folder(job))
+                private.create(f"{self._folder(job)}/{name}").close()  # `fsspec` opens it as it is then
             self._system.makedirs(self._folder(job), exist_ok=True)
             return cast("IO[bytes]", self._system.open(f"{self._folder(job)}/{name}", "wb"))
 

@@ -2,7 +2,7 @@
 
 The manifest has the shape of a bulk export's (https://hl7.org/fhir/uv/bulkdata/STU2/export.html), with addresses
 relative to itself. It is also the memory of an export that was interrupted: it names the cut, the finished files and
-how far they reach, and is replaced as a whole after every file.
+how far they reach, and is replaced as a whole after every file. On this machine no other user can read what is written.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import fsspec
 import orjson
 from fsspec.implementations.local import LocalFileSystem
 
+from adapter.export import private
 from store.exporting import Cut
 
 MANIFEST = "manifest.json"
@@ -128,16 +129,16 @@ class Folder:
     def save(self, manifest: Manifest) -> None:
         """Replace the manifest as a whole."""
         data = orjson.dumps(manifest.document(), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
-        self._system.makedirs(self._root, exist_ok=True)
+        self._make()
         if not self._local:
             self._system.pipe_file(self._path(MANIFEST), data)
             return
         beside = self._path(f".{MANIFEST}.{os.getpid()}")
-        with open(beside, "wb") as file:  # noqa: PTH123  (fsspec names local files by text)
+        with private.create(beside) as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(beside, self._path(MANIFEST))  # noqa: PTH105  (likewise)
+        os.replace(beside, self._path(MANIFEST))  # noqa: PTH105  (fsspec names local files by text)
 
     def remove_unfinished(self, manifest: Manifest) -> None:
         """Remove what an interrupted run has left half written: whoever reads all files would read it as well."""
@@ -150,9 +151,9 @@ class Folder:
 
     def create(self, name: str) -> IO[bytes]:
         """Begin a file, or begin it anew."""
-        self._system.makedirs(self._root, exist_ok=True)
+        self._make()
         if self._local:
-            return open(self._path(name), "wb")  # noqa: PTH123  (likewise)
+            return private.create(self._path(name))
         return cast("IO[bytes]", self._system.open(self._path(name), "wb"))
 
     def close(self, file: IO[bytes]) -> None:
@@ -161,6 +162,12 @@ class Folder:
             file.flush()
             os.fsync(file.fileno())
         file.close()
+
+    def _make(self) -> None:
+        if self._local:
+            private.make_folder(self._root)
+        else:
+            self._system.makedirs(self._root, exist_ok=True)
 
     def _path(self, name: str) -> str:
         return f"{self._root}/{name}"

@@ -6,6 +6,7 @@ import csv
 import gzip
 import hashlib
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -327,6 +328,21 @@ def test_an_export_of_days_goes_on_in_the_same_time_zone_alone(
         refused = clinic.run("export", *words)
         assert (refused.exit_code, "other options" in refused.stderr) == (1, True)
     clinic.json("export", *words)
+
+
+def test_what_is_written_is_its_owners_alone(clinic: Cli, tmp_path: Path) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o755)
+    before = os.umask(0o022)
+    try:
+        clinic.json("export", str(shared), "--type", "Location,Slot")
+        clinic.json("export", str(tmp_path / "new"), "--type", "Location")
+    finally:
+        os.umask(before)
+    files = [*shared.iterdir(), *(tmp_path / "new").iterdir()]
+    assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
+    assert [one.stat().st_mode & 0o777 for one in (shared, tmp_path / "new")] == [0o755, 0o700]
 
 
 def test_any_address_of_fsspec_takes_an_export(clinic: Cli) -> None:

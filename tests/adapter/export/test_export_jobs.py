@@ -412,6 +412,18 @@ async def test_a_deleted_job_is_nobodys_to_take_or_to_end(api: Api) -> None:
         assert (await api.get("/fhir/R4/$export?_type=Patient")).status_code == 202
 
 
+async def test_files_are_their_owners_alone(api: Api, tmp_path: Path) -> None:
+    await put(api, "Patient", "a")
+    before = os.umask(0o022)
+    try:
+        await exported(api, "$export?_type=Patient")
+    finally:
+        os.umask(before)
+    modes = {path: path.stat().st_mode & 0o777 for path in (tmp_path / "exports", *(tmp_path / "exports").rglob("*"))}
+    assert len(modes) == 4
+    assert all(mode == (0o700 if path.is_dir() else 0o600) for path, mode in modes.items())
+
+
 async def test_files_that_are_not_there(api: Api) -> None:
     await put(api, "Patient", "a")
     location = (await api.get("/fhir/R4/$export?_type=Patient")).headers["content-location"]
