@@ -1,7 +1,8 @@
 """``mediloop-fhir export`` carried out: the resources at one cut, written into files, each finished one remembered.
 
 An export that is interrupted loses no more than the file it was at: the next run begins that one anew, at the id where
-the last finished one ended, and the files are the same as if nothing had happened.
+the last finished one ended, and the files are the same as if nothing had happened. A de-identified export remembers no
+id, but how many resources are done: the next run reads past them.
 """
 
 from __future__ import annotations
@@ -99,10 +100,10 @@ class Copying:
             await self._read_schedules()
         try:
             for step in range(manifest.step, len(wanted.kinds)):
-                after = manifest.after if step == manifest.step else ""
-                await self._write_kind(step, after, progress)
+                after, skip = (manifest.after, manifest.skip) if step == manifest.step else ("", 0)
+                await self._write_kind(step, after, skip, progress)
             if self._together and manifest.step < len(wanted.kinds):
-                await self._finish(_BUNDLE, len(wanted.kinds), "")
+                await self._finish(_BUNDLE, len(wanted.kinds))
             if wanted.since is not None:
                 await self._write_deletions(wanted.since)
         finally:
@@ -110,7 +111,7 @@ class Copying:
         manifest.complete = True
         await asyncio.to_thread(self._folder.save, manifest)
 
-    async def _write_kind(self, step: int, after: str, progress: Progress) -> None:
+    async def _write_kind(self, step: int, after: str, skip: int, progress: Progress) -> None:
         kind, wanted = self._wanted.kinds[step], self._wanted
         group = _BUNDLE if self._together else kind
         selection = Selection(kind, wanted.since, wanted.queries.get(kind, ()))
@@ -119,20 +120,24 @@ class Copying:
             await self._begin(group)  # a table without rows has its header, a Bundle without entries is one
         # What is made of resources takes longer than to read them, and more memory.
         batch = BATCH if wanted.format in formats.FLAT or self._deidentifier is not None else _PART
+        done = skip
         async for part in resources(self._store, self._manifest.cut, selection, after=after, batch=batch):
-            lines = part.lines
+            lines = part.lines[skip:]
+            skip -= len(part.lines) - len(lines)
             progress(len(lines))
             while lines:
                 writing = await self._begin(group)
                 room = wanted.most - writing.count if wanted.most else len(lines)
                 some, lines = lines[:room], lines[room:]
+                done += len(some)
                 await self._settle()
                 # Written while the next part is read.
                 self._background = asyncio.create_task(asyncio.to_thread(self._add, writing, kind, some))
                 if len(some) == room and wanted.most:
-                    await self._finish(group, step, formats.ident(some[-1]))
+                    place = (formats.ident(some[-1]), 0) if self._deidentifier is None else ("", done)
+                    await self._finish(group, step, *place)
         if not self._together:
-            await self._finish(group, step + 1, "")
+            await self._finish(group, step + 1)
 
     def _add(self, writing: formats.Writing, kind: str, lines: Sequence[bytes]) -> None:
         shaped = lines if self._deidentifier is None else [self._deidentifier.line(raw) for raw in lines]
@@ -165,7 +170,7 @@ class Copying:
             return formats.Parquet(file, group, self._rows)
         return formats.Bundle(file, wanted.base, search=wanted.format == "searchset", zipped=wanted.zipped)
 
-    async def _finish(self, group: str, step: int, after: str) -> None:
+    async def _finish(self, group: str, step: int, after: str = "", skip: int = 0) -> None:
         """End the file that is written at, if there is one, and remember how far the export is."""
         await self._settle()
         writing, file = self._writing, self._file
@@ -174,7 +179,7 @@ class Copying:
             await asyncio.to_thread(self._folder.close, file)
             self._manifest.output.append(_entry(_type(group), self._name, writing))
         self._writing = self._file = None
-        self._manifest.step, self._manifest.after = step, after
+        self._manifest.step, self._manifest.after, self._manifest.skip = step, after, skip
         await asyncio.to_thread(self._folder.save, self._manifest)
 
     async def _write_deletions(self, since: datetime) -> None:

@@ -41,7 +41,8 @@ class Manifest:
         output: the finished files: type, url, count, sha256, size.
         deleted: likewise, files of transactions that delete.
         step: which of the types is to be gone on with; as many as there are types: the deletions.
-        after: the id after which.
+        after: the id after which; none in a de-identified export, as it would tell who is where.
+        skip: that many more resources of the type are in finished files.
         complete: whether nothing is left to do.
     """
 
@@ -52,11 +53,12 @@ class Manifest:
     deleted: list[dict[str, Any]] = field(default_factory=list)
     step: int = 0
     after: str = ""
+    skip: int = 0
     complete: bool = False
 
     def document(self) -> dict[str, Any]:
         """Return it as it is written."""
-        state = {"complete": self.complete, "seq": self.cut.seq, "step": self.step, "after": self.after}
+        place = {"step": self.step, "after": self.after, "skip": self.skip}
         return {
             "transactionTime": instant(self.cut.moment),
             "request": self.request,
@@ -64,7 +66,7 @@ class Manifest:
             "output": self.output,
             "deleted": self.deleted,
             "error": [],
-            "extension": {"options": self.options, **state},
+            "extension": {"options": self.options, "complete": self.complete, "seq": self.cut.seq, **place},
         }
 
     @classmethod
@@ -83,6 +85,7 @@ class Manifest:
             deleted=document["deleted"],
             step=own["step"],
             after=own["after"],
+            skip=own.get("skip", 0),  # earlier versions of this command had none
             complete=own["complete"],
         )
 

@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,8 @@ from pyarrow import parquet
 
 from adapter.export import formats
 from adapter.export.columns import COLUMNS
-from adapter.export.copying import Copying
 from adapter.fhir.validation import check
 from store.codec import decode
-from store.errors import Unreachable
 from tests.adapter.console.conftest import Cli
 
 Json = dict[str, Any]
@@ -261,73 +259,6 @@ def test_refusals_are_one_line_each(clinic: Cli, tmp_path: Path, monkeypatch: py
     )
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     assert "[data]" in refused(str(tmp_path / "parquet"), "--format", "parquet")
-
-
-@pytest.mark.parametrize("form", ["ndjson", "bundle", "csv"])
-def test_an_export_that_lost_its_mongodb_goes_on_with_the_same_files(
-    clinic: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
-) -> None:
-    words = ("--type", "Slot" if form == "csv" else "Slot,Schedule", "--file-resources", "10", "--format", form)
-    clinic.json("export", str(tmp_path / "whole"), *words)
-    add, written = Copying._add, []
-
-    def stop(self: Copying, writing: formats.Writing, kind: str, lines: Sequence[bytes]) -> None:
-        written.append(kind)
-        if len(written) == 3:
-            raise Unreachable("MongoDB did not answer in time.")
-        add(self, writing, kind, lines)
-
-    monkeypatch.setattr(Copying, "_add", stop)
-    result = clinic.run("export", str(tmp_path / "out"), *words)
-    assert (result.exit_code, result.stderr) == (1, "mediloop-fhir: MongoDB did not answer in time.\n")
-    unfinished = json.loads((tmp_path / "out" / "manifest.json").read_bytes())
-    assert unfinished["extension"]["complete"] is False
-    assert len(unfinished["output"]) == 2
-    monkeypatch.setattr(Copying, "_add", add)
-    finished = clinic.json("export", str(tmp_path / "out"), *words)
-    assert finished["transactionTime"] == unfinished["transactionTime"]
-    assert finished["output"] == manifest_of(tmp_path / "whole")["output"]
-    manifest_of(tmp_path / "out")
-
-
-def stopped(monkeypatch: pytest.MonkeyPatch, clinic: Cli, at: int, *words: str) -> None:
-    """Run an export that loses its MongoDB while it writes so many parts."""
-    add, written = Copying._add, []
-
-    def stop(self: Copying, writing: formats.Writing, kind: str, lines: Sequence[bytes]) -> None:
-        written.append(kind)
-        if len(written) == at:
-            raise Unreachable("MongoDB did not answer in time.")
-        add(self, writing, kind, lines)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Copying, "_add", stop)
-        assert clinic.run("export", *words).exit_code == 1
-
-
-def test_what_is_half_written_goes_and_what_is_anothers_stays(
-    clinic: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    words = (str(tmp_path / "out"), "--type", "Slot", "--file-resources", "10")
-    stopped(monkeypatch, clinic, 3, *words)
-    for name in ("Slot.00099.ndjson", ".manifest.json.123", "notes.txt", "my.ndjson"):
-        (tmp_path / "out" / name).write_text("{")
-    clinic.json("export", *words)
-    there = {file.name for file in (tmp_path / "out").iterdir()}
-    told = {one["url"] for one in manifest_of(tmp_path / "out")["output"]}
-    assert there == told | {"manifest.json", "notes.txt", "my.ndjson"}
-
-
-def test_an_export_of_days_goes_on_in_the_same_time_zone_alone(
-    clinic: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    words = (str(tmp_path / "out"), "--type", "Slot", "--file-resources", "5", "--date-from", "2000-01-01")
-    stopped(monkeypatch, clinic, 2, *words)
-    with monkeypatch.context() as patch:
-        patch.setenv("ADAPTER_TIMEZONE", "America/New_York")
-        refused = clinic.run("export", *words)
-        assert (refused.exit_code, "other options" in refused.stderr) == (1, True)
-    clinic.json("export", *words)
 
 
 def test_what_is_written_is_its_owners_alone(clinic: Cli, tmp_path: Path) -> None:

@@ -1,0 +1,80 @@
+"""``mediloop-fhir export`` interrupted: it goes on with the same files, and tells nobody's id meanwhile."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from adapter.export import formats
+from adapter.export.copying import Copying
+from store.errors import Unreachable
+from tests.adapter.console.conftest import Cli
+from tests.adapter.console.test_export_command_files import KEY, Stored, manifest_of
+
+
+def stopped(monkeypatch: pytest.MonkeyPatch, clinic: Cli, at: int, *words: str) -> None:
+    """Run an export that loses its MongoDB while it writes so many parts."""
+    add, written = Copying._add, []
+
+    def stop(self: Copying, writing: formats.Writing, kind: str, lines: Sequence[bytes]) -> None:
+        written.append(kind)
+        if len(written) == at:
+            raise Unreachable("MongoDB did not answer in time.")
+        add(self, writing, kind, lines)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Copying, "_add", stop)
+        result = clinic.run("export", *words)
+        assert (result.exit_code, result.stderr) == (1, "mediloop-fhir: MongoDB did not answer in time.\n")
+
+
+@pytest.mark.parametrize("hidden", [False, True], ids=["as they are", "deidentified"])
+@pytest.mark.parametrize("form", ["ndjson", "bundle", "csv"])
+def test_an_export_that_lost_its_mongodb_goes_on_with_the_same_files(
+    clinic: Cli, stored: Stored, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str, hidden: bool
+) -> None:
+    monkeypatch.setenv("ADAPTER_DEIDENTIFY_KEY", KEY)
+    types = "Slot" if form == "csv" else "Schedule,Slot"
+    words = ["--type", types, "--file-resources", "10", "--format", form, *(["--deidentify"] if hidden else [])]
+    clinic.json("export", str(tmp_path / "whole"), *words)
+    out = str(tmp_path / "out")
+    for at, files in ((4, 2), (3, 4)):  # and again
+        stopped(monkeypatch, clinic, at, out, *words)
+        text = (tmp_path / "out" / "manifest.json").read_text()
+        unfinished = json.loads(text)
+        assert unfinished["extension"]["complete"] is False
+        assert len(unfinished["output"]) >= files
+        idents = [one["_id"] for kind in ("Slot", "Schedule") for one in stored(kind)]
+        assert any(one in text for one in idents) is not hidden
+    finished = clinic.json("export", out, *words)
+    assert finished["transactionTime"] == unfinished["transactionTime"]
+    assert finished["output"] == manifest_of(tmp_path / "whole")["output"]
+    manifest_of(tmp_path / "out")
+
+
+def test_what_is_half_written_goes_and_what_is_anothers_stays(
+    clinic: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = (str(tmp_path / "out"), "--type", "Slot", "--file-resources", "10")
+    stopped(monkeypatch, clinic, 3, *words)
+    for name in ("Slot.00099.ndjson", ".manifest.json.123", "notes.txt", "my.ndjson"):
+        (tmp_path / "out" / name).write_text("{")
+    clinic.json("export", *words)
+    there = {file.name for file in (tmp_path / "out").iterdir()}
+    told = {one["url"] for one in manifest_of(tmp_path / "out")["output"]}
+    assert there == told | {"manifest.json", "notes.txt", "my.ndjson"}
+
+
+def test_an_export_of_days_goes_on_in_the_same_time_zone_alone(
+    clinic: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = (str(tmp_path / "out"), "--type", "Slot", "--file-resources", "5", "--date-from", "2000-01-01")
+    stopped(monkeypatch, clinic, 2, *words)
+    with monkeypatch.context() as patch:
+        patch.setenv("ADAPTER_TIMEZONE", "America/New_York")
+        refused = clinic.run("export", *words)
+        assert (refused.exit_code, "other options" in refused.stderr) == (1, True)
+    clinic.json("export", *words)
