@@ -21,7 +21,7 @@ from adapter.export.copying import Copying, Wanted
 from adapter.export.deidentify import Deidentifier
 from adapter.export.engine import take_cut
 from adapter.export.filters import EVERY, Filters, kinds, queries
-from adapter.export.folder import Folder, Manifest, NotUsable, instant
+from adapter.export.folder import Folder, Manifest, NotUsable, instant, since_manifest
 from adapter.export.views import views
 from adapter.service import Service, systems_of, vocabulary_of
 from adapter.settings import PREFIX, Settings, load
@@ -112,7 +112,7 @@ def export(
                 facility=facility,
                 patient_uhid=patient_uhid,
             ),
-            since=None if since is None else _moment(since),
+            since=None if since is None else _moment(since, f"{settings.database}_{mode}"),
             most=file_resources if file_resources is not None else 0 if form in ("bundle", "searchset") else _MOST,
             zipped=zipped,
             key=_key(settings, key_file) if deidentify else None,
@@ -218,20 +218,21 @@ def _request(asked: _Asked, chosen: tuple[str, ...], deidentifier: Deidentifier 
     return " ".join(words)
 
 
-def _moment(text: str) -> datetime:
-    """Read an instant, or the moment in a manifest.
+def _moment(text: str, database: str) -> datetime:
+    """Read an instant, or the moment in a manifest of an export of the database.
 
     Raises:
-        Malformed: it is none of these.
+        Malformed: it is none of these, or of another export than can be gone on from.
     """
-    path = Path(text)
     try:
-        if path.suffix == ".json":
-            text = orjson.loads(path.read_bytes())["transactionTime"]
+        if text.endswith(".json"):
+            text = since_manifest(text, database)
         moment = datetime.fromisoformat(text)
         if moment.tzinfo is None:
             raise ValueError("no offset")  # noqa: TRY301  (all that is wrong is told in one way)
-    except (ValueError, KeyError, TypeError) as error:
+    except NotUsable as error:
+        raise Malformed(Problem("invalid_request_error", str(error), "since")) from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         wrong = "--since takes an instant (2024-01-20T10:00:00Z) or the manifest.json of an export."
         raise Malformed(Problem("invalid_request_error", wrong, "since")) from error
     return moment

@@ -107,10 +107,7 @@ class Folder:
     """
 
     def __init__(self, place: str) -> None:
-        try:
-            self._system, root = fsspec.core.url_to_fs(place)
-        except (ValueError, ImportError) as error:
-            raise NotUsable(f"{place.partition('://')[0]}:// cannot be opened: {error}") from error
+        self._system, root = _opened(place)
         self._root = root.rstrip("/")
         self._local = isinstance(self._system, LocalFileSystem)
 
@@ -174,3 +171,41 @@ class Folder:
 
     def _path(self, name: str) -> str:
         return f"{self._root}/{name}"
+
+
+def since_manifest(place: str, database: str) -> str:
+    """Return the moment that a manifest shows, for the next export to begin there.
+
+    One of ``$export`` says neither whether it is complete (only a finished one is given) nor what it is of.
+
+    Args:
+        place: a path, or an address that `fsspec` opens.
+        database: what the next export reads.
+
+    Raises:
+        NotUsable: it is of an export that is not finished, or of another database; nothing opens such an address.
+        KeyError, TypeError, ValueError: it is no manifest. OSError: it is not there.
+    """
+    system, path = _opened(place)
+    document = orjson.loads(system.cat_file(path))
+    own = document.get("extension", {})
+    if not own.get("complete", True):
+        text = f"The export of --since {place} is not finished: run its command again on its folder first."
+        raise NotUsable(text)
+    of = own.get("options", {}).get("database", database)
+    if of != database:
+        raise NotUsable(f"--since {place} is of the database {of}, this export of {database}: check --mode.")
+    return str(document["transactionTime"])
+
+
+def _opened(place: str) -> tuple[Any, str]:
+    """Return what opens an address, and the path there.
+
+    Raises:
+        NotUsable: nothing that is installed does.
+    """
+    try:
+        system, path = fsspec.core.url_to_fs(place)
+    except (ValueError, ImportError) as error:
+        raise NotUsable(f"{place.partition('://')[0]}:// cannot be opened: {error}") from error
+    return system, str(path)

@@ -198,6 +198,37 @@ def test_increments_chain_by_the_manifest_and_tell_deletions(clinic: Cli, stored
     assert whole["output"][0]["count"] == len(stored("Slot"))
 
 
+def test_since_takes_a_manifest_wherever_it_is(clinic: Cli, tmp_path: Path) -> None:
+    import fsspec
+
+    first = clinic.json("export", str(tmp_path / "first"), "--type", "Location")["transactionTime"]
+    manifest = tmp_path / "first" / "manifest.json"
+    memory = fsspec.filesystem("memory")
+    memory.pipe_file("/since/manifest.json", manifest.read_bytes())
+    memory.pipe_file("/since/http.json", json.dumps({"transactionTime": first, "output": []}).encode())
+    for number, address in enumerate((manifest.as_uri(), "memory://since/manifest.json", "memory://since/http.json")):
+        told = clinic.json("export", str(tmp_path / str(number)), "--since", address, "--type", "Location")
+        assert told["extension"]["options"]["since"] == first
+    memory.rm("/since", recursive=True)
+
+
+def test_since_takes_no_unfinished_manifest_and_none_of_another_database(clinic: Cli, tmp_path: Path) -> None:
+    clinic.json("export", str(tmp_path / "first"), "--type", "Location")
+    manifest = tmp_path / "first" / "manifest.json"
+    words = ("export", str(tmp_path / "next"), "--since", str(manifest))
+    other = clinic.run(*words, "--mode", "live")
+    assert (other.exit_code, "check --mode" in other.stderr) == (1, True)
+    document = json.loads(manifest.read_bytes())
+    document["extension"]["complete"] = False
+    manifest.write_text(json.dumps(document))
+    unfinished = clinic.run(*words)
+    assert (unfinished.exit_code, "run its command again" in unfinished.stderr) == (1, True)
+    manifest.write_text("[]")
+    assert "--since takes" in clinic.run(*words).stderr
+    assert "nosuch://" in clinic.run("export", str(tmp_path / "x"), "--since", "nosuch://x/manifest.json").stderr
+    assert not (tmp_path / "next").exists()
+
+
 def test_deidentified_files_hold_no_identity_in_any_format(
     clinic: Cli, stored: Stored, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
