@@ -17,14 +17,15 @@ from adapter.errors import Malformed, Problem, RateLimited
 from adapter.export import running
 from adapter.export.engine import take_cut
 from adapter.export.plan import MEMBERS, OWNER, Plan
-from adapter.fhir import negotiation, outcome, reads, searching
+from adapter.fhir import negotiation, outcome, searching
 from adapter.fhir.access import may, require_type
 from adapter.fhir.addresses import EXPORT_JOBS
 from adapter.fhir.call import Call, Pairs, Reply
+from adapter.fhir.operations.exporting_patients import patients
 from adapter.fhir.operations.parameters import parameters
 from adapter.security.permissions import require
 from store import search as engine
-from store.codec import Resource, decode
+from store.codec import Resource
 from store.export_jobs import ExportJobs
 from store.search import SearchRefused
 from store.search.model import NOTHING
@@ -38,7 +39,6 @@ _PASSED_BY = ("_format", "_pretty")
 _NEXT_FILTER = re.compile(r",(?=[A-Z][A-Za-z]*\?)")
 # https://hl7.org/fhir/R4/datatypes.html#instant, and a date alone, which is read as its beginning.
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d))?")
-_MOST_PATIENTS = 50_000
 _RETRY_SECONDS = 30
 
 
@@ -208,7 +208,7 @@ def _bad(name: str, text: str, issue: str = "value") -> Malformed:
 
 async def _plan(call: Call, kind: str, ident: str | None, asked: _Asked) -> Plan:
     kinds = _kinds(call, kind, asked)
-    patients = await _patients(call, ident, asked)
+    wanted = await patients(call, ident, asked.patients, asked.since)
     filters = {}
     for name in tuple(kinds):
         if name in asked.filters:
@@ -222,8 +222,8 @@ async def _plan(call: Call, kind: str, ident: str | None, asked: _Asked) -> Plan
         kinds=tuple(kinds),
         since=asked.since,
         filters=filters,
-        patients=patients,
-        everybody=bool(kind) and patients is None,
+        patients=wanted,
+        everybody=bool(kind) and wanted is None,
         base=call.base,
         elements=tuple(asked.elements),
         notes=_notes(call, asked.problems),
@@ -261,39 +261,6 @@ def _unknown(name: str, there: Sequence[str], kind: str) -> Problem:
     where = f"the compartment of a {OWNER}" if kind and name in TYPES else "this server"
     text = f"There is no {name} in {where}. There is: {', '.join(there)}."
     return Problem("invalid_parameter", text, "_type", issue="not-supported")
-
-
-async def _patients(call: Call, ident: str | None, asked: _Asked) -> tuple[str, ...] | None:
-    """Return the ids of those whose compartments are wanted; None for no compartment, or everybody's.
-
-    Raises:
-        NotFound, Gone: there is no such Group. Malformed: a patient who is not in it, or too many.
-    """
-    named = tuple(dict.fromkeys(asked.patients))
-    if ident is None:
-        return named or None
-    require_type(call.who, "Group", "read")
-    raw = await call.who.store.read("Group", ident)
-    if raw is None:
-        raise await reads.absent(call, "Group", ident)
-    members = _members(decode(raw), call.base)
-    if len(members) > _MOST_PATIENTS:
-        text = f"The Group has more than {_MOST_PATIENTS} members. Export all patients, or parts of it with patient."
-        raise Malformed(Problem("too_many_patients", text, issue="too-costly"))
-    for one in named:
-        if one not in members:
-            raise _bad("patient", f"Patient/{one} is no member of the Group.")
-    return named or tuple(members)
-
-
-def _members(group: Mapping[str, Any], base: str) -> dict[str, None]:
-    """Return the ids of the patients who are in a Group: its ``member`` that are not inactive."""
-    found: dict[str, None] = {}
-    for one in group.get("member", ()):
-        name = str(one.get("entity", {}).get("reference", "")).removeprefix(f"{base}/")
-        if not one.get("inactive") and name.startswith(f"{OWNER}/"):
-            found[name.split("/")[1]] = None
-    return found
 
 
 async def _query(call: Call, kind: str, pairs: Pairs) -> dict[str, Any] | None:

@@ -19,6 +19,7 @@ from adapter.export import running, working
 from adapter.export.files import Files
 from adapter.export.processes import Workers
 from adapter.export.worker import URI_VARIABLE, work
+from adapter.fhir.operations import exporting_patients
 from adapter.service import Service
 from store.errors import Unreachable
 from store.export_jobs import EXPORTS, ExportJobs, File, Job
@@ -139,7 +140,8 @@ async def test_a_group(api: Api) -> None:
     assert sorted(await names(api, manifest)) == ["Appointment/of-a", "Patient/a", "Schedule/of-a"]
     assert (await api.get("/fhir/R4/Group/none/$export")).status_code == 404
     stranger = parameters(("patient", "valueReference", {"reference": "Patient/c"}))
-    assert (await api.post("/fhir/R4/Group/g/$export", stranger)).status_code == 400
+    refused = await api.post("/fhir/R4/Group/g/$export", stranger)
+    assert (refused.status_code, "Patient/c is no member" in refused.text) == (400, True)
 
 
 async def test_named_patients(api: Api) -> None:
@@ -169,6 +171,30 @@ async def test_filters(api: Api) -> None:
     assert {one["resourceType"] for one in await content(api, await exported(api, f"$export?{nothing}"))} == {"Patient"}
     within = "_type=Appointment&_typeFilter=Appointment%3Factor%3DPractitioner/doctor"
     assert await names(api, await exported(api, f"Patient/$export?{within}")) == []
+
+
+async def test_patients_who_are_not_known_are_refused_by_name(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    for ident in ("there", "was-there"):
+        await put(api, "Patient", ident)
+    first = (await exported(api, "$export?_type=Patient"))["transactionTime"]
+    await api.delete("/fhir/R4/Patient/was-there")
+
+    def asked(*idents: str, **more: str) -> dict[str, Any]:
+        named = [("patient", "valueReference", {"reference": f"Patient/{ident}"}) for ident in idents]
+        return parameters(
+            ("_type", "valueString", "Patient"), *named, *((n, "valueInstant", v) for n, v in more.items())
+        )
+
+    for unknown in ("nope", "was-there"):
+        refused = await api.post("/fhir/R4/Patient/$export", asked("there", unknown))
+        assert refused.status_code == 400
+        [issue] = refused.json()["issue"]
+        assert (issue["code"], f"Patient/{unknown} is not known" in issue["diagnostics"]) == ("not-found", True)
+    told = await content(api, await exported(api, "Patient/$export", asked("was-there", _since=first)), "deleted")
+    assert [entry["request"]["url"] for one in told for entry in one["entry"]] == ["Patient/was-there"]
+    assert (await api.post("/fhir/R4/Patient/$export", asked("nope", _since=first))).status_code == 400
+    monkeypatch.setattr(exporting_patients, "_MOST", 1)
+    assert (await api.post("/fhir/R4/Patient/$export", asked("there", "was-there"))).status_code == 400
 
 
 @pytest.mark.parametrize(

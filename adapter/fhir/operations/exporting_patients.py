@@ -1,0 +1,80 @@
+"""Whose compartments an ``$export`` holds: the patients who are named, or the members of a Group."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from adapter.errors import Malformed, Problem
+from adapter.export.plan import OWNER
+from adapter.fhir import reads
+from adapter.fhir.access import require_type
+from adapter.fhir.call import Call
+from store.codec import decode
+
+_MOST = 50_000
+
+
+async def patients(
+    call: Call, ident: str | None, named: Sequence[str], since: datetime | None
+) -> tuple[str, ...] | None:
+    """Return the ids of those whose compartments are wanted; None for no compartment, or everybody's.
+
+    Args:
+        call: the kick-off.
+        ident: of a Group, or None.
+        named: ids of patients.
+        since: only what changed then or later: patients who were deleted are known then.
+
+    Raises:
+        NotFound, Gone: there is no such Group. Forbidden: the key may not read it.
+        Malformed: a patient who is not in it, or not known, or too many.
+    """
+    named = tuple(dict.fromkeys(named))
+    if ident is None:
+        await _check(call, named, since)
+        return named or None
+    require_type(call.who, "Group", "read")
+    raw = await call.who.store.read("Group", ident)
+    if raw is None:
+        raise await reads.absent(call, "Group", ident)
+    members = _members(decode(raw), call.base)
+    if len(members) > _MOST:
+        text = f"The Group has more than {_MOST} members. Export all patients, or parts of it with patient."
+        raise Malformed(Problem("too_many_patients", text, issue="too-costly"))
+    for one in named:
+        if one not in members:
+            raise _bad(f"{OWNER}/{one} is no member of the Group.")
+    return named or tuple(members)
+
+
+async def _check(call: Call, named: tuple[str, ...], since: datetime | None) -> None:
+    """Refuse patients who are not known (https://hl7.org/fhir/uv/bulkdata/STU2/export.html, `patient`).
+
+    Raises:
+        Malformed: one is not.
+    """
+    if len(named) > _MOST:
+        text = f"More than {_MOST} patients are named. Export all patients, or some of them after the others."
+        raise Malformed(Problem("too_many_patients", text, "patient", issue="too-costly"))
+    store = call.who.store
+    known = set(await store.keys(OWNER, {"_id": {"$in": list(named)}}, limit=0)) if named else set()
+    for one in named:
+        if one in known or (since is not None and await store.gone(OWNER, one) is not None):
+            continue
+        raise _bad(f"{OWNER}/{one} is not known here. Leave it out of patient.", "not-found")
+
+
+def _members(group: Mapping[str, Any], base: str) -> dict[str, None]:
+    """Return the ids of the patients who are in a Group: its ``member`` that are not inactive."""
+    found: dict[str, None] = {}
+    for one in group.get("member", ()):
+        name = str(one.get("entity", {}).get("reference", "")).removeprefix(f"{base}/")
+        if not one.get("inactive") and name.startswith(f"{OWNER}/"):
+            found[name.split("/")[1]] = None
+    return found
+
+
+def _bad(text: str, issue: str = "value") -> Malformed:
+    return Malformed(Problem("invalid_parameter", text, "patient", issue=issue))
