@@ -180,6 +180,21 @@ async def test_only_what_matched_before_is_told_as_deleted(store: Store) -> None
     assert await gone(store, cut, first.moment, queries={"Patient": [{"_index.gender": "unknown"}]}) == []
 
 
+async def test_what_is_missing_is_judged_by_the_state_at_the_cut(store: Store) -> None:
+    await create(store, patient("has", identifier=[{"value": "1"}]), patient("none"))
+    there, absent = {"identifier": {"$exists": True}}, {"identifier": {"$exists": False}}
+    first = await take_cut(store)
+    await change(store, "Patient", "has", gender="other")
+    await change(store, "Patient", "none", gender="other")
+    assert await told(store, first, queries=(there,)) == {"has": "1"}
+    assert await told(store, first, queries=(absent,)) == {"none": "1"}
+    await delete(store, "Patient", "has")
+    await delete(store, "Patient", "none")
+    cut = await take_cut(store)
+    assert await gone(store, cut, first.moment, queries={"Patient": [there]}) == ["Patient/has"]
+    assert await gone(store, cut, first.moment, queries={"Patient": [absent]}) == ["Patient/none"]
+
+
 async def test_chains_of_exports_under_constant_writing_miss_nothing_and_tell_nothing_twice(store: Store) -> None:
     """What a client knows who takes every export since the one before, against what is stored at each cut."""
     chance = random.Random(4711)
