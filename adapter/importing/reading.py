@@ -20,7 +20,8 @@ import orjson
 from adapter.errors import Malformed, Problem, Refused
 from adapter.fhir.bundles.references import Names, rewriting
 from adapter.fhir.validation import strict_json
-from adapter.importing.sources import Source, SourceError
+from adapter.importing.fetching import SourceError
+from adapter.importing.sources import Source
 from store.codec import Resource
 from store.types import TYPES
 

@@ -17,8 +17,9 @@ from adapter.errors import Refused
 from adapter.importing.beside import checks
 from adapter.importing.checking import Checked, Ready
 from adapter.importing.deciding import CREATED, UNCHANGED, UPDATED, Result, Writer
+from adapter.importing.fetching import SourceError
 from adapter.importing.reading import RANKS, Item, items
-from adapter.importing.sources import Source, SourceError
+from adapter.importing.sources import Source
 from adapter.security.keys import Mode
 from adapter.service import Service
 from store.codec import encode

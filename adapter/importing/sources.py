@@ -1,32 +1,21 @@
 """What is to be imported, as local files: the files named, those of a folder, those that a bulk manifest lists.
 
-A manifest's files are fetched first, so that an import that is interrupted goes on without the network. `urllib` is
-enough for that and needs no further dependency; a token is sent to the manifest's own host and to no other.
+A manifest's files are fetched first, so that an import that is interrupted goes on without the network.
 """
 
 from __future__ import annotations
 
-import gzip
-import hashlib
-import shutil
-import urllib.error
-import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
-from email.message import Message
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urljoin, urlsplit
 
 import orjson
 
+from adapter.importing.fetching import SourceError, download, opened
+
 _SUFFIXES = (".ndjson", ".jsonl", ".json", ".ndjson.gz", ".jsonl.gz", ".json.gz")
-_GZIP = b"\x1f\x8b"
-_SECONDS = 60.0
-
-
-class SourceError(OSError):
-    """A source cannot be read; the message is the one line to print."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +32,7 @@ class Source:
 
     def open(self) -> IO[bytes]:
         """Open it, unpacked where it is gzip (by its first bytes, not by its name)."""
-        with self.path.open("rb") as file:
-            packed = file.read(2) == _GZIP
-        # A GzipFile reads like any file of bytes; its type does not say so.
-        return gzip.open(self.path, "rb") if packed else self.path.open("rb")  # type: ignore[return-value]
+        return opened(self.path)
 
     @property
     def mark(self) -> list[Any]:
@@ -63,7 +49,7 @@ def find(words: Sequence[str], folder: Path, token: str | None = None) -> list[S
         token: bearer token for a manifest and the files on its host.
 
     Raises:
-        SourceError: something is not there, or cannot be fetched.
+        SourceError: something is not there, cannot be fetched, or has not come whole.
     """
     found: list[Source] = []
     for word in words:
@@ -86,58 +72,28 @@ def find(words: Sequence[str], folder: Path, token: str | None = None) -> list[S
 
 def _fetched(url: str, folder: Path, token: str | None) -> list[Source]:
     folder.mkdir(parents=True, exist_ok=True)
-    whole = _download(url, folder, token)
-    try:
-        with Source(url, whole).open() as file:
-            manifest = orjson.loads(file.read())
-        listed = [one["url"] for one in manifest["output"]]
-    except (orjson.JSONDecodeError, KeyError, TypeError):
+    whole = download(url, folder, token)
+    listed = _listed(whole)
+    if listed is None:
         return [Source(url, whole)]  # a file by itself
-    return [
-        Source(address, _download(address, folder, token if _origin(address) == _origin(url) else None))
-        for address in (urljoin(url, one) for one in listed)
-    ]
+    found = []
+    for one in listed:
+        address = urljoin(url, one["url"])
+        own = token if _origin(address) == _origin(url) else None
+        found.append(Source(address, download(address, folder, own, one)))
+    return found
 
 
-def _download(url: str, folder: Path, token: str | None) -> Path:
-    """Fetch a file once: what is there already is not fetched again."""
-    target = folder / hashlib.sha256(url.encode()).hexdigest()[:32]
-    if target.exists():
-        return target
-    if not url.startswith(("http://", "https://")):
-        raise SourceError(f"{url}: only http and https addresses are fetched.")
-    # The scheme has been looked at.
-    request = urllib.request.Request(url, headers={"Accept": "application/fhir+ndjson, application/json, */*;q=0.1"})  # noqa: S310
-    if token is not None:
-        request.add_unredirected_header("Authorization", f"Bearer {token}")
-    part = target.with_suffix(".part")
-    try:
-        with _opener.open(request, timeout=_SECONDS) as answer, part.open("wb") as file:
-            if answer.status != 200:
-                raise SourceError(f"{url}: answered {answer.status}; it is not ready, or is no manifest.")
-            shutil.copyfileobj(answer, file)
-    except urllib.error.HTTPError as error:
-        raise SourceError(f"{url}: answered {error.code}. Is the token right (--token)?") from error
-    except urllib.error.URLError as error:
-        raise SourceError(f"{url}: {error.reason}") from error
-    part.replace(target)
-    return target
-
-
-class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows redirects, to http and https alone."""
-
-    def redirect_request(
-        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Message, newurl: str
-    ) -> urllib.request.Request | None:
-        """Return the request to the new address; unredirected headers (the token) stay behind."""
-        if not newurl.startswith(("http://", "https://")):
+def _listed(path: Path) -> list[dict[str, Any]] | None:
+    """Return the entries of a bulk manifest; None if the file is none."""
+    with opened(path) as file:
+        try:
+            listed = orjson.loads(file.read())["output"]
+        except (orjson.JSONDecodeError, KeyError, TypeError, EOFError):
             return None
-        # typeshed and the library name the headers' type differently.
-        return super().redirect_request(req, fp, code, msg, headers, newurl)  # type: ignore[arg-type]
-
-
-_opener = urllib.request.build_opener(_Redirects)
+    if not isinstance(listed, list):
+        return None
+    return listed if all(isinstance(one, dict) and isinstance(one.get("url"), str) for one in listed) else None
 
 
 def _origin(url: str) -> tuple[str, str]:

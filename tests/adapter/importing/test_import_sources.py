@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
 import json
 import threading
 from collections.abc import Iterator
@@ -10,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from adapter.importing.sources import SourceError, find
+from adapter.importing.fetching import SourceError
+from adapter.importing.sources import find
 
 LINE = b'{"resourceType":"Patient","id":"a"}\n'
 
@@ -21,6 +24,7 @@ class Host:
     def __init__(self) -> None:
         self.answers: dict[str, tuple[int, bytes]] = {}
         self.asked: list[tuple[str, str | None]] = []
+        self.lost: dict[str, int] = {}  # bytes after which the connection is lost
         host = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -30,9 +34,13 @@ class Host:
                 self.send_response(status)
                 if status in (301, 302):
                     self.send_header("Location", body.decode())
-                self.send_header("Content-Length", str(len(body)))
+                if self.path.startswith("/chunked"):
+                    self.send_header("Transfer-Encoding", "chunked")
+                    body = b"%x\r\n%s" % (len(body) + 1, body)
+                elif not self.path.startswith("/unsized"):
+                    self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
-                self.wfile.write(body)
+                self.wfile.write(body[: host.lost.get(self.path)])
 
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002
                 pass
@@ -54,8 +62,9 @@ def hosts() -> Iterator[tuple[Host, Host]]:
         one.close()
 
 
-def manifest(*urls: str) -> bytes:
-    return json.dumps({"transactionTime": "x", "output": [{"type": "Patient", "url": url} for url in urls]}).encode()
+def manifest(*urls: str, **said: object) -> bytes:
+    output = [{"type": "Patient", "url": url} | said for url in urls]
+    return json.dumps({"transactionTime": "x", "output": output}).encode()
 
 
 def test_the_files_of_a_manifest(hosts: tuple[Host, Host], tmp_path: Path) -> None:
@@ -95,3 +104,60 @@ def test_what_cannot_be_fetched_is_said(hosts: tuple[Host, Host], tmp_path: Path
             find([f"{ours.base}{path}"], tmp_path)
     with pytest.raises(SourceError, match="refused"):
         find(["http://127.0.0.1:9/x"], tmp_path)
+
+
+@pytest.mark.parametrize("path", ["/sized", "/unsized", "/chunked"])
+def test_a_lost_connection_is_not_the_end_of_a_file(hosts: tuple[Host, Host], tmp_path: Path, path: str) -> None:
+    ours, _ = hosts
+    ours.answers = {"/m": (200, manifest(path.removeprefix("/"), count=2)), path: (200, LINE * 2)}
+    ours.lost = {path: len(LINE)}  # at the end of a line, where nothing looks spoilt
+    with pytest.raises(SourceError, match=f"{path}: .*again"):
+        find([f"{ours.base}/m"], tmp_path)
+    ours.lost.clear()
+    if path != "/chunked":
+        [source] = find([f"{ours.base}/m"], tmp_path)
+        assert source.path.read_bytes() == LINE * 2
+
+
+@pytest.mark.parametrize(
+    ("said", "word"),
+    [
+        ({"count": 2}, "2"),
+        ({"size": 7}, "7"),
+        ({"sha256": "0" * 64, "size": len(LINE)}, "sha256"),
+        ({"type": "Bundle", "count": 2}, None),
+        ({"count": 1, "sha256": hashlib.sha256(LINE).hexdigest(), "size": len(LINE)}, None),
+    ],
+)
+def test_a_file_is_what_the_manifest_says(
+    hosts: tuple[Host, Host], tmp_path: Path, said: dict[str, object], word: str | None
+) -> None:
+    ours, _ = hosts
+    ours.answers = {"/m": (200, manifest("f", **said)), "/f": (200, LINE)}
+    if word is None:
+        assert len(find([f"{ours.base}/m"], tmp_path)) == 1
+        return
+    with pytest.raises(SourceError, match=f"/f: .*{word}.*again"):
+        find([f"{ours.base}/m"], tmp_path)
+
+
+def test_a_packed_file_is_counted_unpacked(hosts: tuple[Host, Host], tmp_path: Path) -> None:
+    ours, _ = hosts
+    packed = gzip.compress(LINE + b"\n" + LINE)
+    ours.answers = {
+        "/m": (200, manifest("f", count=2)),
+        "/f": (200, packed),
+        "/n": (200, manifest("g", count=2)),
+        "/g": (200, packed[:-9]),
+    }
+    assert len(find([f"{ours.base}/m"], tmp_path)) == 1
+    with pytest.raises(SourceError, match=r"/g: .*unpacked.*again"):
+        find([f"{ours.base}/n"], tmp_path)
+
+
+def test_what_only_looks_like_a_manifest_is_a_file(hosts: tuple[Host, Host], tmp_path: Path) -> None:
+    ours, _ = hosts
+    ours.answers = {"/a": (200, b'{"output": 1}'), "/b": (200, b'{"output": [{}]}')}
+    for path, (_, body) in ours.answers.items():
+        [source] = find([ours.base + path], tmp_path)
+        assert source.path.read_bytes() == body

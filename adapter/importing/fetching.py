@@ -1,0 +1,121 @@
+"""Fetches the files that a bulk manifest lists, and lets none pass that has not come whole.
+
+A connection that is lost ends a file as if that were its end, perhaps even at the end of a line. So what has come is
+compared with what the server and the manifest say of it, before it counts as fetched. `urllib` is enough for fetching
+and needs no further dependency; a token is sent to the manifest's own host and to no other.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import http.client
+import shutil
+import urllib.error
+import urllib.request
+import zlib
+from collections.abc import Mapping
+from email.message import Message
+from pathlib import Path
+from typing import IO, Any
+
+_GZIP = b"\x1f\x8b"
+_SECONDS = 60.0
+_AGAIN = "Run the same command again: what has come whole is not fetched twice."
+
+
+class SourceError(OSError):
+    """A source cannot be read; the message is the one line to print."""
+
+
+def opened(path: Path) -> IO[bytes]:
+    """Open a file, unpacked where it is gzip (by its first bytes, not by its name)."""
+    with path.open("rb") as file:
+        packed = file.read(2) == _GZIP
+    # A GzipFile reads like any file of bytes; its type does not say so.
+    return gzip.open(path, "rb") if packed else path.open("rb")  # type: ignore[return-value]
+
+
+def download(url: str, folder: Path, token: str | None, listed: Mapping[str, Any] | None = None) -> Path:
+    """Fetch a file once, into `folder`: what is there already is not fetched again.
+
+    Args:
+        url: of the file.
+        folder: where fetched files are kept.
+        token: bearer token, for this address alone.
+        listed: its entry in the manifest.
+
+    Raises:
+        SourceError: it cannot be fetched, or has not come whole.
+    """
+    target = folder / hashlib.sha256(url.encode()).hexdigest()[:32]
+    if target.exists():
+        return target
+    if not url.startswith(("http://", "https://")):
+        raise SourceError(f"{url}: only http and https addresses are fetched.")
+    # The scheme has been looked at.
+    request = urllib.request.Request(url, headers={"Accept": "application/fhir+ndjson, application/json, */*;q=0.1"})  # noqa: S310
+    if token is not None:
+        request.add_unredirected_header("Authorization", f"Bearer {token}")
+    part = target.with_suffix(".part")
+    try:
+        with _opener.open(request, timeout=_SECONDS) as answer, part.open("wb") as file:
+            if answer.status != 200:
+                raise SourceError(f"{url}: answered {answer.status}; it is not ready, or is no manifest.")
+            shutil.copyfileobj(answer, file)
+            said = answer.headers.get("Content-Length")
+    except urllib.error.HTTPError as error:
+        raise SourceError(f"{url}: answered {error.code}. Is the token right (--token)?") from error
+    except urllib.error.URLError as error:
+        raise SourceError(f"{url}: {error.reason}") from error
+    except (http.client.HTTPException, ConnectionError, TimeoutError) as error:
+        raise SourceError(f"{url}: the connection was lost ({error}). {_AGAIN}") from error
+    # copyfileobj takes the end of the connection for the end of the file.
+    if said is not None and said.isdecimal() and int(said) != (came := part.stat().st_size):
+        raise SourceError(f"{url}: only {came} of {said} bytes have come. {_AGAIN}")
+    require_whole(url, part, listed or {})
+    part.replace(target)
+    return target
+
+
+def require_whole(name: str, path: Path, listed: Mapping[str, Any]) -> None:
+    """Compare a file with its entry in a manifest: ``size`` and ``sha256`` (ours have them), else ``count``.
+
+    Raises:
+        SourceError: they differ.
+    """
+    size, digest, count = listed.get("size"), listed.get("sha256"), listed.get("count")
+    if isinstance(size, int) and path.stat().st_size != size:
+        raise SourceError(f"{name}: it has {path.stat().st_size} bytes, the manifest says {size}. {_AGAIN}")
+    if isinstance(digest, str):
+        with path.open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != digest.lower():
+                raise SourceError(f"{name}: its content is not the one of the manifest (sha256). {_AGAIN}")
+    elif type(count) is int and listed.get("type") != "Bundle":
+        lines = _lines(name, path)
+        if lines != count:
+            raise SourceError(f"{name}: it has {lines} resources, the manifest says {count}. {_AGAIN}")
+
+
+def _lines(name: str, path: Path) -> int:
+    try:
+        with opened(path) as file:
+            return sum(not line.isspace() for line in file)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise SourceError(f"{name}: it cannot be unpacked ({error}). {_AGAIN}") from error
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows redirects, to http and https alone."""
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Message, newurl: str
+    ) -> urllib.request.Request | None:
+        """Return the request to the new address; unredirected headers (the token) stay behind."""
+        if not newurl.startswith(("http://", "https://")):
+            return None
+        # typeshed and the library name the headers' type differently.
+        return super().redirect_request(req, fp, code, msg, headers, newurl)  # type: ignore[arg-type]
+
+
+_opener = urllib.request.build_opener(_Redirects)
