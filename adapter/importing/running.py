@@ -17,9 +17,9 @@ from adapter.errors import Refused
 from adapter.importing.beside import checks
 from adapter.importing.checking import Checked, Ready
 from adapter.importing.deciding import CREATED, UNCHANGED, UPDATED, Result, Writer
-from adapter.importing.fetching import SourceError
 from adapter.importing.reading import RANKS, Item, items
 from adapter.importing.sources import Source
+from adapter.importing.state import Place, begin, end
 from adapter.security.keys import Mode
 from adapter.service import Service
 from store.codec import encode
@@ -67,36 +67,6 @@ class Tally:
         return self.created + self.updated + self.unchanged + self.refused
 
 
-@dataclass(slots=True)
-class _Place:
-    """The state file: everything before this place is done.
-
-    Attributes:
-        marks: of the files, to see whether they are still the same.
-        mode: as in `Options`.
-        survey: items in each file, by rank.
-        rank, source, line: where to go on: after that line of that file in that pass.
-        errors: bytes of the error file that belong to what is done.
-    """
-
-    marks: list[list[Any]]
-    mode: str
-    survey: list[list[int]]
-    rank: int = 0
-    source: int = 0
-    line: int = 0
-    errors: int = 0
-    tally: dict[str, Any] = field(default_factory=dict)
-
-    def save(self, path: Path) -> None:
-        part = path.with_name(path.name + ".part")
-        with part.open("wb") as file:
-            file.write(orjson.dumps(asdict(self)))
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-
-
 async def run(service: Service, sources: Sequence[Source], options: Options) -> AsyncIterator[Tally]:
     """Import everything; tell the progress after each batch.
 
@@ -104,13 +74,14 @@ async def run(service: Service, sources: Sequence[Source], options: Options) -> 
     refused stands in the error file, a line for each: ``{"file", "line", "reasons": [...], "resource"}``.
 
     Raises:
-        SourceError: the state file is of other files; files have changed since.
+        SourceError: the state file is of other files or of another database; files have changed since.
         Unreachable: MongoDB did not answer in time; the same command goes on there.
     """
-    place = await asyncio.to_thread(_begin, sources, options)
+    store = service.stores[options.mode]
+    place = await begin(store, sources, options.state)
     tally = Tally(**place.tally)
     tally.total = sum(sum(counts) for counts in place.survey)
-    writer = Writer(service, service.stores[options.mode])
+    writer = Writer(service, store)
     yield tally
     with _ErrorFile(options.errors, place.errors) as refusals:
         running: asyncio.Task[_Done] | None = None
@@ -130,34 +101,10 @@ async def run(service: Service, sources: Sequence[Source], options: Options) -> 
             if running is not None and not running.done():
                 running.cancel()
                 await asyncio.gather(running, return_exceptions=True)
-    options.state.unlink(missing_ok=True)
+    await end(store, place, options.state)
 
 
-def _begin(sources: Sequence[Source], options: Options) -> _Place:
-    marks = [source.mark for source in sources]
-    if options.state.exists():
-        try:
-            place = _Place(**orjson.loads(options.state.read_bytes()))
-        except (TypeError, ValueError) as error:
-            raise SourceError(f"{options.state}: not the state of an import. Remove it to begin anew.") from error
-        if place.marks != marks or place.mode != options.mode:
-            raise SourceError(
-                f"{options.state} is the state of an import of other files, or they have changed since. "
-                "Remove it to begin anew: what is stored already stays as it is."
-            )
-        return place
-    survey = []
-    for source in sources:
-        counts = [0] * len(RANKS)
-        for item in items(source):
-            counts[item.rank] += 1
-        survey.append(counts)
-    place = _Place(marks, options.mode, survey)
-    place.save(options.state)
-    return place
-
-
-def _chunks(sources: Sequence[Source], place: _Place, size: int) -> Iterator[tuple[int, int, tuple[Item, ...]]]:
+def _chunks(sources: Sequence[Source], place: Place, size: int) -> Iterator[tuple[int, int, tuple[Item, ...]]]:
     survey = place.survey
     begin = (place.rank, place.source)
     line = place.line
@@ -190,7 +137,7 @@ async def _written(
     return _Done(source, where, list(zip(chunk, results, strict=True)), checked.left_out)
 
 
-def _remember(done: _Done, place: _Place, tally: Tally, refusals: _ErrorFile, options: Options) -> None:
+def _remember(done: _Done, place: Place, tally: Tally, refusals: _ErrorFile, options: Options) -> None:
     for item, result in done.results:
         if isinstance(result, Refused):
             tally.refused += 1

@@ -36,8 +36,9 @@ class Source:
 
     @property
     def mark(self) -> list[Any]:
-        """What tells that it is still the same file: name and size."""
-        return [self.name, self.path.stat().st_size]
+        """What tells that it is still the same file: name, size and when it was written last."""
+        found = self.path.stat()
+        return [self.name, found.st_size, found.st_mtime_ns]
 
 
 def find(words: Sequence[str], folder: Path, token: str | None = None) -> list[Source]:

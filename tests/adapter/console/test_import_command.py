@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pymongo import MongoClient
 
 from tests.adapter.console.conftest import Cli
 
@@ -337,10 +338,62 @@ def test_kill_9_in_the_middle_and_resume_give_the_same_store(bring: Import, stor
 
 def test_the_state_of_other_files_is_not_taken(bring: Import, tmp_path: Path) -> None:
     state = tmp_path / "s"
-    for content_of_it in ("[]", '{"marks": [], "mode": "test", "survey": []}'):
+    for content_of_it in ("[]", '{"marks": [], "database": "d", "begun": "b", "survey": []}'):
         state.write_text(content_of_it)
         file = bring.folder / "a.ndjson"
         file.write_bytes(lines(PEOPLE[0]))
         result = bring.cli.run("import", str(file), "--state", str(state))
         assert result.exit_code == 1
         assert "state" in result.stderr
+
+
+@pytest.fixture
+def interrupted(bring: Import, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The words of an import of two people, of whom one has been written."""
+    from adapter.importing import running
+
+    file = bring.folder / "two.ndjson"
+    file.write_bytes(lines(*PEOPLE[:2]))
+    words = ["import", str(file), "--state", str(bring.folder / "s"), "--batch", "1", "--errors", str(bring.errors)]
+    real = running._remember
+    remembered: list[None] = []
+
+    def remember(*given: Any) -> None:
+        if remembered:
+            raise KeyboardInterrupt
+        real(*given)
+        remembered.append(None)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(running, "_remember", remember)
+        result = bring.cli.run(*words)
+    assert result.exit_code == 130, result.output
+    assert "goes on" in result.stderr
+    return words
+
+
+def test_an_import_goes_on_in_its_own_database_alone(
+    bring: Import, interrupted: list[str], mongodb_uri: str, pair: str
+) -> None:
+    result = bring.cli.run(*interrupted, "--mode", "live")
+    assert result.exit_code == 1
+    assert f"{pair}_test" in result.stderr
+    assert "ADAPTER_DATABASE" in result.stderr
+    client: MongoClient[Json] = MongoClient(mongodb_uri)
+    with client:
+        [mark] = client[f"{pair}_test"]["imports"].find()
+        client[f"{pair}_test"]["imports"].delete_many({})  # as in another deployment's database of that name
+        result = bring.cli.run(*interrupted)
+        assert result.exit_code == 1
+        assert "another database" in result.stderr
+        client[f"{pair}_test"]["imports"].insert_one(mark)
+        assert bring.cli.run(*interrupted).stdout.startswith("1 created, 0 updated, 1 unchanged")
+        assert not list(client[f"{pair}_test"]["imports"].find()), "a finished import leaves no mark"
+
+
+def test_a_file_that_was_changed_keeping_its_size_is_another(bring: Import, interrupted: list[str]) -> None:
+    file = bring.folder / "two.ndjson"
+    file.write_bytes(file.read_bytes().replace(b"Ward", b"Room"))
+    result = bring.cli.run(*interrupted)
+    assert result.exit_code == 1
+    assert "changed since" in result.stderr

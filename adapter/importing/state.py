@@ -1,0 +1,136 @@
+"""How far an import has come, so that the same command goes on there: a file here, and a mark in the database.
+
+The file alone would go on in the middle of whatever database the settings name today. An address tells little of
+which one that is (it changes, and stays while a backup is put back), so the import leaves a mark where it writes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+from pymongo.asynchronous.collection import AsyncCollection
+
+from adapter.importing.fetching import SourceError
+from adapter.importing.reading import RANKS, items
+from adapter.importing.sources import Source
+from store.connection import MAJORITY, bounded
+from store.store import Store
+
+IMPORTS = "imports"
+"""The collection of the marks: a document for each import that is not finished, removed with its state file."""
+
+_SECONDS = 10.0
+_ANEW = "Remove it to begin anew: what is stored already stays as it is."
+
+
+@dataclass(slots=True)
+class Place:
+    """The state file: everything before this place is done.
+
+    Attributes:
+        marks: of the files, to see whether they are still the same.
+        database: into which one; its name tells test from live.
+        begun: the mark that this import has left there.
+        survey: items in each file, by rank.
+        rank, source, line: where to go on: after that line of that file in that pass.
+        errors: bytes of the error file that belong to what is done.
+        tally: what has become of the items gone through.
+    """
+
+    marks: list[list[Any]]
+    database: str
+    begun: str
+    survey: list[list[int]]
+    rank: int = 0
+    source: int = 0
+    line: int = 0
+    errors: int = 0
+    tally: dict[str, Any] = field(default_factory=dict)
+
+    def save(self, path: Path) -> None:
+        """Write it in one step: a crash leaves the one before or this one."""
+        part = path.with_name(path.name + ".part")
+        with part.open("wb") as file:
+            file.write(orjson.dumps(asdict(self)))
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+
+
+async def begin(store: Store, sources: Sequence[Source], path: Path) -> Place:
+    """Return where to go on: what the state file says, or the beginning, for which it is made.
+
+    Raises:
+        SourceError: the state file is none, is of other files (or they have changed), or of another database.
+        Unreachable: MongoDB did not answer in time.
+    """
+    marks = [source.mark for source in sources]
+    found = await asyncio.to_thread(_read, path)
+    if found is not None:
+        if found.marks != marks:
+            raise SourceError(f"{path} is the state of an import of other files, or they have changed since. {_ANEW}")
+        await _require_begun(store, found, path)
+        return found
+    survey = await asyncio.to_thread(_surveyed, sources)
+    place = Place(marks, store.database.name, secrets.token_hex(8), survey)
+    imports = _imports(store)
+    # Before the file: one that names no mark would be refused.
+    await bounded(lambda: imports.insert_one({"_id": place.begun, "at": store.now()}), _SECONDS)
+    await asyncio.to_thread(place.save, path)
+    return place
+
+
+async def end(store: Store, place: Place, path: Path) -> None:
+    """Forget the state of an import that is done.
+
+    Raises:
+        Unreachable: MongoDB did not answer in time.
+    """
+    await asyncio.to_thread(path.unlink, missing_ok=True)
+    imports = _imports(store)
+    await bounded(lambda: imports.delete_one({"_id": place.begun}), _SECONDS)
+
+
+def _read(path: Path) -> Place | None:
+    if not path.exists():
+        return None
+    try:
+        return Place(**orjson.loads(path.read_bytes()))
+    except (TypeError, ValueError) as error:
+        raise SourceError(f"{path}: not the state of an import. Remove it to begin anew.") from error
+
+
+async def _require_begun(store: Store, place: Place, path: Path) -> None:
+    name = store.database.name
+    if place.database != name:
+        raise SourceError(
+            f"{path} is the state of an import into the database {place.database}; this one is {name}. "
+            f"Set --mode and ADAPTER_DATABASE as they were to go on. {_ANEW}"
+        )
+    imports = _imports(store)
+    if await bounded(lambda: imports.find_one({"_id": place.begun}), _SECONDS) is None:
+        raise SourceError(
+            f"{path} is the state of an import into another database {name} than the one that is set now, or that "
+            f"was replaced by a backup since. Set ADAPTER_MONGODB_URI (or ADAPTER_DATA_DIR) as it was to go on. {_ANEW}"
+        )
+
+
+def _surveyed(sources: Sequence[Source]) -> list[list[int]]:
+    survey = []
+    for source in sources:
+        counts = [0] * len(RANKS)
+        for item in items(source):
+            counts[item.rank] += 1
+        survey.append(counts)
+    return survey
+
+
+def _imports(store: Store) -> AsyncCollection[dict[str, Any]]:
+    return store.database.get_collection(IMPORTS, write_concern=MAJORITY)
