@@ -17,6 +17,7 @@ from adapter.settings import Settings
 from mappings import appointment as lens
 from mappings import uhid
 from mappings.elements import NOBODY
+from mappings.instants import shift
 from mappings.references import names_of
 from mappings.systems import Systems
 from mappings.vocabulary import Vocabulary
@@ -66,9 +67,11 @@ def members(service: Means, given: Mapping[str, Any]) -> dict[str, Any]:
         except ValueError as error:
             wrong.append(_wrong(name, str(error)))
     if "end_time" not in found and "start_time" in found and isinstance(found.get("duration_minutes"), int):
-        from mappings.instants import shift
-
-        found["end_time"] = shift(found["start_time"], found["duration_minutes"])
+        try:
+            found["end_time"] = shift(found["start_time"], found["duration_minutes"])
+        except ValueError:
+            wrong.append(_wrong("duration_minutes", "no time is so far from start_time; give the end_time"))
+            found["end_time"] = found["start_time"]  # said already: it is not missing
     refused = {problem.param for problem in wrong}
     wrong += [_wrong(name, "is missing") for name in _REQUIRED if name not in found and name not in refused]
     if wrong:
