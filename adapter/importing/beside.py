@@ -22,8 +22,8 @@ import orjson
 
 from adapter.errors import Problem, Refused
 from adapter.importing.checking import Checked, Ready, check_all
+from adapter.importing.item import Item
 from adapter.importing.mediloop import Means
-from adapter.importing.reading import Item
 from adapter.service import systems_of, vocabulary_of
 from adapter.settings import Settings
 from mappings.systems import Systems

@@ -14,8 +14,9 @@ from adapter.errors import Refused
 from adapter.fhir import validation
 from adapter.fhir.presentation import require_whole
 from adapter.importing import mediloop
+from adapter.importing.item import Item
 from adapter.importing.mediloop import Means
-from adapter.importing.reading import Item, name_without_id, read
+from adapter.importing.reading import name_without_id, read
 from store.codec import Resource, encode
 from store.extract import escaped, identifiers, token
 

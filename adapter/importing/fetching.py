@@ -21,6 +21,9 @@ from typing import IO, Any
 
 _GZIP = b"\x1f\x8b"
 _SECONDS = 60.0
+SPOILT = (EOFError, zlib.error, gzip.BadGzipFile)
+"""What reading an `opened` file raises where it is packed and spoilt, or cut off."""
+
 _AGAIN = "Run the same command again: what has come whole is not fetched twice."
 
 
@@ -101,7 +104,7 @@ def _lines(name: str, path: Path) -> int:
     try:
         with opened(path) as file:
             return sum(not line.isspace() for line in file)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+    except SPOILT as error:
         raise SourceError(f"{name}: it cannot be unpacked ({error}). {_AGAIN}") from error
 
 

@@ -1,125 +1,130 @@
 """A file taken apart into items: lines of NDJSON, entries of a Bundle, objects of a MediLoop list.
 
-What kind of file it is stands in its first bytes: a JSON document over several lines, or one whose first line is a
-Bundle or a list of MediLoop's, is read whole; everything else goes line by line, with memory for one line.
+What kind of file it is shows when it is tried: a first line that is JSON by itself, with others behind it, is NDJSON
+and goes line by line, with memory for one line, whatever that first line is. What is one JSON document is read whole.
+If it is neither, something is spoilt: where lines look like objects, the good ones among them come in.
 """
 
 from __future__ import annotations
 
 import codecs
-import gzip
 import re
 import uuid
-import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from itertools import chain, islice
+from typing import IO, Any
 
 import orjson
 
-from adapter.errors import Malformed, Problem, Refused
-from adapter.fhir.bundles.references import Names, rewriting
+from adapter.errors import Malformed, Problem
 from adapter.fhir.validation import strict_json
-from adapter.importing.fetching import SourceError
+from adapter.fhir.validation.structure import as_object
+from adapter.importing.documents import entries, listed
+from adapter.importing.fetching import SPOILT
+from adapter.importing.item import Item, kind_of
 from adapter.importing.sources import Source
-from store.codec import Resource
+from store.codec import parse
 from store.types import TYPES
 
-RANKS = (
-    ("Organization", "Location", "Patient", "Practitioner"),
-    ("HealthcareService", "PractitionerRole", "RelatedPerson", "Group"),
-    ("Schedule",),
-    ("Slot",),
-    ("Appointment", "MediLoop"),
-    ("AppointmentResponse",),
-)
-"""The passes: what a type refers to comes before it. MediLoop's objects become Appointments."""
-
-_RANK = {kind: rank for rank, kinds in enumerate(RANKS) for kind in kinds}
 _HEAD = re.compile(rb'\s*\{\s*"resourceType"\s*:\s*"([A-Za-z]+)"')
-_BUNDLES = ("collection", "searchset", "transaction", "batch", "document", "history")
-_URN = "urn:uuid:"
-_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
+_LINES = (".ndjson", ".jsonl", ".ndjson.gz", ".jsonl.gz")
+_MOST = 1_000  # bytes of a file that are shown where it is refused as a whole
 
-
-@dataclass(slots=True)
-class Item:
-    """One thing to import.
-
-    Attributes:
-        line: its number in the file from 1; of a Bundle or list, the number of the entry.
-        raw: its JSON; None for an entry of a Bundle that has been read.
-        kind: its FHIR type; ``MediLoop`` for an object of that API; empty where neither can be told.
-        value: what was read of it.
-        fault: why it cannot be imported.
-    """
-
-    line: int
-    raw: bytes
-    kind: str = ""
-    value: Any = None
-    fault: Refused | None = None
-
-    @property
-    def rank(self) -> int:
-        """The pass that it belongs to; what is of no type that is stored is told of in the first."""
-        return _RANK.get(self.kind, 0)
+_NONE = object()  # where there is no JSON: null is some
 
 
 def items(source: Source, wanted: int | None = None, after: int = 0) -> Iterator[Item]:
-    """Yield the items of a file in order.
+    """Yield the items of a file in order; where it is packed and spoilt or cut off, the last one says so as its fault.
 
     Args:
         source: the file.
         wanted: only those of this rank.
         after: only those after this line.
-
-    Raises:
-        SourceError: it is packed, and spoilt or cut off.
     """
-    try:
-        yield from _items(source, wanted, after)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise SourceError(f"{source.name}: it cannot be unpacked ({error}). Fetch it again.") from error
-
-
-def _items(source: Source, wanted: int | None, after: int) -> Iterator[Item]:
     with source.open() as file:
-        first = file.readline().removeprefix(codecs.BOM_UTF8)  # as Windows writes it
-        whole = _is_document(first)
-        if whole:
-            raw = first + file.read()
-        else:
-            for line, text in enumerate(_lines(first, file), 1):
-                if line > after and not text.isspace():
-                    item = _line(line, text)
-                    if wanted is None or item.rank == wanted:
-                        yield item
-            return
-    for item in _document(raw) if raw.strip() else ():
-        if item.line > after and (wanted is None or item.rank == wanted):
-            yield item
+        lines = _Lines(file)
+        for item in _items(lines, source.name.lower().endswith(_LINES)):
+            if item.line > after and (wanted is None or item.rank == wanted):
+                yield item
+    # What is told of it comes last, and its number is that of a line that is not there: an interrupted import goes on
+    # by these numbers. The entries of a document have fewer.
+    if lines.broken is not None and lines.last + 1 > after and wanted in (None, 0):
+        text = f"From here on the file cannot be unpacked ({lines.broken}). Fetch it again, and import it again."
+        fault = Malformed(Problem("cut_off", text, issue="incomplete"))
+        yield Item(lines.last + 1, b"", fault=fault)
 
 
-def _lines(first: bytes, file: Any) -> Iterator[bytes]:
-    if first:
-        yield first
-    yield from file
+class _Lines:
+    """The lines of a file that are not blank, each with its number; they end where it can be read no further.
+
+    Attributes:
+        last: the number of the last line that was read.
+        broken: why it could be read no further.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.last = 0
+        self.broken: Exception | None = None
+
+    def __iter__(self) -> Iterator[tuple[int, bytes]]:
+        try:
+            for text in self._file:
+                self.last += 1
+                line = text.removeprefix(codecs.BOM_UTF8) if self.last == 1 else text  # as Windows writes it
+                if line and not line.isspace():
+                    yield self.last, line
+        except SPOILT as error:
+            self.broken = error
 
 
-def _is_document(first: bytes) -> bool:
-    """Tell whether the file is one JSON document, not lines of them, by its first line."""
-    found = _HEAD.match(first)
-    if found is not None and found[1] not in (b"Bundle",) and first.rstrip().endswith(b"}"):
-        return False
+def _items(lines: _Lines, of_lines: bool) -> Iterator[Item]:
+    numbered = iter(lines)
+    found = [*islice(numbered, 2)]
+    if not found:
+        return
+    first, *others = ((_loaded(text)) for _, text in found)
+    if not others and (document := _exact(found[0][1]) if listed(first) else _NONE) is not _NONE:
+        yield from entries(document)
+    elif not others or first is not _NONE or (of_lines and isinstance(others[0], dict)):
+        for line, raw in chain(found, numbered):
+            yield _line(line, raw)
+    else:
+        yield from _spread([*found, *numbered], lines)
+
+
+def _spread(numbered: list[tuple[int, bytes]], lines: _Lines) -> Iterator[Item]:
+    """Yield the items of what begins like a document over several lines."""
+    whole = b"".join(text for _, text in numbered).strip()
+    document = _exact(whole)
+    if listed(document):
+        yield from entries(document)
+    elif document is not _NONE:
+        yield _line(1, whole)
+    elif 2 * sum(_like_an_object(text) for _, text in numbered) >= len(numbered):
+        for line, raw in numbered:
+            yield _line(line, raw)
+    elif lines.broken is None:  # else that is what is told of it
+        text = "The file is neither one JSON document nor one on each line. Correct it, or write it as NDJSON."
+        yield Item(1, whole[:_MOST], fault=Malformed(Problem("invalid_json", text, issue="structure")))
+
+
+def _like_an_object(text: bytes) -> bool:
+    return text.startswith(b"{") and text.rstrip().endswith(b"}")
+
+
+def _loaded(raw: bytes) -> Any:
     try:
-        value = orjson.loads(first)
+        return orjson.loads(raw)
     except orjson.JSONDecodeError:
-        # A document over several lines, or a first line that is spoilt: only the former begins like one.
-        return first.strip() in (b"{", b"[", b"") or (found is not None and b"}" not in first)
-    if isinstance(value, list):
-        return True
-    return isinstance(value, dict) and (value.get("resourceType") == "Bundle" or isinstance(value.get("results"), list))
+        return _NONE
+
+
+def _exact(raw: bytes) -> Any:
+    try:
+        return parse(raw, as_object=as_object)
+    except ValueError:
+        return _NONE
 
 
 def _line(line: int, raw: bytes) -> Item:
@@ -132,17 +137,8 @@ def _line(line: int, raw: bytes) -> Item:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError:
         return item
-    item.kind = _kind(value)
+    item.kind = kind_of(value)
     return item
-
-
-def _kind(value: Any) -> str:
-    if not isinstance(value, dict):
-        return ""
-    kind = value.get("resourceType")
-    if kind is None:
-        return "MediLoop" if "start_time" in value or "appointment_number" in value else ""
-    return kind if isinstance(kind, str) else ""
 
 
 def read(item: Item) -> Any:
@@ -156,67 +152,13 @@ def read(item: Item) -> Any:
     if item.kind == "MediLoop":
         return orjson.loads(item.raw)  # as `_kind` has; its nulls are no fault
     value = strict_json.read(item.raw) if item.value is None else item.value
+    if item.kind == "Bundle":
+        text = "A Bundle on a line among others is not taken apart. Give it a file of its own."
+        raise Malformed(Problem("not_importable", text, "resourceType", issue="not-supported"))
     if item.kind not in TYPES:
         text = f"Resources of this type are not stored here; these are: {', '.join(TYPES)}."
         raise Malformed(Problem("unknown_type", text, "resourceType", issue="not-supported"))
     return value
-
-
-def _document(raw: bytes) -> Iterator[Item]:
-    try:
-        document = orjson.loads(raw)
-    except orjson.JSONDecodeError as error:
-        problem = Problem("invalid_json", f"The file is no JSON that can be read: {error}.", issue="structure")
-        yield Item(1, raw[:1_000], fault=Malformed(problem))
-        return
-    if isinstance(document, dict) and document.get("resourceType") == "Bundle":
-        yield from _entries(strict_json.read(raw))
-        return
-    listed = document.get("results") if isinstance(document, dict) else document
-    if isinstance(document, dict) and "resourceType" in document:
-        listed = [document]
-    for line, value in enumerate(listed if isinstance(listed, list) else [document], 1):
-        yield Item(line, orjson.dumps(value), _kind(value))
-
-
-def _entries(bundle: Resource) -> Iterator[Item]:
-    """Yield the resources of a Bundle under the ids that they keep, their references following them.
-
-    An entry of a transaction that has only a ``urn:uuid`` gets that as its id: imported again, it is the same resource.
-    """
-    entries = bundle.get("entry")
-    entries = [one for one in entries if isinstance(one, dict)] if isinstance(entries, list) else []
-    names = Names("")
-    for entry in entries:
-        resource, url = entry.get("resource"), entry.get("fullUrl")
-        if isinstance(resource, dict) and isinstance(url, str):
-            if "id" not in resource and url.startswith(_URN) and _ID.fullmatch(url.removeprefix(_URN)):
-                resource["id"] = url.removeprefix(_URN)
-            if isinstance(resource.get("id"), str) and isinstance(resource.get("resourceType"), str):
-                names.add(url, f"{resource['resourceType']}/{resource['id']}")
-    for line, entry in enumerate(entries, 1):
-        found = _entry(line, entry, names)
-        if found is not None:
-            yield found
-
-
-def _entry(line: int, entry: Resource, names: Names) -> Item | None:
-    resource = entry.get("resource")
-    mode = entry["search"].get("mode") if isinstance(entry.get("search"), dict) else None
-    if mode == "outcome":
-        return None  # it is about the search
-    request = entry.get("request")
-    method = request.get("method") if isinstance(request, dict) else None
-    if not isinstance(resource, dict) or method in ("DELETE", "PATCH", "GET", "HEAD"):
-        text = "Only entries with a resource to store are imported: PUT, POST, or no request at all."
-        fault = Malformed(Problem("not_importable", text, "Bundle.entry.request", issue="not-supported"))
-        return Item(line, orjson.dumps(entry, default=str), fault=fault)
-    url = entry.get("fullUrl")
-    try:
-        value = rewriting(names.seen_from(url if isinstance(url, str) else None)).resource(resource)
-    except (LookupError, TypeError, ValueError, AttributeError):  # of no FHIR shape: validation says what is wrong
-        value = resource
-    return Item(line, b"", _kind(value), value)
 
 
 def name_without_id(item_kind: str, text: str) -> str:

@@ -17,7 +17,8 @@ from adapter.errors import Refused
 from adapter.importing.beside import checks
 from adapter.importing.checking import Checked, Ready
 from adapter.importing.deciding import CREATED, UNCHANGED, UPDATED, Result, Writer
-from adapter.importing.reading import RANKS, Item, items
+from adapter.importing.item import RANKS, Item
+from adapter.importing.reading import items
 from adapter.importing.sources import Source
 from adapter.importing.state import Place, begin, end
 from adapter.security.keys import Mode
@@ -192,7 +193,7 @@ class _ErrorFile:
             {"code": one.code, "message": one.message} | ({} if one.param is None else {"param": one.param})
             for one in refused.problems
         ]
-        raw = item.raw or encode(item.value)
+        raw = item.raw if item.value is None else encode(item.value)
         said = {"file": source.name, "line": item.line, "reasons": reasons}
         self._file.write(orjson.dumps(said | {"resource": raw.decode("utf-8", "replace")}) + b"\n")
 

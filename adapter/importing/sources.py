@@ -13,7 +13,7 @@ from urllib.parse import urljoin, urlsplit
 
 import orjson
 
-from adapter.importing.fetching import SourceError, download, opened
+from adapter.importing.fetching import SPOILT, SourceError, download, opened
 
 _SUFFIXES = (".ndjson", ".jsonl", ".json", ".ndjson.gz", ".jsonl.gz", ".json.gz")
 
@@ -90,7 +90,7 @@ def _listed(path: Path) -> list[dict[str, Any]] | None:
     with opened(path) as file:
         try:
             listed = orjson.loads(file.read())["output"]
-        except (orjson.JSONDecodeError, KeyError, TypeError, EOFError):
+        except (orjson.JSONDecodeError, KeyError, TypeError, *SPOILT):
             return None
     if not isinstance(listed, list):
         return None

@@ -18,7 +18,8 @@ import orjson
 from pymongo.asynchronous.collection import AsyncCollection
 
 from adapter.importing.fetching import SourceError
-from adapter.importing.reading import RANKS, items
+from adapter.importing.item import RANKS
+from adapter.importing.reading import items
 from adapter.importing.sources import Source
 from store.connection import MAJORITY, bounded
 from store.store import Store

@@ -12,7 +12,7 @@ import pytest
 from adapter.errors import Refused
 from adapter.importing import beside
 from adapter.importing.checking import Checked, Ready
-from adapter.importing.reading import Item
+from adapter.importing.item import Item
 from adapter.service import systems_of, vocabulary_of
 from adapter.settings import Settings
 from mappings.systems import Systems

@@ -1,0 +1,143 @@
+"""A JSON document taken apart into items: a Bundle, a list of MediLoop's, an array.
+
+Each entry is judged by itself: what is wrong with one of them is told as its fault, and the others come in.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from adapter.errors import Malformed, Problem
+from adapter.fhir.bundles.references import Names, rewriting
+from adapter.fhir.validation.findings import Findings, Place
+from adapter.fhir.validation.structure import Repeated, check_structure
+from adapter.importing.item import Item, kind_of
+from store.codec import Resource, encode
+
+_URN = "urn:uuid:"
+_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
+_TARGET = re.compile(r"(?:\S*/)?(?P<kind>[A-Z][A-Za-z]+)/(?P<ident>[A-Za-z0-9\-.]{1,64})")
+_MOST = 1_000  # bytes of a document that are shown where it is refused as a whole
+
+
+def listed(document: Any) -> bool:
+    """Tell whether parsed JSON is a document of several items: a Bundle, an array, a list as MediLoop returns it."""
+    if isinstance(document, dict):
+        return document.get("resourceType") == "Bundle" or isinstance(document.get("results"), list)
+    return isinstance(document, list)
+
+
+def entries(document: Any) -> Iterator[Item]:
+    """Yield the items of a document that is `listed`, read exactly, with repeated names noted (`as_object`)."""
+    if isinstance(document, Repeated):
+        said = ", ".join(document.names)
+        problem = Problem("duplicate_key", f"Given twice: {said}. What is meant cannot be told; give it once.")
+        yield _refused(document, problem)
+    elif isinstance(document, dict) and document.get("resourceType") == "Bundle":
+        yield from _bundle(document)
+    else:
+        for line, value in enumerate(document["results"] if isinstance(document, dict) else document, 1):
+            yield _value(line, value)
+
+
+def _refused(document: Any, problem: Problem) -> Item:
+    return Item(1, encode(document)[:_MOST], fault=Malformed(problem))
+
+
+def _value(line: int, value: Any) -> Item:
+    kind = kind_of(value)
+    if not isinstance(value, dict) or (kind == "MediLoop" and not isinstance(value, Repeated)):
+        return Item(line, encode(value), kind)
+    return Item(line, b"", kind, value, _fault(value, f"[{line - 1}]"))
+
+
+def _fault(value: Resource, place: Place) -> Malformed | None:
+    findings = Findings()
+    check_structure(value, findings, place)
+    return Malformed(findings.all()) if findings.problems else None
+
+
+def _bundle(bundle: Resource) -> Iterator[Item]:
+    """Yield the resources of a Bundle under the ids that they keep, their references following them.
+
+    An entry of a transaction that has only a ``urn:uuid`` gets that as its id: imported again, it is the same resource.
+    """
+    if bundle.get("type") == "history":
+        text = (
+            "A Bundle of type history holds old versions beside the current ones. "
+            "Import the current resources: a search, or a bulk export."
+        )
+        yield _refused(bundle, Problem("not_importable", text, "Bundle.type", issue="not-supported"))
+        return
+    given = bundle.get("entry", [])
+    if not isinstance(given, list):
+        text = "Bundle.entry is no list. Give a list of entries."
+        yield _refused(bundle, Problem("invalid_structure", text, "Bundle.entry", issue="structure"))
+        return
+    faults: dict[int, Malformed] = {}
+    names = Names("")
+    for line, entry in enumerate(given, 1):
+        fault = _unfit(line, entry)
+        if fault is not None:
+            faults[line] = fault
+            continue
+        resource, url = entry.get("resource"), entry.get("fullUrl")
+        if isinstance(resource, dict) and isinstance(url, str):
+            if "id" not in resource and url.startswith(_URN) and _ID.fullmatch(url.removeprefix(_URN)):
+                resource["id"] = url.removeprefix(_URN)
+            if isinstance(resource.get("id"), str) and isinstance(resource.get("resourceType"), str):
+                names.add(url, f"{resource['resourceType']}/{resource['id']}")
+    for line, entry in enumerate(given, 1):
+        found = _entry(line, entry, names) if line not in faults else _faulty(line, entry, faults[line])
+        if found is not None:
+            yield found
+
+
+def _unfit(line: int, entry: Any) -> Malformed | None:
+    """Return why an entry is none that can be looked into; let a PUT give its resource the id that it goes to."""
+    place = f"Bundle.entry[{line - 1}]"
+    if not isinstance(entry, dict):
+        text = "An entry is an object with a resource. Correct or remove it."
+        return Malformed(Problem("invalid_structure", text, place, issue="structure"))
+    fault = _fault(entry, place)
+    if fault is not None:
+        return fault
+    resource, request = entry.get("resource"), entry.get("request")
+    if not isinstance(resource, dict) or not isinstance(request, dict) or request.get("method") != "PUT":
+        return None
+    url = request.get("url")
+    target = _TARGET.fullmatch(url) if isinstance(url, str) else None
+    if target is None:
+        return None  # conditional: what it is told by are its identifiers
+    stated = f"{resource.get('resourceType')}/{resource.setdefault('id', target['ident'])}"
+    if stated == f"{target['kind']}/{target['ident']}":
+        return None
+    text = "The PUT goes to another resource than the one that is given with it. Give both the same type and id."
+    return Malformed(Problem("id_mismatch", text, f"{place}.request.url", issue="value"))
+
+
+def _faulty(line: int, entry: Any, fault: Malformed) -> Item:
+    resource = entry.get("resource") if isinstance(entry, dict) else None
+    shown = resource if isinstance(resource, dict) else entry
+    return Item(line, encode(shown), kind_of(shown), fault=fault)
+
+
+def _entry(line: int, entry: Resource, names: Names) -> Item | None:
+    resource = entry.get("resource")
+    mode = entry["search"].get("mode") if isinstance(entry.get("search"), dict) else None
+    if mode == "outcome":
+        return None  # it is about the search
+    request = entry.get("request")
+    method = request.get("method") if isinstance(request, dict) else None
+    if not isinstance(resource, dict) or method in ("DELETE", "PATCH", "GET", "HEAD"):
+        text = "Only entries with a resource to store are imported: PUT, POST, or no request at all."
+        fault = Malformed(Problem("not_importable", text, "Bundle.entry.request", issue="not-supported"))
+        return Item(line, encode(entry), fault=fault)
+    url = entry.get("fullUrl")
+    try:
+        value = rewriting(names.seen_from(url if isinstance(url, str) else None)).resource(resource)
+    except (LookupError, TypeError, ValueError, AttributeError):  # of no FHIR shape: validation says what is wrong
+        value = resource
+    return Item(line, b"", kind_of(value), value)

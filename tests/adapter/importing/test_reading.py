@@ -1,0 +1,180 @@
+"""A file comes apart into items whatever its first line is; what is spoilt is told by itself."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapter.errors import Refused
+from adapter.importing.item import Item
+from adapter.importing.reading import items, read
+from adapter.importing.sources import Source
+from store.codec import encode
+
+A: dict[str, Any] = {"resourceType": "Patient", "id": "a"}
+B: dict[str, Any] = {"resourceType": "Patient", "id": "b", "active": True}
+VISIT: dict[str, Any] = {"id": "v", "start_time": "2027-01-01T00:00:00Z", "specialty_code": None}
+ONE, TWO, SEEN = (json.dumps(one).encode() for one in (A, B, VISIT))
+MARK = b"\xef\xbb\xbf"
+
+
+def told(content: bytes, folder: Path, name: str = "f.json") -> list[tuple[int, Any]]:
+    """What `content` comes to: the number of each item, with its value or the code of what is wrong."""
+    path = folder / name
+    path.write_bytes(content)
+    return [(item.line, judged(item)) for item in items(Source(name, path))]
+
+
+def judged(item: Item) -> Any:
+    try:
+        return read(item)
+    except Refused as refused:
+        return refused.problems[0].code
+
+
+def bundle(*entries: Any, **members: Any) -> dict[str, Any]:
+    return {"resourceType": "Bundle", "type": "collection"} | members | {"entry": list(entries)}
+
+
+@pytest.mark.parametrize("name", ["f.ndjson", "f.json", "f"])
+@pytest.mark.parametrize(
+    ("first", "line", "code"),
+    [
+        (b"\n", 2, None),
+        (MARK + b"\r\n", 2, None),
+        (b'{"resourceType":"Patient"', 2, "invalid_json"),
+        (b'{"resourceType":"Patient",', 2, "invalid_json"),
+        (b"{", 2, "invalid_json"),
+        (b"1", 2, "invalid_json"),
+        (b"[]", 2, "invalid_json"),
+        (json.dumps(bundle({"resource": A})).encode(), 2, "not_importable"),
+        (b'{"count":1,"results":[1]}', 2, "unknown_type"),
+    ],
+)
+def test_no_first_line_takes_the_others_with_it(
+    tmp_path: Path, first: bytes, line: int, code: str | None, name: str
+) -> None:
+    found = told(first.rstrip(b"\n") + b"\n" + ONE + b"\n \n" + TWO, tmp_path, name)
+    assert found == ([] if code is None else [(1, code)]) + [(line, A), (line + 2, B)]
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+@pytest.mark.parametrize("name", ["f.ndjson", "f.json"])
+def test_a_document_is_one_however_it_is_spread(tmp_path: Path, indent: int | None, name: str) -> None:
+    for document in (bundle({"resource": A}, {"resource": B}), [A, B], {"count": 2, "results": [A, B]}):
+        for head in (b"", MARK, b"\n"):
+            found = told(head + json.dumps(document, indent=indent).encode(), tmp_path, name)
+            assert found == [(1, A), (2, B)]
+    assert told(json.dumps(B, indent=indent).encode(), tmp_path, name) == [(1, B)]
+    assert told(json.dumps(VISIT, indent=indent).encode(), tmp_path, name) == [(1, VISIT)]
+
+
+@pytest.mark.parametrize(
+    "spread",
+    [
+        b"[%s,\n%s]",
+        b"[\n%s,\n%s\n]",
+        b'{"count": 2,\n "results": [%s,\n%s]}',
+        b'{"results":\n[%s\n,%s]\n}\n',
+        b'{"count": 2, "results": [\n%s, %s]}',
+    ],
+)
+def test_a_list_may_begin_as_it_likes(tmp_path: Path, spread: bytes) -> None:
+    assert told(spread % (SEEN, ONE), tmp_path) == [(1, VISIT), (2, A)]
+
+
+def test_an_array_of_one_is_no_lines(tmp_path: Path) -> None:
+    assert told(b"[\n%s\n]" % ONE, tmp_path) == [(1, A)]
+
+
+def test_what_is_neither_is_refused_once(tmp_path: Path) -> None:
+    spoilt = json.dumps(bundle({"resource": A}, {"resource": B}), indent=1).encode()[:-9]
+    assert told(spoilt, tmp_path) == [(1, "invalid_json")]
+    assert told(b"\xff\xfe[\x00", tmp_path) == [(1, "invalid_json")]
+
+
+def test_one_bad_entry_leaves_the_others_alone(tmp_path: Path) -> None:
+    twice = b'{"resource":{"resourceType":"Patient","id":"x","id":"y"}}'
+    entries = [
+        json.dumps(one).encode()
+        for one in ({"resource": A}, {"resource": A | {"gender": None}}, "x", {"resource": B}, {"resource": A, "x": {}})
+    ]
+    raw = b'{"resourceType":"Bundle","type":"collection","entry":[' + b",".join([*entries, twice]) + b"]}"
+    codes = ["null_value", "invalid_structure", "empty_value", "duplicate_key"]
+    assert told(raw, tmp_path) == [(1, A), (2, codes[0]), (3, codes[1]), (4, B), (5, codes[2]), (6, codes[3])]
+    found = list(items(Source("f", tmp_path / "f.json")))
+    assert found[1].fault is not None
+    assert found[1].fault.problems[0].param == "Bundle.entry[1].resource.gender"
+    assert json.loads(found[1].raw) == A | {"gender": None}
+    array = b"[%s,%s,%s]" % (ONE, b'{"resourceType":"Patient","id":"x","id":"y"}', b'{"start_time":1,"start_time":2}')
+    assert told(array, tmp_path) == [(1, A), (2, "duplicate_key"), (3, "duplicate_key")]
+
+
+@pytest.mark.parametrize(
+    ("raw", "code"),
+    [
+        (json.dumps(bundle({"resource": A}, type="history")).encode(), "not_importable"),
+        (b'{"resourceType":"Bundle","type":"collection","entry":{}}', "invalid_structure"),
+        (b'{"resourceType":"Bundle","entry":[1],"entry":[2]}', "duplicate_key"),
+        (b'{"results":[1],"results":[2]}', "duplicate_key"),
+    ],
+)
+def test_a_document_that_cannot_be_taken_apart_is_refused_as_one(tmp_path: Path, raw: bytes, code: str) -> None:
+    assert told(raw, tmp_path) == [(1, code)]
+
+
+def test_numbers_and_names_of_a_document_are_those_that_were_sent(tmp_path: Path) -> None:
+    place = b'{"resourceType":"Location","id":"l","position":{"longitude":32.5800,"latitude":0.10}}'
+    exact = b'"longitude":32.5800,"latitude":0.10'
+    spread = place.replace(b",", b",\n")
+    wrapped = b'{"resourceType":"Bundle","type":"collection","entry":[{"resource":%s}]}' % place
+    for raw in (place, spread, b"[%s]" % spread, wrapped):
+        [(_, value)] = told(raw, tmp_path)
+        assert exact in encode(value)
+    assert told(b'{"resourceType":"Patient",\n"id":"a",\n"id":"b"}', tmp_path) == [(1, "duplicate_key")]
+
+
+def test_what_can_be_unpacked_comes_in(tmp_path: Path) -> None:
+    packed = gzip.compress(b"\n".join([ONE, TWO, b""]))
+    for cut in (packed[:-5], packed[:-8] + b"x" * 8):
+        assert told(cut, tmp_path, "f.ndjson.gz") == [(1, A), (2, B), (3, "cut_off")]
+    many = b"".join(b'{"resourceType":"Patient","id":"%d"}\n' % (n * n * 7919) for n in range(20_000))
+    found = told(gzip.compress(many)[:-9_000], tmp_path)
+    assert found[-1][1] == "cut_off"
+    assert [line for line, _ in found] == list(range(1, len(found) + 1))
+    assert len(found) > 1_000
+    assert all(isinstance(value, dict) for _, value in found[:-1])
+    source = Source("f", tmp_path / "f.json")
+    assert [item.line for item in items(source, 0, len(found) - 1)] == [len(found)]
+    assert not list(items(source, 0, len(found)))
+    assert not list(items(source, 1))
+    document = gzip.compress(json.dumps(bundle({"resource": A}), indent=1).encode())
+    assert told(document[:-20], tmp_path)[-1][1] == "cut_off"
+    assert len(told(document[:-20], tmp_path)) == 1
+    assert told(document[:12], tmp_path) == [(1, "cut_off")]
+
+
+def test_a_put_says_which_resource_it_is(tmp_path: Path) -> None:
+    def put(resource: dict[str, Any], url: Any, **members: Any) -> dict[str, Any]:
+        return {"resource": resource, "request": {"method": "PUT", "url": url}} | members
+
+    bare = {"resourceType": "Patient"}
+    urn = "urn:uuid:0c3151bd-1cbf-4d64-b04d-cd9187a4c6e0"
+    group = {"resourceType": "Group", "member": [{"entity": {"reference": urn}}]}
+    entries = [
+        put(A, "Patient/b"),
+        put(bare, "Patient/put1", fullUrl=urn),
+        put(A, "Group/a"),
+        put(A, "http://x.org/fhir/Patient/a"),
+        put(A, "Patient?identifier=x"),
+        put(A, 1),
+        {"resource": group | {"id": "g"}},
+    ]
+    found = told(json.dumps(bundle(*entries, type="transaction")).encode(), tmp_path)
+    referring = group | {"id": "g", "member": [{"entity": {"reference": "Patient/put1"}}]}
+    wrong = "id_mismatch"
+    assert [one for _, one in found] == [wrong, bare | {"id": "put1"}, wrong, A, A, A, referring]
