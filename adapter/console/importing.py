@@ -59,7 +59,7 @@ def import_(
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns, console=err, disable=not err.is_terminal) as bars:
             bar = bars.add_task(mode, total=None)
-            async for tally in running.run(service, find(sources, fetched, token), options):
+            async for tally in running.run(service, find(sources, fetched, token, (errors, where)), options):
                 bars.update(bar, completed=tally.done, total=tally.total)
         return tally
 
@@ -78,6 +78,8 @@ def import_(
         out.print(said, markup=False, highlight=False)
         for name, times in tally.left_out.items():
             err.print(f"left out, not a member of MediLoop's appointment: {name} ({times} times)", markup=False)
+    for note in tally.notes:
+        err.print(note, markup=False, highlight=False)
     if tally.refused:
         err.print(f"Refused lines and their reasons: {errors}", markup=False, highlight=False)
         raise typer.Exit(FAILED)

@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any
-
-import orjson
 
 from adapter.errors import Refused
 from adapter.importing.beside import checks
 from adapter.importing.checking import Checked, Ready
 from adapter.importing.deciding import CREATED, UNCHANGED, UPDATED, Result, Writer
+from adapter.importing.errorfile import ErrorFile, require_ours
 from adapter.importing.item import RANKS, Item
 from adapter.importing.reading import items
-from adapter.importing.sources import Source
+from adapter.importing.sources import Source, require_beside
 from adapter.importing.state import Place, begin, end
 from adapter.security.keys import Mode
 from adapter.service import Service
-from store.codec import encode
 
 BATCH = 1_000
 
@@ -53,6 +49,7 @@ class Tally:
         total: items there are.
         created, updated, unchanged, refused: what became of those gone through.
         left_out: members of MediLoop objects that its documentation does not know, and how often they came.
+        notes: what else is to be told, in sentences.
     """
 
     total: int = 0
@@ -61,6 +58,7 @@ class Tally:
     unchanged: int = 0
     refused: int = 0
     left_out: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def done(self) -> int:
@@ -75,16 +73,21 @@ async def run(service: Service, sources: Sequence[Source], options: Options) -> 
     refused stands in the error file, a line for each: ``{"file", "line", "reasons": [...], "resource"}``.
 
     Raises:
-        SourceError: the state file is of other files or of another database; files have changed since.
+        SourceError: the state file is of other files or of another database; files have changed since; the error file
+            is something else.
         Unreachable: MongoDB did not answer in time; the same command goes on there.
     """
+    require_beside(sources, {"--errors": options.errors, "--state": options.state})
+    require_ours(options.errors)
     store = service.stores[options.mode]
     place = await begin(store, sources, options.state)
     tally = Tally(**place.tally)
     tally.total = sum(sum(counts) for counts in place.survey)
     writer = Writer(service, store)
     yield tally
-    with _ErrorFile(options.errors, place.errors) as refusals:
+    with ErrorFile(options.errors, place.errors) as refusals:
+        if refusals.note:
+            tally.notes.append(refusals.note)
         running: asyncio.Task[_Done] | None = None
         try:
             async with checks(service, tally.total - tally.done) as check:
@@ -138,7 +141,7 @@ async def _written(
     return _Done(source, where, list(zip(chunk, results, strict=True)), checked.left_out)
 
 
-def _remember(done: _Done, place: Place, tally: Tally, refusals: _ErrorFile, options: Options) -> None:
+def _remember(done: _Done, place: Place, tally: Tally, refusals: ErrorFile, options: Options) -> None:
     for item, result in done.results:
         if isinstance(result, Refused):
             tally.refused += 1
@@ -155,51 +158,3 @@ def _remember(done: _Done, place: Place, tally: Tally, refusals: _ErrorFile, opt
     place.errors = refusals.flush()
     place.tally = asdict(tally)
     place.save(options.state)
-
-
-class _ErrorFile:
-    """What was refused, with its reasons; made when there is something to tell, for its owner alone.
-
-    Args:
-        path: of the file.
-        size: bytes of it to keep from before an interruption.
-    """
-
-    def __init__(self, path: Path, size: int) -> None:
-        self._path = path
-        self._size = size
-        self._file: Any = None
-
-    def __enter__(self) -> _ErrorFile:
-        if self._size:
-            self._open()
-        else:
-            self._path.unlink(missing_ok=True)  # of an earlier import
-        return self
-
-    def _open(self) -> None:
-        self._file = os.fdopen(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600), "r+b")
-        self._file.truncate(self._size)
-        self._file.seek(self._size)
-
-    def __exit__(self, *_: object) -> None:
-        if self._file is not None:
-            self._file.close()
-
-    def add(self, source: Source, item: Item, refused: Refused) -> None:
-        if self._file is None:
-            self._open()
-        reasons = [
-            {"code": one.code, "message": one.message} | ({} if one.param is None else {"param": one.param})
-            for one in refused.problems
-        ]
-        raw = item.raw if item.value is None else encode(item.value)
-        said = {"file": source.name, "line": item.line, "reasons": reasons}
-        self._file.write(orjson.dumps(said | {"resource": raw.decode("utf-8", "replace")}) + b"\n")
-
-    def flush(self) -> int:
-        """Make what is written lasting; return how many bytes that are."""
-        if self._file is None:
-            return 0
-        self._file.flush()
-        return int(self._file.tell())

@@ -5,7 +5,7 @@ A manifest's files are fetched first, so that an import that is interrupted goes
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -15,6 +15,7 @@ import orjson
 
 from adapter.importing.fetching import SPOILT, SourceError, download, opened
 
+_MANIFEST = "manifest.json"
 _SUFFIXES = (".ndjson", ".jsonl", ".json", ".ndjson.gz", ".jsonl.gz", ".json.gz")
 
 
@@ -41,18 +42,20 @@ class Source:
         return [self.name, found.st_size, found.st_mtime_ns]
 
 
-def find(words: Sequence[str], folder: Path, token: str | None = None) -> list[Source]:
+def find(words: Sequence[str], folder: Path, token: str | None = None, beside: Collection[Path] = ()) -> list[Source]:
     """Return the files that `words` name: paths, folders, URLs of bulk manifests.
 
     Args:
         words: as given on the command line.
         folder: where files of a manifest are kept until the import is done.
         token: bearer token for a manifest and the files on its host.
+        beside: what an import writes itself; in a folder that is searched, these are no sources.
 
     Raises:
         SourceError: something is not there, cannot be fetched, or has not come whole.
     """
     found: list[Source] = []
+    own = {path.resolve() for path in beside}
     for word in words:
         if word.startswith(("http://", "https://")):
             found += _fetched(word, folder, token)
@@ -61,7 +64,7 @@ def find(words: Sequence[str], folder: Path, token: str | None = None) -> list[S
         if path.is_dir():
             inside = sorted(one for one in path.rglob("*") if one.is_file() and one.name.lower().endswith(_SUFFIXES))
             # The manifest of an export is about the files; it is none of them.
-            found += [Source(str(one), one) for one in inside if one.name != "manifest.json"]
+            found += [Source(str(one), one) for one in inside if one.name != _MANIFEST and one.resolve() not in own]
         elif path.is_file():
             found.append(Source(word, path))
         else:
@@ -69,6 +72,24 @@ def find(words: Sequence[str], folder: Path, token: str | None = None) -> list[S
     if not found:
         raise SourceError("There is nothing to import: no file ends in .ndjson, .jsonl or .json (or .gz of these).")
     return found
+
+
+def require_beside(sources: Sequence[Source], written: Mapping[str, Path]) -> None:
+    """Make sure that an import does not write over its own sources.
+
+    Args:
+        sources: what is read.
+        written: the files that are written, by the option that names them.
+
+    Raises:
+        SourceError: a file is both.
+    """
+    read = {source.path.resolve() for source in sources}
+    for option, path in written.items():
+        if path.resolve() in read:
+            raise SourceError(
+                f"{path}: it is to be imported and written. Rename it, or name another file with {option}."
+            )
 
 
 def _fetched(url: str, folder: Path, token: str | None) -> list[Source]:

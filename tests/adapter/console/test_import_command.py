@@ -311,6 +311,31 @@ def test_what_is_spoilt_leaves_the_rest_alone(bring: Import) -> None:
     assert json.loads(bring.errors.read_text().splitlines()[1])["file"].endswith("cut.ndjson.gz")
 
 
+def test_an_import_neither_reads_nor_replaces_what_it_has_written(bring: Import, tmp_path: Path) -> None:
+    (tmp_path / "a.ndjson").write_bytes(lines(PEOPLE[0]) + b"{bad\n")
+    written = tmp_path / "import-errors.ndjson"
+    for _ in range(2):
+        result = bring.cli.run("import", ".", "--state", "here.json")
+        assert result.exit_code == 1, result.output
+        assert "1 refused" in result.stdout
+    record = written.read_bytes()
+    result = bring.cli.run("import", "import-errors.ndjson")
+    assert result.exit_code == 1
+    assert "--errors" in result.stderr
+    other = tmp_path / "notes.txt"
+    other.write_text("mine")
+    (tmp_path / "list.json").write_text("[1]")
+    for name, said in (("notes.txt", "not the error file"), ("list.json", "not the error"), (".", "no file")):
+        result = bring.cli.run("import", "a.ndjson", "--errors", name)
+        assert result.exit_code == 1
+        assert said in result.stderr
+    assert (written.read_bytes(), other.read_text()) == (record, "mine")
+    assert not list(tmp_path.glob("*.state"))
+    result = bring.cli.run("import", "import-errors.ndjson", "--errors", "second.ndjson")
+    assert "1 refused" in result.stdout
+    assert written.read_bytes() == record
+
+
 def test_a_source_that_is_not_there_is_said(bring: Import) -> None:
     for words in (["nothing.json"], [str(bring.folder)]):
         result = bring.cli.run("import", *words)
