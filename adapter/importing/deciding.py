@@ -14,10 +14,12 @@ from adapter.fhir import validation
 from adapter.importing import mediloop
 from adapter.importing.checking import Ready
 from adapter.importing.identity import identities, same
+from adapter.importing.mediloop import Patient
 from adapter.scheduling.settling import Change, settle, stage
 from adapter.service import Service
 from store.codec import Resource
 from store.errors import AlreadyExists, NotUnique
+from store.extract import token
 from store.store import Store
 from store.unit_of_work import UnitOfWork
 
@@ -104,7 +106,8 @@ class Writer:
         changes: list[Change] = []
         places: list[int] = []
         earlier = [stored.get(name) for name in names]
-        wanted = self._resources(batch, found, earlier, await self._referred(work, batch, earlier))
+        people = await self._referred(work, batch, earlier)
+        wanted = self._resources(batch, found, earlier, people, await self._patients(work, batch))
         await _keep_held_busy(work, wanted, stored)
         for place, (name, after) in enumerate(zip(names, wanted, strict=True)):
             before = stored.get(name)
@@ -142,23 +145,44 @@ class Writer:
         }
         return await work.read_many(sorted(names)) if names else {}
 
+    async def _patients(self, work: UnitOfWork, batch: Sequence[Ready]) -> dict[str, Patient]:
+        """Return the stored Patients of MediLoop objects, by UHID; of several with the same, the first by id."""
+        systems = self.service.systems.all_uhid
+        uhids = {ready.members["patient_uhid"] for ready in batch if ready.members is not None}
+        tokens = {token(system, one): one for one in uhids for system in systems}
+        if not tokens:
+            return {}
+        query = {"_index.identifier": {"$in": list(tokens)}}
+        documents = await work.documents("Patient", query, fields=("_index.identifier",))
+        found: dict[str, Patient] = {}
+        for document in sorted(documents, key=lambda one: str(one["_id"])):
+            patient = Patient(f"Patient/{document['_id']}", document["_json"])
+            for text in document["_index"]["identifier"]:
+                if text in tokens:
+                    found.setdefault(tokens[text], patient)
+        return found
+
     def _resources(
         self,
         batch: Sequence[Ready],
         found: Sequence[str],
         stored: Sequence[Resource | None],
         people: Mapping[str, Resource],
+        patients: Mapping[str, Patient],
     ) -> list[Resource]:
         """Return what each is to be."""
         wanted: list[Resource] = []
         for ready, ident, before in zip(batch, found, stored, strict=True):
+            patient = patients.get(ready.members["patient_uhid"]) if ready.members is not None else None
             if ready.members is not None and before is not None:
-                after = mediloop.applied(self.service, before, {**ready.members, "id": ident}, people)
+                members = {**ready.members, "id": ident}
+                after = mediloop.applied(self.service, before, members, people, patient)
                 if not same(before, after):
                     validation.require_valid(after, "Appointment")
                 wanted.append(after)
             else:
-                wanted.append(ready.resource if ready.ident == ident else {**ready.resource, "id": ident})
+                resource = ready.resource if patient is None else mediloop.referring(ready.resource, patient)
+                wanted.append(resource if ready.ident == ident else {**resource, "id": ident})
         return wanted
 
     async def _require_known(self, work: UnitOfWork, batch: Sequence[Ready], places: Iterable[int]) -> None:

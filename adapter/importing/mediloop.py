@@ -7,6 +7,7 @@ it differs and keeps everything that MediLoop's words cannot express.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from pydantic import TypeAdapter, ValidationError
@@ -18,10 +19,10 @@ from mappings import appointment as lens
 from mappings import uhid
 from mappings.elements import NOBODY
 from mappings.instants import shift
-from mappings.references import names_of
+from mappings.references import PATIENT, names_of
 from mappings.systems import Systems
 from mappings.vocabulary import Vocabulary
-from store.codec import Resource
+from store.codec import Resource, decode
 
 _NAMES = {field.name: field for field in lens.FIELDS}
 _TIMES = frozenset(name for name, field in _NAMES.items() if field.type == "datetime")
@@ -31,6 +32,14 @@ _IDENT: TypeAdapter[str] = TypeAdapter(Id)
 _REQUIRED = ("patient_uhid", "practitioner_id", "status", "start_time", "end_time")
 _OF_PEOPLE = ("patient_uhid", "patient_name", "practitioner_name", "facility_name")
 _STATUSES = ("proposed", "pending", "booked", "arrived", "checked-in", "fulfilled", "cancelled", "noshow")
+
+
+@dataclass(frozen=True, slots=True)
+class Patient:
+    """A stored Patient: its reference (``Patient/123``) and its JSON."""
+
+    reference: str
+    raw: bytes
 
 
 class Means(Protocol):
@@ -111,7 +120,11 @@ def _checked(service: Means, name: str, value: Any) -> Any:
 
 
 def applied(
-    service: Means, before: Resource | None, wanted: Mapping[str, Any], known: Mapping[str, Resource] = NOBODY
+    service: Means,
+    before: Resource | None,
+    wanted: Mapping[str, Any],
+    known: Mapping[str, Resource] = NOBODY,
+    patient: Patient | None = None,
 ) -> Resource:
     """Return the Appointment that `wanted` makes of what is stored, or of nothing.
 
@@ -121,13 +134,26 @@ def applied(
         wanted: the members that are given.
         known: the people and the place that `before` refers to, by reference. MediLoop's list shows their UHID and
             their names of today: where these came as they would be shown, nobody has changed them.
+        patient: the stored one with the UHID of `wanted`; if that is a new UHID there, it is referred to.
     """
     base = lens.blank() if before is None else before
     if before is not None and known:
         systems, vocabulary = service.systems, service.vocabulary
         shown = lens.view(before, systems=systems, vocabulary=vocabulary, known=known, names=names_of(known))
         wanted = {name: value for name, value in wanted.items() if name not in _OF_PEOPLE or shown[name] != value}
-    return lens.update(base, wanted, systems=service.systems, vocabulary=service.vocabulary)
+    new = NOBODY if patient is None or "patient_uhid" not in wanted else {patient.reference: decode(patient.raw)}
+    return lens.update(base, wanted, systems=service.systems, vocabulary=service.vocabulary, known=new)
+
+
+def referring(resource: Resource, patient: Patient) -> Resource:
+    """Return a copy of a new Appointment whose patient is referred to too, as a booking does it."""
+    participants = [
+        {**one, "actor": {**one["actor"], "reference": patient.reference}}
+        if one["actor"].get("type") == PATIENT
+        else one
+        for one in resource["participant"]
+    ]
+    return {**resource, "participant": participants}
 
 
 def referred(service: Means, before: Resource) -> list[str]:

@@ -251,6 +251,28 @@ def test_mediloop_objects_are_checked(bring: Import) -> None:
     ]
 
 
+def test_a_patient_who_is_stored_is_referred_to_as_a_booking_does_it(bring: Import, stored: Stored) -> None:
+    def patient(ident: str, uhid: str) -> Json:
+        return PEOPLE[2] | {"id": ident, "identifier": [{"system": "https://mediloop.co/fhir/sid/uhid", "value": uhid}]}
+
+    def actor() -> Json:
+        [found] = stored("Appointment")
+        patients = [one["actor"] for one in found["participant"] if one["actor"].get("type") == "Patient"]
+        assert len(patients) == 1
+        return dict(patients[0])
+
+    visit = {name: value for name, value in MEDILOOP.items() if name != "branch"}
+    people = lines(*PEOPLE[:2], patient("john", "UG123456789A"), patient("jane", "UG987654321B"))
+    assert bring(a__ndjson=lines(visit) + people) == {"created": 5}
+    assert actor()["reference"] == "Patient/john"
+    assert actor()["identifier"]["value"] == "UG123456789A"
+    assert bring(a__ndjson=lines(visit) + people) == {"unchanged": 5}
+    assert bring(b__ndjson=lines(visit | {"patient_uhid": "UG987654321B"})) == {"updated": 1}
+    assert actor()["reference"] == "Patient/jane"
+    assert bring(b__ndjson=lines(visit | {"patient_uhid": "UG111111111C"})) == {"updated": 1}
+    assert "reference" not in actor()
+
+
 def test_an_end_that_cannot_be_told_is_no_crash(bring: Import) -> None:
     endless = {name: value for name, value in MEDILOOP.items() if name not in ("end_time", "branch")}
     visits = [endless | {"duration_minutes": minutes} for minutes in (99_999_999_999_999, -99_999_999_999_999, 10**12)]
