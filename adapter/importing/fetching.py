@@ -81,31 +81,37 @@ def download(url: str, folder: Path, token: str | None, listed: Mapping[str, Any
     return target
 
 
-def require_whole(name: str, path: Path, listed: Mapping[str, Any]) -> None:
+def require_whole(name: str, path: Path, listed: Mapping[str, Any], remedy: str = _AGAIN) -> None:
     """Compare a file with its entry in a manifest: ``size`` and ``sha256`` (ours have them), else ``count``.
+
+    Args:
+        name: as the messages call it.
+        path: where it is.
+        listed: the entry.
+        remedy: what to do where they differ.
 
     Raises:
         SourceError: they differ.
     """
     size, digest, count = listed.get("size"), listed.get("sha256"), listed.get("count")
     if isinstance(size, int) and path.stat().st_size != size:
-        raise SourceError(f"{name}: it has {path.stat().st_size} bytes, the manifest says {size}. {_AGAIN}")
+        raise SourceError(f"{name}: it has {path.stat().st_size} bytes, the manifest says {size}. {remedy}")
     if isinstance(digest, str):
         with path.open("rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != digest.lower():
-                raise SourceError(f"{name}: its content is not the one of the manifest (sha256). {_AGAIN}")
+                raise SourceError(f"{name}: its content is not the one of the manifest (sha256). {remedy}")
     elif type(count) is int and listed.get("type") != "Bundle":
-        lines = _lines(name, path)
+        lines = _lines(name, path, remedy)
         if lines != count:
-            raise SourceError(f"{name}: it has {lines} resources, the manifest says {count}. {_AGAIN}")
+            raise SourceError(f"{name}: it has {lines} resources, the manifest says {count}. {remedy}")
 
 
-def _lines(name: str, path: Path) -> int:
+def _lines(name: str, path: Path, remedy: str) -> int:
     try:
         with opened(path) as file:
             return sum(not line.isspace() for line in file)
     except SPOILT as error:
-        raise SourceError(f"{name}: it cannot be unpacked ({error}). {_AGAIN}") from error
+        raise SourceError(f"{name}: it cannot be unpacked ({error}). {remedy}") from error
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):

@@ -9,11 +9,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 
 import orjson
 
-from adapter.importing.fetching import SPOILT, SourceError, download, opened
+from adapter.importing.fetching import SPOILT, SourceError, download, opened, require_whole
 
 _MANIFEST = "manifest.json"
 _SUFFIXES = (".ndjson", ".jsonl", ".json", ".ndjson.gz", ".jsonl.gz", ".json.gz")
@@ -43,7 +43,7 @@ class Source:
 
 
 def find(words: Sequence[str], folder: Path, token: str | None = None, beside: Collection[Path] = ()) -> list[Source]:
-    """Return the files that `words` name: paths, folders, URLs of bulk manifests.
+    """Return the files that `words` name: paths, folders, bulk manifests (URLs, or files of that name).
 
     Args:
         words: as given on the command line.
@@ -66,7 +66,7 @@ def find(words: Sequence[str], folder: Path, token: str | None = None, beside: C
             # The manifest of an export is about the files; it is none of them.
             found += [Source(str(one), one) for one in inside if one.name != _MANIFEST and one.resolve() not in own]
         elif path.is_file():
-            found.append(Source(word, path))
+            found += _of_manifest(path, folder) if path.name == _MANIFEST else [Source(word, path)]
         else:
             raise SourceError(f"{word}: there is no such file or folder.")
     if not found:
@@ -106,15 +106,47 @@ def _fetched(url: str, folder: Path, token: str | None) -> list[Source]:
     return found
 
 
+def _of_manifest(path: Path, folder: Path) -> list[Source]:
+    """Return the files that a manifest lists which is here: below it, elsewhere here, or to be fetched."""
+    listed = _listed(path)
+    if listed is None:
+        return [Source(str(path), path)]
+    found = []
+    for one in listed:
+        address = one["url"]
+        if address.startswith(("http://", "https://")):
+            folder.mkdir(parents=True, exist_ok=True)
+            # Without the token: a file does not tell which host it is for.
+            found.append(Source(address, download(address, folder, None, one)))
+            continue
+        parts = urlsplit(address)
+        if parts.scheme not in ("", "file"):
+            raise SourceError(f"{address}: of the addresses in {path} only paths, http and https are read.")
+        place = path.parent / unquote(parts.path)
+        if not place.is_file():
+            raise SourceError(f"{place}: {path} lists it, and it is not there. Fetch it, or import the files by name.")
+        require_whole(str(place), place, one, "Fetch or export it again.")
+        found.append(Source(str(place), place))
+    return found
+
+
 def _listed(path: Path) -> list[dict[str, Any]] | None:
-    """Return the entries of a bulk manifest; None if the file is none."""
+    """Return the entries of a bulk manifest; None if the file is none.
+
+    Raises:
+        SourceError: it is of an export of ours that was interrupted.
+    """
     with opened(path) as file:
         try:
-            listed = orjson.loads(file.read())["output"]
+            document = orjson.loads(file.read())
+            listed = document["output"]
         except (orjson.JSONDecodeError, KeyError, TypeError, *SPOILT):
             return None
     if not isinstance(listed, list):
         return None
+    own = document.get("extension")
+    if isinstance(own, dict) and own.get("complete") is False:
+        raise SourceError(f"{path}: that export has not come to its end. Give its command again, then import it.")
     return listed if all(isinstance(one, dict) and isinstance(one.get("url"), str) for one in listed) else None
 
 

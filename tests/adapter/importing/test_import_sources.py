@@ -161,3 +161,31 @@ def test_what_only_looks_like_a_manifest_is_a_file(hosts: tuple[Host, Host], tmp
     for path, (_, body) in ours.answers.items():
         [source] = find([ours.base + path], tmp_path)
         assert source.path.read_bytes() == body
+
+
+def test_a_manifest_that_is_here_is_read_as_one_that_is_fetched(hosts: tuple[Host, Host], tmp_path: Path) -> None:
+    ours, _ = hosts
+    ours.answers = {"/f": (200, LINE)}
+    far = tmp_path / "far.ndjson"
+    near = tmp_path / "e" / "my file.ndjson"
+    near.parent.mkdir()
+    for path in (far, near):
+        path.write_bytes(LINE)
+    here = near.parent / "manifest.json"
+    addresses = ("my%20file.ndjson", str(far), far.as_uri(), f"{ours.base}/f")
+    here.write_bytes(manifest(*addresses, count=1))
+    found = find([str(here)], tmp_path / "fetched", "secret")
+    assert [source.path.read_bytes() for source in found] == [LINE] * 4
+    assert [source.path for source in found[:3]] == [near, far, far]
+    assert ours.asked == [("/f", None)]
+    for content, said in (
+        (manifest("my%20file.ndjson", count=2), "my file.*manifest says 2"),
+        (manifest("none.ndjson"), "none.ndjson.*not there"),
+        (manifest("ftp://x.org/f"), "ftp"),
+        (b'{"output":[],"extension":{"complete":false}}', "not come to its end"),
+    ):
+        here.write_bytes(content)
+        with pytest.raises(SourceError, match=said):
+            find([str(here)], tmp_path / "fetched")
+    here.write_bytes(LINE)
+    assert find([str(here)], tmp_path)[0].path == here
