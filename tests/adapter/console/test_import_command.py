@@ -452,3 +452,14 @@ def test_a_file_that_was_changed_keeping_its_size_is_another(bring: Import, inte
     result = bring.cli.run(*interrupted)
     assert result.exit_code == 1
     assert "changed since" in result.stderr
+
+
+def test_an_error_file_that_was_moved_away_is_begun_anew_and_told(
+    bring: Import, interrupted: list[str], tmp_path: Path
+) -> None:
+    state = bring.folder / "s"
+    state.write_bytes(json.dumps(json.loads(state.read_bytes()) | {"errors": 1_000}).encode())
+    result = bring.cli.run(*interrupted)
+    assert result.exit_code == 0, result.output
+    assert "moved" in result.stderr
+    assert bring.errors.read_bytes() == b""
