@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import multiprocessing
 import os
 import signal
@@ -15,7 +14,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi_swagger import patch_fastapi
 
-from adapter import __version__, chores, logs, operations, refusals, service, settings
+from adapter import __version__, chores, logs, memory, operations, refusals, service, settings
 from adapter.compression import Compression
 from adapter.export import running
 from adapter.export.router import router as export
@@ -43,7 +42,7 @@ def create_app(parts: service.Service) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         validation.warm_up(TYPES)  # else the first write of each type waits for it
-        _settle_memory()
+        memory.settle()
         beside = [
             asyncio.create_task(chores.run(parts), name="chores"),
             asyncio.create_task(running.run(parts), name="exports"),
@@ -84,17 +83,6 @@ def worker() -> FastAPI:
     read = settings.load()
     logs.configure(read.log_format, read.log_level)
     return create_app(service.build(read, os.environ[URI_VARIABLE]))
-
-
-def _settle_memory() -> None:
-    """Take what stays for good out of the garbage collector's rounds.
-
-    The models of all FHIR types are some hundred thousand objects. To look at them again took every third answer with
-    thousands of openings 60 ms longer (measured: `python -m bench --scheduling`).
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
 
 
 def _tell_only_what_is_sent(responses: dict[str, Any]) -> None:

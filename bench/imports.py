@@ -16,10 +16,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from adapter import memory
 from adapter.clock import text
 from adapter.console.session import opened
 from adapter.importing import running, sources
-from adapter.importing.beside import few_collections
 from adapter.scheduling import publishing
 from adapter.scheduling.claims import claims
 from adapter.scheduling.intervals import Interval
@@ -78,7 +78,7 @@ def _show(console: Console, found: list[Figures]) -> None:
 
 async def _measure(folder: Path, uri: str, size: int) -> tuple[Figures, int]:
     async with opened(processes.settings(uri), uri) as service:
-        few_collections()  # as the command does
+        memory.settle()  # as the command does
         await data._write(service.stores["test"], data._people(service))
         bare = [await _bare(service, size)]
         began = time.perf_counter()

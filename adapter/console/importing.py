@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from adapter import memory
 from adapter.console.session import FAILED, err, out, run
 from adapter.service import Service
 
@@ -46,7 +47,6 @@ def import_(
     [dim]Example:  mediloop-fhir import --mode live exported/[/dim]
     """
     from adapter.importing import running  # loads all of validation: not for `version`
-    from adapter.importing.beside import few_collections
     from adapter.importing.sources import find
 
     where = state or Path(f"import-{hashlib.sha256(json.dumps([mode, sources]).encode()).hexdigest()[:12]}.state")
@@ -54,7 +54,7 @@ def import_(
     fetched = where.with_name(where.name + ".files")
 
     async def work(service: Service) -> Tally:
-        few_collections()
+        memory.settle()
         tally = running.Tally()
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns, console=err, disable=not err.is_terminal) as bars:

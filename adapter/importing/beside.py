@@ -7,7 +7,6 @@ pickled, between two processes of one program. Should the child end too early, t
 from __future__ import annotations
 
 import asyncio
-import gc
 import multiprocessing
 import os
 import re
@@ -20,6 +19,7 @@ from multiprocessing.connection import Connection
 
 import orjson
 
+from adapter import memory
 from adapter.errors import Problem, Refused
 from adapter.importing.checking import Checked, Ready, check_all
 from adapter.importing.item import Item
@@ -32,8 +32,6 @@ from store.codec import encode
 
 WORTH = 4_000
 """Items from which on the second or two of the child's start are well spent."""
-
-_OBJECTS = 50_000  # made between two collections of garbage: a batch is nothing but objects that are all in use
 
 Check = Callable[[Sequence[Item]], Awaitable[Checked]]
 _Fault = tuple[tuple[Problem, ...], int]
@@ -113,7 +111,7 @@ def _serve(pipe: Connection, settings: Settings) -> None:
     """Check what comes, until nobody is there any more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of the terminal: the other process ends this one
     means = _Tables(settings, systems_of(settings), vocabulary_of(settings))
-    few_collections()
+    memory.settle()
     while True:
         try:
             batch = pipe.recv()
@@ -124,10 +122,3 @@ def _serve(pipe: Connection, settings: Settings) -> None:
             checked.add(means, item)
         told: _Told = ([_given(one) for one in checked.found], checked.left_out)
         pipe.send(told)
-
-
-def few_collections() -> None:
-    """Let the garbage collector leave what is there alone, and come less often."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_OBJECTS, 20, 100)
