@@ -1,20 +1,29 @@
 """How often Python's garbage collector looks around.
 
 The models of all FHIR types, HL7's definitions and the compiled tables are some hundred thousand objects that stay for
-good, and what a request or a batch makes is nearly all in use until it ends. To look at the former again took every
-third answer with thousands of openings 60 ms longer (measured: ``python -m bench --scheduling``); to come as often as
-by default cost a list a twentieth of its time.
+good. To look at them again took every third answer with thousands of openings 60 ms longer (measured:
+``python -m bench --scheduling``).
 """
 
 from __future__ import annotations
 
 import gc
 
-_OBJECTS = 50_000  # made between two rounds: a page of a list, or a batch, is nothing but objects that are all in use
+BATCH = 50_000
+"""Objects made between two rounds in a process that goes through one batch after the other: all of them are in use.
+
+Not for a service: with 3,000 a list took a twentieth less, but what waited for the collector meanwhile made 196 MB of
+142 under transactions of a hundred, by 16 clients at once (``python -m bench --only fhir-transaction``).
+"""
 
 
-def settle() -> None:
-    """Take what is there now out of the collector's rounds, and let it come less often from now on."""
+def settle(objects: int | None = None) -> None:
+    """Take what is there now out of the collector's rounds.
+
+    Args:
+        objects: made between two of its rounds; None leaves it at Python's own.
+    """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(_OBJECTS, 20, 100)
+    if objects is not None:
+        gc.set_threshold(objects, 20, 100)

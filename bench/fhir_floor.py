@@ -20,6 +20,7 @@ from adapter.scheduling.claims import claims
 from store.connection import MAJORITY, Client
 from store.documents import Rules, compose, past, stamped
 from store.types import TYPES, key_pattern
+from store.unit_of_work import _FEW
 
 Document = dict[str, Any]
 
@@ -123,10 +124,7 @@ class _Floor:
     ) -> None:
         now = datetime.now(UTC)
         database = self._database
-        bump = {"$inc": {"n": 1}, "$set": {"at": now}}
-        await database["guards"].bulk_write(
-            [UpdateOne({"_id": name}, bump, upsert=True) for name in claimed], session=session
-        )
+        await self._guard(session, claimed, now)
         history = [past("Appointment", one["_id"], 1, now, "POST", one["_json"]) for one in made]
         if slots:
             changed = [_document(slot, 2, now) for slot in slots]
@@ -136,6 +134,20 @@ class _Floor:
             history += [past("Slot", one["_id"], 2, now, "PUT", one["_json"]) for one in changed]
         await database["Appointment"].bulk_write([InsertOne(one) for one in made], session=session)
         await database["history"].insert_many(history, session=session)
+
+    async def _guard(self, session: AsyncClientSession, claimed: Sequence[str], now: datetime) -> None:
+        guards, bump = self._database["guards"], {"$inc": {"n": 1}, "$set": {"at": now}}
+        if len(claimed) <= _FEW:
+            bumps = [UpdateOne({"_id": name}, bump, upsert=True) for name in claimed]
+            await guards.bulk_write(bumps, session=session)
+            return
+        named = {"_id": {"$in": claimed}}
+        there = {one["_id"] for one in await guards.find(named, {"_id": 1}, session=session).to_list()}
+        if there:
+            await guards.update_many({"_id": {"$in": sorted(there)}}, bump, session=session)
+        new = [{"_id": name, "n": 1, "at": now} for name in claimed if name not in there]
+        if new:
+            await guards.insert_many(new, session=session)
 
 
 def _made(resources: Sequence[Document]) -> list[Document]:

@@ -78,7 +78,7 @@ def _show(console: Console, found: list[Figures]) -> None:
 
 async def _measure(folder: Path, uri: str, size: int) -> tuple[Figures, int]:
     async with opened(processes.settings(uri), uri) as service:
-        memory.settle()  # as the command does
+        memory.settle(memory.BATCH)  # as the command does
         await data._write(service.stores["test"], data._people(service))
         bare = [await _bare(service, size)]
         began = time.perf_counter()

@@ -54,7 +54,7 @@ def import_(
     fetched = where.with_name(where.name + ".files")
 
     async def work(service: Service) -> Tally:
-        memory.settle()
+        memory.settle(memory.BATCH)
         tally = running.Tally()
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns, console=err, disable=not err.is_terminal) as bars:

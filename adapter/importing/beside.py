@@ -111,7 +111,7 @@ def _serve(pipe: Connection, settings: Settings) -> None:
     """Check what comes, until nobody is there any more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of the terminal: the other process ends this one
     means = _Tables(settings, systems_of(settings), vocabulary_of(settings))
-    memory.settle()
+    memory.settle(memory.BATCH)
     while True:
         try:
             batch = pipe.recv()
