@@ -132,6 +132,11 @@ class Floor:
             return [] if found is None else [found]
         return await self._database[kind].find({"_id": {"$in": idents}}, {"_json": 1}, batch_size=1_000).to_list()
 
+    async def _roles(self, practitioner: str) -> None:
+        """By which of their roles documents may name a practitioner: none here."""
+        query = {"_index.practitioner": f"Practitioner/{practitioner}"}
+        await self._database["PractitionerRole"].find(query, {"_id": 1}, limit=1_000, batch_size=1_001).to_list()
+
     async def listed(self, request: Request) -> Response:
         """A page and its total."""
         given = request.query_params
@@ -140,6 +145,7 @@ class Floor:
             "_index.date": days(given["date_from"], given["date_to"]),
             "_index.actor": f"Practitioner/{given['practitioner_id']}",
         }
+        await self._roles(given["practitioner_id"])
         page = self._appointments.find(query, _BYTES, sort=_DATE_ORDER, limit=20, hint=_BY_ACTOR)
         found, _ = await asyncio.gather(page.to_list(), self._appointments.count_documents(query, hint=dict(_BY_ACTOR)))
         await self._people(found)
@@ -153,11 +159,12 @@ class Floor:
         # Schedules with weekly hours, and what of them was booked and given back: none of either here.
         computed: Document = {"_index.computed": True, "_index.active": {"$ne": "false"}}
         if practitioner:
+            await self._roles(practitioner)
             computed["$and"] = [{"_index.actor": {"$in": [f"Practitioner/{practitioner}"]}}]
         await self._schedules.find(computed, _BYTES).to_list()
         await self._slots.find({"_index.computed": query["_index.start"]}, {"_id": 1}, batch_size=1_000).to_list()
         if practitioner:
-            actors = {"_index.actor": {"$all": [f"Practitioner/{practitioner}"]}, "_index.active": {"$ne": "false"}}
+            actors = {"_index.actor": f"Practitioner/{practitioner}", "_index.active": {"$ne": "false"}}
             schedules = await self._schedules.find(actors, _BYTES).to_list()
             query["_index.schedule"] = {"$in": [f"Schedule/{orjson.loads(one['_json'])['id']}" for one in schedules]}
             await (
