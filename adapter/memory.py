@@ -12,8 +12,8 @@ import gc
 BATCH = 50_000
 """Objects made between two rounds in a process that goes through one batch after the other: all of them are in use.
 
-Not for a service: with 3,000 a list took a twentieth less, but what waited for the collector meanwhile made 196 MB of
-142 under transactions of a hundred, by 16 clients at once (``python -m bench --only fhir-transaction``).
+Not for a service: so a list took a twentieth less, but what waited for the collector meanwhile made 223 MB of 145 under
+transactions of a hundred, by 16 clients at once (``python -m bench``); 3,000 still made 196.
 """
 
 
