@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Literal
+from zoneinfo import available_timezones
 
 from mappings.fields import CANCELLED_AT
 from mappings.systems import Systems
@@ -189,6 +190,12 @@ def is_token(code: str) -> bool:
     A number as long as those of people, telephones and passports is none, unless it is a SNOMED CT concept.
     """
     return _TOKEN.fullmatch(code) is not None and (not _LONG_NUMBER.search(code) or is_concept(code))
+
+
+@cache
+def zones() -> frozenset[str]:
+    """Return the names of all time zones: read from the machine's files once."""
+    return frozenset(available_timezones())
 
 
 _SNOMED = "http://snomed.info/sct"

@@ -9,9 +9,7 @@ are neither shifted nor coarsened. Where FHIR wants something that went, it is s
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
 from typing import Any
-from zoneinfo import available_timezones
 
 from adapter.export.allowed import (
     ABSENT_REASON,
@@ -28,6 +26,7 @@ from adapter.export.allowed import (
     holds_uhid,
     is_token,
     vocabulary,
+    zones,
 )
 from adapter.export.pseudonyms import Pseudonyms
 from adapter.fhir.validation.definitions import Member, Type, type_of
@@ -205,7 +204,7 @@ def _extension(given: Resource, table: Mapping[str, Values | tuple[str, ...]]) -
 
 def _harmless(url: str, name: str, value: Any) -> bool:
     if name == "valueCode":
-        allowed = _zones() if url == TIMEZONE else _REASONS if url == ABSENT_REASON else _DAYS
+        allowed = zones() if url == TIMEZONE else _REASONS if url == ABSENT_REASON else _DAYS
         return value in allowed
     if name == "valuePeriod":
         moments = type_of("Period").members
@@ -220,11 +219,6 @@ def _harmless(url: str, name: str, value: Any) -> bool:
         )
     member = type_of("Extension").members[name]
     return member.accepts is not None and member.accepts(value)
-
-
-@cache
-def _zones() -> frozenset[str]:
-    return frozenset(available_timezones())
 
 
 def _modified(node: Any) -> bool:

@@ -150,7 +150,7 @@ def read(item: Item) -> Any:
     if item.fault is not None:
         raise item.fault
     if item.kind == "MediLoop":
-        return orjson.loads(item.raw)  # as `_kind` has; its nulls are no fault
+        return orjson.loads(item.raw)  # as `kind_of` has; its nulls are no fault
     value = strict_json.read(item.raw) if item.value is None else item.value
     if item.kind == "Bundle":
         text = "A Bundle on a line among others is not taken apart. Give it a file of its own."

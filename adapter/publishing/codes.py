@@ -7,9 +7,7 @@ look like one, and its system must be one of codes and not of people's numbers.
 from __future__ import annotations
 
 import re
-from functools import cache
 from urllib.parse import unquote
-from zoneinfo import available_timezones
 
 from adapter.export.allowed import holds_uhid, is_token, vocabulary
 from mappings.systems import Systems
@@ -61,16 +59,6 @@ class Codes:
             and (plain.startswith(_OID) or all(map(is_token, filter(None, re.split(r"[:/]", system)))))
             and not holds_uhid(system, self._uhid_pattern)
         )
-
-
-def is_zone(name: str) -> bool:
-    """Tell whether `name` is that of a time zone."""
-    return name in _zones()
-
-
-@cache
-def _zones() -> frozenset[str]:
-    return frozenset(available_timezones())
 
 
 def _plain(system: str) -> str:

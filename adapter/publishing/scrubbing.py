@@ -11,7 +11,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from adapter.publishing.codes import Codes, is_zone
+from adapter.export.allowed import zones
+from adapter.publishing.codes import Codes
 from mappings.references import contained
 from store.codec import Resource
 from store.extract import reference
@@ -106,7 +107,7 @@ def _schedule_extensions(resource: Resource, codes: Codes) -> list[Resource]:
                 kept.append({"url": url, "valueCoding": coding})
         elif url == f"{SMART}/vaccine-dose" and type(one.get("valueInteger")) is int:
             kept.append({"url": url, "valueInteger": one["valueInteger"]})
-        elif url == _TIMEZONE and isinstance(one.get("valueCode"), str) and is_zone(one["valueCode"]):
+        elif url == _TIMEZONE and isinstance(one.get("valueCode"), str) and one["valueCode"] in zones():
             kept.append({"url": url, "valueCode": one["valueCode"]})
     return kept
 
