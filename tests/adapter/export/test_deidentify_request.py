@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.adapter.export.test_export_jobs import BASE, exported, put
+from tests.adapter.export.exports import BASE, exported, put
 from tests.conftest import Api, ApiMaker, ServiceMaker
 
 _SECRETS = ("UG555555555Q", "pat-uniq-1", "ward-of-jane")

@@ -1,0 +1,128 @@
+"""How a service process has exports carried out: by a process beside it, one at a time, again where one has failed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapter.export import running
+from adapter.export.processes import Workers
+from adapter.export.worker import URI_VARIABLE
+from adapter.service import Service
+from store.errors import Unreachable
+from tests.adapter.export.exports import jobs_of
+from tests.conftest import URI, Api, ApiMaker, ServiceMaker
+
+
+@pytest.fixture
+def service(make_service: ServiceMaker, tmp_path: Path) -> Service:
+    return make_service(data_dir=tmp_path)
+
+
+@pytest.fixture
+async def api(service: Service, make_api: ApiMaker) -> Api:
+    made: Api = await make_api(service)
+    return made
+
+
+@pytest.fixture
+def ends(monkeypatch: pytest.MonkeyPatch) -> list[int | BaseException]:
+    """How the next processes end, in the place of processes."""
+    codes: list[int | BaseException] = []
+
+    async def carry_out(*_: Any) -> int:
+        code = codes.pop(0)
+        if isinstance(code, BaseException):
+            raise code
+        return code
+
+    monkeypatch.setattr(Workers, "carry_out", carry_out)
+    return codes
+
+
+async def test_a_job_that_never_comes_on_is_given_up(api: Api, ends: list[int | BaseException]) -> None:
+    location = (await api.get("/fhir/R4/$export?_type=Patient")).headers["content-location"]
+    ends += [1] * running.ATTEMPTS
+    for _ in range(running.ATTEMPTS + 1):
+        assert await running.take_one(api.service, Workers())
+    assert not await running.take_one(api.service, Workers())
+    answer = await api.get(location)
+    assert answer.status_code == 500
+    assert answer.json()["resourceType"] == "OperationOutcome"
+    assert (await api.delete(location)).status_code == 202
+
+
+async def test_a_service_that_is_stopped_gives_its_job_back(api: Api, ends: list[int | BaseException]) -> None:
+    await api.get("/fhir/R4/$export?_type=Patient")
+    ends.append(asyncio.CancelledError())
+    with pytest.raises(asyncio.CancelledError):
+        await running.take_one(api.service, Workers())
+    assert await jobs_of(api.service).take("another") is not None
+
+
+async def test_the_process_stays_for_the_next_export(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(URI_VARIABLE, os.environ[URI])
+    workers = Workers()
+    assert await workers.carry_out("test", "none", "w") == 0
+    first = workers.process
+    assert first is not None
+    await workers.end(unless_younger=60)
+    assert await workers.carry_out("test", "none", "w") == 0
+    assert workers.process is first
+    first.kill()
+    await first.wait()
+    assert await workers.carry_out("test", "none", "w") == 0
+    second = workers.process
+    assert second is not None
+    assert second is not first
+    second.send_signal(signal.SIGSTOP)
+    asked = asyncio.create_task(workers.carry_out("test", "none", "w"))
+    await asyncio.sleep(0.01)
+    second.kill()
+    assert await asked == 1
+    await workers.end()  # there is none any more
+
+
+async def test_the_process_ends_with_the_service(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(URI_VARIABLE, os.environ[URI])
+    workers = Workers()
+    assert await workers.carry_out("test", "none", "w") == 0
+    process = workers.process
+    assert process is not None
+    await workers.end()
+    assert process.returncode is not None
+
+
+async def test_the_runner_looks_at_once_when_there_is_something(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[float] = []
+    again = asyncio.Event()
+
+    async def take_one(*_: Any) -> bool:
+        looked.append(asyncio.get_running_loop().time())
+        again.set()
+        if len(looked) == 1:
+            raise Unreachable("the first time")
+        return False
+
+    monkeypatch.setattr(running, "take_one", take_one)
+    task = asyncio.create_task(running.run(api.service, pause=30))
+    await again.wait()
+    again.clear()
+    await asyncio.sleep(0)
+    running.wake()
+    await asyncio.wait_for(again.wait(), 5)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    running.wake()  # nobody is there any more
+    quick = asyncio.create_task(running.run(api.service, pause=0.01))
+    again.clear()
+    await asyncio.wait_for(again.wait(), 5)
+    again.clear()
+    await asyncio.wait_for(again.wait(), 5)
+    quick.cancel()
+    await asyncio.gather(quick, return_exceptions=True)

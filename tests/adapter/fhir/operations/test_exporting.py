@@ -1,0 +1,167 @@
+"""``$export``: what is refused, what is passed over, and what the files then hold."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from adapter.service import Service
+from tests.adapter.export.exports import clinic, content, exported, names, put, worked
+from tests.conftest import Api, ApiMaker, ServiceMaker
+
+
+@pytest.fixture
+def service(make_service: ServiceMaker, tmp_path: Path) -> Service:
+    return make_service(data_dir=tmp_path, export_file_resources=3, export_jobs=2)
+
+
+@pytest.fixture
+async def api(service: Service, make_api: ApiMaker) -> Api:
+    made: Api = await make_api(service)
+    return made
+
+
+async def test_an_empty_store(api: Api) -> None:
+    manifest = await exported(api)
+    assert (manifest["output"], manifest["deleted"], manifest["error"]) == ([], [], [])
+
+
+async def test_patients_and_what_is_theirs(api: Api) -> None:
+    await clinic(api)
+    manifest = await exported(api, "Patient/$export")
+    own = ["Patient/a", "Patient/b", "Patient/c", "Appointment/of-a", "Appointment/of-b", "Schedule/of-a"]
+    assert sorted(await names(api, manifest)) == sorted(own)
+    refused = await api.get("/fhir/R4/Patient/$export?_type=Slot")
+    assert refused.status_code == 400
+
+
+async def test_filters(api: Api) -> None:
+    await clinic(api)
+    either = "_typeFilter=Patient%3F_id%3Da,Patient%3Factive%3Dfalse&_type=Patient,Practitioner"
+    manifest = await exported(api, f"$export?{either}")
+    assert sorted(await names(api, manifest)) == ["Patient/a", "Patient/c", "Practitioner/doctor"]
+    chained = "_type=Appointment&_typeFilter=Appointment%3Fpatient.active%3Dtrue%26status%3Dproposed,booked"
+    assert sorted(await names(api, await exported(api, f"$export?{chained}"))) == [
+        "Appointment/of-a",
+        "Appointment/of-b",
+    ]
+    nothing = "_type=Appointment,Patient&_typeFilter=Appointment%3Fpatient.identifier%3Dnobody&_elements=id"
+    assert {one["resourceType"] for one in await content(api, await exported(api, f"$export?{nothing}"))} == {"Patient"}
+    within = "_type=Appointment&_typeFilter=Appointment%3Factor%3DPractitioner/doctor"
+    assert await names(api, await exported(api, f"Patient/$export?{within}")) == []
+
+
+@pytest.mark.parametrize(
+    "filters", ["Appointment%3Fdate%3D", "Appointment%3Fstatus%3D,Appointment%3Fstatus%3Dbooked"], ids=["one", "of two"]
+)
+@pytest.mark.parametrize("path", ["$export", "Patient/$export"])
+async def test_a_filter_that_all_match_leaves_nothing_out(api: Api, path: str, filters: str) -> None:
+    await clinic(api)
+    whole = await names(api, await exported(api, f"{path}?_type=Appointment"))
+    assert await names(api, await exported(api, f"{path}?_type=Appointment&_typeFilter={filters}")) == whole
+    assert whole
+
+
+async def test_elements(api: Api) -> None:
+    await clinic(api)
+    [one, *_] = await content(api, await exported(api, "$export?_type=Appointment&_elements=id"))
+    assert one.keys() == {"resourceType", "id", "meta", "status", "participant"}
+    assert one["meta"]["tag"][0]["code"] == "SUBSETTED"
+
+
+async def test_nobody_is_told(make_service: ServiceMaker, make_api: ApiMaker, tmp_path: Path) -> None:
+    service = make_service(data_dir=tmp_path, deidentify_key="a key of some length")
+    await service.prepare()
+    api: Api = await make_api(service)
+    await clinic(api)
+    await put(api, "Patient", "named", name=[{"text": "Akello"}])
+    first = await exported(api, "$export?_deidentify=true&_type=Patient,Appointment")
+    told = {one["id"]: one for one in await content(api, first)}
+    assert len(told) == 7
+    assert not told.keys() & {"a", "b", "c", "of-a", "of-b", "named"}
+    assert "Akello" not in str(told)
+    await api.delete("/fhir/R4/Patient/named")
+    since = f"_since={first['transactionTime']}&_type=Patient"
+    [bundle] = await content(api, await exported(api, f"$export?_deidentify=true&{since}"), "deleted")
+    assert bundle["entry"][0]["request"]["url"].removeprefix("Patient/") in told
+    assert (await api.get("/fhir/R4/$export?_deidentify=perhaps")).status_code == 400
+    assert len(await names(api, await exported(api, "$export?_deidentify=false&_type=Patient"))) == 3
+
+
+async def test_what_is_not_known_is_refused_or_passed_over(api: Api) -> None:
+    await put(api, "Patient", "a")
+    path = "$export?_type=Patient,Basic&includeAssociatedData=LatestProvenanceResources"
+    refused = await api.get(f"/fhir/R4/{path}")
+    assert refused.status_code == 400
+    assert refused.json()["issue"][0]["code"] == "not-supported"
+    assert (await api.get("/fhir/R4/$export?_type=Basic")).status_code == 400
+    manifest = await exported(api, path, headers={"Prefer": "respond-async, handling=lenient"})
+    assert await names(api, manifest) == ["Patient/a"]
+    notes = await content(api, manifest, "error")
+    assert [one["resourceType"] for one in notes] == ["OperationOutcome"] * 2
+    assert [one["type"] for one in manifest["error"]] == ["OperationOutcome"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "_outputFormat=text/csv",
+        "_since=yesterday",
+        "_since=2024-13-01",
+        "_typeFilter=status%3Dbooked",
+        "_typeFilter=Patient%3F_sort%3Dname&_type=Patient",
+        "_typeFilter=Patient%3F_include%3DPatient:link&_type=Patient",
+        "_typeFilter=Patient%3Fnonsense%3D1&_type=Patient",
+        "_typeFilter=Slot%3Fstatus%3Dfree&_type=Patient",
+        "patient=Patient/a",
+    ],
+)
+async def test_bad_parameters(api: Api, query: str) -> None:
+    answer = await api.get(f"/fhir/R4/$export?{query}")
+    assert answer.status_code == 400
+    assert answer.json()["resourceType"] == "OperationOutcome"
+
+
+@pytest.mark.parametrize("path", ["Patient/a/$export", "Group/$export", "Slot/$export", "$validate"])
+async def test_there_is_no_such_operation(api: Api, path: str) -> None:
+    assert (await api.get(f"/fhir/R4/{path}")).status_code == 404
+
+
+async def test_since_may_have_an_offset(api: Api) -> None:
+    await put(api, "Patient", "a")
+    for since in ("2024-01-15T12:00:00+03:00", "2024-01-15", "2024-01-15T10:00:00.000Z"):
+        assert await names(api, await exported(api, f"$export?_type=Patient&_since={since}")) == ["Patient/a"]
+
+
+async def test_so_many_jobs_and_no_more(api: Api) -> None:
+    begun = await asyncio.gather(*(api.get("/fhir/R4/$export") for _ in range(6)))
+    assert sorted(one.status_code for one in begun) == [202, 202, 429, 429, 429, 429]
+    refused = next(one for one in begun if one.status_code == 429)
+    assert int(refused.headers["retry-after"]) > 0
+    await worked(api.service)
+    another = await api.get("/fhir/R4/$export")
+    assert another.status_code == 202
+    assert (await api.get("/fhir/R4/$export")).status_code == 429
+    await api.delete(another.headers["content-location"])
+    assert (await api.get("/fhir/R4/$export")).status_code == 202
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "_since=2024-01-01T00:00:00Z&_since=2025-01-01T00:00:00Z",
+        "_outputFormat=ndjson&_outputFormat=text/csv",
+        "_deidentify=false&_deidentify=true",
+    ],
+)
+async def test_what_says_one_thing_is_given_once(api: Api, query: str) -> None:
+    answer = await api.get(f"/fhir/R4/$export?{query}")
+    name = query.partition("=")[0]
+    issue = answer.json()["issue"][0]
+    assert (answer.status_code, issue["expression"], issue["diagnostics"]) == (
+        400,
+        [name],
+        f"Give {name} once: it says one thing.",
+    )
