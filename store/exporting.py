@@ -79,6 +79,24 @@ async def take_cut(store: Store) -> Cut:
     return Cut(*await store.cut())
 
 
+async def cut_before(store: Store, cut: Cut, since: datetime) -> Cut:
+    """Return the cut after which everything counts as made at `since` or later: of the export before, if that is its.
+
+    Raises:
+        Unreachable: MongoDB did not answer in time.
+    """
+    return Cut(await store.first_since(since, cut.seq + 1) - 1, since)
+
+
+async def resource(store: Store, cut: Cut, kind: str, ident: str) -> bytes | None:
+    """Return the JSON of one resource as it was at the cut; None if it was not there.
+
+    Raises:
+        Unreachable: MongoDB did not answer in time.
+    """
+    return (await at_cut(store, cut, kind, (), [ident])).get(ident)
+
+
 async def resources(
     store: Store, cut: Cut, selection: Selection, *, after: str = "", batch: int = BATCH
 ) -> AsyncIterator[Part]:
@@ -265,9 +283,11 @@ __all__ = [
     "Selection",
     "changed_after",
     "changed_between",
+    "cut_before",
     "deleted_between",
     "deletions",
     "filtered",
+    "resource",
     "resources",
     "take_cut",
 ]

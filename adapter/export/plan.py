@@ -25,6 +25,7 @@ class Plan:
         since: only what changed then or later; deletions are told then.
         filters: by type, queries of which a resource must match one; a type without any is wanted whole.
         patients: ids; only what is in the compartment of one of them. None: no compartment is asked for.
+        joined: of these, who was not in the Group at `since`: what is theirs is wanted whole.
         everybody: only what is in the compartment of any patient.
         base: of the server: references may be written below it.
         elements: of each resource; none: all.
@@ -36,33 +37,50 @@ class Plan:
     since: datetime | None = None
     filters: Mapping[str, Sequence[Query]] | None = None
     patients: tuple[str, ...] | None = None
+    joined: tuple[str, ...] = ()
     everybody: bool = False
     base: str = ""
     elements: tuple[str, ...] = ()
     notes: tuple[Mapping[str, Any], ...] = ()
     deidentified: bool = False
 
-    def selection(self, kind: str) -> Selection:
-        """Return which resources of a type are wanted."""
-        return Selection(kind, self.since, self.queries(kind))
+    @property
+    def steps(self) -> tuple[tuple[str, bool], ...]:
+        """What is read, one after the other: each type, then each once more (True) for those who joined."""
+        once = tuple((kind, False) for kind in self.kinds)
+        return once + tuple((kind, True) for kind in self.kinds) if self.joined else once
+
+    def selection(self, kind: str, joined: bool = False) -> Selection:
+        """Return which resources of a type a step is to read; no two steps read the same one."""
+        if not self.joined:
+            return Selection(kind, self.since, self.queries(kind))
+        new = set(self.joined)
+        others = self._of(kind, [one for one in self.patients or () if one not in new])
+        if not joined:
+            return Selection(kind, self.since, self._filtered(kind, others))
+        # What others share with them has been told before, or comes with what changed.
+        return Selection(kind, None, self._filtered(kind, {"$and": [self._of(kind, self.joined), {"$nor": [others]}]}))
 
     def queries(self, kind: str) -> tuple[Query, ...]:
         """Return the queries of which a resource must match one; none: all are wanted."""
+        if self.patients is not None:
+            return self._filtered(kind, self._of(kind, self.patients))
+        if not self.everybody or kind == OWNER:
+            return self._filtered(kind, None)
+        anybody = [starting(f"{OWNER}/"), starting(f"{self.base}/{OWNER}/")]
+        return self._filtered(kind, {"$or": [{path: {"$regex": one}} for path in _paths(kind) for one in anybody]})
+
+    def _filtered(self, kind: str, compartment: Query | None) -> tuple[Query, ...]:
         own = tuple((self.filters or {}).get(kind, ()))
-        compartment = self._compartment(kind)
         if compartment is None:
             return own
         return tuple({"$and": [compartment, one]} for one in own) or (compartment,)
 
-    def _compartment(self, kind: str) -> Query | None:
-        if self.patients is None:
-            if not self.everybody or kind == OWNER:
-                return None
-            anybody = [starting(f"{OWNER}/"), starting(f"{self.base}/{OWNER}/")]
-            return {"$or": [{path: {"$regex": one}} for path in _paths(kind) for one in anybody]}
+    def _of(self, kind: str, patients: Sequence[str]) -> Query:
+        """Return the query for what is in the compartment of one of them."""
         if kind == OWNER:
-            return {"_id": {"$in": list(self.patients)}}
-        names = [f"{root}{OWNER}/{ident}" for root in ("", f"{self.base}/") for ident in self.patients]
+            return {"_id": {"$in": list(patients)}}
+        names = [f"{root}{OWNER}/{ident}" for root in ("", f"{self.base}/") for ident in patients]
         return {"$or": [{path: {"$in": names}} for path in _paths(kind)]}
 
     def document(self) -> dict[str, Any]:
@@ -72,6 +90,7 @@ class Plan:
             "since": self.since,
             "filters": {kind: list(queries) for kind, queries in (self.filters or {}).items()},
             "patients": None if self.patients is None else list(self.patients),
+            "joined": list(self.joined),
             "everybody": self.everybody,
             "base": self.base,
             "elements": list(self.elements),
@@ -88,6 +107,7 @@ class Plan:
             since=document["since"],
             filters=document["filters"],
             patients=None if patients is None else tuple(patients),
+            joined=tuple(document.get("joined", ())),  # jobs of earlier versions had none
             everybody=document["everybody"],
             base=document["base"],
             elements=tuple(document["elements"]),

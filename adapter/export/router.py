@@ -21,6 +21,7 @@ from fastapi.responses import StreamingResponse
 from adapter.errors import NotFound, Problem, RateLimited, Refused
 from adapter.export.files import Files
 from adapter.export.pace import Pace
+from adapter.export.plan import Plan
 from adapter.export.working import tidy
 from adapter.fhir import outcome
 from adapter.fhir.access import require_type
@@ -124,8 +125,8 @@ def _absent(text: str) -> NotFound:
 def _progress(job: Job) -> str:
     if not job.attempts and not job.files:
         return "waiting for a worker"
-    kinds = job.plan["kinds"]
-    kind = kinds[job.step] if job.step < len(kinds) else "the rest"
+    steps = Plan.of(job.plan).steps
+    kind = steps[job.step][0] if job.step < len(steps) else "the rest"
     return f"{job.done:,} of about {job.total:,} resources" if job.total else f"{kind}: {job.done:,} resources so far"
 
 

@@ -7,6 +7,7 @@ last finished one ended. So the files are the same however often that happens.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -72,6 +73,7 @@ class Work:
         self._shape = shape(self._plan, settings)
         self._now = now
         self._progress = _Progress(job.done, job.total)
+        self._numbers = Counter(one.kind for one in job.files if one.role == "output")
         self._background: asyncio.Task[None] | None = None
         self._finishing: asyncio.Task[None] | None = None
 
@@ -116,9 +118,9 @@ class Work:
         if not self._progress.total and plan.since is None and not plan.filters and plan.patients is None:
             for kind in plan.kinds:
                 self._progress.total += await self._count(kind)
-        for step in range(job.step, len(plan.kinds)):
+        deleted = len(plan.steps)
+        for step in range(job.step, deleted):
             await self._write_kind(step, job.after if step == job.step else "")
-        deleted = len(plan.kinds)
         if job.step <= deleted and plan.since is not None:
             await self._write_deleted(deleted, plan.since)
         if job.step <= deleted + 1 and plan.notes:
@@ -132,11 +134,10 @@ class Work:
         return await bounded(self._store.database[kind].estimated_document_count, LEASE_SECONDS)
 
     async def _write_kind(self, step: int, after: str) -> None:
-        kind = self._plan.kinds[step]
+        kind, joined = self._plan.steps[step]
         most = self._settings.export_file_resources
-        number = sum(one.role == "output" and one.kind == kind for one in self._job.files)
         name, writing, reached = "", None, after
-        selection = self._plan.selection(kind)
+        selection = self._plan.selection(kind, joined)
         async for part in resources(self._store, self._job.cut, selection, after=after, batch=min(most, _PART)):
             lines = part.lines if self._shape.lines is None else self._shape.lines(kind, part.lines)
             await self._settle()
@@ -144,8 +145,8 @@ class Work:
                 await self._finish(step, reached, kind, name, writing)
                 writing = None
             if lines and writing is None:
-                number += 1
-                name = f"{kind}.{number:05}.ndjson"
+                self._numbers[kind] += 1
+                name = f"{kind}.{self._numbers[kind]:05}.ndjson"
                 writing = await self._files.create(self._job.ident, name)
             if lines and writing is not None:
                 self._background = asyncio.create_task(writing.write(lines))  # while the next part is read

@@ -21,7 +21,7 @@ from adapter.fhir import negotiation, outcome, searching
 from adapter.fhir.access import may, require_type
 from adapter.fhir.addresses import EXPORT_JOBS
 from adapter.fhir.call import Call, Pairs, Reply
-from adapter.fhir.operations.exporting_patients import patients
+from adapter.fhir.operations.exporting_patients import Whose, patients
 from adapter.fhir.operations.parameters import parameters
 from adapter.security.permissions import require
 from store import search as engine
@@ -68,10 +68,12 @@ async def export(call: Call, kind: str, ident: str | None) -> Reply:
     lenient = negotiation.preferences(call.headers.get("prefer")).handling == "lenient"
     if asked.problems and not lenient:
         raise Malformed(asked.problems)
-    plan = await _plan(call, kind, ident, asked)
+    kinds = _kinds(call, kind, asked)
+    cut = await take_cut(call.who.store)
+    whose = await patients(call, cut, ident, asked.patients, asked.since)
+    plan = await _plan(call, kinds, whose, asked, everybody=bool(kind) and whose.patients is None)
     jobs = ExportJobs(call.who.store.database)
     settings = call.who.service.settings
-    cut = await take_cut(call.who.store)
     request = searching.url(f"{call.base}/{'/'.join(call.path)}", call.query)
     job = await jobs.create(
         call.who.key.id, request, plan.document(), cut, call.who.service.now(), settings.export_jobs
@@ -206,9 +208,7 @@ def _bad(name: str, text: str, issue: str = "value") -> Malformed:
 # What is to be done.
 
 
-async def _plan(call: Call, kind: str, ident: str | None, asked: _Asked) -> Plan:
-    kinds = _kinds(call, kind, asked)
-    wanted = await patients(call, ident, asked.patients, asked.since)
+async def _plan(call: Call, kinds: list[str], whose: Whose, asked: _Asked, *, everybody: bool) -> Plan:
     filters = {}
     for name in tuple(kinds):
         if name in asked.filters:
@@ -222,8 +222,9 @@ async def _plan(call: Call, kind: str, ident: str | None, asked: _Asked) -> Plan
         kinds=tuple(kinds),
         since=asked.since,
         filters=filters,
-        patients=wanted,
-        everybody=bool(kind) and wanted is None,
+        patients=whose.patients,
+        joined=whose.joined,
+        everybody=everybody,
         base=call.base,
         elements=tuple(asked.elements),
         notes=_notes(call, asked.problems),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from adapter.errors import Malformed, Problem
+from adapter.export.engine import Cut, cut_before, resource
 from adapter.export.plan import OWNER
 from adapter.fhir import reads
 from adapter.fhir.access import require_type
@@ -16,13 +18,27 @@ from store.codec import decode
 _MOST = 50_000
 
 
-async def patients(
-    call: Call, ident: str | None, named: Sequence[str], since: datetime | None
-) -> tuple[str, ...] | None:
-    """Return the ids of those whose compartments are wanted; None for no compartment, or everybody's.
+@dataclass(frozen=True, slots=True)
+class Whose:
+    """Whose compartments are wanted.
+
+    Attributes:
+        patients: their ids; None for no compartment, or everybody's.
+        joined: of these, who was not in the Group at ``_since``. An export that was given that moment as its own has
+            nothing of them: all of it is wanted, whenever it changed
+            (https://hl7.org/fhir/uv/bulkdata/STU2/export.html#query-parameters, `_since`).
+    """
+
+    patients: tuple[str, ...] | None
+    joined: tuple[str, ...] = ()
+
+
+async def patients(call: Call, cut: Cut, ident: str | None, named: Sequence[str], since: datetime | None) -> Whose:
+    """Return whose compartments are wanted. The Group is the one of the cut: whoever joins later does so for the next.
 
     Args:
         call: the kick-off.
+        cut: what the export shows.
         ident: of a Group, or None.
         named: ids of patients.
         since: only what changed then or later: patients who were deleted are known then.
@@ -34,9 +50,9 @@ async def patients(
     named = tuple(dict.fromkeys(named))
     if ident is None:
         await _check(call, named, since)
-        return named or None
+        return Whose(named or None)
     require_type(call.who, "Group", "read")
-    raw = await call.who.store.read("Group", ident)
+    raw = await resource(call.who.store, cut, "Group", ident)
     if raw is None:
         raise await reads.absent(call, "Group", ident)
     members = _members(decode(raw), call.base)
@@ -46,7 +62,12 @@ async def patients(
     for one in named:
         if one not in members:
             raise _bad(f"{OWNER}/{one} is no member of the Group.")
-    return named or tuple(members)
+    wanted = named or tuple(members)
+    if since is None:
+        return Whose(wanted)
+    before = await resource(call.who.store, await cut_before(call.who.store, cut, since), "Group", ident)
+    known = {} if before is None else _members(decode(before), call.base)
+    return Whose(wanted, tuple(one for one in wanted if one not in known))
 
 
 async def _check(call: Call, named: tuple[str, ...], since: datetime | None) -> None:

@@ -245,6 +245,40 @@ async def test_it_goes_on_after_the_last_finished_file(api: Api, after: int, mon
         assert len(manifest[role]) == len(whole[role])
 
 
+@pytest.mark.parametrize("after", range(5))
+async def test_it_goes_on_with_what_is_of_who_joined(api: Api, after: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def group(*members: str) -> None:
+        ones = [{"entity": {"reference": f"Patient/{one}"}} for one in members]
+        await put(api, "Group", "g", type="person", actual=True, member=ones)
+
+    for number in range(8):
+        await put(api, "Patient", f"p{number}")
+    await group("p0", "p1")
+    who = [{"actor": {"reference": "Patient/p0"}, "status": "needs-action"}]
+    await put(api, "Appointment", "of-p0", status="proposed", participant=who)
+    first = (await exported(api, "Group/g/$export"))["transactionTime"]
+    await group(*(f"p{number}" for number in range(8)))
+    await put(api, "Patient", "p0", active=True)
+    assert (await api.delete("/fhir/R4/Appointment/of-p0")).status_code == 204
+    path = f"Group/g/$export?_since={first}"
+    whole = await exported(api, path)
+    assert [(file["type"], file["count"]) for file in whole["output"]] == [
+        *(("Patient", 1), ("Group", 1)),
+        *(("Patient", 3), ("Patient", 3)),
+    ]
+    location = (await api.get(f"/fhir/R4/{path}")).headers["content-location"]
+    await interrupted(api, after, monkeypatch)
+    await put(api, "Patient", "p2", active=True)  # after its moment
+    ident = location.rpartition("/")[2]
+    await api.service.stores["test"].database[EXPORTS].update_one({"_id": ident}, [{"$set": {"lease": "$created"}}])
+    assert (await api.get(location)).status_code == 202
+    await worked(api.service)
+    manifest = (await api.get(location)).json()
+    for role in ("output", "deleted"):
+        assert await content(api, manifest, role) == await content(api, whole, role)
+        assert len({file["url"] for file in manifest[role]}) == len(whole[role])
+
+
 async def test_a_job_that_was_deleted_leaves_nothing(api: Api, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     await put(api, "Patient", "a")
     location = (await api.get("/fhir/R4/$export?_type=Patient")).headers["content-location"]

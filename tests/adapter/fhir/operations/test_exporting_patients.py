@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
-from adapter.fhir.operations import exporting_patients
+from adapter.export.engine import Cut, take_cut
+from adapter.fhir.operations import exporting, exporting_patients
 from adapter.service import Service
+from store.store import Store
 from tests.adapter.export.exports import BASE, clinic, content, exported, names, parameters, put
 from tests.conftest import Api, ApiMaker, ServiceMaker
 
@@ -91,3 +93,109 @@ async def test_a_reference_to_no_patient(api: Api) -> None:
     assert (
         await api.post("/fhir/R4/Patient/$export", {"resourceType": "Parameters", "parameter": 3})
     ).status_code == 400
+
+
+# Increments of a Group.
+
+
+async def visit(api: Api, ident: str, *patients: str, **members: Any) -> None:
+    who = [{"actor": {"reference": f"Patient/{one}"}, "status": "needs-action"} for one in patients]
+    await put(api, "Appointment", ident, status="proposed", participant=who, **members)
+
+
+async def group(api: Api, *members: str, inactive: tuple[str, ...] = (), ident: str = "g") -> None:
+    ones = [
+        {"entity": {"reference": f"Patient/{one}"}, **({"inactive": True} if one in inactive else {})}
+        for one in members
+    ]
+    await put(api, "Group", ident, type="person", actual=True, member=ones)
+
+
+async def told_since(api: Api, since: str, query: str = "", **options: Any) -> list[str]:
+    manifest = await exported(api, f"Group/g/$export?_since={since}{query}", **options)
+    return sorted(await names(api, manifest))
+
+
+@pytest.fixture
+async def ward(api: Api) -> Api:
+    """A Group of a, and of b who is inactive in it; visits of a, b, c, and of two together; patients alone."""
+    for ident in ("a", "b", "c"):
+        await put(api, "Patient", ident)
+        await visit(api, f"of-{ident}", ident)
+    await visit(api, "of-a-and-c", "a", "c")
+    await visit(api, "of-b-and-c", "b", "c")
+    await group(api, "a", "b", inactive=("b",))
+    return api
+
+
+async def test_who_joined_a_group_comes_whole_with_the_next_export(ward: Api) -> None:
+    first = await exported(ward, "Group/g/$export")
+    had = set(await names(ward, first))
+    assert had == {"Group/g", "Patient/a", "Appointment/of-a", "Appointment/of-a-and-c"}
+    await group(ward, "a", "b", "c")
+    await visit(ward, "of-a", "a", comment="changed")
+    joined = [
+        *("Appointment/of-a", "Appointment/of-b", "Appointment/of-b-and-c", "Appointment/of-c", "Group/g"),
+        *("Patient/b", "Patient/c"),
+    ]
+    second = await exported(ward, f"Group/g/$export?_since={first['transactionTime']}")
+    # of-a-and-c came with a: nothing comes twice.
+    assert sorted(await names(ward, second)) == joined
+    assert len({file["url"] for file in second["output"]}) == len(second["output"])
+    assert await told_since(ward, second["transactionTime"]) == []
+    whole = await exported(ward, "Group/g/$export")
+    assert set(await names(ward, whole)) == had | set(joined)
+
+
+async def test_who_left_a_group_comes_no_more_and_whole_again_when_back(ward: Api) -> None:
+    first = (await exported(ward, "Group/g/$export"))["transactionTime"]
+    await group(ward, "b", inactive=("b",))
+    await visit(ward, "of-a", "a", comment="changed")
+    gone = await exported(ward, f"Group/g/$export?_since={first}")
+    assert (await names(ward, gone), gone["deleted"]) == ([], [])
+    await group(ward, "a")
+    back = ["Appointment/of-a", "Appointment/of-a-and-c", "Group/g", "Patient/a"]
+    assert await told_since(ward, gone["transactionTime"]) == back
+    # To one who has not looked meanwhile, a never left.
+    assert await told_since(ward, first) == ["Appointment/of-a", "Group/g"]
+
+
+async def test_a_group_that_is_younger_is_told_whole(ward: Api) -> None:
+    since = (await exported(ward, "Patient/$export"))["transactionTime"]
+    await ward.delete("/fhir/R4/Group/g")
+    await group(ward, "c")
+    of_c = ["Appointment/of-a-and-c", "Appointment/of-b-and-c", "Appointment/of-c", "Group/g", "Patient/c"]
+    deleted = (await exported(ward, f"Group/g/$export?_since={since}"))["transactionTime"]
+    assert await told_since(ward, "2020-01-01") == of_c
+    assert await told_since(ward, deleted) == []
+
+
+async def test_filters_and_named_patients_hold_for_who_joined(ward: Api) -> None:
+    first = (await exported(ward, "Group/g/$export"))["transactionTime"]
+    await group(ward, "a", "c")
+    filtered = "&_type=Appointment,Patient&_typeFilter=Appointment%3F_id%3Dof-c,of-a-and-c,of-b-and-c"
+    assert await told_since(ward, first, filtered) == ["Appointment/of-b-and-c", "Appointment/of-c", "Patient/c"]
+    # Who names c alone was told of c alone: what c shares with a is new.
+    body = parameters(
+        ("patient", "valueReference", {"reference": "Patient/c"}),
+        ("_since", "valueInstant", first),
+        ("_type", "valueString", "Appointment"),
+    )
+    manifest = await exported(ward, "Group/g/$export", body)
+    of_c = ["Appointment/of-a-and-c", "Appointment/of-b-and-c", "Appointment/of-c"]
+    assert sorted(await names(ward, manifest)) == of_c
+
+
+async def test_the_members_are_those_as_of_the_cut(ward: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A member who is added while an export is begun is in this one or joins with the next: never in neither."""
+
+    async def cut_and_join(store: Store) -> Cut:
+        cut = await take_cut(store)
+        await group(ward, "a", "c")
+        return cut
+
+    with monkeypatch.context() as patch:
+        patch.setattr(exporting, "take_cut", cut_and_join)
+        first = await exported(ward, "Group/g/$export")
+    assert "Patient/c" not in await names(ward, first)
+    assert "Patient/c" in await told_since(ward, first["transactionTime"])
