@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import NoReturn, TypeVar
 
@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from adapter import service
-from adapter.errors import Refused
+from adapter.errors import Malformed, Problem, Refused
 from adapter.settings import Settings, SettingsError, load
 from store import embedded
 from store.errors import StoreError
@@ -30,6 +30,23 @@ def fail(message: str) -> NoReturn:
     """Say why in one line and end with exit code 1."""
     err.print(f"mediloop-fhir: {message}", markup=False, highlight=False)
     raise typer.Exit(FAILED)
+
+
+def listed(text: str) -> tuple[str, ...]:
+    """Return what stands between commas, without blanks."""
+    return tuple(one.strip() for one in text.split(",") if one.strip())
+
+
+def types_in(values: Sequence[str] | None) -> tuple[str, ...]:
+    """Return the resource types that --type names, repeated or as a list; none where it is not given.
+
+    Raises:
+        Malformed: it is given and names none: that is not to mean all of them.
+    """
+    found = tuple(one for value in values or () for one in listed(value))
+    if values and not found:
+        raise Malformed(Problem("invalid_request_error", "--type takes types, separated by commas. Name one.", "type"))
+    return found
 
 
 @contextmanager

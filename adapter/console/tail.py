@@ -14,7 +14,7 @@ from typing import Annotated, BinaryIO, Literal
 import orjson
 import typer
 
-from adapter.console.session import run
+from adapter.console.session import plain_failures, run, types_in
 from adapter.service import Service
 from store.changes import Change, follow
 from store.types import TYPES
@@ -24,7 +24,9 @@ _SECONDS = 0.2  # lines wait no longer than this for company
 
 
 def tail(
-    kinds: Annotated[list[str] | None, typer.Option("--type", help="A resource type; several times for more.")] = None,
+    kind: Annotated[
+        list[str] | None, typer.Option("--type", help="Resource type; may be repeated, or a list with commas.")
+    ] = None,
     since_token: Annotated[str | None, typer.Option(help="Go on behind this token instead of beginning now.")] = None,
     token_file: Annotated[
         Path | None, typer.Option(help="Keep the token here: the next start goes on where this one ended.")
@@ -37,19 +39,21 @@ def tail(
 
     [dim]Example:  mediloop-fhir tail --type Appointment --token-file appointments.token[/dim]
     """
-    for kind in kinds or ():
-        if kind not in TYPES:
-            raise typer.BadParameter(f"{kind} is not stored here; these types are: {', '.join(TYPES)}.")
+    with plain_failures():
+        kinds = types_in(kind)
+    for one in kinds:
+        if one not in TYPES:
+            raise typer.BadParameter(f"{one} is not stored here; these types are: {', '.join(TYPES)}.")
     token = since_token
     if token is None and token_file is not None and token_file.exists():
         token = token_file.read_text().strip() or None
     writer = _Writer(sys.stdout.buffer, token_file)
     with suppress(KeyboardInterrupt):
-        run(lambda service: _follow(service, mode, kinds or [], token, writer))
+        run(lambda service: _follow(service, mode, kinds, token, writer))
 
 
 async def _follow(
-    service: Service, mode: Literal["test", "live"], kinds: list[str], token: str | None, writer: _Writer
+    service: Service, mode: Literal["test", "live"], kinds: tuple[str, ...], token: str | None, writer: _Writer
 ) -> None:
     task = asyncio.current_task()
     if task is None:

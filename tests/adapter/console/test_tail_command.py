@@ -117,7 +117,23 @@ def test_a_token_that_leads_nowhere_is_said(cli: Cli, token: str) -> None:
     assert "token" in result.stderr
 
 
-def test_a_type_that_is_not_stored_is_said(cli: Cli) -> None:
-    result = cli.run("tail", "--type", "Observation")
+def test_types_may_be_a_list(bring: Any, tails: list[Tail], tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    tails.append(Tail("--type", "Patient, Location", "--type", "Practitioner", "--token-file", str(file)))
+    ready(file)
+    bring({"resourceType": "Location", "id": "l"}, {"resourceType": "Practitioner", "id": "d"})
+    bring({"resourceType": "Organization", "id": "o", "name": "O"}, patient("a"))
+    assert [one["type"] for one in tails[0].lines(3)] == ["Location", "Practitioner", "Patient"]
+
+
+@pytest.mark.parametrize("kinds", ["Observation", "Patient,Observation"])
+def test_a_type_that_is_not_stored_is_said(cli: Cli, kinds: str) -> None:
+    result = cli.run("tail", "--type", kinds)
     assert result.exit_code == 2
     assert "Observation is not stored here" in result.stderr
+
+
+def test_types_that_are_none_are_not_all_types(cli: Cli) -> None:
+    result = cli.run("tail", "--type", "")
+    assert result.exit_code == 1
+    assert "--type takes types, separated by commas" in result.stderr
