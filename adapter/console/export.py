@@ -13,14 +13,14 @@ import orjson
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from adapter.console.session import err, fail, out, plain_failures, run
+from adapter.console.session import err, fail, listed, out, plain_failures, run, types_in
 from adapter.errors import Malformed, Problem
 from adapter.export import formats
 from adapter.export.columns import COLUMNS, Rows
 from adapter.export.copying import Copying, Wanted
 from adapter.export.deidentify import Deidentifier
 from adapter.export.engine import take_cut
-from adapter.export.filters import EVERY, Filters, kinds, queries
+from adapter.export.filters import EVERY, Filters, check, kinds, queries
 from adapter.export.folder import Folder, Manifest, NotUsable, instant, since_manifest
 from adapter.export.views import views
 from adapter.service import Service, systems_of, vocabulary_of
@@ -102,10 +102,10 @@ def export(
         asked = _Asked(
             place=place,
             format=form,
-            named=tuple(name.strip() for one in kind or () for name in one.split(",") if name.strip()),
+            named=types_in(kind),
             mode=mode,
             filters=Filters(
-                status=None if status is None else tuple(sorted(status.split(","))),
+                status=None if status is None else tuple(sorted(listed(status))),
                 date_from=None if date_from is None else date_from.date(),
                 date_to=None if date_to is None else date_to.date(),
                 practitioner=practitioner,
@@ -115,7 +115,7 @@ def export(
             since=None if since is None else _moment(since, f"{settings.database}_{mode}"),
             most=file_resources if file_resources is not None else 0 if form in ("bundle", "searchset") else _MOST,
             zipped=zipped,
-            key=_key(settings, key_file) if deidentify else None,
+            key=_key(settings, key_file, deidentify),
         )
     try:
         manifest = run(lambda service: _export(service, asked))
@@ -145,6 +145,7 @@ async def _export(service: Service, asked: _Asked) -> Manifest:
         if asked.zipped and asked.format == "parquet":
             raise Malformed(Problem("invalid_request_error", "Parquet is compressed already: leave out --gzip."))
     chosen = kinds(asked.filters, asked.named, tuple(COLUMNS) if asked.format in formats.FLAT else EVERY)
+    check(service, asked.filters)
     bases = service.settings.fhir_bases or (f"http://{service.settings.host}:{service.settings.port}/fhir/R4",)
     deidentifier = None
     if asked.key is not None:
@@ -222,8 +223,9 @@ def _moment(text: str, database: str) -> datetime:
     """Read an instant, or the moment in a manifest of an export of the database.
 
     Raises:
-        Malformed: it is none of these, or of another export than can be gone on from.
+        Malformed: it is none of these, cannot be read, or is of another export than can be gone on from.
     """
+    named = text
     try:
         if text.endswith(".json"):
             text = since_manifest(text, database)
@@ -232,22 +234,40 @@ def _moment(text: str, database: str) -> datetime:
             raise ValueError("no offset")  # noqa: TRY301  (all that is wrong is told in one way)
     except NotUsable as error:
         raise Malformed(Problem("invalid_request_error", str(error), "since")) from error
+    except OSError as error:
+        raise _unreadable("since", named, error) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         wrong = "--since takes an instant (2024-01-20T10:00:00Z) or the manifest.json of an export."
         raise Malformed(Problem("invalid_request_error", wrong, "since")) from error
     return moment
 
 
-def _key(settings: Settings, path: Path | None) -> bytes:
-    """Return the key of the pseudonyms.
+def _unreadable(name: str, place: object, error: OSError) -> Malformed:
+    """Return the refusal of a file that an option names; errors of object stores may have a text alone, or none."""
+    why = error.strerror or (str(error) if str(error) != str(place) else "") or "it cannot be read"
+    text = f"--{name.replace('_', '-')} {place}: {why}. Name a file that is there."
+    return Malformed(Problem("invalid_request_error", text, name))
+
+
+def _key(settings: Settings, path: Path | None, deidentify: bool) -> bytes | None:
+    """Return the key of the pseudonyms; None where none are wanted.
 
     Raises:
-        Malformed: there is none, or it is too short.
+        Malformed: there is none, it is too short, or it is given though no pseudonyms are wanted.
     """
+    if not deidentify:
+        if path is None:
+            return None
+        # Whoever names a key means to hide something: nothing is written with identities then.
+        text = "--key-file is the key of --deidentify, which is not given. Give both, or leave out --key-file."
+        raise Malformed(Problem("invalid_request_error", text, "key_file"))
     setting = settings.deidentify_key
     key = b"" if setting is None else setting.get_secret_value().encode()
     if path is not None:
-        key = path.read_bytes().strip()
+        try:
+            key = path.read_bytes().strip()
+        except OSError as error:
+            raise _unreadable("key_file", path, error) from error
     try:
         Deidentifier(key, systems_of(settings))
     except ValueError as error:

@@ -64,38 +64,92 @@ def kinds(filters: Filters, named: Sequence[str], most: Sequence[str]) -> tuple[
     """Return the types to export: those named, or those of `most` that every filter applies to.
 
     Raises:
-        Malformed: a type is not known, not in this format, or a filter does not apply to it.
+        Malformed: a type is not known, not in this format, or a filter does not apply to it; a status is none.
     """
     unknown = [kind for kind in named if kind not in most]
     if unknown:
-        raise _bad(f"{', '.join(unknown)}: not a type of this export. There are {', '.join(most)}.", "type")
+        raise _bad(f"--type {','.join(unknown)}: not a type of this export. There are {', '.join(most)}.", "type")
+    if filters.status is not None:
+        _check_statuses(filters.status, [kind for kind in named or most if kind in _APPLIES["status"]], bool(named))
     found = tuple(kind for kind in most if all(_applies(filters, name, kind) for name in filters.given))
     if not named:
         if not found:
-            raise _bad("No type has all of these filters; use fewer of them.", filters.given[0])
+            raise _bad(f"No type has all of {', '.join(map(_option, filters.given))}; use fewer.", filters.given[0])
         return found
     for kind in named:
         for name in filters.given:
             if not _applies(filters, name, kind):
-                text = f"--{name.replace('_', '-')} does not apply to {kind}; leave out the one or the other."
+                text = f"{_option(name)} does not apply to {kind}; leave out the one or the other."
                 raise _bad(text, name)
     return tuple(kind for kind in most if kind in named)
 
 
+def _check_statuses(asked: Sequence[str], kinds: Sequence[str], each: bool) -> None:
+    """Refuse statuses that none of the types has; or that one of them has not, if each is wanted.
+
+    Raises:
+        Malformed: with those that there are.
+    """
+    if not kinds:
+        return
+    found = {kind: _statuses(kind) for kind in kinds}
+    every = sorted(frozenset().union(*found.values()))
+    if not asked:
+        raise _bad(f"--status takes statuses, separated by commas. There are {', '.join(every)}.", "status")
+    wrong = [one for one in asked if one not in every]
+    if wrong:
+        text = f"--status {','.join(wrong)}: not a status of {' or '.join(kinds)}. There are {', '.join(every)}."
+        raise _bad(text, "status")
+    for kind, possible in found.items():
+        wrong = [one for one in asked if one not in possible]
+        if wrong and each:
+            text = f"--status {','.join(wrong)}: not a status of {kind}. There are {', '.join(sorted(possible))}."
+            raise _bad(text, "status")
+    if not any(possible.issuperset(asked) for possible in found.values()):
+        of = "; ".join(f"{kind}: {', '.join(sorted(possible))}" for kind, possible in found.items())
+        raise _bad(f"--status {','.join(asked)}: no type has them all. {of}.", "status")
+
+
+def _statuses(kind: str) -> frozenset[str]:
+    return frozenset(type_of(kind).members["status"].codes or ())
+
+
 def _applies(filters: Filters, name: str, kind: str) -> bool:
     if name == "status" and kind in _APPLIES[name]:
-        return set(filters.status or ()) <= (type_of(kind).members["status"].codes or frozenset())
+        return _statuses(kind).issuperset(filters.status or ())
     return kind in _APPLIES[name]
 
 
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def check(service: Service, filters: Filters) -> None:
+    """Refuse values with which nothing can be looked for, before anything is written.
+
+    Raises:
+        Malformed: an id that is empty, a UHID without the shape of one, days in the wrong order or beyond all days.
+    """
+    for name in ("practitioner", "facility"):
+        if getattr(filters, name) is not None and not getattr(filters, name).strip():
+            raise _bad(f"{_option(name)} takes an id. Give one, or leave it out.", name)
+    if filters.patient_uhid is not None and not matches(filters.patient_uhid, service.settings.uhid_pattern):
+        raise _bad("--patient-uhid: not a UHID. Check it for typing errors.", "patient_uhid")
+    if filters.date_from and filters.date_to and filters.date_to < filters.date_from:
+        raise _bad("--date-to is before --date-from. Give a later day.", "date_to")
+    for name in ("date_from", "date_to"):
+        try:
+            _days(service, Filters(**{name: getattr(filters, name)}))
+        except OverflowError:
+            text = f"{_option(name)} {getattr(filters, name)}: there is no such moment. Leave it out."
+            raise _bad(text, name) from None
+
+
 async def queries(service: Service, store: Store, cut: Cut, filters: Filters, kind: str) -> tuple[Query, ...]:
-    """Return the queries of which a resource of the type must match one; none: all are wanted.
+    """Return the queries of which a resource of the type must match one; none: all are wanted. They are checked before.
 
     What they name of other resources (a practitioner's Schedules, a UHID's Patients) is looked up as it was at the
     cut: an export that was interrupted goes on with the very same queries, whatever has changed meanwhile.
-
-    Raises:
-        Malformed: a UHID without the shape of one, or days in the wrong order.
     """
     query: dict[str, Any] = {}
     if filters.status is not None:
@@ -120,8 +174,6 @@ async def _idents(store: Store, cut: Cut, selection: Selection) -> list[str]:
 
 
 async def _patient(service: Service, store: Store, cut: Cut, uhid: str, kind: str) -> list[dict[str, Any]]:
-    if not matches(uhid, service.settings.uhid_pattern):
-        raise _bad("--patient-uhid: not a UHID. Check it for typing errors.", "patient_uhid")
     tokens = [token(system, normalise(uhid)) for system in service.systems.all_uhid]
     if kind == "Patient":
         return [{"_index.identifier": {"$in": tokens}}]
@@ -135,8 +187,6 @@ async def _patient(service: Service, store: Store, cut: Cut, uhid: str, kind: st
 
 def _days(service: Service, filters: Filters) -> dict[str, datetime]:
     """Return the span of inclusive calendar days in the clinic's time zone (decision 2.5)."""
-    if filters.date_from and filters.date_to and filters.date_to < filters.date_from:
-        raise _bad("--date-to is before --date-from. Give a later day.", "date_to")
     zone, span = service.settings.zone, {}
     if filters.date_from:
         span["$gte"] = datetime.combine(filters.date_from, time(), zone).astimezone(UTC)

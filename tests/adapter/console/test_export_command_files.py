@@ -275,7 +275,7 @@ def test_refusals_are_one_line_each(clinic: Cli, tmp_path: Path, monkeypatch: py
     assert "not a type" in refused(out, "--type", "Observation")
     assert "not a type" in refused(out, "--type", "Patient", "--format", "csv")
     assert "does not apply to Patient" in refused(out, "--type", "Patient", "--status", "free")
-    assert "No type has all" in refused(out, "--status", "free,booked")
+    assert "no type has them all" in refused(out, "--status", "free,booked")
     assert "not a UHID" in refused(out, "--patient-uhid", "x")
     assert "compressed already" in refused(out, "--format", "parquet", "--gzip")
     assert "nosuch://" in refused("nosuch://x")
