@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
-from urllib.parse import parse_qsl
 
 from adapter.errors import Malformed, Problem, RateLimited
 from adapter.export import running
@@ -21,15 +20,12 @@ from adapter.fhir import negotiation, outcome, searching
 from adapter.fhir.access import may, require_type
 from adapter.fhir.addresses import EXPORT_JOBS
 from adapter.fhir.call import Call, Pairs, Reply
+from adapter.fhir.operations import exporting_filters
 from adapter.fhir.operations.exporting_patients import Whose, patients
 from adapter.fhir.operations.parameters import parameters
 from adapter.security.permissions import require
-from store import search as engine
 from store.codec import Resource
 from store.export_jobs import ExportJobs
-from store.search import SearchRefused
-from store.search.model import NOTHING
-from store.search.results import NAMES
 from store.types import TYPES
 
 FORMATS = ("application/fhir+ndjson", "application/ndjson", "ndjson")
@@ -44,8 +40,9 @@ _RETRY_SECONDS = 30
 
 @dataclass(slots=True)
 class _Asked:
-    """The parameters, read; what is not taken stands in `problems`."""
+    """The parameters, read; what is not taken stands in `problems`, and is passed over if the client is `lenient`."""
 
+    lenient: bool
     since: datetime | None = None
     kinds: list[str] = field(default_factory=list)
     filters: dict[str, list[Pairs]] = field(default_factory=dict)
@@ -65,10 +62,9 @@ async def export(call: Call, kind: str, ident: str | None) -> Reply:
     """
     require(call.who.key, "export", "read")
     asked = _read(call, kind)
-    lenient = negotiation.preferences(call.headers.get("prefer")).handling == "lenient"
-    if asked.problems and not lenient:
-        raise Malformed(asked.problems)
     kinds = _kinds(call, kind, asked)
+    if asked.problems and not asked.lenient:
+        raise Malformed(asked.problems)
     cut = await take_cut(call.who.store)
     whose = await patients(call, cut, ident, asked.patients, asked.since)
     plan = await _plan(call, kinds, whose, asked, everybody=bool(kind) and whose.patients is None)
@@ -100,7 +96,7 @@ def _read(call: Call, kind: str) -> _Asked:
         Malformed: a value that cannot be read. What is merely not supported is noted.
     """
     pairs, _ = parameters(replace(call, body=_plain(call.body)))
-    asked = _Asked()
+    asked = _Asked(negotiation.preferences(call.headers.get("prefer")).handling == "lenient")
     given: dict[str, list[str]] = {}
     for name, value in pairs:
         if name in _PASSED_BY or not value:
@@ -119,7 +115,9 @@ def _read(call: Call, kind: str) -> _Asked:
     asked.elements = [one for value in given.get("_elements", ()) for one in value.split(",") if one]
     for value in given.get("_typeFilter", ()):
         for one in _NEXT_FILTER.split(value):
-            _add_filter(asked, one)
+            name, pairs, problems = exporting_filters.parsed(one)
+            asked.filters.setdefault(name, []).append(pairs)
+            asked.problems += problems
     asked.patients = [_patient(one, call.base) for value in given.get("patient", ()) for one in value.split(",")]
     if asked.patients and (call.method != "POST" or not kind):
         text = "patient is for Patient/$export and Group/[id]/$export, sent by POST as Parameters."
@@ -185,22 +183,6 @@ def _moment(text: str, call: Call) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=call.who.service.settings.zone)
 
 
-def _add_filter(asked: _Asked, text: str) -> None:
-    """Read one search query (``Appointment?status=booked``).
-
-    Raises:
-        Malformed: it is none, or names how results are shown.
-    """
-    kind, mark, query = text.partition("?")
-    pairs = tuple(parse_qsl(query, keep_blank_values=True))
-    if not mark or not pairs:
-        raise _bad("_typeFilter", "_typeFilter takes search queries such as Appointment?status=booked.")
-    for name, _ in pairs:
-        if name.partition(":")[0] in NAMES:
-            raise _bad("_typeFilter", f"{name} has no place in a _typeFilter: it says how results are shown.")
-    asked.filters.setdefault(kind, []).append(pairs)
-
-
 def _bad(name: str, text: str, issue: str = "value") -> Malformed:
     return Malformed(Problem("invalid_parameter", text, name, issue=issue))
 
@@ -212,8 +194,11 @@ async def _plan(call: Call, kinds: list[str], whose: Whose, asked: _Asked, *, ev
     filters = {}
     for name in tuple(kinds):
         if name in asked.filters:
-            made = [await _query(call, name, pairs) for pairs in asked.filters[name]]
-            found = [one for one in made if one is not None]
+            found = []
+            for pairs in asked.filters[name]:
+                query, left_out = await exporting_filters.query(call, name, pairs, strict=not asked.lenient)
+                asked.problems += left_out
+                found += [] if query is None else [query]
             if not found:  # nothing can match
                 kinds.remove(name)
             elif all(found):  # one that is empty is met by every resource: the type is wanted whole
@@ -233,49 +218,32 @@ async def _plan(call: Call, kinds: list[str], whose: Whose, asked: _Asked, *, ev
 
 
 def _kinds(call: Call, kind: str, asked: _Asked) -> list[str]:
-    """Return the types to be exported: those asked for, or all that the key may read.
+    """Return the types to be exported: those asked for, or all that the key may read; note those that are not there.
 
     Raises:
-        Malformed: a type that this server, or this export, does not have. Forbidden: one that the key may not read.
+        Forbidden: one that the key may not read.
     """
     there = tuple(TYPES) if not kind else MEMBERS
     for name in dict.fromkeys(asked.kinds):
         if name not in there:
-            problem = _unknown(name, there, kind)
-            asked.problems.append(problem)
-            if negotiation.preferences(call.headers.get("prefer")).handling != "lenient":
-                raise Malformed(problem)
-            continue
-        require_type(call.who, name, "read")
+            asked.problems.append(_unknown(name, there, kind, "_type"))
+        else:
+            require_type(call.who, name, "read")
     kinds = [name for name in there if (name in asked.kinds if asked.kinds else may(call.who, name, "read"))]
     if not kinds and not asked.kinds:
         require_type(call.who, there[0], "read")
     for name in asked.filters:
-        if name not in kinds:
-            raise _bad(
-                "_typeFilter", f"The _typeFilter for {name} is for a type that is not exported. Name it in _type."
-            )
+        if name not in there:
+            asked.problems.append(_unknown(name, there, kind, "_typeFilter"))
+        elif name not in kinds:
+            asked.problems.append(exporting_filters.not_exported(name))
     return kinds
 
 
-def _unknown(name: str, there: Sequence[str], kind: str) -> Problem:
+def _unknown(name: str, there: Sequence[str], kind: str, parameter: str) -> Problem:
     where = f"the compartment of a {OWNER}" if kind and name in TYPES else "this server"
     text = f"There is no {name} in {where}. There is: {', '.join(there)}."
-    return Problem("invalid_parameter", text, "_type", issue="not-supported")
-
-
-async def _query(call: Call, kind: str, pairs: Pairs) -> dict[str, Any] | None:
-    """Return the query of a ``_typeFilter``; None where nothing can match it.
-
-    Raises:
-        Malformed, Forbidden: as of a search.
-    """
-    how = searching.reading(call.who, call.base, strict=True)
-    try:
-        [compiled] = await engine.compiled(call.who.store, engine.parse((kind,), pairs, how))
-    except SearchRefused as refused:
-        raise searching.as_refusal(refused) from None
-    return None if compiled.query is NOTHING else compiled.query
+    return Problem("invalid_parameter", text, parameter, issue="not-supported")
 
 
 def _notes(call: Call, problems: Sequence[Problem]) -> tuple[Mapping[str, Any], ...]:

@@ -104,6 +104,56 @@ async def test_what_is_not_known_is_refused_or_passed_over(api: Api) -> None:
     assert [one["type"] for one in manifest["error"]] == ["OperationOutcome"]
 
 
+LENIENT = {"headers": {"Prefer": "respond-async, handling=lenient"}}
+
+
+@pytest.mark.parametrize(
+    ("query", "told", "found"),
+    [
+        ("_type=Patient&_typeFilter=Basic%3Fcode%3Dx", "There is no Basic in this server", "abc"),
+        ("_type=Patient&_typeFilter=Slot%3Fstatus%3Dfree", "for a type that is not exported", "abc"),
+        ("_type=Patient&_typeFilter=Patient%3Factive%3Dfalse%26nonsense%3D1", "nonsense", "c"),
+        ("_type=Patient&_typeFilter=Patient%3Fnonsense%3D1", "nonsense", "abc"),
+        ("_type=Patient&_typeFilter=Patient%3F_id%3Da%26_sort%3Dname", "_sort has no place in a _typeFilter", "a"),
+        ("_type=Patient&_typeFilter=Patient%3F_include%3DPatient:link", "_include has no place", "abc"),
+    ],
+)
+async def test_what_a_filter_says_and_is_not_known_is_refused_or_passed_over(
+    api: Api, query: str, told: str, found: str
+) -> None:
+    await clinic(api)
+    refused = await api.get(f"/fhir/R4/$export?{query}")
+    assert (refused.status_code, told in refused.text) == (400, True)
+    assert ("Name it in _type" in refused.text) is ("Slot" in query)
+    manifest = await exported(api, f"$export?{query}", **LENIENT)
+    assert await names(api, manifest) == [f"Patient/{one}" for one in found]
+    [note] = await content(api, manifest, "error")
+    assert note["resourceType"] == "OperationOutcome"
+    assert note["issue"][0]["severity"] == "warning"
+    assert told in note["issue"][0]["diagnostics"]
+
+
+async def test_a_filter_for_what_is_in_no_compartment_says_so(api: Api) -> None:
+    refused = await api.get("/fhir/R4/Patient/$export?_typeFilter=Slot%3Fstatus%3Dfree")
+    assert (refused.status_code, "There is no Slot in the compartment of a Patient" in refused.text) == (400, True)
+
+
+@pytest.mark.parametrize("query", ["Patient%3Fbirthdate%3Dyesterday", "Patient%3Factive:nonsense%3Dtrue", "active%3Dx"])
+async def test_what_cannot_be_read_is_refused_even_so(api: Api, query: str) -> None:
+    answer = await api.get(f"/fhir/R4/$export?_type=Patient&_typeFilter={query}", **LENIENT)
+    assert answer.status_code == 400
+
+
+async def test_a_filter_that_is_passed_over_widens_nothing_beyond_the_permissions(api: Api, make_api: ApiMaker) -> None:
+    await clinic(api)
+    some: Api = await make_api(api.service, granted=["export:read", "patients:read"])
+    for query in ("_typeFilter=Slot%3Fnonsense%3D1", "_type=Basic&_typeFilter=Patient%3Fnonsense%3D1"):
+        manifest = await exported(some, f"$export?{query}", **LENIENT)
+        assert {file["type"] for file in manifest["output"]} == ({"Patient"} if "Slot" in query else set())
+    asked = "_type=Patient&_typeFilter=Patient%3F_has:Appointment:patient:status%3Dbooked"
+    assert (await some.get(f"/fhir/R4/$export?{asked}", **LENIENT)).status_code == 403
+
+
 @pytest.mark.parametrize(
     "query",
     [
