@@ -18,6 +18,7 @@ import orjson
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
+from adapter.compression import headed
 from adapter.errors import NotFound, Problem, RateLimited, Refused
 from adapter.export.files import Files
 from adapter.export.pace import Pace
@@ -63,8 +64,11 @@ async def status(request: Request) -> Response:
             text = "That is too often. Wait for as many seconds as Retry-After says before you ask again."
             raise RateLimited(Problem("too_many_requests", text), headers=again)
         return Response(b"", 202, {"X-Progress": _progress(job), **again})
-    manifest = _manifest(base_of(request, who.service), job)
-    return Response(orjson.dumps(manifest), 200, {"Expires": _http_date(job.expires)}, "application/json")
+    body = orjson.dumps(_manifest(base_of(request, who.service), job))
+    headers = {"Expires": _http_date(job.expires)}
+    if request.method == "HEAD":
+        return headed(request, 200, headers, "application/json", len(body))
+    return Response(body, 200, headers, "application/json")
 
 
 def _pace(request: Request) -> Pace:
@@ -96,9 +100,10 @@ async def file(request: Request) -> Response:
         raise _absent("There is no such file in this export.")
     for kind in job.plan["kinds"] if found.kind not in TYPES else (found.kind,):
         require_type(who, kind, "read")
-    headers = {"Content-Length": str(found.size), "Expires": _http_date(job.expires)}
+    headers = {"Expires": _http_date(job.expires)}
     if request.method == "HEAD":
-        return Response(b"", 200, headers, MEDIA_TYPE)
+        return headed(request, 200, headers, MEDIA_TYPE, found.size)
+    headers["Content-Length"] = str(found.size)
     return StreamingResponse(files.read(job.ident, found.name), 200, headers, MEDIA_TYPE)
 
 
@@ -185,6 +190,7 @@ _FILE = {200: ("A resource in each line.", MEDIA_TYPE)}
 def _add_routes() -> None:
     said = _described("get-export", "How far an export is, or its manifest", _STATUS, "job")
     router.add_api_route("/{job}", status, methods=["GET"], **said)
+    router.add_api_route("/{job}", status, methods=["HEAD"], include_in_schema=False)
     said = _described("delete-export", "End an export, or remove its files", _DELETED, "job")
     router.add_api_route("/{job}", delete, methods=["DELETE"], **said)
     said = _described("get-export-file", "A file of an export", _FILE, "job", "file")

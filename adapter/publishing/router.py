@@ -15,6 +15,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.datastructures import State
 
+from adapter.compression import headed
 from adapter.errors import NotFound, Problem, Unavailable
 from adapter.fhir.addresses import BASE, base_of
 from adapter.publishing.making import MAX_AGE, TYPES, Publisher
@@ -44,7 +45,9 @@ async def manifest(request: Request) -> Response:
     headers = _headers(hashlib.sha256(body).hexdigest()[:32], found.moment)
     if _is_known(request, headers, found.moment):
         return Response(b"", 304, headers)
-    return Response(body if request.method == "GET" else b"", 200, headers, "application/json")
+    if request.method == "HEAD":
+        return headed(request, 200, headers, "application/json", len(body))
+    return Response(body, 200, headers, "application/json")
 
 
 def _said(address: str, found: Publication) -> dict[str, object]:
@@ -76,9 +79,10 @@ async def file(request: Request) -> Response:
     headers = _headers(f"{name}-{kind}", found.moment)
     if _is_known(request, headers, found.moment):
         return Response(b"", 304, headers)
-    headers["Content-Length"] = str(found.files[kind].size)
+    size = found.files[kind].size
     if request.method == "HEAD":
-        return Response(b"", 200, headers, NDJSON)
+        return headed(request, 200, headers, NDJSON, size)
+    headers["Content-Length"] = str(size)
     return StreamingResponse(publisher.read(name, kind), 200, headers, NDJSON)
 
 
@@ -102,7 +106,7 @@ def _publisher(request: Request) -> Publisher:
 def _headers(tag: str, moment: datetime) -> dict[str, str]:
     modified = format_datetime(moment.astimezone(UTC).replace(microsecond=0), usegmt=True)
     return {
-        "ETag": f'"{tag}"',
+        "ETag": f'W/"{tag}"',  # weak: it is the same with gzip and without (RFC 9110 section 8.8.1)
         "Last-Modified": modified,
         "Cache-Control": _CACHE,
         "Access-Control-Allow-Origin": "*",  # public, and read by web pages
@@ -113,9 +117,8 @@ def _is_known(request: Request, headers: dict[str, str], moment: datetime) -> bo
     """Tell whether the client has it (RFC 9110 sections 13.1.2 and 13.1.3)."""
     tags = request.headers.get("if-none-match")
     if tags is not None:
-        return tags.strip() == "*" or headers["ETag"].strip('"') in (
-            one.strip().removeprefix("W/").strip('"') for one in tags.split(",")
-        )
+        own = _opaque(headers["ETag"])
+        return tags.strip() == "*" or own in (_opaque(one.strip()) for one in tags.split(","))
     since = request.headers.get("if-modified-since")
     if since is None:
         return False
@@ -123,6 +126,11 @@ def _is_known(request: Request, headers: dict[str, str], moment: datetime) -> bo
         return parsedate_to_datetime(since) >= moment.replace(microsecond=0)
     except (TypeError, ValueError):  # a date that is none counts as none
         return False
+
+
+def _opaque(tag: str) -> str:
+    """Return what is compared of an entity tag: If-None-Match compares weakly (RFC 9110 section 13.1.2)."""
+    return tag.removeprefix("W/").strip('"')
 
 
 def _instant(moment: datetime) -> str:

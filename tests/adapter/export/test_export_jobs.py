@@ -168,12 +168,35 @@ async def test_files_that_are_not_there(api: Api) -> None:
     await worked(api.service)
     assert (await api.get(f"{location}/../../secret")).status_code == 404
     assert (await api.get(f"{location}/Slot.00001.ndjson")).status_code == 404
-    answer = await api.send("HEAD", f"{location}/Patient.00001.ndjson")
+    answer = await api.send("HEAD", f"{location}/Patient.00001.ndjson", headers={"Accept-Encoding": "identity"})
     assert answer.headers["content-type"] == "application/fhir+ndjson"
     assert int(answer.headers["content-length"]) > 0
     assert answer.content == b""
     await Files(api.service.settings, "test").remove(location.rpartition("/")[2])
     assert (await api.get(f"{location}/Patient.00001.ndjson")).status_code == 404
+
+
+@pytest.mark.parametrize("coding", ["identity", "gzip"])
+async def test_head_says_what_get_says(api: Api, coding: str) -> None:
+    asks = {"headers": {"Accept-Encoding": coding}}
+    for number in range(20):
+        await put(api, "Patient", f"p{number}")
+    location = (await api.get("/fhir/R4/$export?_type=Patient")).headers["content-location"]
+    waiting = await api.send("HEAD", location, **asks)
+    assert (waiting.status_code, waiting.content) == (202, b"")
+    assert {"x-progress", "retry-after"} <= waiting.headers.keys()
+    await worked(api.service)
+    [url, *_] = [one["url"] for one in (await api.get(location)).json()["output"]]
+    for address in (location, url):
+        answer, head = await api.get(address, **asks), await api.send("HEAD", address, **asks)
+        assert (head.status_code, head.content) == (200, b"")
+        for name in ("expires", "content-type"):
+            assert head.headers[name] == answer.headers[name]
+        # The length of GET's answer, or none (RFC 9110 section 8.6).
+        assert head.headers.get("content-length") in {answer.headers.get("content-length"), None}
+        assert ("content-length" in head.headers) is (coding == "identity")
+    await api.delete(location)
+    assert (await api.send("HEAD", location)).status_code == 404
 
 
 async def test_files_in_an_object_store(make_service: ServiceMaker, make_api: ApiMaker) -> None:
