@@ -2,36 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from pymongo import MongoClient
-from typer.testing import CliRunner, Result
 
-from adapter.cli import app
+from tests.adapter.console.cli import Cli, Databases
+from tests.adapter.console.imports import Import
 from tests.snapshots import Snapshot, clear
-
-Databases = MongoClient[dict[str, Any]]
-
-
-class Cli:
-    """Runs commands and reads what they print."""
-
-    def __init__(self) -> None:
-        self._runner = CliRunner()
-
-    def run(self, *words: str, stdin: str | None = None) -> Result:
-        """Run one command line."""
-        return self._runner.invoke(app, list(words), input=stdin)
-
-    def json(self, *words: str) -> Any:
-        """Run a command with --json; it must succeed."""
-        result = self.run(*words, "--json")
-        assert result.exit_code == 0, result.output
-        return json.loads(result.stdout)
 
 
 @pytest.fixture(scope="session")
@@ -82,3 +62,11 @@ def stored(cli: Cli, mongodb_uri: str) -> Iterator[Callable[..., list[dict[str, 
 
     yield read
     client.close()
+
+
+@pytest.fixture
+def bring(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Import:
+    folder = tmp_path / "files"
+    folder.mkdir()
+    monkeypatch.chdir(tmp_path)
+    return Import(cli, folder)

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from adapter.console import check as command
 from store.checking import Finding, Step
-from tests.adapter.console.conftest import Cli, Databases
+from tests.adapter.console.cli import Cli, Databases
 
 Raw = Callable[[str], Any]
 

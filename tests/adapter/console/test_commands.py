@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from adapter import __version__
-from tests.adapter.console.conftest import Cli
+from tests.adapter.console.cli import Cli
 
 Stored = Callable[..., list[dict[str, Any]]]
 

@@ -20,7 +20,7 @@ from adapter.export import formats
 from adapter.export.columns import COLUMNS
 from adapter.fhir.validation import check
 from store.codec import decode
-from tests.adapter.console.conftest import Cli
+from tests.adapter.console.cli import Cli
 
 Json = dict[str, Any]
 KEY = "a key of these tests alone"

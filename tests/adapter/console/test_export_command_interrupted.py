@@ -11,7 +11,7 @@ import pytest
 from adapter.export import formats
 from adapter.export.copying import Copying
 from store.errors import Unreachable
-from tests.adapter.console.conftest import Cli
+from tests.adapter.console.cli import Cli
 from tests.adapter.console.test_export_command_files import KEY, Stored, manifest_of
 
 

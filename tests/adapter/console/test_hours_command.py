@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.adapter.console.conftest import Cli
+from tests.adapter.console.cli import Cli
 
 Stored = Callable[..., list[dict[str, Any]]]
 

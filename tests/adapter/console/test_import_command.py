@@ -8,97 +8,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pymongo import MongoClient
 
-from tests.adapter.console.conftest import Cli
-
-Json = dict[str, Any]
-Stored = Callable[..., list[Json]]
-
-PEOPLE: tuple[Json, ...] = (
-    {"resourceType": "Practitioner", "id": "p", "name": [{"text": "Dr. Atim"}]},
-    {"resourceType": "Location", "id": "l", "name": "Ward"},
-    {"resourceType": "Patient", "id": "john", "name": [{"family": "Okello"}]},
-)
-SCHEDULE: Json = {"resourceType": "Schedule", "id": "s", "active": True, "actor": [{"reference": "Practitioner/p"}]}
-
-
-def slot(ident: str, hour: int, **members: Any) -> Json:
-    return {
-        "resourceType": "Slot",
-        "id": ident,
-        "schedule": {"reference": "Schedule/s"},
-        "status": "free",
-        "start": f"2027-01-20T{hour:02d}:00:00Z",
-        "end": f"2027-01-20T{hour:02d}:30:00Z",
-    } | members
-
-
-def visit(ident: str, hour: int, *slots: str, **members: Any) -> Json:
-    return (
-        {
-            "resourceType": "Appointment",
-            "id": ident,
-            "status": "booked",
-            "start": f"2027-01-20T{hour:02d}:00:00Z",
-            "end": f"2027-01-20T{hour:02d}:30:00Z",
-            "participant": [
-                {"actor": {"reference": "Patient/john"}, "status": "accepted"},
-                {"actor": {"reference": "Practitioner/p"}, "status": "accepted"},
-            ],
-        }
-        | ({"slot": [{"reference": f"Slot/{one}"} for one in slots]} if slots else {})
-        | members
-    )
-
-
-def lines(*resources: Json) -> bytes:
-    return b"".join(json.dumps(one).encode() + b"\n" for one in resources)
-
-
-class Import:
-    """Imports files of a folder of its own."""
-
-    def __init__(self, cli: Cli, folder: Path) -> None:
-        self.cli, self.folder = cli, folder
-
-    def __call__(self, **files: bytes) -> Json:
-        for name, content in files.items():
-            (self.folder / name.replace("__", ".")).write_bytes(content)
-        return self.run(*(str(self.folder / name.replace("__", ".")) for name in files))
-
-    def run(self, *words: str, code: int | None = None) -> Json:
-        result = self.cli.run("import", "--json", "--errors", str(self.errors), *words)
-        assert result.exit_code in ((0, 1) if code is None else (code,)), result.output
-        assert result.stdout, result.stderr
-        found: Json = json.loads(result.stdout)
-        return {name: value for name, value in found.items() if value and name != "total"}
-
-    @property
-    def errors(self) -> Path:
-        return self.folder / "errors"
-
-    def refused(self) -> list[tuple[int, list[str]]]:
-        """The lines refused, each with the codes of its reasons."""
-        said = [json.loads(line) for line in self.errors.read_text().splitlines()]
-        return [(one["line"], [reason["code"] for reason in one["reasons"]]) for one in said]
-
-
-@pytest.fixture
-def bring(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Import:
-    folder = tmp_path / "files"
-    folder.mkdir()
-    monkeypatch.chdir(tmp_path)
-    return Import(cli, folder)
-
-
-def content(document: Json) -> Json:
-    return {name: value for name, value in document.items() if name not in ("_id", "_index", "_json", "meta")}
+from tests.adapter.console.imports import MEDILOOP, PEOPLE, SCHEDULE, Import, Json, Stored, content, lines, slot, visit
 
 
 def test_a_mixed_file_comes_in_whatever_its_order_and_twice_is_once(bring: Import, stored: Stored) -> None:
@@ -194,31 +110,6 @@ def test_the_entries_of_a_transaction_keep_their_names(bring: Import, stored: St
     [schedule] = stored("Schedule")
     assert schedule["actor"] == [{"reference": f"Practitioner/{urn.rpartition(':')[2]}"}]
     assert bring(t__json=json.dumps(bundle).encode()) == {"unchanged": 2, "refused": 1}
-
-
-MEDILOOP: Json = {
-    "id": "apt-123-456-789",
-    "appointment_number": "APT-2024-001234",
-    "patient_uhid": "UG123456789A",
-    "patient_name": "John Doe",
-    "practitioner_id": "p",
-    "practitioner_name": "Dr. Atim",
-    "facility_id": "l",
-    "facility_name": "Ward",
-    "status": "cancelled",
-    "service_type_code": "consultation",
-    "specialty_code": None,
-    "appointment_type_code": "ROUTINE",
-    "start_time": "2024-01-20T10:00:00Z",
-    "end_time": "2024-01-20T10:30:00Z",
-    "duration_minutes": 30,
-    "reason_text": "General checkup",
-    "priority": 5,
-    "created_at": "2024-01-15T10:00:00Z",
-    "cancellation_reason_code": "patient-request",
-    "cancelled_at": "2024-01-16T08:00:00Z",
-    "branch": "north",
-}
 
 
 @pytest.mark.parametrize("as_list", [True, False])

@@ -19,7 +19,7 @@ from rich.console import Console
 from adapter.console import reindex as command
 from store import reindex as rebuilding
 from store.codec import encode
-from tests.adapter.console.conftest import Cli, Databases
+from tests.adapter.console.cli import Cli, Databases
 
 Patients = Callable[..., None]
 MOMENT = "2024-01-15T10:00:00.000Z"

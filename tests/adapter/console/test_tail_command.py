@@ -13,7 +13,7 @@ from typing import IO, Any
 
 import pytest
 
-from tests.adapter.console.conftest import Cli
+from tests.adapter.console.cli import Cli
 
 Json = dict[str, Any]
 
