@@ -13,6 +13,7 @@ from adapter.errors import Malformed, Problem
 from adapter.fhir.bundles.references import Names, rewriting
 from adapter.fhir.validation.findings import Findings, Place
 from adapter.fhir.validation.structure import Repeated, check_structure
+from adapter.importing import mediloop
 from adapter.importing.item import Item, kind_of
 from store.codec import Resource, encode
 
@@ -48,8 +49,8 @@ def _refused(document: Any, problem: Problem) -> Item:
 
 def _value(line: int, value: Any) -> Item:
     kind = kind_of(value)
-    if not isinstance(value, dict) or (kind == "MediLoop" and not isinstance(value, Repeated)):
-        return Item(line, encode(value), kind)
+    if not isinstance(value, dict) or kind == "MediLoop":
+        return Item(line, encode(value), kind, fault=mediloop.repeated(value))
     return Item(line, b"", kind, value, _fault(value, f"[{line - 1}]"))
 
 

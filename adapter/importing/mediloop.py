@@ -13,6 +13,8 @@ from typing import Any, Protocol
 from pydantic import TypeAdapter, ValidationError
 
 from adapter.errors import Malformed, Problem, Unprocessable
+from adapter.fhir.validation.findings import tellable
+from adapter.fhir.validation.structure import as_object, repeated_names
 from adapter.mediloop.fields import Id, Instant
 from adapter.settings import Settings
 from mappings import appointment as lens
@@ -22,7 +24,7 @@ from mappings.instants import shift
 from mappings.references import PATIENT, names_of
 from mappings.systems import Systems
 from mappings.vocabulary import Vocabulary
-from store.codec import Resource, decode
+from store.codec import Resource, decode, parse
 
 _NAMES = {field.name: field for field in lens.FIELDS}
 _TIMES = frozenset(name for name, field in _NAMES.items() if field.type == "datetime")
@@ -56,6 +58,32 @@ class Means(Protocol):
     @property
     def vocabulary(self) -> Vocabulary:
         """The code tables."""
+
+
+def read(raw: bytes) -> Any:
+    """Return the parsed JSON of an object, as it was sent; nulls are no fault in it.
+
+    Raises:
+        Malformed: it has a member twice, or is no JSON.
+    """
+    try:
+        value = parse(raw, as_object=as_object)
+    except ValueError:
+        raise Malformed(Problem("invalid_json", "It is not JSON in UTF-8.", issue="structure")) from None
+    fault = repeated(value)
+    if fault is not None:
+        raise fault
+    return value
+
+
+def repeated(value: Any) -> Malformed | None:
+    """Return the refusal of an object, parsed `as_object`, in which a name is there twice; None for all others."""
+    names = repeated_names(value)
+    if not names:
+        return None
+    said = ", ".join(name for name in names if tellable(name)) or "a name that is no member's"
+    text = f"Given twice in one object: {said}. What is meant cannot be told; give it once."
+    return Malformed(Problem("duplicate_key", text, names[0] if tellable(names[0]) else None, issue="structure"))
 
 
 def members(service: Means, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -156,6 +184,31 @@ def referring(resource: Resource, patient: Patient) -> Resource:
     return {**resource, "participant": participants}
 
 
+def completed(service: Means, resource: Resource, patient: Patient, uhid_: str) -> Resource:
+    """Return a stored Appointment whose patient, known by that UHID alone until now, is referred to as well.
+
+    The Patient may have come later than the Appointment; whom a reference names already stays.
+    """
+    systems = service.systems.all_uhid
+
+    def is_meant(actor: Resource) -> bool:
+        identifier = actor.get("identifier", {})
+        return (
+            actor.get("type") == PATIENT
+            and "reference" not in actor
+            and identifier.get("system") in systems
+            and uhid.normalise(identifier.get("value", "")) == uhid_
+        )
+
+    if not any(is_meant(one.get("actor", {})) for one in resource["participant"]):
+        return resource
+    participants = [
+        {**one, "actor": {**one["actor"], "reference": patient.reference}} if is_meant(one.get("actor", {})) else one
+        for one in resource["participant"]
+    ]
+    return {**resource, "participant": participants}
+
+
 def referred(service: Means, before: Resource) -> list[str]:
     """Return whom and where a stored Appointment refers to."""
     return list(lens.referred(before, systems=service.systems).values())
@@ -167,6 +220,12 @@ def people(wanted: Mapping[str, Any]) -> dict[str, str]:
     if "facility_id" in wanted:
         found[f"Location/{wanted['facility_id']}"] = "facility_id"
     return found
+
+
+def unknown_patient(entry: int) -> Problem:
+    """Return what is wrong with an appointment of a patient who is not stored."""
+    text = "No patient with that UHID is known here. Import the patients first."
+    return Problem("unknown_patient", text, "patient_uhid", entry=entry)
 
 
 def unknown_person(member: str) -> Unprocessable:

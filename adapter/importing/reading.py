@@ -19,6 +19,7 @@ import orjson
 from adapter.errors import Malformed, Problem
 from adapter.fhir.validation import strict_json
 from adapter.fhir.validation.structure import as_object
+from adapter.importing import mediloop
 from adapter.importing.documents import entries, listed
 from adapter.importing.fetching import SPOILT
 from adapter.importing.item import Item, kind_of
@@ -145,12 +146,12 @@ def read(item: Item) -> Any:
     """Return the parsed JSON of an item.
 
     Raises:
-        Malformed: it is no JSON object, or of no type that is stored.
+        Malformed: it is no JSON object, has a name twice, or is of no type that is stored.
     """
     if item.fault is not None:
         raise item.fault
     if item.kind == "MediLoop":
-        return orjson.loads(item.raw)  # as `kind_of` has; its nulls are no fault
+        return mediloop.read(item.raw)
     value = strict_json.read(item.raw) if item.value is None else item.value
     if item.kind == "Bundle":
         text = "A Bundle on a line among others is not taken apart. Give it a file of its own."

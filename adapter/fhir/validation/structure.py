@@ -41,6 +41,16 @@ def as_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return made if len(made) == len(pairs) else Repeated(pairs)
 
 
+def repeated_names(value: Any) -> list[str]:
+    """Return the names that are there twice in one object, anywhere in JSON that is no resource; each once."""
+    if isinstance(value, dict):
+        found = value.names if isinstance(value, Repeated) else []
+        return list(dict.fromkeys([*found, *repeated_names([*value.values()])]))
+    if isinstance(value, list):
+        return list(dict.fromkeys(name for item in value for name in repeated_names(item)))
+    return []
+
+
 def check_structure(resource: Resource, findings: Findings, place: Place) -> bool:
     """Add what is wrong with `resource` as FHIR JSON; tell whether it can be looked into any further."""
     return _object(resource, findings, place, 1)
