@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from adapter.errors import Conflict, Malformed, Problem, Refused, Unprocessable
 from adapter.fhir import validation
@@ -107,21 +108,22 @@ class Writer:
         places: list[int] = []
         earlier = [stored.get(name) for name in names]
         people = await self._referred(work, batch, earlier)
-        wanted = self._resources(batch, found, earlier, people, await self._patients(work, batch))
+        patients = await self._patients(work, batch)
+        wanted = self._resources(batch, found, earlier, people, patients)
         await _keep_held_busy(work, wanted, stored)
         for place, (name, after) in enumerate(zip(names, wanted, strict=True)):
             before = stored.get(name)
             if before is None or not same(before, after):
                 changes.append(Change(before, after))
                 places.append(place)
-        await self._require_known(work, batch, places)
+        await self._require_known(work, batch, places, patients)
         if not changes:
             return words
         absent = [names[place] for place, change in zip(places, changes, strict=True) if change.before is None]
         versions = await work.last_versions(absent) if absent else {}
         own = self.service.settings.fhir_bases
         try:
-            final = await settle(work, changes, fills_slots=True, overbooks="", bases=own, configured=own)
+            final = await settle(work, changes, fills_slots=True, copied=True, overbooks="", bases=own, configured=own)
         except Refused as refused:
             raise _moved(refused, places) from None
         kept = [one for one in final if one.before is None or one.after is None or not same(one.before, one.after)]
@@ -177,6 +179,8 @@ class Writer:
             if ready.members is not None and before is not None:
                 members = {**ready.members, "id": ident}
                 after = mediloop.applied(self.service, before, members, people, patient)
+                if patient is not None:
+                    after = mediloop.completed(self.service, after, patient, ready.members["patient_uhid"])
                 if not same(before, after):
                     validation.require_valid(after, "Appointment")
                 wanted.append(after)
@@ -185,23 +189,36 @@ class Writer:
                 wanted.append(resource if ready.ident == ident else {**resource, "id": ident})
         return wanted
 
-    async def _require_known(self, work: UnitOfWork, batch: Sequence[Ready], places: Iterable[int]) -> None:
+    async def _require_known(
+        self, work: UnitOfWork, batch: Sequence[Ready], places: Iterable[int], patients: Mapping[str, Patient]
+    ) -> None:
         """Refuse a MediLoop appointment with somebody who is not stored, where the settings say so (decision 2.11)."""
-        if self.service.settings.unknown_actors != "refuse":
-            return
-        asked = {place: mediloop.people(members) for place in places if (members := batch[place].members) is not None}
+        settings = self.service.settings
+        written = {place: members for place in places if (members := batch[place].members) is not None}
+        faults: list[Problem] = []
+        if settings.unknown_patients == "refuse":
+            faults += [
+                mediloop.unknown_patient(place)
+                for place, members in written.items()
+                if members["patient_uhid"] not in patients
+            ]
+        if settings.unknown_actors == "refuse":
+            faults += await self._unknown_people(work, written)
+        if faults:
+            raise Unprocessable(sorted(faults, key=lambda problem: problem.entry or 0))
+
+    async def _unknown_people(self, work: UnitOfWork, written: Mapping[int, Mapping[str, Any]]) -> list[Problem]:
+        asked = {place: mediloop.people(members) for place, members in written.items()}
         wanted = {name for people in asked.values() for name in people} - self.known
         if wanted:
             self.known.update(await work.read_many(sorted(wanted)))
-        faults = [
+        return [
             replace(problem, entry=place)
             for place, people in asked.items()
             for name, member in people.items()
             if name not in self.known
             for problem in mediloop.unknown_person(member).problems
         ]
-        if faults:
-            raise Unprocessable(faults)
 
 
 async def _keep_held_busy(work: UnitOfWork, wanted: list[Resource], stored: dict[str, Resource]) -> None:

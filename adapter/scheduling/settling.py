@@ -26,6 +26,7 @@ async def settle(
     changes: Sequence[Change],
     *,
     fills_slots: bool,
+    copied: bool = False,
     overbooks: str | None = None,
     bases: Sequence[str] = (),
     configured: Sequence[str] = (),
@@ -39,6 +40,8 @@ async def settle(
         work: the unit of work to read through, and in which the result is to be staged.
         changes: what is asked for, each resource once; `before` as this unit of work has read it.
         fills_slots: whether an Appointment may fill a Slot that is busy but held by none (decision 3.2).
+        copied: whether the changes bring in what others have decided: an Appointment that names no Slot may then fill
+            one that is busy but held by none, where no free one covers its time.
         overbooks: the id of the key, if it may book over others; that is recorded in what does (`occupancy`).
             Empty for whoever brings in what others have decided: what says itself by whom goes on saying so.
         bases: addresses of this server, without a slash at the end. Who is named by another one answers for nobody who
@@ -70,7 +73,7 @@ async def settle(
         visit.sign(overbooks)
     stored = await reading.read(work, asked)
     against = await role_changes.conflicts(work, asked)
-    world = decide(asked, stored, found, against, fills_slots=fills_slots, bases=configured)
+    world = decide(asked, stored, found, against, fills_slots=fills_slots, copied=copied, bases=configured)
     work.guard(slot_changes.guards(world))
     work.guard(responses.guards(drafts))
     return _completed(world)
@@ -88,6 +91,7 @@ def decide(
     against: Iterable[Problem] = (),
     *,
     fills_slots: bool,
+    copied: bool = False,
     bases: Sequence[str] = (),
 ) -> World:
     """Judge the state that `asked` makes of `stored`; return it.
@@ -108,7 +112,8 @@ def decide(
         raise Unprocessable(_sorted(faults))
     conflicts = list(against)
     for visit, stake, when in asked.new:
-        conflicts += _about(visit.draft, visits.taken_slots(world, visit, stake, when, fills_slots=fills_slots))
+        in_the_way = visits.taken_slots(world, visit, stake, when, fills_named=fills_slots, fills_found=copied)
+        conflicts += _about(visit.draft, in_the_way)
     for visit, stake, when in asked.new:
         conflicts += _about(visit.draft, visits.conflicts(world, visit, stake, when))
     for name, draft in slots.items():

@@ -127,15 +127,24 @@ def _wish(world: World, visit: Visit, stake: Stake, when: Interval) -> Wish:
     )
 
 
-def taken_slots(world: World, visit: Visit, stake: Stake, when: Interval, *, fills_slots: bool) -> Iterator[Problem]:
-    """Yield every taken slot that is in the way; slots that are to be found are taken in the world."""
+def taken_slots(
+    world: World, visit: Visit, stake: Stake, when: Interval, *, fills_named: bool, fills_found: bool
+) -> Iterator[Problem]:
+    """Yield every taken slot that is in the way; slots that are to be found are taken in the world.
+
+    Args:
+        world: the final state.
+        visit, stake, when: who takes what, and when.
+        fills_named: it may fill a Slot that it names and that is busy for nobody.
+        fills_found: likewise, one that it does not name, where none that is free covers its time.
+    """
     if visit.appointment.get("slot"):
         for index, link in enumerate(visit.appointment["slot"]):
-            obstacle = _obstacle(world, visit, reference(link["reference"]), fills_slots=fills_slots)
+            obstacle = _obstacle(world, visit, reference(link["reference"]), fills_slots=fills_named)
             if obstacle is not None:
                 yield replace(obstacle, param=f"{_SLOT}[{index}]")
     elif not stake.beside:
-        yield from _found(world, visit, _wish(world, visit, stake, when))
+        yield from _found(world, visit, _wish(world, visit, stake, when), fills_slots=fills_found)
 
 
 def conflicts(world: World, visit: Visit, stake: Stake, when: Interval) -> Iterator[Problem]:
@@ -165,19 +174,29 @@ def _obstacle(world: World, visit: Visit, name: str, *, fills_slots: bool) -> Pr
     return Problem("slot_unavailable", text, None, details)
 
 
-def _found(world: World, visit: Visit, wish: Wish) -> Iterator[Problem]:
+def _found(world: World, visit: Visit, wish: Wish, *, fills_slots: bool) -> Iterator[Problem]:
     """Take free slots for each practitioner who has published some for that time (decision 2.10)."""
     taken: list[str] = []
     for person in wish.practitioners:
-        offered: list[Resource] = []
-        for name in world.offers(person, wish.when):
-            slot = world.slots[name]
-            if slot["status"] != "entered-in-error":
-                status = slot["status"] if visit.books_over else "free"
-                offered.append({**slot, "status": status if world.is_free_for(name, visit) else "busy-unavailable"})
-        slots, problem = booking.cover(person, wish, Facts(None, world.schedules, offered, people=world.people))
+        for fills in (False, True) if fills_slots else (False,):  # what is free goes before what is to be filled
+            offered = _offered(world, visit, person, wish.when, fills=fills)
+            slots, problem = booking.cover(person, wish, Facts(None, world.schedules, offered, people=world.people))
+            if problem is None:
+                break
         if person not in wish.elsewhere:
             taken += [f"Slot/{slot['id']}" for slot in slots]
         if problem is not None:
             yield problem
     world.take(visit, list(dict.fromkeys(taken)))
+
+
+def _offered(world: World, visit: Visit, person: str, when: Interval, *, fills: bool) -> list[Resource]:
+    """Return a practitioner's published Slots of that time: free where the visit may take them, closed elsewhere."""
+    offered: list[Resource] = []
+    for name in world.offers(person, when):
+        slot = world.slots[name]
+        if slot["status"] != "entered-in-error":
+            status = slot["status"] if visit.books_over else "free"
+            taken = not world.is_free_for(name, visit, fills=fills)
+            offered.append({**slot, "status": "busy-unavailable" if taken else status})
+    return offered

@@ -129,8 +129,8 @@ class World:
         visit = self.asked.visits.get(name)
         return visit is None or (visit.had is not None and slot in visit.had.slots)
 
-    def is_free_for(self, name: str, visit: Visit) -> bool:
-        """Tell whether the visit may take a Slot that exists, without filling one that somebody set busy by hand.
+    def is_free_for(self, name: str, visit: Visit, *, fills: bool = False) -> bool:
+        """Tell whether the visit may take a Slot that exists; one that somebody set busy by hand only if it `fills` it.
 
         Free, or its own already; or busy because the same set says so, or gave it up: one claim, not two.
         """
@@ -142,7 +142,7 @@ class World:
         if self.in_the_way(name, visit) or not (own or self.is_open(slot)):
             return False
         if status in occupancy.TAKEN:
-            return own or name in self.freed or name in self.asked.written
+            return fills or own or name in self.freed or name in self.asked.written
         return bool(status == "free")
 
     def is_open(self, slot: Resource) -> bool:
