@@ -74,10 +74,12 @@ class Settings(BaseSettings):
         None, description="Folder of FHIR ConceptMap files (*.json) that replace packaged ones of the same id."
     )
     unknown_patients: Literal["accept", "refuse"] = Field(
-        "accept", description="Whether a UHID may be booked that no stored Patient carries."
+        "accept",
+        description="Whether a UHID may be booked, or come in as a MediLoop object, that no stored Patient carries.",
     )
     unknown_actors: Literal["accept", "refuse"] = Field(
-        "refuse", description="Whether a practitioner or facility may be booked that is not stored."
+        "refuse",
+        description="Whether a practitioner or facility may be booked, or come in likewise, that is not stored.",
     )
     rate_limit_test: int = Field(100, ge=0, description="Requests a minute for a test key; 0 is no limit.")
     rate_limit_live: int = Field(300, ge=0, description="Requests a minute for a live key; 0 is no limit.")
