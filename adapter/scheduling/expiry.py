@@ -1,4 +1,4 @@
-"""When a hold ends, and that nobody makes anything else of one that is over. Pure."""
+"""When a hold ends, that nobody makes anything else of one that is over, and what lapsed here alone. Pure."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from store.extract import instant, walk
 
 EXPIRES = "hold-expires"
 """The name of the extension, below the deployment's StructureDefinitions; its valueInstant is when the hold ends."""
+
+LAPSED = "The hold lapsed before it was booked."
+"""The reason of a cancellation that nobody has asked for."""
 
 
 def expires(appointment: Resource) -> datetime | None:
@@ -26,6 +29,12 @@ def ended(appointment: Resource) -> datetime | None:
         if str(one.get("url", "")).endswith(f"/StructureDefinition/{EXPIRES}")
     ]
     return next((moment for moment in found if moment is not None), None)
+
+
+def has_lapsed(appointment: Resource) -> bool:
+    """Tell whether it is a hold that lapsed, and was cancelled by nobody but this service."""
+    lapsed: bool = appointment.get("cancelationReason", {}).get("text") == LAPSED
+    return appointment["status"] == "cancelled" and lapsed and ended(appointment) is not None
 
 
 def require_running(before: Resource, after: Resource | None, now: datetime, entry: int | None = None) -> None:

@@ -23,14 +23,13 @@ from weakref import WeakKeyDictionary
 from adapter.clock import text
 from adapter.scheduling import settling
 from adapter.scheduling.claimset import Change
-from adapter.scheduling.expiry import EXPIRES, ended, expires
+from adapter.scheduling.expiry import EXPIRES, LAPSED, ended, expires
 from store.codec import Resource
 from store.extract import walk
 from store.store import Store
 from store.unit_of_work import UnitOfWork
 
 CANCELLED_AT = "http://hl7.org/fhir/5.0/StructureDefinition/extension-Appointment.cancellationDate"
-REASON = "The hold lapsed before it was booked."
 
 SECONDS = 300
 """How long a hold lasts, unless a setting says otherwise."""
@@ -89,7 +88,7 @@ async def _lapse(work: UnitOfWork, ident: str) -> int:
     after = {
         **before,
         "status": "cancelled",
-        "cancelationReason": {"text": REASON},
+        "cancelationReason": {"text": LAPSED},
         "extension": [*(one for one in walk(before, "extension") if one.get("url") != CANCELLED_AT), stamp],
     }
     settling.stage(work, await settling.settle(work, [Change(before, after)], fills_slots=False))

@@ -63,6 +63,22 @@ async def carry_over(
     return [*drafts, *further.values()], problems
 
 
+async def kept(work: UnitOfWork, drafts: Sequence[Draft]) -> list[Problem]:
+    """Return what is wrong (422) with responses that are copied: their appointment is not there.
+
+    They were carried over where they were given. The appointment says itself what has become of it since, and may be
+    over, or have lost the participant.
+    """
+    responses = [(draft, draft.after) for draft in drafts if draft.after is not None and _speaks(draft)]
+    written = {draft.name for draft in drafts if draft.after is not None}
+    known = await work.read_many(sorted({_appointment(response) for _, response in responses} - written))
+    return [
+        replace(_absent(), entry=draft.entry)
+        for draft, response in responses
+        if _appointment(response) not in known and _appointment(response) not in written
+    ]
+
+
 def guards(drafts: Iterable[Draft]) -> Iterator[str]:
     """Yield the appointments that responses refer to: none is deleted meanwhile."""
     return (_appointment(draft.after) for draft in drafts if draft.after is not None and _speaks(draft))
@@ -80,8 +96,7 @@ def _appointment(response: Resource) -> str:
 
 def _fault(response: Resource, appointment: Resource | None, places: Sequence[int]) -> Problem | None:
     if appointment is None:
-        text = "There is no such appointment. Name one that is stored, as Appointment/<id>."
-        return Problem("unknown_appointment", text, f"{_KIND}.appointment", issue="not-found")
+        return _absent()
     if appointment["status"] in FINAL:
         text = f"The appointment is {appointment['status']}: there is nothing left to answer."
         return Problem("appointment_final", text, f"{_KIND}.appointment", {"status": appointment["status"]})
@@ -93,6 +108,11 @@ def _fault(response: Resource, appointment: Resource | None, places: Sequence[in
         text = "Several participants of the appointment are of that type. Name the one who answers as actor."
         return Problem("ambiguous_participant", text, param)
     return None
+
+
+def _absent() -> Problem:
+    text = "There is no such appointment. Name one that is stored, as Appointment/<id>."
+    return Problem("unknown_appointment", text, f"{_KIND}.appointment", issue="not-found")
 
 
 def _said(answers: Iterable[tuple[Resource, Sequence[int]]]) -> Mapping[tuple[str, int], set[str]]:

@@ -40,8 +40,10 @@ async def settle(
         work: the unit of work to read through, and in which the result is to be staged.
         changes: what is asked for, each resource once; `before` as this unit of work has read it.
         fills_slots: whether an Appointment may fill a Slot that is busy but held by none (decision 3.2).
-        copied: whether the changes bring in what others have decided: an Appointment that names no Slot may then fill
-            one that is busy but held by none, where no free one covers its time.
+        copied: whether the changes bring in what has been decided elsewhere. A status may then have gone several steps;
+            a hold may have been booked in time that has lapsed here; an AppointmentResponse is kept and changes
+            nothing, as its Appointment says itself what came of it; and an Appointment that names no Slot may fill one
+            that is busy but held by none, where no free one covers its time. Nobody is booked twice all the same.
         overbooks: the id of the key, if it may book over others; that is recorded in what does (`occupancy`).
             Empty for whoever brings in what others have decided: what says itself by whom goes on saying so.
         bases: addresses of this server, without a slash at the end. Who is named by another one answers for nobody who
@@ -63,10 +65,14 @@ async def settle(
     if not any(_type(change) in _CONCERNED for change in changes):
         return list(changes)
     drafts = [Draft(entry, change.before, change.after) for entry, change in enumerate(changes)]
-    drafts, found = await responses.carry_over(work, drafts, bases)
+    found: list[Problem]
+    if copied:
+        found = await responses.kept(work, drafts)
+    else:
+        drafts, found = await responses.carry_over(work, drafts, bases)
     asked = ClaimSet(drafts)
     for visit in asked.visits.values():
-        if visit.draft.before is not None:
+        if visit.draft.before is not None and not copied:
             expiry.require_running(visit.draft.before, visit.draft.after, work.now, visit.draft.entry)
         if visit.books_over and overbooks is None:
             raise occupancy.forbidden("Appointment.extension", visit.draft.entry)
@@ -103,7 +109,7 @@ def decide(
     slots = asked.written_of("Slot")
     faults = list(found)
     for visit in asked.visits.values():
-        faults += _about(visit.draft, visits.faults(visit))
+        faults += _about(visit.draft, visits.faults(visit, copied=copied))
     for visit, stake, when in asked.new:
         faults += _about(visit.draft, visits.contradictions(world, visit, stake, when))
     for draft in slots.values():

@@ -23,6 +23,18 @@ GRAPH: Mapping[str, tuple[str, ...]] = {
 }
 """What may follow each status. ``entered-in-error`` can be reached from anywhere, through FHIR only."""
 
+
+def _ways(graph: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """Return what each status may become in any number of steps, in the order of the graph."""
+    ways: dict[str, tuple[str, ...]] = {}
+    for status in reversed([*graph]):  # what follows a status stands behind it
+        ways[status] = tuple(dict.fromkeys(one for step in graph[status] for one in (step, *ways[step])))
+    return ways
+
+
+WAYS: Mapping[str, tuple[str, ...]] = _ways(GRAPH)
+"""What each status may have become by the time it is looked at again: the steps between were taken elsewhere."""
+
 RESCHEDULABLE = ("proposed", "pending", "waitlist", "booked")
 """The statuses from which an appointment may still be moved to another time."""
 
@@ -42,12 +54,14 @@ FINAL = tuple(status for status, following in GRAPH.items() if not following)
 """The statuses that nothing but ``entered-in-error`` follows."""
 
 
-def move_problem(present: str, wanted: str, param: str = "status") -> Problem | None:
-    """Return what is against a move to another status, in FHIR's words; None if it follows the graph.
+def move_problem(
+    present: str, wanted: str, param: str = "status", graph: Mapping[str, tuple[str, ...]] = GRAPH
+) -> Problem | None:
+    """Return what is against a move to another status, in FHIR's words; None if it follows the graph (`GRAPH`, `WAYS`).
 
     ``entered-in-error`` may follow every other status. The problem names the present status and what it allows.
     """
-    allowed = GRAPH[present]
+    allowed = graph[present]
     if wanted in allowed or wanted == "entered-in-error" != present:
         return None
     if present != "entered-in-error":

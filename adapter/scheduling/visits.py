@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from adapter.errors import Problem
-from adapter.scheduling import booking, claims, intervals, reasons
+from adapter.scheduling import booking, claims, expiry, intervals, reasons
 from adapter.scheduling.booking import Facts, Wish
 from adapter.scheduling.claimset import Stake, Visit
 from adapter.scheduling.intervals import Interval
-from adapter.scheduling.status import HOLDING, move_problem, reschedule_problem
+from adapter.scheduling.status import GRAPH, HOLDING, WAYS, move_problem, reschedule_problem
 from adapter.scheduling.world import World
 from store.codec import Resource
 from store.extract import instant, reference, references
@@ -24,16 +24,21 @@ _START, _SLOT = "Appointment.start", "Appointment.slot"
 # What is wrong with it in itself (422).
 
 
-def faults(visit: Visit) -> Iterator[Problem]:
-    """Yield what is wrong with the change, whatever else is stored: its status, its time."""
+def faults(visit: Visit, *, copied: bool = False) -> Iterator[Problem]:
+    """Yield what is wrong with the change, whatever else is stored: its status, its time.
+
+    `copied`: it happened elsewhere, perhaps in several steps; what lapsed here is still a hold there, or became more.
+    """
     before, after = visit.draft.before, visit.draft.after
     if after is None:
         return
     if before is not None:
-        moved = before["status"] != after["status"]
-        problem = move_problem(before["status"], after["status"], "Appointment.status") if moved else None
+        present = "pending" if copied and expiry.has_lapsed(before) else before["status"]
+        moved = present != after["status"]
+        graph = WAYS if copied else GRAPH
+        problem = move_problem(present, after["status"], "Appointment.status", graph) if moved else None
         if problem is None and _times(before) != _times(after):
-            problem = reschedule_problem(before["status"], _START)
+            problem = reschedule_problem(present, _START)
         if problem is not None:
             yield problem
     if visit.is_new or before is None or _times(before) != _times(after):

@@ -151,7 +151,7 @@ def codes(refused: Refused) -> list[tuple[str, str | None]]:
 
 
 def settling(
-    *wanted: Resource | str, fills_slots: bool = True, bases: tuple[str, ...] = ()
+    *wanted: Resource | str, fills_slots: bool = True, bases: tuple[str, ...] = (), copied: bool = False
 ) -> Callable[[UnitOfWork], Awaitable[list[Change]]]:
     """The step that `settle_all` runs."""
 
@@ -162,7 +162,7 @@ def settling(
             Change(stored.get(name), None if isinstance(one, str) else one)
             for name, one in zip(names, wanted, strict=True)
         ]
-        final = await settle(work, changes, fills_slots=fills_slots, bases=bases, configured=bases)
+        final = await settle(work, changes, fills_slots=fills_slots, copied=copied, bases=bases, configured=bases)
         stage(work, final, await work.last_versions([name for name in names if name not in stored]))
         return final
 
@@ -170,23 +170,23 @@ def settling(
 
 
 async def settle_all(
-    store: Store, *wanted: Resource | str, fills_slots: bool = True, bases: tuple[str, ...] = ()
+    store: Store, *wanted: Resource | str, fills_slots: bool = True, bases: tuple[str, ...] = (), copied: bool = False
 ) -> list[Resource]:
     """Write resources as FHIR does, in one transaction: a resource is created or updated, a name (``Slot/a``) deleted.
 
     Returns what is there afterwards, in the order of the writes, then what followed from them.
     """
-    final = await store.transact(settling(*wanted, fills_slots=fills_slots, bases=bases))
+    final = await store.transact(settling(*wanted, fills_slots=fills_slots, bases=bases, copied=copied))
     return [change.after or {} for change in final]
 
 
 async def refused(
-    store: Store, *wanted: Resource | str, fills_slots: bool = True, bases: tuple[str, ...] = ()
+    store: Store, *wanted: Resource | str, fills_slots: bool = True, bases: tuple[str, ...] = (), copied: bool = False
 ) -> list[tuple[str, str | None, Any]]:
     """Code, element and change of every problem of writes that are refused, and that leave everything as it was."""
     before = await everything(store.database)
     with pytest.raises(Refused) as raised:
-        await settle_all(store, *wanted, fills_slots=fills_slots, bases=bases)
+        await settle_all(store, *wanted, fills_slots=fills_slots, bases=bases, copied=copied)
     assert await everything(store.database) == before
     told = f"{raised.value} {[problem.details for problem in raised.value.problems]}"
     assert PATIENT not in told

@@ -11,6 +11,7 @@ import pytest
 from adapter import chores
 from adapter.errors import Conflict
 from adapter.scheduling import commands, holds
+from adapter.scheduling.expiry import LAPSED
 from adapter.scheduling.road import decide
 from adapter.service import Service
 from mappings.systems import DEFAULT_SYSTEMS
@@ -87,7 +88,7 @@ async def test_whoever_books_finds_the_time_free_though_no_cleaner_ran(store: St
     raw = await store.read("Appointment", "h")
     assert raw is not None
     lapsed = decode(raw)
-    assert lapsed["cancelationReason"] == {"text": holds.REASON}
+    assert lapsed["cancelationReason"] == {"text": LAPSED}
     assert {"url": holds.CANCELLED_AT, "valueDateTime": "2024-01-15T10:05:00Z"} in lapsed["extension"]
 
 
