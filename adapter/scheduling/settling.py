@@ -41,9 +41,10 @@ async def settle(
         changes: what is asked for, each resource once; `before` as this unit of work has read it.
         fills_slots: whether an Appointment may fill a Slot that is busy but held by none (decision 3.2).
         copied: whether the changes bring in what has been decided elsewhere. A status may then have gone several steps;
-            a hold may have been booked in time that has lapsed here; an AppointmentResponse is kept and changes
-            nothing, as its Appointment says itself what came of it; and an Appointment that names no Slot may fill one
-            that is busy but held by none, where no free one covers its time. Nobody is booked twice all the same.
+            a hold may have been booked in time that has lapsed here, and a Slot before its Schedule was closed; what
+            was booked over others may be stored before them; an AppointmentResponse is kept and changes nothing, as its
+            Appointment says itself what came of it; and an Appointment that names no Slot may fill one that is busy but
+            held by none, where no free one covers its time. Nobody is booked twice all the same.
         overbooks: the id of the key, if it may book over others; that is recorded in what does (`occupancy`).
             Empty for whoever brings in what others have decided: what says itself by whom goes on saying so.
         bases: addresses of this server, without a slash at the end. Who is named by another one answers for nobody who
@@ -105,7 +106,7 @@ def decide(
     Raises:
         Unprocessable, Conflict: as `settle` says; `found` is what is wrong already, `against` what is in the way.
     """
-    world = World(asked, stored, bases)
+    world = World(asked, stored, bases, copied=copied)
     slots = asked.written_of("Slot")
     faults = list(found)
     for visit in asked.visits.values():

@@ -168,7 +168,7 @@ def _obstacle(world: World, visit: Visit, name: str, *, fills_slots: bool) -> Pr
         text = "Another appointment has that slot. Search for a free one."
     elif world.is_free_for(name, visit):
         return None
-    elif not world.is_open(slot):
+    elif not world.is_open(slot) and not world.copied:  # a copy was booked when it still was
         text = "The slot's schedule is not active. Search for a free slot of an active one."
     elif slot["status"] == "busy-unavailable":
         text = "The slot is not to be booked. Search for a free one."

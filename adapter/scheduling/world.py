@@ -29,12 +29,14 @@ class World:
         freed: the Slots that appointments of the set give up.
         taken: the Slots that were found for an appointment of the set, by its name.
         bases: the addresses of this server; none where it is not certain which are.
+        copied: whether the set brings in what has been decided elsewhere, in an order that is not known.
     """
 
-    def __init__(self, asked: ClaimSet, stored: Stored, bases: Sequence[str] = ()) -> None:
+    def __init__(self, asked: ClaimSet, stored: Stored, bases: Sequence[str] = (), *, copied: bool = False) -> None:
         self.asked = asked
         self.stored = stored
         self.bases = bases
+        self.copied = copied
         self.people = stored.people
         self.slots = asked.overlaid("Slot", stored.slots)
         self.schedules = asked.overlaid("Schedule", stored.schedules)
@@ -80,17 +82,20 @@ class World:
     def rivals(self, stake: Stake, when: Interval) -> list[Resource]:
         """Return the appointments, itself among them, that hold time of its practitioners in the hours of `when`.
 
-        They name the Slots that they are going to hold; those that book over it in this very set are not rivals.
+        They name the Slots that they are going to hold; those that book over it in this very set are not rivals, nor,
+        for a copy, those that did so before: it was there first.
         """
         found = [self._busy.get(claim, {}) for claim in claims.names(self.people.of(stake.people), when)]
-        rivals = {name: one for group in found for name, one in group.items() if not self._books_over(name)}
+        rivals = {name: one for group in found for name, one in group.items() if not self._books_over(name, one)}
         return [self._with_slots(name, one) for name, one in rivals.items()]
 
     def _with_slots(self, name: str, appointment: Resource) -> Resource:
         slots = self.taken.get(name)
         return appointment if slots is None else {**appointment, "slot": [{"reference": slot} for slot in slots]}
 
-    def _books_over(self, name: str) -> bool:
+    def _books_over(self, name: str, appointment: Resource) -> bool:
+        if self.copied and occupancy.reason(appointment) is not None:
+            return True
         visit = self.asked.visits.get(name)
         return visit is not None and visit.is_new and visit.books_over
 
@@ -116,7 +121,8 @@ class World:
         """Return the appointments that leave it no place in a Slot; if it held it already, only newcomers may."""
         if visit.books_over:
             return []
-        others = [name for name in self.holders.get(slot, {}) if name != visit.name and not self._books_over(name)]
+        holders = self.holders.get(slot, {})
+        others = [name for name, one in holders.items() if name != visit.name and not self._books_over(name, one)]
         if len(others) < occupancy.capacity(self.slots[slot]):
             return []
         # Who was booked over others and is no longer has its own Slot no longer for certain.

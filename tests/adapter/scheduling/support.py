@@ -162,7 +162,10 @@ def settling(
             Change(stored.get(name), None if isinstance(one, str) else one)
             for name, one in zip(names, wanted, strict=True)
         ]
-        final = await settle(work, changes, fills_slots=fills_slots, copied=copied, bases=bases, configured=bases)
+        over = "" if copied else None
+        final = await settle(
+            work, changes, fills_slots=fills_slots, copied=copied, overbooks=over, bases=bases, configured=bases
+        )
         stage(work, final, await work.last_versions([name for name in names if name not in stored]))
         return final
 

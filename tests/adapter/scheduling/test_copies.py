@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from adapter.scheduling import occupancy
 from adapter.scheduling.expiry import EXPIRES
 from adapter.scheduling.holds import tidy
 from adapter.scheduling.status import GRAPH
+from mappings.systems import DEFAULT_SYSTEMS
 from store.store import Store
 from tests.adapter.scheduling.support import at, linking, publish_day, refused, settle_all, slot, statuses, visit
 from tests.adapter.scheduling.test_responses import parts, response
@@ -111,3 +113,28 @@ async def test_a_copy_without_a_slot_fills_a_busy_one_only_where_no_free_one_is(
     [taken] = await settle_all(store, visit("x"), copied=True)
     assert taken["slot"] == [{"reference": "Slot/a"}]
     assert [one[0] for one in await refused(store, visit("y", "10:30", "11:00"), copied=True)] == ["slot_unavailable"]
+
+
+async def test_what_was_booked_over_others_may_come_before_them(store: Store) -> None:
+    await publish_day(store)
+    over = occupancy.overbooking(visit("b", **linking("a")), "a mother in labour", DEFAULT_SYSTEMS.extensions)
+    await settle_all(store, over, copied=True)
+    usual = visit("x", **linking("a"))
+    assert [one[0] for one in await refused(store, usual)] == ["slot_unavailable", "time_conflict"]
+    await settle_all(store, usual, copied=True)
+    assert [one[0] for one in await refused(store, visit("y", **linking("a")), copied=True)] == [
+        "slot_unavailable",
+        "time_conflict",
+    ]
+
+
+async def test_what_was_booked_before_its_schedule_was_closed_comes_in(store: Store) -> None:
+    await publish_day(store, slot("a"), slot("b", "10:30", "11:00", status="busy"), active=False)
+    wanted = [visit("x", **linking("a")), visit("y", "10:30", "11:00", **linking("b"))]
+    assert [one[0] for one in await refused(store, *wanted)] == ["slot_unavailable"] * 2
+    await settle_all(store, *wanted, copied=True)
+    assert await statuses(store, "a", "b") == ["busy", "busy"]
+    assert [one[0] for one in await refused(store, visit("z", **linking("a")), copied=True)] == [
+        "slot_unavailable",
+        "time_conflict",
+    ]
