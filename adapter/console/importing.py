@@ -17,7 +17,7 @@ from adapter.console.session import FAILED, err, out, run
 from adapter.service import Service
 
 if TYPE_CHECKING:
-    from adapter.importing.running import Tally
+    from adapter.importing.books import Tally
 
 _INTERRUPTED = 130
 _BATCH = 1_000
@@ -47,6 +47,7 @@ def import_(
     [dim]Example:  mediloop-fhir import --mode live exported/[/dim]
     """
     from adapter.importing import running  # loads all of validation: not for `version`
+    from adapter.importing.books import Tally
     from adapter.importing.sources import find
 
     where = state or Path(f"import-{hashlib.sha256(json.dumps([mode, sources]).encode()).hexdigest()[:12]}.state")
@@ -55,7 +56,7 @@ def import_(
 
     async def work(service: Service) -> Tally:
         memory.settle(memory.BATCH)
-        tally = running.Tally()
+        tally = Tally()
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns, console=err, disable=not err.is_terminal) as bars:
             bar = bars.add_task(mode, total=None)
@@ -72,8 +73,10 @@ def import_(
     if as_json:
         typer.echo(json.dumps(asdict(tally)))
     else:
+        deleted = f"{tally.deleted} deleted, " if tally.deleted else ""
         said = (
-            f"{tally.created} created, {tally.updated} updated, {tally.unchanged} unchanged, {tally.refused} refused."
+            f"{tally.created} created, {tally.updated} updated, {deleted}{tally.unchanged} unchanged, "
+            f"{tally.refused} refused."
         )
         out.print(said, markup=False, highlight=False)
         for name, times in tally.left_out.items():

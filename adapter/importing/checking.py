@@ -10,15 +10,17 @@ from typing import Any
 
 import orjson
 
-from adapter.errors import Refused
+from adapter.errors import Malformed, Problem, Refused
 from adapter.fhir import validation
 from adapter.fhir.presentation import require_whole
 from adapter.importing import mediloop
+from adapter.importing.documents import deleted
 from adapter.importing.item import Item
 from adapter.importing.mediloop import Means
 from adapter.importing.reading import name_without_id, read
 from store.codec import Resource, encode
 from store.extract import escaped, identifiers, token
+from store.types import TYPES
 
 _BREATH = 25  # items checked between two looks at what MongoDB has answered
 
@@ -34,6 +36,7 @@ class Ready:
         tokens: its identifiers, as they are indexed.
         resource: what is to be stored; of a MediLoop object as it would be anew.
         members: of a MediLoop object.
+        deletes: the resource is to be deleted; there is none here then.
     """
 
     kind: str
@@ -42,6 +45,7 @@ class Ready:
     tokens: list[str]
     resource: Resource
     members: dict[str, Any] | None = None
+    deletes: bool = False
 
     @property
     def name(self) -> str:
@@ -87,6 +91,8 @@ def check(means: Means, item: Item) -> Ready:
     Raises:
         Refused: everything that is wrong with it.
     """
+    if item.deletes:
+        return _deleting(item)
     value = read(item)
     members = None
     if item.kind == "MediLoop":
@@ -103,3 +109,13 @@ def check(means: Means, item: Item) -> Ready:
     validation.require_valid(value, kind)
     require_whole(value)
     return Ready(kind, value["id"], given is not None, [token(*one) for one in named], value, members)
+
+
+def _deleting(item: Item) -> Ready:
+    target = deleted(orjson.loads(item.raw))
+    if target is None:
+        raise AssertionError("what is read as a deletion names what it deletes")
+    kind, ident = target
+    if kind not in TYPES:
+        raise Malformed(Problem("unknown_type", f"There are no {kind} resources here.", "Bundle.entry.request.url"))
+    return Ready(kind, ident, True, [], {}, deletes=True)

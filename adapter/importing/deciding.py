@@ -12,10 +12,11 @@ from typing import Any
 
 from adapter.errors import Conflict, Malformed, Problem, Refused, Unprocessable
 from adapter.fhir import validation
-from adapter.importing import mediloop
+from adapter.importing import blocking, keeping, mediloop
 from adapter.importing.checking import Ready
 from adapter.importing.identity import identities, same
 from adapter.importing.mediloop import Patient
+from adapter.scheduling.road import decide
 from adapter.scheduling.settling import Change, settle, stage
 from adapter.service import Service
 from store.codec import Resource
@@ -24,10 +25,8 @@ from store.extract import token
 from store.store import Store
 from store.unit_of_work import UnitOfWork
 
-CREATED, UPDATED, UNCHANGED = "created", "updated", "unchanged"
+CREATED, UPDATED, UNCHANGED, DELETED = "created", "updated", "unchanged", "deleted"
 Result = str | Refused
-
-_HELD = ("busy", "busy-tentative")
 
 
 @dataclass(slots=True)
@@ -38,11 +37,14 @@ class Writer:
         service: settings and code tables.
         store: where to.
         known: people and places that were found stored.
+        freed: Slots that appointments have given up in what was written, until somebody takes note of it; perhaps a few
+            more.
     """
 
     service: Service
     store: Store
     known: set[str] = field(default_factory=set)
+    freed: set[str] = field(default_factory=set)
 
     async def write(self, batch: Sequence[Ready]) -> list[Result]:
         """Write a batch; return what became of each: one of the words above, or why it was refused.
@@ -51,7 +53,7 @@ class Writer:
             Unreachable: MongoDB did not answer in time; nothing of what is left is written.
         """
         results: dict[int, Result] = {}
-        waiting = list(enumerate(batch))
+        waiting: list[tuple[int, Ready]] = list(enumerate(batch))
         while waiting:
             seen: set[str] = set()
             wave: list[tuple[int, Ready]] = []
@@ -63,20 +65,36 @@ class Writer:
             waiting = later
         return [results[number] for number in range(len(batch))]
 
+    async def together(self, batch: Sequence[Ready]) -> list[str] | None:
+        """Write all of a batch or nothing; None where something of it is refused.
+
+        Raises:
+            Unreachable: as `write`.
+        """
+        try:
+            return await decide(self.store, lambda work: self._step(work, batch))
+        except (Refused, AlreadyExists, NotUnique):
+            return None
+
     async def _attempt(self, wave: Sequence[tuple[int, Ready]], results: dict[int, Result]) -> None:
         alone: list[tuple[int, Ready]] = []
         pending = list(wave)
         while pending:
             batch = [ready for _, ready in pending]
             try:
-                # mypy infers no type for a lambda with a default.
-                done = await self.store.transact(lambda work, batch=batch: self._step(work, batch))  # type: ignore[misc]
+                done = await self._written(batch)
             except Refused as refused:
                 blamed = {p.entry for p in refused.problems if p.entry is not None and p.entry < len(pending)}
                 if len(pending) == 1:
                     results[pending[0][0]] = refused
                     break
-                alone += [pending[entry] for entry in sorted(blamed)]
+                names = {ready.name for ready in batch}
+                for entry in sorted(blamed):
+                    own = blocking.of(refused, entry)
+                    if blocking.is_stored(own, names):
+                        results[pending[entry][0]] = own
+                    else:
+                        alone.append(pending[entry])
                 pending = [one for entry, one in enumerate(pending) if entry not in blamed]
                 if not blamed:
                     await self._halves(pending, results)
@@ -92,6 +110,11 @@ class Writer:
                 break
         for one in sorted(alone, key=lambda numbered: numbered[0]):
             await self._attempt([one], results)
+
+    async def _written(self, batch: Sequence[Ready]) -> list[str]:
+        if len(batch) == 1:  # no hold that is over is in the way of what is refused for good
+            return await decide(self.store, lambda work: self._step(work, batch))
+        return await self.store.transact(lambda work: self._step(work, batch))
 
     async def _halves(self, pending: Sequence[tuple[int, Ready]], results: dict[int, Result]) -> None:
         middle = len(pending) // 2
@@ -110,15 +133,16 @@ class Writer:
         people = await self._referred(work, batch, earlier)
         patients = await self._patients(work, batch)
         wanted = self._resources(batch, found, earlier, people, patients)
-        await _keep_held_busy(work, wanted, stored)
+        await keeping.keep(work, wanted, names, stored)
         for place, (name, after) in enumerate(zip(names, wanted, strict=True)):
             before = stored.get(name)
-            if before is None or not same(before, after):
+            if before is not after and (before is None or after is None or not same(before, after)):
                 changes.append(Change(before, after))
                 places.append(place)
         await self._require_known(work, batch, places, patients)
         if not changes:
             return words
+        await keeping.require_unreferenced(work, changes, places, self.service.settings.fhir_bases)
         absent = [names[place] for place, change in zip(places, changes, strict=True) if change.before is None]
         versions = await work.last_versions(absent) if absent else {}
         own = self.service.settings.fhir_bases
@@ -129,10 +153,17 @@ class Writer:
         kept = [one for one in final if one.before is None or one.after is None or not same(one.before, one.after)]
         stage(work, kept, versions)
         for place, change in zip(places, final, strict=False):
-            if change.before is None:
+            if change.after is None:
+                words[place] = DELETED
+            elif change.before is None:
                 words[place] = CREATED
             elif change.after is not None and not same(change.before, change.after):
                 words[place] = UPDATED
+        self.freed.update(
+            f"Slot/{one.after['id']}"
+            for one in final[len(changes) :]
+            if one.after is not None and one.after["resourceType"] == "Slot" and one.after["status"] == "free"
+        )
         return words
 
     async def _referred(
@@ -171,12 +202,14 @@ class Writer:
         stored: Sequence[Resource | None],
         people: Mapping[str, Resource],
         patients: Mapping[str, Patient],
-    ) -> list[Resource]:
-        """Return what each is to be."""
-        wanted: list[Resource] = []
+    ) -> list[Resource | None]:
+        """Return what each is to be; None for what is to be deleted."""
+        wanted: list[Resource | None] = []
         for ready, ident, before in zip(batch, found, stored, strict=True):
             patient = patients.get(ready.members["patient_uhid"]) if ready.members is not None else None
-            if ready.members is not None and before is not None:
+            if ready.deletes:
+                wanted.append(None)
+            elif ready.members is not None and before is not None:
                 members = {**ready.members, "id": ident}
                 after = mediloop.applied(self.service, before, members, people, patient)
                 if patient is not None:
@@ -219,26 +252,6 @@ class Writer:
             if name not in self.known
             for problem in mediloop.unknown_person(member).problems
         ]
-
-
-async def _keep_held_busy(work: UnitOfWork, wanted: list[Resource], stored: dict[str, Resource]) -> None:
-    """Let a Slot that an appointment holds stay as that left it, whatever the file says: it was made before.
-
-    The status of a held Slot follows its appointments; without this the same file could not be imported twice.
-    """
-    asked: dict[str, int] = {}
-    for place, after in enumerate(wanted):
-        before = stored.get(f"Slot/{after['id']}") if after["resourceType"] == "Slot" else None
-        if before is not None and before["status"] in _HELD and after["status"] != before["status"]:
-            asked[f"Slot/{after['id']}"] = place
-    if not asked:
-        return
-    holders = await work.documents("Appointment", {"_index.claims": {"$in": list(asked)}}, fields=("_index.claims",))
-    for holder in holders:
-        for name in holder["_index"]["claims"]:
-            if name in asked:
-                place = asked.pop(name)
-                wanted[place] = {**wanted[place], "status": stored[name]["status"]}
 
 
 def _require_each_once(names: Sequence[str]) -> None:

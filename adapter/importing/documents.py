@@ -12,10 +12,10 @@ from typing import Any
 from adapter.errors import Malformed, Problem
 from adapter.fhir.bundles.references import Names, rewriting
 from adapter.fhir.validation.findings import Findings, Place
-from adapter.fhir.validation.structure import Repeated, check_structure
+from adapter.fhir.validation.structure import Repeated, as_object, check_structure
 from adapter.importing import mediloop
 from adapter.importing.item import Item, kind_of
-from store.codec import Resource, encode
+from store.codec import Resource, encode, parse
 
 _URN = "urn:uuid:"
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
@@ -41,6 +41,44 @@ def entries(document: Any) -> Iterator[Item]:
     else:
         for line, value in enumerate(document["results"] if isinstance(document, dict) else document, 1):
             yield _value(line, value)
+
+
+def deletions(line: int, raw: bytes) -> Iterator[Item]:
+    """Yield what a line of a file of deletions deletes, a transaction as a bulk export writes it; numbered from `line`.
+
+    https://hl7.org/fhir/uv/bulkdata/STU2/export.html#response---complete-status
+    """
+    try:
+        document = parse(raw, as_object=as_object)
+    except ValueError:
+        yield Item(line, raw, fault=Malformed(Problem("invalid_json", "The line is not JSON.", issue="structure")))
+        return
+    given = document.get("entry") if isinstance(document, dict) and document.get("resourceType") == "Bundle" else None
+    if not isinstance(given, list) or isinstance(document, Repeated):
+        yield _no_deletion(line, document)
+        return
+    for number, entry in enumerate(given, line):
+        target = deleted(entry)
+        if target is None:
+            yield _no_deletion(number, entry)
+        else:
+            yield Item(number, encode(entry), target[0], deletes=True)
+
+
+def deleted(entry: Any) -> tuple[str, str] | None:
+    """Return type and id of what an entry of a Bundle deletes; None for what is no such entry."""
+    request = entry.get("request") if isinstance(entry, dict) else None
+    if not isinstance(request, dict) or request.get("method") != "DELETE" or "resource" in entry:
+        return None
+    url = request.get("url")
+    target = _TARGET.fullmatch(url) if isinstance(url, str) else None
+    return None if target is None else (target["kind"], target["ident"])
+
+
+def _no_deletion(line: int, value: Any) -> Item:
+    text = "Of a file of deletions only transactions are imported whose entries are a DELETE of Type/id each."
+    fault = Malformed(Problem("not_importable", text, "Bundle.entry.request", issue="not-supported"))
+    return Item(line, encode(value)[:_MOST], fault=fault)
 
 
 def _refused(document: Any, problem: Problem) -> Item:
@@ -133,7 +171,10 @@ def _entry(line: int, entry: Resource, names: Names) -> Item | None:
     request = entry.get("request")
     method = request.get("method") if isinstance(request, dict) else None
     if not isinstance(resource, dict) or method in ("DELETE", "PATCH", "GET", "HEAD"):
-        text = "Only entries with a resource to store are imported: PUT, POST, or no request at all."
+        text = (
+            "Only entries with a resource to store are imported: PUT, POST, or no request at all. Deletions come from "
+            "the files that a bulk manifest lists as deleted: import the manifest, or its folder."
+        )
         fault = Malformed(Problem("not_importable", text, "Bundle.entry.request", issue="not-supported"))
         return Item(line, encode(entry), fault=fault)
     url = entry.get("fullUrl")

@@ -35,8 +35,20 @@ async def identities(work: UnitOfWork, batch: Sequence[Ready], uhids: Sequence[s
         for document in await work.documents(kind, query, fields=("_index.identifier",)):
             for text in document["_index"]["identifier"]:
                 carriers.setdefault((kind, text), []).append(document["_id"])
+    keeps = {
+        ready.name: ready.tokens for ready in batch if ready.stated
+    }  # what one gives up in the batch, another takes
     return [
-        _own(entry, ready, {one for text in told for one in carriers.get((ready.kind, text), ())})
+        _own(
+            entry,
+            ready,
+            {
+                one
+                for text in told
+                for one in carriers.get((ready.kind, text), ())
+                if text in keeps.get(f"{ready.kind}/{one}", (text,))
+            },
+        )
         for entry, (ready, told) in enumerate(zip(batch, telling, strict=True))
     ]
 
@@ -60,7 +72,8 @@ def _own(entry: int, ready: Ready, found: set[str]) -> str:
             f"Another {ready.kind} carries the same identifier: {ready.kind}/{others[0]}. "
             "Import it under that id, or without an id, to change that one."
         )
-        raise Conflict(Problem("identifier_taken", text, f"{ready.kind}.identifier", entry=entry))
+        carried = {"resources": [f"{ready.kind}/{one}" for one in others]}
+        raise Conflict(Problem("identifier_taken", text, f"{ready.kind}.identifier", carried, entry=entry))
     return ready.ident
 
 

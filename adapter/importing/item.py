@@ -19,6 +19,16 @@ RANKS = (
 
 _RANK = {kind: rank for rank, kinds in enumerate(RANKS) for kind in kinds}
 
+SLOTS = _RANK["Slot"]
+FIRST = -3
+"""The first pass. What keeps time is deleted before anything comes, the rest when nothing refers to it any more."""
+
+_GONE = {"AppointmentResponse": -3, "Appointment": -2, "Slot": -1, "Schedule": 6} | {
+    kind: 8 - rank for rank in (0, 1) for kind in RANKS[rank]
+}
+PASSES = range(FIRST, 9)
+"""All passes, in their order; the numbers of those that store are places in `RANKS`."""
+
 
 @dataclass(slots=True)
 class Item:
@@ -30,6 +40,7 @@ class Item:
         kind: its FHIR type; ``MediLoop`` for an object of that API; empty where neither can be told.
         value: what was read of it.
         fault: why it cannot be imported.
+        deletes: it is the entry of a Bundle that deletes a resource of that type.
     """
 
     line: int
@@ -37,11 +48,12 @@ class Item:
     kind: str = ""
     value: Any = None
     fault: Refused | None = None
+    deletes: bool = False
 
     @property
     def rank(self) -> int:
         """The pass that it belongs to; what is of no type that is stored is told of in the first."""
-        return _RANK.get(self.kind, 0)
+        return (_GONE if self.deletes else _RANK).get(self.kind, 0)
 
 
 def kind_of(value: Any) -> str:

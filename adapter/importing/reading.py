@@ -20,7 +20,7 @@ from adapter.errors import Malformed, Problem
 from adapter.fhir.validation import strict_json
 from adapter.fhir.validation.structure import as_object
 from adapter.importing import mediloop
-from adapter.importing.documents import entries, listed
+from adapter.importing.documents import deletions, entries, listed
 from adapter.importing.fetching import SPOILT
 from adapter.importing.item import Item, kind_of
 from adapter.importing.sources import Source
@@ -37,6 +37,8 @@ _NONE = object()  # where there is no JSON: null is some
 def items(source: Source, wanted: int | None = None, after: int = 0) -> Iterator[Item]:
     """Yield the items of a file in order; where it is packed and spoilt or cut off, the last one says so as its fault.
 
+    Of a file of deletions each entry of each Bundle is one, numbered through the whole file.
+
     Args:
         source: the file.
         wanted: only those of this rank.
@@ -44,15 +46,19 @@ def items(source: Source, wanted: int | None = None, after: int = 0) -> Iterator
     """
     with source.open() as file:
         lines = _Lines(file)
-        for item in _items(lines, source.name.lower().endswith(_LINES)):
+        found = _deletions(lines) if source.deletes else _items(lines, source.name.lower().endswith(_LINES))
+        last = 0
+        for item in found:
+            last = item.line
             if item.line > after and (wanted is None or item.rank == wanted):
                 yield item
     # What is told of it comes last, and its number is that of a line that is not there: an interrupted import goes on
     # by these numbers. The entries of a document have fewer.
-    if lines.broken is not None and lines.last + 1 > after and wanted in (None, 0):
+    last = max(last, lines.last) + 1
+    if lines.broken is not None and last > after and wanted in (None, 0):
         text = f"From here on the file cannot be unpacked ({lines.broken}). Fetch it again, and import it again."
         fault = Malformed(Problem("cut_off", text, issue="incomplete"))
-        yield Item(lines.last + 1, b"", fault=fault)
+        yield Item(last, b"", fault=fault)
 
 
 class _Lines:
@@ -92,6 +98,14 @@ def _items(lines: _Lines, of_lines: bool) -> Iterator[Item]:
             yield _line(line, raw)
     else:
         yield from _spread([*found, *numbered], lines)
+
+
+def _deletions(lines: _Lines) -> Iterator[Item]:
+    number = 0
+    for _, raw in lines:
+        for item in deletions(number + 1, raw.strip()):
+            number = item.line
+            yield item
 
 
 def _spread(numbered: list[tuple[int, bytes]], lines: _Lines) -> Iterator[Item]:

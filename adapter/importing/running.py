@@ -1,23 +1,27 @@
-"""Goes through all files, rank by rank, batch by batch, and remembers after each batch how far it has come."""
+"""Goes through all files: stage by stage, pass by pass, batch by batch, each of which is noted in the books."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 from adapter.errors import Refused
-from adapter.importing.beside import checks
+from adapter.importing import again
+from adapter.importing.beside import Check, checks
+from adapter.importing.books import Books, Outcome, Tally
 from adapter.importing.checking import Checked, Ready
-from adapter.importing.deciding import CREATED, UNCHANGED, UPDATED, Result, Writer
+from adapter.importing.deciding import Writer
 from adapter.importing.errorfile import ErrorFile, require_ours
-from adapter.importing.item import RANKS, Item
+from adapter.importing.fetching import SourceError
+from adapter.importing.item import PASSES, SLOTS, Item
 from adapter.importing.reading import items
 from adapter.importing.sources import Source, require_beside
-from adapter.importing.state import Place, begin, end
+from adapter.importing.state import begin, end
+from adapter.importing.waiting import Key, Waiting
 from adapter.security.keys import Mode
 from adapter.service import Service
 
@@ -41,31 +45,6 @@ class Options:
     batch: int = BATCH
 
 
-@dataclass(slots=True)
-class Tally:
-    """How far an import has come.
-
-    Attributes:
-        total: items there are.
-        created, updated, unchanged, refused: what became of those gone through.
-        left_out: members of MediLoop objects that its documentation does not know, and how often they came.
-        notes: what else is to be told, in sentences.
-    """
-
-    total: int = 0
-    created: int = 0
-    updated: int = 0
-    unchanged: int = 0
-    refused: int = 0
-    left_out: dict[str, int] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-
-    @property
-    def done(self) -> int:
-        """Items gone through."""
-        return self.created + self.updated + self.unchanged + self.refused
-
-
 async def run(service: Service, sources: Sequence[Source], options: Options) -> AsyncIterator[Tally]:
     """Import everything; tell the progress after each batch.
 
@@ -74,7 +53,7 @@ async def run(service: Service, sources: Sequence[Source], options: Options) -> 
 
     Raises:
         SourceError: the state file is of other files or of another database; files have changed since; the error file
-            is something else.
+            is something else; what waited before an interruption is gone.
         Unreachable: MongoDB did not answer in time; the same command goes on there.
     """
     require_beside(sources, {"--errors": options.errors, "--state": options.state})
@@ -83,38 +62,65 @@ async def run(service: Service, sources: Sequence[Source], options: Options) -> 
     place = await begin(store, sources, options.state)
     tally = Tally(**place.tally)
     tally.total = sum(sum(counts) for counts in place.survey)
+    path = options.state.with_name(f"{options.state.name}.waiting")
+    if place.waits and not path.exists():
+        raise SourceError(
+            f"{path} is gone: it has what was to be tried again of the interrupted import. Put it back, or remove "
+            f"{options.state} to begin anew: what is stored already stays as it is."
+        )
     writer = Writer(service, store)
+    resumed = bool(place.tally)
     yield tally
-    with ErrorFile(options.errors, place.errors) as refusals:
+    with ErrorFile(options.errors, place.errors) as refusals, Waiting(path, anew=not resumed) as waiting:
         if refusals.note:
             tally.notes.append(refusals.note)
-        running: asyncio.Task[_Done] | None = None
-        try:
-            async with checks(service, tally.total - tally.done) as check:
-                for rank, number, chunk in _chunks(sources, place, options.batch):
-                    checked = await check(chunk)  # while the batch before is being written
-                    if running is not None:
-                        _remember(await running, place, tally, refusals, options)
+        books = Books(sources, options.state, place, tally, refusals, waiting)
+        async with checks(service, tally.total - tally.done) as check:
+            for stage in range(place.stage, 1 + max(source.stage for source in sources)):
+                async with aclosing(_once(writer, check, sources, books, options.batch)) as steps:
+                    async for _ in steps:
                         yield tally
-                    where = (rank, number, chunk[-1].line)
-                    running = asyncio.create_task(_written(writer, sources[number], where, chunk, checked))
-            if running is not None:
-                _remember(await running, place, tally, refusals, options)
+                async with aclosing(again.settle(writer, check, books, options.batch)) as steps:
+                    async for _ in steps:
+                        yield tally
+                if waiting.frees or resumed:
+                    of_stage = [source for source in sources if source.stage == stage]
+                    slots = (item for source in of_stage for item in items(source, SLOTS))
+                    await again.close(writer, check, slots, None if resumed else waiting, options.batch)
+                books.end_stage(options.batch)
                 yield tally
-        finally:
-            if running is not None and not running.done():
-                running.cancel()
-                await asyncio.gather(running, return_exceptions=True)
+        waiting.remove()
     await end(store, place, options.state)
 
 
-def _chunks(sources: Sequence[Source], place: Place, size: int) -> Iterator[tuple[int, int, tuple[Item, ...]]]:
-    survey = place.survey
-    begin = (place.rank, place.source)
-    line = place.line
-    for rank in range(len(RANKS)):
+async def _once(
+    writer: Writer, check: Check, sources: Sequence[Source], books: Books, size: int
+) -> AsyncGenerator[None]:
+    """Go through a stage, one batch being checked while the one before is being written."""
+    running: asyncio.Task[_Done] | None = None
+    try:
+        for rank, number, chunk in _chunks(sources, books, size):
+            checked = await check(chunk)
+            if running is not None:
+                _note(await running, books)
+                yield
+            running = asyncio.create_task(_written(writer, (rank, number), chunk, checked))
+        if running is not None:
+            _note(await running, books)
+            yield
+    finally:
+        if running is not None and not running.done():
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+    books.end_pass()
+
+
+def _chunks(sources: Sequence[Source], books: Books, size: int) -> Iterator[tuple[int, int, tuple[Item, ...]]]:
+    place = books.place
+    begin, line, stage = (place.rank, place.source), place.line, place.stage
+    for rank in PASSES:
         for number, source in enumerate(sources):
-            if (rank, number) < begin or not survey[number][rank]:
+            if source.stage != stage or (rank, number) < begin or not place.survey[number][rank]:
                 continue
             after = line if (rank, number) == begin else 0
             found = items(source, rank, after)
@@ -126,35 +132,26 @@ def _chunks(sources: Sequence[Source], place: Place, size: int) -> Iterator[tupl
 class _Done:
     """A batch that is written: where it ends, and what became of it."""
 
-    source: Source
-    where: tuple[int, int, int]
-    results: list[tuple[Item, Result]]
-    left_out: Counter[str]
+    where: Key
+    outcomes: list[Outcome]
+    freed: frozenset[str]
+    checked: Checked
 
 
-async def _written(
-    writer: Writer, source: Source, where: tuple[int, int, int], chunk: Sequence[Item], checked: Checked
-) -> _Done:
+async def _written(writer: Writer, where: tuple[int, int], chunk: Sequence[Item], checked: Checked) -> _Done:
     fit = [ready for ready in checked.found if isinstance(ready, Ready)]
     written = iter(await writer.write(fit)) if fit else iter(())
-    results = [ready if isinstance(ready, Refused) else next(written) for ready in checked.found]
-    return _Done(source, where, list(zip(chunk, results, strict=True)), checked.left_out)
+    outcomes = [
+        Outcome((*where, item.line), item, "", found)
+        if isinstance(found, Refused)
+        else Outcome((*where, item.line), item, found.name, next(written))
+        for item, found in zip(chunk, checked.found, strict=True)
+    ]
+    freed = frozenset(writer.freed)
+    writer.freed.clear()
+    return _Done((*where, chunk[-1].line), outcomes, freed, checked)
 
 
-def _remember(done: _Done, place: Place, tally: Tally, refusals: ErrorFile, options: Options) -> None:
-    for item, result in done.results:
-        if isinstance(result, Refused):
-            tally.refused += 1
-            refusals.add(done.source, item, result)
-        elif result == CREATED:
-            tally.created += 1
-        elif result == UPDATED:
-            tally.updated += 1
-        elif result == UNCHANGED:
-            tally.unchanged += 1
-    for name, times in done.left_out.items():
-        tally.left_out[name] = tally.left_out.get(name, 0) + times
-    place.rank, place.source, place.line = done.where
-    place.errors = refusals.flush()
-    place.tally = asdict(tally)
-    place.save(options.state)
+def _note(done: _Done, books: Books) -> None:
+    books.leave_out(done.checked.left_out.items())
+    books.note(done.outcomes, done.freed, done.where)

@@ -6,16 +6,15 @@ A manifest's files are fetched first, so that an import that is interrupted goes
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import unquote, urljoin, urlsplit
 
-import orjson
+from adapter.importing import manifests
+from adapter.importing.fetching import SourceError, download, opened, require_whole
+from adapter.importing.manifests import Manifest
 
-from adapter.importing.fetching import SPOILT, SourceError, download, opened, require_whole
-
-_MANIFEST = "manifest.json"
 _SUFFIXES = (".ndjson", ".jsonl", ".json", ".ndjson.gz", ".jsonl.gz", ".json.gz")
 
 
@@ -26,10 +25,14 @@ class Source:
     Attributes:
         name: as the error file and the messages call it.
         path: where it is.
+        deletes: it tells what was deleted (the ``deleted`` files of a bulk export).
+        stage: files of one stage come in together, before those of the next.
     """
 
     name: str
     path: Path
+    deletes: bool = False
+    stage: int = 0
 
     def open(self) -> IO[bytes]:
         """Open it, unpacked where it is gzip (by its first bytes, not by its name)."""
@@ -37,13 +40,16 @@ class Source:
 
     @property
     def mark(self) -> list[Any]:
-        """What tells that it is still the same file: name, size and when it was written last."""
+        """What tells that it is still the same file: name, size and when it was written last; and what it is."""
         found = self.path.stat()
-        return [self.name, found.st_size, found.st_mtime_ns]
+        return [self.name, found.st_size, found.st_mtime_ns, self.deletes, self.stage]
 
 
 def find(words: Sequence[str], folder: Path, token: str | None = None, beside: Collection[Path] = ()) -> list[Source]:
     """Return the files that `words` name: paths, folders, bulk manifests (URLs, or files of that name).
+
+    The files of a manifest are a stage of their own: what changed between two exports comes after the earlier one, and
+    before the later one. All others that stand together are one stage.
 
     Args:
         words: as given on the command line.
@@ -55,23 +61,61 @@ def find(words: Sequence[str], folder: Path, token: str | None = None, beside: C
         SourceError: something is not there, cannot be fetched, or has not come whole.
     """
     found: list[Source] = []
+    loose: list[Source] = []
     own = {path.resolve() for path in beside}
     for word in words:
-        if word.startswith(("http://", "https://")):
-            found += _fetched(word, folder, token)
-            continue
-        path = Path(word)
-        if path.is_dir():
-            inside = sorted(one for one in path.rglob("*") if one.is_file() and one.name.lower().endswith(_SUFFIXES))
-            # The manifest of an export is about the files; it is none of them.
-            found += [Source(str(one), one) for one in inside if one.name != _MANIFEST and one.resolve() not in own]
-        elif path.is_file():
-            found += _of_manifest(path, folder) if path.name == _MANIFEST else [Source(word, path)]
-        else:
-            raise SourceError(f"{word}: there is no such file or folder.")
+        exports, others = _named(word, folder, token, own)
+        loose += others
+        for export in exports:
+            found = _joined(_joined(found, loose), export)
+            loose = []
+    found = _joined(found, loose)
     if not found:
         raise SourceError("There is nothing to import: no file ends in .ndjson, .jsonl or .json (or .gz of these).")
     return found
+
+
+def _joined(before: list[Source], later: Sequence[Source]) -> list[Source]:
+    stage = before[-1].stage + 1 if before else 0
+    return [*before, *(replace(source, stage=stage) for source in later)]
+
+
+def _named(
+    word: str, folder: Path, token: str | None, own: Collection[Path]
+) -> tuple[list[list[Source]], list[Source]]:
+    """Return the exports that a word names, in the order of their times, and the files that are of none."""
+    if word.startswith(("http://", "https://")):
+        export, others = _fetched(word, folder, token)
+        return [export] if export else [], others
+    path = Path(word)
+    if path.is_dir():
+        return _inside(path, own)
+    if not path.is_file():
+        raise SourceError(f"{word}: there is no such file or folder.")
+    listed = manifests.read(path) if path.name == manifests.NAME else None
+    if listed is None:
+        return [], [Source(word, path)]
+    return [_of_manifest(listed, path, folder)], []
+
+
+def _inside(folder: Path, own: Collection[Path]) -> tuple[list[list[Source]], list[Source]]:
+    """Return the files of a folder; a manifest in it is about the files beside and below it, and is none of them."""
+    inside = sorted(one for one in folder.rglob("*") if one.is_file() and one.name.lower().endswith(_SUFFIXES))
+    listed = {path.parent: found for path in inside if path.name == manifests.NAME and (found := manifests.read(path))}
+    gone = {parent: manifests.deletions(found, parent) for parent, found in listed.items()}
+    exports: dict[Path, list[Source]] = {path: [] for path in sorted(listed, key=lambda path: listed[path].moment)}
+    others: list[Source] = []
+    for path in inside:
+        whole = path.resolve()
+        if path.name != manifests.NAME and whole not in own:
+            of = next((parent for parent in path.parents if parent in listed), None)
+            if of is None:
+                others.append(Source(str(path), path))
+            elif whole not in gone[of]:
+                exports[of].append(Source(str(path), path))
+    for parent, paths in gone.items():
+        exports[parent] += [Source(str(path), path, deletes=True) for path in sorted(paths)]
+    return [export for export in exports.values() if export], others
 
 
 def require_beside(sources: Sequence[Source], written: Mapping[str, Path]) -> None:
@@ -92,32 +136,29 @@ def require_beside(sources: Sequence[Source], written: Mapping[str, Path]) -> No
             )
 
 
-def _fetched(url: str, folder: Path, token: str | None) -> list[Source]:
+def _fetched(url: str, folder: Path, token: str | None) -> tuple[list[Source], list[Source]]:
     folder.mkdir(parents=True, exist_ok=True)
     whole = download(url, folder, token)
-    listed = _listed(whole)
+    listed = manifests.read(whole)
     if listed is None:
-        return [Source(url, whole)]  # a file by itself
+        return [], [Source(url, whole)]  # a file by itself
     found = []
-    for one in listed:
+    for one, deletes in listed.entries():
         address = urljoin(url, one["url"])
         own = token if _origin(address) == _origin(url) else None
-        found.append(Source(address, download(address, folder, own, one)))
-    return found
+        found.append(Source(address, download(address, folder, own, one), deletes))
+    return found, []
 
 
-def _of_manifest(path: Path, folder: Path) -> list[Source]:
+def _of_manifest(listed: Manifest, path: Path, folder: Path) -> list[Source]:
     """Return the files that a manifest lists which is here: below it, elsewhere here, or to be fetched."""
-    listed = _listed(path)
-    if listed is None:
-        return [Source(str(path), path)]
     found = []
-    for one in listed:
+    for one, deletes in listed.entries():
         address = one["url"]
         if address.startswith(("http://", "https://")):
             folder.mkdir(parents=True, exist_ok=True)
             # Without the token: a file does not tell which host it is for.
-            found.append(Source(address, download(address, folder, None, one)))
+            found.append(Source(address, download(address, folder, None, one), deletes))
             continue
         parts = urlsplit(address)
         if parts.scheme not in ("", "file"):
@@ -126,28 +167,8 @@ def _of_manifest(path: Path, folder: Path) -> list[Source]:
         if not place.is_file():
             raise SourceError(f"{place}: {path} lists it, and it is not there. Fetch it, or import the files by name.")
         require_whole(str(place), place, one, "Fetch or export it again.")
-        found.append(Source(str(place), place))
+        found.append(Source(str(place), place, deletes))
     return found
-
-
-def _listed(path: Path) -> list[dict[str, Any]] | None:
-    """Return the entries of a bulk manifest; None if the file is none.
-
-    Raises:
-        SourceError: it is of an export of ours that was interrupted.
-    """
-    with opened(path) as file:
-        try:
-            document = orjson.loads(file.read())
-            listed = document["output"]
-        except (orjson.JSONDecodeError, KeyError, TypeError, *SPOILT):
-            return None
-    if not isinstance(listed, list):
-        return None
-    own = document.get("extension")
-    if isinstance(own, dict) and own.get("complete") is False:
-        raise SourceError(f"{path}: that export has not come to its end. Give its command again, then import it.")
-    return listed if all(isinstance(one, dict) and isinstance(one.get("url"), str) for one in listed) else None
 
 
 def _origin(url: str) -> tuple[str, str]:

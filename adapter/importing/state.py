@@ -18,7 +18,7 @@ import orjson
 from pymongo.asynchronous.collection import AsyncCollection
 
 from adapter.importing.fetching import SourceError
-from adapter.importing.item import RANKS
+from adapter.importing.item import FIRST, PASSES
 from adapter.importing.reading import items
 from adapter.importing.sources import Source
 from store.connection import MAJORITY, bounded
@@ -40,7 +40,10 @@ class Place:
         database: into which one; its name tells test from live.
         begun: the mark that this import has left there.
         survey: items in each file, by rank.
+        stage: which of the stages is being gone through.
         rank, source, line: where to go on: after that line of that file in that pass.
+        waits: whether something waits (`waiting`).
+        settled: what waited and is done, and may not be dropped from there yet.
         errors: bytes of the error file that belong to what is done.
         tally: what has become of the items gone through.
     """
@@ -49,11 +52,14 @@ class Place:
     database: str
     begun: str
     survey: list[list[int]]
-    rank: int = 0
+    stage: int = 0
+    rank: int = FIRST
     source: int = 0
     line: int = 0
     errors: int = 0
     tally: dict[str, Any] = field(default_factory=dict)
+    waits: bool = False
+    settled: list[list[int]] = field(default_factory=list)
 
     def save(self, path: Path) -> None:
         """Write it in one step: a crash leaves the one before or this one."""
@@ -103,9 +109,12 @@ def _read(path: Path) -> Place | None:
     if not path.exists():
         return None
     try:
-        return Place(**orjson.loads(path.read_bytes()))
+        found = Place(**orjson.loads(path.read_bytes()))
     except (TypeError, ValueError) as error:
         raise SourceError(f"{path}: not the state of an import. Remove it to begin anew.") from error
+    if any(len(counts) != len(PASSES) for counts in found.survey):
+        raise SourceError(f"{path} is the state of an import of an earlier release, which knew fewer passes. {_ANEW}")
+    return found
 
 
 async def _require_begun(store: Store, place: Place, path: Path) -> None:
@@ -126,7 +135,7 @@ async def _require_begun(store: Store, place: Place, path: Path) -> None:
 def _surveyed(sources: Sequence[Source]) -> list[list[int]]:
     survey = []
     for source in sources:
-        counts = [0] * len(RANKS)
+        counts = [0] * len(PASSES)  # those of the passes below 0 stand at the end
         for item in items(source):
             counts[item.rank] += 1
         survey.append(counts)

@@ -296,22 +296,22 @@ def test_the_state_of_other_files_is_not_taken(bring: Import, tmp_path: Path) ->
 @pytest.fixture
 def interrupted(bring: Import, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The words of an import of two people, of whom one has been written."""
-    from adapter.importing import running
+    from adapter.importing.books import Books
 
     file = bring.folder / "two.ndjson"
     file.write_bytes(lines(*PEOPLE[:2]))
     words = ["import", str(file), "--state", str(bring.folder / "s"), "--batch", "1", "--errors", str(bring.errors)]
-    real = running._remember
+    real = Books.note
     remembered: list[None] = []
 
-    def remember(*given: Any) -> None:
+    def note(*given: Any) -> bool:
         if remembered:
             raise KeyboardInterrupt
-        real(*given)
         remembered.append(None)
+        return real(*given)
 
     with monkeypatch.context() as patched:
-        patched.setattr(running, "_remember", remember)
+        patched.setattr(Books, "note", note)
         result = bring.cli.run(*words)
     assert result.exit_code == 130, result.output
     assert "goes on" in result.stderr

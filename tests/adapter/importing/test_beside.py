@@ -43,6 +43,8 @@ ITEMS = [
     Item(3, b'{"resourceType":"Patient",', "Patient"),
     Item(4, orjson.dumps(VISIT), "MediLoop"),
     Item(5, b"", "Patient", {"resourceType": "Patient", "id": "c"}),
+    Item(6, b'{"request":{"method":"DELETE","url":"Slot/d"}}', "Slot", deletes=True),
+    Item(7, b'{"request":{"method":"DELETE","url":"Thing/d"}}', "Thing", deletes=True),
 ]
 
 
@@ -61,7 +63,7 @@ async def test_a_child_checks_as_this_process_does(tables: Tables, monkeypatch: 
     async with beside.checks(tables, beside.WORTH - 1) as check:
         here = await check(ITEMS)
         assert not multiprocessing.active_children()
-    assert [isinstance(one, Refused) for one in here.found] == [False, True, True, False, False]
+    assert [isinstance(one, Refused) for one in here.found] == [False, True, True, False, False, False, True]
     assert here.left_out == {"colour": 1}
     async with beside.checks(tables, beside.WORTH) as check:
         (child,) = multiprocessing.active_children()

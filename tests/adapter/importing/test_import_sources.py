@@ -189,3 +189,63 @@ def test_a_manifest_that_is_here_is_read_as_one_that_is_fetched(hosts: tuple[Hos
             find([str(here)], tmp_path / "fetched")
     here.write_bytes(LINE)
     assert find([str(here)], tmp_path)[0].path == here
+
+
+def deleting(*urls: str, moment: str = "x") -> bytes:
+    """A manifest of one file, and of others that tell what was deleted."""
+    deleted = [{"type": "Bundle", "url": url} for url in urls]
+    output = [{"type": "Patient", "url": "f.ndjson"}]
+    return json.dumps({"transactionTime": moment, "output": output, "deleted": deleted}).encode()
+
+
+def test_a_manifest_lists_what_was_deleted_too(hosts: tuple[Host, Host], tmp_path: Path) -> None:
+    ours, other = hosts
+    ours.answers = {"/m": (200, deleting("d", f"{other.base}/d")), "/f.ndjson": (200, LINE), "/d": (200, LINE)}
+    other.answers = {"/d": (200, LINE)}
+    found = find([f"{ours.base}/m"], tmp_path, "secret")
+    assert [(source.name, source.deletes) for source in found] == [
+        (f"{ours.base}/f.ndjson", False),
+        (f"{ours.base}/d", True),
+        (f"{other.base}/d", True),
+    ]
+    assert (other.asked, ours.asked[-1]) == ([("/d", None)], ("/d", "Bearer secret"))
+
+
+def test_each_manifest_is_a_stage_and_a_folder_is_as_its_manifests_say(tmp_path: Path) -> None:
+    for name, moment in (("a", "2027-01-03"), ("b", "2027-01-02")):
+        folder = tmp_path / "exports" / name
+        folder.mkdir(parents=True)
+        for file in ("f.ndjson", "d.ndjson"):
+            (folder / file).write_bytes(LINE)
+        (folder / "manifest.json").write_bytes(deleting("https://x.org/files/d.ndjson", moment=moment))
+    for path in (tmp_path / "exports" / "loose.ndjson", tmp_path / "last.ndjson"):
+        path.write_bytes(LINE)
+    last = str(tmp_path / "last.ndjson")
+    words = [last, str(tmp_path / "exports"), str(tmp_path / "exports" / "b"), last, last]
+    found = [
+        (source.stage, source.path.parent.name, source.path.name, source.deletes) for source in find(words, tmp_path)
+    ]
+    both = [("f.ndjson", False), ("d.ndjson", True)]
+    assert found == [
+        (0, tmp_path.name, "last.ndjson", False),
+        (0, "exports", "loose.ndjson", False),
+        *((1, "b", *file) for file in both),
+        *((2, "a", *file) for file in both),
+        *((3, "b", *file) for file in both),
+        *((4, tmp_path.name, "last.ndjson", False),) * 2,
+    ]
+
+
+def test_deletions_that_are_not_there_are_missed(tmp_path: Path) -> None:
+    (tmp_path / "f.ndjson").write_bytes(LINE)
+    manifest_ = tmp_path / "manifest.json"
+    for url in ("https://x.org/files/d.ndjson", "d.ndjson"):
+        manifest_.write_bytes(deleting(url))
+        with pytest.raises(SourceError, match=r"d\.ndjson.*not there"):
+            find([str(tmp_path)], tmp_path)
+    manifest_.write_bytes(b'{"output":[],"extension":{"complete":false}}')
+    with pytest.raises(SourceError, match="not come to its end"):
+        find([str(tmp_path)], tmp_path)
+    for no_manifest in (b"[]", b'{"output":[],"deleted":1}', b'{"output":[],"deleted":[1]}'):
+        manifest_.write_bytes(no_manifest)
+        assert [source.path.name for source in find([str(tmp_path)], tmp_path)] == ["f.ndjson"]

@@ -178,3 +178,32 @@ def test_a_put_says_which_resource_it_is(tmp_path: Path) -> None:
     referring = group | {"id": "g", "member": [{"entity": {"reference": "Patient/put1"}}]}
     wrong = "id_mismatch"
     assert [one for _, one in found] == [wrong, bare | {"id": "put1"}, wrong, A, A, A, referring]
+
+
+def test_the_entries_of_deletions_are_numbered_through_the_file(tmp_path: Path) -> None:
+    def gone(*urls: Any) -> dict[str, Any]:
+        entries = [{"request": {"method": "DELETE", "url": url}} for url in urls]
+        return {"resourceType": "Bundle", "type": "transaction", "entry": entries}
+
+    path = tmp_path / "deleted.ndjson.gz"
+    bundles = [gone("Patient/a", "Slot/b", 1, "Patient?name=x"), gone(), gone("http://x.org/fhir/Schedule/c")]
+    raw = b"".join(json.dumps(one).encode() + b"\n\n" for one in bundles)
+    path.write_bytes(gzip.compress(raw))
+    source = Source("d", path, deletes=True)
+    found = list(items(source))
+    assert [(item.line, item.kind, item.deletes, item.fault is None) for item in found] == [
+        (1, "Patient", True, True),
+        (2, "Slot", True, True),
+        (3, "", False, False),
+        (4, "", False, False),
+        (5, "Schedule", True, True),
+    ]
+    assert [[item.line for item in items(source, rank)] for rank in (-1, 6, 8)] == [[2], [5], [1]]
+    assert [item.line for item in items(source, None, 4)] == [5]
+    path.write_bytes(gzip.compress(raw)[:-8] + b"x" * 8)
+    last = [*items(source)][5]
+    assert last.fault is not None
+    assert (last.fault.problems[0].code, last.line > 5, last.deletes) == ("cut_off", True, False)
+    twice = b'{"resourceType":"Bundle","entry":[],"entry":[]}'
+    path.write_bytes(b"\n".join([b"{", b"[]", ONE, twice]))
+    assert [judged(item) for item in items(source)] == ["invalid_json", *["not_importable"] * 3]

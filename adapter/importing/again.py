@@ -1,0 +1,113 @@
+"""Tries again what was refused for what stood in its way, when all the rest is done: until nothing moves any more.
+
+An increment says how things are now, not in which order they became so. What takes a time may stand before what lets
+it go, and where two change places neither can go first. So what waits is tried batch by batch, which is decided as a
+whole; and when that moves nothing, each item together with those that stand in its way and wait as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from itertools import islice
+
+from adapter.errors import Refused
+from adapter.importing import blocking
+from adapter.importing.beside import Check
+from adapter.importing.books import Books, Outcome
+from adapter.importing.checking import Ready
+from adapter.importing.deciding import Result, Writer
+from adapter.importing.item import Item
+from adapter.importing.waiting import Row, Waiting
+from adapter.scheduling import holds
+
+_MOST = 200  # that are tried together; that many change places in a ring seldom, and each try has its price
+
+
+async def settle(writer: Writer, check: Check, books: Books, size: int) -> AsyncGenerator[None]:
+    """Go through what waits, again and again while something moves.
+
+    Raises:
+        Unreachable: MongoDB did not answer in time.
+    """
+    waiting = books.waiting
+    moved = True
+    while moved and waiting.count:
+        moved = False
+        await holds.tidy(writer.store)  # nothing is refused for a hold that is over
+        for rows in waiting.batches(size):
+            results = await _results(writer, check, rows)
+            moved |= _noted(writer, books, rows, results)
+            yield
+        if not moved:
+            async for step in _together(writer, check, books, size):
+                moved |= step
+                yield
+
+
+async def _together(writer: Writer, check: Check, books: Books, size: int) -> AsyncGenerator[bool]:
+    waiting = books.waiting
+    waiting.begin_round()
+    for rows in waiting.batches(size):
+        for row in rows:
+            group = _group(waiting, row)
+            if len(group) > 1 and waiting.try_once(group):
+                words = await _all_or_none(writer, check, group)
+                if words is not None:
+                    yield _noted(writer, books, group, words)
+
+
+def _group(waiting: Waiting, row: Row) -> list[Row]:
+    """Return an item with those that stand in its way, in theirs, and so on, as far as they wait; none if too many."""
+    found = {
+        one.key: one for one in waiting.named([row.name]) if one.key == row.key
+    }  # it may have come in with another
+    new = list(found.values())
+    while new and len(found) <= _MOST:
+        wanted = {name for one in new for name in (*blocking.named(one.refused), *blocking.references(one.item.raw))}
+        new = [one for one in waiting.named(wanted) if one.key not in found]
+        found |= {one.key: one for one in new}
+    newest = {found[key].name: found[key] for key in sorted(found)}  # an older version is not needed
+    return [] if len(found) > _MOST else [*newest.values()]
+
+
+async def _all_or_none(writer: Writer, check: Check, group: Sequence[Row]) -> list[str] | None:
+    checked = await check([row.item for row in group])
+    fit = [ready for ready in checked.found if isinstance(ready, Ready)]
+    return await writer.together(fit) if len(fit) == len(group) else None
+
+
+async def _results(writer: Writer, check: Check, rows: Sequence[Row]) -> list[Result]:
+    checked = await check([row.item for row in rows])
+    written = iter(await writer.write([ready for ready in checked.found if isinstance(ready, Ready)]))
+    return [ready if isinstance(ready, Refused) else next(written) for ready in checked.found]
+
+
+def _noted(writer: Writer, books: Books, rows: Sequence[Row], results: Sequence[Result]) -> bool:
+    freed = frozenset(writer.freed)
+    writer.freed.clear()
+    outcomes = [Outcome(row.key, row.item, row.name, result) for row, result in zip(rows, results, strict=True)]
+    return books.note(outcomes, freed)
+
+
+async def close(writer: Writer, check: Check, slots: Iterable[Item], freed: Waiting | None, size: int) -> None:
+    """Write Slots once more that were given up after their file had been gone through: they may be closed there.
+
+    It stood as busy for its appointment then; whether it is so without it, too, is told by the file alone. What is
+    refused of it was refused before, and told.
+
+    Args:
+        writer: writes them.
+        check: checks them.
+        slots: all of the stage.
+        freed: knows which were given up; None: nobody knows for certain, as the import was interrupted.
+        size: of a batch.
+    """
+    rest = iter(slots)
+    while chunk := tuple(islice(rest, size)):
+        checked = await check(chunk)
+        fit = [ready for ready in checked.found if isinstance(ready, Ready)]
+        names = None if freed is None else freed.freed(ready.name for ready in fit)
+        again = [ready for ready in fit if names is None or ready.name in names]
+        if again:
+            await writer.write(again)
+    writer.freed.clear()

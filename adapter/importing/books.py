@@ -1,0 +1,170 @@
+"""Keeps the books of an import: what has become of each item, what waits, and how far all is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from adapter.errors import Conflict, Refused
+from adapter.importing.deciding import CREATED, DELETED, UNCHANGED, UPDATED, Result
+from adapter.importing.errorfile import ErrorFile
+from adapter.importing.item import FIRST, PASSES, Item
+from adapter.importing.sources import Source
+from adapter.importing.state import Place
+from adapter.importing.waiting import Key, Row, Waiting
+
+
+@dataclass(slots=True)
+class Tally:
+    """How far an import has come.
+
+    Attributes:
+        total: items there are.
+        created, updated, deleted, unchanged, refused: what became of those gone through.
+        left_out: members of MediLoop objects that its documentation does not know, and how often they came.
+        notes: what else is to be told, in sentences.
+    """
+
+    total: int = 0
+    created: int = 0
+    updated: int = 0
+    deleted: int = 0
+    unchanged: int = 0
+    refused: int = 0
+    left_out: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def done(self) -> int:
+        """Items gone through; what waits is not done."""
+        return self.created + self.updated + self.deleted + self.unchanged + self.refused
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What has become of an item.
+
+    Attributes:
+        key: where it stands.
+        item: itself.
+        name: the resource (``Slot/s``); empty where it was refused by itself, whatever is stored.
+        result: one of the words of `deciding`, or why it was refused.
+    """
+
+    key: Key
+    item: Item
+    name: str
+    result: Result
+
+
+class Books:
+    """The books of one import.
+
+    Args:
+        sources: its files.
+        path: of the state file.
+        place: how far it is.
+        tally: what has become of what is done.
+        refusals: the file of what is refused for good.
+        waiting: what is refused as yet.
+    """
+
+    def __init__(
+        self, sources: Sequence[Source], path: Path, place: Place, tally: Tally, refusals: ErrorFile, waiting: Waiting
+    ) -> None:
+        self._sources = sources
+        self._path = path
+        self.place = place
+        self.tally = tally
+        self._refusals = refusals
+        self.waiting = waiting
+        waiting.drop([(rank, source, line) for rank, source, line in place.settled])
+        waiting.drop_before(next((n for n, one in enumerate(sources) if one.stage >= place.stage), 0))
+
+    def note(self, outcomes: Sequence[Outcome], freed: Iterable[str], where: Key | None = None) -> bool:
+        """Note what has become of a batch; tell whether something has moved.
+
+        What is refused for what stands in its way waits; and so does, from then on, whatever else is refused for what
+        is stored: it may need what waits.
+
+        Args:
+            outcomes: of the batch; of items that waited as well.
+            freed: the Slots that were given up in it.
+            where: where its last item stands, in the first go.
+        """
+        self.waiting.free(freed)
+        waits = self.waiting.count > 0 or any(
+            isinstance(one.result, Refused) and one.name and one.result.status == Conflict.status for one in outcomes
+        )
+        rows: list[Row] = []
+        done: list[Outcome] = []
+        for one in outcomes:
+            if not isinstance(one.result, Refused):
+                self._count(one.result)
+                done.append(one)
+            elif waits and one.name:
+                rows.append(Row(one.key, one.name, one.item, one.result))
+            else:
+                self._refuse(one.key, one.item, one.result)
+        self.waiting.add(rows)
+        settled = [*(one.key for one in done), *self._overtaken(done)]
+        if where is not None:
+            self.place.rank, self.place.source, self.place.line = where
+        self._save(settled)
+        return bool(done)
+
+    def _overtaken(self, done: Sequence[Outcome]) -> list[Key]:
+        """Refuse earlier lines about what a later one has settled: an older version never comes after a newer one."""
+        last = {one.name: one.key for one in done}
+        settled = []
+        for row in self.waiting.named(last):
+            if row.key < last[row.name]:
+                self._refuse(row.key, row.item, row.refused)
+                settled.append(row.key)
+        return settled
+
+    def _count(self, word: str) -> None:
+        if word == CREATED:
+            self.tally.created += 1
+        elif word == UPDATED:
+            self.tally.updated += 1
+        elif word == DELETED:
+            self.tally.deleted += 1
+        elif word == UNCHANGED:
+            self.tally.unchanged += 1
+
+    def _refuse(self, key: Key, item: Item, why: Refused) -> None:
+        self.tally.refused += 1
+        self._refusals.add(self._sources[key[1]], item, why)
+
+    def leave_out(self, names: Iterable[tuple[str, int]]) -> None:
+        """Count members that are not known."""
+        for name, times in names:
+            self.tally.left_out[name] = self.tally.left_out.get(name, 0) + times
+
+    def end_pass(self) -> None:
+        """Note that all of the stage was gone through once."""
+        self.place.rank = len(PASSES)
+        self._save(())
+
+    def end_stage(self, size: int) -> None:
+        """Refuse what waits, for good, and go on to the next stage."""
+        for rows in self.waiting.batches(size):
+            for row in rows:
+                self._refuse(row.key, row.item, row.refused)
+        self.place.stage += 1
+        self.place.rank, self.place.source, self.place.line = FIRST, 0, 0
+        self._save(())
+        self.waiting.drop_before(len(self._sources))
+        self.waiting.forget_freed()
+
+    def _save(self, settled: Sequence[Key]) -> None:
+        place = self.place
+        # Before they are dropped: a crash between the two has them dropped then, and counted once.
+        place.settled = [[*key] for key in settled] if self.waiting.count else []
+        place.waits = self.waiting.count > 0
+        place.errors = self._refusals.flush()
+        place.tally = asdict(self.tally)
+        place.save(self._path)
+        self.waiting.drop(settled)

@@ -1,0 +1,90 @@
+"""What is kept here though a file says otherwise, and what is not deleted though a file says so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from adapter.errors import Conflict, Problem
+from adapter.fhir import ties
+from adapter.scheduling import expiry
+from adapter.scheduling.claimset import Change, Stake
+from store.codec import Resource
+from store.unit_of_work import UnitOfWork
+
+_HELD = ("busy", "busy-tentative")
+
+
+async def keep(
+    work: UnitOfWork, wanted: list[Resource | None], names: Sequence[str], stored: Mapping[str, Resource]
+) -> None:
+    """Let stay as it is what has become of the same thing here: the same file is to be imported twice.
+
+    The status of a Slot that an appointment holds follows its appointments, those of the batch among them: the file was
+    made before. A hold whose end is over has lapsed here, and does not begin anew.
+
+    Args:
+        work: the unit of work to read through.
+        wanted: what each is to be; None for what is to be deleted. It is changed.
+        names: of each (``Slot/s``).
+        stored: what is stored of them.
+    """
+    asked: dict[str, int] = {}
+    for place, (name, after) in enumerate(zip(names, wanted, strict=True)):
+        before = stored.get(name)
+        if after is None or before is None:
+            continue
+        if after["resourceType"] == "Slot":
+            # Free, or busy in another way; one that is closed was let go, by what comes after it.
+            if before["status"] in _HELD and before["status"] != after["status"] in ("free", *_HELD):
+                asked[name] = place
+        elif after["resourceType"] == "Appointment" and _is_over(before, after, work):
+            wanted[place] = before
+    if not asked:
+        return
+    left = {name: _slots(after) for name, after in zip(names, wanted, strict=True) if name.startswith("Appointment/")}
+    holders = await work.documents("Appointment", {"_index.claims": {"$in": list(asked)}}, fields=("_index.claims",))
+    for holder in holders:
+        for name in left.get(f"Appointment/{holder['_id']}", holder["_index"]["claims"]):
+            if name in asked:
+                place = asked.pop(name)
+                wanted[place] = {**(wanted[place] or {}), "status": stored[name]["status"]}
+
+
+def _slots(appointment: Resource | None) -> tuple[str, ...]:
+    stake = Stake.of(appointment)
+    return () if stake is None else stake.slots
+
+
+def _is_over(before: Resource, after: Resource, work: UnitOfWork) -> bool:
+    end = expiry.expires(after)
+    return end is not None and end <= work.now and expiry.has_lapsed(before)
+
+
+async def require_unreferenced(
+    work: UnitOfWork, changes: Sequence[Change], places: Sequence[int], bases: Sequence[str]
+) -> None:
+    """Refuse to delete what others refer to, as they are after the whole batch, as the front door does.
+
+    Raises:
+        Conflict: ``still_referenced``.
+    """
+    gone = {
+        place: f"{change.before['resourceType']}/{change.before['id']}"
+        for place, change in zip(places, changes, strict=True)
+        if change.after is None and change.before is not None
+    }
+    if not gone:
+        return
+    written = [change.after for change in changes if change.after is not None]
+    touched = {*gone.values(), *(f"{one['resourceType']}/{one['id']}" for one in written)}
+    problems = []
+    for place, name in gone.items():
+        left: list[str] = []
+        for base in bases or ("",):
+            left += [*await ties.referrers(work, name, base, touched), *ties.referred(written, base).get(name, ())]
+        if left:
+            named = list(dict.fromkeys(left))
+            text = f"Others refer to it: {', '.join(named)}. It stays as long as they do."
+            problems.append(Problem("still_referenced", text, entry=place, details={"references": named}))
+    if problems:
+        raise Conflict(problems)

@@ -1,0 +1,81 @@
+"""What a bulk manifest says: which files there are, and which of them tell what was deleted.
+
+https://hl7.org/fhir/uv/bulkdata/STU2/export.html#response---complete-status
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import orjson
+
+from adapter.importing.fetching import SPOILT, SourceError, opened
+
+NAME = "manifest.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A manifest, read.
+
+    Attributes:
+        moment: the time of the export, as it is written; empty where it is not told.
+        output: the entries of files of resources.
+        deleted: likewise, of those that tell what was deleted.
+    """
+
+    moment: str
+    output: list[dict[str, Any]]
+    deleted: list[dict[str, Any]]
+
+    def entries(self) -> Iterator[tuple[dict[str, Any], bool]]:
+        """Yield all entries, each with whether it tells what was deleted."""
+        yield from ((one, False) for one in self.output)
+        yield from ((one, True) for one in self.deleted)
+
+
+def read(path: Path) -> Manifest | None:
+    """Return the manifest in a file; None if it is none.
+
+    Raises:
+        SourceError: it is of an export of ours that was interrupted.
+    """
+    with opened(path) as file:
+        try:
+            document = orjson.loads(file.read())
+            output, deleted = document["output"], document.get("deleted") or []
+        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError, *SPOILT):
+            return None
+    if not isinstance(output, list) or not isinstance(deleted, list):
+        return None
+    own = document.get("extension")
+    if isinstance(own, dict) and own.get("complete") is False:
+        raise SourceError(f"{path}: that export has not come to its end. Give its command again, then import it.")
+    if not all(isinstance(one, dict) and isinstance(one.get("url"), str) for one in (*output, *deleted)):
+        return None
+    return Manifest(str(document.get("transactionTime", "")), output, deleted)
+
+
+def deletions(manifest: Manifest, folder: Path) -> set[Path]:
+    """Return the files of a folder that tell what was deleted: by their paths, or by the names of what was fetched.
+
+    Raises:
+        SourceError: one is not there: what it tells would be missed, and nobody would know.
+    """
+    found = set()
+    for one in manifest.deleted:
+        parts = urlsplit(one["url"])
+        path = folder / unquote(parts.path)
+        if parts.scheme in ("http", "https"):
+            path = folder / unquote(parts.path).rpartition("/")[2]
+        if not path.is_file():
+            raise SourceError(
+                f"{path}: {folder / NAME} says that it tells what was deleted, and it is not there. Fetch it, or "
+                f"import {folder / NAME} itself."
+            )
+        found.add(path.resolve())
+    return found

@@ -1,0 +1,194 @@
+"""What was refused for something that stands in its way, kept until the rest is done: that may move away.
+
+It is kept on disk, in a file of SQLite beside the state file, so that memory stays flat however much it is; the file is
+made when there is something to keep, for its owner alone (it holds the data), and removed when all is done.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+
+import orjson
+
+from adapter.errors import Problem, Refused
+from adapter.importing.item import Item
+from store.codec import encode
+
+Key = tuple[int, int, int]
+"""Where an item stands: pass, number of the source, line. Their order is the one in which items come."""
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS waiting (
+    pass INTEGER, source INTEGER, line INTEGER, name TEXT, kind TEXT, deletes INTEGER, raw BLOB, refused BLOB,
+    PRIMARY KEY (pass, source, line)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS by_name ON waiting (name);
+CREATE TABLE IF NOT EXISTS freed (name TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TEMP TABLE tried (these BLOB PRIMARY KEY) WITHOUT ROWID;
+"""
+_NAMES = 500  # in one query: SQLite takes 999 values, in old versions
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One item that waits.
+
+    Attributes:
+        key: where it stands.
+        name: the resource (``Slot/s``).
+        item: what is to be imported.
+        refused: why it was not, the last time.
+    """
+
+    key: Key
+    name: str
+    item: Item
+    refused: Refused
+
+
+class Waiting:
+    """The items that wait, and the Slots that were given up meanwhile.
+
+    Args:
+        path: of the file.
+        anew: whether what is there is of an import that was given up.
+
+    Raises:
+        OSError: the file cannot be removed.
+    """
+
+    def __init__(self, path: Path, *, anew: bool) -> None:
+        self._path = path
+        self._file: sqlite3.Connection | None = None
+        self.count = 0
+        self.frees = False
+        if anew:
+            self.remove()
+        elif path.exists():
+            opened = self._opened()
+            [self.count] = opened.execute("SELECT count(*) FROM waiting").fetchone()
+            self.frees = opened.execute("SELECT 1 FROM freed").fetchone() is not None
+
+    def __enter__(self) -> Waiting:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def _opened(self) -> sqlite3.Connection:
+        if self._file is None:
+            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
+            self._file = sqlite3.connect(self._path)
+            self._file.executescript(_TABLES)
+        return self._file
+
+    def remove(self) -> None:
+        """Remove the file: nothing waits any more."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+        self._path.unlink(missing_ok=True)
+        self._path.with_name(self._path.name + "-journal").unlink(missing_ok=True)
+
+    def add(self, rows: Sequence[Row]) -> None:
+        """Keep items, in the place of what is kept of the same ones."""
+        if rows:
+            with self._opened() as file:
+                file.executemany("REPLACE INTO waiting VALUES (?, ?, ?, ?, ?, ?, ?, ?)", map(_values, rows))
+            self._counted()
+
+    def drop(self, keys: Iterable[Key]) -> None:
+        """Keep these items no longer."""
+        wanted = list(keys)
+        if wanted and self.count:
+            with self._opened() as file:
+                file.executemany("DELETE FROM waiting WHERE pass = ? AND source = ? AND line = ?", wanted)
+            self._counted()
+
+    def drop_before(self, source: int) -> None:
+        """Keep items of earlier sources no longer."""
+        if self.count:
+            with self._opened() as file:
+                file.execute("DELETE FROM waiting WHERE source < ?", (source,))
+            self._counted()
+
+    def _counted(self) -> None:
+        [self.count] = self._opened().execute("SELECT count(*) FROM waiting").fetchone()
+
+    def batches(self, size: int) -> Iterator[list[Row]]:
+        """Yield all items in order, so many at a time; what is dropped or kept anew meanwhile makes no difference."""
+        key: Key = (-100, 0, 0)
+        while self.count:
+            query = "SELECT * FROM waiting WHERE (pass, source, line) > (?, ?, ?) ORDER BY pass, source, line LIMIT ?"
+            rows = [_row(values) for values in self._opened().execute(query, (*key, size))]
+            if not rows:
+                return
+            key = rows[-1].key
+            yield rows
+
+    def named(self, names: Iterable[str]) -> list[Row]:
+        """Return the items that are one of these resources, in order."""
+        wanted = sorted(set(names))
+        if not self.count:
+            return []
+        found: list[Row] = []
+        for first in range(0, len(wanted), _NAMES):
+            some = wanted[first : first + _NAMES]
+            query = f"SELECT * FROM waiting WHERE name IN ({', '.join('?' * len(some))})"  # noqa: S608  (marks alone)
+            found += [_row(values) for values in self._opened().execute(query, some)]
+        return sorted(found, key=lambda row: row.key)
+
+    def try_once(self, rows: Iterable[Row]) -> bool:
+        """Note that these are tried together; tell whether it is for the first time in this round."""
+        these = hashlib.sha256(orjson.dumps([row.key for row in rows])).digest()
+        file = self._opened()
+        before = file.total_changes
+        file.execute("INSERT OR IGNORE INTO tried VALUES (?)", (these,))
+        return file.total_changes > before
+
+    def begin_round(self) -> None:
+        """Forget what was tried together."""
+        self._opened().execute("DELETE FROM tried")
+
+    def free(self, names: Iterable[str]) -> None:
+        """Note Slots that were given up."""
+        wanted = [(name,) for name in names]
+        if wanted:
+            with self._opened() as file:
+                file.executemany("INSERT OR IGNORE INTO freed VALUES (?)", wanted)
+            self.frees = True
+
+    def freed(self, names: Iterable[str]) -> set[str]:
+        """Return those of `names` that were given up."""
+        one = "SELECT 1 FROM freed WHERE name = ?"
+        return {name for name in names if self._opened().execute(one, (name,)).fetchone() is not None}
+
+    def forget_freed(self) -> None:
+        """Forget which Slots were given up."""
+        if self.frees:
+            with self._opened() as file:
+                file.execute("DELETE FROM freed")
+            self.frees = False
+
+
+def _values(row: Row) -> tuple[object, ...]:
+    problems = [asdict(problem) for problem in row.refused.problems]
+    refused = orjson.dumps([row.refused.status, problems])
+    raw = row.item.raw if row.item.value is None else encode(row.item.value)
+    return (*row.key, row.name, row.item.kind, int(row.item.deletes), raw, refused)
+
+
+def _row(values: tuple[int, int, int, str, str, int, bytes, bytes]) -> Row:
+    rank, source, line, name, kind, deletes, raw, refused = values
+    status, problems = orjson.loads(refused)
+    why = Refused([Problem(**problem) for problem in problems], status=status)
+    return Row((rank, source, line), name, Item(line, raw, kind, deletes=bool(deletes)), why)

@@ -1,0 +1,372 @@
+"""``mediloop-fhir import`` into a server that holds the state before: increments come in whatever their order."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pymongo import MongoClient
+
+from tests.adapter.console.cli import Cli
+from tests.adapter.console.imports import PEOPLE, SCHEDULE, Import, Json, Stored, content, lines, slot, visit
+
+BASE = (*PEOPLE, SCHEDULE, slot("x", 9), slot("y", 10), slot("z", 11), slot("w", 12))
+
+
+def cancelled(ident: str, hour: int, *slots: str) -> Json:
+    return visit(ident, hour, *slots, status="cancelled")
+
+
+def state(stored: Stored, mode: str = "test") -> dict[str, Json]:
+    """What is stored, by name, without what each server writes for itself."""
+    kinds = ("Patient", "Practitioner", "Location", "Schedule", "Slot", "Appointment", "AppointmentResponse")
+    return {f"{kind}/{one['_id']}": content(one) for kind in kinds for one in stored(kind, mode=mode)}
+
+
+def check(cli: Cli) -> None:
+    """The second program finds nobody booked twice."""
+    result = cli.run("check", "--mode", "test")
+    assert result.exit_code == 0, result.output
+
+
+@pytest.fixture(params=[1, 2, 1_000])
+def small(request: pytest.FixtureRequest, bring: Import, monkeypatch: pytest.MonkeyPatch) -> Import:
+    """Imports by batches of one, of two, and of all: what clashes stands in one batch, or does not."""
+    real = bring.run
+
+    def run(*words: str, code: int | None = None) -> Json:
+        return real("--batch", str(request.param), *words, code=code)
+
+    monkeypatch.setattr(bring, "run", run)
+    return bring
+
+
+def test_what_frees_a_time_may_come_after_what_takes_it(small: Import, stored: Stored) -> None:
+    small(a__ndjson=lines(*BASE, visit("m", 9, "x"), visit("n", 10, "y")))
+    # In the order of their ids: a takes what m lets go, b what n leaves for w, and c what n had.
+    later = [visit("a", 9, "x"), visit("b", 10, "y"), cancelled("m", 9, "x"), visit("n", 12, "w")]
+    assert small(b__ndjson=lines(*later)) == {"created": 2, "updated": 2}
+    assert {one["_id"]: one["status"] for one in stored("Slot")} == dict.fromkeys("xyw", "busy") | {"z": "free"}
+    assert not small.errors.exists()
+    assert small(b__ndjson=lines(*later)) == {"unchanged": 4}
+    check(small.cli)
+
+
+def test_a_chain_and_a_ring_of_moves(small: Import, stored: Stored) -> None:
+    small(a__ndjson=lines(*BASE, visit("a", 9, "x"), visit("b", 10, "y"), visit("c", 11, "z")))
+    chain = [visit("a", 10, "y"), visit("b", 11, "z"), visit("c", 12, "w")]
+    assert small(b__ndjson=lines(*chain)) == {"updated": 3}
+    ring = [visit("a", 11, "z"), visit("b", 12, "w"), visit("c", 10, "y")]
+    filler = [{**PEOPLE[2], "id": f"p{number}"} for number in range(3)]
+    assert small(c__ndjson=lines(ring[0], *filler, *ring[1:])) == {"updated": 3, "created": 3}
+    assert {one["_id"]: one["slot"][0]["reference"] for one in stored("Appointment")} == {
+        "a": "Slot/z",
+        "b": "Slot/w",
+        "c": "Slot/y",
+    }
+    check(small.cli)
+
+
+def test_a_ring_comes_in_beside_one_that_clashes_with_it(small: Import, stored: Stored) -> None:
+    small(a__ndjson=lines(*BASE, visit("a", 9, "x"), visit("b", 10, "y")))
+    swapped = [visit("a", 10, "y"), visit("b", 9, "x")]
+    assert small(b__ndjson=lines(visit("0", 10, "y"), *swapped)) == {"updated": 2, "refused": 1}
+    assert small.refused() == [(1, ["slot_unavailable", "time_conflict"])]
+    check(small.cli)
+
+
+def test_what_still_clashes_is_refused_with_its_reasons(small: Import, stored: Stored) -> None:
+    small(a__ndjson=lines(*BASE, visit("m", 9, "x")))
+    found = small(b__ndjson=lines(visit("a", 9, "x"), visit("b", 10, "y"), visit("c", 10, "y")))
+    assert found == {"created": 1, "refused": 2}
+    assert small.refused() == [(1, ["slot_unavailable", "time_conflict"]), (3, ["slot_unavailable", "time_conflict"])]
+    assert sorted(one.name for one in Path().iterdir()) == ["files"]
+
+
+def test_slots_move_and_close_with_their_visits(small: Import, stored: Stored) -> None:
+    small(a__ndjson=lines(*BASE, visit("a", 9, "x"), visit("b", 10, "y"), visit("c", 11, "z")))
+    later = [
+        slot("x", 13, status="busy"),  # moved with its visit
+        visit("a", 13, "x"),
+        slot("y", 10, status="busy-unavailable"),  # closed when its visit was cancelled
+        cancelled("b", 10, "y"),
+        slot("z", 11, status="busy"),  # closed likewise, by the word that it had
+        cancelled("c", 11, "z"),
+    ]
+    assert small(b__ndjson=lines(*later)).get("refused") is None
+    after = {one["_id"]: (one["status"], one["start"][11:13]) for one in stored("Slot")}
+    assert after == {"x": ("busy", "13"), "y": ("busy-unavailable", "10"), "z": ("busy", "11"), "w": ("free", "12")}
+    assert small(b__ndjson=lines(*later)) == {"unchanged": 6}
+    check(small.cli)
+
+
+def test_uhids_and_numbers_change_hands(small: Import, stored: Stored) -> None:
+    def known(ident: str, value: str) -> Json:
+        return PEOPLE[2] | {
+            "id": ident,
+            "identifier": [{"system": "https://mediloop.co/fhir/sid/uhid", "value": value}],
+        }
+
+    small(a__ndjson=lines(known("a", "UG123456789A"), known("b", "UG987654321B")))
+    assert small(b__ndjson=lines(known("a", "UG987654321B"), known("b", "UG123456789A"))) == {"updated": 2}
+    assert small(b__ndjson=lines(known("a", "UG987654321B"), known("b", "UG123456789A"))) == {"unchanged": 2}
+    assert small(b__ndjson=lines(known("c", "UG123456789A"))) == {"refused": 1}
+    assert small.refused() == [(1, ["identifier_taken"])]
+
+
+def test_an_older_line_never_comes_after_a_newer_one(small: Import, stored: Stored) -> None:
+    small(a__ndjson=lines(*BASE, visit("m", 9, "x"), visit("a", 10, "y")))
+    twice = [visit("a", 9, "x"), visit("a", 11, "z"), cancelled("m", 9, "x")]
+    refused = small(b__ndjson=lines(*twice)).get("refused")
+    [after] = [one for one in stored("Appointment") if one["_id"] == "a"]
+    assert after["slot"] == [{"reference": "Slot/z"}]
+    # In one batch the older one comes in first; it is too late for it when the newer one has.
+    assert not refused or small.refused() == [(1, ["slot_unavailable", "time_conflict"])]
+
+
+def increment(folder: Path, deleted: list[str], *resources: Json, moment: str = "2027-01-02T00:00:00Z") -> Path:
+    """An increment as a bulk export gives it: files, with a manifest that lists also what was deleted."""
+    folder.mkdir()
+    (folder / "all.ndjson").write_bytes(lines(*resources))
+    bundles = [
+        {"resourceType": "Bundle", "type": "transaction", "entry": [{"request": {"method": "DELETE", "url": one}}]}
+        for one in deleted
+    ]
+    (folder / "deleted.ndjson").write_bytes(lines(*bundles))
+    (folder / "manifest.json").write_text(
+        json.dumps(
+            {
+                "transactionTime": moment,
+                "output": [{"type": "Appointment", "url": "all.ndjson"}],
+                "deleted": [{"type": "Bundle", "url": "deleted.ndjson"}] if deleted else [],
+            }
+        )
+    )
+    return folder
+
+
+@pytest.mark.parametrize("by", ["folder", "manifest"])
+def test_deletions_are_carried_over(small: Import, stored: Stored, tmp_path: Path, by: str) -> None:
+    small(a__ndjson=lines(*BASE, visit("m", 9, "x"), visit("n", 10, "y"), {**PEOPLE[2], "id": "jane"}))
+    gone = ["Patient/jane", "Slot/y", "Slot/w", "Appointment/m", "http://here.example/fhir/R4/Appointment/none"]
+    folder = increment(tmp_path / "increment", gone, visit("a", 9, "x"), visit("n", 11, "z"))
+    word = str(folder if by == "folder" else folder / "manifest.json")
+    assert small.run(word) == {"created": 1, "updated": 1, "deleted": 4, "unchanged": 1}
+    assert state(stored).keys() == {
+        *("Patient/john", "Practitioner/p", "Location/l", "Schedule/s"),
+        *("Slot/x", "Slot/z", "Appointment/a", "Appointment/n"),
+    }
+    assert small.run(word) == {"unchanged": 7}
+    check(small.cli)
+
+
+def test_what_is_held_or_referred_to_here_is_not_deleted(bring: Import, stored: Stored, tmp_path: Path) -> None:
+    bring(a__ndjson=lines(*BASE, visit("m", 9, "x")))
+    gone = ["Slot/x", "Schedule/s", "Patient/john", "Observation/1", "Patient?name=x", "Slot/y"]
+    folder = increment(tmp_path / "increment", gone)
+    assert bring.run(str(folder)) == {"deleted": 1, "refused": 5}
+    assert sorted(bring.refused()) == [
+        (1, ["slot_held"]),
+        (2, ["still_referenced"]),
+        (3, ["still_referenced"]),
+        (4, ["unknown_type"]),
+        (5, ["not_importable"]),
+    ]
+    first = json.loads(bring.errors.read_text().splitlines()[0])
+    assert (Path(first["file"]).name, "DELETE" in first["resource"]) == ("deleted.ndjson", True)
+
+
+def test_increments_come_one_after_the_other(bring: Import, stored: Stored, tmp_path: Path) -> None:
+    bring(a__ndjson=lines(*BASE, visit("m", 9, "x")))
+    all_of_them = tmp_path / "all"
+    all_of_them.mkdir()
+    # By time, whatever they are called: made, deleted, made again.
+    increment(all_of_them / "2", [], visit("a", 10, "y"), {**PEOPLE[2], "id": "jane"}, moment="2027-01-02T00:00:00Z")
+    increment(all_of_them / "10", ["Appointment/a", "Patient/jane"], moment="2027-01-03T00:00:00Z")
+    increment(all_of_them / "1", [], visit("a", 11, "z"), moment="2027-01-04T00:00:00Z")
+    assert bring.run(str(all_of_them)) == {"created": 3, "deleted": 2}
+    assert state(stored)["Appointment/a"]["slot"] == [{"reference": "Slot/z"}]
+    assert "Patient/jane" not in state(stored)
+
+
+def test_a_manifest_whose_deletions_are_not_there_is_refused(bring: Import, tmp_path: Path) -> None:
+    folder = increment(tmp_path / "increment", ["Slot/x"])
+    (folder / "deleted.ndjson").unlink()
+    for word in (folder, folder / "manifest.json"):
+        result = bring.cli.run("import", str(word))
+        assert result.exit_code == 1
+        assert "deleted.ndjson" in result.stderr
+
+
+def test_a_spoilt_file_of_deletions_is_told(bring: Import, stored: Stored, tmp_path: Path) -> None:
+    bring(a__ndjson=lines(*BASE))
+    folder = increment(tmp_path / "increment", ["Slot/x"])
+    put = {"resource": PEOPLE[0], "request": {"method": "PUT", "url": "Practitioner/p"}}
+    bad = [b"{", b"[1]", json.dumps({"resourceType": "Bundle", "type": "transaction", "entry": [put, 1]}).encode()]
+    whole = (folder / "deleted.ndjson").read_bytes()
+    (folder / "deleted.ndjson").write_bytes(b"\n".join([*bad, b"", whole]))
+    assert bring.run(str(folder)) == {"deleted": 1, "refused": 4}
+    assert bring.refused() == [
+        (1, ["invalid_json"]),
+        (2, ["not_importable"]),
+        (3, ["not_importable"]),
+        (4, ["not_importable"]),
+    ]
+
+
+def test_an_import_that_is_interrupted_at_what_was_refused_goes_on_there(
+    bring: Import, stored: Stored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from adapter.importing.books import Books
+
+    bring(a__ndjson=lines(*BASE, visit("m", 9, "x"), visit("n", 10, "y"), visit("o", 11, "z")))
+    file = bring.folder / "b.ndjson"
+    later = [visit("a", 9, "x"), visit("b", 10, "y"), visit("c", 11, "z"), visit("d", 12, "w"), visit("e", 12, "w")]
+    file.write_bytes(lines(*later, *(cancelled(*one) for one in (("m", 9, "x"), ("n", 10, "y"), ("o", 11, "z")))))
+    real = Books.note
+    words = ["import", str(file), "--state", "s", "--batch", "2", "--errors", str(bring.errors), "--json"]
+    for most in range(1, 60):
+        calls: list[None] = []
+
+        def note(self: Books, *given: Any, calls: list[None] = calls, most: int = most) -> Any:
+            if len(calls) == most % 3:
+                raise KeyboardInterrupt
+            calls.append(None)
+            return real(self, *given)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Books, "note", note)
+            result = bring.cli.run(*words)
+        if result.exit_code != 130:
+            break
+    assert result.exit_code == 1, result.output
+    tally = json.loads(result.stdout)
+    assert tally["total"] == 8 == sum(tally[word] for word in ("created", "updated", "unchanged", "refused"))
+    assert bring.refused() == [(5, ["slot_unavailable", "time_conflict"])]
+    assert {one["_id"] for one in stored("Appointment")} == set("abcdmno")
+    assert sorted(one.name for one in Path().iterdir()) == ["files"]
+    check(bring.cli)
+
+
+def test_what_waits_is_not_lost_unsaid(bring: Import, monkeypatch: pytest.MonkeyPatch) -> None:
+    from adapter.importing import again
+
+    bring(a__ndjson=lines(*BASE, visit("m", 9, "x")))
+    file = bring.folder / "b.ndjson"
+    file.write_bytes(lines(visit("a", 9, "x"), cancelled("m", 9, "x")))
+    words = ["import", str(file), "--state", "s", "--batch", "1", "--errors", str(bring.errors)]
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(again, "settle", stop)
+        assert bring.cli.run(*words).exit_code == 130
+    kept = Path("s.waiting").read_bytes()
+    assert Path("s.waiting").stat().st_mode & 0o077 == 0
+    Path("s.waiting").unlink()
+    result = bring.cli.run(*words)
+    assert result.exit_code == 1
+    assert "s.waiting is gone" in result.stderr
+    Path("s.waiting").write_bytes(kept)
+    assert bring.cli.run(*words).stdout.startswith("1 created, 1 updated, 0 unchanged, 0 refused")
+    earlier = {"survey": [[0] * 6], "marks": [], "database": "d", "begun": "b"}
+    Path("s").write_text(json.dumps(earlier))
+    assert "earlier release" in bring.cli.run(*words).stderr
+
+
+def test_a_hold_that_is_over_keeps_no_time_and_does_not_begin_anew(bring: Import, stored: Stored) -> None:
+    ends = {"url": "https://mediloop.co/fhir/StructureDefinition/hold-expires", "valueInstant": "2026-01-01T00:00:00Z"}
+    held = visit("h", 9, "x", status="pending", extension=[ends])
+    assert bring(a__ndjson=lines(*BASE, held)) == {"created": len(BASE) + 1}
+    assert bring(b__ndjson=lines(visit("a", 9, "x"))) == {"created": 1}
+    assert {one["_id"]: one["status"] for one in stored("Appointment")} == {"h": "cancelled", "a": "booked"}
+    assert bring(a__ndjson=lines(*BASE, held)) == {"unchanged": len(BASE) + 1}
+
+
+@pytest.fixture
+def live(bring: Import, cli: Cli, mongodb_uri: str, pair: str) -> Callable[..., Json]:
+    """Bring an export of the test data into the live data, as into a second server."""
+
+    def copy(*words: str) -> Json:
+        return bring.run("--mode", "live", *words)
+
+    return copy
+
+
+def test_a_second_server_follows_by_exports_of_the_command(
+    bring: Import, live: Callable[..., Json], stored: Stored, tmp_path: Path, mongodb_uri: str, pair: str
+) -> None:
+    bring(a__ndjson=lines(*BASE, visit("m", 9, "x", status="pending"), visit("n", 10, "y"), visit("o", 11, "z")))
+    assert bring.cli.run("export", "full").exit_code == 0
+    live("full")
+    assert state(stored, "live") == state(stored)
+    steps = [
+        [visit("m", 9, "x"), cancelled("n", 10, "y"), visit("a", 10, "y")],
+        [visit("m", 9, "x", status="arrived"), visit("o", 12, "w"), visit("b", 11, "z")],
+        [visit("m", 9, "x", status="fulfilled"), slot("y", 10, status="busy-unavailable"), cancelled("a", 10, "y")],
+    ]
+    before = "full"
+    for number, step in enumerate(steps):
+        for one in step:
+            bring(step__ndjson=lines(one))
+        if number == 2:
+            increment(tmp_path / "local", ["Appointment/b", "Slot/z"])
+            bring.run(str(tmp_path / "local"))
+        name = f"since{number}"
+        assert bring.cli.run("export", name, "--since", f"{before}/manifest.json").exit_code == 0
+        before = name
+    assert live("since0", "since1", "since2").get("refused") is None
+    assert state(stored, "live") == state(stored)
+    assert "Appointment/b" not in state(stored)
+    client: MongoClient[Json] = MongoClient(mongodb_uri)
+    with client:
+        assert not list(client[f"{pair}_live"]["imports"].find())
+
+
+@pytest.mark.untraced
+@pytest.mark.parametrize("seed", range(2))
+def test_whatever_has_happened_a_second_server_follows(
+    bring: Import, live: Callable[..., Json], stored: Stored, tmp_path: Path, seed: int
+) -> None:
+    chance = random.Random(seed)
+    hours = range(8, 18)
+    idents = [f"a{number:02}" for number in range(14)]
+    bring(a__ndjson=lines(*PEOPLE, SCHEDULE, *(slot(f"s{hour:02}", hour) for hour in hours)))
+
+    def happens() -> None:
+        """Let things happen at the first server: whatever it takes is a state that there may be."""
+        places = {f"s{hour:02}": hour for hour in hours} | {
+            one["_id"]: int(one["start"][11:13]) for one in stored("Slot") if int(one["start"][11:13]) in hours
+        }
+        for _ in range(4):
+            told: list[Json] = []
+            for ident in chance.sample(idents, 6):
+                place = chance.choice([*places])
+                status = chance.choice(["booked"] * 6 + ["pending", "arrived", "fulfilled", "cancelled", "cancelled"])
+                told.append(visit(ident, places[place], place, status=status))
+            closed = chance.sample([*places], 2)
+            told += [
+                slot(one, places[one], status=chance.choice(["free", "busy", "busy-unavailable"])) for one in closed
+            ]
+            bring(**{f"h{chance.random()}__ndjson": lines(*told)})
+        gone = [f"Appointment/{one}" for one in chance.sample(idents, 2)] + [f"Slot/{chance.choice([*places])}"]
+        bring.run(str(increment(tmp_path / f"gone{chance.random()}", gone)))
+
+    happens()
+    assert bring.cli.run("export", "e0").exit_code == 0
+    assert live("e0").get("refused") is None
+    for number in range(1, 4):
+        happens()
+        since = f"e{number - 1}/manifest.json"
+        assert bring.cli.run("export", f"e{number}", "--since", since).exit_code == 0
+    batch = chance.choice(["1", "3", "1000"])
+    for words in (["e1"], ["e2", "e3"]):
+        found = live("--batch", batch, *words)
+        assert found.get("refused") is None, bring.errors.read_text()
+    assert state(stored, "live") == state(stored)
+    check(bring.cli)

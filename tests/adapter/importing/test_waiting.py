@@ -1,0 +1,87 @@
+"""What waits is kept on disk, in order, whatever happens to the process, and is for its owner alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from adapter.errors import Conflict, Problem
+from adapter.importing.item import Item
+from adapter.importing.waiting import Row, Waiting
+from store.codec import parse
+
+WHY = Conflict(Problem("slot_unavailable", "Taken.", "Appointment.slot[0]", {"appointments": ["b"], "slots": ["x"]}))
+
+
+def row(line: int, name: str = "Appointment/a", rank: int = 4, source: int = 0) -> Row:
+    return Row((rank, source, line), name, Item(line, b'{"id":"a"}', name.partition("/")[0]), WHY)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "s.waiting"
+
+
+def lines(waiting: Waiting, size: int = 2) -> list[list[int]]:
+    return [[one.key[2] for one in rows] for rows in waiting.batches(size)]
+
+
+def test_nothing_is_made_while_nothing_waits(path: Path) -> None:
+    with Waiting(path, anew=False) as waiting:
+        waiting.add([])
+        waiting.free([])
+        waiting.drop([(0, 0, 1)])
+        waiting.drop_before(9)
+        waiting.forget_freed()
+        assert not waiting.named(["Slot/x"])
+        assert not lines(waiting)
+        waiting.remove()
+    assert not path.exists()
+
+
+def test_what_waits_comes_back_as_it_was_in_the_order_of_the_first_go(path: Path) -> None:
+    number = parse(b'{"resourceType":"Slot","id":"x","n":1.10}')
+    with Waiting(path, anew=True) as waiting:
+        waiting.add([row(3), row(1), row(2, rank=-1)])
+        waiting.add([Row((3, 1, 7), "Slot/x", Item(7, b"", "Slot", number), WHY)])
+        waiting.free(["Slot/x"])
+    assert path.stat().st_mode & 0o077 == 0
+    with Waiting(path, anew=False) as waiting:
+        assert (waiting.count, waiting.frees) == (4, True)
+        assert lines(waiting) == [[2, 7], [1, 3]]
+        [found] = waiting.named(["Slot/x", "Slot/y"])
+        assert (found.item.raw, found.item.kind, found.item.deletes) == (
+            b'{"resourceType":"Slot","id":"x","n":1.10}',
+            "Slot",
+            False,
+        )
+        assert (found.refused.status, found.refused.problems) == (409, WHY.problems)
+        assert waiting.freed(["Slot/x", "Slot/y"]) == {"Slot/x"}
+    with Waiting(path, anew=True) as waiting:  # of an import that was given up
+        assert (waiting.count, waiting.frees, path.exists()) == (0, False, False)
+
+
+def test_what_is_done_waits_no_longer_though_it_is_being_gone_through(path: Path) -> None:
+    with Waiting(path, anew=True) as waiting:
+        waiting.add([row(line, f"Appointment/{line}") for line in range(1, 7)])
+        seen = []
+        for rows in waiting.batches(2):
+            seen.append([one.key[2] for one in rows])
+            waiting.drop([rows[0].key])
+            waiting.add([rows[1]])  # refused once more
+        assert seen == [[1, 2], [3, 4], [5, 6]]
+        assert lines(waiting, 9) == [[2, 4, 6]]
+        waiting.add([row(1, "Slot/y", source=1)])
+        waiting.drop_before(1)
+        assert [one.name for rows in waiting.batches(9) for one in rows] == ["Slot/y"]
+        many = [f"Appointment/{number}" for number in range(2_000)]
+        assert [one.name for one in waiting.named([*many, "Slot/y"])] == ["Slot/y"]
+
+
+def test_the_same_are_tried_together_once_in_a_round(path: Path) -> None:
+    with Waiting(path, anew=True) as waiting:
+        both = [row(1), row(2)]
+        assert [waiting.try_once(both), waiting.try_once(both), waiting.try_once(both[:1])] == [True, False, True]
+        waiting.begin_round()
+        assert waiting.try_once(both)
