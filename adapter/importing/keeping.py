@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from adapter.errors import Conflict, Problem
 from adapter.fhir import ties
-from adapter.scheduling import expiry
+from adapter.scheduling import expiry, occupancy
 from adapter.scheduling.claimset import Change, Stake
 from store.codec import Resource
 from store.unit_of_work import UnitOfWork
@@ -19,8 +20,8 @@ async def keep(
 ) -> None:
     """Let stay as it is what has become of the same thing here: the same file is to be imported twice.
 
-    The status of a Slot that an appointment holds follows its appointments, those of the batch among them: the file was
-    made before. A hold whose end is over has lapsed here, and does not begin anew.
+    The status of a Slot that appointments fill follows them, those of the batch among them: the file was made before. A
+    hold whose end is over has lapsed here, and does not begin anew.
 
     Args:
         work: the unit of work to read through.
@@ -43,11 +44,16 @@ async def keep(
         return
     left = {name: _slots(after) for name, after in zip(names, wanted, strict=True) if name.startswith("Appointment/")}
     holders = await work.documents("Appointment", {"_index.claims": {"$in": list(asked)}}, fields=("_index.claims",))
-    for holder in holders:
-        for name in left.get(f"Appointment/{holder['_id']}", holder["_index"]["claims"]):
-            if name in asked:
-                place = asked.pop(name)
-                wanted[place] = {**(wanted[place] or {}), "status": stored[name]["status"]}
+    held = Counter(
+        name
+        for holder in holders
+        for name in left.get(f"Appointment/{holder['_id']}", holder["_index"]["claims"])
+        if name in asked
+    )
+    for name, count in held.items():
+        after = wanted[asked[name]] or {}
+        if count >= occupancy.capacity(after):  # where there is room left, the file tells whether it is open
+            wanted[asked[name]] = {**after, "status": stored[name]["status"]}
 
 
 def _slots(appointment: Resource | None) -> tuple[str, ...]:

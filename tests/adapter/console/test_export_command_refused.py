@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.adapter.console.conftest import Cli
+from tests.adapter.console.cli import Cli
 
 
 def refused(cli: Cli, *words: str) -> str:

@@ -17,6 +17,20 @@ from tests.adapter.console.imports import PEOPLE, SCHEDULE, Import, Json, Stored
 BASE = (*PEOPLE, SCHEDULE, slot("x", 9), slot("y", 10), slot("z", 11), slot("w", 12))
 
 
+OVERBOOKED = {"url": "https://mediloop.co/fhir/StructureDefinition/overbooked", "valueString": "urgent"}
+CAPACITY = {"url": "http://fhir-registry.smarthealthit.org/StructureDefinition/slot-capacity"}
+
+
+def answer(ident: str, appointment: str, says: str) -> Json:
+    return {
+        "resourceType": "AppointmentResponse",
+        "id": ident,
+        "appointment": {"reference": f"Appointment/{appointment}"},
+        "actor": {"reference": "Practitioner/p"},
+        "participantStatus": says,
+    }
+
+
 def cancelled(ident: str, hour: int, *slots: str) -> Json:
     return visit(ident, hour, *slots, status="cancelled")
 
@@ -102,6 +116,16 @@ def test_slots_move_and_close_with_their_visits(small: Import, stored: Stored) -
     assert after == {"x": ("busy", "13"), "y": ("busy-unavailable", "10"), "z": ("busy", "11"), "w": ("free", "12")}
     assert small(b__ndjson=lines(*later)) == {"unchanged": 6}
     check(small.cli)
+
+
+def test_a_slot_that_gets_more_places_is_open_again(small: Import, stored: Stored) -> None:
+    small(a__ndjson=lines(*BASE, visit("a", 9, "x")))
+    room = CAPACITY | {"valueInteger": 2}
+    assert small(b__ndjson=lines(slot("x", 9, extension=[room]))) == {"updated": 1}
+    assert [one["status"] for one in stored("Slot") if one["_id"] == "x"] == ["free"]
+    assert small(b__ndjson=lines(slot("x", 9, extension=[room]), visit("b", 9, "x"))) == {"created": 1, "unchanged": 1}
+    assert small(b__ndjson=lines(slot("x", 9, extension=[room]), visit("b", 9, "x"))) == {"unchanged": 2}
+    assert [one["status"] for one in stored("Slot") if one["_id"] == "x"] == ["busy"]
 
 
 def test_uhids_and_numbers_change_hands(small: Import, stored: Stored) -> None:
@@ -344,17 +368,24 @@ def test_whatever_has_happened_a_second_server_follows(
             one["_id"]: int(one["start"][11:13]) for one in stored("Slot") if int(one["start"][11:13]) in hours
         }
         for _ in range(4):
-            told: list[Json] = []
+            told: list[Json] = [SCHEDULE | {"active": chance.random() < 0.7}]
             for ident in chance.sample(idents, 6):
                 place = chance.choice([*places])
                 status = chance.choice(["booked"] * 6 + ["pending", "arrived", "fulfilled", "cancelled", "cancelled"])
                 told.append(visit(ident, places[place], place, status=status))
-            closed = chance.sample([*places], 2)
+            over, room, *closed = chance.sample([*places], 4)
+            status = chance.choice(["booked", "booked", "cancelled"])
+            told.append(visit(f"o{chance.randrange(3)}", places[over], over, extension=[OVERBOOKED], status=status))
+            told.append(slot(room, places[room], extension=[CAPACITY | {"valueInteger": chance.randrange(1, 4)}]))
             told += [
                 slot(one, places[one], status=chance.choice(["free", "busy", "busy-unavailable"])) for one in closed
             ]
+            told.append(
+                answer(f"r{chance.randrange(6)}", chance.choice(idents), chance.choice(["accepted", "declined"]))
+            )
             bring(**{f"h{chance.random()}__ndjson": lines(*told)})
-        gone = [f"Appointment/{one}" for one in chance.sample(idents, 2)] + [f"Slot/{chance.choice([*places])}"]
+        gone = [f"AppointmentResponse/r{chance.randrange(6)}", f"Slot/{chance.choice([*places])}"]
+        gone += [f"Appointment/{one}" for one in chance.sample(idents, 2)]
         bring.run(str(increment(tmp_path / f"gone{chance.random()}", gone)))
 
     happens()
