@@ -8,6 +8,7 @@ fixed word is ever read as one; what else they cannot hold is refused there, wit
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 from urllib.parse import parse_qsl
@@ -26,6 +27,7 @@ from adapter.fhir.validation import strict_json
 from adapter.routes import RequestRoute
 from adapter.security.callers import caller
 from adapter.service import Service
+from store.codec import Resource
 
 router = APIRouter(prefix=BASE, tags=["FHIR R4"], route_class=RequestRoute)
 
@@ -86,11 +88,18 @@ async def _call(request: Request, path: tuple[str, ...], query: Pairs) -> Call:
         elif kind == negotiation.JSON_PATCH:
             patch = strict_json.read_patch(raw)
         elif raw:
-            body = strict_json.read_as_sent(raw) if path[-1:] == ("$validate",) else strict_json.read(raw)
+            body = _reader(path)(raw)
     headers = {name: request.headers[name] for name in _HEADERS if name in request.headers}
     if "prefer" in headers:
         headers["prefer"] = ", ".join(request.headers.getlist("prefer"))
     return Call(who, base_of(request, who.service), method, path, query, headers, body, patch)
+
+
+def _reader(path: tuple[str, ...]) -> Callable[[bytes], Resource]:
+    """Return what reads a resource that is sent to `path`."""
+    if not path:
+        return strict_json.read_bundle
+    return strict_json.read_as_sent if path[-1] == "$validate" else strict_json.read
 
 
 _HEADERS = ("if-match", "if-none-match", "if-none-exist", "if-modified-since", "prefer", "x-idempotency-key")

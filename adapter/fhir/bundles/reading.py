@@ -17,6 +17,7 @@ from adapter.errors import Malformed, Problem, Refused, TooLarge, Unprocessable
 from adapter.fhir.bundles.urls import address
 from adapter.fhir.call import Pairs
 from adapter.fhir.operations import changes_state
+from adapter.fhir.validation import strict_json
 from adapter.fhir.validation.findings import Findings
 from adapter.fhir.validation.walk import Walk
 from store.codec import Resource
@@ -92,7 +93,7 @@ def read(bundle: Resource | None, base: str, limit: int = MAX_BUNDLE_ENTRIES) ->
     """Take a Bundle apart.
 
     Args:
-        bundle: what was sent, read strictly.
+        bundle: what was sent, as `strict_json.read_bundle` reads it.
         base: of this server.
         limit: so many entries at most.
 
@@ -109,7 +110,10 @@ def read(bundle: Resource | None, base: str, limit: int = MAX_BUNDLE_ENTRIES) ->
     read_, faults = [], {}
     for index, raw in enumerate(entries):
         try:
-            read_.append(_entry(index, raw, base))
+            entry = _entry(index, raw, base)
+            if kind == "batch":  # of a transaction all has been looked into: nothing is done if anything is wrong
+                _require_sound_resource(entry)
+            read_.append(entry)
         except Refused as refused:
             faults[index] = refused
     return Parsed(kind, len(entries), tuple(read_), faults)
@@ -193,7 +197,7 @@ def _entry(index: int, raw: Resource, base: str) -> Entry:
     if "if-none-exist" in (entry.headers or {}) and method != "POST":
         text = "ifNoneExist is for POST. For a conditional update, put the criteria into the url: PUT Patient?..."
         raise _refused(index, "bad_precondition", text, "request.ifNoneExist")
-    if resource is not None and not isinstance(resource, dict):
+    if "resource" in raw and not isinstance(resource, dict):
         raise _refused(index, "wrong_type", "resource is an object, in { }.", "resource", "structure")
     # HTTP sends a form there, which is no resource.
     if resource is not None and method == "POST" and path[-1:] == ("_search",):
@@ -202,6 +206,12 @@ def _entry(index: int, raw: Resource, base: str) -> Entry:
     if resource is None and method in _BRINGING and entry.writes:
         raise _refused(index, "missing_resource", f"{method} brings a resource. Add it.", "resource", "required")
     return entry
+
+
+def _require_sound_resource(entry: Entry) -> None:
+    """Refuse an entry with a resource that is not as FHIR has its JSON; ``$validate`` says so itself."""
+    if entry.resource is not None and entry.path[-1:] != ("$validate",):
+        strict_json.require_structure(entry.resource)
 
 
 def _headers(request: Resource) -> dict[str, str]:

@@ -10,15 +10,18 @@ from fhir.resources.R4B.bundle import Bundle
 
 from adapter.errors import Refused
 from adapter.fhir.bundles import batches, responses
+from store.codec import encode
 from store.errors import Unreachable
 from store.store import Store
 from tests.adapter.fhir.bundles.sending import (
+    BASE,
     bundle,
     count,
     done,
     entry,
     ident,
     identified,
+    issues,
     person,
     send,
     statuses,
@@ -99,6 +102,54 @@ async def test_what_is_refused_fails_alone(api: Api, store: Store) -> None:
     assert found[1]["response"]["outcome"]["issue"][0]["expression"] == ["Patient.birthDate"]
     assert found[4]["response"]["outcome"]["issue"][0]["code"] == "conflict"
     assert await count(api, "Patient?family=Good") + await count(api, "Patient?family=Twice") == 3
+
+
+@pytest.mark.parametrize(
+    ("written", "place"),
+    [
+        ('{"resourceType":"Patient","name":[]}', "Patient.name"),
+        ('{"resourceType":"Patient","name":[{}]}', "Patient.name[0]"),
+        ('{"resourceType":"Patient","active":null}', "Patient.active"),
+        ('{"resourceType":"Patient","language":""}', "Patient.language"),
+        ('{"resourceType":"Patient","gender":"male","gender":"female"}', "Patient.gender"),
+        ("{}", "Resource"),
+        ("null", "Bundle.entry[1].resource"),
+        ("[]", "Bundle.entry[1].resource"),
+        ("7", "Bundle.entry[1].resource"),
+    ],
+)
+async def test_json_that_fhir_does_not_allow_fails_its_own_entry(api: Api, written: str, place: str) -> None:
+    others = [entry("POST", "Patient", person()), entry("POST", "Patient", "odd"), entry("GET", "Patient")]
+    for kind, status in (("batch", 200), ("transaction", 400)):
+        raw = encode(bundle(kind, *others)).replace(b'"odd"', written.encode())
+        answer = await api.http.post(
+            BASE, content=raw, headers={"Authorization": f"Bearer {api.key}", "Content-Type": "application/fhir+json"}
+        )
+        assert answer.status_code == status, answer.text
+        if kind == "batch":
+            found = answer.json()["entry"]
+            assert statuses(found) == ["201", "400", "200"]
+            [issue] = found[1]["response"]["outcome"]["issue"]
+            assert issue["expression"] == [place]
+            assert found[2]["resource"]["total"] == 1
+        else:
+            assert answer.json()["issue"][0]["expression"][0].startswith("Bundle.entry[1].resource")
+    assert await count(api, "Patient") == 1
+
+
+async def test_what_is_asked_to_be_validated_may_be_wrong_in_every_way(api: Api) -> None:
+    (found,) = await done(api, bundle("batch", entry("POST", "Patient/$validate", person(name=[]))))
+    assert found["response"]["status"] == "200 OK"
+    assert found["resource"]["issue"][0]["expression"] == ["Patient.name"]
+
+
+async def test_json_that_fhir_does_not_allow_around_the_entries_fails_the_batch(api: Api) -> None:
+    around: list[Json] = [{"id": ""}, {"link": []}]
+    for wrong in around:
+        assert issues(await send(api, bundle("batch", entry("POST", "Patient", person()), **wrong)), 400)
+    odd = {**entry("POST", "Patient", person()), "fullUrl": ""}
+    assert issues(await send(api, bundle("batch", odd)), 400) == [("structure", "Bundle.entry[0].fullUrl")]
+    assert await count(api, "Patient") == 0
 
 
 async def test_one_that_is_refused_does_not_make_the_others_slow(api: Api, transactions: list[None]) -> None:

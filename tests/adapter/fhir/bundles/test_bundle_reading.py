@@ -211,3 +211,9 @@ def test_the_parameters_of_a_search_are_not_taken_from_a_resource(kind: str, url
     assert fault(entry("POST", url, body), kind) == ("search_with_body", "Bundle.entry[0].resource", 0)
     [one] = read(bundle(kind, entry("POST", url)), ROOT).entries
     assert one.reads
+
+
+def test_a_resource_that_is_no_json_of_fhir_is_a_fault_of_its_entry() -> None:
+    parsed = read(bundle("batch", entry("POST", "Patient", person()), entry("POST", "Patient", person(name=[]))), ROOT)
+    assert [one.index for one in parsed.entries] == [0]
+    assert [(one.code, one.param) for one in parsed.faults[1].problems] == [("empty_value", "Patient.name")]

@@ -65,6 +65,28 @@ def test_duplicate_keys_are_named_where_they_are() -> None:
     assert found('{"a":1,"a":1,"a":2}') == [("duplicate_key", "Resource.a")]
 
 
+def test_the_resources_of_a_batch_are_left_to_their_entries() -> None:
+    entry = '{"request":{"method":"POST","url":"Patient"},"resource":{"a":1,"a":[],"b":null}}'
+    bundle = '{"resourceType":"Bundle","type":"%s","entry":[%s]%s}'
+    read = strict_json.read_bundle((bundle % ("batch", entry, "")).encode())
+    assert read["entry"][0]["resource"] == {"a": [], "b": None}
+    with pytest.raises(Malformed) as caught:
+        strict_json.require_structure(read["entry"][0]["resource"])
+    assert [one.param for one in caught.value.problems] == ["Resource.a", "Resource.a", "Resource.b"]
+    for kind, around, places in (
+        ("batch", ',"type":"batch"', ["Bundle.type"]),
+        (
+            "batch",
+            ',"entry":[{},{"resource":{}, "resource":{}}]',
+            ["Bundle.entry", "Bundle.entry[0]", "Bundle.entry[1].resource"],
+        ),
+        ("transaction", "", ["Bundle.entry[0].resource.a", "Bundle.entry[0].resource.a", "Bundle.entry[0].resource.b"]),
+    ):
+        with pytest.raises(Malformed) as caught:
+            strict_json.read_bundle((bundle % (kind, entry, around)).encode())
+        assert [one.param for one in caught.value.problems] == places
+
+
 def test_a_key_that_is_no_name_is_not_repeated_to_anybody() -> None:
     (problem,) = refusal('{"resourceType":"Patient","Amina Nakato":1,"Amina Nakato":2}')
     assert problem.param == "Patient"
