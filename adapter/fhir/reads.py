@@ -42,11 +42,7 @@ async def read(call: Call, kind: str, ident: str) -> Reply:
         if opening is None:
             raise await absent(call, kind, ident)
         return Reply(200, shown(call, kind, encode(opening)), {})  # it has no version: nothing is stored yet
-    meta = orjson.loads(raw)["meta"]
-    headers = negotiation.version_headers(meta)
-    if call.headers and _is_known(call, meta):
-        return Reply(304, b"", headers)
-    return Reply(200, shown(call, kind, raw), headers, meta["lastUpdated"])
+    return _present(call, kind, raw)
 
 
 async def _proposed(call: Call, ident: str) -> bytes | None:
@@ -118,7 +114,7 @@ async def absent(call: Call, kind: str, ident: str) -> NotFound | Gone:
 
 
 async def vread(call: Call, kind: str, ident: str, version: str) -> Reply:
-    """Read one version of a resource.
+    """Read one version of a resource, or tell that the client has it already (304).
 
     Raises:
         NotFound: there is no such version. Gone: that version is the deletion.
@@ -131,8 +127,16 @@ async def vread(call: Call, kind: str, ident: str, version: str) -> Reply:
             Problem("deleted", f"With that version the {kind} was deleted."),
             headers={"ETag": f'W/"{found.version}"'},
         )
-    meta = orjson.loads(found.raw)["meta"]
-    return Reply(200, shown(call, kind, found.raw), negotiation.version_headers(meta), meta["lastUpdated"])
+    return _present(call, kind, found.raw)
+
+
+def _present(call: Call, kind: str, raw: bytes) -> Reply:
+    """Answer with a version, or 304 where the client has it (https://hl7.org/fhir/R4/http.html#cread)."""
+    meta = orjson.loads(raw)["meta"]
+    headers = negotiation.version_headers(meta)
+    if call.headers and _is_known(call, meta):
+        return Reply(304, b"", headers)
+    return Reply(200, shown(call, kind, raw), headers, meta["lastUpdated"])
 
 
 async def history(call: Call, kind: str | None = None, ident: str | None = None) -> Reply:

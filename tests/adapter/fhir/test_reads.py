@@ -190,6 +190,15 @@ class TestVersions:
             found = answer.json()
             assert (found["name"][0]["family"], found["meta"]["versionId"]) == (family, str(number))
 
+    async def test_a_version_that_the_client_has_is_304(self, story: Api) -> None:
+        moment = (await get(story, "Patient/p/_history/2")).headers["Last-Modified"]
+        for headers in ({"if_none_match": 'W/"2"'}, {"if_none_match": "*"}, {"if_modified_since": moment}):
+            answer = await get(story, "Patient/p/_history/2", **headers)
+            assert (answer.status_code, answer.content) == (304, b"")
+            assert (answer.headers["ETag"], answer.headers["Last-Modified"]) == ('W/"2"', moment)
+        for headers in ({"if_none_match": 'W/"4"'}, {"if_modified_since": "Mon, 15 Jan 2024 10:00:59 GMT"}):
+            assert (await get(story, "Patient/p/_history/2", **headers)).status_code == 200
+
     async def test_the_version_that_is_the_deletion_is_410(self, story: Api) -> None:
         answer = await get(story, "Patient/p/_history/3")
         outcome(answer, 410, "deleted")
