@@ -49,9 +49,12 @@ class Reply:
         body: JSON.
         headers: that belong to it (ETag, Location, Last-Modified).
         moment: when the version shown was made, if it is one: an entry of a Bundle tells more of it than a header.
+        version: that a write has left (``Patient/123/_history/2``): an entry of a Bundle tells of it where HTTP, for
+            what is not new, does not.
     """
 
     status: int
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
     moment: str | None = None
+    version: str | None = None

@@ -249,16 +249,18 @@ def shaped(call: Call, written: Written) -> Reply:
         done = Problem("done", text, severity="information")
         return Reply(200, outcomes.of([done], call.who.service.settings.canonical_base))
     headers = dict(negotiation.version_headers(resource["meta"]))
-    moment = resource["meta"]["lastUpdated"]
+    version = f"{written.kind}/{written.ident}/_history/{resource['meta']['versionId']}"
     if written.status == 201 or call.method == "POST":
-        headers["Location"] = f"{call.base}/{written.kind}/{written.ident}/_history/{resource['meta']['versionId']}"
+        headers["Location"] = f"{call.base}/{version}"
     if wanted == "minimal":
-        return Reply(written.status, b"", headers, moment)
-    if wanted == "OperationOutcome":
+        body = b""
+    elif wanted == "OperationOutcome":
         text = "Created." if written.status == 201 else "Stored." if written.changed else "It was there already."
         done = Problem("done", text, severity="information")
-        return Reply(written.status, outcomes.of([done], call.who.service.settings.canonical_base), headers, moment)
-    return Reply(written.status, reads.shown(call, written.kind, encode(resource)), headers, moment)
+        body = outcomes.of([done], call.who.service.settings.canonical_base)
+    else:
+        body = reads.shown(call, written.kind, encode(resource))
+    return Reply(written.status, body, headers, resource["meta"]["lastUpdated"], version)
 
 
 def _strict(call: Call) -> bool:

@@ -46,7 +46,7 @@ def replied(call: Call, entry: Entry, reply: Reply) -> bytes:
     """Return the entry for an interaction that was answered by itself."""
     response = {"status": _status(reply.status)}
     # An export that was begun is found at its status (https://hl7.org/fhir/R4/async.html), which is absolute.
-    location = reply.headers.get("Location", reply.headers.get("Content-Location"))
+    location = reply.version or reply.headers.get("Location", reply.headers.get("Content-Location"))
     if location is not None:
         response["location"] = location.removeprefix(f"{call.base}/")
     if "ETag" in reply.headers:

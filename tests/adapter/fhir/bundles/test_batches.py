@@ -219,6 +219,34 @@ async def test_what_is_told_of_a_write_is_what_was_preferred(
     assert strict["response"]["status"] == "400 Bad Request"
 
 
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize("prefer", ["return=minimal", "return=representation", "return=OperationOutcome"])
+async def test_an_update_is_told_alike_however_it_was_carried_out(
+    api: Api, monkeypatch: pytest.MonkeyPatch, together: bool, prefer: str
+) -> None:
+    await done(api, bundle("batch", *(entry("PUT", f"Patient/{n}", identified(n, id=n)) for n in "ab")))
+    if not together:
+        monkeypatch.setattr(batches, "_is_plain", lambda _: False)
+    patch = {"resourceType": "Binary", "contentType": "application/json-patch+json", "data": "W10="}
+    found = await done(
+        api,
+        bundle(
+            "batch",
+            entry("PUT", "Patient/a", identified("a", id="a", active=True)),
+            entry("PUT", "Patient?identifier=urn:mrn|b", identified("b", active=True)),
+            entry("POST", "Patient", identified("c")),
+        ),
+        prefer=prefer,
+    )
+    found += await done(api, bundle("batch", entry("PATCH", "Patient/a", patch)), prefer=prefer)
+    told = [one["response"] for one in found]
+    assert [one["status"] for one in told] == ["200 OK", "200 OK", "201 Created", "200 OK"]
+    places = [one["location"] for one in told]
+    assert [places[0], places[1], places[3]] == [f"Patient/{n}/_history/{v}" for n, v in (("a", 2), ("b", 2), ("a", 3))]
+    assert [one["etag"] for one in told] == ['W/"2"', 'W/"2"', 'W/"1"', 'W/"3"']
+    assert all(one["lastModified"] for one in told)
+
+
 async def test_names_of_other_entries_mean_nothing_in_a_batch(api: Api) -> None:
     other = person(link=[{"other": {"reference": urn(1)}, "type": "seealso"}])
     found = await done(
