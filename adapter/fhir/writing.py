@@ -153,7 +153,10 @@ def deleted(write: Write) -> set[str]:
 async def identify(work: UnitOfWork, reading: Reading, write: Write, index: int, gone: Collection[str] = ()) -> Write:
     """Find which resource a conditional write is about; guard what rivals with the same criteria would write.
 
-    `gone`: what is deleted before it in the same transaction.
+    `gone`: what is deleted before it in the same transaction. A creation may take its place; a write that means it, and
+    nothing else, is still about it, and is refused with what is written twice (`_require_each_once`,
+    https://hl7.org/fhir/R4/http.html#trules: identities that criteria lead to must not overlap either). Deletions
+    have no order among themselves: for them, all is still there.
     """
     criteria = write.if_none_exist if write.method == "POST" else write.criteria
     if criteria is None:
@@ -161,7 +164,9 @@ async def identify(work: UnitOfWork, reading: Reading, write: Write, index: int,
             return replace(write, ident=str(uuid.uuid4()))
         return write
     try:
-        found = await searching.matches(work, write.kind, criteria, reading, gone)
+        found = await searching.matches(work, write.kind, criteria, reading, () if write.method == "DELETE" else gone)
+        if not found and gone and write.method in ("PUT", "PATCH"):
+            found = await searching.matches(work, write.kind, criteria, reading)
         if len(found) > 1:
             text = "The criteria match several resources. Give criteria that match one, or its id."
             raise PreconditionFailed(Problem("multiple_matches", text, issue="multiple-matches"))

@@ -35,6 +35,7 @@ from tests.conftest import Api, ApiMaker
 
 Json = dict[str, Any]
 UHIDS = "https://mediloop.co/fhir/sid/uhid"
+NO_PATCH = {"resourceType": "Binary", "contentType": "application/json-patch+json", "data": "W10="}
 
 
 def visit(*references: str, status: str = "proposed", **members: Any) -> Json:
@@ -303,22 +304,17 @@ async def test_a_reference_by_criteria_may_be_written_below_our_own_base(api: Ap
 
 @pytest.mark.parametrize("by", ["Patient/old", "Patient?identifier=urn:mrn|1"])
 async def test_what_is_deleted_matches_no_criteria_any_more(api: Api, by: str) -> None:
-    for asked in (
-        entry("POST", "Patient", identified("1"), urn(1), ifNoneExist="identifier=urn:mrn|1"),
-        entry("PUT", "Patient?identifier=urn:mrn|1", identified("1"), urn(1)),
-    ):
-        await done(api, bundle("transaction", entry("PUT", "Patient/old", identified("1", id="old"))))
-        found = await done(
-            api, bundle("transaction", entry("POST", "Appointment", visit(urn(1))), asked, entry("DELETE", by))
-        )
-        assert statuses(found) == ["201", "201", "204"]
-        whom = f"Patient/{ident(found[1])}"
-        assert actors(await stored(api, f"Appointment/{ident(found[0])}")) == [whom]
-        assert (await api.get(f"{BASE}/Patient/old")).status_code == 410
-        assert await count(api, "Patient?identifier=urn:mrn|1") == 1
-        await done(
-            api, bundle("transaction", *(entry("DELETE", f"Appointment/{ident(found[0])}"), entry("DELETE", whom)))
-        )
+    asked = entry("POST", "Patient", identified("1"), urn(1), ifNoneExist="identifier=urn:mrn|1")
+    await done(api, bundle("transaction", entry("PUT", "Patient/old", identified("1", id="old"))))
+    found = await done(
+        api, bundle("transaction", entry("POST", "Appointment", visit(urn(1))), asked, entry("DELETE", by))
+    )
+    assert statuses(found) == ["201", "201", "204"]
+    whom = f"Patient/{ident(found[1])}"
+    assert actors(await stored(api, f"Appointment/{ident(found[0])}")) == [whom]
+    assert (await api.get(f"{BASE}/Patient/old")).status_code == 410
+    assert await count(api, "Patient?identifier=urn:mrn|1") == 1
+    await done(api, bundle("transaction", *(entry("DELETE", f"Appointment/{ident(found[0])}"), entry("DELETE", whom))))
     await done(api, bundle("transaction", entry("PUT", "Patient/old", identified("1", id="old"))))
     body = bundle(
         "transaction", entry("POST", "Appointment", visit("Patient?identifier=urn:mrn|1")), entry("DELETE", by)
@@ -414,6 +410,46 @@ async def test_criteria_that_lead_to_what_another_entry_writes_are_refused(api: 
     answer = await send(api, bundle("transaction", by, entry("PUT", "Patient/a", person(id="a"))))
     assert [code for code, _ in issues(answer, 400)] == ["duplicate"]
     assert (await stored(api, "Patient/a"))["meta"]["versionId"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("deletion", "other"),
+    [
+        (entry("DELETE", "Patient/a"), entry("DELETE", "Patient?identifier=urn:mrn|1")),
+        (entry("DELETE", "Patient/a"), entry("DELETE", "Patient/a")),
+        (entry("DELETE", "Patient?identifier=urn:mrn|1"), entry("DELETE", "Patient?identifier=urn:mrn|2")),
+        (entry("DELETE", "Patient/a"), entry("PUT", "Patient?identifier=urn:mrn|1", identified("1"))),
+        (entry("DELETE", "Patient?identifier=urn:mrn|2"), entry("PUT", "Patient?identifier=urn:mrn|1", person())),
+        (entry("DELETE", "Patient/a"), entry("PATCH", "Patient?identifier=urn:mrn|1", NO_PATCH)),
+        (entry("DELETE", "Patient?identifier=urn:mrn|1"), entry("PUT", "Patient/a", identified("3", id="a"))),
+    ],
+)
+@pytest.mark.parametrize("refers", [False, True])
+async def test_what_is_deleted_is_not_written_by_criteria_as_well(
+    api: Api, deletion: Json, other: Json, refers: bool
+) -> None:
+    """https://hl7.org/fhir/R4/http.html#trules: resource identities, resolved ones too, must not overlap."""
+    both = [{"system": "urn:mrn", "value": value} for value in "12"]
+    await done(api, bundle("transaction", entry("PUT", "Patient/a", person(id="a", identifier=both))))
+    await done(api, bundle("transaction", entry("PUT", "Patient/b", identified("9", id="b"))))
+    further = [entry("POST", "Appointment", visit("Patient?identifier=urn:mrn|9"))] if refers else []
+    for entries in ([deletion, other], [other, deletion]):
+        answer = await send(api, bundle("transaction", *entries, *further))
+        assert [code for code, _ in issues(answer, 400)] == ["duplicate"]
+    assert (await stored(api, "Patient/a"))["meta"]["versionId"] == "1"
+
+
+async def test_of_several_matches_those_that_are_deleted_do_not_count(api: Api) -> None:
+    people = [entry("PUT", f"Patient/{n}", identified("1", id=n)) for n in "ab"]
+    await done(api, bundle("transaction", *people))
+    update = entry("PUT", "Patient?identifier=urn:mrn|1", identified("1", active=True))
+    found = await done(api, bundle("transaction", entry("DELETE", "Patient/a"), update))
+    assert ident(found[1]) == "b"
+    await done(api, bundle("transaction", *people))
+    for entries in ([0, 1], [1, 0]):
+        deletions = [entry("DELETE", "Patient/a"), entry("DELETE", "Patient?identifier=urn:mrn|1")]
+        answer = await send(api, bundle("transaction", *(deletions[one] for one in entries)))
+        assert [code for code, _ in issues(answer, 412)] == ["multiple-matches"], "in whatever order they stand"
 
 
 async def test_what_is_wrong_with_reads_and_writes_is_told_together(api: Api) -> None:
