@@ -84,7 +84,11 @@ def schemas() -> dict[str, Any]:
             "severity": {"type": "string", "enum": ["fatal", "error", "warning", "information"]},
             "code": {"type": "string", "description": "https://hl7.org/fhir/R4/valueset-issue-type.html"},
             "diagnostics": {"type": "string"},
-            "expression": {"type": "array", "items": {"type": "string"}},
+            "expression": {"type": "array", "items": {"type": "string", "description": "FHIRPath of an element."}},
+            "location": {
+                "type": "array",
+                "items": {"type": "string", "description": "Header or parameter: http.[name]."},
+            },
         },
     }
     return {

@@ -1,7 +1,11 @@
-"""OperationOutcome (https://hl7.org/fhir/R4/operationoutcome.html): an issue for each problem."""
+"""OperationOutcome (https://hl7.org/fhir/R4/operationoutcome.html): an issue for each problem.
+
+``expression`` is the FHIRPath of an element. ``location`` names a header or a parameter: ``http.If-Match``.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -56,10 +60,35 @@ def _issue(problem: Problem, issue_type: str, canonical_base: str) -> dict[str, 
         },
         "diagnostics": f"{problem.message} In the way: {in_the_way}." if in_the_way else problem.message,
     }
-    expression = _expression(problem)
+    if problem.param is None or is_element(problem.param):
+        expression = _expression(problem)
+    else:
+        expression = _of_request(problem.param, problem.entry)
+        if expression is None or problem.param not in _IN_ENTRIES:
+            issue["location"] = [f"http.{problem.param}"]
     if expression is not None:
         issue["expression"] = [expression]
     return issue
+
+
+_ELEMENT = re.compile(
+    r"[A-Z][A-Za-z]*(?:[.\[](?:[^:']|'[^']*')*)?"
+)  # a colon outside of quotes: `Schedule.actor:Patient`
+_HEADERS = frozenset({"Accept", "Authorization", "Prefer"})  # all others have a hyphen
+_IN_ENTRIES = {"If-Match": "ifMatch", "If-None-Match": "ifNoneMatch", "If-None-Exist": "ifNoneExist"}
+
+
+def is_element(param: str) -> bool:
+    """Tell whether what a problem is about is an element (``Patient.name[0]``), no header and no parameter."""
+    return _ELEMENT.fullmatch(param) is not None and param not in _HEADERS
+
+
+def _of_request(param: str, entry: int | None) -> str | None:
+    """Return the FHIRPath for what stands in HTTP's headers and queries, and in a Bundle within the entry."""
+    if entry is None:
+        return None
+    element = f".request.{_IN_ENTRIES[param]}" if param in _IN_ENTRIES else ""
+    return f"Bundle.entry[{entry}]{element}"
 
 
 _NAMED = {"slots": "Slot/", "appointments": "Appointment/"}

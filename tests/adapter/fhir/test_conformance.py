@@ -160,7 +160,7 @@ class TestSearchParameters:
         whole = bundled(await get(api, "SearchParameter?_summary=false", prefer="handling=strict"))
         assert len(whole["entry"]) == len(OWN)
         bundle = bundled(await get(api, "SearchParameter?_summary=true"))
-        assert [one["expression"] for one in notes(bundle)] == [["_summary"]]
+        assert [one["location"] for one in notes(bundle)] == [["http._summary"]]
         outcome(await get(api, "SearchParameter?_summary=true", prefer="handling=strict"), 400, "not-supported")
 
     @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ class TestSearchParameters:
 
     async def test_what_is_unknown_is_said_or_refused(self, api: Api) -> None:
         bundle = bundled(await get(api, "SearchParameter?foo=1&_pretty=true"))
-        assert [(one["code"], one["expression"]) for one in notes(bundle)] == [("not-supported", ["foo"])]
+        assert [(one["code"], one["location"]) for one in notes(bundle)] == [("not-supported", ["http.foo"])]
         assert bundle["total"] == 2
         outcome(await get(api, "SearchParameter?foo=1", prefer="handling=strict"), 400, "not-supported")
         outcome(await get(api, "SearchParameter?name:exact=x"), 400, "not-supported")

@@ -196,13 +196,13 @@ class TestFormats:
     async def test_an_answer_that_there_is_not_is_406(self, api: Api, accept: str) -> None:
         for path in ("Patient", "metadata"):
             answer = await get(api, path, accept=accept)
-            assert outcome(answer, 406, "not-supported")["expression"] == ["Accept"]
+            assert outcome(answer, 406, "not-supported")["location"] == ["http.Accept"]
 
     @pytest.mark.parametrize("wanted", ["xml", "ttl", "html", "application/fhir+xml", "nonsense"])
     async def test_a_format_that_there_is_not_is_406(self, api: Api, wanted: str) -> None:
         for path in ("Patient/p", "metadata"):
-            assert outcome(await get(api, f"{path}?_format={wanted}"), 406, "not-supported")["expression"] == [
-                "_format"
+            assert outcome(await get(api, f"{path}?_format={wanted}"), 406, "not-supported")["location"] == [
+                "http._format"
             ]
 
     async def test_nothing_is_done_that_cannot_be_answered(self, api: Api) -> None:
@@ -337,6 +337,32 @@ class TestIssues:
             ("Bundle.entry[3].request.url", "Bundle.entry[3].request.url"),
         ):
             assert self.one(Problem("x", "Wrong.", param, entry=3))["expression"] == [expression]
+
+    def test_what_is_no_element_is_named_as_a_place_in_http(self) -> None:
+        for param in (
+            "If-Match",
+            "Accept",
+            "Authorization",
+            "Content-Type",
+            "_count",
+            "name:zz",
+            "patient.name",
+            "start",
+        ):
+            found = self.one(Problem("x", "Wrong.", param))
+            assert ("expression" in found, found["location"]) == (False, [f"http.{param}"])
+        assert self.one(Problem("x", "Wrong.", "Schedule.actor:Location"))["location"] == [
+            "http.Schedule.actor:Location"
+        ]
+        for param in ("Patient", "Patiens.name", "Resource", "Patient.extension('urn:a').value", "Bundle.entry[0]"):
+            found = self.one(Problem("x", "Wrong.", param))
+            assert ("location" in found, found["expression"]) == (False, [param])
+
+    def test_in_a_bundle_a_precondition_is_an_element_and_a_parameter_is_within_its_entry(self) -> None:
+        found = self.one(Problem("x", "Wrong.", "If-Match", entry=3))
+        assert ("location" in found, found["expression"]) == (False, ["Bundle.entry[3].request.ifMatch"])
+        found = self.one(Problem("x", "Wrong.", "patient.name", entry=3))
+        assert (found["location"], found["expression"]) == (["http.patient.name"], ["Bundle.entry[3]"])
 
     def test_a_status_that_has_no_issue_type_is_an_exception(self) -> None:
         assert outcomes.outcome(Refused(Problem("x", "Wrong."), status=418), CODES).count(b'"exception"') == 1

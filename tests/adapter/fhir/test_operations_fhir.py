@@ -85,7 +85,7 @@ class TestValidate:
     @pytest.mark.parametrize("mode", ["update", "delete"])
     async def test_modes_of_an_instance_are_refused_for_a_type(self, api: Api, mode: str) -> None:
         answer = await call(api, "POST", f"Patient/$validate?mode={mode}", person("p"))
-        assert outcome(answer, 400, "required")["expression"] == ["mode"]
+        assert outcome(answer, 400, "required")["location"] == ["http.mode"]
 
     async def test_a_deletion_tells_what_hinders_it(self, api: Api, store: Store) -> None:
         await open_clinic(store)
@@ -107,7 +107,7 @@ class TestValidate:
         body = parameters(profile__valueUri=PATIENT_PROFILE, resource__resource=person("p"))
         assert ("information", "informational") in issues(await call(api, "POST", "Patient/$validate", body))
         answer = await call(api, "POST", "Patient/$validate?profile=urn:other", person("p"))
-        assert outcome(answer, 400, "not-supported")["expression"] == ["profile"]
+        assert outcome(answer, 400, "not-supported")["location"] == ["http.profile"]
 
     async def test_what_cannot_be_carried_out_is_400(self, api: Api) -> None:
         outcome(await call(api, "POST", "Patient/$validate"), 400, "required")

@@ -154,7 +154,7 @@ class TestSearches:
         issue = outcome(
             await get(await keys("appointments:read", "slots:read"), f"Appointment?{query}"), 403, "forbidden"
         )
-        assert issue["expression"] == [query.partition("=")[0]]
+        assert issue["location"] == [f"http.{query.partition('=')[0]}"]
 
     async def test_a_chain_to_the_type_that_may_be_read(self, keys: Keys) -> None:
         reader = await keys("appointments:read", "practitioners:read")

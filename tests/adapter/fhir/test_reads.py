@@ -151,7 +151,7 @@ class TestShapes:
     @pytest.mark.parametrize("value", ["count", "maybe", "TRUE"])
     async def test_a_summary_that_there_is_none_of_is_400(self, api: Api, value: str) -> None:
         issue = outcome(await get(api, f"Appointment/a1?_summary={value}"), 400, "value")
-        assert issue["expression"] == ["_summary"]
+        assert issue["location"] == ["http._summary"]
 
     async def test_pretty_has_lines_and_the_same_content(self, api: Api) -> None:
         plain, pretty = await get(api, "Appointment/a1"), await get(api, "Appointment/a1?_pretty=true")
@@ -328,7 +328,7 @@ class TestHistory:
     )
     async def test_a_bad_parameter_is_400_and_named(self, api: Api, query: str, issue: str) -> None:
         found = outcome(await get(api, f"Patient/_history?{query}"), 400, issue)
-        assert found["expression"] == [query.partition("=")[0]]
+        assert found["location"] == [f"http.{query.partition('=')[0]}"]
 
     async def test_an_unknown_parameter_is_ignored_or_refused_as_preferred(self, story: Api) -> None:
         found = bundled(await get(story, "Patient/_history?foo=1"), "history")

@@ -314,7 +314,7 @@ class TestUnknown:
     async def test_an_unknown_parameter_is_said_to_be_left_out(self, api: Api) -> None:
         bundle = await found(api, "Appointment?foo=1&_id=a1")
         [note] = notes(bundle)
-        assert (note["severity"], note["code"], note["expression"]) == ("warning", "not-supported", ["foo"])
+        assert (note["severity"], note["code"], note["location"]) == ("warning", "not-supported", ["http.foo"])
         assert bundle["total"] == 1
         assert used(bundle) == [("_id", "a1")]
 
@@ -325,7 +325,7 @@ class TestUnknown:
 
     async def test_strict_refuses_each(self, api: Api) -> None:
         answer = await get(api, "Appointment?foo=1&bar=2&_id=a1", prefer="handling=strict")
-        assert outcome(answer, 400, "not-supported", "not-supported")["expression"] == ["foo"]
+        assert outcome(answer, 400, "not-supported", "not-supported")["location"] == ["http.foo"]
 
     @pytest.mark.parametrize("handling", ["strict", "lenient"])
     @pytest.mark.parametrize(

@@ -242,7 +242,7 @@ class TestUpdate:
         await made(api, person("p"))
         body = {"PUT": person("p", "New"), "PATCH": ACTIVE}.get(method)
         answer = await call(api, method, "Patient/p", body, headers={"If-Match": tag})
-        assert outcome(answer, 412, "conflict")["expression"] == ["If-Match"]
+        assert outcome(answer, 412, "conflict")["location"] == ["http.If-Match"]
         found = await stored(store, "Patient", "p")
         assert (found["meta"]["versionId"], "active" in found) == ("1", False)
 
@@ -254,7 +254,7 @@ class TestUpdate:
         first = await call(api, "PUT", "Patient/p", person("p"), headers={"If-None-Match": "*"})
         assert first.status_code == 201
         second = await call(api, "PUT", "Patient/p", person("p", "New"), headers={"If-None-Match": "*"})
-        assert outcome(second, 412, "conflict")["expression"] == ["If-None-Match"]
+        assert outcome(second, 412, "conflict")["location"] == ["http.If-None-Match"]
         assert await family(store) == "Okello"
         await call(api, "DELETE", "Patient/p")
         third = await call(api, "PUT", "Patient/p", person("p", "New"), headers={"If-None-Match": "*"})

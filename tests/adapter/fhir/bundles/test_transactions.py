@@ -477,7 +477,9 @@ async def test_what_is_wrong_with_reads_and_writes_is_told_together(api: Api) ->
         ("code-invalid", "Bundle.entry[8].resource.status"),
         ("not-found", "Bundle.entry[8].resource.participant[0].actor.reference"),
     ]
-    assert issues(await send(api, bundle("transaction", wrong[0], wrong[9])), 412) == [("conflict", "Bundle.entry[0]")]
+    assert issues(await send(api, bundle("transaction", wrong[0], wrong[9])), 412) == [
+        ("conflict", "Bundle.entry[0].request.ifMatch")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -607,7 +609,7 @@ async def test_booking_in_the_portable_way_is_one_claim(api: Api, store: Store) 
     assert actors(made) == ["Patient/john", f"Practitioner/{SARAH}"]
     assert (await stored(api, "Slot/slot-002"))["meta"]["versionId"] == "2"
     answer = await send(api, body)
-    assert issues(answer, 412) == [("conflict", "Bundle.entry[0]")]
+    assert issues(answer, 412) == [("conflict", "Bundle.entry[0].request.ifMatch")]
     del body["entry"][0]
     assert issues(await send(api, body), 409)[0][1].startswith("Bundle.entry[0].resource")  # type: ignore[union-attr]
 

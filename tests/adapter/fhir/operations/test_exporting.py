@@ -210,8 +210,8 @@ async def test_what_says_one_thing_is_given_once(api: Api, query: str) -> None:
     answer = await api.get(f"/fhir/R4/$export?{query}")
     name = query.partition("=")[0]
     issue = answer.json()["issue"][0]
-    assert (answer.status_code, issue["expression"], issue["diagnostics"]) == (
+    assert (answer.status_code, issue["location"], issue["diagnostics"]) == (
         400,
-        [name],
+        [f"http.{name}"],
         f"Give {name} once: it says one thing.",
     )
