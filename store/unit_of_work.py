@@ -22,6 +22,7 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import BulkWriteError
 
+from store import narrative
 from store.clashes import as_duplicate, exists, handed_over, not_unique
 from store.codec import CODEC_OPTIONS, Resource, decode, encode
 from store.documents import (
@@ -159,7 +160,9 @@ class UnitOfWork(Documents):
 
     # Staging: nothing is sent before the callback has returned. Each resource once.
 
-    def create(self, resource: Resource, *, version: int = 1, method: str = "POST") -> Resource:
+    def create(
+        self, resource: Resource, *, version: int = 1, method: str = "POST", sent: Resource | None = None
+    ) -> Resource:
         """Stage a new resource (with its id) and return it as it will be stored.
 
         Args:
@@ -167,13 +170,26 @@ class UnitOfWork(Documents):
             version: one more than `last_version`, where it may have been stored and deleted before; at least that,
                 where this unit of work has asked for it.
             method: as the history shall name it: POST or PUT.
+            sent: as `update` has it.
         """
         name = f"{resource['resourceType']}/{resource['id']}"
         moment = max(self.now, self._deleted.get(name, self.now))
+        if sent is not None:
+            resource = narrative.fitting(resource, sent, completed=True)
         return self._stage(None, resource, max(version, self._last.get(name, 0) + 1), moment, method)
 
-    def update(self, before: Resource, after: Resource, *, method: str = "PUT") -> Resource:
-        """Stage the next version of `before`, which this unit of work has read, and return it as it will be stored."""
+    def update(
+        self, before: Resource, after: Resource, *, method: str = "PUT", sent: Resource | None = None
+    ) -> Resource:
+        """Stage the next version of `before`, which this unit of work has read, and return it as it will be stored.
+
+        Args:
+            before: what is stored.
+            after: its content from now on.
+            method: as the history shall name it: PUT or PATCH.
+            sent: what somebody has sent for it, with a narrative of its own; None where `before` is changed here.
+        """
+        after = narrative.fitting(after, before if sent is None else sent, completed=sent is not None)
         return self._stage(before, after, version_of(before) + 1, self._later_than(before), method)
 
     def delete(self, before: Resource, method: str = "DELETE") -> int:

@@ -44,6 +44,7 @@ class Write:
         ident: of the resource; for POST the id to give it, if that is settled already.
         criteria: of a conditional update, patch or delete, in the place of an id.
         resource: what POST and PUT bring, checked by `require_valid`.
+        sent: whether `resource` is as a client sent it, its narrative too; an operation changes what is stored.
         patch: what PATCH brings.
         if_match, if_none_match: versions, as in the headers of these names.
         if_none_exist: criteria of a conditional create.
@@ -55,6 +56,7 @@ class Write:
     ident: str | None = None
     criteria: Criteria | None = None
     resource: Resource | None = None
+    sent: bool = True
     patch: Patch | None = None
     if_match: str | None = None
     if_none_match: str | None = None
@@ -218,7 +220,7 @@ def _decide(write: Write, before: Resource | None, *, deleted: bool) -> Change |
             if before is None:
                 raise AssertionError("a match of this very transaction cannot be gone")
             return Written(200, write.kind, ident, before, changed=False)
-        return Change(None, {**write.resource, "id": ident})
+        return Change(None, {**write.resource, "id": ident}, _sent(write))
     if write.method == "PATCH" and before is None:  # whatever version it is for
         if deleted:
             raise Gone(Problem("deleted", f"That {write.kind} has been deleted. PUT brings it back."))
@@ -232,13 +234,18 @@ def _decide(write: Write, before: Resource | None, *, deleted: bool) -> Change |
         if write.makes and before is not None:
             text = "The criteria match nothing, and the id in the body is that of another resource. Leave it out."
             raise Conflict(Problem("id_taken", text, f"{write.kind}.id"))
-        return Change(before, write.resource)
+        return Change(before, write.resource, _sent(write))
     if write.patch is None or before is None:
         raise AssertionError("a PATCH brings a patch, for what is there")
     after = apply(write.patch, before)
     validation.require_valid(after, write.kind)
     require_whole(after)
-    return Change(before, after)
+    # Who writes a narrative into what he patches sends one.
+    return Change(before, after, None if after.get("text") == before.get("text") else after)
+
+
+def _sent(write: Write) -> Resource | None:
+    return write.resource if write.sent else None
 
 
 def _require_version(write: Write, before: Resource | None) -> None:
@@ -281,8 +288,9 @@ def _stage(work: UnitOfWork, change: Change, method: str, versions: Mapping[str,
             work.delete(change.before)
         return None
     if change.before is None:
-        return work.create(change.after, version=versions.get(_name(change.after), 0) + 1, method=method)
-    return work.update(change.before, change.after, method=method)
+        version = versions.get(_name(change.after), 0) + 1
+        return work.create(change.after, version=version, method=method, sent=change.sent)
+    return work.update(change.before, change.after, method=method, sent=change.sent)
 
 
 def _written(write: Write, change: Change, after: Resource | None) -> Written:

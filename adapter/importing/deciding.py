@@ -137,7 +137,8 @@ class Writer:
         for place, (name, after) in enumerate(zip(names, wanted, strict=True)):
             before = stored.get(name)
             if before is not after and (before is None or after is None or not same(before, after)):
-                changes.append(Change(before, after))
+                # A MediLoop object changes what is stored, a resource brings its own narrative.
+                changes.append(Change(before, after, after if batch[place].members is None else None))
                 places.append(place)
         await self._require_known(work, batch, places, patients)
         if not changes:

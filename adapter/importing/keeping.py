@@ -9,6 +9,7 @@ from adapter.errors import Conflict, Problem
 from adapter.fhir import ties
 from adapter.scheduling import expiry, occupancy
 from adapter.scheduling.claimset import Change, Stake
+from store import narrative
 from store.codec import Resource
 from store.unit_of_work import UnitOfWork
 
@@ -53,7 +54,7 @@ async def keep(
     for name, count in held.items():
         after = wanted[asked[name]] or {}
         if count >= occupancy.capacity(after):  # where there is room left, the file tells whether it is open
-            wanted[asked[name]] = {**after, "status": stored[name]["status"]}
+            wanted[asked[name]] = narrative.fitting({**after, "status": stored[name]["status"]}, after)
 
 
 def _slots(appointment: Resource | None) -> tuple[str, ...]:

@@ -17,10 +17,14 @@ from store.codec import Resource
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One resource before and after; None for what is not there. Never both None; `after` carries its id."""
+    """One resource before and after; None for what is not there. Never both None; `after` carries its id.
+
+    `sent`: what somebody has sent for it, with a narrative of its own (`UnitOfWork.update`); None for a change of ours.
+    """
 
     before: Resource | None
     after: Resource | None
+    sent: Resource | None = None
 
 
 @dataclass(slots=True)
@@ -32,12 +36,14 @@ class Draft:
         before: what is stored.
         after: what shall be; the decision may complete it.
         param: the element of the change asked for that problems are about, where this one only follows from it.
+        sent: as of the change.
     """
 
     entry: int
     before: Resource | None
     after: Resource | None
     param: str | None = None
+    sent: Resource | None = None
 
     @property
     def name(self) -> str:

@@ -65,7 +65,7 @@ async def settle(
     """
     if not any(_type(change) in _CONCERNED for change in changes):
         return list(changes)
-    drafts = [Draft(entry, change.before, change.after) for entry, change in enumerate(changes)]
+    drafts = [Draft(entry, change.before, change.after, sent=change.sent) for entry, change in enumerate(changes)]
     found: list[Problem]
     if copied:
         found = await responses.kept(work, drafts)
@@ -154,7 +154,7 @@ def _completed(world: World) -> list[Change]:
             before = world.stored.slots[name]
             # Computed until now, and stored from now on.
             cascades.append(Change(before if "meta" in before else None, after))
-    return [*(Change(draft.before, draft.after) for draft in world.asked.drafts), *cascades]
+    return [*(Change(draft.before, draft.after, draft.sent) for draft in world.asked.drafts), *cascades]
 
 
 def stage(
@@ -174,9 +174,9 @@ def stage(
             staged.append(None)
         elif change.before is None:
             name = f"{change.after['resourceType']}/{change.after['id']}"
-            staged.append(work.create(change.after, version=(versions or {}).get(name, 0) + 1))
+            staged.append(work.create(change.after, version=(versions or {}).get(name, 0) + 1, sent=change.sent))
         else:
-            staged.append(work.update(change.before, change.after))
+            staged.append(work.update(change.before, change.after, sent=change.sent))
     return staged
 
 

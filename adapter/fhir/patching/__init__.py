@@ -3,8 +3,9 @@
 Two languages, one outcome: JSON Patch (RFC 6902) on the stored JSON, FHIRPath Patch (a Parameters resource) on its
 elements. The result is a resource like any that is PUT: whoever applies the patch checks it, after all operations.
 
-The narrative is left as it is, generated or not: a patch says what it changes, and nothing that it does not name is
-lost. What makes a narrative unsafe (active content) is refused by validation, as in every other write.
+A patch says what it changes, and nothing that it does not name is lost; but a narrative that was generated from what is
+changed is taken away where the result is stored (`store.narrative`), unless the patch changes it, too. What makes a
+narrative unsafe otherwise (active content) is refused by validation, as in every other write.
 """
 
 from __future__ import annotations

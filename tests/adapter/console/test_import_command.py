@@ -183,6 +183,20 @@ def test_what_mediloop_cannot_say_stays_when_its_object_comes_again(bring: Impor
     assert after == richer | {"reasonCode": [{"text": "Other"}]}
 
 
+def test_narratives_come_in_as_they_are_and_go_with_what_makes_them_wrong(bring: Import, stored: Stored) -> None:
+    told = {"text": {"status": "generated", "div": '<div xmlns="http://www.w3.org/1999/xhtml">Free, or booked</div>'}}
+    file = lines(*PEOPLE, SCHEDULE, slot("x", 9, **told), slot("y", 10, **told), visit("a", 9, "x", **told))
+    assert bring(all__ndjson=file) == {"created": 7}
+    assert {one["_id"] for kind in ("Slot", "Appointment") for one in stored(kind) if "text" in one} == {"y", "a"}
+    assert bring(all__ndjson=file) == {"unchanged": 7}
+    assert bring(b__ndjson=lines(slot("y", 10, comment="Room 2", **told))) == {"updated": 1}
+    bring(people__ndjson=lines(*PEOPLE), c__ndjson=lines(MEDILOOP))
+    [kept] = [content(one) for one in stored("Appointment") if one["_id"] != "a"]
+    bring(b__ndjson=lines(kept | told))
+    assert bring(c__ndjson=lines(MEDILOOP | {"reason_text": "Other"})) == {"updated": 1, "left_out": {"branch": 1}}
+    assert {one["_id"] for kind in ("Slot", "Appointment") for one in stored(kind) if "text" in one} == {"y", "a"}
+
+
 def test_what_only_the_people_tell_comes_again_as_it_was_listed(bring: Import, stored: Stored) -> None:
     # A FHIR appointment that only refers to them: MediLoop's list shows their UHID and their names of today.
     uhid = {"system": "https://mediloop.co/fhir/sid/uhid", "value": "UG123456789A"}

@@ -13,6 +13,7 @@ from adapter.fhir.writing import Write
 from adapter.scheduling import holds, occupancy
 from adapter.scheduling.status import move_problem
 from mappings import appointment as lens
+from store import narrative
 from store.codec import Resource, decode
 from store.extract import instant
 from store.unit_of_work import UnitOfWork
@@ -37,7 +38,7 @@ class Target:
         ident = self.resource["id"]
         after = {**after, "id": ident}
         if self.stored:
-            return Write("PUT", KIND, ident, resource=after)
+            return Write("PUT", KIND, ident, resource=after, sent=False)
         fresh = {name: value for name, value in after.items() if name != "meta"}
         return Write("POST", KIND, ident, resource=fresh)
 
@@ -119,7 +120,7 @@ def commented(appointment: Resource, comment: str | None) -> Resource:
 
 def booked(call: Call, work: UnitOfWork, found: Resource, overbook: str | None) -> Resource:
     """Return the appointment as a new booking of what is proposed, held or given."""
-    after = holds.released({**found, "status": "booked"})
+    after = narrative.fitting(holds.released({**found, "status": "booked"}), found)
     after.setdefault("created", clock.text(work.now))
     after["participant"] = [
         {**one, "status": "accepted"} if one.get("status") == "needs-action" else one
