@@ -6,7 +6,7 @@ nothing that can be stored may fail to be indexed.
 
 Tokens are ``code`` and ``system|code``; a `code` that can be there once is itself. References are relative where they
 are ours. Dates are moments, or spans ``{"lo", "hi"}``. Beside a field stand, where they apply, ``<name>:text``,
-``<name>:of-type``, ``<name>:identifier``, ``<name>:exact`` and ``<name>:sort``.
+``<name>:of-type``, ``<name>:identifier``, ``<name>:exact``, and what it sorts by: ``<name>:sort`` and ``<name>:last``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from store.codec import Resource
 from store.parameters import Parameter
-from store.values import Emit, Run, emit
+from store.values import Emit, Run, Sort, emit
 
 
 class Reading(Protocol):
@@ -74,7 +74,7 @@ def extractor(parameters: Iterable[Parameter], sorts: Collection[str] = ()) -> E
 
 
 def fields(parameter: Parameter) -> tuple[str, ...]:
-    """Return the fields of `_index` that a parameter writes, ``:sort`` apart."""
+    """Return the fields of `_index` that a parameter writes, those that it sorts by apart."""
     datatypes = {path.datatype for path in parameter.paths}
     names = [parameter.field]
     if parameter.kind == "token" and datatypes & {"CodeableConcept", "Coding", "Identifier"}:
@@ -86,6 +86,11 @@ def fields(parameter: Parameter) -> tuple[str, ...]:
     if parameter.kind == "reference":
         names.append(f"{parameter.name}:identifier")
     return tuple(names)
+
+
+def sort_fields(parameter: Parameter) -> Sort:
+    """Return the fields of `_index` with the least and the greatest of several values."""
+    return f"{parameter.field}:sort", f"{parameter.field}:last"
 
 
 _Branches = tuple[tuple[str, tuple[Emit, ...], "_Branches"], ...]
@@ -112,7 +117,7 @@ def _emits(parameters: tuple[Parameter, ...], sorts: Collection[str]) -> Iterato
     for parameter in parameters:
         if parameter.kind == "reference" and parameter.field != parameter.name:
             continue  # it is filled with the one whose element it shares
-        sort = f"{parameter.field}:sort" if parameter.name in sorts else None
+        sort = sort_fields(parameter) if parameter.name in sorts else None
         shared = [one for one in parameters if one.field == parameter.field and one is not parameter]
         for path in parameter.paths:
             yield path.steps, emit(parameter, path, sort, shared)

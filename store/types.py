@@ -39,7 +39,8 @@ class ResourceType:
         parameters: its search parameters by name, those of all types included.
         extract: gives the searchable values of a resource (members without a value are left out).
         indexes: the key patterns over ``_index``, without that prefix; ``_id`` stands for itself.
-        sorts: the parameters with several values that have a field ``<field>:sort``: the least of them.
+        sorts: the parameters with several values that have fields to sort by: ``<field>:sort``, the least of them, and
+            ``<field>:last``, the greatest.
         compartments: by the owner's type, the parameters that place a resource into its compartment.
         sparse: like `indexes`, over fields that few resources have: those alone are in it.
     """
@@ -120,7 +121,8 @@ def _appointment(resource: Resource, index: dict[str, Any], reading: Reading) ->
         index["hold"] = ends
     if spans:
         index["date-or-req-period"] = spans
-        index["date-or-req-period:sort"] = min(one["lo"] for one in spans)
+        starts = [one["lo"] for one in spans]
+        index["date-or-req-period:sort"], index["date-or-req-period:last"] = min(starts), max(starts)
 
 
 def _hold(resource: Resource) -> datetime | None:
@@ -199,8 +201,9 @@ def _declared(
 # https://hl7.org/fhir/R4/compartmentdefinition.html
 _ACTORS = dict.fromkeys(("Patient", "Practitioner", "RelatedPerson"), ("actor",))
 _IDENTIFIED = ("identifier", "_id")
-_NAMED = ("name:sort", "_id")
-_PEOPLE = (_IDENTIFIED, _NAMED, ("family:sort", "given:sort", "_id"))
+# In both directions: the names of one rise by the least of them, and fall by the greatest.
+_NAMED = (("name:sort", "_id"), ("name:last", "_id"))
+_PEOPLE = (_IDENTIFIED, *_NAMED, ("family:sort", "given:sort", "_id"), ("family:last", "given:last", "_id"))
 
 TYPES: Mapping[str, ResourceType] = {
     declared.name: declared
@@ -265,7 +268,7 @@ TYPES: Mapping[str, ResourceType] = {
             "patients",
             ("patient", "_id"),
             _IDENTIFIED,
-            _NAMED,
+            *_NAMED,
             compartments={"Patient": ("patient",)},
         ),
         _declared(
@@ -283,8 +286,8 @@ TYPES: Mapping[str, ResourceType] = {
             _IDENTIFIED,
             compartments={"Practitioner": ("practitioner",)},
         ),
-        _declared("Location", "locations", _IDENTIFIED, _NAMED),
-        _declared("Organization", "locations", _IDENTIFIED, _NAMED),
-        _declared("HealthcareService", "locations", _IDENTIFIED, _NAMED),
+        _declared("Location", "locations", _IDENTIFIED, *_NAMED),
+        _declared("Organization", "locations", _IDENTIFIED, *_NAMED),
+        _declared("HealthcareService", "locations", _IDENTIFIED, *_NAMED),
     )
 }

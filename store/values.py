@@ -50,30 +50,41 @@ class Run:
         else:
             found[value] = None
 
-    def least(self, name: str, value: Any) -> None:
+    def rank(self, sort: Sort, value: Any) -> None:
         """Keep what a list sorts by."""
-        known = self.index.get(name)
-        if known is None or value < known:
-            self.index[name] = value
+        least, greatest = sort
+        known = self.index.get(least)
+        if known is None:
+            self.index[least] = self.index[greatest] = value
+        elif value < known:
+            self.index[least] = value
+        elif value > self.index[greatest]:
+            self.index[greatest] = value
 
+
+Sort = tuple[str, str]
+"""The fields with the least and the greatest value of a list: which comes first, if it rises and if it falls.
+
+https://hl7.org/fhir/R4/search.html#sort
+"""
 
 Emit = Callable[[Any, Run], None]
 
 
-def emit(parameter: Parameter, path: Path, sort: str | None, shared: Sequence[Parameter]) -> Emit:
+def emit(parameter: Parameter, path: Path, sort: Sort | None, shared: Sequence[Parameter]) -> Emit:
     """Return the function that files the values of a parameter.
 
     Args:
         parameter: whose values.
         path: where they are.
-        sort: the field that the list sorts by, if it can be sorted by.
+        sort: the fields that the list sorts by, if it can be sorted by.
         shared: the other reference parameters over the same element, each for some types of target.
     """
     taken = _emit(parameter, path, sort, shared)
     return taken if path.where is None else partial(_where, *path.where, taken)
 
 
-def _emit(parameter: Parameter, path: Path, sort: str | None, shared: Sequence[Parameter]) -> Emit:
+def _emit(parameter: Parameter, path: Path, sort: Sort | None, shared: Sequence[Parameter]) -> Emit:
     name, datatype = parameter.field, path.datatype
     match parameter.kind:
         case "token" if parameter.single and datatype == "boolean":
@@ -127,7 +138,7 @@ def _each(name: str, item: Any, run: Run) -> None:
         run.add(name, item)
 
 
-def _pair(name: str, sort: str | None, system: Any, code: Any, run: Run) -> None:
+def _pair(name: str, sort: Sort | None, system: Any, code: Any, run: Run) -> None:
     if not isinstance(code, str):
         return
     alone = extract.fold(code)
@@ -138,20 +149,20 @@ def _pair(name: str, sort: str | None, system: Any, code: Any, run: Run) -> None
     else:
         found[alone] = found[whole] = None
     if sort is not None:
-        run.least(sort, code.casefold())
+        run.rank(sort, code.casefold())
 
 
-def _code(name: str, sort: str | None, _: str, system: str, item: Any, run: Run) -> None:
+def _code(name: str, sort: Sort | None, _: str, system: str, item: Any, run: Run) -> None:
     _pair(name, sort, system, item, run)
 
 
-def _truth(name: str, sort: str | None, _: str, system: str, item: Any, run: Run) -> None:
+def _truth(name: str, sort: Sort | None, _: str, system: str, item: Any, run: Run) -> None:
     """File a boolean of which there may be several (``Group.characteristic.exclude``)."""
     if isinstance(item, bool):
         _pair(name, sort, system, "true" if item else "false", run)
 
 
-def _coding(name: str, sort: str | None, said: str, _: str, item: Any, run: Run) -> None:
+def _coding(name: str, sort: Sort | None, said: str, _: str, item: Any, run: Run) -> None:
     if isinstance(item, dict):
         _pair(name, sort, item.get("system"), item.get("code"), run)
         text = item.get("display")
@@ -159,7 +170,7 @@ def _coding(name: str, sort: str | None, said: str, _: str, item: Any, run: Run)
             run.add(said, extract.folded(text))
 
 
-def _concept(name: str, sort: str | None, said: str, _: str, item: Any, run: Run) -> None:
+def _concept(name: str, sort: Sort | None, said: str, _: str, item: Any, run: Run) -> None:
     if not isinstance(item, dict):
         return
     for coding in _listed(item.get("coding")):
@@ -169,12 +180,12 @@ def _concept(name: str, sort: str | None, said: str, _: str, item: Any, run: Run
         run.add(said, extract.folded(text))
 
 
-def _contact(name: str, sort: str | None, _: str, __: str, item: Any, run: Run) -> None:
+def _contact(name: str, sort: Sort | None, _: str, __: str, item: Any, run: Run) -> None:
     if isinstance(item, dict):
         _pair(name, sort, item.get("system"), item.get("value"), run)
 
 
-def _identifier(name: str, sort: str | None, said: str, _: str, item: Any, run: Run) -> None:
+def _identifier(name: str, sort: Sort | None, said: str, _: str, item: Any, run: Run) -> None:
     if not isinstance(item, dict):
         return
     value, kind = item.get("value"), item.get("type")
@@ -300,12 +311,12 @@ def _strings(parts: Sequence[str], take: Callable[[str, Run], None], item: Any, 
                     take(text, run)
 
 
-def _string(name: str, exact: str, sort: str | None, text: str, run: Run) -> None:
+def _string(name: str, exact: str, sort: Sort | None, text: str, run: Run) -> None:
     plain = extract.folded(text)
     run.add(name, plain)
     run.add(exact, text)
     if sort is not None:
-        run.least(sort, plain)
+        run.rank(sort, plain)
 
 
 def _sound(name: str, text: str, run: Run) -> None:

@@ -10,6 +10,7 @@ from functools import cache
 from typing import cast
 
 from store import r4
+from store.indexing import sort_fields
 from store.parameters import Parameter
 from store.search.matching import path_of, shares
 from store.search.model import Note, SearchRefused, SortKey, Total
@@ -126,7 +127,7 @@ def sort(value: str, kinds: Sequence[str]) -> tuple[list[SortKey], list[str], li
         name, direction = (item[1:], -1) if item.startswith("-") else (item, 1)
         if direction < 0 and all(item in TYPES[kind].parameters for kind in kinds):
             name, direction = item, 1  # `-date-or-req-period` is a name that begins so
-        paths = tuple(path for path in (_sortable(kind, name) for kind in kinds) if path is not None)
+        paths = tuple(path for path in (_sortable(kind, name, direction) for kind in kinds) if path is not None)
         if name and len(paths) == len(kinds):
             if paths not in {known for known, _ in keys}:
                 keys.append((paths, direction))
@@ -136,12 +137,14 @@ def sort(value: str, kinds: Sequence[str]) -> tuple[list[SortKey], list[str], li
     return keys, items, notes
 
 
-def _sortable(kind: str, name: str) -> str | None:
+def _sortable(kind: str, name: str, direction: int = 1) -> str | None:
+    """Return the path to sort by: of several values that which comes first; None where there is no such order."""
     parameter = TYPES[kind].parameters.get(name)
     if parameter is None:
         return None
     if name in TYPES[kind].sorts:
-        return f"{path_of(parameter)}:sort"
+        least, greatest = sort_fields(parameter)
+        return f"_index.{least if direction > 0 else greatest}"
     if not parameter.single or parameter.kind == "special" or shares(parameter):
         return None
     return f"{path_of(parameter)}.lo" if parameter.interval else path_of(parameter)

@@ -52,6 +52,7 @@ def test_a_concept_is_found_by_codes_with_and_without_system_and_by_its_text() -
         "service-type": ["gp", "urn:S|gp", "|gp", "a", "urn:T|a"],
         "service-type:text": ["generale", "no code", "gp visit"],
         "service-type:sort": "a",
+        "service-type:last": "gp",
     }
 
 
@@ -84,6 +85,7 @@ def test_an_identifier_is_found_by_value_with_and_without_system_and_by_type() -
         "identifier:text": ["record number"],
         "identifier:of-type": ["urn:v2|mr|abc-1", "|xx|abc-1"],
         "identifier:sort": "9",
+        "identifier:last": "abc-1",
     }
 
 
@@ -186,11 +188,13 @@ def test_an_appointment_is_found_by_its_start_else_by_what_was_asked_for() -> No
     found = part_of("Appointment", "date-or-req-period", requestedPeriod=periods)
     first = {"lo": utc(2024, 2, 1, 21), "hi": utc(2024, 2, 3, 21)}
     second = {"lo": utc(2024, 2, 1, 8), "hi": LAST}
-    assert found == {"date-or-req-period": [first, second], "date-or-req-period:sort": second["lo"]}
+    sorts = {"date-or-req-period:sort": second["lo"], "date-or-req-period:last": first["lo"]}
+    assert found == {"date-or-req-period": [first, second]} | sorts
     start = utc(2024, 1, 20, 10)
     found = part_of("Appointment", "date-or-req-period", start="2024-01-20T10:00:00Z", requestedPeriod=periods)
     span = {"lo": start, "hi": start.replace(microsecond=1_000)}
-    assert found == {"date-or-req-period": [span], "date-or-req-period:sort": start}
+    sorts = {"date-or-req-period:sort": start, "date-or-req-period:last": start}
+    assert found == {"date-or-req-period": [span]} | sorts
 
 
 # Text.
@@ -207,12 +211,15 @@ def test_a_name_is_found_by_all_its_parts() -> None:
         "name": ["dr. eva nakato", "nakato", "eva", "b.", "dr.", "phd", "achola"],
         "name:exact": ["Dr. Éva  Nakato", "Nakato", "Éva", "B.", "Dr.", "PhD", "Achola"],
         "name:sort": "achola",
+        "name:last": "phd",
         "family": ["nakato", "achola"],
         "family:exact": ["Nakato", "Achola"],
         "family:sort": "achola",
+        "family:last": "nakato",
         "given": ["eva", "b."],
         "given:exact": ["Éva", "B."],
         "given:sort": "b.",
+        "given:last": "eva",
     }
 
 
@@ -242,6 +249,7 @@ def test_an_address_is_found_by_all_its_parts() -> None:
         "address-city": ["d"],
         "address-city:exact": ["D"],
         "address-city:sort": "d",
+        "address-city:last": "d",
     }
     assert index_of("Location", address=address)["address-use"] == "work"
     assert index_of("Organization", address=[address])["address-use"] == [

@@ -50,9 +50,11 @@ def test_an_appointment_is_found_by_status_time_actors_and_slot() -> None:
         "patient:identifier": ["ug1", "urn:uhid|ug1"],
         "identifier": ["7", "urn:n|7"],
         "identifier:sort": "7",
+        "identifier:last": "7",
         "slot": ["Slot/s"],
         "date-or-req-period": [{"lo": start, "hi": start.replace(microsecond=1_000)}],
         "date-or-req-period:sort": start,
+        "date-or-req-period:last": start,
     }
 
 

@@ -436,17 +436,22 @@ class World:
             return set()
         return {_name(one) for one in self.resources if one["resourceType"] == source and me in self.names(one, name)}
 
-    def sort_key(self, resource: Json, item: str) -> Any:
-        """Return what one item of ``_sort`` (without its sign) compares; None where there is no value."""
+    def sort_key(self, resource: Json, item: str, *, falling: bool = False) -> Any:
+        """Return what one item of ``_sort`` (without its sign) compares; None where there is no value.
+
+        Of several values that which comes first in the order asked for (https://hl7.org/fhir/R4/search.html#sort).
+        """
         param = PARAMETERS[resource["resourceType"]][item]
         values = self.values(resource, param)
-        if not values:
-            return None
-        if param.kind in ("instant", "date"):
-            return min(span(value, self.zone)[0] for value in values)
-        if param.kind in ("string", "HumanName", "Address"):
-            return min(fold(part) for value in values for part in _parts(value))
-        return min(values)
+        if param.kind in ("instant", "date", "date-or-period"):
+            values = [span(value, self.zone)[0] for value in values]
+        elif param.kind in ("string", "HumanName", "Address"):
+            values = [fold(part) for value in values for part in _parts(value)]
+        elif param.kind == "Identifier":
+            values = [value["value"].casefold() for value in values if "value" in value]
+        elif param.kind == "CodeableConcept":
+            values = [code.casefold() for value in values for code in at(value, "coding.code")]
+        return (max if falling else min)(values, default=None)
 
     def require_sorted(self, found: Sequence[Json], text: str) -> None:
         """Check the order of a result against ``_sort``; a missing value sorts before all others (our choice)."""
@@ -454,11 +459,12 @@ class World:
         for one, other in pairwise(found):
             for item in items:
                 name = item.removeprefix("-")
-                first, second = self.sort_key(one, name), self.sort_key(other, name)
+                falling = item.startswith("-")
+                first, second = (self.sort_key(found, name, falling=falling) for found in (one, other))
                 if first == second:
                     continue
                 rising = first is None or (second is not None and first < second)
-                assert rising != item.startswith("-"), f"{_name(one)} before {_name(other)} by {item}"
+                assert rising != falling, f"{_name(one)} before {_name(other)} by {item}"
                 break
 
 

@@ -205,11 +205,11 @@ def criterion(chance: Random, kind: str, depth: int = 0) -> tuple[str, str]:
 
 
 _SORTED = {
-    "Appointment": ("date", "-date", "status", "-status"),
+    "Appointment": ("date", "-date", "status", "-status", "service-type", "-service-type", "-identifier"),
     "Slot": ("start", "-start", "status", "end", "-end"),
-    "Schedule": ("-active", "active"),
-    "Patient": ("birthdate", "-birthdate", "family", "-family", "name", "gender"),
-    "Practitioner": ("family", "-family", "name", "gender"),
+    "Schedule": ("-active", "active", "specialty", "-specialty"),
+    "Patient": ("birthdate", "-birthdate", "family", "-family", "name", "-name", "-given", "gender", "-identifier"),
+    "Practitioner": ("family", "-family", "name", "-name", "gender", "-address-city"),
     "Location": ("name", "-name", "status"),
 }
 

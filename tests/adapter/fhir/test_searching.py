@@ -327,6 +327,26 @@ class TestUnknown:
         answer = await get(api, "Appointment?foo=1&bar=2&_id=a1", prefer="handling=strict")
         assert outcome(answer, 400, "not-supported", "not-supported")["location"] == ["http.foo"]
 
+    @pytest.mark.parametrize(
+        ("kind", "name"),
+        [("Patient", "general-practitioner"), ("Appointment", "-actor"), ("Appointment", "slot"), ("Location", "near")],
+    )
+    async def test_what_cannot_be_sorted_by_is_told_or_refused(self, api: Api, kind: str, name: str) -> None:
+        bundle = await found(api, f"{kind}?_sort={name}")
+        [note] = notes(bundle)
+        assert (note["severity"], note["code"], note["location"]) == ("warning", "not-supported", ["http._sort"])
+        assert "_sort" not in str(link(bundle, "self"))
+        strict = await get(api, f"{kind}?_sort={name}", prefer="handling=strict")
+        assert outcome(strict, 400, "not-supported")["location"] == ["http._sort"]
+
+    @pytest.mark.parametrize(("order", "expected"), [("family", "abc"), ("-family", "bac")])
+    async def test_of_several_values_the_one_that_comes_first_counts(self, api: Api, order: str, expected: str) -> None:
+        for ident, families in (("a", ("Akello", "Mukasa")), ("b", ("Babirye", "Zziwa")), ("c", ("Kato",))):
+            await made(api, person(ident) | {"name": [{"family": one} for one in families]})
+        for page in ("", "&_count=1"):
+            shown = await pages(api, f"Patient?_id=a,b,c&_sort={order}{page}")
+            assert [name for one in shown for name in names(one)] == [f"Patient/{ident}" for ident in expected]
+
     @pytest.mark.parametrize("handling", ["strict", "lenient"])
     @pytest.mark.parametrize(
         ("query", "code"),

@@ -170,6 +170,26 @@ async def test_a_page_of_many_matches_is_read_no_further(filled: tuple[Store, St
             assert plan["executionStats"]["totalKeysExamined"] < 500
 
 
+@pytest.mark.parametrize("order", ["name", "-name", "family,given", "-family,-given"])
+async def test_people_come_in_the_order_of_their_names_out_of_an_index(filled: tuple[Store, Store], order: str) -> None:
+    from store.search.paging import beyond
+
+    for store in filled:
+        (one,) = await compiled(store, parsed("Patient", f"_sort={order}"))
+        first = await store.explain(one.kind, one.query, sort=one.sort, limit=51, hint=one.hint)
+        places: dict[str, Any] = {"name": "n 00050", "-name": "n 00050"}
+        if order in places:
+            after = beyond(one.sort, (places[order], "50"))
+            assert after is not None
+            further = await store.explain(one.kind, after, sort=one.sort, limit=51, hint=one.hint)
+        else:
+            further = first
+        for plan in (first, further):
+            used = stages(plan["queryPlanner"]["winningPlan"])
+            assert not used & {"COLLSCAN", "SORT"}, used
+            assert plan["executionStats"]["totalDocsExamined"] <= 60
+
+
 async def test_a_page_far_on_costs_what_the_first_one_costs(filled: tuple[Store, Store]) -> None:
     from store.search.lookups import conjunction
     from store.search.paging import beyond

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from store.search import Note, SearchRefused, matches, modifiers, parse, sortable
@@ -105,15 +108,36 @@ def test_sorting() -> None:
     assert search.sort == (
         (("_index.date-or-req-period:sort",), 1),
         (("_index.date",), 1),
+        (("_index.date-or-req-period:last",), -1),  # of several values another one: no key that was there already
         (("_index.status",), 1),
     )
     assert [note.text.partition("'")[2].partition("'")[0] for note in search.ignored] == ["near", "actor", "patient"]
-    assert parsed("Appointment", "_sort=--date-or-req-period").sort == ((("_index.date-or-req-period:sort",), -1),)
+    assert parsed("Appointment", "_sort=--date-or-req-period").sort == ((("_index.date-or-req-period:last",), -1),)
     assert parsed("Patient", "_sort=-birthdate,family").sort == (
         (("_index.birthdate.lo",), -1),
         (("_index.family:sort",), 1),
     )
+    assert parsed("Patient", "_sort=-family,given,family").sort == (
+        (("_index.family:last",), -1),
+        (("_index.given:sort",), 1),
+        (("_index.family:sort",), 1),
+    )
     assert {one.name for one in sortable("Slot")} >= {"start", "_id", "_lastUpdated", "schedule", "end"}
+
+
+def test_the_guide_says_what_can_be_sorted_by() -> None:
+    guide = (Path(__file__).parents[3] / "docs" / "fhir.md").read_text()
+    told = guide.partition("- **`_sort`**")[2].partition("\n- **")[0]
+    possible, impossible = (set(re.findall(r"`([^`]+)`", part)) for part in told.split("Not:"))
+    several = {one.name for kind in TYPES for one in sortable(kind) if not one.single}
+    assert several <= possible, "those with several values are named one by one"
+    parameters = [(kind, one) for kind, declared in TYPES.items() for one in declared.parameters.values()]
+    for kind, one in parameters:
+        chooses = one.field != one.name and one.kind == "reference"
+        named = one.name in several or (one.single and not chooses and one.kind != "special")
+        assert (one in sortable(kind)) == named, (kind, one.name)
+    left_out = {one.name for kind, one in parameters if one not in sortable(kind)}
+    assert impossible <= left_out
 
 
 def test_several_types_take_what_all_of_them_have() -> None:
