@@ -13,6 +13,7 @@ from adapter.errors import Gone, NotFound, PreconditionFailed, Problem, Refused,
 from adapter.fhir import searching
 from adapter.fhir.bundles import responses
 from adapter.fhir.bundles.alone import Answer, answered, as_call
+from adapter.fhir.bundles.identifiers import Brought
 from adapter.fhir.bundles.patches import rewritten
 from adapter.fhir.bundles.planning import Plan, Wanted, about, plan, require_none, sought
 from adapter.fhir.bundles.reading import Parsed
@@ -136,19 +137,21 @@ async def _settled(work: UnitOfWork, call: Call, planned: Plan) -> list[Write]:
             by_criteria[asked.kind, sought(asked.criteria or asked.if_none_exist)] = found
             if found != name:
                 table[name] = found
+    brought = Brought(writes if planned.wanted else ())
     for text, wanted in planned.wanted.items():
         # What an entry looks for, and makes where there is none, is the one match of those who look for it by the same.
         own = by_criteria.get((wanted.kind, sought(wanted.criteria)))
-        table[text] = own or await _resolved(work, how, wanted, gone)
+        table[text] = own or await _resolved(work, how, wanted, gone, brought)
     if not table:
         return writes
     table |= await _versions(work, planned, table)
     return [_rewritten(write, planned.patches.get(position), table) for position, write in enumerate(writes)]
 
 
-async def _resolved(work: UnitOfWork, how: Reading, wanted: Wanted, gone: Collection[str]) -> str:
+async def _resolved(work: UnitOfWork, how: Reading, wanted: Wanted, gone: Collection[str], brought: Brought) -> str:
+    own, replaced = brought.meant(wanted)
     try:
-        found = await searching.matches(work, wanted.kind, wanted.criteria, how, gone)
+        found = [*own, *await searching.matches(work, wanted.kind, wanted.criteria, how, {*gone, *replaced})]
     except Refused as refused:
         problems = [replace(one, param=wanted.where, entry=wanted.position) for one in refused.problems]
         raise Refused(problems, status=refused.status) from None

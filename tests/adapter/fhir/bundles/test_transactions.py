@@ -277,6 +277,53 @@ async def test_references_by_criteria_need_exactly_one_match(api: Api) -> None:
     assert await count(api, "Appointment") == 2
 
 
+@pytest.mark.parametrize("value", ["urn:mrn|new", "NEW", "urn:mrn|old"])
+async def test_a_reference_by_identifier_counts_what_the_transaction_writes(api: Api, value: str) -> None:
+    """https://hl7.org/fhir/R4/http.html#trules: conditional references are resolved when all is written."""
+    await done(api, bundle("transaction", entry("PUT", "Patient/old", identified("before", id="old"))))
+    found = await done(
+        api,
+        bundle(
+            "transaction",
+            entry("POST", "Appointment", visit(f"Patient?identifier={value}")),
+            entry("POST", "Patient", identified("new"), urn(1)),
+            entry("PUT", "Patient/old", identified("old", id="old")),
+        ),
+    )
+    whom = "Patient/old" if value.endswith("old") else f"Patient/{ident(found[1])}"
+    assert actors(await stored(api, f"Appointment/{ident(found[0])}")) == [whom]
+
+
+@pytest.mark.parametrize(
+    ("value", "code"),
+    [
+        ("urn:mrn|1", "multiple-matches"),
+        ("urn:mrn|2", "multiple-matches"),
+        ("urn:mrn|before", "not-found"),
+        ("urn:mrn|gone", "not-found"),
+        ("urn:other|2", "not-found"),
+        ("urn:mrn|x,y", "not-found"),
+    ],
+)
+async def test_a_reference_by_identifier_means_one_of_all(api: Api, value: str, code: str) -> None:
+    people = {"a": "1", "b": "before", "c": "gone"}
+    await done(
+        api, bundle("transaction", *(entry("PUT", f"Patient/{n}", identified(v, id=n)) for n, v in people.items()))
+    )
+    answer = await send(
+        api,
+        bundle(
+            "transaction",
+            entry("POST", "Appointment", visit(f"Patient?identifier={value}")),
+            entry("POST", "Patient", identified("1")),
+            entry("POST", "Patient", identified("2"), urn(1)),
+            entry("PUT", "Patient/b", identified("2", id="b")),
+            entry("DELETE", "Patient/c"),
+        ),
+    )
+    assert issues(answer, 412) == [(code, "Bundle.entry[0].resource.participant[0].actor.reference")]
+
+
 async def test_a_reference_by_criteria_may_be_written_below_our_own_base(api: Api, monkeypatch: Any) -> None:
     settings = type(api.service.settings)
     monkeypatch.setattr(settings, "fhir_bases", property(lambda _: ("https://public.example/fhir/R4",)))
