@@ -96,6 +96,7 @@ def update(
         raise ValueError(f"A MediLoop appointment has no member {', '.join(unknown)}.")
     reading = Reading(copied(appointment), systems, vocabulary, known)
     in_the_making = appointment.get("participant") == []  # as no stored appointment can have it
+    written: set[str] = set()
     for field in FIELDS:
         if field.name not in changes:
             continue
@@ -103,9 +104,11 @@ def update(
         if value == "":  # FHIR has no empty text
             value = None
         # Compared with what is shown by now and not at first: a member may depend on one written before it.
-        differs = (field.spelt(value) if value is not None else None) != field.read(reading)
+        read = field.read if field.stated is None or field.follows.isdisjoint(written) else field.stated
+        differs = (field.spelt(value) if value is not None else None) != read(reading)
         if differs or (in_the_making and value is not None):
             field.write(reading, value)
+            written.add(field.name)
             reading = reading.again()
     resource = reading.resource
     if not resource.get("participant", True):

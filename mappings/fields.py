@@ -35,6 +35,9 @@ class Field:
         read: what is shown for an appointment.
         write: puts a value that is not the one shown into an appointment; `None` removes.
         spelt: brings a given value to the spelling in which it is shown, to see whether it is a change.
+        follows: members that decide how much of what the element states is shown. Where one of them is changed too,
+            the value given is compared with what is `stated`: nothing outdated stays behind what is shown.
+        stated: what the element states, where that can be more than is shown.
     """
 
     name: str
@@ -45,6 +48,8 @@ class Field:
     read: Read
     write: Write
     spelt: Callable[[Any], Any] = _as_given
+    follows: frozenset[str] = frozenset()
+    stated: Read | None = None
 
 
 # Order matters to `update`: a name is written after the person it belongs to, the text of a cancellation
@@ -159,9 +164,11 @@ FIELDS: tuple[Field, ...] = (
         "integer",
         False,
         "`minutesDuration`",
-        "Else the whole minutes from `start` to `end`.",
+        "Unless it is longer than the time from `start` to `end`: then, and without one, that time's whole minutes.",
         members.read_duration,
         members.primitive("minutesDuration")[1],
+        follows=frozenset({"start_time", "end_time"}),
+        stated=members.stated_duration,
     ),
     Field(
         "reason_text",

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mappings.elements import Resource, coded, emptied, put, put_extension, put_list, withdraw
-from mappings.instants import minutes_between, to_utc
+from mappings.instants import minutes_between, parse, to_utc
 from mappings.reading import Reading
 from mappings.systems import Systems
 
@@ -156,12 +156,26 @@ def write_type(r: Reading, value: str | None) -> None:
 
 
 def read_duration(r: Reading) -> int | None:
-    """Return the length in minutes, stated or computed."""
-    minutes: int | None = r.resource.get("minutesDuration")
-    if minutes is not None:
-        return minutes
+    """Return the length in minutes: the one stated, unless the time is shorter, else the computed one.
+
+    A FHIR client that changes the end alone leaves the stated one behind.
+    """
+    stated: int | None = r.resource.get("minutesDuration")
     start, end = r.resource.get("start"), r.resource.get("end")
-    return minutes_between(start, end) if start is not None and end is not None else None
+    if start is None or end is None:
+        return stated
+    minutes = minutes_between(start, end)
+    if stated is None:
+        return minutes
+    if stated <= minutes or (minutes <= 0 and parse(end) <= parse(start)):
+        return stated
+    return max(1, minutes)
+
+
+def stated_duration(r: Reading) -> int | None:
+    """Return the length in minutes that the element states, also where the time is shorter; else the computed one."""
+    stated: int | None = r.resource.get("minutesDuration")
+    return read_duration(r) if stated is None else stated
 
 
 def _concept_text(concept: Resource) -> str | None:

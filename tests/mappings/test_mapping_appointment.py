@@ -119,6 +119,29 @@ class TestPrimitives:
         moved = update(times, end_time="2024-01-20T11:30:00Z", duration_minutes=45)
         assert moved["minutesDuration"] == 45  # 90 by the clock, so it has to be stated
 
+    @pytest.mark.parametrize(
+        ("start", "end", "shown"),
+        [
+            ("2024-01-20T11:00:00Z", "2024-01-20T11:10:00Z", 10),
+            ("2024-01-20T11:00:00Z", "2024-01-20T11:10:59Z", 10),
+            ("2024-01-20T11:00:00Z", "2024-01-20T11:00:30Z", 1),
+            ("2024-01-20T11:00:00Z", "2024-01-20T11:20:00Z", 20),
+            ("2024-01-20T11:00:00Z", "2024-01-20T12:20:00Z", 20),
+            ("2024-01-20T11:00:00Z", "2024-01-20T11:00:00Z", 20),  # no time at all, which tells nothing
+        ],
+    )
+    def test_a_stated_duration_is_shown_unless_the_time_is_shorter(self, start: str, end: str, shown: int) -> None:
+        resource = {"start": start, "end": end, "minutesDuration": 20}
+        assert view(resource)["duration_minutes"] == shown
+        assert update(resource, duration_minutes=shown) == resource
+
+    def test_a_duration_that_the_time_outgrew_is_stated_anew_with_another_time(self) -> None:
+        stale = {"start": "2024-01-20T11:00:00Z", "end": "2024-01-20T11:10:00Z", "minutesDuration": 20}
+        later = {"start_time": "2024-01-20T12:00:00Z", "end_time": "2024-01-20T12:10:00Z"}
+        assert update(stale, **later, duration_minutes=10)["minutesDuration"] == 10
+        assert update(stale, **later)["minutesDuration"] == 20
+        assert update(stale | {"end": "2024-01-20T11:20:00Z"}, **later, duration_minutes=10)["minutesDuration"] == 10
+
 
 class TestNumber:
     def test_the_first_in_the_system_counts(self) -> None:
