@@ -246,11 +246,28 @@ class TestReschedule:
         assert moved["end_time"] == "2024-01-20T09:30:00Z"
         assert await slot_status(store, "slot-001") == "free"
 
-    async def test_a_visit_of_less_than_a_minute_becomes_one_of_a_minute(self, api: Api, store: Store) -> None:
-        times = {"start": "2024-02-01T10:00:00Z", "end": "2024-02-01T10:00:20Z"}
-        await put(store, appointment("x") | times)
+    @pytest.mark.parametrize(
+        ("end", "moved_end"),
+        [
+            ("2024-02-01T10:29:59Z", "2024-02-02T10:29:59Z"),
+            ("2024-02-01T10:00:30Z", "2024-02-02T10:00:30Z"),
+            ("2024-02-01T13:30:00.250+03:00", "2024-02-02T10:30:00.25Z"),
+        ],
+    )
+    async def test_a_new_start_alone_keeps_the_exact_length(
+        self, api: Api, store: Store, end: str, moved_end: str
+    ) -> None:
+        await put(store, appointment("x") | {"start": "2024-02-01T10:00:00Z", "end": end})
         moved = (await _act(api, "x", "reschedule", new_start_time="2024-02-02T10:00:00Z")).json()
-        assert moved["end_time"] == "2024-02-02T10:01:00Z"
+        assert moved["end_time"] == moved_end
+
+    @pytest.mark.parametrize("times", [{}, {"start": "2024-02-01T10:00:00Z", "end": "2024-02-01T10:00:00Z"}])
+    async def test_a_proposal_without_a_length_gets_the_one_it_states(
+        self, api: Api, store: Store, times: dict[str, str]
+    ) -> None:
+        await put(store, appointment("x", "proposed", None, minutesDuration=45) | times)
+        moved = (await _act(api, "x", "reschedule", new_start_time="2024-01-20T09:00:00Z")).json()
+        assert (moved["end_time"], moved["duration_minutes"]) == ("2024-01-20T09:45:00Z", 45)
 
 
 async def test_what_mediloop_cannot_say_stays_in_the_document(api: Api, store: Store) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mappings.instants import minutes_between, parse, shift, to_utc
+from mappings.instants import lasting, minutes_between, parse, shift, to_utc
 from tests.strategies import instants
 
 
@@ -90,6 +90,34 @@ def test_shift(text: str, minutes: int, moved: str) -> None:
 def test_shift_out_of_the_calendar_is_refused() -> None:
     with pytest.raises(ValueError, match="cannot be moved by 30 minutes"):
         shift("9999-12-31T23:59:00Z", 30)
+
+
+@pytest.mark.parametrize(
+    ("start", "begin", "end", "expected"),
+    [
+        ("2024-01-22T14:00:00Z", "2024-01-20T10:00:00Z", "2024-01-20T10:29:59Z", "2024-01-22T14:29:59Z"),
+        ("2024-01-22T14:00:00+03:00", "2024-01-20T10:00:00Z", "2024-01-20T10:00:30Z", "2024-01-22T14:00:30+03:00"),
+        ("2024-01-22T14:00:00Z", "2024-01-20T10:00:00.5Z", "2024-01-20T13:30:00.500+03:00", "2024-01-22T14:30:00Z"),
+        ("2024-01-22T14:00:00Z", "2024-01-20T10:00:00.5Z", "2024-01-20T10:30:00.75Z", "2024-01-22T14:30:00.25Z"),
+        ("2024-01-22T14:00:00.900Z", "2024-01-20T10:00:00Z", "2024-01-20T10:30:00.1Z", "2024-01-22T14:30:01.000Z"),
+        ("2024-01-22T23:59:59Z", "2024-01-20T10:00:00Z", "2024-01-21T10:00:01Z", "2024-01-24T00:00:00Z"),
+        ("2024-01-22T14:00:00Z", "2016-12-31T23:30:00Z", "2016-12-31T23:59:60.5Z", "2024-01-22T14:30:00Z"),
+        ("2016-12-31T23:59:60.2Z", "2024-01-20T10:00:00Z", "2024-01-20T10:30:00Z", "2017-01-01T00:30:00.0Z"),
+        (
+            "2024-01-22T14:00:00Z",
+            "2024-01-20T10:00:00.0000000019Z",  # what is beyond the nanosecond is cut off
+            "2024-01-20T10:30:00.000000002Z",
+            "2024-01-22T14:30:00.000000001Z",
+        ),
+    ],
+)
+def test_lasting_keeps_the_exact_length(start: str, begin: str, end: str, expected: str) -> None:
+    assert lasting(start, begin, end) == expected
+
+
+def test_what_would_last_beyond_the_calendar_is_refused() -> None:
+    with pytest.raises(ValueError, match="leaves the calendar"):
+        lasting("9999-12-31T23:59:00Z", "2024-01-20T10:00:00Z", "2024-01-20T10:30:00Z")
 
 
 @pytest.mark.parametrize(
