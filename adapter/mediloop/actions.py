@@ -82,10 +82,9 @@ def _recorded(who: Caller, resource: Resource, why: str | None) -> Resource:
 async def book(who: Caller, wanted: BookRequest, repeat: Once | None, overbook: str | None = None) -> Response:
     """Book an appointment (POST /api/v1/appointments/); `overbook` is the reason for booking over others."""
     changes = wanted.model_dump(exclude={"slot_id"})
-    changes["patient_uhid"] = directory.checked_uhid(who, wanted.patient_uhid)
     found = _settle_length(changes, wanted.start_time, wanted.end_time, wanted.duration_minutes)
     names, unknown, known, patient = await directory.look_up(
-        who, changes["patient_uhid"], wanted.practitioner_id, wanted.facility_id
+        who, wanted.patient_uhid, wanted.practitioner_id, wanted.facility_id
     )
     found += unknown
     changes |= names | {"id": str(uuid.uuid4()), "status": "booked"}

@@ -7,36 +7,22 @@ setting (decision 2.11). Names come from here when an appointment is made, and w
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
 
-from adapter.errors import Malformed, Problem
+from adapter.errors import Problem
 from adapter.mediloop import actors
 from adapter.security.callers import Caller
 from mappings import slot as slot_lens
-from mappings import uhid
 from mappings.appointment import referred
 from mappings.references import own_name
+from mappings.uhid import normalise
 from store.codec import Resource
 from store.extract import token
 
 _MOST_ROLES = 1_000
-
-
-def checked_uhid(who: Caller, text: str) -> str:
-    """Return a UHID in its normal form.
-
-    Raises:
-        Malformed: it does not have the shape of one.
-    """
-    value = uhid.normalise(text)
-    if not uhid.matches(value, who.service.settings.uhid_pattern):
-        form = who.service.settings.uhid_pattern
-        text = f"patient_uhid: not a UHID (expected form: {form}). Check it for typing errors."
-        raise Malformed(Problem("invalid_request_error", text, "patient_uhid"))
-    return value
 
 
 def uhid_tokens(who: Caller, value: str) -> list[str]:
@@ -61,17 +47,8 @@ async def look_up(
     )
     found = {reference: orjson.loads(raw) for reference, raw in people.items()}
     patient: Resource | None = orjson.loads(patients[0]) if patients else None
-    settings = who.service.settings
-    problems: list[Problem] = []
-    if patient is None and settings.unknown_patients == "refuse":
-        problems.append(Problem("unknown_patient", "No patient with that UHID is known here.", "patient_uhid"))
-    if settings.unknown_actors == "refuse":
-        if wanted[0] not in found:
-            problems.append(
-                Problem("unknown_practitioner", "No practitioner with that id is known here.", "practitioner_id")
-            )
-        if facility_id and wanted[-1] not in found:
-            problems.append(Problem("unknown_facility", "No facility with that id is known here.", "facility_id"))
+    problems = _unknown_patient(who) if patient is None else []
+    problems += _unknown(who, found, practitioner_id, facility_id)
     names = {"patient_name": _name(patient), "practitioner_name": _name(found.get(wanted[0]))}
     if facility_id:
         names["facility_name"] = _name(found.get(wanted[-1]))
@@ -79,6 +56,33 @@ async def look_up(
     if patient is not None:
         found[f"Patient/{patient['id']}"] = patient
     return {name: value for name, value in names.items() if value is not None}, problems, found, reference
+
+
+async def unknown(who: Caller, members: Mapping[str, Any]) -> list[Problem]:
+    """Return who and where of a booking is not known here, as far as its `members` say it."""
+    uhid, practitioner, facility = (members.get(name) for name in ("patient_uhid", "practitioner_id", "facility_id"))
+    wanted = ([f"Practitioner/{practitioner}"] if practitioner else []) + ([f"Location/{facility}"] if facility else [])
+    problems = [] if uhid is None or await patient_references(who, normalise(uhid)) else _unknown_patient(who)
+    return problems + _unknown(who, await who.store.read_all(wanted), practitioner, facility)
+
+
+def _unknown_patient(who: Caller) -> list[Problem]:
+    if who.service.settings.unknown_patients != "refuse":
+        return []
+    return [Problem("unknown_patient", "No patient with that UHID is known here.", "patient_uhid")]
+
+
+def _unknown(who: Caller, found: Container[str], practitioner: str | None, facility: str | None) -> list[Problem]:
+    """Return who and where is asked for and not among the references `found`."""
+    problems: list[Problem] = []
+    if who.service.settings.unknown_actors != "refuse":
+        return problems
+    if practitioner and f"Practitioner/{practitioner}" not in found:
+        text = "No practitioner with that id is known here."
+        problems.append(Problem("unknown_practitioner", text, "practitioner_id"))
+    if facility and f"Location/{facility}" not in found:
+        problems.append(Problem("unknown_facility", "No facility with that id is known here.", "facility_id"))
+    return problems
 
 
 async def practitioner_references(who: Caller, ident: str) -> list[str]:

@@ -6,8 +6,9 @@ import re
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints, ValidationInfo
 
+from mappings import uhid
 from mappings.instants import parse
 
 ID_LENGTH = 64
@@ -15,6 +16,8 @@ CODE_LENGTH = 64
 TEXT_LENGTH = 1_000
 LONG_TEXT_LENGTH = 10_000
 LONGEST_MINUTES = 1_440
+UHID_PATTERN = "uhid_pattern"
+"""Where the context of a check has the form of the deployment's UHIDs."""
 
 _INSTANT = re.compile(
     r"(?P<date>\d{4}-\d{2}-\d{2})[Tt](?P<minute>\d{2}:\d{2})(?P<second>:\d{2})?(?P<fraction>\.\d{1,9})?"
@@ -42,6 +45,20 @@ def _instant(text: str) -> str:
     except ValueError as error:
         raise ValueError("there is no such date and time") from error
     return instant
+
+
+def _no_leap_second(instant: str) -> str:
+    if instant[17:19] == "60":
+        raise ValueError("there are no leap seconds here; give the next minute, with 00 seconds")
+    return instant
+
+
+def _uhid(text: str, info: ValidationInfo) -> str:
+    """Return a UHID in its normal form (decision 1.6)."""
+    form = (info.context or {}).get(UHID_PATTERN, uhid.PATTERN)
+    if not uhid.matches(text, form):
+        raise ValueError(f"not a UHID (expected form: {form}); check it for typing errors")
+    return uhid.normalise(text)
 
 
 def _text(text: str) -> str:
@@ -87,10 +104,12 @@ Instant = Annotated[
     AfterValidator(_instant),
     Field(json_schema_extra={"format": "date-time"}, description="ISO 8601 with offset."),
 ]
+Moment = Annotated[Instant, AfterValidator(_no_leap_second)]
+"""An instant to book at: no calendar has a leap second."""
 Day = Annotated[str, AfterValidator(_day), Field(json_schema_extra={"format": "date"})]
 Id = Annotated[str, StringConstraints(pattern=rf"^[A-Za-z0-9\-.]{{1,{ID_LENGTH}}}$")]
 Code = Annotated[str, StringConstraints(max_length=CODE_LENGTH), AfterValidator(_code)]
 Text = Annotated[str, StringConstraints(max_length=TEXT_LENGTH), AfterValidator(_text)]
 LongText = Annotated[str, StringConstraints(max_length=LONG_TEXT_LENGTH), AfterValidator(_text)]
-Uhid = Annotated[str, StringConstraints(max_length=CODE_LENGTH), AfterValidator(_text)]
+Uhid = Annotated[str, StringConstraints(max_length=CODE_LENGTH), AfterValidator(_text), AfterValidator(_uhid)]
 Minutes = Annotated[int, Field(ge=1, le=LONGEST_MINUTES)]

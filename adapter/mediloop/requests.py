@@ -5,14 +5,17 @@ Strict: a wrong type, an unknown member or a parameter given twice is refused by
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import Request
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails
 
 from adapter.errors import Malformed, Problem, UnsupportedMediaType
-from adapter.mediloop.fields import Code, Day, Id, Instant, LongText, Minutes, Text, Uhid, number, truth
+from adapter.fhir.validation.structure import Repeated, as_object
+from adapter.mediloop.fields import UHID_PATTERN, Code, Day, Id, LongText, Minutes, Moment, Text, Uhid, number, truth
+from store.codec import parse
 
 STATUSES = ("proposed", "pending", "booked", "arrived", "checked-in", "fulfilled", "cancelled", "noshow")
 AppointmentTypeCode = Literal["ROUTINE", "WALKIN", "CHECKUP", "FOLLOWUP", "EMERGENCY"]
@@ -22,6 +25,18 @@ Digits = BeforeValidator(number)
 
 # A body of unknown members must not make an answer many times its size.
 _MOST_PROBLEMS = 100
+
+
+class Unsound(Malformed):
+    """400, with what of the body is sound: what it says may be wrong too, and is then told together (decision 2.9).
+
+    Attributes:
+        sound: members of the body that nothing is wrong with by themselves.
+    """
+
+    def __init__(self, problems: Sequence[Problem], sound: Mapping[str, Any]) -> None:
+        super().__init__(problems)
+        self.sound = sound
 
 
 class Strict(BaseModel):
@@ -52,19 +67,24 @@ class BookRequest(Strict):
     patient_uhid: Uhid = Field(description="UHID of the patient.")
     practitioner_id: Id = Field(description="ID of the healthcare provider.")
     service_type_code: Code = Field(description="Type of service.")
-    start_time: Instant = Field(description="Start time (ISO 8601, with offset).")
-    end_time: Instant | None = Field(None, description="End time; calculated from the duration if not given.")
+    start_time: Moment = Field(description="Start time (ISO 8601, with offset).")
+    end_time: Moment | None = Field(None, description="End time; calculated from the duration if not given.")
     duration_minutes: Minutes | None = Field(
         None, description="Duration in minutes. Default: the named slot's length, else 30."
     )
     slot_id: Id | None = Field(None, description="Pre-selected slot ID.")
     facility_id: Id | None = Field(None, description="Facility ID.")
     specialty_code: Code | None = Field(None, description="Medical specialty.")
-    appointment_type_code: AppointmentTypeCode = Field("ROUTINE", description="Appointment type.")
+    appointment_type_code: AppointmentTypeCode | None = Field("ROUTINE", description="Appointment type.")
     reason_text: Text | None = Field(None, description="Reason for visit.")
-    priority: int = Field(5, ge=1, le=10, description="Priority (1-10, lower is higher priority).")
+    priority: int | None = Field(5, ge=1, le=10, description="Priority (1-10, lower is higher priority).")
     patient_instruction: LongText | None = Field(None, description="Instructions for patient.")
     notes: LongText | None = Field(None, description="Internal notes.")
+
+    @field_validator("appointment_type_code", "priority")
+    @classmethod
+    def _as_if_absent(cls, value: Any, info: ValidationInfo) -> Any:
+        return cls.model_fields[str(info.field_name)].default if value is None else value
 
 
 class CancelRequest(Strict):
@@ -94,8 +114,8 @@ class RescheduleRequest(Strict):
         }
     )
 
-    new_start_time: Instant = Field(description="New start time.")
-    new_end_time: Instant | None = Field(None, description="New end time; the length is kept if not given.")
+    new_start_time: Moment = Field(description="New start time.")
+    new_end_time: Moment | None = Field(None, description="New end time; the length is kept if not given.")
     new_slot_id: Id | None = Field(None, description="New slot ID if using slots.")
     reason: Text | None = Field(None, description="Reason for rescheduling.")
 
@@ -115,6 +135,12 @@ class Page(Strict):
     page_size: Annotated[int, Digits] = Field(20, ge=1, le=100, description="Items on a page.")
 
 
+def _after(first: str | None, last: str | None) -> str | None:
+    if first and last and last < first:
+        raise ValueError("is before date_from; give a later day")
+    return last
+
+
 class ListQuery(Page):
     """The filters of the lists."""
 
@@ -127,6 +153,11 @@ class ListQuery(Page):
     upcoming_only: Annotated[bool, BeforeValidator(truth)] = Field(
         False, description="Only appointments that start now or later and are not over."
     )
+
+    @field_validator("date_to")
+    @classmethod
+    def _in_order(cls, day: str | None, info: ValidationInfo) -> str | None:
+        return _after(info.data.get("date_from"), day)
 
     @field_validator("status")
     @classmethod
@@ -160,12 +191,18 @@ class AvailabilityQuery(Page):
     specialty: Code | None = Field(None, description="Filter by specialty.")
     duration_minutes: Annotated[Minutes | None, Digits] = Field(None, description="Minimum slot duration needed.")
 
+    @field_validator("date_to")
+    @classmethod
+    def _in_order(cls, day: str, info: ValidationInfo) -> str | None:
+        return _after(info.data.get("date_from"), day)
+
 
 async def read_body(request: Request, model: type[Model], *, optional: bool = False) -> tuple[Model, bytes]:
     """Read a JSON body; return it checked, and as it came.
 
     Raises:
-        Malformed: empty, not JSON, a wrong type, an unknown member or parameter: every problem by name.
+        Unsound: a wrong type, a member that is unknown or there twice: every problem by name.
+        Malformed: empty, no JSON object, a parameter.
         UnsupportedMediaType: not declared as JSON.
     """
     read_query(request, NoParameters)
@@ -178,10 +215,37 @@ async def read_body(request: Request, model: type[Model], *, optional: bool = Fa
     if media_type != "application/json":
         text = "Send the body as JSON with Content-Type: application/json."
         raise UnsupportedMediaType(Problem("unsupported_media_type", text, "Content-Type"))
+    given, twice = _members(raw)
     try:
-        return model.model_validate_json(raw, strict=True), raw
+        checked = model.model_validate_json(raw, strict=True, context=_context(request))
     except ValidationError as error:
-        raise Malformed(_problems(error)) from error
+        wrong = {name for found in error.errors(include_url=False, include_input=False) for name in found["loc"][:1]}
+        sound = {name: value for name, value in given.items() if name not in wrong}
+        raise Unsound([*twice, *_problems(error)][:_MOST_PROBLEMS], sound) from error
+    if twice:
+        raise Unsound(twice, given)
+    return checked, raw
+
+
+def _members(raw: bytes) -> tuple[Mapping[str, Any], list[Problem]]:
+    """Return the members of a body, and a problem for each that is there twice: no reader may choose between them."""
+    try:
+        body = parse(raw, as_object=as_object)
+    except ValueError:
+        return {}, []  # told by who checks it
+    if not isinstance(body, dict):
+        return {}, []
+    names = body.names[:_MOST_PROBLEMS] if isinstance(body, Repeated) else ()
+    return body, [_twice(name) for name in names]
+
+
+def _twice(name: str) -> Problem:
+    return Problem("invalid_request_error", f"{name} is given twice. Give it once.", name)
+
+
+def _context(request: Request) -> dict[str, str]:
+    """Return what the deployment says of values."""
+    return {UHID_PATTERN: request.app.state.service.settings.uhid_pattern}
 
 
 def read_query(request: Request, model: type[Model]) -> Model:
@@ -194,10 +258,10 @@ def read_query(request: Request, model: type[Model]) -> Model:
     twice: dict[str, Problem] = {}
     for name, value in request.query_params.multi_items():
         if name in given:
-            twice[name] = Problem("invalid_request_error", f"{name} is given twice. Give it once.", name)
+            twice[name] = _twice(name)
         given.setdefault(name, value)
     try:
-        checked = model.model_validate(given)
+        checked = model.model_validate(given, context=_context(request))
     except ValidationError as error:
         raise Malformed([*twice.values(), *_problems(error)]) from error
     if twice:

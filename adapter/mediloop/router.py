@@ -12,7 +12,8 @@ from typing import Annotated
 import orjson
 from fastapi import APIRouter, Depends, Path, Request, Response
 
-from adapter.mediloop import actions, answers, lists
+from adapter.errors import Malformed
+from adapter.mediloop import actions, answers, directory, lists
 from adapter.mediloop.describe import operation
 from adapter.mediloop.requests import (
     ActionRequest,
@@ -24,6 +25,7 @@ from adapter.mediloop.requests import (
     PatientQuery,
     PractitionerQuery,
     RescheduleRequest,
+    Unsound,
     read_body,
     read_query,
 )
@@ -86,7 +88,10 @@ async def list_appointments(request: Request, who: Reader) -> Response:
 )
 async def book(request: Request, who: Writer) -> Response:
     """Book an appointment."""
-    wanted, raw = await read_body(request, BookRequest)
+    try:
+        wanted, raw = await read_body(request, BookRequest)
+    except Unsound as refused:
+        raise Malformed([*refused.problems, *await directory.unknown(who, refused.sound)]) from None
     return await actions.book(who, wanted, actions.once(request, who, raw), actions.overbooking(request, who))
 
 

@@ -14,10 +14,12 @@ from tests.adapter.mediloop.clinic import (
     ACTION_BODIES,
     ACTIONS,
     PATH,
+    SARAH,
     action_path,
     appointment,
     booking,
     malformed,
+    practitioner,
     put,
     refused,
     stored,
@@ -55,7 +57,7 @@ REQUIRED = {
     "reschedule": ("new_start_time",),
 }
 _NULLABLE = {"reason_text", "patient_instruction", "notes", "specialty_code", "slot_id", "facility_id", "end_time"}
-_NULLABLE |= {"cancellation_reason_text", "new_end_time", "new_slot_id", "reason"}
+_NULLABLE |= {"appointment_type_code", "cancellation_reason_text", "new_end_time", "new_slot_id", "reason"}
 
 NO_SUCH_TIMES = (
     "2024-01-20T10:00:00",
@@ -64,6 +66,8 @@ NO_SUCH_TIMES = (
     "2024-01-20T24:00:00Z",
     "2024-01-20T10:60:00Z",
     "2024-01-20T10:00:61Z",
+    "2016-12-31T23:59:60Z",
+    "2017-01-01T02:59:60.5+03:00",
     "2024-02-30T10:00:00Z",
     "2023-02-29T10:00:00Z",
     "2024-13-01T10:00:00Z",
@@ -89,7 +93,7 @@ NO_SUCH_TIMES = (
 
 @pytest.fixture(autouse=True)
 async def clinic(store: Store) -> None:
-    await put(store, appointment("a1", start="2024-03-01T10:00"))
+    await put(store, appointment("a1", start="2024-03-01T10:00"), practitioner(SARAH, "Dr. Sarah Nakamya"))
 
 
 def _path(endpoint: str) -> str:
@@ -156,9 +160,32 @@ class TestMembers:
         answer = await api.post(PATH, wanted)
         malformed(answer, "practitioner_id", "service_type_code", "start_time", "priority", "colour")
 
+    async def test_a_wrong_uhid_and_who_is_unknown_are_named_beside_the_rest(self, api: Api) -> None:
+        wanted = booking(patient_uhid="UG1", practitioner_id="nobody", facility_id="nowhere", priority=11)
+        answer = await api.post(PATH, wanted)
+        wrong = [("invalid_request_error", "patient_uhid"), ("invalid_request_error", "priority")]
+        unknown = [("unknown_practitioner", "practitioner_id"), ("unknown_facility", "facility_id")]
+        refused(answer, 400, *wrong, *unknown)
+        wanted = booking(practitioner_id="", facility_id=5)
+        malformed(await api.post(PATH, wanted), "practitioner_id", "facility_id")
+
+    @pytest.mark.parametrize("endpoint", ENDPOINTS)
+    async def test_one_that_is_there_twice_is_named_beside_the_rest(self, api: Api, endpoint: str) -> None:
+        for name in REQUIRED[endpoint]:
+            sent = json.dumps(BODIES[endpoint])[:-1] + f', "{name}": {json.dumps(BODIES[endpoint][name])}' + "}"
+            error = malformed(await _raw(api, endpoint, sent.encode()), name)
+            assert error["message"] == f"{name} is given twice. Give it once."
+        malformed(await _raw(api, endpoint, b'{"x": 1, "x": 2}'), "x", *REQUIRED[endpoint], "x")
+
+    async def test_an_action_without_members_has_none_twice(self, api: Api) -> None:
+        malformed(await _raw(api, "arrived", b'{"a": 1, "a": 1}'), "a", "a")
+
     async def test_a_hundred_problems_are_enough(self, api: Api) -> None:
         answer = await _send(api, "book", **{f"x{number}": 1 for number in range(20_000)})
         assert answer.status_code == 400
+        assert len(answer.json()["error"]["errors"]) == 100
+        again = ",".join(['"x": 1, "y": 1'] + [f'"x{number}": 1, "x{number}": 1' for number in range(200)])
+        answer = await _raw(api, "book", b"{" + again.encode() + b"}")
         assert len(answer.json()["error"]["errors"]) == 100
 
 
@@ -190,6 +217,12 @@ class TestTexts:
     async def test_a_time_without_an_offset_is_told_what_is_missing(self, api: Api) -> None:
         error = malformed(await _send(api, "book", start_time="2024-01-20T10:00:00"), "start_time")
         assert "offset" in error["message"]
+
+    async def test_a_leap_second_is_told_its_place_in_the_calendar(self, api: Api) -> None:
+        error = malformed(await _send(api, "book", start_time="2016-12-31T23:59:60Z"), "start_time")
+        assert error["message"] == (
+            "start_time: there are no leap seconds here; give the next minute, with 00 seconds."
+        )
 
 
 NOT_JSON = {

@@ -75,7 +75,13 @@ async def test_one_given_twice_is_refused_once_by_name_beside_all_else(api: Api,
 @pytest.mark.parametrize("path", NEEDED)
 async def test_days_in_the_wrong_order_are_refused(api: Api, path: str) -> None:
     days = {"date_from": "2024-01-21", "date_to": "2024-01-20"}
-    malformed(await api.get(PATH + path, params=NEEDED[path] | days), "date_to")
+    error = malformed(await api.get(PATH + path, params=NEEDED[path] | days), "date_to")
+    assert error["message"] == "date_to: is before date_from; give a later day."
+
+
+async def test_a_wrong_uhid_and_wrong_days_are_named_beside_the_rest(api: Api) -> None:
+    query = {"patient_uhid": "UG1", "date_from": "2024-01-21", "date_to": "2024-01-20", "page": "0"}
+    malformed(await api.get(f"{PATH}by-patient/", params=query), "page", "patient_uhid", "date_to")
 
 
 async def test_the_detail_takes_no_parameters(api: Api) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from adapter.mediloop.requests import BookRequest
 from adapter.service import Service
 from store.store import Store
 from tests.adapter.mediloop.clinic import (
@@ -96,6 +97,13 @@ async def test_every_optional_member_is_kept_and_shown(api: Api) -> None:
 async def test_a_value_at_its_limit_is_taken(api: Api, name: str, value: Any) -> None:
     made = await _book(api, **{"start_time": "2024-02-01T10:00:00Z", name: value})
     assert made[name] == value
+
+
+async def test_null_is_as_good_as_absent_for_what_is_optional(api: Api) -> None:
+    optional = [name for name, field in BookRequest.model_fields.items() if not field.is_required()]
+    body = dict(BOOKING) | dict.fromkeys(optional)
+    made = (await api.post(PATH, body)).json()
+    assert (made["appointment_type_code"], made["priority"], made["duration_minutes"]) == ("ROUTINE", 5, 30)
 
 
 async def test_the_answer_is_what_the_detail_shows_afterwards(api: Api) -> None:
