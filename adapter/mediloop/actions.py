@@ -21,6 +21,7 @@ from adapter.mediloop import answers, directory
 from adapter.mediloop.requests import BookRequest, CancelRequest, RescheduleRequest
 from adapter.metrics import BOOKINGS
 from adapter.scheduling import commands, occupancy
+from adapter.scheduling.booking import MOVING
 from adapter.scheduling.road import IDEMPOTENCY_HEADER, Answer, Once, Step, travel
 from adapter.scheduling.status import require_reschedulable
 from adapter.security.callers import Caller
@@ -151,13 +152,12 @@ async def reschedule(
         moved = _recorded(who, _lens(who, before, changes), overbook)
         if "end_time" not in changes:
             moved.pop("end", None)  # the named slot gives the length, as it does for a booking
-        names = ("new_slot_id", "new_start_time")
         moving = commands.reschedule(
             work,
             before,
             moved,
             slot_id=wanted.new_slot_id,
-            names=names,
+            names=MOVING,
             overbooks=overbook is not None,
             bases=who.service.settings.fhir_bases,
         )

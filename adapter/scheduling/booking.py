@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import NamedTuple
 
 from adapter.errors import Conflict, Problem, Unprocessable
 from adapter.scheduling import claims, intervals, occupancy, reasons
@@ -15,6 +16,21 @@ from adapter.scheduling.intervals import Interval
 from adapter.scheduling.people import People
 from store.codec import Resource
 from store.extract import references
+
+
+class Names(NamedTuple):
+    """What a request calls what a refusal is about; what it cannot say is the fault of what it can."""
+
+    slot: str = "slot_id"
+    start: str = "start_time"
+    end: str = "end_time"
+    practitioner: str = "practitioner_id"
+    facility: str = "facility_id"
+
+
+BOOKING = Names()
+MOVING = Names("new_slot_id", "new_start_time", "new_end_time", "new_slot_id", "new_slot_id")
+"""Those of a request that moves an appointment: with whom and where it is stays as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +49,7 @@ class Wish:
         own_slots: the Slots it holds now.
         overbooks: passes over busy Slots and other appointments (`occupancy`).
         yields: was booked over others, and is no longer: its own Slots are its own only if they have a place for it.
-        slot_param: the member of the request that names the slot, for messages.
-        start_param: the one that names the start.
+        names: what the request calls it all, for messages.
     """
 
     when: Interval
@@ -47,8 +62,7 @@ class Wish:
     own_slots: frozenset[str] = frozenset()
     overbooks: bool = False
     yields: bool = False
-    slot_param: str = "slot_id"
-    start_param: str = "start_time"
+    names: Names = BOOKING
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +132,7 @@ def _contradictions(wish: Wish, facts: Facts) -> list[Problem]:
     slot = facts.slot
     span = None if slot is None else intervals.of(slot)
     if slot is None or span is None or slot["status"] == "entered-in-error":
-        return [Problem("unknown_slot", "There is no such slot. Search availability for one.", wish.slot_param)]
+        return [Problem("unknown_slot", "There is no such slot. Search availability for one.", wish.names.slot)]
     found: list[Problem] = []
     if wish.when.start != span.start or wish.when.end > span.end:
         found.append(
@@ -126,19 +140,13 @@ def _contradictions(wish: Wish, facts: Facts) -> list[Problem]:
                 "slot_mismatch",
                 f"The slot is from {slot['start']} to {slot['end']}: give a time that starts with it and ends "
                 "no later, or another slot.",
-                wish.start_param,
+                wish.names.start,
             )
         )
     if not any(practitioner in _people(slot, facts) for practitioner in wish.practitioners):
-        found.append(reasons.not_theirs("practitioner_id"))
+        found.append(reasons.not_theirs(wish.names.practitioner, stays=wish.names == MOVING))
     if not is_at(wish.facilities, facts.schedules.get(schedule_of(slot), {})):
-        found.append(
-            Problem(
-                "slot_mismatch",
-                "The slot is at another facility: give the slot's own facility or another slot.",
-                "facility_id",
-            )
-        )
+        found.append(reasons.not_there(wish.names.facility, stays=wish.names == MOVING))
     return found
 
 
@@ -247,7 +255,7 @@ def busy(wish: Wish, facts: Facts, taken: Sequence[Resource]) -> list[Problem]:
         Problem(
             "time_conflict",
             "The practitioner has another appointment at that time. Choose another time.",
-            wish.start_param,
+            wish.names.start,
             {"appointments": [rival.partition("/")[2] for rival in rivals]},
         )
     ]
@@ -269,6 +277,6 @@ def _unavailable(slots: Sequence[Resource], wish: Wish) -> Problem:
     return Problem(
         "slot_unavailable",
         "No free slot covers that time. Search availability for another one.",
-        wish.slot_param if wish.slot else wish.start_param,
+        wish.names.slot if wish.slot else wish.names.start,
         {"slots": in_the_way},
     )

@@ -11,7 +11,7 @@ from typing import Any
 
 from adapter.errors import Problem, Unprocessable
 from adapter.scheduling import booking, claims, expiry, intervals, occupancy, people, reasons, role_changes, taking
-from adapter.scheduling.booking import Facts, Wish
+from adapter.scheduling.booking import BOOKING, Facts, Names, Wish
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.people import People
 from adapter.scheduling.status import HOLDING, require_move, require_reschedulable
@@ -50,7 +50,7 @@ async def plan(
     *,
     before: Resource | None = None,
     slot_id: str | None = None,
-    names: tuple[str, str] = ("slot_id", "start_time"),
+    names: Names = BOOKING,
     overbooks: bool = False,
     bases: Sequence[str] = (),
 ) -> Plan:
@@ -61,7 +61,7 @@ async def plan(
         appointment: without an end it gets the named slot's, or the default length.
         before: what is stored now, where the appointment is moved or changed.
         slot_id: the Slot asked for by name.
-        names: what the request calls the slot and the start, for messages.
+        names: what the request calls it all, for messages.
         overbooks: whether it passes over busy Slots and other appointments (`occupancy`).
         bases: the configured addresses of this server, as for `settling.settle`.
 
@@ -71,7 +71,7 @@ async def plan(
     """
     if "start" not in appointment:  # a proposal that came by FHIR (app-3)
         text = "The appointment has no time yet. Reschedule it to one first."
-        raise Unprocessable(Problem("invalid_time", text, names[1]))
+        raise Unprocessable(Problem("invalid_time", text, names.start))
     named = None if slot_id is None else await taking.named(work, slot_id, before)
     appointment = _timed(appointment, named)
     booked = claims.practitioners(appointment)
@@ -134,7 +134,7 @@ async def reschedule(
     moved: Resource,
     *,
     slot_id: str | None,
-    names: tuple[str, str],
+    names: Names,
     overbooks: bool = False,
     bases: Sequence[str] = (),
 ) -> Resource:
@@ -219,13 +219,11 @@ def _timed(appointment: Resource, slot: Resource | None) -> Resource:
     return {**appointment, "end": end, "minutesDuration": max(1, minutes_between(appointment["start"], end))}
 
 
-def _wish(
-    appointment: Resource, before: Resource | None, slot_id: str | None, names: tuple[str, str], known: People
-) -> Wish:
+def _wish(appointment: Resource, before: Resource | None, slot_id: str | None, names: Names, known: People) -> Wish:
     when = intervals.of(appointment)
     if when is None:
-        raise Unprocessable(reasons.backwards(names[1]))
-    problem = reasons.too_long("An appointment", when.start, when.end, names[1])
+        raise Unprocessable(reasons.backwards(names.start))
+    problem = reasons.too_long("An appointment", when.start, when.end, names.end)
     if problem is not None:
         raise Unprocessable(problem)
     wish = Wish(
@@ -234,8 +232,7 @@ def _wish(
         facilities=claims.locations(appointment),
         slot=None if slot_id is None else f"Slot/{slot_id}",
         beside=claims.stands_beside(appointment),
-        slot_param=names[0],
-        start_param=names[1],
+        names=names,
     )
     if before is None:
         return wish

@@ -12,6 +12,8 @@ from adapter.scheduling.intervals import LONGEST
 
 _TOO_LONG = "{what} may last {days} days at most: give an earlier end."
 _NOT_THEIRS = "The slot is not one of that practitioner's: give the slot's own practitioner or another slot."
+_NOT_THERE = "The slot is at another facility: give the slot's own facility or another slot."
+_STAYS = " A reschedule keeps practitioner and facility: give a slot of theirs, or cancel and book anew."
 
 
 def backwards(param: str) -> Problem:
@@ -26,6 +28,15 @@ def too_long(what: str, start: datetime, end: datetime, param: str) -> Problem |
     return Problem("invalid_time", _TOO_LONG.format(what=what, days=LONGEST.days), param)
 
 
-def not_theirs(param: str) -> Problem:
-    """Return the problem with a Slot of a Schedule that is not one of the practitioner's."""
-    return Problem("slot_mismatch", _NOT_THEIRS, param)
+def not_theirs(param: str, *, stays: bool = False) -> Problem:
+    """Return the problem with a Slot of a Schedule that is not one of the practitioner's, who `stays` in a move."""
+    return Problem("slot_mismatch", _kept(_NOT_THEIRS) if stays else _NOT_THEIRS, param)
+
+
+def not_there(param: str, *, stays: bool = False) -> Problem:
+    """Return the problem with a Slot that is at another facility than the visit, which `stays` there in a move."""
+    return Problem("slot_mismatch", _kept(_NOT_THERE) if stays else _NOT_THERE, param)
+
+
+def _kept(text: str) -> str:
+    return text.partition(":")[0] + "." + _STAYS

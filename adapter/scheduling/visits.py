@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from adapter.errors import Problem
 from adapter.scheduling import booking, claims, expiry, intervals, reasons
-from adapter.scheduling.booking import Facts, Wish
+from adapter.scheduling.booking import Facts, Names, Wish
 from adapter.scheduling.claimset import Stake, Visit
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.status import GRAPH, HOLDING, WAYS, move_problem, reschedule_problem
@@ -19,6 +19,7 @@ from store.codec import Resource
 from store.extract import instant, reference, references
 
 _START, _SLOT = "Appointment.start", "Appointment.slot"
+_NAMES = Names(slot=_SLOT, start=_START)
 
 
 # What is wrong with it in itself (422).
@@ -127,8 +128,7 @@ def _wish(world: World, visit: Visit, stake: Stake, when: Interval) -> Wish:
         own=visit.name,
         own_slots=frozenset() if visit.had is None else frozenset(visit.had.slots),
         overbooks=visit.books_over,
-        slot_param=_SLOT,
-        start_param=_START,
+        names=_NAMES,
     )
 
 

@@ -11,6 +11,9 @@ from store.store import Store
 from tests.adapter.mediloop.clinic import (
     ACTION_BODIES,
     ACTIONS,
+    JAMES,
+    KAMPALA,
+    MULAGO,
     OTHER_UHID,
     PATH,
     action_path,
@@ -19,6 +22,7 @@ from tests.adapter.mediloop.clinic import (
     open_clinic,
     put,
     refused,
+    schedule,
     slot,
     slot_status,
     stored,
@@ -215,7 +219,7 @@ class TestReschedule:
         [
             ({"new_end_time": "2024-01-20T09:00:00Z"}, (("invalid_time", "new_end_time"),)),
             ({"new_end_time": "2024-01-20T08:00:00Z"}, (("invalid_time", "new_end_time"),)),
-            ({"new_end_time": "2024-03-20T09:00:00Z"}, (("invalid_time", "new_start_time"),)),
+            ({"new_end_time": "2024-03-20T09:00:00Z"}, (("invalid_time", "new_end_time"),)),
             ({"new_slot_id": "slot-003"}, (("slot_mismatch", "new_start_time"),)),
             ({"new_slot_id": "nothing"}, (("unknown_slot", "new_slot_id"),)),
             (
@@ -230,6 +234,20 @@ class TestReschedule:
         made = (await api.post(PATH, booking())).json()
         answer = await _act(api, made["id"], "reschedule", **{"new_start_time": "2024-01-20T09:00:00Z"} | body)
         refused(answer, 422, *named)
+
+    async def test_a_slot_of_somebody_else_or_elsewhere_is_the_fault_of_the_slot_that_is_named(
+        self, api: Api, store: Store
+    ) -> None:
+        await put(
+            store,
+            schedule("james", f"Practitioner/{JAMES}", f"Location/{KAMPALA}"),
+            slot("his", "2024-02-01T10:00", "2024-02-01T10:30", of="james"),
+        )
+        made = (await api.post(PATH, booking(facility_id=MULAGO))).json()
+        answer = await _act(api, made["id"], "reschedule", new_start_time="2024-02-01T10:00:00Z", new_slot_id="his")
+        error = refused(answer, 422, ("slot_mismatch", "new_slot_id"), ("slot_mismatch", "new_slot_id"))
+        for one in error["errors"]:
+            assert one["message"].endswith("give a slot of theirs, or cancel and book anew.")
 
     async def test_a_pending_one_takes_its_new_slot_tentatively(self, api: Api, store: Store) -> None:
         await put(store, appointment("x", "pending", "2024-02-01T10:00"))

@@ -72,7 +72,7 @@ async def clinic(store: Store) -> None:
             {"end_time": "2024-01-20T11:00:00Z", "duration_minutes": 30},
             (("invalid_time", "duration_minutes"),),
         ),
-        ({"end_time": "2024-03-20T11:00:00Z"}, (("invalid_time", "start_time"),)),
+        ({"end_time": "2024-03-20T11:00:00Z"}, (("invalid_time", "end_time"),)),
         ({"practitioner_id": "nobody"}, (("unknown_practitioner", "practitioner_id"),)),
         ({"facility_id": "nowhere"}, (("unknown_facility", "facility_id"),)),
     ],

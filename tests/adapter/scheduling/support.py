@@ -10,6 +10,7 @@ import pytest
 
 from adapter.errors import Conflict, Refused, Unprocessable
 from adapter.scheduling import commands
+from adapter.scheduling.booking import MOVING
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.settling import Change, settle, stage
 from store.codec import Resource
@@ -130,7 +131,7 @@ def moving(
         moved = {**before, "start": at(start)} | ({} if end is None else {"end": at(end)})
         if end is None:
             del moved["end"]
-        return await commands.reschedule(work, before, moved, slot_id=slot_id, names=("new_slot_id", "new_start_time"))
+        return await commands.reschedule(work, before, moved, slot_id=slot_id, names=MOVING)
 
     return step
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from adapter.errors import Conflict, Refused, Unprocessable
 from adapter.scheduling import booking
-from adapter.scheduling.booking import Facts, Wish
+from adapter.scheduling.booking import MOVING, Facts, Names, Wish
 from adapter.scheduling.intervals import Interval
 from store.codec import Resource
 from tests.adapter.scheduling.support import PATIENT, UHID, at, codes, schedule, slot, span, visit
@@ -170,7 +170,7 @@ def test_busy_slots_and_other_appointments_are_named_at_once() -> None:
 
 # A slot by name.
 
-NAMED = replace(WISH, slot="Slot/a", slot_param="new_slot_id", start_param="new_start_time")
+NAMED = replace(WISH, slot="Slot/a", names=Names("new_slot_id", "new_start_time"))
 
 
 def test_a_named_slot_that_is_free_is_taken() -> None:
@@ -207,6 +207,13 @@ def test_a_named_slot_must_begin_with_the_visit_and_last_as_long(start: str, end
 def test_a_named_slot_must_be_the_practitioners() -> None:
     found = refusal(NAMED, facts(named=slot("a"), schedules={"Schedule/s": schedule("s", Q, HERE)}))
     assert (found.status, codes(found)) == (422, [("slot_mismatch", "practitioner_id")])
+
+
+def test_of_a_move_the_slot_is_at_fault_for_whom_and_where_it_is() -> None:
+    known = {"Schedule/s": schedule("s", Q, THERE)}
+    found = refusal(replace(NAMED, names=MOVING, facilities=(HERE,)), facts(named=slot("a"), schedules=known))
+    assert codes(found) == [("slot_mismatch", "new_slot_id"), ("slot_mismatch", "new_slot_id")]
+    assert all("A reschedule keeps practitioner and facility" in one.message for one in found.problems)
 
 
 @pytest.mark.parametrize("known", [{}, {"Schedule/s": {}}])

@@ -8,6 +8,7 @@ import pytest
 
 from adapter.errors import Conflict, Unprocessable
 from adapter.scheduling import commands
+from adapter.scheduling.booking import MOVING
 from store.codec import Resource
 from store.store import Store
 from store.unit_of_work import UnitOfWork
@@ -163,7 +164,7 @@ async def test_an_end_that_is_not_after_the_start_is_refused(store: Store, end: 
 async def test_a_visit_of_more_than_a_month_is_refused(store: Store) -> None:
     with pytest.raises(Unprocessable, match="31 days at most") as refused:
         await book(store, {**visit("x"), "end": "2024-02-20T10:00:01Z"})
-    assert codes(refused.value) == [("invalid_time", "start_time")]
+    assert codes(refused.value) == [("invalid_time", "end_time")]
     assert (await book(store, {**visit("x"), "end": "2024-02-20T10:00:00Z"}))["id"] == "x"
 
 
@@ -233,12 +234,11 @@ async def test_who_is_known_to_be_another_servers_is_busy_and_takes_no_slot_of_o
 async def test_who_is_known_to_be_another_servers_moves_without_our_slots(store: Store) -> None:
     await publish_day(store)
     await create(store, visit("x", who=(f"{ABROAD}/Practitioner/p",)))
-    names = ("new_slot_id", "new_start_time")
 
     async def step(work: UnitOfWork) -> Resource:
         before = await present(work, "Appointment", "x")
         moved = {**before, "start": at("11:00"), "end": at("11:30")}
-        return await commands.reschedule(work, before, moved, slot_id=None, names=names, bases=HERE)
+        return await commands.reschedule(work, before, moved, slot_id=None, names=MOVING, bases=HERE)
 
     assert links(await store.transact(step)) == []
     assert await statuses(store, "a", "c") == ["free", "free"]

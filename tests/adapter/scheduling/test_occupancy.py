@@ -10,6 +10,7 @@ import pytest
 
 from adapter.errors import Conflict, Forbidden
 from adapter.scheduling import commands, occupancy
+from adapter.scheduling.booking import MOVING
 from adapter.scheduling.settling import Change, settle, stage
 from store.codec import Resource
 from store.store import Store
@@ -414,7 +415,7 @@ async def test_a_move_may_book_over_too_and_without_a_reason_it_does_not(store: 
         before = await present(work, "Appointment", "y")
         times = {name: value for name, value in visit("y").items() if name in ("start", "end")}
         moved = over({**before, **times})
-        return await commands.reschedule(work, before, moved, slot_id=None, names=("s", "t"), overbooks=True)
+        return await commands.reschedule(work, before, moved, slot_id=None, names=MOVING, overbooks=True)
 
     assert links(await store.transact(step)) == ["Slot/a"]
     assert (await statuses(store, "a", "c"), await holders(store, "a")) == (["busy", "free"], 2)
@@ -431,7 +432,7 @@ async def test_one_moved_within_its_slot_without_its_reason_needs_a_place_there(
     async def step(work: UnitOfWork) -> Resource:
         before = await present(work, "Appointment", "y")
         moved = occupancy.overbooking({**before, "start": "2024-01-20T10:00:00.000Z"}, None, EXTENSIONS)
-        return await commands.reschedule(work, before, moved, slot_id="a", names=("slot_id", "start_time"))
+        return await commands.reschedule(work, before, moved, slot_id="a", names=MOVING)
 
     bare = occupancy.overbooking(await stored(store, "Appointment", "y"), None, EXTENSIONS)
     with pytest.raises(Conflict):
