@@ -15,6 +15,7 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 SHOWN = (
     *("ETag", "Last-Modified", "Location", "Content-Location", "Expires", "Allow", "Accept-Patch", "WWW-Authenticate"),
     *("Preference-Applied", "Retry-After", "X-Progress", "X-Request-Id", "X-Correlation-Id"),
+    "X-Idempotency-Replayed",
     *("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"),
 )
 """The headers of answers that scripts may read, beside those that every page may."""

@@ -140,3 +140,8 @@ async def noshow(id: AppointmentId, request: Request, who: Writer) -> Response:
 async def _advance(ident: str, request: Request, who: Caller, status: str) -> Response:
     _, raw = await read_body(request, ActionRequest, optional=True)
     return await actions.advance(who, ident, status, actions.once(request, who, raw))
+
+
+for _route in [one for one in router.routes if isinstance(one, DirectRoute) and one.methods == {"GET"}]:
+    _path = _route.path.removeprefix(router.prefix)
+    router.add_api_route(_path, _route.endpoint, methods=["HEAD"], include_in_schema=False)
