@@ -18,7 +18,7 @@ from pymongo import ASCENDING, GEOSPHERE, IndexModel
 from store import declarations, slotids
 from store.codec import Resource
 from store.dates import shifted
-from store.extract import instant
+from store.extract import instant, type_of, walk
 from store.indexing import Extractor, Reading, extractor, fields
 from store.parameters import Parameter, Path
 from store.values import period
@@ -144,8 +144,14 @@ def _slot(resource: Resource, index: dict[str, Any], _: Reading) -> None:
         index["computed"] = index["start"]
 
 
+_PRACTITIONERS = ("Practitioner", "PractitionerRole")
+
+
 def _schedule(resource: Resource, index: dict[str, Any], _: Reading) -> None:
-    """Mark a Schedule whose openings are computed from weekly hours."""
+    """Mark a Schedule whose openings are computed from weekly hours, and one that is nobody's: of things alone."""
+    named = [one.get("reference") for one in walk(resource, "actor") if isinstance(one, dict)]
+    if named and not any(isinstance(text, str) and type_of(text) in _PRACTITIONERS for text in named):
+        index["nobodys"] = True
     own = resource.get("extension")
     for one in own if isinstance(own, list) else ():
         if str(one.get("url", "")).endswith("/StructureDefinition/availability"):
@@ -254,7 +260,7 @@ TYPES: Mapping[str, ResourceType] = {
             _IDENTIFIED,
             compartments=_ACTORS,
             finish=_schedule,
-            sparse=(("computed",),),
+            sparse=(("computed",), ("nobodys",)),
         ),
         _declared(
             "Patient",

@@ -148,11 +148,12 @@ async def availability(who: Caller, wanted: AvailabilityQuery) -> Response:
     """Answer the search for free slots (GET .../availability/)."""
     await holds.settle_due(who.store)
     actors = await asked_actors(who, wanted)
-    computed = _computed_query(who, wanted, actors)
+    nobodys = await opened.nobodys(who.store)
+    computed = _computed_query(who, wanted, actors, nobodys)
     if await opened.computed_schedules(who.store, computed):
         slots, total = await _merged(who, computed, wanted)
     else:
-        query, hint = await slot_query(who, wanted, actors)
+        query, hint = await slot_query(who, wanted, actors, nobodys)
         slots, total = await _page(who, "Slot", query, _START_ORDER, hint, wanted)
     names = [reference(slot["schedule"].get("reference", "")) for slot in slots]
     published = await who.store.read_all(_each(names))
@@ -165,7 +166,9 @@ async def availability(who: Caller, wanted: AvailabilityQuery) -> Response:
     return Response(answers.page(items, total, wanted.page, wanted.page_size), media_type="application/json")
 
 
-def _computed_query(who: Caller, wanted: AvailabilityQuery, actors: tuple[tuple[str, ...], ...]) -> opened.Wanted:
+def _computed_query(
+    who: Caller, wanted: AvailabilityQuery, actors: tuple[tuple[str, ...], ...], nobodys: frozenset[str]
+) -> opened.Wanted:
     """Return the search as scheduling knows it, for who has weekly hours instead of published slots."""
     span = _moments(who, wanted.date_from, wanted.date_to)
     return opened.Wanted(
@@ -174,6 +177,7 @@ def _computed_query(who: Caller, wanted: AvailabilityQuery, actors: tuple[tuple[
         service_types=(escaped(wanted.service_type),) if wanted.service_type else (),
         specialties=(escaped(wanted.specialty),) if wanted.specialty else (),
         minutes=wanted.duration_minutes or 0,
+        passed_over=nobodys,
     )
 
 
@@ -192,9 +196,12 @@ async def _merged(who: Caller, computed: opened.Wanted, wanted: AvailabilityQuer
 
 
 async def slot_query(
-    who: Caller, wanted: AvailabilityQuery, actors: Sequence[Sequence[str]]
+    who: Caller, wanted: AvailabilityQuery, actors: Sequence[Sequence[str]], nobodys: frozenset[str] = frozenset()
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Return the MongoDB query of an availability search by `asked_actors`, and the index that serves it."""
+    """Return the MongoDB query of an availability search by `asked_actors`, and the index that serves it.
+
+    Slots of Schedules that are `nobodys` are left out: every MediLoop booking has a practitioner.
+    """
     chosen: dict[str, Resource] | None = None
     query: dict[str, Any] = {
         "_index.status": "free",
@@ -203,12 +210,13 @@ async def slot_query(
     if wanted.duration_minutes:
         query["_index.minutes"] = {"$gte": wanted.duration_minutes}
     if actors:
-        chosen = await _schedules(who, {**_named(actors), "_index.active": {"$ne": "false"}})
+        found = await _schedules(who, {**_named(actors), "_index.active": {"$ne": "false"}})
+        chosen = {name: one for name, one in found.items() if name not in nobodys}
         query["_index.schedule"] = {"$in": list(chosen)}
         hint = SLOTS_BY_SCHEDULE
     else:
         # A Schedule that is not active must not be offered (FHIR: Schedule.active is a modifier).
-        query["_index.schedule"] = {"$nin": list(await _schedules(who, {"_index.active": "false"}))}
+        query["_index.schedule"] = {"$nin": [*await _schedules(who, {"_index.active": "false"}), *nobodys]}
         hint = SLOTS_BY_STATUS
     window = Interval(query["_index.start"]["$gte"], query["_index.start"]["$lt"])
     hidden = await opened.not_offered(who.store, window, None if chosen is None else chosen.values())

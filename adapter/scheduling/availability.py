@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
 from typing import Any, NamedTuple
 
-from adapter.scheduling import calendars, engaged, holds
+from adapter.scheduling import calendars, claims, engaged, holds
 from adapter.scheduling.calendars import Reader
 from adapter.scheduling.intervals import Interval
 from store import slotids
 from store.codec import Resource, decode
+from store.extract import references
 from store.search.tokens import stored_token, system_and_code
 from store.store import Store
 
@@ -63,6 +64,7 @@ class Wanted:
         without: Appointments (``Appointment/a``) that are in nobody's way: those that are about to move.
         contents: whether to read the Slots that are published; their times are read from an index alone.
         whole: whether openings are to end within the window as well.
+        passed_over: Schedules (``Schedule/s``) whose openings are of no use (`nobodys`).
     """
 
     window: Interval
@@ -74,6 +76,7 @@ class Wanted:
     without: frozenset[str] = frozenset()
     contents: bool = True
     whole: bool = False
+    passed_over: frozenset[str] = frozenset()
 
 
 async def openings(store: Store, wanted: Wanted, *, zone: tzinfo, now: datetime) -> list[Opening]:
@@ -119,7 +122,8 @@ async def computed_schedules(store: Store, wanted: Wanted) -> list[Resource]:
     query: dict[str, Any] = {"_index.computed": True, **matching(wanted.actors)}
     for element, codes in _codes(wanted):
         query[f"_index.{element}"] = {"$in": codes}
-    return list((await _schedules(store, query)).values())
+    found = await _schedules(store, query)
+    return [one for name, one in found.items() if name not in wanted.passed_over]
 
 
 async def _computed(store: Store, wanted: Wanted, schedules: list[Resource], zone: tzinfo) -> list[Opening]:
@@ -150,6 +154,25 @@ async def not_offered(
     query = {"_index.computed": {"$gte": window.start, "$lt": window.end}}
     leftover = await store.keys("Slot", query, limit=0)
     return [*leftover, *await engaged.slots(store, window, schedules, without)]
+
+
+async def nobodys(store: Store) -> frozenset[str]:
+    """Return the Schedules (``Schedule/s``) that no practitioner is behind: of things alone, or of roles nobody has.
+
+    Who books with a practitioner, as MediLoop does, can have none of their openings.
+    """
+    vacant, things = await asyncio.gather(
+        store.keys("PractitionerRole", {"_index.practitioner": None}, limit=0),
+        store.keys("Schedule", {"_index.nobodys": True}, limit=0),
+    )
+    found = {f"Schedule/{ident}" for ident in things}
+    if vacant:
+        roles = {f"PractitionerRole/{ident}" for ident in vacant}
+        for name, schedule in (await _schedules(store, {"_index.actor": {"$in": sorted(roles)}})).items():
+            people = [one for one in references(schedule, "actor") if one.startswith(claims.PRACTITIONERS)]
+            if roles.issuperset(people):
+                found.add(name)
+    return frozenset(found)
 
 
 async def computed_slot(store: Store, ident: str, zone: tzinfo) -> Resource | None:
@@ -186,11 +209,12 @@ async def _query(store: Store, wanted: Wanted) -> tuple[dict[str, Any], tuple[st
         query["_index.end"] = {"$lte": wanted.window.end}
     schedules: dict[str, Resource] = {}
     if wanted.actors:
-        schedules = await _schedules(store, matching(wanted.actors))
+        found = await _schedules(store, matching(wanted.actors))
+        schedules = {name: one for name, one in found.items() if name not in wanted.passed_over}
         query["_index.schedule"] = {"$in": list(schedules)}
         hint = SLOTS_BY_SCHEDULE
     else:
-        query["_index.schedule"] = {"$nin": list(await _schedules(store, {"_index.active": "false"}))}
+        query["_index.schedule"] = {"$nin": [*await _schedules(store, {"_index.active": "false"}), *wanted.passed_over]}
         hint = SLOTS_BY_STATUS
     hidden = await not_offered(store, wanted.window, schedules.values() if wanted.actors else None, wanted.without)
     if hidden:

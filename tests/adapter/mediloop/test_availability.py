@@ -140,6 +140,28 @@ async def test_a_schedule_that_is_not_active_is_not_offered(api: Api, store: Sto
     assert "slot-001" in await _search(api, **params)
 
 
+@pytest.mark.parametrize("params", [{}, {"facility_id": MULAGO}])
+async def test_a_slot_without_a_practitioner_is_not_offered_for_no_booking_could_take_it(
+    api: Api, store: Store, params: dict[str, str]
+) -> None:
+    before = await _search(api, **params)
+    vacant = {"resourceType": "PractitionerRole", "id": "vacant"}
+    await put(
+        store,
+        vacant,
+        schedule("room", f"Location/{MULAGO}"),
+        schedule("post", "PractitionerRole/vacant", f"Location/{MULAGO}"),
+        slot("r", "2024-01-22T10:00", "2024-01-22T10:30", of="room"),
+        slot("p", "2024-01-22T11:00", "2024-01-22T11:30", of="post"),
+    )
+    answer = await api.get(SEARCH, params=DAYS | params)
+    assert (ids(answer), answer.json()["total"]) == (before, len(before))
+    await put(store, vacant | {"practitioner": {"reference": f"Practitioner/{SARAH}"}})
+    assert "p" in await _search(api, **params)
+    await put(store, vacant, schedule("post", "PractitionerRole/vacant", f"Practitioner/{SARAH}", f"Location/{MULAGO}"))
+    assert "p" in await _search(api, **params)
+
+
 async def test_a_booked_slot_is_no_longer_offered(api: Api) -> None:
     assert (await api.post(PATH, booking())).status_code == 201
     assert await _search(api, practitioner_id=SARAH) == ["slot-001", "slot-003", "own"]

@@ -78,6 +78,16 @@ async def test_openings_are_shown_like_slots(api: Api) -> None:
     }
 
 
+async def test_openings_without_a_practitioner_are_not_offered(api: Api, store: Store) -> None:
+    room = "room.20240120T0900Z.30"
+    await keep(store, weekly("room", HOURS, actors=(f"Location/{MULAGO}",)))
+    for query in ({}, {"facility_id": MULAGO}):
+        assert await ids(api, **query) == [NINE, HALF, TEN, LAST]
+    assert error(await book(api, room, "2024-01-20T09:00:00Z")) == (422, "slot_mismatch", "practitioner_id")
+    await keep(store, weekly("room", HOURS, actors=(f"Practitioner/{JAMES}",)))
+    assert room in await ids(api)
+
+
 async def test_they_are_filtered_and_paged_like_slots(api: Api, store: Store) -> None:
     await change(store, HOURS, specialty=concept("urn:s", "surgery"), serviceType=concept("urn:t", "check"))
     assert await ids(api) == [NINE, HALF, TEN, LAST]

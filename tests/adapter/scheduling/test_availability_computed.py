@@ -52,6 +52,34 @@ async def test_published_and_computed_come_in_one_order_up_to_the_limit(store: S
     assert await found(store, actors=(("Practitioner/q",),)) == everything[1:3]
 
 
+async def test_who_needs_a_practitioner_passes_over_what_is_nobodys(store: Store) -> None:
+    room = available(open_on("", "10:00", "10:30"))
+    await create(
+        store,
+        role("taken"),
+        role("vacant", None),
+        schedule("s"),
+        schedule("things", "Location/l", "Device/d"),
+        schedule("vacant", "PractitionerRole/vacant", "Location/l"),
+        schedule("taken", "PractitionerRole/taken"),
+        schedule("both", "PractitionerRole/vacant", "PractitionerRole/taken"),
+        schedule("named", "PractitionerRole/vacant", "https://elsewhere.example.org/fhir/Practitioner/x"),
+        weekly("room", room, actors=("Location/l",)),
+        slot("a"),
+        slot("b", schedule="things"),
+    )
+    nobodys = await availability.nobodys(store)
+    assert nobodys == {"Schedule/things", "Schedule/vacant", "Schedule/room"}
+    assert await found(store) == ["a", "b", "room.20240120T1000Z.30"]
+    for actors in ((), (("Location/l",),)):
+        assert await found(store, actors=actors, passed_over=nobodys) == ["a"]
+
+
+async def test_without_vacant_roles_only_things_are_nobodys(store: Store) -> None:
+    await create(store, schedule("s"), schedule("things", "Location/l"))
+    assert await availability.nobodys(store) == {"Schedule/things"}
+
+
 async def test_codes_are_matched_with_and_without_their_system(store: Store) -> None:
     await create(
         store,
