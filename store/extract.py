@@ -145,8 +145,11 @@ def escaped(text: str) -> str:
 
 
 def fold(code: str) -> str:
-    """Return a code or an identifier's value as it is indexed: FHIR, where the rules are unknown, ignores case."""
-    return escaped(code.casefold())
+    """Return a code or an identifier's value as it is indexed: without blanks around it, and without case.
+
+    FHIR ignores case where the rules are unknown; blanks at the ends are nobody's intention, and are not seen.
+    """
+    return escaped(code.strip().casefold())
 
 
 def token(system: str, code: str) -> str:

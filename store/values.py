@@ -228,31 +228,43 @@ def _reference(
 ) -> None:
     if not isinstance(item, dict):
         return
-    text, identifier = item.get("reference"), item.get("identifier")
+    text = item.get("reference")
     if isinstance(text, str) and text:
         if single:
             run.index.setdefault(name, extract.relative(text, run.bases))
         else:
             run.add(name, extract.relative(text, run.bases))
-    if not isinstance(identifier, dict):
+    identifiers = [item["identifier"]] if isinstance(item.get("identifier"), dict) else []
+    inside = _contained(text, run.resource)
+    if inside is not None:
+        # It is stored nowhere else, so nobody could find it by looking up whom the reference means.
+        found = inside.get("identifier")
+        identifiers += [one for one in (found if isinstance(found, list) else (found,)) if isinstance(one, dict)]
+    if not identifiers:
         return
-    system, value = identifier.get("system"), identifier.get("value")
-    _pair(identified, None, system, value, run)
     kind = _type_of(item, run.resource) if others else None
-    for other, targets in others:
-        if kind in targets:
-            _pair(other, None, system, value, run)
+    fields = [identified, *(other for other, targets in others if kind in targets)]
+    for identifier in identifiers:
+        for field in fields:
+            _pair(field, None, identifier.get("system"), identifier.get("value"), run)
+
+
+def _contained(text: Any, resource: Resource) -> Mapping[str, Any] | None:
+    """Return the resource that a local reference (``#p1``) names."""
+    if not isinstance(text, str) or not text.startswith("#"):
+        return None
+    found = (one for one in _listed(resource.get("contained")) if isinstance(one, dict))
+    return next((one for one in found if one.get("id") == text[1:]), None)
 
 
 def _type_of(reference: Mapping[str, Any], resource: Resource) -> str | None:
     """Return the type that a Reference is to: as its text tells, or the contained resource, or itself."""
     text, stated = reference.get("reference"), reference.get("type")
+    inside = _contained(text, resource)
+    if inside is not None:
+        kind = inside.get("resourceType")
+        return kind if isinstance(kind, str) else None
     if isinstance(text, str):
-        if text.startswith("#"):
-            for one in _listed(resource.get("contained")):
-                if isinstance(one, dict) and one.get("id") == text[1:]:
-                    kind = one.get("resourceType")
-                    return kind if isinstance(kind, str) else None
         kind = extract.type_of(text)
         if kind is not None:
             return kind

@@ -23,7 +23,7 @@ def places(kind: str, criteria: tuple[tuple[str, str], ...], resource: Resource 
     wanted = " ".join(unescaped(value) for name, value in criteria if name.startswith("identifier")).casefold()
     brought = (resource or {}).get("identifier", []) if wanted else []
     for one in brought if isinstance(brought, list) else [brought]:
-        value = one.get("value", "").casefold()
+        value = one.get("value", "").strip().casefold()
         if value and value in wanted:
             named.append(f"{kind}#{one.get('system', '')}|{value}")
     return named

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from adapter.service import Service
+from mappings.systems import DEFAULT_SYSTEMS
 from store.store import Store
 from tests.adapter.mediloop.clinic import (
     ACTION_BODIES,
@@ -21,6 +22,7 @@ from tests.adapter.mediloop.clinic import (
     UHID,
     action_path,
     appointment,
+    booking,
     ids,
     open_clinic,
     patient,
@@ -95,6 +97,35 @@ async def test_both_ways_of_naming_a_patient_are_found_once_each_and_in_order(ap
 async def test_the_uhid_of_a_query_is_normalised(api: Api, store: Store, spelling: str) -> None:
     await put(store, appointment("x"))
     assert await _found(api, spelling) == ["x"]
+
+
+@pytest.mark.parametrize("written", [f" {UHID.lower()}", f"{UHID} ", f"\t{UHID}\n"])
+async def test_a_uhid_with_blanks_around_it_is_found_as_it_is_shown(api: Api, store: Store, written: str) -> None:
+    stated = {"type": "Patient", "identifier": {"system": DEFAULT_SYSTEMS.uhid, "value": written}}
+    await put(
+        store,
+        patient("john", written, NAME),
+        appointment("stated", "cancelled", participant=[{"actor": stated, "status": "accepted"}]),
+        appointment("referred", "cancelled", "2024-01-20T11:00", participant=with_actors("Patient/john")),
+    )
+    assert [await _shown(api, ident) for ident in ("stated", "referred")] == [(UHID, None), (UHID, NAME)]
+    assert await _found(api, UHID) == ["stated", "referred"]
+    made = (await api.post(PATH, booking())).json()
+    assert made["patient_name"] == NAME
+    linked = (await stored(store, "Appointment", made["id"]))["participant"][0]["actor"]
+    assert linked["reference"] == "Patient/john"
+
+
+async def test_a_contained_patient_is_found_by_the_uhid_that_is_shown(api: Api, store: Store) -> None:
+    inside = {
+        "resourceType": "Patient",
+        "id": "p1",
+        "identifier": [{"value": "other"}, {"system": DEFAULT_SYSTEMS.uhid, "value": f"{OTHER_UHID} "}],
+    }
+    await put(store, appointment("x", participant=with_actors("#p1"), contained=[inside]))
+    assert await _shown(api, "x") == (OTHER_UHID, None)
+    assert await _found(api, OTHER_UHID) == ["x"]
+    assert await _found(api, UHID) == []
 
 
 async def test_a_patient_without_a_uhid_shows_as_null(api: Api, store: Store) -> None:

@@ -82,6 +82,16 @@ async def test_an_identifier_in_the_reference_is_not_one_of_the_target(store: St
     assert await found(store, "Appointment", f"patient.identifier={UHID}|UG1") == {"plain", "ours", "versioned"}
 
 
+async def test_an_identifier_of_what_is_contained_is_one_of_the_reference(store: Store) -> None:
+    inside = {"resourceType": "Patient", "id": "p", "identifier": [{"system": UHID, "value": "UG7"}, {"value": "x"}]}
+    odd = {"resourceType": "Device", "id": "d", "identifier": {"value": "UG8"}}
+    actors = [{"actor": {"reference": name}} for name in ("#p", "#d", "#nothing")]
+    await put(store, {**appointment("a"), "participant": actors, "contained": ["odd", inside, odd]})
+    for text in (f"patient:identifier={UHID}|ug7", "patient:identifier=x", "actor:identifier=ug8"):
+        assert await found(store, "Appointment", text) == {"a"}, text
+    assert await found(store, "Appointment", "patient:identifier=UG8") == set()
+
+
 async def test_missing_references(store: Store) -> None:
     await _appointments(store)
     assert await found(store, "Appointment", "actor:missing=true") == {"none"}

@@ -111,6 +111,13 @@ async def test_identifiers_by_type(store: Store) -> None:
         assert "system|code|value" in problem.text
 
 
+async def test_blanks_around_a_code_are_not_seen(store: Store) -> None:
+    kind = {"coding": [{"system": "urn:types", "code": " MR"}]}
+    await put(store, resource("Patient", "1", identifier=[identifier(" X-12\t", type=kind)]))
+    for text in ("identifier=x-12", f"identifier={S}|X-12%20", "identifier:of-type=urn:types|MR|X-12"):
+        assert await found(store, "Patient", text) == {"1"}, text
+
+
 async def test_an_unknown_system_finds_nothing_and_is_no_error(store: Store) -> None:
     await put(store, resource("Patient", "1", identifier=[identifier("X")]))
     assert await found(store, "Patient", "identifier=urn:unknown|X") == set()
