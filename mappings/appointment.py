@@ -12,7 +12,7 @@ from typing import Any
 from mappings.elements import NOBODY, Known, Resource, copied
 from mappings.fields import FIELDS, Field
 from mappings.reading import Reading
-from mappings.references import UNNAMED, Names, relative
+from mappings.references import UNNAMED, Asked, Names, relative
 from mappings.systems import DEFAULT_SYSTEMS, Systems
 from mappings.vocabulary import Vocabulary
 
@@ -34,6 +34,7 @@ def view(
     vocabulary: Vocabulary = DEFAULT_VOCABULARY,
     known: Known = NOBODY,
     names: Names = UNNAMED,
+    asked: Asked | None = None,
 ) -> dict[str, Any]:
     """Return `appointment` as MediLoop shows it: every member of `FIELDS`, in that order, absent as `None`.
 
@@ -47,11 +48,13 @@ def view(
             not state itself; `referred` says which there can be.
         names: what they are called now (`references.names_of`). These go before the names that the appointment
             states, which are of the day when it was made.
+        asked: whom to show of several of a kind; the first where nobody is asked for, or the one asked for takes no
+            part.
 
     Raises:
         ValueError: a time in `appointment` is not a FHIR time.
     """
-    reading = Reading(appointment, systems, vocabulary, known)
+    reading = Reading(appointment, systems, vocabulary, known, asked)
     if reading.extensions:
         shown = {name: read(reading) for name, read in _READERS}
     else:
@@ -126,12 +129,14 @@ def shown(appointment: Resource, *, vocabulary: Vocabulary = DEFAULT_VOCABULARY)
     return not vocabulary.status_to_mediloop.hides(appointment.get("status"))
 
 
-def referred(appointment: Resource, *, systems: Systems = DEFAULT_SYSTEMS) -> dict[str, str]:
+def referred(
+    appointment: Resource, *, systems: Systems = DEFAULT_SYSTEMS, asked: Asked | None = None
+) -> dict[str, str]:
     """Return the relative references to the people and the place on this server, by the member with the name.
 
     What they are called now can differ from what the appointment says they were called (``patient_name``).
     """
-    return _referred(Reading(appointment, systems, DEFAULT_VOCABULARY, NOBODY))
+    return _referred(Reading(appointment, systems, DEFAULT_VOCABULARY, NOBODY, asked))
 
 
 def _referred(reading: Reading) -> dict[str, str]:

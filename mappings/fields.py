@@ -70,8 +70,8 @@ FIELDS: tuple[Field, ...] = (
         "string",
         False,
         "`participant.actor.identifier`",
-        "First participant that is a Patient. Shown trimmed and in upper case; else from the Patient referred to; "
-        "null where neither has one.",
+        "First participant that is a Patient. Shown trimmed and in upper case. From the Patient referred to, if that "
+        "is known and has another one; null where neither has one.",
         participants.read_uhid,
         participants.write_uhid,
         normalise,

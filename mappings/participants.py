@@ -27,7 +27,7 @@ def read_uhid(reading: Reading) -> str | None:
     actor = reading.patient
     if actor is None:
         return None
-    return uhid_of(actor, reading.resource, reading.known, reading.systems)
+    return reading.uhid or uhid_of(actor, reading.resource, reading.known, reading.systems)
 
 
 def write_uhid(reading: Reading, value: str | None) -> None:

@@ -7,7 +7,7 @@ one pass here, and every reader and writer of a member takes the result.
 from __future__ import annotations
 
 from mappings.elements import Known, Resource
-from mappings.references import LOCATION, PATIENT, PRACTITIONER, kind_of
+from mappings.references import LOCATION, PATIENT, PRACTITIONER, Asked, by_identifier, kind_of
 from mappings.systems import Systems
 from mappings.vocabulary import Vocabulary
 
@@ -20,15 +20,33 @@ class Reading:
         systems: canonical URLs.
         vocabulary: code tables.
         known: stored resources by relative reference.
-        patient: the actor of the first participant that is a Patient.
+        patient: the actor of the first participant that is a Patient, or of the one that is asked for.
         practitioner: likewise, a Practitioner.
         facility: likewise, a Location.
         extensions: the first extension of each URL.
+        uhid: the one by which the patient was asked for; None where another is shown.
     """
 
-    __slots__ = ("extensions", "facility", "known", "patient", "practitioner", "resource", "systems", "vocabulary")
+    __slots__ = (
+        "extensions",
+        "facility",
+        "known",
+        "patient",
+        "practitioner",
+        "resource",
+        "systems",
+        "uhid",
+        "vocabulary",
+    )
 
-    def __init__(self, resource: Resource, systems: Systems, vocabulary: Vocabulary, known: Known) -> None:
+    def __init__(
+        self,
+        resource: Resource,
+        systems: Systems,
+        vocabulary: Vocabulary,
+        known: Known,
+        asked: Asked | None = None,
+    ) -> None:
         self.resource = resource
         self.systems = systems
         self.vocabulary = vocabulary
@@ -38,12 +56,29 @@ class Reading:
             actor = participant.get("actor")
             if actor is not None:
                 actors.setdefault(kind_of(actor, resource, systems), actor)
+        self.uhid: str | None = None
+        if asked is not None:
+            self._turn_to(asked, actors)
         self.patient = actors.get(PATIENT)
         self.practitioner = actors.get(PRACTITIONER)
         self.facility = actors.get(LOCATION)
         self.extensions: dict[str | None, Resource] = {}
         for extension in resource.get("extension", ()):
             self.extensions.setdefault(extension.get("url"), extension)
+
+    def _turn_to(self, asked: Asked, actors: dict[str | None, Resource]) -> None:
+        """Put whom is asked for in the places of the first of each kind."""
+        found: dict[str | None, Resource] = {}
+        for participant in self.resource.get("participant", ()):
+            actor = participant.get("actor")
+            if actor is not None:
+                kind = kind_of(actor, self.resource, self.systems)
+                if kind not in found and asked.names(actor, self.resource, kind, self.systems):
+                    found[kind] = actor
+        if asked.uhid is not None and PATIENT in found:
+            self.uhid = asked.uhid
+            found[PATIENT] = by_identifier(found[PATIENT], self.resource, self.known, asked.uhid, self.systems)
+        actors |= found
 
     def actor(self, kind: str) -> Resource | None:
         """Return the first actor of that resource type."""

@@ -10,9 +10,9 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
-from mappings.elements import Known, Resource, put, put_list
+from mappings.elements import NOBODY, Known, Resource, put, put_list
 from mappings.systems import Systems
 from mappings.uhid import normalise
 
@@ -22,6 +22,36 @@ Names = Mapping[str, str]
 """Relative reference (``Patient/123``) -> name."""
 
 UNNAMED: Names = MappingProxyType({})
+
+
+class Asked(NamedTuple):
+    """Whom a reader asks for: of several of a kind, that one is shown and not the first.
+
+    Attributes:
+        uhid: of the patient, normalised.
+        patients: the stored Patients with that UHID, as relative references.
+        practitioner: relative reference.
+        facility: relative reference.
+    """
+
+    uhid: str | None = None
+    patients: frozenset[str] = frozenset()
+    practitioner: str | None = None
+    facility: str | None = None
+
+    def names(self, actor: Resource, container: Resource, kind: str | None, systems: Systems) -> bool:
+        """Tell whether `actor`, of that resource type, is asked for."""
+        if kind == PRACTITIONER:
+            return self.practitioner is not None and relative(actor) == self.practitioner
+        if kind == LOCATION:
+            return self.facility is not None and relative(actor) == self.facility
+        if kind != PATIENT or self.uhid is None:
+            return False
+        if relative(actor) in self.patients or stated_uhid(actor, systems) == self.uhid:
+            return True
+        inside = resolve(actor, container, NOBODY)
+        return inside is not None and self.uhid in uhids(inside, systems)
+
 
 _RANKS = {"official": 0, "usual": 1, "old": 3, "maiden": 3}
 _NO_RANK = 2
@@ -126,14 +156,20 @@ def present_name(actor: Resource, container: Resource, known: Known) -> str | No
     return found or name_of(actor, container, known)
 
 
-def own_uhid(patient: Resource, systems: Systems) -> str | None:
-    """Return the UHID among the identifiers of a Patient, our own system before the aliases."""
+def uhids(patient: Resource, systems: Systems) -> list[str]:
+    """Return the UHIDs among the identifiers of a Patient, those of our own system before those of the aliases."""
     identifiers = patient.get("identifier", ())
-    for system in systems.all_uhid:
-        for identifier in identifiers:
-            if identifier.get("system") == system and identifier.get("value"):
-                return normalise(identifier["value"])
-    return None
+    return [
+        normalise(identifier["value"])
+        for system in systems.all_uhid
+        for identifier in identifiers
+        if identifier.get("system") == system and identifier.get("value")
+    ]
+
+
+def own_uhid(patient: Resource, systems: Systems) -> str | None:
+    """Return the first of the `uhids` of a Patient."""
+    return next(iter(uhids(patient, systems)), None)
 
 
 def stated_uhid(actor: Resource, systems: Systems) -> str | None:
@@ -146,12 +182,24 @@ def stated_uhid(actor: Resource, systems: Systems) -> str | None:
 
 
 def uhid_of(actor: Resource, container: Resource, known: Known, systems: Systems) -> str | None:
-    """Return the UHID of the patient `actor`: the one stated, else that of the Patient referred to."""
+    """Return the UHID of the patient `actor`: that of the Patient referred to, else the one stated.
+
+    Of several the one stated. Where it is none of theirs, it was corrected since, or never theirs: then it must not
+    stand beside their name.
+    """
     stated = stated_uhid(actor, systems)
-    if stated is not None:
-        return stated
     resource = resolve(actor, container, known)
-    return own_uhid(resource, systems) if resource is not None else None
+    theirs = uhids(resource, systems) if resource is not None else []
+    return stated if not theirs or stated in theirs else theirs[0]
+
+
+def by_identifier(actor: Resource, container: Resource, known: Known, uhid: str, systems: Systems) -> Resource:
+    """Return the patient `actor` who has `uhid`: without the reference, if that leads to a Patient with others only."""
+    resource = resolve(actor, container, known)
+    theirs = uhids(resource, systems) if resource is not None else []
+    if not theirs or uhid in theirs:
+        return actor
+    return {name: value for name, value in actor.items() if name != "reference"}
 
 
 def release(actor: Resource, container: Resource) -> None:

@@ -10,15 +10,20 @@ from typing import Any
 
 from mappings.elements import NOBODY, Known, Resource, copied, put
 from mappings.instants import to_utc
-from mappings.references import LOCATION, PRACTITIONER, identity, kind_of, present_name, relative
+from mappings.references import LOCATION, PRACTITIONER, Asked, identity, kind_of, present_name, relative
 from mappings.systems import DEFAULT_SYSTEMS, Systems
 
 _ELEMENTS = {"status": "status", "start_time": "start", "end_time": "end"}
 
 
-def _actor(schedule: Resource | None, kind: str, systems: Systems) -> Resource:
-    actors: list[Resource] = schedule.get("actor", []) if schedule is not None else []
-    return next((actor for actor in actors if kind_of(actor, schedule or {}, systems) == kind), {})
+def _actor(schedule: Resource | None, kind: str, systems: Systems, asked: Asked | None) -> Resource:
+    """Return the first actor of a resource type, or the one that is asked for."""
+    within = schedule or {}
+    actors = (actor for actor in within.get("actor", ()) if kind_of(actor, within, systems) == kind)
+    if asked is None:
+        return next(actors, {})
+    found: list[Resource] = list(actors)
+    return next((one for one in found if asked.names(one, within, kind, systems)), found[0] if found else {})
 
 
 def _moment(slot: Resource, element: str) -> str | None:
@@ -32,6 +37,7 @@ def view(
     *,
     known: Known = NOBODY,
     systems: Systems = DEFAULT_SYSTEMS,
+    asked: Asked | None = None,
 ) -> dict[str, Any]:
     """Return `slot` as MediLoop shows it.
 
@@ -40,16 +46,17 @@ def view(
 
     Args:
         slot: a FHIR R4 Slot; it is not changed.
-        schedule: the Schedule it belongs to, whose first Practitioner and Location are shown.
+        schedule: the Schedule it belongs to, whose first Practitioner and Location are shown, or those `asked` for.
         known: stored resources by relative reference; their present names go before those in the schedule.
             `referred` says which there can be.
         systems: the canonical URLs of the deployment.
+        asked: whom and which place to show of several.
 
     Raises:
         ValueError: a time in `slot` is not a FHIR time.
     """
-    practitioner = _actor(schedule, PRACTITIONER, systems)
-    facility = _actor(schedule, LOCATION, systems)
+    practitioner = _actor(schedule, PRACTITIONER, systems, asked)
+    facility = _actor(schedule, LOCATION, systems, asked)
     return {
         "id": slot.get("id"),
         "practitioner_id": identity(practitioner),
@@ -62,9 +69,11 @@ def view(
     }
 
 
-def referred(schedule: Resource | None, *, systems: Systems = DEFAULT_SYSTEMS) -> tuple[str, ...]:
-    """Return the relative references to practitioner and facility."""
-    actors = (_actor(schedule, PRACTITIONER, systems), _actor(schedule, LOCATION, systems))
+def referred(
+    schedule: Resource | None, *, systems: Systems = DEFAULT_SYSTEMS, asked: Asked | None = None
+) -> tuple[str, ...]:
+    """Return the relative references to practitioner and facility; `asked` as for `view`."""
+    actors = (_actor(schedule, kind, systems, asked) for kind in (PRACTITIONER, LOCATION))
     wanted = (relative(actor) for actor in actors)
     return tuple(reference for reference in wanted if reference is not None)
 

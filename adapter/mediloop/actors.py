@@ -26,17 +26,20 @@ def roles(resources: Iterable[Resource], bases: tuple[str, ...]) -> list[str]:
     return [name for one in resources if not _is_plain(one) for name in _roles(one, bases)]
 
 
-def as_shown(resource: Resource, bases: tuple[str, ...], known: Mapping[str, Resource]) -> Resource:
+def as_shown(
+    resource: Resource, bases: tuple[str, ...], known: Mapping[str, Resource], asked: Mapping[str, str]
+) -> Resource:
     """Return an Appointment or a Schedule as MediLoop's view is to see it; the very same where nothing changes.
 
     Args:
         resource: as it is stored.
         bases: as for `roles`.
         known: stored resources by reference, those that `roles` names among them.
+        asked: the roles of a practitioner who is asked for, with whom they stand for: also beside others.
     """
     if _is_plain(resource):
         return resource
-    meant = {name: _practitioner(known.get(name), bases) for name in _roles(resource, bases)}
+    meant = {**{name: _practitioner(known.get(name), bases) for name in _roles(resource, bases)}, **asked}
 
     def changed(actor: Resource) -> Resource:
         text = actor.get("reference")

@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from adapter.mediloop import actors, directory
+from adapter.mediloop.asked import NOBODY, Asked
 from adapter.security.callers import Caller
 from adapter.service import Service
 from mappings import appointment as lens
@@ -31,11 +32,11 @@ _EVENT_MEMBERS = frozenset(member for _, members in _EVENTS for member in member
 _OBJECT_MEMBERS = tuple(field.name for field in lens.FIELDS if field.name not in _EVENT_MEMBERS)
 
 
-async def appointments(who: Caller, resources: Sequence[Resource]) -> list[dict[str, Any]]:
-    """Return the MediLoop objects of stored Appointments, with everybody's present name."""
-    known = await directory.known_for(who, resources)
+async def appointments(who: Caller, resources: Sequence[Resource], asked: Asked = NOBODY) -> list[dict[str, Any]]:
+    """Return the MediLoop objects of stored Appointments, with everybody's present name; of several who is `asked`."""
+    known = await directory.known_for(who, resources, roles=asked.roles, asked=asked.shown)
     names = names_of(known)
-    return [_shown(who.service, resource, known, names) for resource in resources]
+    return [_shown(who.service, resource, known, names, asked) for resource in resources]
 
 
 def appointment(service: Service, resource: Resource, known: Mapping[str, Resource]) -> dict[str, Any]:
@@ -44,13 +45,15 @@ def appointment(service: Service, resource: Resource, known: Mapping[str, Resour
     Who is among `known` is called as there: a name that was corrected since the booking reaches every answer. The
     names that the document states are for everybody else.
     """
-    return _shown(service, resource, known, names_of(known))
+    return _shown(service, resource, known, names_of(known), NOBODY)
 
 
-def _shown(service: Service, resource: Resource, known: Mapping[str, Resource], names: Names) -> dict[str, Any]:
-    plain = actors.as_shown(resource, service.settings.fhir_bases, known)
+def _shown(
+    service: Service, resource: Resource, known: Mapping[str, Resource], names: Names, asked: Asked
+) -> dict[str, Any]:
+    plain = actors.as_shown(resource, service.settings.fhir_bases, known, asked.roles)
     systems, vocabulary = service.systems, service.vocabulary
-    return _told(lens.view(plain, systems=systems, vocabulary=vocabulary, known=known, names=names))
+    return _told(lens.view(plain, systems=systems, vocabulary=vocabulary, known=known, names=names, asked=asked.shown))
 
 
 def _told(whole: dict[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Container, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -17,12 +18,14 @@ from adapter.mediloop import actors
 from adapter.security.callers import Caller
 from mappings import slot as slot_lens
 from mappings.appointment import referred
-from mappings.references import own_name
+from mappings.elements import NOBODY
+from mappings.references import Asked, own_name
 from mappings.uhid import normalise
 from store.codec import Resource
 from store.extract import token
 
 _MOST_ROLES = 1_000
+NO_ROLES: Mapping[str, str] = MappingProxyType({})
 
 
 def uhid_tokens(who: Caller, value: str) -> list[str]:
@@ -93,25 +96,42 @@ async def practitioner_references(who: Caller, ident: str) -> list[str]:
 
 
 async def known_for(
-    who: Caller, appointments: Sequence[Resource], known: Mapping[str, Resource] | None = None
+    who: Caller,
+    appointments: Sequence[Resource],
+    known: Mapping[str, Resource] = NOBODY,
+    *,
+    roles: Mapping[str, str] = NO_ROLES,
+    asked: Asked | None = None,
 ) -> Mapping[str, Resource]:
-    """Return the stored people and places that these appointments refer to, as they are now; `known` are at hand."""
+    """Return the stored people and places that are shown of these appointments, as they are now.
+
+    Args:
+        who: calls.
+        appointments: as they are stored.
+        known: those that are at hand.
+        roles: of the practitioner who is asked for (`actors.as_shown`).
+        asked: who is to be shown of several.
+    """
     bases = who.service.settings.fhir_bases
-    at_hand = await _read(who, actors.roles(appointments, bases), {} if known is None else known)
-    shown = (actors.as_shown(one, bases, at_hand) for one in appointments)
+    at_hand = await _read(who, actors.roles(appointments, bases), known)
+    shown = (actors.as_shown(one, bases, at_hand, roles) for one in appointments)
     systems = who.service.systems
-    return await _read(who, (name for one in shown for name in referred(one, systems=systems).values()), at_hand)
+    wanted = (name for one in shown for name in referred(one, systems=systems, asked=asked).values())
+    return await _read(who, wanted, at_hand)
 
 
 async def published_by(
-    who: Caller, schedules: Mapping[str, Resource]
+    who: Caller, schedules: Mapping[str, Resource], roles: Mapping[str, str], asked: Asked | None
 ) -> tuple[dict[str, Resource], Mapping[str, Resource]]:
-    """Return Schedules as MediLoop shows them, and the stored people and places that they refer to."""
+    """Return Schedules as MediLoop shows them, and the stored people and places that they refer to.
+
+    `roles` and `asked` as for `known_for`.
+    """
     bases = who.service.settings.fhir_bases
     known = await _read(who, actors.roles(schedules.values(), bases), {})
-    shown = {name: actors.as_shown(one, bases, known) for name, one in schedules.items()}
+    shown = {name: actors.as_shown(one, bases, known, roles) for name, one in schedules.items()}
     systems = who.service.systems
-    wanted = (name for one in shown.values() for name in slot_lens.referred(one, systems=systems))
+    wanted = (name for one in shown.values() for name in slot_lens.referred(one, systems=systems, asked=asked))
     return shown, await _read(who, wanted, known)
 
 

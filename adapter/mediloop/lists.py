@@ -17,6 +17,7 @@ from fastapi import Response
 
 from adapter.errors import Malformed, Problem
 from adapter.mediloop import answers, directory
+from adapter.mediloop.asked import Asked, asked_for
 from adapter.mediloop.requests import AvailabilityQuery, ListQuery, Page
 from adapter.scheduling import availability as opened
 from adapter.scheduling import holds
@@ -43,9 +44,10 @@ _LONGEST_COMPUTED = timedelta(days=92)
 async def appointments(who: Caller, wanted: ListQuery) -> Response:
     """Answer the list, by-patient and by-practitioner."""
     await holds.settle_due(who.store)
-    query, hint = await appointment_query(who, wanted)
+    asked = await asked_for(who, wanted)
+    query, hint = appointment_query(who, wanted, asked)
     found, total = await _page(who, "Appointment", query, _DATE_ORDER, hint, wanted)
-    items = await answers.appointments(who, found)
+    items = await answers.appointments(who, found, asked)
     return Response(answers.page(items, total, wanted.page, wanted.page_size), media_type="application/json")
 
 
@@ -66,7 +68,7 @@ async def _page(
     return [orjson.loads(one) for one in raw], total
 
 
-async def appointment_query(who: Caller, wanted: ListQuery) -> tuple[dict[str, Any], tuple[str, ...] | None]:
+def appointment_query(who: Caller, wanted: ListQuery, asked: Asked) -> tuple[dict[str, Any], tuple[str, ...] | None]:
     """Return the MongoDB query of a list and the index that serves it (None: one for each branch of an ``$or``)."""
     query: dict[str, Any] = {"_index.status": {"$in": _statuses(who, wanted)}}
     hint: tuple[str, ...] | None = BY_STATUS if wanted.status else BY_DATE
@@ -75,20 +77,17 @@ async def appointment_query(who: Caller, wanted: ListQuery) -> tuple[dict[str, A
         dates["$gte"] = max(who.service.now(), dates.get("$gte", datetime.min.replace(tzinfo=UTC)))
     if dates:
         query["_index.date"] = dates
-    actors = await asked_actors(who, wanted)
     if hint == BY_DATE and not dates:
         # Bounds that leave nothing out: without any, MongoDB would fetch documents to judge their status.
         query["_index.date"] = {"$gte": MinKey()}
-    if actors:
-        query |= _named(actors)
+    if asked.groups:
+        query |= _named(asked.groups)
         hint = BY_ACTOR
-    if wanted.patient_uhid:
-        value = wanted.patient_uhid
-        named = {"_index.actor:identifier": {"$in": directory.uhid_tokens(who, value)}}
-        patients = await directory.patient_references(who, value)
-        if patients:
+    if asked.uhid is not None:
+        named = {"_index.actor:identifier": {"$in": directory.uhid_tokens(who, asked.uhid)}}
+        if asked.patients:
             # The UHID is written in the appointment, or known from the Patient it refers to (decision 1.7).
-            referred = {"_index.actor": {"$in": patients}}
+            referred = {"_index.actor": {"$in": list(asked.patients)}}
             rest = query.pop("_index.actor", None)
             shared = [query] if rest is None else [query, {"_index.actor": rest}]
             query = {"$or": [{"$and": [named, *shared]}, {"$and": [referred, *shared]}]}
@@ -97,16 +96,6 @@ async def appointment_query(who: Caller, wanted: ListQuery) -> tuple[dict[str, A
             query |= named
             hint = BY_UHID
     return query, hint
-
-
-async def asked_actors(who: Caller, wanted: ListQuery | AvailabilityQuery) -> tuple[tuple[str, ...], ...]:
-    """Return for each actor that is asked for the references by which documents may name them."""
-    found: list[tuple[str, ...]] = []
-    if wanted.practitioner_id:
-        found.append(tuple(await directory.practitioner_references(who, wanted.practitioner_id)))
-    if wanted.facility_id:
-        found.append((f"Location/{wanted.facility_id}",))
-    return tuple(found)
 
 
 def _named(actors: Sequence[Sequence[str]]) -> dict[str, Any]:
@@ -147,20 +136,21 @@ def _moments(who: Caller, first: str | None, last: str | None) -> dict[str, date
 async def availability(who: Caller, wanted: AvailabilityQuery) -> Response:
     """Answer the search for free slots (GET .../availability/)."""
     await holds.settle_due(who.store)
-    actors = await asked_actors(who, wanted)
+    asked = await asked_for(who, wanted)
     nobodys = await opened.nobodys(who.store)
-    computed = _computed_query(who, wanted, actors, nobodys)
+    computed = _computed_query(who, wanted, asked.groups, nobodys)
     if await opened.computed_schedules(who.store, computed):
         slots, total = await _merged(who, computed, wanted)
     else:
-        query, hint = await slot_query(who, wanted, actors, nobodys)
+        query, hint = await slot_query(who, wanted, asked.groups, nobodys)
         slots, total = await _page(who, "Slot", query, _START_ORDER, hint, wanted)
     names = [reference(slot["schedule"].get("reference", "")) for slot in slots]
     published = await who.store.read_all(_each(names))
-    schedules, known = await directory.published_by(who, {name: orjson.loads(one) for name, one in published.items()})
+    stored = {name: orjson.loads(one) for name, one in published.items()}
+    schedules, known = await directory.published_by(who, stored, asked.roles, asked.shown)
     systems = who.service.systems
     items = [
-        slot_lens.view(slot, schedules.get(name), known=known, systems=systems)
+        slot_lens.view(slot, schedules.get(name), known=known, systems=systems, asked=asked.shown)
         for slot, name in zip(slots, names, strict=True)
     ]
     return Response(answers.page(items, total, wanted.page, wanted.page_size), media_type="application/json")
@@ -198,7 +188,7 @@ async def _merged(who: Caller, computed: opened.Wanted, wanted: AvailabilityQuer
 async def slot_query(
     who: Caller, wanted: AvailabilityQuery, actors: Sequence[Sequence[str]], nobodys: frozenset[str] = frozenset()
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Return the MongoDB query of an availability search by `asked_actors`, and the index that serves it.
+    """Return the MongoDB query of an availability search by actors (`Asked.groups`), and the index that serves it.
 
     Slots of Schedules that are `nobodys` are left out: every MediLoop booking has a practitioner.
     """

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from mappings import Systems, appointment
 from mappings.fields import CANCELLED_AT
+from mappings.references import Asked
 from tests.strategies import HL7_CANCELLATION, SYSTEMS, V2_0276, Json
 
 ABSENT = {"url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason", "valueCode": "unknown"}
@@ -61,6 +62,70 @@ def test_the_documented_example_makes_a_whole_FHIR_appointment() -> None:
 def test_blank_is_new_each_time_and_leaves_no_empty_list() -> None:
     assert appointment.blank() is not appointment.blank()
     assert update(appointment.blank(), status="pending") == {"resourceType": "Appointment", "status": "pending"}
+
+
+class TestOfSeveralWhoIsAskedFor:
+    GROUP: ClassVar[Json] = {
+        "resourceType": "Appointment",
+        "status": "booked",
+        "contained": [
+            {"resourceType": "Patient", "id": "in", "identifier": [{"system": SYSTEMS.uhid, "value": "UG000000003C"}]}
+        ],
+        "participant": [
+            {"actor": {"reference": "Patient/1", "display": "One"}},
+            {"type": [{"text": "somebody"}]},
+            {"actor": {"reference": "Practitioner/1"}},
+            {"actor": {"reference": "Practitioner/2", "display": "Dr. Two"}},
+            {"actor": {"reference": "Location/1"}},
+            {"actor": {"reference": "Location/2"}},
+            {"actor": {"type": "Patient", "identifier": {"system": SYSTEMS.uhid, "value": "ug000000002b "}}},
+            {"actor": {"reference": "#in"}},
+            {"actor": {"reference": "Practitioner/2", "display": "again"}},
+        ],
+    }
+
+    def seen(self, **wanted: Any) -> list[Any]:
+        members = ("patient_uhid", "patient_name", "practitioner_id", "practitioner_name", "facility_id")
+        shown = view(self.GROUP, asked=Asked(**wanted))
+        return [shown[name] for name in members]
+
+    def test_nobody(self) -> None:
+        assert self.seen() == [None, "One", "1", None, "1"]
+
+    def test_practitioner_and_facility(self) -> None:
+        assert self.seen(practitioner="Practitioner/2") == [None, "One", "2", "Dr. Two", "1"]
+        assert self.seen(practitioner="Practitioner/3", facility="Location/2") == [None, "One", "1", None, "2"]
+
+    def test_a_patient_by_the_uhid_that_is_stated_contained_or_known_from_elsewhere(self) -> None:
+        assert self.seen(uhid="UG000000002B")[:2] == ["UG000000002B", None]
+        assert self.seen(uhid="UG000000003C")[:2] == ["UG000000003C", None]
+        assert self.seen(uhid="UG000000001A", patients=frozenset({"Patient/1"}))[:2] == ["UG000000001A", "One"]
+        assert self.seen(uhid="UG000000009Z") == [None, "One", "1", None, "1"]
+
+    def test_a_uhid_that_is_none_of_the_patients_referred_to(self) -> None:
+        theirs = [{"system": SYSTEMS.uhid, "value": value} for value in ("UG000000001A", "UG000000005E")]
+        known = {"Patient/1": {"resourceType": "Patient", "identifier": theirs, "name": [{"text": "One"}]}}
+
+        def shown(stated: str, asked: str | None = None) -> tuple[Any, Any]:
+            identifier = {"system": SYSTEMS.uhid, "value": stated}
+            resource = with_actor(reference="Patient/1", identifier=identifier, display="Once")
+            names = {"Patient/1": "One"}
+            found = view(resource, known=known, names=names, asked=None if asked is None else Asked(asked))
+            return found["patient_uhid"], found["patient_name"]
+
+        assert shown("UG000000001A") == ("UG000000001A", "One")
+        assert shown("UG000000005E") == ("UG000000005E", "One")
+        assert shown("UG000000002B") == ("UG000000001A", "One")
+        assert shown("UG000000005E", "UG000000005E") == ("UG000000005E", "One")
+        assert shown("UG000000002B", "UG000000002B") == ("UG000000002B", "Once")
+
+    def test_who_is_referred_to(self) -> None:
+        found = appointment.referred(self.GROUP, systems=SYSTEMS, asked=Asked(practitioner="Practitioner/2"))
+        assert found == {
+            "patient_name": "Patient/1",
+            "practitioner_name": "Practitioner/2",
+            "facility_name": "Location/1",
+        }
 
 
 class TestStatus:

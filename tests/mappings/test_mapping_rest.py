@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from mappings import DEFAULT_SYSTEMS, Systems, document, slot, uhid
+from mappings.references import Asked
 
 PAGE = Path(__file__).parents[2] / "docs" / "mapping.md"
 SLOT = {"id": "slot-001", "status": "free", "start": "2024-01-20T12:00:00+03:00", "end": "2024-01-20T09:30:00Z"}
@@ -33,6 +34,19 @@ class TestSlot:
             "end_time": "2024-01-20T09:30:00Z",
             "status": "free",
         }
+
+    def test_of_several_whom_is_asked_for_is_shown(self) -> None:
+        more = [{"reference": "Practitioner/p2"}, {"reference": "Location/l2"}]
+        schedule = {"actor": [*SCHEDULE["actor"], *more]}
+
+        def shown(**wanted: str) -> list[str | None]:
+            found = slot.view(SLOT, schedule, asked=Asked(**wanted))  # type: ignore[arg-type]
+            return [found["practitioner_id"], found["facility_id"]]
+
+        assert shown(practitioner="Practitioner/p2") == ["p2", "fac"]
+        assert shown(facility="Location/l2", practitioner="Practitioner/none") == ["prov-abc-123", "l2"]
+        assert slot.referred(schedule, asked=Asked(facility="Location/l2"))[1] == "Location/l2"
+        assert slot.view(SLOT, None, asked=Asked(facility="Location/l2"))["facility_id"] is None
 
     def test_the_present_name_goes_before_the_one_in_the_schedule(self) -> None:
         known = {"Practitioner/prov-abc-123": {"resourceType": "Practitioner", "name": [{"text": "Dr. Sarah Okello"}]}}

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from adapter.mediloop.lists import appointment_query, asked_actors, slot_query
+from adapter.mediloop.asked import asked_for
+from adapter.mediloop.lists import appointment_query, slot_query
 from adapter.mediloop.requests import AvailabilityQuery, ListQuery
 from adapter.scheduling.claims import claims
 from adapter.security.callers import Caller
@@ -129,7 +130,8 @@ def _stages(plan: dict[str, Any]) -> set[str]:
 async def _explained(
     who: Caller, filters: dict[str, Any], *, skip: int = 0, limit: int = 20
 ) -> tuple[set[str], dict[str, Any]]:
-    query, hint = await appointment_query(who, ListQuery.model_validate(filters))
+    wanted = ListQuery.model_validate(filters)
+    query, hint = appointment_query(who, wanted, await asked_for(who, wanted))
     explained = await who.store.explain("Appointment", query, sort=ORDER, skip=skip, limit=limit, hint=hint)
     return _stages(explained["queryPlanner"]["winningPlan"]), explained["executionStats"]
 
@@ -212,7 +214,8 @@ COUNTED: list[dict[str, Any]] = [{}, {"status": "booked"}, {"practitioner_id": "
 
 @pytest.mark.parametrize("filters", COUNTED, ids=str)
 async def test_a_total_is_counted_in_the_index(large: Caller, filters: dict[str, Any]) -> None:
-    query, hint = await appointment_query(large, ListQuery.model_validate(filters))
+    wanted = ListQuery.model_validate(filters)
+    query, hint = appointment_query(large, wanted, await asked_for(large, wanted))
     did = await large.store.explain("Appointment", query, hint=hint, count=True)
     did = did["stages"][0]["$cursor"] if "stages" in did else did
     assert did["executionStats"]["totalDocsExamined"] == 0
@@ -228,7 +231,7 @@ FREE = {"date_from": "2024-01-01", "date_to": "2024-01-31"}
 )
 async def test_availability_reads_the_slots_it_shows_and_no_more(large: Caller, filters: dict[str, Any]) -> None:
     wanted = AvailabilityQuery.model_validate(filters)
-    query, hint = await slot_query(large, wanted, await asked_actors(large, wanted))
+    query, hint = await slot_query(large, wanted, (await asked_for(large, wanted)).groups)
     did = await large.store.explain("Slot", query, sort=SLOT_ORDER, limit=20, hint=hint)
     assert _stages(did["queryPlanner"]["winningPlan"]) & {"COLLSCAN", "SORT"} == set()
     assert did["executionStats"]["nReturned"] == 20
@@ -238,7 +241,7 @@ async def test_availability_reads_the_slots_it_shows_and_no_more(large: Caller, 
 @pytest.mark.parametrize("filters", [FREE | {"specialty": "specialty-1"}], ids=str)
 async def test_availability_by_specialty_reads_within_its_days(large: Caller, filters: dict[str, Any]) -> None:
     wanted = AvailabilityQuery.model_validate(filters)
-    query, hint = await slot_query(large, wanted, await asked_actors(large, wanted))
+    query, hint = await slot_query(large, wanted, (await asked_for(large, wanted)).groups)
     did = await large.store.explain("Slot", query, sort=SLOT_ORDER, limit=20, hint=hint)
     assert _stages(did["queryPlanner"]["winningPlan"]) & {"COLLSCAN", "SORT"} == set()
     assert did["executionStats"]["nReturned"] == 20
