@@ -135,6 +135,7 @@ async def carry_out(
             overbooks=who.key.id if "write" in granted.get("overbook", ()) else None,
             bases=bases,
             configured=who.service.settings.fhir_bases,
+            stamps=who.service.systems,
         )
     except Refused as refused:
         raise _moved(refused, places) from None

@@ -20,7 +20,7 @@ from adapter.errors import Conflict, Malformed, NotFound, Problem, Refused, Unpr
 from adapter.mediloop import answers, directory
 from adapter.mediloop.requests import BookRequest, CancelRequest, RescheduleRequest
 from adapter.metrics import BOOKINGS
-from adapter.scheduling import commands, occupancy
+from adapter.scheduling import commands, moments, occupancy
 from adapter.scheduling.booking import MOVING
 from adapter.scheduling.road import IDEMPOTENCY_HEADER, Answer, Once, Step, travel
 from adapter.scheduling.status import require_reschedulable
@@ -114,13 +114,12 @@ async def book(who: Caller, wanted: BookRequest, repeat: Once | None, overbook: 
 
 async def cancel(who: Caller, ident: str, wanted: CancelRequest, repeat: Once | None) -> Response:
     """Cancel an appointment and free its slots (POST .../cancel/)."""
-    return await _advance(who, ident, "cancelled", "cancelled_at", wanted.model_dump(), repeat)
+    return await _advance(who, ident, "cancelled", wanted.model_dump(), repeat)
 
 
 async def advance(who: Caller, ident: str, status: str, repeat: Once | None) -> Response:
     """Move an appointment along (POST .../check-in/, arrived/, fulfilled/, noshow/)."""
-    stamp = {"checked-in": "checked_in_at"}.get(status, f"{status}_at")
-    return await _advance(who, ident, status, stamp, {}, repeat)
+    return await _advance(who, ident, status, {}, repeat)
 
 
 async def reschedule(
@@ -166,12 +165,11 @@ async def reschedule(
     return await _write(who, step, repeat=repeat, booking=True)
 
 
-async def _advance(
-    who: Caller, ident: str, status: str, stamp: str, changes: Mapping[str, Any], repeat: Once | None
-) -> Response:
+async def _advance(who: Caller, ident: str, status: str, changes: Mapping[str, Any], repeat: Once | None) -> Response:
     async def step(work: UnitOfWork) -> Resource:
         before = await _found(who, work, ident)
-        after = _lens(who, before, {**changes, "status": status, stamp: clock.text(work.now)})
+        moved = _lens(who, before, {**changes, "status": status})
+        after = moments.stamped(before, moved, who.service.systems, work.now)
         return await commands.advance(work, before, after, who.service.settings.fhir_bases)
 
     return await _write(who, step, repeat=repeat)

@@ -11,10 +11,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from adapter.errors import Conflict, Problem, Unprocessable
-from adapter.scheduling import claims, expiry, occupancy, reading, responses, role_changes, slot_changes, visits
+from adapter.scheduling import (
+    claims,
+    expiry,
+    moments,
+    occupancy,
+    reading,
+    responses,
+    role_changes,
+    slot_changes,
+    visits,
+)
 from adapter.scheduling.claimset import Change, ClaimSet, Draft
 from adapter.scheduling.reading import Stored
 from adapter.scheduling.world import World
+from mappings.systems import Systems
 from store.codec import Resource
 from store.unit_of_work import UnitOfWork
 
@@ -30,6 +41,7 @@ async def settle(
     overbooks: str | None = None,
     bases: Sequence[str] = (),
     configured: Sequence[str] = (),
+    stamps: Systems | None = None,
 ) -> list[Change]:
     """Decide `changes` together.
 
@@ -51,6 +63,8 @@ async def settle(
             is named here. Where there are none, an absolute address may be ours.
         configured: those that the deployment says are its own. Only where there are some it is certain what is not
             ours: who is named by another one then takes no Slots of ours.
+        stamps: the canonical URLs under which an appointment that moves to another status keeps the moment
+            (`moments`); None where what comes has its history with it.
 
     Returns:
         The given changes, in their order, `after` completed; then those that follow from them.
@@ -78,6 +92,8 @@ async def settle(
         if visit.books_over and overbooks is None:
             raise occupancy.forbidden("Appointment.extension", visit.draft.entry)
         visit.sign(overbooks)
+        if stamps is not None and visit.draft.after is not None:
+            visit.draft.after = moments.stamped(visit.draft.before, visit.draft.after, stamps, work.now)
     stored = await reading.read(work, asked)
     against = await role_changes.conflicts(work, asked)
     world = decide(asked, stored, found, against, fills_slots=fills_slots, copied=copied, bases=configured)

@@ -27,7 +27,7 @@ from tests.adapter.mediloop.clinic import (
     slot_status,
     stored,
 )
-from tests.conftest import Api
+from tests.conftest import Api, Clock
 
 # Written out from decision 2.8, not taken from the code.
 GRAPH = {
@@ -286,6 +286,26 @@ class TestReschedule:
         await put(store, appointment("x", "proposed", None, minutesDuration=45) | times)
         moved = (await _act(api, "x", "reschedule", new_start_time="2024-01-20T09:00:00Z")).json()
         assert (moved["end_time"], moved["duration_minutes"]) == ("2024-01-20T09:45:00Z", 45)
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH"])
+@pytest.mark.parametrize("action", TARGETS)
+async def test_a_status_that_came_by_fhir_has_its_moment_too(
+    api: Api, store: Store, action: str, method: str, clock: Clock
+) -> None:
+    await put(store, appointment("x", start="2024-02-01T10:00"), appointment("y", start="2024-02-01T11:00"))
+    clock.advance(minutes=5)
+    status, stamp = TARGETS[action], STAMPS[action]
+    path, before = "/fhir/R4/Appointment/x", await stored(store, "Appointment", "x")
+    if method == "PUT":
+        answer = await api.put(path, before | {"status": status})
+    else:
+        patch = [{"op": "replace", "path": "/status", "value": status}]
+        answer = await api.patch(path, patch, headers={"Content-Type": "application/json-patch+json"})
+    assert answer.status_code == 200, answer.text
+    told = (await _act(api, "y", action)).json()
+    assert (await api.get(f"{PATH}x/")).json()[stamp] == told[stamp] == "2024-01-15T10:05:00Z"
+    assert answer.json()["extension"] == (await stored(store, "Appointment", "y"))["extension"]
 
 
 async def test_what_mediloop_cannot_say_stays_in_the_document(api: Api, store: Store) -> None:

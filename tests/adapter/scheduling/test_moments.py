@@ -1,0 +1,69 @@
+"""The moment at which an appointment came to its status, where nobody says it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from adapter.scheduling.moments import MEMBERS, stamped
+from adapter.scheduling.settling import Change, settle
+from adapter.scheduling.status import GRAPH
+from mappings import appointment as lens
+from mappings.systems import DEFAULT_SYSTEMS
+from store.codec import Resource
+from store.store import Store
+from tests.adapter.scheduling.support import visit
+from tests.store.support import create
+
+NOW = datetime(2024, 1, 15, 10, tzinfo=UTC)
+SHOWN = "2024-01-15T10:00:00Z"
+EARLIER = "2024-01-14T08:00:00+03:00"
+
+
+def dated(resource: Resource, **moments: str) -> Resource:
+    return lens.update(resource, moments)
+
+
+def told(before: Resource | None, after: Resource) -> dict[str, Any]:
+    """The moments that are shown of `after` as it is stored."""
+    shown = lens.view(stamped(before, after, DEFAULT_SYSTEMS, NOW))
+    return {name: shown[name] for name in MEMBERS.values() if shown[name] is not None}
+
+
+@pytest.mark.parametrize("status", GRAPH)
+def test_each_move_to_what_is_remembered_has_its_moment(status: str) -> None:
+    before, after = visit("x", status="booked"), visit("x", status=status)
+    assert told(before, after) == ({MEMBERS[status]: SHOWN} if status in MEMBERS else {})
+    assert "extension" not in after
+
+
+@pytest.mark.parametrize("before", [None, visit("x", status="arrived")])
+def test_what_does_not_move_here_is_left_as_it_was_sent(before: Resource | None) -> None:
+    after = visit("x", status="arrived")
+    assert stamped(before, after, DEFAULT_SYSTEMS, NOW) is after
+
+
+def test_a_moment_that_is_sent_stands() -> None:
+    after = dated(visit("x", status="arrived"), arrived_at=EARLIER)
+    assert stamped(visit("x"), after, DEFAULT_SYSTEMS, NOW) is after
+
+
+def test_one_that_was_stored_before_is_of_another_time() -> None:
+    before = dated(visit("x", status="booked"), arrived_at=EARLIER, cancelled_at=EARLIER)
+    found = told(before, before | {"status": "arrived"})
+    assert found == {"arrived_at": SHOWN, "cancelled_at": "2024-01-14T05:00:00Z"}
+
+
+async def test_who_brings_in_what_others_decided_has_it_left_as_it_is(store: Store) -> None:
+    before, after = visit("x", status="booked"), visit("x", status="noshow")
+    await create(store, before)
+    for stamps, expected in ((None, False), (DEFAULT_SYSTEMS, True)):
+        change = Change(before, after)
+
+        async def step(work: Any, change: Change = change, stamps: Any = stamps) -> list[Change]:
+            return await settle(work, [change], fills_slots=False, stamps=stamps)
+
+        [settled] = await store.transact(step)
+        assert ("extension" in (settled.after or {})) is expected
