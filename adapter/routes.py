@@ -15,18 +15,7 @@ from fastapi.routing import APIRoute
 from starlette.routing import Match
 from starlette.types import Scope
 
-from adapter.compression import SMALLEST
-
-
-def headers_of(request: Request, response: Response) -> Response:
-    """Return the answer to HEAD: that of GET without its body, and with its length (RFC 9110 sections 8.6, 9.3.2).
-
-    Where GET's would be compressed the length is left out: nobody knows it.
-    """
-    if len(response.body) >= SMALLEST and "gzip" in request.headers.get("accept-encoding", ""):
-        del response.headers["Content-Length"]
-    response.body = b""
-    return response
+from adapter.compression import headed
 
 
 class _OurRoute(APIRoute):
@@ -71,6 +60,8 @@ class DirectRoute(_OurRoute):
             for name, dependency in needed:
                 values[name] = await dependency(request)
             response = await endpoint(**values)
-            return response if request.method != "HEAD" else headers_of(request, response)
+            if request.method == "HEAD":
+                return headed(request, response.status_code, response.headers, None, len(response.body))
+            return response
 
         return handler
