@@ -175,6 +175,11 @@ class Floor:
                 .to_list()
             )
         else:
+            vacant = self._database["PractitionerRole"].find(
+                {"_index.practitioner": None}, {"_id": 1}, batch_size=1_000
+            )
+            things = self._schedules.find({"_index.nobodys": True}, {"_id": 1}, batch_size=1_000)
+            await asyncio.gather(vacant.to_list(), things.to_list())
             schedules = await self._schedules.find({"_index.active": "false"}, _BYTES).to_list()
             query["_index.schedule"] = {"$nin": [f"Schedule/{orjson.loads(one['_json'])['id']}" for one in schedules]}
         await self._engaged(practitioner, query["_index.start"])

@@ -137,7 +137,8 @@ async def availability(who: Caller, wanted: AvailabilityQuery) -> Response:
     """Answer the search for free slots (GET .../availability/)."""
     await holds.settle_due(who.store)
     asked = await asked_for(who, wanted)
-    nobodys = await opened.nobodys(who.store)
+    # Whoever is asked for is somebody.
+    nobodys = frozenset[str]() if wanted.practitioner_id else await opened.nobodys(who.store)
     computed = _computed_query(who, wanted, asked.groups, nobodys)
     if await opened.computed_schedules(who.store, computed):
         slots, total = await _merged(who, computed, wanted)
