@@ -91,7 +91,7 @@ def _of_request(param: str, entry: int | None) -> str | None:
     return f"Bundle.entry[{entry}]{element}"
 
 
-_NAMED = {"slots": "Slot/", "appointments": "Appointment/"}
+_NAMED = {"slots": "Slot/", "appointments": "Appointment/", "schedules": "Schedule/"}
 
 
 def _in_the_way(problem: Problem) -> str:

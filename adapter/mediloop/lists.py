@@ -210,7 +210,8 @@ async def slot_query(
         query["_index.schedule"] = {"$nin": [*await _schedules(who, {"_index.active": "false"}), *nobodys]}
         hint = SLOTS_BY_STATUS
     window = Interval(query["_index.start"]["$gte"], query["_index.start"]["$lt"])
-    hidden = await opened.not_offered(who.store, window, None if chosen is None else chosen.values())
+    zone = who.service.settings.zone
+    hidden = await opened.not_offered(who.store, window, None if chosen is None else chosen.values(), zone)
     if hidden:
         query["_id"] = {"$nin": hidden}
     both: list[dict[str, Any]] = []

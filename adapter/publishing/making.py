@@ -18,7 +18,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from adapter.publishing import computed, scrubbing
 from adapter.publishing.codes import Codes
-from adapter.scheduling import engaged, holds, hours
+from adapter.scheduling import engaged, holds, hours, leave
 from adapter.scheduling.intervals import Interval
 from adapter.service import Service
 from adapter.settings import Settings
@@ -111,7 +111,7 @@ class _Lines:
         self._schedules: set[str] = set()
         self._weekly: list[str] = []  # those of them that have weekly hours, by id
         self._judged = Interval(moment, moment)  # the starts of the Slots that are looked into
-        self._engaged: frozenset[str] = frozenset()  # which of these nobody can have
+        self._closed: frozenset[str] = frozenset()  # which of these nobody can have
 
     async def locations(self) -> AsyncIterator[bytes]:
         async for raw in self._stored("Location", {}, [("_id", 1)]):
@@ -145,20 +145,22 @@ class _Lines:
             if stored["status"] != "free":
                 yield stored
             elif not slotids.is_computed(stored):
-                yield {**stored, "status": "busy"} if await self._is_engaged(stored) else stored
+                yield {**stored, "status": "busy"} if await self._is_closed(stored) else stored
         state = computed.Moment(self._database, self._session)
         window = computed.window(self._moment, self._settings.publish_days)
         async for slot in computed.slots(state, self._weekly, window, self._settings.zone):
             yield slot
 
-    async def _is_engaged(self, slot: Resource) -> bool:
-        """Tell whether the practitioner of a free Slot is engaged elsewhere then; Slots come in the order of starts."""
+    async def _is_closed(self, slot: Resource) -> bool:
+        """Tell whether the practitioner of a free Slot is engaged elsewhere, or away; Slots come in order of starts."""
         start = instant(slot["start"])
         if start is not None and start >= self._judged.end:
             self._judged = Interval(start, shifted(start, _AT_A_TIME))
             source = Documents(self._database, session=self._session)
-            self._engaged = frozenset(await engaged.slots(source, self._judged, None))
-        return slot["id"] in self._engaged
+            taken = await engaged.slots(source, self._judged, None)
+            away = await leave.slots(source, self._judged, None, self._settings.zone)
+            self._closed = frozenset((*taken, *away))
+        return slot["id"] in self._closed
 
     async def _stored(self, kind: str, query: dict[str, Any], order: list[tuple[str, int]]) -> AsyncIterator[bytes]:
         found = self._database[kind].find(

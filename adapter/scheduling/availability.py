@@ -6,21 +6,21 @@ Openings are published free Slots, and computed ones where a Schedule has weekly
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
 from typing import Any, NamedTuple
 
-from adapter.scheduling import calendars, claims, engaged, holds
+from adapter.scheduling import calendars, claims, engaged, holds, leave
 from adapter.scheduling.calendars import Reader
 from adapter.scheduling.intervals import Interval
+from adapter.scheduling.leave import SLOTS_BY_SCHEDULE
 from store import slotids
 from store.codec import Resource, decode
 from store.extract import references
 from store.search.tokens import stored_token, system_and_code
 from store.store import Store
 
-SLOTS_BY_SCHEDULE = ("schedule", "status", "start", "_id", "minutes", "end")
 SLOTS_BY_STATUS = ("status", "start", "_id", "schedule", "minutes", "end")
 _FIELDS = ("_index.start", "_index.end", "_index.schedule")
 
@@ -89,7 +89,7 @@ async def openings(store: Store, wanted: Wanted, *, zone: tzinfo, now: datetime)
         now: the present moment; openings in the past are openings all the same.
     """
     await holds.settle_due(store)
-    found = await _published(store, wanted)
+    found = await _read(store, wanted, *await _query(store, wanted, zone))
     schedules = await computed_schedules(store, wanted)
     if schedules:
         found = sorted([*found, *await _computed(store, wanted, schedules, zone)], key=_place)
@@ -105,7 +105,7 @@ async def first(store: Store, wanted: Wanted, *, zone: tzinfo, now: datetime) ->
     if await computed_schedules(store, wanted):
         found = await openings(store, replace(wanted, limit=0), zone=zone, now=now)
         return found[: wanted.limit], len(found)
-    query, hint, known = await _query(store, wanted)
+    query, hint, known = await _query(store, wanted, zone)
     counting = store.count("Slot", query, hint=hint)
     if not wanted.limit:
         return [], await counting
@@ -138,22 +138,28 @@ async def _computed(store: Store, wanted: Wanted, schedules: list[Resource], zon
 
 
 async def not_offered(
-    store: Store, window: Interval, schedules: Iterable[Resource] | None, without: frozenset[str] = frozenset()
+    store: Store,
+    window: Interval,
+    schedules: Collection[Resource] | None,
+    zone: tzinfo,
+    without: frozenset[str] = frozenset(),
 ) -> list[str]:
     """Return the ids of Slots that are stored as free and are not open as such.
 
     Computed ones that were booked and given back are open only while they are computed; and nobody can have one whose
-    practitioner is engaged elsewhere then (`engaged`).
+    practitioner is engaged elsewhere then (`engaged`), or away (`leave`).
 
     Args:
         store: where to look.
         window: of time in which the Slots begin.
         schedules: those that matter; None for all.
+        zone: of hours whose Schedule names no time zone.
         without: Appointments that are in nobody's way.
     """
     query = {"_index.computed": {"$gte": window.start, "$lt": window.end}}
     leftover = await store.keys("Slot", query, limit=0)
-    return [*leftover, *await engaged.slots(store, window, schedules, without)]
+    taken = await engaged.slots(store, window, schedules, without)
+    return [*leftover, *taken, *await leave.slots(store, window, schedules, zone)]
 
 
 async def nobodys(store: Store) -> frozenset[str]:
@@ -193,11 +199,9 @@ async def computed_slot(store: Store, ident: str, zone: tzinfo) -> Resource | No
     return None
 
 
-async def _published(store: Store, wanted: Wanted) -> list[Opening]:
-    return await _read(store, wanted, *await _query(store, wanted))
-
-
-async def _query(store: Store, wanted: Wanted) -> tuple[dict[str, Any], tuple[str, ...], dict[str, Resource]]:
+async def _query(
+    store: Store, wanted: Wanted, zone: tzinfo
+) -> tuple[dict[str, Any], tuple[str, ...], dict[str, Resource]]:
     """Return the query of the published Slots, the index that serves it, and the Schedules that were read for it."""
     query: dict[str, Any] = {
         "_index.status": "free",
@@ -216,7 +220,8 @@ async def _query(store: Store, wanted: Wanted) -> tuple[dict[str, Any], tuple[st
     else:
         query["_index.schedule"] = {"$nin": [*await _schedules(store, {"_index.active": "false"}), *wanted.passed_over]}
         hint = SLOTS_BY_STATUS
-    hidden = await not_offered(store, wanted.window, schedules.values() if wanted.actors else None, wanted.without)
+    asked = schedules.values() if wanted.actors else None
+    hidden = await not_offered(store, wanted.window, asked, zone, wanted.without)
     if hidden:
         query["_id"] = {"$nin": hidden}
     both: list[dict[str, Any]] = []

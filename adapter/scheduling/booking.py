@@ -11,7 +11,8 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from adapter.errors import Conflict, Problem, Unprocessable
-from adapter.scheduling import claims, intervals, occupancy, reasons
+from adapter.scheduling import claims, intervals, leave, occupancy, reasons
+from adapter.scheduling.hours import Timetable
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.people import People
 from store.codec import Resource
@@ -75,6 +76,7 @@ class Facts:
         slots: published Slots of those Schedules near that time.
         appointments: appointments that hold time of those practitioners near that time.
         people: who is behind the roles that Schedules name.
+        tables: the timetables of those Schedules that have weekly hours: leave closes their Slots (`leave`).
         holders: the other appointments that hold a Slot for several, one of its own or, for who books over, any;
             by the Slot's name.
     """
@@ -84,6 +86,7 @@ class Facts:
     slots: Sequence[Resource] = ()
     appointments: Sequence[Resource] = ()
     people: People = field(default_factory=People)
+    tables: Mapping[str, Timetable] = field(default_factory=dict)
     holders: Mapping[str, Sequence[Resource]] = field(default_factory=dict)
 
 
@@ -101,7 +104,8 @@ def decide(wish: Wish, facts: Facts) -> list[Resource]:
         if _is_free(facts.slot, wish, facts, over=wish.overbooks):
             taken.append(facts.slot)
         else:
-            problems.append(_unavailable([facts.slot], wish))
+            away = [schedule_of(facts.slot)] if leave.closes(facts.tables, facts.slot) else []
+            problems.append(_unavailable([facts.slot], wish, away))
     elif not wish.beside:
         for practitioner in wish.practitioners:
             found, problem = cover(practitioner, wish, facts)
@@ -166,12 +170,12 @@ def is_at(facilities: Sequence[str], schedule: Resource) -> bool:
 
 
 def _is_free(slot: Resource, wish: Wish, facts: Facts, *, over: bool = False) -> bool:
-    """Tell whether the booking may take the Slot: free and not full, in an active Schedule; or its own already.
+    """Tell whether the booking may take the Slot: free, neither full nor closed, in an active Schedule; or its own.
 
     What is busy may be taken as well by who books `over` others.
     """
     name = f"Slot/{slot['id']}"
-    if not _schedule_is_active(slot, facts):
+    if not _schedule_is_active(slot, facts) or _is_closed(slot, wish, facts):
         return False
     has_place = len(facts.holders.get(name, ())) < occupancy.capacity(slot)
     if over or (name in wish.own_slots and (has_place or not wish.yields)):
@@ -179,8 +183,24 @@ def _is_free(slot: Resource, wish: Wish, facts: Facts, *, over: bool = False) ->
     return slot["status"] == "free" and has_place
 
 
+def _is_closed(slot: Resource, wish: Wish, facts: Facts) -> bool:
+    """Tell whether leave closes a Slot to the booking; whoever has it already keeps it."""
+    return f"Slot/{slot['id']}" not in wish.own_slots and leave.closes(facts.tables, slot)
+
+
 def cover(practitioner: str, wish: Wish, facts: Facts) -> tuple[list[Resource], Problem | None]:
-    """Find free Slots of one practitioner that cover the time; nothing to find where none are published."""
+    """Find free Slots of one practitioner that cover the time; nothing to find where none are published.
+
+    Leave is in the way at the places asked for, unless the practitioner is in by another Schedule there.
+    """
+    here = {
+        name: table
+        for name, table in facts.tables.items()
+        if practitioner in facts.people.of(references(facts.schedules[name], "actor"))
+        and is_at(wish.facilities, facts.schedules[name])
+    }
+    if leave.is_in(here.values(), wish.when):
+        here = {}
     published = [
         (span, slot)
         for slot in facts.slots
@@ -189,8 +209,11 @@ def cover(practitioner: str, wish: Wish, facts: Facts) -> tuple[list[Resource], 
         and slot["status"] != "entered-in-error"
         and practitioner in _people(slot, facts)
         and _schedule_is_active(slot, facts)
+        and (schedule_of(slot) in here or not _is_closed(slot, wish, facts))
     ]
-    if not published:
+    closed = {schedule_of(slot) for _, slot in published if _is_closed(slot, wish, facts)}
+    away = sorted(closed.union(name for name, table in here.items() if table.is_away(wish.when)))
+    if not published and not away:
         return [], None
     for over in (False, True) if wish.overbooks else (False,):  # what is free goes before what is booked over
         free = [
@@ -202,7 +225,7 @@ def cover(practitioner: str, wish: Wish, facts: Facts) -> tuple[list[Resource], 
         taken = _covering(free, wish)
         if taken:
             return taken, None
-    return [], _unavailable([slot for _, slot in published], wish)
+    return [], _unavailable([slot for _, slot in published], wish, away)
 
 
 def _covering(free: Sequence[tuple[Interval, Resource]], wish: Wish) -> list[Resource]:
@@ -272,11 +295,13 @@ def _together(other: Resource, span: Interval, wish: Wish, facts: Facts, taken: 
     return all(occupancy.share(overlap, [slot for slot in shared if one in _people(slot, facts)]) for one in both)
 
 
-def _unavailable(slots: Sequence[Resource], wish: Wish) -> Problem:
+def _unavailable(slots: Sequence[Resource], wish: Wish, away: Sequence[str] = ()) -> Problem:
+    """Return the problem with Slots that are not to be had, and with the Schedules of who is `away` then."""
     in_the_way = [slot["id"] for slot in slots if slot["status"] != "free"] or [slot["id"] for slot in slots]
+    details = {"slots": in_the_way} | ({"schedules": [name.partition("/")[2] for name in away]} if away else {})
     return Problem(
         "slot_unavailable",
-        "No free slot covers that time. Search availability for another one.",
+        reasons.AWAY if away else "No free slot covers that time. Search availability for another one.",
         wish.names.slot if wish.slot else wish.names.start,
-        {"slots": in_the_way},
+        details,
     )

@@ -10,8 +10,20 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from adapter.errors import Problem, Unprocessable
-from adapter.scheduling import booking, claims, expiry, intervals, occupancy, people, reasons, role_changes, taking
+from adapter.scheduling import (
+    booking,
+    claims,
+    expiry,
+    intervals,
+    leave,
+    occupancy,
+    people,
+    reasons,
+    role_changes,
+    taking,
+)
 from adapter.scheduling.booking import BOOKING, Facts, Names, Wish
+from adapter.scheduling.hours import Timetable
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.people import People
 from adapter.scheduling.status import HOLDING, require_move, require_reschedulable
@@ -245,17 +257,20 @@ async def _read_facts(work: UnitOfWork, wish: Wish, named: Resource | None, know
     schedules: dict[str, Resource] = {}
     slots: list[Resource] = []
     appointments: list[Resource] = []
+    tables: dict[str, Timetable] = {}
     names = known.names(wish.practitioners)
     if named is not None:
         name = booking.schedule_of(named)
         schedule = await work.read("Schedule", name.partition("/")[2])
         schedules = {name: {} if schedule is None else schedule}
+        if deciding and schedule is not None and not leave.is_judged_elsewhere(named):
+            tables = await leave.timetables(work, [schedule], work.zone)
     elif deciding and wish.slot is None and not wish.beside:
         found = await work.find("Schedule", {"_index.actor": {"$in": list(names)}})
         schedules = {f"Schedule/{schedule['id']}": schedule for schedule in found}
         offered = await _claiming(work, "Slot", tuple(schedules), wish.when)
         slots = [slot for slot in offered if not taking.is_left_over(slot, wish.own_slots, wish.when)]
-        slots += await taking.by_time(work, found, [(wish.when, wish.facilities)])
+        tables = await leave.timetables(work, found, work.zone)
     if deciding and not wish.beside:
         appointments = await _claiming(work, "Appointment", names, wish.when)
     crowds: list[Resource] = []
@@ -265,7 +280,7 @@ async def _read_facts(work: UnitOfWork, wish: Wish, named: Resource | None, know
             for slot in (slots if named is None else [named])
             if wish.overbooks or f"Slot/{slot['id']}" in wish.own_slots or occupancy.capacity(slot) > 1
         ]
-    return Facts(named, schedules, slots, appointments, known, await _holders(work, crowds, wish.own))
+    return Facts(named, schedules, slots, appointments, known, tables, await _holders(work, crowds, wish.own))
 
 
 async def _claiming(work: UnitOfWork, kind: str, whose: tuple[str, ...], when: Interval) -> list[Resource]:

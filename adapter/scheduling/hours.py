@@ -94,6 +94,10 @@ class Timetable:
         both = self.before + self.after
         return _widened(when, both, both)
 
+    def is_away(self, when: Interval) -> bool:
+        """Tell whether leave touches a time."""
+        return any(one.overlaps(when) for one in self.away)
+
 
 def _widened(when: Interval, before: int, after: int) -> Interval:
     start = when.start - min(timedelta(minutes=before), when.start - FIRST)

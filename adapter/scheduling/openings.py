@@ -45,6 +45,13 @@ def free(table: Timetable, window: Interval, busy: Iterable[Interval]) -> list[I
     ]
 
 
+def covers(table: Timetable, when: Interval) -> bool:
+    """Tell whether a time lies within the hours, wherever visits may begin and whatever is away or busy then."""
+    hours = (table.weekly, *table.within)
+    within = all(_inside(when, merged(_pieces(one, table.zone, when))) for one in hours)
+    return within and table.horizon.start <= when.start and when.end <= table.horizon.end
+
+
 def merged(spans: Iterable[Interval]) -> list[Interval]:
     """Return the same time in intervals that neither overlap nor touch, in order."""
     made: list[Interval] = []

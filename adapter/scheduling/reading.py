@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from adapter.scheduling import booking, claims, people, taking
+from adapter.scheduling import booking, claims, leave, people, taking
 from adapter.scheduling.claimset import ClaimSet
+from adapter.scheduling.hours import Timetable
 from adapter.scheduling.people import People
 from store.codec import Resource
 from store.extract import references
@@ -24,6 +25,7 @@ class Stored:
         schedules: of these Slots, of written ones, and of the practitioners of those that name none.
         appointments: that hold one of these Slots, or time of the practitioners near that asked for.
         people: who is behind the roles.
+        tables: the timetables of those of the Schedules that have weekly hours, as they are going to be (`leave`).
         hidden: computed Slots among them that nobody finds by time (`taking.hidden`).
     """
 
@@ -31,6 +33,7 @@ class Stored:
     schedules: dict[str, Resource] = field(default_factory=dict)
     appointments: dict[str, Resource] = field(default_factory=dict)
     people: People = field(default_factory=People)
+    tables: dict[str, Timetable] = field(default_factory=dict)
     hidden: frozenset[str] = frozenset()
 
 
@@ -43,7 +46,7 @@ async def read(work: UnitOfWork, asked: ClaimSet) -> Stored:
     schedules = await _schedules(work, asked, known, asked.overlaid("Slot", slots).values())
     slots |= await _offers(work, asked, known, schedules)
     slots |= await taking.for_set(work, asked, slots, asked.overlaid("Schedule", schedules))
-    slots |= await _away(work, asked, known, schedules)
+    tables = await _timetables(work, asked, known, slots, schedules)
     for name in written:
         slots.pop(name, None)
     held = {*stirred, *written, *slots}
@@ -56,7 +59,7 @@ async def read(work: UnitOfWork, asked: ClaimSet) -> Stored:
     appointments = await _where(work, "Appointment", "_index.claims", [*rivals, *held])
     unread = set(map(booking.schedule_of, slots.values())) - {*schedules, *asked.written}  # of computed Slots
     schedules |= await _named(work, "Schedule", unread)
-    return Stored(slots, schedules, appointments, known, taking.hidden(asked, slots))
+    return Stored(slots, schedules, appointments, known, tables, taking.hidden(asked, slots))
 
 
 async def _people(work: UnitOfWork, asked: ClaimSet) -> People:
@@ -94,18 +97,18 @@ async def _offers(
     return await _where(work, "Slot", "_index.claims", names)
 
 
-async def _away(
-    work: UnitOfWork, asked: ClaimSet, known: People, schedules: dict[str, Resource]
-) -> dict[str, Resource]:
-    """Read when those are away for whom a time is asked, as Slots that are closed."""
-    if not asked.seeking:
-        return {}
-    wanted = {name for _, stake, _ in asked.seeking for name in known.of(stake.people)}
-    theirs = [
-        one for one in asked.overlaid("Schedule", schedules).values() if wanted & {*known.of(references(one, "actor"))}
-    ]
-    closed = await taking.by_time(work, theirs, [(when, stake.places) for _, stake, when in asked.seeking])
-    return {f"Slot/{slot['id']}": slot for slot in closed}
+async def _timetables(
+    work: UnitOfWork, asked: ClaimSet, known: People, slots: Mapping[str, Resource], schedules: Mapping[str, Resource]
+) -> dict[str, Timetable]:
+    """Read the timetables by which leave may be in the way: of the Slots that are named, of those for whom none are."""
+    there = asked.overlaid("Schedule", schedules)
+    final = asked.overlaid("Slot", slots)
+    named = (final[name] for _, stake, _ in asked.new for name in stake.slots if name in final)
+    wanted = {booking.schedule_of(slot) for slot in named if not leave.is_judged_elsewhere(slot)}
+    if asked.seeking:
+        people_ = {name for _, stake, _ in asked.seeking for name in known.of(stake.people)}
+        wanted |= {name for name, one in there.items() if people_ & {*known.of(references(one, "actor"))}}
+    return await leave.timetables(work, [one for name, one in there.items() if name in wanted], work.zone)
 
 
 async def _named(work: UnitOfWork, kind: str, names: Iterable[str]) -> dict[str, Resource]:

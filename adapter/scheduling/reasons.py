@@ -10,6 +10,7 @@ from datetime import datetime
 from adapter.errors import Problem
 from adapter.scheduling.intervals import LONGEST
 
+AWAY = "That time is closed: the schedule says that nobody is there. Search availability for another one."
 _TOO_LONG = "{what} may last {days} days at most: give an earlier end."
 _NOT_THEIRS = "The slot is not one of that practitioner's: give the slot's own practitioner or another slot."
 _NOT_THERE = "The slot is at another facility: give the slot's own facility or another slot."

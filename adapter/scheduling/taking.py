@@ -8,10 +8,10 @@ be in its way.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
-from adapter.scheduling import booking, calendars, claims, intervals, openings
+from adapter.scheduling import calendars, claims, intervals, openings
 from adapter.scheduling.calendars import Calendar
 from adapter.scheduling.claimset import ClaimSet, Visit
 from adapter.scheduling.intervals import Interval
@@ -147,30 +147,6 @@ def _id(name: str) -> str:
 
 
 # Bookings that name a time, and no Slot.
-
-
-async def by_time(
-    work: UnitOfWork,
-    schedules: Iterable[Resource],
-    wanted: Sequence[tuple[Interval, Sequence[str]]],
-) -> list[Resource]:
-    """Return what keeps visits from times at which somebody is away, as Slots that nobody may book.
-
-    Args:
-        work: the unit of work to read through.
-        schedules: of those who are wanted.
-        wanted: the times, each with the places (``Location/l``) where.
-    """
-    found = await calendars.read(work, [one for one in schedules if one.get("active") is not False], work.zone)
-    made: dict[str, Resource] = {}
-    for one in found:
-        for when, places in wanted:
-            if booking.is_at(places, one.schedule):
-                for away in one.table.away:
-                    if away.overlaps(when):
-                        slot = one.slot(Interval(max(away.start, when.start), min(away.end, when.end)))
-                        made[slot["id"]] = {**slot, "status": _CLOSED}
-    return list(made.values())
 
 
 def is_left_over(slot: Resource, own: Iterable[str], when: Interval | None) -> bool:

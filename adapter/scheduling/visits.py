@@ -170,6 +170,9 @@ def _obstacle(world: World, visit: Visit, name: str, *, fills_slots: bool) -> Pr
         return None
     elif not world.is_open(slot) and not world.copied:  # a copy was booked when it still was
         text = "The slot's schedule is not active. Search for a free slot of an active one."
+    elif world.is_closed_to(name, visit):
+        details["schedules"] = [booking.schedule_of(slot).partition("/")[2]]
+        text = reasons.AWAY
     elif slot["status"] == "busy-unavailable":
         text = "The slot is not to be booked. Search for a free one."
     elif fills_slots:
@@ -185,7 +188,8 @@ def _found(world: World, visit: Visit, wish: Wish, *, fills_slots: bool) -> Iter
     for person in wish.practitioners:
         for fills in (False, True) if fills_slots else (False,):  # what is free goes before what is to be filled
             offered = _offered(world, visit, person, wish.when, fills=fills)
-            slots, problem = booking.cover(person, wish, Facts(None, world.schedules, offered, people=world.people))
+            facts = Facts(None, world.schedules, offered, people=world.people, tables=world.tables)
+            slots, problem = booking.cover(person, wish, facts)
             if problem is None:
                 break
         if person not in wish.elsewhere:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from adapter.scheduling import booking, claims, occupancy
+from adapter.scheduling import booking, claims, leave, occupancy
 from adapter.scheduling.claimset import ClaimSet, Stake, Visit
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.reading import Stored
@@ -23,6 +23,7 @@ class World:
         asked: the claim set.
         stored: what it is laid over.
         people: who is behind the roles.
+        tables: the timetables by which leave is in the way; none for a copy.
         slots, schedules: as they are going to be, by relative reference.
         holders: the appointments that are going to hold a Slot, by the Slot's name and their own.
         held: how many hold a Slot as it is stored, by the Slot's name.
@@ -38,6 +39,7 @@ class World:
         self.bases = bases
         self.copied = copied
         self.people = stored.people
+        self.tables = {} if copied else stored.tables  # a copy was booked before the leave was entered
         self.slots = asked.overlaid("Slot", stored.slots)
         self.schedules = asked.overlaid("Schedule", stored.schedules)
         self.freed = {name for visit in asked.visits.values() for name in visit.gives_up}
@@ -142,6 +144,8 @@ class World:
         """
         slot = self.slots[name]
         status = slot["status"]
+        if self.is_closed_to(name, visit):
+            return False
         if visit.books_over:
             return self.is_open(slot) and status in ("free", *occupancy.TAKEN)
         own = self._held(name, visit.name)
@@ -150,6 +154,15 @@ class World:
         if status in occupancy.TAKEN:
             return fills or own or name in self.freed or name in self.asked.written
         return bool(status == "free")
+
+    def is_closed_to(self, name: str, visit: Visit) -> bool:
+        """Tell whether leave keeps the visit from a Slot: not from its own, nor from one set busy by hand for it."""
+        if not leave.closes(self.tables, self.slots[name]) or self._held(name, visit.name):
+            return False
+        written = self.asked.written.get(name)
+        before = None if written is None else written.before
+        by_hand = self.slots[name]["status"] in occupancy.TAKEN and name not in self.freed
+        return visit.books_over or not by_hand or (before is not None and before["status"] == "free")
 
     def is_open(self, slot: Resource) -> bool:
         """Tell whether the Schedule of a Slot offers it."""

@@ -116,6 +116,22 @@ async def test_a_free_slot_that_nobody_can_have_is_published_as_busy(weekly_api:
     assert found == {"a": "busy", "b": "busy", "c": "free", "d": "busy", "e": "busy"}
 
 
+async def test_a_free_slot_inside_a_leave_is_published_as_busy(weekly_api: Api) -> None:
+    leave: Json = {
+        "schedule": {"reference": "Schedule/w"},
+        "start": "2024-01-29T13:00:00Z",
+        "end": "2024-01-29T13:30:00Z",
+    }
+    later: Json = {
+        "schedule": {"reference": "Schedule/w"},
+        "start": "2024-01-30T13:00:00Z",
+        "end": "2024-01-30T13:30:00Z",
+    }
+    await put(weekly_api.service.stores["test"], slot("a", 0, **leave), slot("b", 0, **later))
+    found = await published(weekly_api)
+    assert {name: found[name] for name in ("a", "b")} == {"a": "busy", "b": "free"}
+
+
 async def test_nothing_that_happens_leaves_the_manifest_as_it_is(weekly_api: Api, clock: Clock) -> None:
     first = (await weekly_api.http.get(PATH)).json()
     clock.advance(hours=13, minutes=59)

@@ -152,7 +152,11 @@ def codes(refused: Refused) -> list[tuple[str, str | None]]:
 
 
 def settling(
-    *wanted: Resource | str, fills_slots: bool = True, bases: tuple[str, ...] = (), copied: bool = False
+    *wanted: Resource | str,
+    fills_slots: bool = True,
+    bases: tuple[str, ...] = (),
+    copied: bool = False,
+    overbooks: str | None = None,
 ) -> Callable[[UnitOfWork], Awaitable[list[Change]]]:
     """The step that `settle_all` runs."""
 
@@ -163,7 +167,7 @@ def settling(
             Change(stored.get(name), None if isinstance(one, str) else one)
             for name, one in zip(names, wanted, strict=True)
         ]
-        over = "" if copied else None
+        over = "" if copied else overbooks
         final = await settle(
             work, changes, fills_slots=fills_slots, copied=copied, overbooks=over, bases=bases, configured=bases
         )
