@@ -18,7 +18,7 @@ from adapter.scheduling.availability import Opening, Wanted, first, openings
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.status import HOLDING
 from store.codec import Resource
-from store.extract import references
+from store.extract import reference, references, walk
 from store.store import Store
 
 
@@ -94,47 +94,69 @@ def _wanted(search: Search) -> Wanted:
 
 async def candidates(store: Store, search: Search, *, zone: tzinfo, now: datetime) -> list[Candidate]:
     """Return what is free, in order of time, then of the caller's preference, then of the Slots' ids."""
-    wanted = _wanted(search)
-    found = [Candidate(when, run) for when, run in _runs(await openings(store, wanted, zone=zone, now=now), search)]
     if search.people and search.places:
-        found += await _together(store, search, wanted, zone=zone, now=now)
+        found = await _together(store, search, zone=zone, now=now)
+    else:
+        free = await openings(store, _wanted(search), zone=zone, now=now)
+        found = [Candidate(when, run) for when, run in _runs(free, search)]
     return sorted(found, key=lambda one: (one.when.start, _preference(one, search), one.openings[0].ident))
 
 
-async def _together(store: Store, search: Search, wanted: Wanted, *, zone: tzinfo, now: datetime) -> list[Candidate]:
-    """Put openings of practitioners beside those of the places, where these have Schedules of their own."""
+async def _together(store: Store, search: Search, *, zone: tzinfo, now: datetime) -> list[Candidate]:
+    """Put openings of practitioners beside those of the places, where these have Schedules of their own.
+
+    A practitioner's Schedule that names a Location is for there; one that names none is for anywhere. A room, which has
+    a Schedule whose actors are Locations alone, is taken in either case; a Schedule that is a service's as well tells
+    only where practitioners could be who name no place: at a whole site many see patients at once.
+    """
+    wanted = _wanted(search)
     theirs = replace(wanted, actors=replace(search, places=()).groups())
-    anywhere = [
+    usable = [
         one
         for one in await openings(store, theirs, zone=zone, now=now)
-        if not any(name.startswith("Location/") for name in references(one.schedule, "actor"))
+        if not (named := _places(one.schedule)) or not named.isdisjoint(search.places)
     ]
-    if not anywhere:
+    if not usable:
         return []
-    own = [orjson.loads(raw) for raw in await store.find("Schedule", {"_index.actor": {"$in": list(search.places)}})]
-    kept = {name for one in own if _is_of_place(one) for name in references(one, "actor")}
-    rooms = Wanted(search.window, (search.places,), contents=False)
+    # Of those who are at the places, all but few are people: they are not read.
+    query = {"_index.actor": {"$in": list(search.places), "$not": {"$regex": "^Practitioner(Role)?/"}}}
+    own = [orjson.loads(raw) for raw in await store.find("Schedule", query)]
+    kept = {name for one in own for name in _places(one)}
+    rooms = {name for one in own if _is_rooms(one) for name in _places(one)}
     free: dict[str, list[Opening]] = {}
-    for one in await openings(store, rooms, zone=zone, now=now):
+    theirs = Wanted(search.window, (tuple(sorted(kept)),), contents=False)
+    for one in await openings(store, theirs, zone=zone, now=now) if kept else ():
         if _is_of_place(one.schedule):
-            for name in references(one.schedule, "actor"):
+            for name in _places(one.schedule):
                 free.setdefault(name, []).append(one)
     found: list[Candidate] = []
-    for when, run in _runs(anywhere, search):
+    for when, run in _runs(usable, search):
+        named = _places(run[0].schedule)
         for place in search.places:
-            if place not in kept:
-                found.append(Candidate(when, run, place))
+            if named and place not in named:
+                continue
+            if place not in (rooms if named else kept):
+                found.append(Candidate(when, run, None if named else place))
                 break
-            beside = covering(free.get(place, ()), when)
+            beside = covering((one for one in free.get(place, ()) if not named or _is_rooms(one.schedule)), when)
             if beside:
                 found.append(Candidate(when, (*run, *beside)))
                 break
     return found
 
 
+def _places(schedule: Resource) -> set[str]:
+    return {name for name in references(schedule, "actor") if name.startswith("Location/")}
+
+
 def _is_of_place(schedule: Resource) -> bool:
-    """Tell whether a Schedule is that of a room alone: nobody's who could be elsewhere."""
+    """Tell whether a Schedule is nobody's who could be elsewhere."""
     return not any(name.startswith(claims.PRACTITIONERS) for name in references(schedule, "actor"))
+
+
+def _is_rooms(schedule: Resource) -> bool:
+    """Tell whether a Schedule is that of a room alone."""
+    return all(reference(one.get("reference", "")).startswith("Location/") for one in walk(schedule, "actor"))
 
 
 def _runs(found: Iterable[Opening], search: Search) -> Iterator[tuple[Interval, tuple[Opening, ...]]]:

@@ -1,0 +1,86 @@
+"""A room that has a Schedule of its own is found and booked with its practitioner: the Slots of both, or none."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.adapter.fhir.door import Json
+from tests.adapter.fhir.operations.test_scheduling_operations import find, only, operate, refused, status_of
+from tests.adapter.mediloop.clinic import location, practitioner, put, schedule, slot
+from tests.adapter.scheduling.weekly import available, open_on, weekly
+from tests.conftest import Api
+
+ROOM = {"reference": "Location/room9"}
+HOURS = available(open_on("", "09:00", "10:00"))
+
+
+@pytest.fixture(autouse=True)
+async def clinic(api: Api) -> None:
+    """Two practitioners who work in room 9 at the site, and the room, which is free at nine."""
+    await put(
+        api.service.stores["test"],
+        *(practitioner(ident, f"Dr. {ident}") for ident in ("q1", "q2")),
+        location("site", "The site"),
+        location("room9", "Room 9"),
+        location("room8", "Room 8"),
+        schedule("room9s", "Location/room9"),
+        slot("room9-0", "2024-01-20T09:00", "2024-01-20T09:30", of="room9s"),
+        weekly("q1s", HOURS, actors=("Practitioner/q1", "Location/room9", "Location/site")),
+        weekly("q2s", HOURS, actors=("Practitioner/q2", "Location/room9")),
+    )
+
+
+async def proposed(api: Api, who: str, *places: Json) -> list[tuple[str, list[str]]]:
+    asked = [{"reference": f"Practitioner/{who}"}]
+    entries = (await find(api, practitioner=asked, location_reference=list(places)))["entry"]
+    visits = [one["resource"] for one in entries if one["resource"]["resourceType"] == "Appointment"]
+    return [(one["id"], [link["reference"] for link in one["slot"]]) for one in visits]
+
+
+async def test_a_room_that_their_schedule_names_is_taken_too_and_by_one(api: Api) -> None:
+    first, second = await proposed(api, "q1", ROOM), await proposed(api, "q2", ROOM)
+    assert [slots for _, slots in (*first, *second)] == [
+        ["Slot/q1s.20240120T0900Z.30", "Slot/room9-0"],
+        ["Slot/q2s.20240120T0900Z.30", "Slot/room9-0"],
+    ]
+    booked = only(await operate(api, f"{first[0][0]}/$book"))
+    actors = [one["actor"]["reference"] for one in booked["participant"]]
+    assert sorted(actors) == ["Location/room9", "Location/site", "Practitioner/q1"]
+    assert await status_of(api, "room9-0") == ["busy"]
+    refused(await operate(api, f"{second[0][0]}/$book"), 409, "slot_unavailable")
+    assert await proposed(api, "q2", ROOM) == []
+    only(await operate(api, f"{first[0][0]}/$cancel"))
+    assert await status_of(api, "room9-0") == ["free"]
+
+
+async def test_of_many_who_want_the_room_at_once_one_has_it(api: Api) -> None:
+    idents = [(await proposed(api, who, ROOM))[0][0] for who in ("q1", "q2", "q1", "q2")]
+    answers = await asyncio.gather(*(operate(api, f"{idents[n % 4]}/$book") for n in range(16)))
+    assert sorted(one.status_code for one in answers) == [200] + [409] * 15
+
+
+async def test_a_site_without_a_schedule_of_its_own_reserves_nothing(api: Api) -> None:
+    nine, half = "Slot/q1s.20240120T0900Z.30", "Slot/q1s.20240120T0930Z.30"
+    site = {"reference": "Location/site"}
+    assert [slots for _, slots in await proposed(api, "q1", site)] == [[nine], [half]]
+    assert [slots for _, slots in await proposed(api, "q1", ROOM, site)] == [[nine, "Slot/room9-0"], [half]]
+    # A service at the site is nobody's room.
+    lab = schedule("lab", "Location/site", "HealthcareService/lab")
+    await put(api.service.stores["test"], lab)
+    assert [slots for _, slots in await proposed(api, "q1", site, ROOM)] == [[nine], [half]]
+
+
+async def test_of_several_rooms_the_preferred_one_that_is_free(api: Api) -> None:
+    await put(
+        api.service.stores["test"],
+        schedule("room8s", "Location/room8"),
+        slot("room8-0", "2024-01-20T09:00", "2024-01-20T10:00", of="room8s"),
+        weekly("q2s", HOURS, actors=("Practitioner/q2", "Location/room9", "Location/room8")),
+    )
+    found = [slots for _, slots in await proposed(api, "q2", ROOM, {"reference": "Location/room8"})]
+    assert found == [
+        ["Slot/q2s.20240120T0900Z.30", "Slot/room9-0"],
+        ["Slot/q2s.20240120T0930Z.30", "Slot/room8-0"],
+    ]
