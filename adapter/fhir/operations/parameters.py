@@ -13,19 +13,27 @@ from adapter.fhir.validation import check
 from store.codec import Resource
 
 
-def parameters(call: Call) -> tuple[Pairs, Resource | None]:
+def parameters(call: Call, *, bare: bool = False) -> tuple[Pairs, Resource | None]:
     """Return the primitive parameters as pairs, and the resource: sent as such, or as the parameter ``resource``.
 
+    Args:
+        call: the call.
+        bare: whether the operation takes a resource. If it does not, one must not be passed over: who sends
+            ``{"_type": "Patient"}`` wants less than all there is.
+
     Raises:
-        Malformed: the Parameters resource is not valid, or holds what is no primitive value.
+        Malformed: the body is a resource that is not taken, or a Parameters resource that is not valid or holds what is
+            no primitive value.
     """
     body = call.body
+    if body is not None and body.get("resourceType") != "Parameters" and not bare:
+        raise no_parameters()
     if body is None or body.get("resourceType") != "Parameters":
         return call.query, body
     pairs: list[tuple[str, str]] = []
     resource: Resource | None = None
     for index, one in enumerate(sent(body)):
-        if isinstance(one.get("resource"), dict) and one["name"] == "resource":
+        if bare and isinstance(one.get("resource"), dict) and one["name"] == "resource":
             resource = one["resource"]
             continue
         value = value_of(one)
@@ -34,6 +42,11 @@ def parameters(call: Call) -> tuple[Pairs, Resource | None]:
             raise Malformed(Problem("invalid_parameter", text, f"Parameters.parameter[{index}]", issue="value"))
         pairs.append((one["name"], str(value)))
     return (*call.query, *pairs), resource
+
+
+def no_parameters() -> Malformed:
+    """Return the refusal of a body that is no Parameters resource."""
+    return Malformed(Problem("invalid_parameter", "Send a Parameters resource.", "Parameters", issue="structure"))
 
 
 def sent(body: Resource) -> list[dict[str, Any]]:

@@ -21,7 +21,7 @@ async def validate(call: Call, kind: str, ident: str | None) -> Reply:
         Malformed: there is no resource, or no such mode or profile. NotFound, Gone: nothing that could be deleted.
     """
     require_type(call.who, kind, "read")
-    pairs, resource = parameters(call)
+    pairs, resource = parameters(call, bare=True)
     asked = dict(pairs)
     mode = asked.get("mode")
     problems = validation.outcome_of(resource, kind, mode, ident=ident, profile=asked.get("profile"))

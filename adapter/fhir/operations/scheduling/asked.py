@@ -12,7 +12,7 @@ from typing import Any
 
 from adapter.errors import Malformed, Problem
 from adapter.fhir.call import Call
-from adapter.fhir.operations.parameters import sent, value_of
+from adapter.fhir.operations.parameters import no_parameters, sent, value_of
 from mappings.instants import parse
 from store.codec import Resource
 from store.search.text import escaped
@@ -78,8 +78,7 @@ class Asked:
                 given.append(Given(ALIASES.get(one["name"], one["name"]), value, f"Parameters.parameter[{index}]"))
         elif body is not None:
             if bare is None:
-                problem = Problem("invalid_parameter", "Send a Parameters resource.", "Parameters", issue="structure")
-                raise Malformed(problem)
+                raise no_parameters()
             given.append(Given(bare, body, body.get("resourceType", bare)))
         wrong = [one for one in given if one.name not in takes]
         if wrong:
