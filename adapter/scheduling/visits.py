@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from adapter.errors import Problem
-from adapter.scheduling import booking, claims, expiry, intervals, reasons
+from adapter.scheduling import booking, claims, expiry, intervals, occupancy, reasons
 from adapter.scheduling.booking import Facts, Names, Wish
 from adapter.scheduling.claimset import Stake, Visit
 from adapter.scheduling.intervals import Interval
@@ -44,6 +44,9 @@ def faults(visit: Visit, *, copied: bool = False) -> Iterator[Problem]:
             yield problem
     if visit.is_new or before is None or _times(before) != _times(after):
         yield from _time_faults(after)
+    if visit.books_over and not copied and not (occupancy.reason(after) or "").strip():
+        text = "Say why it is to be booked over others: the reason is blank."
+        yield Problem("blank_reason", text, "Appointment.extension")
 
 
 def _times(appointment: Resource) -> tuple[object, object]:

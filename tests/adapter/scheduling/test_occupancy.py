@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from adapter.errors import Conflict, Forbidden
+from adapter.errors import Conflict, Forbidden, Unprocessable
 from adapter.scheduling import commands, occupancy
 from adapter.scheduling.booking import MOVING
 from adapter.scheduling.settling import Change, settle, stage
@@ -20,6 +20,7 @@ from tests.adapter.scheduling.support import (
     advancing,
     book,
     booking,
+    codes,
     linking,
     links,
     move,
@@ -443,3 +444,11 @@ async def test_one_moved_within_its_slot_without_its_reason_needs_a_place_there(
     assert occupancy.by(made) is None
     await store.transact(step)
     assert await statuses(store, "a") == ["busy"]
+
+
+@pytest.mark.parametrize("why", ["", " ", "\n\t"])
+async def test_a_blank_reason_is_none(store: Store, why: str) -> None:
+    await publish_day(store)
+    with pytest.raises(Unprocessable) as raised:
+        await store.transact(fhir(over(visit("x"), why)))
+    assert codes(raised.value) == [("blank_reason", "Appointment.extension")]
