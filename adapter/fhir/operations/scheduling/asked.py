@@ -166,7 +166,8 @@ def _reference(given: Given, kinds: Sequence[str], base: str) -> Resource:
     found: Resource = {"reference": value} if isinstance(value, str) else dict(value) if isinstance(value, dict) else {}
     text = found.get("reference")
     if isinstance(text, str):
-        text = text.removeprefix(f"{base}/")
+        # A version of it (as in the header Location) stands for the resource: what is done is done to the present one.
+        text = text.removeprefix(f"{base}/").partition("/_history/")[0]
         text = text if "/" in text or not text else f"{kinds[0]}/{text}"
         if text.partition("/")[0] in kinds:
             return {**found, "reference": text}
