@@ -226,7 +226,7 @@ def _decide(write: Write, before: Resource | None, *, deleted: bool) -> Change |
         if deleted:
             raise Gone(Problem("deleted", f"That {write.kind} has been deleted. PUT brings it back."))
         raise NotFound(Problem("unknown_resource", f"There is no {write.kind} with that id."))
-    _require_version(write, before)
+    require_version(write, before)
     if write.method == "DELETE":
         if before is None:
             return Written(204, write.kind, ident, None, changed=False)
@@ -249,7 +249,12 @@ def _sent(write: Write) -> Resource | None:
     return write.resource if write.sent else None
 
 
-def _require_version(write: Write, before: Resource | None) -> None:
+def require_version(write: Write, before: Resource | None) -> None:
+    """Let pass a write whose preconditions hold for what is stored.
+
+    Raises:
+        PreconditionFailed: If-Match names another version, or If-None-Match the present one.
+    """
     version = None if before is None else version_of(before)
     if write.if_match is not None and not negotiation.matches(write.if_match, version):
         present = f"It has version {version} now, not the one in If-Match. Read it again and repeat the change on that."

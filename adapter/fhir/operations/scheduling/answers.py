@@ -25,7 +25,7 @@ from store.codec import Resource, encode
 from store.errors import AlreadyExists, NotUnique
 from store.unit_of_work import UnitOfWork
 
-_AS_BUNDLE = {404: "not-found", 409: "conflict", 410: "deleted", 422: "business-rule"}
+_AS_BUNDLE = {404: "not-found", 409: "conflict", 410: "deleted", 412: "conflict", 422: "business-rule"}
 _NO_LONGER_THERE = ("slot_unavailable", "time_conflict")
 
 

@@ -6,6 +6,7 @@ change, ``cancelled`` a cancellation. Whether it may be is decided where every w
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -103,7 +104,8 @@ async def _book_anew(call: Call, asked: Asked, named: str | None, resource: Reso
         if schedules:
             after = await on_schedules(call, work, found.resource, after, schedules)
         for one in replaced:
-            before = await target(call, work, one["reference"].partition("/")[2], proposals=False)
+            replaced_id = one["reference"].partition("/")[2]
+            before = await target(call, work, replaced_id, proposals=False, conditional=False)
             targets.require_cancellable(before.resource)
             writes.append(before.write(targets.cancelled(call, work, before.resource)))
         return await done(call, work, [found.write(after), *writes])
@@ -116,8 +118,8 @@ async def _to_book(call: Call, work: UnitOfWork, named: str | None, resource: Re
     ident = named or (resource or {}).get("id")
     if ident is not None:
         return await target(call, work, ident)
-    new = await identify(work, searching.reading(call.who, call.base, strict=True), Write("POST", KIND), 0)
-    return Target({"id": new.ident}, stored=False)
+    targets.require_version(call, None)
+    return Target({"id": str(uuid.uuid4())}, stored=False)
 
 
 async def _change(call: Call, asked: Asked, ident: str | None, resource: Resource) -> Reply:

@@ -8,6 +8,7 @@ from typing import Any
 
 from adapter import clock
 from adapter.errors import Conflict, Gone, NotFound, Problem, Unprocessable
+from adapter.fhir import writing
 from adapter.fhir.call import Call
 from adapter.fhir.writing import Write
 from adapter.scheduling import holds, occupancy
@@ -43,12 +44,38 @@ class Target:
         return Write("POST", KIND, ident, resource=fresh)
 
 
-async def target(call: Call, work: UnitOfWork, ident: str, *, proposals: bool = True) -> Target:
+async def target(
+    call: Call, work: UnitOfWork, ident: str, *, proposals: bool = True, conditional: bool = True
+) -> Target:
     """Find what is named; a proposal only where one will do.
+
+    Args:
+        call: the call.
+        work: the unit of work to read through.
+        ident: of the appointment.
+        proposals: whether a proposal will do.
+        conditional: whether it is what If-Match is about: not where the call names another one as well.
 
     Raises:
         NotFound: there is none. Gone: it was proposed, and that has expired.
+        PreconditionFailed: it has another version than If-Match says.
     """
+    found = await _found(call, work, ident, proposals=proposals)
+    if conditional:
+        require_version(call, found.resource)
+    return found
+
+
+def require_version(call: Call, found: Resource | None) -> None:
+    """Let pass what has the version that If-Match names, if there is that header.
+
+    Raises:
+        PreconditionFailed: it has another one, or is not there at all.
+    """
+    writing.require_version(Write("PUT", KIND, if_match=call.headers.get("if-match")), found)
+
+
+async def _found(call: Call, work: UnitOfWork, ident: str, *, proposals: bool) -> Target:
     stored = await work.read(KIND, ident)
     if stored is not None:
         return Target(stored, stored=True)
