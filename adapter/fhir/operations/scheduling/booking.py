@@ -11,19 +11,19 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from adapter.errors import Malformed, Problem, Unprocessable
-from adapter.fhir import searching, validation
+from adapter.fhir import validation
 from adapter.fhir.access import require_type
 from adapter.fhir.call import Call, Reply
 from adapter.fhir.operations.scheduling import targets
 from adapter.fhir.operations.scheduling.answers import written
 from adapter.fhir.operations.scheduling.asked import Asked
+from adapter.fhir.operations.scheduling.patients import brought
 from adapter.fhir.operations.scheduling.placing import on_schedules
 from adapter.fhir.operations.scheduling.targets import KIND, Target, target
 from adapter.fhir.presentation import require_whole
-from adapter.fhir.writing import Write, carry_out, identify
+from adapter.fhir.writing import Write, carry_out
 from adapter.scheduling import holds
 from store.codec import Resource
-from store.search.text import escaped
 from store.unit_of_work import UnitOfWork
 
 HOLDS = ("appointment-reference",)
@@ -96,7 +96,7 @@ async def _book_anew(call: Call, asked: Asked, named: str | None, resource: Reso
         writes: list[Write] = []
         actors = list(known)
         for one in patients:
-            write, actor = await _patient(call, work, one)
+            write, actor = await brought(call, work, one)
             writes += [] if write is None else [write]
             actors.append(actor)
         after = targets.booked(call, work, found.resource | (resource or {}), overbook)
@@ -199,21 +199,3 @@ def _joined(appointment: Resource, actors: Sequence[Resource]) -> Resource:
         if actor.get("reference") is None or actor["reference"] not in there
     ]
     return {**appointment, "participant": [*appointment["participant"], *joining]}
-
-
-async def _patient(call: Call, work: UnitOfWork, resource: Resource) -> tuple[Write | None, Resource]:
-    """Return the write of a new patient, none where one with that identifier is stored; and how to refer to them."""
-    criteria = tuple(
-        ("identifier", f"{escaped(one.get('system', ''))}|{escaped(one['value'])}")
-        for one in resource.get("identifier", ())[:1]
-        if one.get("value")
-    )
-    bare = {name: value for name, value in resource.items() if name != "id"}
-    write = Write("POST", "Patient", resource=bare, if_none_exist=criteria or None)
-    found = await identify(work, searching.reading(call.who, call.base, strict=True), write, 0)
-    actor: Resource = {"reference": f"Patient/{found.ident}"}
-    if resource.get("identifier"):
-        actor["identifier"] = resource["identifier"][0]
-    if found.resource is None:
-        return None, actor
-    return Write("POST", "Patient", found.ident, resource=bare), actor

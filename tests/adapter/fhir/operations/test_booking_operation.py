@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
-from tests.adapter.fhir.door import HOST, Json, get, made
+from tests.adapter.fhir.door import HOST, Json, bundled, get, made, tagged
 from tests.adapter.fhir.operations.test_scheduling_operations import (
     clinic,
     find,
@@ -17,8 +18,8 @@ from tests.adapter.fhir.operations.test_scheduling_operations import (
     status_of,
     visit,
 )
-from tests.adapter.mediloop.clinic import SARAH, appointment
-from tests.conftest import Api
+from tests.adapter.mediloop.clinic import SARAH, UHID, appointment, patient
+from tests.conftest import Api, ServiceMaker
 
 __all__ = ["clinic"]
 
@@ -68,6 +69,57 @@ async def test_of_many_who_change_one_version_one_does(api: Api, second: Json) -
     moves = [operate(api, "a/$reschedule", FRESH, start=f"2024-01-20T1{n % 4 + 2}:00:00Z") for n in range(16)]
     answers = [one.status_code for one in await asyncio.gather(*moves)]
     assert sorted(answers) == [200] + [412] * 15
+
+
+# Patients
+
+
+async def booked_with(api: Api, *identifiers: Json) -> list[str]:
+    """The patients of a booking that brings one with these identifiers."""
+    new = {"resourceType": "Patient", "identifier": list(identifiers), "name": [{"family": "New"}]}
+    answer = await operate(api, f"{await first(api)}/$book", patient_resource=new)
+    actors = [one["actor"]["reference"] for one in only(answer)["participant"]]
+    return [name for name in actors if name.startswith("Patient/")]
+
+
+@pytest.mark.parametrize("uhid", [UHID, f"{UHID} ", f" {UHID.lower()}"])
+async def test_a_patient_is_known_by_any_identifier(api: Api, uhid: str) -> None:
+    record = {"system": "urn:mrn", "value": "4711"}
+    system = api.service.systems.uhid
+    assert await booked_with(api, record, {"system": system, "value": uhid}) == ["Patient/john"]
+    assert bundled(await get(api, "Patient"))["total"] == 1
+
+
+async def test_a_uhid_is_the_same_under_every_name_of_its_system(make_service: ServiceMaker, make_api: Any) -> None:
+    alias = "urn:old-uhid"
+    api: Api = await make_api(make_service(uhid_aliases=[alias]))
+    await clinic.__wrapped__(api)  # type: ignore[attr-defined]  # the fixture, for this service
+    await made(api, patient("other", "UG555000111D", "Grace Auma", alias))
+    assert await booked_with(api, {"system": alias, "value": UHID}) == ["Patient/john"]
+    assert await booked_with(api, {"system": api.service.systems.uhid, "value": "ug555000111d"}) == ["Patient/other"]
+
+
+async def test_identifiers_of_two_patients_are_nobodys(api: Api) -> None:
+    await made(api, tagged("other", "4711"))
+    both = [{"system": api.service.systems.uhid, "value": UHID}, {"system": "urn:example:tags", "value": "4711"}]
+    new = {"resourceType": "Patient", "identifier": both, "name": [{"family": "New"}]}
+    answer = await operate(api, f"{await first(api)}/$book", patient_resource=new)
+    assert refused(answer, 412, "multiple_matches") == ["multiple-matches"]
+    told = answer.json()["entry"][0]["resource"]["issue"][0]["diagnostics"]
+    assert "Patient/john" in told
+    assert "Patient/other" in told
+    assert bundled(await get(api, "Patient"))["total"] == 2
+
+
+async def test_bookings_that_bring_one_patient_at_once_make_one(api: Api) -> None:
+    uhid = {"system": api.service.systems.uhid, "value": "UG555000111D"}
+    sent = [[uhid], [{"system": "urn:mrn", "value": "1"}, uhid], [{**uhid, "value": "ug555000111d"}]] * 2
+    proposals = [one["resource"]["id"] for one in (await find(api))["entry"]]
+    news = [{"resourceType": "Patient", "identifier": one, "name": [{"family": "New"}]} for one in sent]
+    pairs = zip(proposals, news, strict=True)
+    answers = await asyncio.gather(*(operate(api, f"{ident}/$book", patient_resource=new) for ident, new in pairs))
+    assert {one.status_code for one in answers} <= {200, 409}
+    assert bundled(await get(api, "Patient"))["total"] == 2
 
 
 # References to versions

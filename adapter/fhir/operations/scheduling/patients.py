@@ -1,0 +1,68 @@
+"""Patients whom a booking brings along (``patient-resource``): those who are stored already are used, others are made.
+
+Whoever has one of the identifiers is meant: a hospital sends its own record number beside the UHID.
+"""
+
+from __future__ import annotations
+
+import uuid
+
+from adapter.errors import PreconditionFailed, Problem
+from adapter.fhir import meeting, searching
+from adapter.fhir.call import Call
+from adapter.fhir.writing import Write
+from mappings import uhid
+from store.codec import Resource
+from store.search.text import escaped
+from store.unit_of_work import UnitOfWork
+
+_KIND = "Patient"
+
+
+async def brought(call: Call, work: UnitOfWork, resource: Resource) -> tuple[Write | None, Resource]:
+    """Return the write of a new patient, none where one with such an identifier is stored; and how to refer to them.
+
+    Args:
+        call: the call.
+        work: the unit of work to look in; two calls that find nobody by the same identifier meet there.
+        resource: the Patient that was sent.
+
+    Raises:
+        PreconditionFailed: the identifiers are those of several.
+    """
+    looked_for = _identifiers(call, resource)
+    found = await _stored(call, work, looked_for) if looked_for else None
+    ident = found or str(uuid.uuid4())
+    actor: Resource = {"reference": f"{_KIND}/{ident}"}
+    if resource.get("identifier"):
+        actor["identifier"] = resource["identifier"][0]
+    if found is not None:
+        return None, actor
+    return Write("POST", _KIND, ident, resource={**resource, "id": ident}), actor
+
+
+def _identifiers(call: Call, resource: Resource) -> list[Resource]:
+    """Return the identifiers to look for, as they are compared: trimmed, and a UHID under each name of its system."""
+    systems = call.who.service.systems.all_uhid
+    made: list[Resource] = []
+    for one in resource.get("identifier", ()):
+        value, system = one.get("value", "").strip(), one.get("system", "")
+        if system in systems:
+            made += [{"system": name, "value": uhid.normalise(value)} for name in systems if value]
+        elif value:
+            made.append({"system": system, "value": value})
+    return made
+
+
+async def _stored(call: Call, work: UnitOfWork, identifiers: list[Resource]) -> str | None:
+    """Return the id of the Patient who has one of the identifiers; guard them where nobody has."""
+    wanted = ",".join(f"{escaped(one['system'])}|{escaped(one['value'])}" for one in identifiers)
+    criteria = (("identifier", wanted),)
+    found = await searching.matches(work, _KIND, criteria, searching.reading(call.who, call.base, strict=True))
+    if len(found) > 1:
+        told = " and ".join(f"{_KIND}/{ident}" for ident in sorted(found))
+        text = f"The identifiers of that patient are those of {told}. Send those of one, or patient-reference."
+        raise PreconditionFailed(Problem("multiple_matches", text, "patient-resource", issue="multiple-matches"))
+    if not found:
+        work.guard(meeting.places(_KIND, criteria, {"identifier": identifiers}))
+    return found[0] if found else None
