@@ -127,6 +127,8 @@ def decide(
     faults = list(found)
     for visit in asked.visits.values():
         faults += _about(visit.draft, visits.faults(visit, copied=copied))
+        if visit.is_new and visit.takes is not None and visit.takes.when is None:
+            faults += _about(visit.draft, visits.unknown_slots(world, visit))
     for visit, stake, when in asked.new:
         faults += _about(visit.draft, visits.contradictions(world, visit, stake, when))
     for draft in slots.values():

@@ -71,25 +71,15 @@ def _time_faults(appointment: Resource) -> Iterator[Problem]:
 
 def contradictions(world: World, visit: Visit, stake: Stake, when: Interval) -> Iterator[Problem]:
     """Yield everything in which the Slots that it names disagree with it."""
-    links = visit.appointment.get("slot", ())
+    yield from unknown_slots(world, visit)
+    named = list(_named(world, visit))
     spans: list[Interval] = []
-    whole = True
-    for index, link in enumerate(links):
-        param = f"{_SLOT}[{index}]"
-        slot = world.slots.get(reference(link.get("reference", "")))
-        if slot is None or slot["status"] == "entered-in-error":
-            whole = False
-            yield Problem(
-                "unknown_slot",
-                "There is no such slot. Name one that is stored, as Slot/<id>, or none: free ones are then looked for.",
-                param,
-                issue="not-found",
-            )
-            continue
-        span = intervals.of(slot)
-        spans += [] if span is None else [span]
-        yield from _schedule_contradictions(world, visit, stake, slot, param)
-    if links and whole and not intervals.covered(when, spans):
+    for param, slot in named:
+        if slot is not None:
+            span = intervals.of(slot)
+            spans += [] if span is None else [span]
+            yield from _schedule_contradictions(world, visit, stake, slot, param)
+    if named and all(slot is not None for _, slot in named) and not intervals.covered(when, spans):
         told = " and ".join(f"{slot.start.isoformat()} to {slot.end.isoformat()}" for slot in spans)
         yield Problem(
             "slot_mismatch",
@@ -97,6 +87,26 @@ def contradictions(world: World, visit: Visit, stake: Stake, when: Interval) -> 
             "within them, or name none: free ones are then looked for.",
             _SLOT,
         )
+
+
+def unknown_slots(world: World, visit: Visit) -> Iterator[Problem]:
+    """Yield the Slots that it names and that are not there; that can be told of one without a time as well."""
+    for param, slot in _named(world, visit):
+        if slot is None:
+            yield Problem(
+                "unknown_slot",
+                "There is no such slot. Name one that is stored, as Slot/<id>, or none: free ones are then looked for.",
+                param,
+                issue="not-found",
+            )
+
+
+def _named(world: World, visit: Visit) -> Iterator[tuple[str, Resource | None]]:
+    """Yield the elements that name Slots, each with the Slot, None for none that can be booked."""
+    for index, link in enumerate(visit.appointment.get("slot", ())):
+        slot = world.slots.get(reference(link.get("reference", "")))
+        there = slot is not None and slot["status"] != "entered-in-error"
+        yield f"{_SLOT}[{index}]", slot if there else None
 
 
 def _schedule_contradictions(world: World, visit: Visit, stake: Stake, slot: Resource, param: str) -> Iterator[Problem]:

@@ -706,3 +706,12 @@ async def test_a_hundred_appointments_need_no_more_queries_than_one(store: Store
     assert await queries(*seeking) == await queries(seeking[0]) <= 6
     assert await queries(*naming) == await queries(naming[0]) <= 4
     assert await queries(visit("x", status="proposed")) == 0
+
+
+async def test_what_has_no_time_is_told_which_of_its_slots_are_not_there(store: Store) -> None:
+    await publish_day(store)
+    wanted = visit("x", "10:30", "10:00", **linking("none", "a"))
+    assert await refused(store, wanted) == [
+        ("invalid_time", "Appointment.start", 0),
+        ("unknown_slot", "Appointment.slot[0]", 0),
+    ]

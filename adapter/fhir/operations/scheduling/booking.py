@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Sequence
 from datetime import timedelta
 
-from adapter.errors import Malformed, Problem, Unprocessable
+from adapter.errors import Malformed, Problem, Refused, Unprocessable
 from adapter.fhir import validation
 from adapter.fhir.access import require_type
 from adapter.fhir.call import Call, Reply
@@ -23,6 +23,7 @@ from adapter.fhir.operations.scheduling.targets import KIND, Target, target
 from adapter.fhir.presentation import require_whole
 from adapter.fhir.writing import Write, carry_out
 from adapter.scheduling import holds
+from adapter.scheduling.road import Step
 from store.codec import Resource
 from store.unit_of_work import UnitOfWork
 
@@ -31,6 +32,10 @@ BOOKS = (
     *("appointment-reference", "appointment-resource", "patient-resource", "patient-reference"),
     *("cancelled-appt-id", "comment", "overbook", "schedule"),
 )
+
+_TO_BE_BOOKED = ("proposed", "pending", "waitlist")
+_BACKWARDS = "end_before_start"
+_TELLING = frozenset((_BACKWARDS, "subsetted"))  # the faults beside which others can be looked for
 
 
 async def hold(call: Call, kind: str, ident: str | None) -> Reply:
@@ -72,16 +77,20 @@ async def book(call: Call, kind: str, ident: str | None) -> Reply:
     if len(sent) > 1 or not (named or sent):
         text = "Give one appointment: as appointment-reference, or as appointment-resource."
         raise Malformed(Problem("invalid_parameter", text, "appointment-reference", issue="required"))
-    resource = _checked(sent[0], KIND) if sent else None
-    if resource is None or resource["status"] in ("proposed", "pending", "waitlist"):
-        return await _book_anew(call, asked, named, resource)
-    if resource["status"] == "booked" and "id" not in resource and named is None:
-        return await _book_anew(call, asked, named, resource)
-    return await _change(call, asked, named or resource.get("id"), resource)
+    resource = sent[0] if sent else None
+    faults = [] if resource is None else _faults(resource, KIND)
+    status = (resource or {}).get("status", "pending")
+    is_new = status in _TO_BE_BOOKED or (status == "booked" and "id" not in (resource or {}) and named is None)
+    if resource is None or is_new:
+        return await _book_anew(call, asked, named, resource, faults)
+    return await _change(call, asked, named or resource.get("id"), resource, faults)
 
 
-async def _book_anew(call: Call, asked: Asked, named: str | None, resource: Resource | None) -> Reply:
-    patients = [_checked(one, "Patient") for one in asked.resources("patient-resource", "Patient")]
+async def _book_anew(
+    call: Call, asked: Asked, named: str | None, resource: Resource | None, faults: list[Problem]
+) -> Reply:
+    patients = asked.resources("patient-resource", "Patient")
+    faults = [*faults, *(fault for one in patients for fault in _faults(one, "Patient"))]
     if patients:
         require_type(call.who, "Patient", "read")
         require_type(call.who, "Patient", "write")
@@ -110,7 +119,7 @@ async def _book_anew(call: Call, asked: Asked, named: str | None, resource: Reso
             writes.append(before.write(targets.cancelled(call, work, before.resource)))
         return await done(call, work, [found.write(after), *writes])
 
-    return await written(call, step, status=200 if resource is None else 201)
+    return await written(call, _told_with(faults, step), status=200 if resource is None else 201)
 
 
 async def _to_book(call: Call, work: UnitOfWork, named: str | None, resource: Resource | None) -> Target:
@@ -122,7 +131,7 @@ async def _to_book(call: Call, work: UnitOfWork, named: str | None, resource: Re
     return Target({"id": str(uuid.uuid4())}, stored=False)
 
 
-async def _change(call: Call, asked: Asked, ident: str | None, resource: Resource) -> Reply:
+async def _change(call: Call, asked: Asked, ident: str | None, resource: Resource, faults: list[Problem]) -> Reply:
     if ident is None:
         text = f"An appointment that is to be {resource['status']} needs its id."
         raise Malformed(Problem("invalid_parameter", text, "Appointment.id", issue="required"))
@@ -148,7 +157,7 @@ async def _change(call: Call, asked: Asked, ident: str | None, resource: Resourc
             after = await on_schedules(call, work, before, after, schedules)
         return await done(call, work, [found.write(after)])
 
-    return await written(call, step)
+    return await written(call, _told_with(faults, step))
 
 
 async def done(call: Call, work: UnitOfWork, writes: Sequence[Write]) -> Resource:
@@ -184,10 +193,41 @@ def _named(call: Call, asked: Asked, ident: str | None) -> str | None:
     return ident or (found[0]["reference"].partition("/")[2] if found else None)
 
 
-def _checked(resource: Resource, kind: str) -> Resource:
-    validation.require_valid(resource, kind)
-    require_whole(resource)
-    return resource
+def _faults(resource: Resource, kind: str) -> list[Problem]:
+    """Return the rules that a resource breaks by itself (422).
+
+    Raises:
+        Malformed: it is no valid resource of that type.
+    """
+    found: list[Problem] = []
+    try:
+        validation.require_valid(resource, kind)
+    except Unprocessable as refused:
+        found += refused.problems
+    try:
+        require_whole(resource)
+    except Unprocessable as refused:
+        found += refused.problems
+    return found
+
+
+def _told_with(faults: list[Problem], step: Step[Resource]) -> Step[Resource]:
+    """Return `step`, refused for `faults`, and at once for what else is wrong with the booking."""
+    if not faults:
+        return step
+
+    async def refusing(work: UnitOfWork) -> Resource:
+        told, codes = list(faults), {fault.code for fault in faults}
+        if codes <= _TELLING:  # of what has no time, or too much of it, nothing more can be said
+            try:
+                await step(work)
+            except Refused as refused:
+                if refused.status == Unprocessable.status:
+                    again = "invalid_time" if _BACKWARDS in codes else None  # scheduling's word for it
+                    told += [one for one in refused.problems if one.code != again]
+        raise Unprocessable(told)
+
+    return refusing
 
 
 def _joined(appointment: Resource, actors: Sequence[Resource]) -> Resource:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.adapter.fhir.door import HOST, Json, bundled, get, made, tagged
+from tests.adapter.fhir.door import HOST, Json, bundled, get, made, outcome, tagged
 from tests.adapter.fhir.operations.test_scheduling_operations import (
     clinic,
     find,
@@ -25,6 +25,8 @@ __all__ = ["clinic"]
 
 STALE, FRESH = {"If-Match": 'W/"1"'}, {"If-Match": 'W/"2"'}
 LATER = {"start": "2024-01-20T12:00:00Z", "end": "2024-01-20T12:30:00Z"}
+UNKNOWN = {"extension": [{"url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason", "valueCode": "unknown"}]}
+SUBSETTED = {"system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "code": "SUBSETTED"}
 
 
 # If-Match
@@ -141,6 +143,32 @@ async def test_a_reference_to_a_version_means_the_resource(api: Api) -> None:
 
 
 # Refusals
+
+
+async def test_what_breaks_a_rule_is_told_at_once_and_as_ihe_wants_it(api: Api) -> None:
+    backwards = {"start": "2024-01-20T10:30", "end": "2024-01-20T10:00:00Z"}
+    wrong = visit(**backwards, slot=[{"reference": "Slot/none"}])
+    sent: list[tuple[Json, tuple[str, ...]]] = [
+        ({"appointment_resource": visit(**backwards)}, ("end_before_start",)),
+        ({"appointment_resource": wrong}, ("end_before_start", "unknown_slot")),
+        ({"appointment_resource": wrong | {"end": wrong["start"]}}, ("invalid_time", "unknown_slot")),
+        ({"appointment_resource": wrong | {"end": "2025-01-20T10:00:00Z"}}, ("too_long",)),
+        (
+            {"appointment_resource": wrong | {"meta": {"tag": [SUBSETTED]}}},
+            ("end_before_start", "subsetted", "unknown_slot"),
+        ),
+        ({"appointment_resource": visit(meta={"tag": [SUBSETTED]})}, ("subsetted",)),
+        ({"appointment_resource": visit(status=None, _status=UNKNOWN)}, ("missing_value",)),
+        ({"appointment_resource": wrong, "overbook": " "}, ("end_before_start", "blank_reason", "unknown_slot")),
+    ]
+    for given, codes in sent:
+        refused(await operate(api, "$book", **given), 422, *codes)
+    changed = only(await operate(api, "$book", appointment_resource=visit()), 201)
+    both = {**changed, "end": "2024-01-20T09:00:00Z", "slot": [{"reference": "Slot/none"}]}
+    refused(await operate(api, "$book", appointment_resource=both), 422, "end_before_start", "unknown_slot")
+    part = {"resourceType": "Patient", "meta": {"tag": [SUBSETTED]}}
+    refused(await operate(api, f"{await first(api)}/$book", patient_resource=part), 422, "subsetted")
+    outcome(await operate(api, "$book", appointment_resource=visit(status="pend")), 400, "code-invalid")
 
 
 async def test_a_reason_for_overbooking_says_something(api: Api) -> None:
