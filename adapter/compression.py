@@ -35,13 +35,22 @@ class Compression(GZipMiddleware):
             await self.app(scope, receive, send)
 
 
-def headed(request: Request, status: int, headers: Mapping[str, str], media_type: str | None, size: int) -> Response:
+def headed(
+    request: Request,
+    status: int,
+    headers: Mapping[str, str],
+    media_type: str | None,
+    size: int,
+    *,
+    is_stream: bool = False,
+) -> Response:
     """Return the answer to HEAD: that to GET without its content, of which there are so many bytes.
 
-    The length is GET's, or is left out where gzip may change it (RFC 9110 section 8.6).
+    The length is GET's, or is left out where gzip changes it (RFC 9110 section 8.6): of what is sent as a stream, and
+    of what is not small.
     """
     response = Response(b"", status, headers, media_type)
-    if _asks_for_gzip(request.scope):
+    if _asks_for_gzip(request.scope) and (is_stream or size >= SMALLEST):
         del response.headers["Content-Length"]
     else:
         response.headers["Content-Length"] = str(size)

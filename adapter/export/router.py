@@ -102,7 +102,7 @@ async def file(request: Request) -> Response:
         require_type(who, kind, "read")
     headers = {"Expires": _http_date(job.expires)}
     if request.method == "HEAD":
-        return headed(request, 200, headers, MEDIA_TYPE, found.size)
+        return headed(request, 200, headers, MEDIA_TYPE, found.size, is_stream=True)
     headers["Content-Length"] = str(found.size)
     return StreamingResponse(files.read(job.ident, found.name), 200, headers, MEDIA_TYPE)
 

@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl
 from fastapi import APIRouter, Request, Response
 from starlette.convertors import Convertor, register_url_convertor
 
-from adapter.compression import SMALLEST
+from adapter.compression import headed
 from adapter.errors import Malformed, Problem
 from adapter.fhir import conformance, encoding, negotiation, presentation
 from adapter.fhir.addresses import BASE, base_of
@@ -148,15 +148,9 @@ def _finish(request: Request, reply: Reply, wanted: negotiation.Format, query: P
     if body and wanted.pretty:
         body = presentation.pretty(body)
     media_type = wanted.media_type if reply.body else None
-    if request.method != "HEAD":
-        return Response(body, reply.status, reply.headers, media_type)
-    response = Response(b"", reply.status, reply.headers, media_type)
-    # Not where it would be compressed: the length is that of GET's answer, or is left out (RFC 9110 section 8.6).
-    del response.headers["Content-Length"]
-    packed = len(body) >= SMALLEST and "gzip" in request.headers.get("accept-encoding", "")
-    if not packed and reply.status != 304:
-        response.headers["Content-Length"] = str(len(body))
-    return response
+    if request.method == "HEAD" and reply.status != 304:  # which tells nothing of the content
+        return headed(request, reply.status, reply.headers, media_type, len(body))
+    return Response(body, reply.status, reply.headers, media_type)
 
 
 _ROUTES = (

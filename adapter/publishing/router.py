@@ -81,7 +81,7 @@ async def file(request: Request) -> Response:
         return Response(b"", 304, headers)
     size = found.files[kind].size
     if request.method == "HEAD":
-        return headed(request, 200, headers, NDJSON, size)
+        return headed(request, 200, headers, NDJSON, size, is_stream=True)
     headers["Content-Length"] = str(size)
     return StreamingResponse(publisher.read(name, kind), 200, headers, NDJSON)
 

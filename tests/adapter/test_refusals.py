@@ -19,11 +19,11 @@ from tests.conftest import Api
 pytestmark = pytest.mark.untraced
 
 METHODS = {
-    PATH: "GET, POST",
-    f"{PATH}x/": "GET",
-    f"{PATH}availability/": "GET",
-    f"{PATH}by-patient/": "GET",
-    f"{PATH}by-practitioner/": "GET",
+    PATH: "GET, HEAD, POST",
+    f"{PATH}x/": "GET, HEAD",
+    f"{PATH}availability/": "GET, HEAD",
+    f"{PATH}by-patient/": "GET, HEAD",
+    f"{PATH}by-practitioner/": "GET, HEAD",
     **{action_path("x", action): "POST" for action in ACTIONS},
     "/healthz": "GET",
     "/readyz": "GET",
