@@ -29,7 +29,7 @@ def faults(world: World, draft: Draft) -> Iterator[Problem]:
         start, end = instant(slot.get("start")), instant(slot.get("end"))
         if start is None or end is None or end <= start:
             yield Problem("invalid_time", "A slot needs a start and an end that is after it.", "Slot.start")
-        elif problem := reasons.too_long("A slot", start, end, "Slot.start"):
+        elif problem := reasons.too_long("A slot", start, end, "Slot.end"):
             yield problem
     stated = occupancy.stated_capacity(slot)
     is_new = stated is not None and (draft.before is None or stated != occupancy.stated_capacity(draft.before))

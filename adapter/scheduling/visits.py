@@ -62,7 +62,7 @@ def _time_faults(appointment: Resource) -> Iterator[Problem]:
             yield Problem("invalid_time", text, _START)
     elif end < start or (end == start and holds):
         yield reasons.backwards(_START)
-    elif problem := reasons.too_long("An appointment", start, end, _START):
+    elif problem := reasons.too_long("An appointment", start, end, "Appointment.end"):
         yield problem
 
 
