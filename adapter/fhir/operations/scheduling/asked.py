@@ -79,7 +79,8 @@ class Asked:
         elif body is not None:
             if bare is None:
                 raise no_parameters()
-            given.append(Given(bare, body, body.get("resourceType", bare)))
+            kind = body.get("resourceType")  # whatever was sent: nothing has looked at it yet
+            given.append(Given(bare, body, kind if isinstance(kind, str) and kind.isalpha() else bare))
         wrong = [one for one in given if one.name not in takes]
         if wrong:
             known = ", ".join(takes)

@@ -11,6 +11,9 @@ from tests.conftest import Api
 OTHERS: list[Json] = [
     {"_type": "Patient"},
     {"resourceType": "Patient"},
+    {"resourceType": 5},
+    {"resourceType": {"of": "Patient"}},
+    {"resourceType": "no type"},
     {"resourceType": "Bundle", "type": "collection"},
     {"resourceType": "Parameters", "parameter": [{"name": "resource", "resource": {"resourceType": "Patient"}}]},
 ]
