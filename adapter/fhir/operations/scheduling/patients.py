@@ -1,6 +1,6 @@
 """Patients whom a booking brings along (``patient-resource``): those who are stored already are used, others are made.
 
-Whoever has one of the identifiers is meant: a hospital sends its own record number beside the UHID.
+Whoever has the UHID is meant, or else one of the other identifiers: a hospital sends its own record number as well.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import uuid
 
 from adapter.errors import PreconditionFailed, Problem
 from adapter.fhir import meeting, searching
-from adapter.fhir.call import Call
+from adapter.fhir.call import Call, Pairs
 from adapter.fhir.writing import Write
 from mappings import uhid
 from store.codec import Resource
@@ -30,8 +30,7 @@ async def brought(call: Call, work: UnitOfWork, resource: Resource) -> tuple[Wri
     Raises:
         PreconditionFailed: the identifiers are those of several.
     """
-    looked_for = _identifiers(call, resource)
-    found = await _stored(call, work, looked_for) if looked_for else None
+    found = await _stored(call, work, _identifiers(call, resource))
     ident = found or str(uuid.uuid4())
     actor: Resource = {"reference": f"{_KIND}/{ident}"}
     if resource.get("identifier"):
@@ -42,7 +41,7 @@ async def brought(call: Call, work: UnitOfWork, resource: Resource) -> tuple[Wri
 
 
 def _identifiers(call: Call, resource: Resource) -> list[Resource]:
-    """Return the identifiers to look for, as they are compared: trimmed, and a UHID under each name of its system."""
+    """Return the identifiers as they are compared: trimmed, and a UHID under each name of its system."""
     systems = call.who.service.systems.all_uhid
     made: list[Resource] = []
     for one in resource.get("identifier", ()):
@@ -55,14 +54,37 @@ def _identifiers(call: Call, resource: Resource) -> list[Resource]:
 
 
 async def _stored(call: Call, work: UnitOfWork, identifiers: list[Resource]) -> str | None:
-    """Return the id of the Patient who has one of the identifiers; guard them where nobody has."""
-    wanted = ",".join(f"{escaped(one['system'])}|{escaped(one['value'])}" for one in identifiers)
-    criteria = (("identifier", wanted),)
+    """Return the id of the Patient who is meant; guard the identifiers where nobody is.
+
+    A UHID is one person's, other numbers are shared (a family's insurance): so the UHIDs decide where they are known.
+    Where they are not, whoever has one of their own is somebody else.
+    """
+    systems = call.who.service.systems.all_uhid
+    uhids = [one for one in identifiers if one["system"] in systems]
+    found = await _one(call, work, (("identifier", _wanted(uhids)),)) if uhids else None
+    others = [one for one in identifiers if one["system"] and one not in uhids]
+    if found is None and others:
+        theirs = ",".join(f"{escaped(name)}|" for name in systems)
+        without = (("identifier:not", theirs),) if uhids else ()
+        found = await _one(call, work, (("identifier", _wanted(others)), *without))
+    if found is None and identifiers:
+        work.guard(meeting.places(_KIND, (("identifier", _wanted(identifiers)),), {"identifier": identifiers}))
+    return found
+
+
+async def _one(call: Call, work: UnitOfWork, criteria: Pairs) -> str | None:
+    """Return the id of the one Patient whom the criteria match, None where there is none.
+
+    Raises:
+        PreconditionFailed: there are several.
+    """
     found = await searching.matches(work, _KIND, criteria, searching.reading(call.who, call.base, strict=True))
     if len(found) > 1:
         told = " and ".join(f"{_KIND}/{ident}" for ident in sorted(found))
         text = f"The identifiers of that patient are those of {told}. Send those of one, or patient-reference."
         raise PreconditionFailed(Problem("multiple_matches", text, "patient-resource", issue="multiple-matches"))
-    if not found:
-        work.guard(meeting.places(_KIND, criteria, {"identifier": identifiers}))
     return found[0] if found else None
+
+
+def _wanted(identifiers: list[Resource]) -> str:
+    return ",".join(f"{escaped(one['system'])}|{escaped(one['value'])}" for one in identifiers)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.adapter.fhir.door import HOST, Json, bundled, get, made, outcome, tagged
+from tests.adapter.fhir.door import HOST, TAGS, Json, bundled, get, made, outcome, person, tagged
 from tests.adapter.fhir.operations.test_scheduling_operations import (
     clinic,
     find,
@@ -101,16 +101,40 @@ async def test_a_uhid_is_the_same_under_every_name_of_its_system(make_service: S
     assert await booked_with(api, {"system": api.service.systems.uhid, "value": "ug555000111d"}) == ["Patient/other"]
 
 
-async def test_identifiers_of_two_patients_are_nobodys(api: Api) -> None:
-    await made(api, tagged("other", "4711"))
-    both = [{"system": api.service.systems.uhid, "value": UHID}, {"system": "urn:example:tags", "value": "4711"}]
+@pytest.mark.parametrize("are_uhids", [True, False])
+async def test_identifiers_of_two_patients_are_nobodys(api: Api, are_uhids: bool) -> None:
+    system = api.service.systems.uhid if are_uhids else TAGS
+    values = ("UG555000111D", "UG666000222E")
+    for ident, value in zip(("one", "other"), values, strict=True):
+        await made(api, patient(ident, value, "Somebody", system))
+    both = [{"system": system, "value": value} for value in values]
     new = {"resourceType": "Patient", "identifier": both, "name": [{"family": "New"}]}
     answer = await operate(api, f"{await first(api)}/$book", patient_resource=new)
     assert refused(answer, 412, "multiple_matches") == ["multiple-matches"]
     told = answer.json()["entry"][0]["resource"]["issue"][0]["diagnostics"]
-    assert "Patient/john" in told
+    assert "Patient/one" in told
     assert "Patient/other" in told
-    assert bundled(await get(api, "Patient"))["total"] == 2
+    assert bundled(await get(api, "Patient"))["total"] == 3
+
+
+async def test_a_uhid_says_who_it_is_whatever_else_is_shared(api: Api) -> None:
+    uhids, family = api.service.systems.uhid, {"system": TAGS, "value": "FAM-1"}
+    await made(api, tagged("father", "FAM-1"))
+    # Who has no UHID yet may be the one who brings one.
+    child = {"system": uhids, "value": "UG555000111D"}
+    assert await booked_with(api, family, child) == ["Patient/father"]
+    await made(api, person("father", identifier=[family, {"system": uhids, "value": "UG777000333F"}]))
+    await made(api, person("mother", identifier=[family, {"system": uhids, "value": "UG987654321B"}]))
+    assert await booked_with(api, family, {"system": uhids, "value": "UG987654321B"}) == ["Patient/mother"]
+    [made_anew] = await booked_with(api, family, child)
+    stored = (await get(api, made_anew)).json()
+    assert (stored["name"], stored["identifier"]) == ([{"family": "New"}], [family, child])
+
+
+async def test_what_has_no_system_says_of_nobody_who_it_is(api: Api) -> None:
+    await made(api, person("other", identifier=[{"value": "4711"}]))
+    [found] = await booked_with(api, {"value": "4711"})
+    assert found != "Patient/other"
 
 
 async def test_bookings_that_bring_one_patient_at_once_make_one(api: Api) -> None:
