@@ -109,6 +109,11 @@ def is_computed(schedule: Resource) -> bool:
     return _extension(schedule, AVAILABILITY) is not None
 
 
+def horizon(schedule: Resource, zone: tzinfo) -> Interval:
+    """Return the time for which a Schedule is planned at all; `zone` is that of days where it names none."""
+    return _period(schedule.get("planningHorizon"), _zone(schedule) or zone) or ALWAYS
+
+
 def read(schedule: Resource, services: Sequence[Resource], zone: tzinfo) -> Timetable | None:
     """Return the timetable of a Schedule; None where it has no weekly hours.
 
@@ -135,7 +140,7 @@ def read(schedule: Resource, services: Sequence[Resource], zone: tzinfo) -> Time
         weekly=mine,
         within=tuple(hours),
         away=tuple(_away([*leave, *holidays], zone)),
-        horizon=_period(schedule.get("planningHorizon"), zone) or ALWAYS,
+        horizon=horizon(schedule, zone),
         minutes=numbers.get("duration", DEFAULT_MINUTES),
         before=numbers.get("bufferBefore", 0),
         after=numbers.get("bufferAfter", 0),

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import orjson
 
-from adapter.scheduling import claims, intervals
+from adapter.scheduling import claims, hours, intervals
 from adapter.scheduling.availability import Opening, Wanted, first, openings
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.status import HOLDING
@@ -107,7 +107,8 @@ async def _together(store: Store, search: Search, *, zone: tzinfo, now: datetime
 
     A practitioner's Schedule that names a Location is for there; one that names none is for anywhere. A room, which has
     a Schedule whose actors are Locations alone, is taken in either case; a Schedule that is a service's as well tells
-    only where practitioners could be who name no place: at a whole site many see patients at once.
+    only where practitioners could be who name no place: at a whole site many see patients at once. A Schedule that is
+    not active, or planned for another time, makes no room.
     """
     wanted = _wanted(search)
     theirs = replace(wanted, actors=replace(search, places=()).groups())
@@ -119,8 +120,12 @@ async def _together(store: Store, search: Search, *, zone: tzinfo, now: datetime
     if not usable:
         return []
     # Of those who are at the places, all but few are people: they are not read.
-    query = {"_index.actor": {"$in": list(search.places), "$not": {"$regex": "^Practitioner(Role)?/"}}}
-    own = [orjson.loads(raw) for raw in await store.find("Schedule", query)]
+    query = {
+        "_index.actor": {"$in": list(search.places), "$not": {"$regex": "^Practitioner(Role)?/"}},
+        "_index.active": {"$ne": "false"},
+    }
+    every = [orjson.loads(raw) for raw in await store.find("Schedule", query)]
+    own = [one for one in every if hours.horizon(one, zone).overlaps(search.window)]
     kept = {name for one in own for name in _places(one)}
     rooms = {name for one in own if _is_rooms(one) for name in _places(one)}
     free: dict[str, list[Opening]] = {}

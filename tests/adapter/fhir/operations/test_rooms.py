@@ -84,3 +84,9 @@ async def test_of_several_rooms_the_preferred_one_that_is_free(api: Api) -> None
         ["Slot/q2s.20240120T0900Z.30", "Slot/room9-0"],
         ["Slot/q2s.20240120T0930Z.30", "Slot/room8-0"],
     ]
+
+
+@pytest.mark.parametrize("gone", [{"active": False}, {"planningHorizon": {"end": "2023-12-31"}}])
+async def test_a_schedule_that_is_over_makes_no_room(api: Api, gone: Json) -> None:
+    await put(api.service.stores["test"], schedule("site-old", "Location/site", **gone))
+    assert len(await proposed(api, "q1", {"reference": "Location/site"})) == 2
