@@ -219,8 +219,10 @@ async def read_body(request: Request, model: type[Model], *, optional: bool = Fa
     try:
         checked = model.model_validate_json(raw, strict=True, context=_context(request))
     except ValidationError as error:
-        wrong = {name for found in error.errors(include_url=False, include_input=False) for name in found["loc"][:1]}
-        sound = {name: value for name, value in given.items() if name not in wrong}
+        places = [found["loc"] for found in error.errors(include_url=False, include_input=False)]
+        wrong = {name for place in places for name in place[:1]}
+        # Where the text as a whole is refused, no member of it was looked at, though our parser may read them.
+        sound = {name: value for name, value in given.items() if name not in wrong} if all(places) else {}
         raise Unsound([*twice, *_problems(error)][:_MOST_PROBLEMS], sound) from error
     if twice:
         raise Unsound(twice, given)

@@ -241,6 +241,9 @@ NOT_JSON = {
     "deep objects": b'{"a":' * 5_000,
     "deep lists": b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
     "form": b"patient_uhid=x",
+    "byte order mark, and no text": b'\xef\xbb\xbf{"patient_uhid": 5}',
+    "deep, and no text": b'{"patient_uhid": 5, "x": ' + b"[" * 300 + b"]" * 300 + b"}",
+    "long number, and no text": b'{"patient_uhid": 5, "x": ' + b"1" * 5_000 + b"}",
 }
 
 
