@@ -26,7 +26,7 @@ from adapter.scheduling.road import IDEMPOTENCY_HEADER, Answer, Once, Step, trav
 from adapter.scheduling.status import require_reschedulable
 from adapter.security.callers import Caller
 from mappings import appointment as lens
-from mappings.instants import lasting, minutes_between, parse, shift
+from mappings.instants import minutes_between, parse, shift
 from mappings.references import own_name
 from store.codec import Resource
 from store.errors import NotUnique
@@ -147,7 +147,7 @@ async def reschedule(
         if end is not None:
             changes |= {"end_time": end, "duration_minutes": max(1, minutes_between(start, end))}
         elif wanted.new_slot_id is None:
-            changes["end_time"] = _end(before, start)
+            changes["end_time"] = commands.ending(before, start)
         moved = _recorded(who, _lens(who, before, changes), overbook)
         if "end_time" not in changes:
             moved.pop("end", None)  # the named slot gives the length, as it does for a booking
@@ -259,13 +259,6 @@ def _settle_length(changes: dict[str, Any], start: str, end: str | None, minutes
         ]
     changes["duration_minutes"] = max(1, length)
     return []
-
-
-def _end(before: Resource, start: str) -> str:
-    """Return when an appointment ends that moves to `start`: its length is kept, or is the one that it states."""
-    if "end" in before and parse(before["end"]) > parse(before["start"]):
-        return lasting(start, before["start"], before["end"])
-    return shift(start, before.get("minutesDuration", commands.DEFAULT_MINUTES))
 
 
 async def _next_number(who: Caller) -> str:

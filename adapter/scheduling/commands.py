@@ -27,7 +27,7 @@ from adapter.scheduling.hours import Timetable
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.people import People
 from adapter.scheduling.status import HOLDING, require_move, require_reschedulable
-from mappings.instants import minutes_between, parse, shift
+from mappings.instants import lasting, minutes_between, parse, shift
 from store.codec import Resource
 from store.extract import references
 from store.unit_of_work import UnitOfWork
@@ -160,6 +160,21 @@ async def reschedule(
     expiry.require_running(before, moved, work.now)
     planned = await plan(work, moved, before=before, slot_id=slot_id, names=names, overbooks=overbooks, bases=bases)
     return stage(work, before, planned, await given_back(work, before))
+
+
+def ending(before: Resource, start: str) -> str:
+    """Return when an appointment ends that moves to `start`: its length is kept, or is the one that it states.
+
+    Args:
+        before: the Appointment as it is stored.
+        start: an instant.
+
+    Raises:
+        ValueError: `start` is no point in time, or the end is outside the years 1 to 9999.
+    """
+    if "end" in before and parse(before["end"]) > parse(before["start"]):
+        return lasting(start, before["start"], before["end"])
+    return shift(start, before.get("minutesDuration", DEFAULT_MINUTES))
 
 
 async def advance(work: UnitOfWork, before: Resource, after: Resource, bases: Sequence[str] = ()) -> Resource:

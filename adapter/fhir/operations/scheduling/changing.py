@@ -5,7 +5,7 @@ No standard has them; they are in the style of IHE's ``$book``, answered alike. 
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from adapter import clock
@@ -19,13 +19,12 @@ from adapter.fhir.operations.scheduling.asked import Asked, bad, is_instant
 from adapter.fhir.operations.scheduling.booking import done
 from adapter.fhir.operations.scheduling.placing import free_everywhere
 from adapter.fhir.operations.scheduling.targets import KIND, target
-from adapter.scheduling import booking, claims, intervals
+from adapter.scheduling import booking, claims, commands, intervals
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.status import reschedule_problem
 from mappings.instants import minutes_between
 from store import slotids
 from store.codec import Resource, decode
-from store.dates import shifted
 from store.extract import instant, references
 from store.search.dates import repaired
 from store.unit_of_work import UnitOfWork
@@ -80,8 +79,10 @@ async def reschedule(call: Call, kind: str, ident: str | None) -> Reply:
             first, last = await _of_slots(work, slots)
             new_start, new_end = start or first, end or last
         if new_start is not None and new_end is None:
-            minutes = minutes_between(before["start"], before["end"]) if "end" in before else 30
-            new_end = clock.text(shifted(_instant(new_start), timedelta(minutes=max(1, minutes))))
+            try:
+                new_end = commands.ending(before, new_start)
+            except ValueError:  # the calendar has no such time: it is refused as one that has no length
+                new_end = new_start
         after = targets.seen(call, before, {"rescheduled_at": clock.text(work.now)} | changes)
         after = {name: value for name, value in after.items() if name != "slot"}
         after |= {"start": new_start, "end": new_end}

@@ -581,6 +581,21 @@ async def test_cancel(api: Api) -> None:
     refused(await operate(api, "none/$cancel"), 404, "unknown_appointment")
 
 
+@pytest.mark.parametrize(
+    ("members", "end"),
+    [
+        ({"start": "2024-01-20T10:00:30Z", "end": "2024-01-20T10:20:45Z"}, "2024-01-20T12:20:15Z"),
+        ({"status": "proposed", "start": None, "end": None, "minutesDuration": 45}, "2024-01-20T12:45:00Z"),
+        ({"status": "proposed", "start": None, "end": None}, "2024-01-20T12:30:00Z"),
+    ],
+)
+async def test_what_moves_keeps_its_length(api: Api, members: Json, end: str) -> None:
+    whole = appointment("a") | members
+    await made(api, {name: value for name, value in whole.items() if value is not None})
+    moved = only(await operate(api, "a/$reschedule", start="2024-01-20T12:00:00Z"))
+    assert moved["end"] == end
+
+
 async def test_reschedule(api: Api) -> None:
     await made(api, appointment("a", slot=[{"reference": "Slot/s1"}]))
     moved = only(await operate(api, "a/$reschedule", start="2024-01-20T12:00:00Z", reason="Later"))
