@@ -56,6 +56,14 @@ def test_one_that_was_stored_before_is_of_another_time() -> None:
     assert found == {"arrived_at": SHOWN, "cancelled_at": "2024-01-14T05:00:00Z"}
 
 
+def test_who_sends_a_change_again_does_not_take_its_moment_away() -> None:
+    before = dated(visit("x", status="cancelled"), cancelled_at=EARLIER)
+    again = visit("x", status="cancelled")
+    assert stamped(before, again, DEFAULT_SYSTEMS, NOW)["extension"] == before["extension"]
+    other = dated(again, cancelled_at=SHOWN)
+    assert stamped(before, other, DEFAULT_SYSTEMS, NOW) is other
+
+
 async def test_who_brings_in_what_others_decided_has_it_left_as_it_is(store: Store) -> None:
     before, after = visit("x", status="booked"), visit("x", status="noshow")
     await create(store, before)
