@@ -211,7 +211,14 @@ async def slot_query(
         hint = SLOTS_BY_STATUS
     window = Interval(query["_index.start"]["$gte"], query["_index.start"]["$lt"])
     zone = who.service.settings.zone
-    hidden = await opened.not_offered(who.store, window, None if chosen is None else chosen.values(), zone)
+    hidden = await opened.not_offered(
+        who.store,
+        window,
+        None if chosen is None else chosen.values(),
+        zone,
+        # What computes is looked for first (`availability`): of all, where nothing narrows the search.
+        nobody_has_hours=not (actors or wanted.service_type or wanted.specialty),
+    )
     if hidden:
         query["_id"] = {"$nin": hidden}
     both: list[dict[str, Any]] = []

@@ -143,6 +143,8 @@ async def not_offered(
     schedules: Collection[Resource] | None,
     zone: tzinfo,
     without: frozenset[str] = frozenset(),
+    *,
+    nobody_has_hours: bool = False,
 ) -> list[str]:
     """Return the ids of Slots that are stored as free and are not open as such.
 
@@ -155,11 +157,13 @@ async def not_offered(
         schedules: those that matter; None for all.
         zone: of hours whose Schedule names no time zone.
         without: Appointments that are in nobody's way.
+        nobody_has_hours: that no Schedule at all has weekly hours was just read, so there is no leave to look for.
     """
     query = {"_index.computed": {"$gte": window.start, "$lt": window.end}}
     leftover = await store.keys("Slot", query, limit=0)
     taken = await engaged.slots(store, window, schedules, without)
-    return [*leftover, *taken, *await leave.slots(store, window, schedules, zone)]
+    away = [] if nobody_has_hours else await leave.slots(store, window, schedules, zone)
+    return [*leftover, *taken, *away]
 
 
 async def nobodys(store: Store) -> frozenset[str]:

@@ -124,7 +124,7 @@ async def test_only_what_holds_time_needs_some_of_it(store: Store) -> None:
 @pytest.mark.parametrize("status", ["booked", "proposed"])
 async def test_an_appointment_of_more_than_a_month_is_refused(store: Store, status: str) -> None:
     long = {**visit("x", status=status), "end": "2024-02-20T10:00:01Z"}
-    assert await refused(store, long) == [("invalid_time", "Appointment.start", 0)]
+    assert await refused(store, long) == [("invalid_time", "Appointment.end", 0)]
     await settle_all(store, {**long, "end": "2024-02-20T10:00:00Z"})
 
 
