@@ -14,26 +14,54 @@ from store.types import TYPES
 from store.unit_of_work import UnitOfWork
 
 _NAMED = 10  # so many are found and named
+_MOST = 1_000  # are read in one go, however much refers to what is to go
 
 
 async def referrers(work: UnitOfWork, name: str, base: str, without: Collection[str] = ()) -> list[str]:
-    """Return some of the stored resources that refer to `name` (``Practitioner/p``); a visit's Slots are no tie.
+    """Return some of the stored resources that refer to `name` (``Practitioner/p``), as `referrers_of` finds them."""
+    return (await referrers_of(work, [name], base, without)).get(name, [])
 
-    Found are the references that a search parameter finds: nothing else is indexed.
+
+async def referrers_of(
+    work: UnitOfWork, names: Sequence[str], base: str, without: Collection[str] = ()
+) -> dict[str, list[str]]:
+    """Return for each of `names` (``Practitioner/p``) that others refer to some of these; a visit's Slots are no tie.
+
+    Found are the references that a search parameter finds: nothing else is indexed. All names are looked for at once;
+    once more only those that were not met before so many answers had come.
 
     Args:
         work: the unit of work to look through.
-        name: what they refer to.
+        names: what they refer to; these themselves do not count.
         base: the address of this server, as the caller sees it: those who wrote it out refer to it as well.
-        without: those that do not count: what is deleted or written in the same go.
+        without: others that do not count: what is deleted or written in the same go.
     """
-    others = by_kind((name, *without))
-    found: list[str] = []
-    for kind, query in look_ups(name, base):
-        if kind in others:
-            query["_id"] = {"$nin": others[kind]}
-        found += [f"{kind}/{ident}" for ident in await work.keys(kind, query, limit=_NAMED)]
-    return list(dict.fromkeys(found))[:_NAMED]
+    forms: dict[tuple[str, str], dict[str, str]] = {}
+    for name in dict.fromkeys(names):
+        for kind, query in look_ups(name, base):
+            for path, one in query.items():
+                forms.setdefault((kind, path), {}).update(dict.fromkeys(one["$in"], name))
+    others = by_kind((*names, *without))
+    found: dict[str, dict[str, None]] = {}
+    for (kind, path), meant in forms.items():
+        left = meant
+        while left:
+            limit = min(_NAMED * len(left), _MOST)
+            query = {path: {"$in": [*left]}, "_id": {"$nin": others.get(kind, [])}}
+            documents = await work.values(kind, query, [path], limit=limit)
+            met: set[str] = set()
+            for document in documents:
+                to = {left[one] for one in _values(document, path) if one in left}
+                for name in to:
+                    found.setdefault(name, {})[f"{kind}/{document['_id']}"] = None
+                met |= to
+            left = {form: name for form, name in left.items() if name not in met} if len(documents) == limit else {}
+    return {name: [*holders][:_NAMED] for name, holders in found.items()}
+
+
+def _values(document: Mapping[str, Any], path: str) -> list[str]:
+    value = document["_index"][path.removeprefix("_index.")]
+    return value if isinstance(value, list) else [value]
 
 
 def look_ups(name: str, base: str) -> Iterator[tuple[str, dict[str, Any]]]:

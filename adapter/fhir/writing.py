@@ -275,10 +275,12 @@ async def _require_unreferenced(
         return
     touched = {_name(change.after or change.before) for change in changes}
     kept = ties.referred((change.after for change in changes if change.after is not None), base)
+    gone = [_name(change.before) for change in changes if change.after is None]
+    stored = await ties.referrers_of(work, [name for name in gone if name], base, touched)
     for change, index in zip(changes, places, strict=True):
         if change.after is None and change.before is not None:
             name = _name(change.before)
-            left = [*await ties.referrers(work, name, base, touched), *kept.get(name, ())]
+            left = [*stored.get(name, ()), *kept.get(name, ())]
             if left:
                 text, shown = ties.told(who, left)
                 raise Conflict(Problem("still_referenced", text, entry=index, details={"references": shown}))

@@ -84,11 +84,12 @@ async def require_unreferenced(
         return
     written = [change.after for change in changes if change.after is not None]
     touched = {*gone.values(), *(f"{one['resourceType']}/{one['id']}" for one in written)}
+    ties_of: list[Mapping[str, Sequence[str]]] = []
+    for base in bases or ("",):
+        ties_of += [await ties.referrers_of(work, [*gone.values()], base, touched), ties.referred(written, base)]
     problems = []
     for place, name in gone.items():
-        left: list[str] = []
-        for base in bases or ("",):
-            left += [*await ties.referrers(work, name, base, touched), *ties.referred(written, base).get(name, ())]
+        left = [one for found in ties_of for one in found.get(name, ())]
         if left:
             named = list(dict.fromkeys(left))
             text = f"Others refer to it: {', '.join(named)}. It stays as long as they do."

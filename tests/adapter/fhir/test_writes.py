@@ -459,6 +459,29 @@ class TestDeleteInASet:
         await self.together(api, store, *(Write("DELETE", "Patient", ident) for ident in ("q", *idents)))
         assert await store.read("Patient", "q") is None
 
+    async def test_many_cost_no_more_look_ups_than_one_and_no_tie_hides_another(
+        self, api: Api, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(ties, "_MOST", 5)  # fewer than refer to the first of them
+        crowd = [self.related(f"p{number:02}", "Patient/g00") for number in range(20)]
+        gone = [person(f"g{number:02}") for number in range(30)]
+        await put(store, *gone, *crowd, self.related("q", "Patient/g01", f"{HOST}/Patient/g29"))
+        wanted = [f"Patient/g{number:02}" for number in range(30)]
+        asked: list[str] = []
+        real = UnitOfWork.values
+
+        async def values(work: UnitOfWork, kind: str, *words: Any, **more: Any) -> list[Json]:
+            asked.append(kind)
+            return await real(work, kind, *words, **more)
+
+        monkeypatch.setattr(UnitOfWork, "values", values)
+        found = await store.transact(lambda work: ties.referrers_of(work, wanted, HOST, wanted))
+        assert ({*found}, found["Patient/g29"]) == ({"Patient/g00", "Patient/g01", "Patient/g29"}, ["Patient/q"])
+        assert len(found["Patient/g00"]) == 5
+        many = len(asked)
+        await store.transact(lambda work: ties.referrers(work, "Patient/g05", HOST))
+        assert many == len(asked) - many + 1  # once more for those behind the crowd
+
     async def test_with_a_change_that_no_longer_refers_to_it(self, api: Api, store: Store) -> None:
         await put(store, person("q"), self.related("p", "Patient/q"))
         change = Write("PUT", "Patient", "p", resource=person("p"))
