@@ -14,7 +14,7 @@ from adapter.errors import Refused
 from adapter.importing import blocking
 from adapter.importing.beside import Check
 from adapter.importing.books import Books, Outcome
-from adapter.importing.checking import Ready
+from adapter.importing.checking import Checked, Ready
 from adapter.importing.deciding import Result, Writer
 from adapter.importing.item import Item
 from adapter.importing.waiting import Row, Waiting
@@ -35,8 +35,7 @@ async def settle(writer: Writer, check: Check, books: Books, size: int) -> Async
         moved = False
         await holds.tidy(writer.store)  # nothing is refused for a hold that is over
         for rows in waiting.batches(size):
-            results = await _results(writer, check, rows)
-            moved |= _noted(writer, books, rows, results)
+            moved |= _noted(writer, books, await _tried(writer, check, rows))
             yield
         if not moved:
             async for step in _together(writer, check, books, size):
@@ -51,9 +50,9 @@ async def _together(writer: Writer, check: Check, books: Books, size: int) -> As
         for row in rows:
             group = _group(waiting, row)
             if len(group) > 1 and waiting.try_once(group):
-                words = await _all_or_none(writer, check, group)
-                if words is not None:
-                    yield _noted(writer, books, group, words)
+                outcomes = await _all_or_none(writer, check, group)
+                if outcomes is not None:
+                    yield _noted(writer, books, outcomes)
 
 
 def _group(waiting: Waiting, row: Row) -> list[Row]:
@@ -70,22 +69,33 @@ def _group(waiting: Waiting, row: Row) -> list[Row]:
     return [] if len(found) > _MOST else [*newest.values()]
 
 
-async def _all_or_none(writer: Writer, check: Check, group: Sequence[Row]) -> list[str] | None:
+async def _all_or_none(writer: Writer, check: Check, group: Sequence[Row]) -> list[Outcome] | None:
     checked = await check([row.item for row in group])
     fit = [ready for ready in checked.found if isinstance(ready, Ready)]
-    return await writer.together(fit) if len(fit) == len(group) else None
+    words = await writer.together(fit) if len(fit) == len(group) else None
+    return None if words is None else _outcomes(group, checked, words)
 
 
-async def _results(writer: Writer, check: Check, rows: Sequence[Row]) -> list[Result]:
+async def _tried(writer: Writer, check: Check, rows: Sequence[Row]) -> list[Outcome]:
     checked = await check([row.item for row in rows])
-    written = iter(await writer.write([ready for ready in checked.found if isinstance(ready, Ready)]))
-    return [ready if isinstance(ready, Refused) else next(written) for ready in checked.found]
+    written = await writer.write([ready for ready in checked.found if isinstance(ready, Ready)])
+    return _outcomes(rows, checked, written)
 
 
-def _noted(writer: Writer, books: Books, rows: Sequence[Row], results: Sequence[Result]) -> bool:
+def _outcomes(rows: Sequence[Row], checked: Checked, written: Sequence[Result]) -> list[Outcome]:
+    """Return what has become of `rows`, as the resources that they were seen to be this time."""
+    results = iter(written)
+    return [
+        Outcome(row.key, row.item, row.name, found)
+        if isinstance(found, Refused)
+        else Outcome(row.key, row.item, found.name, next(results))
+        for row, found in zip(rows, checked.found, strict=True)
+    ]
+
+
+def _noted(writer: Writer, books: Books, outcomes: Sequence[Outcome]) -> bool:
     freed = frozenset(writer.freed)
     writer.freed.clear()
-    outcomes = [Outcome(row.key, row.item, row.name, result) for row, result in zip(rows, results, strict=True)]
     return books.note(outcomes, freed)
 
 

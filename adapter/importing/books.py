@@ -48,7 +48,7 @@ class Outcome:
     Attributes:
         key: where it stands.
         item: itself.
-        name: the resource (``Slot/s``); empty where it was refused by itself, whatever is stored.
+        name: the resource that it was seen to be (``Slot/s``); empty where it was refused by itself, whatever is stored.
         result: one of the words of `deciding`, or why it was refused.
     """
 

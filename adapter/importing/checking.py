@@ -37,6 +37,7 @@ class Ready:
         resource: what is to be stored; of a MediLoop object as it would be anew.
         members: of a MediLoop object.
         deletes: the resource is to be deleted; there is none here then.
+        found: the id of the stored resource that it was seen to be, by its identifiers; empty until somebody has looked.
     """
 
     kind: str
@@ -46,11 +47,12 @@ class Ready:
     resource: Resource
     members: dict[str, Any] | None = None
     deletes: bool = False
+    found: str = ""
 
     @property
     def name(self) -> str:
-        """The resource (``Patient/p``)."""
-        return f"{self.kind}/{self.ident}"
+        """The resource (``Patient/p``), as far as that is known."""
+        return f"{self.kind}/{self.found or self.ident}"
 
 
 @dataclass(slots=True)

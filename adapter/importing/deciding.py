@@ -49,6 +49,8 @@ class Writer:
     async def write(self, batch: Sequence[Ready]) -> list[Result]:
         """Write a batch; return what became of each: one of the words above, or why it was refused.
 
+        Each is told then which resource it is (`Ready.found`).
+
         Raises:
             Unreachable: MongoDB did not answer in time; nothing of what is left is written.
         """
@@ -123,7 +125,9 @@ class Writer:
 
     async def _step(self, work: UnitOfWork, batch: Sequence[Ready]) -> list[str]:
         found = await identities(work, batch, self.service.systems.all_uhid)
-        names = [f"{ready.kind}/{ident}" for ready, ident in zip(batch, found, strict=True)]
+        for ready, ident in zip(batch, found, strict=True):
+            ready.found = ident  # what waits, waits as the resource that it is
+        names = [ready.name for ready in batch]
         _require_each_once(names)
         stored = await work.read_many(names)
         words = [UNCHANGED] * len(batch)

@@ -140,7 +140,7 @@ class _Done:
 
 async def _written(writer: Writer, where: tuple[int, int], chunk: Sequence[Item], checked: Checked) -> _Done:
     fit = [ready for ready in checked.found if isinstance(ready, Ready)]
-    written = iter(await writer.write(fit)) if fit else iter(())
+    written = iter(await writer.write(fit)) if fit else iter(())  # before their names are read
     outcomes = [
         Outcome((*where, item.line), item, "", found)
         if isinstance(found, Refused)

@@ -41,7 +41,7 @@ class Row:
 
     Attributes:
         key: where it stands.
-        name: the resource (``Slot/s``).
+        name: the resource that it was seen to be the last time (``Slot/s``).
         item: what is to be imported.
         refused: why it was not, the last time.
     """

@@ -12,12 +12,13 @@ import pytest
 from pymongo import MongoClient
 
 from tests.adapter.console.cli import Cli
-from tests.adapter.console.imports import PEOPLE, SCHEDULE, Import, Json, Stored, content, lines, slot, visit
+from tests.adapter.console.imports import MEDILOOP, PEOPLE, SCHEDULE, Import, Json, Stored, content, lines, slot, visit
 
 BASE = (*PEOPLE, SCHEDULE, slot("x", 9), slot("y", 10), slot("z", 11), slot("w", 12))
 
 
 OVERBOOKED = {"url": "https://mediloop.co/fhir/StructureDefinition/overbooked", "valueString": "urgent"}
+_MEMBERS = {*MEDILOOP} - {"id", "branch", "cancellation_reason_code", "cancelled_at"}
 CAPACITY = {"url": "http://fhir-registry.smarthealthit.org/StructureDefinition/slot-capacity"}
 
 
@@ -150,6 +151,34 @@ def test_an_older_line_never_comes_after_a_newer_one(small: Import, stored: Stor
     assert after["slot"] == [{"reference": "Slot/z"}]
     # In one batch the older one comes in first; it is too late for it when the newer one has.
     assert not refused or small.refused() == [(1, ["slot_unavailable", "time_conflict"])]
+
+
+NUMBER = "https://mediloop.co/fhir/sid/appointment-number"
+
+
+def test_an_older_line_without_an_id_never_comes_after_a_newer_one(small: Import, stored: Stored) -> None:
+    number = {"identifier": [{"system": NUMBER, "value": "APT-1"}]}
+    small(a__ndjson=lines(*BASE, visit("m", 9, "x"), visit("a", 10, "y", **number)))
+    older = {name: value for name, value in visit("a", 9, "x", **number).items() if name != "id"}
+    refused = small(b__ndjson=lines(older, visit("a", 11, "z", **number), cancelled("m", 9, "x"))).get("refused")
+    assert {one["_id"]: one["start"][11:13] for one in stored("Appointment")} == {"m": "09", "a": "11"}
+    assert not refused or small.refused() == [(1, ["slot_unavailable", "time_conflict"])]
+    check(small.cli)
+
+
+def test_two_without_ids_change_places(small: Import, stored: Stored) -> None:
+    def object_(number: str, hour: int) -> Json:
+        members = {name: value for name, value in MEDILOOP.items() if name in _MEMBERS}
+        times = {"start_time": f"2027-01-20T{hour:02d}:00:00Z", "end_time": f"2027-01-20T{hour:02d}:30:00Z"}
+        return members | times | {"appointment_number": number, "status": "booked"}
+
+    def known(ident: str, number: str, hour: int) -> Json:  # under an id that is not made from its number
+        return visit(ident, hour, identifier=[{"system": NUMBER, "value": number}])
+
+    small(a__ndjson=lines(*PEOPLE, known("a", "APT-1", 9), known("b", "APT-2", 10)))
+    assert small(b__json=lines(object_("APT-1", 10), object_("APT-2", 9))) == {"updated": 2}
+    assert small(b__json=lines(object_("APT-1", 10), object_("APT-2", 9))) == {"unchanged": 2}
+    check(small.cli)
 
 
 def increment(folder: Path, deleted: list[str], *resources: Json, moment: str = "2027-01-02T00:00:00Z") -> Path:
