@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -31,6 +32,15 @@ class Manifest:
     moment: str
     output: list[dict[str, Any]]
     deleted: list[dict[str, Any]]
+
+    @property
+    def time(self) -> datetime | None:
+        """The time of the export, in UTC; None where there is none to be read. One without an offset is in UTC."""
+        try:
+            told = datetime.fromisoformat(self.moment)
+            return told.replace(tzinfo=UTC) if told.tzinfo is None else told.astimezone(UTC)
+        except (ValueError, OverflowError):
+            return None
 
     def entries(self) -> Iterator[tuple[dict[str, Any], bool]]:
         """Yield all entries, each with whether it tells what was deleted."""

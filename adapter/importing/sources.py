@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import unquote, urljoin, urlsplit
@@ -99,11 +100,15 @@ def _named(
 
 
 def _inside(folder: Path, own: Collection[Path]) -> tuple[list[list[Source]], list[Source]]:
-    """Return the files of a folder; a manifest in it is about the files beside and below it, and is none of them."""
+    """Return the files of a folder; a manifest in it is about the files beside and below it, and is none of them.
+
+    Raises:
+        SourceError: something is not there; of several exports, one does not tell its time.
+    """
     inside = sorted(one for one in folder.rglob("*") if one.is_file() and one.name.lower().endswith(_SUFFIXES))
     listed = {path.parent: found for path in inside if path.name == manifests.NAME and (found := manifests.read(path))}
     gone = {parent: manifests.deletions(found, parent) for parent, found in listed.items()}
-    exports: dict[Path, list[Source]] = {path: [] for path in sorted(listed, key=lambda path: listed[path].moment)}
+    exports: dict[Path, list[Source]] = {path: [] for path in _by_time(listed)}
     others: list[Source] = []
     for path in inside:
         whole = path.resolve()
@@ -148,6 +153,18 @@ def _fetched(url: str, folder: Path, token: str | None) -> tuple[list[Source], l
         own = token if _origin(address) == _origin(url) else None
         found.append(Source(address, download(address, folder, own, one), deletes))
     return found, []
+
+
+def _by_time(listed: Mapping[Path, Manifest]) -> list[Path]:
+    """Return the folders of manifests in the order of their times; what has the same time, by name."""
+    times = {path: found.time for path, found in sorted(listed.items())}
+    unknown = [str(path / manifests.NAME) for path, time in times.items() if time is None]
+    if unknown and len(times) > 1:
+        raise SourceError(
+            f"{', '.join(unknown)}: no transactionTime that can be read, so nobody knows which of the exports below "
+            "one folder comes first. Name the manifests one by one, in the order of their times."
+        )
+    return sorted(times, key=lambda path: times[path] or datetime.min.replace(tzinfo=UTC))
 
 
 def _of_manifest(listed: Manifest, path: Path, folder: Path) -> list[Source]:

@@ -236,6 +236,26 @@ def test_each_manifest_is_a_stage_and_a_folder_is_as_its_manifests_say(tmp_path:
     ]
 
 
+def test_exports_below_one_folder_come_in_the_order_of_their_times_not_of_the_text(tmp_path: Path) -> None:
+    moments = {
+        "third": "2027-01-02T10:00:00+03:00",
+        "second": "2027-01-02T06:30:00.5Z",
+        "first": "2027-01-02T06:30:00Z",
+        "last": "2027-01-02T01:00:00-08:00",
+    }
+    for name, moment in moments.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "f.ndjson").write_bytes(LINE)
+        (tmp_path / name / "manifest.json").write_bytes(deleting(moment=moment))
+    found = find([str(tmp_path)], tmp_path)
+    assert [source.path.parent.name for source in found] == ["first", "second", "third", "last"]
+    for unreadable in ("", "x", "0001-01-01T00:00:00+14:00"):
+        (tmp_path / "third" / "manifest.json").write_bytes(deleting(moment=unreadable))
+        with pytest.raises(SourceError, match="third.*no transactionTime.*one by one"):
+            find([str(tmp_path)], tmp_path)
+        assert len(find([str(tmp_path / "third")], tmp_path)) == 1  # there is nothing to put in order
+
+
 def test_deletions_that_are_not_there_are_missed(tmp_path: Path) -> None:
     (tmp_path / "f.ndjson").write_bytes(LINE)
     manifest_ = tmp_path / "manifest.json"
