@@ -53,7 +53,7 @@ async def run(service: Service, sources: Sequence[Source], options: Options) -> 
 
     Raises:
         SourceError: the state file is of other files or of another database; files have changed since; the error file
-            is something else; what waited before an interruption is gone.
+            is something else; what waited before an interruption is gone, or cannot be kept.
         Unreachable: MongoDB did not answer in time; the same command goes on there.
     """
     require_beside(sources, {"--errors": options.errors, "--state": options.state})

@@ -17,6 +17,7 @@ from types import TracebackType
 import orjson
 
 from adapter.errors import Problem, Refused
+from adapter.importing.fetching import SourceError
 from adapter.importing.item import Item
 from store.codec import encode
 
@@ -61,6 +62,7 @@ class Waiting:
 
     Raises:
         OSError: the file cannot be removed.
+        SourceError: SQLite cannot read or write it; so does the end of the ``with`` in which that came up.
     """
 
     def __init__(self, path: Path, *, anew: bool) -> None:
@@ -71,9 +73,13 @@ class Waiting:
         if anew:
             self.remove()
         elif path.exists():
-            opened = self._opened()
-            [self.count] = opened.execute("SELECT count(*) FROM waiting").fetchone()
-            self.frees = opened.execute("SELECT 1 FROM freed").fetchone() is not None
+            try:
+                opened = self._opened()
+                [self.count] = opened.execute("SELECT count(*) FROM waiting").fetchone()
+                self.frees = opened.execute("SELECT 1 FROM freed").fetchone() is not None
+            except sqlite3.Error as error:
+                self._close()
+                raise self._said(error) from error
 
     def __enter__(self) -> Waiting:
         return self
@@ -81,8 +87,24 @@ class Waiting:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._close()
+        if isinstance(error, sqlite3.Error):
+            raise self._said(error) from error
+
+    def _close(self) -> None:
         if self._file is not None:
             self._file.close()
+            self._file = None
+
+    def _said(self, error: sqlite3.Error) -> SourceError:
+        if isinstance(error, sqlite3.OperationalError):  # of the disk, or of others: not of what is in the file
+            remedy = "See that there is room, and that no other program has it open: the same command goes on then."
+        else:
+            remedy = (
+                f"It is spoilt. Put it back as it was, or remove it and {self._path.with_suffix('')} to begin anew: what "
+                "is stored already stays as it is."
+            )
+        return SourceError(f"{self._path}: {error}. {remedy}")
 
     def _opened(self) -> sqlite3.Connection:
         if self._file is None:
@@ -93,9 +115,7 @@ class Waiting:
 
     def remove(self) -> None:
         """Remove the file: nothing waits any more."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        self._close()
         self._path.unlink(missing_ok=True)
         self._path.with_name(self._path.name + "-journal").unlink(missing_ok=True)
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from adapter.errors import Conflict, Problem
+from adapter.importing.fetching import SourceError
 from adapter.importing.item import Item
 from adapter.importing.waiting import Row, Waiting
 from store.codec import parse
@@ -77,6 +80,26 @@ def test_what_is_done_waits_no_longer_though_it_is_being_gone_through(path: Path
         assert [one.name for rows in waiting.batches(9) for one in rows] == ["Slot/y"]
         many = [f"Appointment/{number}" for number in range(2_000)]
         assert [one.name for one in waiting.named([*many, "Slot/y"])] == ["Slot/y"]
+
+
+def test_what_sqlite_cannot_do_is_said_with_a_remedy(path: Path) -> None:
+    path.write_bytes(b"not SQLite at all " * 100)
+    with pytest.raises(SourceError, match=r"s\.waiting: .*remove it and .*/s to begin anew"):
+        Waiting(path, anew=False)
+    with Waiting(path, anew=True) as waiting:
+        waiting.add([row(1)])
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(SourceError, match=r"locked\. See that .*the same command goes on"):
+            Waiting(path, anew=False)
+    with (
+        pytest.raises(SourceError, match=r"full\. See that there is room"),
+        Waiting(path, anew=False) as waiting,
+    ):
+        waiting._opened().execute("PRAGMA max_page_count = 1")
+        waiting.add([row(line, f"Appointment/{line}") for line in range(2_000)])
+    with Waiting(path, anew=False) as waiting:
+        assert waiting.count == 1
 
 
 def test_the_same_are_tried_together_once_in_a_round(path: Path) -> None:
