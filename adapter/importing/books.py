@@ -155,15 +155,15 @@ class Books:
                 self._refuse(row.key, row.item, row.refused)
         self.place.stage += 1
         self.place.rank, self.place.source, self.place.line = FIRST, 0, 0
-        self._save(())
+        self._save((), waits=False)  # nothing that counts: what is still there may go, in whatever moment this ends
         self.waiting.drop_before(len(self._sources))
         self.waiting.forget_freed()
 
-    def _save(self, settled: Sequence[Key]) -> None:
+    def _save(self, settled: Sequence[Key], *, waits: bool = True) -> None:
         place = self.place
         # Before they are dropped: a crash between the two has them dropped then, and counted once.
         place.settled = [[*key] for key in settled] if self.waiting.count else []
-        place.waits = self.waiting.count > 0
+        place.waits = waits and self.waiting.count > 0
         place.errors = self._refusals.flush()
         place.tally = asdict(self.tally)
         place.save(self._path)

@@ -332,6 +332,34 @@ def test_what_waits_is_not_lost_unsaid(bring: Import, monkeypatch: pytest.Monkey
     assert "earlier release" in bring.cli.run(*words).stderr
 
 
+@pytest.mark.parametrize("before", [True, False])
+def test_an_import_that_is_interrupted_at_its_very_end_ends(
+    bring: Import, monkeypatch: pytest.MonkeyPatch, before: bool
+) -> None:
+    from adapter.importing import running
+    from adapter.importing.waiting import Waiting
+
+    bring(a__ndjson=lines(*BASE, visit("m", 9, "x")))
+    file = bring.folder / "b.ndjson"
+    file.write_bytes(lines(visit("a", 9, "x"), visit("n", 10, "y")))
+    words = ["import", str(file), "--state", "s", "--batch", "1", "--errors", str(bring.errors)]
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        if before:  # the file of what waited is gone, the state is not
+            patched.setattr(running, "end", stop)
+        else:
+            patched.setattr(Waiting, "forget_freed", stop)
+        assert bring.cli.run(*words).exit_code == 130
+    assert Path("s").exists()
+    result = bring.cli.run(*words)
+    assert result.stdout.startswith("1 created, 0 updated, 0 unchanged, 1 refused"), result.output
+    assert bring.refused() == [(1, ["slot_unavailable", "time_conflict"])]
+    assert sorted(one.name for one in Path().iterdir()) == ["files"]
+
+
 def test_a_hold_that_is_over_keeps_no_time_and_does_not_begin_anew(bring: Import, stored: Stored) -> None:
     ends = {"url": "https://mediloop.co/fhir/StructureDefinition/hold-expires", "valueInstant": "2026-01-01T00:00:00Z"}
     held = visit("h", 9, "x", status="pending", extension=[ends])
