@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from itertools import islice
 
+import orjson
+
 from adapter.errors import Refused
 from adapter.importing import blocking
 from adapter.importing.beside import Check
@@ -108,16 +110,26 @@ async def close(writer: Writer, check: Check, slots: Iterable[Item], freed: Wait
     Args:
         writer: writes them.
         check: checks them.
-        slots: all of the stage.
+        slots: all of the stage; those that were not given up are read, and no more.
         freed: knows which were given up; None: nobody knows for certain, as the import was interrupted.
         size: of a batch.
     """
     rest = iter(slots)
     while chunk := tuple(islice(rest, size)):
-        checked = await check(chunk)
-        fit = [ready for ready in checked.found if isinstance(ready, Ready)]
-        names = None if freed is None else freed.freed(ready.name for ready in fit)
-        again = [ready for ready in fit if names is None or ready.name in names]
-        if again:
-            await writer.write(again)
+        if freed is not None:
+            named = [(item, _named(item)) for item in chunk]
+            given_up = freed.freed({name for _, name in named if name})
+            chunk = tuple(item for item, name in named if not name or name in given_up)
+        if chunk:
+            checked = await check(chunk)
+            await writer.write([ready for ready in checked.found if isinstance(ready, Ready)])
     writer.freed.clear()
+
+
+def _named(item: Item) -> str:
+    """Return the Slot that an item says it is; empty where it says none, and the store has to tell."""
+    try:
+        value = orjson.loads(item.raw) if item.value is None else item.value
+    except orjson.JSONDecodeError:
+        return ""
+    return f"Slot/{value['id']}" if value.get("id") else ""
