@@ -48,7 +48,7 @@ class Outcome:
     Attributes:
         key: where it stands.
         item: itself.
-        name: the resource that it was seen to be (``Slot/s``); empty where it was refused by itself, whatever is stored.
+        name: the resource that it was seen to be (``Slot/s``); empty where it was refused by itself, whatever is there.
         result: one of the words of `deciding`, or why it was refused.
     """
 

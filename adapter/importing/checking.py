@@ -37,7 +37,7 @@ class Ready:
         resource: what is to be stored; of a MediLoop object as it would be anew.
         members: of a MediLoop object.
         deletes: the resource is to be deleted; there is none here then.
-        found: the id of the stored resource that it was seen to be, by its identifiers; empty until somebody has looked.
+        found: the id of the resource that it was seen to be, by its identifiers; empty until somebody has looked.
     """
 
     kind: str

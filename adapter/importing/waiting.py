@@ -101,8 +101,8 @@ class Waiting:
             remedy = "See that there is room, and that no other program has it open: the same command goes on then."
         else:
             remedy = (
-                f"It is spoilt. Put it back as it was, or remove it and {self._path.with_suffix('')} to begin anew: what "
-                "is stored already stays as it is."
+                f"It is spoilt. Put it back as it was, or remove it and {self._path.with_suffix('')} to begin anew: "
+                "what is stored already stays as it is."
             )
         return SourceError(f"{self._path}: {error}. {remedy}")
 

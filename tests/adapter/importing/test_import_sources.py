@@ -251,7 +251,7 @@ def test_exports_below_one_folder_come_in_the_order_of_their_times_not_of_the_te
     assert [source.path.parent.name for source in found] == ["first", "second", "third", "last"]
     for unreadable in ("", "x", "0001-01-01T00:00:00+14:00"):
         (tmp_path / "third" / "manifest.json").write_bytes(deleting(moment=unreadable))
-        with pytest.raises(SourceError, match="third.*no transactionTime.*one by one"):
+        with pytest.raises(SourceError, match=r"third.*no transactionTime.*one by one"):
             find([str(tmp_path)], tmp_path)
         assert len(find([str(tmp_path / "third")], tmp_path)) == 1  # there is nothing to put in order
 

@@ -92,14 +92,16 @@ def test_what_sqlite_cannot_do_is_said_with_a_remedy(path: Path) -> None:
         other.execute("BEGIN EXCLUSIVE")
         with pytest.raises(SourceError, match=r"locked\. See that .*the same command goes on"):
             Waiting(path, anew=False)
-    with (
-        pytest.raises(SourceError, match=r"full\. See that there is room"),
-        Waiting(path, anew=False) as waiting,
-    ):
-        waiting._opened().execute("PRAGMA max_page_count = 1")
-        waiting.add([row(line, f"Appointment/{line}") for line in range(2_000)])
+    with pytest.raises(SourceError, match=r"full\. See that there is room"):
+        _fill(path)
     with Waiting(path, anew=False) as waiting:
         assert waiting.count == 1
+
+
+def _fill(path: Path) -> None:
+    with Waiting(path, anew=False) as waiting:
+        waiting._opened().execute("PRAGMA max_page_count = 1")
+        waiting.add([row(line, f"Appointment/{line}") for line in range(2_000)])
 
 
 def test_the_same_are_tried_together_once_in_a_round(path: Path) -> None:
