@@ -90,7 +90,7 @@ def _outcomes(rows: Sequence[Row], checked: Checked, written: Sequence[Result]) 
     return [
         Outcome(row.key, row.item, row.name, found)
         if isinstance(found, Refused)
-        else Outcome(row.key, row.item, found.name, next(results))
+        else Outcome(row.key, row.item, found.name, next(results), found.signs, found.stated)
         for row, found in zip(rows, checked.found, strict=True)
     ]
 

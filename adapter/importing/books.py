@@ -50,12 +50,16 @@ class Outcome:
         item: itself.
         name: the resource that it was seen to be (``Slot/s``); empty where it was refused by itself, whatever is there.
         result: one of the words of `deciding`, or why it was refused.
+        signs: its identifiers (`Ready.signs`).
+        stated: whether it came with its id.
     """
 
     key: Key
     item: Item
     name: str
     result: Result
+    signs: tuple[str, ...] = ()
+    stated: bool = True
 
 
 class Books:
@@ -104,7 +108,8 @@ class Books:
                 self._count(one.result)
                 done.append(one)
             elif waits and one.name:
-                rows.append(Row(one.key, one.name, one.item, one.result))
+                sign = "" if one.stated or not one.signs else one.signs[0]
+                rows.append(Row(one.key, one.name, one.item, one.result, sign))
             else:
                 self._refuse(one.key, one.item, one.result)
         self.waiting.add(rows)
@@ -117,9 +122,10 @@ class Books:
     def _overtaken(self, done: Sequence[Outcome]) -> list[Key]:
         """Refuse earlier lines about what a later one has settled: an older version never comes after a newer one."""
         last = {one.name: one.key for one in done}
+        made = {sign: one.key for one in done for sign in one.signs}  # what waits may have been nothing stored as yet
         settled = []
-        for row in self.waiting.named(last):
-            if row.key < last[row.name]:
+        for row in self.waiting.named(last, made):
+            if row.key < max(last.get(row.name, row.key), made.get(row.sign, row.key)):
                 self._refuse(row.key, row.item, row.refused)
                 settled.append(row.key)
         return settled

@@ -54,6 +54,11 @@ class Ready:
         """The resource (``Patient/p``), as far as that is known."""
         return f"{self.kind}/{self.found or self.ident}"
 
+    @property
+    def signs(self) -> tuple[str, ...]:
+        """Its identifiers by which one without an id is seen to be the same resource, each with the type."""
+        return tuple(f"{self.kind} {one}" for one in self.tokens if not one.startswith("|"))
+
 
 @dataclass(slots=True)
 class Checked:

@@ -144,7 +144,7 @@ async def _written(writer: Writer, where: tuple[int, int], chunk: Sequence[Item]
     outcomes = [
         Outcome((*where, item.line), item, "", found)
         if isinstance(found, Refused)
-        else Outcome((*where, item.line), item, found.name, next(written))
+        else Outcome((*where, item.line), item, found.name, next(written), found.signs, found.stated)
         for item, found in zip(chunk, checked.found, strict=True)
     ]
     freed = frozenset(writer.freed)

@@ -27,9 +27,11 @@ Key = tuple[int, int, int]
 _TABLES = """
 CREATE TABLE IF NOT EXISTS waiting (
     pass INTEGER, source INTEGER, line INTEGER, name TEXT, kind TEXT, deletes INTEGER, raw BLOB, refused BLOB,
+    sign TEXT,
     PRIMARY KEY (pass, source, line)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS by_name ON waiting (name);
+CREATE INDEX IF NOT EXISTS by_sign ON waiting (sign);
 CREATE TABLE IF NOT EXISTS freed (name TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TEMP TABLE tried (these BLOB PRIMARY KEY) WITHOUT ROWID;
 """
@@ -45,12 +47,15 @@ class Row:
         name: the resource that it was seen to be the last time (``Slot/s``).
         item: what is to be imported.
         refused: why it was not, the last time.
+        sign: an identifier, with the type, by which it may be seen to be another one the next time; empty where it came
+            with its id.
     """
 
     key: Key
     name: str
     item: Item
     refused: Refused
+    sign: str = ""
 
 
 class Waiting:
@@ -123,7 +128,7 @@ class Waiting:
         """Keep items, in the place of what is kept of the same ones."""
         if rows:
             with self._opened() as file:
-                file.executemany("REPLACE INTO waiting VALUES (?, ?, ?, ?, ?, ?, ?, ?)", map(_values, rows))
+                file.executemany("REPLACE INTO waiting VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", map(_values, rows))
             self._counted()
 
     def drop(self, keys: Iterable[Key]) -> None:
@@ -155,17 +160,19 @@ class Waiting:
             key = rows[-1].key
             yield rows
 
-    def named(self, names: Iterable[str]) -> list[Row]:
-        """Return the items that are one of these resources, in order."""
-        wanted = sorted(set(names))
+    def named(self, names: Iterable[str], signs: Iterable[str] = ()) -> list[Row]:
+        """Return the items that are one of these resources, or that have one of these signs, in order."""
         if not self.count:
             return []
-        found: list[Row] = []
-        for first in range(0, len(wanted), _NAMES):
-            some = wanted[first : first + _NAMES]
-            query = f"SELECT * FROM waiting WHERE name IN ({', '.join('?' * len(some))})"  # noqa: S608  (marks alone)
-            found += [_row(values) for values in self._opened().execute(query, some)]
-        return sorted(found, key=lambda row: row.key)
+        found: dict[Key, Row] = {}
+        for column, words in (("name", names), ("sign", signs)):
+            wanted = sorted(set(words))
+            for first in range(0, len(wanted), _NAMES):
+                some = wanted[first : first + _NAMES]
+                marks = ", ".join("?" * len(some))
+                query = f"SELECT * FROM waiting WHERE {column} IN ({marks})"  # noqa: S608  (marks alone)
+                found |= {row.key: row for row in map(_row, self._opened().execute(query, some))}
+        return [found[key] for key in sorted(found)]
 
     def try_once(self, rows: Iterable[Row]) -> bool:
         """Note that these are tried together; tell whether it is for the first time in this round."""
@@ -204,11 +211,11 @@ def _values(row: Row) -> tuple[object, ...]:
     problems = [asdict(problem) for problem in row.refused.problems]
     refused = orjson.dumps([row.refused.status, problems])
     raw = row.item.raw if row.item.value is None else encode(row.item.value)
-    return (*row.key, row.name, row.item.kind, int(row.item.deletes), raw, refused)
+    return (*row.key, row.name, row.item.kind, int(row.item.deletes), raw, refused, row.sign)
 
 
-def _row(values: tuple[int, int, int, str, str, int, bytes, bytes]) -> Row:
-    rank, source, line, name, kind, deletes, raw, refused = values
+def _row(values: tuple[int, int, int, str, str, int, bytes, bytes, str]) -> Row:
+    rank, source, line, name, kind, deletes, raw, refused, sign = values
     status, problems = orjson.loads(refused)
     why = Refused([Problem(**problem) for problem in problems], status=status)
-    return Row((rank, source, line), name, Item(line, raw, kind, deletes=bool(deletes)), why)
+    return Row((rank, source, line), name, Item(line, raw, kind, deletes=bool(deletes)), why, sign)

@@ -166,6 +166,15 @@ def test_an_older_line_without_an_id_never_comes_after_a_newer_one(small: Import
     check(small.cli)
 
 
+def test_an_older_line_without_an_id_never_comes_after_what_a_newer_one_has_made(small: Import, stored: Stored) -> None:
+    number = {"identifier": [{"system": NUMBER, "value": "APT-1"}]}
+    small(a__ndjson=lines(*BASE, visit("m", 9, "x")))
+    older = {name: value for name, value in visit("a", 9, "x", **number).items() if name != "id"}
+    found = small(b__ndjson=lines(older, visit("a", 11, "z", **number), cancelled("m", 9, "x")))
+    assert found == {"created": 1, "updated": 1, "refused": 1}
+    assert {one["_id"]: one["start"][11:13] for one in stored("Appointment")} == {"m": "09", "a": "11"}
+
+
 def test_two_without_ids_change_places(small: Import, stored: Stored) -> None:
     def object_(number: str, hour: int) -> Json:
         members = {name: value for name, value in MEDILOOP.items() if name in _MEMBERS}
