@@ -33,8 +33,8 @@ async def test_it_answers_as_get_does_without_the_body(api: Api, path: str) -> N
         bare = await api.send("HEAD", path, headers=headers)
         assert (bare.status_code, bare.content) == (200, b"")
         assert bare.headers["Content-Type"] == whole.headers["Content-Type"]
-        length = whole.headers["Content-Length"] if coding == "identity" else None  # gzip may change it
-        assert bare.headers.get("Content-Length") == length
+        is_packed = whole.headers.get("Content-Encoding") == "gzip"  # what is small is not
+        assert bare.headers.get("Content-Length") == (None if is_packed else whole.headers["Content-Length"])
 
 
 @pytest.mark.parametrize(("path", "status"), [(f"{PATH}nobody/", 404), (f"{PATH}?page=0", 400)])
