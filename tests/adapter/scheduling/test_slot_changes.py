@@ -47,18 +47,18 @@ async def test_a_slot_may_belong_to_a_schedule_that_is_not_active(store: Store) 
 
 
 @pytest.mark.parametrize(
-    "times",
+    ("times", "where"),
     [
-        {"end": at("10:00")},
-        {"end": at("09:00")},
-        {"end": "2024-02-20T10:00:01Z"},
-        {"start": None},
-        {"end": None},
+        ({"end": at("10:00")}, "start"),
+        ({"end": at("09:00")}, "start"),
+        ({"end": "2024-02-20T10:00:01Z"}, "end"),
+        ({"start": None}, "start"),
+        ({"end": None}, "start"),
     ],
 )
-async def test_a_slot_needs_some_time_and_not_too_much(store: Store, times: dict[str, Any]) -> None:
+async def test_a_slot_needs_some_time_and_not_too_much(store: Store, times: dict[str, Any], where: str) -> None:
     await create(store, schedule())
-    assert await refused(store, {**slot("a"), **times}) == [("invalid_time", "Slot.start", 0)]
+    assert await refused(store, {**slot("a"), **times}) == [("invalid_time", f"Slot.{where}", 0)]
 
 
 async def test_a_slot_that_is_entered_in_error_may_be_as_wrong_as_it_was(store: Store) -> None:
