@@ -76,7 +76,7 @@ def install(app: FastAPI) -> None:
         return respond(request.scope, error)
 
     async def http(request: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)  # noqa: S101
+        assert isinstance(error, HTTPException)  # noqa: S101  (likewise)
         fhir = _FHIR_PROBLEMS if request.scope["path"].startswith(FHIR_BASE) else {}
         problem = fhir.get(error.status_code) or _HTTP_PROBLEMS.get(
             error.status_code, Problem("invalid_request_error", str(error.detail))

@@ -50,7 +50,8 @@ def settings(uri: str, **more: object) -> Settings:
     """Return the settings of a service in this process."""
     for name in [name for name in os.environ if name.startswith(PREFIX)]:
         del os.environ[name]  # a developer's own settings are no part of any figure
-    return Settings(mongodb_uri=uri, database=BASE, rate_limit_test=0, **more, _env_file=None)  # type: ignore[arg-type]
+    given: dict[str, Any] = {"mongodb_uri": uri, "database": BASE, "rate_limit_test": 0} | more
+    return Settings(**given, _env_file=None)
 
 
 async def prepare(uri: str) -> str:

@@ -73,7 +73,7 @@ def contained(container: Resource, reference: str) -> Resource | None:
     """Return the resource that the local `reference` (``#p1``) names inside `container`."""
     for resource in container.get("contained", ()):
         if f"#{resource.get('id')}" == reference:
-            return resource  # type: ignore[no-any-return]
+            return resource  # type: ignore[no-any-return]  # an element of JSON
     return None
 
 

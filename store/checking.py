@@ -119,7 +119,7 @@ def _disagreements(declared: ResourceType, found: RawBSONDocument, rules: Rules)
         resource = decode(found["_json"])
         moment = instant(resource["meta"]["lastUpdated"])
         if resource["resourceType"] != declared.name or moment is None:
-            raise ValueError("another type, or no meta.lastUpdated")  # noqa: TRY301
+            raise ValueError("another type, or no meta.lastUpdated")  # noqa: TRY301  (all is told below)
         composed = compose(declared, resource, bytes(found["_json"]), moment, rules)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         return [Finding("json", name, f"Its _json cannot be used: {error!r}.")]

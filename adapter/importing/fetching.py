@@ -36,7 +36,7 @@ def opened(path: Path) -> IO[bytes]:
     with path.open("rb") as file:
         packed = file.read(2) == _GZIP
     # A GzipFile reads like any file of bytes; its type does not say so.
-    return gzip.open(path, "rb") if packed else path.open("rb")  # type: ignore[return-value]
+    return gzip.open(path, "rb") if packed else path.open("rb")  # type: ignore[return-value]  # see above
 
 
 def download(url: str, folder: Path, token: str | None, listed: Mapping[str, Any] | None = None) -> Path:

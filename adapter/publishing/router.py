@@ -151,7 +151,7 @@ for _path, _endpoint, _given in ((PATH, manifest, []), (PATH + "/{publication}/{
         _path,
         _endpoint,
         methods=["GET"],
-        responses=_ANSWERS,  # type: ignore[arg-type]
+        responses=_ANSWERS,  # type: ignore[arg-type]  # FastAPI asks for int | str as keys, and dict is invariant
         openapi_extra={"parameters": _given} if _given else None,
     )
     router.add_api_route(_path, _endpoint, methods=["HEAD"], include_in_schema=False)
