@@ -27,7 +27,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
 
-import structlog
 from bson.codec_options import CodecOptions
 from pymongo import ASCENDING, ReadPreference, WriteConcern
 from pymongo.asynchronous.client_session import AsyncClientSession
@@ -54,8 +53,6 @@ _LENGTH: Final = 32  # of 62 characters each: 190 bits
 _SHORTEST: Final[Mapping[str, int]] = {"test": 1, "live": 16}
 
 _MAJORITY: Final = WriteConcern(w="majority", j=True)
-
-_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +168,9 @@ class KeyStore:
         except DuplicateKeyError:
             key = await self.find(secret)
             if key is None:
-                _log.warning("configured_key_is_dead", mode=self.mode, remedy="configure another key")
+                from adapter.logs import logger  # loads what draws tracebacks: not for every command
+
+                logger.warning("configured_key_is_dead", mode=self.mode, remedy="configure another key")
             return key
         return _key(document)
 

@@ -24,14 +24,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-import structlog
-from limits import RateLimitItemPerMinute
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import PyMongoError
 
 from adapter.clock import Now
 from adapter.errors import Problem, RateLimited
-from adapter.security.counters import MongoStorage
+from adapter.security.counters import Counters
 from adapter.security.keys import Key, Mode
 
 #: What the headers say where there is no limit: clients read an integer, and this fits every one's.
@@ -44,8 +42,6 @@ _REMEMBERED: Final = 1024
 # After a failure nothing is counted for so long: each failure may take `PATIENCE`, which callers should not all
 # wait for in turn.
 _PAUSE: Final = timedelta(seconds=5)
-
-_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +102,7 @@ class RateLimiter:
         """
         if min(default_test, default_live) < 0:
             raise ValueError("A rate limit is a number of requests per minute, or 0 for none.")
-        self._storage = MongoStorage(database, now)
+        self._counters = Counters(database, now)
         self._now = now
         self._defaults: Final[Mapping[Mode, int]] = {"test": default_test, "live": default_live}
         # Counters that are used up -> the end of their window. Nothing can make them free before, so a caller
@@ -117,7 +113,7 @@ class RateLimiter:
 
     async def ensure_indexes(self) -> None:
         """Make the index by which MongoDB removes ended windows."""
-        await self._storage.ensure_indexes()
+        await self._counters.ensure_indexes()
 
     async def check(self, key: Key | None, client: str) -> RateState:
         """Count one request.
@@ -132,16 +128,15 @@ class RateLimiter:
             limit, who = self._defaults[key.mode] if key.rate_limit is None else key.rate_limit, ("key", key.id)
         if limit == 0:
             return self._uncounted(UNLIMITED)
-        item = RateLimitItemPerMinute(limit)
-        counter = item.key_for(*who)
+        counter = "/".join((*who, str(limit)))
         end = self._used_up.get(counter)
-        # The upper bound is for a clock that was set back, as in `MongoStorage`.
+        # The upper bound is for a clock that was set back, as in `Counters`.
         if end is not None and _ZERO < end - self._now() <= 2 * _WINDOW:
             return self._state(limit, limit + 1, end)
         if self._within(_PAUSE, self._failed):
             return self._uncounted(limit)
         try:
-            count, end = await self._storage.hit(counter, item.get_expiry())
+            count, end = await self._counters.hit(counter, _WINDOW)
         except PyMongoError as error:
             self._report(error)
             return self._uncounted(limit)
@@ -180,8 +175,10 @@ class RateLimiter:
         if self._within(_WINDOW, self._reported):
             return
         self._reported = self._failed
+        from adapter.logs import logger  # loads what draws tracebacks: not for commands that limit nobody
+
         # Only the kind of error: its text can quote the counter.
-        _log.warning("rate_limit_not_counted", error=type(error).__name__, effect="requests pass uncounted")
+        logger.warning("rate_limit_not_counted", error=type(error).__name__, effect="requests pass uncounted")
 
 
 def _anonymous(client: str) -> str:

@@ -9,22 +9,21 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import pytest
-from limits import RateLimitItemPerMinute
-from limits.aio.strategies import FixedWindowRateLimiter
 from pymongo import AsyncMongoClient
-from pymongo.errors import DuplicateKeyError, PyMongoError
+from pymongo.errors import DuplicateKeyError
 from pymongo.read_concern import ReadConcern
 from structlog.testing import capture_logs
 
 from adapter.security import counters
 from adapter.security import ratelimit as module
-from adapter.security.counters import MongoStorage
+from adapter.security.counters import Counters
 from adapter.security.keys import Key, Mode
 from adapter.security.ratelimit import UNLIMITED, RateLimiter, RateState
 
 if TYPE_CHECKING:
     from tests.adapter.security.conftest import Clock, Database
 
+MINUTE = timedelta(minutes=1)
 ADDRESS = "192.0.2.17"
 
 
@@ -40,8 +39,8 @@ async def counted(database: Database) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-async def storage(database: Database, clock: Clock) -> MongoStorage:
-    storage = MongoStorage(database, clock)
+async def storage(database: Database, clock: Clock) -> Counters:
+    storage = Counters(database, clock)
     await storage.ensure_indexes()
     return storage
 
@@ -213,7 +212,6 @@ async def test_without_storage_requests_pass_and_one_line_a_minute_says_so(
             assert len(logs) == 1
             clock.move(seconds=30)
             await limiter.check(None, ADDRESS)
-        assert not await MongoStorage(client["a"], clock).check()
     assert len(logs) == 2
     assert logs[0]["event"] == "rate_limit_not_counted"
     assert logs[0]["error"] == "ServerSelectionTimeoutError"
@@ -222,74 +220,49 @@ async def test_without_storage_requests_pass_and_one_line_a_minute_says_so(
     assert states[-1].headers()["X-RateLimit-Remaining"] == "1"
 
 
-async def test_the_storage_speaks_the_language_of_limits(storage: MongoStorage, clock: Clock) -> None:
-    strategy = FixedWindowRateLimiter(storage)
-    item = RateLimitItemPerMinute(2)
-    assert await strategy.hit(item, "a")
-    assert await strategy.hit(item, "a")
-    assert not await strategy.hit(item, "a")
-    stats = await strategy.get_window_stats(item, "a")
-    assert stats.remaining == 0
-    assert stats.reset_time == (clock.moment + timedelta(seconds=60)).timestamp()
-    clock.move(seconds=60)
-    assert await strategy.test(item, "a")
-    assert await storage.get(item.key_for("a")) == 0
-    assert await storage.get_expiry(item.key_for("a")) == clock.moment.timestamp()
-    assert await strategy.hit(item, "a", cost=2)
-    await strategy.clear(item, "a")
-    assert await storage.get(item.key_for("a")) == 0
-    await storage.incr("b", 60)
-    assert await storage.reset() == 1
-    assert await storage.check()
-
-
-async def test_what_is_not_among_the_base_exceptions_is_not_wrapped(storage: MongoStorage) -> None:
-    assert storage.base_exceptions is PyMongoError
-
-
-async def test_counters_are_removed_by_mongodb(storage: MongoStorage, database: Database) -> None:
+async def test_counters_are_removed_by_mongodb(storage: Counters, database: Database) -> None:
     indexes = await database["rate_limits"].index_information()
     assert indexes["expires"]["expireAfterSeconds"] == 0
     assert storage._counters.write_concern.document == {"w": 1, "j": False}
 
 
-class Overtaken(MongoStorage):
+class Overtaken(Counters):
     """Loses the race of two upserts: a rival inserts first, and MongoDB's own error says so."""
 
     attempts = 0
 
-    async def _hit(self, key: str, expiry: int, amount: int) -> tuple[int, datetime]:
+    async def _hit(self, key: str, length: timedelta) -> tuple[int, datetime]:
         self.attempts += 1
         if self.attempts == 1:
-            await super()._hit(key, expiry, amount)
+            await super()._hit(key, length)
             await self._counters.insert_one({"_id": key})
-        return await super()._hit(key, expiry, amount)
+        return await super()._hit(key, length)
 
 
 async def test_the_loser_of_two_upserts_counts_too(database: Database, clock: Clock) -> None:
     storage = Overtaken(database, clock)
-    count, _ = await storage.hit("a", 60)
+    count, _ = await storage.hit("a", MINUTE)
     assert (count, storage.attempts) == (2, 2)
 
 
 async def test_a_second_collision_is_an_error_which_lets_the_request_pass(
-    database: Database, storage: MongoStorage, limiter: RateLimiter
+    database: Database, storage: Counters, limiter: RateLimiter
 ) -> None:
     # A unique index on the count makes every second counter collide.
     await database["rate_limits"].create_index("count", unique=True)
-    await storage.hit("a", 60)
+    await storage.hit("a", MINUTE)
     with pytest.raises(DuplicateKeyError):
-        await storage.hit("b", 60)
+        await storage.hit("b", MINUTE)
     with capture_logs() as logs:
         assert (await limiter.check(key(1), ADDRESS)).allowed
     assert logs[0]["error"] == "DuplicateKeyError"
 
 
 async def test_after_a_failure_nothing_is_counted_for_five_seconds(
-    database: Database, storage: MongoStorage, limiter: RateLimiter, clock: Clock
+    database: Database, storage: Counters, limiter: RateLimiter, clock: Clock
 ) -> None:
     await database["rate_limits"].create_index("count", unique=True, name="broken")
-    await storage.hit("a", 60)
+    await storage.hit("a", MINUTE)
     await limiter.check(key(1), ADDRESS)
     await database["rate_limits"].drop_index("broken")
     clock.move(seconds=4.999)
