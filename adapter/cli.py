@@ -4,39 +4,66 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Annotated
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
 from pydantic import SecretStr
+from typer.core import TyperGroup
 
 from adapter import __version__
-from adapter.console import demo, keys, slots
-from adapter.console.check import check
-from adapter.console.export import export
-from adapter.console.importing import import_
-from adapter.console.reindex import reindex
 from adapter.console.session import out, plain_failures
-from adapter.console.tail import tail
-from adapter.console.translate import translate
 from adapter.settings import PREFIX, Settings, load
+
+_ELSEWHERE = {
+    "keys": ("keys", "app"),
+    "slots": ("slots", "app"),
+    "demo": ("demo", "app"),
+    "import": ("importing", "import_"),
+    "export": ("export", "export"),
+    "tail": ("tail", "tail"),
+    "reindex": ("reindex", "reindex"),
+    "check": ("check", "check"),
+    "translate": ("translate", "translate"),
+}
+"""Where commands are: the module of `adapter.console`, and the function, or the group of commands."""
+
+
+class _Commands(TyperGroup):
+    """Loads what a command needs when that command is called: the whole takes half a second more."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names of all commands (Click's hook)."""
+        return [*(name for name in self.commands if name not in _ELSEWHERE), *_ELSEWHERE]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return a command (Click's hook); where there is none of that name, all are loaded, to suggest one."""
+        for name in [cmd_name] if cmd_name in (*_ELSEWHERE, *self.commands) else _ELSEWHERE:
+            if name not in self.commands:
+                self.commands[name] = _loaded(name)
+        return super().get_command(ctx, cmd_name)
+
+
+def _loaded(name: str) -> Any:
+    module, attribute = _ELSEWHERE[name]
+    found = getattr(import_module(f"adapter.console.{module}"), attribute)
+    part = typer.Typer(rich_markup_mode="rich")
+    if isinstance(found, typer.Typer):
+        part.add_typer(found, name=name)
+    else:
+        part.command(name)(found)
+    return typer.main.get_group(part).commands[name]
+
 
 app = typer.Typer(
     name="mediloop-fhir",
+    cls=_Commands,
     help="The MediLoop Appointments API over FHIR R4 documents in MongoDB.",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-app.add_typer(keys.app, name="keys")
-app.add_typer(demo.app, name="demo")
-app.add_typer(slots.app, name="slots")
-app.command("import")(import_)
-app.command()(check)
-app.command()(export)
-app.command()(reindex)
-app.command()(tail)
-app.command()(translate)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 

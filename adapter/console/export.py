@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import orjson
 import typer
@@ -18,13 +18,15 @@ from adapter.errors import Malformed, Problem
 from adapter.export import formats
 from adapter.export.columns import COLUMNS, Rows
 from adapter.export.copying import Copying, Wanted
-from adapter.export.deidentify import Deidentifier
 from adapter.export.engine import take_cut
 from adapter.export.filters import EVERY, Filters, check, kinds, queries
 from adapter.export.folder import Folder, Manifest, NotUsable, instant, since_manifest
 from adapter.export.views import views
 from adapter.service import Service, systems_of, vocabulary_of
 from adapter.settings import PREFIX, Settings, load
+
+if TYPE_CHECKING:
+    from adapter.export.deidentify import Deidentifier
 
 _INTERRUPTED = 130
 _MOST = 100_000
@@ -149,6 +151,8 @@ async def _export(service: Service, asked: _Asked) -> Manifest:
     bases = service.settings.fhir_bases or (f"http://{service.settings.host}:{service.settings.port}/fhir/R4",)
     deidentifier = None
     if asked.key is not None:
+        from adapter.export.deidentify import Deidentifier  # loads HL7's definitions
+
         deidentifier = Deidentifier(asked.key, service.systems, bases, service.settings.uhid_pattern)
     folder = Folder(asked.place)
     manifest = await asyncio.to_thread(folder.read)

@@ -11,17 +11,19 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import orjson
 
 from adapter.export import formats
 from adapter.export.columns import Rows
-from adapter.export.deidentify import Deidentifier
 from adapter.export.engine import BATCH, Selection, deletions, resources
 from adapter.export.folder import Folder, Manifest
 from store.exporting import Query
 from store.store import Store
+
+if TYPE_CHECKING:
+    from adapter.export.deidentify import Deidentifier
 
 Progress = Callable[[int], None]
 """Told how many resources more are read."""

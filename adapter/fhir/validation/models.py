@@ -15,15 +15,11 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-import fhir_core.constraints
 from pydantic import BaseModel, ValidationError
 
 from adapter.fhir.validation.definitions import type_of
 from adapter.fhir.validation.findings import Findings, Place
 from store.codec import Resource
-
-# Read by the models when they are imported: FHIR's limit, in the place of the library's own of 255.
-fhir_core.constraints.TYPES_ID_MAX_LENGTH = 64
 
 _MISSING = ("missing_element", "required", "This element is required. Add it.")
 _SAYS = {"missing": _MISSING, "model_field_validation.missing": _MISSING}
@@ -33,6 +29,10 @@ _OTHERWISE = ("bad_value", "value", "This is not a valid value here. See the R4 
 @cache
 def _model(kind: str) -> type[BaseModel] | None:
     """Return the model of a resource type; None where R4B has no such type."""
+    import fhir_core.constraints
+
+    # Read by the models when they are imported: FHIR's limit, in the place of the library's own of 255.
+    fhir_core.constraints.TYPES_ID_MAX_LENGTH = 64
     from fhir.resources.R4B import get_fhir_model_class
 
     try:
