@@ -36,6 +36,22 @@ class Counters:
         """
         return await bounded(lambda: self._next(name), self._timeout)
 
+    async def pass_over(self, name: str, last: int) -> None:
+        """Hand out no number of the counter `name` up to `last` from now on: others have given them out.
+
+        Raises:
+            Unreachable: MongoDB did not answer in time.
+        """
+        await bounded(lambda: self._pass_over(name, last), self._timeout)
+
+    async def _pass_over(self, name: str, last: int) -> None:
+        async with self._taking:
+            ready = self._ready.get(name, range(0))
+            left = range(max(ready.start, last + 1), ready.stop)
+            if not left:  # else the counter is behind `last` already
+                await self._collection.update_one({"_id": name}, {"$max": {"value": last}}, upsert=True)
+            self._ready[name] = left
+
     async def _next(self, name: str) -> int:
         async with self._taking:
             ready = self._ready.get(name)

@@ -14,7 +14,7 @@ from typing import Any
 from bson.binary import Binary
 
 from store.codec import Resource
-from store.extract import escaped, identifiers
+from store.extract import as_written, identifiers
 from store.types import ResourceType
 
 
@@ -94,7 +94,7 @@ def compose(
 def unique_identifiers(resource: Resource, rules: Rules) -> list[str]:
     """Return the identifiers that no other resource of the type may carry, as they are indexed (``system|value``)."""
     return [
-        f"{escaped(system)}|{escaped(value)}"
+        as_written(system, value)
         for system, value in identifiers(resource, "identifier")
         if system in rules.unique_systems
     ]

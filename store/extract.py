@@ -157,6 +157,11 @@ def token(system: str, code: str) -> str:
     return f"{escaped(system)}|{fold(code)}"
 
 
+def as_written(system: str, value: str) -> str:
+    """Return an identifier that must be unique as it is indexed: like a `token`, but each letter and blank counts."""
+    return f"{escaped(system)}|{escaped(value)}"
+
+
 @lru_cache(maxsize=16_384)
 def folded(text: str) -> str:
     """Return a name as it is compared: without case, accents and superfluous white space (FHIR's string search)."""

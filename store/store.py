@@ -215,6 +215,10 @@ class Store(Documents):
         """Return the next number of the counter `name`, from 1; gaps are possible."""
         return await self._bounded(lambda: self._counters.next(name))
 
+    async def pass_numbers(self, name: str, last: int) -> None:
+        """Have the counter `name` hand out no number up to `last` from now on."""
+        await self._bounded(lambda: self._counters.pass_over(name, last))
+
     async def transact(self, callback: Callable[[UnitOfWork], Awaitable[T]]) -> T:
         """Run `callback` in a transaction and write what it staged; run it again where a rival came first.
 

@@ -16,8 +16,8 @@ import orjson
 from fastapi import Request, Response
 
 from adapter import clock
-from adapter.errors import Conflict, Malformed, NotFound, Problem, Refused, Unprocessable
-from adapter.mediloop import answers, directory
+from adapter.errors import Conflict, Malformed, NotFound, Problem, Refused, Unavailable, Unprocessable
+from adapter.mediloop import answers, directory, numbers
 from adapter.mediloop.requests import BookRequest, CancelRequest, RescheduleRequest
 from adapter.metrics import BOOKINGS
 from adapter.scheduling import commands, moments, occupancy
@@ -35,7 +35,7 @@ from store.unit_of_work import UnitOfWork
 
 T = TypeVar("T")
 
-# A FHIR client may have used numbers that the counter comes to; each clash moves on to the next one.
+# Each clash passes over all that is used there: only who writes numbers at this very moment makes another one.
 _NUMBER_TRIES = 20
 
 OVERBOOK_HEADER = "X-Overbook-Reason"
@@ -93,7 +93,7 @@ async def book(who: Caller, wanted: BookRequest, repeat: Once | None, overbook: 
 
     async def step(work: UnitOfWork) -> Resource:
         moment = clock.text(work.now)
-        draft = _lens(who, lens.blank(), changes | {"appointment_number": number, "created_at": moment})
+        draft = _lens(who, lens.blank(), changes | {"appointment_number": str(number), "created_at": moment})
         draft = _recorded(who, draft, overbook)
         if patient is not None:
             draft["participant"][0]["actor"]["reference"] = patient
@@ -104,12 +104,13 @@ async def book(who: Caller, wanted: BookRequest, repeat: Once | None, overbook: 
         return commands.stage(work, None, planned)
 
     for _ in range(_NUMBER_TRIES):
-        number = await _next_number(who)
+        number = await numbers.following(who)
         try:
             return await _write(who, step, status=201, repeat=repeat, booking=True, known=known)
         except NotUnique:
-            continue
-    raise NotUnique("no free appointment number was found")
+            await numbers.pass_over(who, number)
+    text = "Others used each appointment number first: nothing was booked. Repeat the request."
+    raise Unavailable(Problem("service_unavailable", text), headers={"Retry-After": "1"})
 
 
 async def cancel(who: Caller, ident: str, wanted: CancelRequest, repeat: Once | None) -> Response:
@@ -259,11 +260,6 @@ def _settle_length(changes: dict[str, Any], start: str, end: str | None, minutes
         ]
     changes["duration_minutes"] = max(1, length)
     return []
-
-
-async def _next_number(who: Caller) -> str:
-    year = who.service.now().astimezone(who.service.settings.zone).year
-    return f"APT-{year}-{await who.store.next_number(f'appointment-number-{year}'):06d}"
 
 
 async def _placed(who: Caller, work: UnitOfWork, planned: commands.Plan) -> Resource:

@@ -70,3 +70,36 @@ async def test_who_waits_behind_one_that_is_not_answered_is_told_within_the_boun
     assert asyncio.get_running_loop().time() - started < 1
     counters._taking.release()
     assert await counters.next("n") == 1
+
+
+async def test_numbers_up_to_one_are_passed_over(database: Database) -> None:
+    counters = Counters(database, block=10)
+    assert await counters.next("n") == 1
+    await counters.pass_over("n", 4)
+    assert [await counters.next("n") for _ in range(6)] == [5, 6, 7, 8, 9, 10]
+    await counters.pass_over("n", 45)
+    assert await counters.next("n") == 46
+    await counters.pass_over("n", 7)
+    assert await counters.next("n") == 47
+    assert await Counters(database, block=10).next("n") == 56
+
+
+async def test_a_counter_that_nobody_has_asked_yet_can_be_passed_over(database: Database) -> None:
+    counters = Counters(database, block=10)
+    await counters.pass_over("n", 45)
+    assert await counters.next("n") == 46
+
+
+async def test_two_processes_that_pass_over_numbers_hand_out_none_twice(database: Database) -> None:
+    one, other = Counters(database, block=4), Counters(database, block=4)
+
+    async def take(counters: Counters) -> list[int]:
+        taken = []
+        for number in range(20):
+            taken.append(await counters.next("n"))
+            if number % 5 == 0:
+                await counters.pass_over("n", taken[-1] + 3)
+        return taken
+
+    both = await asyncio.gather(take(one), take(other))
+    assert len({number for part in both for number in part}) == 40

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from adapter.mediloop.requests import BookRequest
-from adapter.service import Service
 from store.store import Store
 from tests.adapter.mediloop.clinic import (
     BOOKING,
@@ -16,17 +15,14 @@ from tests.adapter.mediloop.clinic import (
     PATH,
     SARAH,
     UHID,
-    appointment,
     booking,
     malformed,
     open_clinic,
     put,
-    refused,
     slot,
     slot_status,
     stored,
 )
-from tests.adapter.records import recorded
 from tests.conftest import Api, ApiMaker, Clock, ServiceMaker
 
 pytestmark = pytest.mark.untraced
@@ -178,21 +174,6 @@ async def test_numbers_are_counted_up_by_year_of_the_clinic(
     clock.advance(hours=2)  # past midnight in Kampala
     second = await _book(api, start_time="2024-02-02T10:00:00Z")
     assert [one["appointment_number"] for one in (first, second)] == ["APT-2024-000001", "APT-2025-000001"]
-
-
-async def test_a_number_that_a_fhir_client_has_used_is_passed_over(api: Api, store: Store, service: Service) -> None:
-    identifier = [{"system": service.systems.appointment_number, "value": "APT-2024-000001"}]
-    await put(store, appointment("theirs", start="2024-03-01T10:00", identifier=identifier))
-    assert (await _book(api))["appointment_number"] == "APT-2024-000002"
-
-
-async def test_numbers_that_are_all_used_end_in_a_plain_failure(api: Api, store: Store, service: Service) -> None:
-    system = service.systems.appointment_number
-    taken = [{"system": system, "value": f"APT-2024-{number:06d}"} for number in range(1, 21)]
-    await put(store, appointment("theirs", start="2024-03-01T10:00", identifier=taken))
-    with recorded():
-        refused(await api.post(PATH, booking()), 500, ("api_error", None))
-    assert await slot_status(store, "slot-002") == "free"
 
 
 async def test_of_many_bookings_of_one_slot_at_once_one_stands(api: Api, store: Store) -> None:
