@@ -7,7 +7,7 @@ whatever is stored (tests read `explain()`).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
@@ -26,6 +26,7 @@ from adapter.scheduling.status import GRAPH, UPCOMING
 from adapter.security.callers import Caller
 from mappings import slot as slot_lens
 from store.codec import Resource
+from store.dates import FIRST
 from store.extract import fold, reference
 from store.search.text import escaped
 
@@ -69,12 +70,15 @@ async def _page(
 
 
 def appointment_query(who: Caller, wanted: ListQuery, asked: Asked) -> tuple[dict[str, Any], tuple[str, ...] | None]:
-    """Return the MongoDB query of a list and the index that serves it (None: one for each branch of an ``$or``)."""
-    query: dict[str, Any] = {"_index.status": {"$in": _statuses(who, wanted)}}
-    hint: tuple[str, ...] | None = BY_STATUS if wanted.status else BY_DATE
+    """Return the MongoDB query of a list and the index that serves it (None: the only one for each branch of it)."""
+    statuses = _statuses(who, wanted)
     dates = _moments(who, wanted.date_from, wanted.date_to)
     if wanted.upcoming_only:
-        dates["$gte"] = max(who.service.now(), dates.get("$gte", datetime.min.replace(tzinfo=UTC)))
+        dates["$gte"] = max(who.service.now(), dates.get("$gte", FIRST))
+    if asked.uhid is not None and asked.patients:
+        return _stored_patients(who, asked, statuses, dates), None
+    query: dict[str, Any] = {"_index.status": {"$in": statuses}}
+    hint = BY_STATUS if wanted.status else BY_DATE
     if dates:
         query["_index.date"] = dates
     if hint == BY_DATE and not dates:
@@ -84,18 +88,35 @@ def appointment_query(who: Caller, wanted: ListQuery, asked: Asked) -> tuple[dic
         query |= _named(asked.groups)
         hint = BY_ACTOR
     if asked.uhid is not None:
-        named = {"_index.actor:identifier": {"$in": directory.uhid_tokens(who, asked.uhid)}}
-        if asked.patients:
-            # The UHID is written in the appointment, or known from the Patient it refers to (decision 1.7).
-            referred = {"_index.actor": {"$in": list(asked.patients)}}
-            rest = query.pop("_index.actor", None)
-            shared = [query] if rest is None else [query, {"_index.actor": rest}]
-            query = {"$or": [{"$and": [named, *shared]}, {"$and": [referred, *shared]}]}
-            hint = None
-        else:
-            query |= named
-            hint = BY_UHID
+        query |= _stated(who, asked.uhid)
+        hint = BY_UHID
     return query, hint
+
+
+def _stated(who: Caller, uhid: str) -> dict[str, Any]:
+    return {"_index.actor:identifier": {"$in": directory.uhid_tokens(who, uhid)}}
+
+
+def _stored_patients(
+    who: Caller, asked: Asked, statuses: Sequence[str], dates: Mapping[str, datetime]
+) -> dict[str, Any]:
+    """Return the query of who states the UHID, or refers to a Patient that is stored with it (decision 1.7).
+
+    A hint is for one index, and these are two. So all else is judged on that patient's documents, in forms that no
+    index serves: given another one, by status or by date, MongoDB may choose it and read what is everybody's; and where
+    it then merges entries of one with documents of the other, those without a start are out of order.
+    """
+    judged: list[dict[str, Any]] = [{"$in": ["$_index.status", list(statuses)]}]
+    if dates:
+        # Not as "from" and "until", which an index could serve. What has no start comes before all dates here.
+        judged.append({"$not": [{"$lt": ["$_index.date", dates.get("$gte", FIRST)]}]})
+        if "$lt" in dates:
+            judged.append({"$not": [{"$gte": ["$_index.date", dates["$lt"]]}]})
+    judged += [
+        {"$ne": [{"$setIntersection": [{"$ifNull": ["$_index.actor", []]}, list(group)]}, []]} for group in asked.groups
+    ]
+    referred = {"_index.actor": {"$in": list(asked.patients)}}
+    return {"$or": [_stated(who, asked.uhid or ""), referred], "$expr": {"$and": judged}}
 
 
 def _named(actors: Sequence[Sequence[str]]) -> dict[str, Any]:

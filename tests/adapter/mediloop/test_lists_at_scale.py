@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import orjson
 import pytest
 
 from adapter.mediloop.asked import asked_for
@@ -127,6 +128,14 @@ def _stages(plan: dict[str, Any]) -> set[str]:
     return found
 
 
+def _leading(plan: dict[str, Any]) -> Iterator[str]:
+    """Give the first key of each index that a plan reads."""
+    yield from [next(iter(plan["keyPattern"]))] if "keyPattern" in plan else []
+    for inner in [plan.get("inputStage"), *plan.get("inputStages", [])]:
+        if inner:
+            yield from _leading(inner)
+
+
 async def _explained(
     who: Caller, filters: dict[str, Any], *, skip: int = 0, limit: int = 20
 ) -> tuple[set[str], dict[str, Any]]:
@@ -182,17 +191,86 @@ async def test_a_deep_page_skips_keys_not_documents(large: Caller, filters: dict
     assert did["totalKeysExamined"] >= 1_020
 
 
-async def test_a_known_patient_is_found_by_two_indexes_merged(large: Caller) -> None:
-    patient = {"resourceType": "Patient", "id": "pat7"}
-    patient["identifier"] = [{"system": large.service.systems.uhid, "value": _uhid(7)}]  # type: ignore[assignment]
+OF_ONE: list[dict[str, Any]] = [
+    {},
+    {"status": "proposed"},
+    {"status": "proposed,pending"},
+    {"status": "arrived"},
+    {"status": "pending", **DAYS},
+    {"date_to": "2024-03-31"},
+    {"upcoming_only": "true"},
+    {"practitioner_id": "p7"},
+    {"practitioner_id": "p7", "facility_id": "f3", "status": "pending", **DAYS},
+]
+
+
+@pytest.fixture(scope="module")
+async def known(large: Caller) -> str:
+    """The UHID of a patient who is stored, and has appointments without a start beside all others."""
+    uhid = _uhid(PATIENTS + 1)
+    system = large.service.systems.uhid
+    patient = {"resourceType": "Patient", "id": "pat7", "identifier": [{"system": system, "value": uhid}]}
+    stated = {"type": "Patient", "identifier": {"system": system, "value": uhid}}
+    both = stated | {"reference": "Patient/pat7"}
+    ways: list[dict[str, Any]] = [stated, {"reference": "Patient/pat7"}, both]
 
     async def put(work: Any) -> None:
         work.create(patient)
+        for number in range(60):
+            actors = [ways[number % 3], {"reference": f"Practitioner/p{number % 9}"}, {"reference": "Location/f3"}]
+            made = {
+                "resourceType": "Appointment",
+                "id": f"k{(number * 7) % 60:02d}",
+                "status": "arrived" if number % 20 == 0 else ("proposed", "pending", "cancelled")[number % 5 % 3],
+                "participant": [{"actor": actor, "status": "accepted"} for actor in actors],
+            }
+            if number % 2:
+                start = FIRST + timedelta(days=7 * (number // 4), weeks=50_000 * (number % 10 == 3))
+                made |= {"start": _text(start), "end": _text(start)}
+            work.create(made)
 
     await large.store.transact(put)
-    stages, did = await _explained(large, {"patient_uhid": _uhid(7)})
+    return uhid
+
+
+@pytest.mark.parametrize("filters", OF_ONE, ids=str)
+async def test_a_stored_patient_is_found_by_two_indexes_merged(
+    large: Caller, known: str, filters: dict[str, Any]
+) -> None:
+    wanted = ListQuery.model_validate({"patient_uhid": known, **filters})
+    query, hint = appointment_query(large, wanted, await asked_for(large, wanted))
+    explained = await large.store.explain("Appointment", query, sort=ORDER, limit=20, hint=hint)
+    plan, did = explained["queryPlanner"]["winningPlan"], explained["executionStats"]
+    stages = _stages(plan)
     assert stages & {"COLLSCAN", "SORT"} == set()
-    assert did["totalDocsExamined"] == did["nReturned"]
+    assert "SORT_MERGE" in stages
+    assert set(_leading(plan)) == {"_index.actor", "_index.actor:identifier"}
+    assert did["totalDocsExamined"] <= 60
+    assert did["totalKeysExamined"] <= 90
+    if not filters:
+        assert did["totalDocsExamined"] == did["nReturned"] == 20
+
+
+@pytest.mark.parametrize("filters", OF_ONE, ids=str)
+async def test_a_stored_patients_list_is_the_filtered_list_of_all_in_its_order(
+    large: Caller, known: str, filters: dict[str, Any]
+) -> None:
+    """Those without a start are in the order of their ids too, and the pages together are the list."""
+
+    async def listed(filters: dict[str, Any], skip: int = 0, limit: int = 0) -> list[str]:
+        wanted = ListQuery.model_validate(filters)
+        query, hint = appointment_query(large, wanted, await asked_for(large, wanted))
+        found = await large.store.find("Appointment", query, sort=ORDER, skip=skip, limit=limit, hint=hint)
+        idents = [orjson.loads(one)["id"] for one in found]
+        assert limit or await large.store.count("Appointment", query, hint=hint) == len(idents)
+        return idents
+
+    mine = await listed({"patient_uhid": known, **filters})
+    everybodys = await listed(filters)
+    assert mine == [ident for ident in everybodys if ident.startswith("k")]
+    pages = [await listed({"patient_uhid": known, **filters}, skip, 7) for skip in range(0, 63, 7)]
+    assert [ident for page in pages for ident in page] == mine
+    assert mine or "practitioner_id" in filters
 
 
 async def test_a_practitioner_with_a_role_reads_no_more(large: Caller) -> None:
