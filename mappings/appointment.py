@@ -12,11 +12,11 @@ from typing import Any
 from mappings.elements import NOBODY, Known, Resource, copied
 from mappings.fields import FIELDS, Field
 from mappings.reading import Reading
-from mappings.references import UNNAMED, Asked, Names, relative
+from mappings.references import UNNAMED, Asked, Names, relative, stated_uhid
 from mappings.systems import DEFAULT_SYSTEMS, Systems
 from mappings.vocabulary import Vocabulary
 
-__all__ = ["FIELDS", "Field", "Known", "Resource", "blank", "referred", "shown", "update", "view"]
+__all__ = ["FIELDS", "Field", "Known", "Resource", "blank", "referred", "shown", "unlinked_uhid", "update", "view"]
 
 DEFAULT_VOCABULARY = Vocabulary.default()
 
@@ -137,6 +137,19 @@ def referred(
     What they are called now can differ from what the appointment says they were called (``patient_name``).
     """
     return _referred(Reading(appointment, systems, DEFAULT_VOCABULARY, NOBODY, asked))
+
+
+def unlinked_uhid(
+    appointment: Resource, *, systems: Systems = DEFAULT_SYSTEMS, asked: Asked | None = None
+) -> str | None:
+    """Return the UHID of the patient who is shown, where `appointment` says nothing else of whom it means.
+
+    Who that is then stands in whichever Patient carries the UHID, not behind a reference (`referred`).
+    """
+    if all("reference" in one["actor"] for one in appointment.get("participant", ()) if "actor" in one):
+        return None  # as in almost every appointment
+    patient = Reading(appointment, systems, DEFAULT_VOCABULARY, NOBODY, asked).patient
+    return None if patient is None or "reference" in patient else stated_uhid(patient, systems)
 
 
 def _referred(reading: Reading) -> dict[str, str]:

@@ -106,7 +106,9 @@ async def book(who: Caller, wanted: BookRequest, repeat: Once | None, overbook: 
     for _ in range(_NUMBER_TRIES):
         number = await numbers.following(who)
         try:
-            return await _write(who, step, status=201, repeat=repeat, booking=True, known=known)
+            return await _write(
+                who, step, status=201, repeat=repeat, booking=True, known=known, sought=wanted.patient_uhid
+            )
         except NotUnique:
             await numbers.pass_over(who, number)
     text = "Others used each appointment number first: nothing was booked. Repeat the request."
@@ -184,12 +186,13 @@ async def _write(
     status: int = 200,
     booking: bool = False,
     known: Mapping[str, Resource] | None = None,
+    sought: str | None = None,
 ) -> Response:
     shown = dict(known or {})
 
     async def whole(work: UnitOfWork) -> Resource:
         resource = await step(work)
-        shown.update(await directory.known_for(who, [resource], shown))
+        shown.update(await directory.known_for(who, [resource], shown, sought=[sought] if sought else ()))
         return resource
 
     def shape(resource: Resource) -> bytes:

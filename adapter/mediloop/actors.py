@@ -2,18 +2,36 @@
 
 It knows neither the service's own address nor what is stored. So before a document is shown, an absolute address that
 is ours becomes a relative reference, and a PractitionerRole the practitioner behind it: one person has one calendar,
-whichever way a document names them (`adapter.scheduling.people`). The stored documents stay as they are.
+whichever way a document names them (`adapter.scheduling.people`). A patient who is named by the UHID alone is referred
+to, where one Patient carries it. The stored documents stay as they are.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
+from mappings.references import PATIENT, kind_of, stated_uhid, uhids
+from mappings.systems import Systems
 from store.codec import Resource
 from store.extract import relative
 
+Carriers = Mapping[str, str]
+"""UHID -> the one Patient who carries it, as a reference."""
+
+NO_CARRIERS: Carriers = MappingProxyType({})
 _PRACTITIONER, _ROLE = "Practitioner/", "PractitionerRole/"
+
+
+def carriers(known: Mapping[str, Resource], systems: Systems) -> Carriers:
+    """Return who of the Patients among `known` carries which UHID; not one that two carry: it does not say whom."""
+    found: dict[str, str | None] = {}
+    for name, resource in known.items():
+        if resource["resourceType"] == PATIENT:
+            for uhid in dict.fromkeys(uhids(resource, systems)):
+                found[uhid] = None if uhid in found else name
+    return {uhid: name for uhid, name in found.items() if name is not None}
 
 
 def roles(resources: Iterable[Resource], bases: tuple[str, ...]) -> list[str]:
@@ -27,7 +45,12 @@ def roles(resources: Iterable[Resource], bases: tuple[str, ...]) -> list[str]:
 
 
 def as_shown(
-    resource: Resource, bases: tuple[str, ...], known: Mapping[str, Resource], asked: Mapping[str, str]
+    resource: Resource,
+    bases: tuple[str, ...],
+    known: Mapping[str, Resource],
+    asked: Mapping[str, str],
+    systems: Systems,
+    carrying: Carriers = NO_CARRIERS,
 ) -> Resource:
     """Return an Appointment or a Schedule as MediLoop's view is to see it; the very same where nothing changes.
 
@@ -36,6 +59,8 @@ def as_shown(
         bases: as for `roles`.
         known: stored resources by reference, those that `roles` names among them.
         asked: the roles of a practitioner who is asked for, with whom they stand for: also beside others.
+        systems: canonical URLs.
+        carrying: who has the UHIDs that stand in the document alone.
     """
     if _is_plain(resource):
         return resource
@@ -44,7 +69,8 @@ def as_shown(
     def changed(actor: Resource) -> Resource:
         text = actor.get("reference")
         if text is None:
-            return actor
+            carrier = carrying.get(stated_uhid(actor, systems) or "")
+            return actor | {"reference": carrier} if carrier and kind_of(actor, resource, systems) == PATIENT else actor
         name = relative(text, bases)
         return actor | {"reference": meant.get(name) or name}
 
@@ -69,7 +95,7 @@ def _is_plain(resource: Resource) -> bool:
     """Tell whether nothing is to be done, as for almost every document."""
     for actor in _actors(resource):
         text = actor.get("reference", "")
-        if "://" in text or text.startswith(_ROLE):
+        if "://" in text or text.startswith(_ROLE) or (not text and "identifier" in actor):
             return False
     return True
 

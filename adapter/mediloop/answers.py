@@ -34,9 +34,12 @@ _OBJECT_MEMBERS = tuple(field.name for field in lens.FIELDS if field.name not in
 
 async def appointments(who: Caller, resources: Sequence[Resource], asked: Asked = NOBODY) -> list[dict[str, Any]]:
     """Return the MediLoop objects of stored Appointments, with everybody's present name; of several who is `asked`."""
-    known = await directory.known_for(who, resources, roles=asked.roles, asked=asked.shown)
-    names = names_of(known)
-    return [_shown(who.service, resource, known, names, asked) for resource in resources]
+    sought = () if asked.uhid is None else (asked.uhid,)
+    known = await directory.known_for(
+        who, resources, asked.patients, roles=asked.roles, asked=asked.shown, sought=sought
+    )
+    names, carrying = names_of(known), actors.carriers(known, who.service.systems)
+    return [_shown(who.service, resource, known, names, carrying, asked) for resource in resources]
 
 
 def appointment(service: Service, resource: Resource, known: Mapping[str, Resource]) -> dict[str, Any]:
@@ -45,14 +48,19 @@ def appointment(service: Service, resource: Resource, known: Mapping[str, Resour
     Who is among `known` is called as there: a name that was corrected since the booking reaches every answer. The
     names that the document states are for everybody else.
     """
-    return _shown(service, resource, known, names_of(known), NOBODY)
+    return _shown(service, resource, known, names_of(known), actors.carriers(known, service.systems), NOBODY)
 
 
 def _shown(
-    service: Service, resource: Resource, known: Mapping[str, Resource], names: Names, asked: Asked
+    service: Service,
+    resource: Resource,
+    known: Mapping[str, Resource],
+    names: Names,
+    carrying: actors.Carriers,
+    asked: Asked,
 ) -> dict[str, Any]:
-    plain = actors.as_shown(resource, service.settings.fhir_bases, known, asked.roles)
     systems, vocabulary = service.systems, service.vocabulary
+    plain = actors.as_shown(resource, service.settings.fhir_bases, known, asked.roles, systems, carrying)
     return _told(lens.view(plain, systems=systems, vocabulary=vocabulary, known=known, names=names, asked=asked.shown))
 
 

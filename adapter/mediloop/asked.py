@@ -6,13 +6,14 @@ for the second of them is to see the second: so the same goes into the query and
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from adapter.mediloop import directory
 from adapter.mediloop.requests import AvailabilityQuery, ListQuery
 from adapter.security.callers import Caller
 from mappings import references
+from store.codec import Resource
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,14 +23,14 @@ class Asked:
     Attributes:
         groups: for the practitioner and the facility, the references of which a document names one.
         uhid: of the patient.
-        patients: the stored Patients with that UHID, as references.
+        patients: the stored Patients with that UHID, by reference.
         shown: whom the view is to show; None where nobody is asked for, and it shows the first of each kind.
         roles: the practitioner's PractitionerRoles, and whom they stand for.
     """
 
     groups: tuple[tuple[str, ...], ...] = ()
     uhid: str | None = None
-    patients: Sequence[str] = ()
+    patients: Mapping[str, Resource] = field(default_factory=dict)
     shown: references.Asked | None = None
     roles: Mapping[str, str] = field(default_factory=dict)
 
@@ -51,6 +52,6 @@ async def asked_for(who: Caller, wanted: ListQuery | AvailabilityQuery) -> Asked
     if wanted.facility_id is not None:
         facility = f"Location/{wanted.facility_id}"
         groups.append((facility,))
-    patients = () if uhid is None else tuple(await directory.patient_references(who, uhid))
+    patients = {} if uhid is None else await directory.patients(who, [uhid])
     shown = references.Asked(uhid, frozenset(patients), practitioner, facility)
     return Asked(tuple(groups), uhid, patients, shown, roles)

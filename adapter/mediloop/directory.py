@@ -7,7 +7,7 @@ setting (decision 2.11). Names come from here when an appointment is made, and w
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -17,55 +17,60 @@ from adapter.errors import Problem
 from adapter.mediloop import actors
 from adapter.security.callers import Caller
 from mappings import slot as slot_lens
-from mappings.appointment import referred
+from mappings.appointment import referred, unlinked_uhid
 from mappings.elements import NOBODY
 from mappings.references import Asked, own_name
 from mappings.uhid import normalise
 from store.codec import Resource
 from store.extract import token
 
+BY_IDENTIFIER = ("identifier", "_id")
+"""The index that a look for Patients by UHID goes through."""
+
 _MOST_ROLES = 1_000
 NO_ROLES: Mapping[str, str] = MappingProxyType({})
 
 
-def uhid_tokens(who: Caller, value: str) -> list[str]:
-    """Return a UHID as the identifiers that may carry it, as they are indexed: our system's, then the aliases'."""
-    return [token(system, value) for system in who.service.systems.all_uhid]
+def uhid_tokens(who: Caller, values: Iterable[str]) -> list[str]:
+    """Return UHIDs as the identifiers that may carry them, as they are indexed: our system's, then the aliases'."""
+    return [token(system, value) for value in values for system in who.service.systems.all_uhid]
 
 
-async def patient_references(who: Caller, value: str) -> list[str]:
-    """Return the stored Patients with that UHID, as references (``Patient/123``)."""
-    found = await who.store.find("Patient", {"_index.identifier": {"$in": uhid_tokens(who, value)}})
-    return [f"Patient/{orjson.loads(raw)['id']}" for raw in found]
+def patient_query(who: Caller, values: Iterable[str]) -> dict[str, Any]:
+    """Return the MongoDB query of the Patients with one of these UHIDs; `BY_IDENTIFIER` serves it."""
+    return {"_index.identifier": {"$in": uhid_tokens(who, values)}}
+
+
+async def patients(who: Caller, values: Iterable[str]) -> dict[str, Resource]:
+    """Return the stored Patients with one of these UHIDs, by reference (``Patient/123``)."""
+    found = map(orjson.loads, await who.store.find("Patient", patient_query(who, values), hint=BY_IDENTIFIER))
+    return {f"Patient/{patient['id']}": patient for patient in found}
 
 
 async def look_up(
     who: Caller, patient_uhid: str, practitioner_id: str, facility_id: str | None
 ) -> tuple[dict[str, Any], list[Problem], dict[str, Resource], str | None]:
-    """Return the names to write into a new appointment, what is wrong, who is stored, and the Patient's reference."""
+    """Return the names to write into a new appointment, what is wrong, who is stored, and the Patient's reference.
+
+    Where two Patients carry the UHID, it does not say which of them is meant: then there is neither name nor reference.
+    """
     wanted = [f"Practitioner/{practitioner_id}"] + ([f"Location/{facility_id}"] if facility_id else [])
-    people, patients = await asyncio.gather(
-        who.store.read_all(wanted),
-        who.store.find("Patient", {"_index.identifier": {"$in": uhid_tokens(who, patient_uhid)}}, limit=1),
-    )
+    people, carriers = await asyncio.gather(who.store.read_all(wanted), patients(who, [patient_uhid]))
     found = {reference: orjson.loads(raw) for reference, raw in people.items()}
-    patient: Resource | None = orjson.loads(patients[0]) if patients else None
-    problems = _unknown_patient(who) if patient is None else []
+    problems = [] if carriers else _unknown_patient(who)
     problems += _unknown(who, found, practitioner_id, facility_id)
-    names = {"patient_name": _name(patient), "practitioner_name": _name(found.get(wanted[0]))}
+    reference = next(iter(carriers)) if len(carriers) == 1 else None
+    names = {"patient_name": _name(carriers.get(reference or "")), "practitioner_name": _name(found.get(wanted[0]))}
     if facility_id:
         names["facility_name"] = _name(found.get(wanted[-1]))
-    reference = None if patient is None else f"Patient/{patient['id']}"
-    if patient is not None:
-        found[f"Patient/{patient['id']}"] = patient
-    return {name: value for name, value in names.items() if value is not None}, problems, found, reference
+    return {name: value for name, value in names.items() if value is not None}, problems, found | carriers, reference
 
 
 async def unknown(who: Caller, members: Mapping[str, Any]) -> list[Problem]:
     """Return who and where of a booking is not known here, as far as its `members` say it."""
     uhid, practitioner, facility = (members.get(name) for name in ("patient_uhid", "practitioner_id", "facility_id"))
     wanted = ([f"Practitioner/{practitioner}"] if practitioner else []) + ([f"Location/{facility}"] if facility else [])
-    problems = [] if uhid is None or await patient_references(who, normalise(uhid)) else _unknown_patient(who)
+    problems = [] if uhid is None or await patients(who, [normalise(uhid)]) else _unknown_patient(who)
     return problems + _unknown(who, await who.store.read_all(wanted), practitioner, facility)
 
 
@@ -102,8 +107,11 @@ async def known_for(
     *,
     roles: Mapping[str, str] = NO_ROLES,
     asked: Asked | None = None,
+    sought: Collection[str] = (),
 ) -> Mapping[str, Resource]:
     """Return the stored people and places that are shown of these appointments, as they are now.
+
+    Patients of whom an appointment has the UHID alone are among them: all who carry it.
 
     Args:
         who: calls.
@@ -111,11 +119,15 @@ async def known_for(
         known: those that are at hand.
         roles: of the practitioner who is asked for (`actors.as_shown`).
         asked: who is to be shown of several.
+        sought: UHIDs that were looked for: who carries them is among `known`.
     """
-    bases = who.service.settings.fhir_bases
+    bases, systems = who.service.settings.fhir_bases, who.service.systems
+    unlinked = {uhid for one in appointments if (uhid := unlinked_uhid(one, systems=systems, asked=asked))}
+    unlinked.difference_update(sought)
+    if unlinked:
+        known = {**known, **await patients(who, unlinked)}
     at_hand = await _read(who, actors.roles(appointments, bases), known)
-    shown = (actors.as_shown(one, bases, at_hand, roles) for one in appointments)
-    systems = who.service.systems
+    shown = (actors.as_shown(one, bases, at_hand, roles, systems) for one in appointments)
     wanted = (name for one in shown for name in referred(one, systems=systems, asked=asked).values())
     return await _read(who, wanted, at_hand)
 
@@ -129,8 +141,8 @@ async def published_by(
     """
     bases = who.service.settings.fhir_bases
     known = await _read(who, actors.roles(schedules.values(), bases), {})
-    shown = {name: actors.as_shown(one, bases, known, roles) for name, one in schedules.items()}
     systems = who.service.systems
+    shown = {name: actors.as_shown(one, bases, known, roles, systems) for name, one in schedules.items()}
     wanted = (name for one in shown.values() for name in slot_lens.referred(one, systems=systems, asked=asked))
     return shown, await _read(who, wanted, known)
 

@@ -94,7 +94,7 @@ def appointment_query(who: Caller, wanted: ListQuery, asked: Asked) -> tuple[dic
 
 
 def _stated(who: Caller, uhid: str) -> dict[str, Any]:
-    return {"_index.actor:identifier": {"$in": directory.uhid_tokens(who, uhid)}}
+    return {"_index.actor:identifier": {"$in": directory.uhid_tokens(who, [uhid])}}
 
 
 def _stored_patients(

@@ -127,6 +127,19 @@ class TestOfSeveralWhoIsAskedFor:
             "facility_name": "Location/1",
         }
 
+    def test_of_whom_the_uhid_is_all_that_is_said(self) -> None:
+        def said(resource: Json, **wanted: Any) -> str | None:
+            return appointment.unlinked_uhid(resource, systems=SYSTEMS, asked=Asked(**wanted) if wanted else None)
+
+        assert said(self.GROUP) is None
+        assert said(self.GROUP, uhid="UG000000002B") == "UG000000002B"
+        assert said(self.GROUP, uhid="UG000000001A", patients=frozenset({"Patient/1"})) is None
+        assert said(self.GROUP | {"participant": self.GROUP["participant"][1:7]}) == "UG000000002B"
+        assert said(self.GROUP | {"participant": self.GROUP["participant"][:6]}) is None
+        assert said(with_actor(type="Practitioner", identifier={"system": SYSTEMS.uhid, "value": "A"})) is None
+        assert said(with_actor(type="Patient", identifier={"system": "urn:x", "value": "A"})) is None
+        assert said({"resourceType": "Appointment"}) is None
+
 
 class TestStatus:
     @pytest.mark.parametrize(

@@ -186,6 +186,29 @@ async def test_03_patient_colon_identifier_is_another_question_than_patient_dot_
         assert matches(await search(api, f"Appointment?{name}={UHIDS}|{uhid}")) == expected, (name, uhid)
 
 
+async def test_03_both_questions_in_one_bundle_find_what_mediloop_finds(api: Api, store: Store) -> None:
+    uhid = "UG300000009A"
+    stating = {"type": "Patient", "identifier": {"system": UHIDS, "value": uhid}}
+    await put(store, appointment("before", participant=[{"actor": stating, "status": "accepted"}]))
+    literal = {"reference": "Patient/late1"}
+    await put(
+        store,
+        patient("late1", uhid, "Late"),
+        appointment("after", participant=[{"actor": literal, "status": "accepted"}], start="2024-01-20T12:00"),
+        appointment("both", participant=[{"actor": stating | literal, "status": "accepted"}], start="2024-01-20T13:00"),
+    )
+    urls = [f"Appointment?{name}={UHIDS}|{uhid}&_sort=date" for name in ("patient.identifier", "patient:identifier")]
+    asked = [{"request": {"method": "GET", "url": url}} for url in urls]
+    answer = await send(api, "POST", "", {"resourceType": "Bundle", "type": "batch", "entry": asked})
+    found = [matches(one["resource"]) for one in answer.json()["entry"]]
+    assert found == [{"after", "both"}, {"before", "both"}]
+    assert matches(await search(api, "Patient/late1/Appointment")) == {"after", "both"}
+    mine = await api.get(f"/api/v1/appointments/by-patient/?patient_uhid={uhid}")
+    assert {(one["id"], one["patient_name"]) for one in mine.json()["results"]} == {
+        (ident, "Late") for ident in ("before", "after", "both")
+    }
+
+
 async def test_04_a_plus_that_was_not_escaped_is_still_a_plus(api: Api, store: Store) -> None:
     await put(store, appointment("a1"), appointment("a2", start="2024-01-20T12:30"))
     for value in ("ge2024-01-20T15:00:00+03:00", "ge2024-01-20T15:00:00%2B03:00", "ge2024-01-20T15:00+03:00"):

@@ -1,0 +1,184 @@
+"""Patients of whom an appointment says the UHID alone: booked before they were stored here (decision 1.7)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from adapter.mediloop import directory
+from adapter.security.callers import Caller
+from adapter.security.keys import Key
+from adapter.security.permissions import everything
+from mappings.systems import DEFAULT_SYSTEMS
+from store.store import Store
+from tests.adapter.mediloop.clinic import (
+    JAMES,
+    NAME,
+    OTHER_NAME,
+    OTHER_UHID,
+    PATH,
+    SARAH,
+    action_path,
+    appointment,
+    booking,
+    ids,
+    open_clinic,
+    patient,
+    put,
+    stored,
+    with_actors,
+)
+from tests.conftest import Api
+
+pytestmark = pytest.mark.untraced
+
+Asked = Callable[[], int]
+
+
+@pytest.fixture(autouse=True)
+async def clinic(store: Store) -> None:
+    await open_clinic(store)
+
+
+@pytest.fixture
+def looks(store: Store, monkeypatch: pytest.MonkeyPatch) -> Asked:
+    """Tell how often Patients were looked for since it was last asked."""
+    count = 0
+    find = type(store).find
+
+    async def counted(self: Store, kind: str, *arguments: Any, **options: Any) -> Any:
+        nonlocal count
+        count += kind == "Patient"
+        return await find(self, kind, *arguments, **options)
+
+    def since() -> int:
+        nonlocal count
+        found, count = count, 0
+        return found
+
+    monkeypatch.setattr(type(store), "find", counted)
+    return since
+
+
+def _stating(uhid: str = OTHER_UHID, **more: Any) -> dict[str, Any]:
+    return {"type": "Patient", "identifier": {"system": DEFAULT_SYSTEMS.uhid, "value": uhid}} | more
+
+
+def _with(*actors: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{"actor": actor, "status": "accepted"} for actor in actors]
+
+
+async def _shown(api: Api, ident: str) -> tuple[Any, Any]:
+    item = (await api.get(f"{PATH}{ident}/")).json()
+    [listed] = [one for one in (await api.get(PATH)).json()["results"] if one["id"] == ident]
+    assert listed == item
+    return item["patient_uhid"], item["patient_name"]
+
+
+async def test_the_name_is_there_as_soon_as_the_patient_is(api: Api, store: Store) -> None:
+    made = (await api.post(PATH, booking(patient_uhid=OTHER_UHID))).json()
+    assert (made["patient_uhid"], made["patient_name"]) == (OTHER_UHID, None)
+    assert await _shown(api, made["id"]) == (OTHER_UHID, None)
+    for name in (OTHER_NAME, "Mary Married"):
+        await put(store, patient("late1", OTHER_UHID, name))
+        assert await _shown(api, made["id"]) == (OTHER_UHID, name)
+        [mine] = (await api.get(f"{PATH}by-patient/?patient_uhid={OTHER_UHID}")).json()["results"]
+        assert mine == (await api.get(f"{PATH}{made['id']}/")).json()
+    done = (await api.post(action_path(made["id"], "arrived"))).json()
+    assert (done["patient_uhid"], done["patient_name"]) == (OTHER_UHID, "Mary Married")
+    assert "reference" not in (await stored(store, "Appointment", made["id"]))["participant"][0]["actor"]
+
+
+async def test_the_present_name_goes_before_the_one_that_was_written(api: Api, store: Store) -> None:
+    await put(store, appointment("x", participant=_with(_stating(display="M. N."))))
+    assert await _shown(api, "x") == (OTHER_UHID, "M. N.")
+    await put(store, patient("mary", OTHER_UHID, OTHER_NAME))
+    assert await _shown(api, "x") == (OTHER_UHID, OTHER_NAME)
+
+
+async def test_a_uhid_of_two_patients_does_not_say_whom(api: Api, store: Store) -> None:
+    await put(
+        store,
+        patient("mary", OTHER_UHID, OTHER_NAME),
+        patient("twin", OTHER_UHID, "Somebody Else"),
+        appointment("x", "cancelled", participant=_with(_stating())),
+        appointment("linked", "cancelled", participant=with_actors("Patient/mary")),
+    )
+    assert await _shown(api, "x") == (OTHER_UHID, None)
+    assert await _shown(api, "linked") == (OTHER_UHID, OTHER_NAME)
+    by_patient = (await api.get(f"{PATH}by-patient/?patient_uhid={OTHER_UHID}")).json()["results"]
+    assert {one["id"]: one["patient_name"] for one in by_patient} == {"x": None, "linked": OTHER_NAME}
+    made = (await api.post(PATH, booking(patient_uhid=OTHER_UHID))).json()
+    assert (made["patient_uhid"], made["patient_name"]) == (OTHER_UHID, None)
+    actor = (await stored(store, "Appointment", made["id"]))["participant"][0]["actor"]
+    assert actor.keys() == {"identifier", "type"}
+
+
+async def test_one_patient_with_the_same_uhid_twice_is_one(api: Api, store: Store) -> None:
+    mary = patient("mary", OTHER_UHID, OTHER_NAME)
+    await put(store, mary | {"identifier": 2 * mary["identifier"]}, appointment("x", participant=_with(_stating())))
+    assert await _shown(api, "x") == (OTHER_UHID, OTHER_NAME)
+
+
+async def test_whoever_else_carries_such_an_identifier_is_no_patient(api: Api, store: Store) -> None:
+    doctor = _stating() | {"type": "Practitioner", "display": "Dr. Mary"}
+    await put(store, patient("mary", OTHER_UHID, OTHER_NAME), appointment("x", participant=_with(doctor)))
+    item = (await api.get(f"{PATH}x/")).json()
+    assert (item["patient_uhid"], item["patient_name"]) == (None, None)
+    assert (item["practitioner_id"], item["practitioner_name"]) == (None, "Dr. Mary")
+
+
+async def test_of_a_group_whom_is_asked_for_has_the_name(api: Api, store: Store) -> None:
+    group = _with(_stating("UG000000009Z"), _stating())
+    await put(store, patient("mary", OTHER_UHID, OTHER_NAME), appointment("x", participant=group))
+    assert await _shown(api, "x") == ("UG000000009Z", None)
+    [mine] = (await api.get(f"{PATH}?patient_uhid={OTHER_UHID}")).json()["results"]
+    assert (mine["patient_uhid"], mine["patient_name"]) == (OTHER_UHID, OTHER_NAME)
+
+
+async def test_patients_are_looked_for_once_for_a_page_and_never_where_all_are_referred_to(
+    api: Api, store: Store, looks: Asked
+) -> None:
+    by_both = appointment("x")["participant"]
+    contained = [{"resourceType": "Patient", "id": "p", "identifier": [_stating()["identifier"]]}]
+    await put(
+        store,
+        appointment("both", "cancelled", participant=by_both),
+        appointment("reference", "cancelled", participant=with_actors("Patient/john")),
+        appointment("inside", "cancelled", participant=with_actors("#p"), contained=contained),
+        appointment("nobody", "cancelled", participant=_with({"reference": f"Practitioner/{SARAH}"})),
+    )
+    assert len(ids(await api.get(PATH))) == 4
+    assert looks() == 0
+    await put(
+        store,
+        *(
+            appointment(f"n{number}", "cancelled", participant=_with(_stating(f"UG00000000{number}A")))
+            for number in range(9)
+        ),
+        *(patient(f"p{number}", f"UG00000000{number}A", f"Name {number}") for number in range(9)),
+    )
+    listed = (await api.get(PATH)).json()["results"]
+    assert looks() == 1
+    names = {one["id"]: one["patient_name"] for one in listed}
+    assert names == {"both": NAME, "reference": NAME, "inside": None, "nobody": None} | {
+        f"n{number}": f"Name {number}" for number in range(9)
+    }
+    await api.get(f"{PATH}by-patient/?patient_uhid=UG000000001A")
+    assert looks() == 1
+    await api.post(PATH, booking(patient_uhid=OTHER_UHID))
+    assert looks() == 1
+    await api.post(PATH, booking(practitioner_id=JAMES))
+    assert looks() == 1
+
+
+async def test_the_look_up_goes_through_the_index_of_identifiers(api: Api, store: Store) -> None:
+    await put(store, *(patient(f"p{number}", f"UG00000000{number}A", "N") for number in range(10)))
+    who = Caller(Key("k", "k", "test", everything(), None, store.now(), None, "hint"), api.service, store)
+    query = directory.patient_query(who, ["UG000000001A", "UG000000002A", OTHER_UHID])
+    did = await store.explain("Patient", query, hint=directory.BY_IDENTIFIER)
+    assert "COLLSCAN" not in str(did["queryPlanner"]["winningPlan"])
+    assert did["executionStats"]["totalDocsExamined"] == did["executionStats"]["nReturned"] == 2
+    assert did["executionStats"]["totalKeysExamined"] <= 6
