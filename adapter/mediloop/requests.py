@@ -25,6 +25,7 @@ Digits = BeforeValidator(number)
 
 # A body of unknown members must not make an answer many times its size.
 _MOST_PROBLEMS = 100
+_NAMELESS = "A name that is empty"
 
 
 class Unsound(Malformed):
@@ -242,7 +243,7 @@ def _members(raw: bytes) -> tuple[Mapping[str, Any], list[Problem]]:
 
 
 def _twice(name: str) -> Problem:
-    return Problem("invalid_request_error", f"{name} is given twice. Give it once.", name)
+    return Problem("invalid_request_error", f"{name or _NAMELESS} is given twice. Give it once.", name or None)
 
 
 def _context(request: Request) -> dict[str, str]:
@@ -283,7 +284,7 @@ def _problem(found: ErrorDetails) -> Problem:
     elif kind == "missing":
         text = f"{name} is required."
     elif kind == "extra_forbidden":
-        text = f"{name} is not known here. Leave it out, or see /docs for the names."
+        text = f"{name or _NAMELESS} is not known here. Leave it out, or see /docs for the names."
     elif kind == "value_error":
         text = f"{name}: {message.removeprefix('Value error, ')}."
     elif name is None:

@@ -1,8 +1,7 @@
 """The twelve endpoints (https://docs.mediloop.co/docs/api/appointments).
 
-Paths carry the page's trailing slash; `adapter.gate` reads a path without it as the same (decision 2.1). The
-fixed paths stand before ``{id}``, so that ``availability`` is never read as an id; after them comes what is called
-most, as each path is tried in turn.
+Paths carry the page's trailing slash; `adapter.gate` reads a path without it as the same (decision 2.1). The names of
+lists (``availability``) are never read as ids. After the lists comes what is called most: each path is tried in turn.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ from typing import Annotated
 
 import orjson
 from fastapi import APIRouter, Depends, Path, Request, Response
+from starlette.convertors import StringConvertor, register_url_convertor
 
 from adapter.errors import Malformed
 from adapter.mediloop import actions, answers, directory, lists
@@ -33,6 +33,15 @@ from adapter.routes import DirectRoute
 from adapter.scheduling import holds
 from adapter.security.callers import Caller, allowed
 from mappings import appointment as lens
+
+
+class _AppointmentId(StringConvertor):
+    """An id as part of a path: never the name of a list, though FHIR allows such ids."""
+
+    regex = "(?!(?:availability|by-patient|by-practitioner)/)[^/]+"
+
+
+register_url_convertor("appointment", _AppointmentId())
 
 router = APIRouter(prefix="/api/v1/appointments", tags=["Appointments"], route_class=DirectRoute)
 
@@ -63,7 +72,7 @@ async def by_practitioner(request: Request, who: Reader) -> Response:
     return await lists.appointments(who, read_query(request, PractitionerQuery))
 
 
-@router.get("/{id}/", openapi_extra=operation("Appointment", errors=(404,)))
+@router.get("/{id:appointment}/", openapi_extra=operation("Appointment", errors=(404,)))
 async def detail(id: AppointmentId, request: Request, who: Reader) -> Response:
     """Get appointment details."""
     read_query(request, NoParameters)
@@ -95,7 +104,7 @@ async def book(request: Request, who: Writer) -> Response:
     return await actions.book(who, wanted, actions.once(request, who, raw), actions.overbooking(request, who))
 
 
-@router.post("/{id}/cancel/", openapi_extra=operation("Appointment", body=CancelRequest, errors=_CHANGING))
+@router.post("/{id:appointment}/cancel/", openapi_extra=operation("Appointment", body=CancelRequest, errors=_CHANGING))
 async def cancel(id: AppointmentId, request: Request, who: Writer) -> Response:
     """Cancel an appointment; its slots become free."""
     wanted, raw = await read_body(request, CancelRequest)
@@ -103,7 +112,7 @@ async def cancel(id: AppointmentId, request: Request, who: Writer) -> Response:
 
 
 @router.post(
-    "/{id}/reschedule/",
+    "/{id:appointment}/reschedule/",
     openapi_extra=operation("Appointment", body=RescheduleRequest, overbook=True, errors=_CHANGING),
 )
 async def reschedule(id: AppointmentId, request: Request, who: Writer) -> Response:
@@ -113,25 +122,25 @@ async def reschedule(id: AppointmentId, request: Request, who: Writer) -> Respon
     return await actions.reschedule(who, id, wanted, actions.once(request, who, raw), overbook)
 
 
-@router.post("/{id}/check-in/", openapi_extra=_ACTION)
+@router.post("/{id:appointment}/check-in/", openapi_extra=_ACTION)
 async def check_in(id: AppointmentId, request: Request, who: Writer) -> Response:
     """Check in the patient."""
     return await _advance(id, request, who, "checked-in")
 
 
-@router.post("/{id}/arrived/", openapi_extra=_ACTION)
+@router.post("/{id:appointment}/arrived/", openapi_extra=_ACTION)
 async def arrived(id: AppointmentId, request: Request, who: Writer) -> Response:
     """Mark the patient as arrived."""
     return await _advance(id, request, who, "arrived")
 
 
-@router.post("/{id}/fulfilled/", openapi_extra=_ACTION)
+@router.post("/{id:appointment}/fulfilled/", openapi_extra=_ACTION)
 async def fulfilled(id: AppointmentId, request: Request, who: Writer) -> Response:
     """Mark the appointment as complete."""
     return await _advance(id, request, who, "fulfilled")
 
 
-@router.post("/{id}/noshow/", openapi_extra=_ACTION)
+@router.post("/{id:appointment}/noshow/", openapi_extra=_ACTION)
 async def noshow(id: AppointmentId, request: Request, who: Writer) -> Response:
     """Mark the appointment as a no-show; its slot stays busy."""
     return await _advance(id, request, who, "noshow")

@@ -294,3 +294,8 @@ async def test_an_action_on_what_is_not_there_is_404(api: Api, action: str) -> N
     for ident in ("nothing", "a1%00", "%F0%9F%99%82", "%ED%A0%80", "A1", "x" * 2_000, "%24where"):
         answer = await api.post(action_path(ident, action), ACTION_BODIES.get(action))
         refused(answer, 404, ("appointment_not_found", "id"))
+
+
+async def test_a_member_without_a_name_is_called_that(api: Api) -> None:
+    error = malformed(await api.post(PATH, booking() | {"": 1}), None)
+    assert error["message"] == "A name that is empty is not known here. Leave it out, or see /docs for the names."

@@ -5,7 +5,20 @@ from __future__ import annotations
 import pytest
 
 from adapter.mediloop.requests import STATUSES
-from tests.adapter.mediloop.clinic import PATH, SARAH, UHID, malformed, refused
+from store.store import Store
+from tests.adapter.mediloop.clinic import (
+    ACTION_BODIES,
+    ACTIONS,
+    PATH,
+    SARAH,
+    UHID,
+    action_path,
+    appointment,
+    malformed,
+    put,
+    refused,
+    stored,
+)
 from tests.conftest import Api
 
 NEEDED = {
@@ -84,6 +97,15 @@ async def test_a_wrong_uhid_and_wrong_days_are_named_beside_the_rest(api: Api) -
     malformed(await api.get(f"{PATH}by-patient/", params=query), "page", "patient_uhid", "date_to")
 
 
+@pytest.mark.parametrize("path", NEEDED)
+async def test_one_without_a_name_is_called_that(api: Api, path: str) -> None:
+    error = malformed(await api.get(PATH + path, params=NEEDED[path] | {"": "x"}), None)
+    assert error["message"] == "A name that is empty is not known here. Leave it out, or see /docs for the names."
+    query = "&".join(f"{name}={value}" for name, value in NEEDED[path].items())
+    error = malformed(await api.get(f"{PATH}{path}?{query}&=x&=y"), None, None)
+    assert error["message"] == "A name that is empty is given twice. Give it once."
+
+
 async def test_the_detail_takes_no_parameters(api: Api) -> None:
     malformed(await api.get(f"{PATH}apt-1/?expand=patient&expand=x"), "expand", "expand")
 
@@ -103,3 +125,16 @@ async def test_the_detail_of_what_is_not_there_is_404(api: Api) -> None:
 async def test_no_query_string_makes_a_fault(api: Api, path: str) -> None:
     for query in ("%00", "%", "&&&", "=", "a=%ED%A0%80", ";", "page=%FF", "[]=1", "page[$gt]=1"):
         assert (await api.get(f"{PATH}{path}?{query}")).status_code in (200, 400, 404)
+
+
+@pytest.mark.parametrize("name", ["availability", "by-patient", "by-practitioner"])
+async def test_the_name_of_a_list_is_never_read_as_an_id(api: Api, store: Store, name: str) -> None:
+    await put(store, appointment(name), appointment(f"{name}-2", "cancelled"))
+    for action in ACTIONS:
+        refused(await api.post(action_path(name, action), ACTION_BODIES.get(action)), 404, ("not_found", None))
+        refused(await api.get(action_path(name, action)), 404, ("not_found", None))
+    answer = await api.post(f"{PATH}{name}/", {})
+    refused(answer, 405, ("method_not_allowed", None))
+    assert answer.headers["Allow"] == "GET, HEAD"
+    assert (await stored(store, "Appointment", name))["status"] == "booked"
+    assert (await api.get(f"{PATH}{name}-2/")).json()["status"] == "cancelled"
