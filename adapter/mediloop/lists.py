@@ -78,7 +78,7 @@ def appointment_query(who: Caller, wanted: ListQuery, asked: Asked) -> tuple[dic
     if asked.uhid is not None and asked.patients:
         return _stored_patients(who, asked, statuses, dates), None
     query: dict[str, Any] = {"_index.status": {"$in": statuses}}
-    hint = BY_STATUS if wanted.status else BY_DATE
+    hint: tuple[str, ...] = BY_STATUS if wanted.status else BY_DATE
     if dates:
         query["_index.date"] = dates
     if hint == BY_DATE and not dates:
