@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import NamedTuple
 
 from adapter.errors import Conflict, Problem, Unprocessable
 from adapter.scheduling import claims, intervals, leave, occupancy, reasons
+from adapter.scheduling.choosing import Free, choose
 from adapter.scheduling.hours import Timetable
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.people import People
@@ -43,6 +43,8 @@ class Wish:
         practitioners: who must be free (``Practitioner/p``; see `People.of`).
         facilities: where (``Location/l``), if it matters: at one of these.
         slot: the Slot asked for by name (``Slot/s``).
+        things: the Schedules (``Schedule/s``) of a room or device that it has: they move along, so Slots of each that
+            cover the time are needed (`people.moving_along`).
         beside: may stand beside other appointments, and takes no slot unless one is named.
         elsewhere: those of the practitioners who are known to be another server's (`claims.practitioners`). They are as
             busy as their namesakes here, but what is published here is not for them: they take no Slot.
@@ -57,6 +59,7 @@ class Wish:
     practitioners: tuple[str, ...]
     facilities: tuple[str, ...] = ()
     slot: str | None = None
+    things: tuple[str, ...] = ()
     beside: bool = False
     elsewhere: frozenset[str] = frozenset()
     own: str | None = None
@@ -72,7 +75,7 @@ class Facts:
 
     Attributes:
         slot: the named Slot, None where there is no such one.
-        schedules: the Schedules of the practitioners (and of the named Slot), by relative reference.
+        schedules: the Schedules of the named Slot, and of all for whom Slots are looked for, by relative reference.
         slots: published Slots of those Schedules near that time.
         appointments: appointments that hold time of those practitioners near that time.
         people: who is behind the roles that Schedules name.
@@ -100,22 +103,29 @@ def decide(wish: Wish, facts: Facts) -> list[Resource]:
     require_consistent(wish, facts)
     problems: list[Problem] = []
     taken: list[Resource] = []
-    if wish.slot is not None and facts.slot is not None:
+    if facts.slot is not None:
         if _is_free(facts.slot, wish, facts, over=wish.overbooks):
             taken.append(facts.slot)
         else:
             away = [schedule_of(facts.slot)] if leave.closes(facts.tables, facts.slot) else []
-            problems.append(_unavailable([facts.slot], wish, away))
-    elif not wish.beside:
-        for practitioner in wish.practitioners:
-            found, problem = cover(practitioner, wish, facts)
-            taken += [slot for slot in found if slot not in taken and practitioner not in wish.elsewhere]
-            problems += [problem] if problem else []
+            problems.append(_unavailable([facts.slot], wish.names.slot, away))
+    for whose in sought(wish, facts):
+        found, problem = cover(whose, wish, facts)
+        taken += [slot for slot in found if slot not in taken and whose not in wish.elsewhere]
+        problems += [problem] if problem else []
     if not wish.beside:
         problems += busy(wish, facts, taken)
     if problems:
         raise Conflict(problems)
     return taken
+
+
+def sought(wish: Wish, facts: Facts) -> list[str]:
+    """Return for whom free Slots are looked for by time: practitioners and things of whom the named one is not."""
+    named = [] if facts.slot is None else [facts.slot]
+    given = {name: facts.schedules.get(name, {}) for name in map(schedule_of, named)}
+    people = [] if wish.beside else facts.people.unserved(wish.practitioners, given.values())
+    return [*people, *(thing for thing in wish.things if thing not in given)]
 
 
 def require_consistent(wish: Wish, facts: Facts) -> None:
@@ -147,7 +157,8 @@ def _contradictions(wish: Wish, facts: Facts) -> list[Problem]:
                 wish.names.start,
             )
         )
-    if not any(practitioner in _people(slot, facts) for practitioner in wish.practitioners):
+    theirs = any(practitioner in _people(slot, facts) for practitioner in wish.practitioners)
+    if not theirs and schedule_of(slot) not in wish.things:
         found.append(reasons.not_theirs(wish.names.practitioner, stays=wish.names == MOVING))
     if not is_at(wish.facilities, facts.schedules.get(schedule_of(slot), {})):
         found.append(reasons.not_there(wish.names.facility, stays=wish.names == MOVING))
@@ -165,8 +176,12 @@ def _people(slot: Resource, facts: Facts) -> tuple[str, ...]:
 
 def is_at(facilities: Sequence[str], schedule: Resource) -> bool:
     """Tell whether Slots of `schedule` are at one of `facilities`: one who is published elsewhere is not here."""
-    places = [actor for actor in references(schedule, "actor") if actor.startswith("Location/")]
-    return not facilities or not places or any(place in places for place in facilities)
+    places = _places(schedule)
+    return not facilities or not places or not places.isdisjoint(facilities)
+
+
+def _places(schedule: Resource) -> frozenset[str]:
+    return frozenset(actor for actor in references(schedule, "actor") if actor.startswith("Location/"))
 
 
 def _is_free(slot: Resource, wish: Wish, facts: Facts, *, over: bool = False) -> bool:
@@ -188,17 +203,21 @@ def _is_closed(slot: Resource, wish: Wish, facts: Facts) -> bool:
     return f"Slot/{slot['id']}" not in wish.own_slots and leave.closes(facts.tables, slot)
 
 
-def cover(practitioner: str, wish: Wish, facts: Facts) -> tuple[list[Resource], Problem | None]:
-    """Find free Slots of one practitioner that cover the time; nothing to find where none are published.
+def cover(whose: str, wish: Wish, facts: Facts) -> tuple[list[Resource], Problem | None]:
+    """Find free Slots that cover the time, of a practitioner or of one Schedule (of a room, say).
 
-    Leave is in the way at the places asked for, unless the practitioner is in by another Schedule there.
+    For a practitioner there is nothing to find where none are published; a Schedule must have some. Leave is in the way
+    at the places asked for, unless the practitioner is in by another Schedule there.
     """
-    here = {
-        name: table
-        for name, table in facts.tables.items()
-        if practitioner in facts.people.of(references(facts.schedules[name], "actor"))
-        and is_at(wish.facilities, facts.schedules[name])
+    is_thing = whose.startswith("Schedule/")
+    offering = {
+        name: schedule
+        for name in {*facts.tables, *map(schedule_of, facts.slots)}
+        if (schedule := facts.schedules.get(name)) is not None
+        and (name == whose if is_thing else whose in facts.people.of(references(schedule, "actor")))
     }
+    suiting = {name for name, schedule in offering.items() if is_thing or is_at(wish.facilities, schedule)}
+    here = {name: table for name, table in facts.tables.items() if name in suiting}
     if leave.is_in(here.values(), wish.when):
         here = {}
     published = [
@@ -207,53 +226,25 @@ def cover(practitioner: str, wish: Wish, facts: Facts) -> tuple[list[Resource], 
         if (span := intervals.of(slot)) is not None
         and span.overlaps(wish.when)
         and slot["status"] != "entered-in-error"
-        and practitioner in _people(slot, facts)
+        and schedule_of(slot) in offering
         and _schedule_is_active(slot, facts)
         and (schedule_of(slot) in here or not _is_closed(slot, wish, facts))
     ]
     closed = {schedule_of(slot) for _, slot in published if _is_closed(slot, wish, facts)}
     away = sorted(closed.union(name for name, table in here.items() if table.is_away(wish.when)))
-    if not published and not away:
+    if not published and not away and not is_thing:
         return [], None
     for over in (False, True) if wish.overbooks else (False,):  # what is free goes before what is booked over
         free = [
-            (span, slot)
+            Free(span, slot, _places(facts.schedules[schedule_of(slot)]))
             for span, slot in published
-            if _is_free(slot, wish, facts, over=over)
-            and is_at(wish.facilities, facts.schedules.get(schedule_of(slot), {}))
+            if schedule_of(slot) in suiting and _is_free(slot, wish, facts, over=over)
         ]
-        taken = _covering(free, wish)
+        taken = choose(free, wish.when, wish.own_slots, one_place=not wish.facilities)
         if taken:
             return taken, None
-    return [], _unavailable([slot for _, slot in published], wish, away)
-
-
-def _covering(free: Sequence[tuple[Interval, Resource]], wish: Wish) -> list[Resource]:
-    """Choose Slots that leave no gap in the time; none where there is one."""
-    taken: list[Resource] = []
-    reached = wish.when.start
-    while reached < wish.when.end:
-        usable = [(span, slot) for span, slot in free if span.start <= reached < span.end]
-        if not usable:
-            return []
-        span, slot = _best(usable, wish)
-        reached = span.end
-        taken.append(slot)
-    return taken
-
-
-def _best(usable: Sequence[tuple[Interval, Resource]], wish: Wish) -> tuple[Interval, Resource]:
-    """Of those that reach the end, or reach furthest, choose its own, the shortest; the id settles a tie.
-
-    Rivals must choose alike, to meet there.
-    """
-
-    def rank(found: tuple[Interval, Resource]) -> tuple[bool, timedelta, str]:
-        span, slot = found
-        return f"Slot/{slot['id']}" not in wish.own_slots, span.end - span.start, slot["id"]
-
-    furthest = min(wish.when.end, max(span.end for span, _ in usable))
-    return min((found for found in usable if found[0].end >= furthest), key=rank)
+    concerned = away or ([whose] if is_thing else [])
+    return [], _unavailable([slot for _, slot in published], wish.names.start, concerned, is_away=bool(away))
 
 
 def _schedule_is_active(slot: Resource, facts: Facts) -> bool:
@@ -295,13 +286,16 @@ def _together(other: Resource, span: Interval, wish: Wish, facts: Facts, taken: 
     return all(occupancy.share(overlap, [slot for slot in shared if one in _people(slot, facts)]) for one in both)
 
 
-def _unavailable(slots: Sequence[Resource], wish: Wish, away: Sequence[str] = ()) -> Problem:
-    """Return the problem with Slots that are not to be had, and with the Schedules of who is `away` then."""
+def _unavailable(
+    slots: Sequence[Resource], param: str, schedules: Sequence[str] = (), *, is_away: bool = True
+) -> Problem:
+    """Return the problem with Slots that are not to be had, and with Schedules of who `is_away` then, or of a thing."""
     in_the_way = [slot["id"] for slot in slots if slot["status"] != "free"] or [slot["id"] for slot in slots]
-    details = {"slots": in_the_way} | ({"schedules": [name.partition("/")[2] for name in away]} if away else {})
+    told = {"schedules": [name.partition("/")[2] for name in schedules]} if schedules else {}
+    text = "No free slot covers that time. Search availability for another one."
     return Problem(
         "slot_unavailable",
-        reasons.AWAY if away else "No free slot covers that time. Search availability for another one.",
-        wish.names.slot if wish.slot else wish.names.start,
-        details,
+        reasons.AWAY if schedules and is_away else text,
+        param,
+        {"slots": in_the_way} | told,
     )

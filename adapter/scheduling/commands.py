@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from adapter.errors import Problem, Unprocessable
 from adapter.scheduling import (
@@ -15,16 +14,14 @@ from adapter.scheduling import (
     claims,
     expiry,
     intervals,
-    leave,
     occupancy,
     people,
     reasons,
     role_changes,
+    seeing,
     taking,
 )
 from adapter.scheduling.booking import BOOKING, Facts, Names, Wish
-from adapter.scheduling.hours import Timetable
-from adapter.scheduling.intervals import Interval
 from adapter.scheduling.people import People
 from adapter.scheduling.status import HOLDING, require_move, require_reschedulable
 from mappings.instants import lasting, minutes_between, parse, shift
@@ -87,13 +84,15 @@ async def plan(
     named = None if slot_id is None else await taking.named(work, slot_id, before)
     appointment = _timed(appointment, named)
     booked = claims.practitioners(appointment)
-    known = await people.read(work, booked)
+    known = await people.read(work, claims.practitioners(appointment, declined=True))
     yields = not overbooks and before is not None and occupancy.reason(before) is not None
     wish = _wish(appointment, before, slot_id, names, known)
     others = frozenset(wish.practitioners).difference(known.of(claims.practitioners(appointment, bases=bases)))
     wish = replace(wish, overbooks=overbooks, yields=yields, elsewhere=others)
-    facts = await _read_facts(work, wish, named, known, deciding=appointment["status"] in HOLDING)
-    if appointment["status"] in HOLDING:
+    deciding = appointment["status"] in HOLDING
+    held = [] if before is None else await seeing.linked(work, before)
+    wish, facts = await seeing.read(work, appointment, wish, named, held, known, deciding=deciding)
+    if deciding:
         taken = booking.decide(wish, facts)
         statuses = _statuses(appointment, before, taken, facts)
         if not wish.beside:  # it claims the names that it uses; rivals may use the practitioner's own
@@ -199,7 +198,7 @@ async def advance(work: UnitOfWork, before: Resource, after: Resource, bases: Se
         for slot, status in await given_back(work, before):
             work.update(slot, {**slot, "status": status})
     elif wanted not in (None, HOLDING.get(before["status"])):
-        linked = await _linked(work, before)
+        linked = await seeing.linked(work, before)
         # Whoever fills it up at the same time tells by its holders what it becomes.
         work.guard(f"Slot/{slot['id']}" for slot in linked if occupancy.capacity(slot) > 1)
         for slot in linked:
@@ -210,30 +209,14 @@ async def advance(work: UnitOfWork, before: Resource, after: Resource, bases: Se
 
 async def given_back(work: UnitOfWork, appointment: Resource) -> list[tuple[Resource, str]]:
     """Return the Slots that become something else when this appointment leaves them, and what they become."""
-    slots = await _linked(work, appointment) if appointment["status"] in HOLDING else []
-    others = await _holders(work, slots, f"Appointment/{appointment['id']}")
+    slots = await seeing.linked(work, appointment) if appointment["status"] in HOLDING else []
+    others = await seeing.holders(work, slots, f"Appointment/{appointment['id']}")
     left = [(slot, others[f"Slot/{slot['id']}"]) for slot in slots]
     return [
         (slot, status)
         for slot, rest in left
         if (status := occupancy.status_after(slot, len(rest) + 1, rest)) != slot["status"] != "free"
     ]
-
-
-async def _holders(work: UnitOfWork, slots: Sequence[Resource], own: str | None) -> dict[str, list[Resource]]:
-    """Read the appointments that hold `slots`, `own` left out, by the Slot's name."""
-    holders: dict[str, list[Resource]] = {f"Slot/{slot['id']}": [] for slot in slots}
-    if holders:
-        for found in await work.find("Appointment", {"_index.claims": {"$in": list(holders)}}):
-            for name in claims.slots(found):
-                if name in holders and f"Appointment/{found['id']}" != own:
-                    holders[name].append(found)
-    return holders
-
-
-async def _linked(work: UnitOfWork, appointment: Resource) -> list[Resource]:
-    idents = [name.partition("/")[2] for name in claims.slots(appointment)]
-    return await work.find("Slot", {"_id": {"$in": idents}}) if idents else []
 
 
 def _timed(appointment: Resource, slot: Resource | None) -> Resource:
@@ -265,42 +248,3 @@ def _wish(appointment: Resource, before: Resource | None, slot_id: str | None, n
         return wish
     own = frozenset(references(before, "slot")) if before["status"] in HOLDING else frozenset()
     return replace(wish, own=f"Appointment/{before['id']}", own_slots=own)
-
-
-async def _read_facts(work: UnitOfWork, wish: Wish, named: Resource | None, known: People, *, deciding: bool) -> Facts:
-    """Read what the decision needs, each by an index and within the hours asked for."""
-    schedules: dict[str, Resource] = {}
-    slots: list[Resource] = []
-    appointments: list[Resource] = []
-    tables: dict[str, Timetable] = {}
-    names = known.names(wish.practitioners)
-    if named is not None:
-        name = booking.schedule_of(named)
-        schedule = await work.read("Schedule", name.partition("/")[2])
-        schedules = {name: {} if schedule is None else schedule}
-        if deciding and schedule is not None and not leave.is_judged_elsewhere(named):
-            tables = await leave.timetables(work, [schedule], work.zone)
-    elif deciding and wish.slot is None and not wish.beside:
-        found = await work.find("Schedule", {"_index.actor": {"$in": list(names)}})
-        schedules = {f"Schedule/{schedule['id']}": schedule for schedule in found}
-        offered = await _claiming(work, "Slot", tuple(schedules), wish.when)
-        slots = [slot for slot in offered if not taking.is_left_over(slot, wish.own_slots, wish.when)]
-        tables = await leave.timetables(work, found, work.zone)
-    if deciding and not wish.beside:
-        appointments = await _claiming(work, "Appointment", names, wish.when)
-    crowds: list[Resource] = []
-    if deciding:
-        crowds = [
-            slot
-            for slot in (slots if named is None else [named])
-            if wish.overbooks or f"Slot/{slot['id']}" in wish.own_slots or occupancy.capacity(slot) > 1
-        ]
-    return Facts(named, schedules, slots, appointments, known, tables, await _holders(work, crowds, wish.own))
-
-
-async def _claiming(work: UnitOfWork, kind: str, whose: tuple[str, ...], when: Interval) -> list[Resource]:
-    """Read the resources of a type that claim one of the hours of `when` for one of `whose`."""
-    if not whose:
-        return []
-    query: dict[str, Any] = {"_index.claims": {"$in": list(claims.names(whose, when))}}
-    return await work.find(kind, query)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from adapter.scheduling import claims
 from store.codec import Resource
 from store.extract import references
 
@@ -42,6 +43,21 @@ class People:
         """Return every name under which `people` are known, their own first."""
         wanted = dict.fromkeys(people)
         return (*wanted, *(role for role, practitioner in self.behind.items() if practitioner in wanted))
+
+    def unserved(self, practitioners: Iterable[str], schedules: Iterable[Resource]) -> list[str]:
+        """Return those of `practitioners` of whom none of `schedules` is."""
+        served = {person for one in schedules for person in self.of(references(one, "actor"))}
+        return [name for name in practitioners if name not in served]
+
+
+def moving_along(appointment: Resource, schedules: Mapping[str, Resource], known: People) -> tuple[str, ...]:
+    """Return those of the Schedules of which an appointment has Slots that move with it: of a room or device, say.
+
+    No time that is asked for says that a visit gives up its room. Practitioners who take part are looked for anew: who
+    has declined is not coming, and of whom nothing is published no Slot is needed.
+    """
+    there = {*known.of(claims.practitioners(appointment, declined=True))}
+    return tuple(name for name, one in schedules.items() if there.isdisjoint(known.of(references(one, "actor"))))
 
 
 async def read(work: Finds, names: Iterable[str], written: Mapping[str, Resource | None] | None = None) -> People:

@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
-from adapter.scheduling import calendars, claims, intervals, openings
+from adapter.scheduling import booking, calendars, claims, intervals, openings
 from adapter.scheduling.calendars import Calendar
 from adapter.scheduling.claimset import ClaimSet, Visit
+from adapter.scheduling.hours import Timetable
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.status import HOLDING
 from store import slotids
@@ -142,11 +143,47 @@ async def _calendars(work: UnitOfWork, asked: Iterable[Named], written: Mapping[
     return {one.schedule["id"]: one for one in await calendars.read(work, schedules, work.zone)}
 
 
+def schedule_of(name: str, stored: Resource | None) -> str | None:
+    """Return the Schedule of a Slot, stored or computed, by the Slot's name; None for one that there is none of."""
+    if stored is not None:
+        return booking.schedule_of(stored)
+    parts = slotids.parts(_id(name))
+    return None if parts is None else f"Schedule/{parts.schedule}"
+
+
 def _id(name: str) -> str:
     return name.partition("/")[2]
 
 
 # Bookings that name a time, and no Slot.
+
+
+async def opened_near(
+    work: UnitOfWork, schedules: Iterable[tuple[Resource, Timetable]], when: Interval, without: frozenset[str]
+) -> list[Resource]:
+    """Return the computed openings that overlap a time, as Slots; rivals for them will meet it.
+
+    For a room that moves along: of practitioners a time alone takes none.
+
+    Args:
+        work: the unit of work to read through.
+        schedules: whose, with their timetables.
+        when: the time.
+        without: Appointments and Slots that do not count, as for `calendars.with_busy`.
+    """
+    used = [Calendar(schedule, table) for schedule, table in schedules]
+    longest = timedelta(minutes=max(one.table.minutes for one in used))
+    window = Interval(when.start - longest, when.end)
+    found: list[Resource] = []
+    made: list[str] = []
+    for one in await calendars.with_busy(work, used, window, without=without):
+        for span, slot, is_stored in one.open(window):
+            if span.overlaps(when):
+                work.guard(claims.names((one.name, *one.people), one.table.reach(span)))
+                found.append(slot)
+                made += [] if is_stored else [f"Slot/{slot['id']}"]
+    await work.last_versions(made)  # they may have been there before
+    return found
 
 
 def is_left_over(slot: Resource, own: Iterable[str], when: Interval | None) -> bool:

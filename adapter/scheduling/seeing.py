@@ -1,0 +1,116 @@
+"""Reads what a decision about one appointment is to see: each by an index, and no more than it needs.
+
+What a whole claim set is judged on is read by `reading`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from adapter.scheduling import booking, claims, leave, occupancy, people, taking
+from adapter.scheduling.booking import Facts, Wish
+from adapter.scheduling.intervals import Interval
+from adapter.scheduling.people import People
+from store.codec import Resource
+from store.unit_of_work import UnitOfWork
+
+
+async def read(
+    work: UnitOfWork,
+    appointment: Resource,
+    wish: Wish,
+    named: Resource | None,
+    held: Sequence[Resource],
+    known: People,
+    *,
+    deciding: bool,
+) -> tuple[Wish, Facts]:
+    """Return the wish with the things that move along, and what the decision about it is to see.
+
+    Args:
+        work: the unit of work to read through.
+        appointment: what is wished for.
+        wish: what it asks for.
+        named: the Slot asked for by name, if there is such a one.
+        held: the Slots that the appointment links to as it is stored.
+        known: who is behind its roles.
+        deciding: whether time is taken; else only the named Slot has to agree with the rest.
+    """
+    mine = set(map(booking.schedule_of, held))
+    near = {*mine, *([] if named is None else [booking.schedule_of(named)])}
+    by_time = deciding and named is None and not wish.beside
+    persons = known.names(wish.practitioners) if by_time else ()
+    schedules = await _schedules(work, persons, near)
+    things = people.moving_along(appointment, {name: one for name, one in schedules.items() if name in mine}, known)
+    wish = replace(wish, things=things)
+    if not deciding:
+        return wish, Facts(named, schedules, people=known)
+    sought = booking.sought(wish, Facts(named, schedules, people=known))
+    others = known.names(one for one in sought if one not in things)
+    if others and not by_time:
+        schedules |= await _schedules(work, others, ())
+    slots = await _slots(work, wish, schedules) if sought else []
+    unjudged = booking.schedule_of(named) if named is not None and leave.is_judged_elsewhere(named) else None
+    judged = [one for name, one in schedules.items() if name != unjudged]
+    tables = await leave.timetables(work, judged, work.zone)
+    computed = {name: (schedules[name], tables[name]) for name in things if name in tables and name in sought}
+    if computed:
+        without = wish.own_slots | ({wish.own} if wish.own else set())
+        # Its own Slot, if that is an opening still, is among the Slots already: it is busy.
+        slots += await taking.opened_near(work, computed.values(), wish.when, without)
+    rivals = () if wish.beside else known.names(wish.practitioners)
+    appointments = await _claiming(work, "Appointment", rivals, wish.when)
+    crowds = [
+        slot
+        for slot in (*slots, *([] if named is None else [named]))
+        if wish.overbooks or f"Slot/{slot['id']}" in wish.own_slots or occupancy.capacity(slot) > 1
+    ]
+    return wish, Facts(named, schedules, slots, appointments, known, tables, await holders(work, crowds, wish.own))
+
+
+async def _schedules(work: UnitOfWork, persons: Sequence[str], names: Collection[str]) -> dict[str, Resource]:
+    """Read the Schedules of practitioners, and those of these names."""
+    names = sorted(name for name in names if name.startswith("Schedule/"))
+    if not persons:
+        return await work.read_many(names)
+    either: list[dict[str, Any]] = [{"_index.actor": {"$in": list(persons)}}]
+    either += [{"_id": {"$in": [name.partition("/")[2] for name in names]}}] if names else []
+    found = await work.find("Schedule", either[0] if len(either) == 1 else {"$or": either})
+    return {f"Schedule/{one['id']}": one for one in found}
+
+
+async def _slots(work: UnitOfWork, wish: Wish, schedules: Mapping[str, Resource]) -> list[Resource]:
+    """Read the published Slots of `schedules` near the time, those that are offered and those that are not."""
+    offered = await _claiming(work, "Slot", tuple(schedules), wish.when)
+    return [
+        slot
+        for slot in offered
+        # Of a thing its own Slot is one of those that its time is put together from.
+        if not taking.is_left_over(slot, () if booking.schedule_of(slot) in wish.things else wish.own_slots, wish.when)
+    ]
+
+
+async def _claiming(work: UnitOfWork, kind: str, whose: tuple[str, ...], when: Interval) -> list[Resource]:
+    """Read the resources of a type that claim one of the hours of `when` for one of `whose`."""
+    if not whose:
+        return []
+    query: dict[str, Any] = {"_index.claims": {"$in": list(claims.names(whose, when))}}
+    return await work.find(kind, query)
+
+
+async def holders(work: UnitOfWork, slots: Sequence[Resource], own: str | None) -> dict[str, list[Resource]]:
+    """Read the appointments that hold `slots`, `own` left out, by the Slot's name."""
+    found: dict[str, list[Resource]] = {f"Slot/{slot['id']}": [] for slot in slots}
+    if found:
+        for one in await work.find("Appointment", {"_index.claims": {"$in": list(found)}}):
+            for name in claims.slots(one):
+                if name in found and f"Appointment/{one['id']}" != own:
+                    found[name].append(one)
+    return found
+
+
+async def linked(work: UnitOfWork, appointment: Resource) -> list[Resource]:
+    """Read the Slots that an appointment links to, those that are there."""
+    return list((await work.read_many(claims.slots(appointment))).values())

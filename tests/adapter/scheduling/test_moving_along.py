@@ -1,0 +1,321 @@
+"""What a visit needs beside the Slot that is named: its room moves along, and each of its practitioners is asked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from adapter.errors import Conflict, Refused
+from store.codec import Resource
+from store.store import Store
+from tests.adapter.scheduling.support import (
+    advance,
+    book,
+    codes,
+    linking,
+    links,
+    move,
+    of_type,
+    publish_day,
+    refused,
+    role,
+    schedule,
+    settle_all,
+    slot,
+    statuses,
+    visit,
+)
+from tests.adapter.scheduling.weekly import available, away, open_on, parameters, weekly
+from tests.store.support import create, everything, stored
+
+BOTH = ("Practitioner/p", "Practitioner/q")
+HOURS = {"10": ("10:00", "10:30"), "11": ("11:00", "11:30"), "12": ("12:00", "12:30"), "13": ("13:00", "13:30")}
+
+
+def hourly(schedule: str, **states: str) -> list[Resource]:
+    """The Slots of a Schedule at ten, eleven, twelve and one; `states` of some (``_11="busy"``)."""
+    return [
+        slot(f"{schedule}{hour}", *times, schedule=schedule, status=states.get(f"_{hour}", "free"))
+        for hour, times in HOURS.items()
+    ]
+
+
+async def in_room(store: Store, **more: Any) -> None:
+    """Practitioner p and room r, each with a Schedule: the room is taken at eleven and closed at twelve. Visit x."""
+    await create(
+        store,
+        schedule(),
+        schedule("r", "Location/room"),
+        *hourly("s"),
+        *hourly("r", _11="busy", _12="busy-unavailable"),
+    )
+    await settle_all(store, visit("x", **linking("s10", "r10"), **more))
+
+
+async def refusal(store: Store, *asked: str | None) -> Refused:
+    """Why a move of x is refused; nothing has changed."""
+    before = await everything(store.database)
+    with pytest.raises(Refused) as raised:
+        await move(store, "x", *asked)  # type: ignore[arg-type]  # start, end, slot
+    assert await everything(store.database) == before
+    return raised.value
+
+
+# The room.
+
+
+async def test_a_visit_that_becomes_shorter_keeps_its_room(store: Store) -> None:
+    await in_room(store)
+    moved = await move(store, "x", "10:00", "10:20")
+    assert links(moved) == ["Slot/s10", "Slot/r10"]
+    assert await statuses(store, "s10", "r10") == ["busy", "busy"]
+    assert (await stored(store, "Slot", "r10"))["meta"]["versionId"] == "2"
+
+
+async def test_a_visit_takes_its_room_along(store: Store) -> None:
+    await in_room(store)
+    moved = await move(store, "x", "13:00", "13:30")
+    assert links(moved) == ["Slot/s13", "Slot/r13"]
+    assert await statuses(store, "s10", "r10", "s13", "r13") == ["free", "free", "busy", "busy"]
+
+
+@pytest.mark.parametrize(
+    ("times", "slots"),
+    [(HOURS["11"], ["r11"]), (HOURS["12"], ["r12"]), (("15:00", "15:30"), []), (("12:45", "13:15"), ["r13"])],
+    ids=["taken", "closed", "not published", "published in part"],
+)
+async def test_a_visit_does_not_move_to_where_its_room_is_not_free(
+    store: Store, times: tuple[str, str], slots: list[str]
+) -> None:
+    await in_room(store)
+    found = await refusal(store, *times)
+    told = [one for one in found.problems if one.details.get("schedules") == ["r"]]
+    assert [(one.code, one.param, one.details["slots"]) for one in told] == [
+        ("slot_unavailable", "new_start_time", slots)
+    ]
+
+
+async def test_a_room_moves_along_to_a_slot_by_name(store: Store) -> None:
+    await in_room(store)
+    found = await refusal(store, *HOURS["11"], "s11")
+    assert (codes(found), found.problems[0].details["slots"]) == ([("slot_unavailable", "new_start_time")], ["r11"])
+    assert links(await move(store, "x", "13:00", None, "s13")) == ["Slot/s13", "Slot/r13"]
+
+
+async def test_the_rooms_own_slot_may_be_named(store: Store) -> None:
+    await in_room(store)
+    assert links(await move(store, "x", "13:00", None, "r13")) == ["Slot/r13", "Slot/s13"]
+
+
+async def test_a_visit_without_a_practitioner_moves_in_its_room(store: Store) -> None:
+    await create(store, schedule("r", "Location/room"), *hourly("r", _11="busy"))
+    await settle_all(store, visit("x", who=("Location/room",), **linking("r10")))
+    assert codes(await refusal(store, *HOURS["11"])) == [("slot_unavailable", "new_start_time")]
+    assert codes(await refusal(store, *HOURS["11"], "r11")) == [("slot_unavailable", "new_slot_id")]
+    assert links(await move(store, "x", "12:00", None, "r12")) == ["Slot/r12"]
+    assert links(await move(store, "x", "13:00", "13:20")) == ["Slot/r13"]
+    assert await statuses(store, "r10", "r12", "r13") == ["free", "free", "busy"]
+
+
+async def test_a_slot_that_was_named_without_its_practitioner_moves_alike(store: Store) -> None:
+    await publish_day(store)
+    await settle_all(store, visit("x", who=(), **linking("a")))
+    assert links(await move(store, "x", "11:00", "11:30")) == ["Slot/c"]
+
+
+async def test_what_somebody_has_who_has_declined_does_not_move_along(store: Store) -> None:
+    await create(store, schedule(), schedule("t", "Practitioner/q"), *hourly("s"), *hourly("t", _11="busy"))
+    wanted = visit("x", who=BOTH, **linking("s10", "t10"))
+    await settle_all(store, wanted)
+    wanted["participant"][2]["status"] = "declined"
+    await settle_all(store, wanted)
+    assert links(await move(store, "x", *HOURS["11"])) == ["Slot/s11"]
+    assert await statuses(store, "t10") == ["free"]
+
+
+async def test_what_a_role_has_is_its_practitioners(store: Store) -> None:
+    await create(store, role("n"), schedule(), *hourly("s"))
+    await settle_all(store, visit("x", who=("PractitionerRole/n",), **linking("s10")))
+    assert links(await move(store, "x", "15:00", "15:30")) == []
+
+
+async def test_what_stands_beside_others_takes_its_room_along_all_the_same(store: Store) -> None:
+    await in_room(store, appointmentType=of_type("WALKIN"))
+    assert codes(await refusal(store, *HOURS["11"])) == [("slot_unavailable", "new_start_time")]
+    assert links(await move(store, "x", *HOURS["13"])) == ["Slot/r13"]
+
+
+async def test_a_room_that_is_gone_is_left_behind(store: Store) -> None:
+    await create(store, schedule(), *hourly("s"), slot("gone", schedule="lost", status="busy"))
+    await create(store, visit("x", **linking("s10", "gone", "nowhere")))
+    assert links(await move(store, "x", *HOURS["11"])) == ["Slot/s11"]
+
+
+async def test_a_proposal_that_becomes_a_visit_takes_the_room_it_noted(store: Store) -> None:
+    await create(store, schedule(), schedule("r", "Location/room"), *hourly("s"), *hourly("r"))
+    await create(store, visit("x", status="proposed", **linking("s10", "r10")))
+    assert links(await advance(store, "x", "booked")) == ["Slot/s10", "Slot/r10"]
+    assert await statuses(store, "s10", "r10") == ["busy", "busy"]
+
+
+async def test_a_proposal_may_be_moved_to_a_slot_of_its_room(store: Store) -> None:
+    await create(store, schedule("r", "Location/room"), *hourly("r"))
+    await create(store, visit("x", status="proposed", who=("Location/room",), **linking("r10")))
+    assert links(await move(store, "x", "11:00", None, "r11")) == ["Slot/r11"]
+
+
+# A room whose openings are computed.
+
+ROOM = "Location/room"
+
+
+async def in_computed_room(store: Store, *extensions: Resource) -> None:
+    await create(
+        store,
+        schedule(),
+        *hourly("s"),
+        slot("long", "09:00", "12:00"),
+        weekly("r", *extensions, actors=(ROOM,)),
+    )
+    await settle_all(store, visit("x", **linking("s10", opening("10:00"))))
+
+
+def opening(clock: str, schedule: str = "r") -> str:
+    return f"{schedule}.20240120T{clock.replace(':', '')}Z.30"
+
+
+async def test_an_opening_of_a_room_moves_along(store: Store) -> None:
+    await in_computed_room(store)
+    moved = await move(store, "x", "11:00", "11:30")
+    assert links(moved) == ["Slot/s11", f"Slot/{opening('11:00')}"]
+    assert await statuses(store, opening("10:00"), opening("11:00")) == ["free", "busy"]
+    moved = await move(store, "x", "10:00", "10:20")
+    assert links(moved) == ["Slot/s10", f"Slot/{opening('10:00')}"]
+    assert await statuses(store, opening("10:00"), opening("11:00")) == ["busy", "free"]
+    assert codes(await refusal(store, "13:00", "13:30")) == [("slot_unavailable", "new_start_time")]
+
+
+async def test_a_longer_visit_takes_further_openings_of_its_room(store: Store) -> None:
+    await in_computed_room(store)
+    moved = await move(store, "x", "10:00", "11:00")
+    assert links(moved) == ["Slot/long", f"Slot/{opening('10:00')}", f"Slot/{opening('10:30')}"]
+    assert links(await move(store, "x", "10:00", "10:30"))[1:] == [f"Slot/{opening('10:00')}"]
+
+
+async def test_of_openings_that_overlap_one_is_taken(store: Store) -> None:
+    await in_computed_room(
+        store, available(open_on("", "09:00", "12:00")), parameters(duration=30, alignmentInterval=15)
+    )
+    assert links(await move(store, "x", "10:15", "10:45")) == ["Slot/long", f"Slot/{opening('10:15')}"]
+    # 10:15 would reach to 10:45, and 10:30 begin before that.
+    assert links(await move(store, "x", "10:15", "11:05")) == [
+        "Slot/long",
+        *(f"Slot/{opening(clock)}" for clock in ("10:15", "10:45")),
+    ]
+
+
+async def test_leave_of_a_room_is_in_the_way(store: Store) -> None:
+    closed = available(open_on("", "09:00", "12:00"), away("2024-01-20T11:00:00Z", "2024-01-20T12:00:00Z"))
+    await in_computed_room(store, closed)
+    found = await refusal(store, "11:00", "11:30")
+    assert codes(found) == [("slot_unavailable", "new_start_time")]
+    assert found.problems[0].details["schedules"] == ["r"]
+
+
+async def test_two_who_move_to_one_opening_of_a_room_do_not_both_have_it(store: Store) -> None:
+    await in_computed_room(store)
+    wanted = visit("y", "09:30", "10:00", who=(ROOM,), **linking(opening("09:30")))
+    await settle_all(store, wanted)
+    await move(store, "y", "11:00", "11:30")
+    assert codes(await refusal(store, "11:00", "11:30")) == [("slot_unavailable", "new_start_time")]
+
+
+# A second practitioner.
+
+
+async def with_two(store: Store, **states: str) -> None:
+    """Practitioners p and q with a Schedule each, q closed at eleven; visit x of both at ten."""
+    await create(
+        store,
+        schedule(),
+        schedule("t", "Practitioner/q"),
+        *hourly("s"),
+        *hourly("t", **{"_11": "busy-unavailable", **states}),
+    )
+    await settle_all(store, visit("x", who=BOTH, **linking("s10", "t10")))
+
+
+async def test_a_slot_of_one_practitioner_leaves_the_other_to_the_rule_of_time(store: Store) -> None:
+    await with_two(store)
+    by_name, by_time = await refusal(store, *HOURS["11"], "s11"), await refusal(store, *HOURS["11"])
+    for found in (by_name, by_time):
+        assert codes(found) == [("slot_unavailable", "new_start_time")]
+        assert found.problems[0].details["slots"] == ["t11"]
+    assert links(await move(store, "x", "12:00", None, "s12")) == ["Slot/s12", "Slot/t12"]
+    assert await statuses(store, "t10", "t12") == ["free", "busy"]
+
+
+async def test_where_the_other_has_published_nothing_the_slot_stands(store: Store) -> None:
+    await with_two(store)
+    await create(store, slot("late", "15:00", "15:30"))
+    assert links(await move(store, "x", "15:00", None, "late")) == ["Slot/late"]
+
+
+async def test_leave_of_the_other_practitioner_is_in_the_way(store: Store) -> None:
+    closed = available(open_on("", "09:00", "10:00"), away("2024-01-20T11:00:00Z", "2024-01-20T14:00:00Z"))
+    await create(store, schedule(), weekly("w", closed, actors=("Practitioner/q",)), *hourly("s"))
+    await settle_all(store, visit("x", who=BOTH, **linking("s10")))
+    found = await refusal(store, *HOURS["11"], "s11")
+    assert codes(found) == [("slot_unavailable", "new_start_time")]
+    assert found.problems[0].details["schedules"] == ["w"]
+
+
+async def test_a_booking_by_slot_asks_everybody(store: Store) -> None:
+    await create(store, schedule(), schedule("t", "Practitioner/q"), *hourly("s"), *hourly("t", _11="busy"))
+    made = await book(store, visit("y", who=BOTH), "s10")
+    assert links(made) == ["Slot/s10", "Slot/t10"]
+    with pytest.raises(Conflict) as raised:
+        await book(store, visit("z", *HOURS["11"], who=BOTH), "s11")
+    assert codes(raised.value) == [("slot_unavailable", "start_time")]
+
+
+async def test_what_stands_beside_others_takes_the_slot_it_names_alone(store: Store) -> None:
+    await with_two(store)
+    wanted = visit("y", *HOURS["12"], who=BOTH, appointmentType=of_type("EMERGENCY"))
+    assert links(await book(store, wanted, "s12")) == ["Slot/s12"]
+    assert await statuses(store, "t12") == ["free"]
+
+
+# Where it is.
+
+
+async def test_slots_at_two_facilities_do_not_cover_a_visit_together(store: Store) -> None:
+    await create(
+        store,
+        schedule("here", "Practitioner/p", "Location/l"),
+        schedule("there", "Practitioner/p", "Location/m"),
+        slot("a", schedule="here"),
+        slot("b", "10:30", "11:00", schedule="there"),
+    )
+    wanted = visit("x", "10:15", "10:45")
+    before = await everything(store.database)
+    with pytest.raises(Conflict) as raised:
+        await book(store, wanted)
+    assert codes(raised.value) == [("slot_unavailable", "start_time")]
+    assert await everything(store.database) == before
+    assert await refused(store, wanted) == [("slot_unavailable", "Appointment.start", 0)]
+
+
+async def test_slots_at_one_facility_are_chosen_before_those_that_reach_further(store: Store) -> None:
+    await create(
+        store,
+        schedule("here", "Practitioner/p", "Location/l", "Location/site"),
+        schedule("there", "Practitioner/p", "Location/m"),
+        schedule("any", "Practitioner/p"),
+        slot("a", schedule="here"),
+        slot("far", "10:00", "10:50", schedule="there"),
+        slot("b", "10:30", "11:00", schedule="here"),
+        slot("c", "11:00", "11:30", schedule="any"),
+    )
+    assert links(await book(store, visit("x", "10:15", "11:15"))) == ["Slot/a", "Slot/b", "Slot/c"]
