@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from adapter.scheduling import claims, intervals, occupancy
 from adapter.scheduling.intervals import Interval
+from adapter.scheduling.people import People
 from adapter.scheduling.status import HOLDING
 from store.codec import Resource
 
@@ -142,6 +143,18 @@ class Visit:
         elif occupancy.by(before) is not None and occupancy.reason(after) == occupancy.reason(before) is not None:
             self.draft.after = occupancy.signed(after, occupancy.by(before))
 
+    def seeks(self, known: People, named: Iterable[Resource], *, copied: bool) -> list[str]:
+        """Return the practitioners for whom Slots are to be found (decision 2.10): none that it names is theirs.
+
+        Args:
+            known: who is behind the roles.
+            named: the Schedules of the Slots that it names.
+            copied: whether it happened elsewhere: then it has the Slots that it names, and no others.
+        """
+        if self.takes is None or self.takes.beside or (copied and self.appointment.get("slot")):
+            return []
+        return known.unserved(known.of(self.takes.people), named)
+
     @property
     def appointment(self) -> Resource:
         """The Appointment as it is going to be; what takes something is there."""
@@ -173,15 +186,6 @@ class ClaimSet:
             (visit, visit.takes, visit.takes.when)
             for visit in self.visits.values()
             if visit.is_new and visit.takes is not None and visit.takes.when is not None
-        ]
-
-    @property
-    def seeking(self) -> list[tuple[Visit, Stake, Interval]]:
-        """Those of the new ones that name no Slot: free ones are to be found for them (decision 2.10)."""
-        return [
-            (visit, stake, when)
-            for visit, stake, when in self.new
-            if not stake.beside and not visit.appointment.get("slot")
         ]
 
     def written_of(self, kind: str) -> dict[str, Draft]:

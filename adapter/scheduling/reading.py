@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from adapter.scheduling import booking, claims, leave, people, taking
 from adapter.scheduling.claimset import ClaimSet
 from adapter.scheduling.hours import Timetable
+from adapter.scheduling.intervals import Interval
 from adapter.scheduling.people import People
 from store.codec import Resource
 from store.extract import references
@@ -21,8 +22,8 @@ class Stored:
     """What is stored around a claim set, by relative reference; of what the set writes there may be less.
 
     Attributes:
-        slots: those that its appointments name or held, and the published ones near those that name none.
-        schedules: of these Slots, of written ones, and of the practitioners of those that name none.
+        slots: those that its appointments name or held, and the published ones near those for whom some are looked for.
+        schedules: of these Slots, of written ones, and of the practitioners for whom some are looked for.
         appointments: that hold one of these Slots, or time of the practitioners near that asked for.
         people: who is behind the roles.
         tables: the timetables of those of the Schedules that have weekly hours, as they are going to be (`leave`).
@@ -37,16 +38,24 @@ class Stored:
     hidden: frozenset[str] = frozenset()
 
 
-async def read(work: UnitOfWork, asked: ClaimSet) -> Stored:
-    """Read what `asked` needs, each by an index."""
+async def read(work: UnitOfWork, asked: ClaimSet, *, copied: bool = False) -> Stored:
+    """Read what `asked` needs, each by an index; `copied` as for `settling.settle`."""
     known = await _people(work, asked)
     stirred = {name for visit in asked.visits.values() for name in visit.stirs}
     slots = await _named(work, "Slot", stirred - asked.written.keys())
     written = asked.written_of("Slot")
-    schedules = await _schedules(work, asked, known, asked.overlaid("Slot", slots).values())
-    slots |= await _offers(work, asked, known, schedules)
+    offered_by = {
+        name: schedule
+        for name in {*stirred, *written}
+        if (schedule := taking.schedule_of(name, asked.overlaid("Slot", slots).get(name))) is not None
+    }
+    schedules = await _named(work, "Schedule", set(offered_by.values()) - asked.written.keys())
+    seeking = _seeking(asked, known, offered_by, asked.overlaid("Schedule", schedules), copied=copied)
+    actors = known.names(person for persons, _ in seeking for person in persons)
+    schedules |= await _where(work, "Schedule", "_index.actor", actors)
+    slots |= await _offers(work, asked, known, schedules, seeking)
     slots |= await taking.for_set(work, asked, slots, asked.overlaid("Schedule", schedules))
-    tables = await _timetables(work, asked, known, slots, schedules)
+    tables = await _timetables(work, asked, known, slots, schedules, seeking)
     for name in written:
         slots.pop(name, None)
     held = {*stirred, *written, *slots}
@@ -57,8 +66,6 @@ async def read(work: UnitOfWork, asked: ClaimSet) -> Stored:
         for name in claims.names(known.names(known.of(stake.people)), when)
     ]
     appointments = await _where(work, "Appointment", "_index.claims", [*rivals, *held])
-    unread = set(map(booking.schedule_of, slots.values())) - {*schedules, *asked.written}  # of computed Slots
-    schedules |= await _named(work, "Schedule", unread)
     return Stored(slots, schedules, appointments, known, tables, taking.hidden(asked, slots))
 
 
@@ -70,18 +77,24 @@ async def _people(work: UnitOfWork, asked: ClaimSet) -> People:
     return await people.read(work, names, roles)
 
 
-async def _schedules(
-    work: UnitOfWork, asked: ClaimSet, known: People, slots: Iterable[Resource]
-) -> dict[str, Resource]:
-    """Read the Schedules of `slots`, and those of whoever Slots are to be found for."""
-    wanted = set(map(booking.schedule_of, slots)) - asked.written.keys()
-    found = await _named(work, "Schedule", wanted)
-    actors = known.names(known.of(name for _, stake, _ in asked.seeking for name in stake.people))
-    return found | await _where(work, "Schedule", "_index.actor", actors)
+def _seeking(
+    asked: ClaimSet, known: People, offered_by: Mapping[str, str], schedules: Mapping[str, Resource], *, copied: bool
+) -> list[tuple[list[str], Interval]]:
+    """Return whom Slots are to be found for, and when; `offered_by` is the Schedule of each Slot that is named."""
+    found: list[tuple[list[str], Interval]] = []
+    for visit, stake, when in asked.new:
+        named = [schedules[one] for name in stake.slots if (one := offered_by.get(name, "")) in schedules]
+        persons = [one for one in visit.seeks(known, named, copied=copied) if one.startswith(claims.PRACTITIONERS)]
+        found += [(persons, when)] if persons else []
+    return found
 
 
 async def _offers(
-    work: UnitOfWork, asked: ClaimSet, known: People, schedules: dict[str, Resource]
+    work: UnitOfWork,
+    asked: ClaimSet,
+    known: People,
+    schedules: dict[str, Resource],
+    seeking: Iterable[tuple[list[str], Interval]],
 ) -> dict[str, Resource]:
     """Read the Slots that are published near the times for which some are to be found."""
     calendars: dict[str, list[str]] = {}
@@ -90,23 +103,28 @@ async def _offers(
             calendars.setdefault(person, []).append(name)
     names = [
         name
-        for _, stake, when in asked.seeking
-        for person in known.of(stake.people)
+        for persons, when in seeking
+        for person in persons
         for name in claims.names(calendars.get(person, ()), when)
     ]
     return await _where(work, "Slot", "_index.claims", names)
 
 
 async def _timetables(
-    work: UnitOfWork, asked: ClaimSet, known: People, slots: Mapping[str, Resource], schedules: Mapping[str, Resource]
+    work: UnitOfWork,
+    asked: ClaimSet,
+    known: People,
+    slots: Mapping[str, Resource],
+    schedules: Mapping[str, Resource],
+    seeking: Sequence[tuple[list[str], Interval]],
 ) -> dict[str, Timetable]:
     """Read the timetables by which leave may be in the way: of the Slots that are named, of those for whom none are."""
     there = asked.overlaid("Schedule", schedules)
     final = asked.overlaid("Slot", slots)
     named = (final[name] for _, stake, _ in asked.new for name in stake.slots if name in final)
     wanted = {booking.schedule_of(slot) for slot in named if not leave.is_judged_elsewhere(slot)}
-    if asked.seeking:
-        people_ = {name for _, stake, _ in asked.seeking for name in known.of(stake.people)}
+    if seeking:
+        people_ = {person for persons, _ in seeking for person in persons}
         wanted |= {name for name, one in there.items() if people_ & {*known.of(references(one, "actor"))}}
     return await leave.timetables(work, [one for name, one in there.items() if name in wanted], work.zone)
 

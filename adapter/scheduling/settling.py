@@ -94,7 +94,7 @@ async def settle(
         visit.sign(overbooks)
         if stamps is not None and visit.draft.after is not None:
             visit.draft.after = moments.stamped(visit.draft.before, visit.draft.after, stamps, work.now)
-    stored = await reading.read(work, asked)
+    stored = await reading.read(work, asked, copied=copied)
     against = await role_changes.conflicts(work, asked)
     world = decide(asked, stored, found, against, fills_slots=fills_slots, copied=copied, bases=configured)
     work.guard(slot_changes.guards(world))
@@ -162,7 +162,8 @@ def _completed(world: World) -> list[Change]:
         draft = world.asked.visits[name].draft
         appointment = {member: value for member, value in (draft.after or {}).items() if member != "slot"}
         if slots:
-            appointment["slot"] = [claims.link(draft.before or {}, slot) for slot in slots]
+            linking = {"slot": [link for one in (draft.after, draft.before) for link in (one or {}).get("slot", ())]}
+            appointment["slot"] = [claims.link(linking, slot) for slot in slots]
         draft.after = appointment
     cascades: list[Change] = []
     for name, after in slot_changes.settled(world).items():

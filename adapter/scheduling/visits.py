@@ -156,13 +156,16 @@ def taken_slots(
         fills_named: it may fill a Slot that it names and that is busy for nobody.
         fills_found: likewise, one that it does not name, where none that is free covers its time.
     """
-    if visit.appointment.get("slot"):
-        for index, link in enumerate(visit.appointment["slot"]):
-            obstacle = _obstacle(world, visit, reference(link["reference"]), fills_slots=fills_named)
-            if obstacle is not None:
-                yield replace(obstacle, param=f"{_SLOT}[{index}]")
-    elif not stake.beside:
-        yield from _found(world, visit, _wish(world, visit, stake, when), fills_slots=fills_found)
+    for index, link in enumerate(visit.appointment.get("slot", ())):
+        obstacle = _obstacle(world, visit, reference(link["reference"]), fills_slots=fills_named)
+        if obstacle is not None:
+            yield replace(obstacle, param=f"{_SLOT}[{index}]")
+    named = filter(None, (world.schedule_of(world.slots[name]) for name in stake.slots))
+    seeking = visit.seeks(world.people, named, copied=world.copied)
+    if seeking:
+        wish = replace(_wish(world, visit, stake, when), practitioners=tuple(seeking))
+        # Who sets Slots busy by hand and names one of them means the others of that visit, too.
+        yield from _found(world, visit, wish, fills_slots=fills_found or (fills_named and bool(stake.slots)))
 
 
 def conflicts(world: World, visit: Visit, stake: Stake, when: Interval) -> Iterator[Problem]:
@@ -197,7 +200,8 @@ def _obstacle(world: World, visit: Visit, name: str, *, fills_slots: bool) -> Pr
 
 def _found(world: World, visit: Visit, wish: Wish, *, fills_slots: bool) -> Iterator[Problem]:
     """Take free slots for each practitioner who has published some for that time (decision 2.10)."""
-    taken: list[str] = []
+    named = claims.slots(visit.appointment)
+    taken = list(named)
     for person in wish.practitioners:
         for fills in (False, True) if fills_slots else (False,):  # what is free goes before what is to be filled
             offered = _offered(world, visit, person, wish.when, fills=fills)
@@ -209,7 +213,8 @@ def _found(world: World, visit: Visit, wish: Wish, *, fills_slots: bool) -> Iter
             taken += [f"Slot/{slot['id']}" for slot in slots]
         if problem is not None:
             yield problem
-    world.take(visit, list(dict.fromkeys(taken)))
+    if len(taken) > len(named):  # else its links stay as they were sent
+        world.take(visit, list(dict.fromkeys(taken)))
 
 
 def _offered(world: World, visit: Visit, person: str, when: Interval, *, fills: bool) -> list[Resource]:

@@ -269,6 +269,9 @@ async def test_leave_of_the_other_practitioner_is_in_the_way(store: Store) -> No
     found = await refusal(store, *HOURS["11"], "s11")
     assert codes(found) == [("slot_unavailable", "new_start_time")]
     assert found.problems[0].details["schedules"] == ["w"]
+    assert await refused(store, visit("x", *HOURS["11"], who=BOTH, **linking("s11"))) == [
+        ("slot_unavailable", "Appointment.start", 0)
+    ]
 
 
 async def test_a_booking_by_slot_asks_everybody(store: Store) -> None:
@@ -285,6 +288,58 @@ async def test_what_stands_beside_others_takes_the_slot_it_names_alone(store: St
     wanted = visit("y", *HOURS["12"], who=BOTH, appointmentType=of_type("EMERGENCY"))
     assert links(await book(store, wanted, "s12")) == ["Slot/s12"]
     assert await statuses(store, "t12") == ["free"]
+
+
+# The same through FHIR.
+
+
+async def test_fhir_finds_slots_for_whom_none_is_named(store: Store) -> None:
+    await with_two(store)
+    assert await refused(store, visit("x", *HOURS["11"], who=BOTH, **linking("s11")), fills_slots=False) == [
+        ("slot_unavailable", "Appointment.start", 0)
+    ]
+    link = {"reference": "Slot/s12", "display": "at noon"}
+    [moved, *_] = await settle_all(store, visit("x", *HOURS["12"], who=BOTH, slot=[link]), fills_slots=False)
+    assert moved["slot"] == [link, {"reference": "Slot/t12"}]
+    assert await statuses(store, "s10", "t10", "s12", "t12") == ["free", "free", "busy", "busy"]
+
+
+async def test_fhir_finds_the_practitioners_slot_where_a_room_is_named(store: Store) -> None:
+    await create(store, schedule(), schedule("r", "Location/room"), *hourly("s", _11="busy-unavailable"), *hourly("r"))
+    assert await refused(store, visit("x", *HOURS["11"], **linking("r11"))) == [
+        ("slot_unavailable", "Appointment.start", 0)
+    ]
+    [made, *_] = await settle_all(store, visit("x", **linking("r10")))
+    assert links(made) == ["Slot/r10", "Slot/s10"]
+
+
+async def test_fhir_keeps_the_slot_that_an_update_leaves_out(store: Store) -> None:
+    await with_two(store)
+    [kept, *_] = await settle_all(store, visit("x", who=BOTH, **linking("s10")))
+    assert links(kept) == ["Slot/s10", "Slot/t10"]
+    assert await statuses(store, "s10", "t10") == ["busy", "busy"]
+
+
+async def test_who_may_write_slots_fills_those_of_the_others_too(store: Store) -> None:
+    await with_two(store, _12="busy")
+    wanted = visit("x", *HOURS["12"], who=BOTH, **linking("s12"))
+    assert await refused(store, wanted, fills_slots=False) == [("slot_unavailable", "Appointment.start", 0)]
+    [moved, *_] = await settle_all(store, wanted)
+    assert links(moved) == ["Slot/s12", "Slot/t12"]
+
+
+async def test_a_copy_holds_what_it_names(store: Store) -> None:
+    await with_two(store)
+    wanted = visit("x", *HOURS["11"], who=BOTH, **linking("s11"))
+    [moved, *_] = await settle_all(store, wanted, copied=True)
+    assert links(moved) == ["Slot/s11"]
+
+
+async def test_what_stands_beside_others_takes_through_fhir_what_it_names_alone(store: Store) -> None:
+    await with_two(store)
+    wanted = visit("y", *HOURS["12"], who=BOTH, appointmentType=of_type("WALKIN"), **linking("s12"))
+    [made, *_] = await settle_all(store, wanted)
+    assert links(made) == ["Slot/s12"]
 
 
 # Where it is.
