@@ -17,15 +17,15 @@ from adapter.fhir.operations.scheduling import targets
 from adapter.fhir.operations.scheduling.answers import written
 from adapter.fhir.operations.scheduling.asked import Asked, bad, is_instant
 from adapter.fhir.operations.scheduling.booking import done
-from adapter.fhir.operations.scheduling.placing import free_everywhere
+from adapter.fhir.operations.scheduling.placing import moved
 from adapter.fhir.operations.scheduling.targets import KIND, target
-from adapter.scheduling import booking, claims, commands, intervals
+from adapter.scheduling import commands, intervals
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.status import reschedule_problem
 from mappings.instants import minutes_between
 from store import slotids
-from store.codec import Resource, decode
-from store.extract import instant, references
+from store.codec import Resource
+from store.extract import instant
 from store.search.dates import repaired
 from store.unit_of_work import UnitOfWork
 
@@ -66,7 +66,6 @@ async def reschedule(call: Call, kind: str, ident: str | None) -> Reply:
         raise Malformed(Problem("invalid_parameter", "Give a start, or a slot.", "start", issue="required"))
     reason = _reason(asked)
     changes: dict[str, Any] = {"reschedule_reason": None if reason is None else _told(reason)}
-    rooms = await _rooms(call, named)
 
     async def step(work: UnitOfWork) -> Resource:
         found = await target(call, work, named, proposals=False)
@@ -88,10 +87,8 @@ async def reschedule(call: Call, kind: str, ident: str | None) -> Reply:
         after |= {"start": new_start, "end": new_end}
         if _instant(new_end or "") > _instant(new_start or ""):
             after["minutesDuration"] = max(1, minutes_between(after["start"], after["end"]))
-        if slots:
-            after["slot"] = [{"reference": name} for name in slots]
-        elif rooms:
-            after["slot"] = await free_everywhere(call, work, before, after)
+        links = await moved(call, work, before, after, slots)
+        after |= {"slot": links} if links else {}
         return await done(call, work, [found.write(targets.commented(after, asked.text("comment")))])
 
     return await written(call, step)
@@ -156,16 +153,3 @@ async def _of_slots(work: UnitOfWork, names: list[str]) -> tuple[str, str]:
 def _computed(name: str) -> Interval | None:
     named = slotids.parts(name.partition("/")[2])
     return None if named is None else Interval(named.start, named.end)
-
-
-async def _rooms(call: Call, ident: str) -> bool:
-    """Tell whether the appointment has Slots of a Schedule that is no practitioner's: they are to move with it."""
-    raw = await call.who.store.read(KIND, ident)
-    if raw is None:
-        return False
-    slots = await call.who.store.read_all(claims.slots(decode(raw)))
-    schedules = await call.who.store.read_all([booking.schedule_of(decode(one)) for one in slots.values()])
-    return any(
-        not any(name.startswith(claims.PRACTITIONERS) for name in references(decode(one), "actor"))
-        for one in schedules.values()
-    )

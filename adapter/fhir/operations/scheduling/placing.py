@@ -12,10 +12,10 @@ from adapter.errors import Problem, Unprocessable
 from adapter.fhir.call import Call
 from adapter.fhir.operations.scheduling import targets
 from adapter.fhir.operations.scheduling.search import covering
-from adapter.scheduling import booking, claims, intervals, reasons
+from adapter.scheduling import booking, claims, intervals, people, reasons, taking
 from adapter.scheduling.availability import Opening, Wanted, openings
 from adapter.scheduling.intervals import Interval
-from store import slotids
+from adapter.scheduling.people import People
 from store.codec import Resource
 from store.extract import references, walk
 from store.unit_of_work import UnitOfWork
@@ -23,14 +23,45 @@ from store.unit_of_work import UnitOfWork
 _NAME = "schedule"
 
 
-async def free_everywhere(call: Call, work: UnitOfWork, before: Resource, after: Resource) -> list[Resource]:
-    """Return Slots for the new time in every Schedule that the appointment has Slots of.
+async def moved(
+    call: Call, work: UnitOfWork, before: Resource, after: Resource, named: Sequence[str]
+) -> list[Resource]:
+    """Return the Slots of an appointment that moves: those named for it, and free ones of a room, which moves along.
+
+    None where it has no room and none are named: scheduling looks for those of its practitioners then. With a room and
+    no Slot named, it gets Slots in every Schedule that it has some of. Who names a Slot of a room says which it is.
+
+    Args:
+        call: the call.
+        work: the unit of work to read through.
+        before: what is stored now: its Slots are not in its own way.
+        after: the same at its new time.
+        named: the Slots (``Slot/s``) that it is to have.
 
     Raises:
-        Unprocessable: the end is not after the start. Conflict: naming each Schedule that has none.
+        Unprocessable: the end is not after the start. Conflict: naming each Schedule that has no Slots for the time.
     """
+    links = [{"reference": name} for name in named]
     own = await _slots(work, before)
-    return await _free(call, await work.read_many([booking.schedule_of(one) for one in own]), own, before, after)
+    schedules = await work.read_many([booking.schedule_of(one) for one in own])
+    things = await _things(work, before, schedules)
+    if not things:
+        return links
+    if named:
+        stored = await work.read_many(named)
+        given = {taking.schedule_of(name, stored.get(name)) for name in named} - {None}
+        if await _things(work, before, await work.read_many(filter(None, given))):
+            return links
+        schedules = {name: schedules[name] for name in things}
+    return links + await _free(call, schedules, own, before, after)
+
+
+async def _things(work: UnitOfWork, appointment: Resource, schedules: Mapping[str, Resource]) -> tuple[str, ...]:
+    found = people.moving_along(appointment, schedules, People())
+    if found:  # unless they are its practitioners', by a role
+        known = await people.read(work, claims.practitioners(appointment, declined=True))
+        found = people.moving_along(appointment, schedules, known)
+    return found
 
 
 async def on_schedules(
@@ -61,19 +92,13 @@ async def on_schedules(
     if not after.get("slot"):
         return {**after, "slot": await _free(call, schedules, await _slots(work, before), before, after)}
     stored = await work.read_many(claims.slots(after))
-    elsewhere = [name for name in claims.slots(after) if _schedule_of(name, stored.get(name)) not in {*schedules, None}]
+    elsewhere = [
+        name for name in claims.slots(after) if taking.schedule_of(name, stored.get(name)) not in {*schedules, None}
+    ]
     if elsewhere:
         text = f"{' and '.join(elsewhere)} is not of {' or '.join(schedules)}. Name other slots, or none."
         raise Unprocessable(Problem("slot_mismatch", text, "Appointment.slot"))
     return after
-
-
-def _schedule_of(name: str, stored: Resource | None) -> str | None:
-    """Return the Schedule of a Slot, stored or computed; None for one that there is none of, which is told later."""
-    if stored is not None:
-        return booking.schedule_of(stored)
-    named = slotids.parts(name.partition("/")[2])
-    return None if named is None else f"Schedule/{named.schedule}"
 
 
 def _missing(appointment: Resource, schedules: Iterable[Resource]) -> list[Resource]:

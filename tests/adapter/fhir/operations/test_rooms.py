@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from tests.adapter.fhir.door import Json
+from tests.adapter.fhir.door import Json, call
 from tests.adapter.fhir.operations.test_scheduling_operations import find, only, operate, refused, status_of
-from tests.adapter.mediloop.clinic import location, practitioner, put, schedule, slot
+from tests.adapter.mediloop.clinic import appointment, location, practitioner, put, schedule, slot, with_actors
 from tests.adapter.scheduling.weekly import available, open_on, weekly
 from tests.conftest import Api
 
@@ -90,3 +90,99 @@ async def test_of_several_rooms_the_preferred_one_that_is_free(api: Api) -> None
 async def test_a_schedule_that_is_over_makes_no_room(api: Api, gone: Json) -> None:
     await put(api.service.stores["test"], schedule("site-old", "Location/site", **gone))
     assert len(await proposed(api, "q1", {"reference": "Location/site"})) == 2
+
+
+# Moving.
+
+
+async def hourly(api: Api) -> None:
+    """Practitioner m in room 7 at ten, eleven and twelve; the room is taken at eleven. A visit at ten has both."""
+    busy = {"11": "busy"}
+    await put(
+        api.service.stores["test"],
+        practitioner("m", "Dr. M"),
+        location("room7", "Room 7"),
+        schedule("ms", "Practitioner/m"),
+        schedule("room7s", "Location/room7"),
+        schedule("room6s", "Location/room6"),
+        *(
+            slot(f"{of}-{hour}", f"2024-01-20T{hour}:00", f"2024-01-20T{hour}:30", of=f"{of}s", **state)
+            for of in ("m", "room7", "room6")
+            for hour in ("10", "11", "12")
+            for state in [{"status": busy.get(hour, "free") if of == "room7" else "free"}]
+        ),
+    )
+
+
+async def booked(api: Api, *slots: str, who: str = "Practitioner/m") -> None:
+    visit = appointment(
+        "x", slot=[{"reference": f"Slot/{one}"} for one in slots], participant=with_actors(who, "Location/room7")
+    )
+    assert (await call(api, "PUT", "Appointment/x", visit)).status_code == 201
+
+
+@pytest.mark.parametrize("door", ["MediLoop", "FHIR"])
+async def test_a_visit_takes_its_room_along_or_stays(api: Api, door: str) -> None:
+    await hourly(api)
+    await booked(api, "m-10", "room7-10")
+
+    async def move(status: int, start: str, end: str | None = None, to: str | None = None) -> None:
+        if door == "MediLoop":
+            given = {"new_start_time": start, "new_end_time": end, "new_slot_id": to}
+            answer = await api.post("/api/v1/appointments/x/reschedule/", json=given)
+            assert answer.status_code == status, answer.text
+        else:
+            parts: Json = {"start": start, "end": end, "slot": to and f"Slot/{to}"}
+            answer = await operate(api, "x/$reschedule", **{name: part for name, part in parts.items() if part})
+            only(answer) if status == 200 else refused(answer, status, "slot_unavailable")
+
+    await move(200, "2024-01-20T10:00:00Z", "2024-01-20T10:20:00Z")
+    assert await status_of(api, "m-10", "room7-10") == ["busy", "busy"]
+    await move(409, "2024-01-20T11:00:00Z")
+    await move(409, "2024-01-20T11:00:00Z", to="m-11")
+    assert await status_of(api, "m-10", "room7-10") == ["busy", "busy"]
+    await move(200, "2024-01-20T12:00:00Z", to="m-12")
+    assert await status_of(api, "m-10", "room7-10", "m-12", "room7-12") == ["free", "free", "busy", "busy"]
+    await move(200, "2024-01-20T10:00:00Z")
+    assert await status_of(api, "m-10", "room7-10", "m-12", "room7-12") == ["busy", "busy", "free", "free"]
+
+
+async def test_who_names_a_slot_of_another_room_leaves_the_first(api: Api) -> None:
+    await hourly(api)
+    await booked(api, "m-10", "room7-10")
+    named = ["Slot/m-11", "Slot/room6-11"]
+    # It is at room 7 as long as it says so.
+    refused(await operate(api, "x/$reschedule", slot=named), 422, "slot_mismatch")
+    only(await operate(api, "x/$reschedule", slot=["Slot/m-12", "Slot/room7-12"]))
+    assert await status_of(api, "room7-10", "m-12", "room7-12") == ["free", "busy", "busy"]
+
+
+async def test_a_slot_that_is_a_roles_is_its_practitioners_in_a_move(api: Api) -> None:
+    await hourly(api)
+    store = api.service.stores["test"]
+    await put(store, {"resourceType": "PractitionerRole", "id": "mr", "practitioner": {"reference": "Practitioner/m"}})
+    await booked(api, "m-10", who="PractitionerRole/mr")
+    moved = only(await operate(api, "x/$reschedule", start="2024-01-20T15:00:00Z"))
+    assert "slot" not in moved
+
+
+async def test_a_second_practitioner_is_asked_when_a_slot_of_the_first_is_named(api: Api) -> None:
+    await hourly(api)
+    await put(
+        api.service.stores["test"],
+        practitioner("n", "Dr. N"),
+        schedule("ns", "Practitioner/n"),
+        slot("n-10", "2024-01-20T10:00", "2024-01-20T10:30", of="ns"),
+        slot("n-11", "2024-01-20T11:00", "2024-01-20T11:30", "busy-unavailable", of="ns"),
+        slot("n-12", "2024-01-20T12:00", "2024-01-20T12:30", of="ns"),
+    )
+    links = [{"reference": "Slot/m-10"}, {"reference": "Slot/n-10"}]
+    visit = appointment("x", slot=links, participant=with_actors("Practitioner/m", "Practitioner/n"))
+    assert (await call(api, "PUT", "Appointment/x", visit)).status_code == 201
+    refused(await operate(api, "x/$reschedule", slot="Slot/m-11"), 409, "slot_unavailable")
+    asked = {"new_start_time": "2024-01-20T11:00:00Z", "new_slot_id": "m-11"}
+    answer = await api.post("/api/v1/appointments/x/reschedule/", json=asked)
+    assert (answer.status_code, answer.json()["error"]["slots"]) == (409, ["n-11"])
+    moved = only(await operate(api, "x/$reschedule", slot="Slot/m-12"))
+    assert [one["reference"] for one in moved["slot"]] == ["Slot/m-12", "Slot/n-12"]
+    assert await status_of(api, "n-10", "n-12") == ["free", "busy"]
