@@ -160,11 +160,8 @@ def _completed(world: World) -> list[Change]:
     """Return all changes, with the links to the Slots found and the Slots taken and given back."""
     for name, slots in world.taken.items():
         draft = world.asked.visits[name].draft
-        appointment = {member: value for member, value in (draft.after or {}).items() if member != "slot"}
-        if slots:
-            linking = {"slot": [link for one in (draft.after, draft.before) for link in (one or {}).get("slot", ())]}
-            appointment["slot"] = [claims.link(linking, slot) for slot in slots]
-        draft.after = appointment
+        linking = {"slot": [link for one in (draft.after, draft.before) for link in (one or {}).get("slot", ())]}
+        draft.after = {**(draft.after or {}), "slot": [claims.link(linking, slot) for slot in slots]}
     cascades: list[Change] = []
     for name, after in slot_changes.settled(world).items():
         if name in world.asked.written:

@@ -38,7 +38,7 @@ _ABOUT = {
     "or cancels one (cancelled).",
     "appointment-cancel": "Cancels an appointment; its slots become free.",
     "appointment-reschedule": "Moves an appointment to another time or other slots: old ones freed and new ones taken "
-    "at once, or nothing is changed.",
+    "at once, or nothing is changed. A room that it has moves along.",
     "slot-prefetch": "Returns free slots.",
     "slot-find": "Returns free slots, as $prefetch does.",
 }
