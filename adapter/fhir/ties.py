@@ -85,23 +85,24 @@ def referred(resources: Iterable[Resource], base: str) -> Mapping[str, list[str]
     found: dict[str, list[str]] = {}
     for resource in resources:
         holder = f"{resource['resourceType']}/{resource['id']}"
-        for text in set(_references(resource)):
+        for text in set(references(resource)):
             name = text.removeprefix(f"{base}/").partition("/_history/")[0]
             if name != holder and not name.startswith("Slot/"):
                 found.setdefault(name, []).append(holder)
     return found
 
 
-def _references(node: Any) -> Iterator[str]:
+def references(node: Any) -> Iterator[str]:
+    """Yield whatever is called ``reference`` in a resource, or a part of one, and is text."""
     if isinstance(node, dict):
         reference = node.get("reference")
         if isinstance(reference, str):
             yield reference
         for value in node.values():
-            yield from _references(value)
+            yield from references(value)
     elif isinstance(node, list):
         for item in node:
-            yield from _references(item)
+            yield from references(item)
 
 
 def told(who: Caller, names: Sequence[str]) -> tuple[str, list[str]]:

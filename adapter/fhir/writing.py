@@ -21,7 +21,7 @@ from adapter.errors import (
     Refused,
 )
 from adapter.fhir import meeting, negotiation, searching, ties, validation
-from adapter.fhir.elsewhere import require_here
+from adapter.fhir.elsewhere import require_here, require_resolved
 from adapter.fhir.patching import Patch, apply
 from adapter.fhir.presentation import require_whole
 from adapter.scheduling.settling import Change, settle
@@ -125,6 +125,7 @@ async def carry_out(
             places.append(index)
     await _require_unreferenced(work, who, base, changes, places)
     bases = (base, *who.service.settings.fhir_bases)
+    require_resolved(changes, places, bases)
     require_here((change.after for change in changes), places, bases)
     try:
         granted = who.key.permissions

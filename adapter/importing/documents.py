@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from adapter.errors import Malformed, Problem
-from adapter.fhir.bundles.references import Names, rewriting
+from adapter.fhir.references import Names, rewriting
 from adapter.fhir.validation.findings import Findings, Place
 from adapter.fhir.validation.structure import Repeated, as_object, check_structure
 from adapter.importing import mediloop

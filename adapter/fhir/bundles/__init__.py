@@ -1,8 +1,8 @@
 """Batch and transaction Bundles (https://hl7.org/fhir/R4/http.html#transaction).
 
-`reading` takes a Bundle apart and checks it, `references` finds and replaces what entries say of each other (`patches`
-does in JSON Patches, `identifiers` finds what one by search means), `planning` makes the writes of it, `transactions`
-and `batches` carry them out, `responses` shapes the answer.
+`reading` takes a Bundle apart and checks it, `planning` makes the writes of it, `adapter.fhir.references` finds and
+replaces what entries say of each other (`patches` does in patches, `identifiers` finds what one by search means),
+`transactions` and `batches` carry them out, `responses` shapes the answer.
 """
 
 from __future__ import annotations

@@ -13,13 +13,13 @@ from dataclasses import dataclass, replace
 from adapter.errors import Malformed, Problem, Refused
 from adapter.fhir import negotiation
 from adapter.fhir.access import require_type
-from adapter.fhir.bundles.patches import rewritten
+from adapter.fhir.bundles.patches import bare_texts, rewritten
 from adapter.fhir.bundles.reading import Entry, Parsed
-from adapter.fhir.bundles.references import Conditional, Names, rewriting
 from adapter.fhir.bundles.urls import pairs
 from adapter.fhir.call import Call, Pairs
 from adapter.fhir.patching import Patch
 from adapter.fhir.presentation import require_whole
+from adapter.fhir.references import Conditional, Names, rewriting
 from adapter.fhir.refusing import not_allowed, unknown_type
 from adapter.fhir.validation import require_valid
 from adapter.fhir.writing import Write
@@ -96,9 +96,11 @@ def plan(call: Call, parsed: Parsed) -> Plan:
             resource = None if entry.resource is None else walk.resource(entry.resource)
             write = write_of(call, entry, resource, ident=ident, conditional=True)
             if write.patch is not None:
-                write = replace(write, patch=rewritten(write.patch, write.kind, walk))
                 if resource is not None and resource.get("resourceType") == "Parameters":
-                    patches[position] = resource
+                    patches[position] = bare_texts(resource, walk)
+                    write = replace(write, patch=Patch.read(patches[position]))
+                else:
+                    write = replace(write, patch=rewritten(write.patch, write.kind, walk))
             writes[position] = write
         except Refused as refused:
             refusals.append(about(refused, entry.index))

@@ -17,6 +17,7 @@ from adapter.errors import Malformed, Problem, Refused, TooLarge, Unprocessable
 from adapter.fhir.bundles.urls import address
 from adapter.fhir.call import Pairs
 from adapter.fhir.operations import changes_state
+from adapter.fhir.references import comparable
 from adapter.fhir.validation import strict_json
 from adapter.fhir.validation.findings import Findings
 from adapter.fhir.validation.walk import Walk
@@ -167,7 +168,7 @@ def _invariants(bundle: Resource) -> Iterator[Problem]:
         if _VERSIONED.search(full_url):
             text = "A fullUrl names no version. Leave out /_history/ and what follows."
             yield _against("bdl-8", text, f"{place}.fullUrl")
-        first = seen.setdefault((full_url, _version(entry)), index)
+        first = seen.setdefault((comparable(full_url), _version(entry)), index)
         if first != index:
             text = f"Entry {first} has this fullUrl, too. Give each entry one of its own."
             yield _against("bdl-7", text, f"{place}.fullUrl")

@@ -14,12 +14,12 @@ from adapter.fhir import searching
 from adapter.fhir.bundles import responses
 from adapter.fhir.bundles.alone import Answer, answered, as_call
 from adapter.fhir.bundles.identifiers import Brought
-from adapter.fhir.bundles.patches import rewritten
+from adapter.fhir.bundles.patches import bare_texts, rewritten
 from adapter.fhir.bundles.planning import Plan, Wanted, about, plan, require_none, sought
 from adapter.fhir.bundles.reading import Parsed
-from adapter.fhir.bundles.references import rewriting
 from adapter.fhir.call import Call, Reply
 from adapter.fhir.patching import Patch
+from adapter.fhir.references import rewriting
 from adapter.fhir.refusing import clashed
 from adapter.fhir.writing import Write, Written, carry_out, deleted, identify
 from adapter.scheduling.road import decide
@@ -178,6 +178,7 @@ async def _versions(work: UnitOfWork, planned: Plan, table: Mapping[str, str]) -
 def _rewritten(write: Write, parameters: Resource | None, table: Mapping[str, str]) -> Write:
     walk = rewriting(table)
     if write.patch is not None:
-        patch = write.patch if parameters is None else Patch.read(walk.resource(parameters))
-        return replace(write, patch=rewritten(patch, write.kind, walk))
+        if parameters is not None:
+            return replace(write, patch=Patch.read(bare_texts(walk.resource(parameters), walk)))
+        return replace(write, patch=rewritten(write.patch, write.kind, walk))
     return write if write.resource is None else replace(write, resource=walk.resource(write.resource))

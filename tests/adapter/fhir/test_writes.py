@@ -759,6 +759,32 @@ async def test_what_another_server_keeps_is_none_of_ours_that_has_the_same_id(ap
     assert (await stored(store, "Slot", "slot-002"))["status"] == "busy"
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["urn:uuid:0c3151bd-1cbf-4d64-b04d-cd9187a4c6e0", "urn:oid:1.2.3", f"{HOST}/Practitioner?identifier=urn:x|yb"],
+)
+async def test_what_only_a_transaction_resolves_leads_nowhere_by_itself(api: Api, store: Store, text: str) -> None:
+    """Nor would anybody's time be taken by it."""
+    await open_clinic(store)
+    who = {"actor": {"reference": text, "type": "Practitioner"}, "status": "accepted"}
+    wanted = appointment("a1", participant=[who])
+    where = ["Appointment.participant[0].actor.reference"]
+    for method, path in (("PUT", "Appointment/a1"), ("POST", "Appointment")):
+        issue = outcome(await call(api, method, path, wanted), 400, "value")
+        assert (issue["details"]["coding"][0]["code"], issue["expression"]) == ("bad_reference", where)
+    plain = appointment("a2")
+    await made(api, plain)
+    patch = [{"op": "add", "path": "/participant/0", "value": who}]
+    issue = outcome(await call(api, "PATCH", "Appointment/a2", patch), 400, "value")
+    assert issue["expression"] == where
+    # An import brings such a reference, and one that was taken in earlier may be there: changes go on being possible.
+    await put(store, wanted)
+    assert (await call(api, "PUT", "Appointment/a1", wanted | {"comment": "x"})).status_code == 200
+    wanted["participant"].append({"actor": {"reference": "urn:oid:1.2.4"}, "status": "accepted"})
+    issue = outcome(await call(api, "PUT", "Appointment/a1", wanted), 400, "value")
+    assert issue["expression"] == ["Appointment.participant[1].actor.reference"]
+
+
 async def test_a_slot_is_written_and_read_by_either_door(api: Api, store: Store) -> None:
     await open_clinic(store)
     await made(api, schedule("extra", "Practitioner/prov-def-456"))

@@ -15,6 +15,7 @@ from store.errors import Unreachable
 from store.store import Store
 from tests.adapter.fhir.bundles.sending import (
     BASE,
+    ROOT,
     bundle,
     count,
     done,
@@ -252,10 +253,13 @@ async def test_names_of_other_entries_mean_nothing_in_a_batch(api: Api) -> None:
     found = await done(
         api, bundle("batch", entry("POST", "Patient", person(), urn(1)), entry("POST", "Patient", other, urn(2)))
     )
-    made = await stored(api, f"Patient/{ident(found[1])}")
-    assert made["link"][0]["other"] == {"reference": urn(1)}
-    by = person(link=[{"other": {"reference": "Patient?family=Auma"}, "type": "seealso"}])
-    assert statuses(await done(api, bundle("batch", entry("POST", "Patient", by)))) == ["400"]
+    assert statuses(found) == ["201", "400"]
+    [issue] = found[1]["response"]["outcome"]["issue"]
+    assert (issue["code"], issue["expression"]) == ("value", ["Patient.link[0].other.reference"])
+    for text in ("Patient?family=Auma", f"{ROOT}/Patient?family=Auma"):
+        by = person(link=[{"other": {"reference": text}, "type": "seealso"}])
+        assert statuses(await done(api, bundle("batch", entry("POST", "Patient", by)))) == ["400"]
+    assert await count(api, "Patient") == 1
 
 
 async def test_each_needs_its_own_permission(api: Api, make_api: ApiMaker) -> None:

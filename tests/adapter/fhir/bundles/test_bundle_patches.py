@@ -1,4 +1,4 @@
-"""JSON Patches in transactions: what they bring is named and looked for as in every other entry."""
+"""Patches in transactions: what they bring is named and looked for as in every other entry."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from adapter.fhir.bundles.patches import rewritten
-from adapter.fhir.bundles.references import rewriting
 from adapter.fhir.patching import Patch
+from adapter.fhir.references import rewriting
 from tests.adapter.fhir.bundles.sending import bundle, done, entry, ident, issues, person, send, statuses, stored, urn
 from tests.conftest import Api
 
@@ -136,3 +136,91 @@ def test_wherever_fhir_has_an_address(path: str, value: Any) -> None:
 )
 def test_nowhere_else(path: str, value: Any) -> None:
     assert brought(path, value) == value
+
+
+def element(kind: str, path: str, value: Json, name: str | None = None, **numbers: int) -> Json:
+    """Return an operation of a FHIRPath Patch that brings `value`, a part."""
+    texts: Json = {"type": {"valueCode": kind}, "path": {"valueString": path}}
+    texts |= {} if name is None else {"name": {"valueString": name}}
+    parts = [{"name": key, **part} for key, part in texts.items()]
+    parts += [{"name": key, "valueInteger": number} for key, number in numbers.items()]
+    return {"name": "operation", "part": [*parts, {"name": "value", **value}]}
+
+
+def parameters(*operations: Json) -> Json:
+    return {"resourceType": "Parameters", "parameter": list(operations)}
+
+
+def parts(name: str, **value: Any) -> Json:
+    return {"name": name, **value}
+
+
+OTHER = "Patient.link[0].other"
+LINKS = [
+    element("replace", f"{OTHER}.reference", {"valueString": "{}"}),
+    element("replace", f"{OTHER}.reference.first()", {"valueString": "{}"}),
+    element("replace", f"{OTHER}.reference", {"valueUri": "{}"}),
+    element("replace", OTHER, {"valueReference": {"reference": "{}"}}),
+    element("replace", OTHER, {"part": [parts("display", valueString="{}"), parts("reference", valueString="{}")]}),
+    element(
+        "insert",
+        "Patient.link",
+        {
+            "part": [
+                parts("other", part=[parts("reference", valueString="{}")]),
+                parts("type", valueCode="seealso"),
+            ]
+        },
+        index=0,
+    ),
+]
+
+
+@pytest.mark.parametrize("operation", LINKS)
+@pytest.mark.parametrize("conditional", [False, True])
+async def test_a_name_in_a_fhirpath_patch_is_what_the_entry_makes(api: Api, operation: Json, conditional: bool) -> None:
+    before = person(id="a", link=[{"other": {"reference": "Patient/x"}, "type": "refer"}])
+    await done(api, bundle("transaction", entry("PUT", "Patient/a", before)))
+    if conditional:  # it is found, and known by another name than the entry was given
+        await done(api, bundle("transaction", entry("PUT", "Patient/b", person("Opio", id="b"))))
+    patch = json.loads(json.dumps(parameters(operation)).replace("{}", urn(1)))
+    maker = entry("POST", "Patient", person("Opio"), urn(1).upper(), ifNoneExist="family=Opio")
+    found = await done(api, bundle("transaction", entry("PATCH", "Patient/a", patch), maker))
+    assert statuses(found) == ["200", "200" if conditional else "201"]
+    other = (await stored(api, "Patient/a"))["link"][0]["other"]
+    assert other["reference"] == f"Patient/{ident(found[1])}"
+    assert other.get("display") in (None, urn(1))
+
+
+async def test_a_name_that_may_look_like_a_reference_stays_in_a_fhirpath_patch(api: Api) -> None:
+    await done(api, bundle("transaction", entry("PUT", "Patient/a", person(id="a"))))
+    patch = parameters(
+        element("add", "Patient", {"part": [parts("text", valueString=urn(1))]}, "name"),
+        element("delete", "Patient.photo", {"part": 7}),
+        element("delete", "Patient.photo", {"valueString": urn(1)}),
+    )
+    found = await done(
+        api, bundle("transaction", entry("PATCH", "Patient/a", patch), entry("POST", "Patient", person(), urn(1)))
+    )
+    assert statuses(found) == ["200", "201"]
+    assert (await stored(api, "Patient/a"))["name"][1] == {"text": urn(1)}
+
+
+@pytest.mark.parametrize("operation", LINKS)
+async def test_a_name_that_no_entry_has_leads_nowhere_in_a_patch_either(api: Api, operation: Json) -> None:
+    before = person(id="a", link=[{"other": {"reference": "Patient/x"}, "type": "refer"}])
+    await done(api, bundle("transaction", entry("PUT", "Patient/a", before)))
+    patch = json.loads(json.dumps(parameters(operation)).replace("{}", urn(1)))
+    answer = await send(api, bundle("transaction", entry("GET", "Patient/a"), entry("PATCH", "Patient/a", patch)))
+    assert issues(answer, 400) == [("value", "Bundle.entry[1].resource.link[0].other.reference")]
+
+
+async def test_references_by_criteria_as_the_text_in_a_fhirpath_patch(api: Api) -> None:
+    before = person(id="a", link=[{"other": {"reference": "Patient/x"}, "type": "refer"}])
+    await done(api, bundle("transaction", entry("PUT", "Patient/a", before)))
+    patch = parameters(element("replace", f"{OTHER}.reference", {"valueString": "Patient?family=Opio"}))
+    answer = await send(api, bundle("transaction", entry("PATCH", "Patient/a", patch)))
+    assert issues(answer, 412) == [("not-found", "Bundle.entry[0].resource.parameter[0].part[2].valueString")]
+    await done(api, bundle("transaction", entry("PUT", "Patient/b", person("Opio", id="b"))))
+    await done(api, bundle("transaction", entry("PATCH", "Patient/a", patch)))
+    assert (await stored(api, "Patient/a"))["link"][0]["other"] == {"reference": "Patient/b"}

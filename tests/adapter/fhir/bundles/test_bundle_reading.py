@@ -179,8 +179,9 @@ def test_a_total_belongs_to_answers() -> None:
 
 
 def test_each_name_once() -> None:
-    same = [entry("POST", "Patient", person(), urn(1)), entry("POST", "Patient", person(), urn(1))]
-    assert problems(bundle("batch", *same)) == [("bdl-7", "Bundle.entry[1].fullUrl")]
+    for other in (urn(1), urn(1).upper()):
+        same = [entry("POST", "Patient", person(), urn(1)), entry("POST", "Patient", person(), other)]
+        assert problems(bundle("batch", *same)) == [("bdl-7", "Bundle.entry[1].fullUrl")]
     versions = [
         entry("GET", "Patient/1", person(meta={"versionId": version}), f"{ROOT}/Patient/1") for version in ("1", "2")
     ]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from adapter.fhir.bundles.references import Names, rewriting
+from adapter.fhir.references import Names, Urn, rewriting
 from tests.adapter.fhir.bundles.sending import ROOT, urn
 
 Json = dict[str, Any]
@@ -111,6 +111,45 @@ def test_conditional_references_are_noted_with_their_places() -> None:
         ("Slot?identifier=a|b", "Appointment.slot[1].reference"),
         ("Patient?identifier=x", "Appointment.participant[0].actor.reference"),
     ]
+
+
+def test_names_that_no_entry_has_are_noted_with_their_places() -> None:
+    walk = rewriting(TABLE)
+    other, oid = urn(2), "URN:OID:1.2.4"
+    visit = {
+        "resourceType": "Appointment",
+        "participant": [{"actor": {"reference": URN}}, {"actor": {"reference": other}}],
+        "reasonReference": [{"reference": oid}, {"reference": f"{other}/_history/1"}, {"reference": "urn:isbn:1"}],
+        "identifier": [{"system": other, "value": other}],
+        "extension": [{"url": "urn:e", "valueUri": other}, {"url": "urn:e", "valueExpression": {"reference": other}}],
+    }
+    walk.resource(visit)
+    assert walk.urns == [
+        Urn(other, "Appointment.participant[1].actor.reference"),
+        Urn(oid, "Appointment.reasonReference[0].reference"),
+        Urn(f"{other}/_history/1", "Appointment.reasonReference[1].reference"),
+    ]
+
+
+def test_a_uuid_is_the_same_in_capitals() -> None:
+    names = Names(ROOT)
+    mixed = "urn:uuid:0C3151BD-1cbf-4d64-b04d-cd9187a4c6e0"
+    names.add(mixed, "Patient/new")
+    walk = rewriting(names.seen_from(None))
+    for text in (mixed, mixed.lower(), mixed.upper()):
+        found = walk.resource({
+            "resourceType": "Patient",
+            "meta": {"source": text},
+            "link": [{"other": {"reference": text}}, {"other": {"reference": f"{text}/_history/1"}}],
+            "text": {"div": f'<a href="{text}">x</a>'},
+        })  # fmt: skip
+        assert found == {
+            "resourceType": "Patient",
+            "meta": {"source": "Patient/new"},
+            "link": [{"other": {"reference": "Patient/new"}}, {"other": {"reference": "Patient/new/_history/1"}}],
+            "text": {"div": '<a href="Patient/new">x</a>'},
+        }
+    assert not walk.urns
 
 
 @pytest.mark.parametrize("resource", [{}, {"resourceType": 7}, {"resourceType": "Unheard", "uri": URN}])

@@ -349,6 +349,42 @@ async def test_a_reference_by_criteria_may_be_written_below_our_own_base(api: Ap
     assert actors(await stored(api, f"Appointment/{ident(found[0])}")) == [elsewhere]
 
 
+@pytest.mark.parametrize("name", [urn(7), urn(7).upper(), "urn:oid:1.2.3", f"{urn(7)}/_history/1"])
+async def test_a_name_that_no_entry_has_leads_nowhere(api: Api, store: Store, name: str) -> None:
+    """Whoever is booked by it would be nobody, and their time free for others."""
+    await open_clinic(store)
+    booked = appointment(
+        "x", participant=[{"actor": {"reference": name, "type": "Practitioner"}, "status": "accepted"}]
+    )
+    del booked["id"]
+    second = visit("Patient/1", name, extension=[{"url": "urn:e", "valueUri": urn(7)}])
+    body = bundle(
+        "transaction",
+        entry("POST", "Patient", person("Half"), urn(1)),
+        entry("POST", "Appointment", booked),
+        entry("PUT", "Appointment/y", second | {"id": "y"}),
+    )
+    assert issues(await send(api, body), 400) == [
+        ("value", "Bundle.entry[1].resource.participant[0].actor.reference"),
+        ("value", "Bundle.entry[2].resource.participant[1].actor.reference"),
+    ]
+    assert await count(api, "Patient?family=Half") == 0
+
+
+async def test_a_name_in_capitals_is_the_same_name(api: Api) -> None:
+    full = urn(0xC).replace("0c31", "0C31")
+    found = await done(
+        api,
+        bundle(
+            "transaction",
+            entry("POST", "Patient", identified("1"), full, ifNoneExist="identifier=urn:mrn|1"),
+            entry("POST", "Appointment", visit(full.lower(), full)),
+        ),
+    )
+    whom = f"Patient/{ident(found[0])}"
+    assert actors(await stored(api, f"Appointment/{ident(found[1])}")) == [whom, whom]
+
+
 @pytest.mark.parametrize("by", ["Patient/old", "Patient?identifier=urn:mrn|1"])
 async def test_what_is_deleted_matches_no_criteria_any_more(api: Api, by: str) -> None:
     asked = entry("POST", "Patient", identified("1"), urn(1), ifNoneExist="identifier=urn:mrn|1")

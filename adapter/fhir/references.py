@@ -3,7 +3,8 @@
 https://hl7.org/fhir/R4/http.html#trules: in References, in elements of type uri and url, in the links of narratives;
 a canonical URL is never one of them, nor is text that happens to look the same. So the walk goes by the definitions. An
 oid or a uuid, which the rules name too, is left as it is: ``Patient/123`` is neither, and no resource could hold it.
-Nothing is changed in place: a transaction may be run again.
+Nothing is changed in place: a transaction may be run again. What is left of such names, and of searches, when all are
+replaced leads nowhere: the same walk finds it (`adapter.fhir.elsewhere`).
 """
 
 from __future__ import annotations
@@ -21,7 +22,21 @@ _URIS = frozenset({"uri", "url"})
 _RESTFUL = re.compile(r"(?P<root>https?://\S+/)(?P<name>[A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64})")
 _CONDITIONAL = re.compile(r"[A-Z][A-Za-z]+\?\S+")
 _LINK = re.compile(r"""(?P<head>\b(?:href|src)\s*=\s*(?P<quote>["']))(?P<url>.*?)(?P=quote)""", re.DOTALL)
+_URN = re.compile(r"urn:(?:uuid|oid):", re.IGNORECASE)
 _VERSION = "/_history/"
+
+
+def is_urn(text: str) -> bool:
+    """Tell whether `text` is a ``urn:uuid`` or ``urn:oid``: a name that means something within one Bundle alone."""
+    return _URN.match(text) is not None
+
+
+def comparable(full_url: str) -> str:
+    """Return a fullUrl as it is compared: the hex of a uuid, and what stands before it, mean the same in either case.
+
+    https://www.rfc-editor.org/rfc/rfc4122#section-3
+    """
+    return full_url.lower() if is_urn(full_url) else full_url
 
 
 class Names:
@@ -39,7 +54,7 @@ class Names:
 
     def add(self, full_url: str, name: str) -> None:
         """Let `full_url` mean `name` (``Patient/123``), also where it is shortened below a common root."""
-        self._absolute[full_url] = name
+        self._absolute[comparable(full_url)] = name
         restful = _RESTFUL.fullmatch(full_url)
         if restful is not None:
             self._relative.setdefault(restful["root"], {})[restful["name"]] = name
@@ -68,19 +83,29 @@ class Conditional:
     search: str
 
 
+@dataclass(frozen=True, slots=True)
+class Urn:
+    """A reference by a name that the table does not know: what it is, and where it stands, as a FHIRPath."""
+
+    text: str
+    where: str
+
+
 @dataclass(slots=True)
 class Rewriting:
-    """A walk through resources that replaces what `table` names, and notes the conditional references that it meets.
+    """A walk through resources that replaces what `table` names, and notes which references are still to be resolved.
 
     Attributes:
-        table: what is to be replaced, with what.
+        table: what is to be replaced, with what; names as they are compared (`comparable`).
         conditionals: the conditional references met.
+        urns: the references met that are a ``urn:uuid`` or ``urn:oid`` which the table does not know.
         versioned: names put in where a certain version was meant; it is that of a resource made just now, 1.
         bases: addresses of this server: a search below one of them is ours, below any other it is another server's.
     """
 
     table: Mapping[str, str]
     conditionals: list[Conditional]
+    urns: list[Urn]
     versioned: set[str]
     bases: Sequence[str] = ()
 
@@ -127,7 +152,7 @@ class Rewriting:
     def _unknown(self, value: Any, name: str, place: Place) -> Any:
         """Return a value of a type that is not known, called `name`: what is called reference is one in every type."""
         if isinstance(value, str):
-            return self._reference(value, place) if name == "reference" else value
+            return self.reference(value, place) if name == "reference" else value
         if isinstance(value, list):
             return [self._unknown(item, name, place) for item in value]
         if isinstance(value, dict):
@@ -182,19 +207,20 @@ class Rewriting:
             return value
         name = member.primitive.name
         if made.name == "Reference":
-            return self._reference(value, place) if member.name == "reference" else value
+            return self.reference(value, place) if member.name == "reference" else value
         if name in _URIS:
-            return self.table.get(value, value)
+            return self.table.get(comparable(value), value)
         if name == "xhtml" and self.table:
             return _LINK.sub(self._link, value)
         return value
 
-    def _reference(self, value: str, place: Place) -> str:
-        found = self.table.get(value)
+    def reference(self, value: str, place: Place) -> str:
+        """Return what to write for `value`, the text of a reference at `place`."""
+        found = self.table.get(comparable(value))
         if found is not None:
             return found
         if _VERSION in value:
-            name = self.table.get(value.partition(_VERSION)[0])
+            name = self.table.get(comparable(value.partition(_VERSION)[0]))
             if name is not None:
                 self.versioned.add(name)
                 return f"{name}{_VERSION}1"
@@ -203,12 +229,15 @@ class Rewriting:
             search = value if base is None else value[len(base) + 1 :]
             if _CONDITIONAL.fullmatch(search):
                 self.conditionals.append(Conditional(value, expression(place), search))
+        if is_urn(value):
+            self.urns.append(Urn(value, expression(place)))
         return value
 
     def _link(self, found: re.Match[str]) -> str:
-        return f"{found['head']}{self.table.get(found['url'], found['url'])}{found['quote']}"
+        url = found["url"]
+        return f"{found['head']}{self.table.get(comparable(url), url)}{found['quote']}"
 
 
 def rewriting(table: Mapping[str, str], bases: Sequence[str] = ()) -> Rewriting:
     """Return a walk that replaces what `table` names, on a server with these addresses (no slash at their ends)."""
-    return Rewriting(table, [], set(), bases)
+    return Rewriting(table, [], [], set(), bases)
