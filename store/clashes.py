@@ -5,7 +5,7 @@ Of one unit of work the outcome counts, not the order in which it was given (htt
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pymongo.errors import BulkWriteError
@@ -33,19 +33,23 @@ def handed_over(changes: Iterable[tuple[Resource, Resource]], rules: Rules) -> s
     return {ident for name, ident in given.items() if name in taken}
 
 
-def as_duplicate(error: BulkWriteError, kind: str) -> Exception:
-    """Return what MongoDB's refusal to write a resource of type `kind` means; the refusal itself for no clash."""
+def as_duplicate(error: BulkWriteError, kind: str, names: Sequence[str]) -> Exception:
+    """Return what MongoDB's refusal to write resources of type `kind` means; the refusal itself for no clash.
+
+    `names`: which resource (``Appointment/x``) each operation of the command is about.
+    """
     for problem in (error.details or {}).get("writeErrors", ()):
         if problem.get("code") == _DUPLICATE_KEY:
-            return not_unique(kind) if "_index.unique" in problem.get("keyPattern", {}) else exists(kind)
+            clash = not_unique if "_index.unique" in problem.get("keyPattern", {}) else exists
+            return clash(kind, names[problem["index"]])
     return error
 
 
-def exists(kind: str) -> AlreadyExists:
-    """Return the error for an id that is there already."""
-    return AlreadyExists(f"a {kind} with that id is stored already")
+def exists(kind: str, name: str) -> AlreadyExists:
+    """Return the error for an id that is there already: that of `name`."""
+    return AlreadyExists(f"a {kind} with that id is stored already", name)
 
 
-def not_unique(kind: str) -> NotUnique:
-    """Return the error for an identifier that another carries."""
-    return NotUnique(f"another {kind} carries the same unique identifier")
+def not_unique(kind: str, name: str) -> NotUnique:
+    """Return the error for an identifier of `name` that another carries."""
+    return NotUnique(f"another {kind} carries the same unique identifier", name)

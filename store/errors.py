@@ -11,11 +11,23 @@ class NoTransactions(StoreError):
     """The MongoDB server is a standalone: it cannot write several documents all or nothing."""
 
 
-class AlreadyExists(StoreError):
+class Clash(StoreError):
+    """What is to be written cannot be stored beside what is there.
+
+    Attributes:
+        name: what of it (``Appointment/x``); None where that is not known.
+    """
+
+    def __init__(self, text: str, name: str | None = None) -> None:
+        super().__init__(text)
+        self.name = name
+
+
+class AlreadyExists(Clash):
     """A resource of that type and id is stored already."""
 
 
-class NotUnique(StoreError):
+class NotUnique(Clash):
     """Another resource carries an identifier that may be carried only once."""
 
 

@@ -80,6 +80,11 @@ class _Write:
     claims: Claims
 
     @property
+    def name(self) -> str:
+        """The resource, as it is referred to."""
+        return f"{self.kind}/{self.ident}"
+
+    @property
     def rank(self) -> int:
         """Deletions, changes, creations: what one resource gives up, a unique identifier, another may take."""
         return 2 if self.before is None else 0 if self.after is None else 1
@@ -241,15 +246,23 @@ class UnitOfWork(Documents):
         for kind in dict.fromkeys(kind for kind, _ in self._writes):
             writes = [write for write in self._writes.values() if write.kind == kind]
             made = [write.ident for write in writes if write.before is None]
-            if made and await self.keys(kind, {"_id": {"$in": made}}, limit=1):
-                raise exists(kind)
-            unique = [name for one in writes if one.after for name in unique_identifiers(one.after, self._rules)]
-            others = {"_index.unique": {"$in": unique}, "_id": {"$nin": [write.ident for write in writes]}}
-            if unique and await self.keys(kind, others, limit=1):
-                raise not_unique(kind)
-        versions = [history_id(write.kind, write.ident, write.version) for write in self._writes.values()]
-        if versions and await self.keys(HISTORY, {"_id": {"$in": versions}}, limit=1):
-            raise exists("resource")
+            there = await self.keys(kind, {"_id": {"$in": made}}, limit=1) if made else ()
+            if there:
+                raise exists(kind, f"{kind}/{there[0]}")
+            brought = {
+                unique: write.name
+                for write in writes
+                if write.after
+                for unique in unique_identifiers(write.after, self._rules)
+            }
+            others = {"_index.unique": {"$in": [*brought]}, "_id": {"$nin": [write.ident for write in writes]}}
+            taken = await self.values(kind, others, ["_index.unique"], limit=1) if brought else ()
+            if taken:
+                raise not_unique(kind, next(brought[one] for one in taken[0]["_index"]["unique"] if one in brought))
+        versions = {history_id(write.kind, write.ident, write.version): write.name for write in self._writes.values()}
+        past_ones = await self.keys(HISTORY, {"_id": {"$in": [*versions]}}, limit=1) if versions else ()
+        if past_ones:
+            raise exists("resource", versions[past_ones[0]])
 
     async def _flush(self) -> None:
         """Send everything staged, guards first: a rival is met before anything else is done."""
@@ -290,12 +303,14 @@ class UnitOfWork(Documents):
         letting_go = {"$unset": {"_index.unique": ""}}
         first = sum(write.after is None for write in writes)
         operations = [self._operation(write) for write in writes]
-        operations[first:first] = [UpdateOne(write.read, letting_go) for write in writes if write.ident in givers]
+        giving = [write for write in writes if write.ident in givers]
+        operations[first:first] = [UpdateOne(write.read, letting_go) for write in giving]
         collection = self.database.get_collection(kind, codec_options=CODEC_OPTIONS)
         try:
             result = await collection.bulk_write(operations, ordered=True, session=self._session)
         except BulkWriteError as error:
-            raise as_duplicate(error, kind) from error
+            names = [write.name for write in (*writes[:first], *giving, *writes[first:])]
+            raise as_duplicate(error, kind, names) from error
         met = result.matched_count + result.deleted_count - len(givers)
         if met != sum(write.before is not None for write in writes):
             raise AssertionError(f"a {kind} was staged from a version that this unit of work had not read")
@@ -311,7 +326,7 @@ class UnitOfWork(Documents):
         try:
             await self.database[HISTORY].insert_many(entries, session=self._session)
         except BulkWriteError as error:
-            raise as_duplicate(error, "resource") from error
+            raise as_duplicate(error, "resource", [write.name for write in writes]) from error
 
     async def _write_remembered(self, answer: Remembered) -> None:
         await self.database[IDEMPOTENCY].replace_one(

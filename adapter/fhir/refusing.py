@@ -19,9 +19,10 @@ def not_allowed(*methods: str) -> MethodNotAllowed:
     return MethodNotAllowed(problem, headers={"Allow": allow})
 
 
-def clashed(clash: AlreadyExists | NotUnique) -> Refused:
-    """Return the refusal for an id or an identifier that another resource has."""
+def clashed(clash: AlreadyExists | NotUnique, entry: int | None = None) -> Refused:
+    """Return the refusal for an id or an identifier that another resource has; `entry`: of several writes, the one."""
     if isinstance(clash, NotUnique):
         text = "Another resource has that identifier already, and it must be unique. Update that one."
-        return Refused(Problem("duplicate_identifier", text, issue="duplicate"), status=409)
-    return Refused(Problem("exists", "Somebody made that resource at the same moment. Repeat the request."), status=409)
+        return Refused(Problem("duplicate_identifier", text, issue="duplicate", entry=entry), status=409)
+    text = "Somebody made that resource at the same moment. Repeat the request."
+    return Refused(Problem("exists", text, entry=entry), status=409)

@@ -62,8 +62,9 @@ async def test_what_two_would_have_afterwards_is_refused(store: Store, after: di
     held = await three(store)
     before = await everything(store.database)
     for ordered in (after, dict(reversed(after.items()))):
-        with pytest.raises(NotUnique, match="another Patient"):
+        with pytest.raises(NotUnique, match="another Patient") as caught:
             await give(store, held, ordered)
+        assert caught.value.name in {f"Patient/{ident}" for ident in after}
     assert await everything(store.database) == before
 
 

@@ -187,8 +187,9 @@ async def test_nothing_is_written_when_the_callback_raises(store: Store) -> None
 async def test_nothing_is_written_when_a_new_resource_is_there_already(store: Store) -> None:
     await create(store, patient("old"), appointment("new", practitioner="q"))
     before = await everything(store.database)
-    with pytest.raises(AlreadyExists, match="a Appointment with that id"):
+    with pytest.raises(AlreadyExists, match="a Appointment with that id") as caught:
         await store.transact(staged)
+    assert caught.value.name == "Appointment/new"
     assert await everything(store.database) == before
 
 
@@ -200,8 +201,9 @@ async def test_nothing_is_written_when_an_identifier_is_taken(store: Store) -> N
         await staged(work)
         work.create(numbered("mine", "APT-1"))
 
-    with pytest.raises(NotUnique, match="another Patient"):
+    with pytest.raises(NotUnique, match="another Patient") as caught:
         await store.transact(step)
+    assert caught.value.name == "Patient/mine"
     assert await everything(store.database) == before
 
 

@@ -85,16 +85,21 @@ async def _written(call: Call, planned: Plan) -> list[Written]:
     if not planned.writes:
         return []
 
+    done: list[Written] = []
+
     async def step(work: UnitOfWork) -> list[Written]:
         writes: Sequence[Write] = planned.writes
         if planned.provisional or planned.wanted:
             writes = await _settled(work, call, planned)
-        return await carry_out(work, call.who, call.base, writes)
+        done[:] = await carry_out(work, call.who, call.base, writes)
+        return done
 
     try:
         return await decide(call.who.store, step)
     except (AlreadyExists, NotUnique) as clash:
-        raise clashed(clash) from None
+        names = [f"{one.kind}/{one.ident}" for one in done]
+        refused = clashed(clash, names.index(clash.name) if clash.name in names else None)
+        raise _placed(refused, planned.places) from None
     except Refused as refused:
         raise _placed(refused, planned.places) from None
     except Unreachable:

@@ -50,6 +50,12 @@ def actors(resource: Json) -> list[str]:
     return [one["actor"]["reference"] for one in resource["participant"]]
 
 
+def adding(path: str, value: Any) -> Json:
+    """Return a Binary with a JSON Patch."""
+    data = base64.b64encode(json.dumps([{"op": "add", "path": path, "value": value}]).encode()).decode()
+    return NO_PATCH | {"data": data}
+
+
 async def test_an_empty_transaction_is_done_at_once(api: Api) -> None:
     answer = await send(api, bundle("transaction"))
     assert answer.json() == {"resourceType": "Bundle", "type": "transaction-response"}
@@ -630,7 +636,31 @@ async def test_unique_identifiers_meet_across_entries(api: Api) -> None:
     number = [{"system": "https://mediloop.co/fhir/sid/appointment-number", "value": "APT-2024-000001"}]
     one = entry("POST", "Appointment", visit("Patient/1", identifier=number))
     answer = await send(api, bundle("transaction", entry("POST", "Patient", person("Half")), one, one))
-    assert [code for code, _ in issues(answer, 409)] == ["duplicate"]
+    assert issues(answer, 409) == [("duplicate", "Bundle.entry[2]")]
+    assert await count(api, "Patient?family=Half") == 0
+
+
+@pytest.mark.parametrize("way", ["PUT", "POST", "PATCH"])
+async def test_an_identifier_that_is_taken_is_told_of_the_entry_that_brings_it(api: Api, way: str) -> None:
+    number = {"system": "https://mediloop.co/fhir/sid/appointment-number", "value": "APT-2024-000001"}
+    taken, free = visit("Patient/1", identifier=[number]), visit("Patient/1") | {"id": "two"}
+    await done(api, bundle("transaction", entry("POST", "Appointment", taken), entry("PUT", "Appointment/two", free)))
+    one = {
+        "PUT": entry("PUT", "Appointment/two", taken | {"id": "two"}),
+        "POST": entry("POST", "Appointment", taken, ifNoneExist="identifier=none"),
+        "PATCH": entry("PATCH", "Appointment?_id=two", adding("/identifier", [number])),
+    }[way]
+    answer = await send(
+        api,
+        bundle(
+            "transaction",
+            entry("DELETE", "Patient/1"),
+            entry("GET", "Patient"),
+            one,
+            entry("POST", "Patient", person("Half")),
+        ),
+    )
+    assert issues(answer, 409) == [("duplicate", "Bundle.entry[2]")]
     assert await count(api, "Patient?family=Half") == 0
 
 
