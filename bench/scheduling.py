@@ -126,9 +126,10 @@ async def _booking(console: Console, http: httpx.AsyncClient, proposals: Iterato
     async def one() -> None:
         while time.perf_counter() < until:
             named = {"name": "appointment-reference", "valueReference": {"reference": next(proposals)}}
-            body = {"resourceType": "Parameters", "parameter": [named]}
+            whom = {"name": "patient-reference", "valueReference": {"reference": "Patient/anybody"}}
             began = time.perf_counter()
-            for operation in ("$hold", "$book"):
+            for operation, given in (("$hold", [named]), ("$book", [named, whom])):
+                body = {"resourceType": "Parameters", "parameter": given}
                 (await http.post(f"Appointment/{operation}", json=body)).raise_for_status()
             latencies.append(time.perf_counter() - began)
 

@@ -51,7 +51,9 @@ def test_from_search_to_visit(running: Running) -> None:
 
         http.post(f"/fhir/R4/Appointment/{second}/$hold").raise_for_status()
         key = {"X-Idempotency-Key": "portal-1"}
-        asked = _parameters(appointment_reference=f"Appointment/{second}", comment="From the portal")
+        asked = _parameters(
+            appointment_reference=f"Appointment/{second}", patient_reference="Patient/p", comment="From the portal"
+        )
         answers = [http.post("/fhir/R4/Appointment/$book", json=asked, headers=key) for _ in range(2)]
         assert answers[0].content == answers[1].content
         booked = answers[0].json()["entry"][0]["resource"]

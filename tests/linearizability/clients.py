@@ -38,6 +38,7 @@ Form = Literal["slots", "group", "hours", "spans"]
 FORMS: tuple[Form, ...] = ("slots", "spans", "hours", "group")
 _UNITS: dict[Form, int] = {"slots": 8, "group": 4, "hours": 8, "spans": 24}
 
+_WHOM = {"name": "patient-reference", "valueReference": {"reference": "Patient/anybody"}}
 _STATES = {"proposed": PROPOSED, "pending": HELD, "booked": BOOKED, "cancelled": CANCELLED}
 _HEADERS = {"Authorization": f"Bearer {KEY}"}
 # What is tried, and how often.
@@ -268,7 +269,7 @@ class Client:
         ident, low = offer["id"], calendar.unit(offer["start"])
         if self._chance.random() < 0.5:
             named = {"name": "appointment-reference", "valueReference": {"reference": f"Appointment/{ident}"}}
-            sent = "POST", f"{FHIR}/Appointment/$book", _parameters(named)
+            sent = "POST", f"{FHIR}/Appointment/$book", _parameters(named, _WHOM)
             if await self._call("book", calendar, tag, sent, "$book", of=ident, low=low, high=low + 1):
                 calendar.made[ident] = ident
                 calendar.booked.append(ident)
@@ -294,7 +295,7 @@ class Client:
 
     async def _confirm(self, calendar: Calendar, tag: str) -> None:
         held = calendar.held.pop(self._chance.randrange(len(calendar.held)))
-        sent = "POST", f"{FHIR}/Appointment/{calendar.made[held]}/$book", {"resourceType": "Parameters"}
+        sent = "POST", f"{FHIR}/Appointment/{calendar.made[held]}/$book", _parameters(_WHOM)
         await self._call("confirm", calendar, tag, sent, "$book", of=held)
 
     async def _cancel(self, calendar: Calendar, tag: str, of: str) -> None:

@@ -74,7 +74,7 @@ async def test_what_is_booked_held_or_given_back_is_published_once_as_it_is(week
     window = {"start": "2024-01-15T10:00:00Z", "end": "2024-01-30"}
     proposed = (await weekly_api.get("/fhir/R4/Appointment/$find", params=window)).json()["entry"]
     booked, held = (one["resource"]["id"] for one in proposed[:2])
-    assert (await weekly_api.post(f"/fhir/R4/Appointment/{booked}/$book")).status_code == 200
+    assert (await weekly_api.post(f"/fhir/R4/Appointment/{booked}/$book?patient=Patient/p")).status_code == 200
     assert (await weekly_api.post(f"/fhir/R4/Appointment/{held}/$hold")).status_code == 200
     first, second, *others = (f"w.20240122T{time}Z.30" for time in ("0800", "0830", "0900", "0930"))
     assert await published(weekly_api) == {first: "busy", second: "busy"} | dict.fromkeys(others, "free")

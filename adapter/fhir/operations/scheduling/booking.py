@@ -110,6 +110,7 @@ async def _book_anew(
             actors.append(actor)
         after = targets.booked(call, work, found.resource | (resource or {}), overbook)
         after = targets.commented(_joined(after, actors), comment)
+        targets.require_patient(call, found, after)
         if schedules:
             after = await on_schedules(call, work, found.resource, after, schedules)
         for one in replaced:

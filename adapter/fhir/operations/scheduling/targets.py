@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from adapter import clock
-from adapter.errors import Conflict, Gone, NotFound, Problem, Unprocessable
+from adapter.errors import Conflict, Gone, Malformed, NotFound, Problem, Unprocessable
 from adapter.fhir import writing
 from adapter.fhir.call import Call
 from adapter.fhir.writing import Write
 from adapter.scheduling import holds, occupancy
 from adapter.scheduling.status import move_problem
 from mappings import appointment as lens
+from mappings.references import PATIENT, kind_of
 from store import narrative
 from store.codec import Resource, decode
 from store.extract import instant
@@ -111,6 +112,23 @@ def require_bookable(found: Target, wanted: str) -> None:
     problem = move_problem(status, wanted, "Appointment.status")
     if problem is not None:
         raise Unprocessable(problem)
+
+
+def require_patient(call: Call, found: Target, after: Resource) -> None:
+    """Let pass what is booked for somebody; time that nobody proposed may be a practitioner's own.
+
+    Raises:
+        Malformed: `found` was proposed, or is held, for no patient, and `after` has none either.
+    """
+    before = found.resource  # of one that is given by value alone there is nothing but the id
+    if holds.expires(before) is None if found.stored else "status" not in before:
+        return
+    systems = call.who.service.systems
+    actors = [one["actor"] for one in after.get("participant", ()) if "actor" in one]
+    if any(kind_of(actor, after, systems) in (PATIENT, None) for actor in actors):  # None: by an identifier alone
+        return
+    text = "It was proposed for no patient. Say whom it is for: patient-reference, or patient-resource."
+    raise Malformed(Problem("invalid_parameter", text, "patient-reference", issue="required"))
 
 
 def require_cancellable(found: Resource) -> None:

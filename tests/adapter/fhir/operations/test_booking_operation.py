@@ -9,6 +9,7 @@ import pytest
 
 from tests.adapter.fhir.door import HOST, TAGS, Json, bundled, get, made, outcome, person, tagged
 from tests.adapter.fhir.operations.test_scheduling_operations import (
+    ANYBODY,
     clinic,
     find,
     first,
@@ -18,7 +19,7 @@ from tests.adapter.fhir.operations.test_scheduling_operations import (
     status_of,
     visit,
 )
-from tests.adapter.mediloop.clinic import SARAH, UHID, appointment, patient
+from tests.adapter.mediloop.clinic import SARAH, UHID, appointment, patient, with_actors
 from tests.conftest import Api, ServiceMaker
 
 __all__ = ["clinic"]
@@ -63,7 +64,7 @@ async def test_a_version_that_is_not_the_present_one_changes_nothing(api: Api, s
 async def test_a_proposal_has_its_first_version_and_what_is_replaced_is_not_meant(api: Api, second: Json) -> None:
     ident = await first(api, practitioner=SARAH)
     refused(await operate(api, f"{ident}/$book", FRESH), 412, "version_mismatch")
-    only(await operate(api, f"{ident}/$book", STALE, cancelled_appt_id="Appointment/a"))
+    only(await operate(api, f"{ident}/$book", STALE, patient=ANYBODY, cancelled_appt_id="Appointment/a"))
     refused(await operate(api, "$book", STALE, appointment_resource=visit()), 412, "version_mismatch")
 
 
@@ -82,6 +83,41 @@ async def booked_with(api: Api, *identifiers: Json) -> list[str]:
     answer = await operate(api, f"{await first(api)}/$book", patient_resource=new)
     actors = [one["actor"]["reference"] for one in only(answer)["participant"]]
     return [name for name in actors if name.startswith("Patient/")]
+
+
+@pytest.mark.parametrize("held", [False, True])
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"patient_reference": "Patient/john"},
+        {"patient_reference": {"identifier": {"system": "urn:mrn", "value": "4711"}}},
+        {"patient_resource": {name: value for name, value in patient("x", UHID, "John").items() if name != "id"}},
+        {"appointment_resource": visit()},
+    ],
+)
+async def test_what_was_proposed_for_nobody_is_booked_for_somebody(api: Api, held: bool, given: Json) -> None:
+    named = f"Appointment/{await first(api, practitioner=SARAH)}"
+    if held:
+        only(await operate(api, "$hold", appointment_reference=named))
+    issue = outcome(await operate(api, "$book", appointment_reference=named), 400, "required")
+    assert issue["location"] == ["http.patient-reference"]
+    nobody = visit(participant=with_actors(f"Practitioner/{SARAH}"))
+    outcome(await operate(api, "$book", appointment_reference=named, appointment_resource=nobody), 400, "required")
+    answer = await operate(api, "$book", appointment_reference=named, **given)
+    assert only(answer, answer.status_code)["status"] == "booked"
+
+
+@pytest.mark.parametrize("whom", ["Patient/john", {"identifier": {"system": "urn:mrn", "value": "4711"}}])
+async def test_whom_it_was_proposed_for_need_not_be_named_again(api: Api, whom: Any) -> None:
+    proposed = await first(api, practitioner=SARAH, patient_reference=whom)
+    only(await operate(api, f"{proposed}/$book"))
+
+
+async def test_time_of_ones_own_is_booked_for_nobody(api: Api) -> None:
+    alone = visit(participant=with_actors(f"Practitioner/{SARAH}"))
+    only(await operate(api, "$book", appointment_resource=alone), 201)
+    await made(api, alone | {"id": "later", "start": LATER["start"], "end": LATER["end"]})
+    only(await operate(api, "$book", appointment_reference="Appointment/later"))
 
 
 @pytest.mark.parametrize("uhid", [UHID, f"{UHID} ", f" {UHID.lower()}"])
