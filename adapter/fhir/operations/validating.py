@@ -6,12 +6,20 @@ call is refused only where the validation cannot be carried out.
 
 from __future__ import annotations
 
-from adapter.errors import Problem
-from adapter.fhir import outcome, reads, ties, validation
+from dataclasses import replace
+
+from adapter.errors import Conflict, Problem
+from adapter.fhir import outcome, reads, validation
 from adapter.fhir.access import require_type
 from adapter.fhir.call import Call, Reply
 from adapter.fhir.operations.parameters import parameters
+from adapter.fhir.writing import Write, carry_out
+from adapter.scheduling.road import decide
 from store.unit_of_work import UnitOfWork
+
+
+class _Possible(Exception):
+    """It could be done: whatever a unit of work has staged is dropped with it."""
 
 
 async def validate(call: Call, kind: str, ident: str | None) -> Reply:
@@ -31,15 +39,20 @@ async def validate(call: Call, kind: str, ident: str | None) -> Reply:
 
 
 async def _deletable(call: Call, kind: str, ident: str) -> list[Problem]:
-    """Tell what stands in the way of a deletion."""
+    """Tell what stands in the way of a deletion: it is decided, and not done."""
     if await call.who.store.read(kind, ident) is None:
         raise await reads.absent(call, kind, ident)
 
-    async def step(work: UnitOfWork) -> list[str]:
-        return await ties.referrers(work, f"{kind}/{ident}", call.base)
+    async def step(work: UnitOfWork) -> None:
+        await carry_out(work, call.who, call.base, [Write("DELETE", kind, ident)])
+        raise _Possible
 
-    found = await call.who.store.transact(step)
-    if not found:
-        return [Problem("no_issues", "No issues", issue="informational", severity="information")]
-    text, shown = ties.told(call.who, found)
-    return [Problem("still_referenced", f"It cannot be deleted. {text}", kind, {"references": shown}, issue="conflict")]
+    try:
+        await decide(call.who.store, step)
+    except _Possible:
+        pass
+    except Conflict as refused:
+        return [
+            replace(one, param=one.param or kind, issue=one.issue or "conflict", entry=None) for one in refused.problems
+        ]
+    return [Problem("no_issues", "No issues", issue="informational", severity="information")]

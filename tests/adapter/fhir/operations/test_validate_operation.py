@@ -9,7 +9,7 @@ import pytest
 from fhir.resources.R4B.operationoutcome import OperationOutcome
 
 from store.store import Store
-from tests.adapter.fhir.door import bare, call, get, outcome, person
+from tests.adapter.fhir.door import bare, call, get, made, outcome, person
 from tests.adapter.mediloop.clinic import appointment, open_clinic, put
 from tests.conftest import Api, ApiMaker
 
@@ -116,6 +116,17 @@ async def test_whether_it_could_be_deleted(api: Api) -> None:
     assert said(answer) == [("error", "conflict", "Patient")]
     assert "Appointment/a1" in answer.text
     outcome(await call(api, "POST", "Patient/never/$validate?mode=delete"), 404, "not-found")
+
+
+async def test_a_slot_that_is_held_could_not_be_deleted_and_stays(api: Api) -> None:
+    await made(api, appointment("a2", start="2024-01-20T10:30", slot=[{"reference": "Slot/slot-003"}]))
+    answer = await call(api, "POST", "Slot/slot-003/$validate?mode=delete")
+    assert said(answer) == [("error", "conflict", "Slot")]
+    assert "a2" in answer.text
+    assert (await call(api, "DELETE", "Slot/slot-003")).status_code == 409
+    assert (await call(api, "POST", "Appointment/a2/$cancel")).status_code == 200
+    assert said(await call(api, "POST", "Slot/slot-003/$validate?mode=delete")) == FINE
+    assert (await call(api, "DELETE", "Slot/slot-003")).status_code == 204
 
 
 @pytest.mark.parametrize(
