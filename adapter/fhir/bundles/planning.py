@@ -95,12 +95,11 @@ def plan(call: Call, parsed: Parsed) -> Plan:
         try:
             resource = None if entry.resource is None else walk.resource(entry.resource)
             write = write_of(call, entry, resource, ident=ident, conditional=True)
-            if write.patch is not None:
-                if resource is not None and resource.get("resourceType") == "Parameters":
-                    patches[position] = bare_texts(resource, walk)
-                    write = replace(write, patch=Patch.read(patches[position]))
-                else:
-                    write = replace(write, patch=rewritten(write.patch, write.kind, walk))
+            if write.patch is not None and resource is not None and resource.get("resourceType") == "Parameters":
+                patches[position] = bare_texts(resource, walk)
+                write = replace(write, patch=Patch.read(patches[position]))
+            elif write.patch is not None:
+                write = replace(write, patch=rewritten(write.patch, write.kind, walk))
             writes[position] = write
         except Refused as refused:
             refusals.append(about(refused, entry.index))

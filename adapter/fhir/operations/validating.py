@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from adapter.errors import Conflict, Problem
+from adapter.errors import Problem, Refused
 from adapter.fhir import outcome, reads, validation
 from adapter.fhir.access import require_type
 from adapter.fhir.call import Call, Reply
@@ -51,7 +51,7 @@ async def _deletable(call: Call, kind: str, ident: str) -> list[Problem]:
         await decide(call.who.store, step)
     except _Possible:
         pass
-    except Conflict as refused:
+    except Refused as refused:  # 409 or 422: both stand in the way
         return [
             replace(one, param=one.param or kind, issue=one.issue or "conflict", entry=None) for one in refused.problems
         ]
