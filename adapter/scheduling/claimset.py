@@ -111,13 +111,15 @@ class Visit:
         is_new: whether that is a claim to be decided.
         books_over: whether that is one that passes over others, or gives another reason for having done so: it needs
             the permission.
-        gives_up: the Slots that it held and holds no longer; a no-show leaves them busy (decision 3.2), until it is
-            entered in error.
+        gives_up: the Slots that it held and holds no longer. A no-show leaves them busy (decision 3.2) and keeps the
+            links, until it is entered in error or deleted.
         stirs: the Slots that have to be looked at.
     """
 
     def __init__(self, draft: Draft) -> None:
-        before, after = draft.before or {}, draft.after or {}
+        before = draft.before or {}
+        _keep_links(draft)
+        after = draft.after or {}
         self.name = draft.name
         self.draft = draft
         self.had = Stake.of(draft.before)
@@ -130,10 +132,12 @@ class Visit:
         had = () if self.had is None else self.had.slots
         takes = () if self.takes is None else self.takes.slots
         moved = before.get("status"), after.get("status")
-        if moved == ("noshow", "entered-in-error"):
-            had = claims.slots(before)  # it was left busy for a mistake
-        self.gives_up = () if moved[1] == "noshow" else tuple(name for name in had if name not in takes)
-        self.stirs = tuple(dict.fromkeys((*had, *takes))) if self.is_new or moved[0] != moved[1] else ()
+        if moved[0] == "noshow":
+            had = claims.slots(before)
+        kept = claims.slots(after) if moved[1] == "noshow" else takes
+        self.gives_up = tuple(name for name in had if name not in kept)
+        stirs = self.is_new or self.gives_up or moved[0] != moved[1]
+        self.stirs = tuple(dict.fromkeys((*had, *takes))) if stirs else ()
 
     def sign(self, key: str | None) -> None:
         """Record who books over others: the key that does so now, or the one that did."""
@@ -159,6 +163,15 @@ class Visit:
     def appointment(self) -> Resource:
         """The Appointment as it is going to be; what takes something is there."""
         return self.draft.after or {}
+
+
+def _keep_links(draft: Draft) -> None:
+    """Let a no-show that names no Slot go on naming those that it leaves busy: they are given back by the links."""
+    before, after = draft.before, draft.after
+    if before is None or after is None or after["status"] != "noshow" or after.get("slot"):
+        return
+    if before["status"] in (*HOLDING, "noshow") and claims.slots(before):
+        draft.after = {**after, "slot": before["slot"]}
 
 
 class ClaimSet:

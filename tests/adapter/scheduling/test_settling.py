@@ -465,10 +465,10 @@ async def test_a_deleted_appointment_gives_its_slots_back(store: Store) -> None:
 async def test_a_noshow_leaves_its_slot_busy(store: Store, named: tuple[str, ...]) -> None:
     await publish_day(store)
     await settle_all(store, visit("x"))
-    await settle_all(store, visit("x", status="noshow", **linking(*named)))
-    assert await statuses(store, "a") == ["busy"]
-    await settle_all(store, "Appointment/x")
-    assert await statuses(store, "a") == ["busy"]
+    [after, *_] = await settle_all(store, visit("x", status="noshow", **linking(*named)))
+    assert (links(after), await statuses(store, "a")) == (["Slot/a"], ["busy"])
+    [after, *_] = await settle_all(store, visit("x", status="noshow", comment="called twice", **linking(*named)))
+    assert (links(after), await statuses(store, "a")) == (["Slot/a"], ["busy"])
 
 
 async def test_a_move_to_another_slot_frees_the_old_one(store: Store) -> None:
@@ -637,6 +637,42 @@ async def test_one_that_leaves_makes_room_for_another_of_the_set(store: Store) -
     assert await statuses(store, "a") == ["busy-tentative"]
     await settle_all(store, "Appointment/y", visit("z"), fills_slots=False)
     assert await statuses(store, "a") == ["busy"]
+
+
+async def test_a_noshow_that_is_deleted_gives_its_slot_back(store: Store) -> None:
+    await publish_day(store)
+    await settle_all(store, visit("x"))
+    await settle_all(store, visit("x", status="noshow"))
+    await settle_all(store, "Appointment/x")
+    assert await statuses(store, "a") == ["free"]
+    await book(store, visit("y"))
+
+
+async def test_a_noshow_that_is_deleted_takes_no_slot_from_who_has_it_now(store: Store) -> None:
+    await publish_day(store)
+    await settle_all(store, visit("x"))
+    await settle_all(store, visit("x", status="noshow"))
+    await settle_all(store, visit("y", **linking("a")))
+    await settle_all(store, "Appointment/x")
+    assert await statuses(store, "a") == ["busy"]
+
+
+async def test_a_noshow_that_names_fewer_slots_gives_the_others_back(store: Store) -> None:
+    await publish_day(store)
+    await settle_all(store, visit("x", "10:00", "11:00"))
+    await settle_all(store, visit("x", "10:00", "11:00", status="noshow", **linking("a", "b")))
+    await settle_all(store, visit("x", "10:00", "11:00", status="noshow", **linking("b")))
+    assert await statuses(store, "a", "b") == ["free", "busy"]
+    await settle_all(store, visit("x", "10:00", "11:00", status="entered-in-error"))
+    assert await statuses(store, "a", "b") == ["free", "free"]
+
+
+async def test_a_noshow_that_never_had_a_slot_names_none(store: Store) -> None:
+    await settle_all(store, visit("x"))
+    [after] = await settle_all(store, visit("x", status="noshow"))
+    assert "slot" not in after
+    [made] = await settle_all(store, visit("y", status="noshow"))
+    assert "slot" not in made
 
 
 async def test_a_noshow_that_was_an_error_gives_its_slot_back(store: Store) -> None:
