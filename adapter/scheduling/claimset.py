@@ -14,6 +14,7 @@ from adapter.scheduling.intervals import Interval
 from adapter.scheduling.people import People
 from adapter.scheduling.status import HOLDING
 from store.codec import Resource
+from store.extract import references
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +110,7 @@ class Visit:
         had: what it takes as it is stored.
         takes: what it is going to take.
         is_new: whether that is a claim to be decided.
+        sheds: whether somebody, or a place, takes part no longer: Slots of theirs may have to go back (`surplus`).
         books_over: whether that is one that passes over others, or gives another reason for having done so: it needs
             the permission.
         gives_up: the Slots that it held and holds no longer. A no-show leaves them busy (decision 3.2) and keeps the
@@ -136,7 +138,9 @@ class Visit:
             had = claims.slots(before)
         kept = claims.slots(after) if moved[1] == "noshow" else takes
         self.gives_up = tuple(name for name in had if name not in kept)
-        stirs = self.is_new or self.gives_up or moved[0] != moved[1]
+        actors = (set(references(one, "participant.actor")) for one in (before, after))
+        self.sheds = bool(takes and had) and not next(actors) <= next(actors)
+        stirs = self.is_new or self.sheds or self.gives_up or moved[0] != moved[1]
         self.stirs = tuple(dict.fromkeys((*had, *takes))) if stirs else ()
 
     def sign(self, key: str | None) -> None:

@@ -70,7 +70,11 @@ async def read(work: UnitOfWork, asked: ClaimSet, *, copied: bool = False) -> St
 
 
 async def _people(work: UnitOfWork, asked: ClaimSet) -> People:
-    names = [name for visit, _, _ in asked.new for name in claims.practitioners(visit.appointment, declined=True)]
+    visits = [visit.appointment for visit, _, _ in asked.new]
+    for visit in asked.visits.values():
+        if visit.sheds:  # whose the Slots are that may go back
+            visits += [visit.draft.before or {}, visit.appointment]
+    names = [name for one in visits for name in claims.practitioners(one, declined=True)]
     if not names:
         return People()
     roles = {name: draft.after for name, draft in asked.written_of("PractitionerRole").items()}

@@ -27,6 +27,7 @@ from adapter.scheduling.reading import Stored
 from adapter.scheduling.world import World
 from mappings.systems import Systems
 from store.codec import Resource
+from store.extract import reference
 from store.unit_of_work import UnitOfWork
 
 _CONCERNED = ("Appointment", "AppointmentResponse", "Slot", "Schedule", "PractitionerRole")
@@ -161,7 +162,13 @@ def _completed(world: World) -> list[Change]:
     for name, slots in world.taken.items():
         draft = world.asked.visits[name].draft
         linking = {"slot": [link for one in (draft.after, draft.before) for link in (one or {}).get("slot", ())]}
-        draft.after = {**(draft.after or {}), "slot": [claims.link(linking, slot) for slot in slots]}
+        appointment = {member: value for member, value in (draft.after or {}).items() if member != "slot"}
+        draft.after = appointment | ({"slot": [claims.link(linking, slot) for slot in slots]} if slots else {})
+    for name, gone in world.given_back.items():
+        draft = world.asked.visits[name].draft
+        appointment = draft.after or {}
+        kept = [link for link in appointment["slot"] if reference(link.get("reference", "")) not in gone]
+        draft.after = {**appointment, "slot": kept}
     cascades: list[Change] = []
     for name, after in slot_changes.settled(world).items():
         if name in world.asked.written:

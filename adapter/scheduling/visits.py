@@ -87,6 +87,14 @@ def contradictions(world: World, visit: Visit, stake: Stake, when: Interval) -> 
             "within them, or name none: free ones are then looked for.",
             _SLOT,
         )
+    elif all(slot is not None for _, slot in named):
+        for param, slot in named:
+            span = None if slot is None else intervals.of(slot)
+            if span is None or not span.overlaps(when):
+                text = (
+                    "The slot is outside of the appointment's time. Leave it out, or give a time that reaches into it."
+                )
+                yield Problem("slot_mismatch", text, param)
 
 
 def unknown_slots(world: World, visit: Visit) -> Iterator[Problem]:
@@ -103,10 +111,19 @@ def unknown_slots(world: World, visit: Visit) -> Iterator[Problem]:
 
 def _named(world: World, visit: Visit) -> Iterator[tuple[str, Resource | None]]:
     """Yield the elements that name Slots, each with the Slot, None for none that can be booked."""
-    for index, link in enumerate(visit.appointment.get("slot", ())):
-        slot = world.slots.get(reference(link.get("reference", "")))
+    for param, name in _links(world, visit):
+        slot = world.slots.get(name)
         there = slot is not None and slot["status"] != "entered-in-error"
-        yield f"{_SLOT}[{index}]", slot if there else None
+        yield param, slot if there else None
+
+
+def _links(world: World, visit: Visit) -> Iterator[tuple[str, str]]:
+    """Yield the elements that name Slots, each with the Slot's name; what is given back is named no longer."""
+    gone = world.given_back.get(visit.name, ())
+    for index, link in enumerate(visit.appointment.get("slot", ())):
+        name = reference(link.get("reference", ""))
+        if name not in gone:
+            yield f"{_SLOT}[{index}]", name
 
 
 def _schedule_contradictions(world: World, visit: Visit, stake: Stake, slot: Resource, param: str) -> Iterator[Problem]:
@@ -156,16 +173,18 @@ def taken_slots(
         fills_named: it may fill a Slot that it names and that is busy for nobody.
         fills_found: likewise, one that it does not name, where none that is free covers its time.
     """
-    for index, link in enumerate(visit.appointment.get("slot", ())):
-        obstacle = _obstacle(world, visit, reference(link["reference"]), fills_slots=fills_named)
+    named = []
+    for param, name in _links(world, visit):
+        named.append(name)
+        obstacle = _obstacle(world, visit, name, fills_slots=fills_named)
         if obstacle is not None:
-            yield replace(obstacle, param=f"{_SLOT}[{index}]")
-    named = filter(None, (world.schedule_of(world.slots[name]) for name in stake.slots))
-    seeking = visit.seeks(world.people, named, copied=world.copied)
-    if seeking:
+            yield replace(obstacle, param=param)
+    calendars = filter(None, (world.schedule_of(world.slots[name]) for name in named))
+    seeking = visit.seeks(world.people, calendars, copied=world.copied)
+    if seeking or not (named or stake.beside):
         wish = replace(_wish(world, visit, stake, when), practitioners=tuple(seeking))
         # Who sets Slots busy by hand and names one of them means the others of that visit, too.
-        yield from _found(world, visit, wish, fills_slots=fills_found or (fills_named and bool(stake.slots)))
+        yield from _found(world, visit, wish, named, fills_slots=fills_found or (fills_named and bool(named)))
 
 
 def conflicts(world: World, visit: Visit, stake: Stake, when: Interval) -> Iterator[Problem]:
@@ -198,9 +217,8 @@ def _obstacle(world: World, visit: Visit, name: str, *, fills_slots: bool) -> Pr
     return Problem("slot_unavailable", text, None, details)
 
 
-def _found(world: World, visit: Visit, wish: Wish, *, fills_slots: bool) -> Iterator[Problem]:
+def _found(world: World, visit: Visit, wish: Wish, named: list[str], *, fills_slots: bool) -> Iterator[Problem]:
     """Take free slots for each practitioner who has published some for that time (decision 2.10)."""
-    named = claims.slots(visit.appointment)
     taken = list(named)
     for person in wish.practitioners:
         for fills in (False, True) if fills_slots else (False,):  # what is free goes before what is to be filled
@@ -213,7 +231,7 @@ def _found(world: World, visit: Visit, wish: Wish, *, fills_slots: bool) -> Iter
             taken += [f"Slot/{slot['id']}" for slot in slots]
         if problem is not None:
             yield problem
-    if len(taken) > len(named):  # else its links stay as they were sent
+    if not named or len(taken) > len(named):  # else its links stay as they were sent
         world.take(visit, list(dict.fromkeys(taken)))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from adapter.scheduling import booking, claims, leave, occupancy
+from adapter.scheduling import booking, claims, leave, occupancy, surplus
 from adapter.scheduling.claimset import ClaimSet, Stake, Visit
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.reading import Stored
@@ -29,6 +29,7 @@ class World:
         held: how many hold a Slot as it is stored, by the Slot's name.
         freed: the Slots that appointments of the set give up.
         taken: the Slots that were found for an appointment of the set, by its name.
+        given_back: those that one of the set names and has no more use for (`surplus`), by its name.
         bases: the addresses of this server; none where it is not certain which are.
         copied: whether the set brings in what has been decided elsewhere, in an order that is not known.
     """
@@ -42,7 +43,10 @@ class World:
         self.tables = {} if copied else stored.tables  # a copy was booked before the leave was entered
         self.slots = asked.overlaid("Slot", stored.slots)
         self.schedules = asked.overlaid("Schedule", stored.schedules)
-        self.freed = {name for visit in asked.visits.values() for name in visit.gives_up}
+        # A copy says itself what it holds.
+        found = {} if copied else {name: self._surplus(visit) for name, visit in asked.visits.items()}
+        self.given_back: dict[str, frozenset[str]] = {name: slots for name, slots in found.items() if slots}
+        self.freed = {name for visit in asked.visits.values() for name in visit.gives_up}.union(*found.values())
         self.taken: dict[str, list[str]] = {}
         self.holders: dict[str, dict[str, Resource]] = {}
         self.held: Counter[str] = Counter()
@@ -67,10 +71,13 @@ class World:
     def _add(self, name: str, appointment: Resource, stake: Stake | None) -> None:
         if stake is None:
             return
-        self._hold(name, appointment, stake.slots)
+        self._hold(name, appointment, (slot for slot in stake.slots if slot not in self.given_back.get(name, ())))
         if stake.when is not None and not stake.beside:
             for claim in claims.names(self.people.of(stake.people), stake.when):
                 self._busy.setdefault(claim, {})[name] = appointment
+
+    def _surplus(self, visit: Visit) -> frozenset[str]:
+        return surplus.of(visit, self.slots, self.schedules, self.people)
 
     def _hold(self, name: str, appointment: Resource, slots: Iterable[str]) -> None:
         for slot in slots:
@@ -89,11 +96,13 @@ class World:
         """
         found = [self._busy.get(claim, {}) for claim in claims.names(self.people.of(stake.people), when)]
         rivals = {name: one for group in found for name, one in group.items() if not self._books_over(name, one)}
-        return [self._with_slots(name, one) for name, one in rivals.items()]
+        return [
+            {**one, "slot": [{"reference": slot} for slot in self._links(name, one)]} for name, one in rivals.items()
+        ]
 
-    def _with_slots(self, name: str, appointment: Resource) -> Resource:
-        slots = self.taken.get(name)
-        return appointment if slots is None else {**appointment, "slot": [{"reference": slot} for slot in slots]}
+    def _links(self, name: str, appointment: Resource) -> list[str]:
+        gone = self.given_back.get(name, ())
+        return self.taken.get(name, [slot for slot in claims.slots(appointment) if slot not in gone])
 
     def _books_over(self, name: str, appointment: Resource) -> bool:
         if self.copied and occupancy.reason(appointment) is not None:
@@ -103,8 +112,7 @@ class World:
 
     def slots_of(self, visit: Visit) -> list[Resource]:
         """Return the Slots that an appointment of the set is going to hold."""
-        names = self.taken.get(visit.name, claims.slots(visit.appointment))
-        return [self.slots[name] for name in names]
+        return [self.slots[name] for name in self._links(visit.name, visit.appointment)]
 
     def offers(self, person: str, when: Interval) -> list[str]:
         """Return the Slots, in whatever status, of a practitioner's Schedules in the hours of `when`."""

@@ -156,6 +156,7 @@ async def require_rules(store: Store) -> None:
     for one in holding:
         links = named(one)
         assert not links or minutes(one) <= {q for link in links for q in minutes(published[link])}, "not covered"
+        assert all(minutes(one) & minutes(published[link]) for link in links), "a slot at another time"
 
 
 async def answer_to(store: Store, asked: list[Resource | str], fills_slots: bool) -> Refused | None:
