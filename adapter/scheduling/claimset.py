@@ -89,16 +89,37 @@ class Stake:
         )
 
     def asks_more_than(self, other: Stake | None) -> bool:
-        """Tell whether it takes what `other` does not: then it is a new claim, to be decided like a first one."""
+        """Tell whether it is another claim than `other`, or one to more: it has to agree with itself anew.
+
+        What it takes newly is judged like a first booking (`World.newly`); what `other` took already is not.
+        """
         return (
-            other is None
+            self.takes_more_than(other)
+            or other is None
             or self.when != other.when
             or set(self.slots) != set(other.slots)
             or set(self.places) != set(other.places)
-            or not set(self.people) <= set(other.people)
-            or (other.beside and not self.beside)
-            or (other.overbooked and not self.overbooked)
         )
+
+    def takes_more_than(self, other: Stake | None) -> bool:
+        """Tell whether it takes what `other` does not: more of somebody's time, somebody else's, another Slot."""
+        return (
+            other is None
+            or self.outlasts(other)
+            or not set(self.slots) <= set(other.slots)
+            or not set(self.people) <= set(other.people)
+            or self.lets_go_of(other)
+        )
+
+    def outlasts(self, other: Stake) -> bool:
+        """Tell whether it lasts at a time at which `other` does not."""
+        if self.when is None or other.when is None:
+            return self.when != other.when
+        return bool(self.when.without(other.when))
+
+    def lets_go_of(self, other: Stake) -> bool:
+        """Tell whether `other` stood where it could not stand now: beside others, or booked over them."""
+        return (other.beside and not self.beside) or (other.overbooked and not self.overbooked)
 
 
 class Visit:
@@ -111,7 +132,7 @@ class Visit:
         takes: what it is going to take.
         is_new: whether that is a claim to be decided.
         sheds: whether somebody, or a place, takes part no longer: Slots of theirs may have to go back (`surplus`).
-        books_over: whether that is one that passes over others, or gives another reason for having done so: it needs
+        books_over: whether it takes more and passes over others, or gives another reason for having done so: it needs
             the permission.
         gives_up: the Slots that it held and holds no longer. A no-show leaves them busy (decision 3.2) and keeps the
             links, until it is entered in error or deleted.
@@ -129,7 +150,9 @@ class Visit:
         self.is_new = self.takes is not None and self.takes.asks_more_than(self.had)
         why = occupancy.reason(after)
         self.books_over = (
-            self.takes is not None and why is not None and (self.is_new or why != occupancy.reason(before))
+            self.takes is not None
+            and why is not None
+            and (self.takes.takes_more_than(self.had) or why != occupancy.reason(before))
         )
         had = () if self.had is None else self.had.slots
         takes = () if self.takes is None else self.takes.slots

@@ -28,6 +28,13 @@ class Interval:
         """Tell whether the two share a moment."""
         return self.start < other.end and other.start < self.end
 
+    def without(self, other: Interval) -> tuple[Interval, ...]:
+        """Return what is left of it beside `other`: nothing, one span, or what lies before and what after."""
+        if not self.overlaps(other):
+            return (self,)
+        beside = (self.start, other.start), (other.end, self.end)
+        return tuple(Interval(start, end) for start, end in beside if start < end)
+
     def hours(self) -> tuple[str, ...]:
         """Return the UTC hours it touches (``2024-01-20T10``); two intervals that overlap share at least one."""
         return _few_hours(self.start, self.end) if self.end - self.start <= _DAY else _hours(self.start, self.end)

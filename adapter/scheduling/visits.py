@@ -5,7 +5,7 @@ Pure functions on the `World`. Problems name the Appointment's elements by FHIRP
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import replace
 
 from adapter.errors import Problem
@@ -183,14 +183,16 @@ def taken_slots(
     seeking = visit.seeks(world.people, calendars, copied=world.copied)
     if seeking or not (named or stake.beside):
         wish = replace(_wish(world, visit, stake, when), practitioners=tuple(seeking))
+        newly = world.newly(visit, stake, when)
         # Who sets Slots busy by hand and names one of them means the others of that visit, too.
-        yield from _found(world, visit, wish, named, fills_slots=fills_found or (fills_named and bool(named)))
+        fills = fills_found or (fills_named and bool(named))
+        yield from _found(world, visit, wish, named, newly, fills_slots=fills)
 
 
 def conflicts(world: World, visit: Visit, stake: Stake, when: Interval) -> Iterator[Problem]:
     """Yield every appointment in the way; to be asked when all of the set have their slots."""
     if not stake.beside:
-        facts = Facts(schedules=world.schedules, appointments=world.rivals(stake, when), people=world.people)
+        facts = Facts(schedules=world.schedules, appointments=world.rivals(visit, stake, when), people=world.people)
         yield from booking.busy(_wish(world, visit, stake, when), facts, world.slots_of(visit))
 
 
@@ -217,10 +219,20 @@ def _obstacle(world: World, visit: Visit, name: str, *, fills_slots: bool) -> Pr
     return Problem("slot_unavailable", text, None, details)
 
 
-def _found(world: World, visit: Visit, wish: Wish, named: list[str], *, fills_slots: bool) -> Iterator[Problem]:
-    """Take free slots for each practitioner who has published some for that time (decision 2.10)."""
+def _found(
+    world: World, visit: Visit, wish: Wish, named: Sequence[str], newly: Container[str], *, fills_slots: bool
+) -> Iterator[Problem]:
+    """Take free slots for each practitioner who has published some for that time (decision 2.10), beside those named.
+
+    Whose time it had already keeps the slots that it had for it, or goes on without one where none is to be had; where
+    it names none and takes nothing newly, a room's as well.
+    """
     taken = list(named)
     for person in wish.practitioners:
+        own = [] if person in wish.elsewhere else world.own(person, visit, wish.when)
+        if own and person not in newly and all(_is_here(world, world.slots[name], wish) for name in own):
+            taken += own
+            continue
         for fills in (False, True) if fills_slots else (False,):  # what is free goes before what is to be filled
             offered = _offered(world, visit, person, wish.when, fills=fills)
             facts = Facts(None, world.schedules, offered, people=world.people, tables=world.tables)
@@ -229,10 +241,16 @@ def _found(world: World, visit: Visit, wish: Wish, named: list[str], *, fills_sl
                 break
         if person not in wish.elsewhere:
             taken += [f"Slot/{slot['id']}" for slot in slots]
-        if problem is not None:
+        if problem is not None and (own or person in newly):
             yield problem
+    for room in () if named or newly else wish.facilities:
+        taken += world.own(room, visit, wish.when)
     if not named or len(taken) > len(named):  # else its links stay as they were sent
         world.take(visit, list(dict.fromkeys(taken)))
+
+
+def _is_here(world: World, slot: Resource, wish: Wish) -> bool:
+    return booking.is_at(wish.facilities, world.schedule_of(slot) or {})
 
 
 def _offered(world: World, visit: Visit, person: str, when: Interval, *, fills: bool) -> list[Resource]:

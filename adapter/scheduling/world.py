@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from adapter.scheduling import booking, claims, leave, occupancy, surplus
+from adapter.scheduling import booking, claims, intervals, leave, occupancy, surplus
 from adapter.scheduling.claimset import ClaimSet, Stake, Visit
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.reading import Stored
@@ -47,6 +47,7 @@ class World:
         found = {} if copied else {name: self._surplus(visit) for name, visit in asked.visits.items()}
         self.given_back: dict[str, frozenset[str]] = {name: slots for name, slots in found.items() if slots}
         self.freed = {name for visit in asked.visits.values() for name in visit.gives_up}.union(*found.values())
+        self._casts_anew = bool(asked.written_of("PractitionerRole"))
         self.taken: dict[str, list[str]] = {}
         self.holders: dict[str, dict[str, Resource]] = {}
         self.held: Counter[str] = Counter()
@@ -88,14 +89,42 @@ class World:
         self.taken[visit.name] = slots
         self._hold(visit.name, visit.appointment, slots)
 
-    def rivals(self, stake: Stake, when: Interval) -> list[Resource]:
-        """Return the appointments, itself among them, that hold time of its practitioners in the hours of `when`.
+    def newly(self, visit: Visit, stake: Stake, when: Interval) -> dict[str, tuple[Interval, ...]]:
+        """Return which time the visit takes that it did not have, of each of its practitioners of whom it takes some.
+
+        Of what it had it was there first: whoever has come since was booked over it, or published there.
+        """
+        had = visit.had
+        people = self.people.of(stake.people)
+        whole: dict[str, tuple[Interval, ...]] = dict.fromkeys(people, (when,))
+        if had is None or had.when is None or stake.lets_go_of(had):
+            return whole
+        if stake.overbooked and not visit.books_over:
+            return {}
+        if self._casts_anew or self._leaves_others(visit, had):  # what it had may have been somebody else's, or shared
+            return whole
+        more, were = when.without(had.when), self.people.of(had.people)
+        return {one: spans for one in people if (spans := more if one in were else (when,))}
+
+    def _leaves_others(self, visit: Visit, had: Stake) -> bool:
+        """Tell whether it gives up a Slot for several: by that alone it stood beside the others in it."""
+        kept = self.taken.get(visit.name, claims.slots(visit.appointment) or had.slots)
+        return any(occupancy.capacity(self.slots.get(name, {})) > 1 for name in had.slots if name not in kept)
+
+    def rivals(self, visit: Visit, stake: Stake, when: Interval) -> list[Resource]:
+        """Return the appointments, itself among them, that hold time that it takes newly (`newly`).
 
         They name the Slots that they are going to hold; those that book over it in this very set are not rivals, nor,
         for a copy, those that did so before: it was there first.
         """
-        found = [self._busy.get(claim, {}) for claim in claims.names(self.people.of(stake.people), when)]
-        rivals = {name: one for group in found for name, one in group.items() if not self._books_over(name, one)}
+        rivals = {
+            name: one
+            for person, spans in self.newly(visit, stake, when).items()
+            for span in spans
+            for claim in claims.names((person,), span)
+            for name, one in self._busy.get(claim, {}).items()
+            if not self._books_over(name, one) and (theirs := intervals.of(one)) is not None and theirs.overlaps(span)
+        }
         return [
             {**one, "slot": [{"reference": slot} for slot in self._links(name, one)]} for name, one in rivals.items()
         ]
@@ -113,6 +142,16 @@ class World:
     def slots_of(self, visit: Visit) -> list[Resource]:
         """Return the Slots that an appointment of the set is going to hold."""
         return [self.slots[name] for name in self._links(visit.name, visit.appointment)]
+
+    def own(self, whose: str, visit: Visit, when: Interval) -> list[str]:
+        """Return the Slots that the visit has already of a practitioner, or a room, and that are of use at `when`."""
+        found: list[str] = []
+        for name in () if visit.had is None else visit.had.slots:
+            slot = self.slots.get(name, {})
+            span, owners = intervals.of(slot), surplus.owners(self.schedule_of(slot) or {}, self.people)
+            if span is not None and span.overlaps(when) and whose in owners:
+                found.append(name)
+        return found
 
     def offers(self, person: str, when: Interval) -> list[str]:
         """Return the Slots, in whatever status, of a practitioner's Schedules in the hours of `when`."""
@@ -136,7 +175,7 @@ class World:
         if len(others) < occupancy.capacity(self.slots[slot]):
             return []
         # Who was booked over others and is no longer has its own Slot no longer for certain.
-        yields = visit.had is not None and visit.had.overbooked
+        yields = visit.had is not None and visit.takes is not None and visit.takes.lets_go_of(visit.had)
         if yields or not self._held(slot, visit.name):
             return others
         return [name for name in others if not self._held(slot, name)]

@@ -49,6 +49,24 @@ def test_an_interval_overlaps_what_lies_inside_it_and_itself() -> None:
     assert span("10:00", "11:00").overlaps(span("10:00", "11:00"))
 
 
+@pytest.mark.parametrize(
+    ("other", "left"),
+    [
+        (("10:00", "11:00"), []),
+        (("09:00", "12:00"), []),
+        (("10:20", "10:40"), [("10:00", "10:20"), ("10:40", "11:00")]),
+        (("09:00", "10:40"), [("10:40", "11:00")]),
+        (("10:20", "11:00"), [("10:00", "10:20")]),
+        (("09:00", "10:00"), [("10:00", "11:00")]),
+        (("12:00", "13:00"), [("10:00", "11:00")]),
+    ],
+)
+def test_what_is_left_of_a_span_lies_before_and_after_the_other(
+    other: tuple[str, str], left: list[tuple[str, str]]
+) -> None:
+    assert span("10:00", "11:00").without(span(*other)) == tuple(span(*one) for one in left)
+
+
 def test_an_interval_up_to_the_full_hour_does_not_touch_the_next() -> None:
     assert list(span("10:00", "11:00").hours()) == ["2024-01-20T10"]
 
