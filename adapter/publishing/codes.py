@@ -17,6 +17,7 @@ _LINK = re.compile(r"https?://[^\s\"<>\\^`{|}]{1,2000}")
 _SYSTEM = re.compile(r"[A-Za-z0-9:./_-]{1,120}")
 # Systems of identifiers, by the words that FHIR, MediLoop and national registers name them with.
 _IDENTIFIERS = re.compile(r"(?:^|[/:.#])(?:sid|naming-?system|identifiers?|patient|related-?person|person)(?:$|[/:.#])")
+_PEOPLE = re.compile(r"(?:^|[/:.#_-])(?:patients?|related-?persons?|persons?|uhid)(?:$|[/:.#_-])")
 _OID = "urn:oid:"
 
 
@@ -41,13 +42,23 @@ class Codes:
         return {"system": system, "code": code} if fits is not None and fits(code) else None
 
     def is_link(self, text: str) -> bool:
-        """Tell whether a text is the address of a web page, and no UHID stands in it, however it is escaped."""
+        """Tell whether a text is the address of a web page, and no UHID stands in it."""
+        return _LINK.fullmatch(text) is not None and self.is_clean(text)
+
+    def is_clean(self, text: str) -> bool:
+        """Tell whether no UHID stands in a text, however it is escaped."""
         plain = text
         for _ in range(3):
             plain = unquote(plain)
-        return _LINK.fullmatch(text) is not None and not any(
-            holds_uhid(one, self._uhid_pattern) for one in (text, plain)
-        )
+        return not any(holds_uhid(one, self._uhid_pattern) for one in (text, plain))
+
+    def identifier(self, given: Resource) -> Resource | None:
+        """Return the system and the value of a place's Identifier; None where it has no value, or can be a person's."""
+        made = {name: given[name] for name in ("system", "value") if isinstance(given.get(name), str)}
+        plain = _plain(made.get("system", ""))
+        if plain in self._identifiers or _PEOPLE.search(plain) is not None:
+            return None
+        return made if "value" in made and all(map(self.is_clean, made.values())) else None
 
     def _is_of_codes(self, system: str) -> bool:
         """Tell whether a code system of which no more is known can be one: nothing in it names people's numbers."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -86,8 +86,10 @@ class Publisher:
         async with self._service.client.start_session(snapshot=True) as session:
             codes = Codes(self._service.systems, self._service.settings.uhid_pattern)
             lines = _Lines(self._service.settings, codes, self._store.database, session, moment)
-            for kind, made in zip(TYPES, (lines.locations(), lines.schedules(), lines.slots()), strict=True):
-                await draft.write(kind, made)
+            # Which places are told of, and of which Schedules the Slots, the Schedules tell.
+            await draft.write("Schedule", lines.schedules())
+            await draft.write("Slot", lines.slots())
+            await draft.write("Location", lines.locations())
         await self._publications.publish(draft, moment)
 
 
@@ -107,28 +109,50 @@ class _Lines:
         self._database = database
         self._session = session
         self._moment = moment
-        self._places: set[str] = set()
+        self._places: set[str] = set()  # that published Schedules name
         self._schedules: set[str] = set()
         self._weekly: list[str] = []  # those of them that have weekly hours, by id
         self._judged = Interval(moment, moment)  # the starts of the Slots that are looked into
         self._closed: frozenset[str] = frozenset()  # which of these nobody can have
 
-    async def locations(self) -> AsyncIterator[bytes]:
-        async for raw in self._stored("Location", {}, [("_id", 1)]):
-            made = scrubbing.location(decode(raw))
-            if made is not None:
-                self._places.add(f"Location/{made['id']}")
-                yield _line(made)
-
     async def schedules(self) -> AsyncIterator[bytes]:
+        few: list[Resource] = []
         async for raw in self._stored("Schedule", {}, [("_id", 1)]):
-            stored = orjson.loads(raw)
-            made = scrubbing.schedule(stored, self._places, self._codes)
+            few.append(orjson.loads(raw))
+            if len(few) == _BATCH:
+                for line in await self._schedules_of(few):
+                    yield line
+                few.clear()
+        for line in await self._schedules_of(few):
+            yield line
+
+    async def _schedules_of(self, few: Sequence[Resource]) -> list[bytes]:
+        """Return the lines of some Schedules; note them, and the places that they name."""
+        there = {f"Location/{one['id']}" async for one in self._places_of(scrubbing.places(few))}
+        lines = []
+        for stored in few:
+            made = scrubbing.schedule(stored, there, self._codes)
             if made is not None:
                 self._schedules.add(f"Schedule/{made['id']}")
+                self._places.add(made["actor"][0]["reference"])
                 if hours.is_computed(stored):
                     self._weekly.append(made["id"])
-                yield _line(made)
+                lines.append(_line(made))
+        return lines
+
+    async def locations(self) -> AsyncIterator[bytes]:
+        """Yield the places that a published Schedule names: nobody books at another, and it may be a patient's home."""
+        async for made in self._places_of(self._places):
+            yield _line(made)
+
+    async def _places_of(self, names: Iterable[str]) -> AsyncIterator[Resource]:
+        """Yield what is public of Locations, by reference; in the order of their ids."""
+        idents = sorted(name.partition("/")[2] for name in names)
+        for start in range(0, len(idents), _BATCH):
+            async for raw in self._stored("Location", {"_id": {"$in": idents[start : start + _BATCH]}}, [("_id", 1)]):
+                made = scrubbing.location(decode(raw), self._codes)
+                if made is not None:
+                    yield made
 
     async def slots(self) -> AsyncIterator[bytes]:
         async for slot in self._open_or_stored():

@@ -23,34 +23,58 @@ _TIMEZONE = "http://hl7.org/fhir/StructureDefinition/timezone"
 
 _NUMBER = re.compile(r"\+?[0-9][0-9 ().\-]{2,30}")
 _ADDRESS = ("use", "type", "city", "district", "state", "postalCode", "country")
+_HOME = "home"
+"""The use of an address, or of a number."""
+_HOMES = frozenset(("ho", "ptres", "264362003", "394778007"))
+"""House (https://hl7.org/fhir/R4/codesystem-location-physical-type.html), patient's residence (v3 RoleCode), home and a
+patient's home (SNOMED CT): in whatever system."""
 _PUBLIC = frozenset(("Practitioner", "PractitionerRole", "Location", "HealthcareService", "Device"))
 _NAMED = re.compile(r"(?P<kind>[A-Z][A-Za-z]+)/[A-Za-z0-9\-.]{1,64}")
 
 
-def location(resource: Resource) -> Resource | None:
-    """Return what is public of a Location; None where nothing is."""
-    if resource.get("status") == "inactive":
+def location(resource: Resource, codes: Codes) -> Resource | None:
+    """Return what is public of a Location; None where nothing is: it is closed for good, or somebody's home.
+
+    No text of it holds a UHID, no identifier can be a person's, and no number is a home's.
+    """
+    if resource.get("status") == "inactive" or _is_home(resource) or not codes.is_clean(resource["id"]):
         return None
     made = _head(resource)
-    _copy(resource, made, ("status", "name"))
-    identifiers = [_of(one, ("system", "value")) for one in _listed(resource, "identifier")]
+    _copy(resource, made, ("status",))
+    made |= _clean(resource, ("name",), codes)
+    identifiers = [kept for one in _listed(resource, "identifier") if (kept := codes.identifier(one)) is not None]
     telecom = [
-        _of(one, ("system", "value", "use"))
+        _clean(one, ("system", "value", "use"), codes)
         for one in _listed(resource, "telecom")
-        if one.get("system") in ("phone", "url")
+        if one.get("system") in ("phone", "url") and one.get("use") != _HOME
     ]
-    _put(made, "identifier", [one for one in identifiers if "value" in one])
-    _put(made, "telecom", telecom)
+    _put(made, "identifier", identifiers)
+    _put(made, "telecom", [one for one in telecom if "value" in one])
     address = resource.get("address")
     if isinstance(address, dict):
-        kept = _of(address, _ADDRESS)
-        lines = [one for one in address.get("line", ()) if isinstance(one, str)]
-        _put(kept, "line", lines)
+        kept = _clean(address, _ADDRESS, codes)
+        _put(kept, "line", [one for one in address.get("line", ()) if isinstance(one, str) and codes.is_clean(one)])
         _put(made, "address", kept)
     position = resource.get("position")
     if isinstance(position, dict):
         _put(made, "position", {name: position[name] for name in ("longitude", "latitude") if name in position})
     return made
+
+
+def _is_home(resource: Resource) -> bool:
+    """Tell whether anything says that a Location is where somebody lives: its kind, its role, or its address."""
+    address = resource.get("address")
+    if isinstance(address, dict) and address.get("use") == _HOME:
+        return True
+    kinds = [resource.get("physicalType"), *_listed(resource, "type")]
+    codings = [coding for one in kinds if isinstance(one, dict) for coding in _listed(one, "coding")]
+    return any(str(one.get("code")).casefold() in _HOMES for one in codings)
+
+
+def places(schedules: Iterable[Resource]) -> set[str]:
+    """Return the Locations that Schedules name as actors (``Location/l``)."""
+    named = {reference(str(one.get("reference", ""))) for resource in schedules for one in _listed(resource, "actor")}
+    return {name for name in named if name.startswith("Location/")}
 
 
 def schedule(resource: Resource, locations: Mapping[str, object] | Iterable[str], codes: Codes) -> Resource | None:
@@ -165,6 +189,10 @@ def _listed(resource: Resource, element: str) -> list[Resource]:
 
 def _of(one: Resource, names: Sequence[str]) -> Resource:
     return {name: one[name] for name in names if isinstance(one.get(name), str)}
+
+
+def _clean(one: Resource, names: Sequence[str], codes: Codes) -> Resource:
+    return {name: text for name, text in _of(one, names).items() if codes.is_clean(text)}
 
 
 def _copy(resource: Resource, made: Resource, names: Sequence[str]) -> None:

@@ -188,6 +188,46 @@ async def test_what_is_left_out(open_api: Api) -> None:
     }
 
 
+async def test_only_places_of_published_schedules_are_published_and_no_homes(open_api: Api) -> None:
+    store = open_api.service.stores["test"]
+    home = PLACE | {"physicalType": {"coding": [{"code": "ho"}]}, "name": "Home of Nakato Sarah"}
+    await put(store, home | {"id": "home-1"}, home | {"id": "home-2"}, PLACE | {"id": "unused"})
+    await put(store, PLACE | {"id": "bare"}, PLACE | {"id": "l2"}, *(PLACE | {"id": f"l{n}"} for n in range(3, 9)))
+    await put(store, CALENDAR | {"id": "visits", "actor": [{"reference": "Location/home-2"}]})
+    both = [{"reference": "Location/home-1"}, {"reference": "http://adapter.test/fhir/R4/Location/l2"}]
+    await put(store, CALENDAR | {"id": "s2", "actor": both}, CALENDAR | {"id": "bare", "active": False})
+    await put(store, CALENDAR | {"id": "z", "actor": [{"reference": f"Location/l{n}"} for n in range(3, 9)]})
+    await put(store, slot("h", 9, schedule={"reference": "Schedule/visits"}))
+    found = await files(open_api)
+    assert {kind: [one["id"] for one in resources] for kind, resources in found.items()} == {
+        "Location": ["l", "l2", "l3"],
+        "Schedule": ["s", "s2", "z"],
+        "Slot": ["a", "b"],
+    }
+    assert [one["actor"] for one in found["Schedule"]] == [[{"reference": f"Location/{n}"}] for n in ("l", "l2", "l3")]
+    assert "Nakato" not in json.dumps(found)
+
+
+async def test_many_schedules_and_places(open_api: Api, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adapter.publishing.making._BATCH", 2)
+    store = open_api.service.stores["test"]
+    names = [f"m{number}" for number in range(7)]
+    await put(store, *(PLACE | {"id": name} for name in names))
+    actors = {name: [{"reference": f"Location/{name}"}] for name in reversed(names)}
+    await put(store, *(CALENDAR | {"id": f"of-{name}", "actor": actor} for name, actor in actors.items()))
+    found = await files(open_api)
+    assert [one["id"] for one in found["Location"]] == ["l", *names]
+    assert len(found["Schedule"]) == 8
+    first = (await read(open_api)).headers["etag"]
+    clock.advance(seconds=301)  # what nobody sees makes no other publication
+    await put(store, PLACE | {"id": "home", "physicalType": {"coding": [{"code": "ho"}]}})
+    assert (await read(open_api)).headers["etag"] == first
+    clock.advance(seconds=301)
+    await put(store, CALENDAR | {"id": "of-m0", "active": False})
+    assert [one["id"] for one in (await files(open_api))["Location"]] == ["l", *names[1:]]
+    assert (await read(open_api)).headers["etag"] != first
+
+
 async def test_who_has_it_already_is_told_so(open_api: Api) -> None:
     first = await read(open_api)
     addresses = [PATH, first.json()["output"][2]["url"]]

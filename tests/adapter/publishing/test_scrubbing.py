@@ -178,11 +178,76 @@ def test_what_may_be_said_of_a_schedule_and_a_place() -> None:
             "identifier": [{"system": "urn:i", "value": "7", "assigner": {"display": SECRET}}, {"system": "urn:i"}],
             "position": {"longitude": 1, "latitude": 2, "altitude": 3},
             "description": SECRET,
-        }
+        },
+        CODES,
     )
     assert place == {
         "resourceType": "Location",
         "id": "l",
         "identifier": [{"system": "urn:i", "value": "7"}],
         "position": {"longitude": 1, "latitude": 2},
+    }
+
+
+WARD: Json = {
+    "resourceType": "Location",
+    "id": "l",
+    "name": "Ward",
+    "mode": "instance",
+    "physicalType": {"coding": [{"code": "wa"}]},
+    "type": [{"coding": [{"code": "HOSP"}]}],
+    "address": {"use": "work", "line": ["1 Road"], "city": "Kampala"},
+}
+
+
+@pytest.mark.parametrize(
+    ("members", "published"),
+    [
+        ({}, True),
+        ({"physicalType": {"coding": [{"code": "ve"}]}}, True),  # a clinic on wheels
+        ({"status": "suspended"}, True),
+        ({"status": "inactive"}, False),
+        ({"physicalType": {"coding": [{"code": "x"}, {"system": "urn:own", "code": "HO"}]}}, False),
+        ({"type": [{"text": "Ward"}, {"coding": [{"code": "ptres"}]}]}, False),
+        ({"type": [{"coding": [{"system": "http://snomed.info/sct", "code": "394778007"}]}]}, False),
+        ({"physicalType": {"coding": [{"system": "http://snomed.info/sct", "code": "264362003"}]}}, False),
+        ({"type": [{"coding": [{"code": 7}, None]}], "physicalType": "ho"}, True),
+        ({"address": {"use": "home", "line": ["1 Road"]}}, False),
+        ({"address": [], "telecom": [None]}, True),
+        ({"id": "ug123456789a"}, False),
+    ],
+)
+def test_a_home_is_no_public_place(members: Json, published: bool) -> None:
+    assert (scrubbing.location(WARD | members, CODES) is not None) is published
+
+
+def test_no_uhid_stands_in_a_place() -> None:
+    uhid, escaped = "UG123456789A", "%55G123456789A"
+    known = {"system": "https://cdc.gov/vaccines/programs/vtrcks", "value": "7"}
+    identifiers = [
+        {"system": SYSTEMS.uhid, "value": "7"},
+        {"system": "urn:example:uhid", "value": "8"},
+        {"system": "urn:example:patient", "value": "8"},
+        {"system": f"urn:{uhid}", "value": "9"},
+        {"system": "urn:i", "value": uhid.lower()},
+        {"value": f"of {uhid}"},
+        known,
+        {"value": "8"},
+    ]
+    telecom = [
+        {"system": "phone", "value": "0800 CLINIC"},
+        {"system": "phone", "use": "home", "value": "+256 1"},
+        {"system": "phone", "value": f"call {uhid}"},
+        {"system": "url", "value": "www.a.example"},
+        {"system": "url", "value": f"https://a.example/{escaped}"},
+        {"system": "url"},
+    ]
+    address = {"use": "work", "city": uhid, "district": "Kampala", "line": ["1 Road", f"at {uhid}"]}
+    said = {"name": f"Room of {uhid}", "identifier": identifiers, "telecom": telecom, "address": address}
+    assert scrubbing.location(WARD | said, CODES) == {
+        "resourceType": "Location",
+        "id": "l",
+        "identifier": [known, {"value": "8"}],
+        "telecom": [telecom[0], telecom[3]],
+        "address": {"use": "work", "district": "Kampala", "line": ["1 Road"]},
     }
