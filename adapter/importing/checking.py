@@ -15,9 +15,9 @@ from adapter.fhir import validation
 from adapter.fhir.presentation import require_whole
 from adapter.importing import mediloop
 from adapter.importing.documents import deleted
-from adapter.importing.item import Item
+from adapter.importing.item import Item, Referent, name_without_id
 from adapter.importing.mediloop import Means
-from adapter.importing.reading import name_without_id, read
+from adapter.importing.reading import read
 from store.codec import Resource, encode
 from store.extract import escaped, identifiers, token
 from store.types import TYPES
@@ -37,6 +37,8 @@ class Ready:
         resource: what is to be stored; of a MediLoop object as it would be anew.
         members: of a MediLoop object.
         deletes: the resource is to be deleted; there is none here then.
+        if_none: what is there of it already stays as it is.
+        referents: what its references are to lead to (`Item.referents`).
         found: the id of the resource that it was seen to be, by its identifiers; empty until somebody has looked.
     """
 
@@ -47,6 +49,8 @@ class Ready:
     resource: Resource
     members: dict[str, Any] | None = None
     deletes: bool = False
+    if_none: bool = False
+    referents: dict[str, Referent] = field(default_factory=dict)
     found: str = ""
 
     @property
@@ -112,10 +116,21 @@ def check(means: Means, item: Item) -> Ready:
     if given is None:
         # Not by its token: earlier releases escaped nothing in values, and the same file is to give the same id.
         of = next((f"{escaped(system)}|{number.casefold()}" for system, number in named), None)
-        value = {**value, "id": name_without_id(kind, of or encode({**value, "id": ""}).decode())}
-    validation.require_valid(value, kind)
+        made = item.ident or name_without_id(kind, of or encode({**value, "id": ""}).decode())
+        value = {**value, "id": made}
+    validation.require_valid(value, kind, conditional=any("?" in text for text in item.referents))
     require_whole(value)
-    return Ready(kind, value["id"], given is not None, [token(*one) for one in named], value, members)
+    tokens, stated = [token(*one) for one in named], given is not None
+    return Ready(
+        kind,
+        value["id"],
+        stated,
+        tokens,
+        value,
+        members,
+        if_none=item.if_none and not stated,
+        referents=item.referents,
+    )
 
 
 def _deleting(item: Item) -> Ready:

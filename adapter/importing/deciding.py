@@ -12,7 +12,7 @@ from typing import Any
 
 from adapter.errors import Conflict, Malformed, Problem, Refused, Unprocessable
 from adapter.fhir import validation
-from adapter.importing import blocking, keeping, mediloop
+from adapter.importing import blocking, keeping, mediloop, referring
 from adapter.importing.checking import Ready
 from adapter.importing.identity import identities, same
 from adapter.importing.mediloop import Patient
@@ -56,13 +56,17 @@ class Writer:
         """
         results: dict[int, Result] = {}
         waiting: list[tuple[int, Ready]] = list(enumerate(batch))
+        by_signs = not all(ready.stated for ready in batch)
         while waiting:
             seen: set[str] = set()
             wave: list[tuple[int, Ready]] = []
             later: list[tuple[int, Ready]] = []
             for numbered in waiting:  # the same resource twice: one after the other
-                (later if numbered[1].name in seen else wave).append(numbered)
-                seen.add(numbered[1].name)
+                ready = numbered[1]
+                twice = ready.name in seen or (not ready.stated and not seen.isdisjoint(ready.signs))
+                (later if twice else wave).append(numbered)
+                seen.add(ready.name)
+                seen.update(ready.signs if by_signs else ())
             await self._attempt(wave, results)
             waiting = later
         return [results[number] for number in range(len(batch))]
@@ -136,7 +140,8 @@ class Writer:
         earlier = [stored.get(name) for name in names]
         people = await self._referred(work, batch, earlier)
         patients = await self._patients(work, batch)
-        wanted = self._resources(batch, found, earlier, people, patients)
+        given = await referring.resolved(work, batch)
+        wanted = self._resources(batch, given, earlier, people, patients)
         await keeping.keep(work, wanted, names, stored)
         for place, (name, after) in enumerate(zip(names, wanted, strict=True)):
             before = stored.get(name)
@@ -203,19 +208,21 @@ class Writer:
     def _resources(
         self,
         batch: Sequence[Ready],
-        found: Sequence[str],
+        given: Sequence[Resource],
         stored: Sequence[Resource | None],
         people: Mapping[str, Resource],
         patients: Mapping[str, Patient],
     ) -> list[Resource | None]:
         """Return what each is to be; None for what is to be deleted."""
         wanted: list[Resource | None] = []
-        for ready, ident, before in zip(batch, found, stored, strict=True):
+        for ready, resource, before in zip(batch, given, stored, strict=True):
             patient = patients.get(ready.members["patient_uhid"]) if ready.members is not None else None
             if ready.deletes:
                 wanted.append(None)
+            elif ready.if_none and before is not None:
+                wanted.append(before)
             elif ready.members is not None and before is not None:
-                members = {**ready.members, "id": ident}
+                members = {**ready.members, "id": ready.found}
                 after = mediloop.applied(self.service, before, members, people, patient)
                 if patient is not None:
                     after = mediloop.completed(self.service, after, patient, ready.members["patient_uhid"])
@@ -223,8 +230,8 @@ class Writer:
                     validation.require_valid(after, "Appointment")
                 wanted.append(after)
             else:
-                resource = ready.resource if patient is None else mediloop.referring(ready.resource, patient)
-                wanted.append(resource if ready.ident == ident else {**resource, "id": ident})
+                after = resource if patient is None else mediloop.referring(resource, patient)
+                wanted.append(after if ready.ident == ready.found else {**after, "id": ready.found})
         return wanted
 
     async def _require_known(

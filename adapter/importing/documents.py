@@ -10,15 +10,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from adapter.errors import Malformed, Problem
-from adapter.fhir.references import Names, rewriting
 from adapter.fhir.validation.findings import Findings, Place
 from adapter.fhir.validation.structure import Repeated, as_object, check_structure
 from adapter.importing import mediloop
 from adapter.importing.item import Item, kind_of
+from adapter.importing.naming import Naming
 from store.codec import Resource, encode, parse
 
-_URN = "urn:uuid:"
-_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 _TARGET = re.compile(r"(?:\S*/)?(?P<kind>[A-Z][A-Za-z]+)/(?P<ident>[A-Za-z0-9\-.]{1,64})")
 _MOST = 1_000  # bytes of a document that are shown where it is refused as a whole
 
@@ -99,9 +97,10 @@ def _fault(value: Resource, place: Place) -> Malformed | None:
 
 
 def _bundle(bundle: Resource) -> Iterator[Item]:
-    """Yield the resources of a Bundle under the ids that they keep, their references following them.
+    """Yield the resources of a Bundle; what refers to another one of it follows that one.
 
-    An entry of a transaction that has only a ``urn:uuid`` gets that as its id: imported again, it is the same resource.
+    One without an id is whatever carries its identifiers, and else gets its ``urn:uuid`` as its id, or one that is made
+    of its fullUrl: imported again, it is the same resource.
     """
     if bundle.get("type") == "history":
         text = (
@@ -116,22 +115,19 @@ def _bundle(bundle: Resource) -> Iterator[Item]:
         yield _refused(bundle, Problem("invalid_structure", text, "Bundle.entry", issue="structure"))
         return
     faults: dict[int, Malformed] = {}
-    names = Names("")
+    names = Naming(by_criteria=bundle.get("type") == "transaction")
     for line, entry in enumerate(given, 1):
         fault = _unfit(line, entry)
-        if fault is not None:
+        if fault is None:
+            names.add(line, entry)
+        else:
             faults[line] = fault
-            continue
-        resource, url = entry.get("resource"), entry.get("fullUrl")
-        if isinstance(resource, dict) and isinstance(url, str):
-            if "id" not in resource and url.startswith(_URN) and _ID.fullmatch(url.removeprefix(_URN)):
-                resource["id"] = url.removeprefix(_URN)
-            if isinstance(resource.get("id"), str) and isinstance(resource.get("resourceType"), str):
-                names.add(url, f"{resource['resourceType']}/{resource['id']}")
-    for line, entry in enumerate(given, 1):
-        found = _entry(line, entry, names) if line not in faults else _faulty(line, entry, faults[line])
-        if found is not None:
-            yield found
+    found = [
+        _entry(line, entry, names) if line not in faults else _faulty(line, entry, faults[line])
+        for line, entry in enumerate(given, 1)
+    ]
+    names.settle(item for item in found if item is not None)
+    yield from (item for item in found if item is not None)
 
 
 def _unfit(line: int, entry: Any) -> Malformed | None:
@@ -163,7 +159,7 @@ def _faulty(line: int, entry: Any, fault: Malformed) -> Item:
     return Item(line, encode(shown), kind_of(shown), fault=fault)
 
 
-def _entry(line: int, entry: Resource, names: Names) -> Item | None:
+def _entry(line: int, entry: Resource, names: Naming) -> Item | None:
     resource = entry.get("resource")
     mode = entry["search"].get("mode") if isinstance(entry.get("search"), dict) else None
     if mode == "outcome":
@@ -177,9 +173,4 @@ def _entry(line: int, entry: Resource, names: Names) -> Item | None:
         )
         fault = Malformed(Problem("not_importable", text, "Bundle.entry.request", issue="not-supported"))
         return Item(line, encode(entry), fault=fault)
-    url = entry.get("fullUrl")
-    try:
-        value = rewriting(names.seen_from(url if isinstance(url, str) else None)).resource(resource)
-    except (LookupError, TypeError, ValueError, AttributeError):  # of no FHIR shape: validation says what is wrong
-        value = resource
-    return Item(line, b"", kind_of(value), value)
+    return names.item(line, entry, resource)

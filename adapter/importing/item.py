@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import uuid
+from dataclasses import dataclass, field
 from typing import Any
 
 from adapter.errors import Refused
@@ -30,6 +31,19 @@ PASSES = range(FIRST, 9)
 """All passes, in their order; the numbers of those that store are places in `RANKS`."""
 
 
+@dataclass(frozen=True, slots=True)
+class Referent:
+    """What a reference is to lead to, of which only the store tells the id.
+
+    Attributes:
+        entry: the number of the entry of the same Bundle that it is; 0: whatever has the identifier.
+        tokens: its identifiers, as they are indexed: what carries one of them is meant.
+    """
+
+    entry: int
+    tokens: tuple[str, ...] = ()
+
+
 @dataclass(slots=True)
 class Item:
     """One thing to import.
@@ -41,6 +55,9 @@ class Item:
         value: what was read of it.
         fault: why it cannot be imported.
         deletes: it is the entry of a Bundle that deletes a resource of that type.
+        ident: the id that it gets if it has none, and nothing with its identifiers is there; empty: one is made for it.
+        if_none: it is to come only if there is none as yet (``ifNoneExist``).
+        referents: what its references are to lead to (``Patient/<that one's ident>``, ``Patient?identifier=s|1``).
     """
 
     line: int
@@ -49,6 +66,9 @@ class Item:
     value: Any = None
     fault: Refused | None = None
     deletes: bool = False
+    ident: str = ""
+    if_none: bool = False
+    referents: dict[str, Referent] = field(default_factory=dict)
 
     @property
     def rank(self) -> int:
@@ -64,3 +84,8 @@ def kind_of(value: Any) -> str:
     if kind is None:
         return "MediLoop" if "start_time" in value or "appointment_number" in value else ""
     return kind if isinstance(kind, str) else ""
+
+
+def name_without_id(item_kind: str, text: str) -> str:
+    """Return the id for what has none: always the same one for the same thing."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"mediloop-fhir:import:{item_kind}:{text}"))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import codecs
 import re
-import uuid
 from collections.abc import Iterator
 from itertools import chain, islice
 from typing import IO, Any
@@ -174,8 +173,3 @@ def read(item: Item) -> Any:
         text = f"Resources of this type are not stored here; these are: {', '.join(TYPES)}."
         raise Malformed(Problem("unknown_type", text, "resourceType", issue="not-supported"))
     return value
-
-
-def name_without_id(item_kind: str, text: str) -> str:
-    """Return the id for what has none: always the same one for the same thing."""
-    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"mediloop-fhir:import:{item_kind}:{text}"))

@@ -18,7 +18,7 @@ import orjson
 
 from adapter.errors import Problem, Refused
 from adapter.importing.fetching import SourceError
-from adapter.importing.item import Item
+from adapter.importing.item import Item, Referent
 from store.codec import encode
 
 Key = tuple[int, int, int]
@@ -27,7 +27,7 @@ Key = tuple[int, int, int]
 _TABLES = """
 CREATE TABLE IF NOT EXISTS waiting (
     pass INTEGER, source INTEGER, line INTEGER, name TEXT, kind TEXT, deletes INTEGER, raw BLOB, refused BLOB,
-    sign TEXT,
+    sign TEXT, told BLOB,
     PRIMARY KEY (pass, source, line)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS by_name ON waiting (name);
@@ -35,6 +35,7 @@ CREATE INDEX IF NOT EXISTS by_sign ON waiting (sign);
 CREATE TABLE IF NOT EXISTS freed (name TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TEMP TABLE tried (these BLOB PRIMARY KEY) WITHOUT ROWID;
 """
+_COLUMNS = 10
 _NAMES = 500  # in one query: SQLite takes 999 values, in old versions
 
 
@@ -116,6 +117,8 @@ class Waiting:
             os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
             self._file = sqlite3.connect(self._path)
             self._file.executescript(_TABLES)
+            if len(self._file.execute("PRAGMA table_info(waiting)").fetchall()) < _COLUMNS:  # of an earlier release
+                self._file.execute("ALTER TABLE waiting ADD COLUMN told BLOB")
         return self._file
 
     def remove(self) -> None:
@@ -128,7 +131,7 @@ class Waiting:
         """Keep items, in the place of what is kept of the same ones."""
         if rows:
             with self._opened() as file:
-                file.executemany("REPLACE INTO waiting VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", map(_values, rows))
+                file.executemany("REPLACE INTO waiting VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", map(_values, rows))
             self._counted()
 
     def drop(self, keys: Iterable[Key]) -> None:
@@ -208,14 +211,20 @@ class Waiting:
 
 
 def _values(row: Row) -> tuple[object, ...]:
-    problems = [asdict(problem) for problem in row.refused.problems]
+    item, problems = row.item, [asdict(problem) for problem in row.refused.problems]
     refused = orjson.dumps([row.refused.status, problems])
-    raw = row.item.raw if row.item.value is None else encode(row.item.value)
-    return (*row.key, row.name, row.item.kind, int(row.item.deletes), raw, refused, row.sign)
+    raw = item.raw if item.value is None else encode(item.value)
+    referents = {text: (one.entry, one.tokens) for text, one in item.referents.items()}
+    told = orjson.dumps([item.ident, item.if_none, referents]) if item.ident or item.if_none or referents else None
+    return (*row.key, row.name, item.kind, int(item.deletes), raw, refused, row.sign, told)
 
 
-def _row(values: tuple[int, int, int, str, str, int, bytes, bytes, str]) -> Row:
-    rank, source, line, name, kind, deletes, raw, refused, sign = values
+def _row(values: tuple[int, int, int, str, str, int, bytes, bytes, str, bytes | None]) -> Row:
+    rank, source, line, name, kind, deletes, raw, refused, sign, told = values
     status, problems = orjson.loads(refused)
     why = Refused([Problem(**problem) for problem in problems], status=status)
-    return Row((rank, source, line), name, Item(line, raw, kind, deletes=bool(deletes)), why, sign)
+    item = Item(line, raw, kind, deletes=bool(deletes))
+    if told is not None:
+        item.ident, item.if_none, referents = orjson.loads(told)
+        item.referents = {text: Referent(entry, tuple(tokens)) for text, (entry, tokens) in referents.items()}
+    return Row((rank, source, line), name, item, why, sign)

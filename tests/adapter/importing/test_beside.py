@@ -12,7 +12,7 @@ import pytest
 from adapter.errors import Refused
 from adapter.importing import beside
 from adapter.importing.checking import Checked, Ready
-from adapter.importing.item import Item
+from adapter.importing.item import Item, Referent
 from adapter.service import systems_of, vocabulary_of
 from adapter.settings import Settings
 from mappings.systems import Systems
@@ -35,6 +35,7 @@ VISIT = {
     "duration_minutes": 30,
     "colour": "blue",
 }
+SCHEDULE = {"resourceType": "Schedule", "id": "s", "actor": [{"reference": "Practitioner/p"}]}
 ITEMS = [
     Item(
         1, b'{"resourceType":"Patient","id":"a","extension":[{"url":"http://x.org/n","valueDecimal":1.10}]}', "Patient"
@@ -45,6 +46,8 @@ ITEMS = [
     Item(5, b"", "Patient", {"resourceType": "Patient", "id": "c"}),
     Item(6, b'{"request":{"method":"DELETE","url":"Slot/d"}}', "Slot", deletes=True),
     Item(7, b'{"request":{"method":"DELETE","url":"Thing/d"}}', "Thing", deletes=True),
+    Item(8, b"", "Patient", {"resourceType": "Patient"}, ident="x", if_none=True),
+    Item(9, b"", "Schedule", SCHEDULE, referents={"Practitioner/p": Referent(1, ("urn:np|77",))}),
 ]
 
 

@@ -6,8 +6,7 @@ import orjson
 import pytest
 
 from adapter.importing.checking import Ready, check
-from adapter.importing.item import Item
-from adapter.importing.reading import name_without_id
+from adapter.importing.item import Item, name_without_id
 from adapter.service import systems_of, vocabulary_of
 from adapter.settings import Settings
 from tests.adapter.importing.test_beside import Tables

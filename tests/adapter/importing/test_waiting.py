@@ -10,7 +10,7 @@ import pytest
 
 from adapter.errors import Conflict, Problem
 from adapter.importing.fetching import SourceError
-from adapter.importing.item import Item
+from adapter.importing.item import Item, Referent
 from adapter.importing.waiting import Row, Waiting
 from store.codec import parse
 
@@ -63,6 +63,24 @@ def test_what_waits_comes_back_as_it_was_in_the_order_of_the_first_go(path: Path
         assert waiting.freed(["Slot/x", "Slot/y"]) == {"Slot/x"}
     with Waiting(path, anew=True) as waiting:  # of an import that was given up
         assert (waiting.count, waiting.frees, path.exists()) == (0, False, False)
+
+
+def test_an_entry_of_a_bundle_knows_its_names_still(path: Path) -> None:
+    item = Item(1, b"{}", "Slot", ident="x", if_none=True, referents={"Schedule/s": Referent(2, ("urn:s|1",))})
+    with Waiting(path, anew=True) as waiting:
+        waiting.add([Row((3, 0, 1), "Slot/x", item, WHY), row(2)])
+    with Waiting(path, anew=False) as waiting:
+        assert [one.item for rows in waiting.batches(9) for one in rows] == [item, row(2).item]
+
+
+def test_what_waits_from_an_earlier_release_is_read(path: Path) -> None:
+    with Waiting(path, anew=True) as waiting:
+        waiting.add([row(1)])
+    with closing(sqlite3.connect(path)) as file:
+        file.execute("ALTER TABLE waiting DROP COLUMN told")
+    with Waiting(path, anew=False) as waiting:
+        waiting.add([row(2)])
+        assert [one.item for rows in waiting.batches(9) for one in rows] == [row(1).item, row(2).item]
 
 
 def test_what_is_done_waits_no_longer_though_it_is_being_gone_through(path: Path) -> None:

@@ -1,0 +1,112 @@
+"""Which stored resources the references lead to of whose ends a Bundle says no id."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+from adapter.errors import Conflict, Problem
+from adapter.fhir.bundles.references import rewriting
+from adapter.fhir.validation.findings import Place, expression
+from adapter.importing.checking import Ready
+from adapter.importing.item import Referent
+from store.codec import Resource
+from store.unit_of_work import UnitOfWork
+
+_KIND = re.compile(r"[A-Za-z]+(?=[/?])")
+_Asked = tuple[str, Referent]
+
+
+async def resolved(work: UnitOfWork, batch: Sequence[Ready]) -> list[Resource]:
+    """Return the resource of each item, its references leading to what is stored, or written in the same batch.
+
+    Args:
+        work: the unit of work to read through.
+        batch: the items; which resources they are is known (`Ready.found`).
+
+    Raises:
+        Conflict: ``unresolved_reference``: one leads to nothing, as what it means was refused, or to several resources.
+    """
+    asked = {(text, one): _kind(text) for ready in batch for text, one in ready.referents.items()}
+    if not asked:
+        return [ready.resource for ready in batch]
+    own = {f"{ready.kind}/{ready.ident}": {ready.name} for ready in batch if not ready.stated}
+    found = await _stored(work, asked)
+    problems: list[Problem] = []
+    resources: list[Resource] = []
+    for entry, ready in enumerate(batch):
+        table: dict[str, str] = {}
+        for text, referent in ready.referents.items():
+            names = own.get(text) or found[text, referent]
+            if len(names) == 1:
+                [table[text]] = names
+            else:
+                problems.append(_problem(entry, ready.resource, text, referent, names))
+        resources.append(rewriting(table).resource(ready.resource) if table else ready.resource)
+    if problems:
+        raise Conflict(problems)
+    return resources
+
+
+async def _stored(work: UnitOfWork, asked: Mapping[_Asked, str]) -> dict[_Asked, set[str]]:
+    """Return what is stored of each: what carries its identifiers, or else has the id that its entry would get."""
+    carriers: dict[tuple[str, str], set[str]] = {}
+    there: set[str] = set()
+    for kind in dict.fromkeys(asked.values()):
+        of_kind = [one for one, its in asked.items() if its == kind]
+        tokens = list(dict.fromkeys(text for _, one in of_kind for text in one.tokens))
+        idents = list(dict.fromkeys(text.partition("/")[2] for text, one in of_kind if one.entry))
+        # Two look-ups, each in its index.
+        documents = (
+            await work.values(kind, {"_index.identifier": {"$in": tokens}}, ["_index.identifier"]) if tokens else []
+        )
+        for document in documents:
+            for text in document["_index"]["identifier"]:
+                carriers.setdefault((kind, text), set()).add(f"{kind}/{document['_id']}")
+        there.update(f"{kind}/{one['_id']}" for one in await work.values(kind, {"_id": {"$in": idents}}, ["_id"]))
+    return {
+        (text, one): {name for its in one.tokens for name in carriers.get((kind, its), ())}
+        or there.intersection([text])
+        for (text, one), kind in asked.items()
+    }
+
+
+def _kind(text: str) -> str:
+    found = _KIND.match(text)
+    if found is None:
+        raise AssertionError("what is to be looked for begins with its type")
+    return found[0]
+
+
+def _problem(entry: int, resource: Resource, text: str, referent: Referent, found: Collection[str]) -> Problem:
+    kind = _kind(text)
+    if referent.entry:
+        said = (
+            f"It refers to entry {referent.entry} of its Bundle, which has not come in. "
+            "Mend what that one is refused for, and import both again."
+        )
+    elif found:
+        said = (
+            f"Several {kind} resources have the identifier that it refers by. Refer to the one that is meant by its id."
+        )
+    else:
+        said = (
+            f"No {kind} that is stored has the identifier that it refers by. Import it first, or refer to it by its id."
+        )
+    where = next((expression(place) for place in _places(resource, resource["resourceType"], text)), None)
+    carried = {"resources": [text]} if referent.entry else {}
+    return Problem("unresolved_reference", said, where, carried, entry=entry)
+
+
+def _places(value: Any, place: Place, text: str) -> Iterator[Place]:
+    """Yield where a text stands."""
+    if value == text:
+        yield place
+    elif isinstance(value, dict):
+        for name, one in value.items():
+            if isinstance(one, list):
+                for index, item in enumerate(one):
+                    yield from _places(item, (place, name, index), text)
+            else:
+                yield from _places(one, (place, name, None), text)

@@ -1,0 +1,225 @@
+"""The entries of a Bundle that came without ids: which resources they are, and what refers to them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.adapter.console.imports import PEOPLE, SCHEDULE, Import, Json, Stored, content, lines, slot, visit
+
+UHID = {"system": "https://mediloop.co/fhir/sid/uhid", "value": "UG123456789A"}
+DOCTOR: Json = {"resourceType": "Practitioner", "identifier": [{"system": "urn:np", "value": "77"}]}
+JOHN: Json = {"resourceType": "Patient", "identifier": [UHID], "name": [{"family": "Okello"}]}
+
+
+def urn(number: int) -> str:
+    return f"urn:uuid:0c3151bd-1cbf-4d64-b04d-cd91{number:08d}"
+
+
+def ident(number: int) -> str:
+    return urn(number).rpartition(":")[2]
+
+
+def entry(resource: Json, url: str | None = None, **request: Any) -> Json:
+    bare = {name: value for name, value in resource.items() if name != "id"}
+    told = {"resource": bare, "request": {"method": "POST", "url": resource["resourceType"]} | request}
+    return told if url is None else {"fullUrl": url} | told
+
+
+def bundle(*entries: Json, kind: str = "transaction") -> bytes:
+    return json.dumps({"resourceType": "Bundle", "type": kind, "entry": entries}).encode()
+
+
+def meeting(patient: str, doctor: str, hour: int = 9, **members: Any) -> Json:
+    actors = [{"actor": {"reference": one}, "status": "accepted"} for one in (patient, doctor)]
+    return visit("x", hour, participant=actors, **members)
+
+
+def day(first: int, **members: Any) -> bytes:
+    """Doctor, patient and visit, as an interface engine sends them."""
+    names = [urn(first + number) for number in range(3)]
+    return bundle(
+        entry(DOCTOR, names[0], ifNoneExist="identifier=urn:np|77"),
+        entry(JOHN, names[1], ifNoneExist=f"identifier={UHID['system']}|{UHID['value']}"),
+        entry(meeting(names[1], names[0], **members), names[2]),
+    )
+
+
+def actors(stored: Stored) -> list[list[str]]:
+    return [[one["actor"]["reference"] for one in found["participant"]] for found in stored("Appointment")]
+
+
+def reasons(bring: Import) -> list[Json]:
+    return [reason for line in bring.errors.read_text().splitlines() for reason in json.loads(line)["reasons"]]
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_an_entry_without_an_id_is_found_by_its_identifiers(bring: Import, stored: Stored, at_once: bool) -> None:
+    first, second = day(10), day(20, hour=10)
+    if at_once:
+        assert bring(mon__json=first, tue__json=second) == {"created": 4, "unchanged": 2}
+    else:
+        assert bring(mon__json=first) == {"created": 3}
+        assert bring(tue__json=second) == {"created": 1, "unchanged": 2}
+    assert [one["_id"] for kind in ("Practitioner", "Patient") for one in stored(kind)] == [ident(10), ident(11)]
+    assert actors(stored) == [[f"Patient/{ident(11)}", f"Practitioner/{ident(10)}"]] * 2
+    assert bring(mon__json=first, tue__json=second) == {"unchanged": 6}
+    assert bring(wed__json=day(30)) == {"unchanged": 2, "refused": 1}  # its time is the first one's
+    assert bring.refused() == [(3, ["time_conflict"])]
+
+
+def test_it_is_found_under_an_id_that_came_another_way(bring: Import, stored: Stored) -> None:
+    known = DOCTOR | {"id": "p", "name": [{"text": "Dr. Atim"}]}
+    assert bring(people__ndjson=lines(known, JOHN | {"id": "john"}), mon__json=day(10)) == {
+        "created": 3,
+        "unchanged": 2,
+    }
+    assert actors(stored) == [["Patient/john", "Practitioner/p"]]
+    assert content(stored("Practitioner")[0]) == known  # it was to come if there was none
+
+
+def test_what_is_not_to_come_only_if_there_is_none_changes_it(bring: Import, stored: Stored) -> None:
+    assert bring(people__ndjson=lines(DOCTOR | {"id": "p"})) == {"created": 1}
+    assert bring(a__json=bundle(entry(DOCTOR | {"active": True}, urn(1)))) == {"updated": 1}
+    assert content(stored("Practitioner")[0]) == DOCTOR | {"id": "p", "active": True}
+
+
+def test_one_that_is_there_twice_in_a_batch_is_one(bring: Import, stored: Stored) -> None:
+    group = {"resourceType": "Group", "type": "practitioner", "actual": True}
+    members = [{"entity": {"reference": urn(number)}} for number in (1, 2)]
+    entries = [entry(DOCTOR, urn(1)), entry(DOCTOR, urn(2)), entry(group | {"member": members}, urn(3))]
+    assert bring(a__json=bundle(*entries)) == {"created": 2, "unchanged": 1}
+    assert [one["entity"]["reference"] for one in stored("Group")[0]["member"]] == [f"Practitioner/{ident(1)}"] * 2
+    assert bring(a__json=bundle(*entries)) == {"unchanged": 3}
+
+
+def test_references_within_one_pass_are_followed(bring: Import, stored: Stored) -> None:
+    ward, clinic = ({"resourceType": "Location", "name": name} for name in ("Ward", "Clinic"))
+    number = [{"system": "urn:place", "value": "1"}]
+    entries = [
+        entry(ward | {"partOf": {"reference": urn(2)}}, urn(1)),
+        entry(clinic | {"identifier": number}, urn(2)),
+    ]
+    assert bring(people__ndjson=lines(clinic | {"id": "c", "identifier": number}), a__json=bundle(*entries)) == {
+        "created": 2,
+        "unchanged": 1,
+    }
+    assert {one["_id"]: one.get("partOf") for one in stored("Location")} == {
+        "c": None,
+        ident(1): {"reference": "Location/c"},
+    }
+    # Each in a batch of its own: what refers to what comes later waits for it.
+    others = [
+        entry(ward | {"partOf": {"reference": urn(4)}}, urn(3)),
+        entry(clinic, urn(4)),
+        entry(ward | {"partOf": {"reference": urn(6)}}, urn(5)),  # these two can only come together
+        entry(clinic | {"partOf": {"reference": urn(5)}}, urn(6)),
+    ]
+    (bring.folder / "b.json").write_bytes(bundle(*others))
+    assert bring.run("--batch", "1", str(bring.folder / "b.json")) == {"created": 4}
+    assert bring.run("--batch", "1", str(bring.folder / "b.json")) == {"unchanged": 4}
+
+
+@pytest.mark.parametrize("url", ["urn:oid:1.2.3", "https://his.example/fhir/Practitioner/17"])
+@pytest.mark.parametrize("kind", ["transaction", "collection"])
+def test_any_full_url_names_an_entry(bring: Import, stored: Stored, url: str, kind: str) -> None:
+    references = [url, url.removeprefix("https://his.example/fhir/")] if url.startswith("https:") else [url]
+    schedules = [
+        entry(SCHEDULE | {"actor": [{"reference": one}], "comment": one}, f"https://his.example/fhir/Schedule/{number}")
+        for number, one in enumerate(references)
+    ]
+    file = bundle(*schedules, entry({"resourceType": "Practitioner"}, url), kind=kind)
+    assert bring(a__json=file) == {"created": 1 + len(references)}
+    [doctor] = stored("Practitioner")
+    assert [one["actor"] for one in stored("Schedule")] == [[{"reference": f"Practitioner/{doctor['_id']}"}]] * len(
+        references
+    )
+    assert bring(a__json=file) == {"unchanged": 1 + len(references)}
+
+
+def test_a_reference_by_identifier_means_what_has_it(bring: Import, stored: Stored) -> None:
+    def file(*searches: str, kind: str = "transaction") -> bytes:
+        found = [entry(SCHEDULE | {"actor": [{"reference": one}]}, urn(20 + n)) for n, one in enumerate(searches)]
+        return bundle(*found, entry(DOCTOR, urn(1)), kind=kind)
+
+    assert bring(a__json=file("Practitioner?identifier=urn:np%7C77", "Practitioner?identifier=77")) == {"created": 3}
+    meant = {"reference": f"Practitioner/{ident(1)}"}
+    assert [one["actor"] for one in stored("Schedule")] == [[meant]] * 2
+    assert bring(b__ndjson=lines(DOCTOR | {"id": "other"})) == {"created": 1}
+    wrong = ("Practitioner?identifier=urn:np|77", "Practitioner?identifier=urn:np|78")
+    assert bring(a__json=bundle(*json.loads(file(*wrong))["entry"][:2])) == {"refused": 2}
+    assert [(one["code"], one["param"]) for one in reasons(bring)] == [
+        ("unresolved_reference", "Schedule.actor[0].reference")
+    ] * 2
+    assert [one["message"].split()[0] for one in reasons(bring)] == ["Several", "No"]
+    for text in (
+        "Practitioner?name=x",
+        "Practitioner?identifier=a,b",
+        "Practitioner?identifier=|",
+        "Nobody?identifier=1",
+    ):
+        assert bring(a__json=bundle(*json.loads(file(text))["entry"][:1])) == {"refused": 1}
+        assert reasons(bring)[0]["code"] in ("bad_reference", "wrong_reference_target")
+    assert bring(a__json=bundle(*json.loads(file(wrong[0]))["entry"][:1], kind="batch")) == {"refused": 1}
+    assert bring.refused() == [(1, ["bad_reference"])]
+
+
+def test_nothing_comes_in_that_refers_to_a_refused_entry(bring: Import, stored: Stored) -> None:
+    other = UHID | {"value": "UG987654321B"}
+    two = [JOHN | {"id": "a"}, JOHN | {"id": "b", "identifier": [other]}]
+    assert bring(people__ndjson=lines(*two)) == {"created": 2}
+    both = JOHN | {"identifier": [UHID, other]}
+    file = bundle(
+        entry(DOCTOR, urn(1)),
+        entry(both, urn(2)),
+        entry(meeting(urn(2), urn(1)), urn(3)),
+        entry({"a": "b"} | JOHN, urn(4)),
+    )
+    assert bring(a__json=file) == {"created": 1, "refused": 3}
+    assert sorted(bring.refused()) == [
+        (2, ["multiple_matches"]),
+        (3, ["unresolved_reference"]),
+        (4, ["unknown_element"]),
+    ]
+    [why] = [one for one in reasons(bring) if one["code"] == "unresolved_reference"]
+    assert why["param"] == "Appointment.participant[0].actor.reference"
+    assert "entry 2" in why["message"]
+    assert not stored("Appointment")
+
+
+def test_what_waits_knows_its_names_still(bring: Import, stored: Stored) -> None:
+    """Two visits change places, each with its people by their names in the Bundle."""
+    number = {"x": 7, "y": 8}
+    visits = {name: {"identifier": [{"system": "urn:visit", "value": name}]} for name in number}
+
+    def file(first: int, **hours: int) -> bytes:
+        found = [
+            entry(meeting(urn(first + 1), urn(first), hours[name], **visits[name]), urn(first + n))
+            for name, n in number.items()
+        ]
+        return bundle(entry(DOCTOR, urn(first)), entry(JOHN, urn(first + 1)), *found)
+
+    assert bring(a__json=file(10, x=9, y=10)) == {"created": 4}
+    (bring.folder / "b.json").write_bytes(file(20, x=10, y=9))
+    assert bring.run("--batch", "1", str(bring.folder / "b.json")) == {"updated": 2, "unchanged": 2}
+    assert {one["_id"]: one["start"][11:13] for one in stored("Appointment")} == {ident(17): "10", ident(18): "09"}
+    assert actors(stored) == [[f"Patient/{ident(11)}", f"Practitioner/{ident(10)}"]] * 2
+
+
+def test_slots_and_schedules_of_a_transaction(bring: Import, stored: Stored) -> None:
+    code = [{"system": "urn:own", "value": "1"}]
+    calendar = SCHEDULE | {"identifier": code, "actor": [{"reference": urn(1)}]}
+    first = [
+        entry(DOCTOR, urn(1)),
+        entry(calendar, urn(2)),
+        entry(slot("x", 9, schedule={"reference": urn(2)}, identifier=code), urn(3)),
+    ]
+    again = json.loads(bundle(*first).replace(b"cd91000000", b"cd91000001"))["entry"]
+    held = [{"reference": again[2]["fullUrl"]}]
+    again.append(entry(meeting("Patient/john", again[0]["fullUrl"], slot=held), urn(9)))
+    assert bring(people__ndjson=lines(PEOPLE[2]), a__json=bundle(*first)) == {"created": 4}
+    assert bring(a__json=bundle(*again)) == {"created": 1, "unchanged": 3}
+    assert stored("Appointment")[0]["slot"] == [{"reference": f"Slot/{ident(3)}"}]
+    assert [(one["_id"], one["status"]) for one in stored("Slot")] == [(ident(3), "busy")]
