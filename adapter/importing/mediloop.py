@@ -8,19 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from adapter.errors import Malformed, Problem, Unprocessable
 from adapter.fhir.validation.findings import tellable
 from adapter.fhir.validation.structure import as_object, repeated_names
-from adapter.mediloop.fields import Id, Instant
+from adapter.mediloop.fields import UHID_PATTERN, AppointmentTypeCode, Id, Instant, Priority, Uhid, Words
 from adapter.settings import Settings
 from mappings import appointment as lens
 from mappings import uhid
 from mappings.elements import NOBODY
-from mappings.instants import shift
+from mappings.instants import minutes_between, shift
+from mappings.instants import parse as parse_instant
 from mappings.references import PATIENT, names_of
 from mappings.systems import Systems
 from mappings.vocabulary import Vocabulary
@@ -29,8 +30,18 @@ from store.codec import Resource, decode, parse
 _NAMES = {field.name: field for field in lens.FIELDS}
 _TIMES = frozenset(name for name, field in _NAMES.items() if field.type == "datetime")
 _TEXTS = frozenset(name for name, field in _NAMES.items() if field.type in ("string", "uuid"))
-_INSTANT: TypeAdapter[str] = TypeAdapter(Instant)
-_IDENT: TypeAdapter[str] = TypeAdapter(Id)
+_UHID: TypeAdapter[str] = TypeAdapter(Uhid)
+# The front door's, but what it limits by itself: another server's texts and visits may be longer.
+_CHECKS: Mapping[str, TypeAdapter[Any]] = (
+    dict.fromkeys(_TEXTS, TypeAdapter(Words))
+    | dict.fromkeys(_TIMES, TypeAdapter(Instant))
+    | dict.fromkeys(("id", "practitioner_id", "facility_id"), TypeAdapter(Id))
+    | {
+        "appointment_type_code": TypeAdapter(AppointmentTypeCode),
+        "duration_minutes": TypeAdapter(Annotated[int, Field(ge=1)]),
+        "priority": TypeAdapter(Priority),
+    }
+)
 _REQUIRED = ("patient_uhid", "practitioner_id", "status", "start_time", "end_time")
 _OF_PEOPLE = ("patient_uhid", "patient_name", "practitioner_name", "facility_name")
 _STATUSES = ("proposed", "pending", "booked", "arrived", "checked-in", "fulfilled", "cancelled", "noshow")
@@ -100,16 +111,14 @@ def members(service: Means, given: Mapping[str, Any]) -> dict[str, Any]:
         try:
             found[name] = _checked(service, name, value)
         except ValidationError as error:
-            wrong.append(_wrong(name, str(error.errors()[0]["msg"]).removeprefix("Value error, ")))
+            message = str(error.errors()[0]["msg"]).removeprefix("Value error, ")
+            wrong.append(_wrong(name, message[0].lower() + message[1:]))
         except ValueError as error:
             wrong.append(_wrong(name, str(error)))
-    if "end_time" not in found and "start_time" in found and isinstance(found.get("duration_minutes"), int):
-        try:
-            found["end_time"] = shift(found["start_time"], found["duration_minutes"])
-        except ValueError:
-            wrong.append(_wrong("duration_minutes", "no time is so far from start_time; give the end_time"))
-            found["end_time"] = found["start_time"]  # said already: it is not missing
+    wrong += _lasting(found)
     refused = {problem.param for problem in wrong}
+    if "duration_minutes" in refused:
+        refused.add("end_time")  # it would be worked out of it
     wrong += [_wrong(name, "is missing") for name in _REQUIRED if name not in found and name not in refused]
     if wrong:
         raise Malformed(wrong)
@@ -125,26 +134,39 @@ def _wrong(name: str, message: str) -> Problem:
     return Problem("invalid_request_error", f"{name}: {message}.", name, issue="value")
 
 
+def _lasting(found: dict[str, Any]) -> list[Problem]:
+    """Return what is wrong with the length of a visit; work out its end where it is not given.
+
+    A duration may be less than the time from start to end, as FHIR has it and our own lists show it (decision 2.9 is
+    about what is booked).
+    """
+    start, minutes = found.get("start_time"), found.get("duration_minutes")
+    if start is None:
+        return []
+    if "end_time" not in found:
+        if minutes is None:
+            return []
+        try:
+            found["end_time"] = shift(start, minutes)
+        except ValueError:
+            return [_wrong("duration_minutes", "no time is so far from start_time; give the end_time")]
+        return []
+    if parse_instant(found["end_time"]) <= parse_instant(start):
+        return [_wrong("end_time", "must be after start_time")]
+    length = max(1, minutes_between(start, found["end_time"]))
+    if minutes is not None and minutes > length:
+        return [_wrong("duration_minutes", f"end_time is {length} minutes after start_time; give one of them")]
+    return []
+
+
 def _checked(service: Means, name: str, value: Any) -> Any:
-    if name in _TIMES:
-        return _INSTANT.validate_python(value, strict=True)
-    if name in ("id", "practitioner_id", "facility_id"):
-        return _IDENT.validate_python(value, strict=True)
-    if name == "patient_uhid" and isinstance(value, str):
-        settings = service.settings
-        normal = uhid.normalise(value)
-        if not uhid.matches(normal, settings.uhid_pattern):
-            raise ValueError(f"not a UHID (expected form: {settings.uhid_pattern})")
-        return normal
-    if name == "status" and value not in _STATUSES:
-        raise ValueError(f"give one of {', '.join(_STATUSES)}")
-    if name in _TEXTS:
-        if not isinstance(value, str) or not value.strip():
-            raise ValueError("give a text")
+    if name == "patient_uhid":
+        return _UHID.validate_python(value, strict=True, context={UHID_PATTERN: service.settings.uhid_pattern})
+    if name == "status":
+        if value not in _STATUSES:
+            raise ValueError(f"give one of {', '.join(_STATUSES)}")
         return value
-    if type(value) is not int:
-        raise ValueError("give a whole number")
-    return value
+    return _CHECKS[name].validate_python(value, strict=True)
 
 
 def applied(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, ValidationInfo
 
@@ -112,4 +112,8 @@ Code = Annotated[str, StringConstraints(max_length=CODE_LENGTH), AfterValidator(
 Text = Annotated[str, StringConstraints(max_length=TEXT_LENGTH), AfterValidator(_text)]
 LongText = Annotated[str, StringConstraints(max_length=LONG_TEXT_LENGTH), AfterValidator(_text)]
 Uhid = Annotated[str, StringConstraints(max_length=CODE_LENGTH), AfterValidator(_text), AfterValidator(_uhid)]
+Words = Annotated[str, AfterValidator(_text)]
+"""A text of any length."""
 Minutes = Annotated[int, Field(ge=1, le=LONGEST_MINUTES)]
+Priority = Annotated[int, Field(ge=1, le=10)]
+AppointmentTypeCode = Literal["ROUTINE", "WALKIN", "CHECKUP", "FOLLOWUP", "EMERGENCY"]

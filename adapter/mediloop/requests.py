@@ -6,7 +6,7 @@ Strict: a wrong type, an unknown member or a parameter given twice is refused by
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from fastapi import Request
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
@@ -14,11 +14,24 @@ from pydantic_core import ErrorDetails
 
 from adapter.errors import Malformed, Problem, UnsupportedMediaType
 from adapter.fhir.validation.structure import Repeated, as_object
-from adapter.mediloop.fields import UHID_PATTERN, Code, Day, Id, LongText, Minutes, Moment, Text, Uhid, number, truth
+from adapter.mediloop.fields import (
+    UHID_PATTERN,
+    AppointmentTypeCode,
+    Code,
+    Day,
+    Id,
+    LongText,
+    Minutes,
+    Moment,
+    Priority,
+    Text,
+    Uhid,
+    number,
+    truth,
+)
 from store.codec import parse
 
 STATUSES = ("proposed", "pending", "booked", "arrived", "checked-in", "fulfilled", "cancelled", "noshow")
-AppointmentTypeCode = Literal["ROUTINE", "WALKIN", "CHECKUP", "FOLLOWUP", "EMERGENCY"]
 
 Model = TypeVar("Model", bound=BaseModel)
 Digits = BeforeValidator(number)
@@ -78,7 +91,7 @@ class BookRequest(Strict):
     specialty_code: Code | None = Field(None, description="Medical specialty.")
     appointment_type_code: AppointmentTypeCode | None = Field("ROUTINE", description="Appointment type.")
     reason_text: Text | None = Field(None, description="Reason for visit.")
-    priority: int | None = Field(5, ge=1, le=10, description="Priority (1-10, lower is higher priority).")
+    priority: Priority | None = Field(5, description="Priority (1-10, lower is higher priority).")
     patient_instruction: LongText | None = Field(None, description="Instructions for patient.")
     notes: LongText | None = Field(None, description="Internal notes.")
 

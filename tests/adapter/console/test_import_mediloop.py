@@ -88,3 +88,45 @@ def test_a_member_that_is_given_twice_is_refused_by_name(bring: Import, as_list:
     assert bring.refused() == [(1, ["duplicate_key"]), (2, ["duplicate_key"])]
     reasons = [json.loads(one)["reasons"] for one in bring.errors.read_text().splitlines()]
     assert ["status" in reasons[0][0]["message"], "room" in reasons[1][0]["message"]] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("members", "wrong"),
+    [
+        ({"duration_minutes": 45}, "duration_minutes"),  # longer than from start to end: it would show as 30
+        ({"duration_minutes": 0}, "duration_minutes"),
+        ({"duration_minutes": True}, "duration_minutes"),
+        ({"end_time": "2027-01-20T09:00:00Z"}, "end_time"),
+        ({"end_time": "2027-01-20T08:00:00Z", "duration_minutes": 30}, "end_time"),
+        ({"priority": 0}, "priority"),
+        ({"priority": 11}, "priority"),
+        ({"priority": "5"}, "priority"),
+        ({"appointment_type_code": "FOO"}, "appointment_type_code"),
+        ({"reason_text": "a\u0007b"}, "reason_text"),
+    ],
+)
+def test_what_the_door_refuses_is_refused(bring: Import, members: Json, wrong: str) -> None:
+    assert bring(a__ndjson=lines(*PEOPLE), b__json=lines(VISIT | members)) == {"created": 3, "refused": 1}
+    [line] = bring.errors.read_text().splitlines()
+    assert [reason["param"] for reason in json.loads(line)["reasons"]] == [wrong]
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"duration_minutes": 20},  # as FHIR may have it, and our own lists show it
+        {"end_time": "2027-01-20T09:00:30Z", "duration_minutes": 1},
+        {"end_time": "2027-01-22T09:00:00Z", "duration_minutes": 2880},
+        {"reason_text": "x" * 20_000, "notes": "y" * 20_000},
+        {"appointment_type_code": None, "priority": None},
+    ],
+)
+def test_what_another_server_can_show_comes_in_as_it_is(bring: Import, stored: Stored, members: Json) -> None:
+    from mappings.appointment import view
+
+    visit = VISIT | members
+    assert bring(a__ndjson=lines(*PEOPLE), b__json=lines(visit)) == {"created": 4}
+    shown = view(stored("Appointment")[0])
+    assert {name: shown[name] for name, value in members.items() if value is not None} == {
+        name: value for name, value in members.items() if value is not None
+    }
