@@ -64,7 +64,7 @@ def _span(text: str, zone: tzinfo) -> tuple[datetime, datetime]:
         tzinfo=_offset(offset) if offset else zone,
     )
     length = timedelta(minutes=1) if second is None else timedelta(milliseconds=10 ** (3 - len(digits)))
-    lo = shifted(_utc(local), timedelta(seconds=leap))
+    lo = shifted(in_utc(local), timedelta(seconds=leap))
     return lo, shifted(lo, length)
 
 
@@ -74,6 +74,14 @@ def shifted(moment: datetime, by: timedelta) -> datetime:
         return min(moment + by, LAST)
     except OverflowError:
         return FIRST if by < timedelta(0) else LAST
+
+
+def in_utc(local: datetime) -> datetime:
+    """Return an aware moment in UTC, within the years 1 to 9999."""
+    try:
+        return min(local.astimezone(UTC), LAST)
+    except OverflowError:
+        return FIRST if local.year == 1 else LAST
 
 
 def _days(year: int, month: int | None, day: int | None, zone: tzinfo) -> tuple[datetime, datetime]:
@@ -86,8 +94,8 @@ def _days(year: int, month: int | None, day: int | None, zone: tzinfo) -> tuple[
         else:
             after = datetime(year + 1, 1, 1, tzinfo=zone)
     except (OverflowError, ValueError):
-        return _utc(first), LAST
-    return _utc(first), _utc(after)
+        return in_utc(first), LAST
+    return in_utc(first), in_utc(after)
 
 
 def _offset(text: str) -> tzinfo:
@@ -97,10 +105,3 @@ def _offset(text: str) -> tzinfo:
     if minutes > _OFFSET_MINUTES or text[4] > "5":
         raise ValueError("no such offset")
     return timezone(timedelta(minutes=-minutes if text[0] == "-" else minutes))
-
-
-def _utc(local: datetime) -> datetime:
-    try:
-        return min(local.astimezone(UTC), LAST)
-    except OverflowError:
-        return FIRST if local.year == 1 else LAST

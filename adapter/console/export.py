@@ -24,6 +24,7 @@ from adapter.export.folder import Folder, Manifest, NotUsable, instant, since_ma
 from adapter.export.views import views
 from adapter.service import Service, systems_of, vocabulary_of
 from adapter.settings import PREFIX, Settings, load
+from store.dates import in_utc
 
 if TYPE_CHECKING:
     from adapter.export.deidentify import Deidentifier
@@ -96,7 +97,7 @@ def export(
     with plain_failures():
         settings = load()
         if show_views:
-            made = views(systems_of(settings), vocabulary_of(settings))
+            made = views(systems_of(settings), vocabulary_of(settings), settings.fhir_bases)
             typer.echo(json.dumps(made, indent=2, ensure_ascii=False))
             return
         if place is None:
@@ -175,7 +176,7 @@ async def _export(service: Service, asked: _Asked) -> Manifest:
         most=asked.most,
         zipped=asked.zipped,
     )
-    rows = Rows(service.systems, service.vocabulary)
+    rows = Rows(service.systems, service.vocabulary, service.settings.fhir_bases)
     copying = Copying(store, folder, manifest, wanted, rows, deidentifier)
     whole = asked.since is None and not asked.filters.given
     total = await _total(service, asked, chosen) if whole else None
@@ -243,7 +244,7 @@ def _moment(text: str, database: str) -> datetime:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         wrong = "--since takes an instant (2024-01-20T10:00:00Z) or the manifest.json of an export."
         raise Malformed(Problem("invalid_request_error", wrong, "since")) from error
-    return moment
+    return in_utc(moment)
 
 
 def _unreadable(name: str, place: object, error: OSError) -> Malformed:
@@ -272,6 +273,8 @@ def _key(settings: Settings, path: Path | None, deidentify: bool) -> bytes | Non
             key = path.read_bytes().strip()
         except OSError as error:
             raise _unreadable("key_file", path, error) from error
+    from adapter.export.deidentify import Deidentifier
+
     try:
         Deidentifier(key, systems_of(settings))
     except ValueError as error:

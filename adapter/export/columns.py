@@ -7,6 +7,7 @@ as the resource itself tells it: the lens of `mappings` gives them. The others a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -16,14 +17,16 @@ from mappings import slot as slot_lens
 from mappings.appointment import FIELDS
 from mappings.instants import to_utc
 from mappings.reading import Reading
-from mappings.references import PATIENT, identity
+from mappings.references import PATIENT
 from mappings.systems import Systems
 from mappings.vocabulary import Vocabulary
 from store.codec import Resource
-from store.extract import reference
+from store.extract import reference, relative
 
 Kind = Literal["string", "integer", "boolean", "timestamp"]
 """Timestamps are moments in UTC, to the microsecond."""
+
+_PATIENT = re.compile(rf"{PATIENT}/([A-Za-z0-9\-.]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +37,13 @@ class Reader:
         resource: the row's resource.
         shown: the MediLoop object of it.
         reading: of an appointment.
+        bases: the addresses of this server.
     """
 
     resource: Resource
     shown: Mapping[str, Any]
     reading: Reading | None = None
+    bases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +84,8 @@ def _last_updated(row: Reader) -> str | None:
 
 def _patient_id(row: Reader) -> str | None:
     actor = None if row.reading is None else row.reading.actor(PATIENT)
-    return None if actor is None else identity(actor)
+    found = _PATIENT.fullmatch(relative("" if actor is None else actor.get("reference", ""), row.bases))
+    return None if found is None else found[1]
 
 
 def _slot_id(row: Reader) -> str | None:
@@ -119,6 +125,9 @@ _NOTES = {
 }
 
 
+_PATIENT_ID = "FHIR id of the Patient, where the reference leads to one of this server (`ADAPTER_BASE_URL`)."
+
+
 def _appointment_columns() -> tuple[Column, ...]:
     lens = [
         Column(
@@ -132,7 +141,7 @@ def _appointment_columns() -> tuple[Column, ...]:
     ]
     own = [
         Column("fhir_status", "string", "FHIR's status, untranslated.", _element("status"), "Appointment"),
-        Column("patient_id", "string", "FHIR id of the Patient, where it is told.", _patient_id, "Appointment"),
+        Column("patient_id", "string", _PATIENT_ID, _patient_id, "Appointment"),
         Column("slot_id", "string", "FHIR id of the first Slot it holds.", _slot_id, "Appointment"),
         Column("version_id", "string", "Version of the resource.", _meta("versionId"), "Appointment"),
         Column("last_updated", "timestamp", "When that version was written.", _last_updated, "Appointment"),
@@ -185,11 +194,13 @@ class Rows:
     Args:
         systems: the canonical URLs of the deployment.
         vocabulary: its code tables.
+        bases: its addresses, below which a reference is its own; no other absolute one is.
     """
 
-    def __init__(self, systems: Systems, vocabulary: Vocabulary) -> None:
+    def __init__(self, systems: Systems, vocabulary: Vocabulary, bases: tuple[str, ...] = ()) -> None:
         self._systems = systems
         self._vocabulary = vocabulary
+        self._bases = bases
         self._schedules: dict[str, tuple[Any, ...]] = {}
         self._known: dict[tuple[Any, ...], tuple[Any, ...]] = {}
 
@@ -207,7 +218,7 @@ class Rows:
 
     def _appointment(self, resource: Resource) -> Reader:
         shown = appointment_lens.view(resource, systems=self._systems, vocabulary=self._vocabulary)
-        return Reader(resource, shown, Reading(resource, self._systems, self._vocabulary, {}))
+        return Reader(resource, shown, Reading(resource, self._systems, self._vocabulary, {}), self._bases)
 
     def _slot(self, resource: Resource) -> Reader:
         shown = slot_lens.view(resource, None, systems=self._systems)

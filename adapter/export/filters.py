@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime, time, timedelta
@@ -26,6 +27,7 @@ _APPLIES: Mapping[str, tuple[str, ...]] = {
     "facility": ("Appointment", "Slot", "Schedule"),
     "patient_uhid": ("Appointment", "Patient"),
 }
+_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 _BEGINS = {"Appointment": "date", "Slot": "start"}
 
 
@@ -128,11 +130,12 @@ def check(service: Service, filters: Filters) -> None:
     """Refuse values with which nothing can be looked for, before anything is written.
 
     Raises:
-        Malformed: an id that is empty, a UHID without the shape of one, days in the wrong order or beyond all days.
+        Malformed: an id that is none, a UHID without the shape of one, days in the wrong order or beyond all days.
     """
     for name in ("practitioner", "facility"):
-        if getattr(filters, name) is not None and not getattr(filters, name).strip():
-            raise _bad(f"{_option(name)} takes an id. Give one, or leave it out.", name)
+        ident = getattr(filters, name)
+        if ident is not None and not _ID.fullmatch(ident):
+            raise _bad(f"{_option(name)} takes an id alone, such as prov-abc-123. Give one, or leave it out.", name)
     if filters.patient_uhid is not None and not matches(filters.patient_uhid, service.settings.uhid_pattern):
         raise _bad("--patient-uhid: not a UHID. Check it for typing errors.", "patient_uhid")
     if filters.date_from and filters.date_to and filters.date_to < filters.date_from:

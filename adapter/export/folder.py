@@ -92,8 +92,7 @@ class Manifest:
 
 def instant(moment: datetime) -> str:
     """Return a moment as FHIR writes it, to the millisecond."""
-    moment = moment.astimezone(UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03}Z"
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class Folder:

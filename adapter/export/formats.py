@@ -19,6 +19,7 @@ import orjson
 
 from adapter.export.columns import COLUMNS, Column, Rows
 from mappings.instants import parse
+from store.codec import Resource
 
 Name = Literal["ndjson", "bundle", "searchset", "csv", "parquet"]
 NAMES: tuple[Name, ...] = ("ndjson", "bundle", "searchset", "csv", "parquet")
@@ -155,7 +156,10 @@ class Csv(Writing):
         self._put([[column.name for column in COLUMNS[kind]]])
 
     def _write(self, kind: str, lines: Sequence[bytes]) -> None:
-        self._put([[_cell(value) for value in self._rows.row(orjson.loads(line))] for line in lines])
+        self._put([self._cells(kind, orjson.loads(line)) for line in lines])
+
+    def _cells(self, kind: str, resource: Resource) -> list[Any]:
+        return [_cell(column, value) for column, value in zip(COLUMNS[kind], self._rows.row(resource), strict=True)]
 
     def _put(self, rows: list[list[Any]]) -> None:
         text = io.StringIO()
@@ -235,7 +239,10 @@ def schema(kind: str) -> Any:
     )
 
 
-def _cell(value: Any) -> Any:
+def _cell(column: Column, value: Any) -> Any:
+    if column.kind == "timestamp" and value is not None and not value.endswith("Z"):
+        moment = _moment(value)  # one that has no spelling in UTC
+        return None if moment is None else moment.isoformat().replace("+00:00", "Z")
     return str(value).lower() if isinstance(value, bool) else value
 
 
@@ -246,7 +253,7 @@ def _typed(column: Column, value: Any) -> Any:
 
 
 def _moment(text: str) -> datetime | None:
-    """Return a moment; one that cannot be told in UTC (the year 10000) is not there."""
+    """Return a moment; the nearest one of the years 1 to 9999 in UTC, and none where the text is none."""
     with suppress(ValueError):
         return parse(text)
     return None

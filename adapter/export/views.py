@@ -8,6 +8,7 @@ deployment's own canonicals and code tables; those of the defaults are under doc
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Any
@@ -28,13 +29,19 @@ _ID = "[A-Za-z0-9.-]+"
 _NOTHING = "{}"
 
 
-def views(systems: Systems, vocabulary: Vocabulary) -> list[Resource]:
+def views(systems: Systems, vocabulary: Vocabulary, bases: Sequence[str] = ()) -> list[Resource]:
     """Return the ViewDefinitions of appointments, slots and schedules.
 
     The rows of slots take the columns of their Schedules from the third: joined by ``schedule_id``.
+
+    Args:
+        systems: the canonical URLs of the deployment.
+        vocabulary: its code tables.
+        bases: its addresses, below which a reference is its own; no other absolute one is.
     """
     slots = tuple(column for column in COLUMNS["Slot"] if column.source == "Slot")
     appointment = _appointment(systems, vocabulary)
+    appointment["patient_id"] = _actor("participant.actor", PATIENT, systems), _own_id("reference", PATIENT, bases)
     actors = ((PRACTITIONER, "practitioner"), (LOCATION, "facility"))
     schedule: dict[str, _Path] = {"schedule_id": "id", **_people("actor", actors, systems, present=True)}
     slot: dict[str, _Path] = _OWN | {
@@ -139,6 +146,13 @@ def _matching(kind: str) -> str:
 def _id(path: str, kind: str) -> str:
     pattern = _text(f"^(.*/)?{kind}/({_ID})(/_history/{_ID})?$")
     return f"{path}.where($this.matches({pattern})).replaceMatches({pattern}, '$2')"
+
+
+def _own_id(path: str, kind: str, bases: Sequence[str]) -> str:
+    """Return the id in a reference that is relative, or below one of `bases`."""
+    below = "|".join(re.sub(r"([^A-Za-z0-9:/_-])", r"\\\1", f"{base}/") for base in bases)
+    pattern = _text(f"^{f'({below})?' if bases else ''}{kind}/({_ID})(/_history/[^/]+)?$")
+    return f"{path}.where($this.matches({pattern})).replaceMatches({pattern}, '${2 if bases else 1}')"
 
 
 def _people(

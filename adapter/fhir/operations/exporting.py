@@ -25,6 +25,7 @@ from adapter.fhir.operations.exporting_patients import Whose, patients
 from adapter.fhir.operations.parameters import parameters
 from adapter.security.permissions import require
 from store.codec import Resource
+from store.dates import in_utc
 from store.export_jobs import ExportJobs
 from store.types import TYPES
 
@@ -180,7 +181,7 @@ def _moment(text: str, call: Call) -> datetime:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise bad from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=call.who.service.settings.zone)
+    return in_utc(moment if moment.tzinfo else moment.replace(tzinfo=call.who.service.settings.zone))
 
 
 def _bad(name: str, text: str, issue: str = "value") -> Malformed:

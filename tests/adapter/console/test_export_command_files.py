@@ -212,6 +212,20 @@ def test_since_takes_a_manifest_wherever_it_is(clinic: Cli, tmp_path: Path) -> N
     memory.rm("/since", recursive=True)
 
 
+@pytest.mark.parametrize(
+    ("since", "told"),
+    [
+        ("0001-01-01T00:00:00+03:00", "0001-01-01T00:00:00.000Z"),
+        ("9999-12-31T23:59:59-12:00", "9999-12-31T23:59:59.999Z"),
+    ],
+)
+def test_since_may_be_beyond_the_calendar(clinic: Cli, tmp_path: Path, since: str, told: str) -> None:
+    for name in ("a", "b"):
+        manifest = clinic.json("export", str(tmp_path / name), "--since", since, "--type", "Slot")
+        assert manifest["extension"]["options"]["since"] == told
+        assert bool(manifest["output"]) is since.startswith("0001")
+
+
 def test_since_takes_no_unfinished_manifest_and_none_of_another_database(clinic: Cli, tmp_path: Path) -> None:
     clinic.json("export", str(tmp_path / "first"), "--type", "Location")
     manifest = tmp_path / "first" / "manifest.json"

@@ -25,7 +25,9 @@ def refused(cli: Cli, *words: str) -> str:
         ("--date-from 0001-01-01", "--date-from 0001-01-01", "--date-from 0001-01-02"),
         ("--patient-uhid: not a UHID", "--patient-uhid foo", "--patient-uhid UG123456789A"),
         ("--practitioner takes an id", "--practitioner=", "--practitioner prov-abc-123"),
+        ("--practitioner takes an id", "--practitioner Practitioner/p", "--practitioner p"),
         ("--facility takes an id", "--facility=", "--facility fac-xyz-789"),
+        ("--facility takes an id", "--facility http://x.example/fhir/Location/l", "--facility l"),
         ("--status booke:", "--status booke", "--status booked"),
     ],
 )

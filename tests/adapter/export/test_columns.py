@@ -146,3 +146,30 @@ def test_rows_tell_fhirs_own_ids_and_version() -> None:
     named = dict(zip((column.name for column in COLUMNS["Appointment"]), rows.row(resource), strict=True))
     assert (named["patient_id"], named["slot_id"], named["version_id"]) == ("p1", "s1", "3")
     assert datetime.fromisoformat(named["last_updated"]) == datetime(2024, 1, 20, 10, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("reference", "without", "within"),
+    [
+        ("Patient/late", "late", "late"),
+        ("Patient/late/_history/2", "late", "late"),
+        ("http://other.example/fhir/Patient/late", None, None),
+        ("https://clinic.example.org/a+b/fhir/R4/Patient/late", None, "late"),
+        ("https://clinic.example.org/a+b/fhir/R4/Patient/late/_history/2", None, "late"),
+        ("https://clinic.example.org/a+b/fhir/R4/x/Patient/late", None, None),
+        ("https://clinicXexample.org/a+b/fhir/R4/Patient/late", None, None),
+        ("urn:uuid:0c3151bd-1cbf-4d64-b04d-cd9187a4c6e0", None, None),
+        ("#p", None, None),
+    ],
+)
+def test_a_patient_of_another_server_has_no_id_here(reference: str, without: str | None, within: str | None) -> None:
+    resource = {
+        "resourceType": "Appointment",
+        "contained": [{"resourceType": "Patient", "id": "p"}],
+        "participant": [{"actor": {"reference": reference, "type": "Patient"}}],
+    }
+    position = [one.name for one in COLUMNS["Appointment"]].index("patient_id")
+    for bases, expected in (((), without), (("https://clinic.example.org/a+b/fhir/R4", "https://b.example"), within)):
+        view = views(SYSTEMS, Vocabulary.default(), bases)[0]
+        assert Rows(SYSTEMS, Vocabulary.default(), bases).row(resource)[position] == expected
+        assert evaluated(resource, view)["patient_id"] == expected

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import csv
+import io
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +21,8 @@ from adapter.export.engine import take_cut
 from adapter.export.filters import Filters, check, kinds, queries
 from adapter.export.folder import Folder, Manifest
 from adapter.service import Service
+from mappings.systems import DEFAULT_SYSTEMS
+from mappings.vocabulary import Vocabulary
 from store.codec import Resource
 from store.store import Store
 from store.unit_of_work import UnitOfWork
@@ -215,6 +219,32 @@ def test_an_id_is_found_wherever_it_stands() -> None:
     assert formats.ident(b'{"resourceType":"Slot","id":"' + b"x" * 64 + b'"}') == "x" * 64
 
 
-def test_a_moment_beyond_the_calendar_is_not_in_a_table() -> None:
-    assert formats._moment("2024-01-20T10:00:00.123456789Z") == datetime(2024, 1, 20, 10, 0, 0, 123456, tzinfo=UTC)
+@pytest.mark.parametrize(
+    ("sent", "text", "moment"),
+    [
+        (
+            "2024-01-20T13:00:00.123456789+03:00",
+            "2024-01-20T10:00:00.123456789Z",
+            datetime(2024, 1, 20, 10, 0, 0, 123456, tzinfo=UTC),
+        ),
+        ("9999-12-31T23:59:59-12:00", "9999-12-31T23:59:59.999999Z", datetime.max.replace(tzinfo=UTC)),
+        ("0001-01-01T00:00:00+03:00", "0001-01-01T00:00:00Z", datetime.min.replace(tzinfo=UTC)),
+    ],
+)
+def test_a_moment_beyond_the_calendar_is_the_nearest_in_it(sent: str, text: str, moment: datetime) -> None:
+    from pyarrow import parquet
+
+    line = json.dumps({"resourceType": "Slot", "id": "s", "schedule": {}, "status": "free", "start": sent}).encode()
+    rows = Rows(DEFAULT_SYSTEMS, Vocabulary.default())
+    flat, packed = io.BytesIO(), io.BytesIO()
+    for writing in (formats.Csv(flat, "Slot", rows), formats.Parquet(packed, "Slot", rows)):
+        writing.add("Slot", [line])
+        writing.finish()
+    [row] = csv.DictReader(io.StringIO(flat.getvalue().decode()))
+    assert row["start_time"] == text
+    [found] = parquet.read_table(packed).column("start_time")
+    assert found.as_py() == moment
+
+
+def test_what_is_no_moment_is_not_in_a_table() -> None:
     assert formats._moment("tomorrow") is None

@@ -179,6 +179,23 @@ async def test_there_is_no_such_operation(api: Api, path: str) -> None:
     assert (await api.get(f"/fhir/R4/{path}")).status_code == 404
 
 
+@pytest.mark.parametrize(
+    ("since", "found"),
+    [
+        ("0001-01-01T00:00:00%2B03:00", ["Patient/a"]),
+        ("0001-01-01", ["Patient/a"]),
+        ("9999-12-31T23:59:59-12:00", []),
+        ("9999-12-31T23:59:59Z", []),
+    ],
+)
+async def test_since_may_be_beyond_the_calendar(
+    make_service: ServiceMaker, make_api: ApiMaker, tmp_path: Path, since: str, found: list[str]
+) -> None:
+    api: Api = await make_api(make_service(data_dir=tmp_path, timezone="Africa/Kampala"))
+    await put(api, "Patient", "a")
+    assert await names(api, await exported(api, f"$export?_type=Patient&_since={since}")) == found
+
+
 async def test_since_may_have_an_offset(api: Api) -> None:
     await put(api, "Patient", "a")
     for since in ("2024-01-15T12:00:00+03:00", "2024-01-15", "2024-01-15T10:00:00.000Z"):
