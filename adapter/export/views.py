@@ -196,8 +196,11 @@ def _uhid(systems: Systems) -> _Path:
     actor = _actor("participant.actor", PATIENT, systems)
     stated = f"identifier.where(system in ({_union(systems.all_uhid)})).value"
     own = _first_of([f"identifier.where(system = {_text(one)}).value.first()" for one in systems.all_uhid])
-    inside = f"{_inside(actor, PATIENT)}.select({own})"
-    return actor, f"iif({stated}.exists(), {stated}, {inside}).trim().upper()"
+    contained = _inside(actor, PATIENT)
+    theirs = f"{contained}.identifier.where(system in ({_union(systems.all_uhid)})).value.select(trim().upper())"
+    # What is none of the Patient's own is not shown beside their name.
+    fits = f"{theirs}.empty() or {stated}.trim().upper() in {theirs}"
+    return actor, f"iif({stated}.exists() and ({fits}), {stated}, {contained}.select({own})).trim().upper()"
 
 
 # Codes, by the code tables.

@@ -173,3 +173,23 @@ def test_a_patient_of_another_server_has_no_id_here(reference: str, without: str
         view = views(SYSTEMS, Vocabulary.default(), bases)[0]
         assert Rows(SYSTEMS, Vocabulary.default(), bases).row(resource)[position] == expected
         assert evaluated(resource, view)["patient_id"] == expected
+
+
+@pytest.mark.parametrize(
+    ("stated", "contained", "shown"),
+    [
+        ("ug987654321b", [], "UG987654321B"),
+        ("ug987654321b", ["ug123456789a"], "UG123456789A"),
+        ("ug987654321b ", ["UG123456789A", "UG987654321B"], "UG987654321B"),
+        (None, ["ug123456789a"], "UG123456789A"),
+    ],
+)
+def test_the_uhid_is_one_of_the_contained_patients_own(stated: str | None, contained: list[str], shown: str) -> None:
+    inside: Json = {"resourceType": "Patient", "id": "p"}
+    if contained:
+        inside["identifier"] = [{"system": SYSTEMS.uhid, "value": one} for one in contained]
+    actor: Json = {"reference": "#p"} | ({"identifier": {"system": SYSTEMS.uhid, "value": stated}} if stated else {})
+    resource = {"resourceType": "Appointment", "contained": [inside], "participant": [{"actor": actor}]}
+    position = [one.name for one in COLUMNS["Appointment"]].index("patient_uhid")
+    assert Rows(SYSTEMS, Vocabulary.default()).row(resource)[position] == shown
+    assert evaluated(resource)["patient_uhid"] == shown
