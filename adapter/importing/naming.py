@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from adapter.fhir.bundles.references import Conditional, Names, rewriting
 from adapter.fhir.bundles.urls import pairs
+from adapter.fhir.references import Conditional, Names, rewriting
 from adapter.importing.item import Item, Referent, kind_of, name_without_id
 from store.codec import Resource
 from store.extract import identifiers, token

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from adapter.errors import Conflict, Problem
-from adapter.fhir.bundles.references import rewriting
+from adapter.fhir.references import rewriting
 from adapter.fhir.validation.findings import Place, expression
 from adapter.importing.checking import Ready
 from adapter.importing.item import Referent
