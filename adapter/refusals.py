@@ -45,7 +45,7 @@ def unexpected(method: str) -> Refused:
     """
     text = "Something went wrong on our side. The log has the request id."
     if method not in _READING:
-        text += " Whether it was done is not known: look, or send it again with the same X-Idempotency-Key."
+        text += " Whether it was done is not known: look, or send a POST again with the same X-Idempotency-Key."
     return Refused(Problem("api_error", text), status=500)
 
 
@@ -53,7 +53,7 @@ def unavailable() -> Unavailable:
     """Return the refusal for a MongoDB that does not answer."""
     problem = Problem(
         "service_unavailable",
-        "The database did not answer in time. Repeat the request, a booking with the same X-Idempotency-Key.",
+        "The database did not answer in time. Repeat the request, a POST with the same X-Idempotency-Key.",
     )
     return Unavailable(problem, headers={"Retry-After": "1"})
 

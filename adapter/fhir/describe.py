@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from adapter.fhir.operations import OPERATIONS
+from adapter.scheduling.road import IDEMPOTENCY_HEADER, IDEMPOTENCY_LENGTH
 from store.types import TYPES
 
 _JSON = "application/fhir+json"
@@ -147,6 +148,8 @@ def _names(path: str, method: str) -> list[str]:
     names = [part[1:-1] for part in path.split("/") if part.startswith("{")]
     if "compartment" in names:
         names[0] = "owner"
+    if method == "POST" and not path.endswith("_search"):
+        names.append(IDEMPOTENCY_HEADER)
     return [*names, *(["_type"] if path == "" and method == "GET" else [])]
 
 
@@ -158,6 +161,10 @@ def _parameter(name: str) -> dict[str, Any]:
         "operation": sorted({f"${one.name}" for one in OPERATIONS}),
     }
     schema: dict[str, Any] = {"type": "string"}
+    if name == IDEMPOTENCY_HEADER:
+        text = "Makes what is written by it safe to repeat for 24 hours; not of a batch."
+        schema |= {"minLength": 1, "maxLength": IDEMPOTENCY_LENGTH}
+        return {"name": name, "in": "header", "description": text, "schema": schema}
     if name in allowed:
         schema["enum"] = allowed[name]
     elif name == "id":

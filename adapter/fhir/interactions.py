@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from adapter.errors import Malformed, NotFound, Problem, Refused
-from adapter.fhir import bundles, conformance, negotiation, operations, reads, searching, validation
+from adapter.fhir import bundles, conformance, negotiation, operations, reads, repeating, searching, validation
 from adapter.fhir import outcome as outcomes
 from adapter.fhir.access import may, require_type
 from adapter.fhir.call import Call, Pairs, Reply
@@ -19,7 +19,6 @@ from adapter.fhir.presentation import require_whole
 from adapter.fhir.refusing import clashed, not_allowed, unknown_type
 from adapter.fhir.writing import Write, Written, alone, carry_out
 from adapter.scheduling import holds
-from adapter.scheduling.road import decide
 from store.codec import Resource, encode
 from store.errors import AlreadyExists, NotUnique
 from store.types import TYPES
@@ -226,16 +225,17 @@ async def _write(call: Call, write: Write) -> Reply:
         versions = call.headers.get("if-match"), call.headers.get("if-none-match")
         write = replace(write, if_match=versions[0], if_none_match=versions[1])
 
-    async def step(work: UnitOfWork) -> Written:
-        return (await carry_out(work, call.who, call.base, [write]))[0]
+    async def step(work: UnitOfWork) -> list[Written]:
+        return await carry_out(work, call.who, call.base, [write])
 
     try:
-        written = await decide(call.who.store, step)
+        [written], before = await repeating.carried_out(call, step)
     except (AlreadyExists, NotUnique) as clash:
         raise clashed(clash) from None
     except Refused as refused:
         raise alone(refused) from None
-    return shaped(call, written)
+    reply = shaped(call, written)
+    return replace(reply, headers={**reply.headers, **repeating.REPLAYED}) if before else reply
 
 
 def shaped(call: Call, written: Written) -> Reply:

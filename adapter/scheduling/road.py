@@ -26,7 +26,7 @@ Step = Callable[[UnitOfWork], Awaitable[T]]
 Shape = Callable[[T], bytes]
 
 IDEMPOTENCY_HEADER = "X-Idempotency-Key"
-_IDEMPOTENCY_LENGTH = 255
+IDEMPOTENCY_LENGTH = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +56,8 @@ class Once:
         """
         if given is None:
             return None
-        if not 1 <= len(given) <= _IDEMPOTENCY_LENGTH:
-            text = f"{IDEMPOTENCY_HEADER} must have 1 to {_IDEMPOTENCY_LENGTH} characters."
+        if not 1 <= len(given) <= IDEMPOTENCY_LENGTH:
+            text = f"{IDEMPOTENCY_HEADER} must have 1 to {IDEMPOTENCY_LENGTH} characters."
             raise Malformed(Problem("invalid_request_error", text, IDEMPOTENCY_HEADER))
         key = hashlib.sha256(f"{owner}\n{given}".encode()).hexdigest()
         body = orjson.dumps(content, default=str, option=orjson.OPT_SORT_KEYS)

@@ -10,13 +10,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 
-from adapter.errors import Refused
+from adapter.errors import Malformed, Problem, Refused
+from adapter.fhir import repeating
 from adapter.fhir.bundles import responses
 from adapter.fhir.bundles.alone import Answer, answered, unavailable
 from adapter.fhir.bundles.planning import write_of
 from adapter.fhir.bundles.reading import Entry, Parsed
 from adapter.fhir.call import Call, Reply
 from adapter.fhir.writing import Write, Written, carry_out
+from adapter.scheduling.road import IDEMPOTENCY_HEADER
 from store.connection import renew_deadline
 from store.errors import AlreadyExists, NotUnique, Unreachable
 from store.unit_of_work import UnitOfWork
@@ -27,7 +29,17 @@ _DEPTH = 4  # so often are writes halved where some of them are refused, before 
 
 
 async def run(call: Call, parsed: Parsed, answer: Answer) -> Reply:
-    """Carry out a batch; whatever becomes of its entries, the answer is 200."""
+    """Carry out a batch; whatever becomes of its entries, the answer is 200.
+
+    Raises:
+        Malformed: it is to be carried out once as a whole, and writes: it is many units of work, not one.
+    """
+    if repeating.is_repeatable(call) and not all(entry.reads for entry in parsed.entries):
+        text = (
+            f"The entries of a batch are carried out one by one, and {IDEMPOTENCY_HEADER} is for what is done as a "
+            "whole. Send a transaction, or leave the header out."
+        )
+        raise Malformed(Problem("batch_not_repeatable", text, IDEMPOTENCY_HEADER, issue="not-supported"))
     done: dict[int, bytes] = {index: responses.failed(call, refused) for index, refused in parsed.faults.items()}
     writes = [entry for entry in parsed.entries if not entry.reads]
     done |= await _together(call, writes)

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from adapter.errors import Gone, NotFound, PreconditionFailed, Problem, Refused, Unavailable
-from adapter.fhir import searching
+from adapter.fhir import repeating, searching
 from adapter.fhir.bundles import responses
 from adapter.fhir.bundles.alone import Answer, answered, as_call
 from adapter.fhir.bundles.identifiers import Brought
@@ -22,7 +22,7 @@ from adapter.fhir.patching import Patch
 from adapter.fhir.references import rewriting
 from adapter.fhir.refusing import clashed
 from adapter.fhir.writing import Write, Written, carry_out, deleted, identify
-from adapter.scheduling.road import decide
+from adapter.scheduling.road import IDEMPOTENCY_HEADER
 from store.codec import Resource
 from store.documents import version_of
 from store.errors import AlreadyExists, NotUnique, Unreachable
@@ -39,11 +39,13 @@ async def run(call: Call, parsed: Parsed, answer: Answer) -> Reply:
     """
     planned = await _planned(call, parsed, answer)
     entries = [b""] * parsed.size
-    for place, result in zip(planned.places, await _written(call, planned), strict=True):
+    results, before = await _written(call, planned)
+    for place, result in zip(planned.places, results, strict=True):
         entries[place] = responses.written(call, result)
     for entry in planned.reads:
         entries[entry.index] = await answered(call, entry, answer)
-    return responses.bundle("transaction", entries)
+    reply = responses.bundle("transaction", entries)
+    return replace(reply, headers=repeating.REPLAYED) if before else reply
 
 
 async def _planned(call: Call, parsed: Parsed, answer: Answer) -> Plan:
@@ -81,9 +83,10 @@ async def _unanswerable(index: int, read: Call, answer: Answer) -> list[Refused]
     return []
 
 
-async def _written(call: Call, planned: Plan) -> list[Written]:
+async def _written(call: Call, planned: Plan) -> tuple[list[Written], bool]:
+    """Return what became of the writes, and whether an earlier, equal request had done them."""
     if not planned.writes:
-        return []
+        return [], False
 
     done: list[Written] = []
 
@@ -95,7 +98,7 @@ async def _written(call: Call, planned: Plan) -> list[Written]:
         return done
 
     try:
-        return await decide(call.who.store, step)
+        return await repeating.carried_out(call, step)
     except (AlreadyExists, NotUnique) as clash:
         names = [f"{one.kind}/{one.ident}" for one in done]
         refused = clashed(clash, names.index(clash.name) if clash.name in names else None)
@@ -103,9 +106,12 @@ async def _written(call: Call, planned: Plan) -> list[Written]:
     except Refused as refused:
         raise _placed(refused, planned.places) from None
     except Unreachable:
+        again = "See whether it is, and else send it again"
+        if repeating.is_repeatable(call):
+            again = f"Send it again with the same {IDEMPOTENCY_HEADER}"
         text = (
-            "The transaction did not come to its end in time; it is done as a whole or not at all. See whether it is, "
-            f"and else send it again; one with fewer than its {len(planned.writes)} writes takes less time."
+            f"The transaction did not come to its end in time; it is done as a whole or not at all. {again}; "
+            f"one with fewer than its {len(planned.writes)} writes takes less time."
         )
         problem = Problem("transaction_too_slow", text, "Bundle", issue="timeout")
         raise Unavailable(problem, headers={"Retry-After": "1"}) from None

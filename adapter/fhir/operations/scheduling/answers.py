@@ -15,12 +15,12 @@ from typing import Any
 import orjson
 
 from adapter.errors import Problem, Refused
-from adapter.fhir import outcome
+from adapter.fhir import outcome, repeating
 from adapter.fhir.call import Call, Reply
 from adapter.fhir.refusing import clashed
 from adapter.fhir.writing import alone
 from adapter.scheduling import holds
-from adapter.scheduling.road import IDEMPOTENCY_HEADER, Once, travel
+from adapter.scheduling.road import travel
 from store.codec import Resource, encode
 from store.errors import AlreadyExists, NotUnique
 from store.unit_of_work import UnitOfWork
@@ -69,17 +69,15 @@ async def written(
     Raises:
         Refused: where the request as such is refused (400, 403); everything else is told in a Bundle.
     """
-    given = call.headers.get(IDEMPOTENCY_HEADER.lower())
-    content = None if given is None else [call.query, call.body]
-    once = Once.of(given, call.who.key.id, f"{call.method} {'/'.join(call.path)}", content)
+    repeat = repeating.once(call)
     try:
-        answer = await travel(call.who.store, step, lambda one: bundle(call, [one]), status=status, once=once)
+        answer = await travel(call.who.store, step, lambda one: bundle(call, [one]), status=status, once=repeat)
     except (AlreadyExists, NotUnique) as clash:
         return _refused(call, clashed(clash), holding)
     except Refused as refused:
         return _refused(call, alone(refused), holding)
     appointment = orjson.loads(answer.body)["entry"][0]["resource"]
-    headers = {"X-Idempotency-Replayed": "true"} if answer.replayed else {}
+    headers = dict(repeating.REPLAYED) if answer.replayed else {}
     if answer.status == 201:
         version = appointment["meta"]["versionId"]
         headers["Location"] = f"{call.base}/Appointment/{appointment['id']}/_history/{version}"
