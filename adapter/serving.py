@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -19,6 +19,7 @@ from uvicorn.supervisors import Multiprocess
 from adapter import demo, logs
 from adapter.app import URI_VARIABLE
 from adapter.console.session import err, mongodb, opened
+from adapter.keeping import kept
 from adapter.settings import Settings
 
 _METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
@@ -30,11 +31,12 @@ def serve(settings: Settings) -> None:
     """Run the service until it is told to stop (Ctrl-C, SIGTERM); what runs then is finished first.
 
     Raises:
-        EmbeddedMongoError, NoTransactions, Unreachable: MongoDB cannot be started, or is not fit, or not there.
+        EmbeddedMongoError, NoTransactions, Unreachable: MongoDB cannot be started, or not again, or is not fit, or not
+            there.
         OSError: the address is in use.
     """
     logs.configure(settings.log_format, settings.log_level)
-    with _orderly_end(), mongodb(settings) as uri, _shared_metrics(settings):
+    with _orderly_end(), mongodb(settings) as (uri, server), _shared_metrics(settings):
         key = asyncio.run(_prepare(settings, uri))
         os.environ[URI_VARIABLE] = uri
         config = uvicorn.Config(
@@ -52,10 +54,18 @@ def serve(settings: Settings) -> None:
         )
         listening = _listen(settings)
         _announce(settings, listening, key)
-        if settings.workers > 1:
-            Multiprocess(config, sockets=[listening]).run()
-        else:
-            uvicorn.Server(config).run(sockets=[listening])
+        run, end = _runner(config, listening)
+        with kept(server, end):
+            run()
+
+
+def _runner(config: uvicorn.Config, listening: socket.socket) -> tuple[Callable[[], None], Callable[[], None]]:
+    """Return what runs the service, and what ends it in order, from any thread."""
+    if config.workers > 1:
+        several = Multiprocess(config, sockets=[listening])
+        return several.run, several.should_exit.set
+    one = uvicorn.Server(config)
+    return lambda: one.run(sockets=[listening]), lambda: setattr(one, "should_exit", True)
 
 
 async def _prepare(settings: Settings, uri: str) -> str | None:

@@ -5,7 +5,9 @@ writes, from a `mongod` that is started when it is first needed. Nothing here si
 
 The data is in `<data_dir>/mongodb/`. Several processes may share the server: the first one starts it and owns it, later
 ones join it. It stops when its owner ends, also where others still use it, because a server that nobody is responsible
-for would stay for ever. Where the owner was killed and could not stop it, the next start adopts the server it finds.
+for would stay for ever. Where the owner was killed and could not stop it, the next start adopts the server it finds. Whoever
+is to go on when the server or its owner has ended looks now and then whether it is `kept`, and has it `renew`ed at the same
+address otherwise: of several, the first one starts it and owns it, as ever.
 
 What the caller must do: call `start` before the event loop (or in a thread), and after any fork; call `close` in a
 `finally` or use the `with` statement. `close` also runs at the interpreter's exit, which Ctrl-C leads to by itself.
@@ -24,7 +26,7 @@ from pathlib import Path
 from typing import Self
 
 from store.embedded_binary import EmbeddedMongoError, explain_delay, explain_exit, failure, find_mongod, unusable
-from store.embedded_process import Process, State, clear_socket, locked
+from store.embedded_process import Process, State, clear_socket, inode, locked
 from store.embedded_server import (
     ServerGoneError,
     await_primary,
@@ -47,23 +49,57 @@ class EmbeddedMongo:
     """A running server.
 
     Attributes:
-        uri: for PyMongo; good for this start only, the address may differ next time.
+        uri: for PyMongo; the address may differ when the server is started by another process.
         pid: the server's process id.
         owned: whether this process must stop it.
     """
 
-    __slots__ = ("_child", "_home", "_owner", "_server", "owned", "pid", "uri")
+    __slots__ = ("_child", "_home", "_inode", "_owner", "_server", "_socket", "owned", "pid", "uri")
 
     def __init__(self, home: Path, state: State, *, owned: bool, child: subprocess.Popen[bytes] | None = None) -> None:
         self.uri = uri_of(state.socket)
-        self.pid = state.server.pid
-        self.owned = owned
         self._home = home
-        self._server = state.server
-        self._child = child
+        self._inode = state.inode
+        self._socket = Path(state.socket)
         self._owner = os.getpid()
+        self._use(state.server, owned, child)
+
+    def _use(self, server: Process, owned: bool, child: subprocess.Popen[bytes] | None) -> None:
+        self.pid = server.pid
+        self.owned = owned
+        self._server = server
+        self._child = child
         if owned:
             atexit.register(self.close)
+
+    def kept(self) -> bool:
+        """Tell whether the server runs and somebody is there to stop it. Waits for nothing."""
+        if not self._server.alive():
+            return False
+        state = State.load(self._home)
+        return state is None or state.owner.alive()
+
+    def renew(self, *, cache_gb: float = 0.5, timeout: float = 30.0) -> None:
+        """Start the server again, or join or adopt the one that runs, as `start` does. Its address stays the same.
+
+        Raises:
+            EmbeddedMongoError: it cannot be had, or only elsewhere; it may be tried again.
+        """
+        if self._child is not None and not self._server.alive():
+            self._child.wait()
+        try:
+            there = inode(self._home) == self._inode
+        except OSError:
+            there = False
+        if not there:  # a new, empty database in its place would look as if all was lost
+            raise failure(f"The directory {self._home} was moved or removed while it was used", "put it back")
+        found = start(self._home.parent, cache_gb=cache_gb, timeout=timeout, again=self._socket)
+        if found.uri != self.uri:
+            found.close()
+            raise failure(f"The MongoDB server of {self._home} has another address now", "start the service again")
+        atexit.unregister(found.close)
+        atexit.unregister(self.close)
+        self._use(found._server, found.owned, found._child)
 
     def close(self) -> None:
         """Stop the server where this process owns it, and wait until it is gone. May be called again, and after a fork.
@@ -99,13 +135,14 @@ class EmbeddedMongo:
         return f"EmbeddedMongo(uri={self.uri!r}, pid={self.pid}, owned={self.owned})"
 
 
-def start(data_dir: Path, *, cache_gb: float = 0.5, timeout: float = 30.0) -> EmbeddedMongo:
+def start(data_dir: Path, *, cache_gb: float = 0.5, timeout: float = 30.0, again: Path | None = None) -> EmbeddedMongo:
     """Start the server of a data directory, or join or adopt the one that runs. Blocks until it takes writes.
 
     Args:
         data_dir: the service's data directory; made where it is missing.
         cache_gb: the bound of WiredTiger's cache in GB, 0.25 at least; has no effect on a server that already runs.
         timeout: seconds to wait for it, which include another process's start or stop.
+        again: the socket's path of before, where clients wait for it.
 
     Raises:
         EmbeddedMongoError: it cannot be had; the message says what to do.
@@ -119,7 +156,7 @@ def start(data_dir: Path, *, cache_gb: float = 0.5, timeout: float = 30.0) -> Em
         if home.stat().st_mode & 0o077:
             home.chmod(0o700)
         with locked(home, deadline):
-            return _join(home, deadline) or _launch(home, cache_gb, deadline)
+            return _join(home, deadline) or _launch(home, cache_gb, deadline, again)
     except OSError as error:
         raise unusable(home, error) from error
 
@@ -171,9 +208,9 @@ def _join(home: Path, deadline: float) -> EmbeddedMongo | None:
     return None
 
 
-def _launch(home: Path, cache_gb: float, deadline: float) -> EmbeddedMongo:
+def _launch(home: Path, cache_gb: float, deadline: float, again: Path | None) -> EmbeddedMongo:
     binary = find_mongod()
-    address = place_socket(home)
+    address = place_socket(home, again)
     try:
         child = spawn(binary, home, address, cache_gb)
     except OSError:

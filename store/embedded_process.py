@@ -90,7 +90,7 @@ class State:
     @classmethod
     def now(cls, home: Path, server: Process, socket: Path) -> Self:
         """Describe a server that the calling process owns."""
-        return cls(server, Process.child(os.getpid()), str(socket), str(home), _inode(home))
+        return cls(server, Process.child(os.getpid()), str(socket), str(home), inode(home))
 
     @classmethod
     def load(cls, home: Path) -> Self | None:
@@ -103,7 +103,7 @@ class State:
             raw = json.loads((home / _STATE).read_bytes())
             raw["server"], raw["owner"] = Process(**raw["server"]), Process(**raw["owner"])
             state = cls(**raw)
-            return state if state.inode == _inode(home) else None
+            return state if state.inode == inode(home) else None
         except (OSError, ValueError, TypeError, KeyError):
             return None
 
@@ -131,7 +131,12 @@ def clear_socket(home: Path, socket: Path) -> None:
             socket.parent.rmdir()
 
 
-def _inode(home: Path) -> list[int]:
+def inode(home: Path) -> list[int]:
+    """Return what tells a directory from its copies, and stays when it is moved.
+
+    Raises:
+        OSError: it is not there.
+    """
     found = home.stat()
     return [found.st_dev, found.st_ino]
 

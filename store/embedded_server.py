@@ -11,9 +11,11 @@ from __future__ import annotations
 import os
 import re
 import socket
+import stat
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -51,17 +53,23 @@ def uri_of(address: str | Path) -> str:
     return f"mongodb://{quote(str(address), safe='')}/?directConnection=true&replicaSet={_REPLICA_SET}"
 
 
-def place_socket(home: Path) -> Path:
+def place_socket(home: Path, again: Path | None = None) -> Path:
     """Choose the socket's path: in the data directory where that can be, else in a new private run directory.
 
     It cannot where the path is too long, has characters that mongod's address parser gives a meaning, or lies on a file
     system without sockets (many a network or virtual machine share).
+
+    Args:
+        home: where the data is.
+        again: the path that it had before; kept where that can be.
 
     Raises:
         EmbeddedMongoError: there is no place for it at all.
     """
     if _listenable(home / _SOCKET):
         return home / _SOCKET
+    if again is not None and _is_private(again.parent) and _listenable(again):
+        return again
     for base in (tempfile.gettempdir(), os.environ.get("XDG_RUNTIME_DIR"), "/tmp"):  # noqa: S108 (mkdtemp: 0700)
         if base and _fits(Path(base) / "mediloop-12345678" / _SOCKET) and os.access(base, os.W_OK | os.X_OK):
             run = Path(tempfile.mkdtemp(prefix="mediloop-", dir=base))
@@ -72,6 +80,17 @@ def place_socket(home: Path) -> Path:
         f"There is no directory for the MongoDB server's socket (the path in {home} is too long or not usable)",
         "set TMPDIR to a writable directory with a short path",
     )
+
+
+def _is_private(run: Path) -> bool:
+    """Make a run directory anew; where somebody was first, tell whether it was this user, for himself alone."""
+    try:
+        with suppress(FileExistsError):
+            run.mkdir(mode=0o700)
+        found = run.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o077
 
 
 def _fits(path: Path) -> bool:

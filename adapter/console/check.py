@@ -93,7 +93,7 @@ def check(
     try:
         with plain_failures():
             settings = load() if database is None else load(database=database)
-            with mongodb(settings) as uri:
+            with mongodb(settings) as (uri, _):
                 reports = asyncio.run(_run(service.build(settings, uri), wanted))
     except typer.Exit:
         raise typer.Exit(CANNOT) from None

@@ -61,13 +61,13 @@ def plain_failures() -> Iterator[None]:
 
 
 @contextmanager
-def mongodb(settings: Settings) -> Iterator[str]:
-    """Give the address of MongoDB: the one that is set, or an embedded server for as long as it is needed."""
+def mongodb(settings: Settings) -> Iterator[tuple[str, embedded.EmbeddedMongo | None]]:
+    """Give the address of MongoDB: the one that is set, or an embedded server for as long as it is needed; that, too."""
     if settings.mongodb_uri is not None:
-        yield settings.mongodb_uri.get_secret_value()
+        yield settings.mongodb_uri.get_secret_value(), None
         return
     with embedded.start(settings.data_dir) as server:
-        yield server.uri
+        yield server.uri, server
 
 
 @asynccontextmanager
@@ -85,7 +85,7 @@ def run(work: Callable[[service.Service], Awaitable[T]]) -> T:
     """Run one command's work on a ready service."""
     with plain_failures():
         settings = load()
-        with mongodb(settings) as uri:
+        with mongodb(settings) as (uri, _):
 
             async def whole() -> T:
                 async with opened(settings, uri) as parts:

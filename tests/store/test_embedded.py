@@ -14,6 +14,7 @@ import tempfile
 import textwrap
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -276,6 +277,99 @@ def test_a_server_that_somebody_stops_is_started_anew(data: Path) -> None:
         assert server.pid != first.pid
         transact(server.uri)
         first.close()
+
+
+def killed(server: embedded.EmbeddedMongo) -> int:
+    os.kill(server.pid, signal.SIGKILL)
+    wait_until(lambda: not alive(server.pid))
+    return server.pid
+
+
+@pytest.mark.parametrize("place", ["data", "long" * 20])
+def test_a_server_that_was_killed_is_renewed_where_it_was(tmp_path: Path, run_base: Path, place: str) -> None:
+    with quick(tmp_path / place) as server:
+        uri = server.uri
+        assert server.kept()
+        write(uri, 1)
+        before = killed(server)
+        assert not server.kept()
+        server.renew()
+        assert server.kept()
+        assert (server.uri, server.owned) == (uri, True)
+        assert server.pid != before
+        assert read(uri) == [1]
+    assert list(run_base.iterdir()) == []
+
+
+def test_of_two_that_lose_their_owner_one_starts_the_server_and_the_other_joins_it(data: Path) -> None:
+    owner = Other(data, then="input()\nserver.close()").ready()
+    first, second = embedded.start(data), embedded.start(data)
+    write(first.uri, 1)
+    owner.go()
+    assert owner.end() == 0
+    assert not first.kept()
+    assert not second.kept()
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda one: one.renew(), (first, second)))
+    assert first.pid == second.pid != owner.pid
+    assert sorted((first.owned, second.owned)) == [False, True]
+    assert read(first.uri) == [1]
+    joiner, starter = sorted((first, second), key=lambda one: one.owned)
+    joiner.close()
+    assert alive(starter.pid)
+    starter.close()
+    assert not alive(starter.pid)
+
+
+def test_a_server_whose_owner_was_killed_is_taken_over_by_who_uses_it(data: Path) -> None:
+    owner = Other(data).ready()
+    server = embedded.start(data)
+    owner.end(signal.SIGKILL)
+    wait_until(lambda: not server.kept())
+    server.renew()
+    assert (server.pid, server.owned, server.kept()) == (owner.pid, True, True)
+    server.close()
+    assert not alive(owner.pid)
+
+
+def test_a_server_is_not_renewed_in_an_empty_directory(tmp_path: Path, data: Path) -> None:
+    with quick(data) as server:
+        killed(server)
+        data.rename(tmp_path / "moved")
+        with pytest.raises(embedded.EmbeddedMongoError, match="moved or removed while it was used: put it back"):
+            server.renew()
+        assert not data.exists()
+        (data / "mongodb").mkdir(parents=True)
+        with pytest.raises(embedded.EmbeddedMongoError, match="moved or removed"):
+            server.renew()
+
+
+def test_a_server_that_came_back_elsewhere_is_not_taken_for_it(tmp_path: Path, run_base: Path) -> None:
+    data = tmp_path / ("long" * 20)
+    with quick(data) as server:
+        killed(server)
+        with quick(data) as other:
+            assert other.uri != server.uri
+            with pytest.raises(embedded.EmbeddedMongoError, match="has another address now: start the service again"):
+                server.renew()
+    assert list(run_base.iterdir()) == []
+
+
+@pytest.mark.parametrize("made", ["by nobody", "open to all", "no directory"])
+def test_a_run_directory_is_made_anew_or_another_one_is_taken(tmp_path: Path, run_base: Path, made: str) -> None:
+    before = run_base / "mediloop-before" / "mongod.sock"
+    if made == "open to all":
+        before.parent.mkdir()
+        before.parent.chmod(0o755)
+    elif made == "no directory":
+        before.parent.touch()
+    home = tmp_path / ("long" * 20)
+    found = embedded_server.place_socket(home, before)
+    assert (found == before) == (made == "by nobody")
+    assert found.parent.stat().st_mode & 0o777 == 0o700
+    assert embedded_server.place_socket(home, tmp_path / "none" / "there" / "mongod.sock").parent.parent == run_base
+    for left in run_base.iterdir():
+        shutil.rmtree(left) if left.is_dir() else left.unlink()
 
 
 def test_a_recycled_process_id_is_another_process(data: Path) -> None:
