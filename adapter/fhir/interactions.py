@@ -166,6 +166,7 @@ async def _update(call: Call, kind: str, ident: str) -> Reply:
 
 async def _patch(call: Call, kind: str, ident: str) -> Reply:
     require_type(call.who, kind, "write")
+    require_type(call.who, kind, "read")  # it asks what is stored, and is shown all of it
     return await _write(call, Write("PATCH", kind, ident, patch=_patch_sent(call)))
 
 

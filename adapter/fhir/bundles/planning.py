@@ -139,7 +139,7 @@ def write_of(
     require_type(call.who, kind, "write")
     headers = entry.headers or {}
     criteria = _criteria(entry)
-    if criteria is not None or "if-none-exist" in headers:
+    if criteria is not None or "if-none-exist" in headers or method == "PATCH":
         require_type(call.who, kind, "read")
     write = Write(
         method,

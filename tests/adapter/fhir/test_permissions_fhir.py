@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from typing import Any
 
 import pytest
@@ -94,6 +96,7 @@ async def test_reading_takes_the_permission_of_the_type(keys: Keys, kind: str) -
 async def test_writing_takes_the_permission_of_the_type(keys: Keys, kind: str) -> None:
     word = EXPECTED[kind]
     may, may_not, reader = await keys(f"{word}:write"), await keys.all_but(word, "write"), await keys(f"{word}:read")
+    both = await keys(f"{word}:read,write")
     body = {"resourceType": kind, "id": "x"}
     for method, path, sent in (
         ("POST", kind, bare(body)),
@@ -101,9 +104,50 @@ async def test_writing_takes_the_permission_of_the_type(keys: Keys, kind: str) -
         ("PATCH", f"{kind}/x", PATCH),
         ("DELETE", f"{kind}/x", None),
     ):
-        assert (await call(may, method, path, sent)).status_code not in (401, 403)
+        permitted = both if method == "PATCH" else may
+        assert (await call(permitted, method, path, sent)).status_code not in (401, 403)
         forbidden(await call(may_not, method, path, sent), f"{word}:write")
         forbidden(await call(reader, method, path, sent), f"{word}:write")
+
+
+FHIRPATH: Json = {
+    "resourceType": "Parameters",
+    "parameter": [
+        {
+            "name": "operation",
+            "part": [
+                {"name": "type", "valueCode": "delete"},
+                {"name": "path", "valueString": "Patient.maritalStatus"},
+            ],
+        }
+    ],
+}
+
+
+@pytest.mark.usefixtures("clinic")
+@pytest.mark.parametrize("patch", [[{"op": "test", "path": "/resourceType", "value": "Patient"}], FHIRPATH])
+@pytest.mark.parametrize("way", ["alone", "transaction", "batch"])
+async def test_a_patch_reads(keys: Keys, patch: Any, way: str) -> None:
+    """It goes by what is stored, and its answer shows that: tested for a value, or whole."""
+    binary = {"resourceType": "Binary", "contentType": "application/json-patch+json"}
+    sent = (
+        patch if isinstance(patch, dict) else binary | {"data": base64.b64encode(json.dumps(patch).encode()).decode()}
+    )
+    entry = {"request": {"method": "PATCH", "url": "Patient/john"}, "resource": sent}
+
+    async def patched(api: Api) -> Any:
+        if way == "alone":
+            return await call(api, "PATCH", "Patient/john", patch)
+        return await call(api, "POST", "", {"resourceType": "Bundle", "type": way, "entry": [entry]})
+
+    answer = await patched(await keys("patients:write"))
+    assert NAME not in answer.text
+    assert "patients:read" in answer.text
+    if way == "batch":
+        assert bundled(answer, "batch-response")["entry"][0]["response"]["status"].startswith("403")
+    else:
+        forbidden(answer, "patients:read")
+    assert (await patched(await keys("patients:read,write"))).status_code == 200
 
 
 @pytest.mark.usefixtures("clinic")
