@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -27,6 +28,10 @@ _ELSEWHERE = {
     "translate": ("translate", "translate"),
 }
 """Where commands are: the module of `adapter.console`, and the function, or the group of commands."""
+
+
+_CREDENTIALS = re.compile(r"(?<=://)[^/]*@")
+"""User and password in an address, such as that of exports."""
 
 
 class _Commands(TyperGroup):
@@ -140,7 +145,9 @@ def _printable(value: object) -> object:
         return "(secret)"
     if isinstance(value, tuple):
         return ",".join(value)
-    return value if value is None or isinstance(value, bool | int | str) else str(value)
+    if isinstance(value, str):
+        return _CREDENTIALS.sub("(secret)@", value)
+    return value if value is None or isinstance(value, bool | int) else str(value)
 
 
 @app.command()

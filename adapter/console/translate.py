@@ -12,13 +12,13 @@ from adapter.console.session import fail, plain_failures
 from adapter.service import systems_of, vocabulary_of
 from adapter.settings import load
 from mappings import appointment as lens
-from store.codec import decode, encode
+from store.codec import encode, parse
 
 
 def translate(
     to: Annotated[Literal["fhir", "mediloop"], typer.Option(help="What to translate to.")],
 ) -> None:
-    """Translate an appointment, or a list of them, from standard input.
+    """Translate an appointment, or a list of them (MediLoop's pages of lists as well), from standard input.
 
     [dim]Example:  echo '{"id": "a1", "status": "booked"}' | mediloop-fhir translate --to fhir[/dim]
     """
@@ -26,7 +26,7 @@ def translate(
         settings = load()
         systems, vocabulary = systems_of(settings), vocabulary_of(settings)
     try:
-        given = _read(sys.stdin.buffer.read())
+        given = _read(sys.stdin.buffer.read(), to)
         items = given if isinstance(given, list) else [given]
         if to == "fhir":
             done = [lens.update(lens.blank(), item, systems=systems, vocabulary=vocabulary) for item in items]
@@ -38,9 +38,25 @@ def translate(
     typer.echo(json.dumps(json.loads(encode(wrapped))["done"], indent=2, ensure_ascii=False))
 
 
-def _read(raw: bytes) -> Any:
-    # Wrapped, so that a list is read as exactly as an object.
-    given = decode(b'{"given":' + raw + b"}")["given"]
-    if not all(isinstance(item, dict) for item in (given if isinstance(given, list) else [given])):
+def _read(raw: bytes, to: str) -> Any:
+    if not raw.strip():
+        raise ValueError("nothing came in. Give an appointment as JSON on standard input")
+    given = parse(raw)
+    if to == "fhir" and isinstance(given, dict) and isinstance(given.get("results"), list):
+        given = given["results"]
+    items = given if isinstance(given, list) else [given]
+    if not all(isinstance(item, dict) for item in items):
         raise ValueError("expected an appointment object or a list of them")
+    if to == "mediloop":
+        for number, item in enumerate(items, 1):
+            _require_appointment(item, f"item {number} of the list" if isinstance(given, list) else "it")
     return given
+
+
+def _require_appointment(item: dict[str, Any], which: str) -> None:
+    kind = item.get("resourceType")
+    if kind == "Appointment":
+        return
+    if kind is None:
+        raise ValueError(f"{which} has no resourceType. Give FHIR Appointments")
+    raise ValueError(f"{which} has the resourceType {kind}. Give FHIR Appointments: MediLoop has no other object here")

@@ -46,6 +46,14 @@ class TestVersionAndSettings:
         assert "ADAPTER_PORT = 8765   (environment)" in text
         assert "neverprinted" not in text
 
+    def test_settings_tell_where_exports_go_without_the_password(
+        self, cli: Cli, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("ADAPTER_EXPORT_URL", "sftp://user:ge@heim@files.example.org:22/x@y/exports")
+        rows = {row["name"]: row for row in cli.json("settings")}
+        assert rows["ADAPTER_EXPORT_URL"]["value"] == "sftp://(secret)@files.example.org:22/x@y/exports"
+        assert "heim" not in cli.run("settings").stdout
+
     def test_a_bad_setting_is_one_clear_line(self, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("ADAPTER_TIMEZONE", "Mars/Olympus")
         result = cli.run("settings")
@@ -181,6 +189,33 @@ class TestTranslate:
         assert result.exit_code == 1
         assert result.stderr.startswith("mediloop-fhir: cannot translate: ")
         assert len(result.stderr.strip().splitlines()) == 1
+
+    def test_a_page_of_a_list_is_a_list(self, cli: Cli) -> None:
+        one = json.loads(cli.run("translate", "--to", "fhir", stdin=self.MEDILOOP).stdout)
+        shown = json.loads(cli.run("translate", "--to", "mediloop", stdin=json.dumps(one)).stdout)
+        whole = json.loads(cli.run("translate", "--to", "fhir", stdin=json.dumps(shown)).stdout)
+        page = {"count": 1, "total": 1, "page": 1, "page_size": 20, "next": None, "previous": None, "results": [shown]}
+        assert json.loads(cli.run("translate", "--to", "fhir", stdin=json.dumps(page)).stdout) == [whole]
+
+    @pytest.mark.parametrize(
+        ("given", "named"),
+        [
+            ('{"resourceType": "Patient", "id": "p"}', "it has the resourceType Patient. Give FHIR Appointments"),
+            ('{"resourceType": "Bundle", "type": "searchset"}', "it has the resourceType Bundle"),
+            (
+                '[{"resourceType": "Appointment", "status": "booked"}, {"foo": 1}]',
+                "item 2 of the list has no resourceType",
+            ),
+            ('{"count": 0, "results": []}', "it has no resourceType"),
+            ("", "nothing came in. Give an appointment as JSON on standard input"),
+            (" \n", "nothing came in"),
+        ],
+    )
+    def test_nothing_but_appointments_becomes_mediloops(self, cli: Cli, given: str, named: str) -> None:
+        result = cli.run("translate", "--to", "mediloop", stdin=given)
+        assert result.exit_code == 1
+        assert result.stdout == ""
+        assert result.stderr.startswith(f"mediloop-fhir: cannot translate: {named}")
 
     def test_a_replaced_code_table_is_used(self, cli: Cli, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("ADAPTER_CONCEPT_MAPS", str(tmp_path))
