@@ -19,10 +19,15 @@ from uvicorn.supervisors import Multiprocess
 from adapter import demo, logs
 from adapter.app import URI_VARIABLE
 from adapter.console.session import err, mongodb, opened
+from adapter.export.files import require_usable
 from adapter.keeping import kept
-from adapter.settings import Settings
+from adapter.settings import PREFIX, Settings
 
 _METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+_KEY_VARIABLE = f"{PREFIX}BOOTSTRAP_KEY"
+FROM_COMMAND_LINE = ("host", "port", "workers")
+"""Settings that ``mediloop-fhir serve`` takes as options."""
+
 GRACE_SECONDS = 30
 """How long running requests may take to end once the service is told to stop."""
 
@@ -31,14 +36,18 @@ def serve(settings: Settings) -> None:
     """Run the service until it is told to stop (Ctrl-C, SIGTERM); what runs then is finished first.
 
     Raises:
+        SettingsError: nothing opens the address of exports.
         EmbeddedMongoError, NoTransactions, Unreachable: MongoDB cannot be started, or not again, or is not fit, or not
             there.
         OSError: the address is in use.
     """
     logs.configure(settings.log_format, settings.log_level)
+    require_usable(settings)
     with _orderly_end(), mongodb(settings) as (uri, server), _shared_metrics(settings):
         key = asyncio.run(_prepare(settings, uri))
         os.environ[URI_VARIABLE] = uri
+        for name in FROM_COMMAND_LINE:  # the workers read the settings themselves
+            os.environ[f"{PREFIX}{name.upper()}"] = str(getattr(settings, name))
         config = uvicorn.Config(
             "adapter.app:worker",
             factory=True,
@@ -102,14 +111,14 @@ def _announce(settings: Settings, listening: socket.socket, key: str | None) -> 
     ]
     shown = key
     if key is None and settings.bootstrap_key is not None:
-        lines.append("Key            the one in ADAPTER_BOOTSTRAP_KEY")
-        shown = "$ADAPTER_BOOTSTRAP_KEY"
+        lines.append(f"Key            the one in {_KEY_VARIABLE}")
+        shown = f"${_KEY_VARIABLE}" if _KEY_VARIABLE in os.environ else "the key in .env"
     elif key is None:
         lines.append("Key            make one: mediloop-fhir keys create --mode test --name first")
     else:
         lines.append(f"Test key       {key}")
     if shown is not None:
-        lines.append(f"\nTry it:\n  curl {base}/api/v1/appointments/ -H 'Authorization: Bearer {shown}'")
+        lines.append(f'\nTry it:\n  curl {base}/api/v1/appointments/ -H "Authorization: Bearer {shown}"')
     err.print("\n" + "\n".join(lines) + "\n", markup=False, highlight=False)
 
 

@@ -123,7 +123,9 @@ class Settings(BaseSettings):
         description="Where $export writes its files: any address that fsspec opens (s3://bucket/folder; its driver, "
         "such as s3fs, must be installed). Unset: DATA_DIR/exports.",
     )
-    export_hours: float = Field(24.0, gt=0, description="Hours after which the files of an $export are removed.")
+    export_hours: float = Field(
+        24.0, gt=0, le=8_784, description="Hours after which the files of an $export are removed; a year at most."
+    )
     export_jobs: int = Field(4, ge=1, le=1_000, description="Open $export jobs at a time, for test and live data each.")
     deidentify_key: SecretStr | None = Field(
         None,

@@ -5,9 +5,9 @@ writes, from a `mongod` that is started when it is first needed. Nothing here si
 
 The data is in `<data_dir>/mongodb/`. Several processes may share the server: the first one starts it and owns it, later
 ones join it. It stops when its owner ends, also where others still use it, because a server that nobody is responsible
-for would stay for ever. Where the owner was killed and could not stop it, the next start adopts the server it finds. Whoever
-is to go on when the server or its owner has ended looks now and then whether it is `kept`, and has it `renew`ed at the same
-address otherwise: of several, the first one starts it and owns it, as ever.
+for would stay for ever. Where the owner was killed and could not stop it, the next start adopts the server it finds.
+Whoever is to go on when the server or its owner has ended looks now and then whether it is `kept`, and has it `renew`ed
+at the same address otherwise: of several, the first one starts it and owns it, as ever.
 
 What the caller must do: call `start` before the event loop (or in a thread), and after any fork; call `close` in a
 `finally` or use the `with` statement. `close` also runs at the interpreter's exit, which Ctrl-C leads to by itself.

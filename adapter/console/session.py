@@ -62,7 +62,7 @@ def plain_failures() -> Iterator[None]:
 
 @contextmanager
 def mongodb(settings: Settings) -> Iterator[tuple[str, embedded.EmbeddedMongo | None]]:
-    """Give the address of MongoDB: the one that is set, or an embedded server for as long as it is needed; that, too."""
+    """Give the address of MongoDB: the one that is set, or that of an embedded server, and the server while needed."""
     if settings.mongodb_uri is not None:
         yield settings.mongodb_uri.get_secret_value(), None
         return

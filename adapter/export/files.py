@@ -17,9 +17,25 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from adapter.export import private
-from adapter.settings import Settings
+from adapter.settings import PREFIX, Settings, SettingsError
 
 _CHUNK = 1_048_576
+
+
+def require_usable(settings: Settings) -> None:
+    """Make sure that something opens the address of exports. Nothing is connected to: it may not be there just now.
+
+    Raises:
+        SettingsError: nothing does.
+    """
+    if settings.export_url is None:
+        return
+    protocol = settings.export_url.partition("://")[0]
+    try:
+        fsspec.get_filesystem_class(protocol)
+    except (ValueError, ImportError) as error:
+        text = f"{protocol}:// cannot be opened: {str(error).rstrip('.')}"
+        raise SettingsError(f"Bad setting. {PREFIX}EXPORT_URL: {text}.") from error
 
 
 class Files:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 import threading
 
@@ -19,9 +20,8 @@ import uvloop
 from adapter import clock, settings
 from adapter.export.files import Files
 from adapter.export.working import Lost, Work, tidy
-from store.connection import connect
+from store.connection import Client, connect
 from store.documents import Rules
-from store.errors import StoreError
 from store.export_jobs import ExportJobs
 from store.store import Store
 
@@ -30,6 +30,7 @@ URI_VARIABLE = "ADAPTER_RUNNING_MONGODB_URI"  # as in `adapter.app`
 
 def main() -> int:
     """Carry out jobs until nobody is there to name one; return 1 if one could not be."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all: this process ends with its service
     return uvloop.run(_serve(settings.load()))
 
 
@@ -44,18 +45,20 @@ async def _serve(read: settings.Settings) -> int:
 
 
 async def _run(read: settings.Settings, mode: str, ident: str, worker: str) -> int:
-    client = connect(os.environ[URI_VARIABLE])
+    client: Client | None = None
     rules = Rules(zone=read.zone, bases=read.fhir_bases)  # nothing is written: nothing is claimed
     try:
+        client = connect(os.environ[URI_VARIABLE])
         return await work(read, Store(client, f"{read.database}_{mode}", rules=rules), mode, ident, worker)
-    except (StoreError, OSError, LookupError):
+    except Exception:  # noqa: BLE001  (whatever it is: untold by the log it would quote what it chokes on)
         from adapter import logs
 
         logs.configure(read.log_format, read.log_level)
         logs.logger.exception("export_interrupted", job=ident)
         return 1
     finally:
-        await client.close()
+        if client is not None:
+            await client.close()
 
 
 async def work(
@@ -64,7 +67,8 @@ async def work(
     """Carry out a job that `worker` has taken; return the exit code.
 
     Raises:
-        StoreError, OSError: something is not there; the job can be taken again.
+        Exception: StoreError, OSError or what a driver of object stores raises: something is not there; the job can be
+            taken again.
     """
     jobs, files = ExportJobs(store.database), Files(read, mode)
     job = await jobs.read(ident)

@@ -1,0 +1,92 @@
+"""What is told when the service starts, and what stops the start."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from adapter import serving
+from adapter.export.files import require_usable
+from adapter.settings import SettingsError, load
+
+KEY = "sk_test_0123"
+
+
+@pytest.fixture
+def listening() -> Iterator[socket.socket]:
+    with socket.socket() as made:
+        made.bind(("127.0.0.1", 0))
+        yield made
+
+
+def tried(printed: str) -> list[str]:
+    """Run the line that is to be tried, with a `curl` that prints what it is given."""
+    line = printed.partition("Try it:\n")[2].strip()
+    script = f'curl() {{ printf "%s\\n" "$@"; }}; {line}'
+    return subprocess.run(["/bin/sh", "-c", script], check=True, capture_output=True, text=True).stdout.splitlines()
+
+
+@pytest.mark.parametrize("where", ["demo", "environment", ".env"])
+def test_what_is_to_be_tried_works_in_a_shell(
+    listening: socket.socket,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    where: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("ADAPTER_BOOTSTRAP_KEY", raising=False)
+    if where == "environment":
+        monkeypatch.setenv("ADAPTER_BOOTSTRAP_KEY", KEY)
+    elif where == ".env":
+        Path(".env").write_text(f"ADAPTER_BOOTSTRAP_KEY={KEY}\n")
+    serving._announce(load(), listening, KEY if where == "demo" else None)
+    printed = capsys.readouterr().err
+    base = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    shown = "the key in .env" if where == ".env" else KEY
+    assert tried(printed) == [f"{base}/api/v1/appointments/", "-H", f"Authorization: Bearer {shown}"]
+    if where != "demo":
+        assert KEY not in printed
+
+
+@pytest.mark.parametrize(
+    ("url", "named"), [("foo://x", "foo:// cannot be opened: Protocol not known"), ("s3://b", "s3")]
+)
+def test_exports_that_nothing_can_write_stop_the_start(monkeypatch: pytest.MonkeyPatch, url: str, named: str) -> None:
+    monkeypatch.setitem(sys.modules, "s3fs", None)
+    with pytest.raises(SettingsError) as raised:
+        serving.serve(load(export_url=url))
+    text = str(raised.value)
+    assert text.startswith(f"Bad setting. ADAPTER_EXPORT_URL: {named}")
+    assert "\n" not in text
+
+
+@pytest.mark.parametrize("url", [None, "memory://exports", "file:///nowhere/at/all", "ftp://user:hunter2@nowhere/x"])
+def test_whether_it_is_there_just_now_is_not_asked(url: str | None) -> None:
+    require_usable(load(export_url=url))
+
+
+def test_the_worker_of_exports_logs_whatever_goes_wrong(tmp_path: Path) -> None:
+    environment = {name: text for name, text in os.environ.items() if not name.startswith("ADAPTER_")}
+    environment |= {"ADAPTER_RUNNING_MONGODB_URI": "nonsense://u:hunter2@x", "PYTHONPATH": str(Path.cwd())}
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "adapter.export.worker"],
+        stdin=subprocess.PIPE,  # stays open: the worker ends with who holds it
+        stderr=subprocess.PIPE,
+        cwd=tmp_path,
+        env=environment,
+    )
+    assert worker.stdin is not None
+    worker.stdin.write(b"test job worker\n")
+    worker.stdin.flush()
+    assert worker.wait(60) == 1
+    _, said = worker.communicate()
+    (line,) = said.decode().splitlines()
+    assert '"event":"export_interrupted"' in line
+    assert "hunter2" not in line
