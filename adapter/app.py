@@ -12,9 +12,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
-from fastapi_swagger import patch_fastapi
 
-from adapter import __version__, chores, logs, memory, operations, refusals, service, settings
+from adapter import __version__, chores, docs_page, logs, memory, operations, refusals, service, settings
 from adapter.compression import Compression
 from adapter.export import running
 from adapter.export.router import router as export
@@ -67,7 +66,7 @@ def create_app(parts: service.Service) -> FastAPI:
     for router in (mediloop, publishing, fhir, export, operations.router):
         # Taken as they are: an included router is matched anew, twice over, for every request.
         app.router.routes.extend(router.routes)
-    patch_fastapi(app, redirect_from_root_to_docs=True)
+    docs_page.install(app)
     refusals.install(app)
     app.add_middleware(Compression)
     app.add_middleware(Gate, service=parts)

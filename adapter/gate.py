@@ -7,6 +7,7 @@ thing is asked by the route (`adapter.security.callers`), so an unknown path is 
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 import uuid
@@ -19,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from adapter.errors import Problem, Refused, TooLarge, Unauthenticated
 from adapter.logs import logger
 from adapter.metrics import answered
-from adapter.refusals import respond, unavailable, unexpected
+from adapter.refusals import FHIR_BASE, respond, stopped, unavailable, unexpected
 from adapter.security.ratelimit import RateState
 from adapter.service import Service
 from store.connection import Deadline, within
@@ -84,6 +85,10 @@ class _Passage:
             await self._refuse(refused)
         except Unreachable:
             await self._refuse(unavailable())
+        except asyncio.CancelledError:  # the service is stopped and has waited for as long as it does
+            if self.answering:
+                raise
+            await self._refuse(stopped())
         except ClientDisconnect:  # before its body was whole: no fault, and nobody is left to answer
             self.status = _GONE
         except Exception:  # noqa: BLE001  (whatever it is: the client gets a whole answer, the log the story)
@@ -94,10 +99,14 @@ class _Passage:
             structlog.contextvars.unbind_contextvars("request_id")
 
     def _unify_path(self) -> None:
-        """Read a MediLoop path without its trailing slash as one with it (decision 2.1): never a redirect."""
+        """Read a MediLoop path without its trailing slash as one with it (decision 2.1), and a FHIR path with one as
+        one without: never a redirect.
+        """
         path: str = self.scope["path"]
         if path.startswith("/api/") and not path.endswith("/"):
             self.scope["path"] = path + "/"
+        elif path.startswith(f"{FHIR_BASE}/") and path.endswith("/"):
+            self.scope["path"] = path[:-1]
 
     async def _admit(self, state: dict[str, object]) -> None:
         if not self.scope["path"].startswith(_API):

@@ -22,7 +22,7 @@ async def healthz() -> Response:
     return _said(200, "alive")
 
 
-@router.get("/readyz")
+@router.get("/readyz", responses={503: {"description": "It cannot, or takes none; `reason` says why."}})
 async def readyz(request: Request) -> Response:
     """Whether MongoDB can be reached and takes writes: 200, or 503 with the reason."""
     service: Service = request.app.state.service

@@ -58,6 +58,15 @@ def unavailable() -> Unavailable:
     return Unavailable(problem, headers={"Retry-After": "1"})
 
 
+def stopped() -> Unavailable:
+    """Return the refusal for what was not answered, or had not come in whole, when the service was stopped."""
+    problem = Problem(
+        "service_unavailable",
+        "The service was stopped before this was answered. Repeat the request, a POST with the same X-Idempotency-Key.",
+    )
+    return Unavailable(problem, headers={"Retry-After": "1", "Connection": "close"})
+
+
 def _allowed(scope: Scope) -> list[str]:
     """Return every method that the path takes; the framework names those of one of its routes alone."""
     routes = scope["app"].router.routes

@@ -48,24 +48,28 @@ def serve(settings: Settings) -> None:
         os.environ[URI_VARIABLE] = uri
         for name in FROM_COMMAND_LINE:  # the workers read the settings themselves
             os.environ[f"{PREFIX}{name.upper()}"] = str(getattr(settings, name))
-        config = uvicorn.Config(
-            "adapter.app:worker",
-            factory=True,
-            host=settings.host,
-            port=settings.port,
-            workers=settings.workers,
-            loop="uvloop",
-            http="httptools",
-            access_log=False,
-            log_config=None,
-            server_header=False,
-            timeout_graceful_shutdown=GRACE_SECONDS,
-        )
         listening = _listen(settings)
         _announce(settings, listening, key)
-        run, end = _runner(config, listening)
+        run, end = _runner(_config(settings), listening)
         with kept(server, end):
             run()
+
+
+def _config(settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
+        "adapter.app:worker",
+        factory=True,
+        host=settings.host,
+        port=settings.port,
+        workers=settings.workers,
+        loop="uvloop",
+        http="httptools",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        forwarded_allow_ips=list(settings.trusted_proxies),
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
 
 
 def _runner(config: uvicorn.Config, listening: socket.socket) -> tuple[Callable[[], None], Callable[[], None]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -47,6 +48,11 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", min_length=1, description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     workers: int = Field(1, ge=1, le=64, description="Service processes.")
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("127.0.0.1", "::1"),
+        description="Addresses and networks (10.0.0.0/8) of the proxies whose X-Forwarded-For and X-Forwarded-Proto "
+        "are believed, separated by commas; * is any, empty none.",
+    )
     bootstrap_key: SecretStr | None = Field(
         None, description="A key (sk_test_... or sk_live_...) registered at start-up with every permission."
     )
@@ -157,7 +163,7 @@ class Settings(BaseSettings):
             raise ValueError(f"not a regular expression: {error}") from error
         return pattern
 
-    @field_validator("uhid_aliases", "cors_origins", mode="before")
+    @field_validator("uhid_aliases", "cors_origins", "trusted_proxies", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
@@ -170,6 +176,17 @@ class Settings(BaseSettings):
         if any(one != "*" and not re.fullmatch(r"https?://[^\s/?#]+", one) for one in origins):
             raise ValueError("an origin is a scheme and a host, such as https://portal.example.org, or * for any")
         return origins
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, proxies: tuple[str, ...]) -> tuple[str, ...]:
+        for one in proxies:
+            try:
+                if one != "*":
+                    ip_network(one)
+            except ValueError as error:
+                raise ValueError("give addresses or networks, such as 10.1.2.3 or 10.0.0.0/8, or * for any") from error
+        return proxies
 
     @field_validator("bootstrap_key")
     @classmethod

@@ -16,7 +16,14 @@ from typing import Any, TypeVar
 
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.pool import AsyncConnection, Pool
-from pymongo.errors import AutoReconnect, ConnectionFailure, ExecutionTimeout, InvalidOperation, PyMongoError
+from pymongo.errors import (
+    AutoReconnect,
+    ConnectionFailure,
+    ExecutionTimeout,
+    InvalidOperation,
+    OperationFailure,
+    PyMongoError,
+)
 from pymongo.monitoring import ConnectionClosedReason
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
@@ -51,6 +58,7 @@ _PASSING = frozenset(
         *(24, 112, 239, 246),
     }
 )
+_NOT_ALLOWED = (13, 18)  # Unauthorized, AuthenticationFailed
 _LABELS = (
     "TransientTransactionError",
     "UnknownTransactionCommitResult",
@@ -196,6 +204,10 @@ async def require_transactions(client: Client) -> None:
     """
     try:
         hello = await client.admin.command("hello")
+    except OperationFailure as error:  # its text holds the server's whole answer
+        said = (error.details or {}).get("errmsg", "no reason given")
+        remedy = " Check user and password in ADAPTER_MONGODB_URI." if error.code in _NOT_ALLOWED else ""
+        raise Unreachable(f"MongoDB refuses to answer: {str(said).rstrip('.')}.{remedy}") from error
     except PyMongoError as error:
         raise Unreachable(f"MongoDB does not answer: {error}") from error
     if "setName" not in hello and hello.get("msg") != "isdbgrid":

@@ -36,6 +36,8 @@ def create(
 
     [dim]Example:  mediloop-fhir keys create --name portal --permission appointments:read,write[/dim]
     """
+    if not name.strip():
+        raise typer.BadParameter("a key needs a name: say what it is for", param_hint="--name")
     try:
         granted = permissions.parse(permission) if permission else permissions.everything()
     except ValueError as error:

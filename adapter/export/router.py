@@ -1,7 +1,7 @@
 """The addresses of an export: how far it is, its manifest, its files.
 
-https://hl7.org/fhir/uv/bulkdata/STU2/export.html. They are for the key that has asked for the export, and for keys that
-may do everything; to others there is no such job.
+https://hl7.org/fhir/uv/bulkdata/STU2/export.html. They are for the key that has asked for the export, for those that it
+was rolled to since, and for keys that may do everything; to others there is no such job.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from adapter.fhir.addresses import BASE, EXPORT_JOBS, base_of
 from adapter.routes import RequestRoute
 from adapter.security.callers import Caller, caller
 from adapter.security.permissions import require
+from store.connection import bounded
 from store.export_jobs import ExportJobs, Job
 from store.types import TYPES
 
@@ -37,6 +38,7 @@ MEDIA_TYPE = "application/fhir+ndjson"
 
 _SHOWN = ("_deidentify", "_elements", "_outputFormat", "_since", "_type")
 """The parameters whose values tell nobody: the manifest of a de-identified export has those of no others."""
+_SECONDS = 10.0
 _GROUP = re.compile(r"(/Group/)[^/]+(/\$export)$")
 
 router = APIRouter(prefix=f"{BASE}/{EXPORT_JOBS}", tags=["FHIR R4"], route_class=RequestRoute)
@@ -116,11 +118,19 @@ async def _job(request: Request) -> tuple[Caller, Job]:
     who = caller(request)
     require(who.key, "export", "read")
     job = await ExportJobs(who.store.database).read(request.path_params["job"])
-    if job is None or job.state == "removed" or (job.key != who.key.id and "admin" not in who.key.permissions):
+    if job is None or job.state == "removed" or not await _is_of(job, who):
         raise _absent("There is no such export: it was deleted, has expired, or belongs to another key.")
     if job.expires is not None and job.expires <= who.service.now():
         raise _absent("The export has expired. Ask for it again.")
     return who, job
+
+
+async def _is_of(job: Job, who: Caller) -> bool:
+    """Tell whether a job is for a caller: the key that asked for it, or was made of that one, or one with ``admin``."""
+    if job.key == who.key.id or "admin" in who.key.permissions:
+        return True
+    keys = who.service.keys[who.key.mode]
+    return await bounded(lambda: keys.became(job.key, who.key.id), _SECONDS)
 
 
 def _absent(text: str) -> NotFound:

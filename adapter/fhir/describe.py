@@ -122,8 +122,6 @@ def described_metadata() -> dict[str, Any]:
 
 def described(method: str, path: str) -> dict[str, Any]:
     """Return what FastAPI is to say of `method` on `path` (its OpenAPI form, ``/{type}/{id}``)."""
-    if path == "/":
-        return {"include_in_schema": False}
     success = dict(_SUCCESS[method])
     if method == "POST" and path != "/{type}":
         del success[201]  # nothing is created at that very path

@@ -16,9 +16,10 @@ from urllib.parse import parse_qsl
 from fastapi import APIRouter, Request, Response
 from starlette.convertors import Convertor, register_url_convertor
 
+from adapter import encoding
 from adapter.compression import headed
 from adapter.errors import Malformed, Problem
-from adapter.fhir import conformance, encoding, negotiation, presentation
+from adapter.fhir import conformance, negotiation, presentation
 from adapter.fhir.addresses import BASE, base_of
 from adapter.fhir.call import Call, Pairs, Reply
 from adapter.fhir.describe import described, described_metadata
@@ -158,7 +159,6 @@ _ROUTES = (
     ("/{type:fhirtype}/{id:fhirid}", ("GET", "PUT", "PATCH", "DELETE")),
     ("/{type:fhirtype}", ("GET", "POST", "PUT", "PATCH", "DELETE")),
     ("", ("POST", "GET")),
-    ("/", ("POST", "GET")),
     ("/_search", ("POST",)),
     ("/_history", ("GET",)),
     ("/{operation:operation}", ("GET", "POST")),

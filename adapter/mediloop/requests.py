@@ -12,6 +12,7 @@ from fastapi import Request
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails
 
+from adapter import encoding
 from adapter.errors import Malformed, Problem, UnsupportedMediaType
 from adapter.fhir.validation.structure import Repeated, as_object
 from adapter.mediloop.fields import (
@@ -216,11 +217,15 @@ async def read_body(request: Request, model: type[Model], *, optional: bool = Fa
 
     Raises:
         Unsound: a wrong type, a member that is unknown or there twice: every problem by name.
-        Malformed: empty, no JSON object, a parameter.
-        UnsupportedMediaType: not declared as JSON.
+        Malformed: empty, no JSON object, a parameter, not the gzip that it is declared as.
+        UnsupportedMediaType: not declared as JSON, or encoded in another way than gzip.
+        TooLarge: unpacked, it is.
     """
     read_query(request, NoParameters)
     raw = await request.body()
+    if "content-encoding" in request.headers:
+        most = request.app.state.service.settings.max_body_bytes
+        raw = encoding.plain(raw, request.headers["content-encoding"], most)
     if not raw.strip():
         if optional:
             return model.model_validate({}), b"{}"

@@ -229,6 +229,14 @@ class KeyStore:
             )
         return _key(new), secret
 
+    async def became(self, id: str, other: str) -> bool:
+        """Tell whether the key with this id was rolled, once or several times, and is `other` now."""
+        found: str | None = id
+        while found is not None and found != other:
+            document = await self._keys.find_one({"_id": found}, projection=["successor"])
+            found = None if document is None else document.get("successor")
+        return found is not None
+
     async def revoke(self, id: str) -> bool:
         """End a key at once (in other processes: within the `ttl` of their `Keyring`).
 

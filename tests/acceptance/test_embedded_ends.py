@@ -82,7 +82,7 @@ def test_a_mongod_that_is_killed_is_started_again(starter: Starter, workers: str
 
 def test_a_service_outlives_the_one_that_had_started_their_mongod(starter: Starter) -> None:
     first = starter(bootstrap_key=KEY)
-    second = starter(bootstrap_key=KEY)
+    second = starter(bootstrap_key=KEY, PORT="abc")  # which the command line overrides, for the workers as well
     kept = book(second)
     before = mongod_of(first)
     assert first.stop() == 0

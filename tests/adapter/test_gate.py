@@ -12,6 +12,7 @@ import pytest
 
 from adapter import clock as clocks
 from adapter.app import create_app
+from adapter.gate import Gate
 from adapter.security.permissions import parse
 from adapter.service import Service, build
 from adapter.settings import Settings
@@ -298,3 +299,67 @@ class TestDeadMongoDB:
                     refused(answer, 503, ("service_unavailable", None))
                     assert answer.headers["Retry-After"] == "1"
         await dead.close()
+
+
+async def test_what_is_under_way_when_the_service_is_stopped_gets_a_whole_answer(service: Service) -> None:
+    """The server cancels it when its grace is over; a body that never came in whole is such a one."""
+    for path in (PATH, "/fhir/R4/Patient"):
+        sent: list[Any] = []
+        scope: dict[str, Any] = {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "method": "POST",
+            "path": path,
+            "query_string": b"",
+            "headers": [(b"content-type", b"application/json"), (b"content-length", b"100")],
+            "client": ("127.0.0.1", 1),
+        }
+        waiting = asyncio.Event()
+
+        async def receive(waiting: asyncio.Event = waiting) -> Any:
+            waiting.set()
+            await asyncio.Event().wait()
+
+        async def send(message: Any, sent: list[Any] = sent) -> None:
+            sent.append(message)
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            await receive()
+
+        scope["app"] = create_app(service)
+        task = asyncio.create_task(Gate(app, service)(scope, receive, send))
+        await waiting.wait()
+        task.cancel()
+        await task
+        assert sent[0]["status"] == 503
+        headers = dict(sent[0]["headers"])
+        assert headers[b"connection"] == b"close"
+        assert b"service_unavailable" in sent[1]["body"]
+
+
+async def test_what_is_being_answered_then_is_cut_off(service: Service) -> None:
+    begun = asyncio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        begun.set()
+        await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        pass
+
+    scope = {"type": "http", "method": "GET", "path": "/healthz", "query_string": b"", "headers": []}
+    task = asyncio.create_task(Gate(app, service)(scope, None, send))  # type: ignore[arg-type]  # nothing is received
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_a_fhir_path_may_have_a_slash_at_its_end(api: Api) -> None:
+    assert (await api.put("/fhir/R4/Patient/p/", {"resourceType": "Patient", "id": "p"})).status_code == 201
+    for path in ("/fhir/R4/", "/fhir/R4/Patient/", "/fhir/R4/Patient/p/", "/fhir/R4/metadata/"):
+        answer = await api.get(path)
+        assert answer.status_code == 200, path
+        assert not answer.history
+    assert (await api.get("/fhir/R4/Patient//")).status_code == 404

@@ -8,8 +8,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from adapter import serving
 from adapter.export.files import require_usable
@@ -65,6 +67,32 @@ def test_exports_that_nothing_can_write_stop_the_start(monkeypatch: pytest.Monke
     text = str(raised.value)
     assert text.startswith(f"Bad setting. ADAPTER_EXPORT_URL: {named}")
     assert "\n" not in text
+
+
+@pytest.mark.parametrize(
+    ("trusted", "proxy", "client"),
+    [
+        ("127.0.0.1,::1", "127.0.0.1", "203.0.113.9"),
+        ("127.0.0.1,::1", "10.1.2.3", "10.1.2.3"),
+        ("10.0.0.0/8", "10.1.2.3", "203.0.113.9"),
+        ("", "127.0.0.1", "127.0.0.1"),
+        ("*", "192.0.2.1", "203.0.113.9"),
+    ],
+)
+async def test_only_trusted_proxies_say_who_calls(
+    monkeypatch: pytest.MonkeyPatch, trusted: str, proxy: str, client: str
+) -> None:
+    monkeypatch.setenv("ADAPTER_TRUSTED_PROXIES", trusted)
+    seen: list[Any] = []
+
+    async def app(scope: Any, *_: Any) -> None:
+        seen.append(scope["client"][0])
+
+    config = serving._config(load())
+    believed = ProxyHeadersMiddleware(app, config.forwarded_allow_ips)
+    scope: Any = {"type": "http", "client": (proxy, 1), "headers": [(b"x-forwarded-for", b"203.0.113.9")]}
+    await believed(scope, None, None)  # type: ignore[arg-type]  # nothing is received or sent
+    assert seen == [client]
 
 
 @pytest.mark.parametrize("url", [None, "memory://exports", "file:///nowhere/at/all", "ftp://user:hunter2@nowhere/x"])

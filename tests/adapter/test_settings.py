@@ -40,6 +40,8 @@ BAD = [
     ("workers", "0"),
     ("workers", "65"),
     ("workers", "1.5"),
+    ("trusted_proxies", "proxy.example.org"),
+    ("trusted_proxies", "10.0.0.1/8"),
     ("bootstrap_key", "secret"),
     ("bootstrap_key", "sk_test_"),
     ("bootstrap_key", "sk_test_with blank"),

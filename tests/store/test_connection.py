@@ -218,3 +218,25 @@ async def test_what_the_driver_would_try_again_is_unreachable() -> None:
 
         with pytest.raises(Unreachable):
             await bounded(call, 5)
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "told"),
+    [
+        (18, "Authentication failed.", "Authentication failed. Check user and password in ADAPTER_MONGODB_URI."),
+        (59, "no such command: 'hello'", "no such command: 'hello'."),
+    ],
+)
+async def test_a_server_that_refuses_is_told_in_one_line(code: int, said: str, told: str) -> None:
+    answer = {"ok": 0.0, "errmsg": said, "code": code, "$clusterTime": {"signature": "x"}}
+
+    class Admin:
+        async def command(self, _: str) -> None:
+            raise OperationFailure(f"{said}, full error: {answer}", code, answer)
+
+    class Refusing:
+        admin = Admin()
+
+    with pytest.raises(Unreachable) as raised:
+        await require_transactions(Refusing())  # type: ignore[arg-type]  # a client that only asks who is there
+    assert str(raised.value) == f"MongoDB refuses to answer: {told}"

@@ -226,6 +226,12 @@ class TestTranslate:
 
 
 class TestFailures:
+    @pytest.mark.parametrize("name", ["", "  "])
+    def test_a_key_without_a_name_is_a_usage_error(self, cli: Cli, name: str) -> None:
+        result = cli.run("keys", "create", "--name", name)
+        assert result.exit_code == 2
+        assert "a key needs a name" in result.stderr
+
     def test_a_mongodb_that_does_not_answer_is_said_in_one_line(
         self, cli: Cli, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from structlog.testing import capture_logs
 from adapter.export import running, working
 from adapter.export.files import Files
 from adapter.export.worker import work
+from adapter.security.permissions import parse
 from adapter.service import Service
 from store.errors import Unreachable
 from store.export_jobs import EXPORTS, ExportJobs, File, Job
@@ -160,6 +162,24 @@ async def test_files_are_their_owners_alone(api: Api, tmp_path: Path) -> None:
     modes = {path: path.stat().st_mode & 0o777 for path in (tmp_path / "exports", *(tmp_path / "exports").rglob("*"))}
     assert len(modes) == 4
     assert all(mode == (0o700 if path.is_dir() else 0o600) for path, mode in modes.items())
+
+
+async def test_an_export_is_for_what_its_key_was_rolled_to_as_well(api: Api, make_api: ApiMaker) -> None:
+    location = (await api.get("/fhir/R4/$export?_type=Patient")).headers["content-location"]
+    job = await jobs_of(api.service).read(location.rpartition("/")[2])
+    assert job is not None
+    granted = ["export:read", "patients:read"]
+    other: Api = await make_api(api.service, granted=granted)
+    keys = api.service.keys["test"]
+    first, _ = await keys.create("limited", parse(granted))
+    await jobs_of(api.service)._jobs.update_one({"_id": job.ident}, {"$set": {"key": first.id}})
+    second, _ = await keys.roll(first.id)
+    _, secret = await keys.roll(second.id)
+    await keys.revoke(first.id)
+    assert (await other.get(location)).status_code == 404
+    rolled = replace(other, key=secret)
+    assert (await rolled.get(location)).status_code == 202
+    assert (await rolled.send("DELETE", location)).status_code == 202
 
 
 async def test_files_that_are_not_there(api: Api) -> None:

@@ -1,4 +1,4 @@
-"""Bodies that come compressed (RFC 9110 section 8.4): gzip, as FHIR asks servers to take.
+"""Bodies that come compressed (RFC 9110 section 8.4): gzip, as FHIR asks servers to take, and MediLoop's door likewise.
 
 Where the gate bounds what is sent, this bounds what becomes of it: a few kilobytes of gzip can hold gigabytes.
 """
