@@ -41,8 +41,8 @@ def serve(settings: Settings) -> None:
             there.
         OSError: the address is in use.
     """
-    logs.configure(settings.log_format, settings.log_level)
     require_usable(settings)
+    logs.configure(settings.log_format, settings.log_level)
     with _orderly_end(), mongodb(settings) as (uri, server), _shared_metrics(settings):
         key = asyncio.run(_prepare(settings, uri))
         os.environ[URI_VARIABLE] = uri
