@@ -1,7 +1,7 @@
 """What stands in the way of a PractitionerRole that gets another practitioner: the appointments come along.
 
-Whoever holds time in that role holds it for its practitioner. So a role is given to somebody else, or stored for one
-who is referred to already, only where that makes no two appointments of one practitioner overlap (decision 3.1).
+Whoever holds time in that role holds it for its practitioner. So a role is given to somebody else, stored for one who
+is referred to already, or left, only where that makes no two appointments of one practitioner overlap (decision 3.1).
 """
 
 from __future__ import annotations
@@ -19,34 +19,40 @@ from store.extract import references
 from store.unit_of_work import UnitOfWork
 
 _ROLE = "PractitionerRole"
-_PARAM = "PractitionerRole.practitioner"
+PARAM = "PractitionerRole.practitioner"
+"""What a refusal is about."""
+
 _SHARES = 4
 _BATCH = 20_000  # values in one query
 
 
-def guards(names: Iterable[str], appointment: str) -> Iterator[str]:
-    """Yield where an appointment that takes time under `names` meets who gives these roles to somebody else.
+def guards(names: Iterable[str], user: str) -> Iterator[str]:
+    """Yield where who uses `names` (an appointment that takes time) meets who gives these roles to somebody else.
 
-    Not all appointments of a role meet each other there: that is what the shares are for.
+    Not all who use a role meet each other there: that is what the shares are for.
     """
-    share = crc32(appointment.encode()) % _SHARES
+    share = crc32(user.encode()) % _SHARES
     return (f"{name}~{share}" for name in names if name.startswith(f"{_ROLE}/"))
+
+
+def moved(asked: ClaimSet) -> dict[str, Draft]:
+    """Return the roles of a set that get another practitioner, or lose the one that they have."""
+    return {name: draft for name, draft in asked.written_of(_ROLE).items() if _changes_hands(draft)}
 
 
 async def conflicts(work: UnitOfWork, asked: ClaimSet) -> list[Problem]:
     """Return what the appointments of roles that get another practitioner have against it (409); rivals meet."""
-    roles = asked.written_of(_ROLE)
-    moved = {name: draft for name, draft in roles.items() if _gets_another(draft)}
-    if not moved:
+    given = moved(asked)
+    if not given:
         return []
-    work.guard(f"{name}~{share}" for name in moved for share in range(_SHARES))
-    query = {"_index.actor": {"$in": sorted(moved)}, "_index.status": {"$in": list(HOLDING)}}
+    work.guard(f"{name}~{share}" for name in given for share in range(_SHARES))
+    query = {"_index.actor": {"$in": sorted(given)}, "_index.status": {"$in": list(HOLDING)}}
     theirs = [
-        (one, when, [name for name in claims.practitioners(one) if name in moved])
-        for one in _as_asked(asked, await work.find("Appointment", query))
+        (one, when, [name for name in claims.practitioners(one) if name in given])
+        for one in as_asked(asked, await work.find("Appointment", query))
         if not claims.stands_beside(one) and (when := intervals.of(one)) is not None
     ]
-    known = await people.read(work, moved, {name: draft.after for name, draft in roles.items()})
+    known = await people.read(work, given, {name: draft.after for name, draft in asked.written_of(_ROLE).items()})
     names: list[str] = []
     for _, when, named in theirs:
         persons = known.of(named)
@@ -57,9 +63,9 @@ async def conflicts(work: UnitOfWork, asked: ClaimSet) -> list[Problem]:
         for start in range(0, len(names), _BATCH)
         for one in await work.find("Appointment", {"_index.claims": {"$in": names[start : start + _BATCH]}})
     ]
-    rivals = [(one, {*known.of(claims.practitioners(one))}) for one in _as_asked(asked, near) if _counts(one)]
-    slots = await work.read_many({name for one, _ in rivals for name in claims.slots(one)})
-    schedules = await work.read_many(map(booking.schedule_of, slots.values()))
+    rivals = [(one, {*known.of(claims.practitioners(one))}) for one in as_asked(asked, near) if _counts(one)]
+    slots = asked.overlaid("Slot", await work.read_many({name for one, _ in rivals for name in claims.slots(one)}))
+    schedules = asked.overlaid("Schedule", await work.read_many(map(booking.schedule_of, slots.values())))
     ways: dict[str, dict[str, None]] = {}
     for one, when, named in theirs:
         persons = known.of(named)
@@ -70,16 +76,15 @@ async def conflicts(work: UnitOfWork, asked: ClaimSet) -> list[Problem]:
         for problem in booking.busy(wish, facts, held) if _counts(one) else ():
             told = ways.setdefault(named[0], {})
             told |= dict.fromkeys([one["id"], *problem.details["appointments"]])  # type: ignore[misc]  # a list of ids
-    return [_refusal(moved[name], list(told)) for name, told in ways.items()]
+    return [_refusal(given[name], list(told)) for name, told in ways.items()]
 
 
-def _gets_another(draft: Draft) -> bool:
-    """Tell whether a role is somebody's who it was not of; who has left it leaves nobody in the way."""
-    before, after = (set(references(one or {}, "practitioner")) for one in (draft.before, draft.after))
-    return not after <= before
+def _changes_hands(draft: Draft) -> bool:
+    before, after = (references(one or {}, "practitioner") for one in (draft.before, draft.after))
+    return set(before) != set(after)
 
 
-def _as_asked(asked: ClaimSet, appointments: Iterable[Resource]) -> Iterator[Resource]:
+def as_asked(asked: ClaimSet, appointments: Iterable[Resource]) -> Iterator[Resource]:
     """Yield each once as it is going to be; what takes time anew is decided itself, what takes none is in no way."""
     for name, one in {f"Appointment/{one['id']}": one for one in appointments}.items():
         visit = asked.visits.get(name)
@@ -95,7 +100,7 @@ def _counts(appointment: Resource) -> bool:
 
 def _refusal(draft: Draft, appointments: list[str]) -> Problem:
     text = (
-        f"Appointments in this role overlap others of the practitioner who is to have it: {', '.join(appointments)}. "
+        f"Appointments in this role would overlap others of whoever is to have it: {', '.join(appointments)}. "
         "Move or cancel them first, or in the same transaction."
     )
-    return Problem("time_conflict", text, _PARAM, {"appointments": appointments}, entry=draft.entry)
+    return Problem("time_conflict", text, PARAM, {"appointments": appointments}, entry=draft.entry)

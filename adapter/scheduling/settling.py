@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from adapter.errors import Conflict, Problem, Unprocessable
 from adapter.scheduling import (
+    actor_changes,
     claims,
     expiry,
     moments,
@@ -96,7 +97,7 @@ async def settle(
         if stamps is not None and visit.draft.after is not None:
             visit.draft.after = moments.stamped(visit.draft.before, visit.draft.after, stamps, work.now)
     stored = await reading.read(work, asked, copied=copied)
-    against = await role_changes.conflicts(work, asked)
+    against = [*await role_changes.conflicts(work, asked), *await actor_changes.conflicts(work, asked)]
     world = decide(asked, stored, found, against, fills_slots=fills_slots, copied=copied, bases=configured)
     work.guard(slot_changes.guards(world))
     work.guard(responses.guards(drafts))

@@ -7,17 +7,14 @@ or cancelled (decision 3.2).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from zlib import crc32
 
 from adapter.errors import Problem
-from adapter.scheduling import booking, claims, intervals, occupancy, reasons, role_changes
+from adapter.scheduling import actor_changes, booking, claims, intervals, occupancy, reasons, role_changes
 from adapter.scheduling.claimset import Draft
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.world import World
 from store.codec import Resource
 from store.extract import instant, references
-
-_SHARES = 16
 
 
 def faults(world: World, draft: Draft) -> Iterator[Problem]:
@@ -132,16 +129,15 @@ def guards(world: World) -> Iterator[str]:
         if name.startswith("Slot/"):
             yield from _slot_guards(world, name, draft)
         elif name.startswith("Schedule/") and draft.after is None:
-            yield from (f"{name}~{share}" for share in range(_SHARES))
+            yield from actor_changes.guards(name)
 
 
 def _slot_guards(world: World, name: str, draft: Draft) -> Iterator[str]:
     before, after = draft.before, draft.after
     if before is not None:
         yield name  # who holds it, or is about to
-    if after is not None and (before is None or booking.schedule_of(before) != booking.schedule_of(after)):
-        # The Schedule must not go; but those who fill it shall not all meet at one document.
-        yield f"{booking.schedule_of(after)}~{crc32(name.encode()) % _SHARES}"
+    if after is not None and (before is None or _belongs_otherwise(before, after)):
+        yield actor_changes.guard(booking.schedule_of(after), name)  # the Schedule must not go
     if before is None or after is None or _offers_otherwise(before, after):
         for slot in filter(None, (before, after)):
             when = intervals.of(slot)
@@ -150,6 +146,12 @@ def _slot_guards(world: World, name: str, draft: Draft) -> Iterator[str]:
                 actors = references(world.schedule_of(slot) or {}, "actor")
                 people = [actor for actor in actors if actor.startswith(claims.PRACTITIONERS)]
                 yield from claims.names(people, when)
+
+
+def _belongs_otherwise(before: Resource, after: Resource) -> bool:
+    """Tell whether the actors of a Schedule mean something else to who is to hold the Slot."""
+    room = occupancy.capacity(before) == occupancy.capacity(after)
+    return not room or booking.schedule_of(before) != booking.schedule_of(after)
 
 
 def _offers_otherwise(before: Resource, after: Resource) -> bool:

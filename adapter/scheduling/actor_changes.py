@@ -1,0 +1,137 @@
+"""What stands in the way of a Schedule that loses an actor: those who share its Slots for several.
+
+They may have the same time because the Slot is their practitioner's. So a Schedule lets go of a practitioner, or a role
+that it names becomes somebody else's, only where that makes no two appointments of one practitioner overlap (decision
+3.1). What one appointment holds alone it keeps, whosever the Schedule becomes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from zlib import crc32
+
+from adapter.errors import Problem
+from adapter.scheduling import booking, claims, intervals, occupancy, people, role_changes
+from adapter.scheduling.booking import Facts, Wish
+from adapter.scheduling.claimset import ClaimSet, Draft
+from adapter.scheduling.people import People
+from store.codec import Resource
+from store.extract import references
+from store.unit_of_work import UnitOfWork
+
+_SHARES = 16
+_BATCH = 20_000  # values in one query
+
+
+def guard(schedule: str, slot: str) -> str:
+    """Return where who gives a Schedule a Slot, or a Slot more places, meets who takes the Schedule or its actors away.
+
+    But those who fill a Schedule shall not all meet at one document.
+    """
+    return f"{schedule}~{crc32(slot.encode()) % _SHARES}"
+
+
+def guards(schedule: str) -> Iterator[str]:
+    """Yield all of these of a Schedule."""
+    return (f"{schedule}~{share}" for share in range(_SHARES))
+
+
+async def conflicts(work: UnitOfWork, asked: ClaimSet) -> list[Problem]:
+    """Return what those who share Slots have against Schedules and roles that others are to have (409); rivals meet.
+
+    Nothing is read where no Schedule loses a practitioner and no role changes hands.
+    """
+    causes = await _causes(work, asked)
+    if not causes:
+        return []
+    stored = await work.find("Slot", {"_index.schedule": {"$in": sorted(causes)}, "extension.url": occupancy.CAPACITY})
+    shared = {f"Slot/{slot['id']}": slot for slot in stored if occupancy.capacity(slot) > 1}
+    work.guard(shared)  # who takes a place in one
+    work.guard(share for name in causes for share in guards(name))
+    holders = await _holders(work, asked, shared)
+    crowds = {name: ones for name, ones in holders.items() if len(ones) > 1}
+    if not crowds:
+        return []
+    visits = {one["id"]: one for ones in crowds.values() for one in ones}
+    held = {name for one in visits.values() for name in claims.slots(one)}
+    slots = asked.overlaid("Slot", await work.read_many(sorted(held)))
+    schedules = await work.read_many(sorted({booking.schedule_of(slot) for slot in slots.values()}))
+    schedules = asked.overlaid("Schedule", schedules)
+    names = {name for one in visits.values() for name in claims.practitioners(one)}
+    names.update(name for one in schedules.values() for name in references(one, "actor"))
+    roles = {name: draft.after for name, draft in asked.written_of("PractitionerRole").items()}
+    known = await people.read(work, names, roles)
+    told: dict[str, dict[str, None]] = {}
+    for name, ones in crowds.items():
+        cause = causes[booking.schedule_of(shared[name])]
+        for one in ones:
+            for problem in _overlaps(one, ones, slots, schedules, known):
+                found = told.setdefault(cause.name, {})
+                found |= dict.fromkeys([one["id"], *problem.details["appointments"]])  # type: ignore[misc]  # ids
+    drafts = {draft.name: draft for draft in causes.values()}
+    return [_refusal(drafts[name], list(found)) for name, found in told.items()]
+
+
+async def _causes(work: UnitOfWork, asked: ClaimSet) -> dict[str, Draft]:
+    """Return the Schedules that may be others' than they were, each with the change that makes them so."""
+    moved = role_changes.moved(asked)
+    causes = {name: draft for name, draft in asked.written_of("Schedule").items() if _loses_somebody(draft)}
+    for name, draft in causes.items():
+        # Who gives one of its roles away at the same time meets us there.
+        work.guard(role_changes.guards(references(draft.after or {}, "actor"), name))
+    if moved:
+        for schedule in await work.find("Schedule", {"_index.actor": {"$in": sorted(moved)}}):
+            role = next(name for name in references(schedule, "actor") if name in moved)
+            causes.setdefault(f"Schedule/{schedule['id']}", moved[role])
+    return causes
+
+
+def _loses_somebody(draft: Draft) -> bool:
+    before, after = (
+        {name for name in references(one or {}, "actor") if name.startswith(claims.PRACTITIONERS)}
+        for one in (draft.before, draft.after)
+    )
+    return not before <= after
+
+
+async def _holders(work: UnitOfWork, asked: ClaimSet, shared: Mapping[str, Resource]) -> dict[str, list[Resource]]:
+    """Return those who go on sharing Slots, by the Slot's name; who may stand beside others is in nobody's way."""
+    names = sorted(shared)
+    found = [
+        one
+        for start in range(0, len(names), _BATCH)
+        for one in await work.find("Appointment", {"_index.claims": {"$in": names[start : start + _BATCH]}})
+    ]
+    holders: dict[str, list[Resource]] = {}
+    for one in role_changes.as_asked(asked, found):
+        if not claims.stands_beside(one) and occupancy.reason(one) is None:
+            for name in shared.keys() & set(claims.slots(one)):
+                holders.setdefault(name, []).append(one)
+    return holders
+
+
+def _overlaps(
+    one: Resource,
+    others: list[Resource],
+    slots: Mapping[str, Resource],
+    schedules: Mapping[str, Resource],
+    known: People,
+) -> list[Problem]:
+    when = intervals.of(one)
+    if when is None:
+        return []
+    persons = known.of(claims.practitioners(one))
+    rivals = [other for other in others if not set(persons).isdisjoint(known.of(claims.practitioners(other)))]
+    wish = Wish(when, persons, own=f"Appointment/{one['id']}")
+    held = [slots[name] for name in claims.slots(one) if name in slots]
+    return booking.busy(wish, Facts(schedules=schedules, appointments=rivals, people=known), held)
+
+
+def _refusal(draft: Draft, appointments: list[str]) -> Problem:
+    param = "Schedule.actor" if draft.name.startswith("Schedule/") else role_changes.PARAM
+    text = (
+        f"Appointments share a slot of one practitioner, and would overlap if it were another's: "
+        f"{', '.join(appointments)}. Keep the practitioner beside the new one, or give the new one a schedule of their "
+        "own; or move or cancel the appointments first, or in the same transaction."
+    )
+    return Problem("time_conflict", text, param, {"appointments": appointments}, entry=draft.entry)
