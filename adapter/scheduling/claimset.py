@@ -137,11 +137,14 @@ class Visit:
         gives_up: the Slots that it held and holds no longer. A no-show leaves them busy (decision 3.2) and keeps the
             links, until it is entered in error or deleted.
         stirs: the Slots that have to be looked at.
+        is_copy: whether it says itself, as it was decided elsewhere, which Slots it holds.
     """
 
-    def __init__(self, draft: Draft) -> None:
+    def __init__(self, draft: Draft, *, copied: bool = False) -> None:
+        self.is_copy = copied and draft.sent is not None  # a MediLoop object knows no more than one of them
         before = draft.before or {}
-        _keep_links(draft)
+        if not self.is_copy:
+            _keep_links(draft)
         after = draft.after or {}
         self.name = draft.name
         self.draft = draft
@@ -180,9 +183,11 @@ class Visit:
         Args:
             known: who is behind the roles.
             named: the Schedules of the Slots that it names.
-            copied: whether it happened elsewhere: then it has the Slots that it names, and no others.
+            copied: whether it happened elsewhere: then it has the Slots that it names, and no others. Only what could
+                name none itself, and has none, takes some.
         """
-        if self.takes is None or self.takes.beside or (copied and self.appointment.get("slot")):
+        has_its_own = self.is_copy or (copied and self.appointment.get("slot"))
+        if self.takes is None or self.takes.beside or has_its_own:
             return []
         return known.unserved(known.of(self.takes.people), named)
 
@@ -212,14 +217,14 @@ class ClaimSet:
         written: what else concerns time: Slots, Schedules and PractitionerRoles, by relative reference.
     """
 
-    def __init__(self, drafts: Iterable[Draft]) -> None:
+    def __init__(self, drafts: Iterable[Draft], *, copied: bool = False) -> None:
         self.drafts: Sequence[Draft] = list(drafts)
         self.visits: dict[str, Visit] = {}
         self.written: dict[str, Draft] = {}
         for draft in self.drafts:
             name = draft.name
             if name.startswith("Appointment/"):
-                self.visits[name] = Visit(draft)
+                self.visits[name] = Visit(draft, copied=copied)
             elif name.startswith(("Slot/", "Schedule/", "PractitionerRole/")):
                 self.written[name] = draft
         self.new: list[tuple[Visit, Stake, Interval]] = [

@@ -55,10 +55,12 @@ async def settle(
         changes: what is asked for, each resource once; `before` as this unit of work has read it.
         fills_slots: whether an Appointment may fill a Slot that is busy but held by none (decision 3.2).
         copied: whether the changes bring in what has been decided elsewhere. A status may then have gone several steps;
-            a hold may have been booked in time that has lapsed here, and a Slot before its Schedule was closed; what
-            was booked over others may be stored before them; an AppointmentResponse is kept and changes nothing, as its
-            Appointment says itself what came of it; and an Appointment that names no Slot may fill one that is busy but
-            held by none, where no free one covers its time. Nobody is booked twice all the same.
+            a hold may have been booked in time that has lapsed here, and a Slot before its Schedule was closed or
+            became somebody else's; what was booked over others may be stored before them; an AppointmentResponse is
+            kept and changes nothing, as its Appointment says itself what came of it. An Appointment holds the Slots
+            that it names, and no other. One that was not sent as such (`Change.sent`; a MediLoop object names no Slots)
+            takes what covers its time, if there is any, and may fill what is busy but held by none. Nobody is booked
+            twice all the same.
         overbooks: the id of the key, if it may book over others; that is recorded in what does (`occupancy`).
             Empty for whoever brings in what others have decided: what says itself by whom goes on saying so.
         bases: addresses of this server, without a slash at the end. Who is named by another one answers for nobody who
@@ -76,8 +78,8 @@ async def settle(
         Unprocessable: a status that may not follow, a slot, schedule or participant that is not there or does not fit,
             a time that makes no sense.
         Conflict: a slot is not free (``slot_unavailable``) or still held (``slot_held``), or a practitioner is busy
-            (``time_conflict``), who is to have a role among them; or a hold is over (``hold_expired``). Every problem
-            of the whole set is named; ``Problem.entry`` is the index of its change.
+            (``time_conflict``), who is to have a role or a Schedule among them; or a hold is over
+            (``hold_expired``). Every problem of the whole set is named; ``Problem.entry`` is the index of its change.
     """
     if not any(_type(change) in _CONCERNED for change in changes):
         return list(changes)
@@ -87,7 +89,7 @@ async def settle(
         found = await responses.kept(work, drafts)
     else:
         drafts, found = await responses.carry_over(work, drafts, bases)
-    asked = ClaimSet(drafts)
+    asked = ClaimSet(drafts, copied=copied)
     for visit in asked.visits.values():
         if visit.draft.before is not None and not copied:
             expiry.require_running(visit.draft.before, visit.draft.after, work.now, visit.draft.entry)

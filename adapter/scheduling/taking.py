@@ -62,7 +62,7 @@ async def for_set(
         for name in stake.slots
         if name not in asked.written
         and slotids.parts(_id(name)) is not None
-        and not (name in stored and visit.had is not None and name in visit.had.slots)
+        and not (name in stored and (visit.is_copy or (visit.had is not None and name in visit.had.slots)))
     }
     if not wanted:
         return {}

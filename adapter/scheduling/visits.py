@@ -70,9 +70,19 @@ def _time_faults(appointment: Resource) -> Iterator[Problem]:
 
 
 def contradictions(world: World, visit: Visit, stake: Stake, when: Interval) -> Iterator[Problem]:
-    """Yield everything in which the Slots that it names disagree with it."""
+    """Yield everything in which the Slots that it names disagree with it.
+
+    A copy may hold Slots whose Schedule has got other actors since, whose practitioner has left it, or that were
+    published over a part of its time: it is enough that one is at its time.
+    """
     yield from unknown_slots(world, visit)
     named = list(_named(world, visit))
+    if visit.is_copy:
+        held = [span for _, slot in named if slot is not None and (span := intervals.of(slot)) is not None]
+        if held and not any(span.overlaps(when) for span in held):
+            text = "None of the slots named is at the appointment's time. Name those that it holds, or none."
+            yield Problem("slot_mismatch", text, _SLOT)
+        return
     spans: list[Interval] = []
     for param, slot in named:
         if slot is not None:
@@ -181,7 +191,7 @@ def taken_slots(
             yield replace(obstacle, param=param)
     calendars = filter(None, (world.schedule_of(world.slots[name]) for name in named))
     seeking = visit.seeks(world.people, calendars, copied=world.copied)
-    if seeking or not (named or stake.beside):
+    if seeking or not (named or stake.beside or visit.is_copy):
         wish = replace(_wish(world, visit, stake, when), practitioners=tuple(seeking))
         newly = world.newly(visit, stake, when)
         # Who sets Slots busy by hand and names one of them means the others of that visit, too.
@@ -241,7 +251,8 @@ def _found(
                 break
         if person not in wish.elsewhere:
             taken += [f"Slot/{slot['id']}" for slot in slots]
-        if problem is not None and (own or person in newly):
+        # A copy was booked before they were published, or closed.
+        if problem is not None and not world.copied and (own or person in newly):
             yield problem
     for room in () if named or newly else wish.facilities:
         taken += world.own(room, visit, wish.when)

@@ -108,7 +108,8 @@ class World:
 
     def _leaves_others(self, visit: Visit, had: Stake) -> bool:
         """Tell whether it gives up a Slot for several: by that alone it stood beside the others in it."""
-        kept = self.taken.get(visit.name, claims.slots(visit.appointment) or had.slots)
+        named = claims.slots(visit.appointment)
+        kept = self.taken.get(visit.name, named if named or visit.is_copy else had.slots)
         return any(occupancy.capacity(self.slots.get(name, {})) > 1 for name in had.slots if name not in kept)
 
     def rivals(self, visit: Visit, stake: Stake, when: Interval) -> list[Resource]:
@@ -172,6 +173,8 @@ class World:
             return []
         holders = self.holders.get(slot, {})
         others = [name for name, one in holders.items() if name != visit.name and not self._books_over(name, one)]
+        if visit.is_copy:  # one after another, in a Slot that was published over both
+            others = [name for name in others if _at_once(holders[name], visit.appointment)]
         if len(others) < occupancy.capacity(self.slots[slot]):
             return []
         # Who was booked over others and is no longer has its own Slot no longer for certain.
@@ -223,3 +226,9 @@ class World:
             for name, one in self.holders.get(slot, {}).items()
             if name not in self.asked.visits or not self.asked.visits[name].is_new
         ]
+
+
+def _at_once(one: Resource, other: Resource) -> bool:
+    """Tell whether two appointments share a moment; of one without a time nobody knows that they do not."""
+    when, then = intervals.of(one), intervals.of(other)
+    return when is None or then is None or when.overlaps(then)

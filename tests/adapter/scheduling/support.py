@@ -156,15 +156,18 @@ def settling(
     fills_slots: bool = True,
     bases: tuple[str, ...] = (),
     copied: bool = False,
+    sent: bool = True,
     overbooks: str | None = None,
 ) -> Callable[[UnitOfWork], Awaitable[list[Change]]]:
-    """The step that `settle_all` runs."""
+    """The step that `settle_all` runs; what is `copied` was `sent` as it is, or comes of a MediLoop object."""
 
     async def step(work: UnitOfWork) -> list[Change]:
         names = [one if isinstance(one, str) else f"{one['resourceType']}/{one['id']}" for one in wanted]
         stored = await work.read_many(names)
         changes = [
-            Change(stored.get(name), None if isinstance(one, str) else one)
+            Change(stored.get(name), None, None)
+            if isinstance(one, str)
+            else Change(stored.get(name), one, one if copied and sent else None)
             for name, one in zip(names, wanted, strict=True)
         ]
         over = "" if copied else overbooks
@@ -178,23 +181,33 @@ def settling(
 
 
 async def settle_all(
-    store: Store, *wanted: Resource | str, fills_slots: bool = True, bases: tuple[str, ...] = (), copied: bool = False
+    store: Store,
+    *wanted: Resource | str,
+    fills_slots: bool = True,
+    bases: tuple[str, ...] = (),
+    copied: bool = False,
+    sent: bool = True,
 ) -> list[Resource]:
     """Write resources as FHIR does, in one transaction: a resource is created or updated, a name (``Slot/a``) deleted.
 
     Returns what is there afterwards, in the order of the writes, then what followed from them.
     """
-    final = await store.transact(settling(*wanted, fills_slots=fills_slots, bases=bases, copied=copied))
+    final = await store.transact(settling(*wanted, fills_slots=fills_slots, bases=bases, copied=copied, sent=sent))
     return [change.after or {} for change in final]
 
 
 async def refused(
-    store: Store, *wanted: Resource | str, fills_slots: bool = True, bases: tuple[str, ...] = (), copied: bool = False
+    store: Store,
+    *wanted: Resource | str,
+    fills_slots: bool = True,
+    bases: tuple[str, ...] = (),
+    copied: bool = False,
+    sent: bool = True,
 ) -> list[tuple[str, str | None, Any]]:
     """Code, element and change of every problem of writes that are refused, and that leave everything as it was."""
     before = await everything(store.database)
     with pytest.raises(Refused) as raised:
-        await settle_all(store, *wanted, fills_slots=fills_slots, bases=bases, copied=copied)
+        await settle_all(store, *wanted, fills_slots=fills_slots, bases=bases, copied=copied, sent=sent)
     assert await everything(store.database) == before
     told = f"{raised.value} {[problem.details for problem in raised.value.problems]}"
     assert PATIENT not in told

@@ -10,13 +10,16 @@ import pytest
 from adapter.scheduling import occupancy
 from adapter.scheduling.expiry import EXPIRES
 from adapter.scheduling.holds import tidy
+from adapter.scheduling.occupancy import CAPACITY
 from adapter.scheduling.status import GRAPH
 from mappings.systems import DEFAULT_SYSTEMS
+from store.codec import Resource
 from store.store import Store
 from tests.adapter.scheduling.support import at, linking, publish_day, refused, settle_all, slot, statuses, visit
 from tests.adapter.scheduling.test_responses import parts, response
+from tests.adapter.scheduling.weekly import weekly
 from tests.conftest import Clock
-from tests.store.support import stored
+from tests.store.support import create, stored
 
 LATER = {
     "proposed": ("pending", "booked", "arrived", "checked-in", "fulfilled", "cancelled", "noshow"),
@@ -107,12 +110,83 @@ async def test_a_copied_answer_is_kept_and_its_appointment_says_itself_who_comes
     await settle_all(store, visit("z", "12:00", "12:30"), response("r5", to="z"), copied=True)
 
 
-async def test_a_copy_without_a_slot_fills_a_busy_one_only_where_no_free_one_is(store: Store) -> None:
+async def test_a_copied_resource_holds_the_slots_that_it_names_and_no_other(store: Store) -> None:
+    await publish_day(store, slot("a"), slot("b", "10:30", "11:00", status="busy"), slot("c", "11:00", "11:30"))
+    wanted = [visit("x"), visit("y", "10:30", "11:00"), visit("z", "11:00", "11:30", **linking("c"))]
+    copied = await settle_all(store, *wanted, copied=True)
+    assert [one["slot"] for one in copied if "slot" in one] == [[{"reference": "Slot/c"}]]
+    assert await statuses(store, "a", "b", "c") == ["free", "busy", "busy"]
+    assert await refused(store, visit("v"), copied=True) == [("time_conflict", "Appointment.start", 0)]
+
+
+async def test_a_copied_object_that_can_name_no_slots_takes_what_covers_its_time_if_there_is_any(store: Store) -> None:
     await publish_day(store, slot("a", status="busy"), slot("b", "10:30", "11:00", status="busy-unavailable"))
     assert [one[0] for one in await refused(store, visit("x"))] == ["slot_unavailable"]
-    [taken] = await settle_all(store, visit("x"), copied=True)
+    [taken] = await settle_all(store, visit("x"), copied=True, sent=False)
     assert taken["slot"] == [{"reference": "Slot/a"}]
-    assert [one[0] for one in await refused(store, visit("y", "10:30", "11:00"), copied=True)] == ["slot_unavailable"]
+    [alone] = await settle_all(store, visit("y", "10:30", "11:00"), copied=True, sent=False)
+    assert "slot" not in alone
+    assert await refused(store, visit("z"), copied=True, sent=False) == [("time_conflict", "Appointment.start", 0)]
+    assert await statuses(store, "a", "b") == ["busy", "busy-unavailable"]
+    # It says nothing of the Slots, so it does not move out of them.
+    out = visit("x", "10:15", "10:30", **linking("a")), visit("x", "11:00", "11:30", **linking("a"))
+    assert await settle_all(store, out[0], copied=True, sent=False)
+    assert await refused(store, out[1], copied=True, sent=False) == [("slot_mismatch", "Appointment.slot", 0)]
+
+
+AWAY = {"actor": {"reference": "Location/elsewhere"}, "status": "accepted"}
+
+
+def there(wanted: Resource) -> Resource:
+    """The visit, at a place where its Schedule is no longer."""
+    return {**wanted, "participant": [*wanted["participant"], AWAY]}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "published", "later"),
+    [
+        (there(visit("x", status="fulfilled", **linking("a"))), slot("a", status="busy"), "busy"),
+        (visit("x", who=("Practitioner/q",), **linking("a")), slot("a", status="busy"), "busy"),
+        (visit("x", "10:15", "10:45", **linking("a")), slot("a", status="busy"), "busy"),
+        (visit("x", "10:15", "10:45"), slot("a"), "free"),
+        (visit("x", "10:15", "10:45"), slot("a", status="busy-unavailable"), "busy-unavailable"),
+    ],
+    ids=["place", "practitioner", "published over a part", "published later", "closed later"],
+)
+async def test_what_has_become_of_a_slot_since_refuses_no_copy(
+    store: Store, wanted: Resource, published: Resource, later: str
+) -> None:
+    await publish_day(store, published)
+    assert {one[0] for one in await refused(store, wanted)} <= {"slot_mismatch", "slot_unavailable"}
+    [copied] = await settle_all(store, wanted, copied=True)
+    assert copied.get("slot") == wanted.get("slot")
+    assert await statuses(store, "a") == [later]
+
+
+async def test_a_copy_of_what_names_slots_at_another_time_alone_is_refused(store: Store) -> None:
+    await publish_day(store)
+    assert await refused(store, visit("x", **linking("b")), copied=True) == [("slot_mismatch", "Appointment.slot", 0)]
+    assert await refused(store, visit("x", **linking("none")), copied=True) == [
+        ("unknown_slot", "Appointment.slot[0]", 0)
+    ]
+    await settle_all(store, visit("x", **linking("a", "b")), copied=True)
+
+
+async def test_a_slot_that_was_published_over_several_visits_holds_them_one_after_another(store: Store) -> None:
+    await publish_day(store, slot("a", "10:00", "11:00", status="busy"))
+    first, second = visit("x", **linking("a")), visit("y", "10:30", "11:00", **linking("a"))
+    await settle_all(store, first, second, copied=True)
+    other = visit("z", "10:45", "11:00", who=("Practitioner/q",), **linking("a"))
+    assert await refused(store, other, copied=True) == [("slot_unavailable", "Appointment.slot[0]", 0)]
+
+
+async def test_a_copied_group_stands_in_a_slot_that_was_computed(store: Store) -> None:
+    name = "w.20240120T1000Z.30"
+    room = {**slot(name, schedule="w"), "extension": [{"url": CAPACITY, "valueInteger": 3}]}
+    await create(store, weekly("w"), room)  # it is taken whether or not the hours still say so
+    await settle_all(store, visit("x", **linking(name)), copied=True)
+    await settle_all(store, visit("y", **linking(name)), copied=True)
+    assert await statuses(store, name) == ["free"]
 
 
 async def test_what_was_booked_over_others_may_come_before_them(store: Store) -> None:
