@@ -10,7 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from adapter.errors import Problem
+from adapter.scheduling import claims, people
 from adapter.scheduling.claimset import Draft
+from adapter.scheduling.people import People
 from adapter.scheduling.status import FINAL
 from store.codec import Resource
 from store.extract import is_elsewhere, reference, references, relative, walk
@@ -43,11 +45,12 @@ async def carry_over(
     known = await work.read_many(sorted({_appointment(response) for _, response in responses} - written.keys()))
     known |= {name: draft.after for name, draft in written.items() if draft.after is not None}
     actors = {_name(response["actor"], bases) for _, response in responses if "actor" in response}
-    people = known | await work.read_many(sorted(actors - written.keys()))
+    stored = known | await work.read_many(sorted(actors - written.keys()))
+    played = await _players(work, responses, known, written, bases)
     further: dict[str, Draft] = {}
     problems: list[Problem] = []
     placed = [
-        (draft, response, _places(response, known.get(_appointment(response), {}), people, bases))
+        (draft, response, _places(response, known.get(_appointment(response), {}), stored, played, bases))
         for draft, response in responses
     ]
     said = _said((response, places) for _, response, places in placed)
@@ -142,12 +145,42 @@ def _answered(appointment: Resource, places: Sequence[int], status: str) -> Reso
     return {**appointment, "participant": participants}
 
 
+async def _players(
+    work: UnitOfWork,
+    responses: Iterable[tuple[Draft, Resource]],
+    appointments: Mapping[str, Resource],
+    written: Mapping[str, Draft],
+    bases: Sequence[str],
+) -> People:
+    """Return who is behind the roles, where somebody answers whom the appointment does not name so."""
+    wanted: set[str] = set()
+    for _, response in responses:
+        name = _name(response.get("actor", {}), bases)
+        invited = _invited(appointments.get(_appointment(response), {}), bases)
+        if name.startswith(claims.PRACTITIONERS) and name not in invited:
+            wanted.update((name, *invited))
+    if not any(name.startswith("PractitionerRole/") for name in wanted):
+        return People()
+    roles = {name: draft.after for name, draft in written.items() if name.startswith("PractitionerRole/")}
+    return await people.read(work, wanted, roles)
+
+
+def _invited(appointment: Resource, bases: Sequence[str]) -> list[str]:
+    names = [_name(participant.get("actor", {}), bases) for participant in walk(appointment, "participant")]
+    return [name for name in names if name.startswith(claims.PRACTITIONERS)]
+
+
 def _places(
-    response: Resource, appointment: Resource, people: Mapping[str, Resource], bases: Sequence[str]
+    response: Resource,
+    appointment: Resource,
+    stored: Mapping[str, Resource],
+    played: People,
+    bases: Sequence[str],
 ) -> list[int]:
     """Return which participants a response is from: by reference, else by identifier; without an actor by type.
 
-    A role that nobody is named for yet is answered by whoever says to be of that type (HL7's own example does so).
+    A role means its practitioner, but who is named goes before who has the role. One that nobody is named for yet is
+    answered by whoever says to be of that type (HL7's own example does so).
     """
     participants = list(enumerate(walk(appointment, "participant")))
     kinds = _kinds(response, "participantType")
@@ -156,9 +189,12 @@ def _places(
         return of_type
     name = _name(response["actor"], bases)
     found = [place for place, one in participants if name and name == _name(one.get("actor", {}), bases)]
+    if not found and name.startswith(claims.PRACTITIONERS):
+        same = played.of([name])
+        found = [place for place, one in participants if played.of([_name(one.get("actor", {}), bases)]) == same]
     if found:
         return found
-    tokens = _tokens(response["actor"]) | _tokens(people.get(name, {}))
+    tokens = _tokens(response["actor"]) | _tokens(stored.get(name, {}))
     found = [place for place, participant in participants if tokens & _tokens(participant.get("actor", {}))]
     vacant = {place for place, participant in participants if "actor" not in participant}
     return found or [place for place in of_type if place in vacant][:1]

@@ -8,7 +8,7 @@ import pytest
 
 from store.codec import Resource
 from store.store import Store
-from tests.adapter.scheduling.support import ABROAD, HERE, UHID, at, refused, settle_all, visit
+from tests.adapter.scheduling.support import ABROAD, HERE, UHID, at, refused, role, settle_all, visit
 from tests.store.support import create, patient, stored
 
 NURSE = [{"coding": [{"system": "urn:kinds", "code": "NURSE"}, {"display": "?"}]}]
@@ -234,3 +234,31 @@ async def test_equal_answers_and_those_of_different_people_go_together(store: St
     declined = response("c", "declined", actor={"reference": "Patient/1"})
     await settle_all(store, response("a"), response("b"), declined)
     assert await parts(store) == ["declined", "accepted"]
+
+
+@pytest.mark.parametrize(
+    ("invited", "answering"),
+    [
+        ("PractitionerRole/r", "Practitioner/p"),
+        ("Practitioner/p", "PractitionerRole/r"),
+        ("PractitionerRole/r", "PractitionerRole/s"),
+    ],
+)
+async def test_a_role_is_answered_by_who_has_it(store: Store, invited: str, answering: str) -> None:
+    by = {"actor": {"reference": answering}}
+    await settle_all(
+        store, role("r"), role("s"), proposal(who=(invited,)), proposal(who=("Practitioner/q",)) | {"id": "y"}
+    )
+    both = response(says="declined", **by), response("q", to="y", actor={"reference": "Practitioner/q"})
+    await settle_all(store, *both)
+    assert await parts(store) == ["needs-action", "declined"]
+    unknown = [("unknown_participant", "AppointmentResponse.actor", 0)]
+    assert await refused(store, response("n", to="y", **by)) == unknown
+    if answering == "Practitioner/p":
+        assert await refused(store, response("n", **by), role("r", "q")) == unknown  # as the same set leaves it
+
+
+async def test_who_is_named_goes_before_who_has_the_role(store: Store) -> None:
+    await settle_all(store, role("r"), proposal(who=("PractitionerRole/r", "Practitioner/p")))
+    await settle_all(store, response(says="declined"))
+    assert await parts(store) == ["needs-action", "needs-action", "declined"]
