@@ -418,6 +418,26 @@ def test_a_second_server_follows_by_exports_of_the_command(
         assert not list(client[f"{pair}_live"]["imports"].find())
 
 
+def test_a_whole_export_comes_into_an_empty_server_whatever_has_become_of_its_slots(
+    bring: Import, live: Callable[..., Json], stored: Stored
+) -> None:
+    def told(*people: str) -> Json:
+        return {"participant": [{"actor": {"reference": one}, "status": "accepted"} for one in people]}
+
+    theirs = {"actor": [{"reference": name} for name in ("Practitioner/p", "Location/l")]}
+    moved = {"actor": [{"reference": name} for name in ("Practitioner/q", "Location/m")]}
+    q, m = PEOPLE[0] | {"id": "q"}, PEOPLE[1] | {"id": "m"}
+    early = {"start": "2027-01-20T07:45:00Z", "end": "2027-01-20T08:15:00Z"}
+    there = visit("a", 9, "x", status="fulfilled", **told("Patient/john", "Practitioner/p", "Location/l"))
+    bring(a__ndjson=lines(*PEOPLE, q, m, SCHEDULE | theirs, *BASE[4:]))
+    bring(b__ndjson=lines(there, visit("b", 8) | early, visit("c", 11, "z"), visit("d", 14)))
+    later = [SCHEDULE | moved, slot("v", 8), slot("u", 14, status="busy-unavailable")]
+    assert bring(c__ndjson=lines(*later, visit("c", 11, "z", **told("Patient/john")))) == {"created": 2, "updated": 2}
+    assert bring.cli.run("export", "full").exit_code == 0
+    assert live("full").get("refused") is None
+    assert state(stored, "live") == state(stored)
+
+
 @pytest.mark.untraced
 @pytest.mark.parametrize("seed", range(2))
 def test_whatever_has_happened_a_second_server_follows(

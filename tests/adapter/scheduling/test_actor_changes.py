@@ -61,7 +61,7 @@ async def test_a_schedule_does_not_lose_whose_time_is_shared_in_it(store: Store)
         sharing("y", who=Q),
         sharing("y", appointmentType=of_type("WALKIN")),
         sharing("y", status="cancelled"),
-        [occupancy.overbooking(*sharing("y"), "needed", DEFAULT_SYSTEMS.extensions)],
+        [occupancy.overbooking(sharing("y")[0], "needed", DEFAULT_SYSTEMS.extensions)],
         [visit("y", "10:30", "11:00", **linking("g", "h"))],
         [],
     ],

@@ -9,6 +9,7 @@ import pytest
 
 from adapter.errors import Refused
 from adapter.scheduling import commands, publishing, verifying
+from adapter.scheduling.booking import MOVING
 from adapter.scheduling.occupancy import CAPACITY
 from adapter.scheduling.settling import Change, settle, stage
 from adapter.service import Service
@@ -116,7 +117,7 @@ class History:
         moved["end"] = commands.ending(one, moved["start"])
 
         async def step(work: UnitOfWork) -> bool:
-            await commands.reschedule(work, one, moved, slot_id=None, names=commands.BOOKING)
+            await commands.reschedule(work, one, moved, slot_id=None, names=MOVING)
             return True
 
         return await self.store.transact(step)

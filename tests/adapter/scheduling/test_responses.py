@@ -245,7 +245,7 @@ async def test_equal_answers_and_those_of_different_people_go_together(store: St
     ],
 )
 async def test_a_role_is_answered_by_who_has_it(store: Store, invited: str, answering: str) -> None:
-    by = {"actor": {"reference": answering}}
+    by: dict[str, Any] = {"actor": {"reference": answering}}
     await settle_all(
         store, role("r"), role("s"), proposal(who=(invited,)), proposal(who=("Practitioner/q",)) | {"id": "y"}
     )
