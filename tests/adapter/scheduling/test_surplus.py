@@ -162,12 +162,18 @@ async def test_a_slot_outside_of_the_time_is_refused(store: Store, named: tuple[
     assert await refused(store, visit("x", **linking(*named))) == [("slot_mismatch", param, 0)]
 
 
-async def test_so_it_is_for_a_visit_that_has_others_and_for_a_copy(store: Store) -> None:
+async def test_so_it_is_for_a_visit_that_has_others(store: Store) -> None:
     await publish_day(store)
     await settle_all(store, visit("x", **linking("a")))
-    for copied in (False, True):
-        wanted = visit("x", **linking("a", "d"))
-        assert await refused(store, wanted, copied=copied) == [("slot_mismatch", "Appointment.slot[1]", 0)]
+    assert await refused(store, visit("x", **linking("a", "d"))) == [("slot_mismatch", "Appointment.slot[1]", 0)]
+
+
+async def test_a_copy_keeps_it_beside_one_that_is_at_its_time(store: Store) -> None:
+    await publish_day(store)
+    await settle_all(store, visit("x", **linking("a")))
+    kept = await settle_all(store, visit("x", **linking("a", "d")), copied=True)
+    assert links(kept[0]) == ["Slot/a", "Slot/d"]
+    assert await refused(store, visit("x", **linking("d")), copied=True) == [("slot_mismatch", "Appointment.slot", 0)]
 
 
 async def test_a_slot_without_a_time_is_outside_of_every_time(store: Store) -> None:
