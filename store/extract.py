@@ -96,6 +96,17 @@ def identifiers(resource: Resource, path: str) -> list[tuple[str, str]]:
     )
 
 
+@lru_cache(maxsize=256)
+def spellings(base: str) -> tuple[str, ...]:
+    """Return an address of this server by the other of http and https, too, after itself.
+
+    Who ends TLS in front of a service need not tell it, so the two are one place: references below either are ours.
+    """
+    scheme, _, place = base.partition("://")
+    other = {"http": "https", "https": "http"}.get(scheme)
+    return (base,) if other is None else (base, f"{other}://{place}")
+
+
 @lru_cache(maxsize=16_384)
 def relative(text: str, bases: tuple[str, ...]) -> str:
     """Return how a literal reference is indexed: without a version, and relative (``Patient/123``) if it is ours.
@@ -107,7 +118,7 @@ def relative(text: str, bases: tuple[str, ...]) -> str:
     if text.startswith(("#", "urn:")):
         return text
     text = _VERSION.sub("", text)
-    for base in bases:
+    for base in (one for base in bases for one in spellings(base)):
         if text.startswith(f"{base}/") and _RELATIVE.fullmatch(text, len(base) + 1):
             return text[len(base) + 1 :]
     return text
@@ -119,7 +130,7 @@ def is_elsewhere(text: str, bases: Sequence[str]) -> bool:
     Args:
         text: as it was written.
         bases: addresses of this server, without a slash at the end. Where there are none, nothing is known. One is the
-            same by http and https: who ends TLS in front of a service need not tell it.
+            same by http and https, as in `spellings`.
     """
     scheme, _, place = text.partition("://")
     if not place or not bases or scheme.startswith("urn:"):

@@ -18,6 +18,7 @@ from mappings.references import contained
 from mappings.systems import Systems
 from mappings.uhid import normalise
 from store.codec import Resource
+from store.extract import spellings
 
 LEAST_KEY = 16
 """Bytes of a key, at least."""
@@ -42,7 +43,7 @@ class Pseudonyms:
             raise ValueError(f"the key has {len(key)} bytes; {LEAST_KEY} are needed at least")
         self._hmac = hmac.new(key, digestmod=hashlib.sha256)
         self._systems = systems
-        self._bases = tuple(bases)
+        self._bases = tuple(one for base in bases for one in spellings(base))
         self._own = {systems.appointment_number: systems.appointment_number}
         self._own |= dict.fromkeys(systems.all_uhid, systems.uhid)
 

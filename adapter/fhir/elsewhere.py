@@ -18,6 +18,7 @@ from adapter.fhir import ties
 from adapter.fhir.references import is_urn, rewriting
 from adapter.scheduling.settling import Change
 from store.codec import Resource
+from store.extract import spellings
 
 _KEPT = {"Appointment": "slot", "AppointmentResponse": "appointment", "Slot": "schedule"}
 
@@ -70,7 +71,7 @@ def require_here(resources: Iterable[Resource | None], places: Sequence[int], ba
     Raises:
         Unprocessable: with a problem for each such reference.
     """
-    own = tuple(f"{base}/" for base in bases)
+    own = tuple(f"{one}/" for base in bases for one in spellings(base))
     found = [
         Problem(
             "foreign_reference",

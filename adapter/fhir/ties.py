@@ -8,6 +8,7 @@ from typing import Any
 from adapter.fhir.access import may
 from adapter.security.callers import Caller
 from store.codec import Resource
+from store.extract import relative
 from store.search.references import both_forms
 from store.source import by_kind
 from store.types import TYPES
@@ -86,7 +87,7 @@ def referred(resources: Iterable[Resource], base: str) -> Mapping[str, list[str]
     for resource in resources:
         holder = f"{resource['resourceType']}/{resource['id']}"
         for text in set(references(resource)):
-            name = text.removeprefix(f"{base}/").partition("/_history/")[0]
+            name = relative(text, (base,))
             if name != holder and not name.startswith("Slot/"):
                 found.setdefault(name, []).append(holder)
     return found

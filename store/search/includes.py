@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from store.extract import relative
 from store.search.matching import path_of, shares
 from store.search.model import Entry, Include, Note, Reading, SearchRefused
 from store.search.names import target_types
 from store.search.paging import at
+from store.search.references import both_forms
 from store.source import Source
 from store.types import TYPES
 
@@ -98,7 +100,7 @@ class Included:
     def __init__(self, source: Source, includes: tuple[Include, ...], base: str, readable: Any) -> None:
         self._source = source
         self._includes = includes
-        self._prefix = f"{base}/"
+        self._base = base
         self._readable = readable
         self._seen: set[tuple[str, str]] = set()
         self._hidden: dict[str, None] = {}
@@ -141,7 +143,7 @@ class Included:
                     continue
                 found = at(document, path)
                 for text in found if isinstance(found, list) else [found] if found else []:
-                    target, _, ident = text.removeprefix(self._prefix).partition("/")
+                    target, _, ident = relative(text, (self._base,)).partition("/")
                     if target not in TYPES or (targets and target not in targets):
                         continue
                     if not self._readable(target):
@@ -154,10 +156,14 @@ class Included:
         self, front: list[tuple[str, Mapping[str, Any]]], one: Include
     ) -> list[tuple[str, Mapping[str, Any]]]:
         """Read what refers to the documents."""
-        names = [f"{kind}/{document['_id']}" for kind, document in front if not one.targets or kind in one.targets]
+        names = [
+            name
+            for kind, document in front
+            if not one.targets or kind in one.targets
+            for name in both_forms(kind, document["_id"], self._base)
+        ]
         if not names:
             return []
-        names += [self._prefix + name for name in names]
         return await self._read(one.kind, {path_of(one.parameter): {"$in": names}})
 
     async def _read(self, kind: str, query: dict[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from store.extract import relative
 from store.search.matching import path_of
 from store.search.model import NOTHING, Chain, Filter, Has, Note, Query, SearchRefused
 from store.search.references import both_forms
@@ -37,13 +38,14 @@ async def _resolved(source: Source, one: Filter, base: str) -> Query:
 
 async def _chain(source: Source, chain: Chain, base: str) -> Query:
     references: list[str] = []
+    room = MOST_IDS
     for kind, inner in chain.branches.items():
         query = await _resolved(source, inner, base)
         if query is NOTHING:
             continue
-        room = MOST_IDS - len(references) // 2
         idents = await source.keys(kind, query, limit=room + 1)
-        if len(idents) > room:
+        room -= len(idents)
+        if room < 0:
             raise _too_many(chain.wire)
         for ident in idents:
             references += both_forms(kind, ident, base)
@@ -57,9 +59,9 @@ async def _has(source: Source, has: Has, base: str) -> Query:
     path = path_of(has.parameter)
     # Other targets of the same references come along, `actor` is more than patients: room for these too.
     found = await source.distinct(has.kind, path, query, limit=4 * MOST_IDS)
-    relative = {text.removeprefix(f"{base}/") for text in found}
+    names = {relative(text, (base,)) for text in found}
     prefix = f"{has.target}/"
-    idents = sorted(text.removeprefix(prefix) for text in relative if text.startswith(prefix))
+    idents = sorted(text.removeprefix(prefix) for text in names if text.startswith(prefix))
     if len(found) == 4 * MOST_IDS or len(idents) > MOST_IDS:
         raise _too_many(has.wire)
     return {"_id": {"$in": idents}} if idents else NOTHING

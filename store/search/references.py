@@ -18,7 +18,6 @@ from store.search.tokens import stored_token, system_and_code
 _RELATIVE = re.compile(r"([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})")
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:[^\s]+")
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
-_VERSION = re.compile(r"/_history/[^/]+$")
 
 
 def reference(parameter: Parameter, modifier: str | None, values: list[str], reading: Reading) -> Query:
@@ -33,14 +32,16 @@ def reference(parameter: Parameter, modifier: str | None, values: list[str], rea
     return any_of(path_of(parameter), forms)
 
 
-def both_forms(kind: str, ident: str, base: str) -> tuple[str, str]:
-    """Return how documents refer to a resource of this server: relative, or by an address that they once had."""
-    return f"{kind}/{ident}", f"{base}/{kind}/{ident}"
+def both_forms(kind: str, ident: str, base: str) -> tuple[str, ...]:
+    """Return how documents refer to a resource of this server: relative, or by an address that they once had.
+
+    The address is there by http and by https (`extract.spellings`).
+    """
+    return f"{kind}/{ident}", *(f"{one}/{kind}/{ident}" for one in extract.spellings(base))
 
 
 def _forms(value: str, kinds: tuple[str, ...], base: str, *, any_type: bool) -> list[str]:
-    value = _VERSION.sub("", value)
-    value = value.removeprefix(f"{base}/")
+    value = extract.relative(value, (base,))
     found = _RELATIVE.fullmatch(value)
     if found:
         return [*both_forms(found[1], found[2], base)] if found[1] in kinds or any_type else []

@@ -92,6 +92,8 @@ HERE = ("https://fhir.example.org/fhir/R4", "http://localhost:8000/fhir/R4")
         ("Patient/1/_history/3", "Patient/1"),
         ("https://fhir.example.org/fhir/R4/Patient/1", "Patient/1"),
         ("http://localhost:8000/fhir/R4/Patient/1/_history/3", "Patient/1"),
+        ("http://fhir.example.org/fhir/R4/Patient/1", "Patient/1"),
+        ("ftp://fhir.example.org/fhir/R4/Patient/1",) * 2,
         ("https://fhir.example.org/fhir/R4/a/Patient/1", "https://fhir.example.org/fhir/R4/a/Patient/1"),
         ("https://fhir.example.org/fhir/R4", "https://fhir.example.org/fhir/R4"),
         ("https://fhir.example.org.evil.example/fhir/R4/Patient/1",) * 2,

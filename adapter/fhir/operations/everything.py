@@ -22,6 +22,7 @@ from adapter.fhir.call import Call, Pairs, Reply
 from adapter.fhir.operations.parameters import parameters
 from store import search as engine
 from store.dates import span
+from store.extract import relative, spellings
 from store.search import Entry, SearchRefused
 from store.search.dates import repaired
 from store.source import by_kind
@@ -113,7 +114,8 @@ async def _query(call: Call, kind: str, ident: str | None, asked: _Asked) -> dic
         compartment = (_OWNER, ident)
     else:
         fields = [TYPES[kind].parameters[name].field for name in TYPES[kind].compartments[_OWNER]]
-        anybody = re.compile(rf"^({re.escape(call.base)}/)?{_OWNER}/")
+        ours = "|".join(map(re.escape, spellings(call.base)))
+        anybody = re.compile(rf"^((?:{ours})/)?{_OWNER}/")
         own = {"$or": [{f"_index.{name}": anybody} for name in fields]}
     after = {"_id": {"$gt": asked.after[1]}} if asked.after is not None and asked.after[0] == kind else {}
     span = asked.span if _SPAN in TYPES[kind].parameters else {}
@@ -139,7 +141,7 @@ def _reference_fields(kind: str) -> list[str]:
 
 async def _referred(call: Call, found: Sequence[tuple[str, Mapping[str, Any]]], asked: _Asked) -> list[Entry]:
     """Return what the resources of a page refer to: of the types that are no part of a record, those to be read."""
-    names = [name for _, document in found for name in _references(document, f"{call.base}/")]
+    names = [name for _, document in found for name in _references(document, call.base)]
     entries: list[Entry] = []
     for kind, idents in by_kind(names).items():
         wanted = not asked.types or kind in asked.types
@@ -151,10 +153,10 @@ async def _referred(call: Call, found: Sequence[tuple[str, Mapping[str, Any]]], 
     return entries
 
 
-def _references(document: Mapping[str, Any], root: str) -> Iterator[str]:
+def _references(document: Mapping[str, Any], base: str) -> Iterator[str]:
     for value in document.get("_index", {}).values():
         for one in value if isinstance(value, list) else (value,):
-            yield str(one).removeprefix(root)
+            yield relative(str(one), (base,))
 
 
 def _read(pairs: Pairs, zone: tzinfo) -> _Asked:

@@ -38,6 +38,7 @@ from tests.adapter.mediloop.clinic import SARAH, appointment, open_clinic, put, 
 from tests.conftest import Api, ApiMaker, Clock, ServiceMaker
 
 Json = dict[str, Any]
+SECURE = HOST.replace("http://", "https://")
 ACTIVE = [{"op": "add", "path": "/active", "value": True}]
 FHIRPATH: Json = {
     "resourceType": "Parameters",
@@ -416,9 +417,20 @@ class TestDelete:
         assert "Appointment/a1" in asked[0]["diagnostics"]
 
     async def test_a_reference_that_spells_our_address_out_is_a_tie_too(self, api: Api, store: Store) -> None:
-        link = [{"other": {"reference": f"{HOST}/Patient/p"}, "type": "seealso"}]
-        await put(store, person("p"), person("q", link=link))
-        outcome(await call(api, "DELETE", "Patient/p"), 409, "conflict")
+        for root in (HOST, SECURE):
+            link = [{"other": {"reference": f"{root}/Patient/p"}, "type": "seealso"}]
+            await put(store, person("p"), person("q", link=link))
+            outcome(await call(api, "DELETE", "Patient/p"), 409, "conflict")
+
+    async def test_it_is_one_for_what_the_same_transaction_writes(self, api: Api, store: Store) -> None:
+        await put(store, person("p"))
+        link = [{"other": {"reference": f"{SECURE}/Patient/p"}, "type": "seealso"}]
+        entries: list[Json] = [
+            {"request": {"method": "DELETE", "url": "Patient/p"}},
+            {"request": {"method": "PUT", "url": "Patient/q"}, "resource": person("q", link=link)},
+        ]
+        body = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
+        outcome(await call(api, "POST", "", body), 409, "conflict")
 
     async def test_someone_elses_patient_of_the_same_id_is_none(self, api: Api, store: Store) -> None:
         other = "http://other.example/fhir/R4/Patient/p"
@@ -428,7 +440,8 @@ class TestDelete:
     async def test_every_look_up_for_ties_has_an_index(self, store: Store) -> None:
         await put(store, person("p"))
         asked = [one for kind in TYPES for one in ties.look_ups(f"{kind}/p", HOST)]
-        assert ("Appointment", {"_index.supporting-info": {"$in": ["Patient/p", f"{HOST}/Patient/p"]}}) in asked
+        forms = ["Patient/p", f"{HOST}/Patient/p", f"{SECURE}/Patient/p"]
+        assert ("Appointment", {"_index.supporting-info": {"$in": forms}}) in asked
         for kind, query in asked:
             plan = (await store.explain(kind, query))["queryPlanner"]["winningPlan"]
             assert "COLLSCAN" not in str(plan), (kind, query)
@@ -742,7 +755,7 @@ async def test_what_another_server_keeps_is_none_of_ours_that_has_the_same_id(ap
     other, foreign = "https://other.example/fhir", "foreign_reference"
     answer: Json = {"resourceType": "AppointmentResponse", "participantStatus": "declined"}
     answer |= {"actor": {"reference": "Patient/john"}, "appointment": {"reference": f"{other}/Appointment/a1"}}
-    booked = appointment("a2", slot=[{"reference": f"{HOST}/Slot/slot-002"}, {"reference": f"{other}/Slot/slot-002"}])
+    booked = appointment("a2", slot=[{"reference": f"{SECURE}/Slot/slot-002"}, {"reference": f"{other}/Slot/slot-002"}])
     offered = slot("s2", "2024-01-21T10:00", "2024-01-21T10:30") | {
         "schedule": {"reference": f"{other}/Schedule/sarah"}
     }

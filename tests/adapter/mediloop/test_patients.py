@@ -247,3 +247,14 @@ async def test_a_role_stands_for_its_practitioner(api: Api, store: Store) -> Non
     assert (await stored(store, "Appointment", "x"))["participant"][1]["actor"][
         "reference"
     ] == "PractitionerRole/sarah-here"
+
+
+async def test_our_own_address_by_http_means_who_is_stored_here(make_service: ServiceMaker, make_api: ApiMaker) -> None:
+    """A proxy that ends TLS and does not tell it: clients write what they were answered with."""
+    api: Api = await make_api(make_service(base_url="https://fhir.example.org"))
+    store = api.service.stores["test"]
+    who = [f"http://fhir.example.org/fhir/R4/{name}" for name in ("Patient/john", f"Practitioner/{SARAH}")]
+    await put(store, appointment("x", participant=with_actors(*who)))
+    assert await _shown(api, "x") == (UHID, NAME)
+    assert await _found(api, UHID) == ["x"]
+    assert ids(await api.get(f"{PATH}by-practitioner/?practitioner_id={SARAH}")) == ["x"]

@@ -13,6 +13,7 @@ from tests.store.search.support import (
     concept,
     found,
     identifier,
+    included,
     page,
     parsed,
     put,
@@ -51,6 +52,30 @@ async def test_every_form_of_a_reference(store: Store) -> None:
     assert await found(store, "Appointment", "patient=1&practitioner=2") == {"ours"}
     assert await found(store, "Appointment", "practitioner=1,2") == {"plain", "ours"}
     assert await found(store, "Appointment", "actor=Patient/1&actor=Practitioner/1") == {"plain"}
+
+
+SECURE = BASE.replace("http://", "https://")
+"""The same server, by who ends TLS in front of it."""
+
+
+async def test_our_own_address_is_one_by_http_and_https(store: Store) -> None:
+    await put(
+        store,
+        resource("Patient", "1", name=[{"family": "Okot"}]),
+        resource("Practitioner", "1"),
+        appointment("plain", None, f"{BASE}/Patient/1"),
+        appointment("secure", None, f"{SECURE}/Patient/1", f"{SECURE}/Practitioner/1"),
+        appointment("other", None, "ftp://adapter.test/fhir/R4/Patient/1"),
+    )
+    both = {"plain", "secure"}
+    for value in ("1", "Patient/1", f"{BASE}/Patient/1", f"{SECURE}/Patient/1", f"{SECURE}/Patient/1/_history/2"):
+        assert await found(store, "Appointment", f"patient={value}") == both, value
+    assert await found(store, "Appointment", "patient.name=okot") == both
+    assert await found(store, "Patient", "_has:Appointment:patient:_id=secure") == {"1"}
+    search = parsed("Appointment", "", compartment=("Patient", "1"))
+    assert {one.ident for one in (await run(store, search)).entries} == both
+    assert await included(store, "Appointment", "_id=secure&_include=*") == {"Patient/1", "Practitioner/1"}
+    assert await included(store, "Practitioner", "_revinclude=Appointment:actor") == {"Appointment/secure"}
 
 
 async def test_a_type_keeps_others_out(store: Store) -> None:

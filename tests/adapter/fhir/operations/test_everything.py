@@ -156,7 +156,8 @@ async def test_parameters_may_come_in_the_body(api: Api) -> None:
 
 
 async def test_references_by_an_address_of_ours_count(api: Api, store: Store) -> None:
-    absolute = with_actors(f"{HOST}/Patient/john", f"{HOST}/Location/fac-kla-002")
+    secure = HOST.replace("http://", "https://")
+    absolute = with_actors(f"{secure}/Patient/john", f"{HOST}/Location/fac-kla-002")
     await put(store, appointment("absolute", status="proposed", participant=absolute))
     for path in ("Patient/john/$everything", "Patient/$everything"):
         found = await everything(api, path)
