@@ -105,7 +105,7 @@ def _emit(parameter: Parameter, path: Path, sort: Sort | None, shared: Sequence[
         case "string":
             return partial(_strings, _PARTS.get(datatype, ()), partial(_string, name, f"{name}:exact", sort))
         case "uri":
-            return partial(_scalar if parameter.single else _each, name)
+            return partial(_canonical if datatype == "canonical" else _scalar, name)
         case _:
             return partial(_position, name)
 
@@ -133,13 +133,17 @@ def _present(name: str, _: Any, run: Run) -> None:
     run.index.setdefault(name, "true")
 
 
-def _each(name: str, item: Any, run: Run) -> None:
+def _canonical(name: str, item: Any, run: Run) -> None:
+    """File a canonical URL without its version, too: who names none means every one."""
     if isinstance(item, str):
+        run.add(name, item.partition("|")[0])
         run.add(name, item)
 
 
 def _pair(name: str, sort: Sort | None, system: Any, code: Any, run: Run) -> None:
     if not isinstance(code, str):
+        if isinstance(system, str):
+            run.add(name, f"{extract.escaped(system)}|")  # `system|` asks for no code
         return
     alone = extract.fold(code)
     whole = f"{extract.escaped(system)}|{alone}" if isinstance(system, str) else f"|{alone}"
@@ -153,7 +157,8 @@ def _pair(name: str, sort: Sort | None, system: Any, code: Any, run: Run) -> Non
 
 
 def _code(name: str, sort: Sort | None, _: str, system: str, item: Any, run: Run) -> None:
-    _pair(name, sort, system, item, run)
+    if isinstance(item, str):
+        _pair(name, sort, system, item, run)
 
 
 def _truth(name: str, sort: Sort | None, _: str, system: str, item: Any, run: Run) -> None:

@@ -62,6 +62,15 @@ def test_a_coding_is_found_like_a_concept() -> None:
     assert found == {"_tag": ["x", "urn:t|x"], "_tag:text": ["test"], "_security": ["r", "|r"]}
 
 
+def test_what_has_a_system_and_no_code_is_found_by_its_system() -> None:
+    bare = {"system": "urn:S|1"}
+    found = index_of("Practitioner", identifier=[bare, {"use": "old"}], telecom=[{"system": "phone"}], meta={"tag": [bare]})
+    assert found == {"identifier": ["urn:S\\|1|"], "telecom": ["phone|"], "phone": ["phone|"], "_tag": ["urn:S\\|1|"]}
+    actor = [{"actor": {"type": "Patient", "identifier": bare}}]
+    found = index_of("Appointment", participant=actor)
+    assert found == {"actor:identifier": ["urn:S\\|1|"], "patient:identifier": ["urn:S\\|1|"]}
+
+
 def test_a_code_that_is_there_once_is_itself() -> None:
     assert index_of("Slot", status="free") == {"status": "free"}
 
@@ -265,9 +274,14 @@ def test_a_place_is_found_by_its_other_names_too() -> None:
 # The rest.
 
 
-def test_what_meta_says_of_source_and_profiles_is_kept_as_it_is() -> None:
+def test_what_meta_says_of_source_and_profiles_is_kept_and_profiles_without_their_version_too() -> None:
     found = index_of("Slot", meta={"source": "urn:A", "profile": ["http://x.example/P|1", "http://x.example/Q"]})
-    assert found == {"_source": "urn:A", "_profile": ["http://x.example/P|1", "http://x.example/Q"]}
+    profiles = ["http://x.example/P", "http://x.example/P|1", "http://x.example/Q"]
+    assert found == {"_source": "urn:A", "_profile": profiles}
+
+
+def test_a_bar_is_a_version_in_canonical_urls_alone() -> None:
+    assert index_of("Slot", meta={"source": "urn:A|1", "profile": [None, 1]}) == {"_source": "urn:A|1"}
 
 
 def test_a_position_is_a_point() -> None:

@@ -58,6 +58,8 @@ async def test_uris(store: Store) -> None:
         "b": "http://x/fhir/p/q",
         "c": "http://x/fhirp",
         "d": "urn:x",
+        "e": "urn:p|1",
+        "f": "urn:p|2",
     }.items():
         await put(store, resource("Patient", ident, meta={"profile": [profile], "source": profile}))
     assert await found(store, "Patient", "_profile=http://x/fhir/p") == {"a"}
@@ -67,6 +69,12 @@ async def test_uris(store: Store) -> None:
     assert await found(store, "Patient", "_profile:above=http://x/fhir/p/q/r") == {"a", "b"}
     assert await found(store, "Patient", "_source:above=urn:x") == {"d"}
     assert await found(store, "Patient", "_source:missing=true") == set()
+    assert await found(store, "Patient", "_profile=urn:p") == {"e", "f"}
+    assert await found(store, "Patient", "_profile=urn:p|2") == {"f"}
+    assert await found(store, "Patient", "_profile=urn:p|3") == set()
+    assert await found(store, "Patient", "_profile:below=urn:p") == {"e", "f"}
+    assert await found(store, "Patient", "_profile:below=urn:p|2") == {"f"}
+    assert await found(store, "Patient", "_profile:above=urn:p/q") == {"e", "f"}
     assert refusal("Patient", "_profile:contains=x")[0].code == "not-supported"
 
 

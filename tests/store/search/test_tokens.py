@@ -37,6 +37,20 @@ async def test_codes_with_and_without_their_system(store: Store) -> None:
     assert await found(store, "Appointment", "service-type=x") == set()
 
 
+async def test_a_system_is_found_without_a_code(store: Store) -> None:
+    concepts = [{"coding": [{"system": "urn:bare"}]}]
+    await put(
+        store,
+        appointment("a", serviceType=concepts, identifier=[{"system": "urn:bare"}]),
+        appointment("b", serviceType=[concept("x", "urn:bare")], identifier=[identifier("1", "urn:bare")]),
+    )
+    for name in ("service-type", "identifier"):
+        assert await found(store, "Appointment", f"{name}=urn:bare|") == {"a", "b"}
+        assert await found(store, "Appointment", f"{name}=urn:bar|") == set()
+        assert await found(store, "Appointment", f"{name}:not=urn:bare|") == set()
+        assert await found(store, "Appointment", f"{name}=|urn:bare") == set()
+
+
 async def test_case_does_not_count(store: Store) -> None:
     await _appointments(store)
     assert await found(store, "Appointment", f"service-type={S}|A") == {"booked"}
