@@ -21,6 +21,7 @@ from store.connection import Client, bounded, connect, require_transactions
 from store.documents import Rules
 from store.export_jobs import ExportJobs
 from store.store import Store
+from store.zones import OtherZone
 
 MODES: tuple[Mode, ...] = ("test", "live")
 
@@ -53,18 +54,30 @@ class Service:
     now: clock.Now
     started: datetime
 
-    async def prepare(self) -> None:
+    async def prepare(self, *, anew: bool = False) -> None:
         """Check the server, make indexes, register the bootstrap key.
+
+        Args:
+            anew: what is stored is about to be made searchable anew: it may have been for another time zone.
 
         Raises:
             NoTransactions, Unreachable: MongoDB is not fit, or not there.
+            SettingsError: the time zone is not the one that what is stored is searched by.
         """
-        await bounded(self._prepare, None)  # an index may take its time; a failover meanwhile is told in one line
+        # An index may take its time; a failover meanwhile is told in one line.
+        await bounded(lambda: self._prepare(anew), None)
 
-    async def _prepare(self) -> None:
+    async def _prepare(self, anew: bool) -> None:
         await require_transactions(self.client)
         for mode in MODES:
-            await self.stores[mode].prepare()
+            try:
+                await self.stores[mode].prepare(anew=anew)
+            except OtherZone as error:
+                raise SettingsError(
+                    f"Bad setting. {PREFIX}TIMEZONE: it is {error.wanted}, but the dates in {error.database} were made "
+                    f"searchable for {error.made}. Set it back, or stop the service everywhere and run "
+                    "`mediloop-fhir reindex` with the new one."
+                ) from error
             await self.keys[mode].ensure_indexes()
             await ExportJobs(self.stores[mode].database).prepare()
         await self.limiter.ensure_indexes()

@@ -56,7 +56,9 @@ class Settings(BaseSettings):
     bootstrap_key: SecretStr | None = Field(
         None, description="A key (sk_test_... or sk_live_...) registered at start-up with every permission."
     )
-    timezone: str = Field("UTC", description="Time zone of the clinic's calendar days (IANA name).")
+    timezone: str = Field(
+        "UTC", description="Time zone of the clinic's calendar days (IANA name). Changed later: run mediloop-fhir reindex."
+    )
     canonical_base: str = Field(
         "https://mediloop.co/fhir",
         pattern=r"^(https?|urn):.*[^/]$",

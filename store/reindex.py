@@ -16,7 +16,7 @@ from typing import Any
 from pymongo import ReplaceOne
 from pymongo.errors import BulkWriteError
 
-from store import ordering
+from store import ordering, zones
 from store.codec import CODEC_OPTIONS, decode
 from store.connection import bounded
 from store.documents import Rules, compose
@@ -53,13 +53,15 @@ async def reindex(store: Store, *, revision: str = "", batch: int = BATCH) -> As
 
     Args:
         store: which.
-        revision: of the rules (the release): a run that another one has begun is begun again.
+        revision: of the rules (the release): a run that another one, or another time zone, has begun is begun again.
         batch: documents at a time.
 
     Raises:
         Unreachable: MongoDB did not answer in time; the next run goes on there.
     """
-    await store.prepare()
+    await store.prepare(anew=True)
+    await zones.begin(store.database, store.rules.zone)
+    revision = f"{revision} {store.rules.zone}"
     await store.adopt_history()
     while await store.sequence() == ordering.BATCH:  # not until none is left: the service goes on writing
         pass
@@ -85,6 +87,7 @@ async def reindex(store: Store, *, revision: str = "", batch: int = BATCH) -> As
             progress.total = max(progress.total, progress.done)
             yield progress
     await positions.delete_many({})
+    await zones.finish(store.database, store.rules.zone)
 
 
 async def _next(store: Store, kind: str, after: str | None, batch: int) -> list[dict[str, Any]]:

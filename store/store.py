@@ -12,6 +12,7 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 
+from store import zones
 from store.connection import MAJORITY, Client, bounded
 from store.counters import Counters
 from store.documents import Rules
@@ -70,8 +71,17 @@ class Store(Documents):
         self._turns = asyncio.Semaphore(_TURNS)
         self._running: set[asyncio.Task[Any]] = set()
 
-    async def prepare(self) -> None:
-        """Make every declared index (a no-op where they exist)."""
+    async def prepare(self, *, anew: bool = False) -> None:
+        """Make every declared index (a no-op where they exist), and make sure of the zone that dates are searched by.
+
+        Args:
+            anew: all that is stored is about to be made searchable anew (`store.reindex`), whatever its zone is.
+
+        Raises:
+            OtherZone: it is not that of the rules.
+        """
+        if not anew:
+            await zones.require(self.database, self.rules.zone)
         for kind in TYPES.values():
             await self.database[kind.name].create_indexes(kind.index_models())
         await self.database[GUARDS].create_indexes([IndexModel([("at", ASCENDING)], expireAfterSeconds=_GUARD_SECONDS)])

@@ -30,7 +30,7 @@ def reindex(
     """
     wanted = MODES if mode == "both" else (mode,)
     try:
-        found = run(lambda service: _rebuild(service, wanted))
+        found = run(lambda service: _rebuild(service, wanted), anew=True)
     except KeyboardInterrupt:
         err.print("Stopped. The same command goes on from here.", highlight=False)
         raise typer.Exit(_INTERRUPTED) from None

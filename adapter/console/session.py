@@ -71,24 +71,24 @@ def mongodb(settings: Settings) -> Iterator[tuple[str, embedded.EmbeddedMongo | 
 
 
 @asynccontextmanager
-async def opened(settings: Settings, uri: str) -> AsyncIterator[service.Service]:
-    """Give a service that is ready: server checked, indexes made."""
+async def opened(settings: Settings, uri: str, *, anew: bool = False) -> AsyncIterator[service.Service]:
+    """Give a service that is ready: server checked, indexes made; `anew` as for `Service.prepare`."""
     parts = service.build(settings, uri)
     try:
-        await parts.prepare()
+        await parts.prepare(anew=anew)
         yield parts
     finally:
         await parts.close()
 
 
-def run(work: Callable[[service.Service], Awaitable[T]]) -> T:
-    """Run one command's work on a ready service."""
+def run(work: Callable[[service.Service], Awaitable[T]], *, anew: bool = False) -> T:
+    """Run one command's work on a ready service; `anew` as for `Service.prepare`."""
     with plain_failures():
         settings = load()
         with mongodb(settings) as (uri, _):
 
             async def whole() -> T:
-                async with opened(settings, uri) as parts:
+                async with opened(settings, uri, anew=anew) as parts:
                     return await work(parts)
 
             return asyncio.run(whole())

@@ -134,3 +134,24 @@ def test_ctrl_c_is_safe_and_the_next_run_goes_on(cli: Cli, database: Callable[[s
     database("test").Patient.update_one({"_id": "p00000"}, {"$unset": {"_index": ""}})
     assert cli.json("reindex", "--mode", "test") == {"test": {"resources": 8_000, "failed": []}}
     assert restored(database("test")) == 7_999  # the first had been gone through before
+
+
+def test_another_time_zone_needs_what_is_stored_made_anew(
+    cli: Cli, database: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert cli.run("keys", "list").exit_code == 0
+    patients(database("test"), 1)
+    monkeypatch.setenv("ADAPTER_TIMEZONE", "Africa/Kampala")
+    for words in (["serve", "--port", "0"], ["keys", "list"]):
+        result = cli.run(*words)
+        assert (result.exit_code, result.stdout) == (1, "")
+        [line] = result.stderr.splitlines()
+        said = ("ADAPTER_TIMEZONE", "Africa/Kampala", "UTC", database("test").name, "mediloop-fhir reindex")
+        assert all(word in line for word in said), line
+    assert cli.run("reindex", "--mode", "test").exit_code == 0
+    assert database("live").name in cli.run("keys", "list").stderr
+    monkeypatch.setenv("ADAPTER_TIMEZONE", "UTC")
+    assert "made searchable for Africa/Kampala" in cli.run("keys", "list").stderr
+    monkeypatch.setenv("ADAPTER_TIMEZONE", "Africa/Kampala")
+    assert cli.run("reindex").exit_code == 0
+    assert cli.run("keys", "list").exit_code == 0

@@ -1,0 +1,105 @@
+"""The time zone for which dates were made searchable is remembered, and no other one reads or writes them."""
+
+from __future__ import annotations
+
+import asyncio
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from store import reindex
+from store.connection import Client
+from store.documents import Rules
+from store.store import Store
+from store.zones import ZONES, OtherZone
+from tests.store.support import Database, create, patient
+
+UTC, KAMPALA, LIMA = "UTC", "Africa/Kampala", "America/Lima"
+
+
+def store_in(client: Client, database: Database, zone: str) -> Store:
+    return Store(client, database.name, rules=Rules(zone=ZoneInfo(zone)))
+
+
+async def whole(store: Store) -> None:
+    async for _ in reindex.reindex(store):
+        pass
+
+
+async def refused(store: Store) -> OtherZone:
+    with pytest.raises(OtherZone) as error:
+        await store.prepare()
+    return error.value
+
+
+async def test_another_zone_than_that_of_what_is_stored_is_refused(client: Client, database: Database) -> None:
+    await store_in(client, database, UTC).prepare()
+    await Store(client, database.name).prepare()
+    said = await refused(store_in(client, database, KAMPALA))
+    assert (said.database, said.made, said.wanted) == (database.name, UTC, KAMPALA)
+    assert all(word in str(said) for word in (database.name, UTC, KAMPALA))
+    await store_in(client, database, UTC).prepare()
+
+
+async def test_what_was_stored_before_zones_were_noted_counts_as_of_the_present_one(
+    client: Client, database: Database
+) -> None:
+    store = store_in(client, database, KAMPALA)
+    await store.prepare()
+    await create(store, patient("p", birthDate="1985-12-31"))
+    await database.drop_collection(ZONES)
+    await store_in(client, database, KAMPALA).prepare()
+    assert (await refused(store_in(client, database, UTC))).made == KAMPALA
+
+
+async def test_of_several_that_start_at_once_with_different_zones_one_counts(
+    client: Client, database: Database
+) -> None:
+    await store_in(client, database, UTC).prepare()
+    for _ in range(5):
+        await database.drop_collection(ZONES)
+        zones = [UTC, KAMPALA, LIMA] * 3
+        starting = [store_in(client, database, zone).prepare() for zone in zones]
+        found = await asyncio.gather(*starting, return_exceptions=True)
+        ready = {zone for zone, one in zip(zones, found, strict=True) if one is None}
+        others = [one for one in found if one is not None]
+        assert len(ready) == 1
+        assert len(others) == 6
+        assert {one.made for one in others if isinstance(one, OtherZone)} == ready
+
+
+async def test_what_is_made_anew_is_of_the_new_zone(client: Client, database: Database) -> None:
+    before, after = store_in(client, database, UTC), store_in(client, database, LIMA)
+    await before.prepare()
+    await create(before, patient("p", birthDate="1985-12-31"))
+    await whole(after)
+    await after.prepare()
+    assert (await refused(before)).made == LIMA
+    [lo] = await after.distinct("Patient", "_index.birthdate.lo", {}, limit=2)
+    assert str(lo) == "1985-12-31 05:00:00+00:00"
+
+
+async def test_what_is_half_made_anew_is_of_no_zone_until_it_is_done(client: Client, database: Database) -> None:
+    before, after = store_in(client, database, UTC), store_in(client, database, LIMA)
+    await before.prepare()
+    await create(before, *(patient(f"p{number}", birthDate="1985-12-31") for number in range(3)))
+    async for progress in reindex.reindex(after, batch=1):
+        if progress.done == 2:
+            break
+    for store in (before, after):
+        assert (await refused(store)).made == f"{UTC}, in part for {LIMA}"
+    await whole(before)  # from the beginning: what the other has made is made back
+    await before.prepare()
+    [lo] = await before.distinct("Patient", "_index.birthdate.lo", {}, limit=2)
+    assert str(lo) == "1985-12-31 00:00:00+00:00"
+
+
+async def test_one_that_was_overtaken_by_another_zone_does_not_count(client: Client, database: Database) -> None:
+    before, after = store_in(client, database, UTC), store_in(client, database, LIMA)
+    await before.prepare()
+    slow = reindex.reindex(after)
+    await anext(slow)
+    await whole(store_in(client, database, KAMPALA))
+    async for _ in slow:
+        pass
+    assert (await refused(after)).made == KAMPALA
