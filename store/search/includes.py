@@ -22,6 +22,9 @@ from store.types import TYPES
 MOST = 1_000
 """Included resources of a page."""
 
+MOST_SOUGHT = 10_000
+"""Referred resources of a type that are looked for in one go: many may not be stored here."""
+
 _ITERATE = (":iterate", ":recurse")  # STU3's name for it, which clients still send
 
 
@@ -105,6 +108,7 @@ class Included:
         self._seen: set[tuple[str, str]] = set()
         self._hidden: dict[str, None] = {}
         self._full = False
+        self._cut = False
         self.entries: list[Entry] = []
 
     async def collect(self, matches: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
@@ -115,7 +119,8 @@ class Included:
         while front and following and not self._full:
             found: list[tuple[str, Mapping[str, Any]]] = []
             for kind, idents in self._referred(front, following).items():
-                found += await self._read(kind, {"_id": {"$in": idents[: MOST + 1]}})
+                self._cut = self._cut or len(idents) > MOST_SOUGHT
+                found += await self._read(kind, {"_id": {"$in": idents[:MOST_SOUGHT]}})
             for one in following:
                 if one.reverse and not self._full:
                     found += await self._referring(front, one)
@@ -128,6 +133,9 @@ class Included:
         notes = [Note("forbidden", "_include", text.format(kind)) for kind in self._hidden]
         if self._full:
             text = f"Not everything is included: a page has at most {MOST} included resources. Ask for fewer matches."
+            notes.append(Note("too-costly", "_include", text))
+        elif self._cut:
+            text = f"Not everything is included: {MOST_SOUGHT} of a type are looked for at most. Ask for fewer matches."
             notes.append(Note("too-costly", "_include", text))
         return tuple(notes)
 

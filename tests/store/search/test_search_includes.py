@@ -158,3 +158,37 @@ async def test_a_page_includes_so_many_and_says_what_is_missing(clinic: Store, m
     found = await page(clinic, "Appointment", "_id=a&_include=Appointment:actor")
     assert len(found.entries) == 3
     assert len(found.notes) == 1
+
+
+async def test_what_is_not_stored_leaves_room_for_what_is(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(includes, "MOST", 3)
+    monkeypatch.setattr(includes, "MOST_SOUGHT", 10)
+    group = {"type": "person", "actual": True}
+    for ident, others in (("few", 7), ("many", 8)):
+        names = [*(f"Patient/none{number}" for number in range(others)), "Patient/a", "Patient/b", "Patient/c"]
+        await put(store, resource("Group", ident, member=[{"entity": {"reference": name}} for name in names], **group))
+    await put(store, *(resource("Patient", ident) for ident in "abc"))
+    found = await page(store, "Group", "_id=few&_include=Group:member")
+    assert [one.ident for one in found.entries] == ["few", "a", "b", "c"]
+    assert found.notes == ()
+    found = await page(store, "Group", "_id=many&_include=Group:member")
+    assert [one.ident for one in found.entries] == ["many", "a", "b"]
+    (note,) = found.notes
+    assert note.code == "too-costly"
+    assert "looked for" in note.text
+
+
+async def test_what_is_followed_on_is_followed_though_not_all_was_looked_for(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(includes, "MOST_SOUGHT", 1)
+    group = {"type": "person", "actual": True}
+    members = [{"entity": {"reference": f"Patient/{ident}"}} for ident in "ab"]
+    await put(
+        store,
+        resource("Group", "g", member=members, **group),
+        resource("Patient", "a", managingOrganization={"reference": "Organization/o"}),
+        resource("Organization", "o"),
+    )
+    query = "_id=g&_include=Group:member&_include:iterate=Patient:organization"
+    assert await included(store, "Group", query) == {"Patient/a", "Organization/o"}
