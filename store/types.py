@@ -41,7 +41,8 @@ class ResourceType:
         indexes: the key patterns over ``_index``, without that prefix; ``_id`` stands for itself.
         sorts: the parameters with several values that have fields to sort by: ``<field>:sort``, the least of them, and
             ``<field>:last``, the greatest.
-        compartments: by the owner's type, the parameters that place a resource into its compartment.
+        compartments: by the owner's type, the parameters that place a resource into its compartment. Each owner is in its
+            own (HL7's ``{def}``), whether or not a parameter may lead there.
         sparse: like `indexes`, over fields that few resources have: those alone are in it.
     """
 
@@ -275,7 +276,7 @@ TYPES: Mapping[str, ResourceType] = {
             ("patient", "_id"),
             _IDENTIFIED,
             *_NAMED,
-            compartments={"Patient": ("patient",)},
+            compartments={"Patient": ("patient",), "RelatedPerson": ()},
         ),
         _declared(
             "Group",
@@ -284,7 +285,7 @@ TYPES: Mapping[str, ResourceType] = {
             _IDENTIFIED,
             compartments={"Patient": ("member",), "Practitioner": ("member",)},
         ),
-        _declared("Practitioner", "practitioners", *_PEOPLE),
+        _declared("Practitioner", "practitioners", *_PEOPLE, compartments={"Practitioner": ()}),
         _declared(
             "PractitionerRole",
             "practitioners",

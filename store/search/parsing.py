@@ -86,8 +86,8 @@ def _within(kind: str, owner: str, ident: str, base: str) -> Query:
     Raises:
         SearchRefused: resources of that type are in no such compartment.
     """
-    parameters = TYPES[kind].compartments.get(owner, ())
-    if not parameters and kind != owner:
+    parameters = TYPES[kind].compartments.get(owner)
+    if parameters is None:
         text = f"{kind} is not in the compartment of {owner}."
         raise SearchRefused(Note("not-supported", kind, text))
     wanted = list(both_forms(owner, ident, base))

@@ -127,8 +127,9 @@ def test_compartments_are_those_of_r4() -> None:
         "AppointmentResponse": actors,
         "Schedule": actors,
         "Patient": {"Patient": ("link",), "Practitioner": ("general-practitioner",), "RelatedPerson": ("link",)},
-        "RelatedPerson": {"Patient": ("patient",)},
+        "RelatedPerson": {"Patient": ("patient",), "RelatedPerson": ()},
         "Group": {"Patient": ("member",), "Practitioner": ("member",)},
+        "Practitioner": {"Practitioner": ()},
         "PractitionerRole": {"Practitioner": ("practitioner",)},
     }
     for kind, compartments in found.items():

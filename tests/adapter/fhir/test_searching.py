@@ -287,9 +287,15 @@ class TestCompartments:
 
     async def test_everything_in_it(self, api: Api) -> None:
         bundle = await found(api, f"Practitioner/{SARAH}/*")
-        assert set(names(bundle)) == {f"Appointment/a{day}" for day in range(1, 6)} | {"Schedule/sarah"}
+        assert set(names(bundle)) == {*(f"Appointment/a{day}" for day in range(1, 6)), "Schedule/sarah", f"Practitioner/{SARAH}"}
         shown = await pages(api, f"Practitioner/{SARAH}/*?_count=4")
         assert [name for page in shown for name in names(page)] == names(bundle)
+
+    async def test_whose_it_is_is_in_it(self, api: Api) -> None:
+        await made(api, {"resourceType": "RelatedPerson", "id": "r", "patient": {"reference": "Patient/john"}})
+        for name in ("Patient/john", f"Practitioner/{SARAH}", "RelatedPerson/r"):
+            assert name in names(await found(api, f"{name}/*"))
+            assert names(await found(api, f"{name}/{name.partition('/')[0]}")) == [name]
 
     async def test_by_post(self, api: Api) -> None:
         answer = await call(api, "POST", "Patient/john/Appointment/_search", data={"date": "2024-02-04"})

@@ -284,6 +284,9 @@ async def test_compartments(store: Store) -> None:
     assert await within("Appointment", "Practitioner", "2") == {"y"}
     assert await within("Schedule,Appointment", "Practitioner", "2") == {"s2", "y"}
     assert await within("Patient", "Patient", "p") == {"p", "q"}
+    assert await within("Practitioner", "Practitioner", "2") == {"2"}
+    assert await within("Practitioner,Appointment", "Practitioner", "2") == {"2", "y"}
+    assert await within("Practitioner", "Practitioner", "2", "name=okello") == set()
     with pytest.raises(SearchRefused, match="not in the compartment"):
         parse(("Slot",), (), reading(), ("Patient", "p"))
 
