@@ -57,7 +57,8 @@ class Settings(BaseSettings):
         None, description="A key (sk_test_... or sk_live_...) registered at start-up with every permission."
     )
     timezone: str = Field(
-        "UTC", description="Time zone of the clinic's calendar days (IANA name). Changed later: run mediloop-fhir reindex."
+        "UTC",
+        description="Time zone of the clinic's calendar days (IANA name). After a change run mediloop-fhir reindex.",
     )
     canonical_base: str = Field(
         "https://mediloop.co/fhir",

@@ -118,9 +118,9 @@ def relative(text: str, bases: tuple[str, ...]) -> str:
     if text.startswith(("#", "urn:")):
         return text
     text = _VERSION.sub("", text)
-    for base in (one for base in bases for one in spellings(base)):
-        if text.startswith(f"{base}/") and _RELATIVE.fullmatch(text, len(base) + 1):
-            return text[len(base) + 1 :]
+    for own in (one for base in bases for one in spellings(base)):
+        if text.startswith(f"{own}/") and _RELATIVE.fullmatch(text, len(own) + 1):
+            return text[len(own) + 1 :]
     return text
 
 

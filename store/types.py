@@ -41,8 +41,8 @@ class ResourceType:
         indexes: the key patterns over ``_index``, without that prefix; ``_id`` stands for itself.
         sorts: the parameters with several values that have fields to sort by: ``<field>:sort``, the least of them, and
             ``<field>:last``, the greatest.
-        compartments: by the owner's type, the parameters that place a resource into its compartment. Each owner is in its
-            own (HL7's ``{def}``), whether or not a parameter may lead there.
+        compartments: by the owner's type, the parameters that place a resource into its compartment. Each owner is in
+            its own (HL7's ``{def}``), whether or not a parameter leads there.
         sparse: like `indexes`, over fields that few resources have: those alone are in it.
     """
 

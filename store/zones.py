@@ -1,8 +1,8 @@
 """The time zone for which the dates of a database were made searchable, so that nobody searches them by another.
 
-A date that names no zone (a birth date) is indexed as a span of moments, of the zone that counted at its write. A search
-under another zone looks for other moments: it finds nothing, and a conditional create then makes a second one. So each
-database remembers the zone, and is refused under another until `store.reindex` has made everything anew for that.
+A date that names no zone (a birth date) is indexed as a span of moments, of the zone that counted at its write. A
+search under another zone looks for other moments: it finds nothing, and a conditional create then makes a second one.
+So each database remembers the zone, and is refused under another until `store.reindex` has made everything anew.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from datetime import tzinfo
 from typing import Any
 
 from pymongo import ReturnDocument
+from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 
 from store.connection import MAJORITY
@@ -76,5 +77,5 @@ async def _noted(database: Database, zone: tzinfo) -> Mapping[str, Any]:
     return found
 
 
-def _marks(database: Database) -> Any:
+def _marks(database: Database) -> AsyncCollection[dict[str, Any]]:
     return database.get_collection(ZONES, write_concern=MAJORITY)

@@ -64,7 +64,9 @@ def test_a_coding_is_found_like_a_concept() -> None:
 
 def test_what_has_a_system_and_no_code_is_found_by_its_system() -> None:
     bare = {"system": "urn:S|1"}
-    found = index_of("Practitioner", identifier=[bare, {"use": "old"}], telecom=[{"system": "phone"}], meta={"tag": [bare]})
+    found = index_of(
+        "Practitioner", identifier=[bare, {"use": "old"}], telecom=[{"system": "phone"}], meta={"tag": [bare]}
+    )
     assert found == {"identifier": ["urn:S\\|1|"], "telecom": ["phone|"], "phone": ["phone|"], "_tag": ["urn:S\\|1|"]}
     actor = [{"actor": {"type": "Patient", "identifier": bare}}]
     found = index_of("Appointment", participant=actor)
