@@ -106,17 +106,23 @@ def _reader(path: tuple[str, ...]) -> Callable[[bytes], Resource]:
 _HEADERS = ("if-match", "if-none-match", "if-none-exist", "if-modified-since", "prefer", "x-idempotency-key")
 
 
+_MOST_PARAMETERS = 1_000
+
+
 @lru_cache(maxsize=1_024)
 def _pairs(raw: bytes) -> Pairs:
     """Read ``a=b&c=d``.
 
     Raises:
-        Malformed: it is not UTF-8, or has thousands of parts.
+        Malformed: it is not UTF-8, or has too many parts.
     """
     if not raw:
         return ()
+    if raw.count(b"&") >= _MOST_PARAMETERS:
+        text = f"There are more than {_MOST_PARAMETERS} parameters. Send fewer: one takes several values, with commas."
+        raise Malformed(Problem("invalid_search", text, None, issue="too-costly"))
     try:
-        return tuple(parse_qsl(raw.decode(), keep_blank_values=True, errors="strict", max_num_fields=1_000))
+        return tuple(parse_qsl(raw.decode(), keep_blank_values=True, errors="strict"))
     except ValueError:
         problem = Problem("invalid_search", "The parameters cannot be read. Send them as UTF-8, percent-encoded.", None)
         raise Malformed(problem) from None
