@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import orjson
 
 from adapter.errors import Gone, Malformed, NotFound, Problem
-from adapter.fhir import negotiation, presentation
+from adapter.fhir import negotiation, presentation, searching
 from adapter.fhir.access import may, require_type
 from adapter.fhir.call import Call, Pairs, Reply
 from adapter.scheduling import availability
@@ -156,10 +156,13 @@ async def history(call: Call, kind: str | None = None, ident: str | None = None)
     if kind is not None and ident is not None and page.total == 0 and not await _ever_was(call, kind, ident, since):
         raise NotFound(Problem("unknown_resource", f"There never was a {kind} with that id."))
     path = "/".join(call.path)
-    used: list[tuple[str, str]] = [pair for pair in call.query if pair[0] in _KEPT and pair[1]]
-    links = [{"relation": "self", "url": _url(call.base, path, [*used, *(p for p in call.query if p[0] == "_before")])}]
+    used = [pair for pair in call.query if pair[0] in _KEPT and pair[1]]
+    form = searching.form_of(call)
+    place = [pair for pair in call.query if pair[0] == "_before" and pair[1]]
+    links = [{"relation": "self", "url": _url(call.base, path, [*used, *place, *form])}]
     if page.cursor is not None:
-        links.append({"relation": "next", "url": _url(call.base, path, [*used, ("_before", str(page.cursor))])})
+        following = [*used, ("_before", str(page.cursor)), *form]
+        links.append({"relation": "next", "url": _url(call.base, path, following)})
     head: dict[str, object] = {"resourceType": "Bundle", "type": "history"}
     if page.total is not None:
         head["total"] = page.total
@@ -202,6 +205,8 @@ def _text(moment: datetime) -> str:
 def _parameters(call: Call) -> tuple[datetime | None, int, int | None]:
     given: dict[str, str] = {}
     for name, value in call.query:
+        if not value:
+            continue
         if name in given:
             raise _bad(name, f"{name} may be given once.")
         given[name] = value

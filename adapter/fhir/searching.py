@@ -20,8 +20,9 @@ from adapter.fhir.access import may, require_type
 from adapter.fhir.call import Call, Pairs, Reply
 from adapter.security.callers import Caller
 from store import search as engine
-from store.search import Note, Page, Reading, Search, SearchRefused
+from store.search import Note, Page, Reading, Search, SearchRefused, results
 from store.source import Source
+from store.types import TYPES
 
 PAGE = "_page"
 """The parameter of our own page links: it holds the whole search and the place to go on from, so that no link to a
@@ -95,10 +96,12 @@ async def search(
 def bundle(call: Call, path: str, wanted: Search, page: Page) -> bytes:
     """Return the searchset Bundle of a page, from the stored bytes as they are."""
     address = f"{call.base}/{path}" if path else call.base
-    links = [_link("self", url(address, wanted.used))]
+    form = form_of(call)
+    links = [_link("self", url(address, (*wanted.used, *form)))]
     if page.cursor is not None:
         filters = tuple(pair for pair in wanted.used if pair[0] != "_cursor")
-        links.append(_link("next", url(address, ((PAGE, packed((*filters, ("_cursor", page.cursor)))),))))
+        token = packed((*filters, ("_cursor", page.cursor)))
+        links.append(_link("next", url(address, ((PAGE, token), *form))))
     entries = [entry(call.base, _shown(one, wanted)) for one in page.entries]
     notes = (*wanted.ignored, *page.notes)
     if notes:
@@ -135,12 +138,30 @@ def _notes(call: Call, notes: Sequence[Note]) -> bytes:
     return b'{"resource":%b,"search":{"mode":"outcome"}}' % body
 
 
+def form_of(call: Call) -> Pairs:
+    """Return what was asked about the form of the answer: a link that asks for it too can be followed as it is.
+
+    It is told apart from what was searched for, and stands beside a page link's token: it is read before that is.
+    """
+    found: dict[str, str] = {}
+    for name, value in call.query:
+        if name in results.PASSED_BY and value:
+            found.setdefault(name, value)
+    return tuple(found.items())
+
+
 def url(address: str, pairs: Pairs) -> str:
-    """Return `address` with the parameters `pairs`; the plus of an offset that came as a blank is one again."""
-    repaired = [(name, _BLANK_OFFSET.sub("+", value)) for name, value in pairs]
+    """Return `address` with the parameters `pairs`; the plus of a date's offset that came as a blank is one again."""
+    repaired = [(name, _BLANK_OFFSET.sub("+", value) if _is_date(name) else value) for name, value in pairs]
     return f"{address}?{urlencode(repaired, safe=':|,/$*')}" if pairs else address
 
 
+def _is_date(name: str) -> bool:
+    return _LAST_NAME.split(name)[-1] in _DATES
+
+
+_LAST_NAME = re.compile("[.:]")  # after the steps of a chain; what is before a modifier looks like none of these
+_DATES = frozenset({one.name for kind in TYPES.values() for one in kind.parameters.values() if one.kind == "date"})
 _BLANK_OFFSET = re.compile(r"(?<=[0-9]) (?=[0-9]{2}:[0-9]{2}(?:,|$))")
 
 
@@ -165,4 +186,4 @@ def unpacked(pairs: Pairs) -> Pairs:
     except (ValueError, TypeError, zlib.error):
         problem = Problem("invalid_search", "That page link was changed. Search again and follow its links.", PAGE)
         raise Malformed(problem) from None
-    return (*inside, *(pair for pair in pairs if pair[0] in ("_format", "_pretty")))
+    return (*inside, *(pair for pair in pairs if pair[0] in results.PASSED_BY))

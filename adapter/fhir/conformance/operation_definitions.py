@@ -24,7 +24,7 @@ SEARCHED: Mapping[str, Searched] = {
     "_id": Searched("id", "token", "Resource-id"),
     "url": Searched("url", "uri", "conformance-url"),
     "name": Searched("name", "string", "conformance-name"),
-    "status": Searched("status", "token", "conformance-status"),
+    "status": Searched("status", "token", "conformance-status", "http://hl7.org/fhir/publication-status"),
     "code": Searched("code", "token", "OperationDefinition-code"),
     "base": Searched("base", "reference", "OperationDefinition-base"),
 }

@@ -29,9 +29,9 @@ SEARCHED: Mapping[str, Searched] = {
     "_id": Searched("id", "token", "Resource-id"),
     "url": Searched("url", "uri", "conformance-url"),
     "name": Searched("name", "string", "conformance-name"),
-    "status": Searched("status", "token", "conformance-status"),
+    "status": Searched("status", "token", "conformance-status", "http://hl7.org/fhir/publication-status"),
     "code": Searched("code", "token", "SearchParameter-code"),
-    "base": Searched("base", "token", "SearchParameter-base"),
+    "base": Searched("base", "token", "SearchParameter-base", "http://hl7.org/fhir/resource-types"),
 }
 
 

@@ -24,11 +24,12 @@ Definitions = Mapping[str, dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Searched:
-    """A search parameter of such a type: the element, its kind, and the definition in R4."""
+    """A search parameter of such a type: the element, its kind, the definition in R4, and the system of its codes."""
 
     element: str
     kind: str
     definition: str
+    system: str = ""
 
 
 Parameters = Mapping[str, Searched]
@@ -62,10 +63,12 @@ def _found(call: Call, kind: str, made: Definitions, searched: Parameters) -> Re
     filters = [(searched[name], name, value) for name, value in asked if name in searched]
     found = [one for one in made.values() if all(_matches(one, *each) for each in filters)]
     address = f"{call.base}/{kind}"
-    links = [{"relation": "self", "url": searching.url(address, asked)}]
+    form = searching.form_of(call)
+    links = [{"relation": "self", "url": searching.url(address, (*asked, *form))}]
     if page.size and page.end < len(found):
         rest = (*(pair for pair in asked if pair[0] != _CURSOR), (_CURSOR, str(page.end)))
-        links.append({"relation": "next", "url": searching.url(address, ((searching.PAGE, searching.packed(rest)),))})
+        following = ((searching.PAGE, searching.packed(rest)), *form)
+        links.append({"relation": "next", "url": searching.url(address, following)})
     entries: list[dict[str, Any]] = [
         {"fullUrl": f"{address}/{one['id']}", "resource": one, "search": {"mode": "match"}}
         for one in found[page.start : page.end]
@@ -144,5 +147,13 @@ def _matches(one: Mapping[str, Any], by: Searched, name: str, value: str) -> boo
     own = element if isinstance(element, list) else [element]
     if name == "name":
         return any(own[0].casefold().startswith(text.casefold()) for text in value.split(","))
-    # A token may come with its system, which is FHIR's own for each of these.
-    return any(text.rpartition("|")[2] in own for text in value.split(","))
+    return any(_is(text, own, by) for text in value.split(","))
+
+
+def _is(text: str, own: Sequence[str], by: Searched) -> bool:
+    if by.kind != "token":
+        return text in own
+    system, bar, code = text.rpartition("|")
+    if bar and system != by.system:
+        return False
+    return code in own if code else bool(system)

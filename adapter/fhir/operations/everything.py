@@ -208,11 +208,12 @@ def _bad(name: str, text: str, issue: str = "value") -> Malformed:
 
 def _bundle(call: Call, asked: _Asked, entries: Sequence[Entry], following: tuple[str, str] | None) -> bytes:
     address = f"{call.base}/{'/'.join(call.path)}"
-    links = [{"relation": "self", "url": searching.url(address, asked.used)}]
+    form = searching.form_of(call)
+    links = [{"relation": "self", "url": searching.url(address, (*asked.used, *form))}]
     if following is not None:
         # Opaque: what was asked for may tell something about the patient.
         token = searching.packed((*asked.used, *zip(_PLACE, following, strict=True)))
-        links.append({"relation": "next", "url": searching.url(address, ((searching.PAGE, token),))})
+        links.append({"relation": "next", "url": searching.url(address, ((searching.PAGE, token), *form))})
     body = orjson.dumps({"resourceType": "Bundle", "type": "searchset", "link": links})
     shown = [searching.entry(call.base, one) for one in entries]
     return body[:-1] + b',"entry":[' + b",".join(shown) + b"]}" if shown else body

@@ -136,6 +136,24 @@ class TestSearchParameters:
         posted = bundled(await call(api, "POST", "SearchParameter/_search", data=form))
         assert names(posted) == names(bundle)
 
+    @pytest.mark.parametrize(
+        ("query", "total"),
+        [
+            ("code=find", 2),
+            ("code=|find", 2),
+            ("code=http://x|find", 0),
+            ("code=http://x|", 0),
+            ("status=http://hl7.org/fhir/publication-status|", None),
+            ("status=http://hl7.org/fhir/publication-status|active", None),
+            ("status=http://hl7.org/fhir/publication-status|draft", 0),
+            ("status=|active", 0),
+            ("_id=appointment-find,", 1),
+        ],
+    )
+    async def test_a_code_has_its_own_system_and_no_other(self, api: Api, query: str, total: int | None) -> None:
+        whole = bundled(await get(api, "OperationDefinition"))["total"]
+        assert bundled(await get(api, f"OperationDefinition?{query}"))["total"] == (whole if total is None else total)
+
     @pytest.mark.parametrize("kind", ["SearchParameter", "OperationDefinition"])
     async def test_they_come_in_pages_of_the_size_asked_for(self, api: Api, kind: str) -> None:
         whole = bundled(await get(api, kind))

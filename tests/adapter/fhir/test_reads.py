@@ -330,6 +330,11 @@ class TestHistory:
         found = outcome(await get(api, f"Patient/_history?{query}"), 400, issue)
         assert found["location"] == [f"http.{query.partition('=')[0]}"]
 
+    async def test_an_empty_parameter_is_none(self, story: Api) -> None:
+        found = bundled(await get(story, "Patient/p/_history?_since=&_count=&_count=2&_before=&foo="), "history")
+        assert len(versions(found)) == 2
+        assert link(found, "self") == f"{HOST}/Patient/p/_history?_count=2"
+
     async def test_an_unknown_parameter_is_ignored_or_refused_as_preferred(self, story: Api) -> None:
         found = bundled(await get(story, "Patient/_history?foo=1"), "history")
         assert link(found, "self") == f"{HOST}/Patient/_history"
