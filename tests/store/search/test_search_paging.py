@@ -16,6 +16,7 @@ from store.search.model import Position
 from store.store import Store
 from tests.conftest import Clock
 from tests.store.search.support import appointment, concept, page, parsed, put, resource, schedule, slot
+from tests.store.support import change
 
 
 async def pages(store: Store, kinds: str, text: str) -> list[Page]:
@@ -76,6 +77,23 @@ async def test_pages_are_the_whole_in_order(
     assert names(read) == [f"{number:02d}" for number, _ in expected]
     assert {one.total for one in read} == {len(found)}
     assert all(len(one.entries) == size for one in read[:-1])
+
+
+@pytest.mark.parametrize("criteria", ["", "actor=Practitioner/1", "date=ge2026-01-01", "status=proposed&date=ge2026"])
+async def test_by_the_id_nothing_is_lost_or_repeated_that_is_moved_meanwhile(store: Store, criteria: str) -> None:
+    """What was shown goes to the end of all dates, what was not to their beginning."""
+    idents = [f"{number:02d}" for number in range(9)]
+    await put(store, *(appointment(one, f"2026-02-1{one[1]}T09:00:00Z", "Practitioner/1") for one in idents))
+    text = f"{criteria}&_sort=_id&_count=2"
+    found = [await page(store, "Appointment", text)]
+    while found[-1].cursor is not None:
+        shown = names(found)
+        for one in idents:
+            start = "2026-03-01T09:00:00Z" if one in shown else "2026-01-02T09:00:00Z"
+            await change(store, "Appointment", one, start=start, end=start)
+        found.append(await page(store, "Appointment", f"{text}&_cursor={found[-1].cursor}"))
+    assert names(found) == idents
+    assert {one.total for one in found} == {9}
 
 
 async def test_what_is_written_meanwhile_neither_repeats_nor_hides(store: Store) -> None:
