@@ -18,6 +18,7 @@ from store.extract import instant
 from store.store import PROBE, Store
 from store.types import TYPES
 from store.unit_of_work import GUARDS, HISTORY, IDEMPOTENCY, UnitOfWork
+from store.zones import ZONES
 from tests.conftest import empty
 
 Database = AsyncDatabase[dict[str, Any]]
@@ -25,7 +26,7 @@ NUMBERS = "https://mediloop.co/fhir/sid/appointment-number"
 RULES = Rules(claims=claims, unique_systems=(NUMBERS,))
 """Those of the service."""
 _READ: CodecOptions[dict[str, Any]] = CodecOptions(tz_aware=True)
-COLLECTIONS = (*TYPES, HISTORY, GUARDS, IDEMPOTENCY, COUNTERS, PROBE)
+COLLECTIONS = (*TYPES, HISTORY, GUARDS, IDEMPOTENCY, COUNTERS, PROBE, ZONES)
 
 
 def appointment(

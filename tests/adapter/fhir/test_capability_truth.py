@@ -355,7 +355,7 @@ async def test_our_own_parameters_are_found_and_not_changed(api: Api) -> None:
     assert bundled(answer)["total"] == 1
     lenient = bundled(await get(api, "SearchParameter?unheard-of=1&code=end&_format=json"))
     assert (lenient["total"], len(notes(lenient))) == (1, 1)
-    assert link(lenient, "self") == f"http://adapter.test{BASE}/SearchParameter?code=end"
+    assert link(lenient, "self") == f"http://adapter.test{BASE}/SearchParameter?code=end&_format=json"
     outcome(await get(api, "SearchParameter?unheard-of=1", **STRICT), 400, "not-supported")
     outcome(await get(api, "SearchParameter?code:exact=end"), 400, "not-supported")
     outcome(await get(api, "SearchParameter/Slot-start"), 404, "not-found")
