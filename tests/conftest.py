@@ -24,6 +24,7 @@ from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
 
 from adapter.app import create_app
+from adapter.fhir.validation import models
 from adapter.metrics import PoolWatch
 from adapter.security import permissions
 from adapter.security.keys import Mode
@@ -32,6 +33,8 @@ from adapter.settings import Settings
 from store import embedded
 from store.connection import Client, connect
 from store.store import Store
+
+models.limit_ids()  # before a module of tests imports one of them
 
 URI = "TESTS_MONGODB_URI"
 _PLENTY = 8 * 2**30

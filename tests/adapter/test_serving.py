@@ -16,6 +16,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from adapter import serving
 from adapter.export.files import require_usable
 from adapter.settings import SettingsError, load
+from tests.adapter.records import recorded
 
 KEY = "sk_test_0123"
 
@@ -62,7 +63,7 @@ def test_what_is_to_be_tried_works_in_a_shell(
 )
 def test_exports_that_nothing_can_write_stop_the_start(monkeypatch: pytest.MonkeyPatch, url: str, named: str) -> None:
     monkeypatch.setitem(sys.modules, "s3fs", None)
-    with pytest.raises(SettingsError) as raised:
+    with recorded(), pytest.raises(SettingsError) as raised:
         serving.serve(load(export_url=url))
     text = str(raised.value)
     assert text.startswith(f"Bad setting. ADAPTER_EXPORT_URL: {named}")

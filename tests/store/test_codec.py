@@ -12,7 +12,7 @@ import bson
 import pytest
 from bson.decimal128 import Decimal128
 from bson.errors import InvalidDocument
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from store.codec import CODEC_OPTIONS, ExactDecimal, decode, encode
@@ -60,6 +60,7 @@ def test_a_number_keeps_its_digits(number: str) -> None:
     assert encode(decode(raw)) == raw
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # on a busy machine
 @given(st.dictionaries(names, json_texts, max_size=5).map(_object))
 def test_any_json_object_is_written_as_it_was_read(text: str) -> None:
     value = json.loads(text, parse_float=str, parse_int=str)

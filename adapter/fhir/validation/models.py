@@ -26,13 +26,17 @@ _SAYS = {"missing": _MISSING, "model_field_validation.missing": _MISSING}
 _OTHERWISE = ("bad_value", "value", "This is not a valid value here. See the R4 definition of the element.")
 
 
+def limit_ids() -> None:
+    """Have the models take FHIR's limit for ids, not the library's own of 255; they read it when they are imported."""
+    import fhir_core.constraints
+
+    fhir_core.constraints.TYPES_ID_MAX_LENGTH = 64
+
+
 @cache
 def _model(kind: str) -> type[BaseModel] | None:
     """Return the model of a resource type; None where R4B has no such type."""
-    import fhir_core.constraints
-
-    # Read by the models when they are imported: FHIR's limit, in the place of the library's own of 255.
-    fhir_core.constraints.TYPES_ID_MAX_LENGTH = 64
+    limit_ids()
     from fhir.resources.R4B import get_fhir_model_class
 
     try:

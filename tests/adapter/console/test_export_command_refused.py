@@ -34,7 +34,9 @@ def refused(cli: Cli, *words: str) -> str:
 def test_a_refused_export_leaves_the_folder_to_the_right_one(
     clinic: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, wrong: str, right: str
 ) -> None:
-    monkeypatch.setenv("ADAPTER_TIMEZONE", "Africa/Kampala")  # whose first day begins before there are days
+    if "0001" in wrong:
+        monkeypatch.setenv("ADAPTER_TIMEZONE", "Africa/Kampala")  # whose first day begins before there are days
+        assert clinic.run("reindex").exit_code == 0
     out = tmp_path / "out"
     assert said in refused(clinic, str(out), *wrong.split())
     assert not out.exists()
