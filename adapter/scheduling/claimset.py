@@ -174,7 +174,9 @@ class Visit:
         before, after = self.draft.before or {}, self.draft.after or {}
         if self.books_over:
             self.draft.after = occupancy.signed(after, key or occupancy.by(after))
-        elif occupancy.by(before) is not None and occupancy.reason(after) == occupancy.reason(before) is not None:
+            return
+        signed = occupancy.by(before) is not None or not self.is_copy  # a copy may bring who did
+        if signed and occupancy.reason(after) == occupancy.reason(before) is not None:
             self.draft.after = occupancy.signed(after, occupancy.by(before))
 
     def seeks(self, known: People, named: Iterable[Resource], *, copied: bool) -> list[str]:

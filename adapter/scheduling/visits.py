@@ -234,13 +234,13 @@ def _found(
 ) -> Iterator[Problem]:
     """Take free slots for each practitioner who has published some for that time (decision 2.10), beside those named.
 
-    Whose time it had already keeps the slots that it had for it, or goes on without one where none is to be had; where
-    it names none and takes nothing newly, a room's as well.
+    Whose time it had already keeps the slots that it had for it, or goes on without one where none is to be had. Where
+    it names none, it keeps those of its rooms, devices and services, and of who has declined, that cover its time.
     """
     taken = list(named)
     for person in wish.practitioners:
         own = [] if person in wish.elsewhere else world.own(person, visit, wish.when)
-        if own and person not in newly and all(_is_here(world, world.slots[name], wish) for name in own):
+        if own and person not in newly and all(_is_kept(world, visit, name, wish) for name in own):
             taken += own
             continue
         for fills in (False, True) if fills_slots else (False,):  # what is free goes before what is to be filled
@@ -254,14 +254,23 @@ def _found(
         # A copy was booked before they were published, or closed.
         if problem is not None and not world.copied and (own or person in newly):
             yield problem
-    for room in () if named or newly else wish.facilities:
-        taken += world.own(room, visit, wish.when)
+    for thing in () if named else _things(world, visit):
+        own = [name for name in world.own(thing, visit, wish.when) if world.is_kept(name, visit)]
+        spans = [span for name in own if (span := intervals.of(world.slots[name])) is not None]
+        taken += own if intervals.covered(wish.when, spans) else []
     if not named or len(taken) > len(named):  # else its links stay as they were sent
         world.take(visit, list(dict.fromkeys(taken)))
 
 
-def _is_here(world: World, slot: Resource, wish: Wish) -> bool:
-    return booking.is_at(wish.facilities, world.schedule_of(slot) or {})
+def _is_kept(world: World, visit: Visit, name: str, wish: Wish) -> bool:
+    return world.is_kept(name, visit) and booking.is_at(wish.facilities, world.schedule_of(world.slots[name]) or {})
+
+
+def _things(world: World, visit: Visit) -> list[str]:
+    """Return who and what takes part without a practitioner's time being taken."""
+    everybody = world.people.of(references(visit.appointment, "participant.actor"))
+    busy = world.people.of(claims.practitioners(visit.appointment))
+    return [one for one in everybody if one not in busy]
 
 
 def _offered(world: World, visit: Visit, person: str, when: Interval, *, fills: bool) -> list[Resource]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from adapter.scheduling import booking, claims, intervals, leave, occupancy, surplus
+from adapter.scheduling import booking, claims, intervals, leave, occupancy, role_changes, surplus
 from adapter.scheduling.claimset import ClaimSet, Stake, Visit
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.reading import Stored
@@ -47,7 +47,14 @@ class World:
         found = {} if copied else {name: self._surplus(visit) for name, visit in asked.visits.items()}
         self.given_back: dict[str, frozenset[str]] = {name: slots for name, slots in found.items() if slots}
         self.freed = {name for visit in asked.visits.values() for name in visit.gives_up}.union(*found.values())
-        self._casts_anew = bool(asked.written_of("PractitionerRole"))
+        self._cast_anew = {
+            name
+            for role, draft in role_changes.moved(asked).items()
+            for name in (
+                role,
+                *(one for end in (draft.before, draft.after) for one in references(end or {}, "practitioner")),
+            )
+        }
         self.taken: dict[str, list[str]] = {}
         self.holders: dict[str, dict[str, Resource]] = {}
         self.held: Counter[str] = Counter()
@@ -101,7 +108,9 @@ class World:
             return whole
         if stake.overbooked and not visit.books_over:
             return {}
-        if self._casts_anew or self._leaves_others(visit, had):  # what it had may have been somebody else's, or shared
+        # What it had may have been somebody else's, or shared, or may be what the set makes another.
+        cast = not self._cast_anew.isdisjoint((*people, *stake.people, *had.people))
+        if cast or self._leaves_others(visit, had) or any(map(self._is_written, had.slots)):
             return whole
         more, were = when.without(had.when), self.people.of(had.people)
         return {one: spans for one in people if (spans := more if one in were else (when,))}
@@ -111,6 +120,10 @@ class World:
         named = claims.slots(visit.appointment)
         kept = self.taken.get(visit.name, named if named or visit.is_copy else had.slots)
         return any(occupancy.capacity(self.slots.get(name, {})) > 1 for name in had.slots if name not in kept)
+
+    def _is_written(self, slot: str) -> bool:
+        schedule = booking.schedule_of(self.slots[slot]) if slot in self.slots else ""
+        return slot in self.asked.written or schedule in self.asked.written
 
     def rivals(self, visit: Visit, stake: Stake, when: Interval) -> list[Resource]:
         """Return the appointments, itself among them, that hold time that it takes newly (`newly`).
@@ -154,6 +167,11 @@ class World:
                 found.append(name)
         return found
 
+    def is_kept(self, slot: str, visit: Visit) -> bool:
+        """Tell whether the visit goes on holding a Slot that it held: the set changes it not, nor takes it another."""
+        there = self.slots[slot]["status"] != "entered-in-error"
+        return there and not self._is_written(slot) and not self.in_the_way(slot, visit)
+
     def offers(self, person: str, when: Interval) -> list[str]:
         """Return the Slots, in whatever status, of a practitioner's Schedules in the hours of `when`."""
         found = [
@@ -179,9 +197,14 @@ class World:
             return []
         # Who was booked over others and is no longer has its own Slot no longer for certain.
         yields = visit.had is not None and visit.takes is not None and visit.takes.lets_go_of(visit.had)
-        if yields or not self._held(slot, visit.name):
+        if yields or self._is_smaller(slot) or not self._held(slot, visit.name):
             return others
         return [name for name in others if not self._held(slot, name)]
+
+    def _is_smaller(self, slot: str) -> bool:
+        written = self.asked.written.get(slot)
+        before = None if written is None else written.before
+        return before is not None and occupancy.capacity(self.slots[slot]) < occupancy.capacity(before)
 
     def _held(self, slot: str, name: str) -> bool:
         visit = self.asked.visits.get(name)
