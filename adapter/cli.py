@@ -30,8 +30,8 @@ _ELSEWHERE = {
 """Where commands are: the module of `adapter.console`, and the function, or the group of commands."""
 
 
-_CREDENTIALS = re.compile(r"(?<=://)[^/]*@")
-"""User and password in an address, such as that of exports."""
+_CREDENTIALS = re.compile(r"(?<=://)(?:[^/]*@|[^/@:]*:[^@]*@)")
+"""User and password in an address, such as that of exports; with a slash, too, that should have been escaped."""
 
 
 class _Commands(TyperGroup):

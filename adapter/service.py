@@ -76,7 +76,7 @@ class Service:
                 raise SettingsError(
                     f"Bad setting. {PREFIX}TIMEZONE: it is {error.wanted}, but the dates in {error.database} were made "
                     f"searchable for {error.made}. Set it back, or stop the service everywhere and run "
-                    "`mediloop-fhir reindex` with the new one."
+                    "`mediloop-fhir reindex --new-timezone` with the new one."
                 ) from error
             await self.keys[mode].ensure_indexes()
             await ExportJobs(self.stores[mode].database).prepare()

@@ -58,7 +58,8 @@ class Settings(BaseSettings):
     )
     timezone: str = Field(
         "UTC",
-        description="Time zone of the clinic's calendar days (IANA name). After a change run mediloop-fhir reindex.",
+        description="Time zone of the clinic's calendar days (IANA name). "
+        "After a change run mediloop-fhir reindex --new-timezone.",
     )
     canonical_base: str = Field(
         "https://mediloop.co/fhir",

@@ -53,6 +53,12 @@ async def require(database: Database, zone: tzinfo) -> None:
         raise OtherZone(database.name, made, str(zone))
 
 
+async def noted(database: Database) -> str | None:
+    """Return the zone for which what is stored is searchable, or is being made so; None where none is noted."""
+    found = await _marks(database).find_one({"_id": _SEARCHED})
+    return None if found is None else found.get("becoming", found["zone"])
+
+
 async def begin(database: Database, zone: tzinfo) -> None:
     """Note that everything is about to be made anew for `zone`: until `finish` no zone is right."""
     noted = await _noted(database, zone)

@@ -9,10 +9,11 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from adapter import __version__
-from adapter.console.session import FAILED, err, out, run
+from adapter.console.session import FAILED, err, fail, out, run
 from adapter.security.keys import Mode
 from adapter.service import MODES, Service
 from store import reindex as rebuilding
+from store import zones
 
 _INTERRUPTED = 130
 _NAMED = 20  # of the resources that could not be made anew, so many are named
@@ -20,6 +21,10 @@ _NAMED = 20  # of the resources that could not be made anew, so many are named
 
 def reindex(
     mode: Annotated[Literal["test", "live", "both"], typer.Option(help="test data, live data, or both.")] = "both",
+    new_timezone: Annotated[
+        bool,
+        typer.Option(help="Make dates searchable for ADAPTER_TIMEZONE, which was another one; stop the service first."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
 ) -> None:
     """Make the indexes and the search values of every stored resource anew, from the JSON that is served.
@@ -30,7 +35,7 @@ def reindex(
     """
     wanted = MODES if mode == "both" else (mode,)
     try:
-        found = run(lambda service: _rebuild(service, wanted), anew=True)
+        found = run(lambda service: _rebuild(service, wanted, new_timezone=new_timezone), anew=True)
     except KeyboardInterrupt:
         err.print("Stopped. The same command goes on from here.", highlight=False)
         raise typer.Exit(_INTERRUPTED) from None
@@ -45,7 +50,15 @@ def reindex(
         raise typer.Exit(FAILED)
 
 
-async def _rebuild(service: Service, modes: tuple[Mode, ...]) -> dict[Mode, rebuilding.Progress]:
+async def _rebuild(service: Service, modes: tuple[Mode, ...], *, new_timezone: bool) -> dict[Mode, rebuilding.Progress]:
+    wanted = str(service.settings.zone)
+    for mode in modes:
+        made = await zones.noted(service.stores[mode].database)
+        if made not in (None, wanted) and not new_timezone:
+            fail(
+                f"ADAPTER_TIMEZONE is {wanted} here, and the {mode} data is searched by {made}. Set that, or, to "
+                "change it, stop the service everywhere and add --new-timezone."
+            )
     done: dict[Mode, rebuilding.Progress] = {}
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=err, disable=not err.is_terminal) as bars:

@@ -16,6 +16,7 @@ from adapter.fhir.call import Call
 from adapter.fhir.writing import Written
 from adapter.scheduling.road import IDEMPOTENCY_HEADER, Once, Step, decide, travel
 from store.codec import decode
+from store.search.results import PASSED_BY
 from store.unit_of_work import UnitOfWork
 
 REPLAYED: Mapping[str, str] = {"X-Idempotency-Replayed": "true"}
@@ -38,7 +39,7 @@ def once(call: Call) -> Once | None:
     """
     if not is_repeatable(call):
         return None
-    content: list[object] = [call.query, call.body]
+    content: list[object] = [[pair for pair in call.query if pair[0] not in PASSED_BY], call.body]
     if _CONDITION in call.headers:
         content.append(call.headers[_CONDITION])
     return Once.of(call.headers[_NAME], call.who.key.id, f"{call.method} {'/'.join(call.path)}", content)

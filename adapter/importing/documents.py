@@ -118,9 +118,9 @@ def _bundle(bundle: Resource) -> Iterator[Item]:
     names = Naming(by_criteria=bundle.get("type") == "transaction")
     for line, entry in enumerate(given, 1):
         fault = _unfit(line, entry)
-        if fault is None:
-            names.add(line, entry)
-        else:
+        if isinstance(entry, dict):
+            names.add(line, entry, faulty=fault is not None)
+        if fault is not None:
             faults[line] = fault
     found = [
         _entry(line, entry, names) if line not in faults else _faulty(line, entry, faults[line])

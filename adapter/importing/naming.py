@@ -7,21 +7,22 @@ An entry without an id may be a resource that is stored already: its identifiers
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from adapter.fhir.bundles.urls import pairs
 from adapter.fhir.references import Conditional, Names, rewriting
 from adapter.importing.item import Item, Referent, kind_of, name_without_id
-from store.codec import Resource
-from store.extract import identifiers, token
+from store.codec import Resource, encode
+from store.extract import escaped, identifiers, token
 from store.search.matching import BadValue
 from store.search.text import split
 from store.search.tokens import stored_token, system_and_code
 from store.types import TYPES
 
 _URN = "urn:uuid:"
-_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")  # anything else is no name for good
 
 
 class Naming:
@@ -38,21 +39,28 @@ class Naming:
         self._idents: dict[int, str] = {}
         self._of_urls: dict[int, str] = {}  # the names that are made of a fullUrl, for want of a better one
         self._used: set[str] = set()
+        self._tokens: dict[int, tuple[tuple[str, str], ...]] = {}
+        self._carried: Counter[tuple[str, str]] = Counter()
 
-    def add(self, line: int, entry: Resource) -> None:
-        """Let the fullUrl of an entry mean its resource."""
+    def add(self, line: int, entry: Resource, *, faulty: bool = False) -> None:
+        """Let the fullUrl of an entry mean its resource; one that is `faulty` is not going to be there."""
         resource, url = entry.get("resource"), entry.get("fullUrl")
         kind = resource.get("resourceType") if isinstance(resource, dict) else None
         if not isinstance(resource, dict) or not isinstance(url, str) or not isinstance(kind, str):
             return
         ident = resource.get("id")
         if "id" not in resource:
+            # What is faulty comes in under no name, and with it nothing that refers to it.
+            named = [] if faulty else [one for one in identifiers(resource, "identifier") if one[0]]
             own = url.removeprefix(_URN)
-            is_own = own != url and _ID.fullmatch(own) is not None
-            ident = self._idents[line] = own if is_own else name_without_id(kind, f"fullUrl {url}")
-            tokens = tuple(token(system, value) for system, value in identifiers(resource, "identifier") if system)
-            self._made[f"{kind}/{ident}"] = Referent(line, tokens)
-            if not is_own:
+            is_own = own != url and _UUID.fullmatch(own) is not None
+            ident = self._idents[line] = own if is_own else name_without_id(kind, _told_by(resource, url, named))
+            tokens = tuple(token(*one) for one in named)
+            if kind in TYPES:  # what is not stored here is referred to by the name that it would have
+                self._made[f"{kind}/{ident}"] = Referent(line, tokens)
+            self._tokens[line] = tuple((kind, one) for one in tokens)
+            self._carried.update(self._tokens[line])
+            if not is_own and not named:
                 self._of_urls[line] = f"{kind}/{ident}"
         if isinstance(ident, str):
             self._names.add(url, f"{kind}/{ident}")
@@ -72,6 +80,10 @@ class Naming:
             referents |= _by_identifiers(walk.conditionals)
         if_none = isinstance(request, dict) and request.get("method") == "POST" and "ifNoneExist" in request
         ident = self._idents.get(line, "")
+        if value.get("resourceType") == "Appointment" and any(
+            self._carried[one] > 1 for one in self._tokens.get(line, ())
+        ):
+            value = {**value, "id": ident}  # of several visits that share an order's number each is its own
         return Item(line, b"", kind_of(value), value, ident=ident, if_none=if_none, referents=referents)
 
     def settle(self, items: Iterable[Item]) -> None:
@@ -79,6 +91,14 @@ class Naming:
         for item in items:
             if item.line in self._of_urls and self._of_urls[item.line] not in self._used:
                 item.ident = ""
+
+
+def _told_by(resource: Resource, url: str, named: Sequence[tuple[str, str]]) -> str:
+    """Return what an entry is told by: an identifier, as outside of a Bundle; its address; or else its content."""
+    if named:
+        system, number = named[0]
+        return f"{escaped(system)}|{number.casefold()}"
+    return encode(resource).decode() if url.startswith(_URN) else f"fullUrl {url}"
 
 
 class _Noting(Mapping[str, str]):

@@ -75,8 +75,8 @@ def test_an_export_of_days_goes_on_in_the_same_time_zone_alone(
     stopped(monkeypatch, clinic, 2, *words)
     with monkeypatch.context() as patch:
         patch.setenv("ADAPTER_TIMEZONE", "America/New_York")
-        assert clinic.run("reindex").exit_code == 0  # else the zone alone is refused
+        assert clinic.run("reindex", "--new-timezone").exit_code == 0  # else the zone alone is refused
         refused = clinic.run("export", *words)
         assert (refused.exit_code, "other options" in refused.stderr) == (1, True)
-    assert clinic.run("reindex").exit_code == 0
+    assert clinic.run("reindex", "--new-timezone").exit_code == 0
     clinic.json("export", *words)

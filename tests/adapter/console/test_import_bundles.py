@@ -223,3 +223,57 @@ def test_slots_and_schedules_of_a_transaction(bring: Import, stored: Stored) -> 
     assert bring(a__json=bundle(*again)) == {"created": 1, "unchanged": 3}
     assert stored("Appointment")[0]["slot"] == [{"reference": f"Slot/{ident(3)}"}]
     assert [(one["_id"], one["status"]) for one in stored("Slot")] == [(ident(3), "busy")]
+
+
+@pytest.mark.parametrize("name", ["urn:oid:1.2.3.4", "urn:uuid:patient"])
+def test_a_name_that_two_bundles_use_for_two_people_joins_nobody(bring: Import, stored: Stored, name: str) -> None:
+    def one(number: str, hour: int) -> bytes:
+        person = {**JOHN, "identifier": [{**UHID, "value": number}]}
+        return bundle(entry(person, name), entry(meeting(name, "Practitioner/p", hour), urn(hour)))
+
+    known = lines(*PEOPLE[:1])
+    assert bring(a__ndjson=known, b__json=one("UG111111111A", 9), c__json=one("UG222222222B", 10)) == {"created": 5}
+    [first, second] = stored("Patient")
+    assert {first["identifier"][0]["value"], second["identifier"][0]["value"]} == {"UG111111111A", "UG222222222B"}
+    assert len({one[0] for one in actors(stored)}) == 2
+
+
+def test_two_people_without_identifiers_are_two_whatever_they_are_called(bring: Import, stored: Stored) -> None:
+    def one(family: str) -> bytes:
+        return bundle(entry({"resourceType": "Patient", "name": [{"family": family}]}, "urn:uuid:patient"))
+
+    assert bring(a__json=one("Okello"), b__json=one("Auma")) == {"created": 2}
+    assert bring(a__json=one("Okello"), b__json=one("Auma")) == {"unchanged": 2}
+
+
+def test_visits_that_share_a_number_are_each_its_own(bring: Import, stored: Stored) -> None:
+    order = {"identifier": [{"system": "urn:order", "value": "77"}]}
+    series = bundle(
+        entry(DOCTOR, urn(1)),
+        entry(JOHN, urn(2)),
+        entry(meeting(urn(2), urn(1), 9, **order), urn(3)),
+        entry(meeting(urn(2), urn(1), 10, **order), urn(4)),
+    )
+    assert bring(a__json=series) == {"created": 4}
+    assert bring(a__json=series) == {"unchanged": 4}
+    assert sorted(one["_id"] for one in stored("Appointment")) == [ident(3), ident(4)]
+
+
+def test_what_is_not_stored_here_keeps_nothing_else_out(bring: Import, stored: Stored) -> None:
+    why = {"reasonReference": [{"reference": urn(3)}]}
+    came = bundle(
+        entry({"resourceType": "Condition"}, urn(3)),
+        entry(DOCTOR, urn(1)),
+        entry(JOHN, urn(2)),
+        entry(meeting(urn(2), urn(1), 9, **why), urn(4)),
+    )
+    assert bring(a__json=came) == {"created": 3, "refused": 1}
+    assert stored("Appointment")[0]["reasonReference"] == [{"reference": f"Condition/{ident(3)}"}]
+
+
+def test_nor_what_refers_to_an_entry_that_cannot_be_read(bring: Import, stored: Stored) -> None:
+    broken = {**DOCTOR, "birthDate": None}
+    came = bundle(entry(broken, urn(1)), entry(JOHN, urn(2)), entry(meeting(urn(2), urn(1)), urn(3)))
+    assert bring(a__json=came) == {"created": 1, "refused": 2}
+    assert stored("Appointment") == []
+    assert "unresolved_reference" in {reason["code"] for reason in reasons(bring)}

@@ -148,10 +148,12 @@ def test_another_time_zone_needs_what_is_stored_made_anew(
         [line] = result.stderr.splitlines()
         said = ("ADAPTER_TIMEZONE", "Africa/Kampala", "UTC", database("test").name, "mediloop-fhir reindex")
         assert all(word in line for word in said), line
-    assert cli.run("reindex", "--mode", "test").exit_code == 0
+    unasked = cli.run("reindex")
+    assert (unasked.exit_code, "searched by UTC" in unasked.stderr, unasked.stdout) == (1, True, "")
+    assert cli.run("reindex", "--mode", "test", "--new-timezone").exit_code == 0
     assert database("live").name in cli.run("keys", "list").stderr
     monkeypatch.setenv("ADAPTER_TIMEZONE", "UTC")
     assert "made searchable for Africa/Kampala" in cli.run("keys", "list").stderr
     monkeypatch.setenv("ADAPTER_TIMEZONE", "Africa/Kampala")
-    assert cli.run("reindex").exit_code == 0
+    assert cli.run("reindex", "--new-timezone").exit_code == 0
     assert cli.run("keys", "list").exit_code == 0

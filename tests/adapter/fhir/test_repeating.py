@@ -88,6 +88,12 @@ async def test_how_it_is_shown_is_for_each_request_to_say(api: Api) -> None:
     assert said.json()["issue"][0]["diagnostics"] == "Created."
 
 
+async def test_how_it_is_shown_is_no_part_of_the_request(api: Api) -> None:
+    first = await call(api, "POST", "Patient", bare(person("x")), headers=KEY)
+    again = await call(api, "POST", "Patient?_format=json&_pretty=true", bare(person("x")), headers=KEY)
+    assert (again.status_code, again.headers["location"]) == (201, first.headers["location"])
+
+
 async def test_another_request_under_the_key_is_refused(api: Api, make_api: ApiMaker) -> None:
     assert (await call(api, "POST", "Patient", bare(person("x")), headers=KEY)).status_code == 201
     others: tuple[tuple[str, Json, dict[str, str]], ...] = (
