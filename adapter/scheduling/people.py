@@ -50,14 +50,20 @@ class People:
         return [name for name in practitioners if name not in served]
 
 
-def moving_along(appointment: Resource, schedules: Mapping[str, Resource], known: People) -> tuple[str, ...]:
+def moving_along(appointment: Resource, schedules: Mapping[str, Resource]) -> tuple[str, ...]:
     """Return those of the Schedules of which an appointment has Slots that move with it: of a room or device, say.
 
     No time that is asked for says that a visit gives up its room. Practitioners who take part are looked for anew: who
-    has declined is not coming, and of whom nothing is published no Slot is needed.
+    has declined or left is not coming (as for `surplus`), and of whom nothing is published no Slot is needed. Only a
+    visit that names no practitioner has nothing else to go by than the Schedule.
     """
-    there = {*known.of(claims.practitioners(appointment, declined=True))}
-    return tuple(name for name, one in schedules.items() if there.isdisjoint(known.of(references(one, "actor"))))
+    if not any(name.startswith(claims.PRACTITIONERS) for name in claims.practitioners(appointment, declined=True)):
+        return tuple(schedules)
+    return tuple(
+        name
+        for name, one in schedules.items()
+        if not any(actor.startswith(claims.PRACTITIONERS) for actor in references(one, "actor"))
+    )
 
 
 async def read(work: Finds, names: Iterable[str], written: Mapping[str, Resource | None] | None = None) -> People:

@@ -43,7 +43,7 @@ async def read(
     by_time = deciding and named is None and not wish.beside
     persons = known.names(wish.practitioners) if by_time else ()
     schedules = await _schedules(work, persons, near)
-    things = people.moving_along(appointment, {name: one for name, one in schedules.items() if name in mine}, known)
+    things = people.moving_along(appointment, {name: one for name, one in schedules.items() if name in mine})
     wish = replace(wish, things=things)
     if not deciding:
         return wish, Facts(named, schedules, people=known)

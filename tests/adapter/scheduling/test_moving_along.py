@@ -134,6 +134,28 @@ async def test_what_somebody_has_who_has_declined_does_not_move_along(store: Sto
     assert await statuses(store, "t10") == ["free"]
 
 
+async def test_a_schedule_that_has_become_somebody_elses_is_no_room(store: Store) -> None:
+    await publish_day(store)
+    await settle_all(store, visit("x", **linking("a")))
+    await settle_all(store, schedule("s", "Practitioner/q", "Location/l"))
+    assert codes(await refusal(store, "11:00", None, "c")) == [("slot_mismatch", "new_slot_id")]
+    assert links(await move(store, "x", "11:00", "11:30")) == []
+    assert await statuses(store, "a", "c") == ["free", "free"]
+
+
+@pytest.mark.parametrize("left", [True, False], ids=["free", "not published"])
+async def test_what_somebody_has_who_has_left_does_not_move_along(store: Store, left: bool) -> None:
+    await create(
+        store, schedule(), *hourly("s"), schedule("t", "Practitioner/q"), slot("k", "10:30", "11:00", schedule="t")
+    )
+    await create(store, *([slot("t12", *HOURS["12"], schedule="t")] if left else []))
+    [made, *_] = await settle_all(store, visit("x", end="11:00", who=BOTH, **linking("s10", "k")))
+    [kept] = await settle_all(store, {**made, "participant": made["participant"][:2]})
+    assert links(kept) == ["Slot/s10", "Slot/k"]  # it covers half of the time
+    assert links(await move(store, "x", *HOURS["12"])) == ["Slot/s12"]
+    assert await statuses(store, "k") == ["free"]
+
+
 async def test_what_a_role_has_is_its_practitioners(store: Store) -> None:
     await create(store, role("n"), schedule(), *hourly("s"))
     await settle_all(store, visit("x", who=("PractitionerRole/n",), **linking("s10")))

@@ -15,7 +15,6 @@ from adapter.fhir.operations.scheduling.search import covering
 from adapter.scheduling import booking, claims, intervals, people, reasons, taking
 from adapter.scheduling.availability import Opening, Wanted, openings
 from adapter.scheduling.intervals import Interval
-from adapter.scheduling.people import People
 from store.codec import Resource
 from store.extract import references, walk
 from store.unit_of_work import UnitOfWork
@@ -44,24 +43,16 @@ async def moved(
     links = [{"reference": name} for name in named]
     own = await _slots(work, before)
     schedules = await work.read_many([booking.schedule_of(one) for one in own])
-    things = await _things(work, before, schedules)
+    things = people.moving_along(before, schedules)
     if not things:
         return links
     if named:
         stored = await work.read_many(named)
         given = {taking.schedule_of(name, stored.get(name)) for name in named} - {None}
-        if await _things(work, before, await work.read_many(filter(None, given))):
+        if people.moving_along(before, await work.read_many(filter(None, given))):
             return links
         schedules = {name: schedules[name] for name in things}
     return links + await _free(call, schedules, own, before, after)
-
-
-async def _things(work: UnitOfWork, appointment: Resource, schedules: Mapping[str, Resource]) -> tuple[str, ...]:
-    found = people.moving_along(appointment, schedules, People())
-    if found:  # unless they are its practitioners', by a role
-        known = await people.read(work, claims.practitioners(appointment, declined=True))
-        found = people.moving_along(appointment, schedules, known)
-    return found
 
 
 async def on_schedules(

@@ -166,6 +166,15 @@ async def test_a_slot_that_is_a_roles_is_its_practitioners_in_a_move(api: Api) -
     assert "slot" not in moved
 
 
+async def test_a_schedule_that_has_become_somebody_elses_does_not_move_along(api: Api) -> None:
+    await hourly(api)
+    await booked(api, "m-10")
+    assert (await call(api, "PUT", "Schedule/ms", schedule("ms", "Practitioner/n"))).status_code == 200
+    moved = only(await operate(api, "x/$reschedule", start="2024-01-20T12:00:00Z"))
+    assert "slot" not in moved
+    assert await status_of(api, "m-10", "m-12") == ["free", "free"]
+
+
 async def test_a_second_practitioner_is_asked_when_a_slot_of_the_first_is_named(api: Api) -> None:
     await hourly(api)
     await put(
