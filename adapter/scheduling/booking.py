@@ -190,7 +190,7 @@ def _is_free(slot: Resource, wish: Wish, facts: Facts, *, over: bool = False) ->
     What is busy may be taken as well by who books `over` others.
     """
     name = f"Slot/{slot['id']}"
-    if not _schedule_is_active(slot, facts) or _is_closed(slot, wish, facts):
+    if not _is_offered(slot, wish, facts) or _is_closed(slot, wish, facts):
         return False
     has_place = len(facts.holders.get(name, ())) < occupancy.capacity(slot)
     if over or (name in wish.own_slots and (has_place or not wish.yields)):
@@ -206,8 +206,9 @@ def _is_closed(slot: Resource, wish: Wish, facts: Facts) -> bool:
 def cover(whose: str, wish: Wish, facts: Facts) -> tuple[list[Resource], Problem | None]:
     """Find free Slots that cover the time, of a practitioner or of one Schedule (of a room, say).
 
-    For a practitioner there is nothing to find where none are published; a Schedule must have some. Leave is in the way
-    at the places asked for, unless the practitioner is in by another Schedule there.
+    For a practitioner there is nothing to find where none are published; a Schedule must have some. One that is not
+    active publishes nothing: the booking's own Slot there may be kept, and is never in the way. Leave is in the way at
+    the places asked for, unless the practitioner is in by another Schedule there.
     """
     is_thing = whose.startswith("Schedule/")
     offering = {
@@ -227,13 +228,11 @@ def cover(whose: str, wish: Wish, facts: Facts) -> tuple[list[Resource], Problem
         and span.overlaps(wish.when)
         and slot["status"] != "entered-in-error"
         and schedule_of(slot) in offering
-        and _schedule_is_active(slot, facts)
+        and _is_offered(slot, wish, facts)
         and (schedule_of(slot) in here or not _is_closed(slot, wish, facts))
     ]
     closed = {schedule_of(slot) for _, slot in published if _is_closed(slot, wish, facts)}
     away = sorted(closed.union(name for name, table in here.items() if table.is_away(wish.when)))
-    if not published and not away and not is_thing:
-        return [], None
     for over in (False, True) if wish.overbooks else (False,):  # what is free goes before what is booked over
         free = [
             Free(span, slot, _places(facts.schedules[schedule_of(slot)]))
@@ -243,8 +242,15 @@ def cover(whose: str, wish: Wish, facts: Facts) -> tuple[list[Resource], Problem
         taken = choose(free, wish.when, wish.own_slots, one_place=not wish.facilities)
         if taken:
             return taken, None
+    if not away and not is_thing and not any(_schedule_is_active(slot, facts) for _, slot in published):
+        return [], None
     concerned = away or ([whose] if is_thing else [])
     return [], _unavailable([slot for _, slot in published], wish.names.start, concerned, is_away=bool(away))
+
+
+def _is_offered(slot: Resource, wish: Wish, facts: Facts) -> bool:
+    """Tell whether the Slot's Schedule offers it; whoever has it already keeps it."""
+    return f"Slot/{slot['id']}" in wish.own_slots or _schedule_is_active(slot, facts)
 
 
 def _schedule_is_active(slot: Resource, facts: Facts) -> bool:

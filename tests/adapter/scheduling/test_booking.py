@@ -97,6 +97,13 @@ def test_a_slot_of_an_inactive_schedule_is_not_published() -> None:
     assert taken(WISH, facts(slot("a"), schedules={"Schedule/s": schedule(active=False)})) == []
 
 
+def test_its_own_slot_of_an_inactive_schedule_is_kept_where_it_covers_the_time() -> None:
+    closed = facts(slot("a", status="busy"), schedules={"Schedule/s": schedule(active=False)})
+    wish = replace(WISH, own="Appointment/x", own_slots=frozenset({"Slot/a"}))
+    assert taken(wish, closed) == ["a"]
+    assert taken(replace(wish, when=span("10:00", "11:00")), closed) == []
+
+
 def test_a_slot_of_another_practitioner_is_none_of_this_ones() -> None:
     assert taken(WISH, facts(slot("a"), schedules={"Schedule/s": schedule("s", Q)})) == []
 
@@ -342,12 +349,16 @@ def actors(one: Piece) -> list[str]:
     return [actor["reference"] for actor in SCHEDULES[one.resource["schedule"]["reference"]]["actor"]]
 
 
+def is_active(one: Piece) -> bool:
+    return bool(one.resource["schedule"]["reference"] != "Schedule/closed")
+
+
 def usable(one: Piece, wish: Wish) -> bool:
     """Whether the wish may have that slot: open, free or its own, and at the place."""
     status, own = one.resource["status"], f"Slot/{one.resource['id']}" in wish.own_slots
     places = {actor for actor in actors(one) if actor.startswith("Location/")}
     return (
-        one.resource["schedule"]["reference"] != "Schedule/closed"
+        (own or is_active(one))
         and (status == "free" or (own and status in ("busy", "busy-tentative")))
         and (not wish.facilities or not places or bool(places & set(wish.facilities)))
     )
@@ -373,7 +384,7 @@ def oracle(wish: Wish, published: list[Piece], standing: list[Piece]) -> tuple[i
         problems, served = [], set()
     for practitioner in () if wish.beside else wish.practitioners:
         offered = of_practitioner(practitioner, published, wish)
-        if practitioner not in served and offered and not is_covered(offered, wish):
+        if practitioner not in served and any(map(is_active, offered)) and not is_covered(offered, wish):
             problems.append("slot_unavailable")
     rivals = [one for one in standing if f"Appointment/{one.resource['id']}" != wish.own]
     if not wish.beside and any(one.quarters & asked(wish) for one in rivals):
@@ -397,14 +408,14 @@ def places(wish: Wish) -> list[Callable[[Piece], bool]]:
 
 
 def of_practitioner(practitioner: str, published: list[Piece], wish: Wish) -> list[Piece]:
-    """The slots that are published for a practitioner at the time of the wish."""
+    """The slots that are published for a practitioner at the time of the wish, and its own."""
     return [
         one
         for one in published
         if practitioner in actors(one)
         and one.quarters & asked(wish)
         and one.resource["status"] != "entered-in-error"
-        and one.resource["schedule"]["reference"] != "Schedule/closed"
+        and (is_active(one) or f"Slot/{one.resource['id']}" in wish.own_slots)
     ]
 
 
@@ -452,7 +463,7 @@ def test_a_booking_that_stands_has_all_its_time_to_itself(world: tuple[Wish, Fac
     else:
         for practitioner in wish.practitioners:
             own = [one for one in pieces if practitioner in actors(one)]
-            if of_practitioner(practitioner, published, wish):
+            if any(map(is_active, of_practitioner(practitioner, published, wish))):
                 assert asked(wish) <= {quarter for one in own for quarter in one.quarters}
     for other in standing:
         if not wish.beside and f"Appointment/{other.resource['id']}" != wish.own:

@@ -187,6 +187,39 @@ async def test_a_proposal_may_be_moved_to_a_slot_of_its_room(store: Store) -> No
     assert links(await move(store, "x", "11:00", None, "r11")) == ["Slot/r11"]
 
 
+async def closed(store: Store, ident: str, *actors: str) -> None:
+    """Set a Schedule inactive."""
+    await settle_all(store, schedule(ident, *actors, active=False))
+
+
+@pytest.mark.parametrize("named", [None, "r10"])
+async def test_a_visit_keeps_the_slot_of_a_room_that_is_closed_since(store: Store, named: str | None) -> None:
+    await in_room(store)
+    await closed(store, "r", "Location/room")
+    moved = await move(store, "x", "10:00", "10:20", named)
+    assert sorted(links(moved)) == ["Slot/r10", "Slot/s10"]
+    found = await refusal(store, *HOURS["13"])
+    assert codes(found) == [("slot_unavailable", "new_start_time")]
+    assert found.problems[0].details == {"slots": [], "schedules": ["r"]}
+
+
+async def test_so_it_does_a_practitioners_where_that_covers_the_time(store: Store) -> None:
+    await publish_day(store)
+    await settle_all(store, visit("x", **linking("a")))
+    await closed(store, "s")
+    assert links(await move(store, "x", "10:10", "10:30")) == ["Slot/a"]
+    # Else nothing is published for it.
+    assert links(await move(store, "x", "10:10", "10:40")) == []
+    assert await statuses(store, "a", "b") == ["free", "free"]
+
+
+async def test_fhir_does_the_same(store: Store) -> None:
+    await publish_day(store)
+    await settle_all(store, visit("x", **linking("a")))
+    await closed(store, "s")
+    assert links((await settle_all(store, visit("x", "10:10", "10:40")))[0]) == []
+
+
 # A room whose openings are computed.
 
 ROOM = "Location/room"
