@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from adapter.scheduling import booking, claims, leave, people, taking
+from adapter.scheduling import booking, claims, leave, people, surplus, taking
 from adapter.scheduling.claimset import ClaimSet
 from adapter.scheduling.hours import Timetable
 from adapter.scheduling.intervals import Interval
@@ -50,11 +50,12 @@ async def read(work: UnitOfWork, asked: ClaimSet, *, copied: bool = False) -> St
         if (schedule := taking.schedule_of(name, asked.overlaid("Slot", slots).get(name))) is not None
     }
     schedules = await _named(work, "Schedule", set(offered_by.values()) - asked.written.keys())
-    seeking = _seeking(asked, known, offered_by, asked.overlaid("Schedule", schedules), copied=copied)
+    opened = await taking.for_set(work, asked, slots, asked.overlaid("Schedule", schedules))
+    seeking = _seeking(asked, Stored(slots | opened, schedules, people=known), offered_by, copied=copied)
     actors = known.names(person for persons, _ in seeking for person in persons)
     schedules |= await _where(work, "Schedule", "_index.actor", actors)
     slots |= await _offers(work, asked, known, schedules, seeking)
-    slots |= await taking.for_set(work, asked, slots, asked.overlaid("Schedule", schedules))
+    slots |= opened
     tables = await _timetables(work, asked, known, slots, schedules, seeking)
     for name in written:
         slots.pop(name, None)
@@ -82,13 +83,21 @@ async def _people(work: UnitOfWork, asked: ClaimSet) -> People:
 
 
 def _seeking(
-    asked: ClaimSet, known: People, offered_by: Mapping[str, str], schedules: Mapping[str, Resource], *, copied: bool
+    asked: ClaimSet, stored: Stored, offered_by: Mapping[str, str], *, copied: bool
 ) -> list[tuple[list[str], Interval]]:
-    """Return whom Slots are to be found for, and when; `offered_by` is the Schedule of each Slot that is named."""
+    """Return whom Slots are to be found for, and when; `offered_by` is the Schedule of each Slot that is named.
+
+    What is given back is named no longer: for whose it was, one is looked for.
+    """
     found: list[tuple[list[str], Interval]] = []
+    slots, schedules = asked.overlaid("Slot", stored.slots), asked.overlaid("Schedule", stored.schedules)
     for visit, stake, when in asked.new:
-        named = [schedules[one] for name in stake.slots if (one := offered_by.get(name, "")) in schedules]
-        persons = [one for one in visit.seeks(known, named, copied=copied) if one.startswith(claims.PRACTITIONERS)]
+        gone = frozenset() if copied else surplus.of(visit, slots, schedules, stored.people)
+        kept = [offered_by.get(name, "") for name in stake.slots if name not in gone]
+        named = [schedules[name] for name in kept if name in schedules]
+        persons = [
+            one for one in visit.seeks(stored.people, named, copied=copied) if one.startswith(claims.PRACTITIONERS)
+        ]
         found += [(persons, when)] if persons else []
     return found
 

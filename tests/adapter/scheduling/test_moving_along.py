@@ -359,6 +359,29 @@ async def test_fhir_finds_slots_for_whom_none_is_named(store: Store) -> None:
     assert await statuses(store, "s10", "t10", "s12", "t12") == ["free", "free", "busy", "busy"]
 
 
+@pytest.mark.parametrize("named", [("s12",), ("s12", "t10"), ("t10", "s12")], ids=["alone", "before", "after"])
+async def test_fhir_finds_slots_for_whose_link_is_left_over_from_before(store: Store, named: tuple[str, ...]) -> None:
+    await with_two(store)
+    wanted = visit("x", *HOURS["12"], who=BOTH, **linking(*named))
+    [moved, *_] = await settle_all(store, wanted, fills_slots=False)
+    assert links(moved) == ["Slot/s12", "Slot/t12"]
+    assert await statuses(store, "s10", "t10", "s12", "t12") == ["free", "free", "busy", "busy"]
+    closed = [named_ if named_ == "t10" else "s11" for named_ in named]
+    await settle_all(store, visit("x", who=BOTH, **linking("s10", "t10")))
+    assert await refused(store, visit("x", *HOURS["11"], who=BOTH, **linking(*closed)), fills_slots=False) == [
+        ("slot_unavailable", "Appointment.start", 0)
+    ]
+
+
+async def test_so_it_does_where_the_other_link_is_to_an_opening(store: Store) -> None:
+    await create(store, weekly("w"), schedule("t", "Practitioner/q"), *hourly("t"))
+    await settle_all(store, visit("x", who=BOTH, **linking(opening("10:00", "w"), "t10")))
+    wanted = visit("x", *HOURS["11"], who=BOTH, **linking(opening("11:00", "w"), "t10"))
+    [moved, *_] = await settle_all(store, wanted, fills_slots=False)
+    assert links(moved) == [f"Slot/{opening('11:00', 'w')}", "Slot/t11"]
+    assert await statuses(store, "t10", "t11") == ["free", "busy"]
+
+
 async def test_fhir_finds_the_practitioners_slot_where_a_room_is_named(store: Store) -> None:
     await create(store, schedule(), schedule("r", "Location/room"), *hourly("s", _11="busy-unavailable"), *hourly("r"))
     assert await refused(store, visit("x", *HOURS["11"], **linking("r11"))) == [
