@@ -49,6 +49,11 @@ class People:
         served = {person for one in schedules for person in self.of(references(one, "actor"))}
         return [name for name in practitioners if name not in served]
 
+    def serving(self, practitioners: Iterable[str], schedules: Mapping[str, Resource]) -> list[str]:
+        """Return those of `schedules` that are of one of `practitioners`."""
+        wanted = set(self.of(practitioners))
+        return [name for name, one in schedules.items() if not wanted.isdisjoint(self.of(references(one, "actor")))]
+
 
 def moving_along(appointment: Resource, schedules: Mapping[str, Resource]) -> tuple[str, ...]:
     """Return those of the Schedules of which an appointment has Slots that move with it: of a room or device, say.

@@ -6,7 +6,7 @@ from adapter.scheduling import people
 from adapter.scheduling.people import People
 from store.codec import Resource
 from store.store import Store
-from tests.adapter.scheduling.support import role
+from tests.adapter.scheduling.support import role, schedule
 from tests.store.support import create
 
 
@@ -23,6 +23,13 @@ def test_a_role_is_its_practitioner_and_everybody_else_is_as_named() -> None:
         "Practitioner/p",
         "PractitionerRole/r",
     )
+
+
+def test_a_schedule_is_of_whom_it_names_in_a_role_as_well() -> None:
+    known = People({"PractitionerRole/r": "Practitioner/p", "PractitionerRole/t": "Practitioner/p"})
+    schedules = {"Schedule/s": schedule("s", "PractitionerRole/t"), "Schedule/r": schedule("r", "Location/l")}
+    assert known.serving(["PractitionerRole/r", "Practitioner/q"], schedules) == ["Schedule/s"]
+    assert known.serving([], schedules) == []
 
 
 async def test_a_practitioner_is_known_under_every_role(store: Store) -> None:

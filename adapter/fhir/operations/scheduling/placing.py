@@ -28,7 +28,8 @@ async def moved(
     """Return the Slots of an appointment that moves: those named for it, and free ones of a room, which moves along.
 
     None where it has no room and none are named: scheduling looks for those of its practitioners then. With a room and
-    no Slot named, it gets Slots in every Schedule that it has some of. Who names a Slot of a room says which it is.
+    no Slot named, it gets Slots in every Schedule that it has some of, but for those of practitioners who do not come.
+    Who names a Slot of a room says which it is.
 
     Args:
         call: the call.
@@ -51,7 +52,11 @@ async def moved(
         given = {taking.schedule_of(name, stored.get(name)) for name in named} - {None}
         if people.moving_along(before, await work.read_many(filter(None, given))):
             return links
-        schedules = {name: schedules[name] for name in things}
+        kept = things
+    else:
+        coming = claims.practitioners(before)
+        kept = (*things, *(await people.read(work, coming)).serving(coming, schedules))
+    schedules = {name: one for name, one in schedules.items() if name in kept}
     return links + await _free(call, schedules, own, before, after)
 
 

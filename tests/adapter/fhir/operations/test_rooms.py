@@ -175,6 +175,26 @@ async def test_a_schedule_that_has_become_somebody_elses_does_not_move_along(api
     assert await status_of(api, "m-10", "m-12") == ["free", "free"]
 
 
+@pytest.mark.parametrize("there", [[], [{"actor": {"reference": "Practitioner/n"}, "status": "declined"}]])
+async def test_who_has_left_or_declined_is_left_behind_in_a_move_with_a_room(api: Api, there: list[Json]) -> None:
+    await hourly(api)
+    store = api.service.stores["test"]
+    await put(
+        store,
+        practitioner("n", "Dr. N"),
+        {"resourceType": "PractitionerRole", "id": "mr", "practitioner": {"reference": "Practitioner/m"}},
+        schedule("ns", "Practitioner/n"),
+        slot("n-10", "2024-01-20T10:00", "2024-01-20T10:30", "busy", of="ns"),
+        slot("n-12", "2024-01-20T12:00", "2024-01-20T12:30", of="ns"),
+    )
+    who = [*with_actors("PractitionerRole/mr", "Location/room7"), *there]
+    links = [{"reference": f"Slot/{one}"} for one in ("m-10", "n-10", "room7-10")]
+    await put(store, appointment("x", slot=links, participant=who))
+    moved = only(await operate(api, "x/$reschedule", start="2024-01-20T12:00:00Z"))
+    assert [one["reference"] for one in moved["slot"]] == ["Slot/m-12", "Slot/room7-12"]
+    assert await status_of(api, "n-10", "n-12") == ["free", "free"]
+
+
 async def test_a_second_practitioner_is_asked_when_a_slot_of_the_first_is_named(api: Api) -> None:
     await hourly(api)
     await put(
