@@ -110,6 +110,17 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.fixture(autouse=True)
+def _logging_stays() -> Iterator[None]:
+    """Take back how a test has logging done: a command that starts the service configures it for the whole process."""
+    before, root = structlog.get_config(), logging.getLogger()
+    handlers, level = root.handlers, root.level
+    yield
+    if structlog.get_config() != before:
+        structlog.configure(**before)
+        root.handlers, root.level = handlers, level
+
+
 class Clock:
     """A clock that is set by hand."""
 
