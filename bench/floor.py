@@ -44,6 +44,7 @@ _BYTES = {"_json": 1, "_id": 0}
 _BY_ACTOR, _BY_DATE, _BY_SCHEDULE, _BY_STATUS = map(
     key_pattern, (BY_ACTOR, BY_DATE, SLOTS_BY_SCHEDULE, SLOTS_BY_STATUS)
 )
+_BY_IDENTIFIER = key_pattern(("identifier", "_id"))
 _TAKES = {"_index.date": 1, "_index.end": 1, "_index.claims": 1}
 _PEOPLE = re.compile(rb'"reference":"(Patient|Practitioner|Location)/([^"]+)"')
 _SCHEDULE = re.compile(rb'"Schedule/([^"]+)"')
@@ -217,7 +218,9 @@ class Floor:
             self._read("Practitioner", [wanted.practitioner]),
             self._read("Location", [wanted.facility]),
             database["Patient"]
-            .find({"_index.identifier": {"$in": [token(DEFAULT_SYSTEMS.uhid, wanted.uhid)]}}, _BYTES, limit=1)
+            .find(
+                {"_index.identifier": {"$in": [token(DEFAULT_SYSTEMS.uhid, wanted.uhid)]}}, _BYTES, hint=_BY_IDENTIFIER
+            )
             .to_list(),
         )
         number = await self._counters.next(f"appointment-number-{datetime.now(UTC).year}")
@@ -227,7 +230,7 @@ class Floor:
         async def attempt(session: AsyncClientSession) -> None:
             await self._slots.find_one({"_id": wanted.slot}, {"_json": 1}, session=session)
             schedule = data.schedule_id(wanted.practitioner)
-            await self._schedules.find_one({"_id": schedule}, {"_json": 1}, session=session)
+            await self._schedules.find({"_id": {"$in": [schedule]}}, {"_json": 1}, session=session).to_list()
             roles = {"_index.practitioner": {"$in": [f"Practitioner/{wanted.practitioner}"]}}
             await database["PractitionerRole"].find(roles, {"_json": 1}, session=session).to_list()
             rivals = self._appointments.find({"_index.claims": {"$in": claims[:1]}}, {"_json": 1}, session=session)
