@@ -19,6 +19,7 @@ from pymongo.read_concern import ReadConcern
 from adapter.scheduling.claims import claims
 from store.connection import MAJORITY, Client
 from store.documents import Rules, compose, past, stamped
+from store.extract import spellings
 from store.types import TYPES, key_pattern
 from store.unit_of_work import _FEW
 
@@ -57,7 +58,7 @@ class _Floor:
         """A page by patient and dates."""
         patient = request.query_params["patient"]
         query = {
-            "_index.actor": {"$in": [patient, f"{_base(request)}/{patient}"]},
+            "_index.actor": {"$in": _forms(request, patient)},
             "_index.date": _span(request, "date"),
         }
         return await self._page("Appointment", query, "date", _BY_ACTOR)
@@ -67,7 +68,7 @@ class _Floor:
         schedule = request.query_params["schedule"]
         query = {
             "_index.status": "free",
-            "_index.schedule": {"$in": [schedule, f"{_base(request)}/{schedule}"]},
+            "_index.schedule": {"$in": _forms(request, schedule)},
             "_index.start": _span(request, "start"),
         }
         return await self._page("Slot", query, "start", _BY_SCHEDULE)
@@ -160,8 +161,10 @@ def _document(resource: Document, version: int, now: datetime) -> Document:
     return compose(TYPES[whole["resourceType"]], whole, orjson.dumps(whole), now, _RULES)
 
 
-def _base(request: Request) -> str:
-    return f"{str(request.base_url).rstrip('/')}{_BASE}"
+def _forms(request: Request, name: str) -> list[str]:
+    """Return how documents may refer to a resource of this server: relative, or by its address, by http and https."""
+    address = f"{str(request.base_url).rstrip('/')}{_BASE}"
+    return [name, *(f"{one}/{name}" for one in spellings(address))]
 
 
 def _span(request: Request, name: str) -> Document:

@@ -9,7 +9,7 @@ from adapter.fhir.access import may
 from adapter.security.callers import Caller
 from store.codec import Resource
 from store.extract import relative
-from store.search.references import both_forms
+from store.search.references import own_forms
 from store.source import by_kind
 from store.types import TYPES
 from store.unit_of_work import UnitOfWork
@@ -78,7 +78,7 @@ def look_ups(name: str, base: str) -> Iterator[tuple[str, dict[str, Any]]]:
             if parameter.kind == "reference" and (kind in parameter.targets or not parameter.targets)
         }
         for field in sorted(fields):
-            yield source.name, {f"_index.{field}": {"$in": [*both_forms(kind, ident, base)]}}
+            yield source.name, {f"_index.{field}": {"$in": [*own_forms(kind, ident, base)]}}
 
 
 def referred(resources: Iterable[Resource], base: str) -> Mapping[str, list[str]]:

@@ -15,7 +15,7 @@ from store.search.matching import path_of, shares
 from store.search.model import Entry, Include, Note, Reading, SearchRefused
 from store.search.names import target_types
 from store.search.paging import at
-from store.search.references import both_forms
+from store.search.references import own_forms
 from store.source import Source
 from store.types import TYPES
 
@@ -168,7 +168,7 @@ class Included:
             name
             for kind, document in front
             if not one.targets or kind in one.targets
-            for name in both_forms(kind, document["_id"], self._base)
+            for name in own_forms(kind, document["_id"], self._base)
         ]
         if not names:
             return []

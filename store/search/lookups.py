@@ -12,7 +12,7 @@ from typing import Any
 from store.extract import relative
 from store.search.matching import path_of
 from store.search.model import NOTHING, Chain, Filter, Has, Note, Query, SearchRefused
-from store.search.references import both_forms
+from store.search.references import own_forms
 from store.source import Source
 
 MOST_IDS = 10_000
@@ -48,7 +48,7 @@ async def _chain(source: Source, chain: Chain, base: str) -> Query:
         if room < 0:
             raise _too_many(chain.wire)
         for ident in idents:
-            references += both_forms(kind, ident, base)
+            references += own_forms(kind, ident, base)
     return {path_of(chain.parameter): {"$in": references}} if references else NOTHING
 
 

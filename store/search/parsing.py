@@ -26,7 +26,7 @@ from store.search.model import (
     SortKey,
     Total,
 )
-from store.search.references import both_forms
+from store.search.references import own_forms
 from store.types import TYPES
 
 _FINAL = frozenset({"_count", "_summary", "_total", "_cursor"})
@@ -90,7 +90,7 @@ def _within(kind: str, owner: str, ident: str, base: str) -> Query:
     if parameters is None:
         text = f"{kind} is not in the compartment of {owner}."
         raise SearchRefused(Note("not-supported", kind, text))
-    wanted = list(both_forms(owner, ident, base))
+    wanted = list(own_forms(owner, ident, base))
     queries: list[Query] = [{path_of(TYPES[kind].parameters[name]): {"$in": wanted}} for name in parameters]
     if kind == owner:
         queries.append({"_id": ident})

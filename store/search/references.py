@@ -32,7 +32,7 @@ def reference(parameter: Parameter, modifier: str | None, values: list[str], rea
     return any_of(path_of(parameter), forms)
 
 
-def both_forms(kind: str, ident: str, base: str) -> tuple[str, ...]:
+def own_forms(kind: str, ident: str, base: str) -> tuple[str, ...]:
     """Return how documents refer to a resource of this server: relative, or by an address that they once had.
 
     The address is there by http and by https (`extract.spellings`).
@@ -44,9 +44,9 @@ def _forms(value: str, kinds: tuple[str, ...], base: str, *, any_type: bool) -> 
     value = extract.relative(value, (base,))
     found = _RELATIVE.fullmatch(value)
     if found:
-        return [*both_forms(found[1], found[2], base)] if found[1] in kinds or any_type else []
+        return [*own_forms(found[1], found[2], base)] if found[1] in kinds or any_type else []
     if _ID.fullmatch(value):
-        return [form for kind in kinds for form in both_forms(kind, value, base)]
+        return [form for kind in kinds for form in own_forms(kind, value, base)]
     if not _ABSOLUTE.fullmatch(value):
         raise BadValue("It is not a reference. Write an id, a type and an id (Patient/123), or a URL.")
     kind = extract.type_of(value)
