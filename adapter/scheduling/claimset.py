@@ -144,7 +144,7 @@ class Visit:
         self.is_copy = copied and draft.sent is not None  # a MediLoop object knows no more than one of them
         before = draft.before or {}
         if not self.is_copy:
-            _keep_links(draft)
+            _keep_links(draft, copied=copied)
         after = draft.after or {}
         self.name = draft.name
         self.draft = draft
@@ -157,12 +157,9 @@ class Visit:
             and why is not None
             and (self.takes.takes_more_than(self.had) or why != occupancy.reason(before))
         )
-        had = () if self.had is None else self.had.slots
+        had, kept = left_busy(before), left_busy(after)
         takes = () if self.takes is None else self.takes.slots
         moved = before.get("status"), after.get("status")
-        if moved[0] == "noshow":
-            had = claims.slots(before)
-        kept = claims.slots(after) if moved[1] == "noshow" else takes
         self.gives_up = tuple(name for name in had if name not in kept)
         actors = (set(references(one, "participant.actor")) for one in (before, after))
         self.sheds = bool(takes and had) and not next(actors) <= next(actors)
@@ -199,13 +196,24 @@ class Visit:
         return self.draft.after or {}
 
 
-def _keep_links(draft: Draft) -> None:
-    """Let a no-show that names no Slot go on naming those that it leaves busy: they are given back by the links."""
-    before, after = draft.before, draft.after
-    if before is None or after is None or after["status"] != "noshow" or after.get("slot"):
+def left_busy(appointment: Resource) -> tuple[str, ...]:
+    """Return the Slots that are busy for an appointment: those that it holds, or held until it was a no-show."""
+    return claims.slots(appointment) if appointment.get("status") in (*HOLDING, "noshow") else ()
+
+
+def _keep_links(draft: Draft, *, copied: bool) -> None:
+    """Let a no-show that names no Slot go on naming those that it leaves busy: they are given back by the links.
+
+    A MediLoop object that is `copied` brings the links that are stored: a proposal has only noted its Slots.
+    """
+    before, after = draft.before or {}, draft.after
+    if after is None or after["status"] != "noshow":
         return
-    if before["status"] in (*HOLDING, "noshow") and claims.slots(before):
+    held = left_busy(before)
+    if held and not after.get("slot"):
         draft.after = {**after, "slot": before["slot"]}
+    elif copied and not held:
+        draft.after = {member: value for member, value in after.items() if member != "slot"}
 
 
 class ClaimSet:

@@ -24,7 +24,8 @@ class Stored:
     Attributes:
         slots: those that its appointments name or held, and the published ones near those for whom some are looked for.
         schedules: of these Slots, of written ones, and of the practitioners for whom some are looked for.
-        appointments: that hold one of these Slots, or time of the practitioners near that asked for.
+        appointments: that hold one of these Slots, or time of the practitioners near that asked for; and those that
+            name a Slot which a no-show gives up.
         people: who is behind the roles.
         tables: the timetables of those of the Schedules that have weekly hours, as they are going to be (`leave`).
         hidden: computed Slots among them that nobody finds by time (`taking.hidden`).
@@ -67,6 +68,8 @@ async def read(work: UnitOfWork, asked: ClaimSet, *, copied: bool = False) -> St
         for name in claims.names(known.names(known.of(stake.people)), when)
     ]
     appointments = await _where(work, "Appointment", "_index.claims", [*rivals, *held])
+    left = [name for visit in asked.visits.values() if visit.had is None for name in visit.gives_up]
+    appointments |= await _where(work, "Appointment", "_index.slot", left)  # a no-show's: another may leave it busy
     return Stored(slots, schedules, appointments, known, tables, taking.hidden(asked, slots))
 
 

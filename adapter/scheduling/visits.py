@@ -11,7 +11,7 @@ from dataclasses import replace
 from adapter.errors import Problem
 from adapter.scheduling import booking, claims, expiry, intervals, occupancy, reasons
 from adapter.scheduling.booking import Facts, Names, Wish
-from adapter.scheduling.claimset import Stake, Visit
+from adapter.scheduling.claimset import Stake, Visit, left_busy
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.status import GRAPH, HOLDING, WAYS, move_problem, reschedule_problem
 from adapter.scheduling.world import World
@@ -47,6 +47,20 @@ def faults(visit: Visit, *, copied: bool = False) -> Iterator[Problem]:
     if visit.books_over and not copied and not (occupancy.reason(after) or "").strip():
         text = "Say why it is to be booked over others: the reason is blank."
         yield Problem("blank_reason", text, "Appointment.extension")
+    if not copied:
+        yield from _never_held(before, after)
+
+
+def _never_held(before: Resource | None, after: Resource) -> Iterator[Problem]:
+    """Yield the Slots that a no-show names and did not hold: entered in error it would free them for everybody."""
+    held = left_busy(before or {})
+    for index, link in enumerate(after.get("slot", ()) if after["status"] == "noshow" else ()):
+        if reference(link.get("reference", "")) not in held:
+            text = (
+                "A no-show keeps the slots that it held, and takes no other. Leave this one out; without any, it keeps "
+                "those that it has."
+            )
+            yield Problem("slot_mismatch", text, f"{_SLOT}[{index}]")
 
 
 def _times(appointment: Resource) -> tuple[object, object]:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from adapter.scheduling import booking, claims, intervals, leave, occupancy, role_changes, surplus
-from adapter.scheduling.claimset import ClaimSet, Stake, Visit
+from adapter.scheduling.claimset import ClaimSet, Stake, Visit, left_busy
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.reading import Stored
 from store.codec import Resource
@@ -46,7 +46,7 @@ class World:
         # A copy says itself what it holds.
         found = {} if copied else {name: self._surplus(visit) for name, visit in asked.visits.items()}
         self.given_back: dict[str, frozenset[str]] = {name: slots for name, slots in found.items() if slots}
-        self.freed = {name for visit in asked.visits.values() for name in visit.gives_up}.union(*found.values())
+        self.freed = self._given_up().union(*found.values())
         self._cast_anew = {
             name
             for role, draft in role_changes.moved(asked).items()
@@ -83,6 +83,14 @@ class World:
         if stake.when is not None and not stake.beside:
             for claim in claims.names(self.people.of(stake.people), stake.when):
                 self._busy.setdefault(claim, {})[name] = appointment
+
+    def _given_up(self) -> set[str]:
+        """Return the Slots that appointments of the set give up; a no-show none that another one leaves busy."""
+        visits = self.asked.visits
+        final = {name: visit.appointment for name, visit in visits.items()}
+        noshows = [one for one in (self.stored.appointments | final).values() if one.get("status") == "noshow"]
+        left = {name for one in noshows for name in left_busy(one)}
+        return {name for one in visits.values() for name in one.gives_up if one.had is not None or name not in left}
 
     def _surplus(self, visit: Visit) -> frozenset[str]:
         return surplus.of(visit, self.slots, self.schedules, self.people)
