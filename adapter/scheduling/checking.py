@@ -61,6 +61,11 @@ def slots_of(appointment: Resource) -> list[str]:
     return [name for name in named if name.startswith("Slot/")]
 
 
+def schedule_of(slot: Resource) -> str:
+    """Return the Schedule that a Slot names."""
+    return reference(str(slot.get("schedule", {}).get("reference", "")))
+
+
 def is_lenient(appointment: Resource) -> bool:
     """Tell whether an Appointment may stand beside others, or was booked over them."""
     codings = walk(appointment, "appointmentType.coding")
@@ -142,9 +147,7 @@ def overlap(
         shared = [
             slot
             for name, slot in slots.items()
-            if name in one.slots & other.slots
-            and capacity(slot) > 1
-            and person in calendars.get(reference(str(slot["schedule"].get("reference", ""))), ())
+            if name in one.slots & other.slots and capacity(slot) > 1 and person in calendars.get(schedule_of(slot), ())
         ]
         if not _covers(shared, start, end):
             text = f"{person} has {one.name} and {other.name} from {start.isoformat()} to {end.isoformat()}."
@@ -217,3 +220,10 @@ def missing_slots(appointment: Resource, present: Iterable[str]) -> Iterator[Fin
     if appointment.get("status") in HOLDING:
         for slot in sorted(set(slots_of(appointment)) - set(present)):
             yield Finding("slot-missing", f"Appointment/{appointment['id']}", f"It holds {slot}, which is not stored.")
+
+
+def missing_schedule(slot: Resource, present: Iterable[str]) -> Iterator[Finding]:
+    """Yield that the Schedule of a Slot is not there: nobody can tell whose time it is."""
+    schedule = schedule_of(slot)
+    if schedule and slot.get("status") != "entered-in-error" and schedule not in present:
+        yield Finding("schedule-missing", f"Slot/{slot['id']}", f"It belongs to {schedule}, which is not stored.")

@@ -91,7 +91,7 @@ async def _confirmed(store: Store, pairs: list[tuple[str, str]]) -> list[Finding
             named = {name for one in found.values() for name in _actors(one)}
             roles = checking.behind((await _read(view, "PractitionerRole", named)).values())
             slots = await _read(view, "Slot", {name for one in found.values() for name in checking.slots_of(one)})
-            schedules = await _read(view, "Schedule", {_schedule(slot) for slot in slots.values()})
+            schedules = await _read(view, "Schedule", {checking.schedule_of(slot) for slot in slots.values()})
             actors = {name: _actors(one) for name, one in schedules.items()}
             of_schedules = await _read(view, "PractitionerRole", {name for one in actors.values() for name in one})
         roles |= checking.behind(of_schedules.values())
@@ -109,10 +109,6 @@ def _actors(resource: Resource) -> list[str]:
     return [reference(str(link.get("reference", ""))) for link in links]
 
 
-def _schedule(slot: Resource) -> str:
-    return reference(str(slot.get("schedule", {}).get("reference", "")))
-
-
 async def _read(view: View, kind: str, names: Iterable[str]) -> dict[str, Resource]:
     idents = [name.removeprefix(f"{kind}/") for name in names if name.startswith(f"{kind}/")]
     found = await view.documents(kind, {"_id": {"$in": idents}}) if idents else []
@@ -120,7 +116,7 @@ async def _read(view: View, kind: str, names: Iterable[str]) -> dict[str, Resour
 
 
 async def slots(store: Store, batch: int = BATCH) -> AsyncIterator[Step]:
-    """Hold each Slot to the appointments that name it."""
+    """Hold each Slot to the appointments that name it, and to its Schedule."""
     after = ""
     while True:
         async with snapshot(store) as view:
@@ -133,10 +129,12 @@ async def slots(store: Store, batch: int = BATCH) -> AsyncIterator[Step]:
                 resource = _resource(one)
                 for name in set(checking.slots_of(resource)) & naming.keys():
                     naming[name].append(resource)
+            resources = [_resource(one) for one in found]
+            schedules = await _present(view, "Schedule", {checking.schedule_of(one) for one in resources})
         findings = [
             flaw
-            for one, name in zip(found, names, strict=True)
-            for flaw in checking.slot_findings(_resource(one), naming[name])
+            for one, name in zip(resources, names, strict=True)
+            for flaw in (*checking.slot_findings(one, naming[name]), *checking.missing_schedule(one, schedules))
         ]
         yield Step("slots", len(found), findings)
         after = found[-1]["_id"]
@@ -158,8 +156,7 @@ async def links(store: Store, batch: int = BATCH) -> AsyncIterator[Step]:
                 return
             resources = [_resource(one) for one in found]
             wanted = {name for one in resources for name in checking.slots_of(one)}
-            idents = [name.partition("/")[2] for name in wanted]
-            present = {f"Slot/{ident}" for ident in await _present(view, idents)}
+            present = await _present(view, "Slot", wanted)
         findings = [flaw for one in resources for flaw in checking.missing_slots(one, present)]
         findings += [
             Finding(
@@ -172,5 +169,7 @@ async def links(store: Store, batch: int = BATCH) -> AsyncIterator[Step]:
         after = found[-1]["_id"]
 
 
-async def _present(view: View, idents: list[str]) -> list[str]:
-    return await view.keys("Slot", {"_id": {"$in": idents}}, limit=len(idents)) if idents else []
+async def _present(view: View, kind: str, names: Iterable[str]) -> set[str]:
+    idents = [name.removeprefix(f"{kind}/") for name in names if name.startswith(f"{kind}/")]
+    found = await view.keys(kind, {"_id": {"$in": idents}}, limit=len(idents)) if idents else []
+    return {f"{kind}/{ident}" for ident in found}

@@ -164,6 +164,8 @@ async def test_a_sound_store_is_clean_whatever_has_happened_in_it(clinic: Store,
         ("Slot", "b", {"start": at("11:00"), "end": at("11:30")}, {}),  # a noshow stays where it was
         ("Slot", "no", {"status": "busy"}, {"slot-without-owner": {"Slot/no"}}),
         ("Appointment", "g1", linking("nowhere"), {"slot-missing": {"Appointment/g1"}, "overlap": {"Appointment/g2"}}),
+        ("Slot", "no", {"schedule": {"reference": "Schedule/none"}}, {"schedule-missing": {"Slot/no"}}),
+        ("Slot", "no", {"schedule": {"reference": "Schedule/none"}, "status": "entered-in-error"}, {}),
         ("Appointment", "x", numbered("APT-2024-000002"), {"number": {"Appointment/x"}}),
     ],
 )
@@ -408,3 +410,7 @@ def test_a_slot_that_opens_later_is_no_excuse() -> None:
 def test_the_room_of_a_slot(stated: Any, room: int) -> None:
     assert checking.capacity(group("a", stated)) == room
     assert occupancy.CAPACITY == checking._CAPACITY  # written twice, meant once
+
+
+def test_a_slot_that_cannot_be_read_is_told_of_as_that_alone() -> None:
+    assert list(checking.missing_schedule({"id": "a"}, ())) == []
