@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from tests.adapter.fhir.door import call, get, made
+from tests.adapter.mediloop.clinic import PATH, booking
 from tests.adapter.scheduling.support import linking, visit
 from tests.adapter.scheduling.weekly import available, away, open_on, parameters, timezone, weekly
 from tests.conftest import Api
@@ -197,3 +199,18 @@ async def test_a_schedule_with_hours_needs_an_id_that_leaves_room(api: Api) -> N
     assert await put(api, weekly("s" * 44, HOURS)) == (201, [])
     long = "s" * 44 + ".20240120T0900Z.30"
     assert (await get(api, f"Slot/{long}")).status_code == 200
+
+
+@pytest.mark.parametrize("door", ["fhir", "mediloop"])
+async def test_a_schedule_is_not_deleted_at_the_moment_of_a_booking_of_its_opening(api: Api, door: str) -> None:
+    for number in range(8):
+        schedule, opening = f"s{number}", f"s{number}.202401{10 + number}T0930Z.30"
+        await made(api, weekly(schedule, HOURS))
+        start, end = (f"2024-01-{10 + number}T{clock}:00Z" for clock in ("09:30", "10:00"))
+        wanted = visit(f"x{number}", **linking(opening)) | {"start": start, "end": end}
+        wish = {"practitioner_id": "p", "facility_id": "l", "slot_id": opening, "start_time": start}
+        by_fhir = door == "fhir"
+        taking = call(api, "PUT", f"Appointment/x{number}", wanted) if by_fhir else api.post(PATH, booking(**wish))
+        deleted, booked = await asyncio.gather(call(api, "DELETE", f"Schedule/{schedule}"), taking)
+        assert (deleted.status_code, booked.status_code) in ((204, 422), (409, 201)), (deleted.text, booked.text)
+        assert (await get(api, f"Schedule/{schedule}")).status_code == (200 if booked.status_code == 201 else 410)

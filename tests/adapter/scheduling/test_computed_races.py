@@ -7,12 +7,23 @@ from typing import Any
 
 import pytest
 
-from adapter.errors import Conflict
+from adapter.errors import Conflict, Refused
 from store.store import Store
 from store.unit_of_work import UnitOfWork
-from tests.adapter.scheduling.support import at, book, booking, linking, settling, visit
+from tests.adapter.scheduling.support import (
+    at,
+    book,
+    booking,
+    linking,
+    moving,
+    schedule,
+    settle_all,
+    settling,
+    slot,
+    visit,
+)
 from tests.adapter.scheduling.weekly import available, open_on, parameters, weekly
-from tests.store.support import create, side_by_side
+from tests.store.support import create, overtaken, side_by_side
 
 ROUNDS = 50
 DAY = available(open_on("", "00:00", "00:00"))
@@ -88,3 +99,33 @@ async def test_fifty_rounds_of_rivals_all_at_once(store: Store) -> None:
         assert set(told(results)) <= {Conflict}, results
         stood = [one for one in results if not isinstance(one, BaseException)]
         assert len(stood) <= 1, [one["id"] for one in stood]
+
+
+# The Schedule goes.
+
+
+@pytest.mark.parametrize("fhir", [False, True])
+@pytest.mark.parametrize("copied", [False, True])
+async def test_a_schedule_does_not_go_while_an_opening_of_it_is_taken(store: Store, fhir: bool, copied: bool) -> None:
+    await create(store, weekly("w", DAY))
+    taking = step("x", FIRST, "10:30", "11:00", fhir=fhir)
+    if copied:
+        taking = settling(visit("x", "10:30", "11:00", **linking(FIRST)), copied=True, sent=fhir)
+    _, runs = await overtaken(store, settling("Schedule/w"), lambda: store.transact(taking))
+    assert runs == 2  # the second time the door sees the slot
+
+
+@pytest.mark.parametrize("fhir", [False, True])
+async def test_an_opening_is_not_taken_while_its_schedule_goes(store: Store, fhir: bool) -> None:
+    await create(store, weekly("w", DAY))
+    with pytest.raises(Refused):  # though it was there when the opening was found first
+        await overtaken(store, step("x", FIRST, "10:30", "11:00", fhir=fhir), lambda: settle_all(store, "Schedule/w"))
+    assert await store.count("Slot", {}) == 0
+
+
+async def test_the_schedule_of_a_room_does_not_go_while_its_opening_moves_along(store: Store) -> None:
+    there = [slot("a"), slot("c", "11:00", "11:30"), slot("long", "09:00", "12:00")]
+    await create(store, schedule(), weekly("r", DAY, actors=("Location/room",)), *there)
+    await settle_all(store, visit("x", **linking("a", "r.20240120T1000Z.30")))
+    _, runs = await overtaken(store, settling("Schedule/r"), lambda: store.transact(moving("x", "11:00", "11:30")))
+    assert runs == 2
