@@ -5,6 +5,7 @@ A request is read for no more than its keys; what is written copies the size of 
 
 from __future__ import annotations
 
+import itertools
 import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime, time
@@ -20,6 +21,7 @@ from adapter.scheduling.claims import claims
 from store.connection import MAJORITY, Client
 from store.documents import Rules, compose, past, stamped
 from store.extract import spellings
+from store.sharing import part
 from store.types import TYPES, key_pattern
 from store.unit_of_work import _FEW
 
@@ -48,6 +50,7 @@ class _Floor:
     def __init__(self, client: Client, name: str) -> None:
         self._client = client
         self._database = client[name]
+        self._turns = itertools.count()
 
     async def read(self, ident: str) -> Response:
         """One find."""
@@ -99,6 +102,7 @@ class _Floor:
         claimed = sorted({name for one in made for name in one["_index"]["claims"]})
         hours = [name for name in claimed if name.startswith("Practitioner/")]
         people = sorted({name.partition("|")[0] for name in hours})
+        named = {name for one in made for name in one["_index"]["actor"]}
         schedules = [name.replace("Practitioner/", "Schedule/schedule-") for name in hours]
 
         async def attempt(session: AsyncClientSession) -> None:
@@ -109,23 +113,24 @@ class _Floor:
                 await find("Slot", {"_id": {"$in": [slot["id"] for slot in slots]}})
             await find("PractitionerRole", {"_index.practitioner": {"$in": people}})
             if slots:
-                named = [slot["schedule"]["reference"].partition("/")[2] for slot in slots]
-                await find("Schedule", {"_id": {"$in": named}})
+                of = [slot["schedule"]["reference"].partition("/")[2] for slot in slots]
+                await find("Schedule", {"_id": {"$in": of}})
             else:
                 await find("Schedule", {"_index.actor": {"$in": people}})
                 await find("Slot", {"_index.claims": {"$in": schedules}})
             await find("Appointment", {"_index.claims": {"$in": claimed}})
-            await self._write(session, made, slots, claimed)
+            turn = next(self._turns)
+            await self._write(session, made, slots, sorted([*claimed, *(part(name, turn) for name in named)]))
 
         async with self._client.start_session() as session:
             await session.with_transaction(attempt, read_concern=_SNAPSHOT, write_concern=MAJORITY)
 
     async def _write(
-        self, session: AsyncClientSession, made: Sequence[Document], slots: Sequence[Document], claimed: Sequence[str]
+        self, session: AsyncClientSession, made: Sequence[Document], slots: Sequence[Document], guards: Sequence[str]
     ) -> None:
         now = datetime.now(UTC)
         database = self._database
-        await self._guard(session, claimed, now)
+        await self._guard(session, guards, now)
         history = [past("Appointment", one["_id"], 1, now, "POST", one["_json"]) for one in made]
         if slots:
             changed = [_document(slot, 2, now) for slot in slots]
@@ -136,17 +141,17 @@ class _Floor:
         await database["Appointment"].bulk_write([InsertOne(one) for one in made], session=session)
         await database["history"].insert_many(history, session=session)
 
-    async def _guard(self, session: AsyncClientSession, claimed: Sequence[str], now: datetime) -> None:
+    async def _guard(self, session: AsyncClientSession, names: Sequence[str], now: datetime) -> None:
         guards, bump = self._database["guards"], {"$inc": {"n": 1}, "$set": {"at": now}}
-        if len(claimed) <= _FEW:
-            bumps = [UpdateOne({"_id": name}, bump, upsert=True) for name in claimed]
+        if len(names) <= _FEW:
+            bumps = [UpdateOne({"_id": name}, bump, upsert=True) for name in names]
             await guards.bulk_write(bumps, session=session)
             return
-        named = {"_id": {"$in": claimed}}
+        named = {"_id": {"$in": names}}
         there = {one["_id"] for one in await guards.find(named, {"_id": 1}, session=session).to_list()}
         if there:
             await guards.update_many({"_id": {"$in": sorted(there)}}, bump, session=session)
-        new = [{"_id": name, "n": 1, "at": now} for name in claimed if name not in there]
+        new = [{"_id": name, "n": 1, "at": now} for name in names if name not in there]
         if new:
             await guards.insert_many(new, session=session)
 

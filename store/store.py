@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -69,6 +71,7 @@ class Store(Documents):
         self._history = History(self.database, self._order, timeout)
         self.proposals = Proposals(self.database, timeout)
         self._turns = asyncio.Semaphore(_TURNS)
+        self._begun = itertools.count(secrets.randbelow(1_000))  # processes do not all begin with the same turn
         self._running: set[asyncio.Task[Any]] = set()
 
     async def prepare(self, *, anew: bool = False) -> None:
@@ -243,7 +246,7 @@ class Store(Documents):
         clashed = False
 
         async def attempt(session: AsyncClientSession) -> T:
-            work = UnitOfWork(self.database, session, self.rules, self._now())
+            work = UnitOfWork(self.database, session, self.rules, self._now(), next(self._begun))
             try:
                 result = await callback(work)
                 if clashed:

@@ -44,6 +44,7 @@ class ResourceType:
         compartments: by the owner's type, the parameters that place a resource into its compartment. Each owner is in
             its own (HL7's ``{def}``), whether or not a parameter leads there.
         sparse: like `indexes`, over fields that few resources have: those alone are in it.
+        references: the elements with the references that are searched by.
     """
 
     name: str
@@ -54,6 +55,7 @@ class ResourceType:
     sorts: tuple[str, ...] = ()
     compartments: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     sparse: tuple[tuple[str, ...], ...] = ()
+    references: tuple[str, ...] = ()
 
     def index_models(self) -> list[IndexModel]:
         """Return the MongoDB indexes of this type's collection."""
@@ -202,6 +204,7 @@ def _declared(
         (*sorts, *(one for one in ("-date-or-req-period",) if one in parameters)),
         compartments or {},
         sparse,
+        tuple({path.steps: None for one in parameters.values() if one.kind == "reference" for path in one.paths}),
     )
 
 

@@ -22,7 +22,7 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import BulkWriteError
 
-from store import narrative
+from store import narrative, sharing
 from store.clashes import as_duplicate, exists, handed_over, not_unique
 from store.codec import CODEC_OPTIONS, Resource, decode, encode
 from store.documents import (
@@ -107,9 +107,11 @@ class UnitOfWork(Documents):
         session: AsyncClientSession,
         rules: Rules,
         moment: datetime,
+        turn: int,
     ) -> None:
         super().__init__(database, session=session)
         self._rules = rules
+        self._turn = turn
         self.now = moment
         self.zone = rules.zone
         self._writes: dict[tuple[str, str], _Write] = {}
@@ -200,16 +202,27 @@ class UnitOfWork(Documents):
     def delete(self, before: Resource, method: str = "DELETE") -> int:
         """Stage the deletion of `before`, which this unit of work has read, and return the version that it makes.
 
-        Who claims it by name meets the deletion: a Slot is not booked and deleted at once.
+        Who claims it by name meets the deletion: a Slot is not booked and deleted at once. So does who refers to it
+        anew.
         """
         kind, ident, version = before["resourceType"], before["id"], version_of(before) + 1
         self._add(_Write(kind, ident, version, self._later_than(before), method, before, None, None, NO_CLAIMS))
-        self.guard((f"{kind}/{ident}", *self._rules.claims(before).names))
+        name = f"{kind}/{ident}"
+        self.guard((name, *self._rules.claims(before).names))
+        self.seize([name])
         return version
 
     def guard(self, names: Iterable[str]) -> None:
         """Meet rivals at `names` though no resource written here claims them."""
         self._guards.update(dict.fromkeys(names))
+
+    def share(self, names: Iterable[str]) -> None:
+        """Meet who seizes one of `names` (``Practitioner/p``), and nobody else who shares it."""
+        self.guard(sharing.part(name, self._turn) for name in names)
+
+    def seize(self, names: Iterable[str]) -> None:
+        """Meet whoever shares one of `names`, as all do who refer to it anew."""
+        self.guard(one for name in names for one in sharing.parts(name))
 
     def remember(self, key: str, fingerprint: str, status: int, body: bytes) -> None:
         """Keep the answer with what it answers, in the same transaction."""
@@ -227,6 +240,7 @@ class UnitOfWork(Documents):
         self._add(_Write(kind, ident, version, moment, method, before, after, encode(after), new))
         if old != new:
             self.guard((*old.names, *new.names))
+        self.share(sharing.tied(before, after))
         return after
 
     def _add(self, write: _Write) -> None:

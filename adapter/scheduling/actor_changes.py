@@ -7,8 +7,7 @@ that it names becomes somebody else's, only where that makes no two appointments
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from zlib import crc32
+from collections.abc import Mapping
 
 from adapter.errors import Problem
 from adapter.scheduling import booking, claims, intervals, occupancy, people, role_changes
@@ -19,21 +18,7 @@ from store.codec import Resource
 from store.extract import references
 from store.unit_of_work import UnitOfWork
 
-_SHARES = 16
 _BATCH = 20_000  # values in one query
-
-
-def guard(schedule: str, slot: str) -> str:
-    """Return where who gives a Schedule a Slot, or a Slot more places, meets who takes the Schedule or its actors away.
-
-    But those who fill a Schedule shall not all meet at one document.
-    """
-    return f"{schedule}~{crc32(slot.encode()) % _SHARES}"
-
-
-def guards(schedule: str) -> Iterator[str]:
-    """Yield all of these of a Schedule."""
-    return (f"{schedule}~{share}" for share in range(_SHARES))
 
 
 async def conflicts(work: UnitOfWork, asked: ClaimSet) -> list[Problem]:
@@ -47,7 +32,7 @@ async def conflicts(work: UnitOfWork, asked: ClaimSet) -> list[Problem]:
     stored = await work.find("Slot", {"_index.schedule": {"$in": sorted(causes)}, "extension.url": occupancy.CAPACITY})
     shared = {f"Slot/{slot['id']}": slot for slot in stored if occupancy.capacity(slot) > 1}
     work.guard(shared)  # who takes a place in one
-    work.guard(share for name in causes for share in guards(name))
+    work.seize(causes)  # who gives one a Slot, or a Slot more places
     holders = await _holders(work, asked, shared)
     crowds = {name: ones for name, ones in holders.items() if len(ones) > 1}
     if not crowds:
@@ -76,9 +61,9 @@ async def _causes(work: UnitOfWork, asked: ClaimSet) -> dict[str, Draft]:
     """Return the Schedules that may be others' than they were, each with the change that makes them so."""
     moved = role_changes.moved(asked)
     causes = {name: draft for name, draft in asked.written_of("Schedule").items() if _loses_somebody(draft)}
-    for name, draft in causes.items():
+    for draft in causes.values():
         # Who gives one of its roles away at the same time meets us there.
-        work.guard(role_changes.guards(references(draft.after or {}, "actor"), name))
+        work.share(role_changes.roles(references(draft.after or {}, "actor")))
     if moved:
         for schedule in await work.find("Schedule", {"_index.actor": {"$in": sorted(moved)}}):
             role = next(name for name in references(schedule, "actor") if name in moved)

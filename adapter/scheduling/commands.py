@@ -97,7 +97,7 @@ async def plan(
         statuses = _statuses(appointment, before, taken, facts)
         if not wish.beside:  # it claims the names that it uses; rivals may use the practitioner's own
             work.guard(claims.names([name for name in wish.practitioners if name not in booked], wish.when))
-            work.guard(role_changes.guards(booked, f"Appointment/{appointment['id']}"))
+            work.share(role_changes.roles(booked))
     else:
         # A proposal holds no time (decision 3.1): its slot is only noted.
         booking.require_consistent(wish, facts)

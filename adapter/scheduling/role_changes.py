@@ -7,7 +7,6 @@ is referred to already, or left, only where that makes no two appointments of on
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from zlib import crc32
 
 from adapter.errors import Problem
 from adapter.scheduling import booking, claims, intervals, occupancy, people
@@ -22,17 +21,12 @@ _ROLE = "PractitionerRole"
 PARAM = "PractitionerRole.practitioner"
 """What a refusal is about."""
 
-_SHARES = 4
 _BATCH = 20_000  # values in one query
 
 
-def guards(names: Iterable[str], user: str) -> Iterator[str]:
-    """Yield where who uses `names` (an appointment that takes time) meets who gives these roles to somebody else.
-
-    Not all who use a role meet each other there: that is what the shares are for.
-    """
-    share = crc32(user.encode()) % _SHARES
-    return (f"{name}~{share}" for name in names if name.startswith(f"{_ROLE}/"))
+def roles(names: Iterable[str]) -> Iterator[str]:
+    """Yield the roles among `names`: an appointment that takes time shares them, who gives one to another seizes it."""
+    return (name for name in names if name.startswith(f"{_ROLE}/"))
 
 
 def moved(asked: ClaimSet) -> dict[str, Draft]:
@@ -45,7 +39,7 @@ async def conflicts(work: UnitOfWork, asked: ClaimSet) -> list[Problem]:
     given = moved(asked)
     if not given:
         return []
-    work.guard(f"{name}~{share}" for name in given for share in range(_SHARES))
+    work.seize(given)
     query = {"_index.actor": {"$in": sorted(given)}, "_index.status": {"$in": list(HOLDING)}}
     theirs = [
         (one, when, [name for name in claims.practitioners(one) if name in given])

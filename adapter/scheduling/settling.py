@@ -102,6 +102,7 @@ async def settle(
     against = [*await role_changes.conflicts(work, asked), *await actor_changes.conflicts(work, asked)]
     world = decide(asked, stored, found, against, fills_slots=fills_slots, copied=copied, bases=configured)
     work.guard(slot_changes.guards(world))
+    work.share(slot_changes.shared(world))
     work.guard(responses.guards(drafts))
     return _completed(world)
 

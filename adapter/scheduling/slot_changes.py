@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from adapter.errors import Problem
-from adapter.scheduling import actor_changes, booking, claims, intervals, occupancy, reasons, role_changes
+from adapter.scheduling import booking, claims, intervals, occupancy, reasons, role_changes
 from adapter.scheduling.claimset import Draft
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.world import World
@@ -115,9 +115,8 @@ def _status(world: World, name: str, slot: Resource) -> str:
 
 def guards(world: World) -> Iterator[str]:
     """Yield where rivals of what the decision has read are met, beside the claims of what it writes."""
-    for visit, stake, when in world.asked.new:
+    for _, stake, when in world.asked.new:
         if not stake.beside:
-            yield from role_changes.guards(stake.people, visit.name)
             # It claims the names that it uses; rivals may use the practitioner's own.
             yield from claims.names([p for p in world.people.of(stake.people) if p not in stake.people], when)
     for visit in world.asked.visits.values():
@@ -128,16 +127,23 @@ def guards(world: World) -> Iterator[str]:
     for name, draft in world.asked.written.items():
         if name.startswith("Slot/"):
             yield from _slot_guards(world, name, draft)
-        elif name.startswith("Schedule/") and draft.after is None:
-            yield from actor_changes.guards(name)
+
+
+def shared(world: World) -> Iterator[str]:
+    """Yield the roles and Schedules that the decision goes by, which nobody else must change hands of meanwhile."""
+    for _, stake, _ in world.asked.new:
+        if not stake.beside:
+            yield from role_changes.roles(stake.people)
+    for draft in world.asked.written_of("Slot").values():
+        # Who shares it must be able to by the Schedule's actors; a Schedule that is named anew is met in any case.
+        if draft.before is not None and draft.after is not None and _has_other_room(draft.before, draft.after):
+            yield booking.schedule_of(draft.after)
 
 
 def _slot_guards(world: World, name: str, draft: Draft) -> Iterator[str]:
     before, after = draft.before, draft.after
     if before is not None:
         yield name  # who holds it, or is about to
-    if after is not None and (before is None or _belongs_otherwise(before, after)):
-        yield actor_changes.guard(booking.schedule_of(after), name)  # the Schedule must not go
     if before is None or after is None or _offers_otherwise(before, after):
         for slot in filter(None, (before, after)):
             when = intervals.of(slot)
@@ -148,10 +154,8 @@ def _slot_guards(world: World, name: str, draft: Draft) -> Iterator[str]:
                 yield from claims.names(people, when)
 
 
-def _belongs_otherwise(before: Resource, after: Resource) -> bool:
-    """Tell whether the actors of a Schedule mean something else to who is to hold the Slot."""
-    room = occupancy.capacity(before) == occupancy.capacity(after)
-    return not room or booking.schedule_of(before) != booking.schedule_of(after)
+def _has_other_room(before: Resource, after: Resource) -> bool:
+    return occupancy.capacity(before) != occupancy.capacity(after)
 
 
 def _offers_otherwise(before: Resource, after: Resource) -> bool:

@@ -108,8 +108,13 @@ async def stored(store: Store, kind: str, ident: str) -> Resource:
 
 
 async def guards(database: Database) -> dict[str, int]:
-    """The guard documents and how often each was written."""
-    return {found["_id"]: found["n"] async for found in database["guards"].find()}
+    """The guard documents and how often each was written, those of references apart (`shares`)."""
+    return {found["_id"]: found["n"] async for found in database["guards"].find() if "~" not in found["_id"]}
+
+
+async def shares(database: Database) -> dict[str, int]:
+    """The guard documents that those who refer to a resource share, and how often each was written."""
+    return {found["_id"]: found["n"] async for found in database["guards"].find() if "~" in found["_id"]}
 
 
 async def assert_agreement(database: Database, rules: Rules) -> None:
