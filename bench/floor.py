@@ -35,6 +35,7 @@ from mappings.systems import DEFAULT_SYSTEMS
 from store.connection import MAJORITY, connect
 from store.counters import Counters
 from store.extract import token
+from store.sharing import part
 from store.types import key_pattern
 
 _SHOWN = [status for status in GRAPH if status != "entered-in-error"]
@@ -92,7 +93,7 @@ class Floor:
         self._slots = self._database["Slot"]
         self._schedules = self._database["Schedule"]
         self._counters = Counters(self._database)
-        self._numbers = itertools.count(1)
+        self._numbers, self._turns = itertools.count(1), itertools.count()
         self._slot: Document = {}
         self._appointment: Document = {}
 
@@ -214,20 +215,17 @@ class Floor:
         """The same look-ups, and a transaction of the same reads and writes."""
         wanted = Wanted.of(await request.body())
         database = self._database
-        await asyncio.gather(
-            self._read("Practitioner", [wanted.practitioner]),
-            self._read("Location", [wanted.facility]),
-            database["Patient"]
-            .find(
-                {"_index.identifier": {"$in": [token(DEFAULT_SYSTEMS.uhid, wanted.uhid)]}}, _BYTES, hint=_BY_IDENTIFIER
-            )
-            .to_list(),
-        )
         number = await self._counters.next(f"appointment-number-{datetime.now(UTC).year}")
         appointment = self._new(wanted, number)
         claims, now = appointment["_index"]["claims"], datetime.now(UTC)
 
         async def attempt(session: AsyncClientSession) -> None:
+            named = (("Practitioner", wanted.practitioner), ("Location", wanted.facility))
+            for kind, ident in named:
+                await database[kind].find({"_id": {"$in": [ident]}}, {"_json": 1}, session=session).to_list()
+            carried = {"_index.identifier": {"$in": [token(DEFAULT_SYSTEMS.uhid, wanted.uhid)]}}
+            patients = database["Patient"].find(carried, {"_json": 1}, hint=_BY_IDENTIFIER, session=session)
+            [patient] = await patients.to_list()
             await self._slots.find_one({"_id": wanted.slot}, {"_json": 1}, session=session)
             schedule = data.schedule_id(wanted.practitioner)
             await self._schedules.find({"_id": {"$in": [schedule]}}, {"_json": 1}, session=session).to_list()
@@ -236,7 +234,9 @@ class Floor:
             rivals = self._appointments.find({"_index.claims": {"$in": claims[:1]}}, {"_json": 1}, session=session)
             await rivals.to_list()
             bump = {"$inc": {"n": 1}, "$set": {"at": now}}
-            bumps = [UpdateOne({"_id": claim}, bump, upsert=True) for claim in claims]
+            turn = next(self._turns)
+            shares = [part(f"{kind}/{ident}", turn) for kind, ident in (*named, ("Patient", patient["_id"]))]
+            bumps = [UpdateOne({"_id": name}, bump, upsert=True) for name in (*claims, *shares)]
             await database["guards"].bulk_write(bumps, session=session)
             taken = ReplaceOne({"_id": wanted.slot, "meta.versionId": "1"}, self._taken(wanted))
             await self._slots.bulk_write([taken], session=session)

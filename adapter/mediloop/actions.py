@@ -26,6 +26,7 @@ from adapter.scheduling.road import IDEMPOTENCY_HEADER, Answer, Once, Step, trav
 from adapter.scheduling.status import require_reschedulable
 from adapter.security.callers import Caller
 from mappings import appointment as lens
+from mappings.elements import NOBODY
 from mappings.instants import minutes_between, parse, shift
 from mappings.references import own_name
 from store.codec import Resource
@@ -83,17 +84,20 @@ def _recorded(who: Caller, resource: Resource, why: str | None) -> Resource:
 async def book(who: Caller, wanted: BookRequest, repeat: Once | None, overbook: str | None = None) -> Response:
     """Book an appointment (POST /api/v1/appointments/); `overbook` is the reason for booking over others."""
     changes = wanted.model_dump(exclude={"slot_id"})
-    found = _settle_length(changes, wanted.start_time, wanted.end_time, wanted.duration_minutes)
-    names, unknown, known, patient = await directory.look_up(
-        who, wanted.patient_uhid, wanted.practitioner_id, wanted.facility_id
-    )
-    found += unknown
-    changes |= names | {"id": str(uuid.uuid4()), "status": "booked"}
+    contradictions = _settle_length(changes, wanted.start_time, wanted.end_time, wanted.duration_minutes)
+    changes |= {"id": str(uuid.uuid4()), "status": "booked"}
     changes = {name: value for name, value in changes.items() if value is not None}
+    known: dict[str, Resource] = {}
 
     async def step(work: UnitOfWork) -> Resource:
-        moment = clock.text(work.now)
-        draft = _lens(who, lens.blank(), changes | {"appointment_number": str(number), "created_at": moment})
+        names, unknown, stored, patient = await directory.look_up(
+            who, work, wanted.patient_uhid, wanted.practitioner_id, wanted.facility_id
+        )
+        found = [*contradictions, *unknown]
+        known.clear()
+        known.update(stored)
+        made = {"appointment_number": str(number), "created_at": clock.text(work.now)}
+        draft = _lens(who, lens.blank(), changes | names | made)
         draft = _recorded(who, draft, overbook)
         if patient is not None:
             draft["participant"][0]["actor"]["reference"] = patient
@@ -185,14 +189,16 @@ async def _write(
     repeat: Once | None,
     status: int = 200,
     booking: bool = False,
-    known: Mapping[str, Resource] | None = None,
+    known: Mapping[str, Resource] = NOBODY,
     sought: str | None = None,
 ) -> Response:
-    shown = dict(known or {})
+    """Write what `step` makes; `known` is who it has read, each time that it runs, `sought` the UHID it looked for."""
+    shown: dict[str, Resource] = {}
 
     async def whole(work: UnitOfWork) -> Resource:
         resource = await step(work)
-        shown.update(await directory.known_for(who, [resource], shown, sought=[sought] if sought else ()))
+        shown.clear()
+        shown.update(await directory.known_for(who, [resource], known, sought=[sought] if sought else ()))
         return resource
 
     def shape(resource: Resource) -> bytes:

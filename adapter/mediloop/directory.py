@@ -6,7 +6,6 @@ setting (decision 2.11). Names come from here when an appointment is made, and w
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -21,8 +20,9 @@ from mappings.appointment import referred, unlinked_uhid
 from mappings.elements import NOBODY
 from mappings.references import Asked, own_name
 from mappings.uhid import normalise
-from store.codec import Resource
+from store.codec import Resource, decode
 from store.extract import token
+from store.unit_of_work import UnitOfWork
 
 BY_IDENTIFIER = ("identifier", "_id")
 """The index that a look for Patients by UHID goes through."""
@@ -48,15 +48,17 @@ async def patients(who: Caller, values: Iterable[str]) -> dict[str, Resource]:
 
 
 async def look_up(
-    who: Caller, patient_uhid: str, practitioner_id: str, facility_id: str | None
+    who: Caller, work: UnitOfWork, patient_uhid: str, practitioner_id: str, facility_id: str | None
 ) -> tuple[dict[str, Any], list[Problem], dict[str, Resource], str | None]:
     """Return the names to write into a new appointment, what is wrong, who is stored, and the Patient's reference.
 
     Where two Patients carry the UHID, it does not say which of them is meant: then there is neither name nor reference.
+    It is looked up in the unit of work that books: whoever is deleted at the same time is gone, or is booked and stays.
     """
     wanted = [f"Practitioner/{practitioner_id}"] + ([f"Location/{facility_id}"] if facility_id else [])
-    people, carriers = await asyncio.gather(who.store.read_all(wanted), patients(who, [patient_uhid]))
-    found = {reference: orjson.loads(raw) for reference, raw in people.items()}
+    found = await work.read_many(wanted)
+    documents = await work.documents("Patient", patient_query(who, [patient_uhid]), hint=BY_IDENTIFIER)
+    carriers = {f"Patient/{one['_id']}": decode(one["_json"]) for one in documents}
     problems = [] if carriers else _unknown_patient(who)
     problems += _unknown(who, found, practitioner_id, facility_id)
     reference = next(iter(carriers)) if len(carriers) == 1 else None

@@ -13,6 +13,7 @@ from adapter.security.keys import Key
 from adapter.security.permissions import everything
 from mappings.systems import DEFAULT_SYSTEMS
 from store.store import Store
+from store.unit_of_work import UnitOfWork
 from tests.adapter.mediloop.clinic import (
     JAMES,
     NAME,
@@ -43,22 +44,25 @@ async def clinic(store: Store) -> None:
 
 
 @pytest.fixture
-def looks(store: Store, monkeypatch: pytest.MonkeyPatch) -> Asked:
+def looks(monkeypatch: pytest.MonkeyPatch) -> Asked:
     """Tell how often Patients were looked for since it was last asked."""
     count = 0
-    find = type(store).find
 
-    async def counted(self: Store, kind: str, *arguments: Any, **options: Any) -> Any:
-        nonlocal count
-        count += kind == "Patient"
-        return await find(self, kind, *arguments, **options)
+    def counted(read: Callable[..., Any]) -> Callable[..., Any]:
+        async def look(self: object, kind: str, query: Any, **options: Any) -> Any:
+            nonlocal count
+            count += kind == "Patient" and "_index.identifier" in query
+            return await read(self, kind, query, **options)
+
+        return look
 
     def since() -> int:
         nonlocal count
         found, count = count, 0
         return found
 
-    monkeypatch.setattr(type(store), "find", counted)
+    monkeypatch.setattr(Store, "find", counted(Store.find))
+    monkeypatch.setattr(UnitOfWork, "documents", counted(UnitOfWork.documents))  # a booking looks in its own
     return since
 
 
