@@ -36,14 +36,12 @@ class Writer:
     Attributes:
         service: settings and code tables.
         store: where to.
-        known: people and places that were found stored.
         freed: Slots that appointments have given up in what was written, until somebody takes note of it; perhaps a few
             more.
     """
 
     service: Service
     store: Store
-    known: set[str] = field(default_factory=set)
     freed: set[str] = field(default_factory=set)
 
     async def write(self, batch: Sequence[Ready]) -> list[Result]:
@@ -254,14 +252,12 @@ class Writer:
 
     async def _unknown_people(self, work: UnitOfWork, written: Mapping[int, Mapping[str, Any]]) -> list[Problem]:
         asked = {place: mediloop.people(members) for place, members in written.items()}
-        wanted = {name for people in asked.values() for name in people} - self.known
-        if wanted:
-            self.known.update(await work.read_many(sorted(wanted)))
+        known = await work.read_many(sorted({name for people in asked.values() for name in people}))
         return [
             replace(problem, entry=place)
             for place, people in asked.items()
             for name, member in people.items()
-            if name not in self.known
+            if name not in known
             for problem in mediloop.unknown_person(member).problems
         ]
 
