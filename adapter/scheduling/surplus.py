@@ -28,12 +28,10 @@ def of(
         return frozenset()
     spans = {name: intervals.of(slots[name]) for name in takes.slots if name in slots}
     there = {name: span for name, span in spans.items() if span is not None and span.overlaps(takes.when)}
-    before, after = (_taking_part(one or {}, people) for one in (visit.draft.before, visit.draft.after))
     staying = {
         name: span
         for name, span in there.items()
-        if name not in had.slots
-        or not _has_left(schedules.get(booking.schedule_of(slots[name]), {}), before, after, people)
+        if name not in had.slots or not has_left(schedules.get(booking.schedule_of(slots[name]), {}), visit, people)
     }
     for kept in (staying, there):
         if intervals.covered(takes.when, kept.values()):
@@ -46,8 +44,9 @@ def _taking_part(appointment: Resource, people: People) -> set[str]:
     return set(people.of(named))
 
 
-def _has_left(schedule: Resource, before: set[str], after: set[str], people: People) -> bool:
-    """Tell whether a Slot of `schedule` is of nobody who takes part, now or since an earlier change."""
+def has_left(schedule: Resource, visit: Visit, people: People) -> bool:
+    """Tell whether a Slot of `schedule` is of nobody who takes part in the visit, now or since an earlier change."""
+    before, after = (_taking_part(one or {}, people) for one in (visit.draft.before, visit.draft.after))
     whose = owners(schedule, people)
     # Beside other practitioners a practitioner's was not to be had: theirs has left before.
     of_people = any(one.startswith(claims.PRACTITIONERS) for one in whose)

@@ -205,7 +205,7 @@ def taken_slots(
             yield replace(obstacle, param=param)
     calendars = filter(None, (world.schedule_of(world.slots[name]) for name in named))
     seeking = visit.seeks(world.people, calendars, copied=world.copied)
-    if seeking or not (named or stake.beside or visit.is_copy):
+    if seeking or not (named or visit.is_copy):
         wish = replace(_wish(world, visit, stake, when), practitioners=tuple(seeking))
         newly = world.newly(visit, stake, when)
         # Who sets Slots busy by hand and names one of them means the others of that visit, too.
@@ -249,7 +249,7 @@ def _found(
     """Take free slots for each practitioner who has published some for that time (decision 2.10), beside those named.
 
     Whose time it had already keeps the slots that it had for it, or goes on without one where none is to be had. Where
-    it names none, it keeps those of its rooms, devices and services, and of who has declined, that cover its time.
+    it names none, it keeps all others that cover its time too, but for those of who has left.
     """
     taken = list(named)
     for person in wish.practitioners:
@@ -268,8 +268,8 @@ def _found(
         # A copy was booked before they were published, or closed.
         if problem is not None and not world.copied and (own or person in newly):
             yield problem
-    for thing in () if named else _things(world, visit):
-        own = [name for name in world.own(thing, visit, wish.when) if world.is_kept(name, visit)]
+    for others in () if named else world.others(wish.practitioners, visit, wish.when):
+        own = [name for name in others if _is_kept(world, visit, name, wish)]
         spans = [span for name in own if (span := intervals.of(world.slots[name])) is not None]
         taken += own if intervals.covered(wish.when, spans) else []
     if not named or len(taken) > len(named):  # else its links stay as they were sent
@@ -278,13 +278,6 @@ def _found(
 
 def _is_kept(world: World, visit: Visit, name: str, wish: Wish) -> bool:
     return world.is_kept(name, visit) and booking.is_at(wish.facilities, world.schedule_of(world.slots[name]) or {})
-
-
-def _things(world: World, visit: Visit) -> list[str]:
-    """Return who and what takes part without a practitioner's time being taken."""
-    everybody = world.people.of(references(visit.appointment, "participant.actor"))
-    busy = world.people.of(claims.practitioners(visit.appointment))
-    return [one for one in everybody if one not in busy]
 
 
 def _offered(world: World, visit: Visit, person: str, when: Interval, *, fills: bool) -> list[Resource]:

@@ -166,14 +166,27 @@ class World:
         return [self.slots[name] for name in self._links(visit.name, visit.appointment)]
 
     def own(self, whose: str, visit: Visit, when: Interval) -> list[str]:
-        """Return the Slots that the visit has already of a practitioner, or a room, and that are of use at `when`."""
-        found: list[str] = []
-        for name in () if visit.had is None else visit.had.slots:
-            slot = self.slots.get(name, {})
-            span, owners = intervals.of(slot), surplus.owners(self.schedule_of(slot) or {}, self.people)
-            if span is not None and span.overlaps(when) and whose in owners:
-                found.append(name)
-        return found
+        """Return the Slots that the visit has already of a practitioner, and that are of use at `when`."""
+        return [name for name, owners in self._had(visit, when) if whose in owners]
+
+    def others(self, apart: Sequence[str], visit: Visit, when: Interval) -> list[list[str]]:
+        """Return the Slots of use at `when` that the visit has of nobody in `apart`, nor of who has left; by owner."""
+        found: dict[tuple[str, ...], list[str]] = {}
+        for name, owners in self._had(visit, when):
+            schedule = self.schedule_of(self.slots[name]) or {}
+            if not {*apart} & {*owners} and not surplus.has_left(schedule, visit, self.people):
+                found.setdefault(owners, []).append(name)
+        return list(found.values())
+
+    def _had(self, visit: Visit, when: Interval) -> list[tuple[str, tuple[str, ...]]]:
+        """Return the Slots that the visit has already and that are of use at `when`, with whose they are."""
+        return [
+            (name, surplus.owners(self.schedule_of(slot) or {}, self.people))
+            for name in (() if visit.had is None else visit.had.slots)
+            if (slot := self.slots.get(name)) is not None
+            and (span := intervals.of(slot)) is not None
+            and span.overlaps(when)
+        ]
 
     def is_kept(self, slot: str, visit: Visit) -> bool:
         """Tell whether the visit goes on holding a Slot that it held: the set changes it not, nor takes it another."""

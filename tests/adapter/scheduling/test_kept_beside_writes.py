@@ -8,8 +8,10 @@ from adapter.scheduling import occupancy
 from store.codec import Resource
 from store.store import Store
 from tests.adapter.scheduling.support import (
+    book,
     linking,
     links,
+    of_type,
     refused,
     schedule,
     settle_all,
@@ -117,6 +119,31 @@ async def test_what_is_no_practitioners_is_kept_as_long_as_it_covers_the_time(st
     [away, *_] = await settle_all(store, visit("x", "10:15", "10:45", who=(P, Q, thing)))
     assert links(away) == []
     assert await statuses(store, "n", "m") == ["free", "free"]
+
+
+@pytest.mark.parametrize("thing", [P, ROOM, "Device/d", "HealthcareService/h"])
+@pytest.mark.parametrize("beside", [False, True])
+async def test_a_slot_of_who_never_took_part_is_kept_too(store: Store, thing: str, beside: bool) -> None:
+    await create(store, schedule("r", thing), slot("n", schedule="r"))
+    kind: Resource = {"appointmentType": of_type("EMERGENCY")} if beside else {}
+    await settle_all(store, visit("x", who=(), **linking("n"), **kind))
+    [after, *_] = await settle_all(store, visit("x", "10:05", "10:25", who=(), **kind))
+    assert (links(after), await statuses(store, "n")) == (["Slot/n"], ["busy"])
+    assert {code for code, _, _ in await refused(store, visit("y", who=(thing,), **linking("n")))} >= {
+        "slot_unavailable"
+    }
+    [after, *_] = await settle_all(store, visit("x", "11:00", "11:30", who=(), **kind))
+    assert (links(after), await statuses(store, "n")) == ([], ["free"])
+
+
+async def test_what_stands_beside_others_keeps_the_slot_of_its_practitioner_until_they_leave(store: Store) -> None:
+    await create(store, schedule("s", P), slot("a"))
+    emergency: Resource = {"appointmentType": of_type("EMERGENCY")}
+    await book(store, visit("x", **emergency), "a")
+    [after, *_] = await settle_all(store, visit("x", **emergency, description="short of breath"))
+    assert (links(after), await statuses(store, "a")) == (["Slot/a"], ["busy"])
+    [after, *_] = await settle_all(store, visit("x", who=(Q,), **emergency))
+    assert (links(after), await statuses(store, "a")) == ([], ["free"])
 
 
 async def test_an_unrelated_role_makes_nothing_new(store: Store) -> None:
