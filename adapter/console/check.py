@@ -146,6 +146,8 @@ async def walk(store: Store, batch: int = checking.BATCH) -> AsyncIterator[Step]
         yield step
     async for step in verifying.slots(store, batch):
         yield step
+    async for step in verifying.rooms(store, batch):
+        yield step
     async for step in verifying.links(store, batch):
         yield step
 

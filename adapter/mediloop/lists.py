@@ -239,6 +239,7 @@ async def slot_query(
         zone,
         # What computes is looked for first (`availability`): of all, where nothing narrows the search.
         nobody_has_hours=not (actors or wanted.service_type or wanted.specialty),
+        no_rooms=True,
     )
     if hidden:
         query["_id"] = {"$nin": hidden}

@@ -176,12 +176,13 @@ class _Lines:
             yield slot
 
     async def _is_closed(self, slot: Resource) -> bool:
-        """Tell whether the practitioner of a free Slot is engaged elsewhere, or away; Slots come in order of starts."""
+        """Tell whether the practitioner, or room, of a free Slot is engaged, or away; Slots come in order of starts."""
         start = instant(slot["start"])
         if start is not None and start >= self._judged.end:
             self._judged = Interval(start, shifted(start, _AT_A_TIME))
             source = Documents(self._database, session=self._session)
             taken = await engaged.slots(source, self._judged, None)
+            taken += await engaged.in_rooms(source, self._judged, None)
             away = await leave.slots(source, self._judged, None, self._settings.zone)
             self._closed = frozenset((*taken, *away))
         return slot["id"] in self._closed

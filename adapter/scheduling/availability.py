@@ -145,11 +145,12 @@ async def not_offered(
     without: frozenset[str] = frozenset(),
     *,
     nobody_has_hours: bool = False,
+    no_rooms: bool = False,
 ) -> list[str]:
     """Return the ids of Slots that are stored as free and are not open as such.
 
     Computed ones that were booked and given back are open only while they are computed; and nobody can have one whose
-    practitioner is engaged elsewhere then (`engaged`), or away (`leave`).
+    practitioner, or room, is engaged elsewhere then (`engaged`), or away (`leave`).
 
     Args:
         store: where to look.
@@ -158,10 +159,12 @@ async def not_offered(
         zone: of hours whose Schedule names no time zone.
         without: Appointments that are in nobody's way.
         nobody_has_hours: that no Schedule at all has weekly hours was just read, so there is no leave to look for.
+        no_rooms: that Slots of rooms and devices are passed over anyhow (`nobodys`).
     """
     query = {"_index.computed": {"$gte": window.start, "$lt": window.end}}
     leftover = await store.keys("Slot", query, limit=0)
     taken = await engaged.slots(store, window, schedules, without)
+    taken += [] if no_rooms else await engaged.in_rooms(store, window, schedules, without)
     away = [] if nobody_has_hours else await leave.slots(store, window, schedules, zone)
     return [*leftover, *taken, *away]
 
@@ -225,7 +228,8 @@ async def _query(
         query["_index.schedule"] = {"$nin": [*await _schedules(store, {"_index.active": "false"}), *wanted.passed_over]}
         hint = SLOTS_BY_STATUS
     asked = schedules.values() if wanted.actors else None
-    hidden = await not_offered(store, wanted.window, asked, zone, wanted.without)
+    no_rooms = bool(wanted.passed_over)
+    hidden = await not_offered(store, wanted.window, asked, zone, wanted.without, no_rooms=no_rooms)
     if hidden:
         query["_id"] = {"$nin": hidden}
     both: list[dict[str, Any]] = []

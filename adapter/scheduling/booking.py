@@ -82,6 +82,7 @@ class Facts:
         tables: the timetables of those Schedules that have weekly hours: leave closes their Slots (`leave`).
         holders: the other appointments that hold a Slot for several, one of its own or, for who books over, any;
             by the Slot's name.
+        engaged: Slots of a room, or device, that others have then by Slots that overlap them (`rooms`).
     """
 
     slot: Resource | None = None
@@ -91,6 +92,7 @@ class Facts:
     people: People = field(default_factory=People)
     tables: Mapping[str, Timetable] = field(default_factory=dict)
     holders: Mapping[str, Sequence[Resource]] = field(default_factory=dict)
+    engaged: frozenset[str] = frozenset()
 
 
 def decide(wish: Wish, facts: Facts) -> list[Resource]:
@@ -185,12 +187,14 @@ def _places(schedule: Resource) -> frozenset[str]:
 
 
 def _is_free(slot: Resource, wish: Wish, facts: Facts, *, over: bool = False) -> bool:
-    """Tell whether the booking may take the Slot: free, neither full nor closed, in an active Schedule; or its own.
+    """Tell whether the booking may take the Slot: free, not full, closed or engaged, its Schedule active; or its own.
 
     What is busy may be taken as well by who books `over` others.
     """
     name = f"Slot/{slot['id']}"
     if not _is_offered(slot, wish, facts) or _is_closed(slot, wish, facts):
+        return False
+    if name in facts.engaged and not over:
         return False
     has_place = len(facts.holders.get(name, ())) < occupancy.capacity(slot)
     if over or (name in wish.own_slots and (has_place or not wish.yields)):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
-from adapter.scheduling import claims, hours, intervals, openings, people
+from adapter.scheduling import claims, hours, intervals, openings, people, rooms
 from adapter.scheduling.hours import Timetable
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.people import People
@@ -43,7 +43,7 @@ class Calendar:
         table: its timetable.
         people: whose time a visit takes.
         names: every name under which these are known.
-        busy: what is taken, buffers of its own openings included.
+        busy: what is taken, buffers of its own openings included; of a room, in its other Schedules too.
         slots: those of its Slots that are stored, by id.
     """
 
@@ -86,6 +86,11 @@ class Calendar:
             "start": _text(when.start),
             "end": _text(when.end),
         }
+
+    def guards(self, when: Interval) -> tuple[str, ...]:
+        """Return where who takes that opening meets rivals, for it or for what is within its buffers."""
+        room = rooms.of(self.schedule)
+        return claims.names((self.name, *self.people, *([room] if room else ())), self.table.reach(when))
 
     def has(self, when: Interval) -> bool:
         """Tell whether that is one of its openings, free or not."""
@@ -173,14 +178,16 @@ async def with_busy(
     everyone = [name for names in actors.values() for name in names]
     known = await people.read(find, everyone)
     names = known.names(known.of(everyone))
+    alike = await rooms.schedules(find, [one.schedule for one in calendars])
+    listed = [*dict.fromkeys((*(one.name for one in calendars), *alike))]
     hour = Interval(near.start, near.start + _MINUTE)  # who began earlier and still goes on claims this hour
     between = {"$gte": near.start, "$lt": near.end}
     slots = await find.find(
         "Slot",
         {
             "$or": [
-                {"_index.schedule": {"$in": [one.name for one in calendars]}, "_index.start": between},
-                {"_index.claims": {"$in": list(claims.names([one.name for one in calendars], hour))}},
+                {"_index.schedule": {"$in": listed}, "_index.start": between},
+                {"_index.claims": {"$in": list(claims.names(listed, hour))}},
             ]
         },
     )
@@ -200,13 +207,14 @@ async def with_busy(
     stored: dict[str, dict[str, Resource]] = {}
     for slot in slots:
         stored.setdefault(next(iter(references(slot, "schedule")), ""), {})[slot["id"]] = slot
+    had = await rooms.had(find, slots, alike, without) if alike else {}
     made: list[Calendar] = []
     for one in calendars:
         own = stored.get(one.name, {})
         persons = known.of(actors[one.name])
         visits = [when for name in persons for when in taken.get(name, ())]
         busy = [when for slot in own.values() if f"Slot/{slot['id']}" not in without for when in _held(slot, one.table)]
-        spans = tuple(openings.merged([*visits, *busy]))
+        spans = tuple(openings.merged([*visits, *busy, *had.get(rooms.of(one.schedule), ())]))
         made.append(replace(one, people=persons, names=known.names(persons), busy=spans, slots=own))
     return made
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from store.checking import Finding
 from store.codec import Resource
@@ -128,6 +128,65 @@ class Sweep:
                     found[one.name] = (one, visit)
             self._open[person] = [*running, visit]
         return list(found.values())
+
+
+def room_of(schedule: Resource) -> str:
+    """Return which room, or device, a Schedule is of; empty where it is a practitioner's, a service's or nobody's."""
+    actors = {reference(str(one.get("reference", ""))) for one in walk(schedule, "actor")}
+    devices = {name for name in actors if name.startswith("Device/")}
+    rest = {name for name in actors - devices if not name.startswith("Location/")}
+    return "" if rest else " and ".join(sorted(devices or actors))
+
+
+def stay(room: str, slot: Resource, appointment: Resource) -> Visit | None:
+    """Return an Appointment as what has a room as long as a Slot lasts; None for one that does not."""
+    start, end = instant(slot.get("start")), instant(slot.get("end"))
+    if appointment.get("status") not in HOLDING or start is None or end is None or end <= start:
+        return None
+    # WALKIN and EMERGENCY may stand beside others in time, but a Slot that they name they hold like everybody.
+    lenient = was_booked_over(appointment)
+    name, slots = f"Appointment/{appointment['id']}", frozenset(slots_of(appointment))
+    return Visit(name, start, end, frozenset({room}), slots, lenient)
+
+
+def doubled(
+    room: str, one: Resource, other: Resource, slots: Mapping[str, Resource], rooms: Mapping[str, str]
+) -> Finding | None:
+    """Return what is wrong with two Appointments that have Slots of one room, read at one moment; None if both may.
+
+    Args:
+        room: the room.
+        one, other: the Appointments.
+        slots: the Slots that they name, by relative reference.
+        rooms: which room a Schedule is of (``Schedule/s``).
+    """
+    if was_booked_over(one) or was_booked_over(other) or not {one.get("status"), other.get("status")} <= HOLDING:
+        return None
+    theirs, others = (
+        [name for name in slots_of(each) if name in slots and rooms.get(_schedule_of(slots[name])) == room]
+        for each in (one, other)
+    )
+    for first, second in ((first, second) for first in theirs for second in others):
+        # One that both have tells itself how many may be in it (`slot_findings`).
+        if first not in others and second not in theirs:
+            times = [_time(each) for each in (slots[first], slots[second], one, other)]
+            start, end = max(start for start, _ in times), min(end for _, end in times)
+            if start < end:
+                names, by = sorted(f"Appointment/{each['id']}" for each in (one, other)), sorted((first, second))
+                told = f"{' and '.join(names)} from {start.isoformat()} to {end.isoformat()}"
+                text = f"{room} is had by {told}, by {' and '.join(by)}."
+                return Finding("room-overlap", names[1], text)
+    return None
+
+
+def _schedule_of(slot: Resource) -> str:
+    return reference(str(slot.get("schedule", {}).get("reference", "")))
+
+
+def _time(resource: Resource) -> tuple[datetime, datetime]:
+    """Return the time of a Slot or an Appointment; all time there is, where it states none."""
+    start, end = instant(resource.get("start")), instant(resource.get("end"))
+    return start or datetime.min.replace(tzinfo=UTC), end or datetime.max.replace(tzinfo=UTC)
 
 
 def overlap(

@@ -18,6 +18,7 @@ from adapter.scheduling import (
     people,
     reasons,
     role_changes,
+    rooms,
     seeing,
     taking,
 )
@@ -95,6 +96,7 @@ async def plan(
     if deciding:
         taken = booking.decide(wish, facts)
         statuses = _statuses(appointment, before, taken, facts)
+        work.guard(guard for slot in taken for guard in rooms.guards(slot, facts.schedules))
         if not wish.beside:  # it claims the names that it uses; rivals may use the practitioner's own
             work.guard(claims.names([name for name in wish.practitioners if name not in booked], wish.when))
             work.share(role_changes.roles(booked))

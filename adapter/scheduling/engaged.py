@@ -1,8 +1,8 @@
-"""Which published Slots are free, and still nobody can have them: their practitioner is engaged elsewhere then.
+"""Which published Slots are free, and still nobody can have them: their practitioner, or room, is engaged then.
 
 A Slot says whether it is taken itself. A practitioner who has Slots in two places, or Slots that overlap, or an
 appointment that no Slot was taken for, cannot be had in one of them while being in the other; a booking is refused
-then (``time_conflict``), so it must not be offered.
+then (``time_conflict``), so it must not be offered. Of a room, or a device, Slots alone tell when it is had (`rooms`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from adapter.scheduling import claims, people
+from adapter.scheduling import claims, occupancy, people, rooms
 from adapter.scheduling.calendars import Reader
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.people import People
@@ -26,6 +26,8 @@ _MINUTE = timedelta(minutes=1)
 _BATCH = 20_000  # values in one query: it must not become too large for a command
 _TIMES = ("_index.date", "_index.end", "_index.claims")
 _SLOT = ("_index.start", "_index.end", "_index.schedule")
+_IN_ORDER = ("schedule", "status", "start", "_id", "minutes", "end")
+_OFFERED = ("free", *occupancy.TAKEN)
 _BY_DATE = ("date", "_id", "status")
 
 Document = Mapping[str, Any]
@@ -137,3 +139,61 @@ def _span(found: Document, start: str = "date") -> Interval:
 def _within(when: Interval, window: Interval) -> Interval:
     start = max(when.start, window.start)
     return Interval(start, max(start, min(when.end, shifted(window.end, _DAY))))
+
+
+async def in_rooms(
+    source: Documents,
+    window: Interval,
+    schedules: Iterable[Resource] | None,
+    without: frozenset[str] = frozenset(),
+) -> list[str]:
+    """Return the ids of free Slots that begin in `window` and whose room is had by a Slot that overlaps them.
+
+    The arguments are those of `slots`. Who asks for no room reads nothing.
+    """
+    reader = Reader(source)
+    if schedules is None:
+        schedules = await reader.find("Schedule", {"_index.nobodys": True})
+    known = {name: rooms.of(one) for name, one in (await rooms.schedules(reader, schedules)).items()}
+    if not known:
+        return []
+    beside: dict[str, list[str]] = {}
+    running: dict[str, list[Document]] = {}
+    for slot in await _of_rooms(source, window, list(known)):
+        room, when = known[slot["_index"]["schedule"]], _span(slot, "start")
+        running[room] = [one for one in running.get(room, ()) if _span(one, "start").end > when.start]
+        for one, other in ((a, b) for earlier in running[room] for a, b in ((slot, earlier), (earlier, slot))):
+            if one["_index"]["status"] == "free" and window.start <= one["_index"]["start"] < window.end:
+                beside.setdefault(f"Slot/{one['_id']}", []).append(f"Slot/{other['_id']}")
+        running[room].append(slot)
+    holders = await _holders(source, {name for one, others in beside.items() for name in (one, *others)}, without)
+    return [name.partition("/")[2] for name, others in beside.items() if rooms.is_had(name, others, holders)]
+
+
+async def _of_rooms(source: Documents, window: Interval, schedules: Sequence[str]) -> list[Document]:
+    """Read the Slots of Schedules in `window`, of just before and on the day after it, in order of their starts."""
+    some = {"_index.schedule": {"$in": schedules}, "_index.status": {"$in": list(_OFFERED)}}
+    between = {"$gte": window.start, "$lt": shifted(window.end, _DAY)}
+    fields = (*_SLOT, "_index.status")
+    found = await source.values("Slot", {**some, "_index.start": between}, fields, hint=_IN_ORDER)
+    # Who began earlier and still goes on claims this hour.
+    hour = claims.names(schedules, Interval(window.start, shifted(window.start, _MINUTE)))
+    for start in range(0, len(hour), _BATCH):
+        earlier = {"_index.claims": {"$in": hour[start : start + _BATCH]}, "_index.start": {"$lt": window.start}}
+        found += await source.values("Slot", {**earlier, "_index.status": {"$in": list(_OFFERED)}}, fields)
+    # A list of Schedules is none: it came from elsewhere than our doors.
+    there = [slot for slot in found if "end" in slot["_index"] and slot["_index"]["schedule"].__class__ is str]
+    return sorted(there, key=lambda slot: (slot["_index"]["start"], slot["_id"]))
+
+
+async def _holders(source: Documents, slots: set[str], without: frozenset[str]) -> dict[str, list[str]]:
+    """Return the appointments that hold Slots, by the Slot's name, but for those in `without`."""
+    holders: dict[str, list[str]] = {}
+    wanted = sorted(slots)
+    for start in range(0, len(wanted), _BATCH):
+        query = {"_index.claims": {"$in": wanted[start : start + _BATCH]}}
+        for one in await source.values("Appointment", query, ("_index.claims",)):
+            if f"Appointment/{one['_id']}" not in without:
+                for claim in slots.intersection(one["_index"]["claims"]):
+                    holders.setdefault(claim, []).append(one["_id"])
+    return holders

@@ -58,6 +58,11 @@ def of(resource: Resource) -> Interval | None:
     return Interval(start, end)
 
 
+def meet(*spans: Interval) -> bool:
+    """Tell whether all `spans` share a moment."""
+    return max(span.start for span in spans) < min(span.end for span in spans)
+
+
 def covered(when: Interval, spans: Iterable[Interval]) -> bool:
     """Tell whether `spans` together leave no gap in `when`."""
     reached = when.start

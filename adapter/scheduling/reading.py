@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from adapter.scheduling import booking, claims, leave, people, surplus, taking
+from adapter.scheduling import booking, claims, leave, people, rooms, surplus, taking
 from adapter.scheduling.claimset import ClaimSet
 from adapter.scheduling.hours import Timetable
 from adapter.scheduling.intervals import Interval
@@ -22,7 +22,8 @@ class Stored:
     """What is stored around a claim set, by relative reference; of what the set writes there may be less.
 
     Attributes:
-        slots: those that its appointments name or held, and the published ones near those for whom some are looked for.
+        slots: those that its appointments name or held, the published ones near those for whom some are looked for, and
+            what overlaps one of a room (`rooms`).
         schedules: of these Slots, of written ones, and of the practitioners for whom some are looked for.
         appointments: that hold one of these Slots, or time of the practitioners near that asked for; and those that
             name a Slot which a no-show gives up.
@@ -57,6 +58,10 @@ async def read(work: UnitOfWork, asked: ClaimSet, *, copied: bool = False) -> St
     schedules |= await _where(work, "Schedule", "_index.actor", actors)
     slots |= await _offers(work, asked, known, schedules, seeking)
     slots |= opened
+    final = asked.overlaid("Slot", slots)
+    taken = [final[name] for visit, _, _ in asked.new for name in visit.stirs if name in final]
+    beside, theirs = await rooms.beside(work, taken, asked.overlaid("Schedule", schedules))
+    slots, schedules = beside | slots, theirs | schedules
     tables = await _timetables(work, asked, known, slots, schedules, seeking)
     for name in written:
         slots.pop(name, None)

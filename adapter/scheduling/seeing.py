@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from adapter.scheduling import booking, claims, leave, occupancy, people, taking
+from adapter.scheduling import booking, claims, intervals, leave, occupancy, people, rooms, taking
 from adapter.scheduling.booking import Facts, Wish
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.people import People
@@ -67,7 +67,10 @@ async def read(
         for slot in (*slots, *([] if named is None else [named]))
         if wish.overbooks or f"Slot/{slot['id']}" in wish.own_slots or occupancy.capacity(slot) > 1
     ]
-    return wish, Facts(named, schedules, slots, appointments, known, tables, await holders(work, crowds, wish.own))
+    of_things = [slot for slot in (*slots, *([] if named is None else [named])) if booking.schedule_of(slot) in things]
+    engaged = await _engaged(work, wish, of_things, schedules) if of_things else frozenset[str]()
+    held_by = await holders(work, crowds, wish.own)
+    return wish, Facts(named, schedules, slots, appointments, known, tables, held_by, engaged)
 
 
 async def _schedules(work: UnitOfWork, persons: Sequence[str], names: Collection[str]) -> dict[str, Resource]:
@@ -98,6 +101,26 @@ async def _claiming(work: UnitOfWork, kind: str, whose: tuple[str, ...], when: I
         return []
     query: dict[str, Any] = {"_index.claims": {"$in": list(claims.names(whose, when))}}
     return await work.find(kind, query)
+
+
+async def _engaged(
+    work: UnitOfWork, wish: Wish, slots: Sequence[Resource], schedules: Mapping[str, Resource]
+) -> frozenset[str]:
+    """Return those of `slots` whose room others have then; its own are in their way only at the time wished for."""
+    beside, theirs = await rooms.beside(work, slots, schedules)
+    if not beside:
+        return frozenset()
+    held = await holders(work, [*beside.values(), *slots], wish.own)
+    holding = {name: [one["id"] for one in ones] for name, ones in held.items()}
+    hours = rooms.by_hour(beside, theirs)
+    found: set[str] = set()
+    for slot in slots:
+        name = f"Slot/{slot['id']}"
+        own = (wish.when,) if name in wish.own_slots else ()
+        near = {one for guard in rooms.guards(slot, theirs) for one in hours.get(guard, ())}
+        others = [one for one in near if intervals.meet(*own, *filter(None, map(intervals.of, (slot, beside[one]))))]
+        found |= {name} if rooms.is_had(name, others, holding) else set()
+    return frozenset(found)
 
 
 async def holders(work: UnitOfWork, slots: Sequence[Resource], own: str | None) -> dict[str, list[Resource]]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
-from adapter.scheduling import booking, calendars, claims, intervals, openings
+from adapter.scheduling import booking, calendars, intervals, openings
 from adapter.scheduling.calendars import Calendar
 from adapter.scheduling.claimset import ClaimSet, Visit
 from adapter.scheduling.hours import Timetable
@@ -127,16 +127,12 @@ async def _opened(
     ready = {one.schedule["id"]: one for one in await calendars.with_busy(work, used, window, without=without)}
     for name, parts in fitting.items():
         calendar, when = ready[parts.schedule], Interval(parts.start, parts.end)
-        _meet(work, calendar, when)
+        # Who deletes the Schedule meets the Slot once it is staged: it refers to the Schedule anew.
+        work.guard(calendar.guards(when))
         slot = slots[name] or calendar.slot(when)
         found[name] = (slot if calendar.is_open(when) else {**slot, "status": _CLOSED}, calendar)
     await work.last_versions([name for name in fitting if slots[name] is None])  # it may have been there before
     return found
-
-
-def _meet(work: UnitOfWork, calendar: Calendar, when: Interval) -> None:
-    # Who deletes the Schedule meets the Slot once it is staged: it refers to the Schedule anew.
-    work.guard(claims.names((calendar.name, *calendar.people), calendar.table.reach(when)))
 
 
 async def _calendars(work: UnitOfWork, asked: Iterable[Named], written: Mapping[str, Resource]) -> dict[str, Calendar]:
@@ -184,7 +180,7 @@ async def opened_near(
     for one in await calendars.with_busy(work, used, window, without=without):
         for span, slot, is_stored in one.open(window):
             if span.overlaps(when):
-                _meet(work, one, span)
+                work.guard(one.guards(span))
                 found.append(slot)
                 made += [] if is_stored else [f"Slot/{slot['id']}"]
     await work.last_versions(made)  # they may have been there before

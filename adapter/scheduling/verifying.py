@@ -23,6 +23,7 @@ from store.types import key_pattern
 
 _BY_DATE = ("date", "_id", "status")
 _PAIRS = 500  # looked at again at a time
+_ROOMS = 100  # Schedules whose Slots are read together
 _LAPSED = 60  # seconds after which somebody should have tidied up
 
 
@@ -138,6 +139,93 @@ async def slots(store: Store, batch: int = BATCH) -> AsyncIterator[Step]:
         ]
         yield Step("slots", len(found), findings)
         after = found[-1]["_id"]
+
+
+async def rooms(store: Store, batch: int = BATCH) -> AsyncIterator[Step]:
+    """Look for appointments that have one room, or device, at once, by Slots that overlap."""
+    known = await _rooms(store)
+    schedules = sorted(known, key=lambda name: (known[name], name))  # those of one room beside each other
+    while schedules:
+        some, schedules = _with_the_last_room(schedules, known)
+        async for step in _of_rooms(store, some, known, batch):
+            yield step
+
+
+async def _rooms(store: Store) -> dict[str, str]:
+    """Return which rooms Schedules are of (``Schedule/s``)."""
+    found: dict[str, str] = {}
+    after = ""
+    while True:
+        query = {"_id": {"$gt": after}}
+        schedules = await store.documents("Schedule", query, sort=[("_id", 1)], limit=BATCH)
+        if not schedules:
+            return found
+        of = {f"Schedule/{one['_id']}": checking.room_of(_resource(one)) for one in schedules}
+        found |= {name: room for name, room in of.items() if room}
+        after = schedules[-1]["_id"]
+
+
+def _with_the_last_room(schedules: list[str], known: Mapping[str, str]) -> tuple[list[str], list[str]]:
+    end = min(_ROOMS, len(schedules))
+    while end < len(schedules) and known[schedules[end]] == known[schedules[end - 1]]:
+        end += 1
+    return schedules[:end], schedules[end:]
+
+
+async def _of_rooms(store: Store, some: list[str], known: Mapping[str, str], batch: int) -> AsyncIterator[Step]:
+    sweep = Sweep()
+    last: tuple[datetime, str] | None = None
+    while True:
+        later: dict[str, Any] = {"_index.start": {"$type": "date"}}
+        if last is not None:
+            later = {
+                "_index.start": {"$gte": last[0]},
+                "$or": [{"_index.start": {"$gt": last[0]}}, {"_id": {"$gt": last[1]}}],
+            }
+        async with snapshot(store) as view:
+            find = view.database["Slot"].find(
+                {"_index.schedule": {"$in": some}, **later},
+                {"_json": 1, "_index.start": 1},
+                sort=[("_index.start", 1), ("_id", 1)],
+                limit=batch,
+                batch_size=batch + 1,
+                allow_disk_use=True,
+                session=view.session,
+            )
+            found = await find.to_list()
+            slots = {f"Slot/{one['_id']}": _resource(one) for one in found}
+            naming = await view.documents("Appointment", {"_index.slot": {"$in": list(slots)}}) if slots else []
+        if not found:
+            return
+        holding: dict[str, list[Resource]] = {}
+        for one in map(_resource, naming):
+            for name in set(checking.slots_of(one)) & slots.keys():
+                holding.setdefault(name, []).append(one)
+        pairs: dict[tuple[str, str, str], None] = {}
+        for name, slot in slots.items():
+            room = known.get(checking.schedule_of(slot), "")
+            for visit in (checking.stay(room, slot, one) for one in holding.get(name, ())):
+                if visit is not None:
+                    pairs.update({(room, a.name, b.name): None for a, b in sweep.add(visit)})
+        yield Step("rooms", 0, await _had_twice(store, list(pairs)))
+        last = found[-1]["_index"]["start"], found[-1]["_id"]
+
+
+async def _had_twice(store: Store, pairs: list[tuple[str, str, str]]) -> list[Finding]:
+    """Look at suspicious pairs again, both of each at one moment."""
+    findings: list[Finding] = []
+    for start in range(0, len(pairs), _PAIRS):
+        some = pairs[start : start + _PAIRS]
+        async with snapshot(store) as view:
+            found = await _read(view, "Appointment", {name for _, *pair in some for name in pair})
+            slots = await _read(view, "Slot", {name for one in found.values() for name in checking.slots_of(one)})
+            schedules = await _read(view, "Schedule", {checking.schedule_of(slot) for slot in slots.values()})
+        of = {name: checking.room_of(one) for name, one in schedules.items()}
+        for room, one, other in some:
+            both = found.get(one), found.get(other)
+            wrong = None if both[0] is None or both[1] is None else checking.doubled(room, both[0], both[1], slots, of)
+            findings += [] if wrong is None else [wrong]
+    return findings
 
 
 async def links(store: Store, batch: int = BATCH) -> AsyncIterator[Step]:

@@ -223,10 +223,12 @@ def conflicts(world: World, visit: Visit, stake: Stake, when: Interval) -> Itera
 def _obstacle(world: World, visit: Visit, name: str, *, fills_slots: bool) -> Problem | None:
     slot = world.slots[name]
     details: dict[str, object] = {"slots": [slot["id"]]}
-    rivals = [rival.partition("/")[2] for rival in world.in_the_way(name, visit)]
-    if rivals:
-        details["appointments"] = rivals
+    found = world.in_the_way(name, visit)
+    if found:
+        details["appointments"] = [rival.partition("/")[2] for rival in found]
         text = "Another appointment has that slot. Search for a free one."
+        if not any(rival in world.holders.get(name, ()) for rival in found):
+            text = "Another appointment has the room or device then, by a slot that overlaps it. Search for a free one."
     elif world.is_free_for(name, visit):
         return None
     elif not world.is_open(slot) and not world.copied:  # a copy was booked when it still was

@@ -6,9 +6,9 @@ Pure: made from what was read, asked and changed by the decision, written by nob
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from adapter.scheduling import booking, claims, intervals, leave, occupancy, role_changes, surplus
+from adapter.scheduling import booking, claims, intervals, leave, occupancy, role_changes, rooms, surplus
 from adapter.scheduling.claimset import ClaimSet, Stake, Visit, left_busy
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.reading import Stored
@@ -72,6 +72,7 @@ class World:
         for name, slot in self.slots.items():
             for claim in () if name in stored.hidden else claims.claims(slot).names:
                 self._offered.setdefault(claim, []).append(name)
+        self._in_rooms = rooms.by_hour(self.slots, self.schedules)
         for name, schedule in self.schedules.items():
             for person in self.people.of(references(schedule, "actor")):
                 self._calendars.setdefault(person, []).append(name)
@@ -210,17 +211,55 @@ class World:
         """Return the appointments that leave it no place in a Slot; if it held it already, only newcomers may."""
         if visit.books_over:
             return []
+        # Who was booked over others and is no longer has its own Slot no longer for certain.
+        yields = visit.had is not None and visit.takes is not None and visit.takes.lets_go_of(visit.had)
+        is_own = not yields and self._held(slot, visit.name)
+        full = self._filling(slot, visit, is_own=is_own)
+        return list(dict.fromkeys((*full, *self._in_its_room(slot, visit, is_own=is_own))))
+
+    def _filling(self, slot: str, visit: Visit, *, is_own: bool) -> list[str]:
+        """Return the others that hold a Slot itself, where they leave no place in it."""
         holders = self.holders.get(slot, {})
         others = [name for name, one in holders.items() if name != visit.name and not self._books_over(name, one)]
         if visit.is_copy:  # one after another, in a Slot that was published over both
             others = [name for name in others if _at_once(holders[name], visit.appointment)]
         if len(others) < occupancy.capacity(self.slots[slot]):
             return []
-        # Who was booked over others and is no longer has its own Slot no longer for certain.
-        yields = visit.had is not None and visit.takes is not None and visit.takes.lets_go_of(visit.had)
-        if yields or self._is_smaller(slot) or not self._held(slot, visit.name):
+        if self._is_smaller(slot) or not is_own:
             return others
         return [name for name in others if not self._held(slot, name)]
+
+    def _in_its_room(self, slot: str, visit: Visit, *, is_own: bool) -> Iterator[str]:
+        """Yield the others that have the room of a Slot by one that overlaps it, and none together with the visit.
+
+        Where the Slot is its own, what stood before is in the way only of a time that it takes newly.
+        """
+        when = intervals.of(self.slots[slot])
+        if when is None:
+            return
+        here = self.holders.get(slot, {})
+        takes = visit.takes.when if visit.takes is not None else None
+        newly = () if takes is None or visit.had is None or visit.had.when is None else takes.without(visit.had.when)
+        hours = rooms.guards(self.slots[slot], self.schedules)
+        for other in dict.fromkeys(name for guard in hours for name in self._in_rooms[guard]):
+            then = intervals.of(self.slots[other])
+            holders = self.holders.get(other, {})
+            if other == slot or then is None or visit.name in holders or not when.overlaps(then):
+                continue
+            for name, one in holders.items():
+                if name in here or self._books_over(name, one):
+                    continue
+                if is_own and self._held(other, name) and not any(intervals.meet(when, then, span) for span in newly):
+                    continue
+                if visit.is_copy and not self._is_twice(other, one, slot, visit):
+                    continue
+                yield name
+
+    def _is_twice(self, other: str, one: Resource, slot: str, visit: Visit) -> bool:
+        """Tell whether a copy and another are in a room at once, by Slots of one Schedule: which may have moved."""
+        slots = self.slots[slot], self.slots[other]
+        spans = [span for has in (*slots, one, visit.appointment) if (span := intervals.of(has)) is not None]
+        return booking.schedule_of(slots[0]) == booking.schedule_of(slots[1]) and intervals.meet(*spans)
 
     def _is_smaller(self, slot: str) -> bool:
         written = self.asked.written.get(slot)

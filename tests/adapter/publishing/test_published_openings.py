@@ -96,11 +96,15 @@ async def test_a_free_slot_that_nobody_can_have_is_published_as_busy(weekly_api:
     there = {"resourceType": "Location", "id": "l2", "name": "The other ward", "status": "active"}
     other = CALENDAR | {"id": "s2", "actor": [{"reference": "Practitioner/p"}, {"reference": "Location/l2"}]}
     elsewhere: Json = {"schedule": {"reference": "Schedule/s2"}}
+    room: Json = {"schedule": {"reference": "Schedule/s3"}}
     far: Json = {"start": "2027-03-20T09:00:00Z", "end": "2027-03-20T09:30:00Z"}  # weeks later: judged by another look
     await put(store, CALENDAR, there, other)
     await put(store, slot("a", 9), slot("b", 9, **elsewhere), slot("c", 10, **elsewhere))
     await put(store, slot("d", 0, **far), slot("e", 0, **far, **elsewhere))
-    for ident, named_slot, of in (("x", "a", slot("a", 9)), ("y", "d", slot("d", 0, **far))):
+    await put(store, CALENDAR | {"id": "s3", "actor": [{"reference": "Location/l2"}]})
+    await put(store, slot("f", 11, **room), slot("g", 11, **room), slot("h", 12, **room))
+    held = (("x", "a", slot("a", 9)), ("y", "d", slot("d", 0, **far)), ("z", "f", slot("f", 11)))
+    for ident, named_slot, of in held:
         named = [{"reference": f"Slot/{named_slot}"}]
         actors = [{"actor": {"reference": one}, "status": "accepted"} for one in ("Patient/z", "Practitioner/p")]
         visit: Json = {
@@ -113,7 +117,11 @@ async def test_a_free_slot_that_nobody_can_have_is_published_as_busy(weekly_api:
         visit |= {"start": of["start"], "end": of["end"]}
         assert (await weekly_api.put(f"/fhir/R4/Appointment/{ident}", visit)).status_code == 201
     found = {name: status for name, status in (await published(weekly_api)).items() if len(name) == 1}
-    assert found == {"a": "busy", "b": "busy", "c": "free", "d": "busy", "e": "busy"}
+    assert found == {"a": "busy", "b": "busy", "c": "free", "d": "busy", "e": "busy"} | {
+        "f": "busy",
+        "g": "busy",
+        "h": "free",
+    }
 
 
 async def test_a_free_slot_inside_a_leave_is_published_as_busy(weekly_api: Api) -> None:

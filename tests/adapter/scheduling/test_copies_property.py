@@ -40,6 +40,7 @@ class History:
 
     async def begin(self) -> None:
         await create(self.store, role("r"), schedule("s", WHO[0], PLACES[0]), schedule("t", WHO[2]))
+        await create(self.store, *(schedule(ident, "Location/room") for ident in "uv"))
         for ident, quarter in (("a", 0), ("b", 2), ("c", 4)):
             await create(self.store, slot(ident, clock(quarter), clock(quarter + 2)))
 
@@ -77,7 +78,7 @@ class History:
         start = self.chance.randrange(12)
         status = self.chance.choice(["free", "free", "busy", "busy-unavailable"])
         end = clock(start + self.chance.randrange(1, 5))
-        made = slot(self.ident("o", 6), clock(start), end, status=status, schedule=self.chance.choice("st"))
+        made = slot(self.ident("o", 6), clock(start), end, status=status, schedule=self.chance.choice("stuuv"))
         return bool(await settle_all(self.store, made))
 
     async def publishes(self) -> bool:
@@ -136,7 +137,8 @@ async def everything(store: Store) -> dict[str, Resource]:
 
 
 async def findings(store: Store) -> list[str]:
-    walks = (verifying.appointments(store), verifying.slots(store), verifying.links(store))
+    checks = (verifying.appointments, verifying.slots, verifying.rooms, verifying.links)
+    walks = (check(store) for check in checks)
     return [f"{one.kind} {one.message}" for w in walks async for step in w for one in step.findings if not one.note]
 
 

@@ -12,7 +12,7 @@ from bson.binary import Binary
 
 from adapter.console.check import walk
 from adapter.errors import Conflict
-from adapter.scheduling import checking, holds, occupancy
+from adapter.scheduling import checking, holds, occupancy, verifying
 from adapter.scheduling.checking import Sweep, visit_of
 from store.checking import Finding
 from store.codec import Resource, decode, encode
@@ -378,6 +378,64 @@ def test_visits_that_overlap_are_found_in_the_order_of_their_starts() -> None:
         assert one is not None
         pairs += [(first.name[-1], second.name[-1]) for first, second in sweep.add(one)]
     assert sorted(set(pairs)) == [("a", "b"), ("a", "c")]
+
+
+async def test_a_room_that_two_have_at_once_is_told(store: Store) -> None:
+    room, site = "Location/room", ("Location/site", "HealthcareService/lab")
+    await create(
+        store,
+        *(schedule(ident, room) for ident in "st"),
+        schedule("d", "Device/d", room),
+        schedule("lab", *site),
+        *(slot(f"{ident}1", status="busy", schedule=ident) for ident in ("s", "t", "d", "lab")),
+        *(slot(f"{ident}2", "10:15", "10:45", status="busy", schedule=ident) for ident in ("s", "lab")),
+        slot("s3", "10:30", "10:45", status="busy"),
+        *(visit(f"of-{ident}", who=(), **linking(ident)) for ident in ("s1", "t1", "d1", "lab1")),
+        visit("of-s2", "10:15", "10:30", who=(), **linking("s2")),
+        visit("of-lab2", "10:15", "10:30", who=(), **linking("lab2")),
+        visit("of-s3", "10:30", "10:45", who=(), **linking("s3")),
+        visit("asked", "10:15", "10:30", status="proposed", who=(), **linking("s2")),
+    )
+    await store.sequence_all()
+    told = {one.message for one in await found(store)}
+    assert {one.kind for one in await found(store)} == {"room-overlap"}
+    assert told == {one.message for one in await found(store, 1000)}
+    overlap = "from 2024-01-20T10:15:00+00:00 to 2024-01-20T10:30:00+00:00, by"
+    assert sorted(told) == [
+        f"{room} is had by Appointment/of-s1 and Appointment/of-s2 {overlap} Slot/s1 and Slot/s2.",
+        f"{room} is had by Appointment/of-s1 and Appointment/of-t1 from 2024-01-20T10:00:00+00:00 to "
+        "2024-01-20T10:30:00+00:00, by Slot/s1 and Slot/t1.",
+        f"{room} is had by Appointment/of-s2 and Appointment/of-t1 {overlap} Slot/s2 and Slot/t1.",
+    ]
+
+
+async def test_rooms_are_read_some_at_a_time_and_those_of_one_together(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verifying, "_ROOMS", 1)
+    await create(store, *(schedule(ident, f"Location/{ident[0]}") for ident in ("a1", "b", "a2", "c")))
+    await create(store, *(slot(f"of-{ident}", status="busy", schedule=ident) for ident in ("a1", "a2", "b", "c")))
+    await create(store, *(visit(f"x-{ident}", who=(), **linking(f"of-{ident}")) for ident in ("a1", "a2", "b", "c")))
+    await store.sequence_all()
+    assert [one.resource for one in await found(store)] == ["Appointment/x-a2"]
+
+
+def test_two_who_have_a_room_together_or_by_permission_are_sound() -> None:
+    slots = {"Slot/a": slot("a", status="busy"), "Slot/b": slot("b", status="busy")}
+    rooms = {"Schedule/s": "Location/room"}
+    one, other = visit("x", **linking("a")), visit("y", **linking("b"))
+
+    def wrong(first: Resource, second: Resource) -> bool:
+        return checking.doubled("Location/room", first, second, slots, rooms) is not None
+
+    assert wrong(one, other)
+    assert not wrong(one, {**other, **linking("a", "b")})
+    assert not wrong(one, {**other, "status": "cancelled"})
+    assert not wrong(one, other | REASON)
+    assert not wrong(one, visit("y", **linking("unknown")))
+    timeless = {name: value for name, value in other.items() if name not in ("start", "end")}
+    assert wrong(one, timeless)
+    assert checking.stay("Location/room", slot("a", "10:00", "10:00"), one) is None
 
 
 def test_two_that_have_moved_apart_do_not_overlap() -> None:

@@ -215,3 +215,33 @@ async def test_a_second_practitioner_is_asked_when_a_slot_of_the_first_is_named(
     moved = only(await operate(api, "x/$reschedule", slot="Slot/m-12"))
     assert [one["reference"] for one in moved["slot"]] == ["Slot/m-12", "Slot/n-12"]
     assert await status_of(api, "n-10", "n-12") == ["free", "busy"]
+
+
+# One room at a time.
+
+
+async def test_a_room_that_is_had_by_a_computed_slot_is_not_proposed_by_a_published_one(api: Api) -> None:
+    await put(
+        api.service.stores["test"],
+        weekly("room", HOURS, actors=("Location/room8",)),
+        slot("pub", "2024-01-20T09:00", "2024-01-20T10:00", of="room"),
+        weekly("q1s", HOURS, actors=("Practitioner/q1",)),
+        weekly("q2s", HOURS, actors=("Practitioner/q2",)),
+    )
+    room = {"reference": "Location/room8"}
+    before = [one for one in await proposed(api, "q2", room) if "Slot/pub" in one[1]]
+    visit = appointment(
+        "x",
+        start="2024-01-20T09:30",
+        slot=[{"reference": f"Slot/{of}.20240120T0930Z.30"} for of in ("q1s", "room")],
+        participant=with_actors("Practitioner/q1", "Location/room8"),
+    )
+    assert (await call(api, "PUT", "Appointment/x", visit)).status_code == 201
+    assert [slots for _, slots in await proposed(api, "q2", room)] == [
+        ["Slot/q2s.20240120T0900Z.30", "Slot/room.20240120T0900Z.30"]
+    ]
+    # What was proposed before is over.
+    answers = [await operate(api, f"{ident}/$book", patient=ANYBODY) for ident, _ in before]
+    assert answers
+    for answer in answers:
+        refused(answer, 409, "slot_unavailable")

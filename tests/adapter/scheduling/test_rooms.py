@@ -1,0 +1,299 @@
+"""A room is had by one visit at a time, whichever of its Slots they name: overlapping ones are in each other's way."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from typing import Any
+
+import pytest
+
+from adapter.errors import Conflict, Unprocessable
+from adapter.scheduling import availability, engaged, rooms
+from adapter.scheduling.availability import Wanted
+from store.codec import Resource
+from store.source import Documents
+from store.store import Store
+from store.unit_of_work import UnitOfWork
+from tests.adapter.scheduling.support import (
+    linking,
+    links,
+    move,
+    moving,
+    of_type,
+    refused,
+    schedule,
+    settle_all,
+    settling,
+    slot,
+    statuses,
+    visit,
+)
+from tests.adapter.scheduling.test_engaged import DAY, NOW
+from tests.adapter.scheduling.test_occupancy import group, over
+from tests.adapter.scheduling.weekly import weekly
+from tests.store.support import change, create, side_by_side
+
+P, ROOM = "Practitioner/p", "Location/room"
+TAKEN = [("slot_unavailable", "Appointment.slot[0]", 0)]
+COMPUTED = "w.20240120T1030Z.30"
+HALF, WHOLE = slot("half", "10:30", "11:00"), slot("whole", "10:00", "11:00")
+
+
+async def of_room(store: Store, *slots: Resource, actors: tuple[str, ...] = (ROOM,)) -> None:
+    """A room (or what is named) with two Schedules, s and t."""
+    await create(store, schedule("s", *actors), schedule("t", *actors), *slots)
+
+
+def of(schedule_: str, one: Resource) -> Resource:
+    return {**one, "schedule": {"reference": f"Schedule/{schedule_}"}}
+
+
+def half(ident: str = "x", name: str = "half", **more: Any) -> Resource:
+    return visit(ident, "10:30", "11:00", **{"who": ()} | linking(name) | more)
+
+
+def whole(ident: str = "y", **more: Any) -> Resource:
+    return visit(ident, "10:00", "11:00", **{"who": ()} | linking("whole") | more)
+
+
+async def offered(store: Store, *actors: str, **wanted: Any) -> list[str]:
+    asked = Wanted(DAY, (actors,) if actors else (), **wanted)
+    return [one.ident for one in await availability.openings(store, asked, zone=UTC, now=NOW)]
+
+
+def told(results: list[Any]) -> list[type[Exception]]:
+    return [type(result) for result in results if isinstance(result, Exception)]
+
+
+# Which Slots are in each other's way.
+
+
+@pytest.mark.parametrize("where", ["s", "t"])
+@pytest.mark.parametrize("actors", [(ROOM,), (ROOM, "Location/site"), ("Device/d",), ("Device/d", ROOM)])
+async def test_slots_that_overlap_are_not_both_had(store: Store, where: str, actors: tuple[str, ...]) -> None:
+    near = (slot("next", "11:00", "11:30"), slot("quarter", "10:00", "10:15", schedule="t"))
+    await of_room(store, of(where, HALF), WHOLE, *near, actors=actors)
+    await settle_all(store, visit("z", "10:00", "10:15", who=(), **linking("quarter")))
+    await settle_all(store, half(), visit("z", "10:00", "10:15", who=(), status="cancelled"))
+    assert await offered(store) == await offered(store, *actors) == ["quarter", "next"]
+    assert await refused(store, whole()) == TAKEN
+    with pytest.raises(Conflict, match="room or device then, by a slot that overlaps it") as raised:
+        await settle_all(store, whole())
+    assert raised.value.problems[0].details == {"slots": ["whole"], "appointments": ["x"]}
+    await settle_all(store, half(status="cancelled"), whole())
+    assert await statuses(store, "half", "whole") == ["free", "busy"]
+    assert await offered(store) == ["next"]
+    assert await refused(store, half("other")) == TAKEN
+
+
+@pytest.mark.parametrize("actors", [(P,), (P, ROOM), ("HealthcareService/h", ROOM), ("Patient/1",)])
+async def test_what_is_no_rooms_is_told_by_the_slot_alone(store: Store, actors: tuple[str, ...]) -> None:
+    await of_room(store, HALF, WHOLE, actors=actors)
+    await settle_all(store, half())
+    assert await offered(store) == ["whole"]
+    await settle_all(store, whole())
+
+
+async def test_another_room_or_device_at_the_site_is_another(store: Store) -> None:
+    await create(store, schedule("s", ROOM, "Location/site"), HALF, schedule("t", "Location/m", "Location/site"))
+    await create(store, of("t", WHOLE), schedule("d", "Device/d", ROOM), of("d", slot("other", "10:00", "11:00")))
+    await settle_all(store, half())
+    assert await offered(store) == ["other", "whole"]
+    await settle_all(store, whole(), visit("z", "10:00", "11:00", who=(), **linking("other")))
+
+
+def test_an_actor_that_is_not_referred_to_may_be_anybody() -> None:
+    unknown = {"resourceType": "Schedule", "actor": [{"reference": ROOM}, {"display": "Dr. Okello"}]}
+    assert (rooms.of(unknown), rooms.of({}), rooms.of(schedule("s", ROOM))) == ("", "", ROOM)
+
+
+async def test_two_of_one_set_meet_too_and_a_visit_has_overlapping_slots_itself(store: Store) -> None:
+    await of_room(store, HALF, WHOLE)
+    assert await refused(store, half(), whole()) == [*TAKEN, ("slot_unavailable", "Appointment.slot[0]", 1)]
+    both = whole(**linking("half", "whole"))
+    await settle_all(store, both)
+    await settle_all(store, {**both, "description": "still"})
+
+
+async def test_by_hand_nobody_has_the_room(store: Store) -> None:
+    await of_room(store, slot("half", "10:30", "11:00", status="busy"), WHOLE)
+    assert await offered(store) == ["whole"]
+    await settle_all(store, whole())
+    assert await refused(store, half()) == TAKEN
+
+
+# Who may be there beside others.
+
+
+async def test_several_share_a_room_by_a_slot_for_several_alone(store: Store) -> None:
+    await of_room(store, HALF, group("whole", 3, "10:00", "11:00"))
+    await settle_all(store, whole("one"))
+    assert await offered(store) == ["whole"]
+    assert await refused(store, half()) == TAKEN
+    await settle_all(store, half("two", **linking("half", "whole")))
+    await settle_all(store, whole("three"))
+    assert await statuses(store, "half", "whole") == ["busy", "busy"]
+
+
+async def test_who_books_over_others_has_it_and_holds_it_like_any_other(store: Store) -> None:
+    await of_room(store, HALF, WHOLE)
+    await settle_all(store, half())
+    booked = await store.transact(settling(over(whole()), overbooks="key-1"))
+    assert links(booked[0].after or {}) == ["Slot/whole"]
+    assert await refused(store, whole()) == TAKEN  # without the reason
+    assert await refused(store, half("z")) == TAKEN
+    await settle_all(store, half(status="arrived"))
+
+
+async def test_a_walk_in_holds_the_slot_that_it_names(store: Store) -> None:
+    await of_room(store, HALF, WHOLE)
+    await settle_all(store, half(appointmentType=of_type("WALKIN")))
+    assert await refused(store, whole()) == TAKEN
+    assert await refused(store, whole(appointmentType=of_type("EMERGENCY"))) == TAKEN
+
+
+# What was there first.
+
+
+async def test_what_it_had_it_keeps_and_of_more_it_is_judged(store: Store) -> None:
+    await of_room(store, slot("early", "10:00", "10:30"), HALF)
+    early = visit("y", "10:00", "10:30", who=(P,), **linking("early"))
+    await settle_all(store, half(), early)
+    await change(store, "Slot", "early", end="2024-01-20T11:00:00Z")
+    await settle_all(store, {**early, "end": "2024-01-20T10:20:00Z"})
+    await settle_all(store, visit("y", "10:05", "10:25"))
+    assert await refused(store, visit("y", "10:30", "10:50", **linking("early"))) == TAKEN
+    with pytest.raises(Conflict):
+        await move(store, "y", "10:30", "10:50")
+    await move(store, "y", "10:10", "10:30")
+    assert links((await settle_all(store, visit("y", "10:00", "10:30")))[0]) == ["Slot/early"]
+
+
+async def test_a_copy_is_refused_where_two_are_there_at_once(store: Store) -> None:
+    await of_room(store, HALF, WHOLE, of("t", slot("moved", "10:00", "11:00")))
+    await settle_all(store, half())
+    assert await refused(store, whole(), copied=True) == TAKEN
+    await settle_all(store, visit("early", who=(), **linking("whole")), copied=True)
+    # A Schedule may have been another room's then.
+    await create(store, slot("timeless", "10:30", "10:30"))
+    await settle_all(store, whole("z", **linking("moved", "timeless")), copied=True)
+
+
+# Openings that are computed, and rooms that move along.
+
+
+@pytest.mark.parametrize("where", ["w", "t"])
+async def test_published_and_computed_ones_are_in_each_others_way(store: Store, where: str) -> None:
+    await create(store, weekly("w", actors=(ROOM,)), schedule("t", ROOM), of(where, WHOLE))
+    await settle_all(store, half(name=COMPUTED))
+    assert await refused(store, whole()) == TAKEN
+    assert "whole" not in await offered(store, ROOM)
+    await settle_all(store, half(status="cancelled"), whole())
+    there = await offered(store, ROOM)
+    assert [ident for ident in there if "T10" in ident] == []
+    assert await refused(store, half("z", COMPUTED)) == TAKEN
+    # One of its own Schedule that is busy says so itself.
+    freed = 2 if where == "t" else 0
+    assert len(await offered(store, ROOM, without=frozenset({"Appointment/y"}))) == len(there) + freed
+
+
+async def test_a_place_in_a_slot_for_several_closes_computed_ones(store: Store) -> None:
+    await create(store, weekly("w", actors=(ROOM,)), of("w", group("whole", 3, "10:00", "11:00")))
+    assert COMPUTED in await offered(store, ROOM)
+    await settle_all(store, whole())
+    assert [ident for ident in await offered(store, ROOM) if ident == "whole" or "T10" in ident] == ["whole"]
+
+
+async def test_a_room_moves_along_only_where_it_is_not_had(store: Store) -> None:
+    await create(store, schedule("p", P), *(of("p", slot(f"p{n}", f"{n}:30", f"{n + 1}:00")) for n in (10, 12)))
+    await of_room(store, HALF, slot("noon", "12:30", "13:00"), of("t", slot("long", "12:00", "13:00")))
+    await settle_all(store, visit("x", "10:30", "11:00", who=(P, ROOM), **linking("p10", "half")))
+    await settle_all(store, visit("y", "12:00", "12:30", who=(), **linking("long")))
+    with pytest.raises(Conflict) as raised:
+        await move(store, "x", "12:30", "13:00")
+    assert raised.value.problems[0].details == {"slots": ["noon"], "schedules": ["s"]}
+    await settle_all(store, visit("y", "12:00", "12:30", who=(), status="cancelled"))
+    assert links(await move(store, "x", "12:30", "13:00")) == ["Slot/p12", "Slot/noon"]
+
+
+async def test_who_names_the_slot_of_the_room_in_a_move_is_asked_as_well(store: Store) -> None:
+    await of_room(store, HALF, slot("noon", "12:30", "13:00"), of("t", slot("long", "12:00", "13:00")))
+    await settle_all(store, half(), visit("y", "12:00", "12:30", who=(), **linking("long")))
+    await create(store, slot("timeless", "12:30", "12:30"))
+    for named, error in (("noon", Conflict), ("timeless", Unprocessable)):
+        with pytest.raises(error):
+            await move(store, "x", "12:30", "13:00", named)
+    await settle_all(store, visit("y", "12:00", "12:30", who=(), status="cancelled"))
+    assert links(await move(store, "x", "12:30", "13:00", "noon")) == ["Slot/noon"]
+
+
+# Rivals.
+
+
+async def rivals(store: Store, door: str) -> list[Any]:
+    """Two who want Slots of a room that overlap, in two Schedules, and share no other document."""
+    await of_room(store, of("t", HALF), WHOLE, slot("before", "08:00", "08:30"))
+    await settle_all(store, visit("y", "08:00", "08:30", who=("Practitioner/q",), **linking("before")))
+    second = settling(whole()) if door == "FHIR" else moving("y", "10:00", "11:00", "whole")
+    return await side_by_side(store, settling(half(who=(P,))), second)
+
+
+@pytest.mark.parametrize("door", ["FHIR", "MediLoop"])
+async def test_of_two_who_want_a_room_at_once_one_has_it(store: Store, door: str) -> None:
+    assert told(await rivals(store, door)) == [Conflict]
+
+
+@pytest.mark.parametrize("door", ["FHIR", "MediLoop"])
+async def test_without_guards_both_would_have_it(store: Store, door: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rooms, "guards", lambda slot, known: ())
+    monkeypatch.setattr(rooms, "by_hour", lambda slots, known: {})
+    assert told(await rivals(store, door)) == []
+
+
+async def test_of_many_who_want_a_room_at_once_one_has_it(store: Store) -> None:
+    slots = [of("st"[n % 2], slot(f"n{n}", "10:00", f"10:{n + 10}")) for n in range(8)]
+    await of_room(store, *slots)
+    wanted = [settling(visit(f"v{n}", "10:00", f"10:{n + 10}", who=(), **linking(f"n{n}"))) for n in range(8)]
+    assert told(await side_by_side(store, *wanted)) == [Conflict] * 7
+
+
+async def test_a_computed_one_meets_a_published_one(store: Store) -> None:
+    await create(store, weekly("w", actors=(ROOM,)), schedule("t", ROOM), of("t", WHOLE))
+    results = await side_by_side(store, settling(half(name=COMPUTED, who=(P,))), settling(whole()))
+    assert told(results) == [Conflict]
+
+
+# What is read.
+
+
+async def test_every_query_has_an_index_and_without_a_room_there_is_none(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await create(store, schedule("p", P), of("p", slot("b")))
+    await of_room(store, HALF, WHOLE)
+    await settle_all(store, half())
+    asked: list[tuple[str, Any]] = []
+    original = Documents._find
+
+    async def counted(self: Documents, kind: str, query: Any, *rest: Any, **options: Any) -> Any:
+        asked.append((kind, query))
+        return await original(self, kind, query, *rest, **options)
+
+    monkeypatch.setattr(Documents, "_find", counted)
+    assert await engaged.in_rooms(store, DAY, [schedule("p", P)]) == []
+    assert asked == []
+    assert await engaged.in_rooms(store, DAY, None) == ["whole"]
+    assert len(asked) == 5
+
+    async def nothing(work: UnitOfWork) -> None:
+        asked.clear()
+        await rooms.beside(work, [of("p", slot("b"))], {"Schedule/p": schedule("p", P)})
+        assert asked == []
+
+    await store.transact(nothing)
+    with pytest.raises(Conflict):
+        await store.transact(settling(whole()))
+    monkeypatch.undo()
+    for kind, query in asked:
+        explained = await store.explain(kind, query)
+        assert "COLLSCAN" not in str(explained["queryPlanner"]["winningPlan"]), (kind, query)
