@@ -116,6 +116,7 @@ async def put(store: Store, *resources: Json) -> None:
         for kind in {resource["resourceType"] for resource in resources}:
             wanted = {resource["id"]: resource for resource in resources if resource["resourceType"] == kind}
             found = {one["id"]: one for one in await work.find(kind, {"_id": {"$in": list(wanted)}})}
+            await work.last_versions([f"{kind}/{ident}" for ident in wanted if ident not in found])
             for ident, resource in wanted.items():
                 if ident in found:
                     work.update(found[ident], resource)
