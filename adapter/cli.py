@@ -157,5 +157,5 @@ def version(as_json: Json = False) -> None:
 
 
 def main() -> None:
-    """Run the command line (the entry point of the distribution)."""
+    """Run the command line; `adapter.__main__` loads it."""
     app()
