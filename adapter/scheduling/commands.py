@@ -226,7 +226,8 @@ def _timed(appointment: Resource, slot: Resource | None) -> Resource:
     if "end" in appointment:
         return appointment
     end: str = shift(appointment["start"], DEFAULT_MINUTES)
-    if slot is not None and parse(slot["end"]) > parse(appointment["start"]):  # else it is the slot that is wrong
+    # At another time than the slot's it is refused for that, however far they are apart.
+    if slot is not None and parse(slot["start"]) == parse(appointment["start"]) < parse(slot["end"]):
         end = slot["end"]
     return {**appointment, "end": end, "minutesDuration": max(1, minutes_between(appointment["start"], end))}
 

@@ -83,10 +83,15 @@ async def test_a_visit_without_an_end_and_a_slot_lasts_half_an_hour(store: Store
     assert (made["end"], made["minutesDuration"]) == ("2024-01-20T10:30:00.5+03:00", 30)
 
 
-async def test_a_visit_without_an_end_that_begins_after_its_slot_is_told_that_the_slot_is_wrong(store: Store) -> None:
+@pytest.mark.parametrize(
+    "start", [at("15:00"), at("09:59"), at("10:01"), "2023-12-20T10:00:00Z", "0001-01-01T00:00:00Z"]
+)
+async def test_a_visit_without_an_end_that_begins_at_another_time_than_its_slot_is_told_so(
+    store: Store, start: str
+) -> None:
     await publish_day(store)
-    with pytest.raises(Unprocessable) as refused:
-        await book(store, visit("x", "15:00", None), "a")
+    with pytest.raises(Unprocessable, match="The slot is from") as refused:
+        await book(store, visit("x", end=None) | {"start": start}, "a")
     assert codes(refused.value) == [("slot_mismatch", "start_time")]
 
 
