@@ -20,6 +20,7 @@ _TYPES = frozenset({"http://terminology.hl7.org/CodeSystem/v2-0276", "http://hl7
 _CAPACITY = "http://fhir-registry.smarthealthit.org/StructureDefinition/slot-capacity"
 _OVERBOOKED = "/StructureDefinition/overbooked"
 _PERSON, _ROLE = "Practitioner/", "PractitionerRole/"
+_MODELS = "http://hl7.org/fhir/StructureDefinition/"
 
 Roles = Mapping[str, str]
 """Who is behind a role: ``PractitionerRole/r`` to ``Practitioner/p``."""
@@ -92,11 +93,19 @@ def people_of(appointment: Resource, roles: Roles) -> frozenset[str]:
         name = reference(text)
         if name.startswith((_PERSON, _ROLE)):
             people.add(roles.get(name, name))
-        else:
-            inner = contained.get(text, {"resourceType": actor.get("type"), "identifier": actor.get("identifier")})
-            if inner["resourceType"] == "Practitioner":  # known by an identifier alone
-                people.update(f"{one.get('system')}|{one.get('value')}" for one in walk(inner, "identifier"))
+        elif text in contained:
+            people.update(_known_as(contained[text]) if contained[text]["resourceType"] == "Practitioner" else ())
+        elif str(actor.get("type", "")).removeprefix(_MODELS) in ("Practitioner", "PractitionerRole"):
+            people.update(_known_as(actor))
+            if ":" in text and not text.startswith("urn:"):  # an address that does not tell who it is
+                people.add(text.partition("/_history/")[0])
     return frozenset(people)
+
+
+def _known_as(one: Resource) -> set[str]:
+    return {
+        f"{found.get('system')}|{found['value']}".casefold() for found in walk(one, "identifier") if "value" in found
+    }
 
 
 def behind(roles: Iterable[Resource]) -> dict[str, str]:

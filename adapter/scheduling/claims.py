@@ -19,7 +19,7 @@ from adapter.scheduling.intervals import Interval
 from adapter.scheduling.status import HOLDING
 from store.codec import Resource
 from store.documents import NO_CLAIMS, Claims
-from store.extract import is_elsewhere, reference, references, walk
+from store.extract import is_elsewhere, reference, references, relative, walk
 
 BESIDE = frozenset({"EMERGENCY", "WALKIN"})
 """The appointment types that may stand beside others: they neither block nor are blocked (decision 2.10)."""
@@ -41,8 +41,9 @@ def practitioners(appointment: Resource, *, declined: bool = False, bases: Seque
     """Return whose time it takes: the names under which its practitioners are claimed.
 
     ``Practitioner/p`` and ``PractitionerRole/r`` for whom a literal reference names (see `people` for who is behind a
-    role), ``identifier:<system>|<value>`` for who is contained or known by an identifier alone. Who has declined is not
-    coming and is left out, unless `declined`.
+    role), ``identifier:<system>|<value>`` for who is contained or known by an identifier alone. Who is said to be one,
+    by an address that has no such id (``https://x.org/doctors/7``), goes by the address, and by the identifier beside
+    it. Who has declined is not coming and is left out, unless `declined`.
 
     Whoever has the id of one of ours counts as that one, at whatever address: in doubt a practitioner is busy. Given
     the addresses of this server (`bases`), who is known to be another server's is left out.
@@ -63,7 +64,7 @@ def _names(actor: Resource, contained: Mapping[str, Resource], bases: Sequence[s
     found = reference(text)
     if found.startswith(PRACTITIONERS):
         return [] if is_elsewhere(text, bases) else [found]
-    kind = actor.get("type")
+    kind = actor.get("type", "").rpartition("/")[2]  # may be spelt as the StructureDefinition's URL
     if text in contained:
         inner = contained[text]
         kind = inner.get("resourceType")
@@ -71,8 +72,12 @@ def _names(actor: Resource, contained: Mapping[str, Resource], bases: Sequence[s
         names = names or (_tokens(inner) if kind in _KINDS else [])
         if names:
             return names
-    # What refers to something else is something else, whatever it is said to be.
-    return _tokens(actor) if kind in _KINDS and (not text or text.startswith(("#", "urn:"))) else []
+    if kind not in _KINDS:
+        return []
+    if not text or text.startswith(("#", "urn:")):
+        return _tokens(actor)
+    # What refers to something else is something else, whatever it is said to be; an address may tell nothing.
+    return [relative(text, ()), *_tokens(actor)] if ":" in text and not is_elsewhere(text, bases) else []
 
 
 def _player(role: Resource, contained: Mapping[str, Resource], bases: Sequence[str]) -> list[str]:

@@ -96,6 +96,8 @@ def test_who_has_declined_is_not_coming() -> None:
 
 
 LICENCE = {"system": "https://x.example/Licence", "value": "UMDPC-7"}
+STRUCTURE = "http://hl7.org/fhir/StructureDefinition/Practitioner"
+DOCTOR = "https://other.example/doctors/7"
 BY_LICENCE = ("identifier:https://x.example/licence|umdpc-7",)
 SOMEBODY = {"resourceType": "Practitioner", "id": "s", "identifier": [{"system": "urn:no-value"}, LICENCE]}
 
@@ -109,6 +111,7 @@ SOMEBODY = {"resourceType": "Practitioner", "id": "s", "identifier": [{"system":
         ({"type": "Practitioner", "identifier": LICENCE, "reference": "urn:uuid:x"}, [], BY_LICENCE),
         ({"type": "Practitioner", "identifier": LICENCE, "reference": "Practitioner/p"}, [], ("Practitioner/p",)),
         ({"type": "Practitioner", "identifier": LICENCE, "reference": "Patient/p"}, [], ()),
+        ({"type": STRUCTURE, "identifier": LICENCE}, [], BY_LICENCE),
         ({"type": "Practitioner", "display": "Dr. A"}, [], ()),
         ({"type": "Patient", "identifier": LICENCE}, [], ()),
         ({"identifier": LICENCE}, [], ()),
@@ -121,6 +124,7 @@ SOMEBODY = {"resourceType": "Practitioner", "id": "s", "identifier": [{"system":
         ({"reference": "#r"}, [{**role("r"), "practitioner": {"reference": "#s"}}, SOMEBODY], BY_LICENCE),
         ({"reference": "#r"}, [{**role("r"), "practitioner": {"identifier": LICENCE}}], BY_LICENCE),
         ({"reference": "#r"}, [{**role("r"), "practitioner": {"reference": "#r"}}], ()),
+        ({"reference": "#r"}, [{**role("r"), "practitioner": {"reference": DOCTOR}}], (DOCTOR,)),
     ],
 )
 def test_who_is_contained_or_known_by_an_identifier_alone_is_claimed_by_it(
@@ -128,6 +132,30 @@ def test_who_is_contained_or_known_by_an_identifier_alone_is_claimed_by_it(
 ) -> None:
     wanted = {**visit("a"), "contained": contained, "participant": [{"actor": actor, "status": "accepted"}]}
     assert practitioners(wanted) == expected
+
+
+@pytest.mark.parametrize("kind", ["Practitioner", "PractitionerRole", STRUCTURE])
+@pytest.mark.parametrize("address", [DOCTOR, "https://other.example/Doctors/7", "https://other.example/d?id=7", "x:7"])
+def test_whose_address_does_not_tell_who_it_is_is_claimed_by_it(address: str, kind: str) -> None:
+    actor = {"type": kind, "reference": address}
+    wanted = {**visit("a"), "participant": [{"actor": actor}, {"actor": {**actor, "identifier": LICENCE}}]}
+    assert practitioners(wanted) == (address, *BY_LICENCE)
+    assert claims(wanted).names == tuple(f"{name}|2024-01-20T10" for name in (address, *BY_LICENCE))
+
+
+def test_such_an_address_is_one_in_each_version_and_may_be_known_to_be_another_servers() -> None:
+    actors = [
+        {"type": "Practitioner", "reference": f"{DOCTOR}{end}", "identifier": LICENCE} for end in ("/_history/2", "")
+    ]
+    wanted = {**visit("a"), "participant": [{"actor": actor} for actor in actors]}
+    assert practitioners(wanted) == (DOCTOR, *BY_LICENCE)
+    assert practitioners(wanted, bases=HERE) == ()
+
+
+@pytest.mark.parametrize("kind", [{}, {"type": "Patient"}, {"type": "Location"}])
+def test_an_address_that_is_not_said_to_be_a_practitioners_is_none(kind: dict[str, Any]) -> None:
+    wanted = {**visit("a"), "participant": [{"actor": {"reference": DOCTOR, "identifier": LICENCE, **kind}}]}
+    assert practitioners(wanted) == ()
 
 
 def test_a_participant_of_a_type_alone_is_nobody_yet() -> None:

@@ -240,6 +240,30 @@ async def test_a_practitioner_known_by_an_identifier_alone_is_not_held_against_t
     assert await refused(store, again) == [("time_conflict", "Appointment.start", 0)]
 
 
+DOCTOR = "https://other.example/doctors/7"
+NUMBER = {"system": "urn:doctors", "value": "7"}
+
+
+@pytest.mark.parametrize("bases", [(), HERE])
+@pytest.mark.parametrize(
+    "again", [{"reference": DOCTOR}, {"reference": f"{DOCTOR}/_history/2"}, {"identifier": NUMBER}]
+)
+async def test_a_practitioner_whose_address_does_not_tell_an_id_is_booked_once(
+    store: Store, again: Resource, bases: tuple[str, ...]
+) -> None:
+    def of(ident: str, actor: Resource, *times: str) -> Resource:
+        return {
+            **visit(ident, *times),
+            "participant": [{"actor": {"type": "Practitioner", **actor}, "status": "accepted"}],
+        }
+
+    await settle_all(store, of("x", {"reference": DOCTOR, "identifier": NUMBER}), bases=bases)
+    assert await refused(store, of("y", again, "10:15", "10:45"), bases=bases) == [
+        ("time_conflict", "Appointment.start", 0)
+    ]
+    await settle_all(store, of("y", again, "10:30", "11:00"), of("z", {"reference": f"{DOCTOR}0"}), bases=bases)
+
+
 async def test_a_slot_of_an_inactive_schedule_is_not_to_be_had(store: Store) -> None:
     await publish_day(store, active=False)
     assert await refused(store, visit("x", **linking("a"))) == [("slot_unavailable", "Appointment.slot[0]", 0)]

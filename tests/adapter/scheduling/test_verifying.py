@@ -186,6 +186,14 @@ async def test_what_must_not_be_booked_is_found(
         assert told == expected
 
 
+async def test_who_is_known_by_an_address_alone_and_booked_twice_is_found(store: Store) -> None:
+    who = [{"actor": {"type": "Practitioner", "reference": "https://other.example/doctors/7"}, "status": "accepted"}]
+    times = {"x": ("10:00", "10:30"), "y": ("10:15", "10:45"), "z": ("10:45", "11:00")}
+    await create(store, *({**visit(ident, *when), "participant": who} for ident, when in times.items()))
+    await store.sequence_all()
+    assert await kinds(store) == {"overlap": {"Appointment/y"}}
+
+
 async def _spoil(store: Store, kind: str, ident: str, **change_: Any) -> None:
     assert (await store.database[kind].update_one({"_id": ident}, change_)).matched_count == 1
 
@@ -357,10 +365,18 @@ def test_who_takes_the_time_of_a_visit() -> None:
         {"reference": "#in"},
         {"reference": "#pat"},
         {"type": "Practitioner", "identifier": {"system": "urn:s", "value": "2"}},
+        {"type": "PractitionerRole", "identifier": {"system": "urn:S", "value": "Three"}},
+        {
+            "type": "http://hl7.org/fhir/StructureDefinition/Practitioner",
+            "reference": "http://elsewhere/d/7/_history/2",
+        },
+        {"type": "Practitioner", "reference": "http://elsewhere/d/8", "identifier": {"system": "urn:s", "value": "4"}},
+        {"reference": "http://elsewhere/d/9"},
         {"display": "nobody"},
     ]
     one = {**visit("x"), "contained": contained, "participant": [{"actor": actor} for actor in actors]}
-    expected = {"Practitioner/p", "Practitioner/q", "urn:s|1", "urn:s|2"}
+    expected = {"Practitioner/p", "Practitioner/q", "http://elsewhere/d/7", "http://elsewhere/d/8"}
+    expected |= {"urn:s|1", "urn:s|2", "urn:s|three", "urn:s|4"}
     assert checking.people_of(one, {"PractitionerRole/r": "Practitioner/q"}) == expected
 
 
