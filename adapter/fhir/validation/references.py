@@ -9,10 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import unquote
 
 from adapter.fhir.validation.definitions import Member, resource_types
 from adapter.fhir.validation.findings import Findings, Place
 from store.codec import Resource
+from store.extract import type_of
 
 _LITERAL = re.compile(
     r"(?P<base>https?://[^\s?#]+/)?(?P<type>[A-Z][A-Za-z]+)/[A-Za-z0-9\-.]{1,64}(?:/_history/[A-Za-z0-9\-.]{1,64})?"
@@ -78,7 +80,11 @@ def _remote(reference: str, findings: Findings, place: Place, *, conditional: bo
         found = _CONDITIONAL.fullmatch(reference)
     if found is not None and found["type"] in resource_types():
         return found["type"]
-    if _ABSOLUTE.fullmatch(reference) is None:
+    if "%" in reference and "?" not in reference and type_of(unquote(reference)) in resource_types():
+        # Everything here compares references as they are written: it would be another name of the same resource.
+        text = "Type and id are written without percent-encoding: Practitioner/prov-1, not Practitioner/prov%2D1."
+        findings.add("bad_reference", "value", text, place)
+    elif _ABSOLUTE.fullmatch(reference) is None:
         text = "A reference is Type/id of a type that R4 has (Practitioner/123), an absolute URL, urn:uuid:... or #id."
         findings.add("bad_reference", "value", text, place)
     return None
