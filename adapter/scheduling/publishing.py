@@ -15,6 +15,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from adapter.clock import text
+from adapter.errors import Problem, Unprocessable
 from adapter.scheduling import claims, intervals, people
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.status import HOLDING
@@ -132,13 +133,25 @@ async def publish(work: UnitOfWork, schedule: Resource, slots: Iterable[Resource
     """Stage those of `slots` that overlap no published Slot of `schedule`; return them.
 
     Meant for the slots of a day or so at a time: all of it is one transaction.
+
+    Args:
+        work: the unit of work to read and stage through.
+        schedule: as it was read before; it counts as it is now.
+        slots: of it.
+
+    Raises:
+        Unprocessable: ``unknown_schedule``: it has been deleted since.
     """
     wanted = [(when, slot) for slot in slots if (when := intervals.of(slot)) is not None]
     if not wanted:
         return []
+    stored = await work.read("Schedule", schedule["id"])
+    if stored is None:
+        told = "The schedule was deleted meanwhile: these slots are not published. Publish again to make a new one."
+        raise Unprocessable(Problem("unknown_schedule", told, "Slot.schedule", issue="not-found"))
     whole = Interval(min(when.start for when, _ in wanted), max(when.end for when, _ in wanted))
     own = f"Schedule/{schedule['id']}"
-    actors = [name for name in references(schedule, "actor") if name.startswith(claims.PRACTITIONERS)]
+    actors = [name for name in references(stored, "actor") if name.startswith(claims.PRACTITIONERS)]
     known = await people.read(work, actors)
     practitioners = known.names(known.of(actors))
     # A booking that found no slot published must not pass unseen: it meets us at its practitioner's hours.

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter.errors import Conflict
+from adapter.errors import Conflict, Unprocessable
 from adapter.scheduling import publishing
 from adapter.scheduling.publishing import Opening, parse_hours, schedule_id, spans
 from store.codec import Resource
@@ -21,6 +21,7 @@ from tests.adapter.scheduling.support import (
     at,
     book,
     booking,
+    codes,
     links,
     of_type,
     schedule,
@@ -29,7 +30,7 @@ from tests.adapter.scheduling.support import (
     statuses,
     visit,
 )
-from tests.store.support import change, create, everything, guards, overtaken, side_by_side, stored
+from tests.store.support import change, create, everything, guards, overtaken, present, side_by_side, stored
 
 NINE, TWELVE = time(9), time(12)
 
@@ -210,9 +211,9 @@ def test_a_slot_is_free_and_named_after_schedule_and_start() -> None:
 MORNING = (slot("a"), slot("b", "10:30", "11:00"), slot("c", "11:00", "11:30"))
 
 
-async def publish(store: Store, *slots: Resource, of: Resource | None = None) -> list[Resource]:
+async def publish(store: Store, *slots: Resource, of: str = "s") -> list[Resource]:
     async def step(work: UnitOfWork) -> list[Resource]:
-        return await publishing.publish(work, of or schedule(), slots)
+        return await publishing.publish(work, schedule(of), slots)
 
     return await store.transact(step)
 
@@ -244,22 +245,24 @@ async def test_a_slot_that_overlaps_a_published_one_is_left_out(store: Store) ->
 
 
 async def test_of_two_that_overlap_each_other_the_first_is_published(store: Store) -> None:
+    await create(store, schedule())
     assert [one["id"] for one in await publish(store, slot("a"), slot("b", "10:15", "10:45"))] == ["a"]
 
 
 async def test_a_slot_of_another_schedule_is_not_in_the_way(store: Store) -> None:
-    await create(store, slot("old", schedule="t"))
+    await create(store, schedule(), slot("old", schedule="t"))
     assert [one["id"] for one in await publish(store, slot("a"))] == ["a"]
 
 
 async def test_a_visit_in_the_same_hour_that_no_slot_overlaps_is_left_alone(store: Store) -> None:
-    await create(store, visit("x", "10:30", "11:00"), visit("y"))
+    await create(store, schedule(), visit("x", "10:30", "11:00"), visit("y"))
     await publish(store, slot("a"))
     assert links(await stored(store, "Appointment", "y")) == ["Slot/a"]
     assert (await stored(store, "Appointment", "x"))["meta"]["versionId"] == "1"
 
 
 async def test_a_time_whose_slot_was_entered_in_error_can_be_published_again(store: Store) -> None:
+    await create(store, schedule())
     await publish(store, slot("a"))
     await change(store, "Slot", "a", status="entered-in-error")
     [made] = await publish(store, slot("a"))
@@ -270,6 +273,7 @@ async def test_a_time_whose_slot_was_entered_in_error_can_be_published_again(sto
 
 
 async def test_a_time_whose_slot_was_moved_away_can_be_published_again(store: Store) -> None:
+    await create(store, schedule())
     await publish(store, slot("a"))
     await change(store, "Slot", "a", start=at("15:00"), end=at("15:30"))
     [made] = await publish(store, slot("a"))
@@ -298,9 +302,9 @@ async def test_a_slot_that_was_held_from_the_start_is_freed_by_the_cancellation(
 
 
 async def test_a_visit_keeps_the_slots_it_had_beside_those_that_are_published_over_it(store: Store) -> None:
-    await create(store, schedule(), slot("a"))
+    await create(store, schedule(), schedule("t"), slot("a"))
     await book(store, visit("x"))
-    await publish(store, slot("t", schedule="t"), of=schedule("t"))
+    await publish(store, slot("t", schedule="t"), of="t")
     assert links(await stored(store, "Appointment", "x")) == ["Slot/a", "Slot/t"]
 
 
@@ -328,17 +332,19 @@ async def test_a_slot_over_two_visits_is_freed_when_the_last_of_them_leaves(stor
     ids=["proposed", "cancelled", "another's", "touching", "beside"],
 )
 async def test_a_slot_that_no_visit_holds_is_published_free(store: Store, standing: Resource) -> None:
-    await create(store, standing)
+    await create(store, schedule(), standing)
     await publish(store, slot("a"))
     assert await statuses(store, "a") == ["free"]
 
 
 async def test_a_schedule_without_a_practitioner_can_be_published(store: Store) -> None:
-    await publish(store, slot("a"), of=schedule("s", "Location/l"))
+    await create(store, schedule("s", "Location/l"))
+    await publish(store, slot("a"))
     assert await guards(store.database) == {"Schedule/s|2024-01-20T10": 1}
 
 
 async def test_publishing_meets_bookings_at_the_practitioners_hours(store: Store) -> None:
+    await create(store, schedule())
     await publish(store, slot("a"), slot("b", "11:00", "11:30"))
     assert {name for name in await guards(store.database) if name.startswith("Practitioner/")} == {
         "Practitioner/p|2024-01-20T10",
@@ -382,3 +388,51 @@ async def test_two_who_publish_the_same_hours_at_once_publish_them_once(store: S
     results = await side_by_side(store, publishing_step, publishing_step)
     assert sorted(len(result) for result in results) == [0, 3]
     assert await store.count("Slot", {}) == 3
+
+
+async def _deleting(work: UnitOfWork) -> str:
+    """Delete the Schedule, as a door does: not while it has Slots."""
+    if await work.find("Slot", {"_index.schedule": "Schedule/s"}):
+        return "kept"
+    work.delete(await present(work, "Schedule", "s"))
+    return "deleted"
+
+
+async def _publishing(work: UnitOfWork) -> int:
+    return len(await publishing.publish(work, schedule(), MORNING))
+
+
+async def test_nothing_is_published_in_a_schedule_that_is_deleted(store: Store) -> None:
+    await create(store, schedule())
+    assert await store.transact(_deleting) == "deleted"
+    with pytest.raises(Unprocessable, match="deleted meanwhile") as refused:
+        await store.transact(_publishing)
+    assert codes(refused.value) == [("unknown_schedule", "Slot.schedule")]
+    assert await store.count("Slot", {}) == 0
+
+
+async def test_who_publishes_and_who_deletes_the_schedule_meanwhile_see_each_other(store: Store) -> None:
+    await create(store, schedule())
+    gone, made = await side_by_side(store, _deleting, _publishing)
+    assert (gone, made) == ("kept", 3) or (gone == "deleted" and isinstance(made, Unprocessable))
+    assert await store.count("Slot", {}) == (3 if gone == "kept" else 0)
+
+
+async def test_a_schedule_that_is_deleted_while_it_is_published_stays_empty(store: Store) -> None:
+    await create(store, schedule())
+    with pytest.raises(Unprocessable, match="deleted meanwhile"):
+        await overtaken(store, _publishing, lambda: store.transact(_deleting))
+    assert await store.count("Slot", {}) == 0
+
+
+async def test_a_schedule_in_which_slots_are_published_while_it_is_deleted_is_kept(store: Store) -> None:
+    await create(store, schedule())
+    assert await overtaken(store, _deleting, lambda: store.transact(_publishing)) == ("kept", 2)
+    assert await store.count("Slot", {}) == 3
+
+
+async def test_whose_slots_are_published_is_told_by_the_schedule_as_it_is_by_now(store: Store) -> None:
+    await create(store, schedule(), visit("x", who=("Practitioner/q",)))
+    await change(store, "Schedule", "s", actor=schedule("s", "Practitioner/q")["actor"])
+    await store.transact(_publishing)
+    assert await statuses(store, "a", "b", "c") == ["busy", "free", "free"]
