@@ -19,9 +19,9 @@ from mappings import appointment as lens
 from mappings.references import Names, names_of
 from store.codec import Resource
 
+_CANCELLATION = ("cancellation_reason_code", "cancellation_reason_text", "cancelled_at")
 _EVENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("cancelled_at", ("cancellation_reason_code", "cancellation_reason_text", "cancelled_at")),
-    ("cancellation_reason_code", ("cancellation_reason_code", "cancellation_reason_text", "cancelled_at")),
+    *((sign, _CANCELLATION) for sign in _CANCELLATION),  # of a no-show, any of them may be all that is stated
     ("rescheduled_at", ("rescheduled_at", "reschedule_reason")),
     ("checked_in_at", ("checked_in_at",)),
     ("arrived_at", ("arrived_at",)),
