@@ -27,6 +27,11 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _EARLIEST, _LATEST = 1900, 2999
 
 
+def _within_years(text: str) -> None:
+    if not _EARLIEST <= int(text[:4]) <= _LATEST:
+        raise ValueError(f"give a year from {_EARLIEST} to {_LATEST}")
+
+
 def _instant(text: str) -> str:
     """Return an ISO 8601 date and time with offset as a FHIR instant; offset and precision are kept."""
     found = _INSTANT.fullmatch(text)
@@ -38,8 +43,7 @@ def _instant(text: str) -> str:
         raise ValueError("give seconds before their fraction, for example 2024-01-20T10:00:00.5Z")
     whole = f"{found['date']}T{found['minute']}{found['second'] or ':00'}{found['fraction'] or ''}"
     instant = whole + found["offset"].upper()
-    if not _EARLIEST <= int(text[:4]) <= _LATEST:
-        raise ValueError(f"give a year from {_EARLIEST} to {_LATEST}")
+    _within_years(text)
     try:
         parse(instant)
     except ValueError as error:
@@ -76,8 +80,9 @@ def _code(text: str) -> str:
 
 
 def _day(text: str) -> str:
-    if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text) or not _EARLIEST <= int(text[:4]) <= _LATEST:
+    if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
         raise ValueError("give a calendar day, for example 2024-01-20")
+    _within_years(text)
     try:
         datetime.fromisoformat(text)
     except ValueError as error:

@@ -65,6 +65,17 @@ async def test_a_bad_value_is_refused_by_name(api: Api, name: str) -> None:
             malformed(await api.get(PATH + path, params=NEEDED[path] | {name: value}), name)
 
 
+async def test_a_day_is_told_what_is_wrong_with_it(api: Api) -> None:
+    for value, remedy in (
+        ("1899-12-31", "give a year from 1900 to 2999"),
+        ("3000-01-01", "give a year from 1900 to 2999"),
+        ("2024-02-30", "there is no such day"),
+        ("today", "give a calendar day, for example 2024-01-20"),
+    ):
+        error = malformed(await api.get(PATH, params={"date_from": value}), "date_from")
+        assert error["message"] == f"date_from: {remedy}."
+
+
 @pytest.mark.parametrize("path", NEEDED)
 async def test_an_unknown_one_is_refused_by_name(api: Api, path: str) -> None:
     for name in ("colour", "ordering", "Status", "status_", "limit", "", "service_type_code", "$where"):
