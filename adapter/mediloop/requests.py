@@ -40,6 +40,8 @@ Digits = BeforeValidator(number)
 # A body of unknown members must not make an answer many times its size.
 _MOST_PROBLEMS = 100
 _NAMELESS = "A name that is empty"
+_RECURSION = "recursion limit exceeded"
+_TOO_DEEP = "The body is nested more than 200 levels deep. Send it flat: members here are texts and numbers."
 
 
 class Unsound(Malformed):
@@ -298,7 +300,8 @@ def _problem(found: ErrorDetails) -> Problem:
     name = ".".join(str(part) for part in found["loc"]) or None
     kind, message = found["type"], found["msg"]
     if kind == "json_invalid":
-        text = f"The body is not valid JSON: {found.get('ctx', {}).get('error', 'it cannot be read')}."
+        why = found.get("ctx", {}).get("error", "it cannot be read")
+        text = _TOO_DEEP if why.startswith(_RECURSION) else f"The body is not valid JSON: {why}."
     elif kind == "missing":
         text = f"{name} is required."
     elif kind == "extra_forbidden":

@@ -253,6 +253,14 @@ class TestWholeBodies:
         for content in NOT_JSON.values():
             malformed(await _raw(api, endpoint, content), None)
 
+    async def test_one_that_is_too_deep_is_told_how_deep_it_may_be(self, api: Api) -> None:
+        def nested(levels: int) -> bytes:
+            return b'{"notes":' + b"[" * (levels - 1) + b"1" + b"]" * (levels - 1) + b"}"
+
+        error = malformed(await _raw(api, "arrived", nested(201)), None)
+        assert error["message"].startswith("The body is nested more than 200 levels deep. Send it flat")
+        malformed(await _raw(api, "arrived", nested(200)), "notes")
+
     @pytest.mark.parametrize("endpoint", BODIES)
     async def test_it_is_an_object(self, api: Api, endpoint: str) -> None:
         for content in (b"[]", b"[{}]", b"null", b"true", b"5", b'"text"'):
