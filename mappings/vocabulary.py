@@ -1,7 +1,7 @@
 """Code translations, read from FHIR ConceptMaps.
 
-The tables are data, and the same files are published to FHIR clients, so what the service does and what it
-says it does cannot drift apart. A deployment replaces a table by giving a ConceptMap with the same id.
+The tables are data, and docs/mapping.md is printed from the same files, so what the service does and what it says it
+does cannot drift apart. A deployment replaces a table by giving a ConceptMap with the same id.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from importlib.resources import files
 from typing import Any
 
 from mappings.elements import Resource, copied
-from mappings.systems import DEFAULT_SYSTEMS, Systems
 
 _NO_MATCH = frozenset({"unmatched", "disjoint"})
 _NEEDS_COMMENT = frozenset({"narrower", "inexact"})
@@ -234,15 +233,6 @@ class Vocabulary:
             self.status_to_fhir,
             self.appointment_type,
         )
-
-    def resources(self, systems: Systems = DEFAULT_SYSTEMS) -> list[Resource]:
-        """Return the ConceptMaps to publish, with MediLoop's code system named as in this deployment."""
-        published: list[Resource] = [copied(table.resource) for table in self.maps]
-        for group in (group for resource in published for group in resource["group"]):
-            for side in ("source", "target"):
-                if group[side] == DEFAULT_SYSTEMS.cancellation_reason:
-                    group[side] = systems.cancellation_reason
-        return published
 
 
 @cache
