@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -140,12 +142,22 @@ def vocabulary_of(settings: Settings) -> Vocabulary:
     """Return the code tables, with the deployment's own in the place of packaged ones.
 
     Raises:
-        SettingsError: a replacement cannot be used.
+        SettingsError: a replacement cannot be used; its file is named.
     """
-    folder = settings.concept_maps
-    if folder is None:
-        return Vocabulary.default()
-    try:
-        return Vocabulary.with_overrides([orjson.loads(path.read_bytes()) for path in sorted(folder.glob("*.json"))])
-    except (OSError, ValueError) as error:
-        raise SettingsError(f"Bad setting. {PREFIX}CONCEPT_MAPS: {error}.") from error
+    vocabulary = Vocabulary.default()
+    given: list[Any] = []
+    for path in () if settings.concept_maps is None else sorted(settings.concept_maps.glob("*.json")):
+        try:
+            given.append(orjson.loads(path.read_bytes()))
+            vocabulary = Vocabulary.with_overrides(given)  # those before it were sound: what is wrong is in this file
+        except OSError as error:
+            raise _bad_map(path, f"it cannot be read ({error.strerror})") from error
+        except orjson.JSONDecodeError as error:
+            raise _bad_map(path, f"it is not JSON ({error})") from error
+        except ValueError as error:
+            raise _bad_map(path, str(error).removesuffix(".")) from error
+    return vocabulary
+
+
+def _bad_map(path: Path, why: str) -> SettingsError:
+    return SettingsError(f"Bad setting. {PREFIX}CONCEPT_MAPS: {path.name}: {why}.")

@@ -10,6 +10,7 @@ import pytest
 
 from adapter.service import systems_of, vocabulary_of
 from adapter.settings import PREFIX, Settings, SettingsError, load
+from mappings.vocabulary import IDS
 
 
 @pytest.fixture(autouse=True)
@@ -18,6 +19,12 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
+
+STATUS_MAP = (
+    f'{{"resourceType": "ConceptMap", "id": "{IDS[3]}", "status": "active", "group": [{{"source": "urn:s", '
+    '"target": "urn:t", "element": [{"code": "booked", "target": [{"code": "booked", "equivalence": "equal"}]}]}]}'
+)
+REASON_MAP = STATUS_MAP.replace(IDS[3], IDS[0])
 
 BAD = [
     ("base_url", "fhir.example.org"),
@@ -238,11 +245,36 @@ class TestConceptMaps:
         vocabulary = vocabulary_of(load(concept_maps=elsewhere))
         assert vocabulary.reason_to_hl7.translate("patient-request") == "pat"
 
-    @pytest.mark.parametrize("text", ["{", "[]", '{"resourceType": "Patient"}', '{"resourceType": "ConceptMap"}'])
-    def test_a_file_that_cannot_be_used_is_one_line(self, elsewhere: Path, text: str) -> None:
-        (elsewhere / "map.json").write_text(text)
-        with pytest.raises(SettingsError, match=r"^Bad setting\. ADAPTER_CONCEPT_MAPS: [^\n]+$"):
+    @pytest.mark.parametrize(
+        "text", ["{", "", "[]", '{"resourceType": "Patient"}', '{"resourceType": "ConceptMap"}', f"{STATUS_MAP[:-1]}]"]
+    )
+    def test_a_file_that_cannot_be_used_is_named_in_one_line(self, elsewhere: Path, text: str) -> None:
+        (elsewhere / "a.json").write_text(STATUS_MAP)
+        (elsewhere / "b.json").write_text(text)
+        (elsewhere / "c.json").write_text("{")
+        with pytest.raises(SettingsError, match=r"^Bad setting\. ADAPTER_CONCEPT_MAPS: b\.json: [^\n]+[^.]\.$"):
             vocabulary_of(load(concept_maps=elsewhere))
+
+    @pytest.mark.parametrize(
+        ("text", "told"), [(STATUS_MAP, "is given twice."), (REASON_MAP.replace("booked", " "), "has no code.")]
+    )
+    def test_of_two_that_are_json_the_wrong_one_is_named(self, elsewhere: Path, text: str, told: str) -> None:
+        (elsewhere / "a.json").write_text(STATUS_MAP)
+        (elsewhere / "b.json").write_text(text)
+        with pytest.raises(SettingsError, match=rf"CONCEPT_MAPS: b\.json: .* {told}$"):
+            vocabulary_of(load(concept_maps=elsewhere))
+
+    def test_one_that_cannot_be_read_is_named(self, elsewhere: Path) -> None:
+        (elsewhere / "map.json").mkdir()
+        with pytest.raises(SettingsError, match=r"CONCEPT_MAPS: map\.json: it cannot be read \(Is a directory\)\.$"):
+            vocabulary_of(load(concept_maps=elsewhere))
+
+    def test_each_of_several_is_used(self, elsewhere: Path) -> None:
+        (elsewhere / "a.json").write_text(STATUS_MAP)
+        (elsewhere / "b.json").write_text(REASON_MAP)
+        vocabulary = vocabulary_of(load(concept_maps=elsewhere))
+        assert vocabulary.status_to_fhir.translate("booked") == "booked"
+        assert vocabulary.reason_to_hl7.translate("patient-request") is None
 
 
 def test_the_systems_follow_from_the_settings() -> None:
