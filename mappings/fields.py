@@ -164,7 +164,8 @@ FIELDS: tuple[Field, ...] = (
         "integer",
         False,
         "`minutesDuration`",
-        "Unless it is longer than the time from `start` to `end`: then, and without one, that time's whole minutes.",
+        "Unless it is longer than the time from `start` to `end`: then, and without one, that time's whole minutes, at "
+        "least 1.",
         members.read_duration,
         members.primitive("minutesDuration")[1],
         follows=frozenset({"start_time", "end_time"}),

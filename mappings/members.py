@@ -158,18 +158,19 @@ def write_type(r: Reading, value: str | None) -> None:
 def read_duration(r: Reading) -> int | None:
     """Return the length in minutes: the one stated, unless the time is shorter, else the computed one.
 
-    A FHIR client that changes the end alone leaves the stated one behind.
+    A FHIR client that changes the end alone leaves the stated one behind. What is shorter than a minute takes one: that
+    is where the lengths of FHIR and of MediLoop's bookings begin.
     """
     stated: int | None = r.resource.get("minutesDuration")
     start, end = r.resource.get("start"), r.resource.get("end")
     if start is None or end is None:
         return stated
     minutes = minutes_between(start, end)
-    if stated is None:
-        return minutes
-    if stated <= minutes or (minutes <= 0 and parse(end) <= parse(start)):
-        return stated
-    return max(1, minutes)
+    if minutes <= 0:
+        if parse(end) <= parse(start):
+            return stated  # no time at all, which tells no length
+        minutes = 1
+    return minutes if stated is None else min(stated, minutes)
 
 
 def stated_duration(r: Reading) -> int | None:

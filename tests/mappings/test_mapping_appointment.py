@@ -213,6 +213,24 @@ class TestPrimitives:
         assert view(resource)["duration_minutes"] == shown
         assert update(resource, duration_minutes=shown) == resource
 
+    @pytest.mark.parametrize(
+        ("end", "shown"),
+        [
+            ("2024-01-20T11:00:00.5Z", 1),
+            ("2024-01-20T11:00:59Z", 1),
+            ("2024-01-20T14:00:59+03:00", 1),
+            ("2024-01-20T11:01:59Z", 1),
+            ("2024-01-20T11:02:00Z", 2),
+            ("2024-01-20T11:00:00Z", None),  # a proposal may be so: it tells no length
+        ],
+    )
+    def test_a_time_that_no_duration_is_stated_for_has_its_whole_minutes_at_least_one(
+        self, end: str, shown: int | None
+    ) -> None:
+        resource = {"start": "2024-01-20T11:00:00Z", "end": end}
+        assert view(resource)["duration_minutes"] == shown
+        assert update(resource, duration_minutes=shown) == resource
+
     def test_a_duration_that_the_time_outgrew_is_stated_anew_with_another_time(self) -> None:
         stale = {"start": "2024-01-20T11:00:00Z", "end": "2024-01-20T11:10:00Z", "minutesDuration": 20}
         later = {"start_time": "2024-01-20T12:00:00Z", "end_time": "2024-01-20T12:10:00Z"}
