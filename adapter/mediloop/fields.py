@@ -60,7 +60,7 @@ def _no_leap_second(instant: str) -> str:
 def _uhid(text: str, info: ValidationInfo) -> str:
     """Return a UHID in its normal form (decision 1.6)."""
     form = (info.context or {}).get(UHID_PATTERN, uhid.PATTERN)
-    if not uhid.matches(text, form):
+    if not text.strip() or _CONTROL.search(text) or not uhid.matches(text, form):
         raise ValueError(f"not a UHID (expected form: {form}); check it for typing errors")
     return uhid.normalise(text)
 
@@ -75,7 +75,7 @@ def _text(text: str) -> str:
 
 def _code(text: str) -> str:
     if not re.fullmatch(r"\S+( \S+)*", text) or _CONTROL.search(text):
-        raise ValueError("must be a code: no blanks at the ends, no control characters, not empty")
+        raise ValueError("must be a code: not empty, no control characters, blanks only one by one between words")
     return text
 
 
@@ -116,7 +116,7 @@ Id = Annotated[str, StringConstraints(pattern=rf"^[A-Za-z0-9\-.]{{1,{ID_LENGTH}}
 Code = Annotated[str, StringConstraints(max_length=CODE_LENGTH), AfterValidator(_code)]
 Text = Annotated[str, StringConstraints(max_length=TEXT_LENGTH), AfterValidator(_text)]
 LongText = Annotated[str, StringConstraints(max_length=LONG_TEXT_LENGTH), AfterValidator(_text)]
-Uhid = Annotated[str, StringConstraints(max_length=CODE_LENGTH), AfterValidator(_text), AfterValidator(_uhid)]
+Uhid = Annotated[str, StringConstraints(max_length=CODE_LENGTH), AfterValidator(_uhid)]
 Words = Annotated[str, AfterValidator(_text)]
 """A text of any length."""
 Minutes = Annotated[int, Field(ge=1, le=LONGEST_MINUTES)]

@@ -41,6 +41,7 @@ Digits = BeforeValidator(number)
 _MOST_PROBLEMS = 100
 _NAMELESS = "A name that is empty"
 _RECURSION = "recursion limit exceeded"
+_CORRECT = "Correct it; it is read as UTF-8, without a byte order mark."
 _TOO_DEEP = "The body is nested more than 200 levels deep. Send it flat: members here are texts and numbers."
 
 
@@ -301,7 +302,7 @@ def _problem(found: ErrorDetails) -> Problem:
     kind, message = found["type"], found["msg"]
     if kind == "json_invalid":
         why = found.get("ctx", {}).get("error", "it cannot be read")
-        text = _TOO_DEEP if why.startswith(_RECURSION) else f"The body is not valid JSON: {why}."
+        text = _TOO_DEEP if why.startswith(_RECURSION) else f"The body is not valid JSON: {why}. {_CORRECT}"
     elif kind == "missing":
         text = f"{name} is required."
     elif kind == "extra_forbidden":

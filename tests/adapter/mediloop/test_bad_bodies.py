@@ -203,6 +203,16 @@ class TestTexts:
         for name, wrong in product(CODES, ("two  blanks", " x", "x ", "tab\there", "line\nbreak")):
             malformed(await _send(api, "book", **{name: wrong}), name)
 
+    async def test_what_is_needed_is_never_to_be_left_out(self, api: Api) -> None:
+        for endpoint, names in REQUIRED.items():
+            for name in names:
+                assert "leave it out" not in malformed(await _send(api, endpoint, **{name: ""}), name)["message"]
+
+    async def test_a_uhid_that_is_empty_is_told_its_form(self, api: Api) -> None:
+        for wrong in ("", " ", "UG1"):
+            error = malformed(await _send(api, "book", patient_uhid=wrong), "patient_uhid")
+            assert error["message"].startswith("patient_uhid: not a UHID (expected form: ^UG[0-9]{9}[A-Z]$)")
+
     async def test_an_id_is_one_that_fhir_allows(self, api: Api) -> None:
         for name, wrong in product(IDS, ("", " ", "a b", "a/b", "a_b", "ä", "x" * 65, "a\n", "../x", "a\x00")):
             malformed(await _send(api, "book", **{name: wrong}), name)
@@ -252,6 +262,11 @@ class TestWholeBodies:
     async def test_what_is_not_json_is_refused(self, api: Api, endpoint: str) -> None:
         for content in NOT_JSON.values():
             malformed(await _raw(api, endpoint, content), None)
+
+    async def test_what_is_not_json_is_told_how_it_is_read(self, api: Api) -> None:
+        error = malformed(await _raw(api, "book", NOT_JSON["byte order mark"]), None)
+        assert error["message"].startswith("The body is not valid JSON: expected value at line 1 column 1. Correct it;")
+        assert error["message"].endswith("UTF-8, without a byte order mark.")
 
     async def test_one_that_is_too_deep_is_told_how_deep_it_may_be(self, api: Api) -> None:
         def nested(levels: int) -> bytes:
