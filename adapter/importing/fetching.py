@@ -19,6 +19,8 @@ from email.message import Message
 from pathlib import Path
 from typing import IO, Any
 
+from adapter.export import private
+
 _GZIP = b"\x1f\x8b"
 _SECONDS = 60.0
 SPOILT = (EOFError, zlib.error, gzip.BadGzipFile)
@@ -42,9 +44,11 @@ def opened(path: Path) -> IO[bytes]:
 def download(url: str, folder: Path, token: str | None, listed: Mapping[str, Any] | None = None) -> Path:
     """Fetch a file once, into `folder`: what is there already is not fetched again.
 
+    It is about patients, and stays there where the import is interrupted: nobody else can read it meanwhile.
+
     Args:
         url: of the file.
-        folder: where fetched files are kept.
+        folder: where fetched files are kept; made where it is missing.
         token: bearer token, for this address alone.
         listed: its entry in the manifest.
 
@@ -61,8 +65,9 @@ def download(url: str, folder: Path, token: str | None, listed: Mapping[str, Any
     if token is not None:
         request.add_unredirected_header("Authorization", f"Bearer {token}")
     part = target.with_suffix(".part")
+    private.make_folder(str(folder))
     try:
-        with _opener.open(request, timeout=_SECONDS) as answer, part.open("wb") as file:
+        with _opener.open(request, timeout=_SECONDS) as answer, private.create(str(part)) as file:
             if answer.status != 200:
                 raise SourceError(f"{url}: answered {answer.status}; it is not ready, or is no manifest.")
             shutil.copyfileobj(answer, file)

@@ -142,7 +142,6 @@ def require_beside(sources: Sequence[Source], written: Mapping[str, Path]) -> No
 
 
 def _fetched(url: str, folder: Path, token: str | None) -> tuple[list[Source], list[Source]]:
-    folder.mkdir(parents=True, exist_ok=True)
     whole = download(url, folder, token)
     listed = manifests.read(whole)
     if listed is None:
@@ -173,7 +172,6 @@ def _of_manifest(listed: Manifest, path: Path, folder: Path) -> list[Source]:
     for one, deletes in listed.entries():
         address = one["url"]
         if address.startswith(("http://", "https://")):
-            folder.mkdir(parents=True, exist_ok=True)
             # Without the token: a file does not tell which host it is for.
             found.append(Source(address, download(address, folder, None, one), deletes))
             continue

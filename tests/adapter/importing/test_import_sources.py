@@ -155,6 +155,23 @@ def test_a_packed_file_is_counted_unpacked(hosts: tuple[Host, Host], tmp_path: P
         find([f"{ours.base}/n"], tmp_path)
 
 
+def test_what_is_fetched_can_be_read_by_its_owner_alone(hosts: tuple[Host, Host], tmp_path: Path) -> None:
+    ours, _ = hosts
+    ours.answers = {"/m": (200, manifest("f", "g")), "/f": (200, LINE), "/g": (200, LINE)}
+    ours.lost = {"/g": 3}
+    here = tmp_path / "here" / "manifest.json"
+    here.parent.mkdir()
+    here.write_bytes(manifest(f"{ours.base}/f", f"{ours.base}/g"))
+    for number, word in enumerate((f"{ours.base}/m", str(here))):
+        folder = tmp_path / f"state.{number}" / "files"
+        with pytest.raises(SourceError, match="/g"):
+            find([word], folder)
+        assert [one.stat().st_mode & 0o777 for one in (folder, folder.parent)] == [0o700] * 2
+        there = sorted(folder.iterdir())
+        assert {one.suffix for one in there} == {"", ".part"}
+        assert {one.stat().st_mode & 0o777 for one in there} == {0o600}
+
+
 def test_what_only_looks_like_a_manifest_is_a_file(hosts: tuple[Host, Host], tmp_path: Path) -> None:
     ours, _ = hosts
     ours.answers = {"/a": (200, b'{"output": 1}'), "/b": (200, b'{"output": [{}]}')}
