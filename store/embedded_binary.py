@@ -34,7 +34,7 @@ _DEBIAN_PACKAGES = {
 }
 _LOADER = re.compile(r"error while loading shared libraries: ([^:\s]+)")
 _VERSION = re.compile(r"db version v(\d+)\.")
-_NOT_SET_UP = "install one with: pip install 'mediloop-fhir-adapter[embedded]'"
+_NOT_SET_UP = "install one, in the project's folder, with: pip install '.[embedded]'"
 
 
 class EmbeddedMongoError(RuntimeError):

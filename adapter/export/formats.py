@@ -223,7 +223,7 @@ def schema(kind: str) -> Any:
     try:
         import pyarrow
     except ImportError:
-        text = "Parquet needs pyarrow, which is not installed: pip install 'mediloop-fhir-adapter[data]'"
+        text = "Parquet needs pyarrow, which is not installed. In the project's folder: pip install '.[data]'"
         raise MissingLibrary(text) from None
     types = {
         "string": pyarrow.string(),

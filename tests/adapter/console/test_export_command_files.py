@@ -303,7 +303,7 @@ def test_refusals_are_one_line_each(clinic: Cli, tmp_path: Path, monkeypatch: py
         str(tmp_path / "days"), "--date-from", "2024-02-01", "--date-to", "2024-01-01"
     )
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    assert "[data]" in refused(str(tmp_path / "parquet"), "--format", "parquet")
+    assert "pip install '.[data]'" in refused(str(tmp_path / "parquet"), "--format", "parquet")
 
 
 def test_what_is_written_is_its_owners_alone(clinic: Cli, tmp_path: Path) -> None:
