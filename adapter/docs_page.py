@@ -30,6 +30,6 @@ def install(app: FastAPI) -> None:
     async def root(_: Request) -> Response:
         return RedirectResponse("docs")
 
-    app.add_api_route("/docs", docs, methods=["GET"], include_in_schema=False)
-    app.add_api_route("/", root, methods=["GET"], include_in_schema=False)
+    app.add_api_route("/docs", docs, methods=["GET", "HEAD"], include_in_schema=False)
+    app.add_api_route("/", root, methods=["GET", "HEAD"], include_in_schema=False)
     patch_fastapi(app, redirect_from_root_to_docs=False)  # its own page comes second, and is never reached
