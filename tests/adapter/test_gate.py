@@ -11,11 +11,13 @@ import httpx
 import pytest
 
 from adapter import clock as clocks
+from adapter import gate
 from adapter.app import create_app
 from adapter.gate import Gate
 from adapter.security.permissions import parse
 from adapter.service import Service, build
 from adapter.settings import Settings
+from store.connection import bounded
 from store.store import Store
 from tests.adapter.mediloop.clinic import PATH, appointment, booking, malformed, put, refused
 from tests.adapter.records import recorded
@@ -354,6 +356,28 @@ async def test_what_is_being_answered_then_is_cut_off(service: Service) -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+async def test_an_answer_that_has_begun_may_take_longer_than_a_request(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate, "REQUEST_SECONDS", 0.05)
+    sent: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"] == "/begun":
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+        await asyncio.sleep(0.1)
+        await bounded(lambda: asyncio.sleep(0.01), 5)  # as each call of the store
+        await send({"type": "http.response.body", "body": b"the rest"})
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    for path, ends in (("/begun", b"the rest"), ("/not-begun", b"service_unavailable")):
+        scope = {"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": []}
+        await Gate(app, service)(scope, None, send)  # type: ignore[arg-type]  # nothing is received
+        assert ends in sent[-1]["body"]
 
 
 async def test_a_fhir_path_may_have_a_slash_at_its_end(api: Api) -> None:

@@ -97,9 +97,10 @@ def test_what_cannot_be_fetched_is_said(hosts: tuple[Host, Host], tmp_path: Path
     ours.answers = {
         "/busy": (202, b""),
         "/leads": (302, b"file:///etc/passwd"),
+        "/astray": (302, b"ftp://127.0.0.1:9/x"),  # which urllib itself would follow
         "/lists": (200, manifest("file:///etc/passwd")),
     }
-    for path, said in (("/none", "404"), ("/busy", "202"), ("/leads", "302"), ("/lists", "http")):
+    for path, said in (("/none", "404"), ("/busy", "202"), ("/leads", "302"), ("/astray", "302"), ("/lists", "http")):
         with pytest.raises(SourceError, match=said):
             find([f"{ours.base}{path}"], tmp_path)
     with pytest.raises(SourceError, match="refused"):
