@@ -27,9 +27,6 @@ from adapter.origins import Origins
 from adapter.publishing.router import router as publishing
 from store.types import TYPES
 
-URI_VARIABLE = "ADAPTER_RUNNING_MONGODB_URI"
-"""Set by `mediloop-fhir serve` for its workers: the server it has started or found."""
-
 _ABOUT = """The MediLoop Appointments API over FHIR R4 documents: the same appointment through both APIs.
 
 Authorize with a key (`sk_test_...` or `sk_live_...`). Test keys see test data, live keys live data."""
@@ -81,7 +78,7 @@ def worker() -> FastAPI:
     _end_with_parent()
     read = settings.load()
     logs.configure(read.log_format, read.log_level)
-    return create_app(service.build(read, os.environ[URI_VARIABLE]))
+    return create_app(service.build(read, os.environ[settings.URI_VARIABLE]))
 
 
 def _tell_only_what_is_sent(responses: dict[str, Any]) -> None:

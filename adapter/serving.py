@@ -17,11 +17,10 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from adapter import demo, logs
-from adapter.app import URI_VARIABLE
 from adapter.console.session import err, mongodb, opened
 from adapter.export.files import require_usable
 from adapter.keeping import kept
-from adapter.settings import PREFIX, Settings
+from adapter.settings import PREFIX, URI_VARIABLE, Settings
 
 _METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 _KEY_VARIABLE = f"{PREFIX}BOOTSTRAP_KEY"

@@ -5,19 +5,49 @@ Every setting has a default that works on a laptop; `mediloop-fhir settings` pri
 
 from __future__ import annotations
 
+import os
 import re
 import warnings
+from collections.abc import Iterator
+from difflib import get_close_matches
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, NoDecode, SettingsConfigDict
 from pymongo.errors import PyMongoError
 from pymongo.uri_parser import parse_uri
 
 PREFIX = "ADAPTER_"
+URI_VARIABLE = f"{PREFIX}RUNNING_MONGODB_URI"
+"""No setting: set by `mediloop-fhir serve` for its workers, the server that it has started or found."""
+
+_SYSTEM = r"\S+", "give a URI without blanks, such as urn:oid:1.2.3 or https://mediloop.co/fhir/sid/uhid"
+_SHAPES = {
+    "database": (r"[A-Za-z0-9_-]{1,50}", "give 1 to 50 letters, digits, - or _"),
+    "canonical_base": (
+        r"(https?://|urn:)\S*[^\s/]",
+        "give an address such as https://mediloop.co/fhir, or a urn:..., without blanks, and no slash at its end",
+    ),
+    "base_url": (
+        r"https?://[^\s?#]*[^\s?#/](?<!/fhir/R4)",
+        "give an address such as https://fhir.example.org, without blanks, ? and #, and neither a slash nor /fhir/R4, "
+        "which is added, at its end",
+    ),
+    "uhid_system": _SYSTEM,
+    "uhid_aliases": _SYSTEM,
+    "booking_link": (
+        r"https?://[^\s\"<>]+",
+        "give an address such as https://portal.example.org/book/{slot}, without blanks, quotes, < and >",
+    ),
+    "booking_phone": (r"\+?[0-9][0-9 ().\-]{2,30}", "give a number such as +256 41 123456: digits, blanks and ( ) . -"),
+    "export_url": (r"[a-z0-9+.]+://.+", "give an address such as s3://bucket/folder or file:///srv/exports"),
+}
+"""What a text must look like, and what to say where it does not: a pattern tells people little."""
+_SHORTEST_KEY = 16
+_ALIKE = 0.75  # of a name is that of a setting (`difflib`): PROT is PORT still, VERSION is none
 
 
 class SettingsError(ValueError):
@@ -39,7 +69,6 @@ class Settings(BaseSettings):
     )
     database: str = Field(
         "mediloop",
-        pattern=r"^[A-Za-z0-9_-]{1,50}$",
         description="Base name of the two databases: NAME_test and NAME_live.",
     )
     data_dir: Annotated[Path, AfterValidator(_absolute)] = Field(
@@ -63,19 +92,15 @@ class Settings(BaseSettings):
     )
     canonical_base: str = Field(
         "https://mediloop.co/fhir",
-        pattern=r"^(https?|urn):.*[^/]$",
         description="Base of the canonical URLs: identifier systems, code systems, extensions.",
     )
     base_url: str | None = Field(
         None,
-        pattern=r"^https?://[^\s?#]*[^\s?#/]$",
         description="Public address of the service (https://fhir.example.org); FHIR references that start with it + "
         "/fhir/R4 are ours. Unset: links and searches go by each request's address, and MediLoop's lists read absolute "
         "references as another server's.",
     )
-    uhid_system: str | None = Field(
-        None, min_length=1, description="Identifier system of the UHID. Unset: CANONICAL_BASE/sid/uhid."
-    )
+    uhid_system: str | None = Field(None, description="Identifier system of the UHID. Unset: CANONICAL_BASE/sid/uhid.")
     uhid_aliases: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Further identifier systems accepted as UHID on the way in, separated by commas."
     )
@@ -119,17 +144,13 @@ class Settings(BaseSettings):
     )
     booking_link: str | None = Field(
         None,
-        pattern=r"^https?://[^\s\"<>]+$",
         description="Where a published free Slot is booked; {slot} stands for its id. Slots with a link keep theirs.",
     )
-    booking_phone: str | None = Field(
-        None, pattern=r"^\+?[0-9][0-9 ().\-]{2,30}$", description="The number to call for a published free Slot."
-    )
+    booking_phone: str | None = Field(None, description="The number to call for a published free Slot.")
     log_format: Literal["json", "console"] = Field("json", description="Log lines as JSON or for people.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe line logged.")
     export_url: str | None = Field(
         None,
-        pattern=r"^[a-z0-9+.]+://.+$",
         description="Where $export writes its files: any address that fsspec opens (s3://bucket/folder; its driver, "
         "such as s3fs, must be installed). Unset: DATA_DIR/exports.",
     )
@@ -139,7 +160,6 @@ class Settings(BaseSettings):
     export_jobs: int = Field(4, ge=1, le=1_000, description="Open $export jobs at a time, for test and live data each.")
     deidentify_key: SecretStr | None = Field(
         None,
-        min_length=16,
         description="Key of the pseudonyms in what is exported de-identified; the same key gives the same ones. Unset: "
         "$export does not take _deidentify.",
     )
@@ -148,6 +168,14 @@ class Settings(BaseSettings):
         None,
         description="Load the demo clinic (test data) into an empty store. Unset: on with the embedded MongoDB.",
     )
+
+    @field_validator(*_SHAPES)
+    @classmethod
+    def _shaped(cls, value: str | tuple[str, ...] | None, info: ValidationInfo) -> str | tuple[str, ...] | None:
+        pattern, wanted = _SHAPES[info.field_name or ""]
+        if any(not re.fullmatch(pattern, one) for one in ((value,) if isinstance(value, str) else value or ())):
+            raise ValueError(wanted)
+        return value
 
     @field_validator("timezone")
     @classmethod
@@ -202,6 +230,13 @@ class Settings(BaseSettings):
             )
         return key
 
+    @field_validator("deidentify_key")
+    @classmethod
+    def _key_length(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None and len(key) < _SHORTEST_KEY:
+            raise ValueError(f"too short: give {_SHORTEST_KEY} characters at least, such as openssl rand -hex 32 makes")
+        return key
+
     @field_validator("mongodb_uri")
     @classmethod
     def _uri_shape(cls, uri: SecretStr | None) -> SecretStr | None:
@@ -246,17 +281,38 @@ def load(**overrides: object) -> Settings:
     """Read the settings; `overrides` (from the command line) win over the environment.
 
     Raises:
-        SettingsError: naming each setting that is wrong, in one line.
+        SettingsError: naming each setting that is wrong or that there is not, in one line.
     """
     try:
-        return Settings(**{name: value for name, value in overrides.items() if value is not None})  # type: ignore[arg-type]  # pydantic checks them
+        wrong = list(_unknown())
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
+        raise SettingsError(f"Bad setting. .env: it cannot be read ({why}).") from error
+    try:
+        read = Settings(**{name: value for name, value in overrides.items() if value is not None})  # type: ignore[arg-type]  # pydantic checks them
     except ValidationError as error:
-        wrong = "; ".join(
-            f"{PREFIX}{'_'.join(str(part) for part in problem['loc']).upper()}: {_plain(problem['msg'])}"
+        wrong += (
+            # What is in a list is named by the list's name.
+            f"{PREFIX}{str(problem['loc'][0]).upper()}: {problem['msg'].removeprefix('Value error, ')}"
             for problem in error.errors(include_input=False, include_url=False)
         )
-        raise SettingsError(f"Bad setting. {wrong}.") from error
+    if wrong:
+        raise SettingsError(f"Bad setting. {'; '.join(wrong)}.")
+    return read
 
 
-def _plain(message: str) -> str:
-    return message.removeprefix("Value error, ")
+def _unknown() -> Iterator[str]:
+    """Yield what is to be said of each variable, or line of ``.env``, that looks like a setting misspelt.
+
+    It would have no effect, and nobody would know. What is like none of them is left alone: others may have our prefix.
+    So do what Kubernetes sets for each of its Services: `..._SERVICE_HOST`, and what else begins like that.
+    """
+    known = [f"{PREFIX}{name.upper()}" for name in Settings.model_fields]
+    given = {name.upper(): None for name in (*os.environ, *DotEnvSettingsSource(Settings).env_vars)}
+    services = tuple(name.removesuffix("SERVICE_HOST") for name in given if name.endswith("_SERVICE_HOST"))
+    for name in given:
+        if name.startswith(PREFIX) and name not in (*known, URI_VARIABLE) and not name.startswith(services):
+            # Without the prefix: it would make all of them alike.
+            near = get_close_matches(name.removeprefix(PREFIX), [one.removeprefix(PREFIX) for one in known], 1, _ALIKE)
+            if near:
+                yield f"{name}: there is no such setting; the nearest is {PREFIX}{near[0]}"

@@ -25,8 +25,6 @@ from store.documents import Rules
 from store.export_jobs import ExportJobs
 from store.store import Store
 
-URI_VARIABLE = "ADAPTER_RUNNING_MONGODB_URI"  # as in `adapter.app`
-
 
 def main() -> int:
     """Carry out jobs until nobody is there to name one; return 1 if one could not be."""
@@ -48,7 +46,7 @@ async def _run(read: settings.Settings, mode: str, ident: str, worker: str) -> i
     client: Client | None = None
     rules = Rules(zone=read.zone, bases=read.fhir_bases)  # nothing is written: nothing is claimed
     try:
-        client = connect(os.environ[URI_VARIABLE])
+        client = connect(os.environ[settings.URI_VARIABLE])
         return await work(read, Store(client, f"{read.database}_{mode}", rules=rules), mode, ident, worker)
     except Exception:  # noqa: BLE001  (whatever it is: untold by the log it would quote what it chokes on)
         from adapter import logs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -9,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from adapter.service import systems_of, vocabulary_of
-from adapter.settings import PREFIX, Settings, SettingsError, load
+from adapter.settings import PREFIX, URI_VARIABLE, Settings, SettingsError, load
 from mappings.vocabulary import IDS
 
 
@@ -29,6 +30,8 @@ REASON_MAP = STATUS_MAP.replace(IDS[3], IDS[0])
 BAD = [
     ("base_url", "fhir.example.org"),
     ("base_url", "https://fhir.example.org/"),
+    ("base_url", "https://fhir.example.org/fhir/R4"),
+    ("base_url", "https://fhir example.org"),
     ("mongodb_uri", "localhost:27017"),
     ("mongodb_uri", ""),
     ("mongodb_uri", "mongodb://"),
@@ -63,7 +66,11 @@ BAD = [
     ("timezone", "UTC+3"),
     ("canonical_base", "mediloop.co/fhir"),
     ("canonical_base", "https://mediloop.co/fhir/"),
+    ("canonical_base", "https://mediloop.co/fhir "),
+    ("canonical_base", "https://medi loop.co/fhir"),
     ("uhid_system", ""),
+    ("uhid_system", "urn: ours"),
+    ("uhid_aliases", "urn:a,urn: b"),
     ("uhid_pattern", "^UG[0-9"),
     ("concept_maps", "nowhere"),
     ("unknown_patients", "maybe"),
@@ -106,7 +113,27 @@ def test_a_bad_one_is_one_line_that_names_it(monkeypatch: pytest.MonkeyPatch, na
 
 
 def test_every_setting_that_can_be_bad_is_among_these() -> None:
-    assert set(Settings.model_fields) - {name for name, _ in BAD} == {"data_dir", "uhid_aliases"}
+    assert set(Settings.model_fields) - {name for name, _ in BAD} == {"data_dir"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("base_url", "https://fhir.example.org/fhir/R4", "nor /fhir/R4, which is added"),
+        ("base_url", "fhir.example.org", "https://fhir.example.org"),
+        ("canonical_base", "https://mediloop.co/fhir ", "blank"),
+        ("uhid_system", "urn: ours", "blank"),
+        ("uhid_aliases", "urn:a,urn: b", "blank"),
+        ("deidentify_key", "short", "16 characters"),
+        ("booking_link", "portal", "https://portal.example.org"),
+        ("export_url", "somewhere", "s3://bucket/folder"),
+    ],
+)
+def test_what_would_be_right_is_said(monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str) -> None:
+    monkeypatch.setenv(f"{PREFIX}{name.upper()}", value)
+    with pytest.raises(SettingsError, match=re.escape(said)) as raised:
+        load()
+    assert "pattern" not in str(raised.value)
 
 
 def test_all_bad_ones_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,10 +215,52 @@ def test_any_key_that_the_key_store_takes_is_taken(key: str) -> None:
 def test_a_dot_env_file_is_read_and_the_environment_goes_before_it(
     elsewhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (elsewhere / ".env").write_text("ADAPTER_PORT=9001\nADAPTER_TIMEZONE=Africa/Kampala\nOTHER=x\nADAPTER_UNKNOWN=x\n")
+    (elsewhere / ".env").write_text("ADAPTER_PORT=9001\nADAPTER_TIMEZONE=Africa/Kampala\nOTHER=x\n")
     assert (load().port, load().timezone) == (9001, "Africa/Kampala")
     monkeypatch.setenv("ADAPTER_PORT", "9002")
     assert load().port == 9002
+
+
+@pytest.mark.parametrize("where", ["environment", ".env"])
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("ADAPTER_TIME_ZONE", "the nearest is ADAPTER_TIMEZONE"),
+        ("ADAPTER_MONGO_URI", "the nearest is ADAPTER_MONGODB_URI"),
+        ("ADAPTER_PROT", "the nearest is ADAPTER_PORT"),
+    ],
+)
+def test_one_that_there_is_not_is_named_with_the_nearest(
+    elsewhere: Path, monkeypatch: pytest.MonkeyPatch, where: str, name: str, said: str
+) -> None:
+    if where == ".env":
+        (elsewhere / ".env").write_text(f"{name}=Africa/Kampala\n")
+    else:
+        monkeypatch.setenv(name, "Africa/Kampala")
+    monkeypatch.setenv("ADAPTER_WORKERS", "0")
+    with pytest.raises(SettingsError) as raised:
+        load()
+    assert str(raised.value).startswith(f"Bad setting. {name}: there is no such setting; {said}; ADAPTER_WORKERS: ")
+
+
+def test_what_others_put_into_the_environment_is_let_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(URI_VARIABLE, "mongodb://host/")  # of `serve`, for its workers
+    monkeypatch.setenv("ADAPTER_VERSION", "1.2")  # like no setting
+    # Of Kubernetes, for its Service `adapter-api`.
+    monkeypatch.setenv("ADAPTER_API_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.setenv("ADAPTER_API_PORT_80_TCP_ADDR", "10.0.0.1")
+    assert load().port == 8000
+    monkeypatch.setenv("adapter_port", "9001")
+    assert load().port == 9001
+
+
+@pytest.mark.parametrize(("place", "said"), [("/proc/self/mem", "Input/output error"), (None, "UTF-8")])
+def test_a_dot_env_file_that_cannot_be_read_is_one_line(elsewhere: Path, place: str | None, said: str) -> None:
+    (elsewhere / ".env").write_bytes(b"ADAPTER_HOST=\xff\n") if place is None else (elsewhere / ".env").symlink_to(
+        place
+    )
+    with pytest.raises(SettingsError, match=rf"^Bad setting\. \.env: [^\n]*{said}[^\n]*$"):
+        load()
 
 
 def test_a_bad_line_of_a_dot_env_file_is_named(elsewhere: Path) -> None:

@@ -12,8 +12,8 @@ import pytest
 
 from adapter.export import running
 from adapter.export.processes import Workers
-from adapter.export.worker import URI_VARIABLE
 from adapter.service import Service
+from adapter.settings import URI_VARIABLE
 from store.errors import Unreachable
 from tests.adapter.export.exports import jobs_of
 from tests.conftest import URI, Api, ApiMaker, ServiceMaker
