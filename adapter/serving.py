@@ -5,13 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import signal
 import socket
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import FrameType
+from contextlib import contextmanager, suppress
 
 import uvicorn
 from uvicorn.supervisors import Multiprocess
@@ -32,7 +29,7 @@ GRACE_SECONDS = 30
 
 
 def serve(settings: Settings) -> None:
-    """Run the service until it is told to stop (Ctrl-C, SIGTERM); what runs then is finished first.
+    """Run the service until it is told to stop (Ctrl-C, SIGTERM, SIGHUP); what runs then is finished first.
 
     Raises:
         SettingsError: nothing opens the address of exports.
@@ -42,7 +39,8 @@ def serve(settings: Settings) -> None:
     """
     require_usable(settings)
     logs.configure(settings.log_format, settings.log_level)
-    with _orderly_end(), mongodb(settings) as (uri, server), _shared_metrics(settings):
+    # Ctrl-C, SIGTERM and SIGHUP are how it is told to stop: no failure.
+    with suppress(KeyboardInterrupt), mongodb(settings) as (uri, server), _shared_metrics(settings):
         key = asyncio.run(_prepare(settings, uri))
         os.environ[URI_VARIABLE] = uri
         for name in FROM_COMMAND_LINE:  # the workers read the settings themselves
@@ -123,22 +121,6 @@ def _announce(settings: Settings, listening: socket.socket, key: str | None) -> 
     if shown is not None:
         lines.append(f'\nTry it:\n  curl {base}/api/v1/appointments/ -H "Authorization: Bearer {shown}"')
     err.print("\n" + "\n".join(lines) + "\n", markup=False, highlight=False)
-
-
-@contextmanager
-def _orderly_end() -> Iterator[None]:
-    """Let SIGTERM unwind this process like Ctrl-C does, so that MongoDB is stopped too."""
-
-    def end(_: int, __: FrameType | None) -> None:
-        sys.exit(0)
-
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    except KeyboardInterrupt:
-        pass
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

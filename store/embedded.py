@@ -11,8 +11,8 @@ at the same address otherwise: of several, the first one starts it and owns it, 
 
 What the caller must do: call `start` before the event loop (or in a thread), and after any fork; call `close` in a
 `finally` or use the `with` statement. `close` also runs at the interpreter's exit, which Ctrl-C leads to by itself.
-SIGTERM does not: a process that is not run by something that handles it (uvicorn does) must turn it into an exit, say
-with `signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))`. This module installs no signal handlers.
+SIGTERM and SIGHUP do not: a process must turn them into an exit (`adapter.console.session` does), say with
+`signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))`. This module installs no signal handlers.
 """
 
 from __future__ import annotations

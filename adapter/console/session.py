@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from types import FrameType
 from typing import NoReturn, TypeVar
 
 import typer
@@ -24,6 +26,8 @@ err = Console(stderr=True, soft_wrap=True)
 """For everything said beside them."""
 
 FAILED = 1
+
+_ENDS = {signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}  # Windows has no SIGHUP
 
 
 def fail(message: str) -> NoReturn:
@@ -62,12 +66,38 @@ def plain_failures() -> Iterator[None]:
 
 @contextmanager
 def mongodb(settings: Settings) -> Iterator[tuple[str, embedded.EmbeddedMongo | None]]:
-    """Give the address of MongoDB: the one that is set, or that of an embedded server, and the server while needed."""
-    if settings.mongodb_uri is not None:
-        yield settings.mongodb_uri.get_secret_value(), None
-        return
-    with embedded.start(settings.data_dir) as server:
-        yield server.uri, server
+    """Give the address of MongoDB: the one that is set, or that of an embedded server, and the server while needed.
+
+    Raises:
+        KeyboardInterrupt: by Ctrl-C, SIGTERM or SIGHUP.
+    """
+    with _orderly_end():
+        if settings.mongodb_uri is not None:
+            yield settings.mongodb_uri.get_secret_value(), None
+            return
+        with embedded.start(settings.data_dir) as server:
+            yield server.uri, server
+
+
+@contextmanager
+def _orderly_end() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP unwind this process as Ctrl-C does, so that what it has started is stopped too.
+
+    What is ignored (SIGHUP under `nohup`) stays so.
+    """
+
+    def end(_: int, frame: FrameType | None) -> None:
+        # asyncio and uvicorn have their own way to end at Ctrl-C, which loses nothing that can be kept.
+        interrupt = signal.getsignal(signal.SIGINT)
+        # Ignored in a shell's background jobs, which are to end all the same.
+        (interrupt if callable(interrupt) else signal.default_int_handler)(signal.SIGINT, frame)
+
+    before = {one: signal.signal(one, end) for one in _ENDS if signal.getsignal(one) is not signal.SIG_IGN}
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
 
 
 @asynccontextmanager

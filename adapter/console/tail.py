@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import sys
 import time
 from contextlib import aclosing, suppress
@@ -55,25 +54,16 @@ def tail(
 async def _follow(
     service: Service, mode: Literal["test", "live"], kinds: tuple[str, ...], token: str | None, writer: _Writer
 ) -> None:
-    task = asyncio.current_task()
-    if task is None:
-        raise AssertionError("a coroutine runs in a task")
-    loop = asyncio.get_running_loop()
-    for one in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(one, task.cancel)
     try:
         async with aclosing(follow(service.stores[mode], kinds, token)) as changes:
             async for place, change in changes:
                 writer.add(place, change)
     except asyncio.CancelledError:
-        writer.flush()  # a quiet end: whoever stopped it knows
+        writer.flush()  # a quiet end: whoever stopped it (Ctrl-C, SIGTERM, SIGHUP) knows
     except BrokenPipeError:
         # Nobody reads any more. What Python would still flush at its end must not complain about that.
         with Path(os.devnull).open("wb") as nothing:  # noqa: ASYNC230  (nothing else is to happen)
             os.dup2(nothing.fileno(), sys.stdout.fileno())
-    finally:
-        for one in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(one)
 
 
 class _Writer:

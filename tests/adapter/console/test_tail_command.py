@@ -70,7 +70,7 @@ def ready(file: Path) -> None:
     assert file.exists()
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_changes_are_told_and_the_next_run_goes_on(
     bring: Any, tails: list[Tail], tmp_path: Path, how: signal.Signals
 ) -> None:

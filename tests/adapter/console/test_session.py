@@ -1,0 +1,88 @@
+"""Whatever ends a command, MongoDB is stopped with it where the command had started it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapter.console.session import mongodb
+from adapter.settings import Settings
+from store.embedded_process import Process
+
+COMMAND = """
+import asyncio, sys
+from adapter.console.session import mongodb
+from adapter.settings import load
+try:
+    with mongodb(load()) as (_, server):
+        print(server.pid, flush=True)
+        asyncio.run(asyncio.sleep(60))
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+ENDS = [signal.SIGTERM, signal.SIGHUP]
+
+
+@pytest.mark.parametrize("how", ENDS)
+def test_a_command_that_is_ended_takes_its_mongod_along(tmp_path: Path, how: signal.Signals) -> None:
+    environment = os.environ | {"ADAPTER_DATA_DIR": str(tmp_path / "data"), "PYTHONPATH": str(Path.cwd())}
+    command = [sys.executable, "-c", COMMAND]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=tmp_path, env=environment) as process:
+        assert process.stdout is not None
+        mongod = Process.of(int(process.stdout.readline()))
+        assert mongod is not None
+        process.send_signal(how)
+        code = process.wait(30)
+    left = mongod.alive()
+    mongod.stop(0)
+    assert (code, left) == (130, False)
+
+
+@contextmanager
+def handled(number: int, handler: Any) -> Iterator[None]:
+    before = signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
+
+
+@pytest.fixture
+def settings(mongodb_uri: str) -> Settings:
+    return Settings(mongodb_uri=mongodb_uri, _env_file=None)
+
+
+@pytest.mark.parametrize("interrupt", [signal.default_int_handler, signal.SIG_IGN], ids=["shell", "background"])
+@pytest.mark.parametrize("how", ENDS)
+def test_it_is_unwound_as_by_ctrl_c(settings: Settings, how: signal.Signals, interrupt: Any) -> None:
+    unwound: list[str] = []
+
+    async def work() -> None:
+        try:
+            signal.raise_signal(how)
+            await asyncio.sleep(10)
+        finally:
+            unwound.append("work")
+
+    before = signal.getsignal(how)
+    with handled(signal.SIGINT, interrupt):
+        with pytest.raises(KeyboardInterrupt), mongodb(settings):
+            asyncio.run(work())
+        with pytest.raises(KeyboardInterrupt), mongodb(settings):
+            signal.raise_signal(how)
+    assert unwound == ["work"]
+    assert signal.getsignal(how) == before
+
+
+def test_who_is_to_outlive_the_terminal_does(settings: Settings) -> None:
+    with handled(signal.SIGHUP, signal.SIG_IGN), mongodb(settings):  # as `nohup` has it
+        signal.raise_signal(signal.SIGHUP)
