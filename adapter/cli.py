@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -13,7 +14,7 @@ from pydantic import SecretStr
 from typer.core import TyperGroup
 
 from adapter import __version__
-from adapter.console.session import out, plain_failures
+from adapter.console.session import out, plain_failures, settle_output
 from adapter.settings import PREFIX, Settings, load
 
 _ELSEWHERE = {
@@ -158,4 +159,10 @@ def version(as_json: Json = False) -> None:
 
 def main() -> None:
     """Run the command line; `adapter.__main__` loads it."""
-    app()
+    try:
+        with plain_failures():  # of what is printed; the rest is told by the commands
+            app()
+    except typer.Exit as end:
+        sys.exit(end.exit_code)
+    finally:
+        settle_output()

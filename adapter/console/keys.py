@@ -111,11 +111,12 @@ async def _mode_of(service: Service, key_id: str) -> Mode | None:
 
 
 def _show_new(key: Key, secret: str, as_json: bool) -> None:
-    if as_json:
-        typer.echo(json.dumps({**_row(key), "key": secret}))
-        return
-    err.print("This key is shown once. Keep it where keys belong.", highlight=False)
-    typer.echo(secret)
+    if not as_json:
+        err.print("This key is shown once. Keep it where keys belong.", highlight=False)
+    try:
+        typer.echo(json.dumps({**_row(key), "key": secret}) if as_json else secret)
+    except OSError as error:  # it is stored, and nobody has it
+        fail(f"the key cannot be shown ({error.strerror}). `mediloop-fhir keys revoke {key.id}` ends it; make another.")
 
 
 def _row(key: Key) -> dict[str, object]:

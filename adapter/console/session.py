@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn, TypeVar
 
@@ -58,10 +61,29 @@ def plain_failures() -> Iterator[None]:
     """Turn what can be expected to go wrong into one line and exit code 1."""
     try:
         yield
-    except (SettingsError, embedded.EmbeddedMongoError, StoreError, OSError) as error:
+    except (SettingsError, embedded.EmbeddedMongoError, StoreError) as error:
         fail(str(error))
+    except OSError as error:
+        fail(_told(error))
     except Refused as refused:
         fail("; ".join(problem.message for problem in refused.problems))
+
+
+def _told(error: OSError) -> str:
+    """Return what the system says of a file, without its number; an error of ours has its words alone."""
+    if error.strerror is None:
+        return str(error)
+    return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
+
+
+def settle_output() -> None:
+    """Leave nothing to be printed at Python's end where it cannot be: Python would complain of that, too."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        with Path(os.devnull).open("wb") as nothing:
+            os.dup2(nothing.fileno(), sys.stdout.fileno())
 
 
 @contextmanager

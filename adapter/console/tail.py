@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 import time
 from contextlib import aclosing, suppress
@@ -13,7 +12,7 @@ from typing import Annotated, BinaryIO, Literal
 import orjson
 import typer
 
-from adapter.console.session import plain_failures, run, types_in
+from adapter.console.session import fail, plain_failures, run, types_in
 from adapter.service import Service
 from store.changes import Change, follow
 from store.types import TYPES
@@ -44,8 +43,8 @@ def tail(
         if one not in TYPES:
             raise typer.BadParameter(f"{one} is not stored here; these types are: {', '.join(TYPES)}.")
     token = since_token
-    if token is None and token_file is not None and token_file.exists():
-        token = token_file.read_text().strip() or None
+    if token is None and token_file is not None:
+        token = _token_in(token_file)
     writer = _Writer(sys.stdout.buffer, token_file)
     with suppress(KeyboardInterrupt):
         run(lambda service: _follow(service, mode, kinds, token, writer))
@@ -61,9 +60,18 @@ async def _follow(
     except asyncio.CancelledError:
         writer.flush()  # a quiet end: whoever stopped it (Ctrl-C, SIGTERM, SIGHUP) knows
     except BrokenPipeError:
-        # Nobody reads any more. What Python would still flush at its end must not complain about that.
-        with Path(os.devnull).open("wb") as nothing:  # noqa: ASYNC230  (nothing else is to happen)
-            os.dup2(nothing.fileno(), sys.stdout.fileno())
+        pass  # nobody reads any more
+
+
+def _token_in(file: Path) -> str | None:
+    """Return the token that an earlier run has kept."""
+    try:
+        return file.read_text().strip() or None
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is no text"
+        fail(f"--token-file {file}: it cannot be read ({why}). Name another file, or remove this one to begin now.")
 
 
 class _Writer:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -76,6 +79,17 @@ class TestKeys:
         assert made["key"] not in json.dumps(list(listed.values()))
         assert cli.json("keys", "revoke", rolled["id"]) == {"revoked": rolled["id"]}
         assert rolled["id"] not in {row["id"] for row in cli.json("keys", "list")}
+
+    @pytest.mark.parametrize("words", [(), ("--json",)])
+    def test_one_that_cannot_be_shown_is_named(self, cli: Cli, words: tuple[str, ...]) -> None:
+        command = [sys.executable, "-m", "adapter", "keys", "create", "--name", "first", *words]
+        with Path("/dev/full").open("wb") as full:
+            ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        [made] = cli.json("keys", "list")
+        assert ended.returncode == 1
+        last = ended.stderr.splitlines()[-1]
+        assert last.startswith("mediloop-fhir: the key cannot be shown (No space left on device).")
+        assert f"keys revoke {made['id']}`" in last
 
     def test_for_people_the_secret_alone_goes_to_standard_output(self, cli: Cli) -> None:
         result = cli.run("keys", "create", "--name", "first", "--mode", "live")

@@ -117,6 +117,26 @@ def test_a_token_that_leads_nowhere_is_said(cli: Cli, token: str) -> None:
     assert "token" in result.stderr
 
 
+@pytest.mark.parametrize("what", ["folder", "bytes"])
+def test_a_token_file_that_cannot_be_read_is_said(cli: Cli, tmp_path: Path, what: str) -> None:
+    file = tmp_path / "token"
+    file.mkdir() if what == "folder" else file.write_bytes(b"\xff")
+    result = cli.run("tail", "--token-file", str(file))
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"mediloop-fhir: --token-file {file}: it cannot be read (")
+    assert result.stderr.count("\n") == 1
+
+
+def test_an_output_that_cannot_be_written_is_one_line(bring: Any, tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    with Path("/dev/full").open("wb") as full:
+        tail = Tail("--token-file", str(file), out=full)
+        ready(file)
+        bring(patient("a"))
+        _, said = tail.process.communicate(timeout=30)
+    assert (tail.process.returncode, said) == (1, b"mediloop-fhir: No space left on device\n")
+
+
 def test_types_may_be_a_list(bring: Any, tails: list[Tail], tmp_path: Path) -> None:
     file = tmp_path / "token"
     tails.append(Tail("--type", "Patient, Location", "--type", "Practitioner", "--token-file", str(file)))
