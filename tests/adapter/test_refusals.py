@@ -25,10 +25,10 @@ METHODS = {
     f"{PATH}by-patient/": "GET, HEAD",
     f"{PATH}by-practitioner/": "GET, HEAD",
     **{action_path("x", action): "POST" for action in ACTIONS},
-    "/healthz": "GET",
-    "/readyz": "GET",
-    "/metrics": "GET",
-    "/docs": "GET",
+    "/healthz": "GET, HEAD",
+    "/readyz": "GET, HEAD",
+    "/metrics": "GET, HEAD",
+    "/docs": "GET, HEAD",
     "/openapi.json": "GET, HEAD",
 }
 FHIR_METHODS = {
