@@ -23,6 +23,7 @@ GENERATE = ("slots", "generate", "--practitioner", "prov-abc-123", "--hours", "m
 class TestVersionAndSettings:
     def test_version_is_printed_for_people_and_for_scripts(self, cli: Cli) -> None:
         assert cli.run("version").stdout.strip() == __version__
+        assert cli.run("--version").stdout.strip() == __version__
         assert cli.json("version") == {"version": __version__}
 
     def test_no_command_shows_the_commands(self, cli: Cli) -> None:
