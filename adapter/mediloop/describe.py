@@ -89,7 +89,8 @@ def _appointment_schema() -> dict[str, Any]:
     properties: dict[str, Any] = {}
     for field in FIELDS:
         schema = _TYPES.get(field.type, {"type": "string"})
-        properties[field.name] = (_nullable(schema) if field.name != "id" else schema) | {"description": field.note}
+        told = f"In FHIR: {field.element}. {field.note}".rstrip()
+        properties[field.name] = (_nullable(schema) if field.name != "id" else schema) | {"description": told}
     return {
         "type": "object",
         "description": "An appointment. The members of what has happened to it (cancelled_at, ...) appear once it has.",

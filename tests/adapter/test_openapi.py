@@ -245,6 +245,13 @@ class TestTruth:
         assert {one["name"] for one in parameters if one["required"]} == required
         assert all(one["description"] for one in parameters)
 
+    def test_each_member_of_an_appointment_says_where_it_stands_in_fhir(self, document: Json) -> None:
+        members = document["components"]["schemas"]["Appointment"]["properties"]
+        assert members["notes"]["description"] == "In FHIR: `comment`."
+        assert members["patient_name"]["description"] == (
+            "In FHIR: `participant.actor.display`. Else the name of the Patient referred to."
+        )
+
 
 class TestPage:
     @pytest.mark.filterwarnings("ignore:open_binary is deprecated:DeprecationWarning")  # in fastapi_swagger
