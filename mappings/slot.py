@@ -1,19 +1,16 @@
-"""A FHIR R4 Slot as an item of MediLoop's availability list, and the little of it that MediLoop changes.
+"""A FHIR R4 Slot as an item of MediLoop's availability list.
 
 Source of the members: https://docs.mediloop.co/docs/api/appointments, "Check Availability".
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from mappings.elements import NOBODY, Known, Resource, copied, put
+from mappings.elements import NOBODY, Known, Resource
 from mappings.instants import to_utc
 from mappings.references import LOCATION, PRACTITIONER, Asked, identity, kind_of, present_name, relative
 from mappings.systems import DEFAULT_SYSTEMS, Systems
-
-_ELEMENTS = {"status": "status", "start_time": "start", "end_time": "end"}
 
 
 def _actor(schedule: Resource | None, kind: str, systems: Systems, asked: Asked | None) -> Resource:
@@ -76,24 +73,3 @@ def referred(
     actors = (_actor(schedule, kind, systems, asked) for kind in (PRACTITIONER, LOCATION))
     wanted = (relative(actor) for actor in actors)
     return tuple(reference for reference in wanted if reference is not None)
-
-
-def update(slot: Resource, changes: Mapping[str, Any]) -> Resource:
-    """Return a copy of `slot` with ``status``, ``start_time`` and ``end_time`` as in `changes`.
-
-    A value that is shown already leaves its element alone; times are written as given.
-
-    Raises:
-        ValueError: `changes` has another member, a member without a value, or a time that is none.
-    """
-    result: Resource = copied(slot)
-    for name, value in changes.items():
-        element = _ELEMENTS.get(name)
-        if element is None:
-            raise ValueError(f"{name} of a slot cannot be changed: only {', '.join(_ELEMENTS)} can.")
-        if not value:
-            raise ValueError(f"{name} of a slot cannot be removed.")
-        moment = element != "status"
-        if (to_utc(value) if moment else value) != (_moment(slot, element) if moment else slot.get(element)):
-            put(result, element, value)
-    return result

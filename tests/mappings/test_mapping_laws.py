@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mappings import appointment, slot
-from mappings.instants import minutes_between, parse
+from mappings.instants import minutes_between, parse, to_utc
 from mappings.references import kind_of
 from tests import strategies as ours
 from tests.scale import examples
@@ -203,21 +203,13 @@ class TestWhatIsNotWrittenStays:
 class TestSlot:
     @given(st.data(), ours.slots(), ours.schedules())
     @quick
-    def test_written_back(self, data: st.DataObject, resource: Json, schedule: Json) -> None:
+    def test_a_view_changes_nothing(self, data: st.DataObject, resource: Json, schedule: Json) -> None:
+        before = copy.deepcopy((resource, schedule))
         shown = slot.view(resource, schedule, known=data.draw(ours.known_for(schedule)))
-        members = {name: shown[name] for name in ("status", "start_time", "end_time")}
-        assert slot.update(resource, members) == resource
-
-    @given(ours.slots(), ours.utc_instants, ours.utc_instants, st.sampled_from(["free", "busy"]))
-    @quick
-    def test_written_is_shown(self, resource: Json, start: str, end: str, status: str) -> None:
-        members = {"status": status, "start_time": start, "end_time": end}
-        result = slot.update(resource, members)
-        shown = slot.view(result, None)
-        assert {name: shown[name] for name in members} == members
-        touched = {"status", "start", "end", "_start"}
-        assert {k: v for k, v in result.items() if k not in touched} == {
-            k: v for k, v in resource.items() if k not in touched
+        assert (resource, schedule) == before
+        assert (shown["id"], shown["status"]) == (resource.get("id"), resource.get("status"))
+        assert {name: to_utc(resource[name]) for name in ("start", "end") if name in resource} == {
+            name: shown[f"{name}_time"] for name in ("start", "end") if name in resource
         }
 
 

@@ -58,13 +58,6 @@ class TestSlot:
         assert set(slot.view({"_start": {}}, None).values()) == {None}
         assert slot.referred(None) == ()
 
-    def test_update(self) -> None:
-        assert slot.update(SLOT, {"status": "busy", "start_time": "2024-01-20T09:00:00Z"}) == SLOT | {"status": "busy"}
-        with pytest.raises(ValueError, match="id of a slot cannot be changed"):
-            slot.update(SLOT, {"id": "x"})
-        with pytest.raises(ValueError, match="end_time of a slot cannot be removed"):
-            slot.update(SLOT, {"end_time": None})
-
 
 class TestUhid:
     def test_matches(self) -> None:
