@@ -33,6 +33,7 @@ class Claims:
 
 
 NO_CLAIMS = Claims()
+_KEPT_META = ("security", "tag")
 ClaimsOf = Callable[[Resource], Claims]
 
 
@@ -64,6 +65,16 @@ def stamped(resource: Resource, version: int, moment: datetime) -> Resource:
     meta = {**resource.get("meta", {}), "versionId": str(version), "lastUpdated": text}
     head = {"resourceType": resource["resourceType"], "id": resource["id"], "meta": meta}
     return head | {name: value for name, value in resource.items() if name not in head}
+
+
+def labelled(after: Resource, before: Resource) -> Resource:
+    """Return `after` with the security labels and tags of `before`, each where it has none of its own.
+
+    Who keeps to labels must go on seeing them after an update by a system that knows of none.
+    """
+    own = after.get("meta", {})
+    kept = {name: value for name, value in before["meta"].items() if name in _KEPT_META and name not in own}
+    return {**after, "meta": {**own, **kept}} if kept else after
 
 
 def version_of(resource: Resource) -> int:

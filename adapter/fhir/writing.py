@@ -27,7 +27,7 @@ from adapter.fhir.presentation import require_whole
 from adapter.scheduling.settling import Change, settle
 from adapter.security.callers import Caller
 from store.codec import Resource
-from store.documents import version_of
+from store.documents import labelled, version_of
 from store.search import Reading
 from store.unit_of_work import UnitOfWork
 
@@ -236,6 +236,8 @@ def _decide(write: Write, before: Resource | None, *, deleted: bool) -> Change |
         if write.makes and before is not None:
             text = "The criteria match nothing, and the id in the body is that of another resource. Leave it out."
             raise Conflict(Problem("id_taken", text, f"{write.kind}.id"))
+        if before is not None and write.resource is not None:
+            write = replace(write, resource=labelled(write.resource, before))
         return Change(before, write.resource, _sent(write))
     if write.patch is None or before is None:
         raise AssertionError("a PATCH brings a patch, for what is there")

@@ -13,7 +13,18 @@ from hypothesis import strategies as st
 
 from store.codec import decode, encode
 from store.connection import Client
-from store.documents import NO_CLAIMS, Claims, Rules, compose, history_id, no_claims, past, stamped, version_of
+from store.documents import (
+    NO_CLAIMS,
+    Claims,
+    Rules,
+    compose,
+    history_id,
+    labelled,
+    no_claims,
+    past,
+    stamped,
+    version_of,
+)
 from store.store import Store
 from store.types import TYPES
 from tests import strategies
@@ -50,6 +61,16 @@ def test_a_stamp_leaves_what_it_is_given_alone() -> None:
 def test_a_stamp_is_in_utc() -> None:
     moment = datetime(2024, 1, 1, 1, 0, tzinfo=timezone(timedelta(hours=3)))
     assert stamped(patient("a"), 1, moment)["meta"]["lastUpdated"] == "2023-12-31T22:00:00.000Z"
+
+
+def test_labels_and_tags_are_kept_where_there_are_none_of_its_own() -> None:
+    before = stamped(
+        patient("a", meta={"security": [{"code": "R"}], "tag": [{"code": "t"}], "source": "urn:x"}), 1, MOMENT
+    )
+    meta = {"tag": [{"code": "own"}]}
+    assert labelled(patient("a", meta=meta), before)["meta"] == meta | {"security": [{"code": "R"}]}
+    whole = patient("a")
+    assert labelled(whole, stamped(patient("a"), 1, MOMENT)) is whole
 
 
 def test_the_version_is_read_from_meta() -> None:

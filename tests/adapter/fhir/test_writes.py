@@ -209,6 +209,40 @@ class TestUpdate:
         found = await made(api, person("p", meta=meta))
         assert found["meta"] == meta | {"versionId": "2", "lastUpdated": "2024-01-15T10:01:00.000Z"}
 
+    @pytest.mark.parametrize("way", ["id", "criteria", "transaction"])
+    async def test_labels_and_tags_stay_where_an_update_has_none_of_its_own(self, api: Api, way: str) -> None:
+        labels: Json = {"security": [{"code": "R"}, {"code": "PSY"}], "tag": [{"code": "vip"}]}
+        await made(api, tagged("p", "1", meta=labels | {"profile": ["urn:x"], "source": "urn:y"}))
+
+        async def stored_by(**members: Any) -> Json:
+            body = tagged("p", "1", **members)
+            url = f"Patient?{criteria('1')}" if way == "criteria" else "Patient/p"
+            if way == "transaction":
+                entry = {"resource": body, "request": {"method": "PUT", "url": url}}
+                bundled(
+                    await call(api, "POST", "", {"resourceType": "Bundle", "type": "transaction", "entry": [entry]}),
+                    "transaction-response",
+                )
+            else:
+                assert (await call(api, "PUT", url, body)).status_code == 200
+            meta: Json = (await get(api, "Patient/p")).json()["meta"]
+            return {name: value for name, value in meta.items() if name not in ("versionId", "lastUpdated")}
+
+        assert await stored_by() == labels
+        assert await stored_by(meta={"source": "urn:z"}) == labels | {"source": "urn:z"}
+        assert await stored_by(meta={"security": [{"code": "N"}]}) == labels | {"security": [{"code": "N"}]}
+        assert await stored_by(meta={"tag": [{"code": "new"}]}) == {
+            "security": [{"code": "N"}],
+            "tag": [{"code": "new"}],
+        }
+
+    async def test_a_patch_takes_labels_away_and_a_deletion_too(self, api: Api) -> None:
+        await made(api, person("p", meta={"security": [{"code": "R"}], "tag": [{"code": "vip"}]}))
+        found = (await call(api, "PATCH", "Patient/p", [{"op": "remove", "path": "/meta/security"}])).json()["meta"]
+        assert ("security" in found, found["tag"]) == (False, [{"code": "vip"}])
+        await call(api, "DELETE", "Patient/p")
+        assert (await made(api, person("p")))["meta"].keys() == {"versionId", "lastUpdated"}
+
     @pytest.mark.parametrize("ident", [None, "other", "P"])
     async def test_an_id_that_lacks_or_differs_is_400(self, api: Api, ident: str | None) -> None:
         body = bare(person("x")) | ({"id": ident} if ident else {})
