@@ -129,6 +129,10 @@ def _kind(bundle: Resource | None) -> Kind:
         return kind  # type: ignore[no-any-return]  # one of the two, as just seen
     if kind is None:
         raise Malformed(Problem("missing_element", "Bundle needs type. Add it.", "Bundle.type", issue="required"))
+    findings = Findings()
+    Walk(findings).resource({"resourceType": "Bundle", "type": kind}, "Bundle")
+    if findings.all():  # no type that FHIR has
+        raise Malformed(findings.all())
     text = "Only Bundles of type batch or transaction can be carried out; others are not stored here."
     raise Unprocessable(Problem("unsupported_bundle", text, "Bundle.type", issue="not-supported"))
 

@@ -124,11 +124,20 @@ def test_what_is_no_bundle(body: Any) -> None:
     assert refusal(body).status == 400
 
 
-@pytest.mark.parametrize("kind", ["collection", "searchset", "history", "document", "message", "batch-response", "x"])
+@pytest.mark.parametrize("kind", ["collection", "searchset", "history", "document", "message", "batch-response"])
 def test_bundles_that_ask_for_nothing(kind: str) -> None:
     refused = refusal(bundle(kind))
     assert isinstance(refused, Unprocessable)
     assert [(one.issue, one.param) for one in refused.problems] == [("not-supported", "Bundle.type")]
+
+
+@pytest.mark.parametrize("kind", ["transacton", 7])
+def test_a_type_that_fhir_does_not_have_is_malformed_as_every_code_is(kind: Any) -> None:
+    refused = refusal(bundle(kind))
+    assert isinstance(refused, Malformed)
+    assert [(one.code, one.issue, one.param) for one in refused.problems] == [
+        ("unknown_code", "code-invalid", "Bundle.type")
+    ]
 
 
 def test_too_many_entries() -> None:
