@@ -67,7 +67,7 @@ async def status(request: Request) -> Response:
             raise RateLimited(Problem("too_many_requests", text), headers=again)
         return Response(b"", 202, {"X-Progress": _progress(job), **again})
     body = orjson.dumps(_manifest(base_of(request, who.service), job))
-    headers = {"Expires": _http_date(job.expires)}
+    headers = {"Expires": _http_date(job.expires or who.service.now())}
     if request.method == "HEAD":
         return headed(request, 200, headers, "application/json", len(body))
     return Response(body, 200, headers, "application/json")
@@ -102,7 +102,7 @@ async def file(request: Request) -> Response:
         raise _absent("There is no such file in this export.")
     for kind in job.plan["kinds"] if found.kind not in TYPES else (found.kind,):
         require_type(who, kind, "read")
-    headers = {"Expires": _http_date(job.expires)}
+    headers = {"Expires": _http_date(job.expires or who.service.now())}
     if request.method == "HEAD":
         return headed(request, 200, headers, MEDIA_TYPE, found.size, is_stream=True)
     headers["Content-Length"] = str(found.size)
@@ -171,8 +171,8 @@ def _masked(request: str) -> str:
     return f"{address}?{urlencode(pairs, safe=':|,/$*()')}" if pairs else address
 
 
-def _http_date(moment: datetime | None) -> str:
-    return format_datetime((moment or datetime.now(UTC)).astimezone(UTC), usegmt=True)
+def _http_date(moment: datetime) -> str:
+    return format_datetime(moment.astimezone(UTC), usegmt=True)
 
 
 def _described(name: str, summary: str, good: Mapping[int, tuple[str, str | None]], *parameters: str) -> dict[str, Any]:

@@ -18,11 +18,6 @@ _NAMED = 10  # so many are found and named
 _MOST = 1_000  # are read in one go, however much refers to what is to go
 
 
-async def referrers(work: UnitOfWork, name: str, base: str, without: Collection[str] = ()) -> list[str]:
-    """Return some of the stored resources that refer to `name` (``Practitioner/p``), as `referrers_of` finds them."""
-    return (await referrers_of(work, [name], base, without)).get(name, [])
-
-
 async def referrers_of(
     work: UnitOfWork, names: Sequence[str], base: str, without: Collection[str] = ()
 ) -> dict[str, list[str]]:

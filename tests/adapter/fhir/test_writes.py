@@ -526,7 +526,7 @@ class TestDeleteInASet:
         assert ({*found}, found["Patient/g29"]) == ({"Patient/g00", "Patient/g01", "Patient/g29"}, ["Patient/q"])
         assert len(found["Patient/g00"]) == 5
         many = len(asked)
-        await store.transact(lambda work: ties.referrers(work, "Patient/g05", HOST))
+        await store.transact(lambda work: ties.referrers_of(work, ["Patient/g05"], HOST))
         assert many == len(asked) - many + 1  # once more for those behind the crowd
 
     async def test_with_a_change_that_no_longer_refers_to_it(self, api: Api, store: Store) -> None:
