@@ -73,7 +73,7 @@ def _asked(elements: Iterable[str], kind: str) -> frozenset[str] | None:
     found: set[str] = set()
     meant = False
     for name in elements:
-        steps = name.strip().split(".")
+        steps = name.split(".")
         if steps[0][:1].isupper():
             if steps[0] != kind:
                 continue

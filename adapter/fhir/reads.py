@@ -16,6 +16,7 @@ from adapter.fhir.call import Call, Pairs, Reply
 from adapter.scheduling import availability
 from store.codec import encode
 from store.history import Version
+from store.search import results
 from store.types import TYPES
 
 _PAGE = 50
@@ -86,13 +87,13 @@ def part(call: Call) -> Part:
     if not call.query:
         return None
     summary = next((value for name, value in call.query if name == "_summary" and value), None)
-    elements = ",".join(value for name, value in call.query if name == "_elements")
+    elements = results.listed(",".join(value for name, value in call.query if name == "_elements"))
     if summary not in (None, "true", "false", "text", "data"):
         problem = Problem("invalid_search", "_summary takes true, false, text or data here.", "_summary", issue="value")
         raise Malformed(problem)
     if summary in (None, "false") and not elements:
         return None
-    return summary, tuple(filter(None, elements.split(",")))
+    return summary, elements
 
 
 def _is_known(call: Call, meta: dict[str, str]) -> bool:

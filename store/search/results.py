@@ -87,9 +87,14 @@ def contained(name: str, value: str) -> None:
         raise SearchRefused(Note("not-supported", name, text))
 
 
+def listed(value: str) -> tuple[str, ...]:
+    """Return the names that stand between commas, each once; blanks around a name are none of it."""
+    return tuple(dict.fromkeys(name for part in value.split(",") if (name := part.strip())))
+
+
 def elements(value: str, kinds: Sequence[str]) -> tuple[tuple[str, ...], tuple[Note, ...]]:
     """Return the elements that are wanted, as written, and a note for each that no type searched has."""
-    names = [name for name in dict.fromkeys(value.split(",")) if name]
+    names = listed(value)
     wrong = [name for name in names if not _is_element(name, kinds)]
     text = "There is no element '{}' in {}: it is left out."
     return (

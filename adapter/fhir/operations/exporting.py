@@ -27,6 +27,7 @@ from adapter.security.permissions import require
 from store.codec import Resource
 from store.dates import in_utc
 from store.export_jobs import ExportJobs
+from store.search import results
 from store.types import TYPES
 
 FORMATS = ("application/fhir+ndjson", "application/ndjson", "ndjson")
@@ -113,7 +114,7 @@ def _read(call: Call, kind: str) -> _Asked:
     for value in given.get("_deidentify", ())[:1]:
         asked.deidentified = _wants_pseudonyms(value, call)
     asked.kinds = [one for value in given.get("_type", ()) for one in value.split(",") if one]
-    asked.elements = [one for value in given.get("_elements", ()) for one in value.split(",") if one]
+    asked.elements = [*results.listed(",".join(given.get("_elements", ())))]
     for value in given.get("_typeFilter", ()):
         for one in _NEXT_FILTER.split(value):
             name, pairs, problems = exporting_filters.parsed(one)

@@ -89,6 +89,15 @@ class TestBundle:
         assert match.keys() == {"resourceType", "id", "meta", "status", "participant", "start"}
         assert included == (await get(api, "Patient/john")).json()
 
+    async def test_blanks_around_elements_are_none_of_them_as_in_a_read(self, api: Api) -> None:
+        bundle = await found(api, "Appointment?_id=a1&_elements=start, end ,,%20")
+        assert link(bundle, "self") == f"{HOST}/Appointment?_id=a1&_elements=start,end"
+        assert notes(bundle) == []
+        read = (await get(api, "Appointment/a1?_elements=start, end ,,%20")).json()
+        assert bundle["entry"][0]["resource"] == read
+        assert {"start", "end"} <= read.keys()
+        assert (await get(api, "Appointment/a1?_elements=%20")).json() == (await get(api, "Appointment/a1")).json()
+
 
 class TestSelf:
     async def test_it_lists_what_was_used(self, api: Api) -> None:

@@ -99,6 +99,7 @@ def test_elements() -> None:
     )
     assert [note.parameter for note in search.ignored] == ["_elements"]
     assert parsed("Patient", "_elements=Patient.nothing").elements == ()
+    assert parsed("Patient", "_elements=name, id ,%20,name").elements == ("name", "id")
 
 
 def test_sorting() -> None:
