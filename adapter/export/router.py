@@ -168,7 +168,7 @@ def _masked(request: str) -> str:
     pairs = [
         (name, value if name in _SHOWN else "(masked)") for name, value in parse_qsl(query, keep_blank_values=True)
     ]
-    return f"{address}?{urlencode(pairs, safe=':|,/$*()')}" if pairs else address
+    return f"{address}?{urlencode(pairs, safe=':,/$*()')}" if pairs else address
 
 
 def _http_date(moment: datetime) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from urllib.parse import urlencode
 
 import orjson
 
@@ -160,10 +159,11 @@ async def history(call: Call, kind: str | None = None, ident: str | None = None)
     used = [pair for pair in call.query if pair[0] in _KEPT and pair[1]]
     form = searching.form_of(call)
     place = [pair for pair in call.query if pair[0] == "_before" and pair[1]]
-    links = [{"relation": "self", "url": _url(call.base, path, [*used, *place, *form])}]
+    address = f"{call.base}/{path}"
+    links = [{"relation": "self", "url": searching.url(address, (*used, *place, *form))}]
     if page.cursor is not None:
-        following = [*used, ("_before", str(page.cursor)), *form]
-        links.append({"relation": "next", "url": _url(call.base, path, following)})
+        following = (*used, ("_before", str(page.cursor)), *form)
+        links.append({"relation": "next", "url": searching.url(address, following)})
     head: dict[str, object] = {"resourceType": "Bundle", "type": "history"}
     if page.total is not None:
         head["total"] = page.total
@@ -179,11 +179,6 @@ async def history(call: Call, kind: str | None = None, ident: str | None = None)
 async def _ever_was(call: Call, kind: str, ident: str, since: datetime | None) -> bool:
     """Tell whether a resource has a history at all, of which there is nothing from `since` on."""
     return since is not None and (await call.who.store.history(kind, ident, limit=0)).total != 0
-
-
-def _url(base: str, path: str, pairs: Sequence[tuple[str, str]]) -> str:
-    url = f"{base}/{path}"
-    return f"{url}?{urlencode(pairs, safe=':')}" if pairs else url
 
 
 def _entry(base: str, version: Version, wanted: Part) -> bytes:

@@ -151,9 +151,12 @@ def form_of(call: Call) -> Pairs:
 
 
 def url(address: str, pairs: Pairs) -> str:
-    """Return `address` with the parameters `pairs`; the plus of a date's offset that came as a blank is one again."""
+    """Return `address` with the parameters `pairs`, as RFC 3986 has URIs (a bar is escaped, `system%7Ccode`).
+
+    The plus of a date's offset that came as a blank is one again.
+    """
     repaired = [(name, _BLANK_OFFSET.sub("+", value) if _is_date(name) else value) for name, value in pairs]
-    return f"{address}?{urlencode(repaired, safe=':|,/$*')}" if pairs else address
+    return f"{address}?{urlencode(repaired, safe=':,/$*')}" if pairs else address
 
 
 def _is_date(name: str) -> bool:
@@ -161,7 +164,9 @@ def _is_date(name: str) -> bool:
 
 
 _LAST_NAME = re.compile("[.:]")  # after the steps of a chain; what is before a modifier looks like none of these
-_DATES = frozenset({one.name for kind in TYPES.values() for one in kind.parameters.values() if one.kind == "date"})
+_DATES = frozenset(
+    {"_since", *(one.name for kind in TYPES.values() for one in kind.parameters.values() if one.kind == "date")}
+)
 _BLANK_OFFSET = re.compile(r"(?<=[0-9]) (?=[0-9]{2}:[0-9]{2}(?:,|$))")
 
 

@@ -262,7 +262,7 @@ class TestHistory:
         assert versions(found) == ['W/"4"', 'W/"3"']
         assert found["total"] == 2
         own = link(found, "self")
-        assert own is not None
+        assert own == f"{HOST}/{path}?_since={since.replace('+', '%2B')}"
         assert versions(bundled(await get(story, own), "history")) == versions(found)
 
     async def test_since_then_nothing(self, story: Api) -> None:

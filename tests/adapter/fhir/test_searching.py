@@ -6,6 +6,7 @@ Which resources a search finds is tested with `store.search`.
 from __future__ import annotations
 
 import base64
+import re
 import zlib
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -23,6 +24,8 @@ pytestmark = pytest.mark.untraced
 
 Json = dict[str, Any]
 UHIDS = "https://mediloop.co/fhir/sid/uhid"
+URI = re.compile(r"(?:[A-Za-z0-9\-._~:/?@!$&'()*+,;=]|%[0-9A-F]{2})+")
+"""What RFC 3986 lets a URI without a fragment be made of."""
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
@@ -111,6 +114,7 @@ class TestSelf:
             "_include=Appointment:patient:Patient&status:not=booked",
             "status=fulfilled,booked&_elements=start,end",
             "date=le2024-02-03T13:00:00+03:00",
+            'reason-code:text=a "b" <c> {d} é \\\\ ^`',
         ):
             bundle = await found(api, f"Appointment?{query}")
             own = link(bundle, "self")
@@ -118,6 +122,7 @@ class TestSelf:
             again = await found(api, own)
             assert names(again) == names(bundle)
             assert link(again, "self") == own
+            assert URI.fullmatch(own), own
 
     async def test_a_plus_that_was_not_escaped_is_repaired(self, api: Api) -> None:
         bundle = await found(api, "Appointment?date=ge2024-02-03T13:00:00+03:00&_format=application/fhir+json")
