@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -50,6 +51,7 @@ def resource(problems: Iterable[Problem], canonical_base: str, issue_type: str =
 
 
 def _issue(problem: Problem, issue_type: str, canonical_base: str) -> dict[str, Any]:
+    problem = replace(problem, message=_told(problem.message), param=problem.param and _told(problem.param))
     in_the_way = _in_the_way(problem)
     issue: dict[str, Any] = {
         "severity": problem.severity,
@@ -71,6 +73,12 @@ def _issue(problem: Problem, issue_type: str, canonical_base: str) -> dict[str, 
     return issue
 
 
+def _told(text: str) -> str:
+    """Return `text` as a string of FHIR may be: what a request names may hold control characters, no string may."""
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _ELEMENT = re.compile(
     r"[A-Z][A-Za-z]*(?:[.\[](?:[^:']|'[^']*')*)?"
 )  # a colon outside of quotes: `Schedule.actor:Patient`

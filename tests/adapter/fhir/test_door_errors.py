@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from typing import Any
 
 import httpx
@@ -357,6 +358,17 @@ class TestIssues:
         for param in ("Patient", "Patiens.name", "Resource", "Patient.extension('urn:a').value", "Bundle.entry[0]"):
             found = self.one(Problem("x", "Wrong.", param))
             assert ("location" in found, found["expression"]) == (False, [param])
+
+    def test_control_characters_of_a_request_are_not_told(self) -> None:
+        found = self.one(Problem("x", "Not a\x01b\x7fc\x85\n.", "a\x01b\x7fc\x85\n"))
+        assert found["diagnostics"] == found["details"]["text"] == "Not a\ufffdb\ufffdc\ufffd\ufffd."
+        assert found["location"] == ["http.a\ufffdb\ufffdc\ufffd\ufffd"]
+
+    async def test_nor_those_of_a_parameters_name(self, api: Api) -> None:
+        for path in ("Patient?a%01b=1", "Patient?na%01me:exact=1", "Patient?name:%1bx=1", "Patient?birthdate:%00.x=1"):
+            answer = await get(api, path, prefer="handling=strict")
+            issue = outcome(answer, 400, "not-supported")
+            assert not re.search(r"[\x00-\x1f\x7f-\x9f]", "".join((issue["diagnostics"], *issue["location"]))), path
 
     def test_in_a_bundle_a_precondition_is_an_element_and_a_parameter_is_within_its_entry(self) -> None:
         found = self.one(Problem("x", "Wrong.", "If-Match", entry=3))
