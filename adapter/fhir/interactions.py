@@ -75,6 +75,9 @@ async def _search_system(call: Call) -> Reply:
     asked = [value for name, value in searching.unpacked(call.query) if name == "_type"]
     kinds = tuple(dict.fromkeys(kind for value in asked for kind in value.split(",") if kind))
     for kind in kinds:
+        if kind in conformance.DEFINITIONS:
+            text = f"{kind} is searched by itself, at its own address: GET {kind}. Leave it out of _type."
+            raise Malformed(Problem("invalid_search", text, "_type", issue="not-supported"))
         if kind not in TYPES:
             raise unknown_type(kind)
     if not kinds:  # all that the caller may see

@@ -15,7 +15,6 @@ from adapter.fhir.refusing import not_allowed, unknown_type
 from store.types import TYPES
 
 _READ = ("GET", "HEAD")
-_DEFINITIONS = (conformance.SEARCH_PARAMETER, conformance.OPERATION_DEFINITION)
 
 
 def misdirected(address: str, routed: Sequence[str]) -> Refused:
@@ -27,9 +26,9 @@ def misdirected(address: str, routed: Sequence[str]) -> Refused:
     """
     path = [part for part in address.removeprefix(BASE).split("/") if part]
     kind = path[0] if path else ""
-    if kind == "metadata" or (kind in _DEFINITIONS and path[1:] != ["_search"]):
+    if kind == "metadata" or (kind in conformance.DEFINITIONS and path[1:] != ["_search"]):
         return not_allowed(*_READ)
-    if kind[:1] not in ("", "_", "$") and kind not in (*TYPES, *_DEFINITIONS):
+    if kind[:1] not in ("", "_", "$") and kind not in (*TYPES, *conformance.DEFINITIONS):
         return unknown_type(kind)
     if path and path[-1].startswith("$"):
         kind = kind if kind in TYPES else ""

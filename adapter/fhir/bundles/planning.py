@@ -17,6 +17,7 @@ from adapter.fhir.bundles.patches import bare_texts, rewritten
 from adapter.fhir.bundles.reading import Entry, Parsed
 from adapter.fhir.bundles.urls import pairs
 from adapter.fhir.call import Call, Pairs
+from adapter.fhir.conformance import DEFINITIONS
 from adapter.fhir.patching import Patch
 from adapter.fhir.presentation import require_whole
 from adapter.fhir.references import Conditional, Names, rewriting
@@ -194,6 +195,8 @@ def _kind(entry: Entry) -> str:
     if not entry.path:
         raise not_allowed("GET", "HEAD")
     kind = entry.path[0]
+    if kind in DEFINITIONS:
+        raise not_allowed("GET", "HEAD")
     if kind not in TYPES:
         raise unknown_type(kind)
     if len(entry.path) > 2:

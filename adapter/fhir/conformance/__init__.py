@@ -10,7 +10,11 @@ from adapter.fhir.conformance.operation_definitions import OPERATION_DEFINITION,
 from adapter.fhir.conformance.search_parameters import SEARCH_PARAMETER, search_parameter, search_parameters
 from adapter.fhir.conformance.statement import capability_statement, metadata
 
+DEFINITIONS = (SEARCH_PARAMETER, OPERATION_DEFINITION)
+"""The types of definitions: to be read and searched at their own addresses, and there alone."""
+
 __all__ = [
+    "DEFINITIONS",
     "OPERATION_DEFINITION",
     "SEARCH_PARAMETER",
     "capability_statement",

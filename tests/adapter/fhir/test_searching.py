@@ -314,6 +314,11 @@ class TestSystem:
     async def test_a_type_that_there_is_none_of_is_404(self, api: Api) -> None:
         outcome(await get(api, "?_type=Patient,Encounter"), 404, "not-supported")
 
+    @pytest.mark.parametrize("kind", ["SearchParameter", "OperationDefinition"])
+    async def test_definitions_are_searched_at_their_own_address(self, api: Api, kind: str) -> None:
+        issue = outcome(await get(api, f"?_type=Patient,{kind}"), 400, "not-supported")
+        assert (issue["location"], f"GET {kind}." in issue["diagnostics"]) == (["http._type"], True)
+
     async def test_a_parameter_that_one_of_them_lacks_is_no_filter(self, api: Api) -> None:
         answer = await get(api, "?_type=Patient,Slot&status=free")
         assert answer.status_code == 400 or notes(bundled(answer))

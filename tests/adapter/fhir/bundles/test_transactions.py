@@ -582,6 +582,7 @@ async def test_what_is_wrong_with_reads_and_writes_is_told_together(api: Api) ->
         (entry("PUT", "Patient/1/Appointment", person()), 405, "not-supported"),
         (entry("POST", "Patient/1", person()), 405, "not-supported"),
         (entry("DELETE", ROOT), 405, "not-supported"),
+        (entry("PUT", "SearchParameter/Slot-end", person()), 405, "not-supported"),
         (entry("POST", "Patient/$unheard", {"resourceType": "Parameters"}), 404, "not-supported"),
         (entry("PUT", "Patient", person()), 400, "required"),
         (entry("POST", "Patient", person(), ifNoneExist="unheard=1"), 400, "not-supported"),
