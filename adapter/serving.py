@@ -17,6 +17,7 @@ from adapter import demo, logs
 from adapter.console.session import err, mongodb, opened
 from adapter.export.files import require_usable
 from adapter.keeping import kept
+from adapter.protocol import Protocol
 from adapter.settings import PREFIX, URI_VARIABLE, Settings
 
 _METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
@@ -60,7 +61,7 @@ def _config(settings: Settings) -> uvicorn.Config:
         port=settings.port,
         workers=settings.workers,
         loop="uvloop",
-        http="httptools",
+        http=Protocol,
         access_log=False,
         log_config=None,
         server_header=False,

@@ -1,0 +1,72 @@
+"""What is no HTTP request is answered as the API does that was called."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import orjson
+import pytest
+import uvicorn
+
+from adapter.app import create_app
+from adapter.fhir import outcome
+from adapter.protocol import Protocol
+from adapter.service import Service
+
+
+async def answered(service: Service, *parts: bytes) -> tuple[bytes, dict[str, str], bytes]:
+    """The status line, headers and body that a real server answers on one connection, which it then closes."""
+    app = create_app(service)
+    config = uvicorn.Config(app, http=Protocol, loop="none", lifespan="off", log_config=None, server_header=False)
+    server = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        running = asyncio.create_task(server.serve(sockets=[listening]))
+        reader, writer = await asyncio.open_connection(*listening.getsockname())
+        for part in parts:
+            writer.write(part)
+            await writer.drain()
+            await asyncio.sleep(0.05)
+        whole = await asyncio.wait_for(reader.read(), 5)
+        writer.close()
+        server.should_exit = True
+        await running
+    head, _, body = whole.partition(b"\r\n\r\n")
+    status, *lines = head.split(b"\r\n")
+    return status, {name.lower(): value for name, _, value in (line.decode().partition(": ") for line in lines)}, body
+
+
+@pytest.mark.parametrize(
+    "request_line",
+    [
+        b"GET /fhir/R4/Slot?start=ge2024-01-20 10:00 HTTP/1.1",
+        "GET /fhir/R4/Patient?name=Müller HTTP/1.1".encode(),
+        b"FETCH /fhir/R4/Slot HTTP/1.1",
+        b"GET /fhir/R4/Slot?code=\x01 HTTP/1.1",
+    ],
+)
+async def test_below_fhir_it_is_an_operation_outcome(service: Service, request_line: bytes) -> None:
+    status, headers, body = await answered(service, request_line + b"\r\nHost: x\r\n\r\n")
+    assert status == b"HTTP/1.1 400 Bad Request"
+    assert headers["content-type"] == outcome.MEDIA_TYPE
+    assert (headers["connection"], int(headers["content-length"])) == ("close", len(body))
+    told = orjson.loads(body)
+    assert told["resourceType"] == "OperationOutcome"
+    assert "percent-encoded" in told["issue"][0]["diagnostics"]
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        (b"GET /api/v1/appointments/?search=a b HTTP/1.1\r\n\r\n",),
+        (b"\x16\x03\x01\x02",),  # TLS at a port that has none
+        (
+            b"GET /healthz HTTP/1.1\r\nHost: x\r\n",
+            b"a header without a colon\r\n\r\n",
+        ),
+    ],
+)
+async def test_elsewhere_it_is_the_envelope_of_mediloop(service: Service, parts: tuple[bytes, ...]) -> None:
+    status, headers, body = await answered(service, *parts)
+    assert (status, headers["content-type"]) == (b"HTTP/1.1 400 Bad Request", "application/json")
+    assert orjson.loads(body)["error"]["code"] == "invalid_request_error"
