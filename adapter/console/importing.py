@@ -60,7 +60,8 @@ def import_(
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns, console=err, disable=not err.is_terminal) as bars:
             bar = bars.add_task(mode, total=None)
-            async for tally in running.run(service, find(sources, fetched, token, (errors, where)), options):
+            found = find(sources, fetched, token, (errors, where), resumed=where.exists())
+            async for tally in running.run(service, found, options):
                 bars.update(bar, completed=tally.done, total=tally.total)
         return tally
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import http.client
+import json
 import shutil
 import urllib.error
 import urllib.request
@@ -41,8 +42,16 @@ def opened(path: Path) -> IO[bytes]:
     return gzip.open(path, "rb") if packed else path.open("rb")  # type: ignore[return-value]  # see above
 
 
-def download(url: str, folder: Path, token: str | None, listed: Mapping[str, Any] | None = None) -> Path:
-    """Fetch a file once, into `folder`: what is there already is not fetched again.
+def download(
+    url: str,
+    folder: Path,
+    token: str | None,
+    listed: Mapping[str, Any] | None = None,
+    moment: str = "",
+    *,
+    anew: bool = False,
+) -> Path:
+    """Fetch a file once, into `folder`: what is there already is not fetched again while the same is said of it.
 
     It is about patients, and stays there where the import is interrupted: nobody else can read it meanwhile.
 
@@ -51,12 +60,15 @@ def download(url: str, folder: Path, token: str | None, listed: Mapping[str, Any
         folder: where fetched files are kept; made where it is missing.
         token: bearer token, for this address alone.
         listed: its entry in the manifest.
+        moment: of the manifest: what it lists may have no more than an address, and that one stays.
+        anew: fetch it all the same.
 
     Raises:
         SourceError: it cannot be fetched, or has not come whole.
     """
-    target = folder / hashlib.sha256(url.encode()).hexdigest()[:32]
-    if target.exists():
+    known = json.dumps([url, moment, listed], sort_keys=True)
+    target = folder / hashlib.sha256(known.encode()).hexdigest()[:32]
+    if target.exists() and not anew:
         return target
     if not url.startswith(("http://", "https://")):
         raise SourceError(f"{url}: only http and https addresses are fetched.")

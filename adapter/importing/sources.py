@@ -46,7 +46,14 @@ class Source:
         return [self.name, found.st_size, found.st_mtime_ns, self.deletes, self.stage]
 
 
-def find(words: Sequence[str], folder: Path, token: str | None = None, beside: Collection[Path] = ()) -> list[Source]:
+def find(
+    words: Sequence[str],
+    folder: Path,
+    token: str | None = None,
+    beside: Collection[Path] = (),
+    *,
+    resumed: bool = False,
+) -> list[Source]:
     """Return the files that `words` name: paths, folders, bulk manifests (URLs, or files of that name).
 
     The files of a manifest are a stage of their own: what changed between two exports comes after the earlier one, and
@@ -57,6 +64,7 @@ def find(words: Sequence[str], folder: Path, token: str | None = None, beside: C
         folder: where files of a manifest are kept until the import is done.
         token: bearer token for a manifest and the files on its host.
         beside: what an import writes itself; in a folder that is searched, these are no sources.
+        resumed: an import goes on, with the manifests that it began with; else these are fetched anew.
 
     Raises:
         SourceError: something is not there, cannot be fetched, or has not come whole.
@@ -65,7 +73,7 @@ def find(words: Sequence[str], folder: Path, token: str | None = None, beside: C
     loose: list[Source] = []
     own = {path.resolve() for path in beside}
     for word in words:
-        exports, others = _named(word, folder, token, own)
+        exports, others = _named(word, folder, token, own, resumed=resumed)
         loose += others
         for export in exports:
             found = _joined(_joined(found, loose), export)
@@ -82,11 +90,11 @@ def _joined(before: list[Source], later: Sequence[Source]) -> list[Source]:
 
 
 def _named(
-    word: str, folder: Path, token: str | None, own: Collection[Path]
+    word: str, folder: Path, token: str | None, own: Collection[Path], *, resumed: bool
 ) -> tuple[list[list[Source]], list[Source]]:
     """Return the exports that a word names, in the order of their times, and the files that are of none."""
     if word.startswith(("http://", "https://")):
-        export, others = _fetched(word, folder, token)
+        export, others = _fetched(word, folder, token, anew=not resumed)
         return [export] if export else [], others
     path = Path(word)
     if path.is_dir():
@@ -141,8 +149,8 @@ def require_beside(sources: Sequence[Source], written: Mapping[str, Path]) -> No
             )
 
 
-def _fetched(url: str, folder: Path, token: str | None) -> tuple[list[Source], list[Source]]:
-    whole = download(url, folder, token)
+def _fetched(url: str, folder: Path, token: str | None, *, anew: bool) -> tuple[list[Source], list[Source]]:
+    whole = download(url, folder, token, anew=anew)
     listed = manifests.read(whole)
     if listed is None:
         return [], [Source(url, whole)]  # a file by itself
@@ -150,7 +158,7 @@ def _fetched(url: str, folder: Path, token: str | None) -> tuple[list[Source], l
     for one, deletes in listed.entries():
         address = urljoin(url, one["url"])
         own = token if _origin(address) == _origin(url) else None
-        found.append(Source(address, download(address, folder, own, one), deletes))
+        found.append(Source(address, download(address, folder, own, one, listed.moment), deletes))
     return found, []
 
 
@@ -173,7 +181,7 @@ def _of_manifest(listed: Manifest, path: Path, folder: Path) -> list[Source]:
         address = one["url"]
         if address.startswith(("http://", "https://")):
             # Without the token: a file does not tell which host it is for.
-            found.append(Source(address, download(address, folder, None, one), deletes))
+            found.append(Source(address, download(address, folder, None, one, listed.moment), deletes))
             continue
         parts = urlsplit(address)
         if parts.scheme not in ("", "file"):

@@ -5,53 +5,17 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from adapter.importing.fetching import SourceError
 from adapter.importing.sources import find
+from tests.adapter.importing.hosts import Host, manifest
 
 LINE = b'{"resourceType":"Patient","id":"a"}\n'
-
-
-class Host:
-    """A small web server: what it answers by path, and what it was asked with."""
-
-    def __init__(self) -> None:
-        self.answers: dict[str, tuple[int, bytes]] = {}
-        self.asked: list[tuple[str, str | None]] = []
-        self.lost: dict[str, int] = {}  # bytes after which the connection is lost
-        host = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                host.asked.append((self.path, self.headers.get("Authorization")))
-                status, body = host.answers.get(self.path, (404, b""))
-                self.send_response(status)
-                if status in (301, 302):
-                    self.send_header("Location", body.decode())
-                if self.path.startswith("/chunked"):
-                    self.send_header("Transfer-Encoding", "chunked")
-                    body = b"%x\r\n%s" % (len(body) + 1, body)
-                elif not self.path.startswith("/unsized"):
-                    self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body[: host.lost.get(self.path)])
-
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.base = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
+OTHER = LINE.replace(b"a", b"b")
 
 
 @pytest.fixture
@@ -60,11 +24,6 @@ def hosts() -> Iterator[tuple[Host, Host]]:
     yield made
     for one in made:
         one.close()
-
-
-def manifest(*urls: str, **said: object) -> bytes:
-    output = [{"type": "Patient", "url": url} | said for url in urls]
-    return json.dumps({"transactionTime": "x", "output": output}).encode()
 
 
 def test_the_files_of_a_manifest(hosts: tuple[Host, Host], tmp_path: Path) -> None:
@@ -80,8 +39,30 @@ def test_the_files_of_a_manifest(hosts: tuple[Host, Host], tmp_path: Path) -> No
     assert [source.name for source in found] == [f"{ours.base}/1", f"{other.base}/2", f"{ours.base}/3"]
     assert ours.asked == [("/m", "Bearer secret"), ("/1", "Bearer secret"), ("/3", "Bearer secret")]
     assert other.asked == [("/2", None), ("/3", None)]
-    find([f"{ours.base}/m"], tmp_path, "secret")
+    find([f"{ours.base}/m"], tmp_path, "secret", resumed=True)
     assert len(ours.asked) + len(other.asked) == 5  # what is there is not fetched again
+    ours.asked.clear()
+    find([f"{ours.base}/m"], tmp_path, "secret")
+    assert ours.asked == [("/m", "Bearer secret")]  # another may have been published since
+
+
+@pytest.mark.parametrize("changed", [{"sha256": hashlib.sha256(OTHER).hexdigest()}, {"moment": "y"}])
+def test_a_file_is_kept_for_what_its_manifest_says_of_it(
+    hosts: tuple[Host, Host], tmp_path: Path, changed: dict[str, str]
+) -> None:
+    ours, _ = hosts
+    here = tmp_path / "manifest.json"
+    for now in ({}, changed):
+        ours.answers |= {"/m": (200, manifest("f", "none", **now)), "/f": (200, OTHER if now else LINE)}
+        with pytest.raises(SourceError, match="/none: answered 404"):
+            find([f"{ours.base}/m"], tmp_path / "fetched")
+        here.write_bytes(manifest(f"{ours.base}/f", **now))
+        [source] = find([str(here)], tmp_path / "local")
+        assert source.path.read_bytes() == (OTHER if now else LINE)
+    ours.answers["/none"] = (200, OTHER)
+    first, _ = find([f"{ours.base}/m"], tmp_path / "fetched")
+    assert first.path.read_bytes() == OTHER
+    assert [path for path, _ in ours.asked].count("/f") == 4  # twice for each folder
 
 
 def test_an_address_may_be_that_of_a_file(hosts: tuple[Host, Host], tmp_path: Path) -> None:

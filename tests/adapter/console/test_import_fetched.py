@@ -1,0 +1,47 @@
+"""``mediloop-fhir import`` of what is fetched: which manifest counts, when the one before did not come in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.adapter.console.imports import PEOPLE, Import, Stored, lines
+from tests.adapter.importing.hosts import Host, manifest
+
+
+@pytest.fixture
+def host() -> Iterator[Host]:
+    made = Host()
+    yield made
+    made.close()
+
+
+def test_a_manifest_that_failed_is_not_kept(bring: Import, host: Host) -> None:
+    host.answers = {"/latest.json": (200, manifest("none"))}
+    result = bring.cli.run("import", f"{host.base}/latest.json")
+    assert (result.exit_code, "/none: answered 404" in result.stderr) == (1, True)
+    host.answers = {"/latest.json": (200, manifest("f.ndjson")), "/f.ndjson": (200, lines(PEOPLE[2]))}
+    assert bring.run(f"{host.base}/latest.json") == {"created": 1}
+    assert sorted(one.name for one in Path().iterdir()) == ["files"]
+
+
+def test_an_interrupted_import_goes_on_with_the_manifest_it_began_with(
+    bring: Import, host: Host, stored: Stored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from adapter.importing import again
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    host.answers = {"/latest.json": (200, manifest("f.ndjson")), "/f.ndjson": (200, lines(PEOPLE[2]))}
+    words = ["--batch", "1", f"{host.base}/latest.json"]
+    with monkeypatch.context() as patched:
+        patched.setattr(again, "settle", stop)
+        assert bring.cli.run("import", "--json", "--errors", str(bring.errors), *words).exit_code == 130
+    host.answers = {"/latest.json": (200, manifest("g.ndjson")), "/g.ndjson": (200, lines(PEOPLE[1]))}
+    assert bring.run(*words) == {"created": 1}
+    assert [bool(stored(kind)) for kind in ("Patient", "Location")] == [True, False]
+    assert bring.run(*words) == {"created": 1}
+    assert stored("Location")

@@ -1,0 +1,48 @@
+"""A web server that the tests of fetching ask, and a manifest for it to give."""
+
+from __future__ import annotations
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+class Host:
+    """A small web server: what it answers by path, and what it was asked with."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, tuple[int, bytes]] = {}
+        self.asked: list[tuple[str, str | None]] = []
+        self.lost: dict[str, int] = {}  # bytes after which the connection is lost
+        host = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                host.asked.append((self.path, self.headers.get("Authorization")))
+                status, body = host.answers.get(self.path, (404, b""))
+                self.send_response(status)
+                if status in (301, 302):
+                    self.send_header("Location", body.decode())
+                if self.path.startswith("/chunked"):
+                    self.send_header("Transfer-Encoding", "chunked")
+                    body = b"%x\r\n%s" % (len(body) + 1, body)
+                elif not self.path.startswith("/unsized"):
+                    self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body[: host.lost.get(self.path)])
+
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.base = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def manifest(*urls: str, moment: str = "x", **said: object) -> bytes:
+    output = [{"type": "Patient", "url": url} | said for url in urls]
+    return json.dumps({"transactionTime": moment, "output": output}).encode()
