@@ -76,7 +76,7 @@ async def run(service: Service, sources: Sequence[Source], options: Options) -> 
             tally.notes.append(refusals.note)
         books = Books(sources, options.state, place, tally, refusals, waiting)
         async with checks(service, tally.total - tally.done) as check:
-            for stage in range(place.stage, 1 + max(source.stage for source in sources)):
+            for stage in range(place.stage, 1 + max((source.stage for source in sources), default=-1)):
                 async with aclosing(_once(writer, check, sources, books, options.batch)) as steps:
                     async for _ in steps:
                         yield tally

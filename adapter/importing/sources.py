@@ -72,14 +72,16 @@ def find(
     found: list[Source] = []
     loose: list[Source] = []
     own = {path.resolve() for path in beside}
+    told = False
     for word in words:
         exports, others = _named(word, folder, token, own, resumed=resumed)
+        told |= bool(exports)
         loose += others
-        for export in exports:
+        for export in filter(None, exports):
             found = _joined(_joined(found, loose), export)
             loose = []
     found = _joined(found, loose)
-    if not found:
+    if not found and not told:  # that nothing has changed is news
         raise SourceError("There is nothing to import: no file ends in .ndjson, .jsonl or .json (or .gz of these).")
     return found
 
@@ -95,7 +97,7 @@ def _named(
     """Return the exports that a word names, in the order of their times, and the files that are of none."""
     if word.startswith(("http://", "https://")):
         export, others = _fetched(word, folder, token, anew=not resumed)
-        return [export] if export else [], others
+        return ([] if others else [export]), others
     path = Path(word)
     if path.is_dir():
         return _inside(path, own)
@@ -128,7 +130,8 @@ def _inside(folder: Path, own: Collection[Path]) -> tuple[list[list[Source]], li
                 exports[of].append(Source(str(path), path))
     for parent, paths in gone.items():
         exports[parent] += [Source(str(path), path, deletes=True) for path in sorted(paths)]
-    return [export for export in exports.values() if export], others
+    # One that lists something else, as Parquet, has not been read.
+    return [export for parent, export in exports.items() if export or not any(listed[parent].entries())], others
 
 
 def require_beside(sources: Sequence[Source], written: Mapping[str, Path]) -> None:

@@ -418,6 +418,18 @@ def test_a_second_server_follows_by_exports_of_the_command(
         assert not list(client[f"{pair}_live"]["imports"].find())
 
 
+def test_a_night_in_which_nothing_changed_is_no_fault(bring: Import, live: Callable[..., Json], stored: Stored) -> None:
+    bring(a__ndjson=lines(*BASE))
+    for words in (["full"], ["quiet", "--since", "full/manifest.json"]):
+        assert bring.cli.run("export", *words).exit_code == 0
+    live("full")
+    before = state(stored, "live")
+    for word in ("quiet", "quiet/manifest.json"):
+        assert bring.run("--mode", "live", word, code=0) == {}
+    assert state(stored, "live") == before
+    assert sorted(one.name for one in Path().iterdir()) == ["files", "full", "quiet"]
+
+
 def test_a_whole_export_comes_into_an_empty_server_whatever_has_become_of_its_slots(
     bring: Import, live: Callable[..., Json], stored: Stored
 ) -> None:

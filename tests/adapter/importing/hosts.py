@@ -43,6 +43,6 @@ class Host:
         self.server.server_close()
 
 
-def manifest(*urls: str, moment: str = "x", **said: object) -> bytes:
+def manifest(*urls: str, moment: object = "x", **said: object) -> bytes:
     output = [{"type": "Patient", "url": url} | said for url in urls]
     return json.dumps({"transactionTime": moment, "output": output}).encode()

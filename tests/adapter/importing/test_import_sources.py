@@ -268,3 +268,21 @@ def test_deletions_that_are_not_there_are_missed(tmp_path: Path) -> None:
     for no_manifest in (b"[]", b'{"output":[],"deleted":1}', b'{"output":[],"deleted":[1]}'):
         manifest_.write_bytes(no_manifest)
         assert [source.path.name for source in find([str(tmp_path)], tmp_path)] == ["f.ndjson"]
+
+
+def test_an_export_of_nothing_is_no_fault_and_one_of_other_files_is(hosts: tuple[Host, Host], tmp_path: Path) -> None:
+    ours, _ = hosts
+    here = tmp_path / "here" / "manifest.json"
+    here.parent.mkdir()
+    here.write_bytes(manifest())
+    ours.answers = {"/m": (200, manifest())}
+    for words in ([str(here)], [str(here.parent)], [str(tmp_path), str(here)], [f"{ours.base}/m"]):
+        assert find(words, tmp_path / "fetched") == []
+    for name in ("a.ndjson", "b.ndjson"):
+        (tmp_path / name).write_bytes(LINE)
+    found = find([str(tmp_path / "a.ndjson"), str(here), str(tmp_path / "b.ndjson")], tmp_path / "fetched")
+    assert [(source.path.name, source.stage) for source in found] == [("a.ndjson", 0), ("b.ndjson", 0)]
+    here.write_bytes(manifest("Patient.parquet"))
+    (here.parent / "Patient.parquet").write_bytes(b"PAR1")
+    with pytest.raises(SourceError, match="nothing to import"):
+        find([str(here.parent)], tmp_path / "fetched")
