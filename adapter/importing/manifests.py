@@ -5,6 +5,7 @@ https://hl7.org/fhir/uv/bulkdata/STU2/export.html#response---complete-status
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,9 +15,10 @@ from urllib.parse import unquote, urlsplit
 
 import orjson
 
-from adapter.importing.fetching import SPOILT, SourceError, opened
+from adapter.importing.fetching import SPOILT, SourceError, opened, require_whole
 
 NAME = "manifest.json"
+_ANEW = "Fetch or export it again, or import the files by name."
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +80,7 @@ def deletions(manifest: Manifest, folder: Path) -> set[Path]:
     """
     found = set()
     for one in manifest.deleted:
-        parts = urlsplit(one["url"])
-        path = folder / unquote(parts.path)
-        if parts.scheme in ("http", "https"):
-            path = folder / unquote(parts.path).rpartition("/")[2]
+        path = _place(folder, one["url"])
         if not path.is_file():
             raise SourceError(
                 f"{path}: {folder / NAME} says that it tells what was deleted, and it is not there. Fetch it, or "
@@ -89,3 +88,29 @@ def deletions(manifest: Manifest, folder: Path) -> set[Path]:
             )
         found.add(path.resolve())
     return found
+
+
+def require_listed(manifest: Manifest, folder: Path) -> None:
+    """Make sure that the files of a folder are as its manifest says, and that those listed by relative paths are there.
+
+    What was fetched may have another name here than its address; what has the same is compared.
+
+    Raises:
+        SourceError: one is not there, or has not come whole.
+    """
+    listed = [(one, _place(folder, one["url"])) for one, _ in manifest.entries()]
+    times = Counter(path for _, path in listed)
+    for one, path in listed:
+        parts = urlsplit(one["url"])
+        beside = not parts.scheme and not parts.path.startswith("/")
+        if path.is_file():
+            if beside or times[path] == 1:
+                require_whole(str(path), path, one, _ANEW)
+        elif beside:
+            raise SourceError(f"{path}: {folder / NAME} lists it, and it is not there. {_ANEW}")
+
+
+def _place(folder: Path, url: str) -> Path:
+    parts = urlsplit(url)
+    path = unquote(parts.path)
+    return folder / (path if parts.scheme in ("", "file") else path.rpartition("/")[2])

@@ -113,11 +113,13 @@ def _inside(folder: Path, own: Collection[Path]) -> tuple[list[list[Source]], li
     """Return the files of a folder; a manifest in it is about the files beside and below it, and is none of them.
 
     Raises:
-        SourceError: something is not there; of several exports, one does not tell its time.
+        SourceError: something is not there, or not whole; of several exports, one does not tell its time.
     """
     inside = sorted(one for one in folder.rglob("*") if one.is_file() and one.name.lower().endswith(_SUFFIXES))
     listed = {path.parent: found for path in inside if path.name == manifests.NAME and (found := manifests.read(path))}
     gone = {parent: manifests.deletions(found, parent) for parent, found in listed.items()}
+    for parent, known in listed.items():
+        manifests.require_listed(known, parent)
     exports: dict[Path, list[Source]] = {path: [] for path in _by_time(listed)}
     others: list[Source] = []
     for path in inside:

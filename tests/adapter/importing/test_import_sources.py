@@ -270,6 +270,43 @@ def test_deletions_that_are_not_there_are_missed(tmp_path: Path) -> None:
         assert [source.path.name for source in find([str(tmp_path)], tmp_path)] == ["f.ndjson"]
 
 
+def test_a_folder_is_whole_where_its_manifest_is_about_the_files_in_it(tmp_path: Path) -> None:
+    here = tmp_path / "export" / "manifest.json"
+    here.parent.mkdir()
+    whole = {"size": 2 * len(LINE), "sha256": hashlib.sha256(LINE * 2).hexdigest(), "count": 2}
+    file = here.parent / "my file.ndjson"
+    (tmp_path / "loose.ndjson").write_bytes(LINE)
+    for said in (whole, {"count": 2}):
+        here.write_bytes(manifest("my%20file.ndjson", **said))
+        file.write_bytes(LINE * 2)
+        (here.parent / "more.ndjson").write_bytes(LINE)  # of an earlier export: nothing is said of it
+        assert [source.path.name for source in find([str(tmp_path)], tmp_path)][1:] == ["more.ndjson", file.name]
+        file.write_bytes(LINE)
+        with pytest.raises(SourceError, match=r"my file\.ndjson: it has.*the manifest says.*by name"):
+            find([str(tmp_path)], tmp_path)
+        file.unlink()
+        with pytest.raises(
+            SourceError, match=r"my file\.ndjson: .*manifest\.json lists it, and it is not there.*by name"
+        ):
+            find([str(tmp_path)], tmp_path)
+
+
+def test_files_that_were_fetched_may_have_other_names_than_their_manifest_gives_them(tmp_path: Path) -> None:
+    here = tmp_path / "manifest.json"
+    (tmp_path / "renamed.ndjson").write_bytes(LINE)
+    (tmp_path / "f.ndjson").write_bytes(LINE)
+    for addresses in (
+        ["https://x.org/p.ndjson"],
+        ["https://x.org/1/f.ndjson", "https://x.org/2/f.ndjson"],
+        ["s3://b/f"],
+    ):
+        here.write_bytes(manifest(*addresses, count=2))
+        assert [source.path.name for source in find([str(tmp_path)], tmp_path)] == ["f.ndjson", "renamed.ndjson"]
+    here.write_bytes(manifest("https://x.org/1/f.ndjson?page=1", count=2))
+    with pytest.raises(SourceError, match=r"f\.ndjson: it has 1 resources, the manifest says 2"):
+        find([str(tmp_path)], tmp_path)
+
+
 def test_an_export_of_nothing_is_no_fault_and_one_of_other_files_is(hosts: tuple[Host, Host], tmp_path: Path) -> None:
     ours, _ = hosts
     here = tmp_path / "here" / "manifest.json"
