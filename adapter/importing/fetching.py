@@ -72,22 +72,21 @@ def download(
         return target
     if not url.startswith(("http://", "https://")):
         raise SourceError(f"{url}: only http and https addresses are fetched.")
-    # The scheme has been looked at.
-    request = urllib.request.Request(url, headers={"Accept": "application/fhir+ndjson, application/json, */*;q=0.1"})  # noqa: S310
-    if token is not None:
-        request.add_unredirected_header("Authorization", f"Bearer {token}")
     part = target.with_suffix(".part")
-    private.make_folder(str(folder))
     try:
-        with _opener.open(request, timeout=_SECONDS) as answer, private.create(str(part)) as file:
+        with _opener.open(_request(url, token), timeout=_SECONDS) as answer:
             if answer.status != 200:
                 raise SourceError(f"{url}: answered {answer.status}; it is not ready, or is no manifest.")
-            shutil.copyfileobj(answer, file)
+            private.make_folder(str(folder))
+            with private.create(str(part)) as file:
+                shutil.copyfileobj(answer, file)
             said = answer.headers.get("Content-Length")
     except urllib.error.HTTPError as error:
         raise SourceError(f"{url}: answered {error.code}. Is the token right (--token)?") from error
     except urllib.error.URLError as error:
         raise SourceError(f"{url}: {error.reason}") from error
+    except (http.client.InvalidURL, ValueError) as error:  # what the library says of addresses, redirects' too
+        raise SourceError(f"{url}: it is, or leads to, no address that can be asked ({error}).") from error
     except (http.client.HTTPException, ConnectionError, TimeoutError) as error:
         raise SourceError(f"{url}: the connection was lost ({error}). {_AGAIN}") from error
     # copyfileobj takes the end of the connection for the end of the file.
@@ -96,6 +95,16 @@ def download(
     require_whole(url, part, listed or {})
     part.replace(target)
     return target
+
+
+def _request(url: str, token: str | None) -> urllib.request.Request:
+    # The scheme has been looked at.
+    request = urllib.request.Request(url, headers={"Accept": "application/fhir+ndjson, application/json, */*;q=0.1"})  # noqa: S310
+    if token is not None:
+        if not (token.isascii() and token.isprintable()):  # the library would show it
+            raise SourceError("--token: a bearer token has printable ASCII characters alone, and no line break.")
+        request.add_unredirected_header("Authorization", f"Bearer {token}")
+    return request
 
 
 def require_whole(name: str, path: Path, listed: Mapping[str, Any], remedy: str = _AGAIN) -> None:

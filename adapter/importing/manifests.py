@@ -54,7 +54,7 @@ def read(path: Path) -> Manifest | None:
     """Return the manifest in a file; None if it is none.
 
     Raises:
-        SourceError: it is of an export of ours that was interrupted.
+        SourceError: it is of an export of ours that was interrupted, or lists what is no address.
     """
     with opened(path) as file:
         try:
@@ -69,6 +69,11 @@ def read(path: Path) -> Manifest | None:
         raise SourceError(f"{path}: that export has not come to its end. Give its command again, then import it.")
     if not all(isinstance(one, dict) and isinstance(one.get("url"), str) for one in (*output, *deleted)):
         return None
+    for one in (*output, *deleted):
+        try:
+            urlsplit(one["url"])
+        except ValueError as error:
+            raise SourceError(f"{one['url']}: {path} lists it, and it is no address ({error}).") from error
     return Manifest(str(document.get("transactionTime", "")), output, deleted)
 
 

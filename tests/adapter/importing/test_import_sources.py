@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -86,6 +87,32 @@ def test_what_cannot_be_fetched_is_said(hosts: tuple[Host, Host], tmp_path: Path
             find([f"{ours.base}{path}"], tmp_path)
     with pytest.raises(SourceError, match="refused"):
         find(["http://127.0.0.1:9/x"], tmp_path)
+
+
+@pytest.mark.parametrize("address", ["http://[::1/x", "http://a..b/x", "http://127.0.0.1/ä", "http://127.0.0.1:p/x"])
+def test_what_is_no_address_is_said(hosts: tuple[Host, Host], tmp_path: Path, address: str) -> None:
+    ours, _ = hosts
+    ours.answers = {"/m": (200, manifest(address)), "/leads": (302, b"http://[::1/x")}
+    here = tmp_path / "here" / "manifest.json"
+    here.parent.mkdir()
+    here.write_bytes(manifest(address))
+    for word in (address, f"{ours.base}/m", str(here)):
+        with pytest.raises(SourceError, match=re.escape(address) + ".*no address") as raised:
+            find([word], tmp_path)
+        assert "lost" not in str(raised.value)
+    with pytest.raises(SourceError, match=r"/leads.*no address"):
+        find([f"{ours.base}/leads"], tmp_path)
+    if "[" in address:
+        with pytest.raises(SourceError, match=re.escape(address) + ".*no address"):
+            find([str(here.parent)], tmp_path)
+
+
+def test_a_token_that_no_header_can_hold_is_not_shown(tmp_path: Path) -> None:
+    for token in ("sec\nret", "sécret"):
+        with pytest.raises(SourceError, match=r"^--token: [^:]*$") as raised:
+            find(["http://127.0.0.1:9/x"], tmp_path / "fetched", token)
+        assert "ret" not in str(raised.value)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("path", ["/sized", "/unsized", "/chunked"])
