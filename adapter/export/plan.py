@@ -9,6 +9,7 @@ from typing import Any
 
 from store.exporting import Query, Selection
 from store.search.matching import starting
+from store.search.references import own_forms
 from store.types import TYPES
 
 OWNER = "Patient"
@@ -27,7 +28,7 @@ class Plan:
         patients: ids; only what is in the compartment of one of them. None: no compartment is asked for.
         joined: of these, who was not in the Group at `since`: what is theirs is wanted whole.
         everybody: only what is in the compartment of any patient.
-        base: of the server: references may be written below it.
+        base: of the server: references may be written below it, by http and by https.
         elements: of each resource; none: all.
         notes: what was passed over, as an OperationOutcome's issues.
         deidentified: without what tells who somebody is.
@@ -67,7 +68,7 @@ class Plan:
             return self._filtered(kind, self._of(kind, self.patients))
         if not self.everybody or kind == OWNER:
             return self._filtered(kind, None)
-        anybody = [starting(f"{OWNER}/"), starting(f"{self.base}/{OWNER}/")]
+        anybody = [starting(one) for one in own_forms(OWNER, "", self.base)]
         return self._filtered(kind, {"$or": [{path: {"$regex": one}} for path in _paths(kind) for one in anybody]})
 
     def _filtered(self, kind: str, compartment: Query | None) -> tuple[Query, ...]:
@@ -80,7 +81,7 @@ class Plan:
         """Return the query for what is in the compartment of one of them."""
         if kind == OWNER:
             return {"_id": {"$in": list(patients)}}
-        names = [f"{root}{OWNER}/{ident}" for root in ("", f"{self.base}/") for ident in patients]
+        names = [one for ident in patients for one in own_forms(OWNER, ident, self.base)]
         return {"$or": [{path: {"$in": names}} for path in _paths(kind)]}
 
     def document(self) -> dict[str, Any]:

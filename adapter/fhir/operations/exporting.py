@@ -27,6 +27,7 @@ from adapter.security.permissions import require
 from store.codec import Resource
 from store.dates import in_utc
 from store.export_jobs import ExportJobs
+from store.extract import relative
 from store.search import results
 from store.types import TYPES
 
@@ -167,7 +168,7 @@ def _as_text(one: Any) -> Any:
 
 
 def _patient(text: str, base: str) -> str:
-    kind, _, ident = text.removeprefix(f"{base}/").partition("/")
+    kind, _, ident = relative(text, (base,)).partition("/")
     if kind != OWNER or not re.fullmatch(r"[A-Za-z0-9\-.]{1,64}", ident):
         raise _bad("patient", "patient takes references such as Patient/123.")
     return ident

@@ -14,6 +14,7 @@ from adapter.fhir import reads
 from adapter.fhir.access import require_type
 from adapter.fhir.call import Call
 from store.codec import decode
+from store.extract import relative
 
 _MOST = 50_000
 
@@ -91,7 +92,7 @@ def _members(group: Mapping[str, Any], base: str) -> dict[str, None]:
     """Return the ids of the patients who are in a Group: its ``member`` that are not inactive."""
     found: dict[str, None] = {}
     for one in group.get("member", ()):
-        name = str(one.get("entity", {}).get("reference", "")).removeprefix(f"{base}/")
+        name = relative(str(one.get("entity", {}).get("reference", "")), (base,))
         if not one.get("inactive") and name.startswith(f"{OWNER}/"):
             found[name.split("/")[1]] = None
     return found

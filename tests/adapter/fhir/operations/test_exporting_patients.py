@@ -38,6 +38,21 @@ async def test_a_group(api: Api) -> None:
     assert (refused.status_code, "Patient/c is no member" in refused.text) == (400, True)
 
 
+@pytest.mark.parametrize("stated", [{}, {"base_url": "http://adapter.test"}], ids=["no setting", "ADAPTER_BASE_URL"])
+async def test_our_address_by_the_other_scheme_is_ours(
+    make_service: ServiceMaker, make_api: ApiMaker, tmp_path: Path, stated: dict[str, str]
+) -> None:
+    api: Api = await make_api(make_service(data_dir=tmp_path, **stated))
+    await put(api, "Patient", "a")
+    named = {"reference": "https://adapter.test/fhir/R4/Patient/a"}
+    await put(api, "Group", "g", type="person", actual=True, member=[{"entity": named}])
+    await put(api, "Appointment", "v", status="proposed", participant=[{"actor": named, "status": "needs-action"}])
+    whole = ["Appointment/v", "Group/g", "Patient/a"]
+    asked = parameters(("patient", "valueReference", named))
+    for path, body in (("Patient", None), ("Group/g", None), ("Patient", asked), ("Group/g", asked)):
+        assert sorted(await names(api, await exported(api, f"{path}/$export", body))) == whole
+
+
 async def test_named_patients(api: Api) -> None:
     await clinic(api)
     body = parameters(
