@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import typer
 
 from adapter.console.session import fail, out, run
-from adapter.errors import Unprocessable
-from adapter.scheduling import availability, hours_faults, hours_writing, publishing, settling
+from adapter.fhir.validation import check
+from adapter.scheduling import availability, hours_writing, publishing, settling
 from adapter.scheduling.claimset import Change
 from adapter.scheduling.road import decide
 from adapter.service import Service
@@ -26,6 +26,19 @@ app = typer.Typer(help="Published availability.", no_args_is_help=True)
 _LONGEST_RANGE = timedelta(days=731)
 
 
+def _text(param: typer.CallbackParam, value: str | None) -> str | None:
+    """Return what an option says, without blanks around it.
+
+    Raises:
+        BadParameter: it is blank: FHIR has no empty texts, and an empty id names nobody.
+    """
+    if value is None:
+        return None
+    if not value.strip():
+        raise typer.BadParameter(f"it is blank: give a value{'' if param.required else ', or leave it out'}")
+    return value.strip()
+
+
 @app.callback()
 def group() -> None:
     """Published availability."""
@@ -33,15 +46,15 @@ def group() -> None:
 
 @app.command()
 def generate(
-    practitioner: Annotated[str, typer.Option(help="The practitioner's id; a stored Practitioner.")],
+    practitioner: Annotated[str, typer.Option(callback=_text, help="The practitioner's id; a stored Practitioner.")],
     hours: Annotated[str, typer.Option(help="Weekly hours: 'mon-fri 09:00-12:00,14:00-17:00; sat 09:00-12:00'.")],
     first: Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First day.")],
     last: Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day, included.")],
-    facility: Annotated[str | None, typer.Option(help="The facility's id; a stored Location.")] = None,
+    facility: Annotated[str | None, typer.Option(callback=_text, help="The facility's id; a stored Location.")] = None,
     length: Annotated[int, typer.Option(min=5, max=1440, help="Minutes of a slot.")] = 30,
     timezone: Annotated[str | None, typer.Option(help="Time zone of the hours. Default: ADAPTER_TIMEZONE.")] = None,
-    specialty: Annotated[str | None, typer.Option(help="Specialty code of the schedule.")] = None,
-    service_type: Annotated[str | None, typer.Option(help="Service type code of the schedule.")] = None,
+    specialty: Annotated[str | None, typer.Option(callback=_text, help="Specialty code of the schedule.")] = None,
+    service_type: Annotated[str | None, typer.Option(callback=_text, help="Service type code of the schedule.")] = None,
     mode: Annotated[Literal["test", "live"], typer.Option(help="test or live data.")] = "test",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
 ) -> None:
@@ -90,9 +103,9 @@ def generate(
 
 @app.command("hours")
 def weekly_hours(
-    practitioner: Annotated[str, typer.Option(help="The practitioner's id; a stored Practitioner.")],
+    practitioner: Annotated[str, typer.Option(callback=_text, help="The practitioner's id; a stored Practitioner.")],
     hours: Annotated[str, typer.Option(help="Weekly hours: 'mon-fri 09:00-12:00,14:00-17:00; sat 09:00-12:00'.")],
-    facility: Annotated[str | None, typer.Option(help="The facility's id; a stored Location.")] = None,
+    facility: Annotated[str | None, typer.Option(callback=_text, help="The facility's id; a stored Location.")] = None,
     minutes: Annotated[int, typer.Option(min=1, max=1440, help="How long a visit is.")] = 30,
     before: Annotated[int, typer.Option(min=0, max=1440, help="Minutes kept free before a visit.")] = 0,
     after: Annotated[int, typer.Option(min=0, max=1440, help="Minutes kept free after it.")] = 0,
@@ -100,8 +113,8 @@ def weekly_hours(
         int | None, typer.Option(min=1, max=1440, help="Visits begin at multiples of these minutes.")
     ] = None,
     timezone: Annotated[str | None, typer.Option(help="Time zone of the hours. Default: ADAPTER_TIMEZONE.")] = None,
-    specialty: Annotated[str | None, typer.Option(help="Specialty code of the schedule.")] = None,
-    service_type: Annotated[str | None, typer.Option(help="Service type code of the schedule.")] = None,
+    specialty: Annotated[str | None, typer.Option(callback=_text, help="Specialty code of the schedule.")] = None,
+    service_type: Annotated[str | None, typer.Option(callback=_text, help="Service type code of the schedule.")] = None,
     mode: Annotated[Literal["test", "live"], typer.Option(help="test or live data.")] = "test",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
 ) -> None:
@@ -140,11 +153,13 @@ def weekly_hours(
 
 @app.command()
 def away(
-    practitioner: Annotated[str, typer.Option(help="The practitioner's id; one who has weekly hours.")],
+    practitioner: Annotated[str, typer.Option(callback=_text, help="The practitioner's id; one who has weekly hours.")],
     first: Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First day.")],
     last: Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day, included.")],
-    reason: Annotated[str, typer.Option(help="Why, for whoever reads the schedule.")] = "leave",
-    facility: Annotated[str | None, typer.Option(help="Only at this facility. Default: at each.")] = None,
+    reason: Annotated[str, typer.Option(callback=_text, help="Why, for whoever reads the schedule.")] = "leave",
+    facility: Annotated[
+        str | None, typer.Option(callback=_text, help="Only at this facility. Default: at each.")
+    ] = None,
     mode: Annotated[Literal["test", "live"], typer.Option(help="test or live data.")] = "test",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
 ) -> None:
@@ -187,18 +202,23 @@ async def _missing(
 async def _change(
     service: Service, mode: Literal["test", "live"], ident: str, changed: Callable[[Resource], Resource]
 ) -> None:
-    """Change a Schedule that is stored, as every other write of one is decided."""
+    """Change a Schedule that is stored, judged and decided as every other write of one."""
 
     async def step(work: UnitOfWork) -> None:
         before = await work.read("Schedule", ident)
         if before is not None:
             after = changed(before)
-            problems = list(hours_faults.faults(after))
-            if problems:
-                raise Unprocessable(problems)
+            _require_valid(after)
             settling.stage(work, await settling.settle(work, [Change(before, after)], fills_slots=False))
 
     await decide(service.stores[mode], step)
+
+
+def _require_valid(schedule: Resource) -> None:
+    """Let pass only what the front door would: what is stored otherwise, no import would take."""
+    problems = check(schedule, "Schedule")
+    if problems:
+        fail("; ".join(f"{one.param or 'Schedule'}: {one.message}" for one in problems))
 
 
 async def _schedule(
@@ -229,6 +249,7 @@ async def _schedule(
                 after = {**after, element: [{"coding": [{"system": systems[element], "code": code}]}]}
         if after == before:
             return after
+        _require_valid(after)
         return work.create(after) if before is None else work.update(before, after)
 
     return await decide(service.stores[mode], step)

@@ -165,6 +165,18 @@ class TestSlots:
         assert schedule["serviceType"][0]["coding"][0]["code"] == "vaccination"
         assert schedule["meta"]["versionId"] == "2"
 
+    def test_blanks_around_a_code_are_taken_off(self, clinic: Cli, stored: Stored) -> None:
+        made = clinic.json(*GENERATE, "--service-type", " gp ")
+        [schedule] = [one for one in stored("Schedule") if one["_id"] == made["schedule"]]
+        assert schedule["serviceType"][0]["coding"][0]["code"] == "gp"
+
+    def test_what_fhir_does_not_take_is_not_stored(self, clinic: Cli, stored: Stored) -> None:
+        result = clinic.run(*GENERATE, "--specialty", "eyes  ears")
+        assert result.exit_code == 1
+        assert len(result.stderr.strip().splitlines()) == 1
+        assert "Schedule.specialty" in result.stderr
+        assert len(stored("Schedule")) == 4
+
     def test_an_unknown_practitioner_is_named(self, cli: Cli) -> None:
         result = cli.run(*GENERATE)
         assert result.exit_code == 1
@@ -177,6 +189,10 @@ class TestSlots:
             (("--timezone", "Mars/Olympus"), "Mars/Olympus"),
             (("--to", "2027-01-01"), "--to must be --from or later"),
             (("--to", "2031-01-01"), "by 731 days at most"),
+            (("--specialty", ""), "'--specialty': it is blank: give a value, or leave it out"),
+            (("--service-type", " "), "'--service-type': it is blank"),
+            (("--facility", ""), "'--facility': it is blank"),
+            (("--practitioner", ""), "'--practitioner': it is blank: give a value"),
         ],
     )
     def test_bad_words_are_usage_errors(self, cli: Cli, words: tuple[str, ...], named: str) -> None:

@@ -54,6 +54,13 @@ def test_hours_are_written_and_replaced_and_leave_stays(clinic: Cli, stored: Sto
     assert extension(stored, ident, "/timezone")["valueCode"] == "UTC"
 
 
+def test_what_fhir_does_not_take_is_not_stored(clinic: Cli, stored: Stored) -> None:
+    ident = clinic.json(*HOURS)["schedule"]
+    result = clinic.run(*AWAY, "--reason", "sick\x07leave")
+    assert (result.exit_code, "Schedule.extension" in result.stderr) == (1, True)
+    assert len(extension(stored, ident, "/availability")["extension"]) == 2
+
+
 def test_what_is_not_there_is_named(cli: Cli) -> None:
     result = cli.run(*HOURS)
     assert (result.exit_code, "is not stored in the test database" in result.stderr) == (1, True)
@@ -68,6 +75,9 @@ def test_what_is_not_there_is_named(cli: Cli) -> None:
         ((*HOURS, "--hours", "always"), "cannot read the hours"),
         ((*HOURS, "--timezone", "Mars/Olympus"), "Mars/Olympus"),
         ((*AWAY, "--to", "2027-01-01"), "--to must be --from or later"),
+        ((*AWAY, "--reason", " "), "'--reason': it is blank"),
+        ((*AWAY, "--facility", ""), "'--facility': it is blank"),
+        ((*HOURS, "--specialty", ""), "'--specialty': it is blank"),
     ],
 )
 def test_bad_words_are_usage_errors(cli: Cli, words: tuple[str, ...], named: str) -> None:
