@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import bson
+
 from store.exporting import Query, Selection
 from store.search.matching import starting
 from store.search.references import own_forms
@@ -51,6 +53,16 @@ class Plan:
         once = tuple((kind, False) for kind in self.kinds)
         return once + tuple((kind, True) for kind in self.kinds) if self.joined else once
 
+    @property
+    def largest(self) -> int:
+        """About the bytes of the largest document that MongoDB is given: this plan, or one of its queries."""
+        others = [kind for kind in self.kinds if kind != OWNER]
+        compartment: Query = {}
+        if self.patients is not None and others:  # every type names them alike: one is measured, as it takes its time
+            compartment = self._of(max(others, key=lambda kind: len(_paths(kind))), self.patients)
+        own = max((len(bson.encode({"$or": list(found)})) for found in (self.filters or {}).values()), default=0)
+        return max(len(bson.encode(self.document())), len(bson.encode(compartment)) + own)
+
     def selection(self, kind: str, joined: bool = False) -> Selection:
         """Return which resources of a type a step is to read; no two steps read the same one."""
         if not self.joined:
@@ -73,9 +85,9 @@ class Plan:
 
     def _filtered(self, kind: str, compartment: Query | None) -> tuple[Query, ...]:
         own = tuple((self.filters or {}).get(kind, ()))
-        if compartment is None:
-            return own
-        return tuple({"$and": [compartment, one]} for one in own) or (compartment,)
+        if compartment is None or not own:
+            return own if compartment is None else (compartment,)
+        return ({"$and": [compartment, {"$or": list(own)}]},)  # the compartment once: it may name thousands
 
     def _of(self, kind: str, patients: Sequence[str]) -> Query:
         """Return the query for what is in the compartment of one of them."""

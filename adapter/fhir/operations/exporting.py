@@ -39,6 +39,7 @@ _NEXT_FILTER = re.compile(r",(?=[A-Z][A-Za-z]*\?)")
 # https://hl7.org/fhir/R4/datatypes.html#instant, and a date alone, which is read as its beginning.
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d))?")
 _RETRY_SECONDS = 30
+_MOST_BYTES = 15_000_000  # of a query: a command has 16 MB, and ids or documents stand beside it
 
 
 @dataclass(slots=True)
@@ -71,6 +72,7 @@ async def export(call: Call, kind: str, ident: str | None) -> Reply:
     cut = await take_cut(call.who.store)
     whose = await patients(call, cut, ident, asked.patients, asked.since)
     plan = await _plan(call, kinds, whose, asked, everybody=bool(kind) and whose.patients is None)
+    _require_room(plan)
     jobs = ExportJobs(call.who.store.database)
     settings = call.who.service.settings
     request = searching.url(f"{call.base}/{'/'.join(call.path)}", call.query)
@@ -218,6 +220,21 @@ async def _plan(call: Call, kinds: list[str], whose: Whose, asked: _Asked, *, ev
         notes=_notes(call, asked.problems),
         deidentified=asked.deidentified,
     )
+
+
+def _require_room(plan: Plan) -> None:
+    """Refuse at once what MongoDB would not take later.
+
+    Raises:
+        Malformed: it names too much.
+    """
+    size = plan.largest
+    if size > _MOST_BYTES:
+        text = (
+            f"This makes a query of {size / 1e6:.1f} MB, and MongoDB takes {_MOST_BYTES / 1e6:.0f} here. Export fewer "
+            "patients at a time (patient), or all of them (Patient/$export), or narrow _typeFilter."
+        )
+        raise Malformed(Problem("too_costly", text, issue="too-costly"))
 
 
 def _kinds(call: Call, kind: str, asked: _Asked) -> list[str]:

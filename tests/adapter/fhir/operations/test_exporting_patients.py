@@ -90,6 +90,27 @@ async def test_patients_who_are_not_known_are_refused_by_name(api: Api, monkeypa
     assert (await api.post("/fhir/R4/Patient/$export", asked("there", "was-there"))).status_code == 400
 
 
+async def test_several_filters_within_a_compartment(api: Api) -> None:
+    await clinic(api)
+    await group(api, "a", "b")
+    either = "_type=Appointment&_typeFilter=Appointment%3F_id%3Dof-a,Appointment%3F_id%3Dof-b,of-nobody"
+    manifest = await exported(api, f"Group/g/$export?{either}")
+    assert sorted(await names(api, manifest)) == ["Appointment/of-a", "Appointment/of-b"]
+
+
+async def test_what_mongodb_would_not_take_is_refused_at_once(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    await clinic(api)
+    await group(api, "a", "b")
+    monkeypatch.setattr(exporting, "_MOST_BYTES", 100)
+    refused = await api.get("/fhir/R4/Group/g/$export")
+    [issue] = refused.json()["issue"]
+    assert (refused.status_code, issue["code"]) == (400, "too-costly")
+    assert "fewer patients" in issue["diagnostics"]
+    monkeypatch.undo()
+    monkeypatch.setattr(exporting, "_MOST_BYTES", 3_000)
+    await exported(api, "Group/g/$export")
+
+
 async def test_deletions_within_a_compartment(api: Api) -> None:
     await clinic(api)
     first = await exported(api, "Patient/$export?_type=Appointment")
