@@ -34,6 +34,7 @@ class Plan:
         elements: of each resource; none: all.
         notes: what was passed over, as an OperationOutcome's issues.
         deidentified: without what tells who somebody is.
+        key: the fingerprint of the key of its pseudonyms.
     """
 
     kinds: tuple[str, ...]
@@ -46,6 +47,7 @@ class Plan:
     elements: tuple[str, ...] = ()
     notes: tuple[Mapping[str, Any], ...] = ()
     deidentified: bool = False
+    key: str | None = None
 
     @property
     def steps(self) -> tuple[tuple[str, bool], ...]:
@@ -109,6 +111,7 @@ class Plan:
             "elements": list(self.elements),
             "notes": list(self.notes),
             "deidentified": self.deidentified,
+            "key": self.key,
         }
 
     @classmethod
@@ -120,12 +123,13 @@ class Plan:
             since=document["since"],
             filters=document["filters"],
             patients=None if patients is None else tuple(patients),
-            joined=tuple(document.get("joined", ())),  # jobs of earlier versions had none
+            joined=tuple(document.get("joined", ())),  # jobs of earlier versions had none, and no key
             everybody=document["everybody"],
             base=document["base"],
             elements=tuple(document["elements"]),
             notes=tuple(document["notes"]),
             deidentified=document["deidentified"],
+            key=document.get("key"),
         )
 
 

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from adapter.export.plan import Plan
 from adapter.settings import Settings
 from mappings.systems import Systems
+
+if TYPE_CHECKING:
+    from adapter.export.deidentify import Deidentifier
+
+
+class WrongKey(Exception):
+    """The pseudonyms of an export cannot be made any more; the text says why, and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,22 +35,20 @@ def shape(plan: Plan, settings: Settings) -> Shape:
     """Return what a plan wants to be made of what is stored.
 
     Raises:
-        LookupError: it wants pseudonyms, and there is no longer a key for them.
+        WrongKey: it wants pseudonyms, and the key for them is no longer there, or another one.
     """
-    # Imported where they are needed: they load the definitions of all types.
     steps: list[Callable[[str, bytes], bytes]] = []
     name: Callable[[str], str] = str
     if plan.deidentified:
-        from adapter.export.deidentify import Deidentifier
-
-        if settings.deidentify_key is None:
-            raise LookupError("ADAPTER_DEIDENTIFY_KEY is not set")
-        systems = Systems.under(settings.canonical_base, uhid=settings.uhid_system, uhid_aliases=settings.uhid_aliases)
-        key, bases = settings.deidentify_key.get_secret_value().encode(), (*settings.fhir_bases, plan.base)
-        made = Deidentifier(key, systems, bases, settings.uhid_pattern)
+        made = _deidentifier(settings, (*settings.fhir_bases, plan.base))
+        if plan.key not in (None, made.fingerprint):
+            raise WrongKey(
+                "ADAPTER_DEIDENTIFY_KEY has another value than when this export was begun: its files would hold "
+                "pseudonyms of two keys. Ask for it again."
+            )
         steps.append(lambda _, raw: made.line(raw))
         name = made.name
-    if plan.elements:
+    if plan.elements:  # imported where it is needed, as below: they load the definitions of all types
         from adapter.fhir.presentation import subset
 
         steps.append(lambda kind, raw: subset(raw, kind, summary=None, elements=plan.elements))
@@ -55,3 +61,21 @@ def shape(plan: Plan, settings: Settings) -> Shape:
         return raws
 
     return Shape(lines, name)
+
+
+def fingerprint(settings: Settings) -> str:
+    """Return what tells keys of pseudonyms apart.
+
+    Raises:
+        WrongKey: there is none.
+    """
+    return _deidentifier(settings).fingerprint
+
+
+def _deidentifier(settings: Settings, bases: Sequence[str] = ()) -> Deidentifier:
+    from adapter.export.deidentify import Deidentifier  # where it is needed: it loads the definitions of all types
+
+    if settings.deidentify_key is None:
+        raise WrongKey("ADAPTER_DEIDENTIFY_KEY is not set any more. Ask for the export again when it is.")
+    systems = Systems.under(settings.canonical_base, uhid=settings.uhid_system, uhid_aliases=settings.uhid_aliases)
+    return Deidentifier(settings.deidentify_key.get_secret_value().encode(), systems, bases, settings.uhid_pattern)

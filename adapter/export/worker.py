@@ -13,12 +13,14 @@ import os
 import signal
 import sys
 import threading
+from datetime import timedelta
 
 import uvloop
 
 # Not `adapter.service`: what an export does not need would be half of the time that this process takes to begin.
 from adapter import clock, settings
 from adapter.export.files import Files
+from adapter.export.shaping import WrongKey
 from adapter.export.working import Lost, Work, tidy
 from store.connection import Client, connect
 from store.documents import Rules
@@ -74,6 +76,8 @@ async def work(
         return 0
     try:
         await Work(store, jobs, files, read, job, worker, now=now).carry_out()
+    except WrongKey as wrong:
+        await jobs.finish(ident, worker, now() + timedelta(hours=read.export_hours), str(wrong))
     except Lost:
         left = await jobs.read(ident)
         if left is None or left.state == "removed":  # it was deleted meanwhile: what was written since goes as well

@@ -16,6 +16,7 @@ from adapter.errors import Malformed, Problem, RateLimited
 from adapter.export import running
 from adapter.export.engine import take_cut
 from adapter.export.plan import MEMBERS, OWNER, Plan
+from adapter.export.shaping import fingerprint
 from adapter.fhir import negotiation, outcome, searching
 from adapter.fhir.access import may, require_type
 from adapter.fhir.addresses import EXPORT_JOBS
@@ -219,6 +220,7 @@ async def _plan(call: Call, kinds: list[str], whose: Whose, asked: _Asked, *, ev
         elements=tuple(asked.elements),
         notes=_notes(call, asked.problems),
         deidentified=asked.deidentified,
+        key=fingerprint(call.who.service.settings) if asked.deidentified else None,
     )
 
 

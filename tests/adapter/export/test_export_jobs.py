@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import bson
 import pytest
 from structlog.testing import capture_logs
 
@@ -47,16 +46,6 @@ async def test_files_hold_so_many_at_most(api: Api) -> None:
 
 async def test_without_a_key_nobody_is_made_a_pseudonym(api: Api) -> None:
     assert (await api.get("/fhir/R4/$export?_deidentify=true")).status_code == 400
-    await api.get("/fhir/R4/$export?_type=Patient")
-    job = await jobs_of(api.service).take("w")
-    assert job is not None
-    await (
-        api.service.stores["test"]
-        .database[EXPORTS]
-        .update_one({"_id": job.ident}, {"$set": {"plan": bson.encode({**job.plan, "deidentified": True})}})
-    )
-    with pytest.raises(LookupError):
-        await work(api.service.settings, api.service.stores["test"], "test", job.ident, "w", api.service.now)
 
 
 async def test_permissions(api: Api, make_api: ApiMaker) -> None:
