@@ -234,6 +234,9 @@ async def _schedule(
 
     async def step(work: UnitOfWork) -> Resource:
         before = await work.read("Schedule", ident)
+        if before is not None and before.get("active") is False:
+            why = "is not active, so nobody could book there. Set its active to true (PUT or PATCH), then try again."
+            fail(f"Schedule/{ident} {why}")
         after: Resource = before or {
             "resourceType": "Schedule",
             "id": ident,

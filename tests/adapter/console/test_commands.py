@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 from adapter import __version__
+from adapter.scheduling import publishing
 from tests.adapter.console.cli import Cli
+from tests.adapter.console.imports import SCHEDULE, Import, lines
 
 Stored = Callable[..., list[dict[str, Any]]]
 
@@ -176,6 +178,22 @@ class TestSlots:
         assert len(result.stderr.strip().splitlines()) == 1
         assert "Schedule.specialty" in result.stderr
         assert len(stored("Schedule")) == 4
+
+    @pytest.mark.parametrize("words", [GENERATE, ("slots", "hours", *GENERATE[2:6])], ids=["generate", "hours"])
+    def test_an_inactive_schedule_is_not_filled(
+        self, clinic: Cli, stored: Stored, bring: Import, words: tuple[str, ...]
+    ) -> None:
+        ident = publishing.schedule_id("prov-abc-123", None)
+        assert bring(
+            a__ndjson=lines(
+                SCHEDULE | {"id": ident, "active": False, "actor": [{"reference": "Practitioner/prov-abc-123"}]}
+            )
+        ) == {"created": 1}
+        before = stored("Slot"), stored("Schedule")
+        result = clinic.run(*words, "--specialty", "eyes")
+        assert result.exit_code == 1
+        assert f"Schedule/{ident} is not active, so nobody could book there. Set its active to true" in result.stderr
+        assert (stored("Slot"), stored("Schedule")) == before
 
     def test_an_unknown_practitioner_is_named(self, cli: Cli) -> None:
         result = cli.run(*GENERATE)
