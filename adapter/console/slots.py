@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Annotated, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 import typer
 
@@ -15,6 +15,7 @@ from adapter.console.session import fail, out, run
 from adapter.fhir.validation import check
 from adapter.scheduling import availability, hours_writing, publishing, settling
 from adapter.scheduling.claimset import Change
+from adapter.scheduling.hours import named_zone
 from adapter.scheduling.road import decide
 from adapter.service import Service
 from mappings.references import own_name
@@ -39,6 +40,12 @@ def _text(param: typer.CallbackParam, value: str | None) -> str | None:
     return value.strip()
 
 
+def _zone_name(name: str | None) -> str | None:
+    if name is not None and named_zone(name) is None:
+        raise typer.BadParameter(f"{name} is no time zone of the IANA database: give a name such as Africa/Kampala")
+    return name
+
+
 @app.callback()
 def group() -> None:
     """Published availability."""
@@ -52,7 +59,9 @@ def generate(
     last: Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day, included.")],
     facility: Annotated[str | None, typer.Option(callback=_text, help="The facility's id; a stored Location.")] = None,
     length: Annotated[int, typer.Option(min=5, max=1440, help="Minutes of a slot.")] = 30,
-    timezone: Annotated[str | None, typer.Option(help="Time zone of the hours. Default: ADAPTER_TIMEZONE.")] = None,
+    timezone: Annotated[
+        str | None, typer.Option(callback=_zone_name, help="Time zone of the hours. Default: ADAPTER_TIMEZONE.")
+    ] = None,
     specialty: Annotated[str | None, typer.Option(callback=_text, help="Specialty code of the schedule.")] = None,
     service_type: Annotated[str | None, typer.Option(callback=_text, help="Service type code of the schedule.")] = None,
     mode: Annotated[Literal["test", "live"], typer.Option(help="test or live data.")] = "test",
@@ -67,8 +76,7 @@ def generate(
     """
     try:
         openings = publishing.parse_hours(hours)
-        zone = None if timezone is None else ZoneInfo(timezone)
-    except (ValueError, ZoneInfoNotFoundError) as error:
+    except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     if last < first or last - first > _LONGEST_RANGE:
         raise typer.BadParameter(f"--to must be --from or later, by {_LONGEST_RANGE.days} days at most")
@@ -80,7 +88,8 @@ def generate(
             return missing
         codes = {"specialty": specialty, "serviceType": service_type}
         schedule = await _schedule(service, mode, practitioner, facility, codes)
-        spans = publishing.spans(openings, length, first.date(), last.date(), zone or service.settings.zone)
+        zone = service.settings.zone if timezone is None else ZoneInfo(timezone)
+        spans = publishing.spans(openings, length, first.date(), last.date(), zone)
         made = 0
         for _, day in groupby(spans, key=lambda span: span.start.date()):
             slots = [publishing.slot(schedule, span) for span in day]
@@ -112,7 +121,9 @@ def weekly_hours(
     every: Annotated[
         int | None, typer.Option(min=1, max=1440, help="Visits begin at multiples of these minutes.")
     ] = None,
-    timezone: Annotated[str | None, typer.Option(help="Time zone of the hours. Default: ADAPTER_TIMEZONE.")] = None,
+    timezone: Annotated[
+        str | None, typer.Option(callback=_zone_name, help="Time zone of the hours. Default: ADAPTER_TIMEZONE.")
+    ] = None,
     specialty: Annotated[str | None, typer.Option(callback=_text, help="Specialty code of the schedule.")] = None,
     service_type: Annotated[str | None, typer.Option(callback=_text, help="Service type code of the schedule.")] = None,
     mode: Annotated[Literal["test", "live"], typer.Option(help="test or live data.")] = "test",
@@ -125,8 +136,7 @@ def weekly_hours(
     """
     try:
         openings = publishing.parse_hours(hours)
-        zone = None if timezone is None else ZoneInfo(timezone).key
-    except (ValueError, ZoneInfoNotFoundError) as error:
+    except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     numbers = {"duration": minutes, "bufferBefore": before, "bufferAfter": after, "alignmentInterval": every}
     given = {name: value for name, value in numbers.items() if value}
@@ -135,7 +145,7 @@ def weekly_hours(
         missing = await _missing(service, mode, practitioner, facility)
         if missing:
             fail(missing)
-        zone_name = zone or service.settings.timezone
+        zone_name = timezone or service.settings.timezone
         base = service.systems.extensions
         codes = {"specialty": specialty, "serviceType": service_type}
         ident = (await _schedule(service, mode, practitioner, facility, codes))["id"]

@@ -205,6 +205,7 @@ class TestSlots:
         [
             (("--hours", "always"), "cannot read the hours"),
             (("--timezone", "Mars/Olympus"), "Mars/Olympus"),
+            (("--timezone", "Africa"), "no time zone"),  # a folder of the database
             (("--to", "2027-01-01"), "--to must be --from or later"),
             (("--to", "2031-01-01"), "by 731 days at most"),
             (("--specialty", ""), "'--specialty': it is blank: give a value, or leave it out"),

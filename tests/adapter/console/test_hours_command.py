@@ -74,6 +74,7 @@ def test_what_is_not_there_is_named(cli: Cli) -> None:
     [
         ((*HOURS, "--hours", "always"), "cannot read the hours"),
         ((*HOURS, "--timezone", "Mars/Olympus"), "Mars/Olympus"),
+        ((*HOURS, "--timezone", "Africa"), "no time zone"),
         ((*AWAY, "--to", "2027-01-01"), "--to must be --from or later"),
         ((*AWAY, "--reason", " "), "'--reason': it is blank"),
         ((*AWAY, "--facility", ""), "'--facility': it is blank"),
