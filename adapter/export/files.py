@@ -16,7 +16,7 @@ from typing import IO, Any, cast
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from adapter.export import private
+from adapter import private
 from adapter.settings import PREFIX, Settings, SettingsError
 
 _CHUNK = 1_048_576

@@ -18,7 +18,7 @@ import fsspec
 import orjson
 from fsspec.implementations.local import LocalFileSystem
 
-from adapter.export import private
+from adapter import private
 from store.exporting import Cut
 
 MANIFEST = "manifest.json"

@@ -20,7 +20,7 @@ from email.message import Message
 from pathlib import Path
 from typing import IO, Any
 
-from adapter.export import private
+from adapter import private
 
 _GZIP = b"\x1f\x8b"
 _SECONDS = 60.0

@@ -172,7 +172,7 @@ def doubled(
     if was_booked_over(one) or was_booked_over(other) or not {one.get("status"), other.get("status")} <= HOLDING:
         return None
     theirs, others = (
-        [name for name in slots_of(each) if name in slots and rooms.get(_schedule_of(slots[name])) == room]
+        [name for name in slots_of(each) if name in slots and rooms.get(schedule_of(slots[name])) == room]
         for each in (one, other)
     )
     for first, second in ((first, second) for first in theirs for second in others):
@@ -186,10 +186,6 @@ def doubled(
                 text = f"{room} is had by {told}, by {' and '.join(by)}."
                 return Finding("room-overlap", names[1], text)
     return None
-
-
-def _schedule_of(slot: Resource) -> str:
-    return reference(str(slot.get("schedule", {}).get("reference", "")))
 
 
 def _time(resource: Resource) -> tuple[datetime, datetime]:

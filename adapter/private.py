@@ -1,4 +1,4 @@
-"""Folders and files of this machine that nobody but their owner can read: what is exported is about patients."""
+"""Folders and files of this machine that nobody but their owner can read: what is in them is about patients."""
 
 from __future__ import annotations
 
