@@ -19,6 +19,9 @@ _TEXT = (
 )
 
 
+_HEAD = 64  # bytes: enough to tell which API was called, and nothing to keep for each open connection
+
+
 class Protocol(HttpToolsProtocol):
     """HTTP/1.1 by httptools."""
 
@@ -26,7 +29,7 @@ class Protocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what has come in (asyncio's hook)."""
-        self._received = data
+        self._received = data[:_HEAD]
         super().data_received(data)
 
     def send_400_response(self, msg: str) -> None:

@@ -152,9 +152,12 @@ async def in_rooms(
     The arguments are those of `slots`. Who asks for no room reads nothing.
     """
     reader = Reader(source)
-    if schedules is None:
-        schedules = await reader.find("Schedule", {"_index.nobodys": True})
-    known = {name: rooms.of(one) for name, one in (await rooms.schedules(reader, schedules)).items()}
+    if schedules is None:  # all that there are: each room's others among them
+        every = await reader.find("Schedule", {"_index.nobodys": True})
+        theirs = {f"Schedule/{one['id']}": one for one in every if rooms.of(one)}
+    else:
+        theirs = await rooms.schedules(reader, schedules)
+    known = {name: rooms.of(one) for name, one in theirs.items()}
     if not known:
         return []
     beside: dict[str, list[str]] = {}
