@@ -46,10 +46,11 @@ async def read(work: UnitOfWork, asked: ClaimSet, *, copied: bool = False) -> St
     stirred = {name for visit in asked.visits.values() for name in visit.stirs}
     slots = await _named(work, "Slot", stirred - asked.written.keys())
     written = asked.written_of("Slot")
+    named = asked.overlaid("Slot", slots)  # once, not for each
     offered_by = {
         name: schedule
         for name in {*stirred, *written}
-        if (schedule := taking.schedule_of(name, asked.overlaid("Slot", slots).get(name))) is not None
+        if (schedule := taking.schedule_of(name, named.get(name))) is not None
     }
     schedules = await _named(work, "Schedule", set(offered_by.values()) - asked.written.keys())
     opened = await taking.for_set(work, asked, slots, asked.overlaid("Schedule", schedules))

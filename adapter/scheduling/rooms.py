@@ -71,12 +71,14 @@ async def beside(
     """
     named = [(_schedule_of(slot), slot) for slot in slots]
     theirs = await schedules(find, [known[name] for name, _ in named if name in known])
+    alike: dict[str, list[str]] = {}
+    for name, schedule in theirs.items():
+        alike.setdefault(of(schedule), []).append(name)
     wanted: dict[str, list[Interval]] = {}
     for name, slot in named:
         when = intervals.of(slot)
         if when is not None and name in theirs:
-            alike = [one for one, schedule in theirs.items() if of(schedule) == of(theirs[name])]
-            for claim in claims.names(alike, when):
+            for claim in claims.names(alike[of(theirs[name])], when):
                 wanted.setdefault(claim, []).append(when)
     names = list(wanted)
     found: dict[str, Resource] = {}

@@ -1,0 +1,107 @@
+"""The work that a set of changes needs grows as the set does: twice the lines run for twice the changes, no more."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+import adapter.scheduling
+from adapter.scheduling.settling import Change, settle
+from store.codec import Resource
+from store.store import Store
+from tests.adapter.scheduling.support import linking, role, schedule, slot, visit
+from tests.store.support import create
+
+pytestmark = pytest.mark.untraced  # the lines are counted by a tracer of its own
+
+OURS = str(Path(adapter.scheduling.__file__).parent)
+FEW, MANY = 15, 60
+SLACK = 1.2
+"""How much more than in proportion is borne: less than what one loop over the set for each of its members costs."""
+
+
+@contextmanager
+def lines_run() -> Iterator[list[int]]:
+    """Count the lines that adapter/scheduling runs, each turn of a loop or a comprehension as one."""
+    counted = [0]
+
+    def local(frame: FrameType, event: str, argument: Any) -> Any:
+        counted[0] += event == "line"
+        return local
+
+    def entered(frame: FrameType, event: str, argument: Any) -> Any:
+        return local if frame.f_code.co_filename.startswith(OURS) else None
+
+    before = sys.gettrace()
+    sys.settrace(entered)
+    try:
+        yield counted
+    finally:
+        sys.settrace(before)
+
+
+def place(number: int) -> str:
+    return f"Location/{number}"
+
+
+def slots(number: int) -> list[Resource]:
+    return [slot(f"new{number}", schedule=f"s{number}")]
+
+
+def slots_of_rooms(number: int) -> list[Resource]:
+    return [slot(f"new{number}", schedule=f"r{number}")]
+
+
+def bookings(number: int) -> list[Resource]:
+    return [visit(f"v{number}", who=(f"Practitioner/{number}",), **linking(str(number)))]
+
+
+def seeking(number: int) -> list[Resource]:
+    return [visit(f"v{number}", who=(f"PractitionerRole/{number}",))]
+
+
+def rooms(number: int) -> list[Resource]:
+    who = f"Practitioner/{number}"
+    return [visit(f"v{number}", who=(who, place(number)), **linking(str(number), f"r{number}"))]
+
+
+def slots_and_bookings(number: int) -> list[Resource]:
+    taken = slot(f"new{number}", "11:00", "11:30", schedule=f"s{number}")
+    taken["status"] = "busy"
+    return [taken, visit(f"v{number}", "11:00", "11:30", who=(f"Practitioner/{number}",), **linking(f"new{number}"))]
+
+
+def schedules(number: int) -> list[Resource]:
+    return [schedule(f"new{number}", f"Practitioner/{number}")]
+
+
+def roles(number: int) -> list[Resource]:
+    return [role(f"new{number}", f"{number}")]
+
+
+@pytest.mark.parametrize("copied", [False, True])
+@pytest.mark.parametrize(
+    "made", [slots, slots_of_rooms, bookings, seeking, rooms, slots_and_bookings, schedules, roles]
+)
+async def test_work_grows_as_the_set_does(store: Store, made: Callable[[int], list[Resource]], copied: bool) -> None:
+    await create(store, *(schedule(f"s{n}", f"Practitioner/{n}") for n in range(MANY)))
+    await create(store, *(schedule(f"r{n}", place(n)) for n in range(MANY)))
+    await create(store, *(slot(f"{n}", schedule=f"s{n}") for n in range(MANY)))
+    await create(store, *(slot(f"r{n}", schedule=f"r{n}") for n in range(MANY)))
+    await create(store, *(role(f"{n}", f"{n}") for n in range(MANY)))
+
+    async def lines(count: int) -> int:
+        changes = [Change(None, one, one) for number in range(count) for one in made(number)]
+        with lines_run() as counted:
+            await store.transact(lambda work: settle(work, changes, fills_slots=True, copied=copied))
+        return counted[0]
+
+    few = await lines(FEW)
+    assert few > FEW  # something was counted
+    assert await lines(MANY) <= few * SLACK * MANY / FEW
