@@ -23,6 +23,7 @@ from adapter.fhir.router import router as fhir
 from adapter.gate import Gate
 from adapter.mediloop import describe
 from adapter.mediloop.router import router as mediloop
+from adapter.metrics import PoolWatch
 from adapter.origins import Origins
 from adapter.publishing.router import router as publishing
 from store.types import TYPES
@@ -78,7 +79,7 @@ def worker() -> FastAPI:
     _end_with_parent()
     read = settings.load()
     logs.configure(read.log_format, read.log_level)
-    return create_app(service.build(read, os.environ[settings.URI_VARIABLE]))
+    return create_app(service.build(read, os.environ[settings.URI_VARIABLE], watches=[PoolWatch()]))
 
 
 def _tell_only_what_is_sent(responses: dict[str, Any]) -> None:

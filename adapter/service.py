@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import orjson
+from pymongo.monitoring import ConnectionPoolListener
 
 from adapter import clock
-from adapter.metrics import PoolWatch
 from adapter.scheduling import holds
 from adapter.scheduling.claims import claims
 from adapter.security.keyring import Keyring
@@ -93,13 +94,21 @@ class Service:
         await self.client.close()
 
 
-def build(settings: Settings, uri: str, now: clock.Now = clock.now) -> Service:
+def build(
+    settings: Settings, uri: str, now: clock.Now = clock.now, *, watches: Sequence[ConnectionPoolListener] = ()
+) -> Service:
     """Put a service together on the MongoDB at `uri`; nothing is sent yet.
+
+    Args:
+        settings: what it is put together by.
+        uri: where MongoDB is.
+        now: the clock.
+        watches: what is told of the connections: who serves counts them (`adapter.metrics`).
 
     Raises:
         SettingsError: a replacement ConceptMap cannot be used.
     """
-    return assemble(settings, connect(uri, listeners=[PoolWatch()]), now)
+    return assemble(settings, connect(uri, listeners=watches), now)
 
 
 def assemble(settings: Settings, client: Client, now: clock.Now = clock.now) -> Service:

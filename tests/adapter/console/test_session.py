@@ -86,3 +86,13 @@ def test_it_is_unwound_as_by_ctrl_c(settings: Settings, how: signal.Signals, int
 def test_who_is_to_outlive_the_terminal_does(settings: Settings) -> None:
     with handled(signal.SIGHUP, signal.SIG_IGN), mongodb(settings):  # as `nohup` has it
         signal.raise_signal(signal.SIGHUP)
+
+
+def test_a_command_loads_nothing_that_only_a_service_needs() -> None:
+    code = """
+import sys
+import adapter.cli, adapter.console.check, adapter.console.export, adapter.console.importing, adapter.console.tail
+print([one for one in ("fastapi", "prometheus_client", "pyarrow", "uvicorn") if one in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "[]"
