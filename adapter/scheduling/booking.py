@@ -249,7 +249,10 @@ def cover(whose: str, wish: Wish, facts: Facts) -> tuple[list[Resource], Problem
     if not away and not is_thing and not any(_schedule_is_active(slot, facts) for _, slot in published):
         return [], None
     concerned = away or ([whose] if is_thing else [])
-    return [], _unavailable([slot for _, slot in published], wish.names.start, concerned, is_away=bool(away))
+    # One that it might take, its own above all, only leaves a gap.
+    barred = [slot for _, slot in published if not _is_free(slot, wish, facts, over=wish.overbooks)]
+    near = barred or [slot for _, slot in published]
+    return [], _unavailable(near, wish.names.start, concerned, is_away=bool(away))
 
 
 def _is_offered(slot: Resource, wish: Wish, facts: Facts) -> bool:

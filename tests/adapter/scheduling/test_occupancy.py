@@ -18,6 +18,7 @@ from store.unit_of_work import UnitOfWork
 from tests.adapter.scheduling.support import (
     advance,
     advancing,
+    at,
     book,
     booking,
     codes,
@@ -422,6 +423,29 @@ async def test_a_move_may_book_over_too_and_without_a_reason_it_does_not(store: 
     assert (await statuses(store, "a", "c"), await holders(store, "a")) == (["busy", "free"], 2)
     await move(store, "y", "11:00", "11:30")
     assert (await statuses(store, "a", "c"), await holders(store, "a")) == (["busy", "busy"], 1)
+
+
+@both_doors
+@pytest.mark.parametrize("why", [None, "a mother in labour"])
+async def test_a_move_that_is_refused_names_its_own_slot_as_none_in_the_way(
+    store: Store, door: str, why: str | None
+) -> None:
+    await publish_day(store, group("a", 2), slot("b", "10:30", "11:00"))
+    await book(store, visit("x"), "a")
+    await book(store, visit("y"), "a")
+    await settle_all(store, slot("b", "10:30", "11:00", status="busy-unavailable"))
+    before = await stored(store, "Appointment", "y")
+    moved = occupancy.overbooking({**before, "start": at("10:15"), "end": at("10:45")}, why, EXTENSIONS)
+
+    async def rescheduled(work: UnitOfWork) -> Resource:
+        over_ = why is not None
+        return await commands.reschedule(work, before, moved, slot_id=None, names=MOVING, overbooks=over_)
+
+    unlinked = {name: value for name, value in moved.items() if name != "slot"}
+    with pytest.raises(Conflict) as raised:
+        await store.transact(rescheduled if door == "mediloop" else fhir(unlinked))
+    told = {problem.code: problem.details for problem in raised.value.problems}
+    assert told["slot_unavailable"] == {"slots": ["b"]}
 
 
 @pytest.mark.parametrize("type_", ["ROUTINE", "WALKIN"])
