@@ -251,7 +251,8 @@ def _found(
     """Take free slots for each practitioner who has published some for that time (decision 2.10), beside those named.
 
     Whose time it had already keeps the slots that it had for it, or goes on without one where none is to be had. Where
-    it names none, it keeps all others that cover its time too, but for those of who has left.
+    it names none, it keeps all others that are at its time too, but for those of who has left: a room that it goes on
+    using must not be had by the next one, even where the Slot is too short.
     """
     taken = list(named)
     for person in wish.practitioners:
@@ -270,10 +271,8 @@ def _found(
         # A copy was booked before they were published, or closed.
         if problem is not None and not world.copied and (own or person in newly):
             yield problem
-    for others in () if named else world.others(wish.practitioners, visit, wish.when):
-        own = [name for name in others if _is_kept(world, visit, name, wish)]
-        spans = [span for name in own if (span := intervals.of(world.slots[name])) is not None]
-        taken += own if intervals.covered(wish.when, spans) else []
+    others = [] if named else world.others(wish.practitioners, visit, wish.when)
+    taken += [name for name in others if _is_kept(world, visit, name, wish)]
     if not named or len(taken) > len(named):  # else its links stay as they were sent
         world.take(visit, list(dict.fromkeys(taken)))
 

@@ -170,14 +170,14 @@ class World:
         """Return the Slots that the visit has already of a practitioner, and that are of use at `when`."""
         return [name for name, owners in self._had(visit, when) if whose in owners]
 
-    def others(self, apart: Sequence[str], visit: Visit, when: Interval) -> list[list[str]]:
-        """Return the Slots of use at `when` that the visit has of nobody in `apart`, nor of who has left; by owner."""
-        found: dict[tuple[str, ...], list[str]] = {}
-        for name, owners in self._had(visit, when):
-            schedule = self.schedule_of(self.slots[name]) or {}
-            if not {*apart} & {*owners} and not surplus.has_left(schedule, visit, self.people):
-                found.setdefault(owners, []).append(name)
-        return list(found.values())
+    def others(self, apart: Sequence[str], visit: Visit, when: Interval) -> list[str]:
+        """Return the Slots of use at `when` that the visit has of nobody in `apart`, nor of who has left."""
+        return [
+            name
+            for name, owners in self._had(visit, when)
+            if not {*apart} & {*owners}
+            and not surplus.has_left(self.schedule_of(self.slots[name]) or {}, visit, self.people)
+        ]
 
     def _had(self, visit: Visit, when: Interval) -> list[tuple[str, tuple[str, ...]]]:
         """Return the Slots that the visit has already and that are of use at `when`, with whose they are."""

@@ -111,12 +111,14 @@ async def test_a_slot_that_is_written_in_the_set_is_not_kept_unseen(store: Store
 
 
 @pytest.mark.parametrize("thing", [ROOM, "Device/d", "HealthcareService/h"])
-async def test_what_is_no_practitioners_is_kept_as_long_as_it_covers_the_time(store: Store, thing: str) -> None:
+async def test_what_is_no_practitioners_is_kept_as_long_as_it_is_at_the_time(store: Store, thing: str) -> None:
     await create(store, schedule("r", thing), slot("n", schedule="r"), slot("m", "10:30", "11:00", schedule="r"))
     await settle_all(store, visit("x", "10:00", "10:20", who=(P, thing), **linking("n")))
     [moved, *_] = await settle_all(store, visit("x", "10:05", "10:25", who=(P, Q, thing)))
     assert links(moved) == ["Slot/n"]
-    [away, *_] = await settle_all(store, visit("x", "10:15", "10:45", who=(P, Q, thing)))
+    [longer, *_] = await settle_all(store, visit("x", "10:15", "10:45", who=(P, Q, thing)))
+    assert (links(longer), await statuses(store, "n", "m")) == (["Slot/n"], ["busy", "free"])
+    [away, *_] = await settle_all(store, visit("x", "10:30", "10:45", who=(P, Q, thing)))
     assert links(away) == []
     assert await statuses(store, "n", "m") == ["free", "free"]
 

@@ -199,6 +199,18 @@ async def test_a_room_is_kept_as_well(store: Store) -> None:
     assert await statuses(store, "a", "k") == ["busy", "free"]
 
 
+@pytest.mark.parametrize("published", [(), (slot("a", "10:00", "11:00"),)])
+@pytest.mark.parametrize("times", [("10:00", "10:45"), ("10:15", "10:45")])
+async def test_a_room_is_kept_for_what_its_slot_reaches_of_a_longer_visit(
+    store: Store, published: tuple[Resource, ...], times: tuple[str, str]
+) -> None:
+    await create(store, schedule("s", P), *published, schedule("t", ROOM), slot("k", schedule="t"))
+    await settle_all(store, visit("x", who=(P, ROOM), **linking(*("a" for _ in published), "k")))
+    [after, *_] = await settle_all(store, visit("x", *times, who=(P, ROOM)))
+    assert links(after) == [*("Slot/a" for _ in published), "Slot/k"]
+    assert await refused(store, visit("y", who=(), **linking("k"))) == [("slot_unavailable", "Appointment.slot[0]", 0)]
+
+
 async def test_another_reason_makes_nobody_yield(store: Store) -> None:
     await create(store, visit("x"), over(visit("y", "10:30", "11:00")))
     again = over(visit("y", "10:30", "11:00"), "another one")
