@@ -173,7 +173,7 @@ def schedule_of(slot: Resource) -> str:
 
 
 def _people(slot: Resource, facts: Facts) -> tuple[str, ...]:
-    return facts.people.of(references(facts.schedules.get(schedule_of(slot), {}), "actor"))
+    return facts.people.of(claims.offering(facts.schedules.get(schedule_of(slot), {})))
 
 
 def is_at(facilities: Sequence[str], schedule: Resource) -> bool:
@@ -295,8 +295,18 @@ def _together(other: Resource, span: Interval, wish: Wish, facts: Facts, taken: 
     if not shared:
         return False
     overlap = Interval(max(span.start, wish.when.start), min(span.end, wish.when.end))
-    both = set(wish.practitioners) & set(facts.people.of(claims.practitioners(other)))
-    return all(occupancy.share(overlap, [slot for slot in shared if one in _people(slot, facts)]) for one in both)
+    theirs = facts.people.of(claims.practitioners(other))
+    nameless = not any(name.startswith(claims.PRACTITIONERS) for name in (*wish.practitioners, *theirs))
+    return all(
+        occupancy.share(overlap, [slot for slot in shared if _is_of(one, slot, facts, nameless=nameless)])
+        for one in set(wish.practitioners) & set(theirs)
+    )
+
+
+def _is_of(person: str, slot: Resource, facts: Facts, *, nameless: bool) -> bool:
+    """Tell whether a Slot is of `person`, who is `nameless` where nobody has an id: a practitioner's may be theirs."""
+    offered = _people(slot, facts)
+    return person in offered or (nameless and bool(offered))
 
 
 def _unavailable(

@@ -85,10 +85,25 @@ def was_booked_over(appointment: Resource) -> bool:
 def people_of(appointment: Resource, roles: Roles) -> frozenset[str]:
     """Return the practitioners whose time an Appointment takes: who has declined is not coming."""
     coming = [one for one in walk(appointment, "participant") if one.get("status") != "declined"]
-    contained = {f"#{one.get('id')}": one for one in walk(appointment, "contained")}
+    return _practitioners(appointment, [participant.get("actor", {}) for participant in coming], roles)
+
+
+def offered_by(schedule: Resource, roles: Roles) -> frozenset[str]:
+    """Return the practitioners whose Slots a Schedule offers; an address that tells nothing may be one's."""
+    actors = list(walk(schedule, "actor"))
+    unknown = [one for one in actors if "type" not in one and _is_bare(str(one.get("reference", "")))]
+    return _practitioners(schedule, [*actors, *({**one, "type": "Practitioner"} for one in unknown)], roles)
+
+
+def _is_bare(text: str) -> bool:
+    """Tell whether a reference is an address in which no type and id are to be read."""
+    return "://" in text and reference(text) == text
+
+
+def _practitioners(resource: Resource, actors: Sequence[Resource], roles: Roles) -> frozenset[str]:
+    contained = {f"#{one.get('id')}": one for one in walk(resource, "contained")}
     people: set[str] = set()
-    for participant in coming:
-        actor = participant.get("actor", {})
+    for actor in actors:
         text = str(actor.get("reference", ""))
         name = reference(text)
         if name.startswith((_PERSON, _ROLE)):
@@ -207,11 +222,16 @@ def overlap(
     start, end = max(one.start, other.start), min(one.end, other.end)
     if one.lenient or other.lenient or start >= end:
         return None
+    # Where nobody is named by an id, whoever is named may be the Slots' own practitioner.
+    unknown = not any(person.startswith((_PERSON, _ROLE)) for person in one.people | other.people)
     for person in sorted(one.people & other.people):
         shared = [
             slot
             for name, slot in slots.items()
-            if name in one.slots & other.slots and capacity(slot) > 1 and person in calendars.get(schedule_of(slot), ())
+            if name in one.slots & other.slots
+            and capacity(slot) > 1
+            and (whose := calendars.get(schedule_of(slot), frozenset()))
+            and (unknown or person in whose)
         ]
         if not _covers(shared, start, end):
             text = f"{person} has {one.name} and {other.name} from {start.isoformat()} to {end.isoformat()}."

@@ -19,7 +19,7 @@ from adapter.scheduling.intervals import Interval
 from adapter.scheduling.status import HOLDING
 from store.codec import Resource
 from store.documents import NO_CLAIMS, Claims
-from store.extract import is_elsewhere, reference, references, relative, walk
+from store.extract import is_elsewhere, reference, references, relative, type_of, walk
 
 BESIDE = frozenset({"EMERGENCY", "WALKIN"})
 """The appointment types that may stand beside others: they neither block nor are blocked (decision 2.10)."""
@@ -57,6 +57,20 @@ def practitioners(appointment: Resource, *, declined: bool = False, bases: Seque
             for name in _names(participant.get("actor", {}), contained, bases)
         )
     )
+
+
+def offering(schedule: Resource) -> tuple[str, ...]:
+    """Return whose Slots a Schedule offers, by the names under which an appointment claims its practitioners.
+
+    An address that does not tell what is there counts as a practitioner's, unless the actor says what it is.
+    """
+    contained = {f"#{one.get('id')}": one for one in walk(schedule, "contained")}
+    found: list[str] = []
+    for actor in walk(schedule, "actor"):
+        text = actor.get("reference", "")
+        unknown = {"type": "Practitioner"} if "://" in text and type_of(text) is None else {}
+        found += _names(unknown | actor, contained, ())
+    return tuple(found)
 
 
 def _names(actor: Resource, contained: Mapping[str, Resource], bases: Sequence[str]) -> list[str]:

@@ -93,10 +93,10 @@ async def _confirmed(store: Store, pairs: list[tuple[str, str]]) -> list[Finding
             roles = checking.behind((await _read(view, "PractitionerRole", named)).values())
             slots = await _read(view, "Slot", {name for one in found.values() for name in checking.slots_of(one)})
             schedules = await _read(view, "Schedule", {checking.schedule_of(slot) for slot in slots.values()})
-            actors = {name: _actors(one) for name, one in schedules.items()}
-            of_schedules = await _read(view, "PractitionerRole", {name for one in actors.values() for name in one})
+            actors = {name for one in schedules.values() for name in _actors(one)}
+            of_schedules = await _read(view, "PractitionerRole", actors)
         roles |= checking.behind(of_schedules.values())
-        calendars = {name: frozenset(roles.get(one, one) for one in who) for name, who in actors.items()}
+        calendars = {name: checking.offered_by(one, roles) for name, one in schedules.items()}
         visits = {name: checking.visit_of(one, roles) for name, one in found.items()}
         for pair in some:
             one, other = (visits.get(name) for name in pair)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from itertools import product
 from typing import Any
 
 import pytest
 
 from adapter.errors import Conflict, Forbidden, Unprocessable
-from adapter.scheduling import commands, occupancy
+from adapter.scheduling import commands, occupancy, verifying
 from adapter.scheduling.booking import MOVING
 from adapter.scheduling.settling import Change, settle, stage
 from store.codec import Resource
@@ -37,7 +38,7 @@ from tests.adapter.scheduling.support import (
     statuses,
     visit,
 )
-from tests.store.support import create, present, stored
+from tests.store.support import change, create, present, stored
 
 EXTENSIONS = "https://example.org/fhir/StructureDefinition"
 RIVALS = 64
@@ -209,6 +210,64 @@ async def test_only_the_time_of_the_slot_is_shared(store: Store, door: str) -> N
         await store.transact(DOORS[door](visit("z", who=("Practitioner/p", "Practitioner/q")), "a"))
     assert [problem.code for problem in raised.value.problems] == ["time_conflict"]
     assert raised.value.problems[0].details == {"appointments": ["x"]}
+
+
+LICENCE = {"type": "Practitioner", "identifier": {"system": "urn:licence", "value": "UMDPC-7"}}
+DOCTOR = {"type": "Practitioner", "reference": "https://other.example/doctors/7"}
+PATIENT_ = {"reference": "Patient/1"}
+
+
+def with_(*actors: Resource, ident: str = "x", **more: Any) -> Resource:
+    taking_part = [{"actor": actor, "status": "accepted"} for actor in (PATIENT_, *actors)]
+    return visit(ident, **more) | {"participant": taking_part}
+
+
+@pytest.mark.parametrize(
+    ("offered", "who"),
+    [
+        *product([LICENCE, DOCTOR, LICENCE | DOCTOR, {"reference": "Practitioner/p"}], [LICENCE, DOCTOR]),
+        (LICENCE | DOCTOR, LICENCE | DOCTOR),
+        ({"reference": DOCTOR["reference"]}, DOCTOR),  # the same address, of whatever it is
+    ],
+)
+async def test_who_is_known_by_no_id_shares_the_slot_of_a_practitioner(
+    store: Store, offered: Resource, who: Resource
+) -> None:
+    await create(store, schedule("s") | {"actor": [offered]}, group("a", 2))
+    for ident in "xy":
+        await settle_all(store, with_(who, ident=ident, **linking("a")))
+    assert await statuses(store, "a") == ["busy"]
+    assert await found_wrong(store) == []
+    later = with_(who, ident="z", start="10:25", end="10:45")
+    assert await refused(store, later) == [("time_conflict", "Appointment.start", 0)]
+
+
+async def test_beside_who_is_known_by_an_id_they_are_somebody_else(store: Store) -> None:
+    named = {"reference": "Practitioner/p"}
+    await create(store, schedule("s", "Practitioner/p"), schedule("t", "Location/l"), group("a", 2), group("b", 2))
+    await change(store, "Slot", "b", schedule={"reference": "Schedule/t"})
+    await settle_all(store, with_(named, LICENCE, **linking("a")))
+    for who in ((named, LICENCE), (LICENCE,)):
+        wanted = with_(*who, ident="y", **linking("a"))
+        assert await refused(store, wanted) == [("time_conflict", "Appointment.start", 0)]
+    await settle_all(store, with_(DOCTOR, ident="z", **linking("b")))
+    wanted = with_(DOCTOR, ident="y", **linking("b"))  # a room is nobody's
+    assert await refused(store, wanted) == [("time_conflict", "Appointment.start", 0)]
+    await create(store, with_(named, LICENCE, ident="v", **linking("a")), wanted)
+    assert await found_wrong(store) == [("overlap", "Appointment/x"), ("overlap", "Appointment/z")]
+
+
+async def found_wrong(store: Store) -> list[tuple[str, str]]:
+    steps = [step async for step in verifying.appointments(store)]
+    return sorted((one.kind, one.resource) for step in steps for one in step.findings)
+
+
+async def test_both_may_be_named_by_the_schedule_in_their_own_way(store: Store) -> None:
+    named = {"reference": "Practitioner/p"}
+    await create(store, schedule("s") | {"actor": [named, LICENCE]}, group("a", 2))
+    for ident in "xy":
+        await settle_all(store, with_(named, LICENCE, ident=ident, **linking("a")))
+    assert await found_wrong(store) == []
 
 
 async def test_a_transaction_may_fill_a_group_but_not_more(store: Store) -> None:
