@@ -12,13 +12,17 @@ from datetime import UTC, datetime
 
 from store.checking import Finding
 from store.codec import Resource
-from store.extract import instant, reference, walk
+from store.extract import instant, reference, type_of, walk
 
 HOLDING = frozenset({"pending", "booked", "arrived", "checked-in", "fulfilled"})
 _MAY_STAND_BESIDE = frozenset({"EMERGENCY", "WALKIN"})
 _TYPES = frozenset({"http://terminology.hl7.org/CodeSystem/v2-0276", "http://hl7.org/fhir/v2/0276"})
 _CAPACITY = "http://fhir-registry.smarthealthit.org/StructureDefinition/slot-capacity"
 _OVERBOOKED = "/StructureDefinition/overbooked"
+_ATTENDING = frozenset({"ATND", "PPRF", "SPRF"})
+_PARTICIPATION = frozenset(
+    {"http://terminology.hl7.org/CodeSystem/v3-ParticipationType", "http://hl7.org/fhir/v3/ParticipationType"}
+)
 _PERSON, _ROLE = "Practitioner/", "PractitionerRole/"
 _MODELS = "http://hl7.org/fhir/StructureDefinition/"
 
@@ -85,19 +89,26 @@ def was_booked_over(appointment: Resource) -> bool:
 def people_of(appointment: Resource, roles: Roles) -> frozenset[str]:
     """Return the practitioners whose time an Appointment takes: who has declined is not coming."""
     coming = [one for one in walk(appointment, "participant") if one.get("status") != "declined"]
-    return _practitioners(appointment, [participant.get("actor", {}) for participant in coming], roles)
+    actors = [_known(one.get("actor", {})) if _attends(one) else one.get("actor", {}) for one in coming]
+    return _practitioners(appointment, actors, roles)
 
 
 def offered_by(schedule: Resource, roles: Roles) -> frozenset[str]:
     """Return the practitioners whose Slots a Schedule offers; an address that tells nothing may be one's."""
-    actors = list(walk(schedule, "actor"))
-    unknown = [one for one in actors if "type" not in one and _is_bare(str(one.get("reference", "")))]
-    return _practitioners(schedule, [*actors, *({**one, "type": "Practitioner"} for one in unknown)], roles)
+    actors = walk(schedule, "actor")
+    known = [_known(one) if "://" in str(one.get("reference", "")) else one for one in actors]
+    return _practitioners(schedule, known, roles)
 
 
-def _is_bare(text: str) -> bool:
-    """Tell whether a reference is an address in which no type and id are to be read."""
-    return "://" in text and reference(text) == text
+def _attends(participant: Resource) -> bool:
+    codings = walk(participant, "type.coding")
+    return any(one.get("system") in _PARTICIPATION and one.get("code") in _ATTENDING for one in codings)
+
+
+def _known(actor: Resource) -> Resource:
+    """Return an actor as a practitioner, unless it says, or its reference, what else it is."""
+    told = "type" in actor or type_of(str(actor.get("reference", ""))) is not None
+    return actor if told else {**actor, "type": "Practitioner"}
 
 
 def _practitioners(resource: Resource, actors: Sequence[Resource], roles: Roles) -> frozenset[str]:

@@ -28,6 +28,11 @@ _KINDS = ("Practitioner", "PractitionerRole")
 PRACTITIONERS = tuple(f"{kind}/" for kind in _KINDS)
 """How references begin whose targets have a calendar."""
 
+_ATTENDS = frozenset({"ATND", "PPRF", "SPRF"})
+_PARTICIPATION = frozenset(
+    {"http://terminology.hl7.org/CodeSystem/v3-ParticipationType", "http://hl7.org/fhir/v3/ParticipationType"}
+)
+
 _TYPE_SYSTEMS = frozenset({"http://terminology.hl7.org/CodeSystem/v2-0276", "http://hl7.org/fhir/v2/0276"})
 
 
@@ -41,9 +46,9 @@ def practitioners(appointment: Resource, *, declined: bool = False, bases: Seque
     """Return whose time it takes: the names under which its practitioners are claimed.
 
     ``Practitioner/p`` and ``PractitionerRole/r`` for whom a literal reference names (see `people` for who is behind a
-    role), ``identifier:<system>|<value>`` for who is contained or known by an identifier alone. Who is said to be one,
-    by an address that has no such id (``https://x.org/doctors/7``), goes by the address, and by the identifier beside
-    it. Who has declined is not coming and is left out, unless `declined`.
+    role), ``identifier:<system>|<value>`` for who is contained or known by an identifier alone. Who is said to be one
+    (by type, or as who attends), by an address that has no such id (``https://x.org/doctors/7``), goes by the address,
+    and by the identifier beside it. Who has declined is not coming and is left out, unless `declined`.
 
     Whoever has the id of one of ours counts as that one, at whatever address: in doubt a practitioner is busy. Given
     the addresses of this server (`bases`), who is known to be another server's is left out.
@@ -54,9 +59,19 @@ def practitioners(appointment: Resource, *, declined: bool = False, bases: Seque
             name
             for participant in walk(appointment, "participant")
             if declined or participant.get("status") != "declined"
-            for name in _names(participant.get("actor", {}), contained, bases)
+            for name in _names(_actor(participant), contained, bases)
         )
     )
+
+
+def _actor(participant: Resource) -> Resource:
+    """Return who takes part; who attends or performs is a practitioner, where the actor does not say what it is."""
+    actor: Resource = participant.get("actor", {})
+    if "type" not in participant or "type" in actor or type_of(actor.get("reference", "")) is not None:
+        return actor
+    codings = walk(participant, "type.coding")
+    attends = any(one.get("system") in _PARTICIPATION and one.get("code") in _ATTENDS for one in codings)
+    return {**actor, "type": "Practitioner"} if attends else actor
 
 
 def offering(schedule: Resource) -> tuple[str, ...]:

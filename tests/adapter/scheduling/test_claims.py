@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from adapter.scheduling import checking
 from adapter.scheduling.claims import claims, link, locations, names, practitioners, slots, stands_beside
 from store.documents import NO_CLAIMS, Claims
 from tests.adapter.scheduling.support import ABROAD, HERE, TYPE_SYSTEM, at, of_type, role, schedule, slot, span, visit
@@ -141,6 +142,40 @@ def test_whose_address_does_not_tell_who_it_is_is_claimed_by_it(address: str, ki
     wanted = {**visit("a"), "participant": [{"actor": actor}, {"actor": {**actor, "identifier": LICENCE}}]}
     assert practitioners(wanted) == (address, *BY_LICENCE)
     assert claims(wanted).names == tuple(f"{name}|2024-01-20T10" for name in (address, *BY_LICENCE))
+
+
+PARTICIPATION = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"
+
+
+def as_(code: str, system: str = PARTICIPATION) -> list[dict[str, Any]]:
+    return [{"text": "doctor"}, {"coding": [{"code": "x"}, {"system": system, "code": code}]}]
+
+
+@pytest.mark.parametrize(
+    ("type_", "actor", "expected"),
+    [
+        *((as_(code), {"reference": DOCTOR}, (DOCTOR,)) for code in ("ATND", "PPRF", "SPRF")),
+        (as_("ATND", "http://hl7.org/fhir/v3/ParticipationType"), {"reference": DOCTOR}, (DOCTOR,)),
+        (as_("ATND"), {"reference": DOCTOR, "identifier": LICENCE}, (DOCTOR, *BY_LICENCE)),
+        (as_("PPRF"), {"identifier": LICENCE}, BY_LICENCE),
+        (as_("PPRF"), {"display": "Dr. Okello"}, ()),
+        (as_("REF"), {"reference": DOCTOR}, ()),
+        (as_("ATND", "urn:own"), {"reference": DOCTOR}, ()),
+        ([], {"reference": DOCTOR}, ()),
+        (as_("ATND"), {"reference": DOCTOR, "type": "Device"}, ()),
+        (as_("ATND"), {"reference": f"{ABROAD}/Patient/1"}, ()),
+        (as_("ATND"), {"reference": "Location/l"}, ()),
+        (as_("ATND"), {"reference": "#s"}, BY_LICENCE),
+        (as_("ATND"), {"reference": "#t", "identifier": LICENCE}, ()),
+    ],
+)
+def test_who_attends_or_performs_is_a_practitioner_unless_the_actor_says_otherwise(
+    type_: list[dict[str, Any]], actor: dict[str, Any], expected: tuple[str, ...]
+) -> None:
+    contained = [SOMEBODY, {"resourceType": "Patient", "id": "t"}]
+    wanted = {**visit("a"), "contained": contained, "participant": [{"type": type_, "actor": actor}]}
+    assert practitioners(wanted) == expected
+    assert len(checking.people_of(wanted, {})) == len(expected)  # written twice, meant once
 
 
 def test_such_an_address_is_one_in_each_version_and_may_be_known_to_be_another_servers() -> None:
