@@ -51,6 +51,8 @@ def condition(parameter: Parameter, modifier: str | None, text: str, reading: Re
     if modifier == "missing":
         return missing(parameter, text)
     values = [value for value in split(text, ",") if value]
+    if modifier != "exact":  # blanks around a value mean something in a text alone that is compared as it is written
+        values = [value.strip() or value for value in values]
     if len(values) > _MOST_VALUES:
         raise BadValue(f"It has more than {_MOST_VALUES} values. Search in parts.")
     if any(len(value) > _LONGEST for value in values):

@@ -119,7 +119,7 @@ class _Parsing:
         """Choose the types that ``_type`` names, and return the other parameters."""
         asked = [value for name, value in pairs if name == "_type" and value]
         if asked:
-            wanted = tuple(dict.fromkeys(kind for value in asked for kind in value.split(",") if kind))
+            wanted = results.listed(",".join(asked))
             wrong = [kind for kind in wanted if kind not in self.kinds]
             if wrong:
                 text = f"{', '.join(wrong)} cannot be searched here. Possible: {', '.join(self.kinds)}."

@@ -128,7 +128,7 @@ def sort(value: str, kinds: Sequence[str]) -> tuple[list[SortKey], list[str], li
     keys: list[SortKey] = []
     items: list[str] = []
     notes: list[Note] = []
-    for item in value.split(","):
+    for item in listed(value):
         name, direction = (item[1:], -1) if item.startswith("-") else (item, 1)
         if direction < 0 and all(item in TYPES[kind].parameters for kind in kinds):
             name, direction = item, 1  # `-date-or-req-period` is a name that begins so

@@ -36,7 +36,7 @@ FORMATS = ("application/fhir+ndjson", "application/ndjson", "ndjson")
 _TAKES = ("_outputFormat", "_since", "_type", "_typeFilter", "_elements", "_deidentify")
 _ONCE = ("_outputFormat", "_since", "_deidentify")
 _PASSED_BY = ("_format", "_pretty")
-_NEXT_FILTER = re.compile(r",(?=[A-Z][A-Za-z]*\?)")
+_NEXT_FILTER = re.compile(r",\s*(?=[A-Z][A-Za-z]*\?)")
 # https://hl7.org/fhir/R4/datatypes.html#instant, and a date alone, which is read as its beginning.
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d))?")
 _RETRY_SECONDS = 30
@@ -117,14 +117,17 @@ def _read(call: Call, kind: str) -> _Asked:
         asked.since = _moment(value, call)
     for value in given.get("_deidentify", ())[:1]:
         asked.deidentified = _wants_pseudonyms(value, call)
-    asked.kinds = [one for value in given.get("_type", ()) for one in value.split(",") if one]
+    asked.kinds = [*results.listed(",".join(given.get("_type", ())))]
+    if "_type" in given and not asked.kinds:  # that is not to mean all of them
+        raise _bad("_type", "_type takes types, separated by commas. Name one.")
     asked.elements = [*results.listed(",".join(given.get("_elements", ())))]
     for value in given.get("_typeFilter", ()):
         for one in _NEXT_FILTER.split(value):
             name, pairs, problems = exporting_filters.parsed(one)
             asked.filters.setdefault(name, []).append(pairs)
             asked.problems += problems
-    asked.patients = [_patient(one, call.base) for value in given.get("patient", ()) for one in value.split(",")]
+    named = [one for value in given.get("patient", ()) for one in value.split(",")]
+    asked.patients = [_patient(one.strip(), call.base) for one in named]
     if asked.patients and (call.method != "POST" or not kind):
         text = "patient is for Patient/$export and Group/[id]/$export, sent by POST as Parameters."
         raise _bad("patient", text, "not-supported")

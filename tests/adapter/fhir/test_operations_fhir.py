@@ -186,7 +186,10 @@ class TestEverything:
     async def test_since_is_what_has_changed(self, api: Api) -> None:
         assert names(await self.found(api, "?_since=2024-01-15T10:30:00Z")) == ["Appointment/a3"]
 
-    @pytest.mark.parametrize("query", ["_type=Patient,RelatedPerson", "_type=Patient&_type=RelatedPerson"])
+    @pytest.mark.parametrize(
+        "query",
+        ["_type=Patient,RelatedPerson", "_type=Patient, RelatedPerson", "_type=Patient&_type=RelatedPerson"],
+    )
     async def test_types(self, api: Api, query: str) -> None:
         assert names(await self.found(api, f"?{query}")) == ["Patient/john", "RelatedPerson/wife"]
 

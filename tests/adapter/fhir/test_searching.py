@@ -287,7 +287,7 @@ class TestSystem:
             assert names(bundled(answer)) == ["Slot/slot-001"]
 
     async def test_its_pages(self, api: Api) -> None:
-        whole = names(await found(api, "?_type=Appointment,Slot"))
+        whole = names(await found(api, "?_type=Appointment, Slot"))
         shown = await pages(api, "?_type=Appointment,Slot&_count=3")
         assert [name for page in shown for name in names(page)] == whole
         assert len(whole) == 8

@@ -102,6 +102,17 @@ def test_elements() -> None:
     assert parsed("Patient", "_elements=name, id ,%20,name").elements == ("name", "id")
 
 
+def test_blanks_around_commas_mean_nothing() -> None:
+    search = parsed("Appointment,Slot", "_type=Slot, Appointment&_sort=_lastUpdated, -_id ,&_elements=start, end")
+    assert search.kinds == ("Slot", "Appointment")
+    assert search.used == (
+        ("_type", "Slot,Appointment"),
+        ("_sort", "_lastUpdated,-_id"),
+        ("_elements", "start,end"),
+    )
+    assert not search.ignored
+
+
 def test_sorting() -> None:
     search = parsed(
         "Appointment", "_sort=-date-or-req-period,date,--date-or-req-period,-date&_sort=status,date,,near,actor,patient"

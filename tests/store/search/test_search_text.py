@@ -39,6 +39,7 @@ async def test_contains_exact_and_missing(store: Store) -> None:
     assert await found(store, "Patient", "name:exact=Nakató") == {"1"}
     assert await found(store, "Patient", "name:exact=nakató,Grace") == {"1"}
     assert await found(store, "Patient", "name:exact=Naka") == set()
+    assert await found(store, "Patient", "name:exact=%20Nakató") == set()
     assert await found(store, "Patient", "name:missing=true") == {"4"}
 
 

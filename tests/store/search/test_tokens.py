@@ -57,6 +57,15 @@ async def test_case_does_not_count(store: Store) -> None:
     assert await found(store, "Appointment", "status=BOOKED") == {"booked"}
 
 
+async def test_blanks_around_commas_mean_nothing(store: Store) -> None:
+    await _appointments(store)
+    assert await found(store, "Appointment", "status=booked, pending ") == {"booked", "pending"}
+    assert await found(store, "Appointment", "_id=booked, none") == {"booked", "none"}
+    assert await found(store, "Appointment", f"service-type={S}|c, urn:t|") == {"pending"}
+    assert await found(store, "Appointment", "status=booked,%20") == {"booked"}
+    assert await found(store, "Appointment", "status=%20") == set()
+
+
 async def test_commas_widen_and_repetition_narrows(store: Store) -> None:
     await _appointments(store)
     assert await found(store, "Appointment", "status=booked,pending") == {"booked", "pending"}

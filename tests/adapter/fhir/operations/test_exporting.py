@@ -33,13 +33,14 @@ async def test_patients_and_what_is_theirs(api: Api) -> None:
     manifest = await exported(api, "Patient/$export")
     own = ["Patient/a", "Patient/b", "Patient/c", "Appointment/of-a", "Appointment/of-b", "Schedule/of-a"]
     assert sorted(await names(api, manifest)) == sorted(own)
-    refused = await api.get("/fhir/R4/Patient/$export?_type=Slot")
-    assert refused.status_code == 400
+    for kinds in ("Slot", ",", "%20"):
+        refused = await api.get(f"/fhir/R4/Patient/$export?_type={kinds}")
+        assert refused.status_code == 400
 
 
 async def test_filters(api: Api) -> None:
     await clinic(api)
-    either = "_typeFilter=Patient%3F_id%3Da,Patient%3Factive%3Dfalse&_type=Patient,Practitioner"
+    either = "_typeFilter=Patient%3F_id%3Da, Patient%3Factive%3Dfalse&_type=Patient,Practitioner"
     manifest = await exported(api, f"$export?{either}")
     assert sorted(await names(api, manifest)) == ["Patient/a", "Patient/c", "Practitioner/doctor"]
     chained = "_type=Appointment&_typeFilter=Appointment%3Fpatient.active%3Dtrue%26status%3Dproposed,booked"
@@ -47,7 +48,7 @@ async def test_filters(api: Api) -> None:
         "Appointment/of-a",
         "Appointment/of-b",
     ]
-    nothing = "_type=Appointment,Patient&_typeFilter=Appointment%3Fpatient.identifier%3Dnobody&_elements=id"
+    nothing = "_type=Appointment, Patient&_typeFilter=Appointment%3Fpatient.identifier%3Dnobody&_elements=id"
     assert {one["resourceType"] for one in await content(api, await exported(api, f"$export?{nothing}"))} == {"Patient"}
     within = "_type=Appointment&_typeFilter=Appointment%3Factor%3DPractitioner/doctor"
     assert await names(api, await exported(api, f"Patient/$export?{within}")) == []
