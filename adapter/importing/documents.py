@@ -18,6 +18,7 @@ from adapter.importing.naming import Naming
 from store.codec import Resource, encode, parse
 
 _TARGET = re.compile(r"(?:\S*/)?(?P<kind>[A-Z][A-Za-z]+)/(?P<ident>[A-Za-z0-9\-.]{1,64})")
+_BY_NAME = b'"reference":"urn:'  # as `encode` writes what may refer to another entry
 _MOST = 1_000  # bytes of a document that are shown where it is refused as a whole
 
 
@@ -156,7 +157,8 @@ def _unfit(line: int, entry: Any) -> Malformed | None:
 def _faulty(line: int, entry: Any, fault: Malformed) -> Item:
     resource = entry.get("resource") if isinstance(entry, dict) else None
     shown = resource if isinstance(resource, dict) else entry
-    return Item(line, encode(shown), kind_of(shown), fault=fault)
+    raw = encode(shown)
+    return Item(line, raw, kind_of(shown), fault=fault, entry=encode(entry) if _BY_NAME in raw else b"")
 
 
 def _entry(line: int, entry: Resource, names: Naming) -> Item | None:

@@ -96,7 +96,8 @@ class ErrorFile:
             {"code": one.code, "message": one.message} | ({} if one.param is None else {"param": one.param})
             for one in refused.problems
         ]
-        raw = item.raw if item.value is None else encode(item.value)
+        # What refers to others of its Bundle stands there as its entry: by itself it would be a visit of nobody.
+        raw = item.entry or (item.raw if item.value is None else encode(item.value))
         said = {"file": source.name, "line": item.line, "reasons": reasons}
         self._opened().write(orjson.dumps(said | {"resource": raw.decode("utf-8", "replace")}) + b"\n")
 

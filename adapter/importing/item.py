@@ -58,6 +58,7 @@ class Item:
         ident: the id that it gets if it has none, and nothing with its identifiers is there; empty: one is made for it.
         if_none: it is to come only if there is none as yet (``ifNoneExist``).
         referents: what its references are to lead to (``Patient/<that one's ident>``, ``Patient?identifier=s|1``).
+        entry: the entry of a Bundle that it is, as JSON, if it has such references: they mean something there alone.
     """
 
     line: int
@@ -69,6 +70,7 @@ class Item:
     ident: str = ""
     if_none: bool = False
     referents: dict[str, Referent] = field(default_factory=dict)
+    entry: bytes = b""
 
     @property
     def rank(self) -> int:

@@ -84,7 +84,8 @@ class Naming:
             self._carried[one] > 1 for one in self._tokens.get(line, ())
         ):
             value = {**value, "id": ident}  # of several visits that share an order's number each is its own
-        return Item(line, b"", kind_of(value), value, ident=ident, if_none=if_none, referents=referents)
+        came = encode(entry) if referents else b""
+        return Item(line, b"", kind_of(value), value, ident=ident, if_none=if_none, referents=referents, entry=came)
 
     def settle(self, items: Iterable[Item]) -> None:
         """Let entries that only a fullUrl could give an id, and that nobody names, get one as outside of a Bundle."""

@@ -169,6 +169,9 @@ def read(item: Item) -> Any:
     if item.kind == "Bundle":
         text = "A Bundle on a line among others is not taken apart. Give it a file of its own."
         raise Malformed(Problem("not_importable", text, "resourceType", issue="not-supported"))
+    if not item.kind and isinstance(value, dict) and "resource" in value:
+        text = "It is an entry of a Bundle, and may refer to others of it. Mend that Bundle, and import it whole."
+        raise Malformed(Problem("not_importable", text, "resource", issue="not-supported"))
     if item.kind not in TYPES:
         text = f"Resources of this type are not stored here; these are: {', '.join(TYPES)}."
         raise Malformed(Problem("unknown_type", text, "resourceType", issue="not-supported"))

@@ -215,7 +215,8 @@ def _values(row: Row) -> tuple[object, ...]:
     refused = orjson.dumps([row.refused.status, problems])
     raw = item.raw if item.value is None else encode(item.value)
     referents = {text: (one.entry, one.tokens) for text, one in item.referents.items()}
-    told = orjson.dumps([item.ident, item.if_none, referents]) if item.ident or item.if_none or referents else None
+    about = [item.ident, item.if_none, referents, item.entry.decode()]
+    told = orjson.dumps(about) if any(about) else None
     return (*row.key, row.name, item.kind, int(item.deletes), raw, refused, row.sign, told)
 
 
@@ -225,6 +226,7 @@ def _row(values: tuple[int, int, int, str, str, int, bytes, bytes, str, bytes | 
     why = Refused([Problem(**problem) for problem in problems], status=status)
     item = Item(line, raw, kind, deletes=bool(deletes))
     if told is not None:
-        item.ident, item.if_none, referents = orjson.loads(told)
+        item.ident, item.if_none, referents, *entry = orjson.loads(told)  # no entry: of an earlier release
+        item.entry = "".join(entry).encode()
         item.referents = {text: Referent(entry, tuple(tokens)) for text, (entry, tokens) in referents.items()}
     return Row((rank, source, line), name, item, why, sign)

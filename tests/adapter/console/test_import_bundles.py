@@ -187,6 +187,14 @@ def test_nothing_comes_in_that_refers_to_a_refused_entry(bring: Import, stored: 
     assert why["param"] == "Appointment.participant[0].actor.reference"
     assert "entry 2" in why["message"]
     assert not stored("Appointment")
+    # By itself it would be a visit of nobody: the error file has the entry, not what would come in.
+    shown = {one["line"]: one["resource"] for one in map(json.loads, bring.errors.read_text().splitlines())}
+    assert json.loads(shown[3]) == json.loads(file)["entry"][2]
+    assert json.loads(shown[2]) == both
+    assert bring(lines__ndjson=f"{shown[3]}\n{shown[2]}\n".encode()) == {"refused": 2}
+    assert sorted(bring.refused()) == [(1, ["not_importable"]), (2, ["multiple_matches"])]
+    assert "entry of a Bundle" in next(one["message"] for one in reasons(bring) if one["code"] == "not_importable")
+    assert not stored("Appointment")
 
 
 def test_what_waits_knows_its_names_still(bring: Import, stored: Stored) -> None:
@@ -277,3 +285,8 @@ def test_nor_what_refers_to_an_entry_that_cannot_be_read(bring: Import, stored: 
     assert bring(a__json=came) == {"created": 1, "refused": 2}
     assert stored("Appointment") == []
     assert "unresolved_reference" in {reason["code"] for reason in reasons(bring)}
+    visit = entry(meeting(urn(2), urn(1), comment=None), urn(4))  # mended by itself, it would be nobody's
+    assert bring(a__json=bundle(entry(JOHN, urn(2)), entry(broken, urn(1)), visit)) == {"refused": 2, "unchanged": 1}
+    shown = [json.loads(json.loads(one)["resource"]) for one in bring.errors.read_text().splitlines()]
+    assert visit in shown
+    assert broken in shown

@@ -66,7 +66,8 @@ def test_what_waits_comes_back_as_it_was_in_the_order_of_the_first_go(path: Path
 
 
 def test_an_entry_of_a_bundle_knows_its_names_still(path: Path) -> None:
-    item = Item(1, b"{}", "Slot", ident="x", if_none=True, referents={"Schedule/s": Referent(2, ("urn:s|1",))})
+    referents = {"Schedule/s": Referent(2, ("urn:s|1",))}
+    item = Item(1, b"{}", "Slot", ident="x", if_none=True, referents=referents, entry=b'{"fullUrl":"urn:x"}')
     with Waiting(path, anew=True) as waiting:
         waiting.add([Row((3, 0, 1), "Slot/x", item, WHY), row(2)])
     with Waiting(path, anew=False) as waiting:
@@ -81,6 +82,11 @@ def test_what_waits_from_an_earlier_release_is_read(path: Path) -> None:
     with Waiting(path, anew=False) as waiting:
         waiting.add([row(2)])
         assert [one.item for rows in waiting.batches(9) for one in rows] == [row(1).item, row(2).item]
+    with closing(sqlite3.connect(path)) as file, file:
+        file.execute("UPDATE waiting SET told = '[\"x\", true, {}]' WHERE line = 2")  # without the entry
+    with Waiting(path, anew=False) as waiting:
+        [found] = [one.item for rows in waiting.batches(9) for one in rows if one.key[2] == 2]
+        assert (found.ident, found.if_none, found.entry) == ("x", True, b"")
 
 
 def test_what_is_done_waits_no_longer_though_it_is_being_gone_through(path: Path) -> None:
