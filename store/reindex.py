@@ -8,7 +8,7 @@ long as its bytes are the ones that were read. How far the work has come is kept
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -41,11 +41,13 @@ class Progress:
         done: documents gone through, those of an interrupted run before included.
         total: documents there are, about.
         failed: the resources that could not be made anew, each with the reason.
+        stale: some of these are searched as they were before.
     """
 
     done: int = 0
     total: int = 0
     failed: list[str] = field(default_factory=list)
+    stale: bool = False
 
 
 async def reindex(store: Store, *, revision: str = "", batch: int = BATCH) -> AsyncIterator[Progress]:
@@ -79,7 +81,9 @@ async def reindex(store: Store, *, revision: str = "", batch: int = BATCH) -> As
     for kind, declared in TYPES.items():
         after: str | None = begun.get(kind)
         while found := await _next(store, kind, after, batch):
-            progress.failed += await bounded(partial(_replace, store, declared, found), _SECONDS)
+            failed, stale = await bounded(partial(_replace, store, declared, found), _SECONDS)
+            progress.failed += failed
+            progress.stale |= stale
             after = found[-1]["_id"]
             position = {"after": after, "revision": revision}
             await positions.replace_one({"_id": kind}, position, upsert=True)
@@ -87,40 +91,79 @@ async def reindex(store: Store, *, revision: str = "", batch: int = BATCH) -> As
             progress.total = max(progress.total, progress.done)
             yield progress
     await positions.delete_many({})
-    await zones.finish(store.database, store.rules.zone)
+    if not progress.stale:
+        await zones.finish(store.database, store.rules.zone)
+
+
+async def unfit(store: Store, *, batch: int = BATCH) -> list[str]:
+    """Return the resources that cannot be made anew, each with the reason; nothing is changed.
+
+    Asked before the time zone is changed: until all is made anew, no service starts under which they could be mended.
+
+    Raises:
+        Unreachable: MongoDB did not answer in time.
+    """
+    failed: list[str] = []
+    for kind, declared in TYPES.items():
+        after: str | None = None
+        while found := await _next(store, kind, after, batch):
+            made = [_composed(declared, one, store.rules) for one in found]
+            failed += [one for one in made if isinstance(one, str)]
+            after = found[-1]["_id"]
+    return failed
 
 
 async def _next(store: Store, kind: str, after: str | None, batch: int) -> list[dict[str, Any]]:
-    return await store.documents(kind, {} if after is None else {"_id": {"$gt": after}}, sort=[("_id", 1)], limit=batch)
+    query = {} if after is None else {"_id": {"$gt": after}}
+    return await store.documents(kind, query, fields=("_index.unique",), sort=[("_id", 1)], limit=batch)
 
 
-async def _replace(store: Store, declared: ResourceType, found: Sequence[Document]) -> list[str]:
-    """Make documents anew, each if it is still the one that was read; return those that could not be."""
-    failed: list[str] = []
-    operations: list[ReplaceOne[dict[str, Any]]] = []
-    for one in found:
-        read = {"_id": one["_id"], "_json": one["_json"]}
-        try:
-            operations.append(ReplaceOne(read, _composed(declared, one["_json"], store.rules)))
-        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-            # Written by an older release that checked less: it stays as it is, and is named.
-            failed.append(f"{declared.name}/{one['_id']}: {error!r}")
-    if not operations:
-        return failed
+async def _replace(store: Store, declared: ResourceType, found: Sequence[Document]) -> tuple[list[str], bool]:
+    """Make documents anew, each if it is still the one that was read.
+
+    Returns:
+        Those that could not be, and whether some of them are searched as they were before.
+    """
+    made = [_composed(declared, one, store.rules) for one in found]
+    failed = [one for one in made if isinstance(one, str)]
+    fit = {one["_id"]: (one, new) for one, new in zip(found, made, strict=True) if not isinstance(new, str)}
+    stale = bool(failed)
+    clashes = await _write(store, declared, fit.values())
+    for ident, text in clashes.items():
+        failed.append(f"{declared.name}/{ident}: {text}")
+        index = fit[ident][1]["_index"]
+        # Found by what it carries all the same; what it was the only one to carry stays its own.
+        was = fit[ident][0].get("_index", {}).get("unique", ())
+        kept = [name for name in index.pop("unique", ()) if name in was]
+        index |= {"unique": kept} if kept else {}
+    stale |= bool(await _write(store, declared, [fit[ident] for ident in clashes]))
+    return failed, stale
+
+
+async def _write(
+    store: Store, declared: ResourceType, pairs: Collection[tuple[Document, dict[str, Any]]]
+) -> dict[str, str]:
+    """Replace documents, each if its bytes are still the same; return the ids of those that failed, and why."""
+    if not pairs:
+        return {}
+    operations = [ReplaceOne({"_id": one["_id"], "_json": one["_json"]}, new) for one, new in pairs]
     collection = store.database.get_collection(declared.name, codec_options=CODEC_OPTIONS)
     try:
         await collection.bulk_write(operations, ordered=False)
     except BulkWriteError as error:
-        failed += [
-            f"{declared.name}/{problem['op']['q']['_id']}: {problem['errmsg']}"
-            for problem in error.details["writeErrors"]
-        ]
-    return failed
+        return {problem["op"]["q"]["_id"]: problem["errmsg"] for problem in error.details["writeErrors"]}
+    return {}
 
 
-def _composed(declared: ResourceType, raw: bytes, rules: Rules) -> dict[str, Any]:
-    resource = decode(raw)
-    moment = instant(resource["meta"]["lastUpdated"])
-    if moment is None:
-        raise ValueError("meta.lastUpdated is empty")
-    return compose(declared, resource, raw, moment, rules)
+def _composed(declared: ResourceType, one: Document, rules: Rules) -> dict[str, Any] | str:
+    """Return a document made anew, or which could not be, and why."""
+    raw: bytes = one["_json"]
+    try:
+        resource = decode(raw)
+        moment = instant(resource["meta"]["lastUpdated"])
+        if moment is None:
+            raise ValueError("meta.lastUpdated is empty")  # noqa: TRY301  (all is told below)
+        return compose(declared, resource, raw, moment, rules)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        # Written by an older release that checked less: it stays as it is, and is named.
+        return f"{declared.name}/{one['_id']}: {error!r}"

@@ -52,6 +52,7 @@ def reindex(
 
 async def _rebuild(service: Service, modes: tuple[Mode, ...], *, new_timezone: bool) -> dict[Mode, rebuilding.Progress]:
     wanted = str(service.settings.zone)
+    unfit: list[str] = []
     for mode in modes:
         made = await zones.noted(service.stores[mode].database)
         if made not in (None, wanted) and not new_timezone:
@@ -59,6 +60,15 @@ async def _rebuild(service: Service, modes: tuple[Mode, ...], *, new_timezone: b
                 f"ADAPTER_TIMEZONE is {wanted} here, and the {mode} data is searched by {made}. Set that, or, to "
                 "change it, stop the service everywhere and add --new-timezone."
             )
+        if made not in (None, wanted):  # of all, before anything is changed: both databases are to have one zone
+            unfit += [f"{mode}: {one}" for one in await rebuilding.unfit(service.stores[mode])]
+    if unfit:
+        for line in unfit[:_NAMED]:
+            err.print(f"cannot be made anew: {line}", markup=False, highlight=False)
+        fail(
+            f"Nothing was changed: {len(unfit)} resources cannot be made searchable for {wanted}. Mend or delete them "
+            "under the former zone, and run this again."
+        )
     done: dict[Mode, rebuilding.Progress] = {}
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=err, disable=not err.is_terminal) as bars:

@@ -99,7 +99,7 @@ async def test_what_is_written_meanwhile_is_not_undone(store: Store, monkeypatch
     await filled(store, 10)
     replace = reindex._replace
 
-    async def overtaken(*args: Any) -> list[str]:
+    async def overtaken(*args: Any) -> tuple[list[str], bool]:
         """Read, then let others change, delete and make, then write."""
         if args[1].name == "Patient":
             await change(store, "Patient", "p000", gender="female")
@@ -202,6 +202,19 @@ async def test_an_identifier_that_turns_out_to_be_carried_twice_is_named(store: 
     assert failure.startswith("Patient/b: ")
     assert "duplicate key" in failure
     assert await store.count("Patient", {"_index.unique": f"{NUMBERS}|1"}) == 1
+    await store.database.Patient.update_one({"_id": "b"}, {"$set": {"_index.identifier": [], "_index.unique": ["x|1"]}})
+    assert len((await run(store)).failed) == 1
+    assert await store.count("Patient", {"_index.identifier": f"{NUMBERS}|1"}) == 2  # found all the same
+    assert await store.count("Patient", {"_index.unique": "x|1"}) == 0
+
+
+async def test_one_that_is_carried_twice_leaves_its_other_identifiers_unique(store: Store) -> None:
+    one, two = ({"system": NUMBERS, "value": value} for value in "12")
+    await create(store, patient("a", identifier=[one]), patient("b", identifier=[two]))
+    raw = encode({**stamped(patient("b"), 1, Clock()()), "identifier": [two, one]})
+    await store.database.Patient.update_one({"_id": "b"}, {"$set": {"_json": Binary(raw)}})
+    assert [text.partition(":")[0] for text in (await run(store)).failed] == ["Patient/b"]
+    assert await store.count("Patient", {"_index.unique": f"{NUMBERS}|2"}) == 1
 
 
 async def test_the_indexes_are_made_as_well_and_old_history_is_put_in_order(store: Store) -> None:

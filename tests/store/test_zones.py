@@ -6,6 +6,7 @@ import asyncio
 from zoneinfo import ZoneInfo
 
 import pytest
+from bson.binary import Binary
 
 from store import reindex
 from store.connection import Client
@@ -103,3 +104,30 @@ async def test_one_that_was_overtaken_by_another_zone_does_not_count(client: Cli
     async for _ in slow:
         pass
     assert (await refused(after)).made == KAMPALA
+
+
+async def test_what_could_not_be_made_anew_is_told_beforehand(client: Client, database: Database) -> None:
+    before, after = store_in(client, database, UTC), store_in(client, database, LIMA)
+    await before.prepare()
+    await create(before, *(patient(f"p{number}", birthDate="1985-12-31") for number in range(3)))
+    assert await reindex.unfit(after, batch=2) == []
+    await database.Patient.update_one({"_id": "p1"}, {"$set": {"_json": Binary(b"{}")}})
+    assert [one.partition(":")[0] for one in await reindex.unfit(after, batch=2)] == ["Patient/p1"]
+    await before.prepare()
+
+
+async def test_the_zone_is_not_changed_while_something_is_searched_by_the_former_one(
+    client: Client, database: Database
+) -> None:
+    before, after = store_in(client, database, UTC), store_in(client, database, LIMA)
+    await before.prepare()
+    await create(before, patient("p", birthDate="1985-12-31"))
+    found = await database.Patient.find_one({"_id": "p"})
+    assert found is not None
+    await database.Patient.update_one({"_id": "p"}, {"$set": {"_json": Binary(b"{}")}})
+    await whole(after)
+    for store in (before, after):
+        assert (await refused(store)).made == f"{UTC}, in part for {LIMA}"
+    await database.Patient.replace_one({"_id": "p"}, found)
+    await whole(after)
+    await after.prepare()

@@ -157,3 +157,19 @@ def test_another_time_zone_needs_what_is_stored_made_anew(
     monkeypatch.setenv("ADAPTER_TIMEZONE", "Africa/Kampala")
     assert cli.run("reindex", "--new-timezone").exit_code == 0
     assert cli.run("keys", "list").exit_code == 0
+
+
+def test_a_zone_for_which_something_cannot_be_made_anew_changes_nothing(
+    cli: Cli, database: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert cli.run("keys", "list").exit_code == 0
+    patients(database("test"), 1)
+    database("live").Location.insert_one({"_id": "bad", "_json": Binary(b"{}")})
+    with monkeypatch.context() as patch:
+        patch.setenv("ADAPTER_TIMEZONE", "Africa/Kampala")
+        result = cli.run("reindex", "--new-timezone")
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert "live: Location/bad: " in result.stderr
+        assert result.stderr.splitlines()[-1].startswith("mediloop-fhir: Nothing was changed")
+    assert restored(database("test")) == 0
+    assert cli.run("keys", "list").exit_code == 0  # by the former zone, under which these can be mended
