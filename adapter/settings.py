@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from ipaddress import ip_network
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, DotEnvSettingsSource, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource, NoDecode, SettingsConfigDict
 from pymongo.errors import PyMongoError
 from pymongo.uri_parser import parse_uri
 
@@ -48,6 +48,7 @@ _SHAPES = {
 """What a text must look like, and what to say where it does not: a pattern tells people little."""
 _SHORTEST_KEY = 16
 _ALIKE = 0.75  # of a name is that of a setting (`difflib`): PROT is PORT still, VERSION is none
+_WHOLLY_ALIKE = 0.9  # of a name with its prefix: ADAPTOR_PORT is ADAPTER_PORT, CHARTER_PORT is another's
 
 
 class SettingsError(ValueError):
@@ -284,12 +285,15 @@ def load(**overrides: object) -> Settings:
         SettingsError: naming each setting that is wrong or that there is not, in one line.
     """
     try:
-        wrong = list(_unknown())
+        lines = DotEnvSettingsSource(Settings)  # read once: it may be a pipe
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
         raise SettingsError(f"Bad setting. .env: it cannot be read ({why}).") from error
+    wrong = list(_unknown(lines.env_vars))
+    stated = {name: value for name, value in overrides.items() if value is not None}
+    given = {**lines(), **EnvSettingsSource(Settings)(), **stated}
     try:
-        read = Settings(**{name: value for name, value in overrides.items() if value is not None})  # type: ignore[arg-type]  # pydantic checks them
+        read = Settings(_env_file=None, **{name: given[name] for name in Settings.model_fields if name in given})
     except ValidationError as error:
         wrong += (
             # What is in a list is named by the list's name.
@@ -301,18 +305,29 @@ def load(**overrides: object) -> Settings:
     return read
 
 
-def _unknown() -> Iterator[str]:
-    """Yield what is to be said of each variable, or line of ``.env``, that looks like a setting misspelt.
+def _unknown(lines: Iterable[str]) -> Iterator[str]:
+    """Yield what is to be said of each variable, or of the `lines` of ``.env``, that looks like a setting misspelt.
 
     It would have no effect, and nobody would know. What is like none of them is left alone: others may have our prefix.
-    So do what Kubernetes sets for each of its Services: `..._SERVICE_HOST`, and what else begins like that.
+    So do what Kubernetes sets for each of its Services: `..._SERVICE_HOST`, and what else begins like that. A line may
+    be a setting without its prefix; it is another program's where the setting is given as well.
     """
-    known = [f"{PREFIX}{name.upper()}" for name in Settings.model_fields]
-    given = {name.upper(): None for name in (*os.environ, *DotEnvSettingsSource(Settings).env_vars)}
+    names = [name.upper() for name in Settings.model_fields]
+    known = [f"{PREFIX}{name}" for name in names]
+    own = [name.upper() for name in lines]
+    given = dict.fromkeys((*(name.upper() for name in os.environ), *own))
     services = tuple(name.removesuffix("SERVICE_HOST") for name in given if name.endswith("_SERVICE_HOST"))
     for name in given:
-        if name.startswith(PREFIX) and name not in (*known, URI_VARIABLE) and not name.startswith(services):
+        near: Sequence[str] = ()
+        if not name.startswith(PREFIX):
+            near = get_close_matches(name, known, 1, _WHOLLY_ALIKE)
+        elif name not in (*known, URI_VARIABLE) and not name.startswith(services):
             # Without the prefix: it would make all of them alike.
-            near = get_close_matches(name.removeprefix(PREFIX), [one.removeprefix(PREFIX) for one in known], 1, _ALIKE)
-            if near:
-                yield f"{name}: there is no such setting; the nearest is {PREFIX}{near[0]}"
+            near = [f"{PREFIX}{one}" for one in get_close_matches(name.removeprefix(PREFIX), names, 1, _ALIKE)]
+        if near:
+            yield f"{name}: there is no such setting; the nearest is {near[0]}"
+        elif name in own and name in names and f"{PREFIX}{name}" not in given:
+            yield (
+                f"{name}: there is no such setting in .env; write {PREFIX}{name} (and give that, too, where this line "
+                "is for another program)"
+            )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import threading
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -228,6 +230,8 @@ def test_a_dot_env_file_is_read_and_the_environment_goes_before_it(
         ("ADAPTER_TIME_ZONE", "the nearest is ADAPTER_TIMEZONE"),
         ("ADAPTER_MONGO_URI", "the nearest is ADAPTER_MONGODB_URI"),
         ("ADAPTER_PROT", "the nearest is ADAPTER_PORT"),
+        ("ADAPTOR_TIMEZONE", "the nearest is ADAPTER_TIMEZONE"),
+        ("ADPTER_PORT", "the nearest is ADAPTER_PORT"),
     ],
 )
 def test_one_that_there_is_not_is_named_with_the_nearest(
@@ -243,6 +247,31 @@ def test_one_that_there_is_not_is_named_with_the_nearest(
     assert str(raised.value).startswith(f"Bad setting. {name}: there is no such setting; {said}; ADAPTER_WORKERS: ")
 
 
+@pytest.mark.parametrize("line", ["TIMEZONE=Africa/Kampala", "export timezone = Africa/Kampala"])
+def test_a_line_that_is_a_setting_without_its_prefix_is_named(
+    elsewhere: Path, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    (elsewhere / ".env").write_text(f"{line}\nMONGODB_URL=x\nIMPORT=y\n")
+    with pytest.raises(SettingsError) as raised:
+        load()
+    assert str(raised.value) == (
+        "Bad setting. TIMEZONE: there is no such setting in .env; write ADAPTER_TIMEZONE (and give that, too, where "
+        "this line is for another program)."
+    )
+    monkeypatch.setenv("ADAPTER_TIMEZONE", "Africa/Lagos")
+    assert load().timezone == "Africa/Lagos"
+
+
+def test_a_dot_env_file_is_read_once(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.mkfifo(elsewhere / ".env")  # a pipe gives what it has once
+    writer = threading.Thread(target=(elsewhere / ".env").write_text, args=("ADAPTER_PORT=9001\n_env_file=x\n",))
+    writer.start()
+    read = load(workers=2)
+    writer.join()
+    assert (read.port, read.workers) == (9001, 2)
+    assert read.model_fields_set == {"port", "workers"}
+
+
 def test_what_others_put_into_the_environment_is_let_be(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(URI_VARIABLE, "mongodb://host/")  # of `serve`, for its workers
     monkeypatch.setenv("ADAPTER_VERSION", "1.2")  # like no setting
@@ -250,6 +279,7 @@ def test_what_others_put_into_the_environment_is_let_be(monkeypatch: pytest.Monk
     monkeypatch.setenv("ADAPTER_API_SERVICE_HOST", "10.0.0.1")
     monkeypatch.setenv("ADAPTER_API_PORT_80_TCP_ADDR", "10.0.0.1")
     assert load().port == 8000
+    monkeypatch.setenv("TIMEZONE", "Africa/Kampala")  # without the prefix it is anybody's
     monkeypatch.setenv("adapter_port", "9001")
     assert load().port == 9001
 
