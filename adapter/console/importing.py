@@ -13,7 +13,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from adapter import memory
-from adapter.console.session import FAILED, err, out, run
+from adapter.console.session import FAILED, at_once, err, out, run
 from adapter.service import Service
 
 if TYPE_CHECKING:
@@ -60,7 +60,8 @@ def import_(
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns, console=err, disable=not err.is_terminal) as bars:
             bar = bars.add_task(mode, total=None)
-            found = find(sources, fetched, token, (errors, where), resumed=where.exists())
+            with at_once():
+                found = find(sources, fetched, token, (errors, where), resumed=where.exists())
             async for tally in running.run(service, found, options):
                 bars.update(bar, completed=tally.done, total=tally.total)
         return tally

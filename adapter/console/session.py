@@ -122,6 +122,21 @@ def _orderly_end() -> Iterator[None]:
             signal.signal(one, handler)
 
 
+@contextmanager
+def at_once() -> Iterator[None]:
+    """Let Ctrl-C (and with it SIGTERM and SIGHUP) break off what does not wait by the event loop, such as a download.
+
+    asyncio's own handler leaves a note for the loop, which looks at it when that is done.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.SIG_IGN:  # as in a shell's background jobs
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 @asynccontextmanager
 async def opened(settings: Settings, uri: str, *, anew: bool = False) -> AsyncIterator[service.Service]:
     """Give a service that is ready: server checked, indexes made; `anew` as for `Service.prepare`."""

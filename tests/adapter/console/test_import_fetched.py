@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,3 +49,25 @@ def test_an_interrupted_import_goes_on_with_the_manifest_it_began_with(
     assert [bool(stored(kind)) for kind in ("Patient", "Location")] == [True, False]
     assert bring.run(*words) == {"created": 1}
     assert stored("Location")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_download_is_broken_off_at_once(bring: Import, host: Host, number: int) -> None:
+    host.answers = {"/latest.json": (200, manifest("f.ndjson")), "/f.ndjson": (200, lines(PEOPLE[2]))}
+    host.stalls = {"/f.ndjson": threading.Event()}
+
+    def interrupt() -> None:
+        if host.stalled.wait(30):
+            os.kill(os.getpid(), number)
+
+    sender = threading.Thread(target=interrupt)
+    sender.start()
+    begun = time.monotonic()
+    result = bring.cli.run("import", f"{host.base}/latest.json")
+    took = time.monotonic() - begun
+    host.stalls.popitem()[1].set()
+    sender.join()
+    assert (result.exit_code, result.stdout) == (130, "")
+    assert result.stderr == "Stopped. The same command goes on from here.\n"
+    assert took < 20
+    assert bring.run(f"{host.base}/latest.json") == {"created": 1}

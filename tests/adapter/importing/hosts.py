@@ -14,6 +14,8 @@ class Host:
         self.answers: dict[str, tuple[int, bytes]] = {}
         self.asked: list[tuple[str, str | None]] = []
         self.lost: dict[str, int] = {}  # bytes after which the connection is lost
+        self.stalls: dict[str, threading.Event] = {}  # what the rest of an answer waits for, half a minute at most
+        self.stalled = threading.Event()
         host = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -29,6 +31,11 @@ class Host:
                 elif not self.path.startswith("/unsized"):
                     self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
+                if self.path in host.stalls:
+                    self.wfile.write(body[:1])
+                    host.stalled.set()
+                    host.stalls[self.path].wait(30)
+                    return
                 self.wfile.write(body[: host.lost.get(self.path)])
 
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002
