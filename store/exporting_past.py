@@ -6,11 +6,11 @@ Nothing in the history ever changes, so this can be asked at any time (see `stor
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, TypeVar
 
 from store.codec import CODEC_OPTIONS, decode
@@ -27,7 +27,8 @@ SECONDS = 60.0
 """After which a step gives up: nobody waits for an answer here, and a filter may read far for its first match."""
 
 _LOOKED_UP = 500  # resources in one query of the history
-_TOGETHER = 2_000_000  # bytes of JSON in one command, which takes 16 MB of BSON: up to six times as large
+# Bytes of JSON in one command, which takes 16 MB of BSON: up to six times as large, and what a query names of it.
+_TOGETHER = 1_000_000
 
 T = TypeVar("T")
 Query = Mapping[str, Any]
@@ -140,15 +141,19 @@ async def were(store: Store, kind: str, gone: Sequence[str], queries: Sequence[Q
 
 
 async def matching(store: Store, kind: str, found: Found, queries: Sequence[Query]) -> Found:
-    """Return those that match: MongoDB itself judges what it would find, were it stored."""
+    """Return those that match: MongoDB itself judges what it would find, were it stored.
+
+    A query may name 50,000 patients, and documents and query have 16 MB together: it goes with what is in them alone.
+    """
     if not queries:
         return found
     kept: Found = {}
     for some in _parcels(found):
         documents = [_document(store, kind, raw) for _, raw in some]
+        there = frozenset(chain.from_iterable(map(_texts, documents)))
         pipeline: list[dict[str, Any]] = [
             {"$documents": [{"$literal": one} for one in documents]},
-            {"$match": filtered(queries)},
+            {"$match": _narrowed(filtered(queries), there)},
             {"$project": {"_id": 1}},
         ]
         database = store.database.with_options(codec_options=CODEC_OPTIONS)
@@ -156,6 +161,30 @@ async def matching(store: Store, kind: str, found: Found, queries: Sequence[Quer
         matched = {one["_id"] for one in await bounded(cursor.to_list, SECONDS)}
         kept |= {ident: raw for ident, raw in some if ident in matched}
     return kept
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield the texts within a value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for one in value.values():
+            yield from _texts(one)
+    elif isinstance(value, list):
+        for one in value:
+            yield from _texts(one)
+
+
+def _narrowed(query: Any, there: Set[str]) -> Any:
+    """Return a query without the texts of its lists that no document has: they make no difference to what matches."""
+    if isinstance(query, Mapping):
+        return {
+            name: [one for one in value if not isinstance(one, str) or one in there]
+            if name in ("$in", "$nin")
+            else _narrowed(value, there)
+            for name, value in query.items()
+        }
+    return [_narrowed(one, there) for one in query] if isinstance(query, list) else query
 
 
 def _document(store: Store, kind: str, raw: bytes) -> dict[str, Any]:

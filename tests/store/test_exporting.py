@@ -9,9 +9,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from bson.regex import Regex
 from pymongo.read_concern import ReadConcern
 
-from store import exporting
+from store import exporting, exporting_past
 from store.codec import decode
 from store.exporting import Cut, Part, Selection, deletions, resources, take_cut
 from store.ordering import HISTORY
@@ -290,6 +291,30 @@ async def test_large_resources_come_in_smaller_parts(store: Store) -> None:
     found = await parts(store, cut, batch=100)
     assert max(sum(map(len, part.lines)) for part in found) < 17_000_000
     assert sum(len(part.lines) for part in found) == 24
+
+
+async def test_what_a_query_names_and_no_document_has_makes_no_difference(store: Store) -> None:
+    """A Group's may name 50,000 patients, and MongoDB takes 16 MB, the query and what it is to judge together."""
+    everybody = [f"Patient/{number}" for number in range(1_000)]
+    wards = [everybody[7:9], ["Patient/other"], everybody[3:4]]
+    made = [patient(f"p{n}", link=[{"other": {"reference": one}} for one in ward]) for n, ward in enumerate(wards)]
+    await create(store, *made)
+    raws = {ident: raw for ident in ("p0", "p1", "p2") if (raw := await store.read("Patient", ident)) is not None}
+
+    async def judged(*queries: dict[str, Any]) -> list[str]:
+        return sorted(await exporting_past.matching(store, "Patient", raws, queries))
+
+    those: dict[str, Any] = {"_index.link": {"$in": everybody}}
+    assert await judged(those) == ["p0", "p2"]
+    assert await judged({"$nor": [those]}) == ["p1"]
+    assert await judged({"$and": [{"_index.link": {"$nin": everybody}}, {"_index.link": "Patient/other"}]}) == ["p1"]
+    assert await judged({"$and": [those, {"_index.link": {"$in": [Regex("^Patient/7$")]}}]}) == ["p0"]
+    assert await judged({"_index.link": {"$in": ["Patient/nobody"]}}) == []
+    there = frozenset(exporting_past._texts({"a": ["x", {"b": "y"}], "c": 1}))
+    assert there == {"x", "y"}
+    query = {"$and": [{"c": {"$in": ["x", "z", 1]}}, {"$nor": [{"c": {"$nin": ["z"]}}]}, {"c": "z"}]}
+    narrow = {"$and": [{"c": {"$in": ["x", 1]}}, {"$nor": [{"c": {"$nin": []}}]}, {"c": "z"}]}
+    assert exporting_past._narrowed(query, there) == narrow
 
 
 def stages(plan: Any) -> set[str]:
