@@ -284,7 +284,7 @@ class Store(Documents):
                 # as it likes, and neither the caller nor the next in turn is to wait for it.
                 task = asyncio.create_task(run())
                 self._running.add(task)
-                task.add_done_callback(self._running.discard)
+                task.add_done_callback(self._ended)
                 try:
                     return await asyncio.shield(task)
                 except BaseException:
@@ -292,3 +292,8 @@ class Store(Documents):
                     raise
 
         return await bounded(turn, self._patience)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._running.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever was cut off does not look at it, and asyncio would complain of that

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -279,3 +280,27 @@ async def test_a_server_that_stops_answering_is_unreachable_within_the_bound(
         os.kill(frozen.pid, signal.SIGCONT)
     assert asyncio.get_running_loop().time() - started < 2
     await client.close()
+
+
+async def test_nobody_hears_of_a_transaction_that_was_cut_off_and_ended_badly(store: Store) -> None:
+    told: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["message"]))
+    begun = asyncio.Event()
+
+    async def stubborn(_: UnitOfWork) -> None:
+        begun.set()
+        try:
+            await asyncio.sleep(60)
+        finally:
+            raise ValueError("the client is closed")
+
+    waiting = asyncio.create_task(store.transact(stubborn))
+    await begun.wait()
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    while store._running:
+        await asyncio.sleep(0.01)
+    del waiting  # what it ended with has the frames that know the task
+    await asyncio.sleep(0)
+    gc.collect()
+    assert not told
