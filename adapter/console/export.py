@@ -15,16 +15,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from adapter.console.session import err, fail, listed, out, plain_failures, run, types_in
 from adapter.errors import Malformed, Problem
-from adapter.export import formats
+from adapter.export import before, formats
+from adapter.export.before import Before
 from adapter.export.columns import COLUMNS, Rows
 from adapter.export.copying import Copying, Wanted
 from adapter.export.engine import take_cut
 from adapter.export.filters import EVERY, Filters, check, kinds, queries
-from adapter.export.folder import Folder, Manifest, NotUsable, instant, since_manifest
+from adapter.export.folder import Folder, Manifest, NotUsable, instant
 from adapter.export.views import views
 from adapter.service import Service, systems_of, vocabulary_of
 from adapter.settings import PREFIX, Settings, load
-from store.dates import in_utc
 
 if TYPE_CHECKING:
     from adapter.export.deidentify import Deidentifier
@@ -43,7 +43,7 @@ class _Asked:
     named: tuple[str, ...]
     mode: Literal["test", "live"]
     filters: Filters
-    since: datetime | None
+    since: Before | None
     most: int
     zipped: bool
     key: bytes | None
@@ -115,7 +115,7 @@ def export(
                 facility=facility,
                 patient_uhid=patient_uhid,
             ),
-            since=None if since is None else _moment(since, f"{settings.database}_{mode}"),
+            since=None if since is None else _since(since),
             most=file_resources if file_resources is not None else 0 if form in ("bundle", "searchset") else _MOST,
             zipped=zipped,
             key=_key(settings, key_file, deidentify),
@@ -158,6 +158,8 @@ async def _export(service: Service, asked: _Asked) -> Manifest:
     folder = Folder(asked.place)
     manifest = await asyncio.to_thread(folder.read)
     options = _options(service, asked, chosen, deidentifier)
+    if asked.since is not None:
+        asked.since.require(options)
     if manifest is None:
         manifest = Manifest(await take_cut(store), _request(asked, chosen, deidentifier), options)
         await asyncio.to_thread(folder.save, manifest)
@@ -171,7 +173,7 @@ async def _export(service: Service, asked: _Asked) -> Manifest:
         format=asked.format,
         kinds=chosen,
         base=bases[0],
-        since=asked.since,
+        since=None if asked.since is None else asked.since.moment,
         queries={name: await queries(service, store, manifest.cut, asked.filters, name) for name in chosen},
         most=asked.most,
         zipped=asked.zipped,
@@ -205,7 +207,7 @@ def _options(
         "format": asked.format,
         "types": chosen,
         "database": f"{service.settings.database}_{asked.mode}",
-        "since": None if asked.since is None else instant(asked.since),
+        "since": None if asked.since is None else instant(asked.since.moment),
         "filters": filters,
         "fileResources": asked.most,
         "gzip": asked.zipped,
@@ -216,7 +218,7 @@ def _options(
 
 def _request(asked: _Asked, chosen: tuple[str, ...], deidentifier: Deidentifier | None) -> str:
     words = ["mediloop-fhir export", f"--mode {asked.mode}", f"--format {asked.format}", f"--type {','.join(chosen)}"]
-    words += [] if asked.since is None else [f"--since {instant(asked.since)}"]
+    words += [] if asked.since is None else [f"--since {instant(asked.since.moment)}"]
     for name, value in asked.filters.as_options().items():
         shown = value if isinstance(value, str) else ",".join(value)
         words.append(f"--{name.replace('_', '-')} {shown if deidentifier is None else '(masked)'}")
@@ -224,27 +226,21 @@ def _request(asked: _Asked, chosen: tuple[str, ...], deidentifier: Deidentifier 
     return " ".join(words)
 
 
-def _moment(text: str, database: str) -> datetime:
-    """Read an instant, or the moment in a manifest of an export of the database.
+def _since(text: str) -> Before:
+    """Read an instant, or the manifest of the export before.
 
     Raises:
-        Malformed: it is none of these, cannot be read, or is of another export than can be gone on from.
+        Malformed: it is none of these, cannot be read, or is of an export that is not finished.
     """
-    named = text
     try:
-        if text.endswith(".json"):
-            text = since_manifest(text, database)
-        moment = datetime.fromisoformat(text)
-        if moment.tzinfo is None:
-            raise ValueError("no offset")  # noqa: TRY301  (all that is wrong is told in one way)
+        return before.read(text) if text.endswith(".json") else Before(before.at(text), text)
     except NotUsable as error:
         raise Malformed(Problem("invalid_request_error", str(error), "since")) from error
     except OSError as error:
-        raise _unreadable("since", named, error) from error
+        raise _unreadable("since", text, error) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         wrong = "--since takes an instant (2024-01-20T10:00:00Z) or the manifest.json of an export."
         raise Malformed(Problem("invalid_request_error", wrong, "since")) from error
-    return in_utc(moment)
 
 
 def _unreadable(name: str, place: object, error: OSError) -> Malformed:

@@ -106,7 +106,7 @@ class Folder:
     """
 
     def __init__(self, place: str) -> None:
-        self._system, root = _opened(place)
+        self._system, root = opened(place)
         self._root = root.rstrip("/")
         self._local = isinstance(self._system, LocalFileSystem)
 
@@ -172,32 +172,7 @@ class Folder:
         return f"{self._root}/{name}"
 
 
-def since_manifest(place: str, database: str) -> str:
-    """Return the moment that a manifest shows, for the next export to begin there.
-
-    One of ``$export`` says neither whether it is complete (only a finished one is given) nor what it is of.
-
-    Args:
-        place: a path, or an address that `fsspec` opens.
-        database: what the next export reads.
-
-    Raises:
-        NotUsable: it is of an export that is not finished, or of another database; nothing opens such an address.
-        KeyError, TypeError, ValueError: it is no manifest. OSError: it is not there.
-    """
-    system, path = _opened(place)
-    document = orjson.loads(system.cat_file(path))
-    own = document.get("extension", {})
-    if not own.get("complete", True):
-        text = f"The export of --since {place} is not finished: run its command again on its folder first."
-        raise NotUsable(text)
-    of = own.get("options", {}).get("database", database)
-    if of != database:
-        raise NotUsable(f"--since {place} is of the database {of}, this export of {database}: check --mode.")
-    return str(document["transactionTime"])
-
-
-def _opened(place: str) -> tuple[Any, str]:
+def opened(place: str) -> tuple[Any, str]:
     """Return what opens an address, and the path there.
 
     Raises:

@@ -97,3 +97,20 @@ def test_a_key_is_for_pseudonyms_alone(cli: Cli, tmp_path: Path) -> None:
 
 def test_types_that_are_none_are_not_all_types(cli: Cli, tmp_path: Path) -> None:
     assert "--type takes types, separated by commas" in refused(cli, str(tmp_path / "out"), "--type", " ,")
+
+
+def test_an_export_that_does_not_go_on_from_the_one_before_is_refused(clinic: Cli, tmp_path: Path) -> None:
+    keys = [tmp_path / "k1", tmp_path / "k2"]
+    for number, key in enumerate(keys):
+        key.write_text(f"key number {number} of these tests")
+    own = ("--deidentify", "--key-file", str(keys[0]))
+    first = clinic.json("export", str(tmp_path / "slots"), "--type", "Slot")["transactionTime"]
+    clinic.json("export", str(tmp_path / "hidden"), *own)
+    slots, hidden = (str(tmp_path / name / "manifest.json") for name in ("slots", "hidden"))
+    out = str(tmp_path / "out")
+    assert "without Appointment" in refused(clinic, out, "--since", slots)
+    assert "another key" in refused(clinic, out, "--since", hidden, "--deidentify", "--key-file", str(keys[1]))
+    assert "this export has none" in refused(clinic, out, "--since", hidden)
+    assert not (tmp_path / "out").exists()
+    assert clinic.json("export", out, "--since", hidden, *own)["output"] == []
+    assert clinic.json("export", str(tmp_path / "all"), "--since", first)["output"] == []
