@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -269,6 +270,28 @@ def test_deidentified_files_hold_no_identity_in_any_format(
     assert any(row["patient_uhid"] for row in rows)
     practitioners = {row["practitioner_id"] for row in table_of(tmp_path / "csv", "Slot")}
     assert practitioners & {row["practitioner_id"] for row in rows}
+
+
+def test_deidentified_files_are_sorted_as_the_page_says(
+    clinic: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ADAPTER_DEIDENTIFY_KEY", KEY)
+    page = (Path(__file__).parents[3] / "docs" / "deidentification.md").read_text("utf-8")
+    commands = {"ndjson": ["bash", "-euo", "pipefail", "-c"], "parquet": [sys.executable, "-c"]}
+    words = ("--deidentify", "--type", "Slot", "--file-resources", "10")
+    for form, kind in (("ndjson", "sh"), ("parquet", "python")):
+        (tmp_path / form).mkdir()
+        clinic.json("export", str(tmp_path / form / "research"), "--format", form, *words)
+        text = page.partition(f"```{kind}\n")[2].partition("```")[0]
+        subprocess.run([*commands[form], text], cwd=tmp_path / form, check=True)
+    written = (tmp_path / "ndjson" / "Slot.ndjson").read_text().splitlines()
+    lines = [json.loads(line) for line in written]
+    idents = [one["id"] for one in lines]
+    before = lines_of(tmp_path / "ndjson" / "research")
+    assert idents == sorted(idents) != [one["id"] for one in before]
+    assert sorted(lines, key=str) == sorted(before, key=str)
+    table = parquet.read_table(tmp_path / "parquet" / "Slot.parquet")
+    assert table.column("id").to_pylist() == idents
 
 
 def test_refusals_are_one_line_each(clinic: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
