@@ -154,7 +154,9 @@ async def _export(service: Service, asked: _Asked) -> Manifest:
     if asked.key is not None:
         from adapter.export.deidentify import Deidentifier  # loads HL7's definitions
 
-        deidentifier = Deidentifier(asked.key, service.systems, bases, service.settings.uhid_pattern)
+        # Not below an address that is guessed: $export has the same pseudonyms.
+        own = service.settings.fhir_bases
+        deidentifier = Deidentifier(asked.key, service.systems, own, service.settings.uhid_pattern)
     folder = Folder(asked.place)
     manifest = await asyncio.to_thread(folder.read)
     options = _options(service, asked, chosen, deidentifier)

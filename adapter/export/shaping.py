@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -40,7 +40,7 @@ def shape(plan: Plan, settings: Settings) -> Shape:
     steps: list[Callable[[str, bytes], bytes]] = []
     name: Callable[[str], str] = str
     if plan.deidentified:
-        made = _deidentifier(settings, (*settings.fhir_bases, plan.base))
+        made = _deidentifier(settings)
         if plan.key not in (None, made.fingerprint):
             raise WrongKey(
                 "ADAPTER_DEIDENTIFY_KEY has another value than when this export was begun: its files would hold "
@@ -72,10 +72,12 @@ def fingerprint(settings: Settings) -> str:
     return _deidentifier(settings).fingerprint
 
 
-def _deidentifier(settings: Settings, bases: Sequence[str] = ()) -> Deidentifier:
+def _deidentifier(settings: Settings) -> Deidentifier:
     from adapter.export.deidentify import Deidentifier  # where it is needed: it loads the definitions of all types
 
     if settings.deidentify_key is None:
         raise WrongKey("ADAPTER_DEIDENTIFY_KEY is not set any more. Ask for the export again when it is.")
     systems = Systems.under(settings.canonical_base, uhid=settings.uhid_system, uhid_aliases=settings.uhid_aliases)
-    return Deidentifier(settings.deidentify_key.get_secret_value().encode(), systems, bases, settings.uhid_pattern)
+    key = settings.deidentify_key.get_secret_value().encode()
+    # Not below the address of a request, too: by which one an export is asked for must not change a pseudonym.
+    return Deidentifier(key, systems, settings.fhir_bases, settings.uhid_pattern)

@@ -9,11 +9,13 @@ import bson
 import pytest
 from pydantic import SecretStr
 
+from adapter.export.deidentify import Deidentifier
 from adapter.export.worker import work
 from adapter.service import Service
+from store.codec import decode
 from store.errors import Unreachable
 from store.export_jobs import EXPORTS, ExportJobs
-from tests.adapter.export.exports import jobs_of, put
+from tests.adapter.export.exports import content, exported, jobs_of, put
 from tests.conftest import Api, ApiMaker, ServiceMaker
 
 KEY = "a key of some length"
@@ -88,3 +90,21 @@ async def test_an_export_goes_on_under_its_key(api: Api, monkeypatch: pytest.Mon
     assert await worked_under(api, KEY) == 0
     manifest = (await api.get(location)).json()
     assert [one["count"] for one in manifest["output"]] == [1, 1]
+
+
+@pytest.mark.parametrize("base", [None, "http://adapter.test"], ids=["no setting", "ADAPTER_BASE_URL"])
+async def test_pseudonyms_do_not_go_by_the_address_of_a_request(
+    make_service: ServiceMaker, make_api: ApiMaker, tmp_path: Path, base: str | None
+) -> None:
+    api: Api = await make_api(make_service(data_dir=tmp_path, deidentify_key=KEY, base_url=base))
+    named = [{"reference": f"{address}Practitioner/p"} for address in ("", "http://adapter.test/fhir/R4/")]
+    await put(api, "Schedule", "s", actor=named)
+    raw = (await api.get("/fhir/R4/Schedule/s")).content
+    # As the command makes them, which knows of no request.
+    expected = Deidentifier(KEY.encode(), api.service.systems, api.service.settings.fhir_bases).resource(decode(raw))
+    for host in ("adapter.test", "other.test"):
+        path = "$export?_type=Schedule&_deidentify=true"
+        [told] = await content(api, await exported(api, path, headers={"host": host}))
+        assert told["actor"] == expected["actor"]
+    relative, absolute = (one["reference"] for one in told["actor"])
+    assert (relative == absolute) is (base is not None)
