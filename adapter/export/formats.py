@@ -240,8 +240,8 @@ def schema(kind: str) -> Any:
 
 
 def _cell(column: Column, value: Any) -> Any:
-    if column.kind == "timestamp" and value is not None and not value.endswith("Z"):
-        moment = _moment(value)  # one that has no spelling in UTC
+    if column.kind == "timestamp" and value is not None and (not value.endswith("Z") or ":60" in value):
+        moment = _moment(value)  # one that has no spelling in UTC, or a leap second: nothing that reads tables knows it
         return None if moment is None else moment.isoformat().replace("+00:00", "Z")
     return str(value).lower() if isinstance(value, bool) else value
 

@@ -229,9 +229,11 @@ def test_an_id_is_found_wherever_it_stands() -> None:
         ),
         ("9999-12-31T23:59:59-12:00", "9999-12-31T23:59:59.999999Z", datetime.max.replace(tzinfo=UTC)),
         ("0001-01-01T00:00:00+03:00", "0001-01-01T00:00:00Z", datetime.min.replace(tzinfo=UTC)),
+        ("2027-05-01T23:59:60Z", "2027-05-02T00:00:00Z", datetime(2027, 5, 2, tzinfo=UTC)),
+        ("2027-05-02T02:59:60.5+03:00", "2027-05-02T00:00:00Z", datetime(2027, 5, 2, tzinfo=UTC)),
     ],
 )
-def test_a_moment_beyond_the_calendar_is_the_nearest_in_it(sent: str, text: str, moment: datetime) -> None:
+def test_a_moment_beyond_calendar_or_clock_is_the_nearest_in_them(sent: str, text: str, moment: datetime) -> None:
     from pyarrow import parquet
 
     line = json.dumps({"resourceType": "Slot", "id": "s", "schedule": {}, "status": "free", "start": sent}).encode()
