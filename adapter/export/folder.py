@@ -16,7 +16,7 @@ from typing import IO, Any, cast
 
 import fsspec
 import orjson
-from fsspec.implementations.local import LocalFileSystem
+from fsspec.implementations.local import LocalFileSystem, make_path_posix
 
 from adapter import private
 from store.exporting import Cut
@@ -173,11 +173,13 @@ class Folder:
 
 
 def opened(place: str) -> tuple[Any, str]:
-    """Return what opens an address, and the path there.
+    """Return what opens an address, and the path there. What has no ``://`` is a path, whatever else is in it.
 
     Raises:
         NotUsable: nothing that is installed does.
     """
+    if "://" not in place:
+        return LocalFileSystem(), make_path_posix(place)
     try:
         system, path = fsspec.core.url_to_fs(place)
     except (ValueError, ImportError) as error:

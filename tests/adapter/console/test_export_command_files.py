@@ -355,6 +355,17 @@ def test_any_address_of_fsspec_takes_an_export(clinic: Cli) -> None:
     memory.rm("/bucket", recursive=True)
 
 
+def test_what_has_no_scheme_is_a_folder_whatever_is_in_its_name(
+    clinic: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a::b", "file:c"):
+        clinic.json("export", name, "--type", "Location")
+        assert lines_of(tmp_path / name)
+    clinic.json("export", "next", "--type", "Location", "--since", "a::b/manifest.json")
+    assert {one.name for one in tmp_path.iterdir()} == {"a::b", "file:c", "next"}
+
+
 def test_the_views_are_printed(cli: Cli) -> None:
     printed = json.loads(cli.run("export", "--views").stdout)
     assert [one["name"] for one in printed] == ["appointments", "slots", "schedules"]
