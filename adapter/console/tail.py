@@ -6,6 +6,7 @@ import asyncio
 import sys
 import time
 from contextlib import aclosing, suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, BinaryIO, Literal
 
@@ -14,6 +15,7 @@ import typer
 
 from adapter.console.session import fail, plain_failures, run, types_in
 from adapter.service import Service
+from adapter.settings import load
 from store.changes import Change, follow
 from store.types import TYPES
 
@@ -33,21 +35,41 @@ def tail(
 ) -> None:
     """Follow every change as NDJSON until Ctrl-C: type, id, version, method, lastUpdated, resource (null if deleted).
 
-    With --token-file nothing is missed between two runs; what was printed last may come again after a crash.
+    With --token-file nothing is missed between two runs; what was printed last may come again after a crash. A file is
+    for one mode and for the same types each time.
 
     [dim]Example:  mediloop-fhir tail --type Appointment --token-file appointments.token[/dim]
     """
     with plain_failures():
         kinds = types_in(kind)
+        followed = _Followed(f"{load().database}_{mode}", tuple(sorted(set(kinds))))
     for one in kinds:
         if one not in TYPES:
             raise typer.BadParameter(f"{one} is not stored here; these types are: {', '.join(TYPES)}.")
     token = since_token
     if token is None and token_file is not None:
-        token = _token_in(token_file)
-    writer = _Writer(sys.stdout.buffer, token_file)
+        token = _token_in(token_file, followed)
+    writer = _Writer(sys.stdout.buffer, token_file, followed)
     with suppress(KeyboardInterrupt):
         run(lambda service: _follow(service, mode, kinds, token, writer))
+
+
+@dataclass(frozen=True, slots=True)
+class _Followed:
+    """What is followed: behind a token that was kept for less, what was not printed would never be.
+
+    Attributes:
+        database: its name.
+        types: sorted; none: all.
+    """
+
+    database: str
+    types: tuple[str, ...]
+
+    @property
+    def words(self) -> str:
+        """Return the types as they are told."""
+        return f"for --type {','.join(self.types)}" if self.types else "for all types"
 
 
 async def _follow(
@@ -63,15 +85,30 @@ async def _follow(
         pass  # nobody reads any more
 
 
-def _token_in(file: Path) -> str | None:
-    """Return the token that an earlier run has kept."""
+def _token_in(file: Path, followed: _Followed) -> str | None:
+    """Return the token that an earlier run of the same kind has kept."""
+    other = "Name another file, or remove this one to begin now."
     try:
-        return file.read_text().strip() or None
+        text = file.read_text().strip()
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is no text"
-        fail(f"--token-file {file}: it cannot be read ({why}). Name another file, or remove this one to begin now.")
+        fail(f"--token-file {file}: it cannot be read ({why}). {other}")
+    if not text.startswith("{"):
+        return text or None  # earlier versions kept the token alone
+    try:
+        kept = orjson.loads(text)
+        token, before = str(kept["token"]), _Followed(str(kept["database"]), tuple(map(str, kept["types"])))
+    except (KeyError, TypeError, ValueError):
+        fail(f"--token-file {file}: it is none of this command's. {other}")
+    if before.database != followed.database:
+        text = f"it was kept for the database {before.database}, and this is {followed.database}: check --mode"
+        fail(f"--token-file {file}: {text}, or name another file.")
+    if before.types != followed.types:
+        text = f"it was kept {before.words}, and this run is {followed.words}: changes of the others would be lost"
+        fail(f"--token-file {file}: {text}. Name the same types, or another file.")
+    return token
 
 
 class _Writer:
@@ -80,11 +117,13 @@ class _Writer:
     Args:
         out: where to.
         file: for the token.
+        followed: kept with it.
     """
 
-    def __init__(self, out: BinaryIO, file: Path | None) -> None:
+    def __init__(self, out: BinaryIO, file: Path | None, followed: _Followed) -> None:
         self._out = out
         self._file = file
+        self._followed = asdict(followed)
         self._lines: list[bytes] = []
         self._token: str | None = None
         self._kept: str | None = None
@@ -105,7 +144,7 @@ class _Writer:
             self._lines.clear()
         if self._file is not None and self._token is not None and self._token != self._kept:
             part = self._file.with_name(self._file.name + ".part")
-            part.write_text(self._token + "\n")
+            part.write_bytes(orjson.dumps({"token": self._token} | self._followed, option=orjson.OPT_APPEND_NEWLINE))
             part.replace(self._file)
             self._kept = self._token
 

@@ -78,7 +78,7 @@ def test_changes_are_told_and_the_next_run_goes_on(
     words = ("--type", "Patient", "--token-file", str(file))
     tails.append(Tail(*words))
     ready(file)
-    begun = file.read_text()
+    begun = json.loads(file.read_text())["token"]
     bring(patient("a"), {"resourceType": "Location", "id": "l"})
     bring(patient("a", active=True), patient("b"))
     told = tails[0].lines(3)
@@ -94,8 +94,45 @@ def test_changes_are_told_and_the_next_run_goes_on(
     tails.append(Tail(*words))
     assert [one["id"] for one in tails[1].lines(1)] == ["c"]
     assert tails[1].end(how) == (0, "")
-    tails.append(Tail("--since-token", begun.strip()))
+    tails.append(Tail("--since-token", begun))
     assert [one["id"] for one in tails[2].lines(5)] == ["a", "l", "a", "b", "c"]
+    earlier = tmp_path / "earlier"
+    earlier.write_text(begun + "\n")  # as earlier versions kept it
+    tails.append(Tail("--token-file", str(earlier)))
+    assert [one["id"] for one in tails[3].lines(5)] == ["a", "l", "a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--type", "Slot"), "it was kept for --type Patient,Slot, and this run is for --type Slot: changes of the"),
+        ((), "it was kept for --type Patient,Slot, and this run is for all types: changes of the others would be lost"),
+        (("--type", "Slot,Patient", "--mode", "live"), "_test, and this is "),
+    ],
+)
+def test_a_token_is_for_the_types_and_the_mode_it_was_kept_for(
+    cli: Cli, tails: list[Tail], tmp_path: Path, words: tuple[str, ...], said: str
+) -> None:
+    file = tmp_path / "token"
+    tails.append(Tail("--type", "Slot", "--type", "Patient,Slot", "--token-file", str(file)))
+    ready(file)
+    assert tails[0].end() == (0, "")
+    kept = file.read_text()
+    result = cli.run("tail", "--token-file", str(file), *words)
+    assert result.exit_code == 1
+    assert said in result.stderr
+    assert "another file" in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert file.read_text() == kept
+
+
+@pytest.mark.parametrize("text", ["{", "{}", '{"token": "82", "database": "d", "types": 1}'])
+def test_a_token_file_of_something_else_is_said(cli: Cli, tmp_path: Path, text: str) -> None:
+    file = tmp_path / "token"
+    file.write_text(text)
+    result = cli.run("tail", "--token-file", str(file))
+    assert result.exit_code == 1
+    assert "it is none of this command's" in result.stderr
 
 
 def test_who_stops_reading_ends_it(bring: Any, tails: list[Tail], tmp_path: Path) -> None:
