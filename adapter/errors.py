@@ -117,9 +117,18 @@ class PreconditionFailed(Refused):
 
 
 class TooLarge(Refused):
-    """413: the body is larger than the service takes."""
+    """413: the body, or what is in it, is larger than the service takes."""
 
     status = 413
+
+
+def oversized() -> TooLarge:
+    """Return the refusal for what MongoDB does not take, however large a body may be."""
+    text = (
+        "It is larger than what MongoDB holds: 16 MB for a resource with its index, and it stands there twice. "
+        "Leave out pictures and other attachments, or give their addresses."
+    )
+    return TooLarge(Problem("body_too_large", text))
 
 
 class UnsupportedMediaType(Refused):

@@ -7,12 +7,12 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 from starlette.types import Scope
 
-from adapter.errors import Problem, Refused, Unavailable
+from adapter.errors import Problem, Refused, Unavailable, oversized
 from adapter.fhir import outcome
 from adapter.fhir.misdirected import misdirected
 from adapter.mediloop.errors import envelope
 from adapter.service import Service
-from store.errors import StoreError, Unreachable
+from store.errors import Oversized, StoreError, Unreachable
 
 FHIR_BASE = "/fhir"
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -100,6 +100,8 @@ def install(app: FastAPI) -> None:
     async def store(request: Request, error: Exception) -> Response:
         if isinstance(error, Unreachable):
             return respond(request.scope, unavailable())
+        if isinstance(error, Oversized):
+            return respond(request.scope, oversized())
         raise error
 
     app.add_exception_handler(Refused, refused)

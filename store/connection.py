@@ -19,6 +19,7 @@ from pymongo.asynchronous.pool import AsyncConnection, Pool
 from pymongo.errors import (
     AutoReconnect,
     ConnectionFailure,
+    DocumentTooLarge,
     ExecutionTimeout,
     InvalidOperation,
     OperationFailure,
@@ -58,6 +59,8 @@ _PASSING = frozenset(
         *(24, 112, 239, 246),
     }
 )
+# BSONObjectTooLarge, TransactionTooLarge, TransactionTooLargeForCache, and what an update would make too large.
+_OVERSIZED = frozenset({10334, 257, 388, 17419})
 _NOT_ALLOWED = (13, 18)  # Unauthorized, AuthenticationFailed
 _LABELS = (
     "TransientTransactionError",
@@ -189,10 +192,19 @@ def passes(error: PyMongoError) -> bool:
         return True
     if isinstance(error, InvalidOperation):  # this process is ending; another one may take the call
         return "after close" in str(error)
+    return not _PASSING.isdisjoint(_codes(error))
+
+
+def is_oversized(error: Exception) -> bool:
+    """Tell whether what was to be written is more than one document, or one transaction, can be."""
+    return isinstance(error, DocumentTooLarge) or not _OVERSIZED.isdisjoint(_codes(error))
+
+
+def _codes(error: Exception) -> set[Any]:
     details = getattr(error, "details", None) or {}
     # A bulk write says what was wrong in its parts alone.
     parts = [*details.get("writeErrors", ()), *details.get("writeConcernErrors", ())]
-    return any(code in _PASSING for code in (getattr(error, "code", None), *(part.get("code") for part in parts)))
+    return {getattr(error, "code", None), *(part.get("code") for part in parts)}
 
 
 async def require_transactions(client: Client) -> None:

@@ -31,5 +31,9 @@ class NotUnique(Clash):
     """Another resource carries an identifier that may be carried only once."""
 
 
+class Oversized(StoreError):
+    """What is to be written is more than MongoDB takes in one document, or in one transaction."""
+
+
 class Unreachable(StoreError):
     """MongoDB did not answer within the bound; what was asked may or may not have been done."""

@@ -11,14 +11,14 @@ from typing import Any, TypeVar
 
 from pymongo import ASCENDING, IndexModel
 from pymongo.asynchronous.client_session import AsyncClientSession
-from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.errors import DocumentTooLarge, OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 
 from store import zones
-from store.connection import MAJORITY, Client, bounded
+from store.connection import MAJORITY, Client, bounded, is_oversized
 from store.counters import Counters
 from store.documents import Rules
-from store.errors import AlreadyExists, NotUnique, Unreachable
+from store.errors import AlreadyExists, NotUnique, Oversized, Unreachable
 from store.gathering import Gathering
 from store.history import History, HistoryPage, Version, as_stored
 from store.ordering import BATCH, Order
@@ -239,6 +239,7 @@ class Store(Documents):
 
         Raises:
             AlreadyExists, NotUnique: a staged resource clashes with a stored one.
+            Oversized: a staged resource, or all of them, are more than MongoDB takes.
             Unreachable: no answer within the bound.
             Whatever `callback` raises: nothing is written then, and what it read is there to stay.
         """
@@ -291,7 +292,12 @@ class Store(Documents):
                     task.cancel()
                     raise
 
-        return await bounded(turn, self._patience)
+        try:
+            return await bounded(turn, self._patience)
+        except (OperationFailure, DocumentTooLarge) as error:
+            if is_oversized(error):
+                raise Oversized("That is more than MongoDB takes at once.") from error
+            raise
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)

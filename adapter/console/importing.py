@@ -36,7 +36,7 @@ def import_(
         str | None,
         typer.Option(envvar="MEDILOOP_IMPORT_TOKEN", help="Bearer token for the manifest and the files on its host."),
     ] = None,
-    batch: Annotated[int, typer.Option(min=1, max=1_000, help="Resources in one transaction.")] = _BATCH,
+    batch: Annotated[int, typer.Option(min=1, max=1_000, help="Resources in one transaction, at most.")] = _BATCH,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
 ) -> None:
     """Import FHIR resources (NDJSON, Bundles, gzip) or appointments as the MediLoop API lists them.

@@ -8,7 +8,6 @@ whole; and when that moves nothing, each item together with those that stand in 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterable, Sequence
-from itertools import islice
 
 import orjson
 
@@ -18,7 +17,7 @@ from adapter.importing.beside import Check
 from adapter.importing.books import Books, Outcome
 from adapter.importing.checking import Checked, Ready
 from adapter.importing.deciding import Result, Writer
-from adapter.importing.item import Item
+from adapter.importing.item import Item, portions
 from adapter.importing.waiting import Row, Waiting
 from adapter.scheduling import holds
 
@@ -114,8 +113,7 @@ async def close(writer: Writer, check: Check, slots: Iterable[Item], freed: Wait
         freed: knows which were given up; None: nobody knows for certain, as the import was interrupted.
         size: of a batch.
     """
-    rest = iter(slots)
-    while chunk := tuple(islice(rest, size)):
+    for chunk in portions(slots, size, lambda item: item.size):
         if freed is not None:
             named = [(item, _named(item)) for item in chunk]
             given_up = freed.freed({name for _, name in named if name})

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from adapter.errors import Conflict, Malformed, Problem, Refused, Unprocessable
+from adapter.errors import Conflict, Malformed, Problem, Refused, Unprocessable, oversized
 from adapter.fhir import validation
 from adapter.importing import blocking, keeping, mediloop, referring
 from adapter.importing.checking import Ready
@@ -20,7 +20,7 @@ from adapter.scheduling.road import decide
 from adapter.scheduling.settling import Change, settle, stage
 from adapter.service import Service
 from store.codec import Resource
-from store.errors import AlreadyExists, NotUnique
+from store.errors import AlreadyExists, NotUnique, Oversized
 from store.extract import token
 from store.store import Store
 from store.unit_of_work import UnitOfWork
@@ -77,7 +77,7 @@ class Writer:
         """
         try:
             return await decide(self.store, lambda work: self._step(work, batch))
-        except (Refused, AlreadyExists, NotUnique):
+        except (Refused, AlreadyExists, NotUnique, Oversized):
             return None
 
     async def _attempt(self, wave: Sequence[tuple[int, Ready]], results: dict[int, Result]) -> None:
@@ -103,11 +103,13 @@ class Writer:
                 if not blamed:
                     await self._halves(pending, results)
                     break
-            except (AlreadyExists, NotUnique) as error:
-                if len(pending) == 1:
-                    results[pending[0][0]] = Conflict(Problem("identifier_taken", f"It cannot be stored: {error}."))
-                else:
+            except (AlreadyExists, NotUnique, Oversized) as error:
+                if len(pending) > 1:
                     await self._halves(pending, results)
+                elif isinstance(error, Oversized):
+                    results[pending[0][0]] = oversized()
+                else:
+                    results[pending[0][0]] = Conflict(Problem("identifier_taken", f"It cannot be stored: {error}."))
                 break
             else:
                 results.update((number, word) for (number, _), word in zip(pending, done, strict=True))

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from adapter.errors import Refused
+from store.codec import encode
+
+T = TypeVar("T")
 
 RANKS = (
     ("Organization", "Location", "Patient", "Practitioner"),
@@ -29,6 +33,12 @@ _GONE = {"AppointmentResponse": -3, "Appointment": -2, "Slot": -1, "Schedule": 6
 }
 PASSES = range(FIRST, 9)
 """All passes, in their order; the numbers of those that store are places in `RANKS`."""
+
+ENOUGH = 8_000_000
+"""Bytes of JSON that end a batch, however few its items are.
+
+MongoDB writes them several times in one transaction, and its cache (0.5 GB of the embedded server) has to hold that.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +86,25 @@ class Item:
     def rank(self) -> int:
         """The pass that it belongs to; what is of no type that is stored is told of in the first."""
         return (_GONE if self.deletes else _RANK).get(self.kind, 0)
+
+    @property
+    def size(self) -> int:
+        """Bytes of its JSON."""
+        return len(self.raw) if self.value is None else len(encode(self.value))
+
+
+def portions(found: Iterable[T], most: int, size: Callable[[T], int]) -> Iterator[tuple[T, ...]]:
+    """Yield what is found in batches of at most so many, and of not much more than `ENOUGH` bytes."""
+    portion: list[T] = []
+    held = 0
+    for one in found:
+        portion.append(one)
+        held += size(one)
+        if len(portion) == most or held >= ENOUGH:
+            yield tuple(portion)
+            portion, held = [], 0
+    if portion:
+        yield tuple(portion)
 
 
 def kind_of(value: Any) -> str:

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 from adapter.errors import Refused
@@ -17,7 +16,7 @@ from adapter.importing.checking import Checked, Ready
 from adapter.importing.deciding import Writer
 from adapter.importing.errorfile import ErrorFile, require_ours
 from adapter.importing.fetching import SourceError
-from adapter.importing.item import PASSES, SLOTS, Item
+from adapter.importing.item import PASSES, SLOTS, Item, portions
 from adapter.importing.reading import items
 from adapter.importing.sources import Source, require_beside
 from adapter.importing.state import begin, end
@@ -36,7 +35,7 @@ class Options:
         mode: into which data.
         errors: the file that refused items go to (NDJSON).
         state: the file that tells how far an interrupted import has come.
-        batch: items in one transaction.
+        batch: items in one transaction, at most.
     """
 
     mode: Mode
@@ -123,8 +122,7 @@ def _chunks(sources: Sequence[Source], books: Books, size: int) -> Iterator[tupl
             if source.stage != stage or (rank, number) < begin or not place.survey[number][rank]:
                 continue
             after = line if (rank, number) == begin else 0
-            found = items(source, rank, after)
-            while chunk := tuple(islice(found, size)):
+            for chunk in portions(items(source, rank, after), size, lambda item: item.size):
                 yield rank, number, chunk
 
 

@@ -18,7 +18,7 @@ import orjson
 
 from adapter.errors import Problem, Refused
 from adapter.importing.fetching import SourceError
-from adapter.importing.item import Item, Referent
+from adapter.importing.item import Item, Referent, portions
 from store.codec import encode
 
 Key = tuple[int, int, int]
@@ -157,11 +157,12 @@ class Waiting:
         key: Key = (-100, 0, 0)
         while self.count:
             query = "SELECT * FROM waiting WHERE (pass, source, line) > (?, ?, ?) ORDER BY pass, source, line LIMIT ?"
-            rows = [_row(values) for values in self._opened().execute(query, (*key, size))]
+            found = map(_row, self._opened().execute(query, (*key, size)))
+            rows = next(portions(found, size, lambda row: row.item.size), ())
             if not rows:
                 return
             key = rows[-1].key
-            yield rows
+            yield [*rows]
 
     def named(self, names: Iterable[str], signs: Iterable[str] = ()) -> list[Row]:
         """Return the items that are one of these resources, or that have one of these signs, in order."""

@@ -6,12 +6,12 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from adapter.errors import Problem, Refused, Unavailable
+from adapter.errors import Problem, Refused, Unavailable, oversized
 from adapter.fhir.bundles import responses
 from adapter.fhir.bundles.reading import Entry
 from adapter.fhir.call import Call, Reply
 from store.connection import renew_deadline
-from store.errors import Unreachable
+from store.errors import Oversized, Unreachable
 
 Answer = Callable[[Call], Awaitable[Reply]]
 """`adapter.fhir.interactions.answer`, which calls this package: so it is handed in."""
@@ -40,6 +40,8 @@ async def answered(call: Call, entry: Entry, answer: Answer) -> bytes:
         return responses.failed(call, refused)
     except Unreachable:
         return responses.failed(call, unavailable())
+    except Oversized:
+        return responses.failed(call, oversized())
     except Exception:  # the others have been done and are to be told: the log has the story
         logger.exception("bundle_entry_failed", method=entry.method)
         text = "Something went wrong on our side. The log has the request id."

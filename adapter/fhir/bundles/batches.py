@@ -20,7 +20,7 @@ from adapter.fhir.call import Call, Reply
 from adapter.fhir.writing import Write, Written, carry_out
 from adapter.scheduling.road import IDEMPOTENCY_HEADER
 from store.connection import renew_deadline
-from store.errors import AlreadyExists, NotUnique, Unreachable
+from store.errors import AlreadyExists, NotUnique, Oversized, Unreachable
 from store.unit_of_work import UnitOfWork
 
 _AT_ONCE = 16
@@ -100,7 +100,7 @@ async def _attempted(call: Call, writes: dict[int, Write], depth: int = 0) -> di
             for half in halves
             for place, answer in (await _attempted(call, {at: writes[at] for at in half}, depth + 1)).items()
         }
-    except (AlreadyExists, NotUnique):
+    except (AlreadyExists, NotUnique, Oversized):
         return {}
     except Unreachable:  # it may have been done: doing it again could make everything twice
         return dict.fromkeys(places, responses.failed(call, unavailable()))

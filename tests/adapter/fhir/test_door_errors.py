@@ -286,6 +286,17 @@ class TestLimits:
         headers = {"Content-Type": "application/fhir+json"}
         outcome(await call(api, "POST", "Patient", content=chunks(), headers=headers), 413, "too-long")
 
+    async def test_what_no_document_can_hold_is_413(self, api: Api) -> None:
+        names = [f"{number}" + "x" * 1_000_000 for number in range(4)]
+        large = person("p") | {"name": [{"given": names}]}  # it stands there twice, and to be searched for in more ways
+        entries = [
+            {"resource": one, "request": {"method": "PUT", "url": f"Patient/{one['id']}"}}
+            for one in (person("q"), large)
+        ]
+        batch = {"resourceType": "Bundle", "type": "batch", "entry": entries}
+        answer = (await call(api, "POST", "", batch)).json()
+        assert [one["response"]["status"][:3] for one in answer["entry"]] == ["201", "413"]
+
     async def test_too_many_requests_are_429(self, make_service: ServiceMaker, make_api: ApiMaker) -> None:
         api: Api = await make_api(make_service(rate_limit_test=2))
         for _ in range(2):

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from adapter.importing.checking import Ready
 from adapter.importing.deciding import Writer
+from store.errors import Oversized
 from store.store import Store
+from store.unit_of_work import UnitOfWork
 from tests.adapter.fhir.door import call
 from tests.adapter.mediloop.clinic import JAMES, UHID, appointment, open_clinic
 from tests.conftest import Api
@@ -29,3 +35,32 @@ async def test_an_import_looks_again_for_who_was_there_before(api: Api, store: S
     [result] = await writer.write([brought("2")])
     assert not isinstance(result, str)
     assert [problem.code for problem in result.problems] == ["unknown_practitioner"]
+
+
+async def test_a_batch_that_is_too_large_for_one_transaction_is_written_in_parts(
+    api: Api, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"p{number}" for number in range(5)]
+    patients = [Ready("Patient", one, True, [], {"resourceType": "Patient", "id": one}) for one in names]
+    transact = store.transact
+    most = 2
+
+    async def bound(step: Callable[[UnitOfWork], Awaitable[Any]]) -> Any:
+        async def held(work: UnitOfWork) -> Any:
+            done = await step(work)
+            if len(work._writes) > most:
+                raise Oversized("That is more than MongoDB takes at once.")
+            return done
+
+        return await transact(held)
+
+    monkeypatch.setattr(store, "transact", bound)
+    writer = Writer(api.service, store)
+    assert await writer.write(patients) == ["created"] * 5
+    assert await writer.together(patients) == ["unchanged"] * 5
+    changed = [replace(one, resource={**one.resource, "active": True}) for one in patients]
+    assert await writer.together(changed) is None
+    most = 0
+    [result] = await writer.write(changed[:1])
+    assert not isinstance(result, str)
+    assert (result.status, result.problems[0].code) == (413, "body_too_large")

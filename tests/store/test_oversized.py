@@ -1,0 +1,35 @@
+"""What is more than MongoDB takes is told in the store's own words, without what was to be written."""
+
+from __future__ import annotations
+
+import pytest
+from pymongo.errors import BulkWriteError
+
+from store.errors import Oversized
+from store.store import Store
+from store.unit_of_work import UnitOfWork
+from tests.store.support import change, create, patient, stored
+
+
+@pytest.mark.parametrize("megabytes", [9, 45], ids=["by the server", "by the driver"])
+async def test_a_resource_that_no_document_can_hold(store: Store, megabytes: int) -> None:
+    await create(store, patient("a"))
+    large = [{"data": "x" * megabytes * 1_000_000}]
+    for step in (
+        create(store, patient("small"), patient("b", photo=large)),
+        change(store, "Patient", "a", photo=large),
+    ):
+        with pytest.raises(Oversized) as told:
+            await step
+        assert len(str(told.value)) < 200
+    assert await store.database["Patient"].distinct("_id") == ["a"]
+    assert (await stored(store, "Patient", "a"))["meta"]["versionId"] == "1"
+
+
+async def test_a_transaction_that_does_not_fit_into_the_cache(store: Store) -> None:
+    async def step(_: UnitOfWork) -> None:
+        raise BulkWriteError({"writeErrors": [{"index": 1, "code": 388, "op": {"_id": "UG123456789A"}}]})
+
+    with pytest.raises(Oversized) as told:
+        await store.transact(step)
+    assert "UG123456789A" not in str(told.value)
