@@ -13,6 +13,7 @@ from types import FrameType
 from typing import NoReturn, TypeVar
 
 import typer
+from pymongo.errors import OperationFailure, PyMongoError
 from rich.console import Console
 
 from adapter import service
@@ -63,6 +64,8 @@ def plain_failures() -> Iterator[None]:
         yield
     except (SettingsError, embedded.EmbeddedMongoError, StoreError) as error:
         fail(str(error))
+    except PyMongoError as error:
+        fail(f"MongoDB: {_of_mongodb(error)}")
     except OSError as error:
         fail(_told(error))
     except Refused as refused:
@@ -74,6 +77,17 @@ def _told(error: OSError) -> str:
     if error.strerror is None:
         return str(error)
     return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
+
+
+def _of_mongodb(error: PyMongoError) -> str:
+    """Return what MongoDB says was wrong, without what it was sent: the driver's own text holds whole resources."""
+    if not isinstance(error, OperationFailure):
+        return f"{error}"
+    details = error.details or {}
+    parts = [*details.get("writeErrors", ()), *details.get("writeConcernErrors", ()), details]
+    said = next((str(part["errmsg"]) for part in parts if "errmsg" in part), "no reason given")
+    code = next((part["code"] for part in parts if "code" in part), error.code)
+    return f"{said.partition(' dup key: ')[0]} (error {code})"
 
 
 def settle_output() -> None:

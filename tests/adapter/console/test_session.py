@@ -13,14 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
+from pymongo.errors import BulkWriteError, ConfigurationError, OperationFailure, PyMongoError
 
-from adapter.console.session import mongodb
+from adapter.console.session import mongodb, plain_failures
 from adapter.settings import Settings
 from store.embedded_process import Process
 
 COMMAND = """
 import asyncio, sys
-from adapter.console.session import mongodb
+from adapter.console.session import mongodb, plain_failures
 from adapter.settings import load
 try:
     with mongodb(load()) as (_, server):
@@ -96,3 +98,26 @@ print([one for one in ("fastapi", "prometheus_client", "pyarrow", "uvicorn") if 
 """
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "[]"
+
+
+ROW = {"index": 0, "code": 121, "errmsg": "Document failed validation", "op": {"name": "Okello"}}
+TWICE = 'E11000 duplicate key error collection: c index: i dup key: { value: "Okello" }'
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (BulkWriteError({"writeErrors": [ROW]}), "Document failed validation (error 121)"),
+        (BulkWriteError({"writeConcernErrors": [{"code": 8}]}), "no reason given (error 8)"),
+        (OperationFailure("Okello", 14031, {"errmsg": "no room", "code": 14031}), "no room (error 14031)"),
+        (OperationFailure(TWICE, 11000, {"errmsg": TWICE}), TWICE.partition(" dup key")[0] + " (error 11000)"),
+        (OperationFailure("Okello", 8), "no reason given (error 8)"),
+        (ConfigurationError("No servers"), "No servers"),
+    ],
+)
+def test_what_mongodb_refuses_is_told_in_one_line_without_what_it_was_sent(
+    capsys: pytest.CaptureFixture[str], error: PyMongoError, said: str
+) -> None:
+    with pytest.raises(typer.Exit), plain_failures():
+        raise error
+    assert capsys.readouterr().err == f"mediloop-fhir: MongoDB: {said}\n"
