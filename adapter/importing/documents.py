@@ -6,7 +6,7 @@ Each entry is judged by itself: what is wrong with one of them is told as its fa
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from adapter.errors import Malformed, Problem
@@ -29,6 +29,11 @@ def listed(document: Any) -> bool:
     return isinstance(document, list)
 
 
+def is_page(value: Any) -> bool:
+    """Tell whether parsed JSON is a page of a list as MediLoop returns it."""
+    return isinstance(value, dict) and "resourceType" not in value and isinstance(value.get("results"), list)
+
+
 def entries(document: Any) -> Iterator[Item]:
     """Yield the items of a document that is `listed`, read exactly, with repeated names noted (`as_object`)."""
     if isinstance(document, Repeated):
@@ -38,8 +43,17 @@ def entries(document: Any) -> Iterator[Item]:
     elif isinstance(document, dict) and document.get("resourceType") == "Bundle":
         yield from _bundle(document)
     else:
-        for line, value in enumerate(document["results"] if isinstance(document, dict) else document, 1):
+        for line, value in enumerate(_objects(document["results"] if isinstance(document, dict) else document), 1):
             yield _value(line, value)
+
+
+def _objects(values: Iterable[Any]) -> Iterator[Any]:
+    """Yield what stands in an array, and of pages in it (`jq -s`) what stands in them."""
+    for value in values:
+        if is_page(value) and not isinstance(value, Repeated):
+            yield from value["results"]
+        else:
+            yield value
 
 
 def deletions(line: int, raw: bytes) -> Iterator[Item]:

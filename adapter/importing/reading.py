@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from typing import IO, Any
 
@@ -19,7 +19,7 @@ from adapter.errors import Malformed, Problem
 from adapter.fhir.validation import strict_json
 from adapter.fhir.validation.structure import as_object
 from adapter.importing import mediloop
-from adapter.importing.documents import deletions, entries, listed
+from adapter.importing.documents import deletions, entries, is_page, listed
 from adapter.importing.fetching import SPOILT
 from adapter.importing.item import Item, kind_of
 from adapter.importing.sources import Source
@@ -93,8 +93,7 @@ def _items(lines: _Lines, of_lines: bool) -> Iterator[Item]:
     if not others and (document := _exact(found[0][1]) if listed(first) else _NONE) is not _NONE:
         yield from entries(document)
     elif not others or first is not _NONE or (of_lines and isinstance(others[0], dict)):
-        for line, raw in chain(found, numbered):
-            yield _line(line, raw)
+        yield from _by_line(chain(found, numbered))
     else:
         yield from _spread([*found, *numbered], lines)
 
@@ -116,8 +115,7 @@ def _spread(numbered: list[tuple[int, bytes]], lines: _Lines) -> Iterator[Item]:
     elif document is not _NONE:
         yield _line(1, whole)
     elif 2 * sum(_like_an_object(text) for _, text in numbered) >= len(numbered):
-        for line, raw in numbered:
-            yield _line(line, raw)
+        yield from _by_line(numbered)
     elif lines.broken is None:  # else that is what is told of it
         text = "The file is neither one JSON document nor one on each line. Correct it, or write it as NDJSON."
         yield Item(1, whole[:_MOST], fault=Malformed(Problem("invalid_json", text, issue="structure")))
@@ -139,6 +137,21 @@ def _exact(raw: bytes) -> Any:
         return parse(raw, as_object=as_object)
     except ValueError:
         return _NONE
+
+
+def _by_line(numbered: Iterable[tuple[int, bytes]]) -> Iterator[Item]:
+    """Yield the item of each line, and of a page those in it: each is numbered as though it had a line of its own."""
+    more = 0
+    for line, raw in numbered:
+        page = _exact(raw) if b'"results"' in raw and not _HEAD.match(raw) else _NONE
+        if not is_page(page):
+            yield _line(line + more, raw)
+            continue
+        more -= 1
+        for item in entries(page):
+            more += 1
+            item.line = line + more
+            yield item
 
 
 def _line(line: int, raw: bytes) -> Item:

@@ -52,7 +52,7 @@ def bundle(*entries: Any, **members: Any) -> dict[str, Any]:
         (b"1", 2, "invalid_json"),
         (b"[]", 2, "invalid_json"),
         (json.dumps(bundle({"resource": A})).encode(), 2, "not_importable"),
-        (b'{"count":1,"results":[1]}', 2, "unknown_type"),
+        (b'{"count":1,"results":[1]}', 2, "invalid_json"),
     ],
 )
 def test_no_first_line_takes_the_others_with_it(
@@ -85,6 +85,53 @@ def test_a_document_is_one_however_it_is_spread(tmp_path: Path, indent: int | No
 )
 def test_a_list_may_begin_as_it_likes(tmp_path: Path, spread: bytes) -> None:
     assert told(spread % (SEEN, ONE), tmp_path) == [(1, VISIT), (2, A)]
+
+
+def pages(*objects: list[Any]) -> list[bytes]:
+    return [json.dumps({"count": 9, "next": None, "previous": None, "results": one}).encode() for one in objects]
+
+
+@pytest.mark.parametrize("name", ["f.ndjson", "f.json"])
+def test_pages_of_a_list_come_apart_one_to_a_line_or_in_an_array(tmp_path: Path, name: str) -> None:
+    first, none, second = pages([VISIT, A], [], [B])
+    assert told(b"\n".join([first, none, b"", second, TWO, b"{"]), tmp_path, name) == [
+        (1, VISIT),
+        (2, A),
+        (4, B),  # each object is as a line of its own, and a page without any is none
+        (5, B),
+        (6, "invalid_json"),
+    ]
+    assert told(none + b"\n" + first, tmp_path, name) == [(1, VISIT), (2, A)]
+    assert told(b"{\n" + b"\n".join([first, second]), tmp_path, name) == [
+        (1, "invalid_json"),
+        (2, VISIT),
+        (3, A),
+        (4, B),
+    ]
+    array = [(1, VISIT), (2, A), (3, B), (4, A)]
+    assert told(b"[%s,%s,%s,%s]" % (first, none, second, ONE), tmp_path, name) == array
+    assert told(b"[%s,\n%s,\n%s]" % (first, second, ONE), tmp_path, name) == array
+
+
+def test_an_import_goes_on_within_a_page(tmp_path: Path) -> None:
+    path = tmp_path / "f.ndjson"
+    path.write_bytes(b"\n".join(pages([VISIT, A], [B, A])))
+    assert [item.line for item in items(Source("f", path), after=1)] == [2, 3, 4]
+
+
+def test_what_only_looks_like_a_page_is_none(tmp_path: Path) -> None:
+    twice = b'{"results":[1],"results":[2]}'
+    spoilt = b'{"results":[{"start_time":"\\ud800"}]}'
+    named = json.dumps(B | {"results": []}).encode()
+    for content in (b"\n".join([twice, spoilt, named]), b"[%s,%s]" % (twice, named)):
+        found = [(item.line, item.kind) for item in items(Source("f", _written(tmp_path, content)))]
+        assert found == ([(1, ""), (2, ""), (3, "Patient")] if content[:1] == b"{" else [(1, ""), (2, "Patient")])
+
+
+def _written(folder: Path, content: bytes) -> Path:
+    path = folder / "f"
+    path.write_bytes(content)
+    return path
 
 
 def test_an_array_of_one_is_no_lines(tmp_path: Path) -> None:
