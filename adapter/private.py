@@ -1,11 +1,18 @@
-"""Folders and files of this machine that nobody but their owner can read: what is in them is about patients."""
+"""Folders and files of this machine that nobody but their owner can read: what is in them is about patients.
+
+What cannot be written to them says which file it is: of a disk that is full the system names none.
+"""
 
 from __future__ import annotations
 
+import io
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING, BinaryIO
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 _FOLDER, _FILE = 0o700, 0o600
 
@@ -31,4 +38,26 @@ def create(path: str) -> IO[bytes]:
     # For one that was there: an earlier version of this service made them readable.
     with suppress(FileNotFoundError):
         Path(path).chmod(_FILE)
-    return open(path, "wb", opener=lambda name, flags: os.open(name, flags, _FILE))
+    return io.BufferedWriter(_File(path, "wb", opener=_open))
+
+
+def go_on(path: str) -> BinaryIO:
+    """Open a file to be read and written as it is; it is made where there is none.
+
+    Raises:
+        OSError: it cannot be.
+    """
+    return io.BufferedRandom(_File(path, "r+b", opener=lambda name, flags: _open(name, flags | os.O_CREAT)))
+
+
+def _open(path: str, flags: int) -> int:
+    return os.open(path, flags, _FILE)
+
+
+class _File(io.FileIO):
+    def write(self, data: ReadableBuffer, /) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            error.filename = self.name
+            raise

@@ -121,7 +121,7 @@ def export(
             key=_key(settings, key_file, deidentify),
         )
     try:
-        manifest = run(lambda service: _export(service, asked))
+        manifest = run(lambda service: _export(service, asked), goes_on=True)
     except (NotUsable, formats.MissingLibrary) as error:
         fail(str(error))
     except KeyboardInterrupt:

@@ -67,7 +67,7 @@ def import_(
         return tally
 
     try:
-        tally = run(work)
+        tally = run(work, goes_on=True)
     except KeyboardInterrupt:
         err.print("Stopped. The same command goes on from here.", highlight=False)
         raise typer.Exit(_INTERRUPTED) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import sys
@@ -30,6 +31,7 @@ err = Console(stderr=True, soft_wrap=True)
 """For everything said beside them."""
 
 FAILED = 1
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 _ENDS = {signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}  # Windows has no SIGHUP
 
@@ -58,8 +60,12 @@ def types_in(values: Sequence[str] | None) -> tuple[str, ...]:
 
 
 @contextmanager
-def plain_failures() -> Iterator[None]:
-    """Turn what can be expected to go wrong into one line and exit code 1."""
+def plain_failures(*, goes_on: bool = False) -> Iterator[None]:
+    """Turn what can be expected to go wrong into one line and exit code 1.
+
+    Args:
+        goes_on: whether the same command goes on where it was; told where the disk is full.
+    """
     try:
         yield
     except (SettingsError, embedded.EmbeddedMongoError, StoreError) as error:
@@ -67,7 +73,7 @@ def plain_failures() -> Iterator[None]:
     except PyMongoError as error:
         fail(f"MongoDB: {_of_mongodb(error)}")
     except OSError as error:
-        fail(_told(error))
+        fail(_told(error) + _remedy(error, goes_on))
     except Refused as refused:
         fail("; ".join(problem.message for problem in refused.problems))
 
@@ -77,6 +83,12 @@ def _told(error: OSError) -> str:
     if error.strerror is None:
         return str(error)
     return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
+
+
+def _remedy(error: OSError, goes_on: bool) -> str:
+    if error.errno not in _FULL:
+        return ""
+    return ". Make room, or raise the limit" + (": the same command goes on then." if goes_on else ".")
 
 
 def _of_mongodb(error: PyMongoError) -> str:
@@ -162,9 +174,9 @@ async def opened(settings: Settings, uri: str, *, anew: bool = False) -> AsyncIt
         await parts.close()
 
 
-def run(work: Callable[[service.Service], Awaitable[T]], *, anew: bool = False) -> T:
-    """Run one command's work on a ready service; `anew` as for `Service.prepare`."""
-    with plain_failures():
+def run(work: Callable[[service.Service], Awaitable[T]], *, anew: bool = False, goes_on: bool = False) -> T:
+    """Run one command's work on a ready service; `anew` as for `Service.prepare`, `goes_on` for `plain_failures`."""
+    with plain_failures(goes_on=goes_on):
         settings = load()
         with mongodb(settings) as (uri, _):
 

@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 import orjson
 
+from adapter import private
 from adapter.errors import Refused
 from adapter.importing.fetching import SourceError
 from adapter.importing.item import Item
@@ -67,7 +68,7 @@ class ErrorFile:
 
     def _opened(self) -> BinaryIO:
         if self._file is None:
-            self._file = os.fdopen(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600), "r+b")
+            self._file = private.go_on(str(self._path))
         return self._file
 
     def _go_on(self, file: BinaryIO) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 import orjson
 from pymongo.asynchronous.collection import AsyncCollection
 
+from adapter import private
 from adapter.importing.fetching import SourceError
 from adapter.importing.item import FIRST, PASSES
 from adapter.importing.reading import items
@@ -64,7 +65,7 @@ class Place:
     def save(self, path: Path) -> None:
         """Write it in one step: a crash leaves the one before or this one."""
         part = path.with_name(path.name + ".part")
-        with part.open("wb") as file:
+        with private.create(str(part)) as file:
             file.write(orjson.dumps(asdict(self)))
             file.flush()
             os.fsync(file.fileno())

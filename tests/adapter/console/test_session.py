@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import subprocess
@@ -121,3 +122,17 @@ def test_what_mongodb_refuses_is_told_in_one_line_without_what_it_was_sent(
     with pytest.raises(typer.Exit), plain_failures():
         raise error
     assert capsys.readouterr().err == f"mediloop-fhir: MongoDB: {said}\n"
+
+
+def test_a_command_that_begins_anew_does_not_say_that_it_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
+    for error, said in (
+        (
+            OSError(errno.ENOSPC, "No space left on device", "f"),
+            "f: No space left on device. Make room, or raise the limit.",
+        ),
+        (OSError(errno.EACCES, "Permission denied", "f"), "f: Permission denied"),
+        (OSError("Ours."), "Ours."),
+    ):
+        with pytest.raises(typer.Exit), plain_failures():
+            raise error
+        assert capsys.readouterr().err == f"mediloop-fhir: {said}\n"

@@ -1,0 +1,35 @@
+"""Files for their owner alone, which say which file it is that cannot be written."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+import pytest
+
+from adapter import private
+from tests.adapter.full import room_for
+
+Opened = Callable[[str], IO[bytes]]
+
+
+@pytest.mark.parametrize("opened", [private.create, private.go_on])
+@pytest.mark.parametrize("size", [2_001, 1_000_000], ids=["when it is closed", "at once"])
+def test_a_file_without_room_is_named(tmp_path: Path, opened: Opened, size: int) -> None:
+    path = tmp_path / "f"
+    with room_for(2_000), pytest.raises(OSError, match="File too large") as told, opened(str(path)) as file:
+        file.write(b"x" * size)
+    assert (told.value.errno, told.value.filename) == (errno.EFBIG, str(path))
+    assert path.stat().st_mode & 0o077 == 0
+
+
+def test_what_is_gone_on_with_is_read_and_written_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "f"
+    for text in (b"one", b"two"):
+        with private.go_on(str(path)) as file:
+            file.seek(0, 2)
+            file.write(text)
+    with private.go_on(str(path)) as file:
+        assert file.read() == b"onetwo"
