@@ -171,7 +171,10 @@ def test_an_output_that_cannot_be_written_is_one_line(bring: Any, tmp_path: Path
         ready(file)
         bring(patient("a"))
         _, said = tail.process.communicate(timeout=30)
-    assert (tail.process.returncode, said) == (1, b"mediloop-fhir: No space left on device\n")
+    assert (tail.process.returncode, said) == (
+        1,
+        b"mediloop-fhir: No space left on device. Make room, or raise the limit.\n",
+    )
 
 
 def test_types_may_be_a_list(bring: Any, tails: list[Tail], tmp_path: Path) -> None:
