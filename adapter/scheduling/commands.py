@@ -17,6 +17,7 @@ from adapter.scheduling import (
     occupancy,
     people,
     reasons,
+    responses,
     role_changes,
     rooms,
     seeing,
@@ -153,12 +154,15 @@ async def reschedule(
 ) -> Resource:
     """Move an appointment: both ends in one transaction, never blocked by itself.
 
+    Where all practitioners have declined, their time is asked for and taken anew.
+
     Raises:
         Conflict: ``invalid_status_transition``, ``hold_expired``, ``slot_unavailable`` or ``time_conflict``.
         Unprocessable: as `plan`.
     """
     require_reschedulable(before["status"])
     expiry.require_running(before, moved, work.now)
+    moved = responses.asked_anew(moved)
     planned = await plan(work, moved, before=before, slot_id=slot_id, names=names, overbooks=overbooks, bases=bases)
     return stage(work, before, planned, await given_back(work, before))
 

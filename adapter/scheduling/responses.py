@@ -82,6 +82,22 @@ async def kept(work: UnitOfWork, drafts: Sequence[Draft]) -> list[Problem]:
     ]
 
 
+def asked_anew(appointment: Resource) -> Resource:
+    """Return an appointment that is moved, its practitioners asked once more where all of them have declined.
+
+    Nobody declined the new time. Were they left out, it would show a practitioner whose time it does not take.
+    """
+    if claims.practitioners(appointment):
+        return appointment
+    participants = [
+        {**one, "status": "needs-action"}
+        if claims.practitioners({**appointment, "participant": [one]}, declined=True)
+        else one
+        for one in walk(appointment, "participant")
+    ]
+    return {**appointment, "participant": participants}
+
+
 def guards(drafts: Iterable[Draft]) -> Iterator[str]:
     """Yield the appointments that responses refer to: none is deleted meanwhile."""
     return (_appointment(draft.after) for draft in drafts if draft.after is not None and _speaks(draft))

@@ -452,3 +452,51 @@ async def test_slots_at_one_facility_are_chosen_before_those_that_reach_further(
         slot("c", "11:00", "11:30", schedule="any"),
     )
     assert links(await book(store, visit("x", "10:15", "11:15"))) == ["Slot/a", "Slot/b", "Slot/c"]
+
+
+# Whoever has declined.
+
+
+async def declining(store: Store, ident: str, *places: int) -> None:
+    """Let participants of an appointment decline."""
+    wanted = await stored(store, "Appointment", ident)
+    for place in places:
+        wanted["participant"][place]["status"] = "declined"
+    await settle_all(store, wanted)
+
+
+def parts(appointment: Resource) -> list[str]:
+    """The answers of an appointment's participants."""
+    return [one["status"] for one in appointment["participant"]]
+
+
+@pytest.mark.parametrize("named", [None, "s11"])
+async def test_another_time_is_asked_anew_of_the_one_who_declined(store: Store, named: str | None) -> None:
+    await create(store, schedule(), *hourly("s", _12="busy-unavailable"))
+    await settle_all(store, visit("x", **linking("s10")))
+    await declining(store, "x", 0, 1)
+    assert codes(await refusal(store, *HOURS["12"])) == [("slot_unavailable", "new_start_time")]
+    moved = await move(store, "x", "11:00", None if named else "11:30", named)
+    # A patient's answer is no claim to anybody's time.
+    assert (links(moved), parts(moved)) == (["Slot/s11"], ["declined", "needs-action"])
+    assert await statuses(store, "s10", "s11") == ["free", "busy"]
+    with pytest.raises(Conflict):
+        await book(store, visit("y", *HOURS["11"]))
+
+
+async def test_the_time_of_who_declined_is_decided_like_a_bookings_in_place_too(store: Store) -> None:
+    await create(store, role("n"), schedule(), *hourly("s"))
+    await settle_all(store, visit("x", who=("PractitionerRole/n", "Location/l"), **linking("s10")))
+    await declining(store, "x", 1, 2)
+    await settle_all(store, visit("y", "10:10", "10:20", appointmentType=of_type("WALKIN")))
+    moved = await move(store, "x", "10:00", "10:20")
+    assert (links(moved), parts(moved)) == (["Slot/s10"], ["accepted", "needs-action", "declined"])
+    await declining(store, "x", 1)
+    await create(store, visit("z", "10:10", "10:30"))
+    assert codes(await refusal(store, "10:00", "10:20")) == [("time_conflict", "new_start_time")]
+
+
+async def test_who_declined_stays_away_where_another_one_comes(store: Store) -> None:
+    await settle_all(store, visit("x", who=BOTH))
+    await declining(store, "x", 1)
+    assert parts(await move(store, "x", *HOURS["11"])) == ["accepted", "declined", "accepted"]

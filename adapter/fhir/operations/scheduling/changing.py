@@ -19,7 +19,7 @@ from adapter.fhir.operations.scheduling.asked import Asked, bad, is_instant
 from adapter.fhir.operations.scheduling.booking import done
 from adapter.fhir.operations.scheduling.placing import moved
 from adapter.fhir.operations.scheduling.targets import KIND, target
-from adapter.scheduling import commands, intervals
+from adapter.scheduling import commands, intervals, responses
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.status import reschedule_problem
 from mappings.instants import minutes_between
@@ -83,7 +83,7 @@ async def reschedule(call: Call, kind: str, ident: str | None) -> Reply:
             except ValueError:  # the calendar has no such time: it is refused as one that has no length
                 new_end = new_start
         after = targets.seen(call, before, {"rescheduled_at": clock.text(work.now)} | changes)
-        after = {name: value for name, value in after.items() if name != "slot"}
+        after = responses.asked_anew({name: value for name, value in after.items() if name != "slot"})
         after |= {"start": new_start, "end": new_end}
         if _instant(new_end or "") > _instant(new_start or ""):
             after["minutesDuration"] = max(1, minutes_between(after["start"], after["end"]))

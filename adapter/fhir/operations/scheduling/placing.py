@@ -44,17 +44,17 @@ async def moved(
     links = [{"reference": name} for name in named]
     own = await _slots(work, before)
     schedules = await work.read_many([booking.schedule_of(one) for one in own])
-    things = people.moving_along(before, schedules)
+    things = people.moving_along(after, schedules)
     if not things:
         return links
     if named:
         stored = await work.read_many(named)
         given = {taking.schedule_of(name, stored.get(name)) for name in named} - {None}
-        if people.moving_along(before, await work.read_many(filter(None, given))):
+        if people.moving_along(after, await work.read_many(filter(None, given))):
             return links
         kept = things
     else:
-        coming = claims.practitioners(before)
+        coming = claims.practitioners(after)
         kept = (*things, *(await people.read(work, coming)).serving(coming, schedules))
     schedules = {name: one for name, one in schedules.items() if name in kept}
     return links + await _free(call, schedules, own, before, after)

@@ -632,6 +632,22 @@ async def test_reschedule(api: Api) -> None:
     refused(await operate(api, "a/$reschedule", slot="Slot/s1"), 422, "invalid_status_transition")
 
 
+@pytest.mark.parametrize("room", [True, False])
+async def test_who_declined_is_booked_by_a_move(api: Api, room: bool) -> None:
+    await made(api, slot("r2", "2024-01-20T11:00", "2024-01-20T11:30", of="room"))
+    names = [f"Practitioner/{JAMES}", *(["Location/room"] if room else [])]
+    there = [{"actor": {"reference": name}, "status": "accepted"} for name in names]
+    links = [{"reference": f"Slot/{one}"} for one in ("j1", *(["r1"] if room else []))]
+    await made(api, appointment("a", slot=links, participant=there))
+    answer: Json = {"resourceType": "AppointmentResponse", "participantStatus": "declined", "actor": there[0]["actor"]}
+    said = await call(api, "POST", "AppointmentResponse", answer | {"appointment": {"reference": "Appointment/a"}})
+    assert said.status_code == 201
+    moved = only(await operate(api, "a/$reschedule", start="2024-01-20T11:00:00Z"))
+    assert moved["participant"][0]["status"] == "needs-action"
+    assert {one["reference"] for one in moved["slot"]} == {"Slot/j2", *(["Slot/r2"] if room else [])}
+    assert await status_of(api, "j1", "j2") == ["free", "busy"]
+
+
 @pytest.mark.parametrize(
     "reason", [{"valuePeriod": {"start": "2020"}}, {"valueQuantity": {"unit": "mm", "value": 3}}, {"valueInteger": 3}]
 )
