@@ -20,7 +20,8 @@ class Reading:
         systems: canonical URLs.
         vocabulary: code tables.
         known: stored resources by relative reference.
-        patient: the actor of the first participant that is a Patient, or of the one that is asked for.
+        patient: the actor of the first participant that is a Patient and has not declined, or of the one that is asked
+            for; of one who has declined only where there is no other.
         practitioner: likewise, a Practitioner.
         facility: likewise, a Location.
         extensions: the first extension of each URL.
@@ -52,10 +53,14 @@ class Reading:
         self.vocabulary = vocabulary
         self.known = known
         actors: dict[str | None, Resource] = {}
+        declined: dict[str | None, Resource] = {}
         for participant in resource.get("participant", ()):
             actor = participant.get("actor")
             if actor is not None:
-                actors.setdefault(kind_of(actor, resource, systems), actor)
+                found = declined if participant.get("status") == "declined" else actors
+                found.setdefault(kind_of(actor, resource, systems), actor)
+        if declined:
+            actors = declined | actors
         self.uhid: str | None = None
         if asked is not None:
             self._turn_to(asked, actors)
@@ -81,7 +86,7 @@ class Reading:
         actors |= found
 
     def actor(self, kind: str) -> Resource | None:
-        """Return the first actor of that resource type."""
+        """Return the actor of that resource type that is shown."""
         return self.patient if kind == PATIENT else self.practitioner if kind == PRACTITIONER else self.facility
 
     def again(self) -> Reading:

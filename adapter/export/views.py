@@ -41,7 +41,7 @@ def views(systems: Systems, vocabulary: Vocabulary, bases: Sequence[str] = ()) -
     """
     slots = tuple(column for column in COLUMNS["Slot"] if column.source == "Slot")
     appointment = _appointment(systems, vocabulary)
-    appointment["patient_id"] = _actor("participant.actor", PATIENT, systems), _own_id("reference", PATIENT, bases)
+    appointment["patient_id"] = _actor(_PARTICIPANTS, PATIENT, systems), _own_id("reference", PATIENT, bases)
     actors = ((PRACTITIONER, "practitioner"), (LOCATION, "facility"))
     schedule: dict[str, _Path] = {"schedule_id": "id", **_people("actor", actors, systems, present=True)}
     slot: dict[str, _Path] = _OWN | {
@@ -90,7 +90,7 @@ def _of(path: _Path) -> tuple[str, str]:
 
 def _appointment(systems: Systems, vocabulary: Vocabulary) -> dict[str, _Path]:
     actors = ((PATIENT, "patient"), (PRACTITIONER, "practitioner"), (LOCATION, "facility"))
-    people = _people("participant.actor", actors, systems)
+    people = _people(_PARTICIPANTS, actors, systems)
     extensions: dict[str, _Path] = {
         field.name: _extension(field.name, field.element.partition("`")[2].rstrip("`"), systems)
         for field in FIELDS
@@ -126,7 +126,12 @@ def _appointment(systems: Systems, vocabulary: Vocabulary) -> dict[str, _Path]:
     )
 
 
-# Whom it is about: the first actor of a type, as `mappings.references` tells types.
+# Whom it is about: the first actor of a type, as `mappings.references` tells types; who has declined comes last.
+
+_PARTICIPANTS = (
+    "participant.where(status.where($this = 'declined').empty())"
+    ".combine(%resource.participant.where(status = 'declined')).actor"
+)
 
 
 def _actor(path: str, kind: str, systems: Systems) -> str:
@@ -193,7 +198,7 @@ def _first_of(paths: Sequence[str]) -> str:
 
 
 def _uhid(systems: Systems) -> _Path:
-    actor = _actor("participant.actor", PATIENT, systems)
+    actor = _actor(_PARTICIPANTS, PATIENT, systems)
     stated = f"identifier.where(system in ({_union(systems.all_uhid)})).value"
     own = _first_of([f"identifier.where(system = {_text(one)}).value.first()" for one in systems.all_uhid])
     contained = _inside(actor, PATIENT)

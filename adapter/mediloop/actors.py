@@ -82,12 +82,12 @@ def as_shown(
     return resource | {"participant": participants}
 
 
-def _actors(resource: Resource) -> Iterator[Resource]:
+def _actors(resource: Resource, *, declined: bool = True) -> Iterator[Resource]:
     if resource["resourceType"] == "Schedule":
         yield from resource["actor"]
     else:
         for one in resource.get("participant", ()):
-            if "actor" in one:
+            if "actor" in one and (declined or one.get("status") != "declined"):
                 yield one["actor"]
 
 
@@ -101,10 +101,11 @@ def _is_plain(resource: Resource) -> bool:
 
 
 def _roles(resource: Resource, bases: tuple[str, ...]) -> list[str]:
-    """Return the roles among the actors; none where a practitioner is named directly."""
-    names = [relative(actor.get("reference", ""), bases) for actor in _actors(resource)]
-    if any(name.startswith(_PRACTITIONER) for name in names):
+    """Return the roles among the actors; none where a practitioner who has not declined is named directly."""
+    coming = (relative(actor.get("reference", ""), bases) for actor in _actors(resource, declined=False))
+    if any(name.startswith(_PRACTITIONER) for name in coming):
         return []
+    names = (relative(actor.get("reference", ""), bases) for actor in _actors(resource))
     return [name for name in names if name.startswith(_ROLE)]
 
 

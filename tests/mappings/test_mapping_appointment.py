@@ -92,6 +92,21 @@ class TestOfSeveralWhoIsAskedFor:
     def test_nobody(self) -> None:
         assert self.seen() == [None, "One", "1", None, "1"]
 
+    def test_who_has_declined_only_where_there_is_no_other(self) -> None:
+        def of(*answers: str) -> Any:
+            people = [{"actor": {"reference": f"Practitioner/{n}"}, "status": one} for n, one in enumerate(answers)]
+            return view({"resourceType": "Appointment", "status": "booked", "participant": people})["practitioner_id"]
+
+        assert of("declined", "accepted", "tentative") == "1"
+        assert of("declined", "declined") == "0"
+        declined = [one | {"status": "declined"} if "actor" in one else one for one in self.GROUP["participant"][:4]]
+        group = {**self.GROUP, "participant": [*declined, *self.GROUP["participant"][6:]]}
+        assert view(group)["practitioner_name"] == "again"
+        assert view(group, asked=Asked(practitioner="Practitioner/1"))["practitioner_id"] == "1"
+        moved = update(group, practitioner_id="3")
+        assert moved["participant"][:4] == declined
+        assert view(moved)["practitioner_id"] == "3"
+
     def test_practitioner_and_facility(self) -> None:
         assert self.seen(practitioner="Practitioner/2") == [None, "One", "2", "Dr. Two", "1"]
         assert self.seen(practitioner="Practitioner/3", facility="Location/2") == [None, "One", "1", None, "2"]

@@ -249,6 +249,20 @@ async def test_a_role_stands_for_its_practitioner(api: Api, store: Store) -> Non
     ] == "PractitionerRole/sarah-here"
 
 
+async def test_a_role_stands_for_its_practitioner_where_another_one_has_declined(api: Api, store: Store) -> None:
+    role = {
+        "resourceType": "PractitionerRole",
+        "id": "sarah-here",
+        "practitioner": {"reference": f"Practitioner/{SARAH}"},
+    }
+    there = with_actors(f"Practitioner/{JAMES}", "PractitionerRole/sarah-here")
+    await put(store, role, appointment("x", participant=[there[0] | {"status": "declined"}, there[1]]))
+    assert (await api.get(f"{PATH}x/")).json()["practitioner_id"] == SARAH
+    for who in (SARAH, JAMES):
+        [found] = (await api.get(f"{PATH}by-practitioner/?practitioner_id={who}")).json()["results"]
+        assert found["practitioner_id"] == who
+
+
 async def test_our_own_address_by_http_means_who_is_stored_here(make_service: ServiceMaker, make_api: ApiMaker) -> None:
     """A proxy that ends TLS and does not tell it: clients write what they were answered with."""
     api: Api = await make_api(make_service(base_url="https://fhir.example.org"))
