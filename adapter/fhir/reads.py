@@ -34,9 +34,10 @@ async def read(call: Call, kind: str, ident: str) -> Reply:
         NotFound, Gone.
     """
     raw = await call.who.store.read(kind, ident)
-    if raw is None and kind == "Appointment":
-        raw = await _proposed(call, ident)
     if raw is None:
+        proposed = await _proposed(call, ident) if kind == "Appointment" else None
+        if proposed is not None:
+            return Reply(200, shown(call, kind, proposed), {})  # nor has it a version: it is not stored
         zone = call.who.service.settings.zone
         opening = await availability.computed_slot(call.who.store, ident, zone) if kind == "Slot" else None
         if opening is None:
@@ -46,13 +47,13 @@ async def read(call: Call, kind: str, ident: str) -> Reply:
 
 
 async def _proposed(call: Call, ident: str) -> bytes | None:
-    """Return an appointment that ``$find`` has proposed; None if there is none.
+    """Return an appointment that ``$find`` has proposed; None if there is none, or what became of it was deleted.
 
     Raises:
         Gone: it has expired.
     """
     found = await call.who.store.proposals.read(ident)
-    if found is None:
+    if found is None or await call.who.store.gone("Appointment", ident) is not None:
         return None
     if found.expires <= call.who.store.now():
         text = "That proposal has expired. Search for time again, with Appointment/$find."

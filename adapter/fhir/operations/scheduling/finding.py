@@ -71,9 +71,7 @@ async def find(call: Call, kind: str, ident: str | None) -> Reply:
     firsts = [one.openings[0] for one in found]
     stored = await call.who.store.read_all([f"Slot/{one.ident}" for one in firsts if one.made is None])
     slots = [decode(raw) if (raw := stored.get(f"Slot/{one.ident}")) else one.slot for one in firsts]
-    proposed = [
-        _proposal(call, asked, search.window, one, slot, patients) for one, slot in zip(found, slots, strict=True)
-    ]
+    proposed = [_proposal(asked, search.window, one, slot, patients) for one, slot in zip(found, slots, strict=True)]
     await call.who.store.proposals.keep(proposed, service.now() + timedelta(seconds=service.settings.proposal_seconds))
     return Reply(200, bundle(call, proposed, () if proposed else (_note(total),), total))
 
@@ -225,11 +223,8 @@ def _minutes(asked: Asked) -> int:
     return max(1, int(min(float(repeat["duration"]) * unit, _LONGEST_VISIT)))
 
 
-def _proposal(
-    call: Call, asked: Asked, window: Interval, found: Candidate, slot: Resource, patients: list[Resource]
-) -> Resource:
+def _proposal(asked: Asked, window: Interval, found: Candidate, slot: Resource, patients: list[Resource]) -> Resource:
     """Return the appointment that a candidate would be; `slot` is the first of its Slots."""
-    service = call.who.service
     start, end = text(found.when.start), text(found.when.end)
     actors: dict[str, Resource] = {}
     for one in found.openings:
@@ -241,11 +236,9 @@ def _proposal(
         actors.setdefault(found.place, {"reference": found.place})
     for patient in patients:
         actors.setdefault(patient.get("reference", str(patient.get("identifier"))), patient)
-    moment = service.now()
     proposal: dict[str, Any] = {
         "resourceType": "Appointment",
         "id": str(uuid.uuid4()),
-        "meta": {"versionId": "1", "lastUpdated": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")},
         "status": "proposed",
     }
     first = found.openings[0]

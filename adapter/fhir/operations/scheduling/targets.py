@@ -59,11 +59,11 @@ async def target(
 
     Raises:
         NotFound: there is none. Gone: it was proposed, and that has expired.
-        PreconditionFailed: it has another version than If-Match says.
+        PreconditionFailed: it has another version than If-Match says, or none: it is only proposed.
     """
     found = await _found(call, work, ident, proposals=proposals)
     if conditional:
-        require_version(call, found.resource)
+        require_version(call, found.resource if found.stored else None)  # what is not stored has no version
     return found
 
 
@@ -81,7 +81,7 @@ async def _found(call: Call, work: UnitOfWork, ident: str, *, proposals: bool) -
     if stored is not None:
         return Target(stored, stored=True)
     found = await call.who.store.proposals.read(ident) if proposals else None
-    if found is None:
+    if found is None or await work.last_version(KIND, ident):  # what became of it was deleted
         text = "There is no such appointment, stored or proposed. Search for time with Appointment/$find."
         raise NotFound(Problem("unknown_appointment", text, KIND))
     if found.expires <= work.now:

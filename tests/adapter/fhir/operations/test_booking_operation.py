@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.adapter.fhir.door import HOST, TAGS, Json, bundled, get, made, outcome, person, tagged
+from tests.adapter.fhir.door import HOST, TAGS, Json, bundled, call, get, made, outcome, person, tagged
 from tests.adapter.fhir.operations.test_scheduling_operations import (
     ANYBODY,
     clinic,
@@ -61,11 +61,28 @@ async def test_a_version_that_is_not_the_present_one_changes_nothing(api: Api, s
     refused(await operate(api, "a/$cancel", third), 412, "version_mismatch")
 
 
-async def test_a_proposal_has_its_first_version_and_what_is_replaced_is_not_meant(api: Api, second: Json) -> None:
+async def test_a_proposal_has_no_version_and_what_is_replaced_is_not_meant(api: Api, second: Json) -> None:
     ident = await first(api, practitioner=SARAH)
-    refused(await operate(api, f"{ident}/$book", FRESH), 412, "version_mismatch")
+    proposal = await get(api, f"Appointment/{ident}", if_none_match=STALE["If-Match"])
+    assert (proposal.status_code, "etag" in proposal.headers, "meta" in proposal.json()) == (200, False, False)
+    for version in (STALE, FRESH, {"If-Match": "*"}):
+        refused(await operate(api, f"{ident}/$book", version, patient=ANYBODY), 412, "version_mismatch")
+    only(await operate(api, f"{ident}/$hold"))
+    # Who holds it has seen the first version, and nobody who was only offered it.
     only(await operate(api, f"{ident}/$book", STALE, patient=ANYBODY, cancelled_appt_id="Appointment/a"))
     refused(await operate(api, "$book", STALE, appointment_resource=visit()), 412, "version_mismatch")
+
+
+@pytest.mark.parametrize("way", ["$hold", "$book"])
+async def test_what_became_of_a_proposal_and_was_deleted_is_gone(api: Api, way: str) -> None:
+    ident = await first(api, practitioner=SARAH)
+    only(await operate(api, f"{ident}/{way}", **({"patient": ANYBODY} if way == "$book" else {})))
+    assert (await call(api, "DELETE", f"Appointment/{ident}")).status_code in (200, 204)
+    answer = await get(api, f"Appointment/{ident}")
+    outcome(answer, 410, "deleted")
+    assert answer.headers["etag"] == 'W/"2"'
+    refused(await operate(api, f"{ident}/$hold"), 404, "unknown_appointment")
+    refused(await operate(api, f"{ident}/$book", patient=ANYBODY), 404, "unknown_appointment")
 
 
 async def test_of_many_who_change_one_version_one_does(api: Api, second: Json) -> None:
