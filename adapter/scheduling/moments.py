@@ -1,4 +1,4 @@
-"""When it happened: the moment that an appointment keeps of each status that it comes to, by whichever door."""
+"""When it happened: the moment of each status that an appointment comes to, and of its last move, by whichever door."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from mappings.reading import Reading
 from mappings.systems import Systems
 from mappings.vocabulary import Vocabulary
 from store.codec import Resource
+from store.extract import instant
 
 MEMBERS: Mapping[str, str] = {
     "arrived": "arrived_at",
@@ -22,11 +23,14 @@ MEMBERS: Mapping[str, str] = {
 }
 """The statuses that are remembered with their moment, and MediLoop's members for it (`mappings.fields`)."""
 
+MOVED = "rescheduled_at"
+"""MediLoop's member for the moment at which an appointment got another start."""
+
 _READ = {field.name: field.read for field in lens.FIELDS}
 
 
 def stamped(before: Resource | None, after: Resource, systems: Systems, moment: datetime) -> Resource:
-    """Return `after` with the moment of the status that it moves to, or stays in, where it does not bring one.
+    """Return `after` with the moments of the status and the start that it moves to, or stays at, where it brings none.
 
     Who stays keeps the one that is stored: a change that is sent again, since its answer was lost, takes nothing away.
 
@@ -36,10 +40,21 @@ def stamped(before: Resource | None, after: Resource, systems: Systems, moment: 
         systems: the canonical URLs of the deployment.
         moment: now.
     """
-    member = MEMBERS.get(after["status"])
-    if before is None or member is None:
+    if before is None:
         return after
-    if before["status"] == after["status"]:
+    member = MEMBERS.get(after["status"])
+    if member is not None:
+        after = _dated(before, after, member, systems, moment, stays=before["status"] == after["status"])
+    starts = instant(before.get("start")), instant(after.get("start"))
+    if None in starts:  # it was given its first time, and not another one
+        return after
+    return _dated(before, after, MOVED, systems, moment, stays=starts[0] == starts[1])
+
+
+def _dated(
+    before: Resource, after: Resource, member: str, systems: Systems, moment: datetime, *, stays: bool
+) -> Resource:
+    if stays:
         return _kept(before, after, member, systems)
     # Who sends the stored one back does not say anew when it happened.
     if _stated(after, member, systems) not in (None, _stated(before, member, systems)):

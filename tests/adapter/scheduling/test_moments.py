@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from adapter.scheduling.moments import MEMBERS, stamped
+from adapter.scheduling.moments import MEMBERS, MOVED, stamped
 from adapter.scheduling.settling import Change, settle
 from adapter.scheduling.status import GRAPH
 from mappings import appointment as lens
@@ -29,7 +29,7 @@ def dated(resource: Resource, **moments: str) -> Resource:
 def told(before: Resource | None, after: Resource) -> dict[str, Any]:
     """The moments that are shown of `after` as it is stored."""
     shown = lens.view(stamped(before, after, DEFAULT_SYSTEMS, NOW))
-    return {name: shown[name] for name in MEMBERS.values() if shown[name] is not None}
+    return {name: shown[name] for name in (*MEMBERS.values(), MOVED) if shown[name] is not None}
 
 
 @pytest.mark.parametrize("status", GRAPH)
@@ -62,6 +62,25 @@ def test_who_sends_a_change_again_does_not_take_its_moment_away() -> None:
     assert stamped(before, again, DEFAULT_SYSTEMS, NOW)["extension"] == before["extension"]
     other = dated(again, cancelled_at=SHOWN)
     assert stamped(before, other, DEFAULT_SYSTEMS, NOW) is other
+
+
+def test_another_start_has_its_moment_whatever_the_status() -> None:
+    before, after = dated(visit("x"), rescheduled_at=EARLIER), visit("x", "11:00", "11:30")
+    assert told(before, after) == {MOVED: SHOWN}
+    assert told(before, dated(after, rescheduled_at=EARLIER)) == {MOVED: SHOWN}
+    assert told(visit("x"), visit("x", "11:00", "11:30", status="arrived")) == {MOVED: SHOWN, "arrived_at": SHOWN}
+    other = dated(after, rescheduled_at="2024-01-15T09:00:00Z")
+    assert stamped(before, other, DEFAULT_SYSTEMS, NOW) is other
+
+
+def test_who_does_not_move_keeps_the_moment_of_the_last_move() -> None:
+    before = dated(visit("x"), rescheduled_at=EARLIER)
+    again = {**visit("x", end="10:20"), "start": "2024-01-20T13:00:00+03:00"}
+    assert told(before, again) == {MOVED: "2024-01-14T05:00:00Z"}
+    assert told(visit("x"), again) == {}
+    for first, second in (({}, again), (again, {})):  # a proposal may have no time, and get its first one
+        without = {name: value for name, value in visit("x", status="proposed").items() if name not in ("start", "end")}
+        assert told({**without, **first}, {**without, **second}) == {}
 
 
 async def test_who_brings_in_what_others_decided_has_it_left_as_it_is(store: Store) -> None:
