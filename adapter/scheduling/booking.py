@@ -50,6 +50,7 @@ class Wish:
             busy as their namesakes here, but what is published here is not for them: they take no Slot.
         own: the appointment that is moved (``Appointment/a``): it never stands in its own way.
         own_slots: the Slots it holds now.
+        had: the time that it has already, of the same practitioners: who has come since is not in the way of that.
         overbooks: passes over busy Slots and other appointments (`occupancy`).
         yields: was booked over others, and is no longer: its own Slots are its own only if they have a place for it.
         names: what the request calls it all, for messages.
@@ -64,9 +65,15 @@ class Wish:
     elsewhere: frozenset[str] = frozenset()
     own: str | None = None
     own_slots: frozenset[str] = frozenset()
+    had: Interval | None = None
     overbooks: bool = False
     yields: bool = False
     names: Names = BOOKING
+
+    @property
+    def newly(self) -> tuple[Interval, ...]:
+        """Which time it takes that it did not have."""
+        return (self.when,) if self.had is None else self.when.without(self.had)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +90,7 @@ class Facts:
         holders: the other appointments that hold a Slot for several, one of its own or, for who books over, any;
             by the Slot's name.
         engaged: Slots of a room, or device, that others have then by Slots that overlap them (`rooms`).
+        kept: its own Slots that are at the time, where it takes no time newly: those are what it takes.
     """
 
     slot: Resource | None = None
@@ -93,6 +101,7 @@ class Facts:
     tables: Mapping[str, Timetable] = field(default_factory=dict)
     holders: Mapping[str, Sequence[Resource]] = field(default_factory=dict)
     engaged: frozenset[str] = frozenset()
+    kept: Sequence[Resource] = ()
 
 
 def decide(wish: Wish, facts: Facts) -> list[Resource]:
@@ -103,6 +112,8 @@ def decide(wish: Wish, facts: Facts) -> list[Resource]:
         Conflict: a slot is not free (``slot_unavailable``) or a practitioner is busy (``time_conflict``).
     """
     require_consistent(wish, facts)
+    if facts.kept:
+        return list(facts.kept)
     problems: list[Problem] = []
     taken: list[Resource] = []
     if facts.slot is not None:
@@ -114,7 +125,8 @@ def decide(wish: Wish, facts: Facts) -> list[Resource]:
     for whose in sought(wish, facts):
         found, problem = cover(whose, wish, facts)
         taken += [slot for slot in found if slot not in taken and whose not in wish.elsewhere]
-        problems += [problem] if problem else []
+        # Of the time that it had it goes on without a Slot where none is to be had; not so in a room.
+        problems += [problem] if problem and (wish.newly or whose in wish.things) else []
     if not wish.beside:
         problems += busy(wish, facts, taken)
     if problems:
@@ -265,7 +277,7 @@ def _schedule_is_active(slot: Resource, facts: Facts) -> bool:
 
 
 def busy(wish: Wish, facts: Facts, taken: Sequence[Resource]) -> list[Problem]:
-    """Name every appointment in the way: it holds the time of one of the practitioners, and shares no Slot for it."""
+    """Name every appointment in the way: it holds time of a practitioner that is newly taken, and shares no Slot."""
     if wish.overbooks:
         return []
     rivals = [
@@ -273,7 +285,7 @@ def busy(wish: Wish, facts: Facts, taken: Sequence[Resource]) -> list[Problem]:
         for other in facts.appointments
         if f"Appointment/{other['id']}" != wish.own
         and (span := intervals.of(other)) is not None
-        and span.overlaps(wish.when)
+        and any(span.overlaps(newly) for newly in wish.newly)
         and not _together(other, span, wish, facts, taken)
     ]
     if not rivals:

@@ -24,6 +24,8 @@ from adapter.scheduling import (
     taking,
 )
 from adapter.scheduling.booking import BOOKING, Facts, Names, Wish
+from adapter.scheduling.claimset import Stake
+from adapter.scheduling.intervals import Interval
 from adapter.scheduling.people import People
 from adapter.scheduling.status import HOLDING, require_move, require_reschedulable
 from mappings.instants import lasting, minutes_between, parse, shift
@@ -90,9 +92,10 @@ async def plan(
     yields = not overbooks and before is not None and occupancy.reason(before) is not None
     wish = _wish(appointment, before, slot_id, names, known)
     others = frozenset(wish.practitioners).difference(known.of(claims.practitioners(appointment, bases=bases)))
-    wish = replace(wish, overbooks=overbooks, yields=yields, elsewhere=others)
-    deciding = appointment["status"] in HOLDING
     held = [] if before is None else await seeing.linked(work, before)
+    had = _had(appointment, before, wish, held, known)
+    wish = replace(wish, overbooks=overbooks, yields=yields, elsewhere=others, had=had)
+    deciding = appointment["status"] in HOLDING
     wish, facts = await seeing.read(work, appointment, wish, named, held, known, deciding=deciding)
     if deciding:
         taken = booking.decide(wish, facts)
@@ -105,7 +108,8 @@ async def plan(
         # A proposal holds no time (decision 3.1): its slot is only noted.
         booking.require_consistent(wish, facts)
         taken, statuses = [] if named is None else [named], {}
-    schedules = [facts.schedules[name] for name in dict.fromkeys(map(booking.schedule_of, taken))]
+    theirs = dict.fromkeys(map(booking.schedule_of, taken))
+    schedules = [facts.schedules[name] for name in theirs if name in facts.schedules]
     return Plan(appointment, taken, schedules, statuses)
 
 
@@ -255,3 +259,17 @@ def _wish(appointment: Resource, before: Resource | None, slot_id: str | None, n
         return wish
     own = frozenset(references(before, "slot")) if before["status"] in HOLDING else frozenset()
     return replace(wish, own=f"Appointment/{before['id']}", own_slots=own)
+
+
+def _had(
+    appointment: Resource, before: Resource | None, wish: Wish, held: Sequence[Resource], known: People
+) -> Interval | None:
+    """Return the time that it goes on having as it did: of that it was there first (as for `World.newly`)."""
+    had, takes = Stake.of(before), Stake.of(appointment)
+    if had is None or takes is None or had.when is None or takes.lets_go_of(had):
+        return None
+    if wish.slot not in (None, *had.slots) or not {*wish.practitioners} <= {*known.of(had.people)}:
+        return None
+    # By a Slot for several alone it stood beside the others in it.
+    leaves_others = wish.when.without(had.when) and any(occupancy.capacity(slot) > 1 for slot in held)
+    return None if leaves_others else had.when

@@ -62,15 +62,21 @@ async def read(
         slots += await taking.opened_near(work, computed.values(), wish.when, without)
     rivals = () if wish.beside else known.names(wish.practitioners)
     appointments = await _claiming(work, "Appointment", rivals, wish.when)
+    kept = [] if wish.newly else [slot for slot in held if _is_at(slot, wish.when)]
     crowds = [
         slot
-        for slot in (*slots, *([] if named is None else [named]))
+        for slot in (*slots, *([] if named is None else [named]), *kept)
         if wish.overbooks or f"Slot/{slot['id']}" in wish.own_slots or occupancy.capacity(slot) > 1
     ]
     of_things = [slot for slot in (*slots, *([] if named is None else [named])) if booking.schedule_of(slot) in things]
     engaged = await _engaged(work, wish, of_things, schedules) if of_things else frozenset[str]()
     held_by = await holders(work, crowds, wish.own)
-    return wish, Facts(named, schedules, slots, appointments, known, tables, held_by, engaged)
+    return wish, Facts(named, schedules, slots, appointments, known, tables, held_by, engaged, kept)
+
+
+def _is_at(slot: Resource, when: Interval) -> bool:
+    span = intervals.of(slot)
+    return span is not None and span.overlaps(when) and slot["status"] != "entered-in-error"
 
 
 async def _schedules(work: UnitOfWork, persons: Sequence[str], names: Collection[str]) -> dict[str, Resource]:
