@@ -76,7 +76,8 @@ async def test_a_proposal_has_no_version_and_what_is_replaced_is_not_meant(api: 
 @pytest.mark.parametrize("way", ["$hold", "$book"])
 async def test_what_became_of_a_proposal_and_was_deleted_is_gone(api: Api, way: str) -> None:
     ident = await first(api, practitioner=SARAH)
-    only(await operate(api, f"{ident}/{way}", **({"patient": ANYBODY} if way == "$book" else {})))
+    given: Json = {"patient": ANYBODY} if way == "$book" else {}
+    only(await operate(api, f"{ident}/{way}", **given))
     assert (await call(api, "DELETE", f"Appointment/{ident}")).status_code in (200, 204)
     answer = await get(api, f"Appointment/{ident}")
     outcome(answer, 410, "deleted")
