@@ -22,6 +22,14 @@ def _added(reading: Reading) -> Resource:
     return actor
 
 
+def _release(reading: Reading, actor: Resource) -> None:
+    """Forget whom an actor means, and that they declined: whoever takes the place has not been asked."""
+    release(actor, reading.resource)
+    for participant in reading.resource["participant"]:
+        if participant.get("actor") is actor and participant.get("status") == "declined":
+            participant["status"] = "needs-action"
+
+
 def read_uhid(reading: Reading) -> str | None:
     """Return the UHID of the patient, normalised."""
     actor = reading.patient
@@ -37,7 +45,7 @@ def write_uhid(reading: Reading, value: str | None) -> None:
     refers to it. `None` leaves a patient of whom nothing is said, so that no further one takes the place.
     """
     actor = reading.patient if reading.patient is not None else _added(reading)
-    release(actor, reading.resource)
+    _release(reading, actor)
     if value is not None:
         for reference, resource in reading.known.items():
             same = own_uhid(resource, reading.systems) == normalise(value)
@@ -69,7 +77,7 @@ def id_writer(kind: str) -> Callable[[Reading, str | None], None]:
             return
         found = reading.actor(kind)
         actor = found if found is not None else _added(reading)
-        release(actor, reading.resource)
+        _release(reading, actor)
         actor["reference"] = f"{kind}/{value}"
 
     return write

@@ -107,6 +107,17 @@ class TestOfSeveralWhoIsAskedFor:
         assert moved["participant"][:4] == declined
         assert view(moved)["practitioner_id"] == "3"
 
+    def test_who_takes_the_place_of_who_declined_has_not(self) -> None:
+        def named(kind: str) -> Json:
+            return {"actor": {"reference": f"{kind}/1"}, "status": "declined"}
+
+        everybody = [named(kind) for kind in ("Patient", "Practitioner", "Location")]
+        declined = {"resourceType": "Appointment", "status": "booked", "participant": everybody}
+        same = update(declined, practitioner_id="1", facility_id="1", practitioner_name="Dr. One")
+        assert [one["status"] for one in same["participant"]] == ["declined"] * 3
+        others = update(declined, practitioner_id="2", patient_uhid="UG000000009Z")
+        assert [one["status"] for one in others["participant"]] == ["needs-action", "needs-action", "declined"]
+
     def test_practitioner_and_facility(self) -> None:
         assert self.seen(practitioner="Practitioner/2") == [None, "One", "2", "Dr. Two", "1"]
         assert self.seen(practitioner="Practitioner/3", facility="Location/2") == [None, "One", "1", None, "2"]

@@ -191,7 +191,9 @@ class TestWhatIsNotWrittenStays:
             if kind not in {"Patient", "Practitioner", "Location"} or shown[kind] != place:
                 assert new == old
             else:
-                assert {**new, "actor": None} == {**old, "actor": None}
+                assert {**new, "actor": None, "status": None} == {**old, "actor": None, "status": None}
+                # Whoever takes the place of who declined has not been asked.
+                assert new["status"] == old["status"] or (old["status"], new["status"]) == ("declined", "needs-action")
                 assert new["actor"].get("extension") == old["actor"].get("extension")
 
     @given(ours.appointments(), ours.changes())
