@@ -19,7 +19,7 @@ from store.extract import is_elsewhere, reference, references, relative, walk
 from store.unit_of_work import UnitOfWork
 
 _KIND = "AppointmentResponse"
-_SAYS = ("appointment", "actor", "participantType", "participantStatus")
+_SAYS = ("appointment", "start", "end", "actor", "participantType", "participantStatus")
 
 
 async def carry_over(
@@ -104,7 +104,11 @@ def guards(drafts: Iterable[Draft]) -> Iterator[str]:
 
 
 def _speaks(draft: Draft) -> bool:
-    """Tell whether a draft is of a response that says something new; a corrected comment answers nothing again."""
+    """Tell whether a draft is of a response that says something new.
+
+    A corrected comment answers nothing again, and neither does what is sent once more as it is: whoever repeats a
+    request, or copies all that it has each night, must not undo what others have said since.
+    """
     before, after = draft.before or {}, draft.after or {}
     return after.get("resourceType") == _KIND and any(before.get(word) != after.get(word) for word in _SAYS)
 

@@ -178,7 +178,19 @@ async def test_an_answer_may_be_changed_but_a_comment_answers_nothing_again(stor
     await settle_all(store, proposal())
     commented = response(says="declined", actor={"reference": "Practitioner/p"}, comment="on leave")
     await settle_all(store, commented)
+    await settle_all(store, commented)
     assert await parts(store) == ["needs-action", "needs-action"]
+
+
+@pytest.mark.parametrize("when", ["start", "end"])
+async def test_the_same_answer_for_another_time_is_a_new_one(store: Store, when: str) -> None:
+    by: dict[str, Any] = {"actor": {"reference": "Practitioner/p"}}
+    await settle_all(store, proposal())
+    await settle_all(store, response(**by, start=at("10:00"), end=at("10:30")))
+    await settle_all(store, proposal(start="09:00", end="12:00"))
+    later = {"start": at("10:00"), "end": at("10:30")} | {when: at("10:20")}
+    await settle_all(store, response(**by, **later))
+    assert await parts(store) == ["needs-action", "accepted"]
 
 
 async def test_several_answers_and_the_appointment_itself_are_one_set(store: Store) -> None:
