@@ -15,7 +15,7 @@ from adapter.scheduling.claimset import Draft
 from adapter.scheduling.people import People
 from adapter.scheduling.status import FINAL
 from store.codec import Resource
-from store.extract import is_elsewhere, reference, references, relative, walk
+from store.extract import fold, is_elsewhere, reference, references, relative, walk
 from store.unit_of_work import UnitOfWork
 
 _KIND = "AppointmentResponse"
@@ -229,7 +229,7 @@ def _name(actor: Resource, bases: Sequence[str]) -> str:
 
 def _tokens(resource: Resource) -> set[tuple[str, str]]:
     return {
-        (identifier.get("system", ""), identifier["value"].casefold())
+        (identifier.get("system", ""), fold(identifier["value"]))
         for identifier in walk(resource, "identifier")
         if "value" in identifier
     }

@@ -61,6 +61,7 @@ async def test_an_answer_that_changes_nothing_writes_nothing(store: Store) -> No
         {"reference": "https://x.example/fhir/Patient/1"},
         {"identifier": {"value": UHID}},
         {"identifier": {"value": UHID.lower(), "system": ""}, "reference": "#p"},
+        {"identifier": {"value": f"{UHID} "}},
         {"reference": "Patient/known"},
     ],
 )
