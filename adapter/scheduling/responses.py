@@ -27,6 +27,9 @@ async def carry_over(
 ) -> tuple[list[Draft], list[Problem]]:
     """Let the responses among `drafts` change their appointments.
 
+    Whether an answer may be given is judged by the appointment as it is stored: one that is written with it may end it,
+    or part with who answers (https://hl7.org/fhir/R4/http.html#trules, creations come before updates).
+
     Args:
         work: the unit of work to read through.
         drafts: what is written.
@@ -36,7 +39,7 @@ async def carry_over(
     Returns:
         The drafts, followed by those of appointments that change for a response alone; and what is wrong (422): an
         appointment that is not there or is over, a participant that it does not have, answers that contradict each
-        other.
+        other, or what is written of the appointment with them.
     """
     responses = [(draft, draft.after) for draft in drafts if draft.after is not None and _speaks(draft)]
     if not responses:
@@ -44,19 +47,24 @@ async def carry_over(
     written = {draft.name: draft for draft in drafts}
     known = await work.read_many(sorted({_appointment(response) for _, response in responses} - written.keys()))
     known |= {name: draft.after for name, draft in written.items() if draft.after is not None}
+    stands = known | {name: draft.before for name, draft in written.items() if draft.before is not None}
     actors = {_name(response["actor"], bases) for _, response in responses if "actor" in response}
     stored = known | await work.read_many(sorted(actors - written.keys()))
-    played = await _players(work, responses, known, written, bases)
+    played = await _players(work, responses, (known, stands), written, bases)
     further: dict[str, Draft] = {}
     problems: list[Problem] = []
-    placed = [
-        (draft, response, _places(response, known.get(_appointment(response), {}), stored, played, bases))
-        for draft, response in responses
-    ]
-    said = _said((response, places) for _, response, places in placed)
-    for draft, response, places in placed:
+
+    def found(appointments: Mapping[str, Resource], response: Resource) -> list[int]:
+        return _places(response, appointments.get(_appointment(response), {}), stored, played, bases)
+
+    placed = [(draft, response, found(known, response), found(stands, response)) for draft, response in responses]
+    said = _said((response, places) for _, response, places, _ in placed)
+    for draft, response, places, held in placed:
         name = _appointment(response)
-        problem = _fault(response, known.get(name), places) or _contradiction(said[name, place] for place in places)
+        answered = stands[name] if name in known else None
+        problem = _fault(response, answered, places or held)
+        if problem is None and _contradicts(response, said, stands[name], held, known[name], places):
+            problem = _contradiction()
         if problem is not None:
             problems.append(replace(problem, entry=draft.entry))
         elif any(known[name]["participant"][place]["status"] != response["participantStatus"] for place in places):
@@ -147,14 +155,27 @@ def _said(answers: Iterable[tuple[Resource, Sequence[int]]]) -> Mapping[tuple[st
     return said
 
 
-def _contradiction(said: Iterable[set[str]]) -> Problem | None:
-    """Tell of different answers for one participant: which counts must not hang on the order in which they stand.
+def _contradicts(
+    response: Resource,
+    said: Mapping[tuple[str, int], set[str]],
+    before: Resource,
+    held: Sequence[int],
+    after: Resource,
+    places: Sequence[int],
+) -> bool:
+    """Tell whether another response, or the appointment that is written with it, says otherwise of its participant.
 
-    https://hl7.org/fhir/R4/http.html#trules
+    Which counts must not hang on the order in which they stand. A status that is written as it was says nothing.
     """
-    if all(len(statuses) == 1 for statuses in said):
-        return None
-    text = "Another response that is sent with this one answers otherwise for the same participant. Send one of them."
+    if any(len(said[_appointment(response), place]) > 1 for place in places):
+        return True
+    had = {before["participant"][place]["status"] for place in held}
+    agreed = {*had, response["participantStatus"]}
+    return bool(had) and any(after["participant"][place]["status"] not in agreed for place in places)
+
+
+def _contradiction() -> Problem:
+    text = "What is sent with it, another response or the appointment, says otherwise of that participant. Send one."
     return Problem("contradicting_answers", text, f"{_KIND}.participantStatus")
 
 
@@ -168,7 +189,7 @@ def _answered(appointment: Resource, places: Sequence[int], status: str) -> Reso
 async def _players(
     work: UnitOfWork,
     responses: Iterable[tuple[Draft, Resource]],
-    appointments: Mapping[str, Resource],
+    appointments: Iterable[Mapping[str, Resource]],
     written: Mapping[str, Draft],
     bases: Sequence[str],
 ) -> People:
@@ -176,7 +197,7 @@ async def _players(
     wanted: set[str] = set()
     for _, response in responses:
         name = _name(response.get("actor", {}), bases)
-        invited = _invited(appointments.get(_appointment(response), {}), bases)
+        invited = [one for of in appointments for one in _invited(of.get(_appointment(response), {}), bases)]
         if name.startswith(claims.PRACTITIONERS) and name not in invited:
             wanted.update((name, *invited))
     if not any(name.startswith("PractitionerRole/") for name in wanted):

@@ -204,6 +204,35 @@ async def test_several_answers_and_the_appointment_itself_are_one_set(store: Sto
     ]
 
 
+@pytest.mark.parametrize("gone", ["status", "participant"])
+async def test_an_answer_and_the_end_of_what_it_answers_are_one_set(store: Store, gone: str) -> None:
+    await settle_all(store, proposal())
+    after = proposal("cancelled") if gone == "status" else proposal(who=("Practitioner/q",))
+    await settle_all(store, response(says="declined"), after)
+    assert await parts(store) == ["needs-action", "declined" if gone == "status" else "needs-action"]
+
+
+@pytest.mark.parametrize("status", ["declined", "needs-action"])
+async def test_an_answer_and_another_status_that_is_written_contradict_each_other(store: Store, status: str) -> None:
+    was = proposal()
+    was["participant"][1]["status"] = "tentative"
+    await settle_all(store, was)
+    written = proposal(comment="?")
+    written["participant"][1]["status"] = status
+    for order in ([response(), written], [written, response()]):
+        found = await refused(store, *order)
+        assert found == [("contradicting_answers", "AppointmentResponse.participantStatus", order.index(response()))]
+    await settle_all(store, response(says=status), written)
+    assert await parts(store) == ["needs-action", status]
+
+
+@pytest.mark.parametrize("who", [("Practitioner/p",), ("Practitioner/p", "Practitioner/p"), ("Practitioner/q",)])
+async def test_an_answer_goes_with_a_write_that_leaves_the_status_alone(store: Store, who: tuple[str, ...]) -> None:
+    await settle_all(store, proposal(who=who))
+    await settle_all(store, proposal(comment="?", who=("Practitioner/p",)), response())
+    assert await parts(store) == ["needs-action", "accepted"]
+
+
 async def test_several_answers_to_one_appointment_make_one_version_of_it(store: Store) -> None:
     await settle_all(store, proposal())
     assert len(await settle_all(store, response(), response("s", actor={"reference": "Patient/1"}))) == 3
