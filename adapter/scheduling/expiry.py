@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from adapter.errors import Conflict, Problem
 from adapter.scheduling.status import HOLDING
@@ -23,11 +24,7 @@ def expires(appointment: Resource) -> datetime | None:
 
 def ended(appointment: Resource) -> datetime | None:
     """Return when an appointment ends, or ended, as a hold, whatever has become of it; None if it never was one."""
-    found = [
-        instant(one.get("valueInstant"))
-        for one in walk(appointment, "extension")
-        if str(one.get("url", "")).endswith(f"/StructureDefinition/{EXPIRES}")
-    ]
+    found = [instant(one.get("valueInstant")) for one in walk(appointment, "extension") if _is_end(one)]
     return next((moment for moment in found if moment is not None), None)
 
 
@@ -35,6 +32,28 @@ def has_lapsed(appointment: Resource) -> bool:
     """Tell whether it is a hold that lapsed, and was cancelled by nobody but this service."""
     lapsed: bool = appointment.get("cancelationReason", {}).get("text") == LAPSED
     return appointment["status"] == "cancelled" and lapsed and ended(appointment) is not None
+
+
+def other_extensions(appointment: Resource) -> list[Any]:
+    """Return the extensions of an appointment but for the end of a hold."""
+    return [one for one in walk(appointment, "extension") if not _is_end(one)]
+
+
+def released(appointment: Resource) -> Resource:
+    """Return an appointment that is to stand without the end of the hold that it was; others as they are.
+
+    Cancelled some day, it would be told to have lapsed, which is a hold's own end.
+    """
+    held_on = appointment["status"] in HOLDING and appointment["status"] != "pending"
+    if not held_on or not any(map(_is_end, walk(appointment, "extension"))):
+        return appointment
+    rest = other_extensions(appointment)
+    bare = {name: value for name, value in appointment.items() if name != "extension"}
+    return {**bare, "extension": rest} if rest else bare
+
+
+def _is_end(extension: Resource) -> bool:
+    return str(extension.get("url", "")).endswith(f"/StructureDefinition/{EXPIRES}")
 
 
 def require_running(before: Resource, after: Resource | None, now: datetime, entry: int | None = None) -> None:

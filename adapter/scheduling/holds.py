@@ -23,7 +23,7 @@ from weakref import WeakKeyDictionary
 from adapter.clock import text
 from adapter.scheduling import settling
 from adapter.scheduling.claimset import Change
-from adapter.scheduling.expiry import EXPIRES, LAPSED, ended, expires
+from adapter.scheduling.expiry import EXPIRES, LAPSED, ended, expires, other_extensions
 from store.codec import Resource
 from store.extract import walk
 from store.store import Store
@@ -41,24 +41,9 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 
 def holding(appointment: Resource, until: datetime, extensions: str) -> Resource:
     """Return the appointment as a hold that ends at `until`; `extensions` is the base of our StructureDefinitions."""
-    rest = _other_extensions(appointment)
+    rest = other_extensions(appointment)
     held = {"url": f"{extensions}/{EXPIRES}", "valueInstant": text(until)}
     return {**appointment, "status": "pending", "extension": [*rest, held]}
-
-
-def released(appointment: Resource) -> Resource:
-    """Return the appointment without the end of a hold: it is going to stay."""
-    rest = _other_extensions(appointment)
-    bare = {name: value for name, value in appointment.items() if name != "extension"}
-    return {**bare, "extension": rest} if rest else bare
-
-
-def _other_extensions(appointment: Resource) -> list[Any]:
-    return [
-        one
-        for one in walk(appointment, "extension")
-        if not str(one.get("url", "")).endswith(f"/StructureDefinition/{EXPIRES}")
-    ]
 
 
 def due_query(moment: datetime) -> dict[str, Any]:
@@ -156,6 +141,4 @@ async def tidy(store: Store) -> int:
     return done
 
 
-__all__ = [
-    "ended", "expires", "holding", "lapse", "released", "settle_due", "tidy", "watch"
-]  # fmt: skip
+__all__ = ["ended", "expires", "holding", "lapse", "settle_due", "tidy", "watch"]

@@ -96,6 +96,8 @@ async def settle(
         if visit.books_over and overbooks is None:
             raise occupancy.forbidden("Appointment.extension", visit.draft.entry)
         visit.sign(overbooks)
+        if visit.draft.after is not None and not copied:
+            visit.draft.after = expiry.released(visit.draft.after)
         if stamps is not None and visit.draft.after is not None:
             visit.draft.after = moments.stamped(visit.draft.before, visit.draft.after, stamps, work.now)
     stored = await reading.read(work, asked, copied=copied)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from adapter import chores
 from adapter.errors import Conflict
-from adapter.scheduling import commands, holds
+from adapter.scheduling import commands, expiry, holds
 from adapter.scheduling.expiry import LAPSED
 from adapter.scheduling.road import decide
 from adapter.service import Service
@@ -69,11 +70,29 @@ def test_what_a_hold_says(clock: Clock) -> None:
     assert holds.expires(made) is not None
     assert holds.expires({**made, "status": "booked"}) is None
     assert holds.ended({**made, "status": "cancelled"}) == holds.expires(made)
-    assert holds.released(made)["extension"] == [other]
-    assert "extension" not in holds.released(held(clock))
+    for status in ("booked", "fulfilled"):
+        assert expiry.released({**made, "status": status})["extension"] == [other]
+        assert "extension" not in expiry.released({**held(clock), "status": status})
+    for ended in (made, {**made, "status": "cancelled"}, appointment("a", extension=[other])):
+        assert expiry.released(ended) == ended
     assert holds.expires(appointment("a", status="pending")) is None
     broken = {"url": f"{DEFAULT_SYSTEMS.extensions}/hold-expires"}
     assert holds.expires(appointment("a", status="pending", extension=[broken])) is None
+
+
+@pytest.mark.parametrize("door", ["PUT", "PATCH"])
+async def test_what_is_booked_says_no_longer_when_it_ends(api: Api, store: Store, clock: Clock, door: str) -> None:
+    fhir = "/fhir/R4/Appointment/h"
+    if door == "PUT":
+        for _ in range(2):  # the answer of the first was lost, and what it brings is of before it
+            answer = await api.put(fhir, json=held(clock) | {"status": "booked"})
+    else:
+        patch = json.dumps([{"op": "replace", "path": "/status", "value": "booked"}])
+        answer = await api.patch(fhir, content=patch, headers={"Content-Type": "application/json-patch+json"})
+    assert answer.status_code == 200, answer.text
+    raw = await store.read("Appointment", "h")
+    assert raw is not None
+    assert holds.ended(decode(raw)) is None
 
 
 async def test_whoever_books_finds_the_time_free_though_no_cleaner_ran(store: Store, clock: Clock) -> None:

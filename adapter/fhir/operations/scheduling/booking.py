@@ -151,7 +151,7 @@ async def _change(call: Call, asked: Asked, ident: str | None, resource: Resourc
             text = "$book takes an appointment that is pending (book it), booked (change it) or cancelled (cancel it)."
             raise Unprocessable(Problem("invalid_status", text, "Appointment.status"))
         targets.require_stands(before)
-        after = targets.commented(holds.released(resource), comment)
+        after = targets.commented(resource, comment)
         if targets.moved(before, after) and after.get("slot") == before.get("slot"):
             after = {name: value for name, value in after.items() if name != "slot"}  # others are looked for
         if schedules:

@@ -165,7 +165,7 @@ def commented(appointment: Resource, comment: str | None) -> Resource:
 
 def booked(call: Call, work: UnitOfWork, found: Resource, overbook: str | None) -> Resource:
     """Return the appointment as a new booking of what is proposed, held or given."""
-    after = narrative.fitting(holds.released({**found, "status": "booked"}), found)
+    after = narrative.fitting({**found, "status": "booked"}, found)
     after.setdefault("created", clock.text(work.now))
     after["participant"] = [
         {**one, "status": "accepted"} if one.get("status") == "needs-action" else one
