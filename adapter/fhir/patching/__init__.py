@@ -79,15 +79,21 @@ def apply(patch: Patch, resource: Resource) -> Resource:
     budget = Budget()
     for index, operation in enumerate(patch.operations):
         meta = made.get("meta")
+        budget.step = index
         try:
             made = operation.carry_out(made, budget)
             _keep_identity(resource, made, meta)
         except NotApplicable as refused:
             raise _refusal(refused, index, operation, str(resource.get("resourceType"))) from None
     try:
-        return tidy(made)
+        made, left = tidy(made), budget.left_empty(made)
     except NotApplicable as refused:
         raise Unprocessable(Problem(refused.code, refused.text, issue=refused.issue)) from None
+    if left is not None:
+        text = "Its value is empty, or has something empty in it, which FHIR does not allow. To take it away: remove."
+        empty = NotApplicable(text, code="empty_value", issue="structure")
+        raise _refusal(empty, left, patch.operations[left], str(resource.get("resourceType")))
+    return made
 
 
 def _few(read: Any) -> Any:

@@ -67,9 +67,9 @@ class JsonOperation:
             _remove(resource, self.path)
             return resource
         if self.op == "add":
-            return _add(resource, self.path, clone(self.value))
+            return _add(resource, self.path, budget.give(self.value))
         if self.op == "replace":
-            return _replace(resource, self.path, clone(self.value))
+            return _replace(resource, self.path, budget.give(self.value))
         value = _get(resource, self.source)
         if self.op == "copy":
             budget.weigh(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -36,10 +37,19 @@ def malformed(text: str, param: str | None = None, *, issue: str = "structure") 
 
 
 class Budget:
-    """How much work one patch may make: a copy can be copied, so a short patch could ask for endless room."""
+    """How much work one patch may make: a copy can be copied, so a short patch could ask for endless room.
+
+    It also knows what is empty in the values of the operations: FHIR's JSON has no such thing. What an operation puts
+    into a list of its own later, or empties by taking things away, is another matter.
+
+    Attributes:
+        step: the index of the operation that is carried out.
+    """
 
     def __init__(self) -> None:
         self._left = _MOST_WORK
+        self.step = 0
+        self._given: dict[int, tuple[Any, int]] = {}
 
     def spend(self, work: int) -> None:
         """Count `work` (characters that are copied).
@@ -55,6 +65,18 @@ class Budget:
     def visit(self) -> None:
         """Count an element that a path is tried on."""
         self.spend(_VISIT)
+
+    def give(self, value: Any) -> Any:
+        """Return a copy of what an operation brings, and remember what is empty in it."""
+        given = clone(value)
+        for empty in _empty(given):
+            self._given[id(empty)] = (empty, self.step)  # kept, so that the id stays its own
+        return given
+
+    def left_empty(self, resource: Any) -> int | None:
+        """Return the index of an operation that brought something empty which is so still; None where there is none."""
+        left = (self._given[id(one)][1] for one in _empty(resource) if id(one) in self._given) if self._given else ()
+        return min(left, default=None)
 
     def weigh(self, value: Any, depth: int = 0) -> None:
         """Count a copy of `value`."""
@@ -84,6 +106,15 @@ def clone(value: Any, depth: int = 0) -> Any:
         _require_shallow(depth)
         return [clone(inner, depth + 1) if isinstance(inner, dict | list) else inner for inner in value]
     return value
+
+
+def _empty(value: Any) -> Iterator[Any]:
+    """Yield the empty lists and objects in `value`."""
+    if isinstance(value, dict | list):
+        if not value:
+            yield value
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _empty(inner)
 
 
 def _require_shallow(depth: int) -> None:

@@ -240,9 +240,8 @@ class TestOnResources:
             ["remove /slot/0"],
             ["remove /slot"],
             ["remove /slot/0/reference"],
-            ["replace /slot []"],
-            ["replace /slot [{}]"],
-            ["replace /slot/0 {}"],
+            ['replace /slot [{"display":"x"}]', "remove /slot/0"],
+            ["replace /slot [{}]", "remove /slot"],
             ["remove /slot/0/reference", "remove /cancelationReason/text", 'add /cancelationReason/text "x"'],
         ],
     )
@@ -250,6 +249,18 @@ class TestOnResources:
         expected = decode(APPOINTMENT)
         del expected["slot"]
         assert change(*operations) == expected
+
+    @pytest.mark.parametrize(
+        "operation", ["replace /slot []", "replace /slot [{}]", "replace /slot/0 {}", 'add /slot [{"identifier":{}}]']
+    )
+    def test_a_value_that_is_empty_takes_nothing_away(self, operation: str) -> None:
+        problem = refusal('test /status "booked"', operation).problems[0]
+        assert (problem.code, problem.details) == ("empty_value", {"operation": 1})
+        assert "remove" in problem.message
+
+    def test_what_is_given_empty_may_be_filled(self) -> None:
+        operations = ["replace /slot []", "add /slot/- {}", 'add /slot/0/reference "Slot/x"']
+        assert change(*operations)["slot"] == [{"reference": "Slot/x"}]
 
     def test_lists_that_are_aligned_stay_so(self) -> None:
         raw = encode(
