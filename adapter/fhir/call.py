@@ -14,6 +14,10 @@ from store.codec import Resource
 
 Pairs = tuple[tuple[str, str], ...]
 
+MODIFIED_SINCE = "modified-since"
+"""In the headers of a Bundle's entry: ``if-modified-since`` as an instant, to the millisecond. HTTP has none so fine,
+and no request brings this name (`adapter.fhir.router`)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Call:

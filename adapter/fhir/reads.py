@@ -11,9 +11,9 @@ import orjson
 from adapter.errors import Gone, Malformed, NotFound, Problem
 from adapter.fhir import negotiation, presentation, searching
 from adapter.fhir.access import may, require_type
-from adapter.fhir.call import Call, Pairs, Reply
+from adapter.fhir.call import MODIFIED_SINCE, Call, Pairs, Reply
 from adapter.scheduling import availability
-from store.codec import encode
+from store.codec import Resource, encode
 from store.history import Version
 from store.search import results
 from store.types import TYPES
@@ -43,7 +43,7 @@ async def read(call: Call, kind: str, ident: str) -> Reply:
         if opening is None:
             raise await absent(call, kind, ident)
         return Reply(200, shown(call, kind, encode(opening)), {})  # it has no version: nothing is stored yet
-    return _present(call, kind, raw)
+    return await _present(call, kind, raw, latest=True)
 
 
 async def _proposed(call: Call, ident: str) -> bytes | None:
@@ -96,13 +96,24 @@ def part(call: Call) -> Part:
     return summary, elements
 
 
-def _is_known(call: Call, meta: dict[str, str]) -> bool:
+async def _is_known(call: Call, kind: str, resource: Resource, *, latest: bool) -> bool:
+    """Tell whether the client has this version; `latest`: it is to have no other one."""
+    meta = resource["meta"]
     known = call.headers.get("if-none-match")
     if known is not None:
         return negotiation.matches(known, int(meta["versionId"]))
+    changed = datetime.fromisoformat(meta["lastUpdated"])
+    if MODIFIED_SINCE in call.headers:
+        return changed <= datetime.fromisoformat(call.headers[MODIFIED_SINCE])
     since = negotiation.http_date(call.headers.get("if-modified-since"))
-    # To the second: an HTTP date knows nothing finer.
-    return since is not None and datetime.fromisoformat(meta["lastUpdated"]).replace(microsecond=0) <= since
+    second = changed.replace(microsecond=0)  # an HTTP date knows nothing finer
+    if since is None or second > since:
+        return False
+    if second < since or meta["versionId"] == "1" or not latest:
+        return True
+    # The client may have the one before, if that is of the same second (https://www.rfc-editor.org/rfc/rfc9110#8.8.2.2).
+    before = await call.who.store.read_version(kind, resource["id"], int(meta["versionId"]) - 1)
+    return before is None or before.moment < second
 
 
 async def absent(call: Call, kind: str, ident: str) -> NotFound | Gone:
@@ -128,14 +139,15 @@ async def vread(call: Call, kind: str, ident: str, version: str) -> Reply:
             Problem("deleted", f"With that version the {kind} was deleted."),
             headers={"ETag": f'W/"{found.version}"'},
         )
-    return _present(call, kind, found.raw)
+    return await _present(call, kind, found.raw, latest=False)
 
 
-def _present(call: Call, kind: str, raw: bytes) -> Reply:
+async def _present(call: Call, kind: str, raw: bytes, *, latest: bool) -> Reply:
     """Answer with a version, or 304 where the client has it (https://hl7.org/fhir/R4/http.html#cread)."""
-    meta = orjson.loads(raw)["meta"]
+    resource = orjson.loads(raw)
+    meta = resource["meta"]
     headers = negotiation.version_headers(meta)
-    if call.headers and _is_known(call, meta):
+    if call.headers and await _is_known(call, kind, resource, latest=latest):
         return Reply(304, b"", headers)
     return Reply(200, shown(call, kind, raw), headers, meta["lastUpdated"])
 

@@ -10,12 +10,11 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import format_datetime
 from typing import Any, Literal
 
 from adapter.errors import Malformed, Problem, Refused, TooLarge, Unprocessable
 from adapter.fhir.bundles.urls import address
-from adapter.fhir.call import Pairs
+from adapter.fhir.call import MODIFIED_SINCE, Pairs
 from adapter.fhir.operations import changes_state
 from adapter.fhir.references import comparable
 from adapter.fhir.validation import strict_json
@@ -226,7 +225,7 @@ def _headers(request: Resource) -> dict[str, str]:
             moment = datetime.fromisoformat(request["ifModifiedSince"]).astimezone(UTC)
         except (ValueError, OverflowError):  # a leap second, or the year 1: nothing here was changed then
             return headers
-        headers["if-modified-since"] = format_datetime(moment.replace(microsecond=0), usegmt=True)
+        headers[MODIFIED_SINCE] = moment.isoformat()
     return headers
 
 

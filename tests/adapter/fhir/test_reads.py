@@ -58,6 +58,19 @@ class TestRead:
         assert (await get(story, "Patient/p", if_modified_since="Mon, 15 Jan 2024 10:02:59 GMT")).status_code == 200
         assert (await get(story, "Patient/p", if_modified_since="yesterday")).status_code == 200
 
+    async def test_changed_within_the_second_that_the_client_knows_is_not_304(self, api: Api, clock: Clock) -> None:
+        await made(api, person("p", "One"))
+        first = await get(api, "Patient/p")
+        assert (await get(api, "Patient/p", if_modified_since=first.headers["Last-Modified"])).status_code == 304
+        clock.advance(seconds=0.077)
+        await made(api, person("p", "Two"))
+        answer = await get(api, "Patient/p", if_modified_since=first.headers["Last-Modified"])
+        assert (answer.status_code, answer.headers["ETag"]) == (200, 'W/"2"')
+        # Of that version it is true for good; and the next second is another one.
+        for path, since in (("/_history/2", "00"), ("", "01")):
+            moment = f"Mon, 15 Jan 2024 10:00:{since} GMT"
+            assert (await get(api, f"Patient/p{path}", if_modified_since=moment)).status_code == 304
+
     async def test_the_version_goes_before_the_date(self, story: Api) -> None:
         moment = (await get(story, "Patient/p")).headers["Last-Modified"]
         answer = await get(story, "Patient/p", if_none_match='W/"3"', if_modified_since=moment)

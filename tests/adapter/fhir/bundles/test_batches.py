@@ -30,7 +30,7 @@ from tests.adapter.fhir.bundles.sending import (
     urn,
 )
 from tests.adapter.mediloop.clinic import appointment, open_clinic
-from tests.conftest import Api, ApiMaker
+from tests.conftest import Api, ApiMaker, Clock
 
 Json = dict[str, Any]
 
@@ -313,6 +313,15 @@ async def test_heads_and_deletions_and_what_was_not_modified(api: Api) -> None:
     assert statuses(found) == ["200", "304", "410"]
     assert "resource" not in found[0]
     assert found[2]["response"]["etag"] == 'W/"2"'
+
+
+async def test_what_was_not_modified_is_told_to_the_millisecond(api: Api, clock: Clock) -> None:
+    for name in ("One", "Two"):
+        clock.advance(seconds=0.077)
+        await done(api, bundle("batch", entry("PUT", "Patient/a", person(name, id="a"))))
+    moments = ("10:00:00.077Z", "10:00:00.153Z", "10:00:00.154Z", "10:00:01Z")
+    asked = [entry("GET", "Patient/a", ifModifiedSince=f"2024-01-15T{moment}") for moment in moments]
+    assert statuses(await done(api, bundle("batch", *asked))) == ["200", "200", "304", "304"]
 
 
 async def test_a_clash_of_identifiers_is_found_alone(api: Api) -> None:

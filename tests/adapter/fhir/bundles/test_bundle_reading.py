@@ -9,6 +9,7 @@ import pytest
 from adapter.errors import Malformed, Refused, TooLarge, Unprocessable
 from adapter.fhir.bundles.reading import MAX_BUNDLE_ENTRIES, read
 from adapter.fhir.bundles.urls import address
+from adapter.fhir.call import MODIFIED_SINCE
 from tests.adapter.fhir.bundles.sending import ROOT, bundle, entry, person, urn
 
 Json = dict[str, Any]
@@ -41,7 +42,7 @@ def test_an_entry_is_an_interaction() -> None:
     assert one.headers == {
         "if-match": 'W/"3"',
         "if-none-match": "*",
-        "if-modified-since": "Sat, 20 Jan 2024 07:00:00 GMT",
+        MODIFIED_SINCE: "2024-01-20T07:00:00.500000+00:00",
     }
 
 
