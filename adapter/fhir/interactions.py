@@ -73,7 +73,7 @@ async def _system(call: Call) -> Reply:
 
 
 async def _search_system(call: Call) -> Reply:
-    asked = [value for name, value in searching.unpacked(call.query) if name == "_type"]
+    asked = [value for name, value in searching.unpacked("", call.query) if name == "_type"]
     kinds = results.listed(",".join(asked))
     for kind in kinds:
         if kind in conformance.DEFINITIONS:

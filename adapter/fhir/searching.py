@@ -83,10 +83,14 @@ async def search(
     """
     for kind in kinds:
         require_type(call.who, kind, "read")
-    pairs = unpacked(pairs)
+    passed_over = [Note("not-supported", name, BESIDE) for name in beside(pairs)]
+    pairs = unpacked(path, pairs)
+    if strict and passed_over:
+        raise as_refusal(SearchRefused(*passed_over))
     how = reading(call.who, call.base, strict=strict)
     try:
         wanted = engine.parse(kinds, pairs, how, compartment=compartment)
+        wanted = replace(wanted, ignored=(*passed_over, *wanted.ignored))
         page = await engine.run(call.who.store, wanted)
     except SearchRefused as refused:
         raise as_refusal(refused) from None
@@ -100,7 +104,7 @@ def bundle(call: Call, path: str, wanted: Search, page: Page) -> bytes:
     links = [_link("self", url(address, (*wanted.used, *form)))]
     if page.cursor is not None:
         filters = tuple(pair for pair in wanted.used if pair[0] != "_cursor")
-        token = packed((*filters, ("_cursor", page.cursor)))
+        token = packed(path, (*filters, ("_cursor", page.cursor)))
         links.append(_link("next", url(address, ((PAGE, token), *form))))
     entries = [entry(call.base, _shown(one, wanted)) for one in page.entries]
     notes = (*wanted.ignored, *page.notes)
@@ -174,21 +178,38 @@ def _link(relation: str, url: str) -> dict[str, str]:
     return {"relation": relation, "url": url}
 
 
-def packed(pairs: Pairs) -> str:
-    """Return the parameters as a token for a page link."""
-    return base64.urlsafe_b64encode(zlib.compress(orjson.dumps(pairs))).rstrip(b"=").decode()
+def packed(path: str, pairs: Pairs) -> str:
+    """Return the parameters as a token for a page link to `path`."""
+    return base64.urlsafe_b64encode(zlib.compress(orjson.dumps((path, pairs)))).rstrip(b"=").decode()
 
 
-def unpacked(pairs: Pairs) -> Pairs:
-    """Return the parameters that a page link stands for."""
+def unpacked(path: str, pairs: Pairs) -> Pairs:
+    """Return the parameters that a page link stands for; `path` is where it was sent to.
+
+    Raises:
+        Malformed: it was changed, or is of another search.
+    """
     token = next((value for name, value in pairs if name == PAGE), None)
     if token is None:
         return pairs
     try:
         packed = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
-        raw = zlib.decompressobj().decompress(packed, _LONGEST)
-        inside = tuple((str(name), str(value)) for name, value in orjson.loads(raw))
+        of, raw = orjson.loads(zlib.decompressobj().decompress(packed, _LONGEST))
+        inside = tuple((str(name), str(value)) for name, value in raw)
     except (ValueError, TypeError, zlib.error):
+        of, inside = None, ()
+    if of != path:
         problem = Problem("invalid_search", "That page link was changed. Search again and follow its links.", PAGE)
-        raise Malformed(problem) from None
+        raise Malformed(problem)
     return (*inside, *(pair for pair in pairs if pair[0] in results.PASSED_BY))
+
+
+def beside(pairs: Pairs) -> list[str]:
+    """Return the names of parameters that stand beside a page link, which holds the whole search: none counts."""
+    if all(name != PAGE for name, _ in pairs):
+        return []
+    passed = (PAGE, *results.PASSED_BY)
+    return list(dict.fromkeys(name for name, value in pairs if value.strip(",") and name not in passed))
+
+
+BESIDE = "A page link holds its whole search: nothing counts beside it. Follow it as it is, or search anew."

@@ -6,7 +6,7 @@ Every caller with a key may see them, they tell of nobody.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -57,9 +57,9 @@ def serve(call: Call, kind: str, made: Definitions, searched: Parameters) -> Rep
 
 
 def _found(call: Call, kind: str, made: Definitions, searched: Parameters) -> Reply:
-    pairs = searching.unpacked(call.query)
+    pairs = searching.unpacked(kind, call.query)
     page = _page_of(pairs)
-    asked, ignored = _asked(call, kind, pairs, searched)
+    asked, notes = _asked(call, kind, pairs, searched)
     filters = [(searched[name], name, value) for name, value in asked if name in searched]
     found = [one for one in made.values() if all(_matches(one, *each) for each in filters)]
     address = f"{call.base}/{kind}"
@@ -67,14 +67,13 @@ def _found(call: Call, kind: str, made: Definitions, searched: Parameters) -> Re
     links = [{"relation": "self", "url": searching.url(address, (*asked, *form))}]
     if page.size and page.end < len(found):
         rest = (*(pair for pair in asked if pair[0] != _CURSOR), (_CURSOR, str(page.end)))
-        following = ((searching.PAGE, searching.packed(rest)), *form)
+        following = ((searching.PAGE, searching.packed(kind, rest)), *form)
         links.append({"relation": "next", "url": searching.url(address, following)})
     entries: list[dict[str, Any]] = [
         {"fullUrl": f"{address}/{one['id']}", "resource": one, "search": {"mode": "match"}}
         for one in found[page.start : page.end]
     ]
-    if ignored:
-        notes = [_unknown(name, "warning", kind, searched) for name in ignored]
+    if notes:
         told = outcome.resource(notes, call.who.service.settings.canonical_base)
         entries.append({"resource": told, "search": {"mode": "outcome"}})
     bundle: dict[str, Any] = {
@@ -122,24 +121,24 @@ def _is_used(name: str, value: str, searched: Parameters) -> bool:
     return name in (*searched, "_count", _CURSOR) or (name == "_summary" and value in ("count", "false"))
 
 
-def _asked(call: Call, kind: str, pairs: Sequence[tuple[str, str]], searched: Parameters) -> tuple[Pairs, list[str]]:
-    """Return the parameters that are used, and the names of the others.
+def _asked(
+    call: Call, kind: str, pairs: Sequence[tuple[str, str]], searched: Parameters
+) -> tuple[Pairs, list[Problem]]:
+    """Return the parameters that are used, and what there is to tell of the others.
 
     Raises:
-        Malformed: a modifier, or an unknown parameter where the caller wants to be told.
+        Malformed: a modifier, or another parameter that does not count where the caller wants to be told.
     """
     given = [(name, value) for name, value in pairs if value and name not in results.PASSED_BY]
     ignored = [name for name, value in given if not _is_used(name, value, searched)]
     strict = negotiation.preferences(call.headers.get("prefer")).strict
-    wrong = [name for name in ignored if strict or ":" in name]
+    told = [(name, f"{kind} is not searched by {name} here. It is by: {', '.join(searched)}.") for name in ignored]
+    told += [(name, searching.BESIDE) for name in searching.beside(call.query)]
+    notes = [Problem("invalid_search", text, name, issue="not-supported", severity="warning") for name, text in told]
+    wrong = [replace(note, severity="error") for note in notes if strict or ":" in (note.param or "")]
     if wrong:
-        raise Malformed([_unknown(name, "error", kind, searched) for name in wrong])
-    return tuple(pair for pair in given if _is_used(*pair, searched)), ignored
-
-
-def _unknown(name: str, severity: str, kind: str, searched: Parameters) -> Problem:
-    text = f"{kind} is not searched by {name} here. It is by: {', '.join(searched)}."
-    return Problem("invalid_search", text, name, issue="not-supported", severity=severity)
+        raise Malformed(wrong)
+    return tuple(pair for pair in given if _is_used(*pair, searched)), notes
 
 
 def _matches(one: Mapping[str, Any], by: Searched, name: str, value: str) -> bool:

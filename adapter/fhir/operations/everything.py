@@ -70,7 +70,9 @@ async def everything(call: Call, kind: str, ident: str | None) -> Reply:
     if ident is not None and await call.who.store.read(kind, ident) is None:
         raise await reads.absent(call, kind, ident)
     pairs, _ = parameters(call)
-    asked = _read(searching.unpacked(pairs), call.who.service.settings.zone)
+    for name in searching.beside(pairs):
+        raise _bad(name, searching.BESIDE, "not-supported")
+    asked = _read(searching.unpacked("/".join(call.path), pairs), call.who.service.settings.zone)
     found, more = await _members(call, ident, asked)
     entries = [Entry(name, document["_id"], document["_json"], "match") for name, document in found]
     if not asked.types or asked.types - set(MEMBERS):
@@ -207,12 +209,13 @@ def _bad(name: str, text: str, issue: str = "value") -> Malformed:
 
 
 def _bundle(call: Call, asked: _Asked, entries: Sequence[Entry], following: tuple[str, str] | None) -> bytes:
-    address = f"{call.base}/{'/'.join(call.path)}"
+    path = "/".join(call.path)
+    address = f"{call.base}/{path}"
     form = searching.form_of(call)
     links = [{"relation": "self", "url": searching.url(address, (*asked.used, *form))}]
     if following is not None:
         # Opaque: what was asked for may tell something about the patient.
-        token = searching.packed((*asked.used, *zip(_PLACE, following, strict=True)))
+        token = searching.packed(path, (*asked.used, *zip(_PLACE, following, strict=True)))
         links.append({"relation": "next", "url": searching.url(address, ((searching.PAGE, token), *form))})
     body = orjson.dumps({"resourceType": "Bundle", "type": "searchset", "link": links})
     shown = [searching.entry(call.base, one) for one in entries]

@@ -219,7 +219,8 @@ class TestPages:
             base64.urlsafe_b64encode(b"[]").decode(),
             base64.urlsafe_b64encode(zlib.compress(b"{")).decode(),
             base64.urlsafe_b64encode(zlib.compress(b"7")).decode(),
-            base64.urlsafe_b64encode(zlib.compress(b'[["_cursor"]]')).decode(),
+            base64.urlsafe_b64encode(zlib.compress(b'["Appointment",[["_cursor"]]]')).decode(),
+            base64.urlsafe_b64encode(zlib.compress(b'["Appointment",[["_cursor","x"]]]')).decode(),
             base64.urlsafe_b64encode(zlib.compress(b'[["_cursor","x"]]')).decode(),
             base64.urlsafe_b64encode(zlib.compress(b"[" * 70_000)).decode(),
         ],
@@ -232,12 +233,42 @@ class TestPages:
         assert following is not None
         outcome(await get(api, following[:-8]), 400, "invalid")
 
+    @pytest.mark.parametrize(
+        ("path", "other"),
+        [
+            ("Appointment?_count=2", "Slot"),
+            ("Patient/john/Appointment?_count=2", "Appointment"),
+            ("?_type=Appointment&_count=2", "Appointment"),
+            ("Appointment?_count=2", ""),
+            ("OperationDefinition?_count=2", "SearchParameter"),
+            ("Patient/john/$everything?_count=2", "Patient/$everything"),
+        ],
+    )
+    async def test_a_link_that_is_of_another_search_is_400(self, api: Api, path: str, other: str) -> None:
+        following = link((await get(api, path)).json(), "next")
+        assert following is not None
+        assert (await get(api, following)).status_code == 200
+        issue = outcome(await get(api, f"{other}?{urlsplit(following).query}"), 400, "invalid")
+        assert "page link was changed" in issue["diagnostics"]
+
+    @pytest.mark.parametrize("path", ["Appointment", "OperationDefinition", "Patient/john/$everything"])
+    async def test_what_stands_beside_a_link_does_not_count_and_that_is_told(self, api: Api, path: str) -> None:
+        following = link((await get(api, f"{path}?_count=2")).json(), "next")
+        assert following is not None
+        added = f"{following}&_count=1&_sort="
+        strict = outcome(await get(api, added, prefer="handling=strict"), 400, "not-supported")
+        assert (strict["location"], "beside" in strict["diagnostics"]) == (["http._count"], True)
+        if "$" not in path:  # which takes nothing that it does not know
+            shown = (await get(api, added)).json()
+            assert shown["entry"][:-1] == (await get(api, following)).json()["entry"]
+            assert [one["diagnostics"] for one in shown["entry"][-1]["resource"]["issue"]] == [strict["diagnostics"]]
+
     async def test_a_link_to_another_order_is_400(self, api: Api) -> None:
         following = link(await found(api, "Appointment?_count=2&_sort=status,date"), "next")
         assert following is not None
         packed = parse_qsl(urlsplit(following).query)[0][1]
         inside = orjson.loads(zlib.decompress(base64.urlsafe_b64decode(packed + "=" * (-len(packed) % 4))))
-        changed = [pair for pair in inside if pair[0] != "_sort"]
+        changed = [inside[0], [pair for pair in inside[1] if pair[0] != "_sort"]]
         token = base64.urlsafe_b64encode(zlib.compress(orjson.dumps(changed))).decode()
         outcome(await get(api, f"Appointment?_page={token}"), 400, "invalid")
 
@@ -296,7 +327,8 @@ class TestSystem:
         following = link(await found(api, "?_type=Appointment,Slot&_count=3"), "next")
         assert following is not None
         first, _, query = following.partition("?")
-        assert names(await found(api, f"{first}?_type=Patient&{query}")) == names(await found(api, following))
+        beside = await found(api, f"{first}?_type=Patient&{query}")
+        assert names(beside) == [*names(await found(api, following)), "OperationOutcome/"]
 
     @pytest.mark.parametrize("query", ["?_id=john,sarah", "?_type=&_id=john,sarah", "?_type=,&_id=john,sarah"])
     async def test_without_types_it_is_of_all(self, api: Api, query: str) -> None:
