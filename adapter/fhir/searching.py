@@ -17,7 +17,7 @@ import orjson
 from adapter.errors import Forbidden, Malformed, Problem, Refused
 from adapter.fhir import outcome, presentation
 from adapter.fhir.access import may, require_type
-from adapter.fhir.call import Call, Pairs, Reply
+from adapter.fhir.call import LONGEST_URL, Call, Pairs, Reply
 from adapter.security.callers import Caller
 from store import search as engine
 from store.search import Note, Page, Reading, Search, SearchRefused, results
@@ -28,7 +28,7 @@ PAGE = "_page"
 """The parameter of our own page links: it holds the whole search and the place to go on from, so that no link to a
 page shows what was searched for."""
 
-_LONGEST = 65_536  # of what a page link holds, in bytes
+_LONGEST = 1_048_576  # of what a page link holds, in bytes: what fits into an address, unpacked, and no bomb
 
 
 def reading(who: Caller, base: str, *, strict: bool) -> Reading:
@@ -104,8 +104,7 @@ def bundle(call: Call, path: str, wanted: Search, page: Page) -> bytes:
     links = [_link("self", url(address, (*wanted.used, *form)))]
     if page.cursor is not None:
         filters = tuple(pair for pair in wanted.used if pair[0] != "_cursor")
-        token = packed(path, (*filters, ("_cursor", page.cursor)))
-        links.append(_link("next", url(address, ((PAGE, token), *form))))
+        links.append(following(address, path, (*filters, ("_cursor", page.cursor)), form))
     entries = [entry(call.base, _shown(one, wanted)) for one in page.entries]
     notes = (*wanted.ignored, *page.notes)
     if notes:
@@ -178,9 +177,23 @@ def _link(relation: str, url: str) -> dict[str, str]:
     return {"relation": relation, "url": url}
 
 
-def packed(path: str, pairs: Pairs) -> str:
-    """Return the parameters as a token for a page link to `path`."""
-    return base64.urlsafe_b64encode(zlib.compress(orjson.dumps((path, pairs)))).rstrip(b"=").decode()
+def following(address: str, path: str, pairs: Pairs, form: Pairs) -> dict[str, str]:
+    """Return the link to a next page: `pairs`, packed, at `address`, which is `path` below the base.
+
+    Raises:
+        Malformed: nobody could follow it, as it would be too long. A form (``POST _search``) brings more.
+    """
+    held = orjson.dumps((path, pairs))
+    token = base64.urlsafe_b64encode(zlib.compress(held)).rstrip(b"=").decode()
+    link = _link("next", url(address, ((PAGE, token), *form)))
+    if len(held) > _LONGEST or len(link["url"]) > LONGEST_URL:
+        text = (
+            "There are more matches than a page shows, and the link to the next page, which holds the whole search, "
+            f"would be too long. Ask for larger pages (_count, at most {results.MOST_COUNT}), or in parts, for fewer "
+            "values at once."
+        )
+        raise Malformed(Problem("invalid_search", text, issue="too-costly"))
+    return link
 
 
 def unpacked(path: str, pairs: Pairs) -> Pairs:

@@ -67,8 +67,7 @@ def _found(call: Call, kind: str, made: Definitions, searched: Parameters) -> Re
     links = [{"relation": "self", "url": searching.url(address, (*asked, *form))}]
     if page.size and page.end < len(found):
         rest = (*(pair for pair in asked if pair[0] != _CURSOR), (_CURSOR, str(page.end)))
-        following = ((searching.PAGE, searching.packed(kind, rest)), *form)
-        links.append({"relation": "next", "url": searching.url(address, following)})
+        links.append(searching.following(address, kind, rest, form))
     entries: list[dict[str, Any]] = [
         {"fullUrl": f"{address}/{one['id']}", "resource": one, "search": {"mode": "match"}}
         for one in found[page.start : page.end]

@@ -215,8 +215,8 @@ def _bundle(call: Call, asked: _Asked, entries: Sequence[Entry], following: tupl
     links = [{"relation": "self", "url": searching.url(address, (*asked.used, *form))}]
     if following is not None:
         # Opaque: what was asked for may tell something about the patient.
-        token = searching.packed(path, (*asked.used, *zip(_PLACE, following, strict=True)))
-        links.append({"relation": "next", "url": searching.url(address, ((searching.PAGE, token), *form))})
+        pairs = (*asked.used, *zip(_PLACE, following, strict=True))
+        links.append(searching.following(address, path, pairs, form))
     body = orjson.dumps({"resourceType": "Bundle", "type": "searchset", "link": links})
     shown = [searching.entry(call.base, one) for one in entries]
     return body[:-1] + b',"entry":[' + b",".join(shown) + b"]}" if shown else body

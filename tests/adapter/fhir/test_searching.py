@@ -6,6 +6,7 @@ Which resources a search finds is tested with `store.search`.
 from __future__ import annotations
 
 import base64
+import random
 import re
 import zlib
 from typing import Any
@@ -209,6 +210,21 @@ class TestPages:
         assert following.startswith(f"{HOST}/Appointment?_page=")
         assert names(await found(api, following)) == ["Appointment/a3", "Appointment/a4"]
 
+    async def test_the_pages_of_a_search_by_post_that_no_address_could_hold(self, api: Api) -> None:
+        asked = {"status": ",".join(["fulfilled", *(f"x{number}" * 30 for number in range(999))]), "_count": "3"}
+        assert len(asked["status"]) > 65_536
+        first = bundled(await call(api, "POST", "Appointment/_search", data=asked))
+        following = link(first, "next")
+        assert following is not None
+        assert len((await found(api, following))["entry"]) == 2
+
+    async def test_a_link_that_would_be_too_long_is_refused_with_the_page_before_it(self, api: Api) -> None:
+        chance = random.Random(1)
+        asked = {"status": ",".join(["fulfilled", *(chance.randbytes(900).hex() for _ in range(90))]), "_count": "3"}
+        issue = outcome(await call(api, "POST", "Appointment/_search", data=asked), 400, "too-costly")
+        assert "_count" in issue["diagnostics"]
+        assert bundled(await call(api, "POST", "Appointment/_search", data=asked | {"_count": "5"}))["total"] == 5
+
     @pytest.mark.parametrize(
         "token",
         [
@@ -222,7 +238,7 @@ class TestPages:
             base64.urlsafe_b64encode(zlib.compress(b'["Appointment",[["_cursor"]]]')).decode(),
             base64.urlsafe_b64encode(zlib.compress(b'["Appointment",[["_cursor","x"]]]')).decode(),
             base64.urlsafe_b64encode(zlib.compress(b'[["_cursor","x"]]')).decode(),
-            base64.urlsafe_b64encode(zlib.compress(b"[" * 70_000)).decode(),
+            base64.urlsafe_b64encode(zlib.compress(b"[" * 1_100_000)).decode(),
         ],
     )
     async def test_a_link_that_was_changed_is_400(self, api: Api, token: str) -> None:
