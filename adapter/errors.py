@@ -131,6 +131,12 @@ def oversized() -> TooLarge:
     return TooLarge(Problem("body_too_large", text))
 
 
+class AddressTooLong(Refused):
+    """414: the address is longer than the HTTP parser takes."""
+
+    status = 414
+
+
 class UnsupportedMediaType(Refused):
     """415: the body is not of a media type that this door reads."""
 

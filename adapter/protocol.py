@@ -1,22 +1,29 @@
 """Answers what is no HTTP request: as the API does that was called, where uvicorn has a line of plain text.
 
 Such a request never becomes one, so no handler sees it: an address with a blank or a letter that is not ASCII, as curl
-sends what it is given, or a method that HTTP does not have.
+sends what it is given, or a method that HTTP does not have. Nor does one whose address is longer than the parser takes.
 """
 
 from __future__ import annotations
 
+import uuid
+from http import HTTPStatus
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from adapter import refusals
-from adapter.errors import Malformed, Problem
+from adapter.errors import AddressTooLong, Malformed, Problem, Refused
+from adapter.fhir.call import LONGEST_URL
+from adapter.logs import logger
 
 _TEXT = (
     "This is not valid HTTP. Blanks, quotes and letters that are not ASCII are percent-encoded in an address (a blank "
     "is %20); a method is GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS."
 )
+_TOO_LONG = f"The address is longer than {LONGEST_URL} characters."
+_SHORTER = "Ask for fewer values at once."
+_BY_POST = "Search by POST, to [type]/_search, with the parameters as a form in the body, or for fewer values at once."
 
 
 _HEAD = 64  # bytes: enough to tell which API was called, and nothing to keep for each open connection
@@ -34,12 +41,23 @@ class Protocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what cannot be parsed, and close the connection: where the next request begins is not known."""
-        problem = Problem("invalid_request_error", _TEXT)
-        scope = {"path": self._path(), "app": _application(self.app)}
-        answer = refusals.respond(scope, Malformed(problem))
-        head = [b"HTTP/1.1 400 Bad Request\r\n", *(b"%s: %s\r\n" % pair for pair in answer.raw_headers)]
-        self.transport.write(b"".join([*head, b"connection: close\r\n\r\n", bytes(answer.body)]))
+        path = self._path()
+        answer = refusals.respond({"path": path, "app": _application(self.app)}, self._refused(path))
+        request_id = str(uuid.uuid4())  # of the headers perhaps nothing has come in
+        logger.info("not_http", status=answer.status_code, request_id=request_id)
+        head = [
+            b"HTTP/1.1 %d %s\r\n" % (answer.status_code, HTTPStatus(answer.status_code).phrase.encode()),
+            *(b"%s: %s\r\n" % pair for pair in answer.raw_headers),
+            b"x-request-id: %s\r\nconnection: close\r\n\r\n" % request_id.encode(),
+        ]
+        self.transport.write(b"".join([*head, bytes(answer.body)]))
         self.transport.close()
+
+    def _refused(self, path: str) -> Refused:
+        if self.url and len(self.url) > LONGEST_URL:
+            remedy = _BY_POST if path.startswith(refusals.FHIR_BASE) else _SHORTER
+            return AddressTooLong(Problem("address_too_long", f"{_TOO_LONG} {remedy}"))
+        return Malformed(Problem("invalid_request_error", _TEXT))
 
     def _path(self) -> str:
         """Return the path as far as it can be told: of an address that is wrong the parser may have said nothing."""

@@ -27,6 +27,7 @@ _ISSUE_TYPES = {
     410: "deleted",
     412: "conflict",
     413: "too-long",
+    414: "too-long",
     415: "not-supported",
     422: "business-rule",
     429: "throttled",

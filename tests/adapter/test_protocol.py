@@ -11,6 +11,7 @@ import uvicorn
 
 from adapter.app import create_app
 from adapter.fhir import outcome
+from adapter.fhir.call import LONGEST_URL
 from adapter.protocol import Protocol
 from adapter.service import Service
 
@@ -49,6 +50,7 @@ async def test_below_fhir_it_is_an_operation_outcome(service: Service, request_l
     status, headers, body = await answered(service, request_line + b"\r\nHost: x\r\n\r\n")
     assert status == b"HTTP/1.1 400 Bad Request"
     assert headers["content-type"] == outcome.MEDIA_TYPE
+    assert headers["x-request-id"]
     assert (headers["connection"], int(headers["content-length"])) == ("close", len(body))
     told = orjson.loads(body)
     assert told["resourceType"] == "OperationOutcome"
@@ -70,3 +72,21 @@ async def test_elsewhere_it_is_the_envelope_of_mediloop(service: Service, parts:
     status, headers, body = await answered(service, *parts)
     assert (status, headers["content-type"]) == (b"HTTP/1.1 400 Bad Request", "application/json")
     assert orjson.loads(body)["error"]["code"] == "invalid_request_error"
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [(b"/fhir/R4/Patient", "POST"), (b"/api/v1/appointments/", "fewer")],
+)
+async def test_an_address_that_is_too_long_is_414(service: Service, path: bytes, told: str) -> None:
+    request = b"GET %s?_id=" % path
+    for length, answer in ((LONGEST_URL, b"401"), (LONGEST_URL + 1, b"414")):
+        line = request + b"a" * (length - len(request) + 4)
+        # In two parts: of the second the path cannot be told.
+        status, headers, body = await answered(
+            service, line[:60_000], line[60_000:] + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        )
+        assert status.split(b" ")[1] == answer
+        assert headers["x-request-id"]
+    assert "OperationOutcome" in body.decode() if b"fhir" in path else orjson.loads(body)["error"]["code"]
+    assert told in body.decode()
