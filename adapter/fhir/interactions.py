@@ -80,7 +80,8 @@ async def _search_system(call: Call) -> Reply:
             text = f"{kind} is searched by itself, at its own address: GET {kind}. Leave it out of _type."
             raise Malformed(Problem("invalid_search", text, "_type", issue="not-supported"))
         if kind not in TYPES:
-            raise unknown_type(kind)
+            text = f"This server has no {kind}. It has: {', '.join(TYPES)}."
+            raise Malformed(Problem("invalid_search", text, "_type", issue="not-supported"))
     if not kinds:  # all that the caller may see
         kinds = tuple(kind for kind in TYPES if may(call.who, kind, "read")) or tuple(TYPES)
     return await searching.search(call, kinds, "", call.query, strict=_strict(call))

@@ -260,10 +260,10 @@ def require_version(write: Write, before: Resource | None) -> None:
     """
     version = None if before is None else version_of(before)
     if write.if_match is not None and not negotiation.matches(write.if_match, version):
-        present = f"It has version {version} now, not the one in If-Match. Read it again and repeat the change on that."
-        text = (
-            present if version is not None else "It is not there, in whatever version. Leave If-Match out to create it."
-        )
+        text = f"It has version {version} now, not the one in If-Match. Read it again and repeat the change on that."
+        if version is None:
+            done = "There is nothing to delete." if write.method == "DELETE" else "Leave If-Match out to create it."
+            text = f"It is not there, in whatever version. {done}"
         raise PreconditionFailed(Problem("version_mismatch", text, "If-Match"))
     if write.if_none_match is not None and version is not None and negotiation.matches(write.if_none_match, version):
         text = f"The {write.kind} is there already, in a version that If-None-Match names."

@@ -133,14 +133,14 @@ def _step(kind: str, parameter: Parameter, target: str | None, rest: str, name: 
         text = f"'{parameter.name}' of {kind} is not a reference: it cannot be followed with a dot."
         raise Unknown(Note("not-supported", name, text))
     served = tuple(one for one in target_types(parameter) if one in TYPES)
+    nowhere = f"'{parameter.name}' of {kind} refers to no type that this server has: it cannot be followed."
     if target is not None:
         if target not in served:
             text = f"'{parameter.name}' of {kind} cannot be followed to ':{target}'. It can to: {', '.join(served)}."
-            raise _refused("not-supported", name, text)
+            raise _refused("not-supported", name, text if served else nowhere)
         served = (target,)
     if not served:
-        text = f"'{parameter.name}' of {kind} refers to no type that this server has: it cannot be followed."
-        raise Unknown(Note("not-supported", name, text))
+        raise Unknown(Note("not-supported", name, nowhere))
     return Step(parameter, served, rest)
 
 

@@ -359,8 +359,9 @@ class TestSystem:
         without = ("Appointment", "AppointmentResponse", "Slot", "Group", "Location")
         outcome(await get(api, "?active=true"), 400, *["not-supported" for _ in without])
 
-    async def test_a_type_that_there_is_none_of_is_404(self, api: Api) -> None:
-        outcome(await get(api, "?_type=Patient,Encounter"), 404, "not-supported")
+    async def test_a_type_that_there_is_none_of_is_400(self, api: Api) -> None:
+        issue = outcome(await get(api, "?_type=Patient,Encounter"), 400, "not-supported")
+        assert (issue["location"], "Slot" in issue["diagnostics"]) == (["http._type"], True)
 
     @pytest.mark.parametrize("kind", ["SearchParameter", "OperationDefinition"])
     async def test_definitions_are_searched_at_their_own_address(self, api: Api, kind: str) -> None:

@@ -282,8 +282,9 @@ class TestUpdate:
         assert (found["meta"]["versionId"], "active" in found) == ("1", False)
 
     async def test_if_match_for_what_is_not_there_is_412(self, api: Api) -> None:
-        for method, body in (("PUT", person("p")), ("DELETE", None)):
-            outcome(await call(api, method, "Patient/p", body, headers={"If-Match": "*"}), 412, "conflict")
+        for method, body, told in (("PUT", person("p"), "create it"), ("DELETE", None, "nothing to delete")):
+            answer = await call(api, method, "Patient/p", body, headers={"If-Match": "*"})
+            assert told in outcome(answer, 412, "conflict")["diagnostics"]
 
     async def test_if_none_match_star_makes_and_never_replaces(self, api: Api, store: Store) -> None:
         first = await call(api, "PUT", "Patient/p", person("p"), headers={"If-None-Match": "*"})

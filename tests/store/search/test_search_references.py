@@ -215,6 +215,7 @@ async def test_chains(store: Store, kind: str, query: str, expected: str) -> Non
         ("Appointment", "actor:Device.type", "':Device'"),
         ("Appointment", "patient:identifier.x", "':identifier'"),
         ("Appointment", "based-on.status", "no type that this server has"),
+        ("Appointment", "reason-reference:Condition.code", "no type that this server has"),
         ("Appointment", "patient.", "no search parameter ''"),
         ("Appointment", "actor.foo", "leads nowhere"),
         ("Patient", "_has", "_has:Appointment:patient:date"),
