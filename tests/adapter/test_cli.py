@@ -15,7 +15,10 @@ def test_an_output_that_cannot_be_written_is_one_line(words: list[str]) -> None:
         ended = subprocess.run(
             [sys.executable, "-m", "adapter", *words], stdout=full, stderr=subprocess.PIPE, check=False
         )
-    assert (ended.returncode, ended.stderr) == (1, b"mediloop-fhir: No space left on device\n")
+    assert (ended.returncode, ended.stderr) == (
+        1,
+        b"mediloop-fhir: No space left on device. Make room, or raise the limit.\n",
+    )
 
 
 def test_who_stops_reading_ends_it_without_a_word() -> None:

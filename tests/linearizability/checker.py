@@ -100,7 +100,8 @@ def _lapses(ops: Iterable[Op]) -> Iterable[Op]:
     for op in ops:
         if op.kind != "hold" or op.outcome == "refused" or op.until is None:
             continue
-        first, last = op.until, op.until + GRACE
+        # One that was stored when it was over already, by a server that had stood still, ends after that.
+        first, last = op.until, max(op.until, op.end or 0) + GRACE
         if op.outcome == "unknown":  # its moment was decided some time after the start
             last += UNKNOWN_SPAN
         yield Op(f"end of {op.name}", op.calendar, "lapse", first, last, "ok", tag=op.tag or op.name)

@@ -110,6 +110,11 @@ RIGHT: dict[str, list[Op]] = {
         listed("r", 20, 21, at("a", 0)),
     ],
     "a hold ends while it is read": [HELD_A, listed("r", 9.9, 10.1, at("a", 0, HELD)), book("b", 10.05, 10.2, 0)],
+    "a hold that was over when it was stored is seen until its answer": [
+        op("hold", "a", 0, 15, low=0, high=1, until=10.0),
+        listed("r", 11, 12, at("a", 0, HELD)),
+        book("b", 16, 17, 0),
+    ],
     "an unknown hold was done, and lapses": [
         op("hold", "a", 0, 15, "unknown", low=0, high=1, until=4.0),
         book("b", 2, 3, 0, "refused"),

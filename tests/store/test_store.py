@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -256,6 +257,13 @@ def frozen() -> Iterator[embedded.EmbeddedMongo]:
         yield server
 
 
+def stop(pid: int) -> None:
+    """Have a process stand still: its threads stop one by one, and the last ones may answer meanwhile."""
+    os.kill(pid, signal.SIGSTOP)
+    while any(one.read_text().rpartition(")")[2].split()[0] != "T" for one in Path(f"/proc/{pid}/task").glob("*/stat")):
+        time.sleep(0.001)
+
+
 @pytest.mark.parametrize("when", ["before", "within"])
 async def test_a_server_that_stops_answering_is_unreachable_within_the_bound(
     frozen: embedded.EmbeddedMongo, when: str
@@ -264,11 +272,11 @@ async def test_a_server_that_stops_answering_is_unreachable_within_the_bound(
     store = Store(client, "frozen", timeout=0.5)
     await store.ping()
     if when == "before":
-        os.kill(frozen.pid, signal.SIGSTOP)
+        stop(frozen.pid)
 
     async def step(work: UnitOfWork) -> None:
         await work.read("Patient", "a")
-        os.kill(frozen.pid, signal.SIGSTOP)
+        stop(frozen.pid)
         work.create(patient("a"))
 
     started = asyncio.get_running_loop().time()

@@ -15,7 +15,7 @@ TO_OTHERS = {
     *("unknown_participant", "unknown_schedule", "invalid_capacity", "invalid_hours", "slot_held", "blank_reason"),
     *("api_key_already_rolled", "api_key_not_found"),
 }
-_MODULES = ("mediloop/*.py", "scheduling/*.py", "security/*.py", "encoding.py", "gate.py", "refusals.py")
+_MODULES = ("mediloop/*.py", "scheduling/*.py", "security/*.py", "encoding.py", "gate.py", "protocol.py", "refusals.py")
 
 
 def _codes(module: Path) -> Iterator[str]:
