@@ -75,25 +75,6 @@ def _quick_place() -> str | None:
     return place if wanted and shutil.disk_usage(place).free > _PLENTY else None
 
 
-_WHOLE = (Path(__file__).parent / "acceptance", Path(__file__).parent / "linearizability")
-
-
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """Measure no coverage where that would tell nothing new: whole stories, and modules that are marked ``untraced``.
-
-    The tracer makes Python code half as fast again. What those tests run over and over is run by others too: without
-    them the report lacks less than one branch in a hundred.
-    """
-    plugin = item.config.pluginmanager.getplugin("_cov")
-    control = getattr(plugin, "cov_controller", None)
-    if control is not None:
-        wanted = item.get_closest_marker("untraced") is None and not any(map(item.path.is_relative_to, _WHOLE))
-        if wanted != control.started:
-            (control.resume if wanted else control.pause)()
-    return (yield)
-
-
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say so where it has ended in the middle of the run, and its last words: all that came after failed for that."""
     for server, folder in _started:

@@ -24,8 +24,6 @@ from tests.adapter.mediloop.clinic import NAME, PATH, UHID, appointment, booking
 from tests.adapter.records import recorded
 from tests.conftest import URI, Api
 
-pytestmark = pytest.mark.untraced
-
 
 def _assert_nobody_is_named(text: str, *keys: str) -> None:
     for secret in (UHID, UHID.lower(), *NAME.split(), *keys):

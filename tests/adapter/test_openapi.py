@@ -22,8 +22,6 @@ from tests.adapter.mediloop.clinic import (
 )
 from tests.conftest import Api
 
-pytestmark = pytest.mark.untraced
-
 Json = dict[str, Any]
 
 ENDPOINTS = [

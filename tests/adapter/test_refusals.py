@@ -16,8 +16,6 @@ from tests.adapter.mediloop.clinic import ACTIONS, PATH, action_path, refused
 from tests.adapter.records import recorded
 from tests.conftest import Api
 
-pytestmark = pytest.mark.untraced
-
 METHODS = {
     PATH: "GET, HEAD, POST",
     f"{PATH}x/": "GET, HEAD",

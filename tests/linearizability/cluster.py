@@ -262,8 +262,6 @@ class Services:
         wanted |= {"mongodb_uri": uri, "database": DATABASE, "log_level": "warning"} | settings
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith("ADAPTER_")}
         self.environment |= {f"ADAPTER_{name.upper()}": value for name, value in wanted.items()}
-        # A killed process would leave its file of coverage half written.
-        self.environment = {name: value for name, value in self.environment.items() if not name.startswith("COV")}
         self.environment["PYTHONPATH"] = str(Path(__file__).parents[2])
         self.folder = folder
         self.logs = [folder / f"service-{place}.log" for place in range(count)]

@@ -21,8 +21,6 @@ from store.unit_of_work import UnitOfWork
 from tests.conftest import Clock
 from tests.store.support import appointment, change, create, patient, present
 
-pytestmark = pytest.mark.untraced
-
 BEFORE = datetime(2020, 1, 1, tzinfo=UTC)
 
 

@@ -25,8 +25,6 @@ from store.unit_of_work import UnitOfWork
 from tests.conftest import Clock
 from tests.store.support import RULES, Database, appointment, change, create, patient, present
 
-pytestmark = pytest.mark.untraced
-
 MOMENT = datetime(2024, 1, 15, 10, tzinfo=UTC)
 
 

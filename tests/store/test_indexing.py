@@ -21,8 +21,6 @@ from store.types import TYPES
 from tests import strategies
 from tests.scale import examples
 
-pytestmark = pytest.mark.untraced
-
 RULES = Rules(zone=ZoneInfo("Africa/Kampala"), bases=("https://fhir.example.org/fhir/R4",))
 BOUND = "http://hl7.org/fhir/participationstatus"
 

@@ -30,8 +30,6 @@ from tests.store.support import (
     stored,
 )
 
-pytestmark = pytest.mark.untraced
-
 
 @pytest.fixture
 async def store(store: Store) -> AsyncIterator[Store]:

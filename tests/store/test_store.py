@@ -24,8 +24,6 @@ from store.types import TYPES, key_pattern
 from store.unit_of_work import UnitOfWork
 from tests.store.support import Database, appointment, create, everything, patient
 
-pytestmark = pytest.mark.untraced
-
 DAY = "2024-01-{:02}T10:00:00Z"
 
 

@@ -450,7 +450,6 @@ def test_a_whole_export_comes_into_an_empty_server_whatever_has_become_of_its_sl
     assert state(stored, "live") == state(stored)
 
 
-@pytest.mark.untraced
 @pytest.mark.parametrize("seed", range(2))
 def test_whatever_has_happened_a_second_server_follows(
     bring: Import, live: Callable[..., Json], stored: Stored, tmp_path: Path, seed: int

@@ -22,8 +22,6 @@ from mappings.vocabulary import Vocabulary
 from tests import strategies
 from tests.scale import examples
 
-pytestmark = pytest.mark.untraced
-
 Json = dict[str, Any]
 SYSTEMS = strategies.SYSTEMS
 VIEWS = {view["resource"]: view for view in views(SYSTEMS, Vocabulary.default())}

@@ -16,8 +16,6 @@ from tests.adapter.fhir.door import BASE, bundled, call, get, link, notes, outco
 from tests.adapter.mediloop.clinic import appointment, slot
 from tests.conftest import Api, Clock
 
-pytestmark = pytest.mark.untraced
-
 Json = dict[str, Any]
 
 # One of each type, in an order in which they can be stored.

@@ -35,8 +35,6 @@ from tests.adapter.mediloop.clinic import (
 )
 from tests.conftest import Api, ApiMaker, Clock, ServiceMaker
 
-pytestmark = pytest.mark.untraced
-
 Json = dict[str, Any]
 BASE = "/fhir/R4"
 UHIDS = "https://mediloop.co/fhir/sid/uhid"

@@ -26,8 +26,6 @@ from tests.adapter.mediloop.clinic import put
 from tests.adapter.records import recorded
 from tests.conftest import Api, ApiMaker, Clock, ServiceMaker
 
-pytestmark = pytest.mark.untraced
-
 Json = dict[str, Any]
 EVERY_PATH = (
     "",

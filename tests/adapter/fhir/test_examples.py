@@ -21,8 +21,6 @@ from hypothesis import strategies as st
 from tests.conftest import Api
 from tests.scale import examples
 
-pytestmark = pytest.mark.untraced
-
 Json = dict[str, Any]
 BASE = "/fhir/R4"
 FOLDER = Path(__file__).parent / "examples"

@@ -26,8 +26,6 @@ from tests.adapter.fhir.oracle import PARAMETERS, Json
 from tests.adapter.fhir.search_cases import values_for
 from tests.adapter.fhir.search_worlds import BASE, KINDS, ZONE, resource
 
-pytestmark = pytest.mark.untraced
-
 NOW = datetime(2024, 1, 15, 10, tzinfo=UTC)
 RESOURCES = 25  # of each type
 SAMPLES = 5  # of the values of each parameter

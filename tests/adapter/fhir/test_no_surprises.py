@@ -13,7 +13,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 import httpx
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -21,8 +20,6 @@ from store.types import TYPES
 from tests.adapter.fhir.test_examples import BASE, FOLDER, ORDER
 from tests.conftest import Api
 from tests.scale import examples
-
-pytestmark = pytest.mark.untraced
 
 Json = dict[str, Any]
 EXAMPLES: list[Json] = [json.loads((FOLDER / f"{name}.json").read_text()) for name in ORDER]

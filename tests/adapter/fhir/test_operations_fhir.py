@@ -22,8 +22,6 @@ from tests.adapter.mediloop.clinic import (
 )
 from tests.conftest import Api, Clock
 
-pytestmark = pytest.mark.untraced
-
 Json = dict[str, Any]
 INVALID = {"resourceType": "Patient", "gender": "f", "foo": 1}
 PATIENT_PROFILE = "http://hl7.org/fhir/StructureDefinition/Patient"

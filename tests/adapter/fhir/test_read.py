@@ -15,8 +15,6 @@ from store.store import Store
 from tests.adapter.mediloop.clinic import PATH, action_path, appointment, booking, open_clinic, put
 from tests.conftest import Api, Clock
 
-pytestmark = pytest.mark.untraced
-
 MEDIA_TYPE = "application/fhir+json; charset=utf-8"
 STORED = {
     "Appointment": "a1",

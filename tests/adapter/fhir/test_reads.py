@@ -12,8 +12,6 @@ from tests.adapter.fhir.door import BASE, HOST, MEDIA_TYPE, bundled, call, get, 
 from tests.adapter.mediloop.clinic import appointment, put
 from tests.conftest import Api, Clock
 
-pytestmark = pytest.mark.untraced
-
 Json = dict[str, Any]
 MARK = {"system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "code": "SUBSETTED"}
 

@@ -25,8 +25,6 @@ from tests.adapter.fhir.search_worlds import BASE, IDENTS, KINDS, ZONE
 from tests.adapter.fhir.search_worlds import world as world_of
 from tests.scale import examples
 
-pytestmark = pytest.mark.untraced
-
 NOW = datetime(2024, 1, 15, 10, tzinfo=UTC)
 SECOND_BATCH = timedelta(hours=20)
 EXAMPLES = examples(320)

@@ -21,8 +21,6 @@ from tests.adapter.fhir.door import BASE, HOST, bundled, call, get, link, made, 
 from tests.adapter.mediloop.clinic import MULAGO, SARAH, UHID, appointment, open_clinic, put
 from tests.conftest import Api, ApiMaker, ServiceMaker
 
-pytestmark = pytest.mark.untraced
-
 Json = dict[str, Any]
 UHIDS = "https://mediloop.co/fhir/sid/uhid"
 URI = re.compile(r"(?:[A-Za-z0-9\-._~:/?@!$&'()*+,;=]|%[0-9A-F]{2})+")

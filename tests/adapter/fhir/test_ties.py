@@ -18,8 +18,6 @@ from tests.adapter.fhir.door import TAGS, bare, call, outcome, person, tagged
 from tests.adapter.mediloop.clinic import PATH, appointment, booking, open_clinic, put, with_actors
 from tests.conftest import Api
 
-pytestmark = pytest.mark.untraced
-
 Meanwhile = Callable[[Api, Store], Awaitable[Any]]
 LATER = {"start": "2024-02-01T10:00"}
 

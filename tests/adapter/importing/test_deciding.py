@@ -17,8 +17,6 @@ from tests.adapter.fhir.door import call
 from tests.adapter.mediloop.clinic import JAMES, UHID, appointment, open_clinic
 from tests.conftest import Api
 
-pytestmark = pytest.mark.untraced
-
 
 async def test_an_import_looks_again_for_who_was_there_before(api: Api, store: Store) -> None:
     await open_clinic(store)

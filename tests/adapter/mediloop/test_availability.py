@@ -27,8 +27,6 @@ from tests.adapter.mediloop.clinic import (
 )
 from tests.conftest import Api
 
-pytestmark = pytest.mark.untraced
-
 SEARCH = f"{PATH}availability/"
 DAYS = {"date_from": "2024-01-20", "date_to": "2024-01-25"}
 SPECIALTY, SERVICE = DEFAULT_SYSTEMS.specialty, DEFAULT_SYSTEMS.service_type

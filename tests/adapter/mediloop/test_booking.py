@@ -25,8 +25,6 @@ from tests.adapter.mediloop.clinic import (
 )
 from tests.conftest import Api, ApiMaker, Clock, ServiceMaker
 
-pytestmark = pytest.mark.untraced
-
 _DEFAULTS = {
     "status": "booked",
     "specialty_code": None,

@@ -29,8 +29,6 @@ from tests.adapter.mediloop.clinic import (
 )
 from tests.conftest import Api, ApiMaker, ServiceMaker
 
-pytestmark = pytest.mark.untraced
-
 Named = tuple[tuple[str, str | None], ...]
 
 

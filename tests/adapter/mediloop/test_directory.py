@@ -27,8 +27,6 @@ from tests.adapter.mediloop.clinic import (
 )
 from tests.conftest import Api
 
-pytestmark = pytest.mark.untraced
-
 THERE = {"practitioner_id": JAMES, "facility_id": KAMPALA}
 NAMED = {"Patient/john": None, f"Practitioner/{JAMES}": "practitioner", f"Location/{KAMPALA}": "facility"}
 

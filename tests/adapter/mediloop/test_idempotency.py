@@ -28,8 +28,6 @@ from tests.adapter.mediloop.clinic import (
 )
 from tests.conftest import Api, ApiMaker, Clock, ServiceMaker
 
-pytestmark = pytest.mark.untraced
-
 ENDPOINTS: dict[str, tuple[str, Any]] = {"book": (PATH, booking())} | {
     action: (action_path("a1", action), ACTION_BODIES.get(action)) for action in ACTIONS
 }

@@ -28,8 +28,6 @@ from tests.adapter.mediloop.clinic import (
 )
 from tests.conftest import Api, Clock
 
-pytestmark = pytest.mark.untraced
-
 _JAMES_AT_KAMPALA = (f"Practitioner/{JAMES}", f"Location/{KAMPALA}")
 
 

@@ -30,8 +30,6 @@ from store.documents import Rules, compose, stamped
 from store.types import TYPES
 from tests.scale import LONG
 
-pytestmark = pytest.mark.untraced
-
 APPOINTMENTS, SLOTS = (100_000, 20_000) if LONG else (11_000, 6_000)
 PRACTITIONERS, FACILITIES, PATIENTS = (50 if LONG else 10), 5, 2_000
 STATUSES = ("booked", "fulfilled", "cancelled", "noshow", "pending", "proposed", "entered-in-error")

@@ -15,8 +15,6 @@ from store.store import Store
 from tests.adapter.mediloop.clinic import JAMES, PATH, appointment, booking, open_clinic, put, refused, slot_status
 from tests.conftest import Api, Clock, ServiceMaker
 
-pytestmark = pytest.mark.untraced
-
 
 @pytest.fixture(autouse=True)
 async def clinic(store: Store) -> None:

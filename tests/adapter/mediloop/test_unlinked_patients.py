@@ -33,8 +33,6 @@ from tests.adapter.mediloop.clinic import (
 )
 from tests.conftest import Api
 
-pytestmark = pytest.mark.untraced
-
 Asked = Callable[[], int]
 
 

@@ -21,8 +21,6 @@ from tests.adapter.scheduling.test_settling_property import clock, documents
 from tests.scale import examples
 from tests.store.support import create
 
-pytestmark = pytest.mark.untraced
-
 KINDS = ("PractitionerRole", "Schedule", "Slot", "Appointment")
 """In the order in which an import takes them."""
 

@@ -297,7 +297,6 @@ def taken(appointment: Resource) -> dict[str, set[str]]:
 
 @given(st.lists(st.one_of(visits(), changes(), changes()), min_size=4, max_size=10))
 @settings(max_examples=examples(90), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@pytest.mark.untraced
 async def test_nothing_is_taken_newly_that_another_has(store: Store, history: list[Any]) -> None:
     """What two appointments have in common they had before, or one of them was booked over the other."""
     await emptied(store)

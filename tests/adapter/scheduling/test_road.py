@@ -15,8 +15,6 @@ from tests.adapter.scheduling.support import booking, codes, visit
 from tests.conftest import Clock
 from tests.store.support import everything, overtaken, stored
 
-pytestmark = pytest.mark.untraced
-
 ONCE = Once("key", "the same request")
 
 

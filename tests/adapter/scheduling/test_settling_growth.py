@@ -18,8 +18,6 @@ from store.store import Store
 from tests.adapter.scheduling.support import linking, role, schedule, slot, visit
 from tests.store.support import create
 
-pytestmark = pytest.mark.untraced  # the lines are counted by a tracer of its own
-
 OURS = str(Path(adapter.scheduling.__file__).parent)
 FEW, MANY = 15, 60
 SLACK = 1.2

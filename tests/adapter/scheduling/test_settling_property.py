@@ -5,7 +5,6 @@ from __future__ import annotations
 from itertools import combinations
 from typing import Any
 
-import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
@@ -16,8 +15,6 @@ from store.store import Store
 from tests.adapter.scheduling.support import linking, of_type, publish_day, role, schedule, settle_all, slot, visit
 from tests.scale import examples
 from tests.store.support import create, emptied, everything
-
-pytestmark = pytest.mark.untraced
 
 HOLDING = {"pending", "booked", "arrived", "checked-in", "fulfilled"}
 VISITS, SLOTS = ("x", "y", "z", "w"), ("a", "b", "c", "k", "m")

@@ -29,8 +29,6 @@ from tests.adapter.mediloop.clinic import (
 from tests.adapter.security.conftest import Clock
 from tests.conftest import Api, ApiMaker
 
-pytestmark = pytest.mark.untraced
-
 # Every endpoint that needs a key: method, path, body, and the permission it needs.
 MEDILOOP: list[tuple[str, str, Any, str]] = [
     ("GET", PATH, None, "appointments:read"),

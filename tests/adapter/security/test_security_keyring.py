@@ -19,8 +19,6 @@ from adapter.security.keys import KeyStore
 from adapter.security.permissions import everything
 from store.errors import Unreachable
 
-pytestmark = pytest.mark.untraced
-
 if TYPE_CHECKING:
     from tests.adapter.security.conftest import Clock, Database
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -13,8 +12,6 @@ from store.store import Store
 from store.types import TYPES
 from tests.scale import examples
 from tests.store.search.support import appointment, put, reading, resource, schedule, slot
-
-pytestmark = pytest.mark.untraced
 
 _names = sorted({name for one in TYPES.values() for name in one.parameters} | {"_has", "_sort", "_include", "_cursor"})
 _word = st.sampled_from(

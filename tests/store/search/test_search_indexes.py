@@ -19,8 +19,6 @@ from store.types import TYPES
 from tests.store.search.support import appointment, concept, identifier, parsed, resource, schedule, slot
 from tests.store.support import RULES
 
-pytestmark = pytest.mark.untraced
-
 SMALL, LARGE = 2_000, 10_000
 _START = datetime(2026, 1, 1, tzinfo=UTC)
 _MOMENT = datetime(2026, 1, 1, tzinfo=UTC)

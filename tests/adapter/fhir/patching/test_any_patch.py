@@ -19,8 +19,6 @@ from adapter.fhir.patching.values import Budget
 from store.codec import ExactDecimal, Resource, decode, encode
 from tests.scale import examples
 
-pytestmark = pytest.mark.untraced
-
 RESOURCE: Resource = {
     "resourceType": "Patient",
     "id": "p",

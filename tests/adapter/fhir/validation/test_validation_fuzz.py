@@ -25,8 +25,6 @@ from tests.adapter.fhir.validation.generated import KINDS, Json, resources
 from tests.scale import examples
 from tests.strategies import appointments, schedules, slots
 
-pytestmark = pytest.mark.untraced
-
 EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.json"))
 QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
 
