@@ -25,7 +25,6 @@ _TOO_LONG = f"The address is longer than {LONGEST_URL} characters."
 _SHORTER = "Ask for fewer values at once."
 _BY_POST = "Search by POST, to [type]/_search, with the parameters as a form in the body, or for fewer values at once."
 
-
 _HEAD = 64  # bytes: enough to tell which API was called, and nothing to keep for each open connection
 
 
