@@ -30,7 +30,7 @@ check: $(INSTALLED) ## Style, types and import rules
 	$(BIN)/lint-imports
 
 test: check ## Install and run all the checks
-	$(BIN)/python -m slipcover --json --out .coverage.json -m pytest -n 2 --dist loadfile --no-loadscope-reorder -p no:schemathesis
+	$(BIN)/python -m slipcover --json --out .coverage.json -m pytest -n 3 --dist loadfile --no-loadscope-reorder -p no:schemathesis
 	$(BIN)/python -m tests.covered .coverage.json 95 'mappings/*=100' 'adapter/scheduling/*=100'
 
 bench: $(INSTALLED) ## Measure speed beside a bare floor, in one run
