@@ -91,11 +91,16 @@ async def beside(
     return found, theirs
 
 
-def by_hour(slots: Mapping[str, Resource], known: Mapping[str, Resource]) -> dict[str, list[str]]:
-    """Return the Slots of rooms by where rivals for them meet (`guards`); `known` are their Schedules."""
+def hours(slots: Mapping[str, Resource], known: Mapping[str, Resource]) -> dict[str, tuple[str, ...]]:
+    """Return where rivals for each of `slots` that is of a room meet (`guards`); `known` are their Schedules."""
+    return {name: found for name, slot in slots.items() if (found := guards(slot, known))}
+
+
+def by_hour(met: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
+    """Return the Slots of rooms by where rivals for them meet, which is `met` by Slot (`hours`)."""
     found: dict[str, list[str]] = {}
-    for name, slot in slots.items():
-        for guard in guards(slot, known):
+    for name, some in met.items():
+        for guard in some:
             found.setdefault(guard, []).append(name)
     return found
 

@@ -118,7 +118,7 @@ async def _engaged(
         return frozenset()
     held = await holders(work, [*beside.values(), *slots], wish.own)
     holding = {name: [one["id"] for one in ones] for name, ones in held.items()}
-    hours = rooms.by_hour(beside, theirs)
+    hours = rooms.by_hour(rooms.hours(beside, theirs))
     found: set[str] = set()
     for slot in slots:
         name = f"Slot/{slot['id']}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from adapter.errors import Problem
-from adapter.scheduling import booking, claims, intervals, occupancy, reasons, role_changes, rooms
+from adapter.scheduling import booking, claims, intervals, occupancy, reasons, role_changes
 from adapter.scheduling.claimset import Draft
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.world import World
@@ -117,7 +117,7 @@ def guards(world: World) -> Iterator[str]:
     """Yield where rivals of what the decision has read are met, beside the claims of what it writes."""
     for visit, stake, when in world.asked.new:
         for slot in world.slots_of(visit):  # what overlaps it in its room is another Slot
-            yield from rooms.guards(slot, world.schedules)
+            yield from world.in_rooms.get(f"Slot/{slot['id']}", ())
         if not stake.beside:
             # It claims the names that it uses; rivals may use the practitioner's own.
             yield from claims.names([p for p in world.people.of(stake.people) if p not in stake.people], when)

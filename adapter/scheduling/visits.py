@@ -172,11 +172,14 @@ def _schedule_contradictions(world: World, visit: Visit, stake: Stake, slot: Res
 
 def _wish(world: World, visit: Visit, stake: Stake, when: Interval) -> Wish:
     people = world.people.of(stake.people)
-    ours = world.people.of(claims.practitioners(visit.appointment, bases=world.bases))
+    elsewhere: frozenset[str] = frozenset()
+    if world.bases:  # else nobody is known to be another server's
+        ours = world.people.of(claims.practitioners(visit.appointment, bases=world.bases))
+        elsewhere = frozenset(people).difference(ours)
     return Wish(
         when=when,
         practitioners=people,
-        elsewhere=frozenset(people).difference(ours),
+        elsewhere=elsewhere,
         facilities=stake.places,
         beside=stake.beside,
         own=visit.name,
@@ -229,7 +232,7 @@ def _obstacle(world: World, visit: Visit, name: str, *, fills_slots: bool) -> Pr
         text = "Another appointment has that slot. Search for a free one."
         if not any(rival in world.holders.get(name, ()) for rival in found):
             text = "Another appointment has the room or device then, by a slot that overlaps it. Search for a free one."
-    elif world.is_free_for(name, visit):
+    elif world.is_to_be_had(name, visit):
         return None
     elif not world.is_open(slot) and not world.copied:  # a copy was booked when it still was
         text = "The slot's schedule is not active. Search for a free slot of an active one."

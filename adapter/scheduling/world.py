@@ -27,6 +27,7 @@ class World:
         slots, schedules: as they are going to be, by relative reference.
         holders: the appointments that are going to hold a Slot, by the Slot's name and their own.
         held: how many hold a Slot as it is stored, by the Slot's name.
+        in_rooms: where who takes a Slot of a room meets the others (`rooms.guards`), by its name.
         freed: the Slots that appointments of the set give up.
         taken: the Slots that were found for an appointment of the set, by its name.
         given_back: those that one of the set names and has no more use for (`surplus`), by its name.
@@ -72,7 +73,8 @@ class World:
         for name, slot in self.slots.items():
             for claim in () if name in stored.hidden else claims.claims(slot).names:
                 self._offered.setdefault(claim, []).append(name)
-        self._in_rooms = rooms.by_hour(self.slots, self.schedules)
+        self.in_rooms = rooms.hours(self.slots, self.schedules)
+        self._by_hour = rooms.by_hour(self.in_rooms)
         for name, schedule in self.schedules.items():
             for person in self.people.of(references(schedule, "actor")):
                 self._calendars.setdefault(person, []).append(name)
@@ -235,13 +237,12 @@ class World:
         Where the Slot is its own, what stood before is in the way only of a time that it takes newly.
         """
         when = intervals.of(self.slots[slot])
-        if when is None:
+        if when is None or slot not in self.in_rooms:
             return
         here = self.holders.get(slot, {})
         takes = visit.takes.when if visit.takes is not None else None
         newly = () if takes is None or visit.had is None or visit.had.when is None else takes.without(visit.had.when)
-        hours = rooms.guards(self.slots[slot], self.schedules)
-        for other in dict.fromkeys(name for guard in hours for name in self._in_rooms[guard]):
+        for other in dict.fromkeys(name for guard in self.in_rooms[slot] for name in self._by_hour[guard]):
             then = intervals.of(self.slots[other])
             holders = self.holders.get(other, {})
             if other == slot or then is None or visit.name in holders or not when.overlaps(then):
@@ -275,6 +276,10 @@ class World:
 
         Free, or its own already; or busy because the same set says so, or gave it up: one claim, not two.
         """
+        return not self.in_the_way(name, visit) and self.is_to_be_had(name, visit, fills=fills)
+
+    def is_to_be_had(self, name: str, visit: Visit, *, fills: bool = False) -> bool:
+        """Tell the same of a Slot in which nobody is in the way of the visit (`in_the_way`)."""
         slot = self.slots[name]
         status = slot["status"]
         if self.is_closed_to(name, visit):
@@ -282,7 +287,7 @@ class World:
         if visit.books_over:
             return self.is_open(slot) and status in ("free", *occupancy.TAKEN)
         own = self._held(name, visit.name)
-        if self.in_the_way(name, visit) or not (own or self.is_open(slot)):
+        if not (own or self.is_open(slot)):
             return False
         if status in occupancy.TAKEN:
             return fills or own or name in self.freed or name in self.asked.written

@@ -246,7 +246,6 @@ async def test_of_two_who_want_a_room_at_once_one_has_it(store: Store, door: str
 @pytest.mark.parametrize("door", ["FHIR", "MediLoop"])
 async def test_without_guards_both_would_have_it(store: Store, door: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rooms, "guards", lambda slot, known: ())
-    monkeypatch.setattr(rooms, "by_hour", lambda slots, known: {})
     assert told(await rivals(store, door)) == []
 
 
