@@ -21,9 +21,9 @@ from adapter.scheduling.claims import claims
 from store.connection import MAJORITY, Client
 from store.documents import Rules, compose, past, stamped
 from store.extract import spellings
+from store.guards import _FEW
 from store.sharing import part
 from store.types import TYPES, key_pattern
-from store.unit_of_work import _FEW
 
 Document = dict[str, Any]
 

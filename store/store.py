@@ -20,12 +20,13 @@ from store.counters import Counters
 from store.documents import Rules
 from store.errors import AlreadyExists, NotUnique, Oversized, Unreachable
 from store.gathering import Gathering
+from store.guards import GUARDS
 from store.history import History, HistoryPage, Version, as_stored
 from store.ordering import BATCH, Order
 from store.proposals import Proposals
 from store.source import Documents, Hint, Sort, by_kind, index_hint
 from store.types import TYPES, key_pattern
-from store.unit_of_work import GUARDS, IDEMPOTENCY, UnitOfWork
+from store.unit_of_work import IDEMPOTENCY, UnitOfWork
 
 PROBE = "readiness"
 

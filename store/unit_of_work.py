@@ -11,10 +11,11 @@ for each claim that changes: rivals meet there, and the later one is run again o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import asyncio
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from bson.binary import Binary
 from pymongo import DeleteOne, InsertOne, ReplaceOne, UpdateOne
@@ -22,7 +23,7 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import BulkWriteError
 
-from store import narrative, sharing
+from store import guards, narrative, sharing
 from store.clashes import as_duplicate, exists, handed_over, not_unique
 from store.codec import CODEC_OPTIONS, Resource, decode, encode
 from store.documents import (
@@ -41,11 +42,10 @@ from store.history import HISTORY, last_versions
 from store.source import Documents, by_kind
 from store.types import TYPES
 
-GUARDS = "guards"
+T = TypeVar("T")
 IDEMPOTENCY = "idempotency"
 
-_FEW = 50  # guards that are written one by one
-_SLICE = 20_000  # guards named in one query: month-long visits name so many hours that one would be too large
+_TOGETHER = 20  # documents that are composed before MongoDB's answer is looked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,43 +280,26 @@ class UnitOfWork(Documents):
 
     async def _flush(self) -> None:
         """Send everything staged, guards first: a rival is met before anything else is done."""
-        if self._guards:
-            await self._write_guards()
         writes = sorted(self._writes.values(), key=lambda write: write.rank)
+        composed = await _meanwhile(
+            guards.bump(self.database, self._session, self._guards, self.now),
+            (self._operation(write) for write in writes),
+        )
+        operations = {write.name: one for write, one in zip(writes, composed, strict=True)}
         for kind in dict.fromkeys(write.kind for write in writes):
-            await self._write_documents(kind, [write for write in writes if write.kind == kind])
+            await self._write_documents(kind, [write for write in writes if write.kind == kind], operations)
         if writes:
             await self._write_history(writes)
         if self._remembered is not None:
             await self._write_remembered(self._remembered)
 
-    async def _write_guards(self) -> None:
-        bump = {"$inc": {"n": 1}, "$set": {"at": self.now}}
-        names = sorted(self._guards)  # so that rivals who share several meet at the same one first
-        if len(names) <= _FEW:
-            bumps = [UpdateOne({"_id": name}, bump, upsert=True) for name in names]
-            await self.database[GUARDS].bulk_write(bumps, ordered=True, session=self._session)
-            return
-        # Of many most are new (an import), and to insert many at once is a third of the work that it is to look for
-        # each and put it there. A rival that put one there meanwhile is met by the insert as well.
-        guards = self.database[GUARDS]
-        for first in range(0, len(names), _SLICE):
-            some = names[first : first + _SLICE]
-            found = guards.find({"_id": {"$in": some}}, {"_id": 1}, session=self._session, batch_size=len(some) + 1)
-            there = {one["_id"] for one in await found.to_list()}
-            new = [{"_id": name, "n": 1, "at": self.now} for name in some if name not in there]
-            if there:
-                await guards.update_many({"_id": {"$in": sorted(there)}}, bump, session=self._session)
-            if new:
-                await guards.insert_many(new, session=self._session)
-
-    async def _write_documents(self, kind: str, writes: Sequence[_Write]) -> None:
+    async def _write_documents(self, kind: str, writes: Sequence[_Write], composed: Mapping[str, _Operation]) -> None:
         # What one update gives up and another takes is in nobody's hands first. MongoDB gets it in the same command.
         changes = [(one.before, one.after) for one in writes if one.before is not None and one.after is not None]
         givers = handed_over(changes, self._rules) if len(changes) > 1 else ()
         letting_go = {"$unset": {"_index.unique": ""}}
         first = sum(write.after is None for write in writes)
-        operations = [self._operation(write) for write in writes]
+        operations = [composed[write.name] for write in writes]
         giving = [write for write in writes if write.ident in givers]
         operations[first:first] = [UpdateOne(write.read, letting_go) for write in giving]
         collection = self.database.get_collection(kind, codec_options=CODEC_OPTIONS)
@@ -356,4 +339,22 @@ class UnitOfWork(Documents):
         )
 
 
-__all__ = ["GUARDS", "HISTORY", "IDEMPOTENCY", "Remembered", "UnitOfWork"]
+async def _meanwhile(first: Coroutine[Any, Any, None], work: Iterable[T]) -> list[T]:
+    """Have MongoDB do `first` while `work` is done here, and return what that gives."""
+    sent = asyncio.create_task(first)
+    done: list[T] = []
+    try:
+        await asyncio.sleep(0)
+        for number, one in enumerate(work, 1):
+            done.append(one)
+            if number % _TOGETHER == 0:
+                await asyncio.sleep(0)
+        await sent
+    except BaseException:
+        sent.cancel()
+        await asyncio.gather(sent, return_exceptions=True)
+        raise
+    return done
+
+
+__all__ = ["HISTORY", "IDEMPOTENCY", "Remembered", "UnitOfWork"]

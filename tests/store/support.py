@@ -15,9 +15,10 @@ from store.codec import CODEC_OPTIONS, Resource, decode
 from store.counters import COUNTERS
 from store.documents import Rules, compose
 from store.extract import instant
+from store.guards import GUARDS
 from store.store import PROBE, Store
 from store.types import TYPES
-from store.unit_of_work import GUARDS, HISTORY, IDEMPOTENCY, UnitOfWork
+from store.unit_of_work import HISTORY, IDEMPOTENCY, UnitOfWork
 from store.zones import ZONES
 from tests.conftest import empty
 

@@ -13,7 +13,8 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import BulkWriteError
 from pymongo.read_concern import ReadConcern
 
-from store import unit_of_work
+from store import documents, unit_of_work
+from store import guards as store_guards
 from store.codec import encode
 from store.connection import MAJORITY, Client
 from store.documents import version_of
@@ -421,7 +422,7 @@ async def test_who_makes_many_guards_meets_who_makes_one(store: Store, stored: b
 
 
 async def test_guards_of_many_hours_are_written_in_parts(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unit_of_work, "_SLICE", 30)
+    monkeypatch.setattr(store_guards, "_SLICE", 30)
     names = [f"g{number:03}" for number in range(100)]
 
     async def step(work: UnitOfWork) -> None:
@@ -430,6 +431,33 @@ async def test_guards_of_many_hours_are_written_in_parts(store: Store, monkeypat
     await store.transact(step)
     await store.transact(step)
     assert await guards(store.database) == dict.fromkeys(names, 2)
+
+
+async def test_what_cannot_be_composed_leaves_nothing_of_its_guards(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The guards are sent while the documents are composed: they end with them, before the transaction does."""
+    composed = itertools.count(1)
+
+    def compose(*given: Any) -> dict[str, Any]:
+        if next(composed) == 30:
+            raise RuntimeError("not to be composed")
+        return documents.compose(*given)
+
+    async def step(work: UnitOfWork) -> None:
+        for number in range(60):
+            work.create(patient(f"p{number}"))
+        work.guard(f"g{number:03}" for number in range(100))
+
+    before = asyncio.all_tasks()
+    with monkeypatch.context() as patched:
+        patched.setattr(unit_of_work, "compose", compose)
+        with pytest.raises(RuntimeError, match="not to be composed"):
+            await store.transact(step)
+    assert asyncio.all_tasks() <= before
+    assert not any((await everything(store.database)).values())
+    await store.transact(step)
+    assert set((await guards(store.database)).values()) == {1}
 
 
 async def test_bookings_of_different_practitioners_do_not_meet(store: Store) -> None:
