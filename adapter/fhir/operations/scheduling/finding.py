@@ -56,7 +56,8 @@ async def find(call: Call, kind: str, ident: str | None) -> Reply:
     """Propose appointments: times at which everybody and everything asked for is free.
 
     Raises:
-        Forbidden: the key may not read appointments and slots. Malformed: a parameter is missing or wrong.
+        Forbidden: the key may not read appointments and slots, or what a criterion looks into.
+        Malformed: a parameter is missing or wrong.
     """
     require_type(call.who, "Appointment", "read")
     require_type(call.who, "Slot", "read")
@@ -80,7 +81,8 @@ async def prefetch(call: Call, kind: str, ident: str | None) -> Reply:
     """Answer with the free Slots themselves (Argonaut's ``Slot/$prefetch``).
 
     Raises:
-        Forbidden: the key may not read slots. Malformed: a parameter is missing or wrong.
+        Forbidden: the key may not read slots, or what a criterion looks into.
+        Malformed: a parameter is missing or wrong.
     """
     require_type(call.who, "Slot", "read")
     asked = Asked.of(call, PREFETCHES)
@@ -166,7 +168,12 @@ async def _named(call: Call, kind: str, reference: Resource) -> list[str]:
 
 
 async def _found(call: Call, kind: str, pairs: list[tuple[str, str]]) -> list[str]:
-    """Return the references of what a search finds."""
+    """Return the references of what a search finds: a criterion tells of that type, as a chain does.
+
+    Raises:
+        Forbidden: the key may not read the type.
+    """
+    require_type(call.who, kind, "read")
     how = searching.reading(call.who, call.base, strict=True)
     try:
         wanted = engine.parse((kind,), tuple(pairs), how)

@@ -770,6 +770,41 @@ async def test_permissions(api: Api, make_api: ApiMaker) -> None:
     only(await operate(writer, f"{ident}/$book", patient=ANYBODY))
 
 
+@pytest.mark.parametrize(
+    ("path", "given", "permission"),
+    [
+        ("Appointment/$find", {"patient_reference": {"identifier": {"value": "INS-42"}}}, "patients"),
+        *(
+            (path, given, permission)
+            for path in ("Appointment/$find", "Slot/$prefetch")
+            for given, permission in (
+                ({"practitioner": {"identifier": {"value": "7"}}}, "practitioners"),
+                ({"practitioner": SARAH}, "practitioners"),  # her roles are looked for
+                ({"location_reference": {"identifier": {"value": "7"}}}, "locations"),
+                ({"location_string": "Mul"}, "locations"),
+                ({"organization": "o"}, "locations"),
+                ({"organization": "o"}, "practitioners"),
+            )
+        ),
+    ],
+)
+async def test_what_looks_into_another_type_needs_read_of_it(
+    api: Api, make_api: ApiMaker, path: str, given: Json, permission: str
+) -> None:
+    words = {"appointments", "slots", "patients", "practitioners", "locations"}
+    asked = parameters(start=START, end=END, **given)
+    other: Api = await make_api(api.service, granted=[f"{one}:read" for one in words - {permission}])
+    issue = outcome(await call(other, "POST", path, asked), 403, "forbidden")
+    assert f"{permission}:read" in issue["diagnostics"]
+    knowing: Api = await make_api(api.service, granted=[f"{one}:read" for one in words])
+    bundled(await call(knowing, "POST", path, asked))
+
+
+async def test_a_place_that_is_named_is_not_looked_into(api: Api, make_api: ApiMaker) -> None:
+    reader: Api = await make_api(api.service, granted=["appointments:read", "slots:read"])
+    assert (await find(reader, location_reference=MULAGO))["total"] == 3
+
+
 async def test_mediloop_books_what_a_hold_has_left(api: Api, clock: Clock) -> None:
     ident = await first(api, practitioner=SARAH)
     only(await operate(api, f"{ident}/$hold"))
