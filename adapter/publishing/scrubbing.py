@@ -14,6 +14,7 @@ from typing import Any
 from adapter.export.allowed import zones
 from adapter.publishing.codes import Codes
 from mappings.references import contained
+from store import slotids
 from store.codec import Resource
 from store.extract import reference
 
@@ -80,11 +81,13 @@ def places(schedules: Iterable[Resource]) -> set[str]:
 def schedule(resource: Resource, locations: Mapping[str, object] | Iterable[str], codes: Codes) -> Resource | None:
     """Return what is public of a Schedule; None where nothing is.
 
-    It is of one place among `locations` (``Location/l``), none of its actors can be a patient or a relative, and its
-    codings are those that `codes` finds public.
+    It is of one place among `locations` (``Location/l``), none of its actors can be a patient or a relative, no UHID
+    stands in its id, and its codings are those that `codes` finds public.
     """
     actors = [one if isinstance(one, dict) else {} for one in resource.get("actor", ())]
     if resource.get("active") is False or not all(_is_public(one, resource) for one in actors):
+        return None
+    if not codes.is_clean(resource["id"]):
         return None
     place = next((name for name in (reference(one.get("reference", "")) for one in actors) if name in locations), None)
     if place is None:
@@ -137,7 +140,7 @@ def _schedule_extensions(resource: Resource, codes: Codes) -> list[Resource]:
 
 
 def slot(resource: Resource, codes: Codes, link: str | None = None, phone: str | None = None) -> Resource | None:
-    """Return what is public of a Slot.
+    """Return what is public of a Slot; None where nothing is: it was an error, or a UHID stands in its id.
 
     Args:
         resource: the Slot.
@@ -145,7 +148,7 @@ def slot(resource: Resource, codes: Codes, link: str | None = None, phone: str |
         link: where a free one is booked, unless it says so itself; ``{slot}`` stands for its id.
         phone: the number to call, likewise.
     """
-    if resource.get("status") == "entered-in-error":
+    if resource.get("status") == "entered-in-error" or not codes.is_clean(_named_by_hand(resource)):
         return None
     # Not since when: that is the moment of a booking, or of what gave the time back.
     made: Resource = {"resourceType": "Slot", "id": resource["id"]}
@@ -157,6 +160,12 @@ def slot(resource: Resource, codes: Codes, link: str | None = None, phone: str |
             _put(made, element, _concepts(resource, element, codes))
         _put(made, "extension", _slot_extensions(resource, codes, link, phone))
     return made
+
+
+def _named_by_hand(slot: Resource) -> str:
+    """Return what of a Slot's id somebody has chosen: the rest of a computed one's is its time, not a number."""
+    named = slotids.parts(slot["id"]) if slotids.is_computed(slot) else None
+    return slot["id"] if named is None else named.schedule
 
 
 def _slot_extensions(resource: Resource, codes: Codes, link: str | None, phone: str | None) -> list[Resource]:

@@ -142,6 +142,26 @@ def test_no_slot_tells_when_it_was_booked_or_given_back(status: str) -> None:
     assert made.keys() == {"resourceType", "id", "schedule", "status", "start", "end"}
 
 
+@pytest.mark.parametrize(
+    ("ident", "published"),
+    [("morning", True), ("hv-UG123456789A", False), ("visit-ug123456789a-0900", False), ("UG123456789A", False)],
+)
+def test_no_uhid_stands_in_an_id(ident: str, published: bool) -> None:
+    when = {"start": "2027-01-20T09:00:00Z", "end": "2027-01-20T09:30:00Z", "status": "free"}
+    computed = {"id": f"{ident}.20270120T0900Z.30", "schedule": {"reference": f"Schedule/{ident}"}}
+    made = [
+        scrubbing.schedule(SCHEDULE | {"id": ident}, {"Location/l"}, CODES),
+        scrubbing.slot(SLOT | when | {"id": ident}, CODES),
+        scrubbing.slot(SLOT | when | computed, CODES),
+    ]
+    assert [one is not None for one in made] == [published] * 3
+
+
+def test_the_time_in_a_computed_id_is_no_uhid() -> None:
+    computed = {"id": "s.20270120T0900Z.30", "status": "free"}
+    assert scrubbing.slot(SLOT | computed, Codes(SYSTEMS, "[0-9]{8}")) is not None
+
+
 def test_what_may_be_said_of_a_free_slot() -> None:
     said = [
         {"url": DEEP_LINK, "valueUrl": "https://a.example/b?c=d"},
