@@ -45,7 +45,7 @@ async def patients(call: Call, cut: Cut, ident: str | None, named: Sequence[str]
         since: only what changed then or later: patients who were deleted are known then.
 
     Raises:
-        NotFound, Gone: there is no such Group. Forbidden: the key may not read it.
+        NotFound, Gone: there is no such Group. Forbidden: the key may not read it, or patients who are named.
         Malformed: a patient who is not in it, or not known, or too many.
     """
     named = tuple(dict.fromkeys(named))
@@ -75,8 +75,10 @@ async def _check(call: Call, named: tuple[str, ...], since: datetime | None) -> 
     """Refuse patients who are not known (https://hl7.org/fhir/uv/bulkdata/STU2/export.html, `patient`).
 
     Raises:
-        Malformed: one is not.
+        Forbidden: the key may not know of patients. Malformed: one is not known.
     """
+    if named:
+        require_type(call.who, OWNER, "read")
     if len(named) > _MOST:
         text = f"More than {_MOST} patients are named. Export all patients, or some of them after the others."
         raise Malformed(Problem("too_many_patients", text, "patient", issue="too-costly"))

@@ -53,6 +53,16 @@ async def test_our_address_by_the_other_scheme_is_ours(
         assert sorted(await names(api, await exported(api, f"{path}/$export", body))) == whole
 
 
+async def test_who_is_known_is_told_to_a_key_that_may_read_patients(api: Api, make_api: ApiMaker) -> None:
+    await put(api, "Patient", "a")
+    other: Api = await make_api(api.service, granted=["export:read", "appointments:read"])
+    for ident in ("a", "nobody"):
+        named = parameters(("patient", "valueReference", {"reference": f"Patient/{ident}"}))
+        refused = await other.post("/fhir/R4/Patient/$export", named)
+        assert (refused.status_code, "patients:read" in refused.text) == (403, True)
+    assert (await other.post("/fhir/R4/Patient/$export")).status_code == 202
+
+
 async def test_named_patients(api: Api) -> None:
     await clinic(api)
     body = parameters(
