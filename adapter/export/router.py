@@ -1,7 +1,7 @@
 """The addresses of an export: how far it is, its manifest, its files.
 
 https://hl7.org/fhir/uv/bulkdata/STU2/export.html. They are for the key that has asked for the export, for those that it
-was rolled to since, and for keys that may do everything; to others there is no such job.
+was rolled to since, and for keys with ``admin``: ``read`` to look, ``write`` to delete; to others there is no such job.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from adapter.fhir.access import require_type
 from adapter.fhir.addresses import BASE, EXPORT_JOBS, base_of
 from adapter.routes import RequestRoute
 from adapter.security.callers import Caller, caller
-from adapter.security.permissions import require
+from adapter.security.permissions import Verb, require
 from store.connection import bounded
 from store.export_jobs import ExportJobs, Job
 from store.types import TYPES
@@ -83,7 +83,7 @@ def _pace(request: Request) -> Pace:
 
 async def delete(request: Request) -> Response:
     """End an export, or remove its files."""
-    who, job = await _job(request)
+    who, job = await _job(request, "write")
     files = Files(who.service.settings, who.key.mode)
     text = "The export is ended and its files are removed."
     if not await tidy(ExportJobs(who.store.database), files, job.ident, who.service.now()):
@@ -109,25 +109,32 @@ async def file(request: Request) -> Response:
     return StreamingResponse(files.read(job.ident, found.name), 200, headers, MEDIA_TYPE)
 
 
-async def _job(request: Request) -> tuple[Caller, Job]:
+async def _job(request: Request, verb: Verb = "read") -> tuple[Caller, Job]:
     """Return who calls, and the job that is asked about.
 
+    Args:
+        request: of the job's address, or below it.
+        verb: what ``admin`` must allow a key that the job is not of.
+
     Raises:
-        Unauthenticated, Forbidden: a key is missing, or ``export:read``. NotFound: it has no such job.
+        Unauthenticated, Forbidden: a key is missing, or ``export:read``, or `verb`. NotFound: it has no such job.
     """
     who = caller(request)
     require(who.key, "export", "read")
     job = await ExportJobs(who.store.database).read(request.path_params["job"])
-    if job is None or job.state == "removed" or not await _is_of(job, who):
+    own = job is not None and job.state != "removed" and await _is_of(job, who)
+    if job is None or job.state == "removed" or not (own or "admin" in who.key.permissions):
         raise _absent("There is no such export: it was deleted, has expired, or belongs to another key.")
+    if not own:
+        require(who.key, "admin", verb)
     if job.expires is not None and job.expires <= who.service.now():
         raise _absent("The export has expired. Ask for it again.")
     return who, job
 
 
 async def _is_of(job: Job, who: Caller) -> bool:
-    """Tell whether a job is for a caller: the key that asked for it, or was made of that one, or one with ``admin``."""
-    if job.key == who.key.id or "admin" in who.key.permissions:
+    """Tell whether a job is a caller's own: of the key that asked for it, or was made of that one."""
+    if job.key == who.key.id:
         return True
     keys = who.service.keys[who.key.mode]
     return await bounded(lambda: keys.became(job.key, who.key.id), _SECONDS)

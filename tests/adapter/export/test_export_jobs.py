@@ -67,6 +67,17 @@ async def test_permissions(api: Api, make_api: ApiMaker) -> None:
     assert (await useless.delete(location)).status_code == 404
 
 
+async def test_who_looks_after_the_service_deletes_the_exports_of_others_only_with_write(
+    api: Api, make_api: ApiMaker
+) -> None:
+    await put(api, "Patient", "a")
+    location = (await api.get("/fhir/R4/$export?_type=Patient")).headers["content-location"]
+    for verb, looks, deletes in (("read", 202, 403), ("write", 403, 202)):
+        other: Api = await make_api(api.service, granted=["export:read", f"admin:{verb}"])
+        assert (await other.get(location)).status_code == looks
+        assert (await other.delete(location)).status_code == deletes
+
+
 async def test_progress(api: Api) -> None:
     await put(api, "Patient", "a")
     location = (await api.get("/fhir/R4/$export?_type=Patient")).headers["content-location"]
