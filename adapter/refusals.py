@@ -11,6 +11,7 @@ from adapter.errors import Problem, Refused, Unavailable, oversized
 from adapter.fhir import outcome
 from adapter.fhir.misdirected import misdirected
 from adapter.mediloop.errors import envelope
+from adapter.security.keys import Key
 from adapter.service import Service
 from store.errors import Oversized, StoreError, Unreachable
 
@@ -31,11 +32,12 @@ _FHIR_PROBLEMS = {
 
 def respond(scope: Scope, refused: Refused) -> Response:
     """Return the answer to `refused`."""
+    key: Key | None = scope.get("state", {}).get("key")
     if scope["path"].startswith(FHIR_BASE):
         service: Service = scope["app"].state.service
-        body = outcome.outcome(refused, service.settings.canonical_base)
+        body = outcome.outcome(refused, service.settings.canonical_base, key)
         return Response(body, refused.status, refused.headers, outcome.MEDIA_TYPE)
-    return Response(envelope(refused), refused.status, refused.headers, "application/json")
+    return Response(envelope(refused, key), refused.status, refused.headers, "application/json")
 
 
 def unexpected(method: str) -> Refused:

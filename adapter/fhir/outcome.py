@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from adapter.errors import Problem, Refused
+from adapter.security.permissions import Holder, told
 
 MEDIA_TYPE = "application/fhir+json; charset=utf-8"
 
@@ -35,9 +36,12 @@ _ISSUE_TYPES = {
 }
 
 
-def outcome(refused: Refused, canonical_base: str) -> bytes:
-    """Return the JSON of an OperationOutcome; ``details.coding`` carries the stable code for machines."""
-    return of(refused.problems, canonical_base, _ISSUE_TYPES.get(refused.status, "exception"))
+def outcome(refused: Refused, canonical_base: str, key: Holder | None = None) -> bytes:
+    """Return the JSON of an OperationOutcome for who calls with `key`, if with any.
+
+    ``details.coding`` carries the stable code for machines.
+    """
+    return of(told(key, refused.problems), canonical_base, _ISSUE_TYPES.get(refused.status, "exception"))
 
 
 def of(problems: Iterable[Problem], canonical_base: str, issue_type: str = "informational") -> bytes:

@@ -94,7 +94,9 @@ class ErrorFile:
     def add(self, source: Source, item: Item, refused: Refused) -> None:
         """Write one refused item."""
         reasons = [
-            {"code": one.code, "message": one.message} | ({} if one.param is None else {"param": one.param})
+            {"code": one.code, "message": one.message}
+            | ({} if one.param is None else {"param": one.param})
+            | dict(one.details)
             for one in refused.problems
         ]
         # What refers to others of its Bundle stands there as its entry: by itself it would be a visit of nobody.

@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from adapter.errors import Problem, Refused
+from adapter.security.permissions import Holder, told
 
 DOCS = "https://docs.mediloop.co/errors/"
 
@@ -28,10 +29,10 @@ def error_type(status: int) -> str:
     return "api_error" if status >= 500 else _TYPES.get(status, "invalid_request_error")
 
 
-def envelope(refused: Refused) -> bytes:
-    """Return the JSON of the documented error envelope."""
+def envelope(refused: Refused, key: Holder | None = None) -> bytes:
+    """Return the JSON of the documented error envelope, for who calls with `key`, if with any."""
     kind = error_type(refused.status)
-    every = [_one(problem, kind) for problem in refused.problems]
+    every = [_one(problem, kind) for problem in told(key, refused.problems)]
     return orjson.dumps({"error": {**every[0], "doc_url": DOCS + kind, "errors": every}})
 
 

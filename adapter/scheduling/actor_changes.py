@@ -115,8 +115,8 @@ def _overlaps(
 def _refusal(draft: Draft, appointments: list[str]) -> Problem:
     param = "Schedule.actor" if draft.name.startswith("Schedule/") else role_changes.PARAM
     text = (
-        f"Appointments share a slot of one practitioner, and would overlap if it were another's: "
-        f"{', '.join(appointments)}. Keep the practitioner beside the new one, or give the new one a schedule of their "
-        "own; or move or cancel the appointments first, or in the same transaction."
+        "Appointments share a slot of one practitioner, and would overlap if it were another's. Keep the practitioner "
+        "beside the new one, or give the new one a schedule of their own; or move or cancel the appointments first, or "
+        "in the same transaction."
     )
     return Problem("time_conflict", text, param, {"appointments": appointments}, entry=draft.entry)

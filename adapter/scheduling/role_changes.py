@@ -94,7 +94,7 @@ def _counts(appointment: Resource) -> bool:
 
 def _refusal(draft: Draft, appointments: list[str]) -> Problem:
     text = (
-        f"Appointments in this role would overlap others of whoever is to have it: {', '.join(appointments)}. "
-        "Move or cancel them first, or in the same transaction."
+        "Appointments in this role would overlap others of whoever is to have it. Move or cancel them first, or in the "
+        "same transaction."
     )
     return Problem("time_conflict", text, PARAM, {"appointments": appointments}, entry=draft.entry)

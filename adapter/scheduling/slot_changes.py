@@ -50,8 +50,7 @@ def conflicts(world: World, name: str, draft: Draft) -> Iterator[Problem]:
         idents = [holder["id"] for holder in holders]
         yield Problem(
             "slot_held",
-            f"Appointment {', '.join(idents)} holds this slot: {what}. Move or cancel the appointment first, or in the "
-            "same transaction.",
+            f"An appointment holds this slot: {what}. Move or cancel that one first, or in the same transaction.",
             param,
             {"slots": [name.partition("/")[2]], "appointments": idents},
         )

@@ -12,6 +12,7 @@ permission that quietly brings another one cannot be taken away again. Whoever n
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Literal, Protocol, get_args
 
 from adapter.errors import Forbidden, Problem
@@ -34,6 +35,10 @@ Permissions = Mapping[str, frozenset[str]]
 
 RESOURCES: tuple[str, ...] = get_args(Resource)
 VERBS: tuple[str, ...] = get_args(Verb)
+
+
+_NAMING = {"appointments": "appointments"}
+"""Members of a problem's details that name what is stored, and the resource that a key must be allowed to read."""
 
 
 class Holder(Protocol):
@@ -116,3 +121,19 @@ def require(key: Holder, resource: Resource, verb: Verb) -> None:
             details={"permission": missing},
         )
     )
+
+
+def told(key: Holder | None, problems: Iterable[Problem]) -> list[Problem]:
+    """Return problems as a key may be told of them: without the names of what it may not read.
+
+    Whoever may write slots is refused for an appointment that holds one; which one that is, is for those who may read
+    appointments. Texts name none: what is stored stands in the details alone.
+    """
+    held = {} if key is None else key.permissions
+    hidden = {member for member, resource in _NAMING.items() if "read" not in held.get(resource, ())}
+    return [
+        replace(one, details={name: value for name, value in one.details.items() if name not in hidden})
+        if hidden & one.details.keys()
+        else one
+        for one in problems
+    ]

@@ -64,7 +64,7 @@ def failed(call: Call, refused: Refused) -> bytes:
     response = {"status": _status(refused.status)}
     if "ETag" in refused.headers:  # of the version with which it was deleted
         response["etag"] = refused.headers["ETag"]
-    return _entry(response, told=outcome.outcome(refused, _canonical(call)))
+    return _entry(response, told=outcome.outcome(refused, _canonical(call), call.who.key))
 
 
 def _canonical(call: Call) -> str:

@@ -15,6 +15,7 @@ from adapter.fhir.call import Call, Reply
 from adapter.fhir.operations.parameters import parameters
 from adapter.fhir.writing import Write, carry_out
 from adapter.scheduling.road import decide
+from adapter.security.permissions import told
 from store.unit_of_work import UnitOfWork
 
 
@@ -53,6 +54,7 @@ async def _deletable(call: Call, kind: str, ident: str) -> list[Problem]:
         pass
     except Refused as refused:  # 409 or 422: both stand in the way
         return [
-            replace(one, param=one.param or kind, issue=one.issue or "conflict", entry=None) for one in refused.problems
+            replace(one, param=one.param or kind, issue=one.issue or "conflict", entry=None)
+            for one in told(call.who.key, refused.problems)
         ]
     return [Problem("no_issues", "No issues", issue="informational", severity="information")]

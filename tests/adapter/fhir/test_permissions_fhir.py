@@ -12,7 +12,18 @@ from adapter.service import Service
 from store.store import Store
 from store.types import TYPES
 from tests.adapter.fhir.door import TAGS, bare, bundled, call, get, link, names, notes, outcome, person, tagged
-from tests.adapter.mediloop.clinic import NAME, SARAH, UHID, appointment, open_clinic, put
+from tests.adapter.mediloop.clinic import (
+    JAMES,
+    NAME,
+    SARAH,
+    UHID,
+    appointment,
+    booking,
+    open_clinic,
+    put,
+    slot,
+    with_actors,
+)
 from tests.conftest import Api, ApiMaker
 
 Json = dict[str, Any]
@@ -181,6 +192,77 @@ class TestConditions:
         knowing = await keys("patients:write", "appointments:read")
         issue = outcome(await call(knowing, "DELETE", "Patient/john"), 409, "conflict")
         assert "Appointment/a1" in issue["diagnostics"]
+
+
+FIRST, SECOND = "UG111111111A", "UG222222222B"
+"""Ids of appointments: some use the patient's number."""
+AT = "2024-01-22T09:00"
+
+
+def in_role(practitioner: str) -> Json:
+    return {
+        "resourceType": "PractitionerRole",
+        "id": "r",
+        "practitioner": {"reference": f"Practitioner/{practitioner}"},
+    }
+
+
+@pytest.mark.usefixtures("clinic")
+class TestRefusals:
+    """An Appointment that is in the way is named to who may read it, whatever the way is."""
+
+    @pytest.fixture(autouse=True)
+    async def visits(self, store: Store) -> None:
+        first = appointment(FIRST, start=AT, slot=[{"reference": "Slot/held"}])
+        second = appointment(SECOND, start=AT, participant=with_actors("PractitionerRole/r"))
+        await put(store, in_role(JAMES), slot("held", AT, "2024-01-22T09:30", status="busy"), first, second)
+
+    @pytest.mark.parametrize("way", ["alone", "transaction", "batch"])
+    @pytest.mark.parametrize(
+        ("word", "body"),
+        [
+            ("slots", slot("held", AT, "2024-01-22T09:30")),
+            ("practitioners", in_role(SARAH)),
+            ("appointments", appointment("new", start=AT)),
+        ],
+    )
+    async def test_through_fhir(self, keys: Keys, word: str, body: Json, way: str) -> None:
+        name = f"{body['resourceType']}/{body['id']}"
+        entry = {"request": {"method": "PUT", "url": name}, "resource": body}
+
+        async def refused(*granted: str) -> str:
+            api = await keys(*granted)
+            if way == "alone":
+                answer = await call(api, "PUT", name, body)
+            else:
+                answer = await call(api, "POST", "", {"resourceType": "Bundle", "type": way, "entry": [entry]})
+            assert (200 if way == "batch" else 409, '"conflict"' in answer.text) == (answer.status_code, True)
+            return answer.text
+
+        told = await refused(f"{word}:write")
+        assert FIRST not in told
+        assert SECOND not in told
+        assert f"Appointment/{FIRST}" in await refused(f"{word}:write", "appointments:read")
+
+    async def test_by_operation(self, keys: Keys) -> None:
+        wanted = {"name": "appointment-resource", "resource": bare(appointment("new", "pending", AT))}
+        asked = {"resourceType": "Parameters", "parameter": [wanted]}
+        for granted, named in (("appointments:write", False), ("appointments:read,write", True)):
+            answer = await call(await keys(granted, "slots:read"), "POST", "Appointment/$book", asked)
+            assert (answer.status_code, FIRST in answer.text) == (409, named), answer.text
+
+    async def test_in_a_validation(self, keys: Keys) -> None:
+        path = "Slot/held/$validate?mode=delete"
+        issue = outcome(await call(await keys("slots:read"), "POST", path), 200, "conflict")
+        assert FIRST not in issue["diagnostics"]
+        knowing = await keys("slots:read", "appointments:read")
+        assert f"Appointment/{FIRST}" in outcome(await call(knowing, "POST", path), 200, "conflict")["diagnostics"]
+
+    async def test_through_mediloop(self, keys: Keys) -> None:
+        wanted = booking(start_time=f"{AT}:00Z")
+        for granted, named in (("appointments:write", False), ("appointments:read,write", True)):
+            answer = await (await keys(granted)).post("/api/v1/appointments/", wanted)
+            assert (answer.status_code, FIRST in answer.text) == (409, named), answer.text
 
 
 @pytest.mark.usefixtures("clinic")

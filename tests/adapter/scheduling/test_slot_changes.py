@@ -94,7 +94,7 @@ async def test_a_held_slot_stays_busy(store: Store, status: str) -> None:
 
 async def test_the_refusal_names_the_appointment_and_the_remedy(store: Store) -> None:
     await held_day(store)
-    with pytest.raises(Conflict, match="Move or cancel the appointment first") as raised:
+    with pytest.raises(Conflict, match="Move or cancel that one first") as raised:
         await settle_all(store, slot("a"))
     assert raised.value.problems[0].details == {"slots": ["a"], "appointments": ["x"]}
 

@@ -21,6 +21,7 @@ from adapter.fhir.refusing import clashed
 from adapter.fhir.writing import alone
 from adapter.scheduling import holds
 from adapter.scheduling.road import travel
+from adapter.security.permissions import told
 from store.codec import Resource, encode
 from store.errors import AlreadyExists, NotUnique
 from store.unit_of_work import UnitOfWork
@@ -43,16 +44,16 @@ def bundle(
         for one in resources
     ]
     if problems:
-        told = outcome.resource(problems, call.who.service.settings.canonical_base)
-        entries.append({"resource": told, "search": {"mode": "outcome"}})
-    said = {
+        said = outcome.resource(problems, call.who.service.settings.canonical_base)
+        entries.append({"resource": said, "search": {"mode": "outcome"}})
+    answer = {
         "resourceType": "Bundle",
         "type": "searchset",
         "total": len(resources) if total is None else total,
         "link": [{"relation": "self", "url": f"{root}/{'/'.join(call.path)}"}],
         "entry": entries,
     }
-    return orjson.dumps(said)
+    return orjson.dumps(answer)
 
 
 async def written(
@@ -97,7 +98,7 @@ def _refused(call: Call, refused: Refused, holding: bool) -> Reply:
             severity="fatal",
             issue="not-found" if holding and one.code in _NO_LONGER_THERE else one.issue or usual,
         )
-        for one in refused.problems
+        for one in told(call.who.key, refused.problems)
     ]
     return Reply(refused.status, bundle(call, [], problems), refused.headers)
 
