@@ -33,7 +33,8 @@ class Claims:
 
 
 NO_CLAIMS = Claims()
-_KEPT_META = ("security", "tag")
+KEPT_META = ("security", "tag")
+"""What outlives an update that has none of its own."""
 ClaimsOf = Callable[[Resource], Claims]
 
 
@@ -73,7 +74,7 @@ def labelled(after: Resource, before: Resource) -> Resource:
     Who keeps to labels must go on seeing them after an update by a system that knows of none.
     """
     own = after.get("meta", {})
-    kept = {name: value for name, value in before["meta"].items() if name in _KEPT_META and name not in own}
+    kept = {name: value for name, value in before["meta"].items() if name in KEPT_META and name not in own}
     return {**after, "meta": {**own, **kept}} if kept else after
 
 

@@ -247,7 +247,7 @@ async def _write(call: Call, write: Write) -> Reply:
 def shaped(call: Call, written: Written) -> Reply:
     """Return the answer to a write, as ``Prefer: return`` wants it (representation, unless it says otherwise)."""
     wanted = negotiation.preferences(call.headers.get("prefer")).returns
-    resource = written.resource
+    resource = written.told(call.who)
     if resource is None:
         if wanted != "OperationOutcome":
             return Reply(204)

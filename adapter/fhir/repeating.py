@@ -76,6 +76,7 @@ def _remembered(done: Sequence[Written]) -> bytes:
                 "id": one.ident,
                 "version": None if one.resource is None else int(one.resource["meta"]["versionId"]),
                 "changed": one.changed,
+                "kept": one.kept,
             }
             for one in done
         ]
@@ -89,4 +90,4 @@ async def _again(call: Call, one: Mapping[str, Any]) -> Written:
         if found is None or found.raw is None:
             raise AssertionError("what was remembered was written with it, and the history keeps it")
         resource = decode(found.raw)
-    return Written(one["status"], one["type"], one["id"], resource, one["changed"])
+    return Written(one["status"], one["type"], one["id"], resource, one["changed"], tuple(one.get("kept", ())))

@@ -21,13 +21,14 @@ from adapter.errors import (
     Refused,
 )
 from adapter.fhir import meeting, negotiation, searching, ties, validation
+from adapter.fhir.access import may
 from adapter.fhir.elsewhere import require_here, require_resolved
 from adapter.fhir.patching import Patch, apply
 from adapter.fhir.presentation import require_whole
 from adapter.scheduling.settling import Change, settle
 from adapter.security.callers import Caller
 from store.codec import Resource
-from store.documents import labelled, version_of
+from store.documents import KEPT_META, labelled, version_of
 from store.search import Reading
 from store.unit_of_work import UnitOfWork
 
@@ -73,6 +74,7 @@ class Written:
         kind, ident: of the resource.
         resource: as it is stored now; None where it is deleted, or never was.
         changed: False where a conditional create found what it would have made, or a deletion nothing.
+        kept: the members of ``meta`` that the write did not bring, and that were there before.
     """
 
     status: int
@@ -80,6 +82,14 @@ class Written:
     ident: str
     resource: Resource | None
     changed: bool = True
+    kept: tuple[str, ...] = ()
+
+    def told(self, who: Caller) -> Resource | None:
+        """Return the resource as the answer shows it: what was there before, to who may read the type alone."""
+        if self.resource is None or not self.kept or may(who, self.kind, "read"):
+            return self.resource
+        meta = {name: value for name, value in self.resource["meta"].items() if name not in self.kept}
+        return {**self.resource, "meta": meta}
 
 
 async def carry_out(
@@ -307,7 +317,11 @@ def _stage(work: UnitOfWork, change: Change, method: str, versions: Mapping[str,
 def _written(write: Write, change: Change, after: Resource | None) -> Written:
     if after is None:
         return Written(204, write.kind, write.ident or "", None)
-    return Written(201 if change.before is None else 200, write.kind, after["id"], after)
+    if change.before is None or write.resource is None:
+        return Written(201 if change.before is None else 200, write.kind, after["id"], after)
+    sent = write.resource.get("meta", {})
+    kept = tuple(name for name in KEPT_META if name in after["meta"] and name not in sent)
+    return Written(200, write.kind, after["id"], after, kept=kept)
 
 
 def _about(refused: Refused, index: int) -> Refused:

@@ -27,7 +27,7 @@ def bundle(kind: str, entries: Sequence[bytes]) -> Reply:
 def written(call: Call, result: Written) -> bytes:
     """Return the entry for a write: with the resource, or an outcome, where ``Prefer: return`` asks for it."""
     response = {"status": _status(result.status)}
-    resource = result.resource
+    resource = result.told(call.who)
     if resource is None:
         return _entry(response)
     meta = resource["meta"]

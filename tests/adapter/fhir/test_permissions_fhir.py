@@ -22,6 +22,7 @@ from tests.adapter.mediloop.clinic import (
     open_clinic,
     put,
     slot,
+    stored,
     with_actors,
 )
 from tests.conftest import Api, ApiMaker
@@ -159,6 +160,30 @@ async def test_a_patch_reads(keys: Keys, patch: Any, way: str) -> None:
     else:
         forbidden(answer, "patients:read")
     assert (await patched(await keys("patients:read,write"))).status_code == 200
+
+
+@pytest.mark.parametrize("way", ["alone", "transaction", "batch", "repeated"])
+async def test_labels_that_were_there_are_told_to_who_may_read_them(keys: Keys, store: Store, way: str) -> None:
+    """An update leaves them; its answer shows them to a reader, as a read does."""
+    await put(store, person("vip", meta={"security": [{"code": "V"}], "tag": [{"code": "hiv-clinic"}]}))
+    body = person("vip", meta={"tag": [{"code": "mine"}]})
+
+    async def updated(*granted: str) -> Json:
+        api = await keys(*granted)
+        if way == "alone":
+            return dict((await call(api, "PUT", "Patient/vip", body)).json())
+        kind = "batch" if way == "batch" else "transaction"
+        entry = {"request": {"method": "PUT", "url": "Patient/vip"}, "resource": body}
+        sent = {"resourceType": "Bundle", "type": kind, "entry": [entry]}
+        headers = {"Prefer": "return=representation"} | ({"X-Idempotency-Key": "k"} if way == "repeated" else {})
+        answers = [await call(api, "POST", "", sent, headers=headers) for _ in range(2)]
+        return dict(bundled(answers[1], f"{kind}-response")["entry"][0]["resource"])
+
+    for granted, labels in (("write", None), ("read,write", [{"code": "V"}])):
+        shown = await updated(f"patients:{granted}")
+        assert (shown["meta"].get("security"), shown["meta"]["tag"]) == (labels, [{"code": "mine"}])
+        assert {"versionId", "lastUpdated"} <= shown["meta"].keys()
+        assert (await stored(store, "Patient", "vip"))["meta"]["security"] == [{"code": "V"}]
 
 
 @pytest.mark.usefixtures("clinic")
