@@ -27,6 +27,8 @@ from store.connection import Deadline, within
 from store.errors import Unreachable
 
 _API = ("/api/", "/fhir")
+_UNKEPT = b"private, no-store"
+"""For answers that say nothing of caching themselves: they may be about patients (RFC 9111 section 5.2.2.5)."""
 REQUEST_SECONDS = 12.0
 """How long a request may wait for MongoDB in all; a batch: for each of its entries."""
 _GONE = 499  # what nginx writes down for a client that has left; it is sent to nobody
@@ -152,6 +154,9 @@ class _Passage:
             headers.append((b"x-request-id", self.request_id.encode("latin-1")))
             if self.correlation_id is not None:
                 headers.append((b"x-correlation-id", self.correlation_id.encode("latin-1")))
+            headers.append((b"x-content-type-options", b"nosniff"))
+            if self.scope["path"].startswith(_API) and not any(name == b"cache-control" for name, _ in headers):
+                headers.append((b"cache-control", _UNKEPT))
             if self.rate is not None:
                 headers.extend((name.lower().encode(), value.encode()) for name, value in self.rate.headers().items())
         await self.send_(message)

@@ -54,6 +54,25 @@ def present(clock: Clock) -> Clock:
     return clock
 
 
+class TestWhatBrowsersAndProxiesMayDo:
+    @pytest.mark.parametrize(("method", "path", "status"), ANSWERS)
+    async def test_answers_of_the_apis_are_kept_by_nobody(self, api: Api, method: str, path: str, status: int) -> None:
+        answer = await _call(api, method, path)
+        assert answer.status_code == status
+        assert answer.headers["cache-control"] == "private, no-store"
+        assert answer.headers["x-content-type-options"] == "nosniff"
+
+    async def test_one_that_says_so_itself_may_be_kept_and_asked_for_again(self, api: Api, store: Store) -> None:
+        await put(store, {"resourceType": "Patient", "id": "john"})
+        assert (await _call(api, "GET", FHIR)).headers.get_list("cache-control") == ["private, no-cache"]
+
+    @pytest.mark.parametrize("path", ["/healthz", "/docs", "/nothing"])
+    async def test_what_is_nobodys_says_nothing_of_caches(self, api: Api, path: str) -> None:
+        answer = await _call(api, "GET", path)
+        assert "cache-control" not in answer.headers
+        assert answer.headers["x-content-type-options"] == "nosniff"
+
+
 class TestRequestId:
     @pytest.mark.parametrize("path", [PATH, "/healthz"])
     async def test_a_usable_one_is_echoed(self, api: Api, path: str) -> None:

@@ -98,6 +98,8 @@ async def test_an_export_expires(api: Api, clock: Clock, tmp_path: Path) -> None
     location = begun.headers["content-location"]
     manifest = await api.get(location)
     assert manifest.headers["expires"] == "Tue, 16 Jan 2024 10:00:00 GMT"
+    for url in (location, manifest.json()["output"][0]["url"]):
+        assert (await api.get(url)).headers["cache-control"] == "private, no-store"
     folder = tmp_path / "exports" / "test" / location.rpartition("/")[2]
     assert folder.is_dir()
     await running.remove_expired(api.service)
