@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -264,6 +266,17 @@ class TestPage:
             whole = urljoin("http://adapter.test/docs", link)
             assert urlsplit(whole).netloc == "adapter.test"
             assert (await api.http.get(whole)).status_code == 200
+
+    async def test_a_key_that_is_typed_in_stays_in_the_page(self, api: Api) -> None:
+        page = await api.http.get("/docs")
+        assert '"persistAuthorization": false' in page.text
+        said = dict(one.split(" ", 1) for one in page.headers["content-security-policy"].split("; "))
+        assert (said["frame-ancestors"], said["default-src"], said["connect-src"]) == ("'none'", "'none'", "'self'")
+        inside = re.findall(r"<script>(.*?)</script>", page.text, re.DOTALL)
+        hashes = [base64.b64encode(hashlib.sha256(one.encode()).digest()).decode() for one in inside]
+        assert said["script-src"].split() == ["'self'", *(f"'sha256-{one}'" for one in hashes)]
+        assert "script" not in re.sub("<script.*?</script>", "", page.text, flags=re.DOTALL)
+        assert not re.search(r"\son\w+=", page.text)  # such a script has no hash
 
     async def test_the_document_is_the_same_each_time(self, api: Api, document: Json) -> None:
         assert (await api.http.get("/openapi.json")).json() == document
