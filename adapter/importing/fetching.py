@@ -3,6 +3,9 @@
 A connection that is lost ends a file as if that were its end, perhaps even at the end of a line. So what has come is
 compared with what the server and the manifest say of it, before it counts as fetched. `urllib` is enough for fetching
 and needs no further dependency; a token is sent to the manifest's own host and to no other.
+
+Whoever is elsewhere does not have this machine ask itself, or its own network (a cloud's metadata, say), neither by a
+manifest nor by a redirect: what is answered there may be told in the error file.
 """
 
 from __future__ import annotations
@@ -10,8 +13,10 @@ from __future__ import annotations
 import gzip
 import hashlib
 import http.client
+import ipaddress
 import json
 import shutil
+import socket
 import urllib.error
 import urllib.request
 import zlib
@@ -19,6 +24,7 @@ from collections.abc import Mapping
 from email.message import Message
 from pathlib import Path
 from typing import IO, Any
+from urllib.parse import urlsplit
 
 from adapter import private
 
@@ -50,6 +56,7 @@ def download(
     moment: str = "",
     *,
     anew: bool = False,
+    near: bool | None = None,
 ) -> Path:
     """Fetch a file once, into `folder`: what is there already is not fetched again while the same is said of it.
 
@@ -62,9 +69,10 @@ def download(
         listed: its entry in the manifest.
         moment: of the manifest: what it lists may have no more than an address, and that one stays.
         anew: fetch it all the same.
+        near: whether it, and what it redirects to, may be `is_near`: who names it is. None: it is named by the user.
 
     Raises:
-        SourceError: it cannot be fetched, or has not come whole.
+        SourceError: it cannot be fetched, or has not come whole, or is near where it must not be.
     """
     known = json.dumps([url, moment, listed], sort_keys=True)
     target = folder / hashlib.sha256(known.encode()).hexdigest()[:32]
@@ -72,9 +80,11 @@ def download(
         return target
     if not url.startswith(("http://", "https://")):
         raise SourceError(f"{url}: only http and https addresses are fetched.")
+    near = is_near(url) if near is None else near
+    _require_far(url, near=near)
     part = target.with_suffix(".part")
     try:
-        with _opener.open(_request(url, token), timeout=_SECONDS) as answer:
+        with urllib.request.build_opener(_Redirects(near=near)).open(_request(url, token), timeout=_SECONDS) as answer:
             if answer.status != 200:
                 raise SourceError(f"{url}: answered {answer.status}; it is not ready, or is no manifest.")
             private.make_folder(str(folder))
@@ -140,8 +150,30 @@ def _lines(name: str, path: Path, remedy: str) -> int:
         raise SourceError(f"{name}: it cannot be unpacked ({error}). {remedy}") from error
 
 
+def is_near(url: str) -> bool:
+    """Tell whether an address is of this machine or its own network: loopback, link-local, private (RFC 6890)."""
+    try:
+        host = urlsplit(url).hostname or ""
+        found = {info[4][0] for info in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
+    except (OSError, ValueError):  # it is told when it is asked
+        return False
+    addresses = [ipaddress.ip_address(str(one).partition("%")[0]) for one in found]
+    return any(not (getattr(one, "ipv4_mapped", None) or one).is_global for one in addresses)
+
+
+def _require_far(url: str, *, near: bool) -> None:
+    if not near and is_near(url):
+        raise SourceError(
+            f"{url}: it is on this machine or its own network, and what leads to it is not, so it is not asked. If it "
+            "is meant, import it by its own address."
+        )
+
+
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows redirects, to http and https alone."""
+    """Follows redirects, to http and https alone; to what is `is_near` from there alone."""
+
+    def __init__(self, *, near: bool) -> None:
+        self._near = near
 
     def redirect_request(
         self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Message, newurl: str
@@ -149,8 +181,6 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         """Return the request to the new address; unredirected headers (the token) stay behind."""
         if not newurl.startswith(("http://", "https://")):
             return None
+        _require_far(newurl, near=self._near)
         # typeshed and the library name the headers' type differently.
         return super().redirect_request(req, fp, code, msg, headers, newurl)  # type: ignore[arg-type]
-
-
-_opener = urllib.request.build_opener(_Redirects)

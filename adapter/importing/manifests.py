@@ -81,11 +81,11 @@ def deletions(manifest: Manifest, folder: Path) -> set[Path]:
     """Return the files of a folder that tell what was deleted: by their paths, or by the names of what was fetched.
 
     Raises:
-        SourceError: one is not there: what it tells would be missed, and nobody would know.
+        SourceError: one is not there: what it tells would be missed, and nobody would know. Or it is elsewhere.
     """
     found = set()
     for one in manifest.deleted:
-        path = _place(folder, one["url"])
+        path = place(folder, one["url"])
         if not path.is_file():
             raise SourceError(
                 f"{path}: {folder / NAME} says that it tells what was deleted, and it is not there. Fetch it, or "
@@ -101,13 +101,17 @@ def require_listed(manifest: Manifest, folder: Path) -> None:
     What was fetched may have another name here than its address; what has the same is compared.
 
     Raises:
-        SourceError: one is not there, or has not come whole.
+        SourceError: one is not there, or elsewhere, or has not come whole.
     """
-    listed = [(one, _place(folder, one["url"])) for one, _ in manifest.entries()]
+    listed = [(one, _named(folder, one["url"])) for one, _ in manifest.entries()]
     times = Counter(path for _, path in listed)
     for one, path in listed:
         parts = urlsplit(one["url"])
         beside = not parts.scheme and not parts.path.startswith("/")
+        if beside:
+            place(folder, one["url"])
+        elif not _is_within(folder, path):
+            continue  # it is not read
         if path.is_file():
             if beside or times[path] == 1:
                 require_whole(str(path), path, one, _ANEW)
@@ -115,7 +119,28 @@ def require_listed(manifest: Manifest, folder: Path) -> None:
             raise SourceError(f"{path}: {folder / NAME} lists it, and it is not there. {_ANEW}")
 
 
-def _place(folder: Path, url: str) -> Path:
+def place(folder: Path, url: str) -> Path:
+    """Return where a file is that the manifest of a folder lists: beside or below it.
+
+    Whoever wrote a manifest does not say which other files of this machine are read, and told in the error file.
+
+    Raises:
+        SourceError: it would be elsewhere.
+    """
+    found = _named(folder, url)
+    if not _is_within(folder, found):
+        raise SourceError(
+            f"{found}: {folder / NAME} lists it, and it is not in that folder. If it is meant, import it by its own "
+            "name, or copy it there and list it by a relative path."
+        )
+    return found
+
+
+def _is_within(folder: Path, path: Path) -> bool:
+    return path.resolve().is_relative_to(folder.resolve())
+
+
+def _named(folder: Path, url: str) -> Path:
     parts = urlsplit(url)
     path = unquote(parts.path)
     return folder / (path if parts.scheme in ("", "file") else path.rpartition("/")[2])

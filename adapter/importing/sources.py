@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
-from urllib.parse import unquote, urljoin, urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from adapter.importing import manifests
-from adapter.importing.fetching import SourceError, download, opened, require_whole
+from adapter.importing.fetching import SourceError, download, is_near, opened, require_whole
 from adapter.importing.manifests import Manifest
 
 _SUFFIXES = (".ndjson", ".jsonl", ".json", ".ndjson.gz", ".jsonl.gz", ".json.gz")
@@ -159,11 +159,12 @@ def _fetched(url: str, folder: Path, token: str | None, *, anew: bool) -> tuple[
     listed = manifests.read(whole)
     if listed is None:
         return [], [Source(url, whole)]  # a file by itself
+    near = is_near(url)
     found = []
     for one, deletes in listed.entries():
         address = urljoin(url, one["url"])
         own = token if _origin(address) == _origin(url) else None
-        found.append(Source(address, download(address, folder, own, one, listed.moment), deletes))
+        found.append(Source(address, download(address, folder, own, one, listed.moment, near=near), deletes))
     return found, []
 
 
@@ -180,7 +181,7 @@ def _by_time(listed: Mapping[Path, Manifest]) -> list[Path]:
 
 
 def _of_manifest(listed: Manifest, path: Path, folder: Path) -> list[Source]:
-    """Return the files that a manifest lists which is here: below it, elsewhere here, or to be fetched."""
+    """Return the files that a manifest lists which is here: beside or below it, or to be fetched."""
     found = []
     for one, deletes in listed.entries():
         address = one["url"]
@@ -191,7 +192,7 @@ def _of_manifest(listed: Manifest, path: Path, folder: Path) -> list[Source]:
         parts = urlsplit(address)
         if parts.scheme not in ("", "file"):
             raise SourceError(f"{address}: of the addresses in {path} only paths, http and https are read.")
-        place = path.parent / unquote(parts.path)
+        place = manifests.place(path.parent, address)
         if not place.is_file():
             raise SourceError(f"{place}: {path} lists it, and it is not there. Fetch it, or import the files by name.")
         require_whole(str(place), place, one, "Fetch or export it again.")

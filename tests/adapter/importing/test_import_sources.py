@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from adapter.importing.fetching import SourceError
+from adapter.importing.fetching import SourceError, is_near
 from adapter.importing.sources import find
 from tests.adapter.importing.hosts import Host, manifest
 
@@ -192,9 +192,9 @@ def test_what_only_looks_like_a_manifest_is_a_file(hosts: tuple[Host, Host], tmp
 def test_a_manifest_that_is_here_is_read_as_one_that_is_fetched(hosts: tuple[Host, Host], tmp_path: Path) -> None:
     ours, _ = hosts
     ours.answers = {"/f": (200, LINE)}
-    far = tmp_path / "far.ndjson"
     near = tmp_path / "e" / "my file.ndjson"
-    near.parent.mkdir()
+    far = near.parent / "more" / "far.ndjson"
+    far.parent.mkdir(parents=True)
     for path in (far, near):
         path.write_bytes(LINE)
     here = near.parent / "manifest.json"
@@ -215,6 +215,80 @@ def test_a_manifest_that_is_here_is_read_as_one_that_is_fetched(hosts: tuple[Hos
             find([str(here)], tmp_path / "fetched")
     here.write_bytes(LINE)
     assert find([str(here)], tmp_path)[0].path == here
+
+
+@pytest.mark.parametrize(
+    "address", ["../secret.txt", "%2E%2E/secret.txt", "a/../../secret.txt", "link", "/", "file://"]
+)
+def test_a_manifest_reads_no_files_but_those_beside_and_below_it(tmp_path: Path, address: str) -> None:
+    secret, folder = tmp_path / "secret.txt", tmp_path / "partner"
+    folder.mkdir()
+    secret.write_bytes(LINE)
+    (folder / "f.ndjson").write_bytes(LINE)
+    (folder / "link").symlink_to(secret)
+    listed = f"{address}{secret}" if address == "file://" else str(secret) if address == "/" else address
+    here = folder / "manifest.json"
+    for content in (manifest("f.ndjson", listed), deleting(listed)):
+        here.write_bytes(content)
+        with pytest.raises(
+            SourceError, match=r"manifest\.json lists it, and it is not in that folder.*by its own name"
+        ):
+            find([str(here)], tmp_path / "fetched")
+    with pytest.raises(SourceError, match="not in that folder"):  # that tells what was deleted
+        find([str(folder)], tmp_path / "fetched")
+    here.write_bytes(manifest("f.ndjson", listed))
+    if address in ("/", "file://"):  # perhaps of another machine, and not read
+        assert [source.path.name for source in find([str(folder)], tmp_path / "fetched")] == ["f.ndjson"]
+    else:
+        with pytest.raises(SourceError, match="not in that folder"):
+            find([str(folder)], tmp_path / "fetched")
+
+
+FAR = "http://8.8.8.8"
+"""A host elsewhere; the tests ask a proxy for it."""
+
+
+@pytest.fixture
+def proxied(hosts: tuple[Host, Host], monkeypatch: pytest.MonkeyPatch) -> Host:
+    """The first host, as the proxy for all but this machine."""
+    monkeypatch.setenv("http_proxy", hosts[0].base)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    return hosts[0]
+
+
+def test_who_is_elsewhere_has_this_machine_ask_nobody_near(
+    hosts: tuple[Host, Host], proxied: Host, tmp_path: Path
+) -> None:
+    inner = hosts[1]
+    inner.answers = {"/f": (200, LINE)}
+    proxied.answers = {
+        f"{FAR}/m": (200, manifest(f"{inner.base}/f")),
+        f"{FAR}/n": (200, manifest("leads")),
+        f"{FAR}/leads": (302, f"{inner.base}/f".encode()),
+    }
+    for path in ("m", "n", "leads"):
+        with pytest.raises(SourceError, match=r"on this machine or its own network.*by its own address"):
+            find([f"{FAR}/{path}"], tmp_path, "secret")
+    assert inner.asked == []
+    proxied.answers |= {
+        f"{FAR}/o": (200, manifest("http://8.8.4.4/a", "b")),
+        "http://8.8.4.4/a": (302, b"http://9.9.9.9/a"),
+        "http://9.9.9.9/a": (200, LINE),
+        f"{FAR}/b": (200, LINE),
+    }
+    assert [source.path.read_bytes() for source in find([f"{FAR}/o"], tmp_path)] == [LINE, LINE]
+
+
+@pytest.mark.parametrize(
+    ("host", "near"),
+    [
+        *((host, True) for host in ("127.0.0.1", "169.254.169.254", "10.1.2.3", "192.168.0.1", "[::1]", "[fe80::1]")),
+        *((host, True) for host in ("0.0.0.0", "localhost", "[fd00::1]", "[::ffff:10.0.0.1]", "2130706433")),
+        *((host, False) for host in ("8.8.8.8", "[2001:4860:4860::8888]", "[::ffff:8.8.8.8]", "[::1", "a..b", "")),
+    ],
+)
+def test_what_is_near(host: str, near: bool) -> None:
+    assert is_near(f"http://{host}/x") is near
 
 
 def deleting(*urls: str, moment: str = "x") -> bytes:
