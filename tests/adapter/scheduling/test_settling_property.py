@@ -19,6 +19,7 @@ from tests.store.support import create, emptied, everything
 HOLDING = {"pending", "booked", "arrived", "checked-in", "fulfilled"}
 VISITS, SLOTS = ("x", "y", "z", "w"), ("a", "b", "c", "k", "m")
 ROLES = {"PractitionerRole/r": "Practitioner/p"}
+OWNERS = {"Schedule/s": "Practitioner/p", "Schedule/t": "Practitioner/q"}
 
 
 def clock(quarter: int) -> str:
@@ -136,6 +137,12 @@ def coming(appointment: Resource) -> set[str]:
     return {ROLES.get(name, name) for name in names if name.startswith("Practitioner")}
 
 
+def away(appointment: Resource) -> set[str]:
+    """The practitioners who have declined."""
+    names = [one["actor"]["reference"] for one in appointment["participant"] if one["status"] == "declined"]
+    return {ROLES.get(name, name) for name in names}
+
+
 def named(appointment: Resource) -> list[str]:
     return [link["reference"] for link in appointment.get("slot", [])]
 
@@ -152,7 +159,10 @@ async def require_rules(store: Store) -> None:
         assert name not in taken or one["status"] in ("busy", "busy-tentative"), f"{name} is held and {one['status']}"
     for one in holding:
         links = named(one)
-        kept = "appointmentType" in one  # for what they reach: who stands beside others may outlast them
+        # For what they reach: who stands beside others may outlast them, and who has declined is not coming any more.
+        kept = "appointmentType" in one or any(
+            OWNERS[published[link]["schedule"]["reference"]] in away(one) for link in links
+        )
         spans = [minutes(published[link]) for link in links]
         assert kept or not links or minutes(one) <= set().union(*spans), "not covered"
         assert all(minutes(one) & minutes(published[link]) for link in links), "a slot at another time"

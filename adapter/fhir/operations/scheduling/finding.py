@@ -115,7 +115,8 @@ async def _search(call: Call, asked: Asked) -> Search:
         people += await _named(call, "Practitioner", one)
     named_people = bool(asked.all("practitioner"))
     if people:
-        people += await _found(call, "PractitionerRole", [("practitioner", ",".join(people))])
+        # Whose time it is tells nobody anything of the roles: a booking of the practitioner looks at them as well.
+        people += await _idents(call, "PractitionerRole", [("practitioner", ",".join(people))])
     places: list[str] = []
     for one in asked.references("location-reference", "Location", base=call.base):
         places += await _named(call, "Location", one)
@@ -174,6 +175,10 @@ async def _found(call: Call, kind: str, pairs: list[tuple[str, str]]) -> list[st
         Forbidden: the key may not read the type.
     """
     require_type(call.who, kind, "read")
+    return await _idents(call, kind, pairs)
+
+
+async def _idents(call: Call, kind: str, pairs: list[tuple[str, str]]) -> list[str]:
     how = searching.reading(call.who, call.base, strict=True)
     try:
         wanted = engine.parse((kind,), tuple(pairs), how)
