@@ -18,7 +18,7 @@ from adapter.scheduling import intervals
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.status import HOLDING
 from store.codec import Resource
-from store.documents import NO_CLAIMS, Claims
+from store.documents import Claims
 from store.extract import is_elsewhere, reference, references, relative, type_of, walk
 
 BESIDE = frozenset({"EMERGENCY", "WALKIN"})
@@ -151,12 +151,23 @@ def stands_beside(appointment: Resource) -> bool:
 
 def claims(resource: Resource) -> Claims:
     """Return what a resource claims: the rule that the store is given."""
+    whose, when, held = _claimed(resource)
+    return Claims(held) if when is None else Claims((*names(whose, when), *held), (when,))
+
+
+def how_many(resource: Resource) -> int:
+    """Return how many names `claims` has for a resource, without making them."""
+    whose, when, held = _claimed(resource)
+    return len(held) + (0 if when is None else len(whose) * when.how_many_hours())
+
+
+def _claimed(resource: Resource) -> tuple[Sequence[str], Interval | None, tuple[str, ...]]:
+    """Return whose hours it claims and when (None: nobody's), and which Slots."""
     when = intervals.of(resource)
     if resource["resourceType"] == "Slot":
-        return NO_CLAIMS if when is None else Claims(names(references(resource, "schedule"), when), (when,))
+        return references(resource, "schedule"), when, ()
     if resource["resourceType"] != "Appointment" or resource["status"] not in HOLDING:
-        return NO_CLAIMS
-    held = slots(resource)
+        return (), None, ()
     if when is None or stands_beside(resource):
-        return Claims(held)
-    return Claims((*names(practitioners(resource), when), *held), (when,))
+        return (), None, slots(resource)
+    return practitioners(resource), when, slots(resource)

@@ -39,11 +39,22 @@ class Interval:
         """Return the UTC hours it touches (``2024-01-20T10``); two intervals that overlap share at least one."""
         return _few_hours(self.start, self.end) if self.end - self.start <= _DAY else _hours(self.start, self.end)
 
+    def how_many_hours(self) -> int:
+        """Return how many `hours` there are, without naming them: of centuries they are millions."""
+        return _steps(_hour_of(self.start), self.end)
+
 
 def _hours(start: datetime, end: datetime) -> tuple[str, ...]:
-    first = start.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-    steps = -((first - end) // _HOUR)  # rounded up
-    return tuple((first + step * _HOUR).isoformat()[:13] for step in range(steps))
+    first = _hour_of(start)
+    return tuple((first + step * _HOUR).isoformat()[:13] for step in range(_steps(first, end)))
+
+
+def _hour_of(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+
+
+def _steps(first: datetime, end: datetime) -> int:
+    return -((first - end) // _HOUR)  # rounded up
 
 
 # One decision asks about the same visit several times; of long spans the answers would fill the memory.

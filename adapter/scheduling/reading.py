@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from adapter.scheduling import booking, claims, leave, people, rooms, surplus, taking
+from adapter.scheduling import booking, bounds, claims, leave, people, rooms, surplus, taking
 from adapter.scheduling.claimset import ClaimSet
 from adapter.scheduling.hours import Timetable
 from adapter.scheduling.intervals import Interval
@@ -41,8 +41,13 @@ class Stored:
 
 
 async def read(work: UnitOfWork, asked: ClaimSet, *, copied: bool = False) -> Stored:
-    """Read what `asked` needs, each by an index; `copied` as for `settling.settle`."""
+    """Read what `asked` needs, each by an index; `copied` as for `settling.settle`.
+
+    Raises:
+        Unprocessable, TooLarge: it is more than can be decided at once (`bounds`).
+    """
     known = await _people(work, asked)
+    bounds.require_affordable(asked, known)
     stirred = {name for visit in asked.visits.values() for name in visit.stirs}
     slots = await _named(work, "Slot", stirred - asked.written.keys())
     written = asked.written_of("Slot")

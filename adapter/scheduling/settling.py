@@ -76,7 +76,8 @@ async def settle(
     Raises:
         Forbidden: an Appointment is to be booked over others, by one who may not.
         Unprocessable: a status that may not follow, a slot, schedule or participant that is not there or does not fit,
-            a time that makes no sense.
+            a time that makes no sense, or takes too many hours of practitioners (``too_many_hours``).
+        TooLarge: all together they take too many.
         Conflict: a slot is not free (``slot_unavailable``) or still held (``slot_held``), or a practitioner is busy
             (``time_conflict``), who is to have a role or a Schedule among them; or a hold is over
             (``hold_expired``). Every problem of the whole set is named; ``Problem.entry`` is the index of its change.

@@ -10,6 +10,7 @@ import pytest
 
 from adapter.importing.checking import Ready
 from adapter.importing.deciding import Writer
+from adapter.scheduling import bounds
 from store.errors import Oversized
 from store.store import Store
 from store.unit_of_work import UnitOfWork
@@ -62,3 +63,16 @@ async def test_a_batch_that_is_too_large_for_one_transaction_is_written_in_parts
     [result] = await writer.write(changed[:1])
     assert not isinstance(result, str)
     assert (result.status, result.problems[0].code) == (413, "body_too_large")
+
+
+async def test_a_batch_of_more_hours_than_are_decided_at_once_is_written_in_parts(
+    api: Api, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounds, "MOST_HOURS", 2)
+    visits = [appointment(f"a{number}", start=f"2024-03-0{number}T10:00") for number in range(1, 6)]
+    writer = Writer(api.service, store)
+    assert await writer.write([Ready("Appointment", one["id"], True, [], one) for one in visits]) == ["created"] * 5
+    monkeypatch.setattr(bounds, "MOST_HOURS", 0)
+    [result] = await writer.write([Ready("Appointment", "b", True, [], appointment("b", start="2024-03-07T10:00"))])
+    assert not isinstance(result, str)
+    assert [problem.code for problem in result.problems] == ["too_many_hours"]
