@@ -127,7 +127,8 @@ async def _free(
     for name, schedule in schedules.items():
         window = Interval(when.start - intervals.LONGEST, when.end)
         itself = frozenset({f"Appointment/{before['id']}"})
-        wanted = Wanted(window, (tuple(references(schedule, "actor")),), without=itself, contents=False)
+        actors = tuple((one,) for one in references(schedule, "actor")) or ((),)  # none of a whole clinic's are needed
+        wanted = Wanted(window, actors, without=itself, contents=False)
         found = await openings(call.who.store, wanted, zone=service.settings.zone, now=service.now())
         free = [one for one in found if f"Schedule/{one.schedule['id']}" == name]
         free += [
