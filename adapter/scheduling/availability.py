@@ -11,7 +11,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
 from typing import Any, NamedTuple
 
+from adapter.aside import aside
+from adapter.errors import Malformed, Problem
 from adapter.scheduling import calendars, claims, engaged, holds, leave
+from adapter.scheduling import openings as computing
 from adapter.scheduling.calendars import Reader
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.leave import SLOTS_BY_SCHEDULE
@@ -22,6 +25,15 @@ from store.search.tokens import stored_token, system_and_code
 from store.store import Store
 
 SLOTS_BY_STATUS = ("status", "start", "_id", "schedule", "minutes", "end")
+MOST_COMPUTED = 150_000
+"""Openings that are computed for one request: some seconds of work. A quarter of a year of 60 practitioners, in quarter
+hours from eight to five, are fewer."""
+_TOO_MANY = (
+    "There may be about {many} openings in that time, and "
+    f"{MOST_COMPUTED} at most are computed for one request. Ask for a shorter time, or for one practitioner or place."
+)
+FEW = 1_000
+"""So many openings are dealt with at once; more beside other requests (`aside`)."""
 _FIELDS = ("_index.start", "_index.end", "_index.schedule")
 
 
@@ -31,7 +43,7 @@ class Opening(NamedTuple):
     Attributes:
         ident: of the Slot.
         made: the Slot, or its bytes: of a month's openings a page is shown, and only that is worth reading. None where
-            nobody asked for it (`Wanted.contents`).
+            nobody asked for it (`Wanted.contents`), or has stored it.
         schedule: the Schedule it belongs to.
         when: its time.
         stored: whether the Slot is stored.
@@ -46,6 +58,8 @@ class Opening(NamedTuple):
     @property
     def slot(self) -> Resource:
         """The Slot, as it is stored or would be; empty where it was not read."""
+        if self.made is None and not self.stored:
+            return calendars.slot_of(self.schedule, self.when)
         return decode(self.made) if isinstance(self.made, bytes) else self.made or {}
 
 
@@ -92,7 +106,8 @@ async def openings(store: Store, wanted: Wanted, *, zone: tzinfo, now: datetime)
     found = await _read(store, wanted, *await _query(store, wanted, zone))
     schedules = await computed_schedules(store, wanted)
     if schedules:
-        found = sorted([*found, *await _computed(store, wanted, schedules, zone)], key=_place)
+        found += await _computed(store, wanted, schedules, zone)
+        found = await aside(lambda: sorted(found, key=_place), much=len(found) > FEW)
     return found[: wanted.limit] if wanted.limit else found
 
 
@@ -127,14 +142,28 @@ async def computed_schedules(store: Store, wanted: Wanted) -> list[Resource]:
 
 
 async def _computed(store: Store, wanted: Wanted, schedules: list[Resource], zone: tzinfo) -> list[Opening]:
+    """Return what is computed.
+
+    Raises:
+        Malformed: it would be more than is computed for one request; nothing of it was.
+    """
     reader = Reader(store)
     fitting = [one for one in await calendars.read(reader, schedules, zone) if one.table.minutes >= wanted.minutes]
-    return [
-        Opening(slot["id"], slot, one.schedule, when, stored)
-        for one in await calendars.with_busy(reader, fitting, wanted.window, without=wanted.without)
-        for when, slot, stored in one.open(wanted.window)
-        if not wanted.whole or when.end <= wanted.window.end
-    ]
+    many = sum(computing.about(one.table, wanted.window) for one in fitting)
+    if many > MOST_COMPUTED:
+        raise Malformed(Problem("too_costly", _TOO_MANY.format(many=many), issue="too-costly"))
+
+    busy = await calendars.with_busy(reader, fitting, wanted.window, without=wanted.without)
+
+    def computed() -> list[Opening]:
+        return [
+            Opening(ident, known, one.schedule, when, known is not None)
+            for one in busy
+            for when, ident, known in one.times(wanted.window)
+            if not wanted.whole or when.end <= wanted.window.end
+        ]
+
+    return await aside(computed, much=many > FEW)
 
 
 async def not_offered(

@@ -66,26 +66,21 @@ class Calendar:
 
     def open(self, window: Interval) -> list[tuple[Interval, Resource, bool]]:
         """Return the openings that begin in `window`: when, the Slot as it is or would be stored, whether it is."""
-        made: list[tuple[Interval, Resource, bool]] = []
+        return [(when, known or self.slot(when), known is not None) for when, _, known in self.times(window)]
+
+    def times(self, window: Interval) -> list[tuple[Interval, str, Resource | None]]:
+        """Return the openings that begin in `window`: when, the Slot's id, and the Slot where it is stored."""
+        made: list[tuple[Interval, str, Resource | None]] = []
         for when in openings.free(self.table, window, self.busy):
-            slot = self.slot(when)
-            known = self.slots.get(slot["id"])
-            if known is None:
-                made.append((when, slot, False))
-            elif known["status"] == "free" and slotids.is_computed(known):
-                made.append((when, known, True))
+            ident = slotids.make(self.schedule["id"], when.start, self.table.minutes)
+            known = self.slots.get(ident)
+            if known is None or (known["status"] == "free" and slotids.is_computed(known)):
+                made.append((when, ident, known))
         return made
 
     def slot(self, when: Interval) -> Resource:
         """Return the Slot of an opening as it would be stored."""
-        return {
-            "resourceType": "Slot",
-            "id": slotids.make(self.schedule["id"], when.start, self.table.minutes),
-            "schedule": {"reference": self.name},
-            "status": "free",
-            "start": _text(when.start),
-            "end": _text(when.end),
-        }
+        return slot_of(self.schedule, when)
 
     def guards(self, when: Interval) -> tuple[str, ...]:
         """Return where who takes that opening meets rivals, for it or for what is within its buffers."""
@@ -99,6 +94,18 @@ class Calendar:
     def is_open(self, when: Interval) -> bool:
         """Tell whether that opening is free."""
         return when in openings.free(self.table, Interval(when.start, when.start + _MINUTE), self.busy)
+
+
+def slot_of(schedule: Resource, when: Interval) -> Resource:
+    """Return the Slot of a computed opening of a Schedule as it would be stored."""
+    return {
+        "resourceType": "Slot",
+        "id": slotids.make(schedule["id"], when.start, (when.end - when.start) // _MINUTE),
+        "schedule": {"reference": f"Schedule/{schedule['id']}"},
+        "status": "free",
+        "start": _text(when.start),
+        "end": _text(when.end),
+    }
 
 
 def _text(moment: datetime) -> str:

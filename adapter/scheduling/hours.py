@@ -43,6 +43,9 @@ MOST = {
     "alignmentOffset": (0, _DAY - 1),
 }
 """The parameters, each with the least and the most that it can be, in minutes."""
+MOST_ENTRIES = {"availableTime": 100, "notAvailable": 1_000}
+"""How many there may be in one resource: each is looked at for each day. Of seven days with a dozen hours each, and of
+decades of leave, there are fewer."""
 _EVERY_DAY = frozenset(range(7))
 
 
@@ -205,7 +208,12 @@ def named_zone(name: str) -> tzinfo | None:
 
 
 def _weekly(entries: Iterable[Resource]) -> tuple[Weekly, ...]:
-    return tuple(found for entry in entries if (found := _entry(entry)) is not None)
+    """Return the hours; those from the same time to the same time are one, on all their days."""
+    days: dict[tuple[timedelta, timedelta], frozenset[int]] = {}
+    for found in filter(None, map(_entry, entries)):
+        times = found.opens, found.closes
+        days[times] = days.get(times, frozenset()) | found.days
+    return tuple(Weekly(some, *times) for times, some in days.items())
 
 
 def _entry(entry: Resource) -> Weekly | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 
 from adapter.errors import Problem
@@ -20,6 +21,8 @@ def faults(resource: Resource) -> Iterator[Problem]:
     """
     kind = resource["resourceType"]
     seen: set[str] = set()
+    if kind == "HealthcareService":
+        yield from _too_many({name: len(resource.get(name, ())) for name in hours.MOST_ENTRIES}, kind)
     for index, one in enumerate(resource.get("extension", ())):
         place, url = f"{kind}.extension[{index}]", str(one.get("url", ""))
         ending = next((known for known in _OURS if url.endswith(known)), None)
@@ -68,7 +71,10 @@ def _hours_faults(schedule: Resource, extension: Resource, place: str) -> Iterat
             "openings are made of it. Give a shorter one."
         )
         yield _fault(text, "Schedule.id")
-    for inner, one in _inner(extension, place):
+    many = Counter(str(one.get("url")) for _, one in _inner(extension, place))
+    too_many = list(_too_many(many, place))
+    yield from too_many
+    for inner, one in () if too_many else _inner(extension, place):
         name = one.get("url")
         if name == "availableTime":
             yield from _time_faults(one, inner)
@@ -76,6 +82,12 @@ def _hours_faults(schedule: Resource, extension: Resource, place: str) -> Iterat
             yield from _leave_faults(one, inner)
         else:
             yield _fault("It takes availableTime and notAvailable here.", inner)
+
+
+def _too_many(many: Mapping[str, int], place: str) -> Iterator[Problem]:
+    for name, most in hours.MOST_ENTRIES.items():
+        if many[name] > most:
+            yield _fault(f"It has {many[name]} {name}, and {most} at most. Put several days into one.", place)
 
 
 _TIME_PARTS = ("daysOfWeek", "allDay", "availableStartTime", "availableEndTime")

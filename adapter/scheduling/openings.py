@@ -17,6 +17,7 @@ from adapter.scheduling.intervals import Interval
 from store.dates import shifted
 
 _DAY = timedelta(days=1)
+_WEEK = 7 * 1_440  # minutes
 _MINUTE = timedelta(minutes=1)
 _MARGIN = timedelta(days=4)  # hours that begin, or end, outside of the window must be seen whole
 _STEP = timedelta(hours=12)  # no zone changes its clocks twice within
@@ -41,8 +42,17 @@ def free(table: Timetable, window: Interval, busy: Iterable[Interval]) -> list[I
     return [
         when
         for when in candidates(table, window)
-        if not (away and _touches(when, away)) and not (taken and _touches(table.kept(when), taken))
+        if not (away and touches(when, away)) and not (taken and touches(table.kept(when), taken))
     ]
+
+
+def about(table: Timetable, window: Interval) -> int:
+    """Return how many openings there may be in `window`, by a usual week: about what it costs to compute them."""
+    span = min(window.end, table.horizon.end) - max(window.start, table.horizon.start)
+    step = timedelta(minutes=table.every or table.minutes + table.before + table.after)
+    a_week = sum(len(one.days) * (1 + (one.closes - one.opens) // step) for one in table.weekly)
+    a_week += sum(len(one.days) for hours in table.within for one in hours)
+    return -(a_week * max(0, span // _MINUTE) // -_WEEK)  # rounded up
 
 
 def covers(table: Timetable, when: Interval) -> bool:
@@ -64,7 +74,7 @@ def merged(spans: Iterable[Interval]) -> list[Interval]:
     return made
 
 
-def _touches(when: Interval, spans: Sequence[Interval]) -> bool:
+def touches(when: Interval, spans: Sequence[Interval]) -> bool:
     """Tell whether `when` overlaps one of `spans` (merged)."""
     place = bisect_right(spans, when.start, key=lambda span: span.end)
     return place < len(spans) and spans[place].start < when.end

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from adapter.scheduling import availability
 from adapter.service import Service
 from store.store import Store
 from tests.adapter.mediloop.clinic import JAMES, KAMPALA, MULAGO, PATH, SARAH, booking, concept, location, practitioner
@@ -250,3 +251,10 @@ async def test_a_deleted_computed_slot_can_be_booked_again(api: Api, store: Stor
 
     await store.transact(step)
     assert (await book(api, HALF)).status_code == 201
+
+
+async def test_what_would_take_too_long_to_compute_is_refused(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(availability, "MOST_COMPUTED", 100)
+    answer = await api.get(SEARCH, params={**DAY, "date_to": "2024-02-20"})
+    assert error(answer) == (400, "too_costly", None)
+    assert len(await ids(api)) == 4

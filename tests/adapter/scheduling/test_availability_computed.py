@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from adapter.scheduling import availability
+from adapter.errors import Malformed
+from adapter.scheduling import availability, openings
 from adapter.scheduling.availability import Wanted
 from adapter.scheduling.intervals import Interval
 from store.codec import Resource
@@ -217,3 +219,35 @@ async def test_a_month_is_counted_and_timed_from_an_index_alone(
         did = did["stages"][0]["$cursor"] if "stages" in did else did
         assert did["executionStats"]["totalKeysExamined"] >= 2
         assert did["executionStats"]["totalDocsExamined"] == 0
+
+
+async def test_more_than_can_be_computed_is_refused_before_it_is(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(availability, "MOST_COMPUTED", 100)
+    await create(store, *(weekly(f"w{n}", actors=(f"Practitioner/p{n}",)) for n in range(4)))  # 49 a week each
+    fortnight = Interval(DAY.start, DAY.start + timedelta(days=14))
+    with monkeypatch.context() as nothing:
+        nothing.setattr(openings, "free", None)
+        for asked in (availability.openings, availability.first):
+            with pytest.raises(Malformed) as refused:
+                await asked(store, Wanted(fortnight), zone=UTC, now=NOW)
+            [problem] = refused.value.problems
+            assert (problem.code, problem.issue) == ("too_costly", "too-costly")
+            assert "about 392 openings" in problem.message
+    assert len(await found(store, fortnight, actors=(("Practitioner/p1",),))) == 14 * 6
+    assert len(await found(store, Interval(DAY.start, DAY.start + timedelta(days=3)))) == 3 * 4 * 6
+
+
+async def test_many_are_computed_beside_other_requests(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[bool] = []
+    free = openings.free
+
+    def seen(*asked: Any) -> list[Interval]:
+        threads.append(threading.current_thread() is threading.main_thread())
+        return free(*asked)
+
+    monkeypatch.setattr(openings, "free", seen)
+    await create(store, weekly("w"))
+    assert len(await found(store)) == 6
+    assert threads.pop() is True
+    assert len(await found(store, Interval(DAY.start, DAY.start + timedelta(days=365)))) == 365 * 6
+    assert threads.pop() is False

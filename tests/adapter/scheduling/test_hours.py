@@ -57,6 +57,12 @@ def test_hours_are_read_by_day() -> None:
     assert found.horizon == Interval(FIRST, LAST)
 
 
+def test_hours_that_are_given_often_are_read_once() -> None:
+    often = [open_on("mon", "09:00", "12:00"), open_on("tue,mon", "09:00", "12:00")]
+    found = table(weekly("s", available(*often, open_on("", "09:00", "13:00"), *often * 100)))
+    assert found.weekly == (Weekly(frozenset({0, 1}), hour(9), hour(12)), Weekly(ALL, hour(9), hour(13)))
+
+
 def test_all_day_is_all_day() -> None:
     entry = {"url": "availableTime", "extension": parts(daysOfWeek=("Code", "mon"), allDay=("Boolean", True))}
     assert table(weekly("s", available(entry))).weekly == (Weekly(frozenset({0}), hour(0), hour(24)),)
@@ -189,3 +195,15 @@ def test_an_id_must_leave_room_for_those_of_the_openings() -> None:
 def test_a_service_has_parameters_and_its_own_hours() -> None:
     service = {"resourceType": "HealthcareService", "extension": [available(), parameters(duration=0)]}
     assert [one.param for one in hours_faults.faults(service)] == ["HealthcareService.extension[1].extension[0]"]
+
+
+@pytest.mark.parametrize("name", ["availableTime", "notAvailable"])
+def test_only_so_many_hours_and_so_much_leave_are_taken(name: str) -> None:
+    part = {"availableTime": GOOD, "notAvailable": away("2024-01-20", "2024-01-21")}[name]
+    most = hours.MOST_ENTRIES[name]
+    assert list(hours_faults.faults(weekly("s", available(*[part] * most)))) == []
+    [problem] = hours_faults.faults(weekly("s", available(*[part] * (most + 1))))
+    assert problem.param == PLACE
+    assert problem.message.startswith(f"It has {most + 1} {name}, and {most} at most.")
+    service = {"resourceType": "HealthcareService", name: [{}] * (most + 1)}
+    assert [one.param for one in hours_faults.faults(service)] == ["HealthcareService"]

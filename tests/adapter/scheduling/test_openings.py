@@ -157,6 +157,25 @@ def test_openings_are_those_that_a_look_at_the_clock_each_minute_finds(
 # By hand.
 
 
+@pytest.mark.parametrize(
+    ("table", "expected"),
+    [
+        (Timetable(UTC, (weekly(540, 1020),), minutes=15), 31 * 33),
+        (Timetable(UTC, (weekly(540, 1020), weekly(0, 60)), minutes=20, before=5, after=5), 31 * 20),
+        (Timetable(UTC, (weekly(540, 1020),), minutes=60, every=10), 31 * 49),
+        (Timetable(UTC, (weekly(540, 1020),), within=((weekly(0, 60), weekly(60, 90)),), minutes=15), 31 * 35),
+        (Timetable(UTC, (weekly(540, 1020, frozenset({0})),), minutes=15), 147),  # rounded up
+        (Timetable(UTC, (weekly(540, 1020),), horizon=window("2024-01-30", "2024-03-01", KAMPALA)), 2 * 17 + 3),
+        (Timetable(UTC, (weekly(540, 1020),), horizon=window("2025-01-30")), 0),
+        (Timetable(UTC, ()), 0),
+    ],
+)
+def test_how_many_there_may_be_is_known_beforehand(table: Timetable, expected: int) -> None:
+    january = Interval(moment("2024-01-01T00:00:00Z"), moment("2024-02-01T00:00:00Z"))
+    assert openings.about(table, january) == expected
+    assert len(openings.candidates(table, january)) <= expected * 1.1
+
+
 def test_a_day_on_which_the_clocks_go_forward_leaves_out_an_hour() -> None:
     table = Timetable(BERLIN, (weekly(60, 240),), minutes=60)
     assert starts(table, window("2024-03-31")) == ["31 01:00+0100", "31 03:00+0200"]

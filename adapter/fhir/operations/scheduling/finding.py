@@ -70,7 +70,7 @@ async def find(call: Call, kind: str, ident: str | None) -> Reply:
     known = [name for one in patients for name in await _named(call, "Patient", one)]
     found, total = await page(call.who.store, search, known, count, zone=service.settings.zone, now=service.now())
     firsts = [one.openings[0] for one in found]
-    stored = await call.who.store.read_all([f"Slot/{one.ident}" for one in firsts if one.made is None])
+    stored = await call.who.store.read_all([f"Slot/{one.ident}" for one in firsts if one.made is None and one.stored])
     slots = [decode(raw) if (raw := stored.get(f"Slot/{one.ident}")) else one.slot for one in firsts]
     proposed = [_proposal(asked, search.window, one, slot, patients) for one, slot in zip(found, slots, strict=True)]
     await call.who.store.proposals.keep(proposed, service.now() + timedelta(seconds=service.settings.proposal_seconds))

@@ -6,6 +6,7 @@ nothing: a candidate has the Slots of every Schedule that it needs.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, tzinfo
@@ -13,9 +14,11 @@ from typing import NamedTuple
 
 import orjson
 
+from adapter.aside import aside
 from adapter.scheduling import claims, hours, intervals
-from adapter.scheduling.availability import Opening, Wanted, first, openings
+from adapter.scheduling.availability import FEW, Opening, Wanted, first, openings
 from adapter.scheduling.intervals import Interval
+from adapter.scheduling.openings import merged, touches
 from adapter.scheduling.status import HOLDING
 from store.codec import Resource
 from store.extract import reference, references, walk
@@ -98,8 +101,20 @@ async def candidates(store: Store, search: Search, *, zone: tzinfo, now: datetim
         found = await _together(store, search, zone=zone, now=now)
     else:
         free = await openings(store, _wanted(search), zone=zone, now=now)
-        found = [Candidate(when, run) for when, run in _runs(free, search)]
-    return sorted(found, key=lambda one: (one.when.start, _preference(one, search), one.openings[0].ident))
+        found = await aside(lambda: [Candidate(when, run) for when, run in _runs(free, search)], much=len(free) > FEW)
+    return await aside(lambda: _ordered(found, search), much=len(found) > FEW)
+
+
+def _ordered(found: Iterable[Candidate], search: Search) -> list[Candidate]:
+    ranks: dict[object, tuple[int, ...]] = {}  # by whose they are: of many there are few
+
+    def place(one: Candidate) -> tuple[datetime, tuple[int, ...], str]:
+        whose = (*(opening.schedule["id"] for opening in one.openings), one.place)
+        if whose not in ranks:
+            ranks[whose] = _preference(one, search)
+        return one.when.start, ranks[whose], one.openings[0].ident
+
+    return sorted(found, key=place)
 
 
 async def _together(store: Store, search: Search, *, zone: tzinfo, now: datetime) -> list[Candidate]:
@@ -128,12 +143,21 @@ async def _together(store: Store, search: Search, *, zone: tzinfo, now: datetime
     own = [one for one in every if hours.horizon(one, zone).overlaps(search.window)]
     kept = {name for one in own for name in _places(one)}
     rooms = {name for one in own if _is_rooms(one) for name in _places(one)}
-    free: dict[str, list[Opening]] = {}
     theirs = Wanted(search.window, (tuple(sorted(kept)),), contents=False)
-    for one in await openings(store, theirs, zone=zone, now=now) if kept else ():
+    there = await openings(store, theirs, zone=zone, now=now) if kept else []
+    return await aside(lambda: _beside(search, usable, there, kept, rooms), much=len(usable) + len(there) > FEW)
+
+
+def _beside(
+    search: Search, usable: Iterable[Opening], there: Iterable[Opening], kept: set[str], rooms: set[str]
+) -> list[Candidate]:
+    """Return the openings of practitioners with what is free then at the places: `kept` have Schedules, `rooms` too."""
+    free: dict[str, list[Opening]] = {}
+    for one in there:
         if _is_of_place(one.schedule):
             for name in _places(one.schedule):
                 free.setdefault(name, []).append(one)
+    near = {name: _Near(some) for name, some in free.items()}
     found: list[Candidate] = []
     for when, run in _runs(usable, search):
         named = _places(run[0].schedule)
@@ -143,11 +167,26 @@ async def _together(store: Store, search: Search, *, zone: tzinfo, now: datetime
             if place not in (rooms if named else kept):
                 found.append(Candidate(when, run, None if named else place))
                 break
-            beside = covering((one for one in free.get(place, ()) if not named or _is_rooms(one.schedule)), when)
+            around = near[place].to(when) if place in near else ()
+            beside = covering((one for one in around if not named or _is_rooms(one.schedule)), when)
             if beside:
                 found.append(Candidate(when, (*run, *beside)))
                 break
     return found
+
+
+class _Near:
+    """Openings, of which those near a time are looked up: of a month's a visit overlaps few."""
+
+    def __init__(self, found: Sequence[Opening]) -> None:  # in order of time
+        self._found = found
+        self._longest = max(one.when.end - one.when.start for one in found)
+
+    def to(self, when: Interval) -> Sequence[Opening]:
+        """Return those that may overlap `when`."""
+        first = bisect_right(self._found, when.start - self._longest, key=lambda one: one.when.start)
+        last = bisect_left(self._found, when.end, key=lambda one: one.when.start)
+        return self._found[first:last]
 
 
 def _places(schedule: Resource) -> set[str]:
@@ -238,5 +277,5 @@ async def without_clashes(store: Store, found: list[Candidate], patients: Sequen
         },
         hint=("actor", "date", "_id", "status"),
     )
-    busy = [when for one in raw if (when := intervals.of(orjson.loads(one))) is not None]
-    return [one for one in found if not any(one.when.overlaps(other) for other in busy)]
+    busy = merged(when for one in raw if (when := intervals.of(orjson.loads(one))) is not None)
+    return await aside(lambda: [one for one in found if not touches(one.when, busy)], much=len(found) > FEW)

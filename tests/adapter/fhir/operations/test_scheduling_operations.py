@@ -11,6 +11,7 @@ import pytest
 from fhir.resources.R4B.appointment import Appointment
 from fhir.resources.R4B.bundle import Bundle
 
+from adapter.scheduling import availability
 from tests.adapter.fhir.door import BASE, HOST, Json, bare, bundled, call, get, made, names, outcome
 from tests.adapter.mediloop.clinic import (
     JAMES,
@@ -27,6 +28,7 @@ from tests.adapter.mediloop.clinic import (
     schedule,
     slot,
 )
+from tests.adapter.scheduling.weekly import weekly
 from tests.conftest import Api, ApiMaker, Clock
 
 START, END = "2024-01-20T00:00:00Z", "2024-01-21T00:00:00Z"
@@ -287,6 +289,15 @@ async def test_find_refuses_what_it_cannot_read(api: Api) -> None:
         assert answer.status_code == 400, (body, answer.text)
         assert answer.json()["resourceType"] == "OperationOutcome"
     outcome(await call(api, "POST", "Appointment/$find", parameters()), 400, "required", "required")
+
+
+async def test_what_would_take_too_long_to_compute_is_refused(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(availability, "MOST_COMPUTED", 1_000)
+    await made(api, weekly(actors=("Practitioner/weekly",)))
+    asked = "start=2024-01-01&practitioner=weekly&_count=1"
+    assert bundled(await get(api, f"Appointment/$find?{asked}&end=2024-05-01"))["total"] == 122 * 6
+    for operation in ("Appointment/$find", "Slot/$prefetch"):
+        outcome(await get(api, f"{operation}?{asked}&end=2024-12-31"), 400, "too-costly")
 
 
 async def test_find_by_organization_role_and_timing(api: Api) -> None:
