@@ -8,6 +8,9 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+LARGE = 100_000
+"""Bytes of JSON from which on its reading and judging are `much`: some 10 ms."""
+
 
 async def aside(work: Callable[[], T], *, much: bool) -> T:
     """Return what `work` gives; `much` of it is done in a thread, little costs less where it is."""

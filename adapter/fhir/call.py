@@ -35,6 +35,7 @@ class Call:
         headers: of the request, names in lower case.
         body: the resource that was sent, read strictly.
         patch: a JSON Patch document; a FHIRPath Patch comes as `body`, a Parameters resource.
+        large: whether what was sent is so large that it is judged beside other requests (`adapter.aside`).
     """
 
     who: Caller
@@ -45,6 +46,7 @@ class Call:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: Resource | None = None
     patch: list[Any] | None = None
+    large: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import re
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
+from adapter.aside import aside
 from adapter.errors import Malformed, NotFound, Problem, Refused
 from adapter.fhir import bundles, conformance, negotiation, operations, reads, repeating, searching, validation
 from adapter.fhir import outcome as outcomes
@@ -154,7 +155,7 @@ async def _create(call: Call, kind: str) -> Reply:
     write = Write(
         "POST",
         kind,
-        resource=_sent(call, kind),
+        resource=await _sent(call, kind),
         if_none_exist=None if criteria is None else negotiation.criteria(criteria, kind),
     )
     return await _write(call, write)
@@ -162,7 +163,7 @@ async def _create(call: Call, kind: str) -> Reply:
 
 async def _update(call: Call, kind: str, ident: str) -> Reply:
     require_type(call.who, kind, "write")
-    resource = _sent(call, kind)
+    resource = await _sent(call, kind)
     if resource.get("id") != ident:
         text = "The id in the body must be there and be the one in the address."
         raise Malformed(Problem("id_mismatch", text, f"{kind}.id", issue="value"))
@@ -199,7 +200,7 @@ async def _conditional(call: Call, kind: str) -> Reply:
     require_type(call.who, kind, "write")
     criteria = tuple(pair for pair in call.query if pair[0] not in _SHOWN_BY)
     if call.method == "PUT":
-        resource = _sent(call, kind)
+        resource = await _sent(call, kind)
         write = Write("PUT", kind, criteria=criteria, resource=resource)
     elif call.method == "PATCH":
         write = Write("PATCH", kind, criteria=criteria, patch=_patch_sent(call))
@@ -208,17 +209,18 @@ async def _conditional(call: Call, kind: str) -> Reply:
     return await _write(call, write)
 
 
-def _sent(call: Call, kind: str) -> Resource:
+async def _sent(call: Call, kind: str) -> Resource:
     """Return the resource in the body, checked.
 
     Raises:
         Malformed, Unprocessable: naming everything that is wrong with it.
     """
-    if call.body is None:
+    body = call.body
+    if body is None:
         raise Malformed(Problem("missing_body", f"Send the {kind} in the body.", kind, issue="required"))
-    validation.require_valid(call.body, kind)
-    require_whole(call.body)
-    return call.body
+    await aside(lambda: validation.require_valid(body, kind), much=call.large)
+    require_whole(body)
+    return body
 
 
 def _patch_sent(call: Call) -> Patch:

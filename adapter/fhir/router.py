@@ -17,6 +17,7 @@ from fastapi import APIRouter, Request, Response
 from starlette.convertors import Convertor, register_url_convertor
 
 from adapter import encoding
+from adapter.aside import LARGE, aside
 from adapter.compression import headed
 from adapter.errors import Malformed, Problem
 from adapter.fhir import conformance, negotiation, presentation
@@ -77,23 +78,25 @@ async def _call(request: Request, path: tuple[str, ...], query: Pairs) -> Call:
     who = caller(request)
     method = request.method
     body = patch = None
+    large = False
     if method in ("POST", "PUT", "PATCH"):
         raw = await request.body()
         if "content-encoding" in request.headers:
             most = who.service.settings.max_body_bytes
             raw = encoding.plain(raw, request.headers["content-encoding"], most)
+        large = len(raw) > LARGE
         form = path[-1:] == ("_search",)
         kind = negotiation.request_format(request.headers, method=method, form=form, empty=not raw)
         if form:
             query = (*query, *_pairs(raw))
         elif kind == negotiation.JSON_PATCH:
-            patch = strict_json.read_patch(raw)
+            patch = await aside(lambda: strict_json.read_patch(raw), much=large)
         elif raw:
-            body = _reader(path)(raw)
+            body = await aside(lambda: _reader(path)(raw), much=large)
     headers = {name: request.headers[name] for name in _HEADERS if name in request.headers}
     if "prefer" in headers:
         headers["prefer"] = ", ".join(request.headers.getlist("prefer"))
-    return Call(who, base_of(request, who.service), method, path, query, headers, body, patch)
+    return Call(who, base_of(request, who.service), method, path, query, headers, body, patch, large)
 
 
 def _reader(path: tuple[str, ...]) -> Callable[[bytes], Resource]:

@@ -7,6 +7,7 @@ replaces what entries say of each other (`patches` does in patches, `identifiers
 
 from __future__ import annotations
 
+from adapter.aside import aside
 from adapter.fhir.bundles import batches, transactions
 from adapter.fhir.bundles.alone import Answer
 from adapter.fhir.bundles.reading import MAX_BUNDLE_ENTRIES, read
@@ -23,7 +24,7 @@ async def process(call: Call, answer: Answer) -> Reply:
     Raises:
         Refused: it is no batch or transaction, or (a transaction) one of its entries is refused: nothing was done.
     """
-    parsed = read(call.body, call.base)
+    parsed = await aside(lambda: read(call.body, call.base), much=call.large)
     carried_out = transactions.run if parsed.kind == "transaction" else batches.run
     return await carried_out(call, parsed, answer)
 

@@ -27,7 +27,7 @@ def as_call(call: Call, entry: Entry) -> Call:
         prefer = "return=minimal" if prefer is None else f"{prefer}, return=minimal"
     if prefer is not None:
         headers["prefer"] = prefer
-    return Call(call.who, call.base, entry.method, entry.path, entry.query, headers, entry.resource)
+    return Call(call.who, call.base, entry.method, entry.path, entry.query, headers, entry.resource, None, call.large)
 
 
 async def answered(call: Call, entry: Entry, answer: Answer) -> bytes:

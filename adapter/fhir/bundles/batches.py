@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 
+from adapter.aside import aside
 from adapter.errors import Malformed, Problem, Refused
 from adapter.fhir import repeating
 from adapter.fhir.bundles import responses
@@ -60,6 +61,15 @@ async def _each(call: Call, entries: Iterable[Entry], answer: Answer) -> dict[in
 
 async def _together(call: Call, entries: Sequence[Entry]) -> dict[int, bytes]:
     """Return the response entries of the plain writes that could be carried out together, by their places."""
+    plain = await aside(lambda: _plain(call, entries), much=call.large)
+    done: dict[int, bytes] = {}
+    places = list(plain)
+    for start in range(0, len(places), _TOGETHER):
+        done |= await _attempted(call, {place: plain[place] for place in places[start : start + _TOGETHER]})
+    return done
+
+
+def _plain(call: Call, entries: Iterable[Entry]) -> dict[int, Write]:
     plain: dict[int, Write] = {}
     for entry in entries:
         if _is_plain(entry):
@@ -67,11 +77,7 @@ async def _together(call: Call, entries: Sequence[Entry]) -> dict[int, bytes]:
                 plain[entry.index] = write_of(call, entry, entry.resource)
             except Refused:  # it is told when the entry is carried out by itself
                 continue
-    done: dict[int, bytes] = {}
-    places = list(plain)
-    for start in range(0, len(places), _TOGETHER):
-        done |= await _attempted(call, {place: plain[place] for place in places[start : start + _TOGETHER]})
-    return done
+    return plain
 
 
 def _is_plain(entry: Entry) -> bool:

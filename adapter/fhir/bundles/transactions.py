@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
+from adapter.aside import aside
 from adapter.errors import Gone, NotFound, PreconditionFailed, Problem, Refused, Unavailable
 from adapter.fhir import repeating, searching
 from adapter.fhir.bundles import responses
@@ -57,7 +58,7 @@ async def _planned(call: Call, parsed: Parsed, answer: Answer) -> Plan:
     refusals: list[Refused] = []
     planned: Plan | None = None
     try:
-        planned = plan(call, parsed)
+        planned = await aside(lambda: plan(call, parsed), much=call.large)
     except Refused as refused:
         refusals.append(refused)
     for entry in parsed.entries:

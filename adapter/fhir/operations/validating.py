@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from adapter.aside import aside
 from adapter.errors import Problem, Refused
 from adapter.fhir import outcome, reads, validation
 from adapter.fhir.access import require_type
@@ -33,7 +34,10 @@ async def validate(call: Call, kind: str, ident: str | None) -> Reply:
     pairs, resource = parameters(call, bare=True)
     asked = dict(pairs)
     mode = asked.get("mode")
-    problems = validation.outcome_of(resource, kind, mode, ident=ident, profile=asked.get("profile"))
+    profile = asked.get("profile")
+    problems = await aside(
+        lambda: validation.outcome_of(resource, kind, mode, ident=ident, profile=profile), much=call.large
+    )
     if mode == "delete" and ident is not None:
         problems = await _deletable(call, kind, ident)
     return Reply(200, outcome.of(problems, call.who.service.settings.canonical_base, "invalid"))

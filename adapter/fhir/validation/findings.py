@@ -45,6 +45,9 @@ class Findings:
 
     def add(self, code: str, issue: str, message: str, place: Place, *, severity: str = "error") -> None:
         """Add one: `code` for machines, `issue` of FHIR's issue types, `message` with the remedy."""
+        if len(self.problems) >= MOST:
+            self.left_out += 1  # to tell them apart would be most of the work
+            return
         self.take(Problem(code, message, expression(place), issue=issue, severity=severity))
 
     def take(self, problem: Problem) -> None:
@@ -62,5 +65,5 @@ class Findings:
         """Return the problems; the last tells of those that are not named."""
         if not self.left_out:
             return self.problems
-        text = f"There are {self.left_out} further problems. Repair the ones named here and send it again."
+        text = f"There are up to {self.left_out} further problems. Repair the ones named here and send it again."
         return [*self.problems, Problem("further_problems", text, issue="structure")]

@@ -21,6 +21,12 @@ from store.codec import Resource
 DEEPEST = 64
 """Levels of nesting; MongoDB takes 100, some of which the stored document needs itself."""
 
+MOST_VALUES = 50_000
+"""Values in one resource, every member and every item of a list counted: with fewer than a second's work it is judged,
+indexed and written. What an appointment of a thousand participants has is a fifth."""
+MOST_IN_GROUP = 500_000
+"""In a Group: its members are 50,000 (`adapter.fhir.operations.exporting_patients`), of some values each."""
+
 _FORBIDDEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _TOO_DEEP = f"It is nested more than {DEEPEST} levels deep. Send it flatter."
 _DECIMAL128 = create_decimal128_context()
@@ -53,7 +59,24 @@ def repeated_names(value: Any) -> list[str]:
 
 def check_structure(resource: Resource, findings: Findings, place: Place) -> bool:
     """Add what is wrong with `resource` as FHIR JSON; tell whether it can be looked into any further."""
+    kind = resource.get("resourceType")
+    most = MOST_IN_GROUP if kind == "Group" else MOST_VALUES
+    if kind != "Bundle" and _has_more(resource, most):  # of a Bundle each resource is counted by itself
+        text = f"It has more than {most} values (members, and items of lists). Send what it says in several resources."
+        findings.add("too_many_values", "too-costly", text, place)
+        return False
     return _object(resource, findings, place, 1)
+
+
+def _has_more(resource: Resource, most: int) -> bool:
+    """Tell whether there are more than `most` values within, however deep; what is beyond is not looked at."""
+    left: list[Any] = [resource]
+    found = 0
+    while left and found <= most:
+        node = left.pop()
+        found += len(node)
+        left += [one for one in (node.values() if isinstance(node, dict) else node) if isinstance(one, dict | list)]
+    return found > most
 
 
 def check_operations(value: Any, depth: int = 1) -> Problem | None:

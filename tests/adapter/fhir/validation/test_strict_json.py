@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from adapter.errors import Malformed, Problem
-from adapter.fhir.validation import check, strict_json
+from adapter.fhir.validation import check, findings, strict_json, structure
 from store.codec import ExactDecimal, encode
 
 
@@ -206,3 +206,32 @@ def test_a_patch_is_a_list() -> None:
 def test_a_patch_is_not_nested_endlessly_either(raw: bytes) -> None:
     with pytest.raises(Malformed, match="too_deep"):
         strict_json.read_patch(raw)
+
+
+def named(kind: str, members: int) -> dict[str, Any]:
+    """A resource with 1 + 2 + 2 * `members` values."""
+    return {"resourceType": kind, "id": "x", "member" if kind == "Group" else "name": [{"a": 1}] * members}
+
+
+@pytest.mark.parametrize(("kind", "most"), [("Patient", structure.MOST_VALUES), ("Group", structure.MOST_IN_GROUP)])
+def test_only_so_many_values_are_looked_into(kind: str, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert found(encode(named(kind, most // 2 - 1))) == [("too_many_values", kind)]
+    assert [one.code for one in check(named(kind, most // 2 - 1))] == ["too_many_values"]
+    few = named(kind, most // 2 - 2)
+    assert strict_json.read(encode(few)) == few
+    several = {"resourceType": "Bundle", "type": "transaction", "entry": [{"resource": few}] * 2}
+    assert strict_json.read_bundle(encode(several)) == several
+
+
+def test_problems_beyond_those_that_are_named_are_only_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[object] = []
+    real = findings.expression
+
+    def noted(place: findings.Place) -> str:
+        told.append(place)
+        return real(place)
+
+    monkeypatch.setattr(findings, "expression", noted)
+    problems = check({"resourceType": "Patient", "name": [{"use": "zz"}] * 5_000})
+    assert len(problems) == findings.MOST + 1 == len(told) + 1
+    assert problems[-1].message.startswith("There are up to 4900 further problems.")

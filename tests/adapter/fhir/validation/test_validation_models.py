@@ -74,3 +74,25 @@ def test_shapes_are_forgotten_before_they_fill_the_memory(asked: list[str], monk
     for resource in (SLOT, {**SLOT, "comment": "c"}, SLOT):
         assert check(resource) == []
     assert asked == ["Slot"] * 3
+
+
+def test_of_a_long_list_one_item_of_each_shape_is_asked_about(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+    real = models.check_model
+
+    def noted(resource: Any, kind: str, findings: Findings) -> None:
+        seen.append(resource)
+        real(resource, kind, findings)
+
+    monkeypatch.setattr(models, "check_model", noted)
+    monkeypatch.setattr(models, "_approved", set())
+    named = [{"text": str(number)} for number in range(99)]
+    coded = [{"coding": [{"code": str(number)}]} for number in range(99)]
+    assert check({**SLOT, "specialty": [*named, *coded]}) == []
+    assert [len(one["specialty"]) for one in seen] == [2]
+    assert check({**SLOT, "specialty": [*named, *named, *coded]}) == []
+    assert len(seen) == 1
+    odd = [{"code": "x", "text": 1}]
+    findings = Findings()
+    models.check_shape({**SLOT, "specialty": [*named, *odd]}, "Slot", findings)  # the walk would not have let it pass
+    assert [one.param for one in findings.problems] == ["Slot.specialty[99].text"]

@@ -1,0 +1,57 @@
+"""Much work is done beside the event loop, little where it is."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+from adapter.aside import LARGE, aside
+from adapter.fhir.bundles import batches, transactions
+from adapter.fhir.validation import checking, strict_json
+from tests.adapter.fhir.bundles.sending import bundle, entry
+from tests.adapter.fhir.door import Json, call
+from tests.conftest import Api
+
+
+def is_main() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
+async def test_much_is_done_in_a_thread() -> None:
+    assert await aside(is_main, much=False) is True
+    assert await aside(is_main, much=True) is False
+
+
+PERSON: Json = {"resourceType": "Patient", "id": "x", "name": [{"family": "Okello"}]}
+LONG: Json = {**PERSON, "photo": [{"contentType": "image/png", "data": "eHh4" * (LARGE // 4)}]}
+
+
+@pytest.mark.parametrize(
+    ("place", "function", "method", "path", "around"),
+    [
+        (strict_json, "read_as_sent", "PUT", "Patient/x", None),
+        (checking, "check", "PUT", "Patient/x", None),
+        (checking, "check", "POST", "Patient/$validate", None),
+        (transactions, "plan", "POST", "", "transaction"),
+        (batches, "write_of", "POST", "", "batch"),
+    ],
+)
+async def test_what_is_large_is_judged_beside_other_requests(
+    api: Api, monkeypatch: pytest.MonkeyPatch, place: Any, function: str, method: str, path: str, around: str | None
+) -> None:
+    where: list[bool] = []
+    real = getattr(place, function)
+
+    def noted(*given: Any, **named: Any) -> Any:
+        where.append(is_main())
+        return real(*given, **named)
+
+    monkeypatch.setattr(place, function, noted)
+    for body in (PERSON, LONG):
+        sent = body if around is None else bundle(around, entry("PUT", "Patient/x", body))
+        answer = await call(api, method, path, sent)
+        assert answer.status_code in (200, 201), answer.text
+    assert set(where[: len(where) // 2]) == {True}
+    assert set(where[len(where) // 2 :]) == {False}
