@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import structlog
 
 from adapter.errors import Problem, Refused, Unavailable, oversized
 from adapter.fhir.bundles import responses
 from adapter.fhir.bundles.reading import Entry
+from adapter.fhir.bundles.responses import Budget
 from adapter.fhir.call import Call, Reply
 from store.connection import renew_deadline
 from store.errors import Oversized, Unreachable
@@ -30,12 +32,21 @@ def as_call(call: Call, entry: Entry) -> Call:
     return Call(call.who, call.base, entry.method, entry.path, entry.query, headers, entry.resource, None, call.large)
 
 
-async def answered(call: Call, entry: Entry, answer: Answer) -> bytes:
-    """Return the response entry for an entry, whatever comes of it."""
+async def answered(call: Call, entry: Entry, answer: Answer, budget: Budget) -> bytes:
+    """Return the response entry for an entry, whatever comes of it.
+
+    Once the answer is too large nothing more is read; what was done is told without what it has made.
+    """
+    if entry.reads and budget.is_spent:
+        return responses.failed(call, responses.beyond())
     try:
         reply = await answer(as_call(call, entry))
         renew_deadline()  # a long batch may go on for as long as MongoDB answers
-        return responses.replied(call, entry, reply)
+        if budget.takes(0 if entry.method == "HEAD" else len(reply.body)):
+            return responses.replied(call, entry, reply)
+        if entry.reads:
+            return responses.failed(call, responses.beyond())
+        return responses.replied(call, entry, replace(reply, body=b""))
     except Refused as refused:
         return responses.failed(call, refused)
     except Unreachable:

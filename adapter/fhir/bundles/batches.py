@@ -17,6 +17,7 @@ from adapter.fhir.bundles import responses
 from adapter.fhir.bundles.alone import Answer, answered, unavailable
 from adapter.fhir.bundles.planning import write_of
 from adapter.fhir.bundles.reading import Entry, Parsed
+from adapter.fhir.bundles.responses import Budget
 from adapter.fhir.call import Call, Reply
 from adapter.fhir.writing import Write, Written, carry_out
 from adapter.scheduling.road import IDEMPOTENCY_HEADER
@@ -43,29 +44,30 @@ async def run(call: Call, parsed: Parsed, answer: Answer) -> Reply:
         raise Malformed(Problem("batch_not_repeatable", text, IDEMPOTENCY_HEADER, issue="not-supported"))
     done: dict[int, bytes] = {index: responses.failed(call, refused) for index, refused in parsed.faults.items()}
     writes = [entry for entry in parsed.entries if not entry.reads]
-    done |= await _together(call, writes)
-    done |= await _each(call, (entry for entry in writes if entry.index not in done), answer)
-    done |= await _each(call, (entry for entry in parsed.entries if entry.reads), answer)
+    budget = Budget()
+    done |= await _together(call, writes, budget)
+    done |= await _each(call, (entry for entry in writes if entry.index not in done), answer, budget)
+    done |= await _each(call, (entry for entry in parsed.entries if entry.reads), answer, budget)
     return responses.bundle("batch", [done[index] for index in range(parsed.size)])
 
 
-async def _each(call: Call, entries: Iterable[Entry], answer: Answer) -> dict[int, bytes]:
+async def _each(call: Call, entries: Iterable[Entry], answer: Answer, budget: Budget) -> dict[int, bytes]:
     turns = asyncio.Semaphore(_AT_ONCE)
 
     async def one(entry: Entry) -> tuple[int, bytes]:
         async with turns:
-            return entry.index, await answered(call, entry, answer)
+            return entry.index, await answered(call, entry, answer, budget)
 
     return dict(await asyncio.gather(*(one(entry) for entry in entries)))
 
 
-async def _together(call: Call, entries: Sequence[Entry]) -> dict[int, bytes]:
+async def _together(call: Call, entries: Sequence[Entry], budget: Budget) -> dict[int, bytes]:
     """Return the response entries of the plain writes that could be carried out together, by their places."""
     plain = await aside(lambda: _plain(call, entries), much=call.large)
     done: dict[int, bytes] = {}
     places = list(plain)
     for start in range(0, len(places), _TOGETHER):
-        done |= await _attempted(call, {place: plain[place] for place in places[start : start + _TOGETHER]})
+        done |= await _attempted(call, {place: plain[place] for place in places[start : start + _TOGETHER]}, budget)
     return done
 
 
@@ -85,7 +87,7 @@ def _is_plain(entry: Entry) -> bool:
     return entry.writes and entry.method in ("POST", "PUT", "DELETE") and not conditional
 
 
-async def _attempted(call: Call, writes: dict[int, Write], depth: int = 0) -> dict[int, bytes]:
+async def _attempted(call: Call, writes: dict[int, Write], budget: Budget, depth: int = 0) -> dict[int, bytes]:
     """Return the response entries of those of `writes`, by their places, that could be carried out together.
 
     Where some are refused, the others are tried again in two halves: the next refusal then costs less.
@@ -104,14 +106,14 @@ async def _attempted(call: Call, writes: dict[int, Write], depth: int = 0) -> di
         return {
             place: answer
             for half in halves
-            for place, answer in (await _attempted(call, {at: writes[at] for at in half}, depth + 1)).items()
+            for place, answer in (await _attempted(call, {at: writes[at] for at in half}, budget, depth + 1)).items()
         }
     except (AlreadyExists, NotUnique, Oversized):
         return {}
     except Unreachable:  # it may have been done: doing it again could make everything twice
         return dict.fromkeys(places, responses.failed(call, unavailable()))
     renew_deadline()
-    return {place: responses.written(call, result) for place, result in zip(places, results, strict=True)}
+    return {place: responses.written(call, result, budget) for place, result in zip(places, results, strict=True)}
 
 
 async def _written(call: Call, writes: Sequence[Write]) -> list[Written]:

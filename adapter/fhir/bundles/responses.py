@@ -10,22 +10,58 @@ from http import HTTPStatus
 
 import orjson
 
-from adapter.errors import Problem, Refused
+from adapter.errors import Problem, Refused, TooLarge
 from adapter.fhir import negotiation, outcome
 from adapter.fhir.bundles.reading import Entry
 from adapter.fhir.call import Call, Reply
 from adapter.fhir.writing import Written
 from store.codec import encode
 
+MAX_ANSWER_BYTES = 64_000_000
+"""How large the answer to a Bundle becomes: it is made in memory, and a thousand short reads may each ask for all there
+is. An answer of a thousand resources of the largest usual size has a fifth."""
+
+
+class Budget:
+    """What is left of the bytes that one answer may have."""
+
+    def __init__(self) -> None:
+        self._left = MAX_ANSWER_BYTES
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether something has not fitted already."""
+        return self._left < 0
+
+    def takes(self, size: int) -> bool:
+        """Tell whether so many bytes still fit; they are spent then, and where they do not fit, all is."""
+        self._left -= size
+        return not self.is_spent
+
+
+def beyond() -> TooLarge:
+    """Return the refusal of what would have made the answer too large."""
+    text = (
+        f"The answer would have more than {MAX_ANSWER_BYTES} bytes. Ask for what was left out in another Bundle, "
+        "or for less of it with _count or _elements."
+    )
+    return TooLarge(Problem("answer_too_large", text, issue="too-costly"))
+
 
 def bundle(kind: str, entries: Sequence[bytes]) -> Reply:
     """Return the answer to a Bundle of type `kind`."""
     head = b'{"resourceType":"Bundle","type":"%b-response"' % kind.encode()
-    return Reply(200, head + (b',"entry":[' + b",".join(entries) + b"]}" if entries else b"}"))
+    if not entries:
+        return Reply(200, head + b"}")
+    parts = [one for entry in entries for one in (b",", entry)][1:]
+    return Reply(200, b"".join((head, b',"entry":[', *parts, b"]}")))
 
 
-def written(call: Call, result: Written) -> bytes:
-    """Return the entry for a write: with the resource, or an outcome, where ``Prefer: return`` asks for it."""
+def written(call: Call, result: Written, budget: Budget) -> bytes:
+    """Return the entry for a write: with the resource, or an outcome, where ``Prefer: return`` asks for it.
+
+    A resource that the budget does not take is left out: what was done is told all the same.
+    """
     response = {"status": _status(result.status)}
     resource = result.told(call.who)
     if resource is None:
@@ -39,7 +75,8 @@ def written(call: Call, result: Written) -> bytes:
         text = "Created." if result.status == 201 else "Stored." if result.changed else "It was there already."
         done = Problem("done", text, severity="information")
         return _entry(response, told=outcome.of([done], _canonical(call)))
-    return _entry(response, encode(resource) if wanted == "representation" else None)
+    raw = encode(resource) if wanted == "representation" and not budget.is_spent else None
+    return _entry(response, raw if raw is not None and budget.takes(len(raw)) else None)
 
 
 def replied(call: Call, entry: Entry, reply: Reply) -> bytes:

@@ -18,6 +18,7 @@ from adapter.fhir.bundles.identifiers import Brought
 from adapter.fhir.bundles.patches import bare_texts, rewritten
 from adapter.fhir.bundles.planning import Plan, Wanted, about, plan, require_none, sought
 from adapter.fhir.bundles.reading import Parsed
+from adapter.fhir.bundles.responses import Budget
 from adapter.fhir.call import Call, Reply
 from adapter.fhir.patching import Patch
 from adapter.fhir.references import rewriting
@@ -41,10 +42,11 @@ async def run(call: Call, parsed: Parsed, answer: Answer) -> Reply:
     planned = await _planned(call, parsed, answer)
     entries = [b""] * parsed.size
     results, before = await _written(call, planned)
+    budget = Budget()
     for place, result in zip(planned.places, results, strict=True):
-        entries[place] = responses.written(call, result)
+        entries[place] = responses.written(call, result, budget)
     for entry in planned.reads:
-        entries[entry.index] = await answered(call, entry, answer)
+        entries[entry.index] = await answered(call, entry, answer, budget)
     reply = responses.bundle("transaction", entries)
     return replace(reply, headers=repeating.REPLAYED) if before else reply
 
@@ -61,22 +63,28 @@ async def _planned(call: Call, parsed: Parsed, answer: Answer) -> Plan:
         planned = await aside(lambda: plan(call, parsed), much=call.large)
     except Refused as refused:
         refusals.append(refused)
+    budget = Budget()
     for entry in parsed.entries:
         if entry.reads:
-            refusals += await _unanswerable(entry.index, as_call(call, entry), answer)
+            refusals += await _unanswerable(entry.index, as_call(call, entry), answer, budget)
     require_none(refusals)
     if planned is None:
         raise AssertionError("what could not be planned was refused")
     return planned
 
 
-async def _unanswerable(index: int, read: Call, answer: Answer) -> list[Refused]:
-    """Return what refuses the whole for a read that is malformed or not allowed: later it could not take writes back.
+async def _unanswerable(index: int, read: Call, answer: Answer, budget: Budget) -> list[Refused]:
+    """Return what refuses the whole for a read that is malformed, not allowed, or makes the answer too large.
+
+    Later it could not take writes back.
 
     What is not there yet, or has gone, is for the answer to tell.
     """
+    if budget.is_spent:
+        return []
     try:
-        await answer(read)
+        if not budget.takes(len((await answer(read)).body)):
+            return [about(responses.beyond(), index)]
     except (NotFound, Gone) as absent:
         return [about(absent, index)] if any(one.issue == "not-supported" for one in absent.problems) else []
     except Refused as refused:

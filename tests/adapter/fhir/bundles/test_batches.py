@@ -370,3 +370,64 @@ async def test_a_refusal_that_names_no_entry_sends_each_alone(api: Api, monkeypa
         statuses(await done(api, bundle("batch", *(entry("POST", "Patient", person()) for _ in range(3)))))
         == ["201"] * 3
     )
+
+
+@pytest.fixture
+def small_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(responses, "MAX_ANSWER_BYTES", 5_000)
+
+
+LONG: Json = {"text": {"status": "additional", "div": f'<div xmlns="http://www.w3.org/1999/xhtml">{"x" * 2_000}</div>'}}
+
+
+async def test_reads_beyond_the_largest_answer_are_refused_in_their_entries(
+    api: Api, small_answers: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await done(api, bundle("batch", entry("PUT", "Patient/long", person(id="long", **LONG))))
+    read: list[str] = []
+    real = Store.read
+
+    async def noted(store: Store, kind: str, name: str) -> bytes | None:
+        read.append(name)
+        return await real(store, kind, name)
+
+    monkeypatch.setattr(Store, "read", noted)
+    heads = [entry("HEAD", "Patient/long") for _ in range(3)]
+    entries = await done(api, bundle("batch", *heads, *(entry("GET", "Patient/long") for _ in range(40))))
+    assert statuses(entries) == ["200"] * 5 + ["413"] * 38
+    assert len(read) < 43, "what can no longer be shown is not read"
+    [issue] = entries[-1]["response"]["outcome"]["issue"]
+    assert (issue["code"], issue["details"]["coding"][0]["code"]) == ("too-costly", "answer_too_large")
+
+
+async def test_what_was_done_is_told_without_what_does_not_fit(api: Api, small_answers: None) -> None:
+    writes = [entry("PUT", f"Patient/{n}", person(id=str(n), **LONG)) for n in range(5)]
+    patch = {
+        "resourceType": "Parameters",
+        "parameter": [{"name": "operation", "part": [
+            {"name": "type", "valueCode": "replace"},
+            {"name": "path", "valueString": "Patient.name[0].family"},
+            {"name": "value", "valueString": "New"},
+        ]}],
+    }  # fmt: skip
+    for kind in ("batch", "transaction"):
+        entries = await done(api, bundle(kind, *writes, entry("GET", "Patient/0")), prefer="return=representation")
+        assert statuses(entries)[:5] == ["201" if kind == "batch" else "200"] * 5
+        assert statuses(entries)[5:] == ["413"]
+        assert ["resource" in one for one in entries] == [True, True, False, False, False, False]
+        assert all("location" in one["response"] for one in entries[:5])
+    alone = [entry("PATCH", f"Patient/{n}", patch) for n in range(5)]
+    entries = await done(api, bundle("batch", *alone), prefer="return=representation")
+    assert statuses(entries) == ["200"] * 5
+    assert sum("resource" in one for one in entries) == 2
+    assert (await stored(api, "Patient/4"))["name"] == [{"family": "New"}]
+
+
+async def test_a_transaction_whose_reads_are_too_large_is_not_begun(api: Api, small_answers: None) -> None:
+    await done(api, bundle("batch", entry("PUT", "Patient/long", person(id="long", **LONG))))
+    reads = [entry("GET", "Patient/long") for _ in range(9)]
+    answer = await send(api, bundle("transaction", *reads, entry("PUT", "Patient/new", person(id="new"))))
+    assert answer.status_code == 413
+    [issue] = answer.json()["issue"]
+    assert (issue["code"], issue["expression"]) == ("too-costly", ["Bundle.entry[2]"])
+    assert await count(api, "Patient?_id=new") == 0

@@ -105,9 +105,9 @@ async def test_a_batch_carries_out_each_operation_once(api: Api, store: Store, m
     carried_out: list[str] = []
     one_by_one: Callable[..., Awaitable[bytes]] = alone.answered
 
-    async def counted(call: Any, one: Any, answer: Any) -> bytes:
+    async def counted(call: Any, one: Any, answer: Any, budget: Any) -> bytes:
         carried_out.append("/".join(one.path))
-        return await one_by_one(call, one, answer)
+        return await one_by_one(call, one, answer, budget)
 
     monkeypatch.setattr("adapter.fhir.bundles.batches.answered", counted)
     found = await done(
