@@ -34,6 +34,7 @@ from store.types import TYPES
 
 FORMATS = ("application/fhir+ndjson", "application/ndjson", "ndjson")
 _TAKES = ("_outputFormat", "_since", "_type", "_typeFilter", "_elements", "_deidentify")
+_KNOWN = (*_TAKES, "patient")
 _ONCE = ("_outputFormat", "_since", "_deidentify")
 _PASSED_BY = ("_format", "_pretty")
 _NEXT_FILTER = re.compile(r",\s*(?=[A-Z][A-Za-z]*\?)")
@@ -99,15 +100,11 @@ def _read(call: Call, kind: str) -> _Asked:
     """Read the parameters.
 
     Raises:
-        Malformed: a value that cannot be read. What is merely not supported is noted.
+        Malformed: a value that cannot be read, or none. What is merely not supported is noted.
     """
     pairs, _ = parameters(replace(call, body=_plain(call.body)))
     asked = _Asked(negotiation.preferences(call.headers.get("prefer")).handling == "lenient")
-    given: dict[str, list[str]] = {}
-    for name, value in pairs:
-        if name in _PASSED_BY or not value:
-            continue
-        given.setdefault(name, []).append(value)
+    given = _given(pairs)
     _check_names(given, asked)
     for value in given.get("_outputFormat", ())[:1]:
         # The plus of a query is read as a blank.
@@ -121,6 +118,8 @@ def _read(call: Call, kind: str) -> _Asked:
     if "_type" in given and not asked.kinds:  # that is not to mean all of them
         raise _bad("_type", "_type takes types, separated by commas. Name one.")
     asked.elements = [*results.listed(",".join(given.get("_elements", ())))]
+    if "_elements" in given and not asked.elements:
+        raise _bad("_elements", "_elements takes names of elements, separated by commas. Name one.")
     for value in given.get("_typeFilter", ()):
         for one in _NEXT_FILTER.split(value):
             name, pairs, problems = exporting_filters.parsed(one)
@@ -134,6 +133,22 @@ def _read(call: Call, kind: str) -> _Asked:
     return asked
 
 
+def _given(pairs: Pairs) -> dict[str, list[str]]:
+    """Return the values of each parameter.
+
+    Raises:
+        Malformed: one of ours is empty: passed by, as a search does it, it would export more than was meant.
+    """
+    given: dict[str, list[str]] = {}
+    for name, value in pairs:
+        if name in _PASSED_BY or (not value and name not in _KNOWN):
+            continue
+        if not value:
+            raise _bad(name, f"{name} is empty: give a value, or leave it out.")
+        given.setdefault(name, []).append(value)
+    return given
+
+
 def _check_names(given: Mapping[str, Sequence[str]], asked: _Asked) -> None:
     """Note the parameters that are not known.
 
@@ -141,7 +156,7 @@ def _check_names(given: Mapping[str, Sequence[str]], asked: _Asked) -> None:
         Malformed: one that says one thing is given with several values.
     """
     for name in given:
-        if name not in (*_TAKES, "patient"):
+        if name not in _KNOWN:
             text = f"$export does not take {name}. It takes {', '.join(_TAKES)}, and patient where it is posted."
             asked.problems.append(Problem("unsupported_parameter", text, name, issue="not-supported"))
     for name in _ONCE:

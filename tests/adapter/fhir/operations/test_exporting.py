@@ -233,3 +233,22 @@ async def test_what_says_one_thing_is_given_once(api: Api, query: str) -> None:
         [f"http.{name}"],
         f"Give {name} once: it says one thing.",
     )
+
+
+@pytest.mark.parametrize("name", ["_outputFormat", "_since", "_type", "_typeFilter", "_elements", "_deidentify"])
+async def test_what_is_left_empty_does_not_widen_the_export(api: Api, name: str) -> None:
+    for options in ({}, LENIENT):
+        answer = await api.get(f"/fhir/R4/$export?{name}=", **options)
+        issue = answer.json()["issue"][0]
+        told = f"{name} is empty: give a value, or leave it out."
+        assert (answer.status_code, issue["location"], issue["diagnostics"]) == (400, [f"http.{name}"], told)
+
+
+@pytest.mark.parametrize("name", ["_type", "_elements"])
+async def test_a_list_names_something(api: Api, name: str) -> None:
+    answer = await api.get(f"/fhir/R4/$export?{name}=,")
+    assert (answer.status_code, "Name one." in answer.text) == (400, True)
+
+
+async def test_what_is_empty_and_not_known_is_passed_by(api: Api) -> None:
+    assert (await api.get("/fhir/R4/$export?_format=&nonsense=")).status_code == 202
