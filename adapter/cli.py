@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from importlib import import_module
+from itertools import pairwise
 from typing import Annotated, Any
 
 import typer
@@ -14,8 +15,8 @@ from pydantic import SecretStr
 from typer.core import TyperGroup
 
 from adapter import __version__
-from adapter.console.session import out, plain_failures, settle_output
-from adapter.settings import PREFIX, Settings, load
+from adapter.console.session import out, plain_failures, prepare_output, settle_output
+from adapter.settings import PREFIX, Settings, is_text, load
 
 _ELSEWHERE = {
     "keys": ("keys", "app"),
@@ -48,6 +49,20 @@ class _Commands(TyperGroup):
             if name not in self.commands:
                 self.commands[name] = _loaded(name)
         return super().get_command(ctx, cmd_name)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the command line (Click's hook).
+
+        Raises:
+            BadParameter: bytes that are no UTF-8, which nothing here could store, look up or show.
+        """
+        for before, word in pairwise(("", *args)):
+            if not is_text(word):
+                option = next((one.partition("=")[0] for one in (word, before) if one.startswith("--")), None)
+                # The value of an option may be a secret.
+                named = option or os.fsencode(word).decode(errors="backslashreplace")
+                raise typer.BadParameter(f"{named}: it is no text in UTF-8. Give it as such.")
+        return super().parse_args(ctx, args)
 
 
 def _loaded(name: str) -> Any:
@@ -175,6 +190,7 @@ def version(as_json: Json = False) -> None:
 
 def main() -> None:
     """Run the command line; `adapter.__main__` loads it."""
+    prepare_output()
     try:
         with plain_failures():  # of what is printed; the rest is told by the commands
             app()

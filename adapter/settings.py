@@ -55,6 +55,11 @@ class SettingsError(ValueError):
     """A setting is wrong; the message is the one line to print."""
 
 
+def is_text(words: str) -> bool:
+    """Tell whether what the command line or the environment says is UTF-8: Python keeps other bytes as half pairs."""
+    return not re.search("[\ud800-\udfff]", words)
+
+
 def _absolute(path: Path) -> Path:
     return path.expanduser().absolute()
 
@@ -201,6 +206,13 @@ class Settings(BaseSettings):
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("*", mode="before")  # behind _split: the last one is asked first
+    @classmethod
+    def _is_text(cls, value: object) -> object:
+        if isinstance(value, str) and not is_text(value):
+            raise ValueError("it is no text in UTF-8")
         return value
 
     @field_validator("cors_origins")

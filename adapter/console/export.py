@@ -98,7 +98,7 @@ def export(
         settings = load()
         if show_views:
             made = views(systems_of(settings), vocabulary_of(settings), settings.fhir_bases)
-            typer.echo(json.dumps(made, indent=2, ensure_ascii=False))
+            typer.echo(json.dumps(made, indent=2, ensure_ascii=False).encode())
             return
         if place is None:
             fail("name the folder to write to: mediloop-fhir export FOLDER")

@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from io import TextIOWrapper
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn, TypeVar
@@ -74,6 +75,8 @@ def plain_failures(*, goes_on: bool = False) -> Iterator[None]:
         fail(f"MongoDB: {_of_mongodb(error)}")
     except OSError as error:
         fail(_told(error) + _remedy(error, goes_on))
+    except UnicodeError as error:
+        fail(f"there is a text that cannot be kept or shown as it is ({error}).")
     except Refused as refused:
         fail("; ".join(problem.message for problem in refused.problems))
 
@@ -100,6 +103,12 @@ def _of_mongodb(error: PyMongoError) -> str:
     said = next((str(part["errmsg"]) for part in parts if "errmsg" in part), "no reason given")
     code = next((part["code"] for part in parts if "code" in part), error.code)
     return f"{said.partition(' dup key: ')[0]} (error {code})"
+
+
+def prepare_output() -> None:
+    """Have letters that the terminal's encoding does not know shown by their numbers: a list does not end at one."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def settle_output() -> None:

@@ -35,7 +35,7 @@ def translate(
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         fail(f"cannot translate: {error}")
     wrapped: dict[str, Any] = {"done": done if isinstance(given, list) else done[0]}
-    typer.echo(json.dumps(json.loads(encode(wrapped))["done"], indent=2, ensure_ascii=False))
+    typer.echo(json.dumps(json.loads(encode(wrapped))["done"], indent=2, ensure_ascii=False).encode())
 
 
 def _read(raw: bytes, to: str) -> Any:

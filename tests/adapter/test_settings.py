@@ -114,6 +114,14 @@ def test_a_bad_one_is_one_line_that_names_it(monkeypatch: pytest.MonkeyPatch, na
     assert len(text) < 300
 
 
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_bytes_that_are_no_text_are_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(f"{PREFIX}{name.upper()}", os.fsdecode(b"mongodb://user:hunter2\xff"))
+    with pytest.raises(SettingsError) as raised:
+        load()
+    assert str(raised.value) == f"Bad setting. {PREFIX}{name.upper()}: it is no text in UTF-8."
+
+
 def test_every_setting_that_can_be_bad_is_among_these() -> None:
     assert set(Settings.model_fields) - {name for name, _ in BAD} == {"data_dir"}
 

@@ -136,3 +136,11 @@ def test_a_command_that_begins_anew_does_not_say_that_it_goes_on(capsys: pytest.
         with pytest.raises(typer.Exit), plain_failures():
             raise error
         assert capsys.readouterr().err == f"mediloop-fhir: {said}\n"
+
+
+def test_a_text_that_cannot_be_encoded_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(typer.Exit), plain_failures():
+        "\udcff".encode()
+    said = capsys.readouterr().err
+    assert said.startswith("mediloop-fhir: there is a text that cannot be kept or shown")
+    assert len(said.splitlines()) == 1
