@@ -9,6 +9,7 @@ import io
 import os
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import IO, TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
@@ -27,6 +28,27 @@ def make_folder(path: str) -> None:
     for one in reversed([one for one in (folder, *folder.parents) if not one.exists()]):
         with suppress(FileExistsError):  # another process was faster
             one.mkdir(_FOLDER)
+
+
+def require_place(path: Path, option: str) -> None:
+    """Make sure that a file can be made or replaced there, before anything is done that it is to tell of.
+
+    Args:
+        path: of the file.
+        option: by which it was named, or would be.
+
+    Raises:
+        OSError: it cannot; the message is the one line to print.
+    """
+    why: str | None = "it is a folder"
+    if not path.is_dir():
+        try:
+            # Permissions alone do not tell: not of a file system that is read only, and nothing to root.
+            with TemporaryFile(dir=path.parent):
+                return
+        except OSError as error:
+            why = error.strerror
+    raise OSError(f"{option} {path}: no file can be made there ({why}). Name another place with {option}.")
 
 
 def create(path: str) -> IO[bytes]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from adapter import memory
+from adapter import memory, private
 from adapter.console.session import FAILED, at_once, err, out, run
 from adapter.service import Service
 
@@ -55,6 +55,8 @@ def import_(
     fetched = where.with_name(where.name + ".files")
 
     async def work(service: Service) -> Tally:
+        for option, path in (("--errors", errors), ("--state", where)):
+            private.require_place(path, option)
         memory.settle(memory.BATCH)
         tally = Tally()
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

@@ -13,6 +13,7 @@ from typing import Annotated, BinaryIO, Literal
 import orjson
 import typer
 
+from adapter import private
 from adapter.console.session import fail, plain_failures, run, types_in
 from adapter.service import Service
 from adapter.settings import load
@@ -49,6 +50,9 @@ def tail(
     token = since_token
     if token is None and token_file is not None:
         token = _token_in(token_file, followed)
+    if token_file is not None:
+        with plain_failures():
+            private.require_place(token_file, "--token-file")
     writer = _Writer(sys.stdout.buffer, token_file, followed)
     with suppress(KeyboardInterrupt):
         run(lambda service: _follow(service, mode, kinds, token, writer))

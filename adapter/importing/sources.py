@@ -102,7 +102,8 @@ def _named(
     if path.is_dir():
         return _inside(path, own)
     if not path.is_file():
-        raise SourceError(f"{word}: there is no such file or folder.")
+        there = "it is no regular file; store it in one first" if path.exists() else "there is no such file or folder"
+        raise SourceError(f"{word}: {there}.")
     listed = manifests.read(path) if path.name == manifests.NAME else None
     if listed is None:
         return [], [Source(word, path)]

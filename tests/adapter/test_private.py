@@ -33,3 +33,20 @@ def test_what_is_gone_on_with_is_read_and_written_as_it_is(tmp_path: Path) -> No
             file.write(text)
     with private.go_on(str(path)) as file:
         assert file.read() == b"onetwo"
+
+
+@pytest.mark.parametrize(("name", "why"), [("missing/f", "No such file or directory"), (".", "it is a folder")])
+def test_a_place_where_no_file_can_be_is_told_with_its_option(tmp_path: Path, name: str, why: str) -> None:
+    path = tmp_path / name
+    with pytest.raises(OSError, match="--state") as told:
+        private.require_place(path, "--state")
+    assert str(told.value) == f"--state {path}: no file can be made there ({why}). Name another place with --state."
+
+
+def test_a_file_may_be_replaced_and_is_left_until_then(tmp_path: Path) -> None:
+    path = tmp_path / "f"
+    for text in (None, "mine"):
+        if text is not None:
+            path.write_text(text)
+        private.require_place(path, "--state")
+    assert [one.read_text() for one in tmp_path.iterdir()] == ["mine"]

@@ -271,6 +271,26 @@ def test_a_source_that_is_not_there_is_said(bring: Import) -> None:
         assert "nothing" in result.stderr
 
 
+@pytest.mark.parametrize("option", ["--errors", "--state"])
+@pytest.mark.parametrize("place", ["missing/f", "/proc/f"])
+def test_where_nothing_can_be_written_is_said_before_anything_is_stored(
+    bring: Import, stored: Stored, tmp_path: Path, option: str, place: str
+) -> None:
+    file = tmp_path / "a.ndjson"
+    file.write_bytes(lines(PEOPLE[0]) + b"{bad\n")
+    result = bring.cli.run("import", str(file), option, place)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith(f"mediloop-fhir: {option} {place}: no file can be made there (")
+    assert result.stderr.count("\n") == 1
+    assert stored("Practitioner") == []
+
+
+def test_what_is_no_regular_file_is_said_to_be_none(bring: Import) -> None:
+    result = bring.cli.run("import", "/dev/null")
+    assert result.exit_code == 1
+    assert result.stderr == "mediloop-fhir: /dev/null: it is no regular file; store it in one first.\n"
+
+
 def test_kill_9_in_the_middle_and_resume_give_the_same_store(bring: Import, stored: Stored, tmp_path: Path) -> None:
     count = 3_000
     patients = [{"resourceType": "Patient", "id": f"p{number:05d}", "active": True} for number in range(count)]

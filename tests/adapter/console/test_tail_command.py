@@ -164,6 +164,13 @@ def test_a_token_file_that_cannot_be_read_is_said(cli: Cli, tmp_path: Path, what
     assert result.stderr.count("\n") == 1
 
 
+def test_a_token_file_that_cannot_be_written_is_said(cli: Cli, tmp_path: Path) -> None:
+    file = tmp_path / "missing" / "token"
+    result = cli.run("tail", "--token-file", str(file))
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"mediloop-fhir: --token-file {file}: no file can be made there (No such file")
+
+
 def test_an_output_that_cannot_be_written_is_one_line(bring: Any, tmp_path: Path) -> None:
     file = tmp_path / "token"
     with Path("/dev/full").open("wb") as full:
