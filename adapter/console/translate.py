@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import typer
 
 from adapter.console.session import fail, plain_failures
+from adapter.errors import Malformed, Problem, Refused
 from adapter.service import systems_of, vocabulary_of
-from adapter.settings import load
+from adapter.settings import Settings, load
 from mappings import appointment as lens
-from store.codec import encode, parse
+from mappings.systems import Systems
+from mappings.vocabulary import Vocabulary
+from store.codec import encode
+
+
+@dataclass(frozen=True, slots=True)
+class _Means:
+    """What a translation goes by."""
+
+    settings: Settings
+    systems: Systems
+    vocabulary: Vocabulary
 
 
 def translate(
@@ -20,43 +33,70 @@ def translate(
 ) -> None:
     """Translate an appointment, or a list of them (MediLoop's pages of lists as well), from standard input.
 
-    [dim]Example:  echo '{"id": "a1", "status": "booked"}' | mediloop-fhir translate --to fhir[/dim]
+    What is no valid Appointment in FHIR, before or after, is refused.
+
+    [dim]Example:  mediloop-fhir translate --to fhir < appointment.json[/dim]
     """
     with plain_failures():
         settings = load()
-        systems, vocabulary = systems_of(settings), vocabulary_of(settings)
+        means = _Means(settings, systems_of(settings), vocabulary_of(settings))
+    one_by_one = _to_fhir if to == "fhir" else _to_mediloop
+    which = ""
     try:
         given = _read(sys.stdin.buffer.read(), to)
-        items = given if isinstance(given, list) else [given]
-        if to == "fhir":
-            done = [lens.update(lens.blank(), item, systems=systems, vocabulary=vocabulary) for item in items]
-        else:
-            done = [lens.view(item, systems=systems, vocabulary=vocabulary) for item in items]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        fail(f"cannot translate: {error}")
+        done = []
+        for number, item in enumerate(given if isinstance(given, list) else [given], 1):
+            which = f"item {number} of the list: " if isinstance(given, list) else ""
+            done.append(one_by_one(item, means))
+    except Refused as refused:
+        fail(f"cannot translate: {which}{'; '.join(map(_told, refused.problems))}")
+    except ValueError as error:
+        fail(f"cannot translate: {which}{error}")
     wrapped: dict[str, Any] = {"done": done if isinstance(given, list) else done[0]}
     typer.echo(json.dumps(json.loads(encode(wrapped))["done"], indent=2, ensure_ascii=False).encode())
 
 
 def _read(raw: bytes, to: str) -> Any:
+    from adapter.importing import mediloop  # loads all of validation, as below: not for what is no appointment
+
     if not raw.strip():
         raise ValueError("nothing came in. Give an appointment as JSON on standard input")
-    given = parse(raw)
+    given = mediloop.read(raw)
     if to == "fhir" and isinstance(given, dict) and isinstance(given.get("results"), list):
         given = given["results"]
     items = given if isinstance(given, list) else [given]
     if not all(isinstance(item, dict) for item in items):
         raise ValueError("expected an appointment object or a list of them")
-    if to == "mediloop":
-        for number, item in enumerate(items, 1):
-            _require_appointment(item, f"item {number} of the list" if isinstance(given, list) else "it")
     return given
 
 
-def _require_appointment(item: dict[str, Any], which: str) -> None:
+def _to_fhir(item: dict[str, Any], means: _Means) -> dict[str, Any]:
+    from adapter.fhir import validation
+    from adapter.importing import mediloop
+
+    unknown = mediloop.unknown(item)
+    if unknown:
+        raise ValueError(f"A MediLoop appointment has no member {', '.join(unknown)}")
+    # What an import would miss may be missing here: an Appointment that is proposed has no time, for one.
+    made = mediloop.applied(means, None, mediloop.members(means, item, required=()))
+    validation.require_valid(made, "Appointment")
+    return made
+
+
+def _to_mediloop(item: dict[str, Any], means: _Means) -> dict[str, Any]:
+    from adapter.fhir import validation
+
     kind = item.get("resourceType")
-    if kind == "Appointment":
-        return
-    if kind is None:
-        raise ValueError(f"{which} has no resourceType. Give FHIR Appointments")
-    raise ValueError(f"{which} has the resourceType {kind}. Give FHIR Appointments: MediLoop has no other object here")
+    if kind != "Appointment":
+        what = "no resourceType" if kind is None else f"the resourceType {kind}"
+        text = f"it has {what}. Give FHIR Appointments: MediLoop has no other object here"
+        raise Malformed(Problem("wrong_type", text))
+    validation.require_valid(item, "Appointment")
+    return lens.view(item, systems=means.systems, vocabulary=means.vocabulary)
+
+
+def _told(problem: Problem) -> str:
+    """Return a problem with its place, where the message does not begin with that."""
+    if problem.param is None or problem.message.startswith(problem.param):
+        return problem.message
+    return f"{problem.param}: {problem.message}"

@@ -6,7 +6,7 @@ it differs and keeps everything that MediLoop's words cannot express.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Protocol
 
@@ -97,8 +97,13 @@ def repeated(value: Any) -> Malformed | None:
     return Malformed(Problem("duplicate_key", text, names[0] if tellable(names[0]) else None, issue="structure"))
 
 
-def members(service: Means, given: Mapping[str, Any]) -> dict[str, Any]:
+def members(service: Means, given: Mapping[str, Any], required: Sequence[str] = _REQUIRED) -> dict[str, Any]:
     """Return what of a MediLoop object is written: its known members that have a value, checked.
+
+    Args:
+        service: whose settings.
+        given: the object.
+        required: what must be there.
 
     Raises:
         Malformed: every member that is missing or wrong is named.
@@ -119,7 +124,7 @@ def members(service: Means, given: Mapping[str, Any]) -> dict[str, Any]:
     refused = {problem.param for problem in wrong}
     if "duration_minutes" in refused:
         refused.add("end_time")  # it would be worked out of it
-    wrong += [_wrong(name, "is missing") for name in _REQUIRED if name not in found and name not in refused]
+    wrong += [_wrong(name, "is missing") for name in required if name not in found and name not in refused]
     if wrong:
         raise Malformed(wrong)
     return found

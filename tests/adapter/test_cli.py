@@ -60,7 +60,8 @@ def test_a_letter_that_the_terminal_does_not_know_is_shown_by_its_number() -> No
 
 def test_json_is_utf_8_whatever_the_terminal_is() -> None:
     environment = os.environ | {"PYTHONIOENCODING": "ascii"}
-    given = json.dumps({"id": "a1", "status": "booked", "reason_text": "Zo\u00eb \U0001f600"}).encode()
+    visit = {"id": "a1", "status": "proposed", "practitioner_id": "p", "reason_text": "Zo\u00eb \U0001f600"}
+    given = json.dumps(visit).encode()
     command = [sys.executable, "-m", "adapter", "translate", "--to", "fhir"]
     done = subprocess.run(command, input=given, env=environment, capture_output=True, check=True)
     assert "Zo\u00eb \U0001f600".encode() in done.stdout

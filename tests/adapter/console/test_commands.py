@@ -221,7 +221,10 @@ class TestSlots:
 
 
 class TestTranslate:
-    MEDILOOP = '{"id": "a1", "status": "booked", "patient_uhid": "UG123456789A", "start_time": "2024-01-20T10:00:00Z"}'
+    MEDILOOP = (
+        '{"id": "a1", "status": "booked", "patient_uhid": "UG123456789A", '
+        '"start_time": "2024-01-20T10:00:00Z", "duration_minutes": 30}'
+    )
 
     def test_there_and_back_gives_what_was_given(self, cli: Cli) -> None:
         fhir = cli.run("translate", "--to", "fhir", stdin=self.MEDILOOP)
@@ -253,8 +256,8 @@ class TestTranslate:
             ('{"resourceType": "Patient", "id": "p"}', "it has the resourceType Patient. Give FHIR Appointments"),
             ('{"resourceType": "Bundle", "type": "searchset"}', "it has the resourceType Bundle"),
             (
-                '[{"resourceType": "Appointment", "status": "booked"}, {"foo": 1}]',
-                "item 2 of the list has no resourceType",
+                '[{"foo": 1}, {"resourceType": "Appointment", "status": "booked"}]',
+                "item 1 of the list: it has no resourceType",
             ),
             ('{"count": 0, "results": []}', "it has no resourceType"),
             ("", "nothing came in. Give an appointment as JSON on standard input"),
@@ -266,6 +269,30 @@ class TestTranslate:
         assert result.exit_code == 1
         assert result.stdout == ""
         assert result.stderr.startswith(f"mediloop-fhir: cannot translate: {named}")
+
+    @pytest.mark.parametrize(
+        ("to", "given", "said"),
+        [
+            ("fhir", '{"id": 5}', "id: input should be a valid string."),
+            ("fhir", '{"id": "a", "status": ["x"]}', "status: give one of proposed, "),
+            ("fhir", '[{"status": "foo"}]', "item 1 of the list: status: give one of proposed, "),
+            ("fhir", '{"id": "a", "id": "b"}', "id: Given twice in one object"),
+            ("fhir", '{"id": "a1", "status": "booked"}', "Appointment.participant: Appointment needs participant."),
+            ("mediloop", '{"resourceType": "Appointment", "participant": "x"}', "Appointment.participant: participant"),
+            ("mediloop", '{"resourceType": "Appointment", "participant": []}', "Appointment.participant: "),
+        ],
+    )
+    def test_what_no_door_would_take_is_refused(self, cli: Cli, to: str, given: str, said: str) -> None:
+        result = cli.run("translate", "--to", to, stdin=given)
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert result.stderr.startswith(f"mediloop-fhir: cannot translate: {said}")
+        assert len(result.stderr.splitlines()) == 1
+
+    def test_a_proposal_has_no_time_yet(self, cli: Cli) -> None:
+        given = '{"status": "proposed", "patient_uhid": "UG123456789A"}'
+        fhir = cli.run("translate", "--to", "fhir", stdin=given)
+        back = json.loads(cli.run("translate", "--to", "mediloop", stdin=fhir.stdout).stdout)
+        assert (back["status"], back["start_time"]) == ("proposed", None)
 
     def test_a_replaced_code_table_is_used(self, cli: Cli, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("ADAPTER_CONCEPT_MAPS", str(tmp_path))
