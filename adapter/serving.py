@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import shutil
 import socket
@@ -25,6 +26,12 @@ _KEY_VARIABLE = f"{PREFIX}BOOTSTRAP_KEY"
 FROM_COMMAND_LINE = ("host", "port", "workers")
 """Settings that ``mediloop-fhir serve`` takes as options."""
 
+_REMEDIES = {
+    errno.EADDRINUSE: "end what uses it, or set ADAPTER_PORT (--port)",
+    errno.EACCES: "set ADAPTER_PORT (--port) to one that is not reserved, from 1024",
+}
+"""What to do about an address that cannot be listened on; anything else is about the host."""
+
 GRACE_SECONDS = 30
 """How long running requests may take to end once the service is told to stop."""
 
@@ -36,7 +43,7 @@ def serve(settings: Settings) -> None:
         SettingsError: nothing opens the address of exports.
         EmbeddedMongoError, NoTransactions, Unreachable: MongoDB cannot be started, or not again, or is not fit, or not
             there.
-        OSError: the address is in use.
+        OSError: the address is in use, or none of this machine's.
     """
     require_usable(settings)
     logs.configure(settings.log_format, settings.log_level)
@@ -95,7 +102,9 @@ def _listen(settings: Settings) -> socket.socket:
     except OSError as error:
         listening.close()
         where = f"{settings.host}:{settings.port}"
-        remedy = "end what uses it, or set ADAPTER_PORT"
+        remedy = _REMEDIES.get(
+            error.errno or 0, "set ADAPTER_HOST (--host) to an address of this machine, or 0.0.0.0 for all"
+        )
         raise OSError(f"cannot listen on {where} ({error.strerror}): {remedy}") from error
     # Listening before it is announced: who reads the address can connect at once.
     listening.listen(2048)

@@ -58,6 +58,21 @@ def test_what_is_to_be_tried_works_in_a_shell(
         assert KEY not in printed
 
 
+def test_an_address_in_use_is_said_to_be(listening: socket.socket) -> None:
+    listening.listen()
+    port = listening.getsockname()[1]
+    with pytest.raises(OSError, match="cannot listen on") as raised:
+        serving._listen(load(port=port))
+    told = f"cannot listen on 127.0.0.1:{port} (Address already in use): end what uses it, or set ADAPTER_PORT (--port)"
+    assert str(raised.value) == told
+
+
+@pytest.mark.parametrize("host", ["nonsense.invalid", "203.0.113.7"])
+def test_a_host_that_is_not_this_machine_is_said_to_be_none(host: str) -> None:
+    with pytest.raises(OSError, match=rf"cannot listen on {host}:0 \(.*\): set ADAPTER_HOST \(--host\)"):
+        serving._listen(load(host=host, port=0))
+
+
 @pytest.mark.parametrize(
     ("url", "named"), [("foo://x", "foo:// cannot be opened: Protocol not known"), ("s3://b", "s3")]
 )
