@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
+import re
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextvars import ContextVar
 from typing import Any, TypeVar
@@ -62,6 +63,7 @@ _PASSING = frozenset(
 # BSONObjectTooLarge, TransactionTooLarge, TransactionTooLargeForCache, and what an update would make too large.
 _OVERSIZED = frozenset({10334, 257, 388, 17419})
 _NOT_ALLOWED = (13, 18)  # Unauthorized, AuthenticationFailed
+_NOISE = re.compile(r"\[Errno -?\d+\] | \(configured timeouts: [^)]*\)")
 _LABELS = (
     "TransientTransactionError",
     "UnknownTransactionCommitResult",
@@ -207,6 +209,11 @@ def _codes(error: Exception) -> set[Any]:
     return {getattr(error, "code", None), *(part.get("code") for part in parts)}
 
 
+def reason(error: PyMongoError) -> str:
+    """Return what the driver says, without its timeouts and all that it knows of each server: that fills a screen."""
+    return _NOISE.sub("", str(error).partition(", Timeout: ")[0])
+
+
 async def require_transactions(client: Client) -> None:
     """Make sure that the server can do transactions.
 
@@ -221,7 +228,8 @@ async def require_transactions(client: Client) -> None:
         remedy = " Check user and password in ADAPTER_MONGODB_URI." if error.code in _NOT_ALLOWED else ""
         raise Unreachable(f"MongoDB refuses to answer: {str(said).rstrip('.')}.{remedy}") from error
     except PyMongoError as error:
-        raise Unreachable(f"MongoDB does not answer: {error}") from error
+        remedy = "Check ADAPTER_MONGODB_URI, and that it runs there."
+        raise Unreachable(f"MongoDB does not answer: {reason(error).rstrip('.')}. {remedy}") from error
     if "setName" not in hello and hello.get("msg") != "isdbgrid":
         raise NoTransactions(
             "This MongoDB is a standalone server, which has no transactions. Start it as a replica set "

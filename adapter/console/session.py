@@ -22,6 +22,7 @@ from adapter import service
 from adapter.errors import Malformed, Problem, Refused
 from adapter.settings import Settings, SettingsError, load
 from store import embedded
+from store.connection import reason
 from store.errors import StoreError
 
 T = TypeVar("T")
@@ -97,7 +98,7 @@ def _remedy(error: OSError, goes_on: bool) -> str:
 def _of_mongodb(error: PyMongoError) -> str:
     """Return what MongoDB says was wrong, without what it was sent: the driver's own text holds whole resources."""
     if not isinstance(error, OperationFailure):
-        return f"{error}"
+        return reason(error)
     details = error.details or {}
     parts = [*details.get("writeErrors", ()), *details.get("writeConcernErrors", ()), details]
     said = next((str(part["errmsg"]) for part in parts if "errmsg" in part), "no reason given")

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import typer
-from pymongo.errors import BulkWriteError, ConfigurationError, OperationFailure, PyMongoError
+from pymongo.errors import AutoReconnect, BulkWriteError, ConfigurationError, OperationFailure, PyMongoError
 
 from adapter.console.session import mongodb, plain_failures
 from adapter.settings import Settings
@@ -114,6 +114,10 @@ TWICE = 'E11000 duplicate key error collection: c index: i dup key: { value: "Ok
         (OperationFailure(TWICE, 11000, {"errmsg": TWICE}), TWICE.partition(" dup key")[0] + " (error 11000)"),
         (OperationFailure("Okello", 8), "no reason given (error 8)"),
         (ConfigurationError("No servers"), "No servers"),
+        (
+            AutoReconnect("h:1: [Errno 111] no (configured timeouts: x: 1), Timeout: 5s, Topology Description: <>"),
+            "h:1: no",
+        ),
     ],
 )
 def test_what_mongodb_refuses_is_told_in_one_line_without_what_it_was_sent(
