@@ -71,7 +71,7 @@ def list_keys(as_json: Json = False) -> None:
 def roll(key_id: KeyId, as_json: Json = False) -> None:
     """Replace a key by a new one with the same permissions; the old one stays valid for 24 hours.
 
-    [dim]Example:  mediloop-fhir keys roll 5f0c...[/dim]
+    [dim]Example:  mediloop-fhir keys roll key_5f0c1a2b3c4d5e6f[/dim]
     """
 
     async def rolled(service: Service) -> tuple[Key, str] | None:
@@ -88,7 +88,7 @@ def roll(key_id: KeyId, as_json: Json = False) -> None:
 def revoke(key_id: KeyId, as_json: Json = False) -> None:
     """End a key at once (processes that have just used it notice within two seconds).
 
-    [dim]Example:  mediloop-fhir keys revoke 5f0c...[/dim]
+    [dim]Example:  mediloop-fhir keys revoke key_5f0c1a2b3c4d5e6f[/dim]
     """
 
     async def revoked(service: Service) -> bool:
