@@ -25,7 +25,8 @@ def create(
     name: Annotated[str, typer.Option(help="What the key is for.")],
     mode: Annotated[ModeName, typer.Option(help="test or live data.")] = "test",
     permission: Annotated[
-        list[str] | None, typer.Option(help="For example appointments:read,write; repeatable. Default: everything.")
+        list[str] | None,
+        typer.Option(help="For example appointments:read,write; repeatable. Default: everything, admin included."),
     ] = None,
     rate_limit: Annotated[
         int | None, typer.Option(min=0, help="Requests a minute; 0 is none. Default: the mode's.")

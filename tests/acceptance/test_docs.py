@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from adapter.security.permissions import RESOURCES
 from tests.acceptance.conftest import Running, serving
 
 ROOT = Path(__file__).parents[2]
@@ -80,3 +81,8 @@ def test_the_table_of_settings_is_the_one_that_the_command_prints() -> None:
     ).stdout
     text = (ROOT / "docs" / "operations.md").read_text()
     assert f"<!-- generated: settings -->\n{printed}<!-- end generated -->" in text
+
+
+def test_each_permission_is_explained() -> None:
+    text = (ROOT / "docs" / "operations.md").read_text().partition("| Permission |")[2].partition("\n\n")[0]
+    assert re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE) == [*RESOURCES]
