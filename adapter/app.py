@@ -25,6 +25,7 @@ from adapter.mediloop import describe
 from adapter.mediloop.router import router as mediloop
 from adapter.metrics import PoolWatch
 from adapter.origins import Origins
+from adapter.publishing.router import PATH as PUBLISHED
 from adapter.publishing.router import router as publishing
 from store.types import TYPES
 
@@ -70,7 +71,7 @@ def create_app(parts: service.Service) -> FastAPI:
     app.add_middleware(Gate, service=parts)
     if parts.settings.cors_origins:
         app.add_middleware(Origins, origins=parts.settings.cors_origins)
-    _describe(app)
+    _describe(app, hidden=() if parts.settings.bulk_publish != "off" else (PUBLISHED,))
     return app
 
 
@@ -107,13 +108,19 @@ def _end_with_parent() -> None:
     threading.Thread(target=watch, name="end-with-parent", daemon=True).start()
 
 
-def _describe(app: FastAPI) -> None:
-    """Add to the OpenAPI document what FastAPI cannot see: shared schemas and how to authorize."""
+def _describe(app: FastAPI, *, hidden: tuple[str, ...]) -> None:
+    """Add to the OpenAPI document what FastAPI cannot see: shared schemas and how to authorize.
+
+    Args:
+        app: the application.
+        hidden: what paths begin with that answer no more than that they are switched off.
+    """
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             document = generate()
+            document["paths"] = {path: one for path, one in document["paths"].items() if not path.startswith(hidden)}
             for path in document["paths"].values():
                 for operation in path.values():
                     _tell_only_what_is_sent(operation["responses"])

@@ -31,6 +31,8 @@ INTERACTIONS = (
 SYSTEM_INTERACTIONS = ("transaction", "batch", "search-system", "history-system")
 
 _HL7 = "http://hl7.org/fhir"
+# It is no operation like the others: it needs no key (`adapter.publishing`).
+_PUBLISHED = {"bulk-publish": f"{_HL7}/uv/bulkdata/OperationDefinition/bulk-publish"}
 _ABOUT = "Appointments and slots of MediLoop as FHIR R4"
 _REST = (
     "Every write keeps the earlier versions; search finds it as soon as it is answered. Nobody is booked twice: an "
@@ -46,7 +48,8 @@ _SECURITY = (
 def metadata(base: str, service: Service, known: str | None = None) -> Reply:
     """Answer ``GET /metadata``; `known` is If-None-Match."""
     settings = service.settings
-    body, tag = _statement(base, settings.canonical_base, service.started, bool(settings.cors_origins))
+    publishes = settings.bulk_publish != "off"
+    body, tag = _statement(base, settings.canonical_base, service.started, bool(settings.cors_origins), publishes)
     headers = {"ETag": f'W/"{tag}"'}
     if known is not None and (known.strip() == "*" or tag in known):
         return Reply(304, b"", headers)
@@ -54,15 +57,15 @@ def metadata(base: str, service: Service, known: str | None = None) -> Reply:
 
 
 @lru_cache(maxsize=16)  # the base is what the request says it is
-def _statement(base: str, canonical_base: str, moment: datetime, cors: bool) -> tuple[bytes, str]:
-    statement = capability_statement(base, moment, canonical_base, cors=cors)
+def _statement(base: str, canonical_base: str, moment: datetime, cors: bool, publishes: bool) -> tuple[bytes, str]:
+    statement = capability_statement(base, moment, canonical_base, cors=cors, publishes=publishes)
     # Of what it says, not of when: all processes of one release give the same tag.
     said = orjson.dumps({name: value for name, value in statement.items() if name != "date"})
     return orjson.dumps(statement), hashlib.sha256(said).hexdigest()[:16]
 
 
 def capability_statement(
-    base: str, moment: datetime, canonical_base: str = BASE, *, cors: bool = False
+    base: str, moment: datetime, canonical_base: str = BASE, *, cors: bool = False, publishes: bool = False
 ) -> dict[str, Any]:
     """Return the CapabilityStatement of the server at `base`.
 
@@ -71,7 +74,9 @@ def capability_statement(
         moment: since when it is true.
         canonical_base: of the canonical URLs of this deployment.
         cors: whether browsers let pages of other origins call it.
+        publishes: whether there is a ``$bulk-publish``.
     """
+    system = {one.name: one.definition for one in operations_on("")} | (_PUBLISHED if publishes else {})
     return {
         "resourceType": "CapabilityStatement",
         "version": __version__,
@@ -95,7 +100,7 @@ def capability_statement(
                 "resource": [*(_resource(one, canonical_base) for one in TYPES.values()), *_definitions()],
                 "interaction": [{"code": code} for code in SYSTEM_INTERACTIONS],
                 "searchParam": [_search_param(one, canonical_base) for one in _common()],
-                "operation": [{"name": one.name, "definition": one.definition} for one in operations_on("")],
+                "operation": [{"name": name, "definition": definition} for name, definition in system.items()],
                 "compartment": [f"{_HL7}/CompartmentDefinition/{owner[0].lower()}{owner[1:]}" for owner in owners()],
             }
         ],

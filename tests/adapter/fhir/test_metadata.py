@@ -65,6 +65,17 @@ async def test_a_deployment_has_its_own_canonical_urls(make_service: ServiceMake
         assert [one["resource"]["url"] for one in answer.json()["entry"]] == [url]
 
 
+@pytest.mark.parametrize("what", ["off", "test", "live"])
+async def test_what_is_published_is_said_where_it_is(make_service: ServiceMaker, make_api: ApiMaker, what: str) -> None:
+    api: Api = await make_api(make_service(bulk_publish=what))
+    [rest] = (await _statement(api))["rest"]
+    told = {one["name"]: one["definition"] for one in rest["operation"]}
+    definition = "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/bulk-publish"
+    assert told.get("bulk-publish") == (None if what == "off" else definition)
+    paths = [path for path in (await api.http.get("/openapi.json")).json()["paths"] if "$bulk-publish" in path]
+    assert len(paths) == (0 if what == "off" else 2)
+
+
 def test_it_says_what_fhir_has_a_place_for() -> None:
     said = capability_statement("https://clinic.example/fhir/R4", datetime(2024, 1, 15, tzinfo=UTC))
     CapabilityStatement.model_validate(said)
