@@ -60,6 +60,18 @@ async def test_an_opening_is_read_like_a_slot(api: Api) -> None:
     assert (await get(api, f"Schedule/{HALF}")).status_code == 404
 
 
+async def test_a_deletion_closes_no_opening_and_there_is_no_history_of_one(api: Api) -> None:
+    for _ in range(2):
+        assert (await call(api, "DELETE", f"Slot/{HALF}")).status_code == 204
+        assert (await get(api, f"Slot/{HALF}/_history")).status_code == 404
+        assert await status(api, HALF) == "free"
+    stored = {**(await get(api, f"Slot/{HALF}")).json(), "status": "busy-unavailable"}
+    assert (await put(api, stored))[0] == 201
+    assert await status(api, HALF) == "busy-unavailable"
+    assert (await call(api, "DELETE", f"Slot/{HALF}")).status_code == 204
+    assert await status(api, HALF) == "free"  # it is computed again: leave closes it
+
+
 async def test_an_appointment_takes_and_gives_back_a_computed_slot(api: Api) -> None:
     assert await put(api, visit("x", "09:30", "10:00", **linking(HALF))) == (201, [])
     assert await status(api, HALF) == "busy"
