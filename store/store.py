@@ -34,7 +34,6 @@ T = TypeVar("T")
 
 # A guard has done its work when the transactions that ran beside it have ended, a minute at most.
 _GUARD_SECONDS = 3_600
-_NAMESPACE_EXISTS = 48
 # Transactions at a time in one process; the others wait for their turn. A hundred at once only meet each other: they
 # all read before the first has written, so nearly all are run twice (measured: twice the time for 256 rivals).
 _TURNS = 16

@@ -67,11 +67,10 @@ async def serve(request: Request) -> Response:
 
 async def metadata(request: Request) -> Response:
     """The CapabilityStatement: what this server can do; no key needed."""
-    query = _pairs(request.scope["query_string"])
-    wanted = negotiation.response_format(request.headers, query)
+    wanted = negotiation.response_format(request.headers, _pairs(request.scope["query_string"]))
     service: Service = request.app.state.service
     reply = conformance.metadata(base_of(request, service), service, request.headers.get("if-none-match"))
-    return _finish(request, reply, wanted, query)
+    return _finish(request, reply, wanted)
 
 
 async def _call(request: Request, path: tuple[str, ...], query: Pairs) -> Call:
@@ -133,7 +132,7 @@ def _pairs(raw: bytes) -> Pairs:
 
 def _response(request: Request, call: Call, reply: Reply, wanted: negotiation.Format) -> Response:
     applied = _applied(call, reply) if "prefer" in call.headers else None
-    response = _finish(request, reply, wanted, call.query)
+    response = _finish(request, reply, wanted)
     if applied:
         response.headers["Preference-Applied"] = applied
     return response
@@ -153,7 +152,7 @@ def _applied(call: Call, reply: Reply) -> str | None:
     return wanted.applied
 
 
-def _finish(request: Request, reply: Reply, wanted: negotiation.Format, query: Pairs) -> Response:
+def _finish(request: Request, reply: Reply, wanted: negotiation.Format) -> Response:
     body = reply.body
     if body and wanted.pretty:
         body = presentation.pretty(body)

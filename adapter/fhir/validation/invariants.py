@@ -223,6 +223,3 @@ INVARIANTS: Mapping[str, Invariant] = {
         Invariant("trd-3", _trd_3, "A named-event needs a name, a periodic trigger a timing, a data event its data."),
     )
 }
-
-ELSEWHERE = frozenset({"ele-1", "ref-1", "dom-2", "dom-3", "dom-4", "dom-5", "dom-6", "txt-1", "txt-2"})
-"""Keys of those that one object alone cannot tell: `structure`, `walk`, `containment` and `narrative` see to them."""
