@@ -291,6 +291,16 @@ class TestRefusals:
 
 
 @pytest.mark.usefixtures("clinic")
+async def test_a_slot_that_is_set_busy_is_filled_by_who_may_write_slots(keys: Keys, store: Store) -> None:
+    """Others must not book what the hospital has closed: the Slot's status is not theirs to pass over."""
+    await put(store, slot("closed", "2024-01-20T12:00", "2024-01-20T12:30", "busy"))
+    visit = bare(appointment("x", start="2024-01-20T12:00", slot=[{"reference": "Slot/closed"}]))
+    outcome(await call(await keys("appointments:write"), "POST", "Appointment", visit), 409, "conflict")
+    may = await keys("appointments:write", "slots:write")
+    assert (await call(may, "POST", "Appointment", visit)).status_code == 201
+
+
+@pytest.mark.usefixtures("clinic")
 class TestSearches:
     @pytest.mark.parametrize(
         "query",
