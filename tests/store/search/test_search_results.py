@@ -200,6 +200,14 @@ async def test_criteria_find_at_most_two(store: Store) -> None:
     assert await matches(store, "Appointment", [("patient.identifier", "x"), ("_id", "a")], reading()) == ["a"]
 
 
+@pytest.mark.parametrize("left", "012")
+async def test_criteria_find_what_is_left_of_several_matches(store: Store, left: str) -> None:
+    """A conditional create beside deletions would make it a second time."""
+    await put(store, *(resource("Patient", one, identifier=[identifier("X")]) for one in "012"))
+    gone = {*"012"} - {left}
+    assert await matches(store, "Patient", [("identifier", "urn:s|x")], reading(), without=gone) == [left]
+
+
 async def test_criteria_are_read_inside_a_transaction(store: Store) -> None:
     async def step(work: UnitOfWork) -> list[str]:
         return await matches(work, "Patient", [("_has:Appointment:patient:_id", "a"), ("identifier", "x")], reading())
