@@ -102,10 +102,10 @@ async def test_who_declined_keeps_the_slot_in_place(store: Store) -> None:
     assert links(await move(store, "x", "10:00", "10:20")) == ["Slot/a", "Slot/k"]
 
 
-async def test_in_a_slot_for_several_it_leaves_the_others_or_stays(store: Store) -> None:
+async def test_beyond_a_slot_for_several_it_is_judged_as_a_whole(store: Store) -> None:
+    """By that Slot alone it stood beside the others: z, who was booked over them, is in its way from 10:15 on."""
     await two_in_a_shared_slot(store)
     await create(store, visit("z"))
+    assert await refusal(store, "10:15", "10:45") == [("time_conflict", "new_start_time")]
     assert links(await move(store, "x", "10:00", "10:20")) == ["Slot/a"]
     assert await statuses(store, "a") == ["busy"]
-    # Beyond the Slot it would stand beside them by nothing.
-    assert ("time_conflict", "new_start_time") in await refusal(store, "10:15", "10:45")
