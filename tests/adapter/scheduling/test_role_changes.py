@@ -15,6 +15,7 @@ from store.store import Store
 from tests.adapter.scheduling.support import (
     booking,
     linking,
+    moving,
     of_type,
     refused,
     role,
@@ -116,6 +117,16 @@ async def test_nobody_is_booked_unseen_while_a_role_moves(store: Store, door: An
     other = "Practitioner/p" if who in ROLE else ROLE[0]
     await create(store, role("r", "q"), visit("x", who=(other,)))
     results = await side_by_side(store, settling(role("r")), door(visit("y", who=(who,))))
+    assert [type(one) for one in results if isinstance(one, Exception)] == [Conflict]
+
+
+@pytest.mark.parametrize(
+    "step", [moving("y", "10:00", "10:30"), settling(visit("y", who=ROLE))], ids=["MediLoop", "FHIR"]
+)
+async def test_a_visit_in_the_role_is_not_moved_unseen_while_it_moves(store: Store, step: Any) -> None:
+    """It refers to the role as before: that it takes time in it is all by which the two can meet."""
+    await create(store, role("r", "q"), visit("x"), visit("y", "12:00", "12:30", who=ROLE))
+    results = await side_by_side(store, settling(role("r")), step)
     assert [type(one) for one in results if isinstance(one, Exception)] == [Conflict]
 
 
