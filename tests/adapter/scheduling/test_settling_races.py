@@ -161,6 +161,13 @@ async def test_a_booking_that_found_no_slot_meets_one_that_is_published(store: S
     assert links(result[0].after) == ["Slot/a"]
 
 
+@pytest.mark.parametrize("door", [booking, settling])
+async def test_a_booking_that_passed_over_an_error_meets_it_when_it_is_none(store: Store, door: Any) -> None:
+    await publish_day(store, slot("a", status="entered-in-error"))
+    with pytest.raises(Conflict):  # though it found no slot that would be in its way, when it was decided first
+        await overtaken(store, door(visit("x")), lambda: settle_all(store, slot("a", status="busy-unavailable")))
+
+
 async def test_a_schedule_does_not_go_while_it_is_filled(store: Store) -> None:
     await create(store, schedule())
     with pytest.raises(Unprocessable):  # though it was there when the slot was decided first
