@@ -226,6 +226,13 @@ def test_the_grid_begins_anew_each_midnight_and_has_an_offset() -> None:
     ]
 
 
+@pytest.mark.parametrize("every", [None, 30])
+def test_what_ends_after_the_horizon_is_not_planned(every: int | None) -> None:
+    planned = Interval(moment("2024-01-20T00:00:00+03:00"), moment("2024-01-20T10:15:00+03:00"))
+    table = Timetable(KAMPALA, (weekly(540, 720),), horizon=planned, every=every)
+    assert starts(table, window("2024-01-20", zone=KAMPALA)) == ["20 09:00+0300", "20 09:30+0300"]
+
+
 def test_a_visit_on_the_grid_may_pass_midnight_where_both_days_are_open() -> None:
     table = Timetable(KAMPALA, (weekly(1410, 1440), weekly(0, 30)), minutes=60, every=30)
     assert starts(table, window("2024-01-20", zone=KAMPALA)) == ["20 23:30+0300"]
