@@ -226,6 +226,20 @@ def test_the_grid_begins_anew_each_midnight_and_has_an_offset() -> None:
     ]
 
 
+def test_a_grid_that_would_go_on_at_midnight_begins_anew_with_its_offset() -> None:
+    table = Timetable(KAMPALA, (weekly(0, 1440),), minutes=20, every=700, offset=40)  # 40 + 2 * 700 is midnight
+    assert starts(table, window("2024-01-20", "2024-01-21", KAMPALA)) == [
+        f"{day} {clock}+0300" for day in (20, 21) for clock in ("00:40", "12:20")
+    ]
+
+
+@pytest.mark.parametrize("every", [None, 30])
+def test_what_begins_when_the_window_ends_is_not_in_it(every: int | None) -> None:
+    table = Timetable(KAMPALA, (weekly(540, 720),), every=every)
+    span = Interval(moment("2024-01-20T09:30:00+03:00"), moment("2024-01-20T10:30:00+03:00"))
+    assert starts(table, span) == ["20 09:30+0300", "20 10:00+0300"]
+
+
 @pytest.mark.parametrize("every", [None, 30])
 def test_what_ends_after_the_horizon_is_not_planned(every: int | None) -> None:
     planned = Interval(moment("2024-01-20T00:00:00+03:00"), moment("2024-01-20T10:15:00+03:00"))
