@@ -102,6 +102,13 @@ async def test_another_room_or_device_at_the_site_is_another(store: Store) -> No
     await settle_all(store, whole(), visit("z", "10:00", "11:00", who=(), **linking("other")))
 
 
+async def test_a_device_is_the_same_wherever_it_is_said_to_be(store: Store) -> None:
+    await create(store, schedule("s", "Device/d", ROOM), HALF, schedule("t", "Device/d", "Location/m"), of("t", WHOLE))
+    await settle_all(store, half())
+    assert await offered(store) == []
+    assert await refused(store, whole()) == TAKEN
+
+
 def test_an_actor_that_is_not_referred_to_may_be_anybody() -> None:
     unknown = {"resourceType": "Schedule", "actor": [{"reference": ROOM}, {"display": "Dr. Okello"}]}
     assert (rooms.of(unknown), rooms.of({}), rooms.of(schedule("s", ROOM))) == ("", "", ROOM)
