@@ -8,13 +8,15 @@ from typing import Any
 import pytest
 
 from adapter.errors import Conflict, Unprocessable
-from adapter.scheduling import availability, engaged, rooms
+from adapter.scheduling import availability, commands, engaged, rooms
 from adapter.scheduling.availability import Wanted
+from adapter.scheduling.booking import MOVING
 from store.codec import Resource
 from store.source import Documents
 from store.store import Store
 from store.unit_of_work import UnitOfWork
 from tests.adapter.scheduling.support import (
+    at,
     linking,
     links,
     move,
@@ -31,7 +33,7 @@ from tests.adapter.scheduling.support import (
 from tests.adapter.scheduling.test_engaged import DAY, NOW
 from tests.adapter.scheduling.test_occupancy import group, over
 from tests.adapter.scheduling.weekly import weekly
-from tests.store.support import change, create, side_by_side
+from tests.store.support import change, create, present, side_by_side
 
 P, ROOM = "Practitioner/p", "Location/room"
 TAKEN = [("slot_unavailable", "Appointment.slot[0]", 0)]
@@ -221,6 +223,20 @@ async def test_a_room_moves_along_only_where_it_is_not_had(store: Store) -> None
     assert raised.value.problems[0].details == {"slots": ["noon"], "schedules": ["s"]}
     await settle_all(store, visit("y", "12:00", "12:30", who=(), status="cancelled"))
     assert links(await move(store, "x", "12:30", "13:00")) == ["Slot/p12", "Slot/noon"]
+
+
+@pytest.mark.parametrize("named", [None, "noon"])
+async def test_a_move_that_books_over_others_has_the_room_as_well(store: Store, named: str | None) -> None:
+    await of_room(store, HALF, slot("noon", "12:30", "13:00"), of("t", slot("long", "12:00", "13:00")))
+    await settle_all(store, half(), visit("y", "12:00", "12:30", who=(), **linking("long")))
+
+    async def step(work: UnitOfWork) -> Resource:
+        before = await present(work, "Appointment", "x")
+        moved = over({**before, "start": at("12:30"), "end": at("13:00")})
+        return await commands.reschedule(work, before, moved, slot_id=named, names=MOVING, overbooks=True)
+
+    assert links(await store.transact(step)) == ["Slot/noon"]
+    assert await statuses(store, "half", "noon", "long") == ["free", "busy", "busy"]
 
 
 async def test_who_names_the_slot_of_the_room_in_a_move_is_asked_as_well(store: Store) -> None:
