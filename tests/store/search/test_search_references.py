@@ -265,6 +265,28 @@ async def test_a_chain_that_leads_too_far_is_refused(store: Store, monkeypatch: 
         await page(store, "Practitioner", "_has:Schedule:actor:_id=s1,s2")
 
 
+async def test_the_limit_is_for_all_types_that_a_chain_leads_to(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lookups, "MOST_IDS", 2)
+    people = (("Patient", "1"), ("Patient", "2"), ("Practitioner", "1"))
+    named = (resource(kind, ident, name=[{"family": "Ann"}]) for kind, ident in people)
+    await put(store, *named, appointment("a", None, "Patient/1"))
+    assert await found(store, "Appointment", "actor:Patient.name=ann") == {"a"}
+    with pytest.raises(SearchRefused, match="more than 2 resources"):
+        await page(store, "Appointment", "actor.name=ann")
+
+
+async def test_what_else_a_reference_leads_to_leaves_no_part_of_the_answer_out(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lookups, "MOST_IDS", 1)
+    rooms = [f"Location/{number}" for number in range(4)]
+    await put(store, schedule("few", "Practitioner/1", *rooms[:2]), schedule("many", "Practitioner/1", *rooms))
+    await put(store, resource("Practitioner", "1"))
+    assert await found(store, "Practitioner", "_has:Schedule:actor:_id=few") == {"1"}
+    with pytest.raises(SearchRefused, match="more than 1 resources"):
+        await page(store, "Practitioner", "_has:Schedule:actor:_id=many")
+
+
 def test_chains_have_bounds() -> None:
     assert "steps" in refusal("Patient", f"{'link:Patient.' * 7}name=x")[0].text
     assert refusal("Patient", f"{'link:Patient.' * 100}name=x")[0].code == "too-long"
