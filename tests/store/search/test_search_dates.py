@@ -143,6 +143,22 @@ async def test_every_prefix_on_a_period(store: Store, value: str, expected: str)
     assert await found(store, "Schedule", f"date={value}") == set(expected.split())
 
 
+async def test_periods_that_begin_and_end_with_the_one_that_is_searched(store: Store) -> None:
+    for ident, day in (("before", "2026-01-09"), ("same", "2026-01-10"), ("after", "2026-01-11")):
+        await put(store, schedule(ident, "Practitioner/1", planningHorizon={"start": day, "end": day}))
+    for prefix, expected in {
+        "eq": "same",
+        "ne": "before after",
+        "gt": "after",
+        "ge": "same after",
+        "lt": "before",
+        "le": "before same",
+        "sa": "after",
+        "eb": "before",
+    }.items():
+        assert await found(store, "Schedule", f"date={prefix}2026-01-10") == set(expected.split()), prefix
+
+
 async def test_a_date_of_birth(store: Store) -> None:
     await put(store, resource("Patient", "1", birthDate="1990-05"), resource("Patient", "2", birthDate="1990-05-03"))
     assert await found(store, "Patient", "birthdate=1990") == {"1", "2"}
