@@ -160,6 +160,14 @@ async def test_a_page_includes_so_many_and_says_what_is_missing(clinic: Store, m
     assert len(found.notes) == 1
 
 
+async def test_what_is_there_already_leaves_room_for_what_is_not(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(includes, "MOST", 2)
+    await put(store, *(resource("Location", ident, partOf={"reference": "Location/a"}) for ident in "abcxy"))
+    found = await page(store, "Location", "_id=a,b,c&_revinclude=Location:partof")
+    assert [(one.ident, one.mode) for one in found.entries[3:]] == [("x", "include"), ("y", "include")]
+    assert found.notes == ()
+
+
 async def test_what_is_not_stored_leaves_room_for_what_is(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(includes, "MOST", 3)
     monkeypatch.setattr(includes, "MOST_SOUGHT", 10)
