@@ -114,6 +114,12 @@ async def test_keys_count_apart(limiter: RateLimiter) -> None:
     assert not (await limiter.check(key(1, id_="key_1"), ADDRESS)).allowed
 
 
+async def test_a_key_that_gets_another_limit_counts_anew(limiter: RateLimiter) -> None:
+    assert [(await limiter.check(key(1), ADDRESS)).allowed for _ in range(2)] == [True, False]
+    state = await limiter.check(key(5), ADDRESS)
+    assert (state.allowed, state.remaining) == (True, 4)
+
+
 async def test_no_limit_touches_no_storage(limiter: RateLimiter, database: Database, clock: Clock) -> None:
     state = await limiter.check(key(0), ADDRESS)
     assert state == RateState(
