@@ -28,6 +28,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.read_concern import ReadConcern
 
 from adapter.mediloop.lists import BY_ACTOR, BY_DATE, SLOTS_BY_SCHEDULE, SLOTS_BY_STATUS
+from adapter.scheduling.intervals import LONGEST
 from adapter.scheduling.status import GRAPH, HOLDING
 from bench import data, fhir_floor
 from bench.floor_parts import Document, Wanted, days, joined, past
@@ -184,6 +185,7 @@ class Floor:
             await asyncio.gather(vacant.to_list(), things.to_list())
             schedules = await self._schedules.find({"_index.active": "false"}, _BYTES).to_list()
             query["_index.schedule"] = {"$nin": [f"Schedule/{orjson.loads(one['_json'])['id']}" for one in schedules]}
+        await self._long(query["_index.start"], schedules if practitioner else None)
         await self._engaged(practitioner, query["_index.start"])
         hint = _BY_SCHEDULE if practitioner else _BY_STATUS
         page = self._slots.find(query, _BYTES, sort=_START_ORDER, limit=20, hint=hint)
@@ -191,6 +193,18 @@ class Floor:
         names = [name.decode() for name in dict.fromkeys(_SCHEDULE.findall(b"".join(one["_json"] for one in found)))]
         await self._people(await self._read("Schedule", names))
         return joined(found)
+
+    async def _long(self, span: Document, schedules: Sequence[Document] | None) -> None:
+        """Free slots that last for more than a day, by the hour a day after the month: there are none."""
+        if schedules is None:
+            found = await self._schedules.find({"_id": {"$gt": ""}}, {"_id": 1}, batch_size=1_000).to_list()
+            idents = [one["_id"] for one in found]
+        else:
+            idents = [orjson.loads(one["_json"])["id"] for one in schedules]
+        hour = (span["$lt"] + timedelta(days=1)).isoformat()[:13]
+        claims = {"$in": [f"Schedule/{ident}|{hour}" for ident in idents]}
+        query = {"_index.claims": claims, "_index.status": "free", "_index.start": span}
+        await self._slots.find(query, {"_index.end": 1}, batch_size=10_000).to_list()
 
     async def _engaged(self, practitioner: str | None, span: Document) -> None:
         """Appointments that keep practitioners from their free slots: none in the month that is searched."""
@@ -206,7 +220,7 @@ class Floor:
             ]
             found = self._appointments.find(query, _TAKES, batch_size=1_000)
         else:
-            query["_index.date"] = {"$gte": span["$gte"] - day, "$lt": span["$lt"] + day}
+            query["_index.date"] = {"$gte": span["$gte"] - LONGEST, "$lt": span["$lt"] + day}
             query["_index.end"] = {"$gt": span["$gte"]}
             found = self._appointments.find(query, _TAKES, batch_size=1_000, hint=_BY_DATE)
         await found.to_list()

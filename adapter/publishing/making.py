@@ -181,8 +181,9 @@ class _Lines:
         if start is not None and start >= self._judged.end:
             self._judged = Interval(start, shifted(start, _AT_A_TIME))
             source = Documents(self._database, session=self._session)
-            taken = await engaged.slots(source, self._judged, None)
-            taken += await engaged.in_rooms(source, self._judged, None)
+            reach = await engaged.near(source, self._judged, None)
+            taken = await engaged.slots(source, self._judged, reach, None)
+            taken += await engaged.in_rooms(source, self._judged, reach, None)
             away = await leave.slots(source, self._judged, None, self._settings.zone)
             self._closed = frozenset((*taken, *away))
         return slot["id"] in self._closed

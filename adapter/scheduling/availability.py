@@ -192,8 +192,9 @@ async def not_offered(
     """
     query = {"_index.computed": {"$gte": window.start, "$lt": window.end}}
     leftover = await store.keys("Slot", query, limit=0)
-    taken = await engaged.slots(store, window, schedules, without)
-    taken += [] if no_rooms else await engaged.in_rooms(store, window, schedules, without)
+    reach = await engaged.near(store, window, schedules)
+    taken = await engaged.slots(store, window, reach, schedules, without)
+    taken += [] if no_rooms else await engaged.in_rooms(store, window, reach, schedules, without)
     away = [] if nobody_has_hours else await leave.slots(store, window, schedules, zone)
     return [*leftover, *taken, *away]
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from adapter.scheduling import claims, occupancy, people, rooms
 from adapter.scheduling.calendars import Reader
-from adapter.scheduling.intervals import Interval
+from adapter.scheduling.intervals import LONGEST, Interval
 from adapter.scheduling.people import People
 from adapter.scheduling.status import HOLDING
 from store.codec import Resource
@@ -33,9 +33,34 @@ _BY_DATE = ("date", "_id", "status")
 Document = Mapping[str, Any]
 
 
+async def near(source: Documents, window: Interval, schedules: Iterable[Resource] | None) -> Interval:
+    """Return the time in which something can be in the way of free Slots that begin in `window`.
+
+    That is until a day later, or as long as one of them goes on that lasts longer: such a one claims the hour then.
+
+    Args:
+        source: where to look.
+        window: of time.
+        schedules: those that matter; None for all.
+    """
+    last = shifted(window.end, _DAY)
+    if schedules is None:
+        idents = await source.keys("Schedule", {"_id": {"$gt": ""}}, limit=0)  # from the index alone
+    else:
+        idents = [one["id"] for one in schedules]
+    then = claims.names((f"Schedule/{ident}" for ident in idents), Interval(last, shifted(last, _MINUTE)))
+    for start in range(0, len(then), _BATCH):
+        long = {"_index.claims": {"$in": then[start : start + _BATCH]}, "_index.status": "free"}
+        begun = {"_index.start": {"$gte": window.start, "$lt": window.end}}
+        ends = [slot["_index"]["end"] for slot in await source.values("Slot", {**long, **begun}, ("_index.end",))]
+        last = max([last, *ends])
+    return Interval(window.start, last)
+
+
 async def slots(
     source: Documents,
     window: Interval,
+    reach: Interval,
     schedules: Iterable[Resource] | None,
     without: frozenset[str] = frozenset(),
 ) -> list[str]:
@@ -43,19 +68,20 @@ async def slots(
 
     Args:
         source: where to look.
-        window: of time. What begins in it and lasts for more than a day is judged by its first day.
+        window: of time.
+        reach: the time in which something can be in their way (`near`).
         schedules: those that matter; None for all.
         without: Appointments (``Appointment/a``) that do not count: those that are about to move.
     """
     if schedules is None:
-        visits = await _anybodys(source, window)
+        visits = await _anybodys(source, reach)
         known, named = await _people(source, {name for one in visits for name in _names(one)})
         # Who has no Slots is in nobody's way.
         schedules = await Reader(source).find("Schedule", {"_index.actor": {"$in": named}}) if named else ()
     else:
         schedules = list(schedules)
         known, named = await _people(source, {name for one in schedules for name in references(one, "actor")})
-        visits = await _theirs(source, window, named)
+        visits = await _theirs(source, reach, named)
     taken: dict[str, list[Document]] = {}
     for visit in visits:
         if f"Appointment/{visit['_id']}" not in without:
@@ -66,7 +92,7 @@ async def slots(
         for one in schedules
         if (found := [visit for person in known.of(references(one, "actor")) for visit in taken.get(person, ())])
     }
-    return await _overlapping(source, window, offered) if offered else []
+    return await _overlapping(source, window, reach, offered) if offered else []
 
 
 async def _people(source: Documents, actors: Iterable[str]) -> tuple[People, list[str]]:
@@ -78,23 +104,23 @@ async def _people(source: Documents, actors: Iterable[str]) -> tuple[People, lis
     return known, list(known.names(known.of(wanted)))
 
 
-async def _anybodys(source: Documents, window: Interval) -> list[dict[str, Any]]:
-    """Read the appointments that hold time in `window`, or on the day before or after it."""
+async def _anybodys(source: Documents, reach: Interval) -> list[dict[str, Any]]:
+    """Read the appointments that hold time in `reach`, however long before it they began."""
     query = {
         "_index.status": {"$in": list(HOLDING)},
-        "_index.date": {"$gte": shifted(window.start, -_DAY), "$lt": shifted(window.end, _DAY)},
-        "_index.end": {"$gt": window.start},
+        "_index.date": {"$gte": shifted(reach.start, -LONGEST), "$lt": reach.end},
+        "_index.end": {"$gt": reach.start},
     }
     return await source.values("Appointment", query, _TIMES, hint=_BY_DATE)
 
 
-async def _theirs(source: Documents, window: Interval, names: Sequence[str]) -> list[dict[str, Any]]:
-    """Read the appointments of practitioners that hold time in `window`, or on the day after it."""
+async def _theirs(source: Documents, reach: Interval, names: Sequence[str]) -> list[dict[str, Any]]:
+    """Read the appointments of practitioners that hold time in `reach`."""
     if not names:
         return []
     # Who began earlier and still goes on claims this hour.
-    hour = Interval(window.start, shifted(window.start, _MINUTE))
-    between = {"$gte": window.start, "$lt": shifted(window.end, _DAY)}
+    hour = Interval(reach.start, shifted(reach.start, _MINUTE))
+    between = {"$gte": reach.start, "$lt": reach.end}
     query = {
         "_index.status": {"$in": list(HOLDING)},
         "$or": [
@@ -110,13 +136,15 @@ def _names(visit: Document) -> list[str]:
     return list({claim.rpartition("|")[0]: None for claim in visit["_index"].get("claims", ()) if "|" in claim})
 
 
-async def _overlapping(source: Documents, window: Interval, taken: Mapping[str, Sequence[Document]]) -> list[str]:
+async def _overlapping(
+    source: Documents, window: Interval, reach: Interval, taken: Mapping[str, Sequence[Document]]
+) -> list[str]:
     """Return the free Slots that overlap what is taken from their Schedules, by appointments that do not hold them."""
     hours = {
         name: None
         for schedule, visits in taken.items()
         for visit in visits
-        for name in claims.names((schedule,), _within(_span(visit), window))
+        for name in claims.names((schedule,), _within(_span(visit), reach))
     }
     wanted = list(hours)
     found: dict[str, None] = {}
@@ -136,14 +164,15 @@ def _span(found: Document, start: str = "date") -> Interval:
     return Interval(found["_index"][start], found["_index"]["end"])
 
 
-def _within(when: Interval, window: Interval) -> Interval:
-    start = max(when.start, window.start)
-    return Interval(start, max(start, min(when.end, shifted(window.end, _DAY))))
+def _within(when: Interval, reach: Interval) -> Interval:
+    start = max(when.start, reach.start)
+    return Interval(start, max(start, min(when.end, reach.end)))
 
 
 async def in_rooms(
     source: Documents,
     window: Interval,
+    reach: Interval,
     schedules: Iterable[Resource] | None,
     without: frozenset[str] = frozenset(),
 ) -> list[str]:
@@ -162,7 +191,7 @@ async def in_rooms(
         return []
     beside: dict[str, list[str]] = {}
     running: dict[str, list[Document]] = {}
-    for slot in await _of_rooms(source, window, list(known)):
+    for slot in await _of_rooms(source, reach, list(known)):
         room, when = known[slot["_index"]["schedule"]], _span(slot, "start")
         running[room] = [one for one in running.get(room, ()) if _span(one, "start").end > when.start]
         for one, other in ((a, b) for earlier in running[room] for a, b in ((slot, earlier), (earlier, slot))):
@@ -173,16 +202,16 @@ async def in_rooms(
     return [name.partition("/")[2] for name, others in beside.items() if rooms.is_had(name, others, holders)]
 
 
-async def _of_rooms(source: Documents, window: Interval, schedules: Sequence[str]) -> list[Document]:
-    """Read the Slots of Schedules in `window`, of just before and on the day after it, in order of their starts."""
+async def _of_rooms(source: Documents, reach: Interval, schedules: Sequence[str]) -> list[Document]:
+    """Read the Slots of Schedules that are there in `reach`, in order of their starts."""
     some = {"_index.schedule": {"$in": schedules}, "_index.status": {"$in": list(_OFFERED)}}
-    between = {"$gte": window.start, "$lt": shifted(window.end, _DAY)}
+    between = {"$gte": reach.start, "$lt": reach.end}
     fields = (*_SLOT, "_index.status")
     found = await source.values("Slot", {**some, "_index.start": between}, fields, hint=_IN_ORDER)
     # Who began earlier and still goes on claims this hour.
-    hour = claims.names(schedules, Interval(window.start, shifted(window.start, _MINUTE)))
+    hour = claims.names(schedules, Interval(reach.start, shifted(reach.start, _MINUTE)))
     for start in range(0, len(hour), _BATCH):
-        earlier = {"_index.claims": {"$in": hour[start : start + _BATCH]}, "_index.start": {"$lt": window.start}}
+        earlier = {"_index.claims": {"$in": hour[start : start + _BATCH]}, "_index.start": {"$lt": reach.start}}
         found += await source.values("Slot", {**earlier, "_index.status": {"$in": list(_OFFERED)}}, fields)
     # A list of Schedules is none: it came from elsewhere than our doors.
     there = [slot for slot in found if "end" in slot["_index"] and slot["_index"]["schedule"].__class__ is str]

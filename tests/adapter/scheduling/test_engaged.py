@@ -73,6 +73,39 @@ async def test_what_holds_their_time_is_in_the_way_and_nothing_else(
     assert await offered(store) == left
 
 
+@pytest.mark.parametrize("begun", ["2024-01-18T12:00:00Z", "2023-12-20T11:00:00Z"])
+async def test_who_has_been_engaged_for_days_is_not_offered(store: Store, begun: str) -> None:
+    """The longest visit of all among them: from day to day, each day's window."""
+    long = {**visit("x", end="10:10"), "start": begun}
+    await create(store, *at_two_places(long))
+    assert await offered(store) == ["c", "d"]
+
+
+LONG = {**slot("long"), "end": "2024-01-23T10:00:00Z"}
+"""A Slot of three days."""
+THIRD_DAY = {"start": "2024-01-23T09:00:00Z", "end": "2024-01-23T09:30:00Z"}
+
+
+@pytest.mark.parametrize("ends", ["2024-01-23T10:00:00Z", "2024-02-20T10:00:00Z"])
+async def test_a_slot_of_days_is_not_offered_where_its_practitioner_is_engaged_on_a_later_one(
+    store: Store, ends: str
+) -> None:
+    last = datetime.fromisoformat(ends) - timedelta(minutes=15)
+    taken = {**visit("x"), "start": last.isoformat(), "end": (last + timedelta(days=1)).isoformat()}
+    await create(store, schedule("s"), {**LONG, "end": ends}, slot("a", "11:00", "11:30"))
+    assert await offered(store) == ["long", "a"]
+    await create(store, taken)
+    assert await offered(store) == ["a"]
+    assert await offered(store, span("00:00", "11:00")) == []
+
+
+async def test_so_is_one_whose_room_is_had_on_a_later_day(store: Store) -> None:
+    later = {**slot("later", status="busy"), **THIRD_DAY}
+    await create(store, schedule("s", "Location/l"), LONG, later, visit("x", **linking("later")))
+    for wanted in (Wanted(DAY), Wanted(DAY, (("Location/l",),))):
+        assert await availability.openings(store, wanted, zone=UTC, now=NOW) == []
+
+
 async def test_slots_that_overlap_in_one_schedule_cannot_both_be_had(store: Store) -> None:
     await create(
         store, schedule("s"), slot("half", status="busy"), slot("whole", end="11:00"), slot("next", "10:30", "11:00")
@@ -121,8 +154,9 @@ async def test_every_query_has_an_index_and_there_are_few(store: Store, monkeypa
     month = Interval(DAY.start, DAY.start + timedelta(days=30))
     for schedules in (None, [schedule("s"), schedule("t")]):
         asked.clear()
-        assert await engaged.slots(store, month, schedules) == ["a", "b"]
-        assert len(asked) <= 4
+        reach = await engaged.near(store, month, schedules)
+        assert await engaged.slots(store, month, reach, schedules) == ["a", "b"]
+        assert len(asked) <= 5
         for kind, query in asked:
             explained = await store.explain(kind, query)
             assert "COLLSCAN" not in str(explained["queryPlanner"]["winningPlan"]), (kind, query)

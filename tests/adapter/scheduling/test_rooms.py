@@ -302,9 +302,9 @@ async def test_every_query_has_an_index_and_without_a_room_there_is_none(
         return await original(self, kind, query, *rest, **options)
 
     monkeypatch.setattr(Documents, "_find", counted)
-    assert await engaged.in_rooms(store, DAY, [schedule("p", P)]) == []
+    assert await engaged.in_rooms(store, DAY, DAY, [schedule("p", P)]) == []
     assert asked == []
-    assert await engaged.in_rooms(store, DAY, None) == ["whole"]
+    assert await engaged.in_rooms(store, DAY, DAY, None) == ["whole"]
     assert len(asked) == 4
 
     async def nothing(work: UnitOfWork) -> None:
