@@ -2,7 +2,8 @@
 
 A slot that overlaps a published one of its Schedule is left out, so publishing the same weeks twice changes
 nothing. A slot over an appointment that stands already is published as held by it: availability never offers
-time that is taken.
+time that is taken. One at another place than the appointment is not what that has: it is published free, and nobody
+is offered it as long as its practitioner is engaged (`engaged`).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 from adapter.clock import text
 from adapter.errors import Problem, Unprocessable
-from adapter.scheduling import claims, intervals, people
+from adapter.scheduling import booking, claims, intervals, people
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.status import HOLDING
 from store.codec import Resource
@@ -157,7 +158,8 @@ async def publish(work: UnitOfWork, schedule: Resource, slots: Iterable[Resource
     # A booking that found no slot published must not pass unseen: it meets us at its practitioner's hours.
     work.guard(claims.names(practitioners, whole))
     published = await work.find("Slot", {"_index.claims": {"$in": list(claims.names((own,), whole))}})
-    standing = await work.find("Appointment", {"_index.claims": {"$in": list(claims.names(practitioners, whole))}})
+    near = await work.find("Appointment", {"_index.claims": {"$in": list(claims.names(practitioners, whole))}})
+    standing = [one for one in near if booking.is_at(claims.locations(one), stored)]
     taken = [
         when
         for other in published

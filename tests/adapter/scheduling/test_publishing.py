@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter.errors import Conflict, Unprocessable
-from adapter.scheduling import publishing
+from adapter.scheduling import availability, publishing
 from adapter.scheduling.publishing import Opening, parse_hours, schedule_id, spans
 from store.codec import Resource
 from store.store import Store
@@ -335,6 +335,18 @@ async def test_a_slot_that_no_visit_holds_is_published_free(store: Store, standi
     await create(store, schedule(), standing)
     await publish(store, slot("a"))
     assert await statuses(store, "a") == ["free"]
+
+
+async def test_a_slot_at_another_place_is_held_by_no_visit_here_and_not_offered(store: Store) -> None:
+    await create(store, schedule("s", "Practitioner/p", "Location/m"), visit("x", who=("Practitioner/p", "Location/l")))
+    await publish(store, slot("a"), slot("b", "10:30", "11:00"))
+    assert "slot" not in await stored(store, "Appointment", "x")
+    assert await statuses(store, "a", "b") == ["free", "free"]
+    wanted = availability.Wanted(span("00:00", "23:59"))
+    found = await availability.openings(store, wanted, zone=UTC, now=span("00:00", "01:00").start)
+    assert [one.ident for one in found] == ["b"]
+    await advance(store, "x", "cancelled")
+    assert links(await book(store, visit("y"))) == ["Slot/a"]
 
 
 async def test_a_schedule_without_a_practitioner_can_be_published(store: Store) -> None:
