@@ -156,15 +156,44 @@ def _schedule_contradictions(world: World, visit: Visit, stake: Stake, slot: Res
         text = "The slot belongs to no schedule that is stored. Name another one."
         yield Problem("unknown_schedule", text, param, issue="not-found")
         return
+    before = _held_in(world, visit, slot)
     offered = world.people.of(references(schedule, "actor"))
     published = {name for name in offered if name.startswith(claims.PRACTITIONERS)}
-    everyone = claims.practitioners(visit.appointment, declined=True)
-    asked = {name for name in world.people.of(everyone) if name.startswith(claims.PRACTITIONERS)}
-    if published and asked and not published & asked:
+    asked, were = (_everyone(world, one) for one in (visit.appointment, before))
+    if _disagree(published, asked) and not (were & asked and _disagree(published, were)):
         yield reasons.not_theirs(param)
-    if not booking.is_at(stake.places, schedule):
+    if not _is_at(stake.places, claims.locations(before), schedule):
         text = "The slot is at another place: give the slot's own location or another slot."
         yield Problem("slot_mismatch", text, param)
+
+
+def _everyone(world: World, appointment: Resource) -> set[str]:
+    named = world.people.of(claims.practitioners(appointment, declined=True))
+    return {name for name in named if name.startswith(claims.PRACTITIONERS)}
+
+
+def _disagree(published: set[str], asked: set[str]) -> bool:
+    return bool(published and asked) and published.isdisjoint(asked)
+
+
+def _held_in(world: World, visit: Visit, slot: Resource) -> Resource:
+    """Return the appointment as it was when it got the Slot, where the set puts that into no other Schedule; or {}.
+
+    What it disagrees in with a Slot that it has, it does since the Schedule has changed hands, or moved house, or since
+    the Slot was published over it. That is not held against what stays of it.
+    """
+    name = f"Slot/{slot['id']}"
+    written = world.asked.written.get(name)
+    before = slot if written is None else (written.before or {})
+    is_kept = booking.schedule_of(before) == booking.schedule_of(slot)
+    is_own = visit.had is not None and name in visit.had.slots
+    return (visit.draft.before or {}) if is_own and is_kept else {}
+
+
+def _is_at(places: Sequence[str], were: Sequence[str], schedule: Resource) -> bool:
+    """Tell whether Slots of `schedule` are at one of its `places`, or were as little at those it had (`_held_in`)."""
+    stays = not set(places).isdisjoint(were)
+    return booking.is_at(places, schedule) or (stays and not booking.is_at(were, schedule))
 
 
 # What stands in its way (409), and what it takes.
@@ -281,7 +310,9 @@ def _found(
 
 
 def _is_kept(world: World, visit: Visit, name: str, wish: Wish) -> bool:
-    return world.is_kept(name, visit) and booking.is_at(wish.facilities, world.schedule_of(world.slots[name]) or {})
+    slot = world.slots[name]
+    were = claims.locations(_held_in(world, visit, slot))
+    return world.is_kept(name, visit) and _is_at(wish.facilities, were, world.schedule_of(slot) or {})
 
 
 def _offered(world: World, visit: Visit, person: str, when: Interval, *, fills: bool) -> list[Resource]:

@@ -211,6 +211,56 @@ async def test_a_room_is_kept_for_what_its_slot_reaches_of_a_longer_visit(
     assert await refused(store, visit("y", who=(), **linking("k"))) == [("slot_unavailable", "Appointment.slot[0]", 0)]
 
 
+PLACE, OTHER_PLACE = "Location/l", "Location/m"
+SINCE = [schedule("s", P, OTHER_PLACE), schedule("s", Q, PLACE), schedule("s", Q, OTHER_PLACE)]
+"""What has become of the Schedule of p at l."""
+
+
+@pytest.mark.parametrize("since", SINCE)
+@pytest.mark.parametrize(
+    "changed",
+    [
+        visit("x", "10:00", "10:25", who=(P, PLACE)),
+        visit("x", who=(P, PLACE, ROOM)),
+        visit("x", who=(P, PLACE), status="arrived"),
+    ],
+)
+async def test_a_slot_that_it_has_may_have_become_anothers_or_moved_house(
+    store: Store, since: Resource, changed: Resource
+) -> None:
+    await publish_day(store)
+    await settle_all(store, visit("x", who=(P, PLACE), **linking("a")))
+    await settle_all(store, since)
+    [after] = await settle_all(store, {**changed, **linking("a")})
+    assert links(after) == ["Slot/a"]
+
+
+async def test_one_that_moved_house_stays_where_the_links_are_left_out_too(store: Store) -> None:
+    await publish_day(store)
+    await settle_all(store, visit("x", who=(P, PLACE)))
+    await settle_all(store, SINCE[0])
+    [after] = await settle_all(store, visit("x", "10:00", "10:25", who=(P, PLACE)), fills_slots=False)
+    assert links(after) == ["Slot/a"]
+
+
+@pytest.mark.parametrize("since", SINCE)
+async def test_but_who_and_where_are_named_newly_must_suit_it(store: Store, since: Resource) -> None:
+    await publish_day(store)
+    await settle_all(store, visit("x", who=(P, PLACE), **linking("a")))
+    await settle_all(store, since)
+    elsewhere = visit("x", who=("Practitioner/new", "Location/new"), **linking("a"))
+    assert await refused(store, elsewhere) == [("slot_mismatch", "Appointment.slot[0]", 0)] * 2
+
+
+async def test_nor_is_it_let_into_anothers_by_the_same_set(store: Store) -> None:
+    await publish_day(store)
+    await create(store, schedule("t", Q, OTHER_PLACE))
+    await settle_all(store, visit("x", who=(P, PLACE), **linking("a")))
+    shorter = visit("x", "10:00", "10:25", who=(P, PLACE), **linking("a"))
+    moved = slot("a", status="busy", schedule="t")
+    assert await refused(store, shorter, moved) == [("slot_mismatch", "Appointment.slot[0]", 0)] * 2
+
+
 async def test_another_reason_makes_nobody_yield(store: Store) -> None:
     await create(store, visit("x"), over(visit("y", "10:30", "11:00")))
     again = over(visit("y", "10:30", "11:00"), "another one")
