@@ -15,7 +15,7 @@ from typing import Any
 
 from adapter.errors import Malformed, Problem, Unprocessable
 from adapter.fhir import ties
-from adapter.fhir.references import is_urn, rewriting
+from adapter.fhir.references import is_astray, is_urn, rewriting
 from adapter.scheduling.settling import Change
 from store.codec import Resource
 from store.extract import spellings
@@ -26,6 +26,9 @@ _KEPT = {"Appointment": "slot", "AppointmentResponse": "appointment", "Slot": "s
 _NO_ENTRY = (
     "A urn:uuid or urn:oid is the fullUrl of another entry of the same transaction, and here none has this one. "
     "Give the entry that is meant this fullUrl, or refer to what is stored as Type/id."
+)
+_NO_PLACE = (
+    "It lies below the address of this server, where every resource is Type/id of a type that R4 has. Write that alone."
 )
 _NO_SEARCH = "A reference by search is resolved in a transaction alone. Refer to the resource as Type/id."
 
@@ -52,11 +55,12 @@ def require_resolved(changes: Iterable[Change], places: Sequence[int], bases: Se
 
 
 def _unresolved(after: Resource, before: Resource | None, bases: Sequence[str]) -> Iterator[tuple[str, str]]:
-    if not any(is_urn(text) or "?" in text for text in ties.references(after)):
+    if not any(is_urn(text) or "?" in text or is_astray(text, bases) for text in ties.references(after)):
         return  # as nearly always: what tells where things stand takes longer
     walk, kept = rewriting({}, bases), frozenset(ties.references(before))
     walk.resource(after)
     yield from ((_NO_ENTRY, one.where) for one in walk.urns if one.text not in kept)
+    yield from ((_NO_PLACE, one.where) for one in walk.astray if one.text not in kept)
     yield from ((_NO_SEARCH, one.where) for one in walk.conditionals if one.text not in kept)
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from adapter.fhir.validation.definitions import Member, Type, resource_types, type_of
 from adapter.fhir.validation.findings import Place, expression
 from store.codec import Resource
+from store.extract import is_elsewhere, relative
 
 _URIS = frozenset({"uri", "url"})
 _RESTFUL = re.compile(r"(?P<root>https?://\S+/)(?P<name>[A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64})")
@@ -29,6 +30,17 @@ _VERSION = "/_history/"
 def is_urn(text: str) -> bool:
     """Tell whether `text` is a ``urn:uuid`` or ``urn:oid``: a name that means something within one Bundle alone."""
     return _URN.match(text) is not None
+
+
+def is_astray(text: str, bases: Sequence[str]) -> bool:
+    """Tell whether a reference lies below an address of this server and is no Type/id, so leads to nothing here.
+
+    Whoever is meant would have another name by it, and could be booked twice. `bases`: these addresses.
+    """
+    if "://" not in text or not bases or text.startswith("urn:") or is_elsewhere(text, bases):
+        return False
+    kind, _, ident = relative(text, tuple(bases)).partition("/")
+    return not ident or kind not in resource_types()
 
 
 def comparable(full_url: str) -> str:
@@ -85,7 +97,7 @@ class Conditional:
 
 @dataclass(frozen=True, slots=True)
 class Urn:
-    """A reference by a name that the table does not know: what it is, and where it stands, as a FHIRPath."""
+    """A reference that the table does not know: what it is, and where it stands, as a FHIRPath."""
 
     text: str
     where: str
@@ -99,6 +111,7 @@ class Rewriting:
         table: what is to be replaced, with what; names as they are compared (`comparable`).
         conditionals: the conditional references met.
         urns: the references met that are a ``urn:uuid`` or ``urn:oid`` which the table does not know.
+        astray: the references met that lie below an address of this server and are no Type/id: it has nothing there.
         versioned: names put in where a certain version was meant; it is that of a resource made just now, 1.
         bases: addresses of this server: a search below one of them is ours, below any other it is another server's.
     """
@@ -106,6 +119,7 @@ class Rewriting:
     table: Mapping[str, str]
     conditionals: list[Conditional]
     urns: list[Urn]
+    astray: list[Urn]
     versioned: set[str]
     bases: Sequence[str] = ()
 
@@ -229,8 +243,11 @@ class Rewriting:
             search = value if base is None else value[len(base) + 1 :]
             if _CONDITIONAL.fullmatch(search):
                 self.conditionals.append(Conditional(value, expression(place), search))
+                return value
         if is_urn(value):
             self.urns.append(Urn(value, expression(place)))
+        elif is_astray(value, self.bases):
+            self.astray.append(Urn(value, expression(place)))
         return value
 
     def _link(self, found: re.Match[str]) -> str:
@@ -240,4 +257,4 @@ class Rewriting:
 
 def rewriting(table: Mapping[str, str], bases: Sequence[str] = ()) -> Rewriting:
     """Return a walk that replaces what `table` names, on a server with these addresses (no slash at their ends)."""
-    return Rewriting(table, [], [], set(), bases)
+    return Rewriting(table, [], [], [], set(), bases)

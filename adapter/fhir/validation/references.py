@@ -21,6 +21,7 @@ _LITERAL = re.compile(
 )
 _CONDITIONAL = re.compile(r"(?P<type>[A-Z][A-Za-z]+)\?\S+")
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:\S+")
+_QUERY = re.compile(r"[?#]")
 _STRUCTURES = "http://hl7.org/fhir/StructureDefinition/"
 
 
@@ -78,16 +79,30 @@ def _remote(reference: str, findings: Findings, place: Place, *, conditional: bo
     found = _LITERAL.fullmatch(reference)
     if found is None and conditional:
         found = _CONDITIONAL.fullmatch(reference)
-    if found is not None and found["type"] in resource_types():
+    if found is not None and _names_a_type(found):
         return found["type"]
     if "%" in reference and "?" not in reference and type_of(unquote(reference)) in resource_types():
         # Everything here compares references as they are written: it would be another name of the same resource.
         text = "Type and id are written without percent-encoding: Practitioner/prov-1, not Practitioner/prov%2D1."
         findings.add("bad_reference", "value", text, place)
+    elif _names_a_type(_LITERAL.fullmatch(_without_more(reference))):
+        # Likewise: it leads to the very same resource.
+        text = "A reference ends with the id, or the version: leave out the slash, the query or the fragment after it."
+        findings.add("bad_reference", "value", text, place)
     elif _ABSOLUTE.fullmatch(reference) is None:
         text = "A reference is Type/id of a type that R4 has (Practitioner/123), an absolute URL, urn:uuid:... or #id."
         findings.add("bad_reference", "value", text, place)
     return None
+
+
+def _without_more(reference: str) -> str:
+    """Return an address without what may stand after an id, or a version, and leads to no other resource."""
+    path = _QUERY.split(reference, maxsplit=1)[0]
+    return path.rstrip("/").removesuffix("/_history").rstrip("/")
+
+
+def _names_a_type(found: re.Match[str] | None) -> bool:
+    return found is not None and found["type"] in resource_types()
 
 
 def _stated(node: Resource, findings: Findings, place: Place) -> str | None:

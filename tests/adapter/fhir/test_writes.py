@@ -809,9 +809,18 @@ async def test_what_another_server_keeps_is_none_of_ours_that_has_the_same_id(ap
 
 @pytest.mark.parametrize(
     "text",
-    ["urn:uuid:0c3151bd-1cbf-4d64-b04d-cd9187a4c6e0", "urn:oid:1.2.3", f"{HOST}/Practitioner?identifier=urn:x|yb"],
+    [
+        "urn:uuid:0c3151bd-1cbf-4d64-b04d-cd9187a4c6e0",
+        "urn:oid:1.2.3",
+        f"{HOST}/Practitioner?identifier=urn:x|yb",
+        # Below our own address what is no Type/id would be another name of who has one.
+        f"{HOST}/Practitioner/sarah/x",
+        f"{HOST}/Practitioner//sarah",
+        f"{HOST.replace('http:', 'https:')}/practitioner/sarah",
+        f"{HOST}/Doctor/sarah",
+    ],
 )
-async def test_what_only_a_transaction_resolves_leads_nowhere_by_itself(api: Api, store: Store, text: str) -> None:
+async def test_what_leads_nowhere_is_refused(api: Api, store: Store, text: str) -> None:
     """Nor would anybody's time be taken by it."""
     await open_clinic(store)
     who = {"actor": {"reference": text, "type": "Practitioner"}, "status": "accepted"}

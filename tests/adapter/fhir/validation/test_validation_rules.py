@@ -147,6 +147,10 @@ CASES: list[tuple[Json, str, Any, str, str, str, str]] = [
     (APPOINTMENT, "participant.0.actor.reference", "Patient/p%2D1", "bad_reference", "value", "Appointment.participant[0].actor.reference", "percent-encoding"),
     (APPOINTMENT, "participant.0.actor.reference", "https://x.example/fhir/Patient/p%2D1", "bad_reference", "value", "Appointment.participant[0].actor.reference", "percent-encoding"),
     (APPOINTMENT, "participant.0.actor.reference", "https://x.example/a%20b/Patient%2Fp/_history/1", "bad_reference", "value", "Appointment.participant[0].actor.reference", "percent-encoding"),
+    *(
+        (APPOINTMENT, "participant.0.actor.reference", f"https://x.example/fhir/Patient/p1{more}", "bad_reference", "value", "Appointment.participant[0].actor.reference", "ends with the id")
+        for more in ("/", "?_format=json", "#x", "/_history/1/", "/_history", "/_history/", "/?x", "/_history/1?_pretty=true#x")
+    ),
     (APPOINTMENT, "participant.0.actor.reference", "#p", "ref-1", "invariant", "Appointment.participant[0].actor.reference", "no contained resource"),
     (APPOINTMENT, "participant.0.actor.reference", "#", "ref-1", "invariant", "Appointment.participant[0].actor.reference", "no contained resource"),
     (APPOINTMENT, "participant.1", {"status": "accepted"}, "app-1", "invariant", "Appointment.participant[1]", "actor"),
@@ -216,6 +220,8 @@ def test_times_against_scheduling_are_422(resource: Json, path: str, value: str,
         (APPOINTMENT, "participant.0.actor.reference", "https://elsewhere.example/patients/7"),
         (APPOINTMENT, "participant.0.actor.reference", "https://elsewhere.example/a%20b/Patient/7"),
         (APPOINTMENT, "participant.0.actor.reference", "https://elsewhere.example/patients%2F7"),
+        (APPOINTMENT, "participant.0.actor.reference", "https://elsewhere.example/patients/7/?of=Patient/7#x"),
+        (APPOINTMENT, "participant.0.actor.reference", "https://elsewhere.example/fhir/Patient/7/$summary"),
         (APPOINTMENT, "participant.0.actor.reference", "https://elsewhere.example/of?who=x%2FPatient%2F7"),
         (APPOINTMENT, "participant.0.actor.reference", "Patient/p1/_history/2"),
         (APPOINTMENT, "participant.0.actor", {"identifier": {"system": "urn:x", "value": "1"}}),
