@@ -130,7 +130,9 @@ def _practitioners(resource: Resource, actors: Sequence[Resource], roles: Roles)
 
 def _known_as(one: Resource) -> set[str]:
     return {
-        f"{found.get('system')}|{found['value']}".casefold() for found in walk(one, "identifier") if "value" in found
+        f"{found.get('system')}|{str(found['value']).strip()}".casefold()
+        for found in walk(one, "identifier")
+        if "value" in found
     }
 
 

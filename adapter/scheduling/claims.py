@@ -116,8 +116,9 @@ def _player(role: Resource, contained: Mapping[str, Resource], bases: Sequence[s
 
 
 def _tokens(resource: Resource) -> list[str]:
+    """Return the names by identifiers: as in searches, neither case nor blanks at the ends tell people apart."""
     return [
-        f"identifier:{identifier.get('system', '')}|{identifier['value']}".casefold()
+        f"identifier:{identifier.get('system', '')}|{identifier['value'].strip()}".casefold()
         for identifier in walk(resource, "identifier")
         if "value" in identifier
     ]

@@ -109,6 +109,7 @@ SOMEBODY = {"resourceType": "Practitioner", "id": "s", "identifier": [{"system":
         ({"type": "Practitioner", "identifier": LICENCE}, [], BY_LICENCE),
         ({"type": "PractitionerRole", "identifier": LICENCE}, [], BY_LICENCE),
         ({"type": "Practitioner", "identifier": {"value": "7"}}, [], ("identifier:|7",)),
+        ({"type": "Practitioner", "identifier": {**LICENCE, "value": f" {LICENCE['value']} "}}, [], BY_LICENCE),
         ({"type": "Practitioner", "identifier": LICENCE, "reference": "urn:uuid:x"}, [], BY_LICENCE),
         ({"type": "Practitioner", "identifier": LICENCE, "reference": "Practitioner/p"}, [], ("Practitioner/p",)),
         ({"type": "Practitioner", "identifier": LICENCE, "reference": "Patient/p"}, [], ()),

@@ -365,7 +365,7 @@ def test_who_takes_the_time_of_a_visit() -> None:
         {"reference": "#in"},
         {"reference": "#pat"},
         {"type": "Practitioner", "identifier": {"system": "urn:s", "value": "2"}},
-        {"type": "PractitionerRole", "identifier": {"system": "urn:S", "value": "Three"}},
+        {"type": "PractitionerRole", "identifier": {"system": "urn:S", "value": " Three "}},
         {
             "type": "http://hl7.org/fhir/StructureDefinition/Practitioner",
             "reference": "http://elsewhere/d/7/_history/2",
