@@ -27,6 +27,7 @@ from adapter.scheduling.claimset import Change, ClaimSet, Draft
 from adapter.scheduling.reading import Stored
 from adapter.scheduling.world import World
 from mappings.systems import Systems
+from store import slotids
 from store.codec import Resource
 from store.extract import reference
 from store.unit_of_work import UnitOfWork
@@ -102,12 +103,22 @@ async def settle(
         if stamps is not None and visit.draft.after is not None:
             visit.draft.after = moments.stamped(visit.draft.before, visit.draft.after, stamps, work.now)
     stored = await reading.read(work, asked, copied=copied)
+    stored.schedules.update(await _of_ids(work, asked, stored))
     against = [*await role_changes.conflicts(work, asked), *await actor_changes.conflicts(work, asked)]
     world = decide(asked, stored, found, against, fills_slots=fills_slots, copied=copied, bases=configured)
     work.guard(slot_changes.guards(world))
     work.share(slot_changes.shared(world))
     work.guard(responses.guards(drafts))
     return _completed(world)
+
+
+async def _of_ids(work: UnitOfWork, asked: ClaimSet, stored: Stored) -> Mapping[str, Resource]:
+    """Read the Schedules whose openings have the ids of Slots that are written (`slot_changes.faults`)."""
+    idents = (
+        parts for name in asked.written_of("Slot") if (parts := slotids.parts(name.partition("/")[2])) is not None
+    )
+    names = {f"Schedule/{parts.schedule}" for parts in idents}
+    return await work.read_many(sorted(names - asked.written.keys() - stored.schedules.keys()))
 
 
 def _type(change: Change) -> str:

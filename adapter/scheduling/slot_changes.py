@@ -9,16 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from adapter.errors import Problem
-from adapter.scheduling import booking, claims, intervals, occupancy, reasons, role_changes
+from adapter.scheduling import booking, claims, hours, intervals, occupancy, reasons, role_changes
 from adapter.scheduling.claimset import Draft
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.world import World
+from store import slotids
 from store.codec import Resource
 from store.extract import instant, references
 
 
 def faults(world: World, draft: Draft) -> Iterator[Problem]:
-    """Yield what is wrong with a Slot in itself (422): its time, its Schedule."""
+    """Yield what is wrong with a Slot in itself (422): its time, its Schedule, its id."""
     slot = draft.after
     if slot is None or slot["status"] == "entered-in-error":
         return
@@ -35,6 +36,17 @@ def faults(world: World, draft: Draft) -> Iterator[Problem]:
     if world.schedule_of(slot) is None:
         text = "There is no such schedule. Store it first, or in the same transaction."
         yield Problem("unknown_schedule", text, "Slot.schedule", issue="not-found")
+    if not world.copied and (draft.before is None or booking.schedule_of(draft.before) != booking.schedule_of(slot)):
+        yield from _id_faults(world, slot)
+
+
+def _id_faults(world: World, slot: Resource) -> Iterator[Problem]:
+    """Yield that the id is that of another Schedule's opening: the opening could not be booked, and has that id too."""
+    named = slotids.parts(slot["id"])
+    whose = "" if named is None else f"Schedule/{named.schedule}"
+    if whose != booking.schedule_of(slot) and hours.is_computed(world.schedules.get(whose, {})):
+        text = "That is the id of an opening of another schedule, which has weekly hours. Give the slot another id."
+        yield Problem("reserved_id", text, "Slot.id")
 
 
 def _times(slot: Resource) -> tuple[object, object]:

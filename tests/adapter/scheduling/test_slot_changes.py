@@ -21,6 +21,7 @@ from tests.adapter.scheduling.support import (
     statuses,
     visit,
 )
+from tests.adapter.scheduling.weekly import weekly
 from tests.store.support import create, stored
 
 
@@ -40,6 +41,30 @@ async def test_a_slot_needs_a_schedule_that_is_stored(store: Store) -> None:
     await settle_all(store, slot("a"), schedule())
     await settle_all(store, slot("b", "10:30", "11:00"))
     assert await refused(store, "Schedule/s", slot("c", "11:00", "11:30")) == [("unknown_schedule", "Slot.schedule", 1)]
+
+
+OPENING = "w.20240120T1000Z.30"
+"""The id of an opening of the Schedule w."""
+
+
+async def test_a_slot_does_not_take_the_id_of_an_opening_of_another_schedule(store: Store) -> None:
+    await create(store, schedule(), weekly())
+    taken = [("reserved_id", "Slot.id", 0)]
+    assert await refused(store, slot(OPENING)) == taken
+    assert await refused(store, slot(OPENING, "15:00", "15:30", status="busy")) == taken
+    await settle_all(store, slot(OPENING, schedule="w"))
+    assert await refused(store, slot(OPENING)) == taken  # it was theirs
+    await settle_all(store, slot(OPENING, "15:00", "15:30", schedule="w", status="busy"))
+    assert await refused(store, slot("v.20240120T1000Z.30"), weekly("v")) == taken
+
+
+async def test_what_has_such_an_id_where_no_hours_are_or_had_it_before_goes_on(store: Store) -> None:
+    await settle_all(store, schedule(), slot(OPENING))
+    await settle_all(store, schedule("w"), slot("w.20240120T1030Z.30"))
+    await settle_all(store, weekly())
+    await settle_all(store, slot(OPENING, status="busy"))
+    # A copy says itself what it is: our own export must come in whole.
+    await settle_all(store, slot("w.20240120T1100Z.30"), copied=True)
 
 
 async def test_a_slot_may_belong_to_a_schedule_that_is_not_active(store: Store) -> None:
