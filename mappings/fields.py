@@ -90,7 +90,7 @@ FIELDS: tuple[Field, ...] = (
         "uuid",
         False,
         "`participant.actor.reference`",
-        "First participant that is a Practitioner: the id in the reference.",
+        "First participant that is a Practitioner with an id, else the first one: the id in the reference.",
         participants.id_reader(PRACTITIONER),
         participants.id_writer(PRACTITIONER),
     ),

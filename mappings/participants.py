@@ -1,7 +1,8 @@
 """Patient, practitioner and facility: members of MediLoop's object, participants of FHIR's.
 
-FHIR lets an appointment have any number of each; MediLoop sees the first who has not declined. Writers change that one
-and leave the others, and forget what was said of somebody when somebody else takes the place.
+FHIR lets an appointment have any number of each; MediLoop sees the first who has not declined, of practitioners the
+first with an id. Writers change that one and leave the others, and forget what was said of somebody when somebody else
+takes the place.
 """
 
 from __future__ import annotations

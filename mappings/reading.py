@@ -7,7 +7,7 @@ one pass here, and every reader and writer of a member takes the result.
 from __future__ import annotations
 
 from mappings.elements import Known, Resource
-from mappings.references import LOCATION, PATIENT, PRACTITIONER, Asked, by_identifier, kind_of
+from mappings.references import LOCATION, PATIENT, PRACTITIONER, Asked, by_identifier, identity, kind_of
 from mappings.systems import Systems
 from mappings.vocabulary import Vocabulary
 
@@ -22,7 +22,7 @@ class Reading:
         known: stored resources by relative reference.
         patient: the actor of the first participant that is a Patient and has not declined, or of the one that is asked
             for; of one who has declined only where there is no other.
-        practitioner: likewise, a Practitioner.
+        practitioner: likewise, a Practitioner; one with an id before one without.
         facility: likewise, a Location.
         extensions: the first extension of each URL.
         uhid: the one by which the patient was asked for; None where another is shown.
@@ -58,7 +58,11 @@ class Reading:
             actor = participant.get("actor")
             if actor is not None:
                 found = declined if participant.get("status") == "declined" else actors
-                found.setdefault(kind_of(actor, resource, systems), actor)
+                kind = kind_of(actor, resource, systems)
+                first = found.setdefault(kind, actor)
+                # Whom a client can ask for and book: not by which participant happens to come first.
+                if first is not actor and kind == PRACTITIONER and identity(first) is None and identity(actor):
+                    found[kind] = actor
         if declined:
             actors = declined | actors
         self.uhid: str | None = None

@@ -15,7 +15,7 @@ from typing import Any
 from mappings.references import PATIENT, kind_of, stated_uhid, uhids
 from mappings.systems import Systems
 from store.codec import Resource
-from store.extract import relative
+from store.extract import relative, type_of
 
 Carriers = Mapping[str, str]
 """UHID -> the one Patient who carries it, as a reference."""
@@ -101,9 +101,9 @@ def _is_plain(resource: Resource) -> bool:
 
 
 def _roles(resource: Resource, bases: tuple[str, ...]) -> list[str]:
-    """Return the roles among the actors; none where a practitioner who has not declined is named directly."""
-    coming = (relative(actor.get("reference", ""), bases) for actor in _actors(resource, declined=False))
-    if any(name.startswith(_PRACTITIONER) for name in coming):
+    """Return the roles among the actors; none where a practitioner who has not declined is named by an id."""
+    coming = (type_of(actor.get("reference", "")) for actor in _actors(resource, declined=False))
+    if "Practitioner" in coming:
         return []
     names = (relative(actor.get("reference", ""), bases) for actor in _actors(resource))
     return [name for name in names if name.startswith(_ROLE)]

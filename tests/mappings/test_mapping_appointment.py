@@ -107,6 +107,22 @@ class TestOfSeveralWhoIsAskedFor:
         assert moved["participant"][:4] == declined
         assert view(moved)["practitioner_id"] == "3"
 
+    def test_a_practitioner_with_an_id_before_one_without(self) -> None:
+        unknown = {"type": "Practitioner", "display": "a locum"}
+        everybody = [unknown, {"reference": "Practitioner/1"}, {"reference": "Practitioner/2"}]
+        people = [{"actor": actor, "status": "accepted"} for actor in everybody]
+        visit = {"resourceType": "Appointment", "status": "booked", "participant": people}
+        assert view(visit)["practitioner_id"] == "1"
+        moved = update(visit, practitioner_id="3")
+        assert [one["actor"].get("reference") for one in moved["participant"]] == [
+            None,
+            "Practitioner/3",
+            "Practitioner/2",
+        ]
+        assert view(moved)["practitioner_id"] == "3"
+        alone = view({**visit, "participant": [people[0], people[1] | {"status": "declined"}]})
+        assert (alone["practitioner_id"], alone["practitioner_name"]) == (None, "a locum")
+
     def test_who_takes_the_place_of_who_declined_has_not(self) -> None:
         def named(kind: str) -> Json:
             return {"actor": {"reference": f"{kind}/1"}, "status": "declined"}

@@ -263,6 +263,31 @@ async def test_a_role_stands_for_its_practitioner_where_another_one_has_declined
         assert found["practitioner_id"] == who
 
 
+@pytest.mark.parametrize("turn", [1, -1])
+async def test_who_is_shown_does_not_depend_on_the_order_of_role_and_practitioner(
+    api: Api, store: Store, turn: int
+) -> None:
+    """Somebody with an id where there is one: the practitioner's own before the role's."""
+    role = {
+        "resourceType": "PractitionerRole",
+        "id": "sarah-here",
+        "practitioner": {"reference": f"Practitioner/{SARAH}"},
+    }
+    [named] = with_actors("PractitionerRole/sarah-here")
+    known_by_number = {"type": "Practitioner", "identifier": {"system": "urn:reg", "value": "R77"}, "display": "Dr. R"}
+    somebody = {"actor": known_by_number, "status": "accepted"}
+    [foreign] = with_actors("https://x.example/Practitioner/far")
+    await put(
+        store,
+        role,
+        appointment("x", participant=[somebody, named][::turn]),
+        appointment("y", "cancelled", participant=[foreign, named][::turn]),
+        appointment("z", "cancelled", participant=[somebody | {"status": "declined"}, named][::turn]),
+    )
+    shown = {one["id"]: one["practitioner_id"] for one in (await api.get(PATH)).json()["results"]}
+    assert shown == {"x": SARAH, "y": "far", "z": SARAH}
+
+
 async def test_our_own_address_by_http_means_who_is_stored_here(make_service: ServiceMaker, make_api: ApiMaker) -> None:
     """A proxy that ends TLS and does not tell it: clients write what they were answered with."""
     api: Api = await make_api(make_service(base_url="https://fhir.example.org"))
