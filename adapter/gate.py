@@ -11,6 +11,7 @@ import asyncio
 import re
 import time
 import uuid
+from email.utils import format_datetime
 
 import structlog
 from starlette.datastructures import Headers
@@ -151,6 +152,8 @@ class _Passage:
             self.deadline.lift()  # what is sent piece by piece has each piece's own patience
             self.status = message["status"]
             headers: list[tuple[bytes, bytes]] = message["headers"]
+            # Uvicorn's own is up to a second old: what was just written was later than the answer (RFC 9110, 8.8.2.1).
+            headers.append((b"date", format_datetime(self.service.now(), usegmt=True).encode()))
             headers.append((b"x-request-id", self.request_id.encode("latin-1")))
             if self.correlation_id is not None:
                 headers.append((b"x-correlation-id", self.correlation_id.encode("latin-1")))

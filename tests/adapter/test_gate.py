@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from email.utils import format_datetime
+from functools import partial
 from typing import Any
 
 import httpx
@@ -54,6 +56,9 @@ def present(clock: Clock) -> Clock:
     return clock
 
 
+httpdate = partial(format_datetime, usegmt=True)
+
+
 class TestWhatBrowsersAndProxiesMayDo:
     @pytest.mark.parametrize(("method", "path", "status"), ANSWERS)
     async def test_answers_of_the_apis_are_kept_by_nobody(self, api: Api, method: str, path: str, status: int) -> None:
@@ -71,6 +76,20 @@ class TestWhatBrowsersAndProxiesMayDo:
         answer = await _call(api, "GET", path)
         assert "cache-control" not in answer.headers
         assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+class TestDate:
+    async def test_nothing_was_changed_after_the_answer_that_tells_of_it(self, api: Api, clock: Clock) -> None:
+        """https://www.rfc-editor.org/rfc/rfc9110#section-8.8.2.1"""
+        for _ in range(2):
+            answer = await api.put("/fhir/R4/Patient/p", {"resourceType": "Patient", "id": "p"})
+            assert answer.headers["date"] == answer.headers["last-modified"] == httpdate(clock.moment)
+            clock.advance(milliseconds=1_700)
+
+    @pytest.mark.parametrize(("path", "status"), [(PATH, 200), ("/fhir/R4/Nothing", 404), ("/healthz", 200)])
+    async def test_every_answer_has_one(self, api: Api, clock: Clock, path: str, status: int) -> None:
+        answer = await api.get(path)
+        assert (answer.status_code, answer.headers.get_list("date")) == (status, [httpdate(clock.moment)])
 
 
 class TestRequestId:
