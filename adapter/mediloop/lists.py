@@ -201,8 +201,8 @@ async def _merged(who: Caller, computed: opened.Wanted, wanted: AvailabilityQuer
             "hours. Give an earlier day."
         )
         raise Malformed(Problem("invalid_request_error", text, "date_to"))
-    zone, now = who.service.settings.zone, who.service.now()
-    found = await opened.openings(who.store, computed, zone=zone, now=now)
+    zone = who.service.settings.zone
+    found = await opened.openings(who.store, computed, zone=zone)
     skip = (wanted.page - 1) * wanted.page_size
     return [one.slot for one in found[skip : skip + wanted.page_size]], len(found)
 

@@ -93,14 +93,13 @@ class Wanted:
     passed_over: frozenset[str] = frozenset()
 
 
-async def openings(store: Store, wanted: Wanted, *, zone: tzinfo, now: datetime) -> list[Opening]:
+async def openings(store: Store, wanted: Wanted, *, zone: tzinfo) -> list[Opening]:
     """Return what is open, ordered by start, then by the Slot's id.
 
     Args:
         store: where to look.
         wanted: what for.
         zone: of hours whose Schedule names no time zone.
-        now: the present moment; openings in the past are openings all the same.
     """
     await holds.settle_due(store)
     found = await _read(store, wanted, *await _query(store, wanted, zone))
@@ -111,14 +110,14 @@ async def openings(store: Store, wanted: Wanted, *, zone: tzinfo, now: datetime)
     return found[: wanted.limit] if wanted.limit else found
 
 
-async def first(store: Store, wanted: Wanted, *, zone: tzinfo, now: datetime) -> tuple[list[Opening], int]:
+async def first(store: Store, wanted: Wanted, *, zone: tzinfo) -> tuple[list[Opening], int]:
     """Return the first `wanted.limit` of the `openings` (0: none), and how many there are in all.
 
     What is published is counted in the index: of a month's openings nothing is read but the page.
     """
     await holds.settle_due(store)
     if await computed_schedules(store, wanted):
-        found = await openings(store, replace(wanted, limit=0), zone=zone, now=now)
+        found = await openings(store, replace(wanted, limit=0), zone=zone)
         return found[: wanted.limit], len(found)
     query, hint, known = await _query(store, wanted, zone)
     counting = store.count("Slot", query, hint=hint)

@@ -32,7 +32,7 @@ def service(ident: str, minutes: int, **more: Any) -> Resource:
 
 
 async def found(store: Store, window: Interval = DAY, **wanted: Any) -> list[str]:
-    made = await availability.openings(store, Wanted(window, **wanted), zone=UTC, now=NOW)
+    made = await availability.openings(store, Wanted(window, **wanted), zone=UTC)
     for one in made:
         assert one.slot["schedule"]["reference"] == f"Schedule/{one.schedule['id']}"
         assert one.stored == ("meta" in one.slot)
@@ -152,7 +152,7 @@ async def test_thirty_days_of_twenty_schedules_take_as_many_queries_as_one(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await create(store, *(weekly(f"w{n}", actors=(f"Practitioner/p{n}",)) for n in range(20)))
-    await availability.openings(store, Wanted(DAY), zone=UTC, now=NOW)
+    await availability.openings(store, Wanted(DAY), zone=UTC)
     queries: list[tuple[str, Any]] = []
     for name in ("documents", "find"):
         original = getattr(store, name)
@@ -175,7 +175,7 @@ async def test_the_first_ones_come_with_the_number_of_all(store: Store) -> None:
     await create(store, schedule("s"), slot("a"), slot("b", "10:30", "11:00"), late)
 
     async def shown(**wanted: Any) -> tuple[list[str], int]:
-        page, total = await availability.first(store, Wanted(DAY, **wanted), zone=UTC, now=NOW)
+        page, total = await availability.first(store, Wanted(DAY, **wanted), zone=UTC)
         return [one.slot.get("id", f"({one.ident})") for one in page], total
 
     assert await shown(limit=2) == (["a", "b"], 3)
@@ -210,8 +210,8 @@ async def test_a_month_is_counted_and_timed_from_an_index_alone(
 
         monkeypatch.setattr(store, name, seen)
     wanted = Wanted(DAY, actors, contents=False, whole=True)
-    assert len(await availability.openings(store, wanted, zone=UTC, now=NOW)) == 2
-    assert (await availability.first(store, wanted, zone=UTC, now=NOW))[1] == 2
+    assert len(await availability.openings(store, wanted, zone=UTC)) == 2
+    assert (await availability.first(store, wanted, zone=UTC))[1] == 2
     assert [one["count"] for one in asked] == [False, True]
     fields = ("_index.start", "_index.end", "_index.schedule")
     for one in asked:
@@ -229,7 +229,7 @@ async def test_more_than_can_be_computed_is_refused_before_it_is(store: Store, m
         nothing.setattr(openings, "free", None)
         for asked in (availability.openings, availability.first):
             with pytest.raises(Malformed) as refused:
-                await asked(store, Wanted(fortnight), zone=UTC, now=NOW)
+                await asked(store, Wanted(fortnight), zone=UTC)
             [problem] = refused.value.problems
             assert (problem.code, problem.issue) == ("too_costly", "too-costly")
             assert "about 392 openings" in problem.message

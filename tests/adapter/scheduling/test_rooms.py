@@ -30,7 +30,7 @@ from tests.adapter.scheduling.support import (
     statuses,
     visit,
 )
-from tests.adapter.scheduling.test_engaged import DAY, NOW
+from tests.adapter.scheduling.test_engaged import DAY
 from tests.adapter.scheduling.test_occupancy import group, over
 from tests.adapter.scheduling.weekly import weekly
 from tests.store.support import change, create, present, side_by_side
@@ -60,7 +60,7 @@ def whole(ident: str = "y", **more: Any) -> Resource:
 
 async def offered(store: Store, *actors: str, **wanted: Any) -> list[str]:
     asked = Wanted(DAY, (actors,) if actors else (), **wanted)
-    return [one.ident for one in await availability.openings(store, asked, zone=UTC, now=NOW)]
+    return [one.ident for one in await availability.openings(store, asked, zone=UTC)]
 
 
 def told(results: list[Any]) -> list[type[Exception]]:

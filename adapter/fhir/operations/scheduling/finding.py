@@ -68,7 +68,7 @@ async def find(call: Call, kind: str, ident: str | None) -> Reply:
     count = _count(asked)
     search = await _search(call, asked)
     known = [name for one in patients for name in await _named(call, "Patient", one)]
-    found, total = await page(call.who.store, search, known, count, zone=service.settings.zone, now=service.now())
+    found, total = await page(call.who.store, search, known, count, zone=service.settings.zone)
     firsts = [one.openings[0] for one in found]
     stored = await call.who.store.read_all([f"Slot/{one.ident}" for one in firsts if one.made is None and one.stored])
     slots = [decode(raw) if (raw := stored.get(f"Slot/{one.ident}")) else one.slot for one in firsts]
@@ -96,7 +96,7 @@ async def prefetch(call: Call, kind: str, ident: str | None) -> Reply:
         limit=count,
     )
     service = call.who.service
-    found, total = await first(call.who.store, wanted, zone=service.settings.zone, now=service.now())
+    found, total = await first(call.who.store, wanted, zone=service.settings.zone)
     shown = [one.slot for one in found]
     return Reply(200, bundle(call, shown, () if shown else (_note(total),), total))
 

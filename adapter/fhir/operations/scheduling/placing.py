@@ -129,7 +129,7 @@ async def _free(
         itself = frozenset({f"Appointment/{before['id']}"})
         actors = tuple((one,) for one in references(schedule, "actor")) or ((),)  # none of a whole clinic's are needed
         wanted = Wanted(window, actors, without=itself, contents=False)
-        found = await openings(call.who.store, wanted, zone=service.settings.zone, now=service.now())
+        found = await openings(call.who.store, wanted, zone=service.settings.zone)
         free = [one for one in found if f"Schedule/{one.schedule['id']}" == name]
         free += [
             Opening(one["id"], one, schedule, span, stored=True)

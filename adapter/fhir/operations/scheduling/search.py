@@ -66,7 +66,7 @@ class Search:
 
 
 async def page(
-    store: Store, search: Search, patients: Sequence[str], count: int, *, zone: tzinfo, now: datetime
+    store: Store, search: Search, patients: Sequence[str], count: int, *, zone: tzinfo
 ) -> tuple[list[Candidate], int]:
     """Return the first `count` candidates and how many there are.
 
@@ -77,9 +77,9 @@ async def page(
     if one_each and not search.minutes and not patients and not (search.people and search.places):
         # One opening each, and no preference among them: in that order already.
         wanted = replace(_wanted(search), limit=count, contents=True)
-        found, total = await first(store, wanted, zone=zone, now=now)
+        found, total = await first(store, wanted, zone=zone)
         return [Candidate(one.when, (one,)) for one in found], total
-    every = await without_clashes(store, await candidates(store, search, zone=zone, now=now), patients)
+    every = await without_clashes(store, await candidates(store, search, zone=zone), patients)
     return every[:count], len(every)
 
 
@@ -95,12 +95,12 @@ def _wanted(search: Search) -> Wanted:
     )
 
 
-async def candidates(store: Store, search: Search, *, zone: tzinfo, now: datetime) -> list[Candidate]:
+async def candidates(store: Store, search: Search, *, zone: tzinfo) -> list[Candidate]:
     """Return what is free, in order of time, then of the caller's preference, then of the Slots' ids."""
     if search.people and search.places:
-        found = await _together(store, search, zone=zone, now=now)
+        found = await _together(store, search, zone=zone)
     else:
-        free = await openings(store, _wanted(search), zone=zone, now=now)
+        free = await openings(store, _wanted(search), zone=zone)
         found = await aside(lambda: [Candidate(when, run) for when, run in _runs(free, search)], much=len(free) > FEW)
     return await aside(lambda: _ordered(found, search), much=len(found) > FEW)
 
@@ -117,7 +117,7 @@ def _ordered(found: Iterable[Candidate], search: Search) -> list[Candidate]:
     return sorted(found, key=place)
 
 
-async def _together(store: Store, search: Search, *, zone: tzinfo, now: datetime) -> list[Candidate]:
+async def _together(store: Store, search: Search, *, zone: tzinfo) -> list[Candidate]:
     """Put openings of practitioners beside those of the places, where these have Schedules of their own.
 
     A practitioner's Schedule that names a Location is for there; one that names none is for anywhere. A room, which has
@@ -129,7 +129,7 @@ async def _together(store: Store, search: Search, *, zone: tzinfo, now: datetime
     theirs = replace(wanted, actors=replace(search, places=()).groups())
     usable = [
         one
-        for one in await openings(store, theirs, zone=zone, now=now)
+        for one in await openings(store, theirs, zone=zone)
         if not (named := _places(one.schedule)) or not named.isdisjoint(search.places)
     ]
     if not usable:
@@ -144,7 +144,7 @@ async def _together(store: Store, search: Search, *, zone: tzinfo, now: datetime
     kept = {name for one in own for name in _places(one)}
     rooms = {name for one in own if _is_rooms(one) for name in _places(one)}
     theirs = Wanted(search.window, (tuple(sorted(kept)),), contents=False)
-    there = await openings(store, theirs, zone=zone, now=now) if kept else []
+    there = await openings(store, theirs, zone=zone) if kept else []
     return await aside(lambda: _beside(search, usable, there, kept, rooms), much=len(usable) + len(there) > FEW)
 
 
