@@ -124,6 +124,15 @@ def relative(text: str, bases: tuple[str, ...]) -> str:
     return text
 
 
+def id_alone(text: str, bases: tuple[str, ...]) -> str | None:
+    """Return what a literal reference names by type and id alone (`reference`), where it is indexed otherwise.
+
+    That is where it has an address that is not known to be ours: the same id may be the same resource, or another's.
+    """
+    found = reference(text)
+    return found if found not in (text, relative(text, bases)) else None
+
+
 def is_elsewhere(text: str, bases: Sequence[str]) -> bool:
     """Tell whether a literal reference is known to lead to another server: absolute, and below none of `bases`.
 

@@ -7,6 +7,9 @@ nothing that can be stored may fail to be indexed.
 Tokens are ``code`` and ``system|code``; a `code` that can be there once is itself. References are relative where they
 are ours. Dates are moments, or spans ``{"lo", "hi"}``. Beside a field stand, where they apply, ``<name>:text``,
 ``<name>:of-type``, ``<name>:identifier``, ``<name>:exact``, and what it sorts by: ``<name>:sort`` and ``<name>:last``.
+
+``<name>:named`` is no search's, but for who decides about time: what is named by an address that is not known to be
+ours, by its type and id alone (`naming`). Documents that name nothing so do not have it.
 """
 
 from __future__ import annotations
@@ -46,15 +49,16 @@ class _Node:
     below: dict[str, _Node] = field(default_factory=dict)
 
 
-def extractor(parameters: Iterable[Parameter], sorts: Collection[str] = ()) -> Extractor:
+def extractor(parameters: Iterable[Parameter], sorts: Collection[str] = (), named: Collection[str] = ()) -> Extractor:
     """Return the function that gives the search values of a resource.
 
     Args:
         parameters: of its type.
         sorts: the names of those with several values that can be sorted by.
+        named: the fields of references that are kept by type and id alone as well (`naming`).
     """
     root = _Node()
-    for steps, take in _emits(tuple(parameters), sorts):
+    for steps, take in _emits(tuple(parameters), sorts, named):
         node = root
         for step in steps.split("."):
             node = node.below.setdefault(step, _Node())
@@ -93,6 +97,25 @@ def sort_fields(parameter: Parameter) -> Sort:
     return f"{parameter.field}:sort", f"{parameter.field}:last"
 
 
+def named_field(field: str) -> str:
+    """Return the field of `_index` with what `field` does not have in its relative form, by type and id alone."""
+    return f"{field}:named"
+
+
+def naming(field: str, names: Iterable[str], rest: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return the query of the documents that refer to one of `names`, at whatever address.
+
+    Each of its two branches has an index: what is not ours for certain is looked for beside what is.
+
+    Args:
+        field: one that is declared as `named` (`store.types`).
+        names: relative references (``Practitioner/p``).
+        rest: what else is asked for, of each.
+    """
+    wanted = {"$in": list(names)}
+    return {"$or": [{f"_index.{one}": wanted, **(rest or {})} for one in (field, named_field(field))]}
+
+
 _Branches = tuple[tuple[str, tuple[Emit, ...], "_Branches"], ...]
 """For each element below: its name, what is taken of it, its own branches. Tuples are walked faster than nodes."""
 
@@ -113,11 +136,14 @@ def _visit(branches: _Branches, value: Mapping[str, Any], run: Run) -> None:
                 _visit(below, item, run)
 
 
-def _emits(parameters: tuple[Parameter, ...], sorts: Collection[str]) -> Iterator[tuple[str, Emit]]:
+def _emits(
+    parameters: tuple[Parameter, ...], sorts: Collection[str], named: Collection[str]
+) -> Iterator[tuple[str, Emit]]:
     for parameter in parameters:
         if parameter.kind == "reference" and parameter.field != parameter.name:
             continue  # it is filled with the one whose element it shares
         sort = sort_fields(parameter) if parameter.name in sorts else None
         shared = [one for one in parameters if one.field == parameter.field and one is not parameter]
+        alone = named_field(parameter.field) if parameter.field in named else None
         for path in parameter.paths:
-            yield path.steps, emit(parameter, path, sort, shared)
+            yield path.steps, emit(parameter, path, sort, shared, alone)

@@ -19,7 +19,7 @@ from store import declarations, slotids
 from store.codec import Resource
 from store.dates import shifted
 from store.extract import instant, type_of, walk
-from store.indexing import Extractor, Reading, extractor, fields
+from store.indexing import Extractor, Reading, extractor, fields, named_field
 from store.parameters import Parameter, Path
 from store.values import period
 
@@ -45,6 +45,8 @@ class ResourceType:
             its own (HL7's ``{def}``), whether or not a parameter leads there.
         sparse: like `indexes`, over fields that few resources have: those alone are in it.
         references: the elements with the references that are searched by.
+        named: the fields of references that who decides about time asks for at whatever address (`indexing.naming`),
+            each with what its index has behind it.
     """
 
     name: str
@@ -56,11 +58,20 @@ class ResourceType:
     compartments: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     sparse: tuple[tuple[str, ...], ...] = ()
     references: tuple[str, ...] = ()
+    named: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def index_models(self) -> list[IndexModel]:
         """Return the MongoDB indexes of this type's collection."""
         models = [IndexModel(key_pattern(keys)) for keys in self.indexes]
         models += [IndexModel(key_pattern(keys), sparse=True) for keys in self.sparse]
+        models += [
+            IndexModel(
+                key_pattern((named_field(one), *further)),
+                # Sparse, it would have every document that has one of its fields.
+                partialFilterExpression={f"_index.{named_field(one)}": {"$exists": True}},
+            )
+            for one, further in self.named.items()
+        ]
         models.append(
             IndexModel(
                 [("_index.unique", ASCENDING)],
@@ -184,10 +195,12 @@ def _declared(
     extras: tuple[Parameter, ...] = (),
     finish: Finish | None = None,
     sparse: tuple[tuple[str, ...], ...] = (),
+    named: Mapping[str, tuple[str, ...]] | None = None,
 ) -> ResourceType:
     parameters = declarations.parameters(name)
     sorts = tuple(one for one in _SORTS if one in parameters)
-    walked = extractor([*(one for one in parameters.values() if one.name not in _NOT_EXTRACTED), *extras], sorts)
+    kept = (one for one in parameters.values() if one.name not in _NOT_EXTRACTED)
+    walked = extractor([*kept, *extras], sorts, named or ())
 
     def extract(resource: Resource, reading: Reading) -> dict[str, Any]:
         index = walked(resource, reading)
@@ -205,6 +218,7 @@ def _declared(
         compartments or {},
         sparse,
         tuple({path.steps: None for one in parameters.values() if one.kind == "reference" for path in one.paths}),
+        named or {},
     )
 
 
@@ -234,6 +248,7 @@ TYPES: Mapping[str, ResourceType] = {
             extras=(_moment("end", "end"),),
             finish=_appointment,
             sparse=(("hold",),),
+            named={"actor": ("date",), "slot": ()},
         ),
         _declared(
             "AppointmentResponse",
@@ -254,6 +269,7 @@ TYPES: Mapping[str, ResourceType] = {
             ("claims",),
             finish=_slot,
             sparse=(("computed",),),
+            named={"schedule": ("start",)},
         ),
         _declared(
             "Schedule",
@@ -265,6 +281,7 @@ TYPES: Mapping[str, ResourceType] = {
             compartments=_ACTORS,
             finish=_schedule,
             sparse=(("computed",), ("nobodys",)),
+            named={"actor": ()},
         ),
         _declared(
             "Patient",
@@ -295,6 +312,7 @@ TYPES: Mapping[str, ResourceType] = {
             ("practitioner", "_id"),
             _IDENTIFIED,
             compartments={"Practitioner": ("practitioner",)},
+            named={"practitioner": ()},
         ),
         _declared("Location", "locations", _IDENTIFIED, *_NAMED),
         _declared("Organization", "locations", _IDENTIFIED, *_NAMED),

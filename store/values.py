@@ -71,7 +71,9 @@ https://hl7.org/fhir/R4/search.html#sort
 Emit = Callable[[Any, Run], None]
 
 
-def emit(parameter: Parameter, path: Path, sort: Sort | None, shared: Sequence[Parameter]) -> Emit:
+def emit(
+    parameter: Parameter, path: Path, sort: Sort | None, shared: Sequence[Parameter], named: str | None = None
+) -> Emit:
     """Return the function that files the values of a parameter.
 
     Args:
@@ -79,12 +81,13 @@ def emit(parameter: Parameter, path: Path, sort: Sort | None, shared: Sequence[P
         path: where they are.
         sort: the fields that the list sorts by, if it can be sorted by.
         shared: the other reference parameters over the same element, each for some types of target.
+        named: the field with the references that may be to ours (`store.indexing.naming`), if it is kept.
     """
-    taken = _emit(parameter, path, sort, shared)
+    taken = _emit(parameter, path, sort, shared, named)
     return taken if path.where is None else partial(_where, *path.where, taken)
 
 
-def _emit(parameter: Parameter, path: Path, sort: Sort | None, shared: Sequence[Parameter]) -> Emit:
+def _emit(parameter: Parameter, path: Path, sort: Sort | None, shared: Sequence[Parameter], named: str | None) -> Emit:
     name, datatype = parameter.field, path.datatype
     match parameter.kind:
         case "token" if parameter.single and datatype == "boolean":
@@ -95,7 +98,7 @@ def _emit(parameter: Parameter, path: Path, sort: Sort | None, shared: Sequence[
             return partial(_TOKENS[datatype], name, sort, f"{name}:text", parameter.system or "")
         case "reference":
             others = tuple((f"{one.name}:identifier", one.targets) for one in shared)
-            return partial(_reference, name, f"{name}:identifier", parameter.single, others)
+            return partial(_reference, name, f"{name}:identifier", named, parameter.single, others)
         case "date" if datatype == "Period":
             return partial(_period, name)
         case "date":
@@ -226,6 +229,7 @@ def _listed(value: Any) -> Iterable[Any]:
 def _reference(
     name: str,
     identified: str,
+    named: str | None,
     single: bool,
     others: Sequence[tuple[str, tuple[str, ...]]],
     item: Any,
@@ -239,6 +243,9 @@ def _reference(
             run.index.setdefault(name, extract.relative(text, run.bases))
         else:
             run.add(name, extract.relative(text, run.bases))
+        alone = None if named is None else extract.id_alone(text, run.bases)
+        if named is not None and alone is not None:
+            run.add(named, alone)
     identifiers = [item["identifier"]] if isinstance(item.get("identifier"), dict) else []
     inside = _contained(text, run.resource)
     if inside is not None:

@@ -133,6 +133,23 @@ def test_without_an_address_of_our_own_nobody_knows_what_is_elsewhere() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "alone"),
+    [
+        ("Patient/1", None),
+        ("Patient/1/_history/2", None),
+        (f"{HERE[0]}/Patient/1/_history/2", None),
+        ("https://elsewhere.example/fhir/Patient/1/_history/2", "Patient/1"),
+        (f"{HERE[0]}.evil.example/Patient/1", "Patient/1"),
+        ("https://elsewhere.example/patients/7/_history/2", None),
+        ("urn:uuid:0c3151bd-1cbf-4d64-b04d-cd9187a4c6e0", None),
+        ("#p1", None),
+    ],
+)
+def test_what_is_not_known_to_be_ours_is_named_by_its_id_alone_too(text: str, alone: str | None) -> None:
+    assert extract.id_alone(text, HERE) == alone
+
+
+@pytest.mark.parametrize(
     ("text", "kind"),
     [
         ("Patient/1", "Patient"),

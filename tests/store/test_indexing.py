@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from store.codec import CODEC_OPTIONS, decode, encode
 from store.dates import FIRST, LAST
 from store.documents import Rules
-from store.indexing import extractor, fields
+from store.indexing import extractor, fields, naming
 from store.parameters import Parameter, Path
 from store.types import TYPES
 from tests import strategies
@@ -134,7 +134,24 @@ def test_references_are_relative_where_they_are_ours() -> None:
         {"display": "nobody"},
     ]
     found = index_of("Schedule", actor=actor)
-    assert found == {"actor": ["Practitioner/a", "https://elsewhere.example/Practitioner/a", "#x"]}
+    assert found["actor"] == ["Practitioner/a", "https://elsewhere.example/Practitioner/a", "#x"]
+
+
+def test_who_is_not_known_to_be_ours_is_found_by_the_id_alone_apart() -> None:
+    elsewhere = [{"reference": f"https://{host}.example/Practitioner/a/_history/2"} for host in ("x", "y")]
+    actors = [*elsewhere, {"reference": "https://fhir.example.org/fhir/R4/Practitioner/b"}, {"reference": "Device/d"}]
+    assert part_of("Schedule", "actor", actor=actors)["actor:named"] == ["Practitioner/a"]
+    assert part_of("Schedule", "actor", actor=actors[2:]) == {"actor": ["Practitioner/b", "Device/d"]}
+    slot = part_of("Slot", "schedule", schedule={"reference": "https://x.example/Schedule/s"})
+    assert slot == {"schedule": "https://x.example/Schedule/s", "schedule:named": ["Schedule/s"]}
+
+
+def test_a_query_by_name_finds_both() -> None:
+    assert naming("slot", ("Slot/a",)) == {
+        "$or": [{"_index.slot": {"$in": ["Slot/a"]}}, {"_index.slot:named": {"$in": ["Slot/a"]}}]
+    }
+    found = naming("slot", ["Slot/a"], {"_index.status": "booked"})
+    assert [one["_index.status"] for one in found["$or"]] == ["booked", "booked"]
 
 
 def test_a_reference_that_is_there_once_is_itself() -> None:
@@ -162,7 +179,8 @@ def test_an_actors_identifier_is_also_that_of_its_type(kind: str, actor: dict[st
     members = {"participant": [{"actor": reference}]} if kind == "Appointment" else {"actor": reference}
     found = index_of(kind, contained=["junk", {"resourceType": "Practitioner", "id": "c"}], **members)
     assert found.pop("actor:identifier") == ["n", "urn:s|n"]
-    found.pop("actor", None)
+    for name in ("actor", "actor:named"):
+        found.pop(name, None)
     assert found == ({f"{whose}:identifier": ["n", "urn:s|n"]} if whose else {})
 
 

@@ -14,6 +14,7 @@ from adapter.security.permissions import RESOURCES
 from store.codec import CODEC_OPTIONS, encode
 from store.connection import Client
 from store.documents import Rules, compose
+from store.indexing import naming
 from store.store import Store
 from store.types import TYPES, ResourceType, includes, key_pattern, rev_includes
 from tests import strategies
@@ -212,6 +213,32 @@ async def test_spans_are_searched_in_an_index_by_both_ends(indexed: Store, kind:
     for end in ("lo", "hi"):
         plan = await indexed.explain(kind, {f"_index.{field}.{end}": {"$gt": MOMENT}})
         assert {name[:7] for name in _indexes_of(plan["queryPlanner"]["winningPlan"])} == {"search_"}
+
+
+@pytest.mark.parametrize(("kind", "field"), [(one.name, field) for one in TYPES.values() for field in one.named])
+async def test_who_is_named_at_whatever_address_is_found_in_two_indexes(indexed: Store, kind: str, field: str) -> None:
+    query = naming(field, ["Practitioner/a", "Practitioner/b"])
+    plan = await indexed.explain(kind, query)
+    used = _indexes_of(plan["queryPlanner"]["winningPlan"])
+    assert "none" not in used
+    assert {name for name in used if name.startswith(f"_index.{field}:named_1")}
+    assert len(used) == 2
+
+
+async def test_who_names_none_elsewhere_is_not_in_the_index_for_it(indexed: Store) -> None:
+    visits = [
+        {"resourceType": "Appointment", "id": ident, "start": "2024-01-20T10:00:00Z", "participant": [{"actor": who}]}
+        for ident, who in (
+            ("near", {"reference": "Practitioner/a"}),
+            ("far", {"reference": "https://x.example/Practitioner/a"}),
+        )
+    ]
+    documents = [compose(TYPES["Appointment"], one, encode(one), MOMENT, RULES) for one in visits]
+    await indexed.database.Appointment.insert_many(documents)
+    hint = "_index.actor:named_1__index.date_1"
+    found = await indexed.database.Appointment.find({"_index.actor:named": {"$exists": True}}, hint=hint).to_list()
+    assert [one["_id"] for one in found] == ["far"]
+    await indexed.database.Appointment.delete_many({})
 
 
 async def test_places_are_searched_in_an_index_on_the_globe(indexed: Store) -> None:
