@@ -269,7 +269,7 @@ TYPES: Mapping[str, ResourceType] = {
             ("claims",),
             finish=_slot,
             sparse=(("computed",),),
-            named={"schedule": ("start",)},
+            named={"schedule": ("start", "_id")},
         ),
         _declared(
             "Schedule",

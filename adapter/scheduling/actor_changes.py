@@ -16,6 +16,7 @@ from adapter.scheduling.claimset import ClaimSet, Draft
 from adapter.scheduling.people import People
 from store.codec import Resource
 from store.extract import references
+from store.indexing import naming
 from store.unit_of_work import UnitOfWork
 
 _BATCH = 20_000  # values in one query
@@ -29,7 +30,8 @@ async def conflicts(work: UnitOfWork, asked: ClaimSet) -> list[Problem]:
     causes = await _causes(work, asked)
     if not causes:
         return []
-    stored = await work.find("Slot", {"_index.schedule": {"$in": sorted(causes)}, "extension.url": occupancy.CAPACITY})
+    query = naming("schedule", sorted(causes), {"extension.url": occupancy.CAPACITY})
+    stored = await work.find("Slot", query)
     shared = {f"Slot/{slot['id']}": slot for slot in stored if occupancy.capacity(slot) > 1}
     work.guard(shared)  # who takes a place in one
     work.seize(causes)  # who gives one a Slot, or a Slot more places
@@ -65,7 +67,7 @@ async def _causes(work: UnitOfWork, asked: ClaimSet) -> dict[str, Draft]:
         # Who gives one of its roles away at the same time meets us there.
         work.share(role_changes.roles(references(draft.after or {}, "actor")))
     if moved:
-        for schedule in await work.find("Schedule", {"_index.actor": {"$in": sorted(moved)}}):
+        for schedule in await work.find("Schedule", naming("actor", sorted(moved))):
             role = next(name for name in references(schedule, "actor") if name in moved)
             causes.setdefault(f"Schedule/{schedule['id']}", moved[role])
     return causes

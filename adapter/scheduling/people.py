@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from adapter.scheduling import claims
 from store.codec import Resource
 from store.extract import references
+from store.indexing import naming
 
 _ROLE = "PractitionerRole/"
 
@@ -88,7 +89,7 @@ async def read(work: Finds, names: Iterable[str], written: Mapping[str, Resource
     practitioners = {name for name in wanted if name.startswith("Practitioner/")}
     practitioners.update(name for role in behind.values() for name in _practitioner(role))
     if practitioners:
-        found = _named(await work.find("PractitionerRole", {"_index.practitioner": {"$in": sorted(practitioners)}}))
+        found = _named(await work.find("PractitionerRole", naming("practitioner", sorted(practitioners))))
         behind |= {name: role for name, role in found.items() if name not in given}
     return People({name: one for name, role in behind.items() for one in _practitioner(role)})
 

@@ -15,6 +15,7 @@ from adapter.scheduling.claimset import ClaimSet, Draft
 from adapter.scheduling.status import HOLDING
 from store.codec import Resource
 from store.extract import references
+from store.indexing import naming
 from store.unit_of_work import UnitOfWork
 
 _ROLE = "PractitionerRole"
@@ -40,7 +41,7 @@ async def conflicts(work: UnitOfWork, asked: ClaimSet) -> list[Problem]:
     if not given:
         return []
     work.seize(given)
-    query = {"_index.actor": {"$in": sorted(given)}, "_index.status": {"$in": list(HOLDING)}}
+    query = naming("actor", sorted(given), {"_index.status": {"$in": list(HOLDING)}})
     theirs = [
         (one, when, [name for name in claims.practitioners(one) if name in given])
         for one in as_asked(asked, await work.find("Appointment", query))

@@ -14,6 +14,7 @@ from adapter.scheduling.intervals import Interval
 from adapter.scheduling.people import Finds
 from store.codec import Resource
 from store.extract import reference, references, walk
+from store.indexing import naming
 
 _PLACE, _DEVICE = "Location/", "Device/"
 _BATCH = 20_000  # values in one query
@@ -54,7 +55,7 @@ async def schedules(find: Finds, some: Iterable[Resource]) -> dict[str, Resource
         return {}
     rooms = {of(one) for one in found.values()}
     actors = sorted({name for one in found.values() for name in _actors(one)})
-    query = {"_index.actor": {"$in": actors}, "_index.nobodys": True}
+    query = naming("actor", actors, {"_index.nobodys": True})
     near = {f"Schedule/{one['id']}": one for one in await find.find("Schedule", query)}
     return {name: one for name, one in near.items() if of(one) in rooms} | found
 

@@ -14,6 +14,7 @@ from adapter.scheduling.booking import Facts, Wish
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.people import People
 from store.codec import Resource
+from store.indexing import naming
 from store.unit_of_work import UnitOfWork
 
 
@@ -84,9 +85,9 @@ async def _schedules(work: UnitOfWork, persons: Sequence[str], names: Collection
     names = sorted(name for name in names if name.startswith("Schedule/"))
     if not persons:
         return await work.read_many(names)
-    either: list[dict[str, Any]] = [{"_index.actor": {"$in": list(persons)}}]
+    either: list[dict[str, Any]] = [*naming("actor", persons)["$or"]]
     either += [{"_id": {"$in": [name.partition("/")[2] for name in names]}}] if names else []
-    found = await work.find("Schedule", either[0] if len(either) == 1 else {"$or": either})
+    found = await work.find("Schedule", {"$or": either})
     return {f"Schedule/{one['id']}": one for one in found}
 
 

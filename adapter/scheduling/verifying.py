@@ -18,6 +18,7 @@ from adapter.scheduling.checking import Roles, Sweep
 from store.checking import BATCH, Finding, Step, View, snapshot
 from store.codec import Resource
 from store.extract import reference, walk
+from store.indexing import naming
 from store.store import Store
 from store.types import key_pattern
 
@@ -125,17 +126,17 @@ async def slots(store: Store, batch: int = BATCH) -> AsyncIterator[Step]:
             if not found:
                 return
             names = [f"Slot/{one['_id']}" for one in found]
-            naming: dict[str, list[Resource]] = {name: [] for name in names}
-            for one in await view.documents("Appointment", {"_index.slot": {"$in": names}}):
+            holders: dict[str, list[Resource]] = {name: [] for name in names}
+            for one in await view.documents("Appointment", naming("slot", names)):
                 resource = _resource(one)
-                for name in set(checking.slots_of(resource)) & naming.keys():
-                    naming[name].append(resource)
+                for name in set(checking.slots_of(resource)) & holders.keys():
+                    holders[name].append(resource)
             resources = [_resource(one) for one in found]
             schedules = await _present(view, "Schedule", {checking.schedule_of(one) for one in resources})
         findings = [
             flaw
             for one, name in zip(resources, names, strict=True)
-            for flaw in (*checking.slot_findings(one, naming[name]), *checking.missing_schedule(one, schedules))
+            for flaw in (*checking.slot_findings(one, holders[name]), *checking.missing_schedule(one, schedules))
         ]
         yield Step("slots", len(found), findings)
         after = found[-1]["_id"]
@@ -184,7 +185,7 @@ async def _of_rooms(store: Store, some: list[str], known: Mapping[str, str], bat
             }
         async with snapshot(store) as view:
             find = view.database["Slot"].find(
-                {"_index.schedule": {"$in": some}, **later},
+                naming("schedule", some, later),
                 {"_json": 1, "_index.start": 1},
                 sort=[("_index.start", 1), ("_id", 1)],
                 limit=batch,
@@ -194,11 +195,11 @@ async def _of_rooms(store: Store, some: list[str], known: Mapping[str, str], bat
             )
             found = await find.to_list()
             slots = {f"Slot/{one['_id']}": _resource(one) for one in found}
-            naming = await view.documents("Appointment", {"_index.slot": {"$in": list(slots)}}) if slots else []
+            holders = await view.documents("Appointment", naming("slot", slots)) if slots else []
         if not found:
             return
         holding: dict[str, list[Resource]] = {}
-        for one in map(_resource, naming):
+        for one in map(_resource, holders):
             for name in set(checking.slots_of(one)) & slots.keys():
                 holding.setdefault(name, []).append(one)
         pairs: dict[tuple[str, str, str], None] = {}

@@ -1,0 +1,153 @@
+"""Who is named by an absolute URL has the time, the Slot or the room of that id here: nobody is booked twice so."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from adapter.errors import Conflict
+from store.source import Documents
+from store.store import Store
+from tests.adapter.scheduling.support import (
+    ABROAD,
+    HERE,
+    advance,
+    book,
+    linking,
+    links,
+    publish_day,
+    refused,
+    role,
+    schedule,
+    settle_all,
+    slot,
+    statuses,
+    visit,
+)
+from tests.adapter.scheduling.test_actor_changes import ROLE_REFUSED, group
+from tests.adapter.scheduling.test_verifying import kinds, rewrite
+from tests.store.support import create
+
+P, Q, ROLE, ROOM = "Practitioner/p", "Practitioner/q", "PractitionerRole/r", "Location/room"
+BASES = pytest.mark.parametrize("bases", [(), HERE], ids=["unset", "elsewhere"])
+
+
+def abroad(value: Any) -> Any:
+    """The same with all references as those of another server."""
+    if isinstance(value, list):
+        return [abroad(one) for one in value]
+    if isinstance(value, dict):
+        return {
+            name: f"{ABROAD}/{one}" if name == "reference" and "://" not in one else abroad(one)
+            for name, one in value.items()
+        }
+    return value
+
+
+@BASES
+async def test_a_role_whose_practitioner_is_named_so_is_theirs(store: Store, bases: tuple[str, ...]) -> None:
+    await settle_all(store, abroad(role("r")), visit("x", who=(ROLE,)), bases=bases)
+    assert [one[0] for one in await refused(store, visit("y"), bases=bases)] == ["time_conflict"]
+    with pytest.raises(Conflict):
+        await book(store, visit("y"))
+
+
+@BASES
+async def test_a_role_that_is_named_so_is_not_given_to_who_is_busy(store: Store, bases: tuple[str, ...]) -> None:
+    await settle_all(store, role("r"), visit("x", who=(f"{ABROAD}/{ROLE}",)), visit("y", who=(Q,)), bases=bases)
+    assert [one[:2] for one in await refused(store, role("r", "q"), bases=bases)] == [ROLE_REFUSED[0][:2]]
+
+
+@BASES
+async def test_a_schedule_that_names_its_role_so_goes_with_the_role(store: Store, bases: tuple[str, ...]) -> None:
+    await create(store, role("r"), abroad(schedule("t", ROLE)), group())
+    await settle_all(store, visit("x", **linking("g")), visit("y", **linking("g")), bases=bases)
+    assert await refused(store, role("r", "q"), bases=bases) == ROLE_REFUSED
+
+
+async def test_a_slot_that_names_its_schedule_so_goes_with_the_schedule(store: Store) -> None:
+    await create(store, schedule("t", P), abroad(group()))
+    await settle_all(store, visit("x", **linking("g")), visit("y", **linking("g")))
+    assert [one[:2] for one in await refused(store, schedule("t", Q))] == [("time_conflict", "Schedule.actor")]
+
+
+@BASES
+async def test_a_room_that_a_schedule_names_so_is_had_once(store: Store, bases: tuple[str, ...]) -> None:
+    await create(store, schedule("a", ROOM), abroad(schedule("b", ROOM)))
+    await create(store, slot("a", schedule="a"), slot("b", schedule="b"))
+    await settle_all(store, visit("x", who=(), **linking("b")), bases=bases)
+    other = visit("y", who=(), **linking("a"))
+    assert [one[0] for one in await refused(store, other, bases=bases)] == ["slot_unavailable"]
+
+
+@pytest.mark.parametrize("door", [book, settle_all])
+async def test_a_schedule_that_names_somebody_so_offers_their_slots(store: Store, door: Any) -> None:
+    await create(store, abroad(schedule("s", P)), slot("a"))
+    await door(store, visit("x"))
+    assert await statuses(store, "a") == ["busy"]
+    assert links((await settle_all(store, visit("x", comment="!")))[0]) == ["Slot/a"]
+
+
+async def test_of_two_noshows_that_name_their_slot_so_the_first_does_not_give_it_back(store: Store) -> None:
+    await publish_day(store)
+    for ident in "xy":
+        await settle_all(store, abroad(visit(ident, **linking("a"))))
+        await advance(store, ident, "noshow")
+    await settle_all(store, "Appointment/x")
+    assert await statuses(store, "a") == ["busy"]
+    await settle_all(store, "Appointment/y")
+    assert await statuses(store, "a") == ["free"]
+
+
+# What `mediloop-fhir check` says of them.
+
+
+async def test_a_slot_that_is_named_so_has_an_owner(store: Store) -> None:
+    await create(store, schedule(), slot("a", status="busy"), abroad(visit("x", **linking("a"))))
+    await store.sequence_all()
+    assert await kinds(store) == {}
+    await rewrite(store, "Slot", "a", status="free")
+    assert await kinds(store) == {"slot-not-busy": {"Slot/a"}}
+
+
+async def test_a_room_that_two_have_at_once_is_told_however_they_name_it(store: Store) -> None:
+    rooms = schedule("a", ROOM), abroad(schedule("b", ROOM))
+    slots = slot("a", status="busy", schedule="a"), abroad(slot("b", status="busy", schedule="b"))
+    visits = visit("x", who=(), **linking("a")), abroad(visit("y", who=(), **linking("b")))
+    await create(store, *rooms, *slots, *visits)
+    await store.sequence_all()
+    assert set(await kinds(store)) == {"room-overlap"}
+
+
+# No more queries than before, and each by indexes.
+
+
+async def test_they_are_found_by_indexes(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    await create(store, abroad(role("r")), abroad(schedule("t", ROLE)), abroad(group()), abroad(schedule("u", ROOM)))
+    await create(store, slot("room", schedule="u"))
+    asked: list[tuple[str, Any]] = []
+    real = Documents.documents
+
+    async def documents(self: Documents, kind: str, query: Any, **options: Any) -> Any:
+        asked.append((kind, query))
+        return await real(self, kind, query, **options)
+
+    monkeypatch.setattr(Documents, "documents", documents)
+    await settle_all(store, visit("x", who=(ROLE,), **linking("g", "room")))
+    await settle_all(store, visit("x", status="noshow"))
+    await settle_all(store, visit("x", status="entered-in-error"))
+    await book(store, visit("y"))
+    await settle_all(store, role("r", "q"), schedule("t", Q))
+    monkeypatch.undo()
+    named = {(kind, name) for kind, query in asked for name in str(query).split("'") if name.endswith(":named")}
+    assert named == {
+        ("PractitionerRole", "_index.practitioner:named"),
+        ("Schedule", "_index.actor:named"),
+        ("Slot", "_index.schedule:named"),
+        ("Appointment", "_index.actor:named"),
+        ("Appointment", "_index.slot:named"),
+    }
+    for kind, query in asked:
+        plan = await store.explain(kind, query)
+        assert "COLLSCAN" not in str(plan["queryPlanner"]["winningPlan"]), (kind, query)
