@@ -184,16 +184,7 @@ async def _of_rooms(store: Store, some: list[str], known: Mapping[str, str], bat
                 "$or": [{"_index.start": {"$gt": last[0]}}, {"_id": {"$gt": last[1]}}],
             }
         async with snapshot(store) as view:
-            find = view.database["Slot"].find(
-                naming("schedule", some, later),
-                {"_json": 1, "_index.start": 1},
-                sort=[("_index.start", 1), ("_id", 1)],
-                limit=batch,
-                batch_size=batch + 1,
-                allow_disk_use=True,
-                session=view.session,
-            )
-            found = await find.to_list()
+            found = await _by_start(view, naming("schedule", some, later)["$or"], batch)
             slots = {f"Slot/{one['_id']}": _resource(one) for one in found}
             holders = await view.documents("Appointment", naming("slot", slots)) if slots else []
         if not found:
@@ -210,6 +201,23 @@ async def _of_rooms(store: Store, some: list[str], known: Mapping[str, str], bat
                     pairs.update({(room, a.name, b.name): None for a, b in sweep.add(visit)})
         yield Step("rooms", 0, await _had_twice(store, list(pairs)))
         last = found[-1]["_index"]["start"], found[-1]["_id"]
+
+
+async def _by_start(view: View, queries: Iterable[dict[str, Any]], batch: int) -> list[dict[str, Any]]:
+    """Return the first Slots that one of `queries` asks for: each gives them in order from an index, all would not."""
+    found: list[dict[str, Any]] = []
+    for query in queries:
+        find = view.database["Slot"].find(
+            query,
+            {"_json": 1, "_index.start": 1},
+            sort=[("_index.start", 1), ("_id", 1)],
+            limit=batch,
+            batch_size=batch + 1,
+            allow_disk_use=True,
+            session=view.session,
+        )
+        found += await find.to_list()
+    return sorted(found, key=lambda one: (one["_index"]["start"], one["_id"]))[:batch]
 
 
 async def _had_twice(store: Store, pairs: list[tuple[str, str, str]]) -> list[Finding]:

@@ -26,7 +26,7 @@ from tests.adapter.scheduling.support import (
     visit,
 )
 from tests.adapter.scheduling.test_actor_changes import ROLE_REFUSED, group
-from tests.adapter.scheduling.test_verifying import kinds, rewrite
+from tests.adapter.scheduling.test_verifying import found, kinds, rewrite
 from tests.store.support import create
 
 P, Q, ROLE, ROOM = "Practitioner/p", "Practitioner/q", "PractitionerRole/r", "Location/room"
@@ -112,12 +112,23 @@ async def test_a_slot_that_is_named_so_has_an_owner(store: Store) -> None:
 
 
 async def test_a_room_that_two_have_at_once_is_told_however_they_name_it(store: Store) -> None:
-    rooms = schedule("a", ROOM), abroad(schedule("b", ROOM))
-    slots = slot("a", status="busy", schedule="a"), abroad(slot("b", status="busy", schedule="b"))
-    visits = visit("x", who=(), **linking("a")), abroad(visit("y", who=(), **linking("b")))
-    await create(store, *rooms, *slots, *visits)
+    await create(store, schedule("a", ROOM), abroad(schedule("b", ROOM)))
+    for hour in range(8, 14):  # more than the check reads at once, by turns
+        here, there = f"a{hour}", f"b{hour}"
+        half, end = f"{hour:02}:30", f"{hour:02}:50"
+        await create(store, slot(here, f"{hour:02}:00", half, status="busy", schedule="a"))
+        await create(store, abroad(slot(there, half, end, status="busy", schedule="b")))
+        await create(store, visit(here, f"{hour:02}:00", half, who=(), **linking(here)))
+        await create(store, abroad(visit(there, half, end, who=(), **linking(there))))
     await store.sequence_all()
-    assert set(await kinds(store)) == {"room-overlap"}
+    assert await kinds(store) == {}
+    await create(store, slot("c", "12:40", "13:10", status="busy", schedule="a"))
+    await create(store, visit("c", "12:40", "13:10", who=(), **linking("c")))
+    await store.sequence_all()
+    assert await kinds(store) == {"room-overlap": {"Appointment/c"}}
+    first, second = sorted(one.message for one in await found(store))
+    assert "Appointment/a13 and Appointment/c" in first
+    assert "Appointment/b12 and Appointment/c" in second
 
 
 # No more queries than before, and each by indexes.
