@@ -20,7 +20,8 @@ from adapter.scheduling.intervals import Interval
 from adapter.scheduling.leave import SLOTS_BY_SCHEDULE
 from store import slotids
 from store.codec import Resource, decode
-from store.extract import references
+from store.extract import reference, references
+from store.indexing import naming
 from store.search.tokens import stored_token, system_and_code
 from store.store import Store
 
@@ -210,7 +211,7 @@ async def nobodys(store: Store) -> frozenset[str]:
     found = {f"Schedule/{ident}" for ident in things}
     if vacant:
         roles = {f"PractitionerRole/{ident}" for ident in vacant}
-        for name, schedule in (await _schedules(store, {"_index.actor": {"$in": sorted(roles)}})).items():
+        for name, schedule in (await _schedules(store, naming("actor", sorted(roles)))).items():
             people = [one for one in references(schedule, "actor") if one.startswith(claims.PRACTITIONERS)]
             if roles.issuperset(people):
                 found.add(name)
@@ -251,10 +252,11 @@ async def _query(
     if wanted.actors:
         found = await _schedules(store, matching(wanted.actors))
         schedules = {name: one for name, one in found.items() if name not in wanted.passed_over}
-        query["_index.schedule"] = {"$in": list(schedules)}
+        query["_index.schedule"] = {"$in": await calendars.spellings(store, schedules, wanted.window)}
         hint = SLOTS_BY_SCHEDULE
     else:
-        query["_index.schedule"] = {"$nin": [*await _schedules(store, {"_index.active": "false"}), *wanted.passed_over]}
+        useless = [*await _schedules(store, {"_index.active": "false"}), *wanted.passed_over]
+        query["_index.schedule"] = {"$nin": await calendars.spellings(store, useless, wanted.window)}
         hint = SLOTS_BY_STATUS
     asked = schedules.values() if wanted.actors else None
     no_rooms = bool(wanted.passed_over)
@@ -265,7 +267,7 @@ async def _query(
     for element, codes in _codes(wanted):
         # A Slot's own says more than its Schedule's; without its own it has the Schedule's.
         own = {f"_index.{element}": {"$in": codes}}
-        inherited = list(await _schedules(store, own))
+        inherited = await calendars.spellings(store, await _schedules(store, own), wanted.window)
         both.append({"$or": [own, {f"_index.{element}": None, "_index.schedule": {"$in": inherited}}]})
     if both:
         query["$and"] = both
@@ -278,7 +280,7 @@ async def _read(
     order = (("_index.start", 1), ("_id", 1))
     read = store.documents if wanted.contents else store.values
     slots = await read("Slot", query, fields=_FIELDS, sort=order, limit=wanted.limit, hint=hint)
-    names = {name for slot in slots if isinstance(name := slot["_index"].get("schedule"), str)}
+    names = {reference(name) for slot in slots if isinstance(name := slot["_index"].get("schedule"), str)}
     missing = sorted(names - schedules.keys())
     schedules |= {name: decode(one) for name, one in (await store.read_all(missing)).items()}
     return [
@@ -286,7 +288,7 @@ async def _read(
         for slot in slots
         # A list of Schedules is none: it came from elsewhere than our doors.
         if (name := (index := slot["_index"]).get("schedule")).__class__ is str
-        and name in schedules
+        and (name := reference(name)) in schedules
         and (end := index.get("end")) is not None
     ]
 

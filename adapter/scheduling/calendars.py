@@ -18,6 +18,7 @@ from adapter.scheduling.status import HOLDING
 from store import slotids
 from store.codec import Resource, decode
 from store.extract import references, token, walk
+from store.indexing import named_field, naming
 from store.source import Documents
 
 _MINUTE = timedelta(minutes=1)
@@ -32,6 +33,20 @@ class Reader:
     async def find(self, kind: str, query: Mapping[str, Any]) -> list[Resource]:
         """Return the resources that match a MongoDB query; it must have an index."""
         return [decode(found["_json"]) for found in await self._source.documents(kind, query)]
+
+
+async def spellings(source: Documents, schedules: Iterable[str], window: Interval) -> list[str]:
+    """Return how Slots that begin in `window` name `schedules`: so (``Schedule/s``), or by addresses not known as ours.
+
+    For queries that have their order from the index by Schedule, which `naming` has not.
+    """
+    names = list(schedules)
+    if not names:
+        return names
+    begun = {"_index.start": {"$gte": window.start, "$lt": window.end}}
+    query = {f"_index.{named_field('schedule')}": {"$in": names}, **begun}
+    found = await source.values("Slot", query, ("_index.schedule",))
+    return list(dict.fromkeys((*names, *(slot["_index"]["schedule"] for slot in found))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +208,7 @@ async def with_busy(
         "Slot",
         {
             "$or": [
-                {"_index.schedule": {"$in": listed}, "_index.start": between},
+                *naming("schedule", listed, {"_index.start": between})["$or"],
                 {"_index.claims": {"$in": list(claims.names(listed, hour))}},
             ]
         },
@@ -205,7 +220,7 @@ async def with_busy(
             {
                 "_index.status": {"$in": list(HOLDING)},
                 "$or": [
-                    {"_index.actor": {"$in": list(names)}, "_index.date": between},
+                    *naming("actor", names, {"_index.date": between})["$or"],
                     {"_index.claims": {"$in": list(claims.names(names, hour))}},
                 ],
             },

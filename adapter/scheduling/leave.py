@@ -18,7 +18,7 @@ from adapter.scheduling.intervals import Interval
 from store import slotids
 from store.codec import Resource
 from store.dates import shifted
-from store.extract import references
+from store.extract import reference, references
 from store.source import Documents
 
 SLOTS_BY_SCHEDULE = ("schedule", "status", "start", "_id", "minutes", "end")
@@ -68,7 +68,7 @@ async def slots(source: Documents, window: Interval, schedules: Iterable[Resourc
     if not tables:
         return []
     query = {
-        "_index.schedule": {"$in": list(tables)},
+        "_index.schedule": {"$in": await calendars.spellings(source, tables, window)},
         "_index.status": "free",
         "_index.start": {"$gte": window.start, "$lt": window.end},
     }
@@ -76,5 +76,5 @@ async def slots(source: Documents, window: Interval, schedules: Iterable[Resourc
     return [
         slot["_id"]
         for slot in found
-        if tables[(index := slot["_index"])["schedule"]].is_away(Interval(index["start"], index["end"]))
+        if tables[reference((index := slot["_index"])["schedule"])].is_away(Interval(index["start"], index["end"]))
     ]

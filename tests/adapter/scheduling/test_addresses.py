@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC
 from typing import Any
 
 import pytest
 
 from adapter.errors import Conflict
+from adapter.scheduling import availability
+from adapter.scheduling.availability import Wanted
 from store.source import Documents
 from store.store import Store
 from tests.adapter.scheduling.support import (
@@ -22,11 +26,14 @@ from tests.adapter.scheduling.support import (
     schedule,
     settle_all,
     slot,
+    span,
     statuses,
     visit,
 )
 from tests.adapter.scheduling.test_actor_changes import ROLE_REFUSED, group
+from tests.adapter.scheduling.test_engaged import NOW
 from tests.adapter.scheduling.test_verifying import found, kinds, rewrite
+from tests.adapter.scheduling.weekly import available, away, open_on, weekly
 from tests.store.support import create
 
 P, Q, ROLE, ROOM = "Practitioner/p", "Practitioner/q", "PractitionerRole/r", "Location/room"
@@ -98,6 +105,43 @@ async def test_of_two_noshows_that_name_their_slot_so_the_first_does_not_give_it
     assert await statuses(store, "a") == ["busy"]
     await settle_all(store, "Appointment/y")
     assert await statuses(store, "a") == ["free"]
+
+
+# What is open.
+
+
+async def offered(store: Store, *actors: str, **wanted: Any) -> list[str]:
+    asked = Wanted(span("00:00", "23:59"), (actors,) if actors else (), **wanted)
+    found = await availability.openings(store, asked, zone=UTC, now=NOW)
+    page, total = await availability.first(store, replace(asked, limit=1), zone=UTC, now=NOW)
+    assert [one.ident for one in page] == [one.ident for one in found][:1]
+    assert total == len(found)
+    return [one.ident for one in found]
+
+
+async def test_who_is_named_so_has_no_opening_then(store: Store) -> None:
+    hours = available(open_on("", "10:00", "13:00"))
+    await create(store, weekly("w", hours), abroad(visit("x", "11:00", "11:30")))
+    await create(store, abroad(slot("shut", "12:00", "12:30", status="busy-unavailable", schedule="w")))
+    times = [name[-8:-3] for name in await offered(store)]
+    assert times == ["1000Z", "1030Z", "1130Z", "1230Z"]
+    assert await offered(store, P) == await offered(store)
+
+
+async def test_a_slot_that_names_its_schedule_so_is_offered_with_it(store: Store) -> None:
+    await create(store, schedule("s", P), schedule("t", Q, active=False), slot("b", "10:30", "11:00"))
+    await create(store, abroad(slot("a")), abroad(slot("c", schedule="t")))
+    assert await offered(store) == await offered(store, P) == ["a", "b"]
+    assert await offered(store, Q) == []
+    assert await offered(store, passed_over=frozenset({"Schedule/s"})) == []
+    await book(store, visit("x"))
+    assert await statuses(store, "a") == ["busy"]
+
+
+async def test_a_slot_that_names_its_schedule_so_is_closed_by_its_leave(store: Store) -> None:
+    hours = available(open_on("", "08:00", "09:00"), away("2024-01-20", "2024-01-20"))
+    await create(store, weekly("w", hours), abroad(slot("a", schedule="w")))
+    assert await offered(store) == await offered(store, P) == []
 
 
 # What `mediloop-fhir check` says of them.
