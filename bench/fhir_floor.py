@@ -22,6 +22,7 @@ from store.connection import MAJORITY, Client
 from store.documents import Rules, compose, past, stamped
 from store.extract import spellings
 from store.guards import _FEW
+from store.indexing import naming
 from store.sharing import part
 from store.types import TYPES, key_pattern
 
@@ -111,12 +112,12 @@ class _Floor:
 
             if slots:
                 await find("Slot", {"_id": {"$in": [slot["id"] for slot in slots]}})
-            await find("PractitionerRole", {"_index.practitioner": {"$in": people}})
+            await find("PractitionerRole", naming("practitioner", people))
             if slots:
                 of = [slot["schedule"]["reference"].partition("/")[2] for slot in slots]
                 await find("Schedule", {"_id": {"$in": of}})
             else:
-                await find("Schedule", {"_index.actor": {"$in": people}})
+                await find("Schedule", naming("actor", people))
                 await find("Slot", {"_index.claims": {"$in": schedules}})
             await find("Appointment", {"_index.claims": {"$in": claimed}})
             turn = next(self._turns)

@@ -36,6 +36,7 @@ from mappings.systems import DEFAULT_SYSTEMS
 from store.connection import MAJORITY, connect
 from store.counters import Counters
 from store.extract import token
+from store.indexing import naming
 from store.sharing import part
 from store.types import key_pattern
 
@@ -172,11 +173,11 @@ class Floor:
             query["_index.schedule"] = {"$in": [f"Schedule/{orjson.loads(one['_json'])['id']}" for one in schedules]}
             await (
                 self._database["PractitionerRole"]
-                .find(
-                    {"_index.practitioner": {"$in": [f"Practitioner/{practitioner}"]}}, {"_json": 1}, batch_size=1_000
-                )
+                .find(naming("practitioner", [f"Practitioner/{practitioner}"]), {"_json": 1}, batch_size=1_000)
                 .to_list()
             )
+            spelt = {"_index.schedule:named": query["_index.schedule"], "_index.start": query["_index.start"]}
+            await self._slots.find(spelt, {"_index.schedule": 1}, batch_size=10_000).to_list()
         else:
             vacant = self._database["PractitionerRole"].find(
                 {"_index.practitioner": None}, {"_id": 1}, batch_size=1_000
@@ -243,7 +244,7 @@ class Floor:
             await self._slots.find_one({"_id": wanted.slot}, {"_json": 1}, session=session)
             schedule = data.schedule_id(wanted.practitioner)
             await self._schedules.find({"_id": {"$in": [schedule]}}, {"_json": 1}, session=session).to_list()
-            roles = {"_index.practitioner": {"$in": [f"Practitioner/{wanted.practitioner}"]}}
+            roles = naming("practitioner", [f"Practitioner/{wanted.practitioner}"])
             await database["PractitionerRole"].find(roles, {"_json": 1}, session=session).to_list()
             rivals = self._appointments.find({"_index.claims": {"$in": claims[:1]}}, {"_json": 1}, session=session)
             await rivals.to_list()

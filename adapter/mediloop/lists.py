@@ -21,6 +21,7 @@ from adapter.mediloop.asked import Asked, asked_for
 from adapter.mediloop.requests import AvailabilityQuery, ListQuery, Page
 from adapter.scheduling import availability as opened
 from adapter.scheduling import holds
+from adapter.scheduling.calendars import spellings
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.status import GRAPH, UPCOMING
 from adapter.security.callers import Caller
@@ -219,18 +220,19 @@ async def slot_query(
         "_index.status": "free",
         "_index.start": _moments(who, wanted.date_from, wanted.date_to),
     }
+    window = Interval(query["_index.start"]["$gte"], query["_index.start"]["$lt"])
     if wanted.duration_minutes:
         query["_index.minutes"] = {"$gte": wanted.duration_minutes}
     if actors:
         found = await _schedules(who, {**_named(actors), "_index.active": {"$ne": "false"}})
         chosen = {name: one for name, one in found.items() if name not in nobodys}
-        query["_index.schedule"] = {"$in": list(chosen)}
+        query["_index.schedule"] = {"$in": await spellings(who.store, chosen, window)}
         hint = SLOTS_BY_SCHEDULE
     else:
         # A Schedule that is not active must not be offered (FHIR: Schedule.active is a modifier).
-        query["_index.schedule"] = {"$nin": [*await _schedules(who, {"_index.active": "false"}), *nobodys]}
+        useless = [*await _schedules(who, {"_index.active": "false"}), *nobodys]
+        query["_index.schedule"] = {"$nin": await spellings(who.store, useless, window)}
         hint = SLOTS_BY_STATUS
-    window = Interval(query["_index.start"]["$gte"], query["_index.start"]["$lt"])
     zone = who.service.settings.zone
     hidden = await opened.not_offered(
         who.store,
@@ -247,7 +249,8 @@ async def slot_query(
     for element, code in (("service-type", wanted.service_type), ("specialty", wanted.specialty)):
         if code:
             # A Slot's own says more than its Schedule's; without its own it has the Schedule's.
-            inherited = list(await _schedules(who, {f"_index.{element}": fold(code)}))
+            theirs = await _schedules(who, {f"_index.{element}": fold(code)})
+            inherited = await spellings(who.store, theirs, window)
             own = {f"_index.{element}": fold(code)}
             both.append({"$or": [own, {f"_index.{element}": None, "_index.schedule": {"$in": inherited}}]})
     if both:

@@ -77,6 +77,17 @@ async def test_only_free_slots_of_those_days_are_offered_by_start_and_then_id(ap
     assert await _search(api) == ALL
 
 
+async def test_a_slot_that_names_its_schedule_by_an_address_is_offered_with_it(api: Api, store: Store) -> None:
+    far = {"reference": "https://elsewhere.example/fhir/Schedule/james"}
+    await put(store, slot("far", "2024-01-23T09:00", "2024-01-23T09:30", schedule=far))
+    whole = [*ALL, "far"]
+    assert await _search(api) == whole
+    for asked in ({"practitioner_id": JAMES}, {"specialty": "paediatrics"}, {"service_type": "vaccination"}):
+        assert await _search(api, **asked) == ["j1", "j2", "far"]
+    await put(store, schedule("james", f"Practitioner/{JAMES}", f"Location/{KAMPALA}", active=False))
+    assert await _search(api) == [name for name in ALL if name not in ("j1", "j2")]
+
+
 async def test_a_slot_shows_whose_and_where_it_is(api: Api) -> None:
     answer = (await api.get(SEARCH, params=DAYS | {"practitioner_id": SARAH, "page_size": 1})).json()
     assert answer.pop("results") == [
