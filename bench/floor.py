@@ -28,7 +28,6 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.read_concern import ReadConcern
 
 from adapter.mediloop.lists import BY_ACTOR, BY_DATE, SLOTS_BY_SCHEDULE, SLOTS_BY_STATUS
-from adapter.scheduling.intervals import LONGEST
 from adapter.scheduling.status import GRAPH, HOLDING
 from bench import data, fhir_floor
 from bench.floor_parts import Document, Wanted, days, joined, past
@@ -38,7 +37,7 @@ from store.counters import Counters
 from store.extract import token
 from store.indexing import naming
 from store.sharing import part
-from store.types import key_pattern
+from store.types import LONG, key_pattern
 
 _SHOWN = [status for status in GRAPH if status != "entered-in-error"]
 _DATE_ORDER = [("_index.date", 1), ("_id", 1)]
@@ -186,7 +185,7 @@ class Floor:
             await asyncio.gather(vacant.to_list(), things.to_list())
             schedules = await self._schedules.find({"_index.active": "false"}, _BYTES).to_list()
             query["_index.schedule"] = {"$nin": [f"Schedule/{orjson.loads(one['_json'])['id']}" for one in schedules]}
-        await self._long(query["_index.start"], schedules if practitioner else None)
+        await self._long(query["_index.start"])
         await self._engaged(practitioner, query["_index.start"])
         hint = _BY_SCHEDULE if practitioner else _BY_STATUS
         page = self._slots.find(query, _BYTES, sort=_START_ORDER, limit=20, hint=hint)
@@ -195,17 +194,11 @@ class Floor:
         await self._people(await self._read("Schedule", names))
         return joined(found)
 
-    async def _long(self, span: Document, schedules: Sequence[Document] | None) -> None:
-        """Free slots that last for more than a day, by the hour a day after the month: there are none."""
-        if schedules is None:
-            found = await self._schedules.find({"_id": {"$gt": ""}}, {"_id": 1}, batch_size=1_000).to_list()
-            idents = [one["_id"] for one in found]
-        else:
-            idents = [orjson.loads(one["_json"])["id"] for one in schedules]
-        hour = (span["$lt"] + timedelta(days=1)).isoformat()[:13]
-        claims = {"$in": [f"Schedule/{ident}|{hour}" for ident in idents]}
-        query = {"_index.claims": claims, "_index.status": "free", "_index.start": span}
-        await self._slots.find(query, {"_index.end": 1}, batch_size=10_000).to_list()
+    async def _long(self, span: Document) -> None:
+        """Free slots that last until more than a day after the month: there are none."""
+        query = {"_index.long": {"$gt": span["$lt"] + timedelta(days=1)}, "_index.start": span, "_index.status": "free"}
+        fields = {"_index.long": 1, "_index.schedule": 1}
+        await self._slots.find(query, fields, batch_size=10_000).to_list()
 
     async def _engaged(self, practitioner: str | None, span: Document) -> None:
         """Appointments that keep practitioners from their free slots: none in the month that is searched."""
@@ -216,15 +209,17 @@ class Floor:
             dates = {"$gte": span["$gte"], "$lt": span["$lt"] + day}
             hour = f"{name}|{span['$gte'].isoformat()[:13]}"
             query["$or"] = [
-                {"_index.actor": {"$in": [name]}, "_index.date": dates},
+                *naming("actor", [name], {"_index.date": dates})["$or"],
                 {"_index.claims": {"$in": [hour]}},
             ]
-            found = self._appointments.find(query, _TAKES, batch_size=1_000)
+            await self._appointments.find(query, _TAKES, batch_size=1_000).to_list()
         else:
-            query["_index.date"] = {"$gte": span["$gte"] - LONGEST, "$lt": span["$lt"] + day}
+            before = span["$gte"] - LONG
+            long = query | {"_index.long": {"$gt": span["$gte"]}, "_index.date": {"$lt": before}}
+            query["_index.date"] = {"$gte": before, "$lt": span["$lt"] + day}
             query["_index.end"] = {"$gt": span["$gte"]}
-            found = self._appointments.find(query, _TAKES, batch_size=1_000, hint=_BY_DATE)
-        await found.to_list()
+            await self._appointments.find(query, _TAKES, batch_size=1_000, hint=_BY_DATE).to_list()
+            await self._appointments.find(long, _TAKES, batch_size=1_000).to_list()
 
     async def book(self, request: Request) -> Response:
         """The same look-ups, and a transaction of the same reads and writes."""

@@ -121,6 +121,16 @@ def rev_includes(kind: str) -> tuple[str, ...]:
 Finish = Callable[[Resource, dict[str, Any], Reading], None]
 
 
+LONG = timedelta(days=1)
+"""What lasts longer is found by its end as well (``long``), whoever looks for what is under way at a time: of all that
+began in the weeks before, few are."""
+
+
+def _lasting(index: dict[str, Any], start: str) -> None:
+    if start in index and "end" in index and index["end"] - index[start] > LONG:
+        index["long"] = index["end"]
+
+
 def _appointment(resource: Resource, index: dict[str, Any], reading: Reading) -> None:
     """Give an appointment without a start the periods that were asked for."""
     if "date" in index:
@@ -130,6 +140,7 @@ def _appointment(resource: Resource, index: dict[str, Any], reading: Reading) ->
         asked = resource.get("requestedPeriod")
         found = [period(one, reading.zone) for one in (asked if isinstance(asked, list) else ())]
         spans = [one for one in found if one is not None]
+    _lasting(index, "date")
     ends = _hold(resource)
     if ends is not None:
         index["hold"] = ends
@@ -154,6 +165,7 @@ def _slot(resource: Resource, index: dict[str, Any], _: Reading) -> None:
     """Tell how long a slot is; and when a computed one is that was booked and given back: it may be open no longer."""
     if "start" in index and "end" in index:
         index["minutes"] = int((index["end"] - index["start"]).total_seconds() // 60)
+        _lasting(index, "start")
     if index.get("status") == "free" and slotids.is_computed(resource):
         index["computed"] = index["start"]
 
@@ -247,7 +259,7 @@ TYPES: Mapping[str, ResourceType] = {
             compartments=_ACTORS,
             extras=(_moment("end", "end"),),
             finish=_appointment,
-            sparse=(("hold",),),
+            sparse=(("hold",), ("long",)),
             named={"actor": ("date",), "slot": ()},
         ),
         _declared(
@@ -268,7 +280,7 @@ TYPES: Mapping[str, ResourceType] = {
             ("start", "_id", "status"),
             ("claims",),
             finish=_slot,
-            sparse=(("computed",),),
+            sparse=(("computed",), ("long",)),
             named={"schedule": ("start", "_id")},
         ),
         _declared(

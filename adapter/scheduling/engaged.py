@@ -12,14 +12,16 @@ from datetime import timedelta
 from typing import Any
 
 from adapter.scheduling import claims, occupancy, people, rooms
-from adapter.scheduling.calendars import Reader
-from adapter.scheduling.intervals import LONGEST, Interval
+from adapter.scheduling.calendars import Reader, spellings
+from adapter.scheduling.intervals import Interval
 from adapter.scheduling.people import People
 from adapter.scheduling.status import HOLDING
 from store.codec import Resource
 from store.dates import shifted
-from store.extract import references
+from store.extract import reference, references
+from store.indexing import naming
 from store.source import Documents
+from store.types import LONG
 
 _DAY = timedelta(days=1)
 _MINUTE = timedelta(minutes=1)
@@ -36,7 +38,7 @@ Document = Mapping[str, Any]
 async def near(source: Documents, window: Interval, schedules: Iterable[Resource] | None) -> Interval:
     """Return the time in which something can be in the way of free Slots that begin in `window`.
 
-    That is until a day later, or as long as one of them goes on that lasts longer: such a one claims the hour then.
+    That is until a day later, or as long as one of them goes on that lasts longer.
 
     Args:
         source: where to look.
@@ -44,16 +46,12 @@ async def near(source: Documents, window: Interval, schedules: Iterable[Resource
         schedules: those that matter; None for all.
     """
     last = shifted(window.end, _DAY)
-    if schedules is None:
-        idents = await source.keys("Schedule", {"_id": {"$gt": ""}}, limit=0)  # from the index alone
-    else:
-        idents = [one["id"] for one in schedules]
-    then = claims.names((f"Schedule/{ident}" for ident in idents), Interval(last, shifted(last, _MINUTE)))
-    for start in range(0, len(then), _BATCH):
-        long = {"_index.claims": {"$in": then[start : start + _BATCH]}, "_index.status": "free"}
-        begun = {"_index.start": {"$gte": window.start, "$lt": window.end}}
-        ends = [slot["_index"]["end"] for slot in await source.values("Slot", {**long, **begun}, ("_index.end",))]
-        last = max([last, *ends])
+    begun = {"$gte": window.start, "$lt": window.end}
+    query = {"_index.long": {"$gt": last}, "_index.start": begun, "_index.status": "free"}
+    theirs = None if schedules is None else {f"Schedule/{one['id']}" for one in schedules}
+    for slot in await source.values("Slot", query, ("_index.long", "_index.schedule")):
+        if theirs is None or reference(slot["_index"]["schedule"]) in theirs:
+            last = max(last, slot["_index"]["long"])
     return Interval(window.start, last)
 
 
@@ -77,7 +75,7 @@ async def slots(
         visits = await _anybodys(source, reach)
         known, named = await _people(source, {name for one in visits for name in _names(one)})
         # Who has no Slots is in nobody's way.
-        schedules = await Reader(source).find("Schedule", {"_index.actor": {"$in": named}}) if named else ()
+        schedules = await Reader(source).find("Schedule", naming("actor", named)) if named else ()
     else:
         schedules = list(schedules)
         known, named = await _people(source, {name for one in schedules for name in references(one, "actor")})
@@ -106,12 +104,12 @@ async def _people(source: Documents, actors: Iterable[str]) -> tuple[People, lis
 
 async def _anybodys(source: Documents, reach: Interval) -> list[dict[str, Any]]:
     """Read the appointments that hold time in `reach`, however long before it they began."""
-    query = {
-        "_index.status": {"$in": list(HOLDING)},
-        "_index.date": {"$gte": shifted(reach.start, -LONGEST), "$lt": reach.end},
-        "_index.end": {"$gt": reach.start},
-    }
-    return await source.values("Appointment", query, _TIMES, hint=_BY_DATE)
+    holding = {"_index.status": {"$in": list(HOLDING)}}
+    before = shifted(reach.start, -LONG)
+    usual = {"_index.date": {"$gte": before, "$lt": reach.end}, "_index.end": {"$gt": reach.start}}
+    found = await source.values("Appointment", holding | usual, _TIMES, hint=_BY_DATE)
+    long = {"_index.long": {"$gt": reach.start}, "_index.date": {"$lt": before}}
+    return found + await source.values("Appointment", holding | long, _TIMES)
 
 
 async def _theirs(source: Documents, reach: Interval, names: Sequence[str]) -> list[dict[str, Any]]:
@@ -124,7 +122,7 @@ async def _theirs(source: Documents, reach: Interval, names: Sequence[str]) -> l
     query = {
         "_index.status": {"$in": list(HOLDING)},
         "$or": [
-            {"_index.actor": {"$in": list(names)}, "_index.date": between},
+            *naming("actor", names, {"_index.date": between})["$or"],
             {"_index.claims": {"$in": list(claims.names(names, hour))}},
         ],
     }
@@ -154,7 +152,7 @@ async def _overlapping(
             when = _span(slot, "start")
             if window.start <= when.start < window.end and any(
                 when.overlaps(_span(visit)) and f"Slot/{slot['_id']}" not in visit["_index"]["claims"]
-                for visit in taken[slot["_index"]["schedule"]]
+                for visit in taken[reference(slot["_index"]["schedule"])]
             ):
                 found[slot["_id"]] = None
     return list(found)
@@ -192,7 +190,7 @@ async def in_rooms(
     beside: dict[str, list[str]] = {}
     running: dict[str, list[Document]] = {}
     for slot in await _of_rooms(source, reach, list(known)):
-        room, when = known[slot["_index"]["schedule"]], _span(slot, "start")
+        room, when = known[reference(slot["_index"]["schedule"])], _span(slot, "start")
         running[room] = [one for one in running.get(room, ()) if _span(one, "start").end > when.start]
         for one, other in ((a, b) for earlier in running[room] for a, b in ((slot, earlier), (earlier, slot))):
             if one["_index"]["status"] == "free" and window.start <= one["_index"]["start"] < window.end:
@@ -204,7 +202,10 @@ async def in_rooms(
 
 async def _of_rooms(source: Documents, reach: Interval, schedules: Sequence[str]) -> list[Document]:
     """Read the Slots of Schedules that are there in `reach`, in order of their starts."""
-    some = {"_index.schedule": {"$in": schedules}, "_index.status": {"$in": list(_OFFERED)}}
+    some = {
+        "_index.schedule": {"$in": await spellings(source, schedules, reach)},
+        "_index.status": {"$in": list(_OFFERED)},
+    }
     between = {"$gte": reach.start, "$lt": reach.end}
     fields = (*_SLOT, "_index.status")
     found = await source.values("Slot", {**some, "_index.start": between}, fields, hint=_IN_ORDER)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -74,6 +74,14 @@ def test_a_slot_is_found_by_schedule_time_and_length() -> None:
         "minutes": 45,
         "schedule": "Schedule/s",
     }
+
+
+@pytest.mark.parametrize(("kind", "start"), [("Appointment", "date"), ("Slot", "start")])
+@pytest.mark.parametrize(("end", "long"), [("2024-01-21T10:00:00Z", False), ("2024-01-21T10:01:00Z", True)])
+def test_what_lasts_longer_than_a_day_is_found_by_its_end(kind: str, start: str, end: str, long: bool) -> None:
+    found = index_of({"resourceType": kind, "start": "2024-01-20T10:00:00Z", "end": end})
+    assert found["end"] - found[start] >= timedelta(days=1)
+    assert found.get("long") == (found["end"] if long else None)
 
 
 def test_a_slot_without_an_end_has_no_length() -> None:

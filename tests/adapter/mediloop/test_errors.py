@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[3]
 TO_OTHERS = {
     *("ambiguous_participant", "appointment_final", "contradicting_answers", "unknown_appointment"),
     *("unknown_participant", "unknown_schedule", "invalid_capacity", "invalid_hours", "slot_held", "blank_reason"),
-    *("api_key_already_rolled", "api_key_not_found", "too_many_hours"),
+    *("api_key_already_rolled", "api_key_not_found", "too_many_hours", "reserved_id"),
 }
 _MODULES = ("mediloop/*.py", "scheduling/*.py", "security/*.py", "encoding.py", "gate.py", "protocol.py", "refusals.py")
 

@@ -31,7 +31,6 @@ from tests.adapter.scheduling.support import (
     visit,
 )
 from tests.adapter.scheduling.test_actor_changes import ROLE_REFUSED, group
-from tests.adapter.scheduling.test_engaged import NOW
 from tests.adapter.scheduling.test_verifying import found, kinds, rewrite
 from tests.adapter.scheduling.weekly import available, away, open_on, weekly
 from tests.store.support import create
@@ -112,8 +111,8 @@ async def test_of_two_noshows_that_name_their_slot_so_the_first_does_not_give_it
 
 async def offered(store: Store, *actors: str, **wanted: Any) -> list[str]:
     asked = Wanted(span("00:00", "23:59"), (actors,) if actors else (), **wanted)
-    found = await availability.openings(store, asked, zone=UTC, now=NOW)
-    page, total = await availability.first(store, replace(asked, limit=1), zone=UTC, now=NOW)
+    found = await availability.openings(store, asked, zone=UTC)
+    page, total = await availability.first(store, replace(asked, limit=1), zone=UTC)
     assert [one.ident for one in page] == [one.ident for one in found][:1]
     assert total == len(found)
     return [one.ident for one in found]
@@ -206,3 +205,41 @@ async def test_they_are_found_by_indexes(store: Store, monkeypatch: pytest.Monke
     for kind, query in asked:
         plan = await store.explain(kind, query)
         assert "COLLSCAN" not in str(plan["queryPlanner"]["winningPlan"]), (kind, query)
+
+
+# What is offered.
+
+
+async def test_a_slot_of_a_schedule_by_address_is_not_offered_while_its_practitioner_is_engaged(store: Store) -> None:
+    await create(store, schedule("s", P), abroad(slot("a")), slot("b", "11:00", "11:30"))
+    await create(store, visit("x", "10:15", "10:45"))
+    assert await offered(store) == ["b"]
+    assert await offered(store, P) == ["b"]
+
+
+async def test_nor_one_of_a_schedule_whose_practitioner_is_named_by_address(store: Store) -> None:
+    await create(store, abroad(schedule("s", P)), slot("a"), slot("b", "11:00", "11:30"))
+    await create(store, visit("x", "10:15", "10:45"))
+    assert await offered(store) == ["b"]
+
+
+async def test_nor_one_while_a_visit_names_its_practitioner_by_address(store: Store) -> None:
+    await create(store, schedule("s", P), slot("a"), slot("b", "11:00", "11:30"))
+    await create(store, abroad(visit("x", "10:15", "10:45")))
+    assert await offered(store) == ["b"]
+    assert await offered(store, P) == ["b"]
+
+
+async def test_nor_one_of_a_room_that_is_named_by_address(store: Store) -> None:
+    beside = slot("b", "10:15", "10:45", schedule="t")
+    await create(store, schedule("s", ROOM), abroad(schedule("t", ROOM)), abroad(slot("a")), beside)
+    await create(store, slot("c", "11:00", "11:30"), visit("x", "10:15", "10:45", who=(), **linking("b")))
+    await settle_all(store, {**beside, "status": "busy"})
+    assert await offered(store) == ["c"]
+    assert await offered(store, ROOM) == ["c"]
+
+
+async def test_nor_one_of_a_room_that_is_had_since_the_day_before(store: Store) -> None:
+    since = {**slot("a"), "start": "2024-01-19T23:00:00Z", "end": "2024-01-20T11:00:00Z", "status": "busy"}
+    await create(store, schedule("s", ROOM), abroad(since), slot("b"), visit("x", who=(), **linking("a")))
+    assert await offered(store) == []
