@@ -21,6 +21,7 @@ import pytest
 from adapter.scheduling import commands
 from adapter.scheduling.commands import Plan
 from adapter.service import Service
+from store import guards
 from store.codec import Resource
 from store.unit_of_work import UnitOfWork
 from tests.acceptance.conftest import Running, serving
@@ -261,7 +262,7 @@ async def test_without_the_guards_both_of_two_rivals_would_get_the_time(
             await both_have_read.wait()
         return planned
 
-    async def write_none(_: UnitOfWork) -> None:
+    async def write_none(*_: Any) -> None:
         return None
 
     async def people(work: UnitOfWork) -> None:
@@ -270,7 +271,7 @@ async def test_without_the_guards_both_of_two_rivals_would_get_the_time(
     await service.stores["test"].transact(people)
     monkeypatch.setattr(commands, "plan", decide_together)
     if not guarded:
-        monkeypatch.setattr(UnitOfWork, "_write_guards", write_none)
+        monkeypatch.setattr(guards, "bump", write_none)
     answers = await asyncio.gather(*(api.post(BOOK, visit("p", NOON + minutes(late))) for late in (0, 10)))
     assert sorted(answer.status_code for answer in answers) == ([201, 409] if guarded else [201, 201])
     assert await service.stores["test"].count("Appointment", {}) == (1 if guarded else 2)
