@@ -35,9 +35,10 @@ from mappings.systems import DEFAULT_SYSTEMS
 from store.connection import MAJORITY, connect
 from store.counters import Counters
 from store.extract import token
+from store.finishing import LONG
 from store.indexing import naming
 from store.sharing import part
-from store.types import LONG, key_pattern
+from store.types import key_pattern
 
 _SHOWN = [status for status in GRAPH if status != "entered-in-error"]
 _DATE_ORDER = [("_index.date", 1), ("_id", 1)]

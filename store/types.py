@@ -8,20 +8,16 @@ type is to add a declaration.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from typing import Any
 
 from pymongo import ASCENDING, GEOSPHERE, IndexModel
 
-from store import declarations, slotids
+from store import declarations, finishing
 from store.codec import Resource
-from store.dates import shifted
-from store.extract import instant, type_of, walk
 from store.indexing import Extractor, Reading, extractor, fields, named_field
 from store.parameters import Parameter, Path
-from store.values import period
 
 
 def key_pattern(keys: Sequence[str]) -> list[tuple[str, int]]:
@@ -118,77 +114,6 @@ def rev_includes(kind: str) -> tuple[str, ...]:
     )
 
 
-Finish = Callable[[Resource, dict[str, Any], Reading], None]
-
-
-LONG = timedelta(days=1)
-"""What lasts longer is found by its end as well (``long``), whoever looks for what is under way at a time: of all that
-began in the weeks before, few are."""
-
-
-def _lasting(index: dict[str, Any], start: str) -> None:
-    if start in index and "end" in index and index["end"] - index[start] > LONG:
-        index["long"] = index["end"]
-
-
-def _appointment(resource: Resource, index: dict[str, Any], reading: Reading) -> None:
-    """Give an appointment without a start the periods that were asked for."""
-    if "date" in index:
-        # As long as the shortest span of time that a search can mean.
-        spans = [{"lo": index["date"], "hi": shifted(index["date"], timedelta(milliseconds=1))}]
-    else:
-        asked = resource.get("requestedPeriod")
-        found = [period(one, reading.zone) for one in (asked if isinstance(asked, list) else ())]
-        spans = [one for one in found if one is not None]
-    _lasting(index, "date")
-    ends = _hold(resource)
-    if ends is not None:
-        index["hold"] = ends
-    if spans:
-        index["date-or-req-period"] = spans
-        starts = [one["lo"] for one in spans]
-        index["date-or-req-period:sort"], index["date-or-req-period:last"] = min(starts), max(starts)
-
-
-def _hold(resource: Resource) -> datetime | None:
-    """Return when an appointment that is held for a moment only is free again."""
-    if resource.get("status") != "pending":
-        return None
-    own = resource.get("extension")
-    for one in own if isinstance(own, list) else ():
-        if str(one.get("url", "")).endswith("/StructureDefinition/hold-expires"):
-            return instant(one.get("valueInstant"))
-    return None
-
-
-def _slot(resource: Resource, index: dict[str, Any], _: Reading) -> None:
-    """Tell how long a slot is; and when a computed one is that was booked and given back: it may be open no longer."""
-    if "start" in index and "end" in index:
-        index["minutes"] = int((index["end"] - index["start"]).total_seconds() // 60)
-        _lasting(index, "start")
-    if index.get("status") == "free" and slotids.is_computed(resource):
-        index["computed"] = index["start"]
-
-
-_PRACTITIONERS = ("Practitioner", "PractitionerRole")
-
-
-def _schedule(resource: Resource, index: dict[str, Any], _: Reading) -> None:
-    """Mark a Schedule whose openings are computed from weekly hours, and one that is nobody's: of things alone."""
-    named = [one.get("reference") for one in walk(resource, "actor") if isinstance(one, dict)]
-    if named and not any(isinstance(text, str) and type_of(text) in _PRACTITIONERS for text in named):
-        index["nobodys"] = True
-    own = resource.get("extension")
-    for one in own if isinstance(own, list) else ():
-        if str(one.get("url", "")).endswith("/StructureDefinition/availability"):
-            index["computed"] = True
-
-
-def _patient(_: Resource, index: dict[str, Any], __: Reading) -> None:
-    """Let who is not said to be dead be found alive: the parameter's expression is never empty."""
-    index.setdefault("deceased", "false")
-
-
 def _moment(name: str, steps: str) -> Parameter:
     """Return what is indexed though no parameter searches it."""
     return Parameter(name, "date", (Path(steps, "instant"),), name, True, False, (), None, "", "")
@@ -205,7 +130,7 @@ def _declared(
     *indexes: tuple[str, ...],
     compartments: Mapping[str, tuple[str, ...]] | None = None,
     extras: tuple[Parameter, ...] = (),
-    finish: Finish | None = None,
+    finish: finishing.Finish | None = None,
     sparse: tuple[tuple[str, ...], ...] = (),
     named: Mapping[str, tuple[str, ...]] | None = None,
 ) -> ResourceType:
@@ -258,7 +183,7 @@ TYPES: Mapping[str, ResourceType] = {
             _IDENTIFIED,
             compartments=_ACTORS,
             extras=(_moment("end", "end"),),
-            finish=_appointment,
+            finish=finishing.appointment,
             sparse=(("hold",), ("long",)),
             named={"actor": ("date",), "slot": ()},
         ),
@@ -279,7 +204,7 @@ TYPES: Mapping[str, ResourceType] = {
             ("schedule", "start", "_id"),
             ("start", "_id", "status"),
             ("claims",),
-            finish=_slot,
+            finish=finishing.slot,
             sparse=(("computed",), ("long",)),
             named={"schedule": ("start", "_id")},
         ),
@@ -291,7 +216,7 @@ TYPES: Mapping[str, ResourceType] = {
             ("service-type", "_id"),
             _IDENTIFIED,
             compartments=_ACTORS,
-            finish=_schedule,
+            finish=finishing.schedule,
             sparse=(("computed",), ("nobodys",)),
             named={"actor": ()},
         ),
@@ -300,7 +225,7 @@ TYPES: Mapping[str, ResourceType] = {
             "patients",
             *_PEOPLE,
             compartments={"Patient": ("link",), "Practitioner": ("general-practitioner",), "RelatedPerson": ("link",)},
-            finish=_patient,
+            finish=finishing.patient,
         ),
         _declared(
             "RelatedPerson",

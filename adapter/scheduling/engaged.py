@@ -19,9 +19,9 @@ from adapter.scheduling.status import HOLDING
 from store.codec import Resource
 from store.dates import shifted
 from store.extract import reference, references
+from store.finishing import LONG
 from store.indexing import naming
 from store.source import Documents
-from store.types import LONG
 
 _DAY = timedelta(days=1)
 _MINUTE = timedelta(minutes=1)

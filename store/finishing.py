@@ -1,0 +1,86 @@
+"""What `_index` holds of a type beyond its search parameters: what nobody searches for, and deciding and listing go by.
+
+Each function adds to the values that the parameters gave (`store.indexing`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from store import slotids
+from store.codec import Resource
+from store.dates import shifted
+from store.extract import instant, type_of, walk
+from store.indexing import Reading
+from store.values import period
+
+Finish = Callable[[Resource, dict[str, Any], Reading], None]
+
+LONG = timedelta(days=1)
+"""What lasts longer is found by its end as well (``long``), whoever looks for what is under way at a time: of all that
+began in the weeks before, few are."""
+
+
+def _lasting(index: dict[str, Any], start: str) -> None:
+    if start in index and "end" in index and index["end"] - index[start] > LONG:
+        index["long"] = index["end"]
+
+
+def appointment(resource: Resource, index: dict[str, Any], reading: Reading) -> None:
+    """Give an appointment without a start the periods that were asked for."""
+    if "date" in index:
+        # As long as the shortest span of time that a search can mean.
+        spans = [{"lo": index["date"], "hi": shifted(index["date"], timedelta(milliseconds=1))}]
+    else:
+        asked = resource.get("requestedPeriod")
+        found = [period(one, reading.zone) for one in (asked if isinstance(asked, list) else ())]
+        spans = [one for one in found if one is not None]
+    _lasting(index, "date")
+    ends = _hold(resource)
+    if ends is not None:
+        index["hold"] = ends
+    if spans:
+        index["date-or-req-period"] = spans
+        starts = [one["lo"] for one in spans]
+        index["date-or-req-period:sort"], index["date-or-req-period:last"] = min(starts), max(starts)
+
+
+def _hold(resource: Resource) -> datetime | None:
+    """Return when an appointment that is held for a moment only is free again."""
+    if resource.get("status") != "pending":
+        return None
+    own = resource.get("extension")
+    for one in own if isinstance(own, list) else ():
+        if str(one.get("url", "")).endswith("/StructureDefinition/hold-expires"):
+            return instant(one.get("valueInstant"))
+    return None
+
+
+def slot(resource: Resource, index: dict[str, Any], _: Reading) -> None:
+    """Tell how long a slot is; and when a computed one is that was booked and given back: it may be open no longer."""
+    if "start" in index and "end" in index:
+        index["minutes"] = int((index["end"] - index["start"]).total_seconds() // 60)
+        _lasting(index, "start")
+    if index.get("status") == "free" and slotids.is_computed(resource):
+        index["computed"] = index["start"]
+
+
+_PRACTITIONERS = ("Practitioner", "PractitionerRole")
+
+
+def schedule(resource: Resource, index: dict[str, Any], _: Reading) -> None:
+    """Mark a Schedule whose openings are computed from weekly hours, and one that is nobody's: of things alone."""
+    named = [one.get("reference") for one in walk(resource, "actor") if isinstance(one, dict)]
+    if named and not any(isinstance(text, str) and type_of(text) in _PRACTITIONERS for text in named):
+        index["nobodys"] = True
+    own = resource.get("extension")
+    for one in own if isinstance(own, list) else ():
+        if str(one.get("url", "")).endswith("/StructureDefinition/availability"):
+            index["computed"] = True
+
+
+def patient(_: Resource, index: dict[str, Any], __: Reading) -> None:
+    """Let who is not said to be dead be found alive: the parameter's expression is never empty."""
+    index.setdefault("deceased", "false")
