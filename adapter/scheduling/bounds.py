@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from adapter.errors import Problem, TooLarge, Unprocessable
 from adapter.scheduling import claims, intervals, reasons
-from adapter.scheduling.claimset import ClaimSet, Draft
+from adapter.scheduling.claimset import ClaimSet, Draft, Stake
 from adapter.scheduling.people import People
 
 MOST_HOURS = 25_000
@@ -24,15 +24,18 @@ def require_affordable(asked: ClaimSet, known: People) -> None:
         Unprocessable: of one change alone they are too many.
         TooLarge: of all together they are; in smaller sets they may pass.
     """
-    by_roles = {
-        visit.draft.entry: (len(known.names(known.of(stake.people))) - len(stake.people)) * when.how_many_hours()
-        for visit, stake, when in asked.new
-        if not stake.beside
-    }
+    counted = {visit.draft.entry: (_taken(visit.had), _taken(visit.takes)) for visit in asked.visits.values()}
+    for draft in asked.written.values():
+        before, after = (0 if one is None else claims.how_many(one) for one in (draft.before, draft.after))
+        counted[draft.entry] = before, after
+    for visit, stake, when in asked.new if known.behind else ():
+        if not stake.beside:
+            before, after = counted[visit.draft.entry]
+            by_roles = (len(known.names(known.of(stake.people))) - len(stake.people)) * when.how_many_hours()
+            counted[visit.draft.entry] = before, after + max(0, by_roles)
     total, faults = 0, []
     for draft in asked.drafts:
-        before, after = (0 if one is None else claims.how_many(one) for one in (draft.before, draft.after))
-        after += max(0, by_roles.get(draft.entry, 0))
+        before, after = counted.get(draft.entry, (0, 0))
         total += before + after
         if after > MOST_HOURS and after > before:  # what is stored, from before there was a limit, may be changed
             faults.append(_too_much(draft, after))
@@ -44,6 +47,14 @@ def require_affordable(asked: ClaimSet, known: People) -> None:
             "about at once. Send them in parts."
         )
         raise TooLarge(Problem("too_many_hours", text, issue="too-costly"))
+
+
+def _taken(stake: Stake | None) -> int:
+    """Return how many names it claims (`claims.claims`)."""
+    if stake is None:
+        return 0
+    hours = 0 if stake.when is None or stake.beside else len(stake.people) * stake.when.how_many_hours()
+    return len(stake.slots) + hours
 
 
 def _too_much(draft: Draft, hours: int) -> Problem:
