@@ -17,7 +17,6 @@ from tests.adapter.scheduling.support import linking, of_type, role, schedule, s
 from tests.store.support import create
 
 DAY = span("00:00", "23:59")
-NOW = datetime(2024, 1, 15, tzinfo=UTC)
 SEARCHES: list[dict[str, Any]] = [{}, {"actors": (("Practitioner/p",),)}]
 
 
@@ -138,6 +137,14 @@ async def test_rooms_are_taken_by_their_slots_alone(store: Store) -> None:
     assert [one.ident for one in await availability.openings(store, Wanted(DAY), zone=UTC)] == ["a"]
     asked = Wanted(DAY, (("Location/l",),))
     assert [one.ident for one in await availability.openings(store, asked, zone=UTC)] == ["a"]
+
+
+async def test_what_can_be_in_the_way_goes_as_far_as_the_slots_that_matter(store: Store) -> None:
+    long = {**slot("long", schedule="t"), "end": "2024-01-23T10:00:00Z"}
+    await create(store, schedule("s"), schedule("t", "Practitioner/q"), slot("a"), long)
+    usual, far = DAY.end + timedelta(days=1), datetime(2024, 1, 23, 10, tzinfo=UTC)
+    for matters, end in (([schedule("s")], usual), ([schedule("t")], far), (None, far)):
+        assert await engaged.near(store, DAY, matters) == Interval(DAY.start, end)
 
 
 async def test_every_query_has_an_index_and_there_are_few(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
