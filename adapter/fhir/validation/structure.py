@@ -24,8 +24,10 @@ DEEPEST = 64
 MOST_VALUES = 50_000
 """Values in one resource, every member and every item of a list counted: with fewer than a second's work it is judged,
 indexed and written. What an appointment of a thousand participants has is a fifth."""
-MOST_IN_GROUP = 500_000
-"""In a Group: its members are 50,000 (`adapter.fhir.operations.exporting_patients`), of some values each."""
+MOST_IN_LISTS = 500_000
+"""In what lists others: a Group's members, and the patients of an export, are 50,000 each
+(`adapter.fhir.operations.exporting_patients`), of some values each."""
+_LISTS = ("Group", "Parameters")
 
 _FORBIDDEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _TOO_DEEP = f"It is nested more than {DEEPEST} levels deep. Send it flatter."
@@ -60,7 +62,7 @@ def repeated_names(value: Any) -> list[str]:
 def check_structure(resource: Resource, findings: Findings, place: Place) -> bool:
     """Add what is wrong with `resource` as FHIR JSON; tell whether it can be looked into any further."""
     kind = resource.get("resourceType")
-    most = MOST_IN_GROUP if kind == "Group" else MOST_VALUES
+    most = MOST_IN_LISTS if kind in _LISTS else MOST_VALUES
     if kind != "Bundle" and _has_more(resource, most):  # of a Bundle each resource is counted by itself
         text = f"It has more than {most} values (members, and items of lists). Send what it says in several resources."
         findings.add("too_many_values", "too-costly", text, place)

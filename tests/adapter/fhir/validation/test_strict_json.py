@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from adapter.errors import Malformed, Problem
+from adapter.fhir.operations import exporting_patients
 from adapter.fhir.validation import check, findings, strict_json, structure
 from store.codec import ExactDecimal, encode
 
@@ -213,7 +214,7 @@ def named(kind: str, members: int) -> dict[str, Any]:
     return {"resourceType": kind, "id": "x", "member" if kind == "Group" else "name": [{"a": 1}] * members}
 
 
-@pytest.mark.parametrize(("kind", "most"), [("Patient", structure.MOST_VALUES), ("Group", structure.MOST_IN_GROUP)])
+@pytest.mark.parametrize(("kind", "most"), [("Patient", structure.MOST_VALUES), ("Group", structure.MOST_IN_LISTS)])
 def test_only_so_many_values_are_looked_into(kind: str, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
     assert found(encode(named(kind, most // 2 - 1))) == [("too_many_values", kind)]
     assert [one.code for one in check(named(kind, most // 2 - 1))] == ["too_many_values"]
@@ -221,6 +222,21 @@ def test_only_so_many_values_are_looked_into(kind: str, most: int, monkeypatch: 
     assert strict_json.read(encode(few)) == few
     several = {"resourceType": "Bundle", "type": "transaction", "entry": [{"resource": few}] * 2}
     assert strict_json.read_bundle(encode(several)) == several
+
+
+@pytest.mark.parametrize("asked", [exporting_patients._MOST, exporting_patients._MOST + 1])
+def test_so_many_patients_as_an_export_takes_can_be_named(asked: int) -> None:
+    """What is one too many is told by the export."""
+    named = [{"name": "patient", "valueReference": {"reference": f"Patient/{one}"}} for one in range(asked)]
+    sent = {"resourceType": "Parameters", "parameter": named}
+    assert strict_json.read(encode(sent)) == sent
+
+
+def test_what_is_wrapped_is_counted_by_itself() -> None:
+    group = named("Group", structure.MOST_VALUES)
+    sent = {"resourceType": "Parameters", "parameter": [{"name": "resource", "resource": group}]}
+    assert strict_json.read(encode(sent)) == sent
+    assert [one.code for one in check(named("Patient", structure.MOST_VALUES))] == ["too_many_values"]
 
 
 def test_problems_beyond_those_that_are_named_are_only_counted(monkeypatch: pytest.MonkeyPatch) -> None:
