@@ -15,7 +15,7 @@ import re
 
 from fastapi import FastAPI, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import RedirectResponse
+from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi_swagger import patch_fastapi
 
 _SHOWN = {
@@ -44,17 +44,20 @@ def policy(page: str) -> str:
 def install(app: FastAPI) -> None:
     """Add the page, what it loads, and the way to it from the root."""
 
-    async def docs(_: Request) -> Response:
-        page = get_swagger_ui_html(
+    page = bytes(
+        get_swagger_ui_html(
             openapi_url="openapi.json",
             title=f"{app.title} - Swagger UI",
             swagger_js_url="swagger/swagger-ui-bundle.js",
             swagger_css_url="swagger/swagger-ui.css",
             swagger_favicon_url="swagger/favicon-32x32.png",
             swagger_ui_parameters=_SHOWN,
-        )
-        page.headers["Content-Security-Policy"] = policy(bytes(page.body).decode())
-        return page
+        ).body
+    ).decode()
+    headers = {"Content-Security-Policy": policy(page)}
+
+    async def docs(_: Request) -> Response:
+        return HTMLResponse(page, headers=headers)
 
     async def root(_: Request) -> Response:
         return RedirectResponse("docs")

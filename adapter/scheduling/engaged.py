@@ -50,7 +50,8 @@ async def near(source: Documents, window: Interval, schedules: Iterable[Resource
     query = {"_index.long": {"$gt": last}, "_index.start": begun, "_index.status": "free"}
     theirs = None if schedules is None else {f"Schedule/{one['id']}" for one in schedules}
     for slot in await source.values("Slot", query, ("_index.long", "_index.schedule")):
-        if theirs is None or reference(slot["_index"]["schedule"]) in theirs:
+        name = slot["_index"].get("schedule")  # a list of Schedules is none: it came from elsewhere than our doors
+        if theirs is None or (isinstance(name, str) and reference(name) in theirs):
             last = max(last, slot["_index"]["long"])
     return Interval(window.start, last)
 

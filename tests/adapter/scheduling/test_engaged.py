@@ -145,6 +145,10 @@ async def test_what_can_be_in_the_way_goes_as_far_as_the_slots_that_matter(store
     usual, far = DAY.end + timedelta(days=1), datetime(2024, 1, 23, 10, tzinfo=UTC)
     for matters, end in (([schedule("s")], usual), ([schedule("t")], far), (None, far)):
         assert await engaged.near(store, DAY, matters) == Interval(DAY.start, end)
+    # What came from elsewhere than our doors is no reason to offer nothing.
+    for wrong in (["Schedule/s", "Schedule/t"], None):
+        await store.database["Slot"].update_one({"_id": "long"}, {"$set": {"_index.schedule": wrong}})
+        assert await engaged.near(store, DAY, [schedule("t")]) == Interval(DAY.start, usual)
 
 
 async def test_every_query_has_an_index_and_there_are_few(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
