@@ -7,12 +7,13 @@ sends what it is given, or a method that HTTP does not have. Nor does one whose 
 from __future__ import annotations
 
 import uuid
+from email.utils import format_datetime
 from http import HTTPStatus
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from adapter import refusals
+from adapter import clock, refusals
 from adapter.errors import AddressTooLong, Malformed, Problem, Refused
 from adapter.fhir.call import LONGEST_URL
 from adapter.logs import logger
@@ -47,6 +48,7 @@ class Protocol(HttpToolsProtocol):
         head = [
             b"HTTP/1.1 %d %s\r\n" % (answer.status_code, HTTPStatus(answer.status_code).phrase.encode()),
             *(b"%s: %s\r\n" % pair for pair in answer.raw_headers),
+            b"date: %s\r\n" % format_datetime(clock.now(), usegmt=True).encode(),
             b"x-request-id: %s\r\nconnection: close\r\n\r\n" % request_id.encode(),
         ]
         self.transport.write(b"".join([*head, bytes(answer.body)]))

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
 
 import orjson
 import pytest
 import uvicorn
 
+from adapter import clock
 from adapter.app import create_app
 from adapter.fhir import outcome
 from adapter.fhir.call import LONGEST_URL
@@ -51,6 +54,7 @@ async def test_below_fhir_it_is_an_operation_outcome(service: Service, request_l
     assert status == b"HTTP/1.1 400 Bad Request"
     assert headers["content-type"] == outcome.MEDIA_TYPE
     assert headers["x-request-id"]
+    assert abs(parsedate_to_datetime(headers["date"]) - clock.now()) < timedelta(seconds=5)
     assert (headers["connection"], int(headers["content-length"])) == ("close", len(body))
     told = orjson.loads(body)
     assert told["resourceType"] == "OperationOutcome"
