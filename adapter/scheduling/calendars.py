@@ -46,7 +46,9 @@ async def spellings(source: Documents, schedules: Iterable[str], window: Interva
     begun = {"_index.start": {"$gte": window.start, "$lt": window.end}}
     query = {f"_index.{named_field('schedule')}": {"$in": names}, **begun}
     found = await source.values("Slot", query, ("_index.schedule",))
-    return list(dict.fromkeys((*names, *(slot["_index"]["schedule"] for slot in found))))
+    spelt = (slot["_index"]["schedule"] for slot in found)
+    # A list of Schedules is none: it came from elsewhere than our doors.
+    return list(dict.fromkeys((*names, *(one for one in spelt if isinstance(one, str)))))
 
 
 @dataclass(frozen=True, slots=True)

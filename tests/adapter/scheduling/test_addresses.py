@@ -230,6 +230,14 @@ async def test_nor_one_while_a_visit_names_its_practitioner_by_address(store: St
     assert await offered(store, P) == ["b"]
 
 
+async def test_what_names_several_schedules_is_no_reason_to_offer_nothing(store: Store) -> None:
+    """No door stores such a Slot: somebody has put it there by hand."""
+    await create(store, schedule("s", P), abroad(slot("a")), slot("b", "11:00", "11:30"))
+    several = {"_index.schedule": [f"{ABROAD}/Schedule/s", "Schedule/t"]}
+    await store.database["Slot"].update_one({"_id": "a"}, {"$set": several})
+    assert await offered(store, P) == ["b"]
+
+
 async def test_nor_one_of_a_room_that_is_named_by_address(store: Store) -> None:
     beside = slot("b", "10:15", "10:45", schedule="t")
     await create(store, schedule("s", ROOM), abroad(schedule("t", ROOM)), abroad(slot("a")), beside)
