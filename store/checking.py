@@ -30,9 +30,9 @@ from store.documents import Rules, compose, history_id
 from store.extract import identifiers, instant, token
 from store.history import HISTORY
 from store.source import Documents
+from store.staged import IDEMPOTENCY
 from store.store import Store
 from store.types import TYPES, ResourceType
-from store.unit_of_work import IDEMPOTENCY
 
 BATCH = 1_000
 SECONDS = 60.0  # for one call: nobody waits for an answer here

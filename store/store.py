@@ -25,8 +25,10 @@ from store.history import History, HistoryPage, Version, as_stored
 from store.ordering import BATCH, Order
 from store.proposals import Proposals
 from store.source import Documents, Hint, Sort, by_kind, index_hint
+from store.staged import IDEMPOTENCY
 from store.types import TYPES, key_pattern
-from store.unit_of_work import IDEMPOTENCY, UnitOfWork
+from store.unit_of_work import UnitOfWork
+from store.writing import require_free, write
 
 PROBE = "readiness"
 
@@ -247,11 +249,11 @@ class Store(Documents):
         clashed = False
 
         async def attempt(session: AsyncClientSession) -> T:
-            work = UnitOfWork(self.database, session, self.rules, self._now(), next(self._begun))
+            work = UnitOfWork(self.database, session, self.rules, self._now())
             try:
                 result = await callback(work)
                 if clashed:
-                    await work._require_free()
+                    await require_free(work, work.staged, self.rules)
             except (PyMongoError, Unreachable):
                 raise
             except Exception:
@@ -259,7 +261,8 @@ class Store(Documents):
                 # majority to hold it (tests/linearizability/test_refusals.py). If that fails, nobody was refused.
                 await session.commit_transaction()
                 raise
-            await work._flush()
+            turn = next(self._begun)
+            await write(self.database, session, self.rules, [work.staged], turn=turn, now=work.now)
             return result
 
         try:

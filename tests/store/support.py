@@ -16,9 +16,11 @@ from store.counters import COUNTERS
 from store.documents import Rules, compose
 from store.extract import instant
 from store.guards import GUARDS
+from store.history import HISTORY
+from store.staged import IDEMPOTENCY
 from store.store import PROBE, Store
 from store.types import TYPES
-from store.unit_of_work import HISTORY, IDEMPOTENCY, UnitOfWork
+from store.unit_of_work import UnitOfWork
 from store.zones import ZONES
 from tests.conftest import empty
 

@@ -13,14 +13,15 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import BulkWriteError
 from pymongo.read_concern import ReadConcern
 
-from store import documents, unit_of_work
+from store import documents, writing
 from store import guards as store_guards
 from store.codec import encode
 from store.connection import MAJORITY, Client
 from store.documents import version_of
 from store.errors import AlreadyExists, NotUnique
+from store.staged import Remembered
 from store.store import Store
-from store.unit_of_work import Remembered, UnitOfWork
+from store.unit_of_work import UnitOfWork
 from tests.conftest import Clock
 from tests.store.support import (
     NUMBERS,
@@ -451,7 +452,7 @@ async def test_what_cannot_be_composed_leaves_nothing_of_its_guards(
 
     before = asyncio.all_tasks()
     with monkeypatch.context() as patched:
-        patched.setattr(unit_of_work, "compose", compose)
+        patched.setattr(writing, "compose", compose)
         with pytest.raises(RuntimeError, match="not to be composed"):
             await store.transact(step)
     assert asyncio.all_tasks() <= before

@@ -47,7 +47,7 @@ async def test_a_batch_that_is_too_large_for_one_transaction_is_written_in_parts
     async def bound(step: Callable[[UnitOfWork], Awaitable[Any]]) -> Any:
         async def held(work: UnitOfWork) -> Any:
             done = await step(work)
-            if len(work._writes) > most:
+            if len(work.staged.writes) > most:
                 raise Oversized("That is more than MongoDB takes at once.")
             return done
 

@@ -1,0 +1,172 @@
+"""The one place that writes resources: guards, documents, history and the idempotency records, all or nothing.
+
+Audit and events are to hang on `write` later: it knows every resource written, before and after.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+from bson.binary import Binary
+from pymongo import DeleteOne, InsertOne, ReplaceOne, UpdateOne
+from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import BulkWriteError
+
+from store import guards
+from store.clashes import as_duplicate, exists, handed_over, not_unique
+from store.codec import CODEC_OPTIONS
+from store.documents import Rules, compose, history_id, past, unique_identifiers
+from store.history import HISTORY
+from store.source import Documents
+from store.staged import IDEMPOTENCY, Remembered, Staged, Write
+from store.types import TYPES
+
+T = TypeVar("T")
+
+_MEANWHILE = 20  # documents that are composed before MongoDB's answer is looked for
+
+_Operation = InsertOne[dict[str, Any]] | ReplaceOne[dict[str, Any]] | UpdateOne | DeleteOne
+
+
+async def require_free(seen: Documents, staged: Staged, rules: Rules) -> None:
+    """Look, as the transaction of `seen` sees the store, for what clashes with what is staged.
+
+    Raises:
+        AlreadyExists, NotUnique: as writing it would.
+    """
+    for kind in dict.fromkeys(kind for kind, _ in staged.writes):
+        writes = [write for write in staged.writes.values() if write.kind == kind]
+        made = [write.ident for write in writes if write.before is None]
+        there = await seen.keys(kind, {"_id": {"$in": made}}, limit=1) if made else ()
+        if there:
+            raise exists(kind, f"{kind}/{there[0]}")
+        brought = {
+            unique: write.name for write in writes if write.after for unique in unique_identifiers(write.after, rules)
+        }
+        others = {"_index.unique": {"$in": [*brought]}, "_id": {"$nin": [write.ident for write in writes]}}
+        taken = await seen.values(kind, others, ["_index.unique"], limit=1) if brought else ()
+        if taken:
+            raise not_unique(kind, next(brought[one] for one in taken[0]["_index"]["unique"] if one in brought))
+    versions = {history_id(write.kind, write.ident, write.version): write.name for write in staged.writes.values()}
+    past_ones = await seen.keys(HISTORY, {"_id": {"$in": [*versions]}}, limit=1) if versions else ()
+    if past_ones:
+        raise exists("resource", versions[past_ones[0]])
+
+
+async def write(
+    database: AsyncDatabase[dict[str, Any]],
+    session: AsyncClientSession,
+    rules: Rules,
+    staged: Sequence[Staged],
+    *,
+    turn: int,
+    now: datetime,
+) -> None:
+    """Send everything staged, guards first: a rival is met before anything else is done.
+
+    Args:
+        database, session: where to, in the transaction of which session.
+        rules: what a resource claims, and which identifiers are unique.
+        staged: of units of work that do not meet each other.
+        turn: which of the guards that many share are theirs.
+        now: the present moment.
+
+    Raises:
+        AlreadyExists, NotUnique: a resource clashes with a stored one.
+    """
+    writes = sorted((one for part in staged for one in part.writes.values()), key=lambda one: one.rank)
+    composed = await _meanwhile(
+        guards.bump(database, session, {name for part in staged for name in part.met(turn)}, now),
+        (_operation(one, rules) for one in writes),
+    )
+    operations = {one.name: operation for one, operation in zip(writes, composed, strict=True)}
+    for kind in dict.fromkeys(one.kind for one in writes):
+        await _write_documents(database, session, rules, [one for one in writes if one.kind == kind], operations)
+    if writes:
+        await _write_history(database, session, writes)
+    answers = [part.remembered for part in staged if part.remembered is not None]
+    if answers:
+        await _write_remembered(database, session, answers)
+
+
+async def _write_documents(
+    database: AsyncDatabase[dict[str, Any]],
+    session: AsyncClientSession,
+    rules: Rules,
+    writes: Sequence[Write],
+    composed: Mapping[str, _Operation],
+) -> None:
+    # What one update gives up and another takes is in nobody's hands first. MongoDB gets it in the same command.
+    kind = writes[0].kind
+    changes = [(one.before, one.after) for one in writes if one.before is not None and one.after is not None]
+    givers = handed_over(changes, rules) if len(changes) > 1 else ()
+    letting_go = {"$unset": {"_index.unique": ""}}
+    first = sum(one.after is None for one in writes)
+    operations = [composed[one.name] for one in writes]
+    giving = [one for one in writes if one.ident in givers]
+    operations[first:first] = [UpdateOne(one.read, letting_go) for one in giving]
+    collection = database.get_collection(kind, codec_options=CODEC_OPTIONS)
+    try:
+        result = await collection.bulk_write(operations, ordered=True, session=session)
+    except BulkWriteError as error:
+        names = [one.name for one in (*writes[:first], *giving, *writes[first:])]
+        raise as_duplicate(error, kind, names) from error
+    met = result.matched_count + result.deleted_count - len(givers)
+    if met != sum(one.before is not None for one in writes):
+        raise AssertionError(f"a {kind} was staged from a version that this unit of work had not read")
+
+
+def _operation(one: Write, rules: Rules) -> _Operation:
+    if one.after is None or one.raw is None:
+        return DeleteOne(one.read)
+    document = compose(TYPES[one.kind], one.after, one.raw, one.moment, rules, one.claims)
+    return InsertOne(document) if one.before is None else ReplaceOne(one.read, document)
+
+
+async def _write_history(
+    database: AsyncDatabase[dict[str, Any]], session: AsyncClientSession, writes: Sequence[Write]
+) -> None:
+    entries = [past(w.kind, w.ident, w.version, w.moment, w.method, w.raw, new=w.before is None) for w in writes]
+    try:
+        await database[HISTORY].insert_many(entries, session=session)
+    except BulkWriteError as error:
+        raise as_duplicate(error, "resource", [one.name for one in writes]) from error
+
+
+async def _write_remembered(
+    database: AsyncDatabase[dict[str, Any]], session: AsyncClientSession, answers: Sequence[Remembered]
+) -> None:
+    records = [
+        ReplaceOne(
+            {"_id": one.key},
+            {"fingerprint": one.fingerprint, "status": one.status, "body": Binary(one.body), "at": one.at},
+            upsert=True,
+        )
+        for one in answers
+    ]
+    await database[IDEMPOTENCY].bulk_write(records, ordered=True, session=session)
+
+
+async def _meanwhile(first: Coroutine[Any, Any, None], work: Iterable[T]) -> list[T]:
+    """Have MongoDB do `first` while `work` is done here, and return what that gives."""
+    sent = asyncio.create_task(first)
+    done: list[T] = []
+    try:
+        await asyncio.sleep(0)
+        for number, one in enumerate(work, 1):
+            done.append(one)
+            if number % _MEANWHILE == 0:
+                await asyncio.sleep(0)
+        await sent
+    except BaseException:
+        sent.cancel()
+        await asyncio.gather(sent, return_exceptions=True)
+        raise
+    return done
+
+
+__all__ = ["require_free", "write"]
