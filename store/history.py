@@ -12,13 +12,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pymongo import ASCENDING, DESCENDING
-from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
 
 from store.connection import bounded
 from store.documents import history_id
 from store.ordering import BATCH, HISTORY, Order
-from store.source import by_kind
+from store.source import Documents, by_kind
 from store.types import TYPES
 
 COUNTED = 1_000
@@ -184,30 +183,27 @@ def as_stored(moment: datetime) -> datetime:
     return moment.astimezone(UTC).replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
-async def last_versions(
-    database: AsyncDatabase[dict[str, Any]], session: AsyncClientSession | None, references: Iterable[str]
-) -> dict[str, tuple[int, datetime]]:
+async def last_versions(seen: Documents, references: Iterable[str]) -> dict[str, tuple[int, datetime]]:
     """Return the newest version and its moment of each of relative `references` that ever was, by reference."""
     named = [(kind, ident) for kind, idents in by_kind(references).items() for ident in idents]
-    versions = database[HISTORY]
     if len(named) > _FEW:
         # Most of many are new (an import). MongoDB makes a plan for each range, which costs far more than to look for a
         # key; and what ever was has its first version.
         firsts = [history_id(kind, ident, 1) for kind, ident in named]
-        there = versions.find({"_id": {"$in": firsts}}, {"_id": 1}, session=session, batch_size=len(firsts) + 1)
-        named = [(kind, ident) for kind, ident, _ in (one["_id"].split("/") for one in await there.to_list())]
+        there = await seen.values(HISTORY, {"_id": {"$in": firsts}}, ("_id",))
+        named = [(kind, ident) for kind, ident, _ in (one["_id"].split("/") for one in there)]
     if not named:
         return {}
     wanted = [{"_id": versions_of(kind, ident)} for kind, ident in named]
-    keys = await versions.find({"$or": wanted}, {"_id": 1}, session=session).to_list()
+    keys = await seen.values(HISTORY, {"$or": wanted}, ("_id",))
     newest: dict[str, str] = {}
     for found in keys:
         name = found["_id"].rpartition("/")[0]
         newest[name] = max(newest.get(name, ""), found["_id"])
     if not newest:
         return {}
-    last = versions.find({"_id": {"$in": list(newest.values())}}, {"lastUpdated": 1}, session=session)
-    return {one["_id"].rpartition("/")[0]: (_number(one), one["lastUpdated"]) for one in await last.to_list()}
+    last = await seen.values(HISTORY, {"_id": {"$in": list(newest.values())}}, ("lastUpdated",))
+    return {one["_id"].rpartition("/")[0]: (_number(one), one["lastUpdated"]) for one in last}
 
 
 def versions_of(kind: str, ident: str, before: int | None = None) -> dict[str, str]:

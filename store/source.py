@@ -20,7 +20,9 @@ Sort = Sequence[tuple[str, int]]
 Hint = str | Sequence[str] | None
 """An index: by its MongoDB name, or by the keys under which `store.types` declares it."""
 
-_BATCH = 1_000  # documents in one answer of MongoDB where no limit is named: its own default of 101 costs round trips
+BATCH = 1_000
+"""Documents in one answer of MongoDB where no limit is named: its own default of 101 costs round trips."""
+
 _SMALL_BATCH = 10_000  # of documents of which some fields alone are read
 
 
@@ -73,7 +75,7 @@ class Documents:
         timeout: float | None = None,
     ) -> None:
         self.database = database
-        self._session = session
+        self.session = session
         self._timeout = timeout
 
     async def documents(
@@ -115,7 +117,7 @@ class Documents:
         if limit:
             options["limit"] = limit
         collection = self.database[kind]
-        return await self._bounded(lambda: collection.count_documents(query, session=self._session, **options))
+        return await self._bounded(lambda: collection.count_documents(query, session=self.session, **options))
 
     async def distinct(self, kind: str, field: str, query: Mapping[str, Any], *, limit: int) -> list[Any]:
         """Return at most `limit` different values of `field` (``_index.actor``) among the matches, lists unwound."""
@@ -128,7 +130,7 @@ class Documents:
         ]
 
         async def call() -> list[dict[str, Any]]:
-            cursor = await self.database[kind].aggregate(pipeline, session=self._session, batchSize=limit + 1)
+            cursor = await self.database[kind].aggregate(pipeline, session=self.session, batchSize=limit + 1)
             return await cursor.to_list()
 
         return [found["_id"] for found in await self._bounded(call)]
@@ -141,7 +143,7 @@ class Documents:
         sort: Sort,
         limit: int,
         hint: Hint,
-        batch: int = _BATCH,
+        batch: int = BATCH,
     ) -> list[dict[str, Any]]:
         def call() -> Awaitable[list[dict[str, Any]]]:
             cursor = self.database[kind].find(
@@ -152,7 +154,7 @@ class Documents:
                 # One more than wanted: the answer then ends the cursor.
                 batch_size=limit + 1 if limit else batch,
                 hint=None if hint is None else index_hint(hint),
-                session=self._session,
+                session=self.session,
             )
             return cursor.to_list()
 

@@ -7,6 +7,7 @@ import itertools
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, TypeVar
 
 from pymongo import ASCENDING, IndexModel
@@ -24,8 +25,10 @@ from store.guards import GUARDS
 from store.history import History, HistoryPage, Version, as_stored
 from store.ordering import BATCH, Order
 from store.proposals import Proposals
+from store.snapshot import Snapshot
 from store.source import Documents, Hint, Sort, by_kind, index_hint
-from store.staged import IDEMPOTENCY
+from store.staged import IDEMPOTENCY, Staged
+from store.together import Together
 from store.types import TYPES, key_pattern
 from store.unit_of_work import UnitOfWork
 from store.writing import require_free, write
@@ -75,6 +78,9 @@ class Store(Documents):
         self._turns = asyncio.Semaphore(_TURNS)
         self._begun = itertools.count(secrets.randbelow(1_000))  # processes do not all begin with the same turn
         self._running: set[asyncio.Task[Any]] = set()
+        self._together = Together(
+            self._alone, partial(self._snapshot, joins=True), self._written, self.rules, self._now
+        )
 
     async def prepare(self, *, anew: bool = False) -> None:
         """Make every declared index (a no-op where they exist), and make sure of the zone that dates are searched by.
@@ -234,10 +240,13 @@ class Store(Documents):
         """Have the counter `name` hand out no number up to `last` from now on."""
         await self._bounded(lambda: self._counters.pass_over(name, last))
 
-    async def transact(self, callback: Callable[[UnitOfWork], Awaitable[T]]) -> T:
+    async def transact(self, callback: Callable[[UnitOfWork], Awaitable[T]], *, together: bool = False) -> T:
         """Run `callback` in a transaction and write what it staged; run it again where a rival came first.
 
-        `callback` may run several times: it must do nothing but read through, and stage in, the unit of work.
+        Args:
+            callback: may run several times: it must do nothing but read through, and stage in, the unit of work.
+            together: whether it may share its transaction with others of the moment (`store.together`). For what reads
+                and writes little: all of them take as long as the longest.
 
         Raises:
             AlreadyExists, NotUnique: a staged resource clashes with a stored one.
@@ -245,11 +254,16 @@ class Store(Documents):
             Unreachable: no answer within the bound.
             Whatever `callback` raises: nothing is written then, and what it read is there to stay.
         """
+        if not together:
+            return await self._alone(callback)
+        result: T = await bounded(lambda: self._together.run(callback), self._patience)
+        return result
 
+    async def _alone(self, callback: Callable[[UnitOfWork], Awaitable[T]]) -> T:
         clashed = False
 
-        async def attempt(session: AsyncClientSession) -> T:
-            work = UnitOfWork(self.database, session, self.rules, self._now())
+        async def attempt(snapshot: Snapshot) -> T:
+            work = UnitOfWork(snapshot, self.rules, self._now())
             try:
                 result = await callback(work)
                 if clashed:
@@ -259,19 +273,25 @@ class Store(Documents):
             except Exception:
                 # What it read is perhaps on this member alone as yet: nothing is written, but the commit waits for a
                 # majority to hold it (tests/linearizability/test_refusals.py). If that fails, nobody was refused.
-                await session.commit_transaction()
+                await snapshot.commit()
                 raise
-            turn = next(self._begun)
-            await write(self.database, session, self.rules, [work.staged], turn=turn, now=work.now)
+            await self._written(snapshot, [work.staged])
             return result
 
         try:
-            return await self._transaction(attempt)
+            return await self._snapshot(attempt)
         except (AlreadyExists, NotUnique):
             # Found while writing: MongoDB has ended that transaction itself, there is nothing to commit. Run again, to
             # see what is in the way before anything is written, and be refused for it like for all that is read.
             clashed = True
-            return await self._transaction(attempt)
+            return await self._snapshot(attempt)
+
+    async def _snapshot(self, attempt: Callable[[Snapshot], Awaitable[T]], *, joins: bool = False) -> T:
+        return await self._transaction(lambda session: attempt(Snapshot(self.database, session, joins=joins)))
+
+    async def _written(self, snapshot: Snapshot, staged: Sequence[Staged]) -> None:
+        turn, now = next(self._begun), self._now()
+        await write(self.database, snapshot.session, self.rules, staged, turn=turn, now=now)
 
     async def _transaction(self, attempt: Callable[[AsyncClientSession], Awaitable[T]]) -> T:
         async def run() -> T:

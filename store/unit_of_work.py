@@ -9,33 +9,28 @@ for each claim that changes: rivals meet there, and the later one is run again o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
-
-from pymongo.asynchronous.client_session import AsyncClientSession
-from pymongo.asynchronous.database import AsyncDatabase
+from typing import Any, TypeVar
 
 from store import narrative, sharing
 from store.codec import Resource, decode, encode
 from store.documents import NO_CLAIMS, Rules, stamped, version_of
 from store.extract import instant
 from store.history import last_versions
-from store.source import Documents, by_kind
+from store.snapshot import Snapshot
+from store.source import BATCH, Documents, Hint, Sort, by_kind
 from store.staged import IDEMPOTENCY, Remembered, Staged, Write
+
+T = TypeVar("T")
 
 
 class UnitOfWork(Documents):
-    """What one transaction reads and is going to write. Made by `Store.transact`, never by hand."""
+    """What is read in a transaction and going to be written in it. Made by `Store.transact`, never by hand."""
 
-    def __init__(
-        self,
-        database: AsyncDatabase[dict[str, Any]],
-        session: AsyncClientSession,
-        rules: Rules,
-        moment: datetime,
-    ) -> None:
-        super().__init__(database, session=session)
+    def __init__(self, snapshot: Snapshot, rules: Rules, moment: datetime) -> None:
+        super().__init__(snapshot.database, session=snapshot.session)
+        self._snapshot = snapshot
         self._rules = rules
         self.now = moment
         self.zone = rules.zone
@@ -51,8 +46,8 @@ class UnitOfWork(Documents):
         """Return a resource, or None."""
         name = f"{kind}/{ident}"
         if name not in self._read:
-            found = await self.database[kind].find_one({"_id": ident}, {"_json": 1}, session=self._session)
-            self._read[name] = None if found is None else found["_json"]
+            found = await self.documents(kind, {"_id": ident}, limit=1)
+            self._read[name] = found[0]["_json"] if found else None
         raw = self._read[name]
         return None if raw is None else decode(raw)
 
@@ -76,17 +71,33 @@ class UnitOfWork(Documents):
 
     async def last_versions(self, references: Sequence[str]) -> dict[str, int]:
         """Return the newest version of each of relative `references`, its deletion included; 0 if there is none."""
-        found = await last_versions(self.database, self._session, references)
+        found = await last_versions(self, references)
         self._deleted.update({name: moment for name, (_, moment) in found.items()})
         self._last.update({name: version for name, (version, _) in found.items()})
         return {name: found[name][0] if name in found else 0 for name in references}
 
     async def recall(self, key: str) -> Remembered | None:
         """Return the answer remembered under `key`, or None."""
-        found = await self.database[IDEMPOTENCY].find_one({"_id": key}, session=self._session)
-        if found is None:
+        found = await self.values(IDEMPOTENCY, {"_id": key}, ("fingerprint", "status", "body", "at"), limit=1)
+        if not found:
             return None
-        return Remembered(key, found["fingerprint"], found["status"], bytes(found["body"]), found["at"])
+        [one] = found
+        return Remembered(key, one["fingerprint"], one["status"], bytes(one["body"]), one["at"])
+
+    async def _find(
+        self,
+        kind: str,
+        query: Mapping[str, Any],
+        fields: Sequence[str],
+        sort: Sort,
+        limit: int,
+        hint: Hint,
+        batch: int = BATCH,
+    ) -> list[dict[str, Any]]:
+        return await self._snapshot.found(kind, query, fields, sort, limit, hint, batch)
+
+    async def _bounded(self, call: Callable[[], Awaitable[T]]) -> T:
+        return await self._snapshot.in_turn(call)
 
     # Staging: nothing is sent before the callback has returned. Each resource once.
 

@@ -22,6 +22,7 @@ from store.unit_of_work import UnitOfWork
 REPLAYED: Mapping[str, str] = {"X-Idempotency-Replayed": "true"}
 """The header of an answer that was given before."""
 
+_FEW = 10
 _NAME = IDEMPOTENCY_HEADER.lower()
 _CONDITION = "if-none-exist"
 
@@ -45,23 +46,26 @@ def once(call: Call) -> Once | None:
     return Once.of(call.headers[_NAME], call.who.key.id, f"{call.method} {'/'.join(call.path)}", content)
 
 
-async def carried_out(call: Call, step: Step[list[Written]]) -> tuple[list[Written], bool]:
+async def carried_out(call: Call, step: Step[list[Written]], writes: int = 1) -> tuple[list[Written], bool]:
     """Run a step that writes what `call` asks for, once; return what became of it, and whether it was done before.
+
+    `writes`: how many there are. Few may share a transaction with those of other calls (`Store.transact`).
 
     Raises:
         Malformed: the idempotency key is none. Unprocessable: it came before with another request.
         Whatever `step` refuses: nothing is stored then, the idempotency key included.
     """
     repeat = once(call)
+    together = writes <= _FEW and not call.large
     if repeat is None:
-        return await decide(call.who.store, step), False
+        return await decide(call.who.store, step, together=together), False
     done: list[Written] = []
 
     async def noted(work: UnitOfWork) -> list[Written]:
         done[:] = await step(work)
         return done
 
-    answer = await travel(call.who.store, noted, _remembered, status=200, once=repeat)
+    answer = await travel(call.who.store, noted, _remembered, status=200, once=repeat, together=together)
     if not answer.replayed:
         return done, False
     return list(await asyncio.gather(*(_again(call, one) for one in orjson.loads(answer.body)))), True

@@ -73,11 +73,16 @@ class Answer:
     replayed: bool = False
 
 
-async def decide(store: Store, step: Step[T]) -> T:
+async def decide(store: Store, step: Step[T], *, together: bool = False) -> T:
     """Run `step` in a unit of work; no hold that is over is ever in its way.
 
     What is booked costs no look for such holds while this process knows that none is due; what would be refused is
     looked into first, so that a refusal is never due to one.
+
+    Args:
+        store: where.
+        step: reads, decides and stages.
+        together: whether it may share its transaction with others of the moment (`Store.transact`).
 
     Raises:
         Whatever `step` refuses: nothing is stored then.
@@ -85,14 +90,16 @@ async def decide(store: Store, step: Step[T]) -> T:
     await holds.settle_due(store)
     while True:
         try:
-            return await store.transact(step)
+            return await store.transact(step, together=together)
         except Refused as refused:  # a door may have told a Conflict in its own words
             if refused.status != Conflict.status or not await holds.tidy(store):
                 raise
 
 
-async def travel(store: Store, step: Step[T], shape: Shape[T], *, status: int, once: Once | None = None) -> Answer:
-    """Run `step` in a unit of work and return the answer.
+async def travel(
+    store: Store, step: Step[T], shape: Shape[T], *, status: int, once: Once | None = None, together: bool = True
+) -> Answer:
+    """Run `step` in a unit of work and return the answer; `together` as for `decide`.
 
     Of equal requests at once one is carried out; the others meet it at the record and give its answer.
 
@@ -111,7 +118,7 @@ async def travel(store: Store, step: Step[T], shape: Shape[T], *, status: int, o
             work.remember(once.key, once.fingerprint, status, body)
         return Answer(status, body)
 
-    return await decide(store, attempt)
+    return await decide(store, attempt, together=together)
 
 
 async def _earlier(work: UnitOfWork, once: Once) -> Answer | None:

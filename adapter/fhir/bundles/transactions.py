@@ -107,7 +107,7 @@ async def _written(call: Call, planned: Plan) -> tuple[list[Written], bool]:
         return done
 
     try:
-        return await repeating.carried_out(call, step)
+        return await repeating.carried_out(call, step, len(planned.writes))
     except (AlreadyExists, NotUnique) as clash:
         names = [f"{one.kind}/{one.ident}" for one in done]
         refused = clashed(clash, names.index(clash.name) if clash.name in names else None)

@@ -1,0 +1,270 @@
+"""Units of work of one moment travel together: one transaction reads for all, writes all, and is committed once.
+
+Most of a small unit of work is what its commands cost, ten and more, and the commit that waits for the disk. So those
+that come while others are on their way wait for the next transaction, and share it.
+
+They are decided on one snapshot, each as if it were alone, as transactions that run beside each other are. What keeps
+those apart keeps these apart: of two that write to the same guard, resource, unique identifier or record, the later
+one is not written, and is run again in the next transaction, on what the first has left. One that is refused is told
+so when all is committed, one that fails takes nobody with it. Where the transaction as a whole fails, each runs by
+itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextvars import Context, copy_context
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pymongo.errors import PyMongoError
+
+from store.documents import Rules, unique_identifiers
+from store.errors import Oversized
+from store.snapshot import Snapshot
+from store.staged import Staged
+from store.unit_of_work import UnitOfWork
+
+Callback = Callable[[UnitOfWork], Awaitable[Any]]
+
+MOST = 16
+"""Units of work in one transaction: what one that takes long, or fails, costs the others is bounded."""
+
+_UNDER_WAY = 2  # transactions at a time for which the others wait
+_PATIENCE = 0.05  # seconds after which they do so no longer
+_TRIES = 3  # of a transaction in which somebody else's came first, before each runs by itself
+
+_AGAIN = object()
+
+
+@dataclass(eq=False, slots=True)
+class Member:
+    """A unit of work that may travel with others.
+
+    Attributes:
+        callback: reads, decides and stages.
+        context: of who asks: its log lines carry the request.
+        answer: what the callback gave when that is committed, or what was raised.
+    """
+
+    callback: Callback
+    context: Context
+    answer: asyncio.Future[Any]
+
+
+class Places:
+    """Where units of work that are going to be written together write: no other one may with them.
+
+    Args:
+        rules: which identifiers are unique.
+    """
+
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+        self._held: set[tuple[str, str]] = set()
+        self._shared: set[tuple[str, str]] = set()
+
+    def take(self, staged: Staged) -> bool:
+        """Take the places of another one, unless it meets one of those that have theirs; tell whether."""
+        held = set(self._of(staged))
+        shared = {("referred", name) for name in staged.shared if name not in staged.seized}
+        if not (held.isdisjoint(self._held) and held.isdisjoint(self._shared) and shared.isdisjoint(self._held)):
+            return False
+        self._held |= held
+        self._shared |= shared
+        return True
+
+    def _of(self, staged: Staged) -> Iterator[tuple[str, str]]:
+        yield from (("guard", name) for name in staged.guards)
+        yield from (("referred", name) for name in staged.seized)
+        for write in staged.writes.values():
+            yield "resource", write.name
+            for end in (write.before, write.after):
+                yield from ((write.kind, one) for one in unique_identifiers(end or {}, self._rules))
+        if staged.remembered is not None:
+            yield "record", staged.remembered.key
+
+
+class Together:
+    """Brings units of work together.
+
+    Args:
+        alone: runs one in a transaction of its own.
+        transaction: runs what it is given in a transaction, and again where a rival came first.
+        written: writes what was staged on a snapshot.
+        rules: what a resource claims, and which identifiers are unique.
+        now: the clock.
+    """
+
+    def __init__(
+        self,
+        alone: Callable[[Callback], Awaitable[Any]],
+        transaction: Callable[[Callable[[Snapshot], Awaitable[list[Any]]]], Awaitable[list[Any]]],
+        written: Callable[[Snapshot, Sequence[Staged]], Awaitable[None]],
+        rules: Rules,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._alone = alone
+        self._transaction = transaction
+        self._written = written
+        self._rules = rules
+        self._now = now
+        self._waiting: deque[Member] = deque()
+        self._under_way: set[asyncio.Task[None]] = set()
+
+    async def run(self, callback: Callback) -> Any:
+        """Return what `callback` gives when what it stages is committed.
+
+        Raises:
+            Whatever it raises, or its transaction.
+        """
+        loop = asyncio.get_running_loop()
+        member = Member(callback, copy_context(), loop.create_future())
+        self._waiting.append(member)
+        if len(self._under_way) < _UNDER_WAY:
+            self._start()
+        else:
+            loop.call_later(_PATIENCE, self._start_late, member)
+        try:
+            return await member.answer
+        finally:
+            member.answer.cancel()  # whoever left does not travel, if that has not begun
+
+    def _start_late(self, member: Member) -> None:
+        if member in self._waiting:
+            self._start()
+
+    def _start(self) -> None:
+        """Send on their way those that wait."""
+        members: list[Member] = []
+        while self._waiting and len(members) < MOST:
+            member = self._waiting.popleft()
+            if not member.answer.done():
+                members.append(member)
+        if members:
+            # In a context of its own: the deadline of one of the requests is not that of the others.
+            task = asyncio.get_running_loop().create_task(self._travel(members), context=Context())
+            self._under_way.add(task)
+            task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._under_way.discard(task)
+        if not task.cancelled():
+            task.exception()  # each has its own answer
+        while self._waiting and len(self._under_way) < _UNDER_WAY:
+            self._start()
+
+    async def _travel(self, members: Sequence[Member]) -> None:
+        if len(members) == 1:
+            await self._by_itself(members[0])
+            return
+        try:
+            left = await self._carried(members)
+        except Apart:
+            await asyncio.gather(*map(self._by_itself, members))
+        except BaseException as error:
+            for member in members:
+                _raise(member, error)
+            raise
+        else:
+            self._waiting.extendleft(reversed(left))
+
+    async def _carried(self, members: Sequence[Member]) -> list[Member]:
+        """Run several in one transaction, answer those that are done, and return those that are to be run again.
+
+        Raises:
+            Apart: nothing is written.
+            Unreachable: no answer within the bound; whether it is written is not known.
+        """
+        tries = itertools.count(1)
+
+        async def attempt(snapshot: Snapshot) -> list[Any]:
+            if next(tries) > _TRIES:
+                raise Apart
+            try:
+                return await self._attempted(snapshot, members)
+            except PyMongoError as error:
+                if error.has_error_label("TransientTransactionError"):
+                    raise
+                raise Apart from error
+            except Exception as error:
+                raise Apart from error
+
+        try:
+            outcomes = await self._transaction(attempt)
+        except Oversized as error:
+            raise Apart from error
+        again: list[Member] = []
+        for member, outcome in zip(members, outcomes, strict=True):
+            if outcome is _AGAIN:
+                again.append(member)
+            elif isinstance(outcome, BaseException):
+                _raise(member, outcome)
+            elif not member.answer.done():
+                member.answer.set_result(outcome)
+        return again
+
+    async def _attempted(self, snapshot: Snapshot, members: Sequence[Member]) -> list[Any]:
+        """Return what each has given or raised; `_AGAIN` for who met another one."""
+        units = [UnitOfWork(snapshot, self._rules, self._now()) for _ in members]
+        tasks = [
+            asyncio.get_running_loop().create_task(_awaited(member.callback(unit)), context=member.context)
+            for member, unit in zip(members, units, strict=True)
+        ]
+        try:
+            outcomes: list[Any] = await asyncio.gather(*tasks, return_exceptions=True)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await snapshot.end()
+        for outcome in outcomes:
+            if isinstance(outcome, PyMongoError):
+                raise outcome
+        places = Places(self._rules)
+        staged: list[Staged] = []
+        for place, unit in enumerate(units):
+            # Who has left was told that it is not known; it is better not done.
+            if isinstance(outcomes[place], BaseException) or members[place].answer.done():
+                continue
+            if places.take(unit.staged):
+                staged.append(unit.staged)
+            else:
+                outcomes[place] = _AGAIN
+        # If all are refused nothing is written, and what they were refused for is there to stay once it is committed.
+        await self._written(snapshot, staged)
+        return outcomes
+
+    async def _by_itself(self, member: Member) -> None:
+        if member.answer.done():
+            return
+        task = asyncio.get_running_loop().create_task(_awaited(self._alone(member.callback)), context=member.context)
+        try:
+            answer = await task
+        except BaseException as error:
+            _raise(member, error)
+            if not isinstance(error, Exception):
+                raise
+        else:
+            if not member.answer.done():
+                member.answer.set_result(answer)
+
+
+class Apart(Exception):
+    """Nothing of what was to travel together is written: each is to be run by itself."""
+
+
+def _raise(member: Member, error: BaseException) -> None:
+    if not member.answer.done():
+        if isinstance(error, Exception):
+            member.answer.set_exception(error)
+        else:
+            member.answer.cancel()
+
+
+async def _awaited(one: Awaitable[Any]) -> Any:
+    return await one

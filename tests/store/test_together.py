@@ -1,0 +1,496 @@
+"""Units of work that travel together: one transaction, and for each the same as if it were alone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import pytest
+from pymongo import monitoring
+from pymongo.errors import OperationFailure
+
+from store import together
+from store.connection import Client, connect, within
+from store.errors import AlreadyExists, NotUnique, Oversized, Unreachable
+from store.store import Store
+from store.unit_of_work import UnitOfWork
+from tests.conftest import Clock
+from tests.store.support import (
+    NUMBERS,
+    RULES,
+    appointment,
+    assert_agreement,
+    change,
+    create,
+    patient,
+    present,
+    shares,
+    stored,
+)
+
+HOUR = "Practitioner/p|2024-01-20T10"
+Step = Callable[[UnitOfWork], Awaitable[Any]]
+
+
+class Commands(monitoring.CommandListener):
+    """Notes the names of what is sent in transactions."""
+
+    def __init__(self) -> None:
+        self.sent: list[str] = []
+
+    def started(self, event: monitoring.CommandStartedEvent) -> None:
+        if "autocommit" in event.command:
+            self.sent.append(event.command_name)
+
+    def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
+        pass
+
+    def failed(self, event: monitoring.CommandFailedEvent) -> None:
+        pass
+
+
+@pytest.fixture
+def commands() -> Commands:
+    return Commands()
+
+
+@pytest.fixture
+async def company(
+    mongodb_uri: str, store: Store, commands: Commands, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Store]:
+    """The test's own store, with every command noted; who waits does so until what is under way has ended."""
+    monkeypatch.setattr(together, "_PATIENCE", 30.0)
+    client = connect(mongodb_uri, listeners=[commands])
+    yield Store(client, store.database.name, rules=RULES, now=clock)
+    await client.close()
+
+
+@asynccontextmanager
+async def under_way(store: Store) -> AsyncIterator[None]:
+    """Have as many transactions under way as others wait for, until the end of the ``with``."""
+    begun, over = asyncio.Semaphore(0), asyncio.Event()
+
+    async def long(work: UnitOfWork) -> None:
+        begun.release()
+        await over.wait()
+
+    running = [asyncio.create_task(store.transact(long, together=True)) for _ in range(2)]
+    for _ in running:
+        await begun.acquire()
+    yield
+    over.set()
+    await asyncio.gather(*running)
+
+
+async def at_once(store: Store, *steps: Step) -> list[Any]:
+    """Run steps that are all there when a transaction begins; return results or errors."""
+    async with under_way(store):
+        waiting = [asyncio.create_task(store.transact(step, together=True)) for step in steps]
+        await asyncio.sleep(0)
+    return await asyncio.gather(*waiting, return_exceptions=True)
+
+
+def making(*resources: dict[str, Any]) -> Step:
+    async def step(work: UnitOfWork) -> list[str]:
+        return [work.create(one)["id"] for one in resources]
+
+    return step
+
+
+def booking(ident: str, **more: Any) -> Step:
+    async def step(work: UnitOfWork) -> str:
+        if await work.find("Appointment", {"_index.claims": {"$in": [HOUR]}}):
+            return "refused"
+        work.create(appointment(ident, **more))
+        return "booked"
+
+    return step
+
+
+def numbered(ident: str, number: str) -> dict[str, Any]:
+    return patient(ident, identifier=[{"system": NUMBERS, "value": number}])
+
+
+# One transaction.
+
+
+async def test_who_comes_while_others_are_under_way_shares_the_next_transaction(
+    company: Store, commands: Commands
+) -> None:
+    assert await at_once(company, *(making(patient(f"p{number}")) for number in range(5))) == [
+        [f"p{number}"] for number in range(5)
+    ]
+    assert commands.sent.count("commitTransaction") == 1
+    assert commands.sent.count("insert") == 2  # the Patients, and their history
+    assert await company.count("Patient", {}) == await company.count("history", {}) == 5
+    await assert_agreement(company.database, RULES)
+
+
+async def test_they_read_together(company: Store, commands: Commands) -> None:
+    await create(company, *(patient(f"p{number}") for number in range(4)))
+    commands.sent.clear()
+
+    def changing(ident: str) -> Step:
+        async def step(work: UnitOfWork) -> str:
+            before = await present(work, "Patient", ident)
+            assert await work.last_version("Patient", ident) == 1
+            return str(work.update(before, {**before, "gender": "other"})["meta"]["versionId"])
+
+        return step
+
+    assert await at_once(company, *(changing(f"p{number}") for number in range(4))) == ["2"] * 4
+    # The resources, and the moments of their versions; the ranges of versions are looked for one by one.
+    assert commands.sent.count("find") == 1 + 4 + 1
+    assert commands.sent.count("commitTransaction") == 1
+
+
+async def test_one_by_itself_waits_for_nobody(company: Store, commands: Commands) -> None:
+    assert await company.transact(making(patient("p")), together=True) == ["p"]
+    assert commands.sent == ["insert", "insert", "commitTransaction"]
+
+
+async def test_no_more_travel_together_than_a_transaction_may_carry(
+    company: Store, commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(together, "MOST", 3)
+    await at_once(company, *(making(patient(f"p{number}")) for number in range(7)))
+    assert commands.sent.count("commitTransaction") == 3
+    assert await company.count("Patient", {}) == 7
+
+
+async def test_who_has_waited_long_waits_no_longer(company: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(together, "_PATIENCE", 0.01)
+    async with under_way(company):
+        late = [company.transact(making(patient(ident)), together=True) for ident in "ab"]
+        assert await asyncio.wait_for(asyncio.gather(*late), 5) == [["a"], ["b"]]
+
+
+async def test_each_runs_as_its_request(company: Store) -> None:
+    whose: ContextVar[str] = ContextVar("whose")
+
+    async def asking(name: str) -> Any:
+        whose.set(name)
+
+        async def step(work: UnitOfWork) -> str:
+            await work.read("Patient", "p")
+            return whose.get()
+
+        return await company.transact(step, together=True)
+
+    async with under_way(company):
+        waiting = [asyncio.create_task(asking(name)) for name in "abc"]
+        await asyncio.sleep(0)
+    assert await asyncio.gather(*waiting) == ["a", "b", "c"]
+
+
+# Each as if it were alone.
+
+
+class Refusal(Exception):
+    """What a step may raise."""
+
+
+async def test_who_is_refused_takes_nobody_along(company: Store) -> None:
+    async def refused(work: UnitOfWork) -> None:
+        work.create(patient("never"))
+        raise Refusal
+
+    results = await at_once(company, making(patient("a")), refused, making(patient("b")))
+    assert [results[0], type(results[1]), results[2]] == [["a"], Refusal, ["b"]]
+    assert sorted(await company.keys("Patient", {}, limit=9)) == ["a", "b"]
+
+
+async def test_what_all_are_refused_for_is_there_to_stay(company: Store, commands: Commands) -> None:
+    async def refused(work: UnitOfWork) -> None:
+        await work.read("Patient", "p")
+        raise Refusal
+
+    results = await at_once(company, refused, refused)
+    assert [type(one) for one in results] == [Refusal] * 2
+    assert commands.sent == ["find", "commitTransaction"]
+
+
+@pytest.mark.parametrize(
+    ("there", "clash", "error"),
+    [
+        (patient("x"), patient("x"), AlreadyExists),
+        (numbered("x", "1"), numbered("y", "1"), NotUnique),
+        (patient("other"), patient("big", text={"div": "x" * 17_000_000}), Oversized),
+    ],
+    ids=["an id that is there", "an identifier that is taken", "more than MongoDB takes"],
+)
+async def test_who_cannot_be_stored_takes_nobody_along(
+    company: Store, there: dict[str, Any], clash: dict[str, Any], error: type[Exception]
+) -> None:
+    await create(company, there)
+    results = await at_once(company, making(patient("a")), making(clash), making(patient("b")))
+    assert [results[0], type(results[1]), results[2]] == [["a"], error, ["b"]]
+    assert sorted(await company.keys("Patient", {}, limit=9)) == sorted([there["id"], "a", "b"])
+
+
+async def test_a_query_that_mongodb_refuses_is_the_fault_of_who_sent_it(company: Store) -> None:
+    async def wrong(work: UnitOfWork) -> None:
+        await work.find("Patient", {"$nothing": 1})
+
+    results = await at_once(company, making(patient("a")), wrong)
+    assert [results[0], type(results[1])] == [["a"], OperationFailure]
+
+
+async def test_what_was_staged_from_another_version_is_the_fault_of_who_did_so(company: Store) -> None:
+    [old] = await create(company, patient("p"))
+    await change(company, "Patient", "p", gender="other")
+
+    async def careless(work: UnitOfWork) -> None:
+        work.update(old, {**old, "gender": "male"})
+
+    results = await at_once(company, making(patient("a")), careless)
+    assert [results[0], type(results[1])] == [["a"], AssertionError]
+    assert (await stored(company, "Patient", "p"))["gender"] == "other"
+
+
+async def test_a_step_that_is_cancelled_is_cancelled_alone(company: Store) -> None:
+    async def cancelled(work: UnitOfWork) -> None:
+        raise asyncio.CancelledError
+
+    results = await at_once(company, making(patient("a")), cancelled)
+    assert [results[0], type(results[1])] == [["a"], asyncio.CancelledError]
+
+
+async def test_who_has_left_is_not_run(company: Store) -> None:
+    async with under_way(company):
+        leaving = asyncio.create_task(company.transact(making(patient("left")), together=True))
+        staying = asyncio.create_task(company.transact(making(patient("a")), together=True))
+        await asyncio.sleep(0)
+        leaving.cancel()
+        await asyncio.sleep(0)
+    assert await staying == ["a"]
+    assert await company.keys("Patient", {}, limit=9) == ["a"]
+
+
+async def test_who_has_left_before_it_is_written_is_not_written(company: Store) -> None:
+    reading, gone = asyncio.Event(), asyncio.Event()
+
+    async def slow(work: UnitOfWork) -> None:
+        work.create(patient("left"))
+        reading.set()
+        await gone.wait()
+
+    async with under_way(company):
+        leaving = asyncio.create_task(company.transact(slow, together=True))
+        staying = asyncio.create_task(company.transact(making(patient("a")), together=True))
+        await asyncio.sleep(0)
+    await reading.wait()
+    leaving.cancel()
+    await asyncio.sleep(0)
+    gone.set()
+    assert await staying == ["a"]
+    assert await company.keys("Patient", {}, limit=9) == ["a"]
+
+
+async def test_the_deadline_of_one_is_not_that_of_the_others(company: Store) -> None:
+    async def hurried() -> None:
+        with within(0.05):
+            await company.transact(making(patient("late")), together=True)
+
+    async with under_way(company):
+        waiting = [
+            asyncio.create_task(hurried()),
+            asyncio.create_task(company.transact(making(patient("a")), together=True)),
+        ]
+        await asyncio.sleep(0.1)
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(results[0]), results[1]] == [Unreachable, ["a"]]
+
+
+async def test_a_server_that_does_not_answer_is_unreachable_for_all(
+    client: Client, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(together, "_PATIENCE", 30.0)
+    impatient = Store(client, store.database.name, rules=RULES, timeout=0.3)
+
+    async def never(work: UnitOfWork) -> None:
+        work.create(patient("never"))
+        await asyncio.sleep(60)
+
+    results = await at_once(impatient, making(patient("a")), never)
+    assert [type(one) for one in results] == [Unreachable] * 2
+    assert await store.count("Patient", {}) == 0
+
+
+# Rivals.
+
+
+async def test_of_two_that_each_saw_no_overlap_one_stands(company: Store, commands: Commands) -> None:
+    assert await at_once(company, booking("a"), booking("b")) == ["booked", "refused"]
+    assert await company.keys("Appointment", {}, limit=9) == ["a"]
+    assert commands.sent.count("commitTransaction") == 2
+
+
+async def test_without_places_both_would_have_been_booked(company: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(together.Places, "take", lambda *_: True)
+    assert await at_once(company, booking("a"), booking("b")) == ["booked", "booked"]
+
+
+async def test_of_many_that_each_saw_no_overlap_one_stands(company: Store) -> None:
+    results = await at_once(company, *(booking(f"a{number}") for number in range(20)))
+    assert sorted(results) == ["booked"] + ["refused"] * 19
+    assert await company.count("Appointment", {}) == await company.count("history", {}) == 1
+
+
+async def test_of_two_changes_of_one_resource_neither_is_lost(company: Store) -> None:
+    await create(company, patient("p"))
+
+    def adding(name: str) -> Step:
+        async def step(work: UnitOfWork) -> str:
+            before = await present(work, "Patient", "p")
+            names = [*before.get("name", ()), {"text": name}]
+            return str(work.update(before, {**before, "name": names})["meta"]["versionId"])
+
+        return step
+
+    assert await at_once(company, adding("a"), adding("b"), adding("c")) == ["2", "3", "4"]
+    assert (await stored(company, "Patient", "p"))["name"] == [{"text": one} for one in "abc"]
+
+
+async def test_of_two_new_ones_with_one_id_one_is_stored(company: Store) -> None:
+    results = await at_once(company, making(patient("p", gender="male")), making(patient("p", gender="other")))
+    assert [results[0], type(results[1])] == [["p"], AlreadyExists]
+    assert (await stored(company, "Patient", "p"))["gender"] == "male"
+
+
+async def test_of_two_new_ones_with_one_number_one_is_stored(company: Store) -> None:
+    results = await at_once(company, making(numbered("a", "1")), making(numbered("b", "1")))
+    assert [results[0], type(results[1])] == [["a"], NotUnique]
+
+
+async def test_a_number_that_one_gives_up_is_the_others_only_then(company: Store) -> None:
+    await create(company, numbered("a", "1"))
+
+    async def giving(work: UnitOfWork) -> str:
+        before = await present(work, "Patient", "a")
+        return str(work.update(before, patient("a"))["meta"]["versionId"])
+
+    assert await at_once(company, giving, making(numbered("b", "1"))) == ["2", ["b"]]
+
+
+async def test_of_two_that_are_remembered_by_one_key_the_later_one_recalls(company: Store) -> None:
+    def once(ident: str) -> Step:
+        async def step(work: UnitOfWork) -> str:
+            earlier = await work.recall("key")
+            if earlier is not None:
+                return f"as before: {earlier.body.decode()}"
+            work.create(patient(ident))
+            work.remember("key", "fingerprint", 201, ident.encode())
+            return ident
+
+        return step
+
+    assert await at_once(company, once("a"), once("b")) == ["a", "as before: a"]
+    assert await company.keys("Patient", {}, limit=9) == ["a"]
+
+
+async def test_answers_of_several_are_remembered_at_once(company: Store, commands: Commands) -> None:
+    def remembering(key: str) -> Step:
+        async def step(work: UnitOfWork) -> None:
+            work.remember(key, "fingerprint", 200, key.encode())
+
+        return step
+
+    await at_once(company, *(remembering(f"k{number}") for number in range(3)))
+    assert commands.sent == ["update", "commitTransaction"]
+    found = await company.transact(lambda work: work.recall("k1"))
+    assert found is not None
+    assert found.body == b"k1"
+
+
+async def test_who_guards_what_another_guards_runs_again(company: Store) -> None:
+    seen: list[int] = []
+
+    async def guarding(work: UnitOfWork) -> None:
+        seen.append(await work.count("Patient", {}))
+        work.create(patient(f"p{seen[-1]}"))
+        work.guard(["there"])
+
+    await at_once(company, guarding, guarding)
+    assert seen == [0, 0, 1]
+
+
+async def test_those_who_refer_to_one_write_one_guard(company: Store) -> None:
+    await create(company, {"resourceType": "Practitioner", "id": "p"})
+    hours = [(f"2024-01-20T{hour}:00:00Z", f"2024-01-20T{hour}:30:00Z") for hour in (10, 11, 12)]
+    await at_once(company, *(making(appointment(f"a{at}", *hour)) for at, hour in enumerate(hours)))
+    assert list((await shares(company.database)).values()) == [1]
+
+
+@pytest.mark.parametrize("first", ["referring", "deleting"])
+async def test_who_refers_to_one_and_who_deletes_it_meet(company: Store, first: str) -> None:
+    await create(company, {"resourceType": "Practitioner", "id": "p"})
+
+    async def referring(work: UnitOfWork) -> str:
+        if await work.read("Practitioner", "p") is None:
+            return "gone"
+        work.create(appointment("a"))
+        return "referred"
+
+    async def deleting(work: UnitOfWork) -> str:
+        if await work.find("Appointment", {"_index.actor": "Practitioner/p"}):
+            return "kept"
+        work.delete(await present(work, "Practitioner", "p"))
+        return "deleted"
+
+    steps = {"referring": [referring, deleting], "deleting": [deleting, referring]}
+    wanted = {"referring": ["referred", "kept"], "deleting": ["deleted", "gone"]}
+    assert await at_once(company, *steps[first]) == wanted[first]
+
+
+async def test_two_who_seize_one_meet(company: Store) -> None:
+    runs: list[None] = []
+
+    async def seizing(work: UnitOfWork) -> None:
+        runs.append(None)
+        work.seize(["Practitioner/p"])
+
+    await at_once(company, seizing, seizing)
+    assert len(runs) == 3
+
+
+async def test_a_rival_from_elsewhere_who_comes_first_has_them_run_again(company: Store, store: Store) -> None:
+    runs: list[None] = []
+
+    async def overtaken(work: UnitOfWork) -> str:
+        runs.append(None)
+        if await work.find("Appointment", {"_index.claims": {"$in": [HOUR]}}):
+            return "refused"
+        if len(runs) == 1:
+            await store.transact(making(appointment("fast")))
+        work.create(appointment("slow"))
+        return "booked"
+
+    assert await at_once(company, overtaken, making(patient("a"))) == ["refused", ["a"]]
+    assert len(runs) == 2
+    assert await company.keys("Appointment", {}, limit=9) == ["fast"]
+
+
+async def test_where_a_rival_stays_in_the_way_the_others_get_by(
+    company: Store, client: Client, commands: Commands
+) -> None:
+    await create(company, patient("held"))
+
+    async def changing(work: UnitOfWork) -> str:
+        before = await present(work, "Patient", "held")
+        return str(work.update(before, {**before, "gender": "other"})["meta"]["versionId"])
+
+    async with client.start_session() as session:
+        await session.start_transaction()
+        await client[company.database.name].Patient.update_one({"_id": "held"}, {"$set": {"x": 1}}, session=session)
+        async with under_way(company):
+            held = asyncio.create_task(company.transact(changing, together=True))
+            free = asyncio.create_task(company.transact(making(patient("a")), together=True))
+            await asyncio.sleep(0)
+        assert await asyncio.wait_for(free, 5) == ["a"]
+        assert not held.done()
+        await session.abort_transaction()
+    assert await asyncio.wait_for(held, 5) == "2"
