@@ -300,8 +300,8 @@ def _codes(wanted: Wanted) -> list[tuple[str, list[Any]]]:
 
 
 def matching(actors: Iterable[Iterable[str]]) -> dict[str, Any]:
-    """Return the query of the active Schedules that name one reference of each group."""
-    groups = [{"_index.actor": {"$in": list(group)}} for group in actors]
+    """Return the query of the active Schedules that name one reference of each group, at whatever address."""
+    groups = [naming("actor", group) for group in actors]
     active: dict[str, Any] = {"_index.active": {"$ne": "false"}}
     return active | ({"$and": groups} if groups else {})
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.adapter.console.cli import Cli
+from tests.adapter.scheduling.weekly import weekly
 
 Stored = Callable[..., list[dict[str, Any]]]
 
+_ACTORS = ("Practitioner/prov-abc-123", "Location/fac-xyz-789")
 WHO = ("--practitioner", "prov-abc-123", "--facility", "fac-xyz-789")
 HOURS = ("slots", "hours", *WHO, "--hours", "mon-fri 09:00-12:00,14:00-17:00; sat 09:00-12:00")
 AWAY = ("slots", "away", *WHO[:2], "--from", "2027-12-24", "--to", "2027-12-31")
@@ -52,6 +56,16 @@ def test_hours_are_written_and_replaced_and_leave_stays(clinic: Cli, stored: Sto
     assert [one["url"] for one in inner] == ["availableTime", "availableTime", "notAvailable"]
     assert inner[2]["extension"][1]["valuePeriod"] == {"start": "2027-12-24", "end": "2027-12-31"}
     assert extension(stored, ident, "/timezone")["valueCode"] == "UTC"
+
+
+def test_hours_of_who_is_named_by_another_address_end_as_well(clinic: Cli, stored: Stored, tmp_path: Path) -> None:
+    """Their openings are offered under the id, and booked."""
+    abroad = weekly("abroad", actors=tuple(f"https://other.example/fhir/{name}" for name in _ACTORS))
+    (tmp_path / "Schedule.ndjson").write_text(json.dumps(abroad))
+    assert clinic.run("import", str(tmp_path)).exit_code == 0
+    assert clinic.json(*AWAY)["schedules"] == ["abroad"]
+    assert clinic.json(*AWAY, "--facility", "fac-xyz-789")["schedules"] == ["abroad"]
+    assert extension(stored, "abroad", "/availability")["extension"][-1]["url"] == "notAvailable"
 
 
 def test_what_fhir_does_not_take_is_not_stored(clinic: Cli, stored: Stored) -> None:

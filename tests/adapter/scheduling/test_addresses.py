@@ -127,6 +127,15 @@ async def test_who_is_named_so_has_no_opening_then(store: Store) -> None:
     assert await offered(store, P) == await offered(store)
 
 
+async def test_a_schedule_that_names_somebody_so_is_offered_as_theirs(store: Store) -> None:
+    hours = available(open_on("", "12:00", "13:00"))
+    await create(store, abroad(schedule("s", P, ROOM)), slot("a"), abroad(weekly("w", hours, actors=(P,))))
+    every = await offered(store)
+    assert len(every) == 3
+    assert await offered(store, P) == every
+    assert await offered(store, ROOM) == ["a"]
+
+
 async def test_a_slot_that_names_its_schedule_so_is_offered_with_it(store: Store) -> None:
     await create(store, schedule("s", P), schedule("t", Q, active=False), slot("b", "10:30", "11:00"))
     await create(store, abroad(slot("a")), abroad(slot("c", schedule="t")))
@@ -205,6 +214,15 @@ async def test_they_are_found_by_indexes(store: Store, monkeypatch: pytest.Monke
     for kind, query in asked:
         plan = await store.explain(kind, query)
         assert "COLLSCAN" not in str(plan["queryPlanner"]["winningPlan"]), (kind, query)
+
+
+@pytest.mark.parametrize("groups", [((P,),), ((P, ROLE), (ROOM,))])
+async def test_a_schedule_that_names_somebody_so_is_found_by_an_index(store: Store, groups: Any) -> None:
+    await create(store, abroad(schedule("s", P, ROOM)), schedule("t", ROLE, ROOM), schedule("u", Q))
+    query = availability.matching(groups)
+    plan = await store.explain("Schedule", query)
+    assert "COLLSCAN" not in str(plan["queryPlanner"]["winningPlan"])
+    assert sorted(await store.keys("Schedule", query, limit=0)) == ["s", "t"][: len(groups)]
 
 
 # What is offered.

@@ -26,6 +26,7 @@ from store import search as engine
 from store.codec import Resource, decode
 from store.dates import span
 from store.extract import references
+from store.indexing import naming
 from store.search.dates import repaired
 from store.search.text import escaped
 from store.search.tokens import system_and_code
@@ -116,7 +117,8 @@ async def _search(call: Call, asked: Asked) -> Search:
     named_people = bool(asked.all("practitioner"))
     if people:
         # Whose time it is tells nobody anything of the roles: a booking of the practitioner looks at them as well.
-        people += await _idents(call, "PractitionerRole", [("practitioner", ",".join(people))])
+        roles = await call.who.store.keys("PractitionerRole", naming("practitioner", people), limit=_LARGEST)
+        people += [f"PractitionerRole/{ident}" for ident in roles]
     places: list[str] = []
     for one in asked.references("location-reference", "Location", base=call.base):
         places += await _named(call, "Location", one)

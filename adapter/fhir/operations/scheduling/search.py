@@ -22,6 +22,7 @@ from adapter.scheduling.openings import merged, touches
 from adapter.scheduling.status import HOLDING
 from store.codec import Resource
 from store.extract import reference, references, walk
+from store.indexing import naming
 from store.store import Store
 
 
@@ -135,10 +136,7 @@ async def _together(store: Store, search: Search, *, zone: tzinfo) -> list[Candi
     if not usable:
         return []
     # Of those who are at the places, all but few are people: they are not read.
-    query = {
-        "_index.actor": {"$in": list(search.places), "$not": {"$regex": "^Practitioner(Role)?/"}},
-        "_index.active": {"$ne": "false"},
-    }
+    query = naming("actor", search.places, {"_index.nobodys": True, "_index.active": {"$ne": "false"}})
     every = [orjson.loads(raw) for raw in await store.find("Schedule", query)]
     own = [one for one in every if hours.horizon(one, zone).overlaps(search.window)]
     kept = {name for one in own for name in _places(one)}
@@ -268,14 +266,7 @@ async def without_clashes(store: Store, found: list[Candidate], patients: Sequen
         return found
     earliest = min(one.when.start for one in found) - intervals.LONGEST
     last = max(one.when.end for one in found)
-    raw = await store.find(
-        "Appointment",
-        {
-            "_index.actor": {"$in": list(patients)},
-            "_index.date": {"$gte": earliest, "$lt": last},
-            "_index.status": {"$in": list(HOLDING)},
-        },
-        hint=("actor", "date", "_id", "status"),
-    )
+    then = {"_index.date": {"$gte": earliest, "$lt": last}, "_index.status": {"$in": list(HOLDING)}}
+    raw = await store.find("Appointment", naming("actor", patients, then))
     busy = merged(when for one in raw if (when := intervals.of(orjson.loads(one))) is not None)
     return await aside(lambda: [one for one in found if not touches(one.when, busy)], much=len(found) > FEW)

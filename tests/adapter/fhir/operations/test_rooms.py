@@ -55,6 +55,22 @@ async def test_a_room_that_their_schedule_names_is_taken_too_and_by_one(api: Api
     assert await status_of(api, "room9-0") == ["free"]
 
 
+@pytest.mark.parametrize("people", [(), ("Practitioner/q3",)])
+async def test_a_schedule_by_another_address_is_the_rooms_if_it_is_nobody_elses(
+    api: Api, people: tuple[str, ...]
+) -> None:
+    abroad = [f"https://other.example/fhir/{name}" for name in (*people, "Location/room8")]
+    await put(
+        api.service.stores["test"],
+        schedule("room8s", *abroad),
+        slot("room8-0", "2024-01-20T09:30", "2024-01-20T10:00", of="room8s"),
+        weekly("q1s", HOURS, actors=("Practitioner/q1",)),
+    )
+    nine, half = "Slot/q1s.20240120T0900Z.30", "Slot/q1s.20240120T0930Z.30"
+    found = [slots for _, slots in await proposed(api, "q1", {"reference": "Location/room8"})]
+    assert found == ([[nine], [half]] if people else [[half, "Slot/room8-0"]])
+
+
 async def test_of_many_who_want_the_room_at_once_one_has_it(api: Api) -> None:
     idents = [(await proposed(api, who, ROOM))[0][0] for who in ("q1", "q2", "q1", "q2")]
     answers = await asyncio.gather(*(operate(api, f"{idents[n % 4]}/$book", patient=ANYBODY) for n in range(16)))

@@ -27,6 +27,7 @@ from tests.adapter.mediloop.clinic import (
     put,
     schedule,
     slot,
+    with_actors,
 )
 from tests.adapter.scheduling.weekly import weekly
 from tests.conftest import Api, ApiMaker, Clock
@@ -236,6 +237,39 @@ async def test_find_leaves_out_when_the_patient_is_elsewhere(api: Api) -> None:
     found = await find(api, patient_reference={"reference": "Patient/john"})
     starts = {one["resource"]["start"] for one in found["entry"]}
     assert starts == {"2024-01-20T10:30:00Z", "2024-01-20T11:00:00Z", "2024-01-20T12:00:00Z"}
+
+
+async def test_find_goes_by_the_id_of_who_is_named_by_another_address(api: Api) -> None:
+    """As who decides does: the address may be one of ours, which nobody has told the service."""
+    abroad = "https://other.example/fhir"
+    role = {"resourceType": "PractitionerRole", "id": "role", "practitioner": {"reference": f"{abroad}/Practitioner/q"}}
+    await put(api.service.stores["test"], role, schedule("james", f"{abroad}/PractitionerRole/role"))
+    await made(api, appointment("there", start="2024-01-20T11:00", participant=with_actors(f"{abroad}/Patient/john")))
+    q, john = {"reference": "Practitioner/q"}, {"reference": "Patient/john"}
+    assert (await find(api, practitioner=q))["total"] == 2
+    [proposed] = (await find(api, practitioner=q, patient_reference=john))["entry"]
+    assert proposed["resource"]["slot"] == [{"reference": "Slot/j1"}]
+
+
+async def test_what_find_asks_at_whatever_address_it_finds_by_an_index(api: Api, monkeypatch: Any) -> None:
+    store = api.service.stores["test"]
+    asked: list[tuple[str, Any]] = []
+    for read in ("find", "keys"):
+        real = getattr(store, read)
+
+        def noted(kind: str, query: Any, real: Any = real, **options: Any) -> Any:
+            asked.append((kind, query))
+            return real(kind, query, **options)
+
+        monkeypatch.setattr(store, read, noted)
+    sarah, john = {"reference": f"Practitioner/{SARAH}"}, {"reference": "Patient/john"}
+    await find(api, practitioner=sarah, patient_reference=john, location_reference={"reference": f"Location/{MULAGO}"})
+    monkeypatch.undo()
+    named = [(kind, query) for kind, query in asked if ":named" in str(query)]
+    assert {kind for kind, _ in named} == {"PractitionerRole", "Schedule", "Appointment"}
+    for kind, query in named:
+        plan = await store.explain(kind, query)
+        assert "COLLSCAN" not in str(plan["queryPlanner"]["winningPlan"]), (kind, query)
 
 
 async def test_who_is_engaged_elsewhere_is_offered_by_no_door(api: Api) -> None:
