@@ -1,7 +1,7 @@
 """Units of work of one moment travel together: one transaction reads for all, writes all, and is committed once.
 
 Most of a small unit of work is what its commands cost, ten and more, and the commit that waits for the disk. So those
-that come while others are on their way wait for the next transaction, and share it.
+that come while others are on their way wait for the next transaction, and share it. Who comes alone waits for nobody.
 
 They are decided on one snapshot, each as if it were alone, as transactions that run beside each other are. What keeps
 those apart keeps these apart: of two that write to the same guard, resource, unique identifier or record, the later
@@ -31,11 +31,12 @@ from store.unit_of_work import UnitOfWork
 
 Callback = Callable[[UnitOfWork], Awaitable[Any]]
 
-MOST = 16
+MOST = 32
 """Units of work in one transaction: what one that takes long, or fails, costs the others is bounded."""
 
-_UNDER_WAY = 2  # transactions at a time for which the others wait
+_UNDER_WAY = 2  # transactions at a time for which the others wait: one decides while the other is being committed
 _PATIENCE = 0.05  # seconds after which they do so no longer
+_GATHERING = 0.003  # seconds for which one waits for as many as travelled the last time
 _TRIES = 3  # of a transaction in which somebody else's came first, before each runs by itself
 
 _AGAIN = object()
@@ -115,6 +116,7 @@ class Together:
         self._now = now
         self._waiting: deque[Member] = deque()
         self._under_way: set[asyncio.Task[None]] = set()
+        self._last = 1  # how many left together the last time
 
     async def run(self, callback: Callback) -> Any:
         """Return what `callback` gives when what it stages is committed.
@@ -125,14 +127,21 @@ class Together:
         loop = asyncio.get_running_loop()
         member = Member(callback, copy_context(), loop.create_future())
         self._waiting.append(member)
-        if len(self._under_way) < _UNDER_WAY:
-            self._start()
-        else:
-            loop.call_later(_PATIENCE, self._start_late, member)
+        loop.call_later(_PATIENCE, self._start_late, member)
+        self._consider()
         try:
             return await member.answer
         finally:
             member.answer.cancel()  # whoever left does not travel, if that has not begun
+
+    def _consider(self) -> None:
+        """Send on their way those that wait, if it is time."""
+        if len(self._under_way) >= _UNDER_WAY or not self._waiting:
+            return
+        if len(self._waiting) >= self._last:
+            self._start()
+        else:  # who was answered together asks again at about the same time; one by itself waits for nobody
+            asyncio.get_running_loop().call_later(_GATHERING, self._start_late, self._waiting[0])
 
     def _start_late(self, member: Member) -> None:
         if member in self._waiting:
@@ -146,6 +155,7 @@ class Together:
             if not member.answer.done():
                 members.append(member)
         if members:
+            self._last = len(members)
             # In a context of its own: the deadline of one of the requests is not that of the others.
             task = asyncio.get_running_loop().create_task(self._travel(members), context=Context())
             self._under_way.add(task)
@@ -155,8 +165,7 @@ class Together:
         self._under_way.discard(task)
         if not task.cancelled():
             task.exception()  # each has its own answer
-        while self._waiting and len(self._under_way) < _UNDER_WAY:
-            self._start()
+        self._consider()
 
     async def _travel(self, members: Sequence[Member]) -> None:
         if len(members) == 1:

@@ -168,6 +168,30 @@ async def test_who_has_waited_long_waits_no_longer(company: Store, monkeypatch: 
         assert await asyncio.wait_for(asyncio.gather(*late), 5) == [["a"], ["b"]]
 
 
+async def test_after_several_one_waits_a_moment_for_as_many(
+    company: Store, commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(together, "_GATHERING", 0.05)
+    await at_once(company, *(making(patient(f"p{number}")) for number in range(3)))
+    commands.sent.clear()
+    again = [asyncio.create_task(company.transact(making(patient(ident)), together=True)) for ident in "ab"]
+    await asyncio.sleep(0.01)
+    assert commands.sent == []
+    assert await asyncio.wait_for(asyncio.gather(*again), 5) == [["a"], ["b"]]
+    assert commands.sent.count("commitTransaction") == 1
+
+
+async def test_as_many_as_the_last_time_wait_for_nobody(
+    company: Store, commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(together, "_GATHERING", 30.0)
+    await at_once(company, *(making(patient(f"p{number}")) for number in range(3)))
+    commands.sent.clear()
+    again = [company.transact(making(patient(ident)), together=True) for ident in "abc"]
+    await asyncio.wait_for(asyncio.gather(*again), 5)
+    assert commands.sent.count("commitTransaction") == 1
+
+
 async def test_each_runs_as_its_request(company: Store) -> None:
     whose: ContextVar[str] = ContextVar("whose")
 
