@@ -23,8 +23,9 @@ from typing import Any
 import orjson
 
 
+@cache
 def search_parameters() -> list[dict[str, Any]]:
-    """Return R4's search parameters of the served types and of Resource."""
+    """Return R4's search parameters of the served types and of Resource. Not to be changed."""
     found: list[dict[str, Any]] = orjson.loads(files(__name__).joinpath("search-parameters.json").read_bytes())
     return found
 
