@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from adapter.console.session import err, fail, listed, out, plain_failures, run, types_in
 from adapter.errors import Malformed, Problem
-from adapter.export import before, formats
+from adapter.export import before, formats, tables
 from adapter.export.before import Before
 from adapter.export.columns import COLUMNS, Rows
 from adapter.export.copying import Copying, Wanted
@@ -144,7 +144,7 @@ async def _export(service: Service, asked: _Asked) -> Manifest:
     store = service.stores[asked.mode]
     if asked.format in formats.FLAT:
         if asked.format == "parquet":
-            formats.schema("Slot")  # says that pyarrow is not there before anything is begun
+            tables.schema("Slot")  # says that pyarrow is not there before anything is begun
         if asked.zipped and asked.format == "parquet":
             raise Malformed(Problem("invalid_request_error", "Parquet is compressed already: leave out --gzip."))
     chosen = kinds(asked.filters, asked.named, tuple(COLUMNS) if asked.format in formats.FLAT else EVERY)

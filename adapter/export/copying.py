@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import orjson
 
-from adapter.export import formats
+from adapter.export import formats, tables
 from adapter.export.columns import Rows
 from adapter.export.engine import BATCH, Selection, deletions, resources
 from adapter.export.folder import Folder, Manifest
@@ -167,9 +167,9 @@ class Copying:
         if wanted.format == "ndjson":
             return formats.Ndjson(file, zipped=wanted.zipped)
         if wanted.format == "csv":
-            return formats.Csv(file, group, self._rows, zipped=wanted.zipped)
+            return tables.Csv(file, group, self._rows, zipped=wanted.zipped)
         if wanted.format == "parquet":
-            return formats.Parquet(file, group, self._rows)
+            return tables.Parquet(file, group, self._rows)
         return formats.Bundle(file, wanted.base, search=wanted.format == "searchset", zipped=wanted.zipped)
 
     async def _finish(self, group: str, step: int, after: str = "", skip: int = 0) -> None:

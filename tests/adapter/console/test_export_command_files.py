@@ -17,7 +17,7 @@ import duckdb
 import pytest
 from pyarrow import parquet
 
-from adapter.export import formats
+from adapter.export import formats, tables
 from adapter.export.columns import COLUMNS
 from adapter.fhir.validation import check
 from store.codec import decode
@@ -115,7 +115,7 @@ def test_tables_have_a_row_for_each_resource_in_both_formats(clinic: Cli, tmp_pa
     for kind, columns in COLUMNS.items():
         resources = {one["id"]: one for one in lines_of(tmp_path / "nd", kind)}
         table = parquet.read_table(tmp_path / "parquet" / f"{kind}.00001.parquet")
-        assert table.schema.equals(formats.schema(kind), check_metadata=True)
+        assert table.schema.equals(tables.schema(kind), check_metadata=True)
         rows = table.to_pylist()
         assert {row["id"] for row in rows} == set(resources)
         texts = table_of(tmp_path / "csv", kind)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from adapter.errors import Malformed
-from adapter.export import formats
+from adapter.export import formats, tables
 from adapter.export.columns import Rows
 from adapter.export.copying import Copying, Wanted
 from adapter.export.deidentify import Deidentifier
@@ -239,7 +239,7 @@ def test_a_moment_beyond_calendar_or_clock_is_the_nearest_in_them(sent: str, tex
     line = json.dumps({"resourceType": "Slot", "id": "s", "schedule": {}, "status": "free", "start": sent}).encode()
     rows = Rows(DEFAULT_SYSTEMS, Vocabulary.default())
     flat, packed = io.BytesIO(), io.BytesIO()
-    for writing in (formats.Csv(flat, "Slot", rows), formats.Parquet(packed, "Slot", rows)):
+    for writing in (tables.Csv(flat, "Slot", rows), tables.Parquet(packed, "Slot", rows)):
         writing.add("Slot", [line])
         writing.finish()
     [row] = csv.DictReader(io.StringIO(flat.getvalue().decode()))
@@ -249,4 +249,4 @@ def test_a_moment_beyond_calendar_or_clock_is_the_nearest_in_them(sent: str, tex
 
 
 def test_what_is_no_moment_is_not_in_a_table() -> None:
-    assert formats._moment("tomorrow") is None
+    assert tables._moment("tomorrow") is None
