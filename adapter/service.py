@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 from pymongo.monitoring import ConnectionPoolListener
 
-from adapter import clock
+from adapter import clock, reading
 from adapter.scheduling import holds
 from adapter.scheduling.claims import claims
 from adapter.security.keyring import Keyring
@@ -24,7 +24,6 @@ from store.connection import Client, bounded, connect, require_transactions
 from store.documents import Rules
 from store.export_jobs import ExportJobs
 from store.store import Store
-from store.zones import OtherZone
 
 MODES: tuple[Mode, ...] = ("test", "live")
 
@@ -73,14 +72,7 @@ class Service:
     async def _prepare(self, anew: bool) -> None:
         await require_transactions(self.client)
         for mode in MODES:
-            try:
-                await self.stores[mode].prepare(anew=anew)
-            except OtherZone as error:
-                raise SettingsError(
-                    f"Bad setting. {PREFIX}TIMEZONE: it is {error.wanted}, but the dates in {error.database} were made "
-                    f"searchable for {error.made}. Set it back, or stop the service everywhere and run "
-                    "`mediloop-fhir reindex --new-timezone` with the new one."
-                ) from error
+            await reading.prepare(self.stores[mode], anew=anew)
             await self.keys[mode].ensure_indexes()
             await ExportJobs(self.stores[mode].database).prepare()
         await self.limiter.ensure_indexes()
@@ -124,7 +116,7 @@ def assemble(settings: Settings, client: Client, now: clock.Now = clock.now) -> 
         zone=settings.zone,
         bases=settings.fhir_bases,
     )
-    stores = {mode: Store(client, f"{settings.database}_{mode}", rules=rules, now=now) for mode in MODES}
+    stores = {mode: Store(client, reading.database_of(settings, mode), rules=rules, now=now) for mode in MODES}
     for store in stores.values():
         holds.watch(store, settings.hold_seconds)
     keys = {mode: KeyStore(stores[mode].database, mode, now) for mode in MODES}

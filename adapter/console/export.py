@@ -13,20 +13,21 @@ import orjson
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from adapter.console.session import err, fail, listed, out, plain_failures, run, types_in
+from adapter.console.session import err, fail, listed, out, plain_failures, read, types_in
 from adapter.errors import Malformed, Problem
-from adapter.export import before, formats, tables
+from adapter.export import before, formats
 from adapter.export.before import Before
-from adapter.export.columns import COLUMNS, Rows
 from adapter.export.copying import Copying, Wanted
 from adapter.export.engine import take_cut
 from adapter.export.filters import EVERY, Filters, check, kinds, queries
 from adapter.export.folder import Folder, Manifest, NotUsable, instant
-from adapter.export.views import views
-from adapter.service import Service, systems_of, vocabulary_of
+from adapter.reading import database_of
 from adapter.settings import PREFIX, Settings, load
+from store.store import Store
 
+# What only some exports need is loaded where they do: the plain one is to begin at once.
 if TYPE_CHECKING:
+    from adapter.export.columns import Rows
     from adapter.export.deidentify import Deidentifier
 
 _INTERRUPTED = 130
@@ -97,6 +98,9 @@ def export(
     with plain_failures():
         settings = load()
         if show_views:
+            from adapter.export.views import views
+            from adapter.service import systems_of, vocabulary_of
+
             made = views(systems_of(settings), vocabulary_of(settings), settings.fhir_bases)
             typer.echo(json.dumps(made, indent=2, ensure_ascii=False).encode())
             return
@@ -121,7 +125,7 @@ def export(
             key=_key(settings, key_file, deidentify),
         )
     try:
-        manifest = run(lambda service: _export(service, asked), goes_on=True)
+        manifest = read(settings, mode, lambda store: _export(settings, store, asked), goes_on=True)
     except (NotUsable, formats.MissingLibrary) as error:
         fail(str(error))
     except KeyboardInterrupt:
@@ -140,26 +144,15 @@ def export(
     )
 
 
-async def _export(service: Service, asked: _Asked) -> Manifest:
-    store = service.stores[asked.mode]
-    if asked.format in formats.FLAT:
-        if asked.format == "parquet":
-            tables.schema("Slot")  # says that pyarrow is not there before anything is begun
-        if asked.zipped and asked.format == "parquet":
-            raise Malformed(Problem("invalid_request_error", "Parquet is compressed already: leave out --gzip."))
-    chosen = kinds(asked.filters, asked.named, tuple(COLUMNS) if asked.format in formats.FLAT else EVERY)
-    check(service, asked.filters)
-    bases = service.settings.fhir_bases or (f"http://{service.settings.host}:{service.settings.port}/fhir/R4",)
-    deidentifier = None
-    if asked.key is not None:
-        from adapter.export.deidentify import Deidentifier  # loads HL7's definitions
-
-        # Not below an address that is guessed: $export has the same pseudonyms.
-        own = service.settings.fhir_bases
-        deidentifier = Deidentifier(asked.key, service.systems, own, service.settings.uhid_pattern)
+async def _export(settings: Settings, store: Store, asked: _Asked) -> Manifest:
+    types, rows = _tables(settings, asked) if asked.format in formats.FLAT else (EVERY, None)
+    chosen = kinds(asked.filters, asked.named, types)
+    check(settings, asked.filters)
+    bases = settings.fhir_bases or (f"http://{settings.host}:{settings.port}/fhir/R4",)
+    deidentifier = None if asked.key is None else _deidentifier(settings, asked.key)
     folder = Folder(asked.place)
     manifest = await asyncio.to_thread(folder.read)
-    options = _options(service, asked, chosen, deidentifier)
+    options = _options(settings, asked, chosen, deidentifier)
     if asked.since is not None:
         asked.since.require(options)
     if manifest is None:
@@ -176,14 +169,13 @@ async def _export(service: Service, asked: _Asked) -> Manifest:
         kinds=chosen,
         base=bases[0],
         since=None if asked.since is None else asked.since.moment,
-        queries={name: await queries(service, store, manifest.cut, asked.filters, name) for name in chosen},
+        queries={name: await queries(settings, store, manifest.cut, asked.filters, name) for name in chosen},
         most=asked.most,
         zipped=asked.zipped,
     )
-    rows = Rows(service.systems, service.vocabulary, service.settings.fhir_bases)
     copying = Copying(store, folder, manifest, wanted, rows, deidentifier)
     whole = asked.since is None and not asked.filters.given
-    total = await _total(service, asked, chosen) if whole else None
+    total = await _total(store, chosen) if whole else None
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=err, disable=not err.is_terminal) as bars:
         bar = bars.add_task(asked.mode, total=total)
@@ -191,24 +183,54 @@ async def _export(service: Service, asked: _Asked) -> Manifest:
     return manifest
 
 
-async def _total(service: Service, asked: _Asked, chosen: tuple[str, ...]) -> int:
-    database = service.stores[asked.mode].database
-    return sum([await database[name].estimated_document_count() for name in chosen])
+async def _total(store: Store, chosen: tuple[str, ...]) -> int:
+    return sum([await store.database[name].estimated_document_count() for name in chosen])
+
+
+def _tables(settings: Settings, asked: _Asked) -> tuple[tuple[str, ...], Rows]:
+    """Return the types of which there are tables, and what makes their rows.
+
+    Raises:
+        MissingLibrary: what the format needs is not installed.
+        Malformed: it is to be compressed once more.
+    """
+    from adapter.export import tables
+    from adapter.export.columns import COLUMNS, Rows
+    from adapter.service import systems_of, vocabulary_of
+
+    if asked.format == "parquet":
+        tables.schema("Slot")  # says that pyarrow is not there before anything is begun
+        if asked.zipped:
+            raise Malformed(Problem("invalid_request_error", "Parquet is compressed already: leave out --gzip."))
+    return tuple(COLUMNS), Rows(systems_of(settings), vocabulary_of(settings), settings.fhir_bases)
+
+
+def _deidentifier(settings: Settings, key: bytes) -> Deidentifier:
+    """Return what makes pseudonyms with a key.
+
+    Raises:
+        ValueError: it is too short.
+    """
+    from adapter.export.deidentify import Deidentifier
+    from adapter.service import systems_of
+
+    # Not below an address that is guessed: $export has the same pseudonyms.
+    return Deidentifier(key, systems_of(settings), settings.fhir_bases, settings.uhid_pattern)
 
 
 def _options(
-    service: Service, asked: _Asked, chosen: tuple[str, ...], deidentifier: Deidentifier | None
+    settings: Settings, asked: _Asked, chosen: tuple[str, ...], deidentifier: Deidentifier | None
 ) -> dict[str, Any]:
     """Return what decides over the content; nothing in it tells who somebody is, if the files do not."""
     filters: Any = asked.filters.as_options()
     if asked.filters.date_from or asked.filters.date_to:
-        filters["timezone"] = str(service.settings.zone)  # what a calendar day is
+        filters["timezone"] = str(settings.zone)  # what a calendar day is
     if deidentifier is not None:
         filters = deidentifier.digest(json.dumps(filters, sort_keys=True)) if filters else {}
     options: dict[str, Any] = {
         "format": asked.format,
         "types": chosen,
-        "database": f"{service.settings.database}_{asked.mode}",
+        "database": database_of(settings, asked.mode),
         "since": None if asked.since is None else instant(asked.since.moment),
         "filters": filters,
         "fileResources": asked.most,
@@ -271,10 +293,8 @@ def _key(settings: Settings, path: Path | None, deidentify: bool) -> bytes | Non
             key = path.read_bytes().strip()
         except OSError as error:
             raise _unreadable("key_file", path, error) from error
-    from adapter.export.deidentify import Deidentifier
-
     try:
-        Deidentifier(key, systems_of(settings))
+        _deidentifier(settings, key)
     except ValueError as error:
         text = f"--deidentify needs a key: set {PREFIX}DEIDENTIFY_KEY or name a --key-file ({error})."
         raise Malformed(Problem("invalid_request_error", text, "key_file")) from error

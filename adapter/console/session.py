@@ -8,24 +8,30 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from functools import partial
 from io import TextIOWrapper
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import typer
 from pymongo.errors import OperationFailure, PyMongoError
 from rich.console import Console
 
-from adapter import service
+from adapter import reading
 from adapter.errors import Malformed, Problem, Refused
 from adapter.settings import Settings, SettingsError, load
 from store import embedded
 from store.connection import reason
 from store.errors import StoreError
+from store.store import Store
+
+if TYPE_CHECKING:
+    from adapter.service import Service
 
 T = TypeVar("T")
+Parts = TypeVar("Parts")
 
 out = Console(soft_wrap=True)
 """For results: standard output."""
@@ -174,8 +180,10 @@ def at_once() -> Iterator[None]:
 
 
 @asynccontextmanager
-async def opened(settings: Settings, uri: str, *, anew: bool = False) -> AsyncIterator[service.Service]:
+async def opened(settings: Settings, uri: str, *, anew: bool = False) -> AsyncIterator[Service]:
     """Give a service that is ready: server checked, indexes made; `anew` as for `Service.prepare`."""
+    from adapter import service  # where it is needed: what only reads begins faster without
+
     parts = service.build(settings, uri)
     try:
         await parts.prepare(anew=anew)
@@ -184,14 +192,27 @@ async def opened(settings: Settings, uri: str, *, anew: bool = False) -> AsyncIt
         await parts.close()
 
 
-def run(work: Callable[[service.Service], Awaitable[T]], *, anew: bool = False, goes_on: bool = False) -> T:
+def run(work: Callable[[Service], Awaitable[T]], *, anew: bool = False, goes_on: bool = False) -> T:
     """Run one command's work on a ready service; `anew` as for `Service.prepare`, `goes_on` for `plain_failures`."""
     with plain_failures(goes_on=goes_on):
         settings = load()
-        with mongodb(settings) as (uri, _):
+        return _on(settings, partial(opened, settings, anew=anew), work)
 
-            async def whole() -> T:
-                async with opened(settings, uri, anew=anew) as parts:
-                    return await work(parts)
 
-            return asyncio.run(whole())
+def read(settings: Settings, mode: str, work: Callable[[Store], Awaitable[T]], *, goes_on: bool = False) -> T:
+    """Run the work of a command that only reads one store; `goes_on` as for `plain_failures`."""
+    with plain_failures(goes_on=goes_on):
+        return _on(settings, lambda uri: reading.opened(settings, uri, mode), work)
+
+
+def _on(
+    settings: Settings,
+    opening: Callable[[str], AbstractAsyncContextManager[Parts]],
+    work: Callable[[Parts], Awaitable[T]],
+) -> T:
+    async def whole(uri: str) -> T:
+        async with opening(uri) as parts:
+            return await work(parts)
+
+    with mongodb(settings) as (uri, _):
+        return asyncio.run(whole(uri))

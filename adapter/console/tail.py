@@ -14,10 +14,11 @@ import orjson
 import typer
 
 from adapter import private
-from adapter.console.session import fail, plain_failures, run, types_in
-from adapter.service import Service
+from adapter.console.session import fail, plain_failures, read, types_in
+from adapter.reading import database_of
 from adapter.settings import load
 from store.changes import Change, follow
+from store.store import Store
 from store.types import TYPES
 
 _MANY = 500
@@ -42,8 +43,8 @@ def tail(
     [dim]Example:  mediloop-fhir tail --type Appointment --token-file appointments.token[/dim]
     """
     with plain_failures():
-        kinds = types_in(kind)
-        followed = _Followed(f"{load().database}_{mode}", tuple(sorted(set(kinds))))
+        kinds, settings = types_in(kind), load()
+        followed = _Followed(database_of(settings, mode), tuple(sorted(set(kinds))))
     for one in kinds:
         if one not in TYPES:
             raise typer.BadParameter(f"{one} is not stored here; these types are: {', '.join(TYPES)}.")
@@ -55,7 +56,7 @@ def tail(
             private.require_place(token_file, "--token-file")
     writer = _Writer(sys.stdout.buffer, token_file, followed)
     with suppress(KeyboardInterrupt):
-        run(lambda service: _follow(service, mode, kinds, token, writer))
+        read(settings, mode, lambda store: _follow(store, kinds, token, writer))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +77,9 @@ class _Followed:
         return f"for --type {','.join(self.types)}" if self.types else "for all types"
 
 
-async def _follow(
-    service: Service, mode: Literal["test", "live"], kinds: tuple[str, ...], token: str | None, writer: _Writer
-) -> None:
+async def _follow(store: Store, kinds: tuple[str, ...], token: str | None, writer: _Writer) -> None:
     try:
-        async with aclosing(follow(service.stores[mode], kinds, token)) as changes:
+        async with aclosing(follow(store, kinds, token)) as changes:
             async for place, change in changes:
                 writer.add(place, change)
     except asyncio.CancelledError:

@@ -15,14 +15,14 @@ from typing import IO, TYPE_CHECKING, Any
 
 import orjson
 
-from adapter.export import formats, tables
-from adapter.export.columns import Rows
+from adapter.export import formats
 from adapter.export.engine import BATCH, Selection, deletions, resources
 from adapter.export.folder import Folder, Manifest
 from store.exporting import Query
 from store.store import Store
 
 if TYPE_CHECKING:
+    from adapter.export.columns import Rows
     from adapter.export.deidentify import Deidentifier
 
 Progress = Callable[[int], None]
@@ -64,7 +64,7 @@ class Copying:
         folder: where to.
         manifest: how far it is.
         wanted: what is.
-        rows: makes the rows of tables.
+        rows: makes the rows of tables; None where the format is none.
         deidentifier: takes from resources what tells who somebody is; None: nothing is taken.
     """
 
@@ -74,7 +74,7 @@ class Copying:
         folder: Folder,
         manifest: Manifest,
         wanted: Wanted,
-        rows: Rows,
+        rows: Rows | None = None,
         deidentifier: Deidentifier | None = None,
     ) -> None:
         self._store = store
@@ -98,8 +98,8 @@ class Copying:
         """
         manifest, wanted = self._manifest, self._wanted
         progress(sum(one["count"] for one in manifest.output))
-        if wanted.format in formats.FLAT and "Slot" in wanted.kinds:
-            await self._read_schedules()
+        if self._rows is not None and "Slot" in wanted.kinds:
+            await self._read_schedules(self._rows)
         try:
             for step in range(manifest.step, len(wanted.kinds)):
                 after, skip = (manifest.after, manifest.skip) if step == manifest.step else ("", 0)
@@ -118,10 +118,10 @@ class Copying:
         group = _BUNDLE if self._together else kind
         selection = Selection(kind, wanted.since, wanted.queries.get(kind, ()))
         first = all(one["type"] != _type(group) for one in self._manifest.output)
-        if first and (wanted.format in formats.FLAT or self._together):
+        if first and (self._rows is not None or self._together):
             await self._begin(group)  # a table without rows has its header, a Bundle without entries is one
         # What is made of resources takes longer than to read them, and more memory.
-        batch = BATCH if wanted.format in formats.FLAT or self._deidentifier is not None else _PART
+        batch = BATCH if self._rows is not None or self._deidentifier is not None else _PART
         done = skip
         async for part in resources(self._store, self._manifest.cut, selection, after=after, batch=batch):
             lines = part.lines[skip:]
@@ -166,10 +166,12 @@ class Copying:
         wanted = self._wanted
         if wanted.format == "ndjson":
             return formats.Ndjson(file, zipped=wanted.zipped)
-        if wanted.format == "csv":
+        if self._rows is not None:
+            from adapter.export import tables
+
+            if wanted.format == "parquet":
+                return tables.Parquet(file, group, self._rows)
             return tables.Csv(file, group, self._rows, zipped=wanted.zipped)
-        if wanted.format == "parquet":
-            return tables.Parquet(file, group, self._rows)
         return formats.Bundle(file, wanted.base, search=wanted.format == "searchset", zipped=wanted.zipped)
 
     async def _finish(self, group: str, step: int, after: str = "", skip: int = 0) -> None:
@@ -199,11 +201,11 @@ class Copying:
             await asyncio.to_thread(self._folder.close, file)
             self._manifest.deleted = [_entry("Bundle", name, writing)]
 
-    async def _read_schedules(self) -> None:
+    async def _read_schedules(self, rows: Rows) -> None:
         async for part in resources(self._store, self._manifest.cut, Selection("Schedule")):
             for line in part.lines:
                 raw = line if self._deidentifier is None else self._deidentifier.line(line)
-                self._rows.add_schedule(orjson.loads(raw))
+                rows.add_schedule(orjson.loads(raw))
 
     async def _drop(self) -> None:
         """Let go of a file that is not finished."""

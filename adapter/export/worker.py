@@ -22,8 +22,8 @@ from adapter import clock, settings
 from adapter.export.files import Files
 from adapter.export.shaping import WrongKey
 from adapter.export.working import Lost, Work, tidy
+from adapter.reading import store_of
 from store.connection import Client, connect
-from store.documents import Rules
 from store.export_jobs import ExportJobs
 from store.store import Store
 
@@ -46,10 +46,9 @@ async def _serve(read: settings.Settings) -> int:
 
 async def _run(read: settings.Settings, mode: str, ident: str, worker: str) -> int:
     client: Client | None = None
-    rules = Rules(zone=read.zone, bases=read.fhir_bases)  # nothing is written: nothing is claimed
     try:
         client = connect(os.environ[settings.URI_VARIABLE])
-        return await work(read, Store(client, f"{read.database}_{mode}", rules=rules), mode, ident, worker)
+        return await work(read, store_of(read, client, mode), mode, ident, worker)
     except Exception:  # noqa: BLE001  (whatever it is: untold by the log it would quote what it chokes on)
         from adapter import logs
 

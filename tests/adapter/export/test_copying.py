@@ -68,8 +68,7 @@ async def copied(service: Service, folder: Path, wanted: Wanted, *, key: bytes |
     store = service.stores["test"]
     manifest = Manifest(await take_cut(store), "test", {})
     deidentifier = None if key is None else Deidentifier(key, service.systems)
-    rows = Rows(service.systems, service.vocabulary)
-    await Copying(store, Folder(str(folder)), manifest, wanted, rows, deidentifier).carry_out(lambda _: None)
+    await Copying(store, Folder(str(folder)), manifest, wanted, None, deidentifier).carry_out(lambda _: None)
     return manifest
 
 
@@ -154,7 +153,7 @@ async def test_every_filter_is_served_by_an_index(service: Service, filters: Fil
     await create(store, patient)
     cut = await take_cut(store)
     for kind in kinds(filters, (), ("Appointment", "Slot", "Patient", "Schedule")):
-        found = await queries(service, store, cut, filters, kind)
+        found = await queries(service.settings, store, cut, filters, kind)
         query = {"$and": [{"_id": {"$gt": ""}}, {"$or": list(found)}]} if found else {"_id": {"$gt": ""}}
         plan = await store.explain(kind, query, sort=[("_id", 1)])
         assert "COLLSCAN" not in json.dumps(plan, default=str), (kind, query)
@@ -183,11 +182,11 @@ async def test_both_ways_to_a_patient_are_queried_beside_other_actors(service: S
         (Filters(patient_uhid=UHID), ["a1", "a2", "a3"]),
         (Filters(patient_uhid=UHID, practitioner="d1"), ["a1", "a2"]),
     ):
-        found = await queries(service, store, await take_cut(store), filters, "Appointment")
+        found = await queries(service.settings, store, await take_cut(store), filters, "Appointment")
         raws = await store.find("Appointment", {"$or": list(found)}, sort=[("_id", 1)])
         assert [json.loads(raw)["id"] for raw in raws] == expected
     with pytest.raises(Malformed):
-        check(service, Filters(patient_uhid="x"))
+        check(service.settings, Filters(patient_uhid="x"))
 
 
 async def test_what_filters_name_is_looked_up_as_it_was_at_the_cut(service: Service, tmp_path: Path) -> None:
@@ -197,7 +196,7 @@ async def test_what_filters_name_is_looked_up_as_it_was_at_the_cut(service: Serv
     await create(store, mine, patient, *map(slot, range(3)))
     cut = await take_cut(store)
     asked = [(Filters(practitioner="p"), "Slot"), (Filters(patient_uhid=UHID), "Appointment")]
-    at_first = [await queries(service, store, cut, filters, kind) for filters, kind in asked]
+    at_first = [await queries(service.settings, store, cut, filters, kind) for filters, kind in asked]
     assert "Schedule/x" in str(at_first[0])
     assert "Patient/p" in str(at_first[1])
     actor = [{"reference": "Practitioner/another"}]
@@ -209,7 +208,7 @@ async def test_what_filters_name_is_looked_up_as_it_was_at_the_cut(service: Serv
             work.update(before, {**before, **change})
 
     await store.transact(step)
-    assert [await queries(service, store, cut, filters, kind) for filters, kind in asked] == at_first
+    assert [await queries(service.settings, store, cut, filters, kind) for filters, kind in asked] == at_first
 
 
 def test_an_id_is_found_wherever_it_stands() -> None:
