@@ -8,6 +8,7 @@ id, but how many resources are done: the next run reads past them.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -87,7 +88,9 @@ class Copying:
         self._file: IO[bytes] | None = None
         self._writing: formats.Writing | None = None
         self._name = ""
+        self._numbers = Counter(one["type"] for one in manifest.output)
         self._background: asyncio.Task[None] | None = None
+        self._finishing: asyncio.Task[None] | None = None
 
     async def carry_out(self, progress: Progress) -> None:
         """Write what is left to be written; the manifest is complete then.
@@ -106,6 +109,7 @@ class Copying:
                 await self._write_kind(step, after, skip, progress)
             if self._together and manifest.step < len(wanted.kinds):
                 await self._finish(_BUNDLE, len(wanted.kinds))
+            await self._all_finished()
             if wanted.since is not None:
                 await self._write_deletions(wanted.since)
         finally:
@@ -117,8 +121,7 @@ class Copying:
         kind, wanted = self._wanted.kinds[step], self._wanted
         group = _BUNDLE if self._together else kind
         selection = Selection(kind, wanted.since, wanted.queries.get(kind, ()))
-        first = all(one["type"] != _type(group) for one in self._manifest.output)
-        if first and (self._rows is not None or self._together):
+        if not self._numbers[_type(group)] and (self._rows is not None or self._together):
             await self._begin(group)  # a table without rows has its header, a Bundle without entries is one
         # What is made of resources takes longer than to read them, and more memory.
         batch = BATCH if self._rows is not None or self._deidentifier is not None else _PART
@@ -155,9 +158,9 @@ class Copying:
         """Return the file that is written at, made where there is none."""
         await self._settle()
         if self._writing is None:
-            number = sum(one["type"] == _type(group) for one in self._manifest.output) + 1
+            self._numbers[_type(group)] += 1
             ending = formats.ENDINGS[self._wanted.format] + (".gz" if self._wanted.zipped else "")
-            self._name = f"{group}.{number:05}{ending}"
+            self._name = f"{group}.{self._numbers[_type(group)]:05}{ending}"
             self._file = await asyncio.to_thread(self._folder.create, self._name)
             self._writing = self._made(self._file, group)
         return self._writing
@@ -175,16 +178,31 @@ class Copying:
         return formats.Bundle(file, wanted.base, search=wanted.format == "searchset", zipped=wanted.zipped)
 
     async def _finish(self, group: str, step: int, after: str = "", skip: int = 0) -> None:
-        """End the file that is written at, if there is one, and remember how far the export is."""
-        await self._settle()
-        writing, file = self._writing, self._file
-        if writing is not None and file is not None:
-            await asyncio.to_thread(writing.finish)
-            await asyncio.to_thread(self._folder.close, file)
-            self._manifest.output.append(_entry(_type(group), self._name, writing))
+        """Have the file that is written at ended, if there is one, and remembered how far the export is then.
+
+        The next one is begun meanwhile: the disk takes its time over it.
+        """
+        await self._all_finished()  # in their order: the manifest says how far all before has come
+        background, writing, file, name = self._background, self._writing, self._file, self._name
         self._writing = self._file = None
-        self._manifest.step, self._manifest.after, self._manifest.skip = step, after, skip
-        await asyncio.to_thread(self._folder.save, self._manifest)
+
+        async def finish() -> None:
+            if writing is not None and file is not None:
+                with file:  # closed also where it cannot be ended
+                    if background is not None:
+                        await background
+                    await asyncio.to_thread(writing.finish)
+                    await asyncio.to_thread(self._folder.close, file)
+                self._manifest.output.append(_entry(_type(group), name, writing))
+            self._manifest.step, self._manifest.after, self._manifest.skip = step, after, skip
+            await asyncio.to_thread(self._folder.save, self._manifest)
+
+        self._finishing = asyncio.create_task(finish())
+
+    async def _all_finished(self) -> None:
+        if self._finishing is not None:
+            task, self._finishing = self._finishing, None
+            await task
 
     async def _write_deletions(self, since: datetime) -> None:
         file, writing, wanted, name = None, None, self._wanted, "deleted.00001.ndjson"
@@ -208,9 +226,9 @@ class Copying:
                 rows.add_schedule(orjson.loads(raw))
 
     async def _drop(self) -> None:
-        """Let go of a file that is not finished."""
-        if self._background is not None:
-            await asyncio.gather(self._background, return_exceptions=True)
+        """Let go of a file that is not finished; one that is about to be may be."""
+        left = [task for task in (self._background, self._finishing) if task is not None]
+        await asyncio.gather(*left, return_exceptions=True)
         if self._file is not None:
             self._file.close()
 

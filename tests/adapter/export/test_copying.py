@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import errno
 import io
 import json
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -63,12 +65,14 @@ async def change(store: Store, ident: str, status: str | None) -> None:
     await store.transact(step)
 
 
-async def copied(service: Service, folder: Path, wanted: Wanted, *, key: bytes | None = None) -> Manifest:
-    """Carry out an export of the test store."""
-    store = service.stores["test"]
-    manifest = Manifest(await take_cut(store), "test", {})
+async def copied(
+    service: Service, folder: Path, wanted: Wanted, *, key: bytes | None = None, kind: type[Folder] = Folder
+) -> Manifest:
+    """Carry out an export of the test store, or go on with it."""
+    store, place = service.stores["test"], kind(str(folder))
+    manifest = place.read() or Manifest(await take_cut(store), "test", {})
     deidentifier = None if key is None else Deidentifier(key, service.systems)
-    await Copying(store, Folder(str(folder)), manifest, wanted, None, deidentifier).carry_out(lambda _: None)
+    await Copying(store, place, manifest, wanted, None, deidentifier).carry_out(lambda _: None)
     return manifest
 
 
@@ -133,6 +137,50 @@ async def test_incremental_exports_under_constant_writing_add_up_to_the_store(se
     assert known == {one["id"]: one["meta"]["versionId"] for one in stored}
     assert len(known) == 17
     assert rounds > 1
+
+
+async def test_the_next_file_is_begun_while_the_disk_takes_its_time_over_one(service: Service, tmp_path: Path) -> None:
+    begun = threading.Event()
+
+    class Slow(Folder):
+        def create(self, name: str) -> IO[bytes]:
+            if name == "Slot.00002.ndjson":
+                begun.set()
+            return super().create(name)
+
+        def close(self, file: IO[bytes]) -> None:
+            assert begun.wait(10)
+            super().close(file)
+
+    await create(service.stores["test"], *map(slot, range(5)))
+    wanted = Wanted("ndjson", ("Slot",), BASE, most=3)
+    manifest = await copied(service, tmp_path, wanted, kind=Slow)
+    assert [one["count"] for one in manifest.output] == [3, 2]
+
+
+@pytest.mark.parametrize("bad", [1, 2, 3])
+async def test_a_file_that_the_disk_does_not_keep_is_not_remembered_nor_what_comes_behind_it(
+    service: Service, tmp_path: Path, bad: int
+) -> None:
+    class Full(Folder):
+        closed = 0
+
+        def close(self, file: IO[bytes]) -> None:
+            self.closed += 1
+            if self.closed == bad:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            super().close(file)
+
+    await create(service.stores["test"], *map(slot, range(8)))
+    wanted = Wanted("ndjson", ("Slot", "Schedule"), BASE, most=3)
+    with pytest.raises(OSError, match="No space"):
+        await copied(service, tmp_path, wanted, kind=Full)
+    kept = Folder(str(tmp_path)).read()
+    names = [] if kept is None else [one["url"] for one in kept.output]
+    assert names == [f"Slot.{number:05}.ndjson" for number in range(1, bad)]
+    whole = await copied(service, tmp_path, wanted)
+    assert [one["count"] for one in whole.output] == [3, 3, 2]
+    assert [one["id"] for one in lines(tmp_path, whole.output)] == [f"s{number:02}" for number in range(8)]
 
 
 @pytest.mark.parametrize(
