@@ -12,11 +12,10 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import IO, Any, cast
 
-import fsspec
 import orjson
-from fsspec.implementations.local import LocalFileSystem, make_path_posix
 
 from adapter import private
 from store.exporting import Cut
@@ -108,7 +107,7 @@ class Folder:
     def __init__(self, place: str) -> None:
         self._system, root = opened(place)
         self._root = root.rstrip("/")
-        self._local = isinstance(self._system, LocalFileSystem)
+        self._local = self._system is Here
 
     def read(self) -> Manifest | None:
         """Return the manifest that is there.
@@ -137,7 +136,7 @@ class Folder:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(beside, self._path(MANIFEST))  # noqa: PTH105  (fsspec names local files by text)
+        os.replace(beside, self._path(MANIFEST))  # noqa: PTH105  (files are named by text, as for fsspec)
 
     def remove_unfinished(self, manifest: Manifest) -> None:
         """Remove what an interrupted run has left half written: whoever reads all files would read it as well."""
@@ -172,6 +171,25 @@ class Folder:
         return f"{self._root}/{name}"
 
 
+class Here:
+    """This machine's own files, by the names of `fsspec` for what is done with them here."""
+
+    @staticmethod
+    def cat_file(path: str) -> bytes:
+        """Return what is in a file."""
+        return Path(path).read_bytes()
+
+    @staticmethod
+    def ls(path: str, *, detail: bool) -> list[str]:
+        """Return the paths of what is in a folder; there are no details."""
+        return [one.as_posix() for one in Path(path).iterdir()]
+
+    @staticmethod
+    def rm_file(path: str) -> None:
+        """Remove a file."""
+        Path(path).unlink()
+
+
 def opened(place: str) -> tuple[Any, str]:
     """Return what opens an address, and the path there. What has no ``://`` is a path, whatever else is in it.
 
@@ -179,9 +197,13 @@ def opened(place: str) -> tuple[Any, str]:
         NotUsable: nothing that is installed does.
     """
     if "://" not in place:
-        return LocalFileSystem(), make_path_posix(place)
+        # Whatever is in a name: pathlib refuses a `~` that is nobody's.
+        return Here, Path(os.path.expanduser(place)).absolute().as_posix()  # noqa: PTH111
+    import fsspec  # where it is needed: a command that writes into a folder begins faster without
+    from fsspec.implementations.local import LocalFileSystem
+
     try:
         system, path = fsspec.core.url_to_fs(place)
     except (ValueError, ImportError) as error:
         raise NotUsable(f"{place.partition('://')[0]}:// cannot be opened: {error}") from error
-    return system, str(path)
+    return Here if isinstance(system, LocalFileSystem) else system, str(path)
