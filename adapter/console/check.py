@@ -11,10 +11,9 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from adapter import service
-from adapter.console.session import err, fail, mongodb, out, plain_failures
+from adapter.console.session import bar, fail, mongodb, out, plain_failures
 from adapter.scheduling import verifying
 from adapter.security.keys import Mode
 from adapter.service import MODES, Service
@@ -109,22 +108,20 @@ def check(
 
 
 async def _run(parts: Service, modes: tuple[Mode, ...]) -> dict[Mode, Report]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     reports: dict[Mode, Report] = {}
     try:
         await require_transactions(parts.client)
-        with Progress(*columns, console=err, disable=not err.is_terminal) as bars:
-            for mode in modes:
-                store, report = parts.stores[mode], Report()
-                if not await bounded(store.database.list_collection_names, checking.SECONDS):
-                    fail(f"there is no database {store.database.name}: name the one that the service uses")
-                begun = time.monotonic()
-                bar = bars.add_task(mode, total=await checking.total(store))
+        for mode in modes:
+            store, report = parts.stores[mode], Report()
+            if not await bounded(store.database.list_collection_names, checking.SECONDS):
+                fail(f"there is no database {store.database.name}: name the one that the service uses")
+            begun = time.monotonic()
+            with bar(mode, await checking.total(store)) as move:
                 async for step in walk(store):
                     report.add(step)
-                    bars.update(bar, advance=step.checked)
-                report.seconds = time.monotonic() - begun
-                reports[mode] = report
+                    move(advance=step.checked)
+            report.seconds = time.monotonic() - begun
+            reports[mode] = report
     finally:
         await parts.close()
     return reports

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import orjson
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from adapter.console.session import err, fail, listed, out, plain_failures, read, types_in
+from adapter.console.session import bar, err, fail, listed, out, plain_failures, read, types_in
 from adapter.errors import Malformed, Problem
 from adapter.export import before, formats
 from adapter.export.before import Before
@@ -176,10 +175,8 @@ async def _export(settings: Settings, store: Store, asked: _Asked) -> Manifest:
     copying = Copying(store, folder, manifest, wanted, rows, deidentifier)
     whole = asked.since is None and not asked.filters.given
     total = await _total(store, chosen) if whole else None
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=err, disable=not err.is_terminal) as bars:
-        bar = bars.add_task(asked.mode, total=total)
-        await copying.carry_out(lambda more: bars.update(bar, advance=more))
+    with bar(asked.mode, total) as move:
+        await copying.carry_out(lambda more: move(advance=more))
     return manifest
 
 

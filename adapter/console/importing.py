@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from adapter import memory, private
-from adapter.console.session import FAILED, at_once, err, out, run
+from adapter.console.session import FAILED, at_once, bar, err, out, run
 from adapter.service import Service
 
 if TYPE_CHECKING:
@@ -59,13 +58,11 @@ def import_(
             private.require_place(path, option)
         memory.settle(memory.BATCH)
         tally = Tally()
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=err, disable=not err.is_terminal) as bars:
-            bar = bars.add_task(mode, total=None)
+        with bar(mode) as move:
             with at_once():
                 found = find(sources, fetched, token, (errors, where), resumed=where.exists())
             async for tally in running.run(service, found, options):
-                bars.update(bar, completed=tally.done, total=tally.total)
+                move(completed=tally.done, total=tally.total)
         return tally
 
     try:

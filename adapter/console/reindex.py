@@ -6,10 +6,9 @@ import json
 from typing import Annotated, Literal
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from adapter import __version__
-from adapter.console.session import FAILED, err, fail, out, run
+from adapter.console.session import FAILED, bar, err, fail, out, run
 from adapter.security.keys import Mode
 from adapter.service import MODES, Service
 from store import reindex as rebuilding
@@ -70,13 +69,11 @@ async def _rebuild(service: Service, modes: tuple[Mode, ...], *, new_timezone: b
             "under the former zone, and run this again."
         )
     done: dict[Mode, rebuilding.Progress] = {}
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=err, disable=not err.is_terminal) as bars:
-        for mode in modes:
-            bar: TaskID = bars.add_task(mode, total=None)
+    for mode in modes:
+        with bar(mode) as move:
             async for progress in rebuilding.reindex(service.stores[mode], revision=__version__):
                 done[mode] = progress
-                bars.update(bar, completed=progress.done, total=progress.total)
+                move(completed=progress.done, total=progress.total)
     return done
 
 

@@ -9,33 +9,55 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
-from functools import partial
+from functools import cached_property, partial
 from io import TextIOWrapper
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import typer
 from pymongo.errors import OperationFailure, PyMongoError
-from rich.console import Console
 
 from adapter import reading
 from adapter.errors import Malformed, Problem, Refused
 from adapter.settings import Settings, SettingsError, load
-from store import embedded
 from store.connection import reason
+from store.embedded_binary import EmbeddedMongoError
 from store.errors import StoreError
 from store.store import Store
 
+# Loaded where they are needed: a command that needs none of them begins faster without.
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from adapter.service import Service
+    from store.embedded import EmbeddedMongo
 
 T = TypeVar("T")
 Parts = TypeVar("Parts")
 
-out = Console(soft_wrap=True)
+
+class Said:
+    """Where lines are said: a console of rich's, made for the first of them."""
+
+    def __init__(self, *, stderr: bool = False) -> None:
+        self._stderr = stderr
+
+    @cached_property
+    def console(self) -> Console:
+        """What rich's own parts draw on."""
+        from rich.console import Console
+
+        return Console(stderr=self._stderr, soft_wrap=True)
+
+    def print(self, line: str, *, markup: bool = True, highlight: bool = True) -> None:
+        """Say a line."""
+        self.console.print(line, markup=markup, highlight=highlight)
+
+
+out = Said()
 """For results: standard output."""
-err = Console(stderr=True, soft_wrap=True)
+err = Said(stderr=True)
 """For everything said beside them."""
 
 FAILED = 1
@@ -76,7 +98,7 @@ def plain_failures(*, goes_on: bool = False) -> Iterator[None]:
     """
     try:
         yield
-    except (SettingsError, embedded.EmbeddedMongoError, StoreError) as error:
+    except (SettingsError, EmbeddedMongoError, StoreError) as error:
         fail(str(error))
     except PyMongoError as error:
         fail(f"MongoDB: {_of_mongodb(error)}")
@@ -112,6 +134,19 @@ def _of_mongodb(error: PyMongoError) -> str:
     return f"{said.partition(' dup key: ')[0]} (error {code})"
 
 
+@contextmanager
+def bar(name: str, total: int | None = None) -> Iterator[Callable[..., Any]]:
+    """Give what moves a bar on the terminal: ``advance``, or ``completed`` and ``total``. Elsewhere none is shown."""
+    if sys.stderr is None or not sys.stderr.isatty():
+        yield lambda **_: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=err.console, disable=not err.console.is_terminal) as bars:
+        yield partial(bars.update, bars.add_task(name, total=total))
+
+
 def prepare_output() -> None:
     """Have letters that the terminal's encoding does not know shown by their numbers: a list does not end at one."""
     if isinstance(sys.stdout, TextIOWrapper):
@@ -129,7 +164,7 @@ def settle_output() -> None:
 
 
 @contextmanager
-def mongodb(settings: Settings) -> Iterator[tuple[str, embedded.EmbeddedMongo | None]]:
+def mongodb(settings: Settings) -> Iterator[tuple[str, EmbeddedMongo | None]]:
     """Give the address of MongoDB: the one that is set, or that of an embedded server, and the server while needed.
 
     Raises:
@@ -139,6 +174,8 @@ def mongodb(settings: Settings) -> Iterator[tuple[str, embedded.EmbeddedMongo | 
         if settings.mongodb_uri is not None:
             yield settings.mongodb_uri.get_secret_value(), None
             return
+        from store import embedded
+
         with embedded.start(settings.data_dir) as server:
             yield server.uri, server
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+from contextlib import suppress
 from typing import Any
 
 from pymongo import MongoClient
@@ -22,6 +26,24 @@ class Cli:
     def run(self, *words: str, stdin: str | None = None) -> Result:
         """Run one command line."""
         return self._runner.invoke(app, list(words), input=stdin)
+
+    def on_a_terminal(self, *words: str) -> str:
+        """Run one command line, which must succeed, as a process; return what it says to people on their terminal."""
+        ours, theirs = os.openpty()
+        shown = b""
+        with subprocess.Popen(
+            [sys.executable, "-m", "adapter", *words],
+            stdout=subprocess.DEVNULL,
+            stderr=theirs,
+            env=os.environ | {"TERM": "xterm"},
+        ) as process:
+            os.close(theirs)
+            with suppress(OSError):  # the end of a terminal that nobody has open any more
+                while more := os.read(ours, 4_096):
+                    shown += more
+        os.close(ours)
+        assert process.returncode == 0, shown
+        return shown.decode()
 
     def json(self, *words: str) -> Any:
         """Run a command with --json; it must succeed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -33,7 +34,13 @@ def test_an_export_of_resources_as_they_are_loads_neither_doors_nor_rules(
     clinic: Cli, tmp_path: Path, form: str
 ) -> None:
     words = ("export", str(tmp_path), "--type", "Slot,Schedule", "--format", form, "--json")
-    assert loaded((*DOORS, "pyarrow"), *words) == "[] 0"
+    assert loaded((*DOORS, "fsspec", "pyarrow", "rich", "store.embedded"), *words) == "[] 0"
+
+
+def test_the_bar_is_there_on_a_terminal(clinic: Cli, tmp_path: Path) -> None:
+    shown = clinic.on_a_terminal("export", str(tmp_path), "--type", "Location", "--json")
+    [file] = json.loads((tmp_path / "manifest.json").read_bytes())["output"]
+    assert f"{file['count']}/{file['count']}" in shown
 
 
 def test_who_follows_the_changes_does_not_load_them_either() -> None:

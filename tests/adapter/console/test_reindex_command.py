@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import signal
 import subprocess
@@ -14,9 +13,7 @@ from typing import Any
 import pytest
 from bson.binary import Binary
 from pymongo import MongoClient
-from rich.console import Console
 
-from adapter.console import reindex as command
 from store import reindex as rebuilding
 from store.codec import encode
 from tests.adapter.console.cli import Cli, Databases
@@ -77,14 +74,9 @@ def test_where_nobody_watches_only_the_result_is_printed(cli: Cli, database: Cal
     assert result.stderr == ""
 
 
-def test_on_a_terminal_a_bar_shows_how_far_it_is(
-    cli: Cli, database: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_on_a_terminal_a_bar_shows_how_far_it_is(cli: Cli, database: Callable[[str], Any]) -> None:
     patients(database("test"), 3)
-    screen = io.StringIO()
-    monkeypatch.setattr(command, "err", Console(file=screen, force_terminal=True, width=100))
-    assert cli.run("reindex", "--mode", "test").exit_code == 0
-    assert "3/3" in screen.getvalue()
+    assert "3/3" in cli.on_a_terminal("reindex", "--mode", "test")
 
 
 def test_what_cannot_be_made_anew_is_named_and_is_a_failure(cli: Cli, database: Callable[[str], Any]) -> None:
