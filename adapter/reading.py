@@ -1,7 +1,7 @@
 """One of the two databases by itself, for what only reads it: exports, and whoever follows the changes.
 
-Apart from `adapter.service`, which has all that the doors share: to load the rules of scheduling, keys and limits is a
-third of what a command takes to begin.
+Apart from `adapter.service`, which has all that the doors share: rules of scheduling, keys and limits take time to
+load, and a command's start is part of its time.
 """
 
 from __future__ import annotations
