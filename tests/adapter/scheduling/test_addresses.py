@@ -253,7 +253,11 @@ async def test_what_names_several_schedules_is_no_reason_to_offer_nothing(store:
     await create(store, schedule("s", P), abroad(slot("a")), slot("b", "11:00", "11:30"))
     several = {"_index.schedule": [f"{ABROAD}/Schedule/s", "Schedule/t"]}
     await store.database["Slot"].update_one({"_id": "a"}, {"$set": several})
-    assert await offered(store, P) == ["b"]
+    try:
+        assert await offered(store, P) == ["b"]
+    finally:  # an index that has had a list once never again answers without a look at documents
+        await store.database["Slot"].drop()
+        await store.prepare()
 
 
 async def test_nor_one_of_a_room_that_is_named_by_address(store: Store) -> None:
