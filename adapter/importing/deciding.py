@@ -6,7 +6,7 @@ tried again, and the ones taken out are tried alone, in their order, so that of 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,13 +20,16 @@ from adapter.scheduling.road import decide
 from adapter.scheduling.settling import Change, settle, stage
 from adapter.service import Service
 from store.codec import Resource
-from store.errors import AlreadyExists, NotUnique, Oversized
+from store.errors import AlreadyExists, NotUnique, Oversized, Unreachable
 from store.extract import token
 from store.store import Store
 from store.unit_of_work import UnitOfWork
 
 CREATED, UPDATED, UNCHANGED, DELETED = "created", "updated", "unchanged", "deleted"
 Result = str | Refused
+
+_ROUNDS = 2
+_Road = Callable[[Store, Callable[[UnitOfWork], Awaitable[list[str]]]], Awaitable[list[str]]]
 
 
 @dataclass(slots=True)
@@ -76,7 +79,7 @@ class Writer:
             Unreachable: as `write`.
         """
         try:
-            return await decide(self.store, lambda work: self._step(work, batch))
+            return await self._patiently(decide, batch)
         except (Refused, AlreadyExists, NotUnique, Oversized):
             return None
 
@@ -118,9 +121,21 @@ class Writer:
             await self._attempt([one], results)
 
     async def _written(self, batch: Sequence[Ready]) -> list[str]:
-        if len(batch) == 1:  # no hold that is over is in the way of what is refused for good
-            return await decide(self.store, lambda work: self._step(work, batch))
-        return await self.store.transact(lambda work: self._step(work, batch))
+        # No hold that is over is in the way of what is refused for good.
+        return await self._patiently(decide if len(batch) == 1 else Store.transact, batch)
+
+    async def _patiently(self, road: _Road, batch: Sequence[Ready]) -> list[str]:
+        """Write a batch, also where somebody keeps something of it for a while.
+
+        MongoDB goes on with the transaction of an import that was killed until it is too old: longer than a write
+        waits, and the same command is likely to be given again at once.
+        """
+        for _ in range(_ROUNDS):
+            try:
+                return await road(self.store, lambda work: self._step(work, batch))
+            except Unreachable:
+                await self.store.ping()  # or it is not there at all
+        return await road(self.store, lambda work: self._step(work, batch))
 
     async def _halves(self, pending: Sequence[tuple[int, Ready]], results: dict[int, Result]) -> None:
         middle = len(pending) // 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
@@ -11,12 +12,14 @@ import pytest
 from adapter.importing.checking import Ready
 from adapter.importing.deciding import Writer
 from adapter.scheduling import bounds
-from store.errors import Oversized
+from store.connection import Client
+from store.errors import Oversized, Unreachable
 from store.store import Store
 from store.unit_of_work import UnitOfWork
 from tests.adapter.fhir.door import call
 from tests.adapter.mediloop.clinic import JAMES, UHID, appointment, open_clinic
 from tests.conftest import Api
+from tests.store.support import create
 
 
 async def test_an_import_looks_again_for_who_was_there_before(api: Api, store: Store) -> None:
@@ -44,16 +47,16 @@ async def test_a_batch_that_is_too_large_for_one_transaction_is_written_in_parts
     transact = store.transact
     most = 2
 
-    async def bound(step: Callable[[UnitOfWork], Awaitable[Any]]) -> Any:
+    async def bound(_: Store, step: Callable[[UnitOfWork], Awaitable[Any]], **how: Any) -> Any:
         async def held(work: UnitOfWork) -> Any:
             done = await step(work)
             if len(work.staged.writes) > most:
                 raise Oversized("That is more than MongoDB takes at once.")
             return done
 
-        return await transact(held)
+        return await transact(held, **how)
 
-    monkeypatch.setattr(store, "transact", bound)
+    monkeypatch.setattr(Store, "transact", bound)
     writer = Writer(api.service, store)
     assert await writer.write(patients) == ["created"] * 5
     assert await writer.together(patients) == ["unchanged"] * 5
@@ -63,6 +66,33 @@ async def test_a_batch_that_is_too_large_for_one_transaction_is_written_in_parts
     [result] = await writer.write(changed[:1])
     assert not isinstance(result, str)
     assert (result.status, result.problems[0].code) == (413, "body_too_large")
+
+
+async def test_what_somebody_who_was_killed_keeps_for_a_while_is_waited_for(
+    api: Api, client: Client, store: Store
+) -> None:
+    impatient = Store(client, store.database.name, rules=store.rules, timeout=0.3)
+    [there] = await create(store, {"resourceType": "Patient", "id": "p"})
+    batch = [Ready("Patient", "p", True, [], {**there, "active": True})]
+    async with client.start_session() as session:
+        await session.start_transaction()
+        await client[store.database.name]["Patient"].update_one({"_id": "p"}, {"$set": {"held": 1}}, session=session)
+        writing = asyncio.create_task(Writer(api.service, impatient).write(batch))
+        await asyncio.sleep(0.5)
+        await session.abort_transaction()
+    assert await writing == ["updated"]
+
+
+async def test_what_is_kept_for_longer_is_told(api: Api, client: Client, store: Store) -> None:
+    impatient = Store(client, store.database.name, rules=store.rules, timeout=0.1)
+    [there] = await create(store, {"resourceType": "Patient", "id": "p"})
+    batch = [Ready("Patient", "p", True, [], {**there, "active": True})]
+    async with client.start_session() as session:
+        await session.start_transaction()
+        await client[store.database.name]["Patient"].update_one({"_id": "p"}, {"$set": {"held": 1}}, session=session)
+        with pytest.raises(Unreachable):
+            await Writer(api.service, impatient).write(batch)
+        await session.abort_transaction()
 
 
 async def test_a_batch_of_more_hours_than_are_decided_at_once_is_written_in_parts(

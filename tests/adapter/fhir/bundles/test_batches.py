@@ -41,9 +41,9 @@ def transactions(store: Store, monkeypatch: pytest.MonkeyPatch) -> list[None]:
     begun: list[None] = []
     transact = store.transact
 
-    async def counted(step: Callable[..., Any]) -> Any:
+    async def counted(step: Callable[..., Any], **how: Any) -> Any:
         begun.append(None)
-        return await transact(step)
+        return await transact(step, **how)
 
     monkeypatch.setattr(store, "transact", counted)
     return begun
