@@ -49,23 +49,24 @@ def once(call: Call) -> Once | None:
 async def carried_out(call: Call, step: Step[list[Written]], writes: int = 1) -> tuple[list[Written], bool]:
     """Run a step that writes what `call` asks for, once; return what became of it, and whether it was done before.
 
-    `writes`: how many there are. Few may share a transaction with those of other calls (`Store.transact`).
+    `writes`: how many there are. Few may share a transaction with those of other calls, many take turns
+    (`Store.transact`).
 
     Raises:
         Malformed: the idempotency key is none. Unprocessable: it came before with another request.
         Whatever `step` refuses: nothing is stored then, the idempotency key included.
     """
     repeat = once(call)
-    together = writes <= _FEW and not call.large
+    large = writes > _FEW or call.large
     if repeat is None:
-        return await decide(call.who.store, step, together=together), False
+        return await decide(call.who.store, step, together=not large, large=large), False
     done: list[Written] = []
 
     async def noted(work: UnitOfWork) -> list[Written]:
         done[:] = await step(work)
         return done
 
-    answer = await travel(call.who.store, noted, _remembered, status=200, once=repeat, together=together)
+    answer = await travel(call.who.store, noted, _remembered, status=200, once=repeat, large=large)
     if not answer.replayed:
         return done, False
     return list(await asyncio.gather(*(_again(call, one) for one in orjson.loads(answer.body)))), True

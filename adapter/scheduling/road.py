@@ -73,7 +73,7 @@ class Answer:
     replayed: bool = False
 
 
-async def decide(store: Store, step: Step[T], *, together: bool = False) -> T:
+async def decide(store: Store, step: Step[T], *, together: bool = False, large: bool = False) -> T:
     """Run `step` in a unit of work; no hold that is over is ever in its way.
 
     What is booked costs no look for such holds while this process knows that none is due; what would be refused is
@@ -82,7 +82,7 @@ async def decide(store: Store, step: Step[T], *, together: bool = False) -> T:
     Args:
         store: where.
         step: reads, decides and stages.
-        together: whether it may share its transaction with others of the moment (`Store.transact`).
+        together, large: how it may run beside others (`Store.transact`).
 
     Raises:
         Whatever `step` refuses: nothing is stored then.
@@ -90,16 +90,16 @@ async def decide(store: Store, step: Step[T], *, together: bool = False) -> T:
     await holds.settle_due(store)
     while True:
         try:
-            return await store.transact(step, together=together)
+            return await store.transact(step, together=together, large=large)
         except Refused as refused:  # a door may have told a Conflict in its own words
             if refused.status != Conflict.status or not await holds.tidy(store):
                 raise
 
 
 async def travel(
-    store: Store, step: Step[T], shape: Shape[T], *, status: int, once: Once | None = None, together: bool = True
+    store: Store, step: Step[T], shape: Shape[T], *, status: int, once: Once | None = None, large: bool = False
 ) -> Answer:
-    """Run `step` in a unit of work and return the answer; `together` as for `decide`.
+    """Run `step` in a unit of work and return the answer; `large` as for `decide`, what is not travels together.
 
     Of equal requests at once one is carried out; the others meet it at the record and give its answer.
 
@@ -118,7 +118,7 @@ async def travel(
             work.remember(once.key, once.fingerprint, status, body)
         return Answer(status, body)
 
-    return await decide(store, attempt, together=together)
+    return await decide(store, attempt, together=not large, large=large)
 
 
 async def _earlier(work: UnitOfWork, once: Once) -> Answer | None:

@@ -120,4 +120,4 @@ async def _written(call: Call, writes: Sequence[Write]) -> list[Written]:
     async def step(work: UnitOfWork) -> list[Written]:
         return await carry_out(work, call.who, call.base, writes)
 
-    return await call.who.store.transact(step)
+    return await call.who.store.transact(step, large=True)
