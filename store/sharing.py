@@ -1,7 +1,7 @@
 """Where those who refer to a resource meet who takes it away: guards of which each of many writes one, and one all.
 
 Whoever refers to a resource anew writes one of its guards, a deletion all of them, so the two never both commit unaware
-of each other. Those who refer to it are no rivals: which guard is theirs goes by the turn of their unit of work, and of
+of each other. Those who refer to it are no rivals: which guard is theirs goes by the turn of their transaction, and of
 those that run beside each other in one process none has the turn of another. (By what they write it would be chance:
 of sixteen bookings at once at one place two would nearly always meet.)
 """
@@ -24,7 +24,7 @@ _TIES = frozenset(TYPES) - {"Slot"}
 
 
 def part(name: str, turn: int) -> str:
-    """Return the guard of `name` (``Practitioner/p``) for those whose turn is `turn`."""
+    """Return the guard of `name` (``Practitioner/p``) for those whose transaction has the turn `turn`."""
     return f"{name}~{turn % _parts(name)}"
 
 

@@ -97,8 +97,8 @@ class Store(Documents):
         """
         if not anew:
             await zones.require(self.database, self.rules.zone)
-        for kind in TYPES.values():
-            await self.database[kind.name].create_indexes(kind.index_models())
+        # Side by side: each command's start is most of it, and a command line waits for them.
+        await asyncio.gather(*(self.database[one.name].create_indexes(one.index_models()) for one in TYPES.values()))
         await self.database[GUARDS].create_indexes([IndexModel([("at", ASCENDING)], expireAfterSeconds=_GUARD_SECONDS)])
         await self.database[IDEMPOTENCY].create_indexes(
             [IndexModel([("at", ASCENDING)], expireAfterSeconds=int(REMEMBERED_FOR.total_seconds()))]
