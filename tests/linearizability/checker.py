@@ -137,8 +137,8 @@ def _after(state: State, op: Op, mine: Shown | None) -> Shown | None:
     if op.kind == "hold":
         return None
     moved = replace(mine, low=op.low, high=op.high, over=op.over)
-    # In a slot for several that it does not leave it keeps its place, whoever has been booked over it there.
-    kept = range(mine.low, mine.high) if op.room > 1 and not mine.over else range(0)
+    # Of the time that it had it was there first: it keeps its place there, whoever has been booked over it since.
+    kept = range(0) if mine.over else range(mine.low, mine.high)
     return None if _taken(state - {mine}, moved, op.room, kept) else moved
 
 

@@ -165,6 +165,12 @@ RIGHT: dict[str, list[Op]] = {
         op("move", "m", 2, 3, tag="a", low=2, high=3),
         listed("r", 4, 5, at("a", 2)),
     ],
+    "moved within time that another was booked over, it was there first": [
+        book("a", 0, 1, 0, length=2),
+        over(book("b", 2, 3, 0, length=2)),
+        op("move", "m", 4, 5, tag="a", low=1, high=3),
+        listed("r", 6, 7, at("a", 1, length=2), at("b", 0, length=2, over=True)),
+    ],
     "over a full slot for two": roomy(A, book("b", 2, 3, 0), over(book("c", 4, 5, 0)), free("f", 6, 7, 1, 2, 3)),
     "moved within a full slot for two, it keeps its place": roomy(
         book("a", 0, 1, 0, length=2),
@@ -225,6 +231,11 @@ WRONG: dict[str, list[Op]] = {
     "hold booked after its end": [HELD_A, op("confirm", "k", 20, 21, tag="a")],
     "cancelled slot never free": [A, op("cancel", "x", 2, 3, tag="a"), free("f", 4, 5, 1, 2, 3)],
     "cancelled twice, both answered": [A, op("cancel", "x", 2, 3, tag="a"), op("cancel", "y", 4, 5, tag="a")],
+    "moved within time that it was booked over others for, as an ordinary one": [
+        A,
+        over(book("b", 2, 3, 0, length=2)),
+        op("move", "m", 4, 5, tag="b", low=0, high=1),
+    ],
     "moved onto another": [A, book("b", 2, 3, 2), op("move", "m", 4, 5, tag="b", low=0, high=1)],
     "at another time than it was booked for": [A, listed("r", 2, 3, at("a", 1))],
     "three in a slot for two": roomy(A, book("b", 2, 3, 0), book("c", 4, 5, 0)),
