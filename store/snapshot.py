@@ -129,6 +129,8 @@ def _values(query: Mapping[str, Any], fields: Sequence[str]) -> Values | None:
         values = wanted.get("$in") if isinstance(wanted, dict) and len(wanted) == 1 else [wanted]
         if values is None or path in found or not all(isinstance(one, str) for one in values):
             return None
+        if "." in path.removeprefix("_index."):  # it may lead through lists, of which `_held` knows nothing
+            return None
         found[path] = values
     apart = any(path != "_id" and path not in fields for path in found)
     if sum(map(len, found.values())) > _FEW or (apart and any(one.startswith("_index") for one in fields)):

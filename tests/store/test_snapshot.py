@@ -153,6 +153,7 @@ OTHERS: dict[str, tuple[dict[str, Any], tuple[str, ...], dict[str, Any]]] = {
     "one number": ({"_index.minutes": 1}, (), {}),
     "what is not there": ({"_index.minutes": None}, (), {}),
     "the same field twice": ({"$or": [{ACTOR: "Practitioner/p"}, {ACTOR: "Practitioner/q"}]}, (), {}),
+    "what lies in a list of parts": ({"participant.actor.reference": "Practitioner/p"}, (), {}),
     "other fields of the index": ({ACTOR: "Practitioner/p"}, ("_json", "_index.status"), {}),
     "very many": ({"_id": {"$in": [f"x{number}" for number in range(201)]}}, (), {}),
 }
