@@ -55,9 +55,10 @@ class UnitOfWork(Documents):
         """Return the resources that exist among relative `references`, by reference."""
         wanted = list(references)
         for kind, idents in by_kind(name for name in wanted if name not in self._read).items():
+            found = await self.documents(kind, {"_id": {"$in": idents}})
+            # Noted when it is answered: who asks meanwhile is not told that there is none.
             self._read |= dict.fromkeys(f"{kind}/{ident}" for ident in idents)
-            for found in await self.documents(kind, {"_id": {"$in": idents}}):
-                self._read[f"{kind}/{found['_id']}"] = found["_json"]
+            self._read |= {f"{kind}/{one['_id']}": one["_json"] for one in found}
         return {name: decode(raw) for name in dict.fromkeys(wanted) if (raw := self._read.get(name)) is not None}
 
     async def find(self, kind: str, query: Mapping[str, Any]) -> list[Resource]:

@@ -135,6 +135,16 @@ async def test_what_is_not_there_reads_as_none(store: Store) -> None:
     assert await store.transact(lambda work: work.read("Patient", "nobody")) is None
 
 
+async def test_what_is_asked_for_twice_at_once_is_there_both_times(store: Store) -> None:
+    await create(store, patient("a"))
+
+    async def step(work: UnitOfWork) -> list[bool]:
+        many = await asyncio.gather(*(work.read_many(["Patient/a"]) for _ in range(2)), work.read("Patient", "a"))
+        return [bool(one) for one in many]
+
+    assert await store.transact(step) == [True] * 3
+
+
 async def test_a_unit_of_work_reads_one_moment_of_the_database(store: Store) -> None:
     await create(store, patient("a"))
 
