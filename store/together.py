@@ -124,10 +124,9 @@ class Together:
         Raises:
             Whatever it raises, or its transaction.
         """
-        loop = asyncio.get_running_loop()
-        member = Member(callback, copy_context(), loop.create_future())
+        member = Member(callback, copy_context(), asyncio.get_running_loop().create_future())
         self._waiting.append(member)
-        loop.call_later(_PATIENCE, self._start_late, member)
+        self._bound_the_wait(member)
         self._consider()
         try:
             return await member.answer
@@ -142,6 +141,9 @@ class Together:
             self._start()
         else:  # who was answered together asks again at about the same time; one by itself waits for nobody
             asyncio.get_running_loop().call_later(_GATHERING, self._start_late, self._waiting[0])
+
+    def _bound_the_wait(self, member: Member) -> None:
+        asyncio.get_running_loop().call_later(_PATIENCE, self._start_late, member)
 
     def _start_late(self, member: Member) -> None:
         if member in self._waiting:
@@ -174,13 +176,15 @@ class Together:
         try:
             left = await self._carried(members)
         except Apart:
-            await asyncio.gather(*map(self._by_itself, members))
+            await asyncio.gather(*map(self._by_itself, members), return_exceptions=True)  # each has its own answer
         except BaseException as error:
             for member in members:
                 _raise(member, error)
             raise
         else:
             self._waiting.extendleft(reversed(left))
+            for member in left:
+                self._bound_the_wait(member)
 
     async def _carried(self, members: Sequence[Member]) -> list[Member]:
         """Run several in one transaction, answer those that are done, and return those that are to be run again.
@@ -252,6 +256,7 @@ class Together:
         if member.answer.done():
             return
         task = asyncio.get_running_loop().create_task(_awaited(self._alone(member.callback)), context=member.context)
+        member.answer.add_done_callback(lambda _: task.cancel())  # whoever has left: it is better not done
         try:
             answer = await task
         except BaseException as error:

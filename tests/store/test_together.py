@@ -314,6 +314,26 @@ async def test_who_has_left_before_it_is_written_is_not_written(company: Store) 
     assert await company.keys("Patient", {}, limit=9) == ["a"]
 
 
+async def test_who_has_left_by_itself_is_not_written(company: Store) -> None:
+    reading, gone, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def slow(work: UnitOfWork) -> None:
+        try:
+            work.create(patient("left"))
+            reading.set()
+            await gone.wait()
+        finally:
+            ended.set()
+
+    leaving = asyncio.create_task(company.transact(slow, together=True))
+    await reading.wait()
+    leaving.cancel()
+    await asyncio.wait_for(ended.wait(), 5)
+    gone.set()
+    assert await company.transact(making(patient("a")), together=True) == ["a"]
+    assert await company.keys("Patient", {}, limit=9) == ["a"]
+
+
 async def test_the_deadline_of_one_is_not_that_of_the_others(company: Store) -> None:
     async def hurried() -> None:
         with within(0.05):
@@ -345,6 +365,33 @@ async def test_a_server_that_does_not_answer_is_unreachable_for_all(
 
 
 # Rivals.
+
+
+async def test_who_met_a_rival_does_not_wait_for_what_takes_long(
+    company: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(together, "_PATIENCE", 0.02)
+    begun, over = asyncio.Semaphore(0), asyncio.Event()
+    running: list[asyncio.Task[None]] = []
+
+    async def long(work: UnitOfWork) -> None:
+        begun.release()
+        await over.wait()
+
+    async def accompanied(work: UnitOfWork) -> str:
+        while len(running) < 2:
+            running.append(asyncio.create_task(company.transact(long, together=True)))
+            await begun.acquire()
+        return str(await booking("a")(work))
+
+    async with under_way(company):
+        waiting = [asyncio.create_task(company.transact(one, together=True)) for one in (accompanied, booking("b"))]
+        await asyncio.sleep(0)
+    try:
+        assert await asyncio.wait_for(asyncio.gather(*waiting), 5) == ["booked", "refused"]
+    finally:
+        over.set()
+        await asyncio.gather(*running)
 
 
 async def test_of_two_that_each_saw_no_overlap_one_stands(company: Store, commands: Commands) -> None:
