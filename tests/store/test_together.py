@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 from pymongo import monitoring
-from pymongo.errors import OperationFailure
+from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.errors import AutoReconnect, OperationFailure
 
 from store import together
 from store.connection import Client, connect, within
@@ -362,6 +363,71 @@ async def test_a_server_that_does_not_answer_is_unreachable_for_all(
     results = await at_once(impatient, making(patient("a")), never)
     assert [type(one) for one in results] == [Unreachable] * 2
     assert await store.count("Patient", {}) == 0
+
+
+# The commit.
+
+
+@pytest.fixture
+def commits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What becomes of the next commits: the answer of one is lost, another one is sent when the server has given up."""
+    fates: list[str] = []
+    finish = AsyncClientSession._finish_transaction
+
+    async def finished(self: AsyncClientSession, conn: Any, name: str) -> dict[str, Any]:
+        fate = fates.pop(0) if fates and name == "commitTransaction" else ""
+        if fate == "given up":
+            await self.client.admin._command(conn, {"abortTransaction": 1}, session=self)
+        answer = await finish(self, conn, name)
+        if fate == "lost":
+            raise AutoReconnect("connection closed")
+        return answer
+
+    monkeypatch.setattr(AsyncClientSession, "_finish_transaction", finished)
+    return fates
+
+
+@pytest.mark.parametrize(
+    ("fates", "runs"),
+    [(["lost"], 1), (["lost"] * 3, 1), (["given up"], 2), (["given up", "lost"], 2), (["given up"] * 3, 4)],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else str(value),
+)
+async def test_whatever_becomes_of_the_commit_each_is_written_once(
+    company: Store, commits: list[str], fates: list[str], runs: int
+) -> None:
+    await create(company, patient("p"))
+    seen: list[None] = []
+
+    async def adding(work: UnitOfWork) -> str:
+        seen.append(None)
+        before = await present(work, "Patient", "p")
+        return str(work.update(before, {**before, "name": [*before.get("name", ()), {"text": "n"}]})["id"])
+
+    commits.extend(fates)  # what is under way before sends none: it has read nothing
+    assert await at_once(company, making(patient("a")), adding, booking("b")) == [["a"], "p", "booked"]
+    assert commits == []
+    assert len(seen) == runs
+    assert (await stored(company, "Patient", "p"))["name"] == [{"text": "n"}]
+    await assert_agreement(company.database, RULES)
+
+
+async def test_where_it_is_not_known_whether_it_is_committed_nobody_is_run_again(
+    client: Client, store: Store, commits: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(together, "_PATIENCE", 30.0)
+    impatient = Store(client, store.database.name, rules=RULES, timeout=0.5)
+    seen: list[None] = []
+
+    async def noted(work: UnitOfWork) -> None:
+        seen.append(None)
+        work.create(patient("b"))
+
+    commits.extend(["lost"] * 10_000)
+    results = await at_once(impatient, making(patient("a")), noted)
+    commits.clear()
+    assert [type(one) for one in results] == [Unreachable] * 2
+    assert len(seen) == 1
+    assert await store.count("Patient", {}) == 2
 
 
 # Rivals.
