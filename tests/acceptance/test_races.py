@@ -269,9 +269,11 @@ async def test_without_the_guards_both_of_two_rivals_would_get_the_time(
         work.create({"resourceType": "Practitioner", "id": "p", "active": True})
 
     await service.stores["test"].transact(people)
+    # The first of all changes the indexes, which then have lists: that would keep the two apart.
+    await api.post(BOOK, visit("p", NOON + 10 * DAY))
     monkeypatch.setattr(commands, "plan", decide_together)
     if not guarded:
         monkeypatch.setattr(guards, "bump", write_none)
     answers = await asyncio.gather(*(api.post(BOOK, visit("p", NOON + minutes(late))) for late in (0, 10)))
     assert sorted(answer.status_code for answer in answers) == ([201, 409] if guarded else [201, 201])
-    assert await service.stores["test"].count("Appointment", {}) == (1 if guarded else 2)
+    assert await service.stores["test"].count("Appointment", {}) == (2 if guarded else 3)
