@@ -336,7 +336,7 @@ async def test_a_clash_of_identifiers_is_found_alone(api: Api) -> None:
 async def test_what_may_have_been_done_is_not_done_again(
     api: Api, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def lost(_: Any) -> Any:
+    async def lost(_: Any, **how: Any) -> Any:
         raise Unreachable("no answer")
 
     monkeypatch.setattr(store, "transact", lost)
