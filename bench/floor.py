@@ -138,7 +138,7 @@ class Floor:
 
     async def _roles(self, practitioner: str) -> None:
         """By which of their roles documents may name a practitioner: none here."""
-        query = {"_index.practitioner": f"Practitioner/{practitioner}"}
+        query = naming("practitioner", [f"Practitioner/{practitioner}"])
         await self._database["PractitionerRole"].find(query, {"_id": 1}, limit=1_000, batch_size=1_001).to_list()
 
     async def listed(self, request: Request) -> Response:
@@ -164,12 +164,13 @@ class Floor:
         computed: Document = {"_index.computed": True, "_index.active": {"$ne": "false"}}
         if practitioner:
             await self._roles(practitioner)
-            computed["$and"] = [{"_index.actor": {"$in": [f"Practitioner/{practitioner}"]}}]
+            named: Document = {"$and": [naming("actor", [f"Practitioner/{practitioner}"])]}
+            computed |= named
         await self._schedules.find(computed, _BYTES).to_list()
         await self._slots.find({"_index.computed": query["_index.start"]}, {"_id": 1}, batch_size=1_000).to_list()
         if practitioner:
-            actors = {"_index.actor": f"Practitioner/{practitioner}", "_index.active": {"$ne": "false"}}
-            schedules = await self._schedules.find(actors, _BYTES).to_list()
+            active: Document = {"_index.active": {"$ne": "false"}}
+            schedules = await self._schedules.find(active | named, _BYTES).to_list()
             query["_index.schedule"] = {"$in": [f"Schedule/{orjson.loads(one['_json'])['id']}" for one in schedules]}
             await (
                 self._database["PractitionerRole"]

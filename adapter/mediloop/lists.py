@@ -224,7 +224,7 @@ async def slot_query(
     if wanted.duration_minutes:
         query["_index.minutes"] = {"$gte": wanted.duration_minutes}
     if actors:
-        found = await _schedules(who, {**_named(actors), "_index.active": {"$ne": "false"}})
+        found = await _schedules(who, opened.matching(actors))
         chosen = {name: one for name, one in found.items() if name not in nobodys}
         query["_index.schedule"] = {"$in": await spellings(who.store, chosen, window)}
         hint = SLOTS_BY_SCHEDULE

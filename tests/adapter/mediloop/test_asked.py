@@ -112,6 +112,32 @@ async def test_who_is_found_by_a_role_is_shown_beside_others(api: Api, store: St
     assert free["practitioner_id"] == SARAH
 
 
+ABROAD = "https://other.example/fhir"
+
+
+@pytest.mark.parametrize(
+    ("actors", "asked"),
+    [
+        ((f"{ABROAD}/Practitioner/{SARAH}",), {"practitioner_id": SARAH}),
+        ((f"Practitioner/{SARAH}", f"{ABROAD}/Location/{MULAGO}"), {"practitioner_id": SARAH, "facility_id": MULAGO}),
+        (("PractitionerRole/sarah-here",), {"practitioner_id": SARAH}),
+    ],
+    ids=["a practitioner", "a place", "by a role"],
+)
+async def test_what_is_published_for_who_is_named_by_another_address_is_offered(
+    api: Api, store: Store, actors: tuple[str, ...], asked: dict[str, str]
+) -> None:
+    """It can be booked as theirs, and what is computed of theirs is offered."""
+    role = {
+        "resourceType": "PractitionerRole",
+        "id": "sarah-here",
+        "practitioner": {"reference": f"{ABROAD}/Practitioner/{SARAH}"},
+    }
+    await put(store, role, schedule("far", *actors), slot("far", "2024-02-05T10:00", "2024-02-05T10:30", of="far"))
+    days = {"date_from": "2024-02-05", "date_to": "2024-02-05"}
+    assert (await _only(api, "availability/", **asked, **days)).items() >= asked.items()
+
+
 async def test_the_slot_of_several_is_shown_with_whom_is_asked_for_and_can_be_booked_so(api: Api) -> None:
     first = {name: value for name, value in FIRST.items() if not name.startswith("patient")}
     assert await _only(api, "availability/", **DAYS) == first
