@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
 
-from store.source import BATCH, Documents, Hint, Sort
+from store.source import Documents, Find, Hint
 
 T = TypeVar("T")
 
@@ -38,7 +38,7 @@ class _Kind(NamedTuple):
 class _Asked:
     """Queries of one kind that are not sent yet, and who gets the answer."""
 
-    query: Mapping[str, Any]
+    first: Find
     values: list[Values] = field(default_factory=list)
     answer: asyncio.Task[list[dict[str, Any]]] | None = None
 
@@ -67,24 +67,16 @@ class Snapshot(Documents):
         async with self._turn:
             return await call()
 
-    async def found(
-        self,
-        kind: str,
-        query: Mapping[str, Any],
-        fields: Sequence[str],
-        sort: Sort,
-        limit: int,
-        hint: Hint,
-        batch: int = BATCH,
-    ) -> list[dict[str, Any]]:
-        """Return the ``_id`` and `fields` of the matches, in order, as `Documents` finds them."""
-        values = _values(query, fields) if self._joins and not sort and (not limit or _is_one(query)) else None
+    async def found(self, find: Find) -> list[dict[str, Any]]:
+        """Return the ``_id`` and fields of the matches, in order."""
+        values = _values(find) if self._joins else None
         if values is None:
-            return await self.in_turn(lambda: self._find(kind, query, fields, sort, limit, hint, batch))
-        which = _Kind(kind, tuple(fields), tuple(values), hint if hint is None or isinstance(hint, str) else (*hint,))
+            return await self.in_turn(lambda: self._find(find))
+        hint = find.hint if find.hint is None or isinstance(find.hint, str) else (*find.hint,)
+        which = _Kind(find.kind, find.fields, (*values,), hint)
         asked = self._asked.get(which)
         if asked is None:
-            asked = self._asked[which] = _Asked(query)
+            asked = self._asked[which] = _Asked(find)
             asked.answer = asyncio.create_task(self.in_turn(lambda: self._together(which)))
             self._sent.add(asked.answer)
         asked.values.append(values)
@@ -109,17 +101,20 @@ class Snapshot(Documents):
         # What was asked for while others were answered has come to it; nothing comes to it from now on.
         asked = self._asked.pop(which)
         if len(asked.values) == 1:
-            return await self._find(which.kind, asked.query, which.fields, (), 0, which.hint)
+            return await self._find(asked.first)
         merged = {
             path: list(dict.fromkeys(one for values in asked.values for one in values[path])) for path in which.sought
         }
         branches = [{path: {"$in": values}} for path, values in merged.items()]
         query = branches[0] if len(branches) == 1 else {"$or": branches}
-        return await self._find(which.kind, query, (*which.fields, *which.sought), (), 0, which.hint)
+        return await self._find(Find(which.kind, query, (*which.fields, *which.sought), hint=which.hint))
 
 
-def _values(query: Mapping[str, Any], fields: Sequence[str]) -> Values | None:
+def _values(find: Find) -> Values | None:
     """Return what a query looks for; None where it is another one than those that can be joined."""
+    query = find.query
+    if find.sort or (find.limit and not _is_one(query)):
+        return None
     branches = query["$or"] if [*query] == ["$or"] else [query]
     found: dict[str, Sequence[str]] = {}
     for branch in branches:
@@ -132,8 +127,8 @@ def _values(query: Mapping[str, Any], fields: Sequence[str]) -> Values | None:
         if "." in path.removeprefix("_index."):  # it may lead through lists, of which `_held` knows nothing
             return None
         found[path] = values
-    apart = any(path != "_id" and path not in fields for path in found)
-    if sum(map(len, found.values())) > _FEW or (apart and any(one.startswith("_index") for one in fields)):
+    apart = any(path != "_id" and path not in find.fields for path in found)
+    if sum(map(len, found.values())) > _FEW or (apart and any(one.startswith("_index") for one in find.fields)):
         return None
     return found
 

@@ -7,7 +7,7 @@ other rules than a search. `Store` and `UnitOfWork` both are a `Source`; `Docume
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
@@ -24,6 +24,26 @@ BATCH = 1_000
 """Documents in one answer of MongoDB where no limit is named: its own default of 101 costs round trips."""
 
 _SMALL_BATCH = 10_000  # of documents of which some fields alone are read
+
+
+class Find(NamedTuple):
+    """One query.
+
+    Attributes:
+        kind: the collection: of resources of a type, or another.
+        query: as MongoDB takes it.
+        fields: what is read of each match, beside its ``_id``.
+        sort, limit, hint: as a `Source` has them.
+        batch: documents in one answer of MongoDB where there is no limit.
+    """
+
+    kind: str
+    query: Mapping[str, Any]
+    fields: tuple[str, ...]
+    sort: Sort = ()
+    limit: int = 0
+    hint: Hint = None
+    batch: int = BATCH
 
 
 class Source(Protocol):
@@ -89,7 +109,7 @@ class Documents:
         hint: Hint = None,
     ) -> list[dict[str, Any]]:
         """Return the matching documents' ``_id``, ``_json`` (bytes) and `fields`, in order; `limit` 0 is none."""
-        return await self._find(kind, query, ("_json", *fields), sort, limit, hint)
+        return await self._find(Find(kind, query, ("_json", *fields), sort, limit, hint))
 
     async def values(
         self,
@@ -105,11 +125,11 @@ class Documents:
 
         An index that has all these fields, named as the `hint`, gives them without a look at any document.
         """
-        return await self._find(kind, query, fields, sort, limit, hint, batch=_SMALL_BATCH)
+        return await self._find(Find(kind, query, (*fields,), sort, limit, hint, _SMALL_BATCH))
 
     async def keys(self, kind: str, query: Mapping[str, Any], *, limit: int) -> list[str]:
         """Return the ids of at most `limit` matches."""
-        return [found["_id"] for found in await self._find(kind, query, ("_id",), (), limit, None)]
+        return [found["_id"] for found in await self._find(Find(kind, query, ("_id",), limit=limit))]
 
     async def count(self, kind: str, query: Mapping[str, Any], *, limit: int = 0, hint: Hint = None) -> int:
         """Return how many match; counting stops at `limit` (0: never)."""
@@ -135,25 +155,16 @@ class Documents:
 
         return [found["_id"] for found in await self._bounded(call)]
 
-    async def _find(
-        self,
-        kind: str,
-        query: Mapping[str, Any],
-        fields: Sequence[str],
-        sort: Sort,
-        limit: int,
-        hint: Hint,
-        batch: int = BATCH,
-    ) -> list[dict[str, Any]]:
+    async def _find(self, find: Find) -> list[dict[str, Any]]:
         def call() -> Awaitable[list[dict[str, Any]]]:
-            cursor = self.database[kind].find(
-                query,
-                dict.fromkeys(fields, 1),
-                sort=list(sort) or None,
-                limit=limit,
+            cursor = self.database[find.kind].find(
+                find.query,
+                dict.fromkeys(find.fields, 1),
+                sort=list(find.sort) or None,
+                limit=find.limit,
                 # One more than wanted: the answer then ends the cursor.
-                batch_size=limit + 1 if limit else batch,
-                hint=None if hint is None else index_hint(hint),
+                batch_size=find.limit + 1 if find.limit else find.batch,
+                hint=None if find.hint is None else index_hint(find.hint),
                 session=self.session,
             )
             return cursor.to_list()

@@ -19,7 +19,7 @@ from store.documents import NO_CLAIMS, Rules, stamped, version_of
 from store.extract import instant
 from store.history import last_versions
 from store.snapshot import Snapshot
-from store.source import BATCH, Documents, Hint, Sort, by_kind
+from store.source import Documents, Find, by_kind
 from store.staged import IDEMPOTENCY, Remembered, Staged, Write
 
 T = TypeVar("T")
@@ -85,17 +85,8 @@ class UnitOfWork(Documents):
         [one] = found
         return Remembered(key, one["fingerprint"], one["status"], bytes(one["body"]), one["at"])
 
-    async def _find(
-        self,
-        kind: str,
-        query: Mapping[str, Any],
-        fields: Sequence[str],
-        sort: Sort,
-        limit: int,
-        hint: Hint,
-        batch: int = BATCH,
-    ) -> list[dict[str, Any]]:
-        return await self._snapshot.found(kind, query, fields, sort, limit, hint, batch)
+    async def _find(self, find: Find) -> list[dict[str, Any]]:
+        return await self._snapshot.found(find)
 
     async def _bounded(self, call: Callable[[], Awaitable[T]]) -> T:
         return await self._snapshot.in_turn(call)

@@ -15,7 +15,7 @@ from pymongo.read_concern import ReadConcern
 
 from store.connection import Client, connect
 from store.snapshot import Snapshot
-from store.source import Documents
+from store.source import Documents, Find
 from store.store import Store
 from tests.store.support import appointment, create, patient
 
@@ -61,8 +61,7 @@ async def snapshot(store: Store, watched: Client) -> AsyncIterator[Snapshot]:
 
 
 def found(snapshot: Snapshot, kind: str, query: Mapping[str, Any], *fields: str, **more: Any) -> Any:
-    wanted = {"sort": (), "limit": 0, "hint": None, **more}
-    return snapshot.found(kind, query, fields or ("_json",), **wanted)
+    return snapshot.found(Find(kind, query, fields or ("_json",), **more))
 
 
 def ids(documents: list[dict[str, Any]]) -> list[str]:

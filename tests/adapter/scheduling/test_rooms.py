@@ -12,7 +12,7 @@ from adapter.scheduling import availability, commands, engaged, rooms
 from adapter.scheduling.availability import Wanted
 from adapter.scheduling.booking import MOVING
 from store.codec import Resource
-from store.source import Documents
+from store.source import Documents, Find
 from store.store import Store
 from store.unit_of_work import UnitOfWork
 from tests.adapter.scheduling.support import (
@@ -297,9 +297,9 @@ async def test_every_query_has_an_index_and_without_a_room_there_is_none(
     asked: list[tuple[str, Any]] = []
     original = Documents._find
 
-    async def counted(self: Documents, kind: str, query: Any, *rest: Any, **options: Any) -> Any:
-        asked.append((kind, query))
-        return await original(self, kind, query, *rest, **options)
+    async def counted(self: Documents, find: Find) -> Any:
+        asked.append((find.kind, find.query))
+        return await original(self, find)
 
     monkeypatch.setattr(Documents, "_find", counted)
     assert await engaged.in_rooms(store, DAY, DAY, [schedule("p", P)]) == []
