@@ -8,6 +8,7 @@ from typing import Any
 
 import bson
 from bson.codec_options import CodecOptions
+from pymongo import monitoring
 from pymongo.asynchronous.database import AsyncDatabase
 
 from adapter.scheduling.claims import claims
@@ -23,6 +24,17 @@ from store.types import TYPES
 from store.unit_of_work import UnitOfWork
 from store.zones import ZONES
 from tests.conftest import empty
+
+
+class Listener(monitoring.CommandListener):
+    """Hears of commands that clients send which are made with it; what it does with each is `started`."""
+
+    def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
+        """Nothing to do."""
+
+    def failed(self, event: monitoring.CommandFailedEvent) -> None:
+        """Nothing to do."""
+
 
 Database = AsyncDatabase[dict[str, Any]]
 NUMBERS = "https://mediloop.co/fhir/sid/appointment-number"

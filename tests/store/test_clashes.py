@@ -13,7 +13,7 @@ from store.connection import connect
 from store.errors import NotUnique
 from store.store import Store
 from store.unit_of_work import UnitOfWork
-from tests.store.support import NUMBERS, RULES, assert_agreement, create, everything, patient, stored
+from tests.store.support import NUMBERS, RULES, Listener, assert_agreement, create, everything, patient, stored
 
 
 def identified(*numbers: str) -> list[dict[str, str]]:
@@ -80,16 +80,12 @@ async def test_a_version_that_was_not_read_gives_nothing_up(store: Store) -> Non
 async def test_changing_hands_takes_no_further_command(mongodb_uri: str, store: Store) -> None:
     sent: list[str] = []
 
-    class Listener(monitoring.CommandListener):
+    class Noted(Listener):
         def started(self, event: monitoring.CommandStartedEvent) -> None:
             sent.append(event.command_name)
 
-        def succeeded(self, event: monitoring.CommandSucceededEvent) -> None: ...
-
-        def failed(self, event: monitoring.CommandFailedEvent) -> None: ...
-
     held = await three(store)
-    client = connect(mongodb_uri, listeners=[Listener()])
+    client = connect(mongodb_uri, listeners=[Noted()])
     watched = Store(client, store.database.name, rules=RULES)
     counts: list[Any] = []
     try:

@@ -12,10 +12,10 @@ from store.connection import Client, connect, within
 from store.errors import Unreachable
 from store.gathering import Gathering
 from store.store import Store
-from tests.store.support import appointment, create, patient
+from tests.store.support import Listener, appointment, create, patient
 
 
-class Finds(monitoring.CommandListener):
+class Finds(Listener):
     """Notes the finds that are sent."""
 
     def __init__(self) -> None:
@@ -24,12 +24,6 @@ class Finds(monitoring.CommandListener):
     def started(self, event: monitoring.CommandStartedEvent) -> None:
         if event.command_name == "find":
             self.sent.append((event.command["find"], event.command["filter"]["_id"]))
-
-    def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
-        pass
-
-    def failed(self, event: monitoring.CommandFailedEvent) -> None:
-        pass
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from store.store import Store
 from store.types import TYPES
 from store.unit_of_work import UnitOfWork
 from tests.conftest import Clock
-from tests.store.support import RULES, Database, appointment, change, create, patient, present
+from tests.store.support import RULES, Database, Listener, appointment, change, create, patient, present
 
 MOMENT = datetime(2024, 1, 15, 10, tzinfo=UTC)
 
@@ -403,7 +403,7 @@ async def grown(database: Database, size: int) -> None:
     await database.counters.replace_one({"_id": ordering.COUNTER}, end, upsert=True)
 
 
-class Sent(monitoring.CommandListener):
+class Sent(Listener):
     """The reads that were sent, so that they can be explained."""
 
     def __init__(self) -> None:
@@ -413,10 +413,6 @@ class Sent(monitoring.CommandListener):
         if event.command_name in ("find", "aggregate"):
             about = ("find", "aggregate", "filter", "pipeline", "sort", "limit", "projection", "cursor")
             self.commands.append({name: value for name, value in event.command.items() if name in about})
-
-    def succeeded(self, event: monitoring.CommandSucceededEvent) -> None: ...
-
-    def failed(self, event: monitoring.CommandFailedEvent) -> None: ...
 
 
 @pytest.fixture

@@ -17,12 +17,12 @@ from store.connection import Client, connect
 from store.snapshot import Snapshot
 from store.source import Documents, Find
 from store.store import Store
-from tests.store.support import appointment, create, patient
+from tests.store.support import Listener, appointment, create, patient
 
 CLAIMS, ACTOR, NAMED = "_index.claims", "_index.actor", "_index.actor:named"
 
 
-class Reads(monitoring.CommandListener):
+class Reads(Listener):
     """Notes what is read."""
 
     def __init__(self) -> None:
@@ -31,12 +31,6 @@ class Reads(monitoring.CommandListener):
     def started(self, event: monitoring.CommandStartedEvent) -> None:
         if event.command_name in ("find", "aggregate", "getMore"):
             self.sent.append(dict(event.command))
-
-    def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
-        pass
-
-    def failed(self, event: monitoring.CommandFailedEvent) -> None:
-        pass
 
 
 @pytest.fixture

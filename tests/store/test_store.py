@@ -22,7 +22,7 @@ from store.errors import Unreachable
 from store.store import REMEMBERED_FOR, Store
 from store.types import TYPES, key_pattern
 from store.unit_of_work import UnitOfWork
-from tests.store.support import Database, appointment, create, everything, patient
+from tests.store.support import Database, Listener, appointment, create, everything, patient
 
 DAY = "2024-01-{:02}T10:00:00Z"
 
@@ -156,15 +156,11 @@ async def test_a_server_that_refuses_the_write_of_the_ping_is_unreachable(client
 async def test_a_transaction_reads_a_snapshot_and_is_journaled_on_a_majority(mongodb_uri: str, store: Store) -> None:
     sent: list[dict[str, Any]] = []
 
-    class Listener(monitoring.CommandListener):
+    class Noted(Listener):
         def started(self, event: monitoring.CommandStartedEvent) -> None:
             sent.append(dict(event.command))
 
-        def succeeded(self, event: monitoring.CommandSucceededEvent) -> None: ...
-
-        def failed(self, event: monitoring.CommandFailedEvent) -> None: ...
-
-    client = connect(mongodb_uri, listeners=[Listener()])
+    client = connect(mongodb_uri, listeners=[Noted()])
     await create(Store(client, store.database.name), patient("a"))
     await client.close()
     first = next(command for command in sent if command.get("startTransaction"))

@@ -22,6 +22,7 @@ from tests.conftest import Clock
 from tests.store.support import (
     NUMBERS,
     RULES,
+    Listener,
     appointment,
     assert_agreement,
     change,
@@ -36,7 +37,7 @@ HOUR = "Practitioner/p|2024-01-20T10"
 Step = Callable[[UnitOfWork], Awaitable[Any]]
 
 
-class Commands(monitoring.CommandListener):
+class Commands(Listener):
     """Notes the names of what is sent in transactions."""
 
     def __init__(self) -> None:
@@ -45,12 +46,6 @@ class Commands(monitoring.CommandListener):
     def started(self, event: monitoring.CommandStartedEvent) -> None:
         if "autocommit" in event.command:
             self.sent.append(event.command_name)
-
-    def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
-        pass
-
-    def failed(self, event: monitoring.CommandFailedEvent) -> None:
-        pass
 
 
 @pytest.fixture

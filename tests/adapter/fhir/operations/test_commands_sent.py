@@ -11,6 +11,7 @@ from store.connection import connect
 from tests.adapter.fhir.door import call
 from tests.adapter.mediloop.clinic import MULAGO, SARAH, location, patient, practitioner, put, schedule, slot
 from tests.conftest import Api, ApiMaker, Clock
+from tests.store.support import Listener
 
 PAGE = Path(__file__).parents[4] / "docs" / "performance.md"
 HOLD = ["find"] * 7 + ["update", "update", "insert", "insert"]
@@ -18,7 +19,7 @@ BOOK = ["find"] * 4 + ["update", "update", "insert"]
 WINDOW = "start=2024-01-20T00:00:00Z&end=2024-01-21T00:00:00Z"
 
 
-class Sent(monitoring.CommandListener):
+class Sent(Listener):
     """The names of the commands that a client sends."""
 
     def __init__(self) -> None:
@@ -26,10 +27,6 @@ class Sent(monitoring.CommandListener):
 
     def started(self, event: monitoring.CommandStartedEvent) -> None:
         self.names.append(event.command_name)
-
-    def succeeded(self, event: monitoring.CommandSucceededEvent) -> None: ...
-
-    def failed(self, event: monitoring.CommandFailedEvent) -> None: ...
 
 
 async def test_a_hold_and_its_booking_send_what_the_page_says(
