@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +20,6 @@ import bson
 import orjson
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
-from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.cursor import AsyncCursor
 
 from store.codec import CODEC_OPTIONS, decode
@@ -29,7 +27,7 @@ from store.connection import bounded
 from store.documents import Rules, compose, history_id
 from store.extract import identifiers, instant, token
 from store.history import HISTORY
-from store.source import Documents
+from store.reading import Moment
 from store.staged import IDEMPOTENCY
 from store.store import Store
 from store.types import TYPES, ResourceType
@@ -65,21 +63,6 @@ class Step:
     findings: list[Finding] = field(default_factory=list)
 
 
-class View(Documents):
-    """The committed state of one moment."""
-
-    def __init__(self, store: Store, session: AsyncClientSession) -> None:
-        super().__init__(store.database, session=session, timeout=SECONDS)
-        self.session = session
-
-
-@asynccontextmanager
-async def snapshot(store: Store) -> AsyncIterator[View]:
-    """Give the committed state of one moment to read from."""
-    async with store.database.client.start_session(snapshot=True) as session:
-        yield View(store, session)
-
-
 async def total(store: Store) -> int:
     """Return about how many documents there are to look at."""
     names = [*TYPES, HISTORY, IDEMPOTENCY]
@@ -91,7 +74,7 @@ async def documents(store: Store, declared: ResourceType, batch: int = BATCH) ->
     """Hold every document of a type to its own bytes and to the newest entry of its history."""
     kind, after = declared.name, ""
     while True:
-        async with snapshot(store) as view:
+        async with store.moment(SECONDS) as view:
             found = await _raw(view, kind, after, batch)
             if not found:
                 return
@@ -103,7 +86,7 @@ async def documents(store: Store, declared: ResourceType, batch: int = BATCH) ->
         after = found[-1]["_id"]
 
 
-async def _raw(view: View, kind: str, after: str, batch: int) -> list[RawBSONDocument]:
+async def _raw(view: Moment, kind: str, after: str, batch: int) -> list[RawBSONDocument]:
     collection = view.database.get_collection(kind, codec_options=_RAW)
     find: AsyncCursor[Any] = collection.find(
         {"_id": {"$gt": after}}, sort=[("_id", 1)], limit=batch, batch_size=batch + 1, session=view.session
@@ -146,7 +129,7 @@ def _differing(right: Mapping[str, Any], wrong: Any) -> str:
     return ", ".join(sorted(name for name in right.keys() | wrong.keys() if right.get(name) != wrong.get(name)))
 
 
-async def _unlike_history(view: View, kind: str, found: Sequence[RawBSONDocument]) -> list[Finding]:
+async def _unlike_history(view: Moment, kind: str, found: Sequence[RawBSONDocument]) -> list[Finding]:
     """Return the documents that are not what their newest version is."""
     keys = {one["_id"]: _version_key(kind, one) for one in found}
     find = view.database[HISTORY].find({"_id": {"$in": list(keys.values())}}, {"_json": 1}, session=view.session)
@@ -167,7 +150,7 @@ def _version_key(kind: str, found: RawBSONDocument) -> str:
     return history_id(kind, found["_id"], int(version)) if version.isdecimal() else ""
 
 
-async def _doubles(view: View, kind: str, found: Sequence[RawBSONDocument], rules: Rules) -> list[Finding]:
+async def _doubles(view: Moment, kind: str, found: Sequence[RawBSONDocument], rules: Rules) -> list[Finding]:
     """Return the unique identifiers that several resources carry."""
     numbers = {
         name: one["_id"]
@@ -205,7 +188,7 @@ async def remembered(store: Store, batch: int = BATCH) -> AsyncIterator[Step]:
     """Make sure that what is remembered for repeated requests can be given again."""
     after: Any = ""
     while True:
-        async with snapshot(store) as view:
+        async with store.moment(SECONDS) as view:
             find = view.database[IDEMPOTENCY].find(
                 {"_id": {"$gt": after}}, sort=[("_id", 1)], limit=batch, session=view.session
             )

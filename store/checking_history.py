@@ -11,13 +11,14 @@ from typing import Any
 
 import orjson
 
-from store.checking import BATCH, SECONDS, Finding, Step, View, snapshot
+from store.checking import BATCH, SECONDS, Finding, Step
 from store.connection import bounded
 from store.counters import COUNTERS
 from store.documents import history_id
 from store.extract import instant
 from store.history import HISTORY
 from store.ordering import COUNTER
+from store.reading import Moment
 from store.store import Store
 
 _LATEST = 9_999_999_999
@@ -27,7 +28,7 @@ async def history(store: Store, batch: int = BATCH) -> AsyncIterator[Step]:
     """Look for gaps in the versions of each resource, and for those that are stored otherwise than they ended."""
     after, kept = "", list[dict[str, Any]]()
     while True:
-        async with snapshot(store) as view:
+        async with store.moment(SECONDS) as view:
             query = {"_id": {"$gt": after}}
             find = view.database[HISTORY].find(
                 query,
@@ -75,7 +76,7 @@ def _resource_of(found: Mapping[str, Any]) -> str:
     return name
 
 
-async def _wrongly_ended(view: View, whole: Sequence[tuple[str, list[dict[str, Any]]]]) -> list[str]:
+async def _wrongly_ended(view: Moment, whole: Sequence[tuple[str, list[dict[str, Any]]]]) -> list[str]:
     """Return the resources about which something looks wrong: to be looked at again, each at one moment."""
     stored = await _stored_versions(view, [name for name, _ in whole])
     suspects: list[str] = []
@@ -87,7 +88,7 @@ async def _wrongly_ended(view: View, whole: Sequence[tuple[str, list[dict[str, A
     return suspects
 
 
-async def _stored_versions(view: View, names: Sequence[str]) -> dict[str, int | None]:
+async def _stored_versions(view: Moment, names: Sequence[str]) -> dict[str, int | None]:
     kinds: dict[str, list[str]] = {}
     for name in names:
         kind, _, ident = name.partition("/")
@@ -102,7 +103,7 @@ async def _stored_versions(view: View, names: Sequence[str]) -> dict[str, int | 
 
 
 async def _history_of(store: Store, name: str) -> list[Finding]:
-    async with snapshot(store) as view:
+    async with store.moment(SECONDS) as view:
         kind, _, ident = name.partition("/")
         query = {"_id": {"$gte": history_id(kind, ident, 0), "$lte": history_id(kind, ident, _LATEST)}}
         find = view.database[HISTORY].find(query, {"method": 1}, sort=[("_id", 1)], session=view.session)
@@ -136,7 +137,7 @@ async def order(store: Store, batch: int = 10 * BATCH) -> AsyncIterator[Step]:
     expected, reached = 0 if counter is None else int(counter.get("value", 0)), 0
     place: dict[str, Any] = {"at": {"$exists": True}}
     while True:
-        async with snapshot(store) as view:
+        async with store.moment(SECONDS) as view:
             query = {"seq": {"$gte": 1}, **place}
             find = view.database[HISTORY].find(
                 query,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
@@ -25,8 +26,9 @@ from store.guards import GUARDS
 from store.history import History, HistoryPage, Version, as_stored
 from store.ordering import BATCH, Order
 from store.proposals import Proposals
+from store.reading import Moment, Reading
 from store.snapshot import Snapshot
-from store.source import Documents, Hint, Sort, by_kind, index_hint
+from store.source import Hint, Sort
 from store.staged import IDEMPOTENCY, Staged
 from store.together import Together
 from store.types import TYPES, key_pattern
@@ -48,7 +50,7 @@ _LARGE = 2
 REMEMBERED_FOR = timedelta(hours=24)
 
 
-class Store(Documents):
+class Store(Reading):
     """The resources of one environment (test or live).
 
     Args:
@@ -110,7 +112,7 @@ class Store(Documents):
         """Return the present moment, by the clock that stamps what is written."""
         return self._now()
 
-    # Reading: stored bytes, as they are.
+    # Reading: stored bytes, as they are. What is asked for by its id goes with what others ask for.
 
     async def read(self, kind: str, ident: str) -> bytes | None:
         """Return the JSON of a resource, or None.
@@ -119,6 +121,20 @@ class Store(Documents):
             Unreachable: MongoDB did not answer in time.
         """
         return (await self._gathering.read(kind, (ident,))).get(ident)
+
+    async def _of_kind(self, kind: str, idents: list[str]) -> tuple[str, dict[str, bytes]]:
+        found = await self._gathering.read(kind, idents)
+        return kind, {ident: found[ident] for ident in idents if ident in found}
+
+    @asynccontextmanager
+    async def moment(self, patience: float | None = None) -> AsyncIterator[Moment]:
+        """Give what is committed now to read from, whatever is written meanwhile.
+
+        Args:
+            patience: seconds after which a query gives up; None: those of the store.
+        """
+        async with self._client.start_session(snapshot=True) as session:
+            yield Moment(self.database, session, self._patience if patience is None else patience)
 
     async def read_version(self, kind: str, ident: str, version: int) -> Version | None:
         """Return one version of a resource (without JSON if it is its deletion), or None."""
@@ -160,40 +176,6 @@ class Store(Documents):
     async def first_since(self, moment: datetime, otherwise: int) -> int:
         """Return the place from which on every version counts as made at `moment` or later; `otherwise` for none."""
         return await self._history.first_since(as_stored(moment), otherwise)
-
-    async def find(
-        self,
-        kind: str,
-        query: Mapping[str, Any],
-        *,
-        sort: Sort = (),
-        skip: int = 0,
-        limit: int = 0,
-        hint: Hint = None,
-    ) -> list[bytes]:
-        """Return the JSON of the resources that match a MongoDB `query`, in order.
-
-        `hint` names the declared index to use, by its keys (see `store.types`).
-        """
-        find = self.database[kind].find
-        pattern = None if hint is None else index_hint(hint)
-
-        def call() -> Awaitable[list[dict[str, Any]]]:
-            # Made inside the time limit: a cursor keeps the one it was made under.
-            page = find(query, {"_json": 1, "_id": 0}, sort=list(sort) or None, skip=skip, limit=limit, hint=pattern)
-            return page.to_list()
-
-        return [found["_json"] for found in await self._bounded(call)]
-
-    async def read_all(self, references: Sequence[str]) -> dict[str, bytes]:
-        """Return the JSON of the resources that exist among relative `references`, by reference."""
-
-        async def one(kind: str, idents: list[str]) -> dict[str, bytes]:
-            found = await self._gathering.read(kind, idents)
-            return {f"{kind}/{ident}": found[ident] for ident in idents if ident in found}
-
-        parts = await asyncio.gather(*(one(kind, idents) for kind, idents in by_kind(references).items()))
-        return {text: raw for part in parts for text, raw in part.items()}
 
     async def explain(
         self,

@@ -12,7 +12,7 @@ from adapter.errors import Gone, Malformed, NotFound, Problem
 from adapter.fhir import negotiation, presentation, searching
 from adapter.fhir.access import may, require_type
 from adapter.fhir.call import MODIFIED_SINCE, Call, Pairs, Reply
-from adapter.scheduling import availability
+from adapter.scheduling import availability, holds
 from store.codec import Resource, encode
 from store.history import Version
 from store.search import results
@@ -38,12 +38,17 @@ async def read(call: Call, kind: str, ident: str) -> Reply:
         proposed = await _proposed(call, ident) if kind == "Appointment" else None
         if proposed is not None:
             return Reply(200, shown(call, kind, proposed), {})  # nor has it a version: it is not stored
-        zone = call.who.service.settings.zone
-        opening = await availability.computed_slot(call.who.store, ident, zone) if kind == "Slot" else None
+        opening = await _opening(call, ident) if kind == "Slot" else None
         if opening is None:
             raise await absent(call, kind, ident)
         return Reply(200, shown(call, kind, encode(opening)), {})  # it has no version: nothing is stored yet
     return await _present(call, kind, raw, latest=True)
+
+
+async def _opening(call: Call, ident: str) -> Resource | None:
+    """Return the Slot of that id which weekly hours make; None if none do."""
+    async with holds.settled(call.who.store) as moment:
+        return await availability.computed_slot(moment, ident, call.who.service.settings.zone)
 
 
 async def _proposed(call: Call, ident: str) -> bytes | None:

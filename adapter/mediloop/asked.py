@@ -14,6 +14,7 @@ from adapter.mediloop.requests import AvailabilityQuery, ListQuery
 from adapter.security.callers import Caller
 from mappings import references
 from store.codec import Resource
+from store.source import Documents
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +39,15 @@ class Asked:
 NOBODY = Asked()
 
 
-async def asked_for(who: Caller, wanted: ListQuery | AvailabilityQuery) -> Asked:
-    """Return whom and where `wanted` asks for; what is known of them is read."""
+async def asked_for(who: Caller, wanted: ListQuery | AvailabilityQuery, source: Documents) -> Asked:
+    """Return whom and where `wanted` asks for; what is known of them is read, and whose roles are whose in `source`."""
     uhid = wanted.patient_uhid if isinstance(wanted, ListQuery) else None
     if uhid is None and wanted.practitioner_id is None and wanted.facility_id is None:
         return NOBODY
     groups: list[tuple[str, ...]] = []
     practitioner, facility, roles = None, None, {}
     if wanted.practitioner_id is not None:
-        practitioner, *others = await directory.practitioner_references(who, wanted.practitioner_id)
+        practitioner, *others = await directory.practitioner_references(source, wanted.practitioner_id)
         groups.append((practitioner, *others))
         roles = dict.fromkeys(others, practitioner)
     if wanted.facility_id is not None:

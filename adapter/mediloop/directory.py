@@ -23,6 +23,7 @@ from mappings.uhid import normalise
 from store.codec import Resource, decode
 from store.extract import token
 from store.indexing import naming
+from store.source import Documents
 from store.unit_of_work import UnitOfWork
 
 BY_IDENTIFIER = ("identifier", "_id")
@@ -96,10 +97,10 @@ def _unknown(who: Caller, found: Container[str], practitioner: str | None, facil
     return problems
 
 
-async def practitioner_references(who: Caller, ident: str) -> list[str]:
+async def practitioner_references(source: Documents, ident: str) -> list[str]:
     """Return how documents may refer to a practitioner: directly, or by one of their roles."""
     own = f"Practitioner/{ident}"
-    roles = await who.store.keys("PractitionerRole", naming("practitioner", [own]), limit=_MOST_ROLES)
+    roles = await source.keys("PractitionerRole", naming("practitioner", [own]), limit=_MOST_ROLES)
     return [own, *(f"PractitionerRole/{role}" for role in roles)]
 
 

@@ -29,6 +29,7 @@ from mappings import slot as slot_lens
 from store.codec import Resource
 from store.dates import FIRST
 from store.extract import fold, reference
+from store.reading import Moment, Reading
 from store.search.text import escaped
 
 BY_ACTOR = ("actor", "date", "_id", "status")
@@ -46,15 +47,15 @@ _LONGEST_COMPUTED = timedelta(days=92)
 async def appointments(who: Caller, wanted: ListQuery) -> Response:
     """Answer the list, by-patient and by-practitioner."""
     await holds.settle_due(who.store)
-    asked = await asked_for(who, wanted)
+    asked = await asked_for(who, wanted, who.store)
     query, hint = appointment_query(who, wanted, asked)
-    found, total = await _page(who, "Appointment", query, _DATE_ORDER, hint, wanted)
+    found, total = await _page(who.store, "Appointment", query, _DATE_ORDER, hint, wanted)
     items = await answers.appointments(who, found, asked)
     return Response(answers.page(items, total, wanted.page, wanted.page_size), media_type="application/json")
 
 
 async def _page(
-    who: Caller,
+    source: Reading,
     kind: str,
     query: dict[str, Any],
     order: Sequence[tuple[str, int]],
@@ -64,8 +65,8 @@ async def _page(
     """Return one page of what matches, and how many match in all."""
     skip = (wanted.page - 1) * wanted.page_size
     raw, total = await asyncio.gather(
-        who.store.find(kind, query, sort=order, skip=skip, limit=wanted.page_size, hint=hint),
-        who.store.count(kind, query, hint=hint),
+        source.find(kind, query, sort=order, skip=skip, limit=wanted.page_size, hint=hint),
+        source.count(kind, query, hint=hint),
     )
     return [orjson.loads(one) for one in raw], total
 
@@ -157,19 +158,20 @@ def _moments(who: Caller, first: str | None, last: str | None) -> dict[str, date
 
 async def availability(who: Caller, wanted: AvailabilityQuery) -> Response:
     """Answer the search for free slots (GET .../availability/)."""
-    await holds.settle_due(who.store)
-    asked = await asked_for(who, wanted)
-    # Whoever is asked for is somebody.
-    nobodys = frozenset[str]() if wanted.practitioner_id else await opened.nobodys(who.store)
-    computed = _computed_query(who, wanted, asked.groups, nobodys)
-    if await opened.computed_schedules(who.store, computed):
-        slots, total = await _merged(who, computed, wanted)
-    else:
-        query, hint = await slot_query(who, wanted, asked.groups, nobodys)
-        slots, total = await _page(who, "Slot", query, _START_ORDER, hint, wanted)
-    names = [reference(slot["schedule"].get("reference", "")) for slot in slots]
-    published = await who.store.read_all(_each(names))
+    async with holds.settled(who.store) as moment:
+        asked = await asked_for(who, wanted, moment)
+        # Whoever is asked for is somebody.
+        nobodys = frozenset[str]() if wanted.practitioner_id else await opened.nobodys(moment)
+        computed = _computed_query(who, wanted, asked.groups, nobodys)
+        if await opened.computed_schedules(moment, computed):
+            slots, total = await _merged(who, moment, computed, wanted)
+        else:
+            query, hint = await slot_query(who, moment, wanted, asked.groups, nobodys)
+            slots, total = await _page(moment, "Slot", query, _START_ORDER, hint, wanted)
+        names = [reference(slot["schedule"].get("reference", "")) for slot in slots]
+        published = await moment.read_all(_each(names))
     stored = {name: orjson.loads(one) for name, one in published.items()}
+    # Those are people and places: an answer has their present names.
     schedules, known = await directory.published_by(who, stored, asked.roles, asked.shown)
     systems = who.service.systems
     items = [
@@ -194,7 +196,9 @@ def _computed_query(
     )
 
 
-async def _merged(who: Caller, computed: opened.Wanted, wanted: AvailabilityQuery) -> tuple[list[Resource], int]:
+async def _merged(
+    who: Caller, moment: Moment, computed: opened.Wanted, wanted: AvailabilityQuery
+) -> tuple[list[Resource], int]:
     """Return one page of what is published and what is computed, and how many there are in all."""
     if computed.window.end - computed.window.start > _LONGEST_COMPUTED + timedelta(hours=2):  # the clocks may change
         text = (
@@ -203,13 +207,17 @@ async def _merged(who: Caller, computed: opened.Wanted, wanted: AvailabilityQuer
         )
         raise Malformed(Problem("invalid_request_error", text, "date_to"))
     zone = who.service.settings.zone
-    found = await opened.openings(who.store, computed, zone=zone)
+    found = await opened.openings(moment, computed, zone=zone)
     skip = (wanted.page - 1) * wanted.page_size
     return [one.slot for one in found[skip : skip + wanted.page_size]], len(found)
 
 
 async def slot_query(
-    who: Caller, wanted: AvailabilityQuery, actors: Sequence[Sequence[str]], nobodys: frozenset[str] = frozenset()
+    who: Caller,
+    moment: Moment,
+    wanted: AvailabilityQuery,
+    actors: Sequence[Sequence[str]],
+    nobodys: frozenset[str] = frozenset(),
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Return the MongoDB query of an availability search by actors (`Asked.groups`), and the index that serves it.
 
@@ -224,18 +232,18 @@ async def slot_query(
     if wanted.duration_minutes:
         query["_index.minutes"] = {"$gte": wanted.duration_minutes}
     if actors:
-        found = await _schedules(who, opened.matching(actors))
+        found = await _schedules(moment, opened.matching(actors))
         chosen = {name: one for name, one in found.items() if name not in nobodys}
-        query["_index.schedule"] = {"$in": await spellings(who.store, chosen, window)}
+        query["_index.schedule"] = {"$in": await spellings(moment, chosen, window)}
         hint = SLOTS_BY_SCHEDULE
     else:
         # A Schedule that is not active must not be offered (FHIR: Schedule.active is a modifier).
-        useless = [*await _schedules(who, {"_index.active": "false"}), *nobodys]
-        query["_index.schedule"] = {"$nin": await spellings(who.store, useless, window)}
+        useless = [*await _schedules(moment, {"_index.active": "false"}), *nobodys]
+        query["_index.schedule"] = {"$nin": await spellings(moment, useless, window)}
         hint = SLOTS_BY_STATUS
     zone = who.service.settings.zone
     hidden = await opened.not_offered(
-        who.store,
+        moment,
         window,
         None if chosen is None else chosen.values(),
         zone,
@@ -249,8 +257,8 @@ async def slot_query(
     for element, code in (("service-type", wanted.service_type), ("specialty", wanted.specialty)):
         if code:
             # A Slot's own says more than its Schedule's; without its own it has the Schedule's.
-            theirs = await _schedules(who, {f"_index.{element}": fold(code)})
-            inherited = await spellings(who.store, theirs, window)
+            theirs = await _schedules(moment, {f"_index.{element}": fold(code)})
+            inherited = await spellings(moment, theirs, window)
             own = {f"_index.{element}": fold(code)}
             both.append({"$or": [own, {f"_index.{element}": None, "_index.schedule": {"$in": inherited}}]})
     if both:
@@ -258,8 +266,8 @@ async def slot_query(
     return query, hint
 
 
-async def _schedules(who: Caller, query: dict[str, Any]) -> dict[str, Resource]:
-    found = [orjson.loads(raw) for raw in await who.store.find("Schedule", query)]
+async def _schedules(source: Reading, query: dict[str, Any]) -> dict[str, Resource]:
+    found = [orjson.loads(raw) for raw in await source.find("Schedule", query)]
     return {f"Schedule/{one['id']}": one for one in found}
 
 

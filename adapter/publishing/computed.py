@@ -7,31 +7,15 @@ memory holds the openings of these few.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
-from typing import Any
-
-from pymongo.asynchronous.client_session import AsyncClientSession
-from pymongo.asynchronous.database import AsyncDatabase
 
 from adapter.scheduling import calendars
 from adapter.scheduling.intervals import Interval
-from store.codec import Resource, decode
+from store.codec import Resource
+from store.reading import Moment
 
 _AT_A_TIME = 10
-
-
-class Moment:
-    """Finds resources as they were at one moment."""
-
-    def __init__(self, database: AsyncDatabase[dict[str, Any]], session: AsyncClientSession) -> None:
-        self._database = database
-        self._session = session
-
-    async def find(self, kind: str, query: Mapping[str, Any]) -> list[Resource]:
-        """Return the resources that match a MongoDB query; it must have an index."""
-        found = self._database[kind].find(query, {"_json": 1, "_id": 0}, session=self._session)
-        return [decode(one["_json"]) async for one in found]
 
 
 async def slots(moment: Moment, schedules: Sequence[str], window: Interval, zone: tzinfo) -> AsyncIterator[Resource]:
@@ -43,10 +27,11 @@ async def slots(moment: Moment, schedules: Sequence[str], window: Interval, zone
         window: of time.
         zone: of hours whose Schedule names no time zone.
     """
+    reader = calendars.Reader(moment)
     for start in range(0, len(schedules), _AT_A_TIME):
-        few = await moment.find("Schedule", {"_id": {"$in": list(schedules[start : start + _AT_A_TIME])}})
+        few = await reader.find("Schedule", {"_id": {"$in": list(schedules[start : start + _AT_A_TIME])}})
         few.sort(key=lambda one: str(one["id"]))
-        for calendar in await calendars.with_busy(moment, await calendars.read(moment, few, zone), window):
+        for calendar in await calendars.with_busy(reader, await calendars.read(reader, few, zone), window):
             await asyncio.sleep(0)  # other requests go on
             for _, slot, _ in calendar.open(window):
                 yield slot

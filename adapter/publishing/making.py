@@ -13,8 +13,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
-from pymongo.asynchronous.client_session import AsyncClientSession
-from pymongo.asynchronous.database import AsyncDatabase
 
 from adapter.publishing import computed, scrubbing
 from adapter.publishing.codes import Codes
@@ -27,7 +25,7 @@ from store.codec import Resource, decode, encode
 from store.dates import shifted
 from store.extract import instant
 from store.publications import Publication, Publications
-from store.source import Documents
+from store.reading import Moment
 
 MAX_AGE = 300
 """Seconds for which an answer may be kept, and for which one is good enough here (SMART Scheduling Links)."""
@@ -80,17 +78,16 @@ class Publisher:
         return self._publications.read(name, kind)
 
     async def _make(self) -> None:
-        await holds.settle_due(self._store)
-        moment = self._service.now()
-        draft = await self._publications.draft(secrets.token_hex(8), moment)
-        async with self._service.client.start_session(snapshot=True) as session:
+        now = self._service.now()
+        draft = await self._publications.draft(secrets.token_hex(8), now)
+        async with holds.settled(self._store) as moment:
             codes = Codes(self._service.systems, self._service.settings.uhid_pattern)
-            lines = _Lines(self._service.settings, codes, self._store.database, session, moment)
+            lines = _Lines(self._service.settings, codes, moment, now)
             # Which places are told of, and of which Schedules the Slots, the Schedules tell.
             await draft.write("Schedule", lines.schedules())
             await draft.write("Slot", lines.slots())
             await draft.write("Location", lines.locations())
-        await self._publications.publish(draft, moment)
+        await self._publications.publish(draft, now)
 
 
 class _Lines:
@@ -100,19 +97,17 @@ class _Lines:
         self,
         settings: Settings,
         codes: Codes,
-        database: AsyncDatabase[dict[str, Any]],
-        session: AsyncClientSession,
-        moment: datetime,
+        moment: Moment,
+        now: datetime,
     ) -> None:
         self._settings = settings
         self._codes = codes
-        self._database = database
-        self._session = session
         self._moment = moment
+        self._now = now
         self._places: set[str] = set()  # that published Schedules name
         self._schedules: set[str] = set()
         self._weekly: list[str] = []  # those of them that have weekly hours, by id
-        self._judged = Interval(moment, moment)  # the starts of the Slots that are looked into
+        self._judged = Interval(now, now)  # the starts of the Slots that are looked into
         self._closed: frozenset[str] = frozenset()  # which of these nobody can have
 
     async def schedules(self) -> AsyncIterator[bytes]:
@@ -162,7 +157,7 @@ class _Lines:
 
     async def _open_or_stored(self) -> AsyncIterator[Resource]:
         # What has begun cannot be booked, and would be told of for ever.
-        query = {"_index.start": {"$gt": self._moment}}
+        query = {"_index.start": {"$gt": self._now}}
         async for raw in self._stored("Slot", query, [("_index.start", 1), ("_id", 1)]):
             stored = orjson.loads(raw)
             # One that was booked and given back is open if the hours still say so: it comes with them.
@@ -170,9 +165,8 @@ class _Lines:
                 yield stored
             elif not slotids.is_computed(stored):
                 yield {**stored, "status": "busy"} if await self._is_closed(stored) else stored
-        state = computed.Moment(self._database, self._session)
-        window = computed.window(self._moment, self._settings.publish_days)
-        async for slot in computed.slots(state, self._weekly, window, self._settings.zone):
+        window = computed.window(self._now, self._settings.publish_days)
+        async for slot in computed.slots(self._moment, self._weekly, window, self._settings.zone):
             yield slot
 
     async def _is_closed(self, slot: Resource) -> bool:
@@ -180,17 +174,16 @@ class _Lines:
         start = instant(slot["start"])
         if start is not None and start >= self._judged.end:
             self._judged = Interval(start, shifted(start, _AT_A_TIME))
-            source = Documents(self._database, session=self._session)
-            reach = await engaged.near(source, self._judged, None)
-            taken = await engaged.slots(source, self._judged, reach, None)
-            taken += await engaged.in_rooms(source, self._judged, reach, None)
-            away = await leave.slots(source, self._judged, None, self._settings.zone)
+            reach = await engaged.near(self._moment, self._judged, None)
+            taken = await engaged.slots(self._moment, self._judged, reach, None)
+            taken += await engaged.in_rooms(self._moment, self._judged, reach, None)
+            away = await leave.slots(self._moment, self._judged, None, self._settings.zone)
             self._closed = frozenset((*taken, *away))
         return slot["id"] in self._closed
 
     async def _stored(self, kind: str, query: dict[str, Any], order: list[tuple[str, int]]) -> AsyncIterator[bytes]:
-        found = self._database[kind].find(
-            query, {"_json": 1, "_id": 0}, sort=order, batch_size=_BATCH, session=self._session
+        found = self._moment.database[kind].find(
+            query, {"_json": 1, "_id": 0}, sort=order, batch_size=_BATCH, session=self._moment.session
         )
         number = 0
         async for one in found:

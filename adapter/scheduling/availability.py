@@ -1,11 +1,11 @@
 """What is open: the one truth that MediLoop's availability, ``$find`` and every other door show.
 
-Openings are published free Slots, and computed ones where a Schedule has weekly hours (`hours`, `openings`).
+Openings are published free Slots, and computed ones where a Schedule has weekly hours (`hours`, `openings`). Several
+queries tell them, so they are read from one moment (`holds.settled`).
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from adapter.aside import aside
 from adapter.errors import Malformed, Problem
-from adapter.scheduling import calendars, claims, engaged, holds, leave
+from adapter.scheduling import calendars, claims, engaged, leave
 from adapter.scheduling import openings as computing
 from adapter.scheduling.calendars import Reader
 from adapter.scheduling.intervals import Interval
@@ -22,8 +22,8 @@ from store import slotids
 from store.codec import Resource, decode
 from store.extract import reference, references
 from store.indexing import naming
+from store.reading import Moment
 from store.search.tokens import stored_token, system_and_code
-from store.store import Store
 
 SLOTS_BY_STATUS = ("status", "start", "_id", "schedule", "minutes", "end")
 MOST_COMPUTED = 150_000
@@ -94,60 +94,55 @@ class Wanted:
     passed_over: frozenset[str] = frozenset()
 
 
-async def openings(store: Store, wanted: Wanted, *, zone: tzinfo) -> list[Opening]:
+async def openings(source: Moment, wanted: Wanted, *, zone: tzinfo) -> list[Opening]:
     """Return what is open, ordered by start, then by the Slot's id.
 
     Args:
-        store: where to look.
+        source: where to look.
         wanted: what for.
         zone: of hours whose Schedule names no time zone.
     """
-    await holds.settle_due(store)
-    found = await _read(store, wanted, *await _query(store, wanted, zone))
-    schedules = await computed_schedules(store, wanted)
+    found = await _read(source, wanted, *await _query(source, wanted, zone))
+    schedules = await computed_schedules(source, wanted)
     if schedules:
-        found += await _computed(store, wanted, schedules, zone)
+        found += await _computed(source, wanted, schedules, zone)
         found = await aside(lambda: sorted(found, key=_place), much=len(found) > FEW)
     return found[: wanted.limit] if wanted.limit else found
 
 
-async def first(store: Store, wanted: Wanted, *, zone: tzinfo) -> tuple[list[Opening], int]:
+async def first(source: Moment, wanted: Wanted, *, zone: tzinfo) -> tuple[list[Opening], int]:
     """Return the first `wanted.limit` of the `openings` (0: none), and how many there are in all.
 
     What is published is counted in the index: of a month's openings nothing is read but the page.
     """
-    await holds.settle_due(store)
-    if await computed_schedules(store, wanted):
-        found = await openings(store, replace(wanted, limit=0), zone=zone)
+    if await computed_schedules(source, wanted):
+        found = await openings(source, replace(wanted, limit=0), zone=zone)
         return found[: wanted.limit], len(found)
-    query, hint, known = await _query(store, wanted, zone)
-    counting = store.count("Slot", query, hint=hint)
-    if not wanted.limit:
-        return [], await counting
-    page, total = await asyncio.gather(_read(store, wanted, query, hint, known), counting)
-    return page, total
+    query, hint, known = await _query(source, wanted, zone)
+    page = await _read(source, wanted, query, hint, known) if wanted.limit else []
+    return page, await source.count("Slot", query, hint=hint)
 
 
 def _place(opening: Opening) -> tuple[datetime, str]:
     return opening.when.start, opening.ident
 
 
-async def computed_schedules(store: Store, wanted: Wanted) -> list[Resource]:
+async def computed_schedules(source: Moment, wanted: Wanted) -> list[Resource]:
     """Return the active Schedules with weekly hours that fit."""
     query: dict[str, Any] = {"_index.computed": True, **matching(wanted.actors)}
     for element, codes in _codes(wanted):
         query[f"_index.{element}"] = {"$in": codes}
-    found = await _schedules(store, query)
+    found = await _schedules(source, query)
     return [one for name, one in found.items() if name not in wanted.passed_over]
 
 
-async def _computed(store: Store, wanted: Wanted, schedules: list[Resource], zone: tzinfo) -> list[Opening]:
+async def _computed(source: Moment, wanted: Wanted, schedules: list[Resource], zone: tzinfo) -> list[Opening]:
     """Return what is computed.
 
     Raises:
         Malformed: it would be more than is computed for one request; nothing of it was.
     """
-    reader = Reader(store)
+    reader = Reader(source)
     fitting = [one for one in await calendars.read(reader, schedules, zone) if one.table.minutes >= wanted.minutes]
     many = sum(computing.about(one.table, wanted.window) for one in fitting)
     if many > MOST_COMPUTED:
@@ -167,7 +162,7 @@ async def _computed(store: Store, wanted: Wanted, schedules: list[Resource], zon
 
 
 async def not_offered(
-    store: Store,
+    source: Moment,
     window: Interval,
     schedules: Collection[Resource] | None,
     zone: tzinfo,
@@ -182,7 +177,7 @@ async def not_offered(
     practitioner, or room, is engaged elsewhere then (`engaged`), or away (`leave`).
 
     Args:
-        store: where to look.
+        source: where to look.
         window: of time in which the Slots begin.
         schedules: those that matter; None for all.
         zone: of hours whose Schedule names no time zone.
@@ -191,44 +186,42 @@ async def not_offered(
         no_rooms: that Slots of rooms and devices are passed over anyhow (`nobodys`).
     """
     query = {"_index.computed": {"$gte": window.start, "$lt": window.end}}
-    leftover = await store.keys("Slot", query, limit=0)
-    reach = await engaged.near(store, window, schedules)
-    taken = await engaged.slots(store, window, reach, schedules, without)
-    taken += [] if no_rooms else await engaged.in_rooms(store, window, reach, schedules, without)
-    away = [] if nobody_has_hours else await leave.slots(store, window, schedules, zone)
+    leftover = await source.keys("Slot", query, limit=0)
+    reach = await engaged.near(source, window, schedules)
+    taken = await engaged.slots(source, window, reach, schedules, without)
+    taken += [] if no_rooms else await engaged.in_rooms(source, window, reach, schedules, without)
+    away = [] if nobody_has_hours else await leave.slots(source, window, schedules, zone)
     return [*leftover, *taken, *away]
 
 
-async def nobodys(store: Store) -> frozenset[str]:
+async def nobodys(source: Moment) -> frozenset[str]:
     """Return the Schedules (``Schedule/s``) that no practitioner is behind: of things alone, or of roles nobody has.
 
     Who books with a practitioner, as MediLoop does, can have none of their openings.
     """
-    vacant, things = await asyncio.gather(
-        store.keys("PractitionerRole", {"_index.practitioner": None}, limit=0),
-        store.keys("Schedule", {"_index.nobodys": True}, limit=0),
-    )
+    vacant = await source.keys("PractitionerRole", {"_index.practitioner": None}, limit=0)
+    things = await source.keys("Schedule", {"_index.nobodys": True}, limit=0)
     found = {f"Schedule/{ident}" for ident in things}
     if vacant:
         roles = {f"PractitionerRole/{ident}" for ident in vacant}
-        for name, schedule in (await _schedules(store, naming("actor", sorted(roles)))).items():
+        for name, schedule in (await _schedules(source, naming("actor", sorted(roles)))).items():
             people = [one for one in references(schedule, "actor") if one.startswith(claims.PRACTITIONERS)]
             if roles.issuperset(people):
                 found.add(name)
     return frozenset(found)
 
 
-async def computed_slot(store: Store, ident: str, zone: tzinfo) -> Resource | None:
+async def computed_slot(source: Moment, ident: str, zone: tzinfo) -> Resource | None:
     """Return the computed Slot of that id, which is not stored; None if no Schedule has such an opening.
 
     It is ``free``, or ``busy-unavailable`` where something is in the way.
     """
     named = slotids.parts(ident)
-    raw = None if named is None else await store.read("Schedule", named.schedule)
+    raw = None if named is None else await source.read("Schedule", named.schedule)
     if named is None or raw is None:
         return None
     when = Interval(named.start, named.end)
-    reader = Reader(store)
+    reader = Reader(source)
     found = [one for one in await calendars.read(reader, [decode(raw)], zone) if one.has(when)]
     for one in await calendars.with_busy(reader, found, Interval(when.start, when.end)):
         is_open = one.is_active and one.is_open(when)
@@ -237,7 +230,7 @@ async def computed_slot(store: Store, ident: str, zone: tzinfo) -> Resource | No
 
 
 async def _query(
-    store: Store, wanted: Wanted, zone: tzinfo
+    source: Moment, wanted: Wanted, zone: tzinfo
 ) -> tuple[dict[str, Any], tuple[str, ...], dict[str, Resource]]:
     """Return the query of the published Slots, the index that serves it, and the Schedules that were read for it."""
     query: dict[str, Any] = {
@@ -250,24 +243,24 @@ async def _query(
         query["_index.end"] = {"$lte": wanted.window.end}
     schedules: dict[str, Resource] = {}
     if wanted.actors:
-        found = await _schedules(store, matching(wanted.actors))
+        found = await _schedules(source, matching(wanted.actors))
         schedules = {name: one for name, one in found.items() if name not in wanted.passed_over}
-        query["_index.schedule"] = {"$in": await calendars.spellings(store, schedules, wanted.window)}
+        query["_index.schedule"] = {"$in": await calendars.spellings(source, schedules, wanted.window)}
         hint = SLOTS_BY_SCHEDULE
     else:
-        useless = [*await _schedules(store, {"_index.active": "false"}), *wanted.passed_over]
-        query["_index.schedule"] = {"$nin": await calendars.spellings(store, useless, wanted.window)}
+        useless = [*await _schedules(source, {"_index.active": "false"}), *wanted.passed_over]
+        query["_index.schedule"] = {"$nin": await calendars.spellings(source, useless, wanted.window)}
         hint = SLOTS_BY_STATUS
     asked = schedules.values() if wanted.actors else None
     no_rooms = bool(wanted.passed_over)
-    hidden = await not_offered(store, wanted.window, asked, zone, wanted.without, no_rooms=no_rooms)
+    hidden = await not_offered(source, wanted.window, asked, zone, wanted.without, no_rooms=no_rooms)
     if hidden:
         query["_id"] = {"$nin": hidden}
     both: list[dict[str, Any]] = []
     for element, codes in _codes(wanted):
         # A Slot's own says more than its Schedule's; without its own it has the Schedule's.
         own = {f"_index.{element}": {"$in": codes}}
-        inherited = await calendars.spellings(store, await _schedules(store, own), wanted.window)
+        inherited = await calendars.spellings(source, await _schedules(source, own), wanted.window)
         both.append({"$or": [own, {f"_index.{element}": None, "_index.schedule": {"$in": inherited}}]})
     if both:
         query["$and"] = both
@@ -275,14 +268,14 @@ async def _query(
 
 
 async def _read(
-    store: Store, wanted: Wanted, query: dict[str, Any], hint: tuple[str, ...], schedules: dict[str, Resource]
+    source: Moment, wanted: Wanted, query: dict[str, Any], hint: tuple[str, ...], schedules: dict[str, Resource]
 ) -> list[Opening]:
     order = (("_index.start", 1), ("_id", 1))
-    read = store.documents if wanted.contents else store.values
+    read = source.documents if wanted.contents else source.values
     slots = await read("Slot", query, fields=_FIELDS, sort=order, limit=wanted.limit, hint=hint)
     names = {reference(name) for slot in slots if isinstance(name := slot["_index"].get("schedule"), str)}
     missing = sorted(names - schedules.keys())
-    schedules |= {name: decode(one) for name, one in (await store.read_all(missing)).items()}
+    schedules |= {name: decode(one) for name, one in (await source.read_all(missing)).items()}
     return [
         Opening(slot["_id"], slot.get("_json"), schedules[name], Interval(index["start"], end), True)
         for slot in slots
@@ -306,6 +299,6 @@ def matching(actors: Iterable[Iterable[str]]) -> dict[str, Any]:
     return active | ({"$and": groups} if groups else {})
 
 
-async def _schedules(store: Store, query: dict[str, Any]) -> dict[str, Resource]:
-    found = [decode(raw) for raw in await store.find("Schedule", query)]
+async def _schedules(source: Moment, query: dict[str, Any]) -> dict[str, Resource]:
+    found = [decode(raw) for raw in await source.find("Schedule", query)]
     return {f"Schedule/{one['id']}": one for one in found}

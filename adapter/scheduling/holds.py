@@ -5,8 +5,8 @@ Slots like any pending one, up to that moment; from it on it holds nothing. Nobo
 
 - Who decides is never refused for a lapsed hold: before a refusal is answered, the road lets those that are due lapse,
   in units of work of their own, and runs the step again (`adapter.scheduling.road.decide`).
-- Who reads lets those that are due lapse first (`settle_due`). That costs nothing while this process knows, from a look
-  at the index not long ago, that none is.
+- Who reads lets those that are due lapse first (`settle_due`, `settled`). That costs nothing while this process knows,
+  from a look at the index not long ago, that none is.
 
 A lapsed hold is a cancelled Appointment, its Slots free; it goes through the rules like every other change.
 """
@@ -14,6 +14,8 @@ A lapsed hold is a cancelled Appointment, its Slots free; it goes through the ru
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -26,6 +28,7 @@ from adapter.scheduling.claimset import Change
 from adapter.scheduling.expiry import EXPIRES, LAPSED, ended, expires, other_extensions
 from store.codec import Resource
 from store.extract import walk
+from store.reading import Moment
 from store.store import Store
 from store.unit_of_work import UnitOfWork
 
@@ -130,6 +133,20 @@ async def settle_due(store: Store) -> None:
         known.clear_until = min([good, *(one["_index"]["hold"] for one in first)])
 
 
+@asynccontextmanager
+async def settled(store: Store) -> AsyncIterator[Moment]:
+    """Give what is stored at one moment to read from, after the holds that are due have lapsed.
+
+    For whoever is told by several queries what is open: one time may be given up, and another taken, between any two.
+
+    Raises:
+        Unreachable: MongoDB did not answer in time.
+    """
+    await settle_due(store)
+    async with store.moment() as moment:
+        yield moment
+
+
 async def tidy(store: Store) -> int:
     """Let all holds lapse that are due; return how many did."""
     done = 0
@@ -141,4 +158,4 @@ async def tidy(store: Store) -> int:
     return done
 
 
-__all__ = ["ended", "expires", "holding", "lapse", "settle_due", "tidy", "watch"]
+__all__ = ["ended", "expires", "holding", "lapse", "settle_due", "settled", "tidy", "watch"]

@@ -15,10 +15,11 @@ import orjson
 
 from adapter.scheduling import checking
 from adapter.scheduling.checking import Roles, Sweep
-from store.checking import BATCH, Finding, Step, View, snapshot
+from store.checking import BATCH, SECONDS, Finding, Step
 from store.codec import Resource
 from store.extract import reference, walk
 from store.indexing import naming
+from store.reading import Moment
 from store.store import Store
 from store.types import key_pattern
 
@@ -35,7 +36,7 @@ async def appointments(store: Store, batch: int = BATCH) -> AsyncIterator[Step]:
     first: dict[str, Any] = {"_index.date": {"$type": "date"}}
     place = first
     while True:
-        async with snapshot(store) as view:
+        async with store.moment(SECONDS) as view:
             find = view.database["Appointment"].find(
                 {**place, "_index.status": {"$in": sorted(checking.HOLDING)}},
                 {"_json": 1, "_index.date": 1},
@@ -88,7 +89,7 @@ async def _confirmed(store: Store, pairs: list[tuple[str, str]]) -> list[Finding
     findings: list[Finding] = []
     for start in range(0, len(pairs), _PAIRS):
         some = pairs[start : start + _PAIRS]
-        async with snapshot(store) as view:
+        async with store.moment(SECONDS) as view:
             found = await _read(view, "Appointment", {name for pair in some for name in pair})
             named = {name for one in found.values() for name in _actors(one)}
             roles = checking.behind((await _read(view, "PractitionerRole", named)).values())
@@ -111,7 +112,7 @@ def _actors(resource: Resource) -> list[str]:
     return [reference(str(link.get("reference", ""))) for link in links]
 
 
-async def _read(view: View, kind: str, names: Iterable[str]) -> dict[str, Resource]:
+async def _read(view: Moment, kind: str, names: Iterable[str]) -> dict[str, Resource]:
     idents = [name.removeprefix(f"{kind}/") for name in names if name.startswith(f"{kind}/")]
     found = await view.documents(kind, {"_id": {"$in": idents}}) if idents else []
     return {f"{kind}/{one['_id']}": _resource(one) for one in found}
@@ -121,7 +122,7 @@ async def slots(store: Store, batch: int = BATCH) -> AsyncIterator[Step]:
     """Hold each Slot to the appointments that name it, and to its Schedule."""
     after = ""
     while True:
-        async with snapshot(store) as view:
+        async with store.moment(SECONDS) as view:
             found = await view.documents("Slot", {"_id": {"$gt": after}}, sort=[("_id", 1)], limit=batch)
             if not found:
                 return
@@ -183,7 +184,7 @@ async def _of_rooms(store: Store, some: list[str], known: Mapping[str, str], bat
                 "_index.start": {"$gte": last[0]},
                 "$or": [{"_index.start": {"$gt": last[0]}}, {"_id": {"$gt": last[1]}}],
             }
-        async with snapshot(store) as view:
+        async with store.moment(SECONDS) as view:
             found = await _by_start(view, naming("schedule", some, later)["$or"], batch)
             slots = {f"Slot/{one['_id']}": _resource(one) for one in found}
             holders = await view.documents("Appointment", naming("slot", slots)) if slots else []
@@ -203,7 +204,7 @@ async def _of_rooms(store: Store, some: list[str], known: Mapping[str, str], bat
         last = found[-1]["_index"]["start"], found[-1]["_id"]
 
 
-async def _by_start(view: View, queries: Iterable[dict[str, Any]], batch: int) -> list[dict[str, Any]]:
+async def _by_start(view: Moment, queries: Iterable[dict[str, Any]], batch: int) -> list[dict[str, Any]]:
     """Return the first Slots that one of `queries` asks for: each gives them in order from an index, all would not."""
     found: list[dict[str, Any]] = []
     for query in queries:
@@ -225,7 +226,7 @@ async def _had_twice(store: Store, pairs: list[tuple[str, str, str]]) -> list[Fi
     findings: list[Finding] = []
     for start in range(0, len(pairs), _PAIRS):
         some = pairs[start : start + _PAIRS]
-        async with snapshot(store) as view:
+        async with store.moment(SECONDS) as view:
             found = await _read(view, "Appointment", {name for _, *pair in some for name in pair})
             slots = await _read(view, "Slot", {name for one in found.values() for name in checking.slots_of(one)})
             schedules = await _read(view, "Schedule", {checking.schedule_of(slot) for slot in slots.values()})
@@ -241,7 +242,7 @@ async def links(store: Store, batch: int = BATCH) -> AsyncIterator[Step]:
     """Look for Slots that appointments hold and that are not there, and for holds that have lapsed."""
     after = ""
     while True:
-        async with snapshot(store) as view:
+        async with store.moment(SECONDS) as view:
             found = await view.documents(
                 "Appointment",
                 {"_id": {"$gt": after}, "_index.status": {"$in": sorted(checking.HOLDING)}},
@@ -266,7 +267,7 @@ async def links(store: Store, batch: int = BATCH) -> AsyncIterator[Step]:
         after = found[-1]["_id"]
 
 
-async def _present(view: View, kind: str, names: Iterable[str]) -> set[str]:
+async def _present(view: Moment, kind: str, names: Iterable[str]) -> set[str]:
     idents = [name.removeprefix(f"{kind}/") for name in names if name.startswith(f"{kind}/")]
     found = await view.keys(kind, {"_id": {"$in": idents}}, limit=len(idents)) if idents else []
     return {f"{kind}/{ident}" for ident in found}

@@ -138,7 +138,7 @@ async def _explained(
     who: Caller, filters: dict[str, Any], *, skip: int = 0, limit: int = 20
 ) -> tuple[set[str], dict[str, Any]]:
     wanted = ListQuery.model_validate(filters)
-    query, hint = appointment_query(who, wanted, await asked_for(who, wanted))
+    query, hint = appointment_query(who, wanted, await asked_for(who, wanted, who.store))
     explained = await who.store.explain("Appointment", query, sort=ORDER, skip=skip, limit=limit, hint=hint)
     return _stages(explained["queryPlanner"]["winningPlan"]), explained["executionStats"]
 
@@ -236,7 +236,7 @@ async def test_a_stored_patient_is_found_by_two_indexes_merged(
     large: Caller, known: str, filters: dict[str, Any]
 ) -> None:
     wanted = ListQuery.model_validate({"patient_uhid": known, **filters})
-    query, hint = appointment_query(large, wanted, await asked_for(large, wanted))
+    query, hint = appointment_query(large, wanted, await asked_for(large, wanted, large.store))
     explained = await large.store.explain("Appointment", query, sort=ORDER, limit=20, hint=hint)
     plan, did = explained["queryPlanner"]["winningPlan"], explained["executionStats"]
     stages = _stages(plan)
@@ -257,7 +257,7 @@ async def test_a_stored_patients_list_is_the_filtered_list_of_all_in_its_order(
 
     async def listed(filters: dict[str, Any], skip: int = 0, limit: int = 0) -> list[str]:
         wanted = ListQuery.model_validate(filters)
-        query, hint = appointment_query(large, wanted, await asked_for(large, wanted))
+        query, hint = appointment_query(large, wanted, await asked_for(large, wanted, large.store))
         found = await large.store.find("Appointment", query, sort=ORDER, skip=skip, limit=limit, hint=hint)
         idents = [orjson.loads(one)["id"] for one in found]
         assert limit or await large.store.count("Appointment", query, hint=hint) == len(idents)
@@ -291,7 +291,7 @@ COUNTED: list[dict[str, Any]] = [{}, {"status": "booked"}, {"practitioner_id": "
 @pytest.mark.parametrize("filters", COUNTED, ids=str)
 async def test_a_total_is_counted_in_the_index(large: Caller, filters: dict[str, Any]) -> None:
     wanted = ListQuery.model_validate(filters)
-    query, hint = appointment_query(large, wanted, await asked_for(large, wanted))
+    query, hint = appointment_query(large, wanted, await asked_for(large, wanted, large.store))
     did = await large.store.explain("Appointment", query, hint=hint, count=True)
     did = did["stages"][0]["$cursor"] if "stages" in did else did
     assert did["executionStats"]["totalDocsExamined"] == 0
@@ -307,7 +307,9 @@ FREE = {"date_from": "2024-01-01", "date_to": "2024-01-31"}
 )
 async def test_availability_reads_the_slots_it_shows_and_no_more(large: Caller, filters: dict[str, Any]) -> None:
     wanted = AvailabilityQuery.model_validate(filters)
-    query, hint = await slot_query(large, wanted, (await asked_for(large, wanted)).groups)
+    async with large.store.moment() as moment:
+        groups = (await asked_for(large, wanted, moment)).groups
+        query, hint = await slot_query(large, moment, wanted, groups)
     did = await large.store.explain("Slot", query, sort=SLOT_ORDER, limit=20, hint=hint)
     assert _stages(did["queryPlanner"]["winningPlan"]) & {"COLLSCAN", "SORT"} == set()
     assert did["executionStats"]["nReturned"] == 20
@@ -317,7 +319,9 @@ async def test_availability_reads_the_slots_it_shows_and_no_more(large: Caller, 
 @pytest.mark.parametrize("filters", [FREE | {"specialty": "specialty-1"}], ids=str)
 async def test_availability_by_specialty_reads_within_its_days(large: Caller, filters: dict[str, Any]) -> None:
     wanted = AvailabilityQuery.model_validate(filters)
-    query, hint = await slot_query(large, wanted, (await asked_for(large, wanted)).groups)
+    async with large.store.moment() as moment:
+        groups = (await asked_for(large, wanted, moment)).groups
+        query, hint = await slot_query(large, moment, wanted, groups)
     did = await large.store.explain("Slot", query, sort=SLOT_ORDER, limit=20, hint=hint)
     assert _stages(did["queryPlanner"]["winningPlan"]) & {"COLLSCAN", "SORT"} == set()
     assert did["executionStats"]["nReturned"] == 20

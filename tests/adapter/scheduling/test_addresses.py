@@ -13,6 +13,7 @@ from adapter.scheduling import availability
 from adapter.scheduling.availability import Wanted
 from store.source import Documents
 from store.store import Store
+from tests.adapter.scheduling import looking
 from tests.adapter.scheduling.support import (
     ABROAD,
     HERE,
@@ -111,8 +112,8 @@ async def test_of_two_noshows_that_name_their_slot_so_the_first_does_not_give_it
 
 async def offered(store: Store, *actors: str, **wanted: Any) -> list[str]:
     asked = Wanted(span("00:00", "23:59"), (actors,) if actors else (), **wanted)
-    found = await availability.openings(store, asked, zone=UTC)
-    page, total = await availability.first(store, replace(asked, limit=1), zone=UTC)
+    found = await looking.openings(store, asked, zone=UTC)
+    page, total = await looking.first(store, replace(asked, limit=1), zone=UTC)
     assert [one.ident for one in page] == [one.ident for one in found][:1]
     assert total == len(found)
     return [one.ident for one in found]

@@ -13,7 +13,9 @@ from adapter.scheduling import availability, openings
 from adapter.scheduling.availability import Wanted
 from adapter.scheduling.intervals import Interval
 from store.codec import Resource
+from store.reading import Moment
 from store.store import Store
+from tests.adapter.scheduling import looking
 from tests.adapter.scheduling.support import role, schedule, slot, span, visit
 from tests.adapter.scheduling.weekly import available, open_on, parameters, weekly
 from tests.store.support import create
@@ -32,7 +34,7 @@ def service(ident: str, minutes: int, **more: Any) -> Resource:
 
 
 async def found(store: Store, window: Interval = DAY, **wanted: Any) -> list[str]:
-    made = await availability.openings(store, Wanted(window, **wanted), zone=UTC)
+    made = await looking.openings(store, Wanted(window, **wanted), zone=UTC)
     for one in made:
         assert one.slot["schedule"]["reference"] == f"Schedule/{one.schedule['id']}"
         assert one.stored == ("meta" in one.slot)
@@ -70,7 +72,7 @@ async def test_who_needs_a_practitioner_passes_over_what_is_nobodys(store: Store
         slot("a"),
         slot("b", schedule="things"),
     )
-    nobodys = await availability.nobodys(store)
+    nobodys = await looking.nobodys(store)
     assert nobodys == {"Schedule/things", "Schedule/vacant", "Schedule/room"}
     assert await found(store) == ["a", "b", "room.20240120T1000Z.30"]
     for actors in ((), (("Location/l",),)):
@@ -79,7 +81,7 @@ async def test_who_needs_a_practitioner_passes_over_what_is_nobodys(store: Store
 
 async def test_without_vacant_roles_only_things_are_nobodys(store: Store) -> None:
     await create(store, schedule("s"), schedule("things", "Location/l"))
-    assert await availability.nobodys(store) == {"Schedule/things"}
+    assert await looking.nobodys(store) == {"Schedule/things"}
 
 
 async def test_codes_are_matched_with_and_without_their_system(store: Store) -> None:
@@ -152,16 +154,16 @@ async def test_thirty_days_of_twenty_schedules_take_as_many_queries_as_one(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await create(store, *(weekly(f"w{n}", actors=(f"Practitioner/p{n}",)) for n in range(20)))
-    await availability.openings(store, Wanted(DAY), zone=UTC)
+    await looking.openings(store, Wanted(DAY), zone=UTC)
     queries: list[tuple[str, Any]] = []
     for name in ("documents", "find"):
-        original = getattr(store, name)
+        original = getattr(Moment, name)
 
-        async def counted(kind: str, query: Any, *rest: Any, of: Any = original, **options: Any) -> Any:
+        async def counted(self: Moment, kind: str, query: Any, *rest: Any, of: Any = original, **options: Any) -> Any:
             queries.append((kind, query))
-            return await of(kind, query, *rest, **options)
+            return await of(self, kind, query, *rest, **options)
 
-        monkeypatch.setattr(store, name, counted)
+        monkeypatch.setattr(Moment, name, counted)
     month = Interval(DAY.start, DAY.start + timedelta(days=30))
     assert len(await found(store, month)) == 30 * 20 * 6
     assert len(queries) <= 8
@@ -175,7 +177,7 @@ async def test_the_first_ones_come_with_the_number_of_all(store: Store) -> None:
     await create(store, schedule("s"), slot("a"), slot("b", "10:30", "11:00"), late)
 
     async def shown(**wanted: Any) -> tuple[list[str], int]:
-        page, total = await availability.first(store, Wanted(DAY, **wanted), zone=UTC)
+        page, total = await looking.first(store, Wanted(DAY, **wanted), zone=UTC)
         return [one.slot.get("id", f"({one.ident})") for one in page], total
 
     assert await shown(limit=2) == (["a", "b"], 3)
@@ -201,17 +203,17 @@ async def test_a_month_is_counted_and_timed_from_an_index_alone(
     await create(store, schedule("s"), slot("a"), slot("b", "10:30", "11:00"))
     asked: list[dict[str, Any]] = []
     for name in ("values", "count"):
-        original = getattr(store, name)
+        original = getattr(Moment, name)
 
-        async def seen(kind: str, query: Any, *rest: Any, of: Any = original, **options: Any) -> Any:
+        async def seen(self: Moment, kind: str, query: Any, *rest: Any, of: Any = original, **options: Any) -> Any:
             if kind == "Slot" and "hint" in options:
                 asked.append({"query": query, "hint": options["hint"], "count": of.__name__ == "count"})
-            return await of(kind, query, *rest, **options)
+            return await of(self, kind, query, *rest, **options)
 
-        monkeypatch.setattr(store, name, seen)
+        monkeypatch.setattr(Moment, name, seen)
     wanted = Wanted(DAY, actors, contents=False, whole=True)
-    assert len(await availability.openings(store, wanted, zone=UTC)) == 2
-    assert (await availability.first(store, wanted, zone=UTC))[1] == 2
+    assert len(await looking.openings(store, wanted, zone=UTC)) == 2
+    assert (await looking.first(store, wanted, zone=UTC))[1] == 2
     assert [one["count"] for one in asked] == [False, True]
     fields = ("_index.start", "_index.end", "_index.schedule")
     for one in asked:
@@ -227,7 +229,7 @@ async def test_more_than_can_be_computed_is_refused_before_it_is(store: Store, m
     fortnight = Interval(DAY.start, DAY.start + timedelta(days=14))
     with monkeypatch.context() as nothing:
         nothing.setattr(openings, "free", None)
-        for asked in (availability.openings, availability.first):
+        for asked in (looking.openings, looking.first):
             with pytest.raises(Malformed) as refused:
                 await asked(store, Wanted(fortnight), zone=UTC)
             [problem] = refused.value.problems

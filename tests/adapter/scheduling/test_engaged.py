@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from adapter.scheduling import availability, engaged
+from adapter.scheduling import engaged
 from adapter.scheduling.availability import Wanted
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.occupancy import CAPACITY
 from store.codec import Resource
 from store.store import Store
+from tests.adapter.scheduling import looking
 from tests.adapter.scheduling.support import linking, of_type, role, schedule, slot, span, visit
 from tests.store.support import create
 
@@ -23,7 +24,7 @@ SEARCHES: list[dict[str, Any]] = [{}, {"actors": (("Practitioner/p",),)}]
 async def offered(store: Store, window: Interval = DAY, **wanted: Any) -> list[str]:
     """What is open, asked for by everybody's calendar and by the practitioner's own: the same."""
     found = [
-        [one.ident for one in await availability.openings(store, Wanted(window, **asked, **wanted), zone=UTC)]
+        [one.ident for one in await looking.openings(store, Wanted(window, **asked, **wanted), zone=UTC)]
         for asked in SEARCHES
     ]
     assert found[0] == found[1]
@@ -102,7 +103,7 @@ async def test_so_is_one_whose_room_is_had_on_a_later_day(store: Store) -> None:
     later = {**slot("later", status="busy"), **THIRD_DAY}
     await create(store, schedule("s", "Location/l"), LONG, later, visit("x", **linking("later")))
     for wanted in (Wanted(DAY), Wanted(DAY, (("Location/l",),))):
-        assert await availability.openings(store, wanted, zone=UTC) == []
+        assert await looking.openings(store, wanted, zone=UTC) == []
 
 
 async def test_slots_that_overlap_in_one_schedule_cannot_both_be_had(store: Store) -> None:
@@ -124,7 +125,7 @@ async def test_a_slot_for_several_is_offered_to_those_who_join(store: Store) -> 
 async def test_a_schedule_of_a_role_is_that_of_its_practitioner(store: Store) -> None:
     await create(store, role("r"), schedule("s", "PractitionerRole/r"), slot("a"), visit("x"))
     window = Wanted(DAY)
-    assert await availability.openings(store, window, zone=UTC) == []
+    assert await looking.openings(store, window, zone=UTC) == []
 
 
 async def test_what_is_about_to_move_is_in_nobodys_way(store: Store) -> None:
@@ -134,9 +135,9 @@ async def test_what_is_about_to_move_is_in_nobodys_way(store: Store) -> None:
 
 async def test_rooms_are_taken_by_their_slots_alone(store: Store) -> None:
     await create(store, schedule("s", "Location/l"), slot("a"), visit("x", who=("Location/l",)))
-    assert [one.ident for one in await availability.openings(store, Wanted(DAY), zone=UTC)] == ["a"]
+    assert [one.ident for one in await looking.openings(store, Wanted(DAY), zone=UTC)] == ["a"]
     asked = Wanted(DAY, (("Location/l",),))
-    assert [one.ident for one in await availability.openings(store, asked, zone=UTC)] == ["a"]
+    assert [one.ident for one in await looking.openings(store, asked, zone=UTC)] == ["a"]
 
 
 async def test_what_can_be_in_the_way_goes_as_far_as_the_slots_that_matter(store: Store) -> None:

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from adapter.errors import Conflict
-from adapter.scheduling import availability, commands
+from adapter.scheduling import commands
 from adapter.scheduling.availability import Wanted
 from adapter.scheduling.intervals import Interval
 from store.store import Store
@@ -30,6 +30,7 @@ from tests.adapter.mediloop.clinic import (
     put,
     with_actors,
 )
+from tests.adapter.scheduling import looking
 from tests.adapter.scheduling.support import (
     advance,
     book,
@@ -269,8 +270,8 @@ async def test_leave_hides_what_begins_in_it_or_reaches_into_it(store: Store) ->
     async def found(**wanted: Any) -> list[str]:
         day = Interval(datetime(2024, 1, 20, tzinfo=UTC), datetime(2024, 1, 20, 12, tzinfo=UTC))
         asked = Wanted(day, **wanted)
-        every = [one.ident for one in await availability.openings(store, asked, zone=UTC)]
-        page, total = await availability.first(store, Wanted(day, limit=9, **wanted), zone=UTC)
+        every = [one.ident for one in await looking.openings(store, asked, zone=UTC)]
+        page, total = await looking.first(store, Wanted(day, limit=9, **wanted), zone=UTC)
         assert ([one.ident for one in page], total) == (every, len(every))
         return every
 

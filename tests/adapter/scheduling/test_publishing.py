@@ -16,6 +16,7 @@ from adapter.scheduling.publishing import Opening, parse_hours, schedule_id, spa
 from store.codec import Resource
 from store.store import Store
 from store.unit_of_work import UnitOfWork
+from tests.adapter.scheduling import looking
 from tests.adapter.scheduling.support import (
     advance,
     at,
@@ -343,7 +344,7 @@ async def test_a_slot_at_another_place_is_held_by_no_visit_here_and_not_offered(
     assert "slot" not in await stored(store, "Appointment", "x")
     assert await statuses(store, "a", "b") == ["free", "free"]
     wanted = availability.Wanted(span("00:00", "23:59"))
-    found = await availability.openings(store, wanted, zone=UTC)
+    found = await looking.openings(store, wanted, zone=UTC)
     assert [one.ident for one in found] == ["b"]
     await advance(store, "x", "cancelled")
     assert links(await book(store, visit("y"))) == ["Slot/a"]

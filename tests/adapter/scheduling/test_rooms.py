@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 
 from adapter.errors import Conflict, Unprocessable
-from adapter.scheduling import availability, commands, engaged, rooms
+from adapter.scheduling import commands, engaged, rooms
 from adapter.scheduling.availability import Wanted
 from adapter.scheduling.booking import MOVING
 from store.codec import Resource
 from store.source import Documents, Find
 from store.store import Store
 from store.unit_of_work import UnitOfWork
+from tests.adapter.scheduling import looking
 from tests.adapter.scheduling.support import (
     at,
     linking,
@@ -60,7 +61,7 @@ def whole(ident: str = "y", **more: Any) -> Resource:
 
 async def offered(store: Store, *actors: str, **wanted: Any) -> list[str]:
     asked = Wanted(DAY, (actors,) if actors else (), **wanted)
-    return [one.ident for one in await availability.openings(store, asked, zone=UTC)]
+    return [one.ident for one in await looking.openings(store, asked, zone=UTC)]
 
 
 def told(results: list[Any]) -> list[type[Exception]]:

@@ -19,6 +19,7 @@ from adapter.fhir.call import Call, Reply
 from adapter.fhir.operations.scheduling.answers import bundle
 from adapter.fhir.operations.scheduling.asked import Asked, Given, bad, is_instant
 from adapter.fhir.operations.scheduling.search import Candidate, Search, page
+from adapter.scheduling import holds
 from adapter.scheduling.availability import Wanted, first
 from adapter.scheduling.intervals import Interval
 from mappings.instants import minutes_between
@@ -27,6 +28,7 @@ from store.codec import Resource, decode
 from store.dates import span
 from store.extract import references
 from store.indexing import naming
+from store.reading import Moment
 from store.search.dates import repaired
 from store.search.text import escaped
 from store.search.tokens import system_and_code
@@ -67,11 +69,12 @@ async def find(call: Call, kind: str, ident: str | None) -> Reply:
     patients = asked.references("patient-reference", "Patient", base=call.base)
     asked.resources("patient-resource", "Patient")
     count = _count(asked)
-    search = await _search(call, asked)
-    known = [name for one in patients for name in await _named(call, "Patient", one)]
-    found, total = await page(call.who.store, search, known, count, zone=service.settings.zone)
-    firsts = [one.openings[0] for one in found]
-    stored = await call.who.store.read_all([f"Slot/{one.ident}" for one in firsts if one.made is None and one.stored])
+    async with holds.settled(call.who.store) as moment:
+        search = await _search(call, asked, moment)
+        known = [name for one in patients for name in await _named(call, "Patient", one, moment)]
+        found, total = await page(moment, search, known, count, zone=service.settings.zone)
+        firsts = [one.openings[0] for one in found]
+        stored = await moment.read_all([f"Slot/{one.ident}" for one in firsts if one.made is None and one.stored])
     slots = [decode(raw) if (raw := stored.get(f"Slot/{one.ident}")) else one.slot for one in firsts]
     proposed = [_proposal(asked, search.window, one, slot, patients) for one, slot in zip(found, slots, strict=True)]
     await call.who.store.proposals.keep(proposed, service.now() + timedelta(seconds=service.settings.proposal_seconds))
@@ -88,16 +91,16 @@ async def prefetch(call: Call, kind: str, ident: str | None) -> Reply:
     require_type(call.who, "Slot", "read")
     asked = Asked.of(call, PREFETCHES)
     count = _count(asked)
-    search = await _search(call, asked)
-    wanted = Wanted(
-        search.window,
-        search.groups(),
-        service_types=search.service_types,
-        specialties=search.specialties,
-        limit=count,
-    )
-    service = call.who.service
-    found, total = await first(call.who.store, wanted, zone=service.settings.zone)
+    async with holds.settled(call.who.store) as moment:
+        search = await _search(call, asked, moment)
+        wanted = Wanted(
+            search.window,
+            search.groups(),
+            service_types=search.service_types,
+            specialties=search.specialties,
+            limit=count,
+        )
+        found, total = await first(moment, wanted, zone=call.who.service.settings.zone)
     shown = [one.slot for one in found]
     return Reply(200, bundle(call, shown, () if shown else (_note(total),), total))
 
@@ -108,28 +111,28 @@ def _note(total: int) -> Problem:
     return Problem("not_shown", "None of them is shown, as _count asks for none.", severity="information")
 
 
-async def _search(call: Call, asked: Asked) -> Search:
+async def _search(call: Call, asked: Asked, moment: Moment) -> Search:
     """Read what is looked for; who is named by an identifier or an address is looked up."""
     window = _window(call, asked)
     people: list[str] = []
     for one in asked.references("practitioner", "Practitioner", "PractitionerRole", base=call.base):
-        people += await _named(call, "Practitioner", one)
+        people += await _named(call, "Practitioner", one, moment)
     named_people = bool(asked.all("practitioner"))
     if people:
         # Whose time it is tells nobody anything of the roles: a booking of the practitioner looks at them as well.
-        roles = await call.who.store.keys("PractitionerRole", naming("practitioner", people), limit=_LARGEST)
+        roles = await moment.keys("PractitionerRole", naming("practitioner", people), limit=_LARGEST)
         people += [f"PractitionerRole/{ident}" for ident in roles]
     places: list[str] = []
     for one in asked.references("location-reference", "Location", base=call.base):
-        places += await _named(call, "Location", one)
+        places += await _named(call, "Location", one, moment)
     for given in asked.all("location-string"):
         for name in ("address", "name"):
-            places += await _found(call, "Location", [(name, escaped(str(given.value)))])
+            places += await _found(call, "Location", [(name, escaped(str(given.value)))], moment)
     named_places = bool(asked.all("location-reference") or asked.all("location-string"))
     others: list[tuple[str, ...]] = []
     organizations = asked.references("organization", "Organization", base=call.base)
     if organizations:
-        others.append(tuple(_each(await _of_organizations(call, organizations))))
+        others.append(tuple(_each(await _of_organizations(call, organizations, moment))))
     return Search(
         window,
         tuple(_each(people)) or (("Practitioner/",) if named_people else ()),  # somebody unknown is nobody's name
@@ -141,16 +144,16 @@ async def _search(call: Call, asked: Asked) -> Search:
     )
 
 
-async def _of_organizations(call: Call, organizations: Iterable[Resource]) -> list[str]:
+async def _of_organizations(call: Call, organizations: Iterable[Resource], moment: Moment) -> list[str]:
     names: list[str] = []
     for one in organizations:
-        for organization in await _named(call, "Organization", one):
+        for organization in await _named(call, "Organization", one, moment):
             names.append(organization)
             for kind in ("HealthcareService", "Location", "PractitionerRole"):
-                names += await _found(call, kind, [("organization", organization)])
+                names += await _found(call, kind, [("organization", organization)], moment)
     roles = [name.partition("/")[2] for name in names if name.startswith("PractitionerRole/")]
     if roles:
-        found = await call.who.store.read_all([f"PractitionerRole/{ident}" for ident in roles])
+        found = await moment.read_all([f"PractitionerRole/{ident}" for ident in roles])
         names += [name for raw in found.values() for name in references(decode(raw), "practitioner")]
     return names
 
@@ -159,7 +162,7 @@ def _each(names: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-async def _named(call: Call, kind: str, reference: Resource) -> list[str]:
+async def _named(call: Call, kind: str, reference: Resource, moment: Moment) -> list[str]:
     """Return whom a reference means: by its name, or by its identifier."""
     if "reference" in reference:
         return [reference["reference"]]
@@ -167,27 +170,27 @@ async def _named(call: Call, kind: str, reference: Resource) -> list[str]:
     token = escaped(identifier["value"])
     if identifier.get("system"):
         token = f"{escaped(identifier['system'])}|{token}"
-    return await _found(call, kind, [("identifier", token)])
+    return await _found(call, kind, [("identifier", token)], moment)
 
 
-async def _found(call: Call, kind: str, pairs: list[tuple[str, str]]) -> list[str]:
+async def _found(call: Call, kind: str, pairs: list[tuple[str, str]], moment: Moment) -> list[str]:
     """Return the references of what a search finds: a criterion tells of that type, as a chain does.
 
     Raises:
         Forbidden: the key may not read the type.
     """
     require_type(call.who, kind, "read")
-    return await _idents(call, kind, pairs)
+    return await _idents(call, kind, pairs, moment)
 
 
-async def _idents(call: Call, kind: str, pairs: list[tuple[str, str]]) -> list[str]:
+async def _idents(call: Call, kind: str, pairs: list[tuple[str, str]], moment: Moment) -> list[str]:
     how = searching.reading(call.who, call.base, strict=True)
     try:
         wanted = engine.parse((kind,), tuple(pairs), how)
-        [compiled] = await engine.compiled(call.who.store, wanted)
+        [compiled] = await engine.compiled(moment, wanted)
     except engine.SearchRefused as refused:
         raise searching.as_refusal(refused) from None
-    return [f"{kind}/{ident}" for ident in await call.who.store.keys(kind, compiled.query, limit=_LARGEST)]
+    return [f"{kind}/{ident}" for ident in await moment.keys(kind, compiled.query, limit=_LARGEST)]
 
 
 def _window(call: Call, asked: Asked) -> Interval:

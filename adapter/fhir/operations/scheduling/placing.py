@@ -12,7 +12,7 @@ from adapter.errors import Problem, Unprocessable
 from adapter.fhir.call import Call
 from adapter.fhir.operations.scheduling import targets
 from adapter.fhir.operations.scheduling.search import covering
-from adapter.scheduling import booking, claims, intervals, people, reasons, taking
+from adapter.scheduling import booking, claims, holds, intervals, people, reasons, taking
 from adapter.scheduling.availability import Opening, Wanted, openings
 from adapter.scheduling.intervals import Interval
 from store.codec import Resource
@@ -129,7 +129,8 @@ async def _free(
         itself = frozenset({f"Appointment/{before['id']}"})
         actors = tuple((one,) for one in references(schedule, "actor")) or ((),)  # none of a whole clinic's are needed
         wanted = Wanted(window, actors, without=itself, contents=False)
-        found = await openings(call.who.store, wanted, zone=service.settings.zone)
+        async with holds.settled(call.who.store) as moment:
+            found = await openings(moment, wanted, zone=service.settings.zone)
         free = [one for one in found if f"Schedule/{one.schedule['id']}" == name]
         free += [
             Opening(one["id"], one, schedule, span, stored=True)

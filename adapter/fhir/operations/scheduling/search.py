@@ -23,7 +23,7 @@ from adapter.scheduling.status import HOLDING
 from store.codec import Resource
 from store.extract import reference, references, walk
 from store.indexing import naming
-from store.store import Store
+from store.reading import Moment
 
 
 class Candidate(NamedTuple):
@@ -67,7 +67,7 @@ class Search:
 
 
 async def page(
-    store: Store, search: Search, patients: Sequence[str], count: int, *, zone: tzinfo
+    moment: Moment, search: Search, patients: Sequence[str], count: int, *, zone: tzinfo
 ) -> tuple[list[Candidate], int]:
     """Return the first `count` candidates and how many there are.
 
@@ -78,9 +78,9 @@ async def page(
     if one_each and not search.minutes and not patients and not (search.people and search.places):
         # One opening each, and no preference among them: in that order already.
         wanted = replace(_wanted(search), limit=count, contents=True)
-        found, total = await first(store, wanted, zone=zone)
+        found, total = await first(moment, wanted, zone=zone)
         return [Candidate(one.when, (one,)) for one in found], total
-    every = await without_clashes(store, await candidates(store, search, zone=zone), patients)
+    every = await without_clashes(moment, await candidates(moment, search, zone=zone), patients)
     return every[:count], len(every)
 
 
@@ -96,12 +96,12 @@ def _wanted(search: Search) -> Wanted:
     )
 
 
-async def candidates(store: Store, search: Search, *, zone: tzinfo) -> list[Candidate]:
+async def candidates(moment: Moment, search: Search, *, zone: tzinfo) -> list[Candidate]:
     """Return what is free, in order of time, then of the caller's preference, then of the Slots' ids."""
     if search.people and search.places:
-        found = await _together(store, search, zone=zone)
+        found = await _together(moment, search, zone=zone)
     else:
-        free = await openings(store, _wanted(search), zone=zone)
+        free = await openings(moment, _wanted(search), zone=zone)
         found = await aside(lambda: [Candidate(when, run) for when, run in _runs(free, search)], much=len(free) > FEW)
     return await aside(lambda: _ordered(found, search), much=len(found) > FEW)
 
@@ -118,7 +118,7 @@ def _ordered(found: Iterable[Candidate], search: Search) -> list[Candidate]:
     return sorted(found, key=place)
 
 
-async def _together(store: Store, search: Search, *, zone: tzinfo) -> list[Candidate]:
+async def _together(moment: Moment, search: Search, *, zone: tzinfo) -> list[Candidate]:
     """Put openings of practitioners beside those of the places, where these have Schedules of their own.
 
     A practitioner's Schedule that names a Location is for there; one that names none is for anywhere. A room, which has
@@ -130,19 +130,19 @@ async def _together(store: Store, search: Search, *, zone: tzinfo) -> list[Candi
     theirs = replace(wanted, actors=replace(search, places=()).groups())
     usable = [
         one
-        for one in await openings(store, theirs, zone=zone)
+        for one in await openings(moment, theirs, zone=zone)
         if not (named := _places(one.schedule)) or not named.isdisjoint(search.places)
     ]
     if not usable:
         return []
     # Of those who are at the places, all but few are people: they are not read.
     query = naming("actor", search.places, {"_index.nobodys": True, "_index.active": {"$ne": "false"}})
-    every = [orjson.loads(raw) for raw in await store.find("Schedule", query)]
+    every = [orjson.loads(raw) for raw in await moment.find("Schedule", query)]
     own = [one for one in every if hours.horizon(one, zone).overlaps(search.window)]
     kept = {name for one in own for name in _places(one)}
     rooms = {name for one in own if _is_rooms(one) for name in _places(one)}
     theirs = Wanted(search.window, (tuple(sorted(kept)),), contents=False)
-    there = await openings(store, theirs, zone=zone) if kept else []
+    there = await openings(moment, theirs, zone=zone) if kept else []
     return await aside(lambda: _beside(search, usable, there, kept, rooms), much=len(usable) + len(there) > FEW)
 
 
@@ -260,13 +260,13 @@ def _preference(found: Candidate, search: Search) -> tuple[int, ...]:
     return tuple(next((rank for rank, name in enumerate(group) if name in actors), len(group)) for group in groups)
 
 
-async def without_clashes(store: Store, found: list[Candidate], patients: Sequence[str]) -> list[Candidate]:
+async def without_clashes(moment: Moment, found: list[Candidate], patients: Sequence[str]) -> list[Candidate]:
     """Leave out what overlaps an appointment that one of these patients has already."""
     if not patients or not found:
         return found
     earliest = min(one.when.start for one in found) - intervals.LONGEST
     last = max(one.when.end for one in found)
     then = {"_index.date": {"$gte": earliest, "$lt": last}, "_index.status": {"$in": list(HOLDING)}}
-    raw = await store.find("Appointment", naming("actor", patients, then))
+    raw = await moment.find("Appointment", naming("actor", patients, then))
     busy = merged(when for one in raw if (when := intervals.of(orjson.loads(one))) is not None)
     return await aside(lambda: [one for one in found if not touches(one.when, busy)], much=len(found) > FEW)

@@ -12,6 +12,7 @@ from fhir.resources.R4B.appointment import Appointment
 from fhir.resources.R4B.bundle import Bundle
 
 from adapter.scheduling import availability
+from store.reading import Moment
 from tests.adapter.fhir.door import BASE, HOST, Json, bare, bundled, call, get, made, names, outcome
 from tests.adapter.mediloop.clinic import (
     JAMES,
@@ -255,13 +256,13 @@ async def test_what_find_asks_at_whatever_address_it_finds_by_an_index(api: Api,
     store = api.service.stores["test"]
     asked: list[tuple[str, Any]] = []
     for read in ("find", "keys"):
-        real = getattr(store, read)
+        real = getattr(Moment, read)
 
-        def noted(kind: str, query: Any, real: Any = real, **options: Any) -> Any:
+        def noted(self: Moment, kind: str, query: Any, real: Any = real, **options: Any) -> Any:
             asked.append((kind, query))
-            return real(kind, query, **options)
+            return real(self, kind, query, **options)
 
-        monkeypatch.setattr(store, read, noted)
+        monkeypatch.setattr(Moment, read, noted)
     sarah, john = {"reference": f"Practitioner/{SARAH}"}, {"reference": "Patient/john"}
     await find(api, practitioner=sarah, patient_reference=john, location_reference={"reference": f"Location/{MULAGO}"})
     monkeypatch.undo()

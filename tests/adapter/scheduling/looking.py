@@ -1,0 +1,27 @@
+"""What is open, as the doors ask for it: at one moment, when the holds that are due have lapsed."""
+
+from __future__ import annotations
+
+from datetime import tzinfo
+
+from adapter.scheduling import availability, holds
+from adapter.scheduling.availability import Opening, Wanted
+from store.store import Store
+
+
+async def openings(store: Store, wanted: Wanted, *, zone: tzinfo) -> list[Opening]:
+    """`availability.openings`."""
+    async with holds.settled(store) as moment:
+        return await availability.openings(moment, wanted, zone=zone)
+
+
+async def first(store: Store, wanted: Wanted, *, zone: tzinfo) -> tuple[list[Opening], int]:
+    """`availability.first`."""
+    async with holds.settled(store) as moment:
+        return await availability.first(moment, wanted, zone=zone)
+
+
+async def nobodys(store: Store) -> frozenset[str]:
+    """`availability.nobodys`."""
+    async with holds.settled(store) as moment:
+        return await availability.nobodys(moment)
