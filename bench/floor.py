@@ -156,53 +156,63 @@ class Floor:
         return joined(found)
 
     async def available(self, request: Request) -> Response:
-        """The schedules, a page of their slots and its total, and the schedules of the page."""
+        """The schedules, a page of their slots and its total, and the schedules of the page: all of one moment."""
         given = request.query_params
         practitioner = given.get("practitioner_id")
         query: Document = {"_index.status": "free", "_index.start": days(given["date_from"], given["date_to"])}
+        async with self.client.start_session(snapshot=True) as session:
+            found = await self._open(practitioner, query, session)
+            names = [
+                name.decode() for name in dict.fromkeys(_SCHEDULE.findall(b"".join(one["_json"] for one in found)))
+            ]
+            of_page = self._schedules.find({"_id": {"$in": names}}, {"_json": 1}, batch_size=1_000, session=session)
+            schedules = await of_page.to_list()
+        await self._people(schedules)
+        return joined(found)
+
+    async def _open(self, practitioner: str | None, query: Document, session: AsyncClientSession) -> list[Document]:
+        """A page of the free slots."""
+        roles = self._database["PractitionerRole"]
         # Schedules with weekly hours, and what of them was booked and given back: none of either here.
         computed: Document = {"_index.computed": True, "_index.active": {"$ne": "false"}}
         if practitioner:
-            await self._roles(practitioner)
+            own = naming("practitioner", [f"Practitioner/{practitioner}"])
+            await roles.find(own, {"_id": 1}, limit=1_000, batch_size=1_001, session=session).to_list()
             named: Document = {"$and": [naming("actor", [f"Practitioner/{practitioner}"])]}
             computed |= named
-        await self._schedules.find(computed, _BYTES).to_list()
-        await self._slots.find({"_index.computed": query["_index.start"]}, {"_id": 1}, batch_size=1_000).to_list()
+        else:
+            nobody = {"_index.practitioner": None}
+            await roles.find(nobody, {"_id": 1}, batch_size=1_000, session=session).to_list()
+            things = {"_index.nobodys": True}
+            await self._schedules.find(things, {"_id": 1}, batch_size=1_000, session=session).to_list()
+        await self._schedules.find(computed, _BYTES, session=session).to_list()
+        given_back = {"_index.computed": query["_index.start"]}
+        await self._slots.find(given_back, {"_id": 1}, batch_size=1_000, session=session).to_list()
         if practitioner:
             active: Document = {"_index.active": {"$ne": "false"}}
-            schedules = await self._schedules.find(active | named, _BYTES).to_list()
+            schedules = await self._schedules.find(active | named, _BYTES, session=session).to_list()
             query["_index.schedule"] = {"$in": [f"Schedule/{orjson.loads(one['_json'])['id']}" for one in schedules]}
-            await (
-                self._database["PractitionerRole"]
-                .find(naming("practitioner", [f"Practitioner/{practitioner}"]), {"_json": 1}, batch_size=1_000)
-                .to_list()
-            )
+            await roles.find(own, {"_json": 1}, batch_size=1_000, session=session).to_list()
             spelt = {"_index.schedule:named": query["_index.schedule"], "_index.start": query["_index.start"]}
-            await self._slots.find(spelt, {"_index.schedule": 1}, batch_size=10_000).to_list()
+            await self._slots.find(spelt, {"_index.schedule": 1}, batch_size=10_000, session=session).to_list()
         else:
-            vacant = self._database["PractitionerRole"].find(
-                {"_index.practitioner": None}, {"_id": 1}, batch_size=1_000
-            )
-            things = self._schedules.find({"_index.nobodys": True}, {"_id": 1}, batch_size=1_000)
-            await asyncio.gather(vacant.to_list(), things.to_list())
-            schedules = await self._schedules.find({"_index.active": "false"}, _BYTES).to_list()
+            schedules = await self._schedules.find({"_index.active": "false"}, _BYTES, session=session).to_list()
             query["_index.schedule"] = {"$nin": [f"Schedule/{orjson.loads(one['_json'])['id']}" for one in schedules]}
-        await self._long(query["_index.start"])
-        await self._engaged(practitioner, query["_index.start"])
+        await self._long(query["_index.start"], session)
+        await self._engaged(practitioner, query["_index.start"], session)
         hint = _BY_SCHEDULE if practitioner else _BY_STATUS
-        page = self._slots.find(query, _BYTES, sort=_START_ORDER, limit=20, hint=hint)
-        found, _ = await asyncio.gather(page.to_list(), self._slots.count_documents(query, hint=dict(hint)))
-        names = [name.decode() for name in dict.fromkeys(_SCHEDULE.findall(b"".join(one["_json"] for one in found)))]
-        await self._people(await self._read("Schedule", names))
-        return joined(found)
+        page = self._slots.find(query, _BYTES, sort=_START_ORDER, limit=20, hint=hint, session=session)
+        found = await page.to_list()
+        await self._slots.count_documents(query, hint=dict(hint), session=session)
+        return found
 
-    async def _long(self, span: Document) -> None:
+    async def _long(self, span: Document, session: AsyncClientSession) -> None:
         """Free slots that last until more than a day after the month: there are none."""
         query = {"_index.long": {"$gt": span["$lt"] + timedelta(days=1)}, "_index.start": span, "_index.status": "free"}
         fields = {"_index.long": 1, "_index.schedule": 1}
-        await self._slots.find(query, fields, batch_size=10_000).to_list()
+        await self._slots.find(query, fields, batch_size=10_000, session=session).to_list()
 
-    async def _engaged(self, practitioner: str | None, span: Document) -> None:
+    async def _engaged(self, practitioner: str | None, span: Document, session: AsyncClientSession) -> None:
         """Appointments that keep practitioners from their free slots: none in the month that is searched."""
         query: Document = {"_index.status": {"$in": list(HOLDING)}}
         day = timedelta(days=1)
@@ -214,14 +224,15 @@ class Floor:
                 *naming("actor", [name], {"_index.date": dates})["$or"],
                 {"_index.claims": {"$in": [hour]}},
             ]
-            await self._appointments.find(query, _TAKES, batch_size=1_000).to_list()
+            await self._appointments.find(query, _TAKES, batch_size=1_000, session=session).to_list()
         else:
             before = span["$gte"] - LONG
             long = query | {"_index.long": {"$gt": span["$gte"]}, "_index.date": {"$lt": before}}
             query["_index.date"] = {"$gte": before, "$lt": span["$lt"] + day}
             query["_index.end"] = {"$gt": span["$gte"]}
-            await self._appointments.find(query, _TAKES, batch_size=1_000, hint=_BY_DATE).to_list()
-            await self._appointments.find(long, _TAKES, batch_size=1_000).to_list()
+            usual = self._appointments.find(query, _TAKES, batch_size=1_000, hint=_BY_DATE, session=session)
+            await usual.to_list()
+            await self._appointments.find(long, _TAKES, batch_size=1_000, session=session).to_list()
 
     async def book(self, request: Request) -> Response:
         """The same look-ups, and a transaction of the same reads and writes."""

@@ -81,9 +81,10 @@ def shape(command: Mapping[str, Any]) -> Shape:
 
 
 def _plain(value: Any) -> Any:
-    """Take out of a read concern the moment that it names: each session has its own."""
+    """Take out of a read concern the moment that it names, not that it names one: each session has its own."""
     if isinstance(value, dict):
-        return {name: _plain(member) for name, member in value.items() if name != "afterClusterTime"}
+        plain = {name: _plain(member) for name, member in value.items() if name != "afterClusterTime"}
+        return plain | {"atClusterTime": "="} if "atClusterTime" in plain else plain
     return value
 
 

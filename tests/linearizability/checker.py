@@ -10,9 +10,6 @@ has, or, where a calendar has room for several, that fewer have than there is ro
 needs nothing, and from then on takes its time like any other. The end of a hold is an event of its own, due at its
 moment and `GRACE` seconds after at the latest. That openings are computed makes no difference: they are free where
 nobody has taken them.
-
-What is free is read in several queries. What becomes free meanwhile may be missing in the answer: one of them has seen
-it taken. What it shows was free at one moment, all of it.
 """
 
 from __future__ import annotations
@@ -75,26 +72,7 @@ def judge(calendar: str, ops: Sequence[Op]) -> Verdict:
     fault = next((text for op in ops if (text := overlap_in(op))), "")
     if fault:
         return Verdict(calendar, fault)
-    told = [*(op for op in ops if not _says_nothing(op)), *_lapses(ops)]
-    return _Search(calendar, _unsure(told)).run()
-
-
-def _unsure(ops: Sequence[Op]) -> list[Op]:
-    """Have each read of what is free know which units were perhaps given up while it went on."""
-    spans: dict[str, set[int]] = defaultdict(set)
-    for op in ops:
-        spans[op.tag or op.name].update(range(op.low, op.high))
-    left = [op for op in ops if op.kind in ("cancel", "move", "lapse") and op.outcome != "refused"]
-
-    def beside(op: Op) -> tuple[int, ...]:
-        meanwhile = (one for one in left if one.start <= _end(op) and op.start <= _end(one))
-        return tuple(sorted({unit for one in meanwhile for unit in spans[one.tag]}))
-
-    return [replace(op, unsure=beside(op)) if op.kind == "free" else op for op in ops]
-
-
-def _end(op: Op) -> float:
-    return math.inf if op.end is None or (op.outcome == "unknown" and op.kind != "lapse") else op.end
+    return _Search(calendar, [*(op for op in ops if not _says_nothing(op)), *_lapses(ops)]).run()
 
 
 def overlap_in(op: Op) -> str:
@@ -194,8 +172,7 @@ def _agrees(state: State, op: Op) -> bool:
     if op.kind == "list":
         return frozenset(op.shown) == frozenset(one for one in _as_shown(state, op.shown) if one.takes)
     if op.kind == "free":
-        missing = frozenset(range(op.low, op.high)) - _full(state, op.room) ^ frozenset(op.free)
-        return missing.isdisjoint(op.free) and missing <= frozenset(op.unsure)
+        return frozenset(op.free) == frozenset(range(op.low, op.high)) - _full(state, op.room)
     mine = next((one for one in state if one.tag == (op.tag or op.name)), None)
     return _after(state, replace(op, outcome="ok"), mine) is None
 
@@ -206,7 +183,10 @@ class _Search:
     def __init__(self, calendar: str, ops: Sequence[Op]) -> None:
         self._calendar = calendar
         self._ops = sorted(ops, key=lambda op: op.start)
-        self._ends = [_end(op) for op in self._ops]
+        self._ends = [math.inf if op.outcome == "unknown" or op.end is None else op.end for op in self._ops]
+        for place, op in enumerate(self._ops):
+            if op.kind == "lapse" and op.end is not None:
+                self._ends[place] = op.end
         self._must = sum(1 << place for place, end in enumerate(self._ends) if end != math.inf)
         self._steps = 0
         self._best = -1

@@ -55,7 +55,6 @@ class Op:
         room: how many may hold the same unit of the calendar; the same for all its calls.
         shown: what a read showed of appointments.
         free: the free units that a read showed.
-        unsure: put in by the checker: units that may have become free while they were read.
         until: when a hold ends.
         via: the door, and the service process.
         status: of the answer; 0 for none.
@@ -74,7 +73,6 @@ class Op:
     room: int = 1
     shown: tuple[Shown, ...] = ()
     free: tuple[int, ...] = ()
-    unsure: tuple[int, ...] = ()
     until: float | None = None
     via: str = ""
     status: int = 0

@@ -165,13 +165,6 @@ RIGHT: dict[str, list[Op]] = {
         op("move", "m", 2, 3, tag="a", low=2, high=3),
         listed("r", 4, 5, at("a", 2)),
     ],
-    "what becomes free while it is read is missing": [
-        A,
-        book("b", 2, 3, 2),
-        op("move", "m", 4, 6, tag="a", low=1, high=2),
-        free("f", 4.5, 5.5, 3),
-        free("g", 7, 8, 0, 3),
-    ],
     "moved within time that another was booked over, it was there first": [
         book("a", 0, 1, 0, length=2),
         over(book("b", 2, 3, 0, length=2)),
@@ -236,16 +229,16 @@ WRONG: dict[str, list[Op]] = {
     "hold never ends": [HELD_A, book("b", 20, 21, 0, "refused")],
     "hold still shown": [HELD_A, listed("r", 20, 21, at("a", 0, HELD))],
     "hold booked after its end": [HELD_A, op("confirm", "k", 20, 21, tag="a")],
-    "what becomes free while it is read is missing, and what was free before it": [
+    "what is given up while it is read is missing, and what is taken then": [
         A,
-        op("cancel", "x", 2, 4, tag="a"),
-        free("f", 3, 5, 2, 3),
+        op("move", "m", 2, 6, tag="a", low=1, high=2),
+        book("b", 3, 5, 2),
+        free("f", 2.5, 5.5, 3),
     ],
-    "what is taken while something becomes free is shown": [
+    "what moves while it is read is missing in both its places": [
         A,
-        book("b", 2, 3, 2),
-        op("cancel", "x", 4, 6, tag="a"),
-        free("f", 4.5, 5.5, 1, 2, 3),
+        op("move", "m", 4, 6, tag="a", low=1, high=2),
+        free("f", 4.5, 5.5, 2, 3),
     ],
     "cancelled slot never free": [A, op("cancel", "x", 2, 3, tag="a"), free("f", 4, 5, 1, 2, 3)],
     "cancelled twice, both answered": [A, op("cancel", "x", 2, 3, tag="a"), op("cancel", "y", 4, 5, tag="a")],

@@ -177,6 +177,11 @@ async def _create(work: UnitOfWork) -> None:
     work.create(patient("a"))
 
 
+async def _at_a_moment(store: Store) -> None:
+    async with store.moment() as moment:
+        await moment.count("Patient", {})
+
+
 @pytest.fixture
 async def dead(tmp_path: Path) -> Any:
     """A store whose server is not there."""
@@ -196,8 +201,9 @@ async def dead(tmp_path: Path) -> Any:
         lambda store: store.ping(),
         lambda store: store.transact(_create),
         lambda store: store.next_number("n"),
+        lambda store: _at_a_moment(store),
     ],
-    ids=["read", "version", "find", "count", "read-all", "ping", "transact", "number"],
+    ids=["read", "version", "find", "count", "read-all", "ping", "transact", "number", "moment"],
 )
 async def test_a_dead_server_is_unreachable_within_the_bound(dead: Store, call: Any) -> None:
     started = asyncio.get_running_loop().time()
