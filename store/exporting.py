@@ -8,19 +8,13 @@ Which those are is asked after each part of the documents was read: a change tha
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any
 
-from pymongo.asynchronous.client_session import AsyncClientSession
-from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import CursorNotFound, PyMongoError
-
-from store.connection import COMMITTED, bounded
+from store.connection import bounded
+from store.exporting_live import Found, live
 from store.exporting_past import (
     BATCH,
     SECONDS,
@@ -159,14 +153,13 @@ async def deletions(
         await cursor.close()
 
 
-_Documents = list[dict[str, Any]]
-_Batch = tuple[frozenset[str] | None, _Documents, str]
+_Batch = tuple[frozenset[str] | None, Found, str]
 
 
 async def _read(store: Store, cut: Cut, selection: Selection, after: str, batch: int) -> AsyncIterator[_Batch]:
     """Give live documents in the order of their ids, with how far they reach; those ids alone matter, if named."""
     if selection.since is None:
-        async for documents in _live(store, selection, after, batch):
+        async for documents in live(store, selection.kind, selection.queries, after, batch):
             yield None, documents, documents[-1]["_id"]
         yield None, [], _END
         return
@@ -184,95 +177,6 @@ async def _read(store: Store, cut: Cut, selection: Selection, after: str, batch:
         query = filtered(selection.queries, {"_id": {"$in": idents}})
         documents = await bounded(partial(store.documents, selection.kind, query, sort=[("_id", 1)]), SECONDS)
         yield frozenset(idents), documents, idents[-1]
-
-
-async def _live(store: Store, selection: Selection, after: str, batch: int) -> AsyncIterator[_Documents]:
-    """Read the documents as they are, some at a time: one cursor, and where it was lost another one."""
-    while True:
-        query = filtered(selection.queries, {"_id": {"$gt": after}})
-        async with store.database.client.start_session(causal_consistency=False) as session:
-            replies = _Replies(store.database, session, selection.kind, query, batch)
-            following = asyncio.create_task(replies.following())
-            try:
-                while documents := await following:
-                    # Asked for before this one is given away: MongoDB reads it meanwhile.
-                    following = asyncio.create_task(replies.following())
-                    after = documents[-1]["_id"]
-                    yield documents
-                if documents is not None:
-                    return
-            finally:
-                following.cancel()
-                await asyncio.gather(following, return_exceptions=True)
-                await replies.close()
-
-
-class _Replies:
-    """A cursor of which whole replies are taken, each decoded at once and as large as MongoDB makes it at most.
-
-    The driver's own cursors tell nothing of where a reply ends, and its raw batches are cut apart and put together
-    again before they are decoded: that took twice the time of this (measured: 6 and 3 microseconds of a busy core).
-
-    Args:
-        database: where to read.
-        session: to read in.
-        kind: the collection.
-        query: of it.
-        batch: documents in a reply, at most; of large ones there are fewer.
-    """
-
-    def __init__(
-        self,
-        database: AsyncDatabase[dict[str, Any]],
-        session: AsyncClientSession,
-        kind: str,
-        query: Query,
-        batch: int,
-    ) -> None:
-        self._database = database
-        self._session = session
-        self._kind = kind
-        self._find = {
-            "find": kind,
-            "filter": query,
-            "projection": {"_json": 1},
-            "sort": {"_id": 1},
-            "batchSize": batch,
-            "readConcern": COMMITTED.document,
-        }
-        self._more = {"collection": kind, "batchSize": batch}
-        self._cursor: int | None = None
-
-    async def following(self) -> _Documents | None:
-        """Return the next documents; empty at the end, None where the cursor is lost.
-
-        Whoever takes the parts had other things to do for ten minutes then, or the server was another one.
-        """
-
-        async def step() -> _Documents | None:
-            command = self._find if self._cursor is None else {"getMore": self._cursor, **self._more}
-            try:
-                reply = await self._database.command(command, session=self._session)
-            except CursorNotFound:
-                return None
-            cursor = reply["cursor"]
-            self._cursor = cursor["id"]
-            documents: _Documents = cursor["firstBatch"] if command is self._find else cursor["nextBatch"]
-            return documents
-
-        documents: _Documents | None = []
-        while not documents and self._cursor != 0:  # a reply may be empty and not the last
-            documents = await bounded(step, SECONDS)
-            if documents is None:
-                return None
-        return documents
-
-    async def close(self) -> None:
-        """Let MongoDB forget it; that it cannot be told so is no fault of what was read."""
-        if self._cursor:
-            command = {"killCursors": self._kind, "cursors": [self._cursor]}
-            with suppress(PyMongoError):
-                await self._database.command(command, session=self._session)
 
 
 __all__ = [

@@ -239,24 +239,62 @@ async def test_chains_of_exports_under_constant_writing_miss_nothing_and_tell_no
     assert set(known) == alive
 
 
-async def test_a_lost_cursor_is_no_end(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    await create(store, *(patient(f"p{n:02}") for n in range(12)))
+async def kill_cursors(store: Store, kind: str) -> int:
+    """Have MongoDB forget the cursors that it keeps of a collection; return how many there were."""
+    local = store.database.client.get_database("admin", read_concern=ReadConcern("local"))
+    session = await local.aggregate(
+        [{"$currentOp": {"idleCursors": True, "localOps": True}}, {"$match": {"type": "idleCursor"}}]
+    )
+    ours = [one["cursor"]["cursorId"] async for one in session if one["ns"] == f"{store.database.name}.{kind}"]
+    if ours:
+        await store.database.command({"killCursors": kind, "cursors": ours})
+    return len(ours)
+
+
+@pytest.mark.parametrize("filtered", [False, True])
+async def test_a_lost_cursor_is_no_end(store: Store, filtered: bool) -> None:
+    """Of large resources a reply holds a few: the next ones are asked for by the same cursor."""
+    everyone = [f"p{n:02}" for n in range(24)]
+    for ident in everyone:
+        await create(store, patient(ident, active=True, name=[{"text": "x" * 1_500_000}]))
     cut = await take_cut(store)
     found: list[bytes] = []
-    reading = resources(store, cut, Selection("Patient"), batch=3)
-    async for part in reading:
+    killed = 0
+    queries = ({"_index.active": "true"},) if filtered else ()
+    async for part in resources(store, cut, Selection("Patient", queries=queries), batch=100):
         found += part.lines
-        if len(found) == 6:
-            local = store.database.client.get_database("admin", read_concern=ReadConcern("local"))
-            session = await local.aggregate(
-                [{"$currentOp": {"idleCursors": True, "localOps": True}}, {"$match": {"type": "idleCursor"}}]
-            )
-            ours = [one async for one in session if one["ns"] == f"{store.database.name}.Patient"]
-            assert ours
-            await store.database.command(
-                {"killCursors": "Patient", "cursors": [one["cursor"]["cursorId"] for one in ours]}
-            )
-    assert [decode(raw)["id"] for raw in found] == [f"p{n:02}" for n in range(12)]
+        await asyncio.sleep(0.2)  # the next reply is asked for already
+        killed += await kill_cursors(store, "Patient")
+    assert killed
+    assert [decode(raw)["id"] for raw in found] == everyone
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3, 5, 12, 13])
+async def test_spans_of_ids_give_everything_once_whatever_is_written_meanwhile(store: Store, batch: int) -> None:
+    await create(store, *(patient(f"p{n:02}") for n in range(12)))
+    cut = await take_cut(store)
+    assert await told(store, cut, batch=batch) == {f"p{n:02}": "1" for n in range(12)}
+    assert [len(part.lines) for part in await parts(store, cut, batch=batch)][:-1] == [
+        min(batch, 12 - begun) for begun in range(0, 12, batch)
+    ]
+    state: list[str] = []
+    async for part in resources(store, cut, Selection("Patient"), batch=batch):
+        state += [decode(raw)["id"] for raw in part.lines]
+        if len(state) == len(part.lines):
+            await create(store, *(patient(f"p{n:02}-more") for n in range(12)))  # spans become longer
+            for ident in ("p04", "p05", "p11"):
+                await delete(store, "Patient", ident)
+            await change(store, "Patient", "p06", active=True)
+    assert state == [f"p{n:02}" for n in range(12)]
+
+
+async def test_who_stops_reading_leaves_no_cursor(store: Store) -> None:
+    for n in range(24):
+        await create(store, patient(f"p{n:02}", name=[{"text": "x" * 1_500_000}]))
+    reading = resources(store, await take_cut(store), Selection("Patient"), batch=100)
+    await anext(reading)
+    await reading.aclose()
+    assert await kill_cursors(store, "Patient") == 0
 
 
 @pytest.fixture

@@ -1,0 +1,175 @@
+"""The live documents of a type in the order of their ids, read as fast as MongoDB gives them.
+
+One cursor keeps one core of the server busy, and waits while its last reply is under way. So the ids are cut into spans
+of as many documents as one reply takes, and the spans that come next are read while this one is dealt with. Where
+queries judge the documents nobody knows how many of a span match: then it is one cursor, asked ahead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+from typing import Any
+
+from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import CursorNotFound, PyMongoError
+
+from store.connection import COMMITTED, bounded
+from store.exporting_past import SECONDS, Query, filtered
+from store.store import Store
+
+_SPANS = 3
+"""That are read or dealt with at a time: memory holds one reply of each, 16 MB at most."""
+
+Found = list[dict[str, Any]]
+"""Documents, their ``_id`` and ``_json``."""
+
+
+async def live(store: Store, kind: str, queries: Sequence[Query], after: str, batch: int) -> AsyncIterator[Found]:
+    """Give the documents as they are, some at a time.
+
+    Args:
+        store: where they are.
+        kind: their type.
+        queries: any of which they must match; none: all are wanted.
+        after: only those with a later id.
+        batch: how many at a time, about: of large ones fewer.
+
+    Raises:
+        Unreachable: MongoDB did not answer in time; go on after the last one.
+    """
+    spans: deque[_Span] = deque()
+    begun: str | None = after
+    try:
+        while spans or begun is not None:
+            while begun is not None and len(spans) < _SPANS:
+                until = None if queries else await _end(store, kind, begun, batch)
+                spans.append(_Span(store, kind, queries, begun, until, batch))
+                begun = until
+            async for documents in spans[0].documents():
+                yield documents
+            await spans.popleft().close()
+    finally:
+        for span in spans:
+            await span.close()
+
+
+async def _end(store: Store, kind: str, after: str, batch: int) -> str | None:
+    """Return the id with which a span ends that begins after another one; None if it is the last."""
+    # Of the index alone.
+    find = store.database[kind].find(
+        {"_id": {"$gt": after}}, {"_id": 1}, sort=[("_id", 1)], skip=batch - 1, limit=1, hint=[("_id", 1)]
+    )
+    found = await bounded(find.to_list, SECONDS)
+    return found[0]["_id"] if found else None
+
+
+class _Span:
+    """The documents from one id to another; they are asked for at once, and again where their cursor is lost."""
+
+    def __init__(
+        self, store: Store, kind: str, queries: Sequence[Query], after: str, until: str | None, batch: int
+    ) -> None:
+        self._store = store
+        self._kind = kind
+        self._queries = queries
+        self._after = after
+        self._until = until
+        self._batch = batch
+        self._begin()
+
+    def _begin(self) -> None:
+        bounds = {"$gt": self._after} | ({} if self._until is None else {"$lte": self._until})
+        query = filtered(self._queries, {"_id": bounds})
+        self._session = self._store.database.client.start_session(causal_consistency=False)
+        self._replies = _Replies(self._store.database, self._session, self._kind, query, self._batch)
+        self._following = asyncio.create_task(self._replies.following())
+
+    async def documents(self) -> AsyncIterator[Found]:
+        """Give them; the next ones are asked for before these are given away: MongoDB reads them meanwhile."""
+        while (found := await self._following) != []:
+            if found is None:
+                await self.close()
+                self._begin()
+                continue
+            self._following = asyncio.create_task(self._replies.following())
+            self._after = found[-1]["_id"]
+            yield found
+
+    async def close(self) -> None:
+        """Read no more."""
+        self._following.cancel()
+        await asyncio.gather(self._following, return_exceptions=True)
+        await self._replies.close()
+        await self._session.end_session()
+
+
+class _Replies:
+    """A cursor of which whole replies are taken, each decoded at once and as large as MongoDB makes it at most.
+
+    The driver's own cursors tell nothing of where a reply ends, and its raw batches are cut apart and put together
+    again before they are decoded: that took twice the time of this (measured: 6 and 3 microseconds of a busy core).
+
+    Args:
+        database: where to read.
+        session: to read in.
+        kind: the collection.
+        query: of it.
+        batch: documents in a reply, at most; of large ones there are fewer.
+    """
+
+    def __init__(
+        self,
+        database: AsyncDatabase[dict[str, Any]],
+        session: AsyncClientSession,
+        kind: str,
+        query: Query,
+        batch: int,
+    ) -> None:
+        self._database = database
+        self._session = session
+        self._kind = kind
+        self._find = {
+            "find": kind,
+            "filter": query,
+            "projection": {"_json": 1},
+            "sort": {"_id": 1},
+            "batchSize": batch + 1,  # the reply to a span of so many ends the cursor
+            "readConcern": COMMITTED.document,
+        }
+        self._more = {"collection": kind, "batchSize": batch}
+        self._cursor: int | None = None
+
+    async def following(self) -> Found | None:
+        """Return the next documents; empty at the end, None where the cursor is lost.
+
+        Whoever takes the parts had other things to do for ten minutes then, or the server was another one.
+        """
+
+        async def step() -> Found | None:
+            command = self._find if self._cursor is None else {"getMore": self._cursor, **self._more}
+            try:
+                reply = await self._database.command(command, session=self._session)
+            except CursorNotFound:
+                return None
+            cursor = reply["cursor"]
+            self._cursor = cursor["id"]
+            documents: Found = cursor["firstBatch"] if command is self._find else cursor["nextBatch"]
+            return documents
+
+        documents: Found | None = []
+        while not documents and self._cursor != 0:  # a reply may be empty and not the last
+            documents = await bounded(step, SECONDS)
+            if documents is None:
+                return None
+        return documents
+
+    async def close(self) -> None:
+        """Let MongoDB forget it; that it cannot be told so is no fault of what was read."""
+        if self._cursor:
+            command = {"killCursors": self._kind, "cursors": [self._cursor]}
+            with suppress(PyMongoError):
+                await self._database.command(command, session=self._session)
