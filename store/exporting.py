@@ -8,13 +8,15 @@ Which those are is asked after each part of the documents was read: a change tha
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
+from store import codec
 from store.connection import bounded
-from store.exporting_live import Found, live
+from store.exporting_live import live
 from store.exporting_past import (
     BATCH,
     SECONDS,
@@ -108,18 +110,17 @@ async def resources(
     """
     changes = Changes(store, selection.kind, cut)
     wanted: frozenset[str] | None
-    async for wanted, documents, last in _read(store, cut, selection, after, batch):
+    async for wanted, lines, last in _read(store, cut, selection, after, batch):
         await changes.refresh()
         changed = changes.between(after, last)
         if wanted is not None:
             changed = [ident for ident in changed if ident in wanted]
-        lines = [one["_json"] for one in documents]
         if changed:
-            found = dict(zip((one["_id"] for one in documents), lines, strict=True))
+            found = await at_cut(store, cut, selection.kind, selection.queries, changed)
             for ident in changed:
-                found.pop(ident, None)
-            found |= await at_cut(store, cut, selection.kind, selection.queries, changed)
-            lines = [found[ident] for ident in sorted(found)]
+                place = bisect_left(lines, ident, key=codec.ident)
+                there = place < len(lines) and codec.ident(lines[place]) == ident
+                lines[place : place + there] = [found[ident]] if ident in found else []
         after = last
         yield Part(last, lines)
 
@@ -153,14 +154,14 @@ async def deletions(
         await cursor.close()
 
 
-_Batch = tuple[frozenset[str] | None, Found, str]
+_Batch = tuple[frozenset[str] | None, list[bytes], str]
 
 
 async def _read(store: Store, cut: Cut, selection: Selection, after: str, batch: int) -> AsyncIterator[_Batch]:
-    """Give live documents in the order of their ids, with how far they reach; those ids alone matter, if named."""
+    """Give what is live in the order of the ids, with how far it reaches; those ids alone matter, if named."""
     if selection.since is None:
-        async for documents in live(store, selection.kind, selection.queries, after, batch):
-            yield None, documents, documents[-1]["_id"]
+        async for lines, last in live(store, selection.kind, selection.queries, after, batch):
+            yield None, lines, last
         yield None, [], _END
         return
     first = await store.first_since(selection.since, cut.seq + 1)
@@ -176,7 +177,7 @@ async def _read(store: Store, cut: Cut, selection: Selection, after: str, batch:
     while idents := [one["_id"] for one in await bounded(partial(cursor.to_list, batch), SECONDS)]:
         query = filtered(selection.queries, {"_id": {"$in": idents}})
         documents = await bounded(partial(store.documents, selection.kind, query, sort=[("_id", 1)]), SECONDS)
-        yield frozenset(idents), documents, idents[-1]
+        yield frozenset(idents), [one["_json"] for one in documents], idents[-1]
 
 
 __all__ = [

@@ -19,6 +19,7 @@ import orjson
 from adapter.export import formats
 from adapter.export.engine import BATCH, Selection, deletions, resources
 from adapter.export.folder import Folder, Manifest
+from store import codec
 from store.exporting import Query
 from store.store import Store
 
@@ -139,7 +140,7 @@ class Copying:
                 # Written while the next part is read.
                 self._background = asyncio.create_task(asyncio.to_thread(self._add, writing, kind, some))
                 if len(some) == room and wanted.most:
-                    place = (formats.ident(some[-1]), 0) if self._deidentifier is None else ("", done)
+                    place = (codec.ident(some[-1]), 0) if self._deidentifier is None else ("", done)
                     await self._finish(group, step, *place)
         if not self._together:
             await self._finish(group, step + 1)

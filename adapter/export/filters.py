@@ -13,9 +13,9 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from adapter.errors import Malformed, Problem
-from adapter.export import formats
 from adapter.export.engine import Cut, Selection, resources
 from adapter.settings import Settings
+from store import codec
 from store.exporting import Query
 from store.extract import token
 from store.store import Store
@@ -180,7 +180,7 @@ async def queries(settings: Settings, store: Store, cut: Cut, filters: Filters, 
 
 
 async def _idents(store: Store, cut: Cut, selection: Selection) -> list[str]:
-    return [formats.ident(line) async for part in resources(store, cut, selection) for line in part.lines]
+    return [codec.ident(line) async for part in resources(store, cut, selection) for line in part.lines]
 
 
 async def _patient(settings: Settings, store: Store, cut: Cut, uhid: str, kind: str) -> list[dict[str, Any]]:

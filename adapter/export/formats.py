@@ -15,6 +15,8 @@ from typing import IO, Any, Literal
 
 import orjson
 
+from store import codec
+
 Name = Literal["ndjson", "bundle", "searchset", "csv", "parquet"]
 NAMES: tuple[Name, ...] = ("ndjson", "bundle", "searchset", "csv", "parquet")
 FLAT: tuple[Name, ...] = ("csv", "parquet")
@@ -128,18 +130,10 @@ class Bundle(Writing):
     def _write(self, kind: str, lines: Sequence[bytes]) -> None:
         pieces = []
         for line in lines:
-            name = orjson.dumps(f"{self._base}/{kind}/{ident(line)}")
+            name = orjson.dumps(f"{self._base}/{kind}/{codec.ident(line)}")
             pieces.append(self._between + b'{"fullUrl":' + name + b',"resource":' + line + self._tail)
             self._between = b",\n"
         self._to.write(b"".join(pieces))
 
     def _end(self) -> None:
         self._to.write(b"\n]}\n" if self.count else b"}\n")  # an array of FHIR's is never empty
-
-
-def ident(line: bytes) -> str:
-    """Return the id of a resource: where the service writes it, right after the type, without reading the rest."""
-    head = line[:200].split(b'"', 8)
-    if len(head) > 8 and head[1] == b"resourceType" and head[5] == b"id":
-        return head[7].decode()
-    return str(orjson.loads(line)["id"])

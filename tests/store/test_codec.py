@@ -15,7 +15,7 @@ from bson.errors import InvalidDocument
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from store.codec import CODEC_OPTIONS, ExactDecimal, decode, encode
+from store.codec import CODEC_OPTIONS, ExactDecimal, decode, encode, ident
 
 NUMBERS = [
     *("1.10", "1e2", "1E2", "1E-7", "-0.0", "0.0", "-0", "0", "1e+2", "100", "-1.5e-10", "0.1"),
@@ -168,3 +168,10 @@ def test_the_readable_copy_rounds_what_mongodb_cannot_hold(number: str, rounded:
 def test_the_readable_copy_takes_nothing_that_bson_does_not_know() -> None:
     with pytest.raises(InvalidDocument):
         bson.encode({"value": {1}}, codec_options=CODEC_OPTIONS)
+
+
+def test_an_id_is_found_wherever_it_stands() -> None:
+    assert ident(b'{"resourceType":"Slot","id":"a.b-1","status":"free"}') == "a.b-1"
+    assert ident(b'{"id":"second","resourceType":"Slot"}') == "second"
+    assert ident(b'{"resourceType":"Slot","meta":{"id":"no"},"id":"yes"}') == "yes"
+    assert ident(b'{"resourceType":"Slot","id":"' + b"x" * 64 + b'"}') == "x" * 64

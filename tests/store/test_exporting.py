@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Iterable
+from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,6 +16,7 @@ from pymongo.read_concern import ReadConcern
 from store import exporting, exporting_past
 from store.codec import decode
 from store.exporting import Cut, Part, Selection, deletions, resources, take_cut
+from store.exporting_live import live
 from store.ordering import HISTORY
 from store.store import Store
 from store.unit_of_work import UnitOfWork
@@ -291,9 +293,8 @@ async def test_spans_of_ids_give_everything_once_whatever_is_written_meanwhile(s
 async def test_who_stops_reading_leaves_no_cursor(store: Store) -> None:
     for n in range(24):
         await create(store, patient(f"p{n:02}", name=[{"text": "x" * 1_500_000}]))
-    reading = resources(store, await take_cut(store), Selection("Patient"), batch=100)
-    await anext(reading)
-    await reading.aclose()
+    async with aclosing(live(store, "Patient", (), "", 100)) as reading:
+        await anext(reading)
     assert await kill_cursors(store, "Patient") == 0
 
 
@@ -382,6 +383,13 @@ async def test_every_query_has_an_index(
         assert "SORT" not in stages(found["queryPlanner"]["winningPlan"])
     if query.get("method"):
         assert found["executionStats"]["totalDocsExamined"] <= 1
+
+
+async def test_where_a_span_ends_is_told_by_the_index_alone(store: Store) -> None:
+    await create(store, *(patient(f"p{n}") for n in range(20)))
+    query = {"_id": {"$gt": "p1"}}
+    found = await store.explain("Patient", query, sort=[("_id", 1)], skip=4, limit=1, hint="_id_", fields=["_id"])
+    assert (found["executionStats"]["totalKeysExamined"], found["executionStats"]["totalDocsExamined"]) == (5, 0)
 
 
 async def test_a_cut_includes_what_was_written_by_a_clock_that_is_ahead(store: Store, clock: Clock) -> None:

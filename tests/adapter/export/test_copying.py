@@ -15,7 +15,7 @@ from typing import IO, Any
 import pytest
 
 from adapter.errors import Malformed
-from adapter.export import formats, tables
+from adapter.export import tables
 from adapter.export.columns import Rows
 from adapter.export.copying import Copying, Wanted
 from adapter.export.deidentify import Deidentifier
@@ -257,13 +257,6 @@ async def test_what_filters_name_is_looked_up_as_it_was_at_the_cut(service: Serv
 
     await store.transact(step)
     assert [await queries(service.settings, store, cut, filters, kind) for filters, kind in asked] == at_first
-
-
-def test_an_id_is_found_wherever_it_stands() -> None:
-    assert formats.ident(b'{"resourceType":"Slot","id":"a.b-1","status":"free"}') == "a.b-1"
-    assert formats.ident(b'{"id":"second","resourceType":"Slot"}') == "second"
-    assert formats.ident(b'{"resourceType":"Slot","meta":{"id":"no"},"id":"yes"}') == "yes"
-    assert formats.ident(b'{"resourceType":"Slot","id":"' + b"x" * 64 + b'"}') == "x" * 64
 
 
 @pytest.mark.parametrize(
