@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Any
 import orjson
 
 from adapter.export import formats
-from adapter.export.engine import BATCH, Selection, deletions, resources
+from adapter.export.engine import Selection, deletions, resources
 from adapter.export.folder import Folder, Manifest
 from store import codec
 from store.exporting import Query
@@ -32,6 +32,7 @@ Progress = Callable[[int], None]
 
 _BUNDLED = 1_000  # deletions in one line
 _PART = 10_000  # resources read at a time, where they are written as they are
+_ROWS = 1_000  # where something is made of them: that takes longer than to read them, and more memory
 _BUNDLE = "bundle"
 
 
@@ -125,7 +126,7 @@ class Copying:
         if not self._numbers[_type(group)] and (self._rows is not None or self._together):
             await self._begin(group)  # a table without rows has its header, a Bundle without entries is one
         # What is made of resources takes longer than to read them, and more memory.
-        batch = BATCH if self._rows is not None or self._deidentifier is not None else _PART
+        batch = _ROWS if self._rows is not None or self._deidentifier is not None else _PART
         done = skip
         async for part in resources(self._store, self._manifest.cut, selection, after=after, batch=batch):
             lines = part.lines[skip:]
