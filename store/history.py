@@ -17,7 +17,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from store.connection import bounded
 from store.documents import history_id
 from store.ordering import BATCH, HISTORY, Order
-from store.source import Documents, by_kind
+from store.source import PAGE_BYTES, Documents, by_kind, fitting, read_until
 from store.types import TYPES
 
 COUNTED = 1_000
@@ -167,7 +167,8 @@ class History:
         order = [(key, DESCENDING)]
 
         def call() -> Awaitable[list[dict[str, Any]]]:
-            return self._versions.find(query, sort=order, limit=limit + 1, batch_size=limit + 2).to_list()
+            found = self._versions.find(query, sort=order, limit=limit + 1, batch_size=limit + 2)
+            return read_until(found, PAGE_BYTES)
 
         return await bounded(call, self._timeout)
 
@@ -226,8 +227,8 @@ def _version(found: Document) -> Version:
 def _page(
     found: list[dict[str, Any]], limit: int, total: int | None, key: Callable[[Document], int], moment: datetime | None
 ) -> HistoryPage:
-    shown = found[:limit]
-    cursor = key(shown[-1]) if len(found) > limit > 0 else None
+    shown = found[: min(limit, fitting(found, PAGE_BYTES))]
+    cursor = key(shown[-1]) if len(found) > len(shown) > 0 else None
     return HistoryPage(tuple(map(_version, shown)), cursor, total, moment)
 
 

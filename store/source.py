@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.asynchronous.cursor import AsyncCursor
 from pymongo.asynchronous.database import AsyncDatabase
 
 from store.connection import bounded
@@ -23,7 +24,12 @@ Hint = str | Sequence[str] | None
 BATCH = 1_000
 """Documents in one answer of MongoDB where no limit is named: its own default of 101 costs round trips."""
 
+PAGE_BYTES = 16_000_000
+"""Of JSON on a page: what is larger goes on on the next one, however few there are on this."""
+
 _SMALL_BATCH = 10_000  # of documents of which some fields alone are read
+_AT_A_TIME = 4  # documents between two looks at how large they are: one may have 5 MB
+_FEW = 16  # are read as they are: a look costs a thirtieth of the search
 
 
 class Find(NamedTuple):
@@ -35,6 +41,7 @@ class Find(NamedTuple):
         fields: what is read of each match, beside its ``_id``.
         sort, limit, hint: as a `Source` has them.
         batch: documents in one answer of MongoDB where there is no limit.
+        most: bytes of JSON after which no more are read, but for a few; 0: all are.
     """
 
     kind: str
@@ -44,6 +51,7 @@ class Find(NamedTuple):
     limit: int = 0
     hint: Hint = None
     batch: int = BATCH
+    most: int = 0
 
 
 class Source(Protocol):
@@ -61,8 +69,12 @@ class Source(Protocol):
         sort: Sort = (),
         limit: int = 0,
         hint: Hint = None,
+        most: int = 0,
     ) -> list[dict[str, Any]]:
-        """Return the matching documents' ``_id``, ``_json`` (bytes) and `fields`, in order; `limit` 0 is none."""
+        """Return the matching documents' ``_id``, ``_json`` (bytes) and `fields`, in order; `limit` 0 is none.
+
+        With `most` bytes of JSON, about, no more are read, and at least one document that goes beyond (`fitting`).
+        """
         ...
 
     async def keys(self, kind: str, query: Mapping[str, Any], *, limit: int) -> list[str]:
@@ -107,9 +119,13 @@ class Documents:
         sort: Sort = (),
         limit: int = 0,
         hint: Hint = None,
+        most: int = 0,
     ) -> list[dict[str, Any]]:
-        """Return the matching documents' ``_id``, ``_json`` (bytes) and `fields`, in order; `limit` 0 is none."""
-        return await self._find(Find(kind, query, ("_json", *fields), sort, limit, hint))
+        """Return the matching documents' ``_id``, ``_json`` (bytes) and `fields`, in order; `limit` 0 is none.
+
+        With `most` bytes of JSON, about, no more are read, and at least one document that goes beyond (`fitting`).
+        """
+        return await self._find(Find(kind, query, ("_json", *fields), sort, limit, hint, most=most))
 
     async def values(
         self,
@@ -167,12 +183,38 @@ class Documents:
                 hint=None if find.hint is None else index_hint(find.hint),
                 session=self.session,
             )
-            return cursor.to_list()
+            few = 0 < find.limit <= _FEW
+            return read_until(cursor, find.most) if find.most and not few else cursor.to_list()
 
         return await self._bounded(call)
 
     async def _bounded(self, call: Callable[[], Awaitable[T]]) -> T:
         return await call() if self._timeout is None else await bounded(call, self._timeout)
+
+
+async def read_until(cursor: AsyncCursor[dict[str, Any]], most: int) -> list[dict[str, Any]]:
+    """Return the documents of a cursor up to the one with which they have more than `most` bytes of JSON, about."""
+    found = await cursor.to_list(_AT_A_TIME)
+    while cursor.cursor_id and _size(found) <= most:
+        found += await cursor.to_list(_AT_A_TIME)
+    if not cursor.cursor_id:  # the rest is here already, 16 MB at most
+        return found + await cursor.to_list()
+    await cursor.close()
+    return found
+
+
+def fitting(documents: Sequence[Mapping[str, Any]], most: int) -> int:
+    """Return how many of the documents, from the first, have no more than `most` bytes of JSON; one at least."""
+    size = 0
+    for number, one in enumerate(documents):
+        size += len(one.get("_json", b""))
+        if number and size > most:
+            return number
+    return len(documents)
+
+
+def _size(documents: Iterable[Mapping[str, Any]]) -> int:
+    return sum(len(one.get("_json", b"")) for one in documents)
 
 
 def index_hint(hint: str | Sequence[str]) -> str | list[tuple[str, int]]:

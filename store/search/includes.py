@@ -16,7 +16,7 @@ from store.search.model import Entry, Include, Note, Reading, SearchRefused
 from store.search.names import target_types
 from store.search.paging import at
 from store.search.references import own_forms
-from store.source import Source
+from store.source import PAGE_BYTES, Source, fitting
 from store.types import TYPES
 
 MOST = 1_000
@@ -109,6 +109,7 @@ class Included:
         self._hidden: dict[str, None] = {}
         self._full = False
         self._cut = False
+        self._left = PAGE_BYTES
         self.entries: list[Entry] = []
 
     async def collect(self, matches: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
@@ -132,7 +133,10 @@ class Included:
         text = "Included resources of type {} are left out: this key may not read them."
         notes = [Note("forbidden", "_include", text.format(kind)) for kind in self._hidden]
         if self._full:
-            text = f"Not everything is included: a page has at most {MOST} included resources. Ask for fewer matches."
+            text = (
+                f"Not everything is included: a page has at most {MOST} included resources, "
+                f"{PAGE_BYTES // 1_000_000} MB. Ask for fewer matches."
+            )
             notes.append(Note("too-costly", "_include", text))
         elif self._cut:
             text = f"Not everything is included: {MOST_SOUGHT} of a type are looked for at most. Ask for fewer matches."
@@ -180,14 +184,18 @@ class Included:
         limit = room + 1 + sum(seen == kind for seen, _ in self._seen)
         paths = fields(self._includes, kind)
         found: list[tuple[str, Mapping[str, Any]]] = []
-        for document in await self._source.documents(kind, query, fields=paths, limit=limit):
+        most = max(self._left, 1)
+        documents = await self._source.documents(kind, query, fields=paths, limit=limit, most=most)
+        self._full = fitting(documents, most) < len(documents)
+        for document in documents:
             key = (kind, document["_id"])
             if key in self._seen:
                 continue
-            if len(self.entries) == MOST:
+            if len(self.entries) == MOST or len(document["_json"]) > self._left:
                 self._full = True
                 break
             self._seen.add(key)
+            self._left -= len(document["_json"])
             self.entries.append(Entry(kind, document["_id"], document["_json"], "include"))
             found.append((kind, document))
         return found

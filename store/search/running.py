@@ -1,7 +1,7 @@
 """A search carried out: look-ups first, then one query for the page, and one that counts where the page is not all.
 
 The query asks for one match more than the page has: whether there is a next page costs nothing, and where there is none
-the total is known.
+the total is known. A page of large resources has fewer than were asked for (`PAGE_BYTES`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from store.search.model import (
     SearchRefused,
 )
 from store.search.parsing import parse
-from store.source import Hint, Source
+from store.source import PAGE_BYTES, Hint, Source, fitting
 
 COUNTED = 10_000
 """Matches that are counted for a total that nobody asked to be accurate."""
@@ -91,8 +91,8 @@ async def run(source: Source, search: Search) -> Page:
     if search.summary == "count" or search.count == 0:
         return Page((), await _count(source, queries, 0), None, ())
     found = await (_merged if search.sort and len(queries) > 1 else _in_turn)(source, search, queries)
-    more = len(found) > search.count
-    matches = found[: search.count]
+    matches = found[: _room(search, found)]
+    more = len(found) > len(matches)
     total = await _total(source, search, queries, len(found), more=more)
     cursor = None
     if more:
@@ -117,9 +117,14 @@ async def _in_turn(source: Source, search: Search, queries: Sequence[Compiled]) 
         if search.position and place == start:
             after = paging.beyond(queries[place].sort, search.position.values)
         found += await _read(source, search, queries[place], place, after, search.count + 1 - len(found))
-        if len(found) > search.count:
+        if len(found) > _room(search, found):
             break
     return found
+
+
+def _room(search: Search, found: Sequence[_Match]) -> int:
+    """Return how many of what was found are on the page."""
+    return min(search.count, fitting([one.document for one in found], PAGE_BYTES))
 
 
 async def _merged(source: Source, search: Search, queries: Sequence[Compiled]) -> list[_Match]:
@@ -160,6 +165,7 @@ async def _read(
         sort=one.sort,
         limit=limit,
         hint=one.hint,
+        most=PAGE_BYTES,
     )
     return [_Match(place, one.kind, document, one.sort) for document in documents]
 

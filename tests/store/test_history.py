@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from pymongo import monitoring
 
-from store import ordering
+from store import history, ordering
 from store.codec import encode
 from store.connection import Client, connect
 from store.documents import past
@@ -96,6 +96,30 @@ async def test_the_history_of_a_resource_leaves_others_out(store: Store) -> None
     await create(store, patient("a"), patient("a0"), patient("a-1"), patient("A"), appointment("a"))
     assert names(await store.history("Patient", "a", limit=10)) == ["a/1"]
     assert (await store.history("Patient", "nobody", limit=10)).entries == ()
+
+
+async def page_of(store: Store, kind: str | None, ident: str | None, before: int | None) -> HistoryPage:
+    return await store.history(kind, ident, limit=10, before=before)
+
+
+async def test_a_page_of_large_versions_has_fewer_and_nothing_is_left_out(
+    store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await three_versions(store, clock)
+    raw = await store.read_version("Patient", "a", 1)
+    assert raw is not None
+    assert raw.raw is not None
+    for most, expected in (
+        (1, [["a/3"], ["a/2"], ["a/1"]]),
+        (len(raw.raw) * 3 // 2, [["a/3", "a/2"], ["a/1"]]),  # a deletion is as good as nothing
+        (3 * len(raw.raw), [["a/3", "a/2", "a/1"]]),
+    ):
+        monkeypatch.setattr(history, "PAGE_BYTES", most)
+        assert [names(page) for page in await pages(partial(page_of, store, "Patient", "a"))] == expected
+        for kind in ("Patient", None):
+            found = await pages(partial(page_of, store, kind, None))
+            assert [name for page in found for name in names(page)] == ["a/3", "a/2", "other/1", "a/1"]
+            assert {page.total for page in found} == {4}
 
 
 # Of a type, and of all.

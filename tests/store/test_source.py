@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from pymongo.read_concern import ReadConcern
 
 from store.codec import encode
-from store.source import Source
+from store.source import Source, fitting
 from store.store import Store
 from store.unit_of_work import UnitOfWork
 from tests.store.support import appointment, create, patient
@@ -123,3 +124,24 @@ async def test_inside_a_transaction_its_moment_is_seen(store: Store) -> None:
         ]
 
     assert await store.transact(step) == [["a"], ["a"], 1, ["a"], ["a"]]
+
+
+@readers
+async def test_no_more_is_read_than_a_page_holds(store: Store, read: Reader) -> None:
+    """By replies of MongoDB of 16 MB: what is not asked for does not come, and no cursor stays."""
+    for number in range(24):
+        await create(store, patient(f"p{number:02}", name=[{"text": "x" * 1_500_000}]))
+    for most, least, largest in ((1, 1, 4), (7_000_000, 5, 8), (16_000_000, 11, 14), (100_000_000, 24, 24)):
+
+        async def reading(source: Source, most: int = most) -> list[dict[str, Any]]:
+            return await source.documents("Patient", {}, sort=[("_id", 1)], limit=24, most=most)
+
+        found = await read(store, reading)
+        assert least <= len(found) <= largest
+        assert [one["_id"] for one in found] == [f"p{number:02}" for number in range(len(found))]
+        assert fitting(found, most) == min(24, max(1, most // 1_500_500))
+    local = store.database.client.get_database("admin", read_concern=ReadConcern("local"))
+    operations = await local.aggregate([{"$currentOp": {"idleCursors": True, "localOps": True}}])
+    assert f"{store.database.name}.Patient" not in [
+        one["ns"] async for one in operations if one["type"] == "idleCursor"
+    ]

@@ -25,7 +25,7 @@ from store.dates import span
 from store.extract import relative, spellings
 from store.search import Entry, SearchRefused, results
 from store.search.dates import repaired
-from store.source import by_kind
+from store.source import PAGE_BYTES, by_kind, fitting
 from store.types import TYPES
 
 _PAGE = 50
@@ -89,11 +89,12 @@ async def _members(call: Call, ident: str | None, asked: _Asked) -> tuple[list[t
         query = await _query(call, kind, ident, asked)
         wanted = asked.count + 1 - len(found)
         documents = await call.who.store.documents(
-            kind, query, fields=_reference_fields(kind), sort=[("_id", 1)], limit=wanted
+            kind, query, fields=_reference_fields(kind), sort=[("_id", 1)], limit=wanted, most=PAGE_BYTES
         )
         found += [(kind, document) for document in documents]
-        if len(found) > asked.count:
-            return found[: asked.count], True
+        room = min(asked.count, fitting([document for _, document in found], PAGE_BYTES))
+        if len(found) > room:
+            return found[:room], True
     return found, False
 
 

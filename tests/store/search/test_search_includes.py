@@ -160,6 +160,19 @@ async def test_a_page_includes_so_many_and_says_what_is_missing(clinic: Store, m
     assert len(found.notes) == 1
 
 
+async def test_a_page_includes_so_many_bytes_and_says_what_is_missing(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await put(store, schedule("s"), *(slot(ident, comment="x" * 1_000) for ident in "abc"))
+    raw = await store.read("Slot", "a")
+    assert raw is not None
+    for most, shown in ((3 * len(raw), 3), (3 * len(raw) - 1, 2), (2 * len(raw), 2), (len(raw), 1), (5, 0)):
+        monkeypatch.setattr(includes, "PAGE_BYTES", most)
+        found = await page(store, "Schedule", "_revinclude=Slot:schedule&_revinclude=Appointment:slot")
+        assert [one.mode for one in found.entries] == ["match", *["include"] * shown]
+        assert [note.code for note in found.notes] == ["too-costly"] * (shown < 3)
+
+
 async def test_what_is_there_already_leaves_room_for_what_is_not(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(includes, "MOST", 2)
     await put(store, *(resource("Location", ident, partOf={"reference": "Location/a"}) for ident in "abcxy"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 from datetime import UTC, datetime
 from typing import Any
 
@@ -77,6 +78,39 @@ async def test_pages_are_the_whole_in_order(
     assert names(read) == [f"{number:02d}" for number, _ in expected]
     assert {one.total for one in read} == {len(found)}
     assert all(len(one.entries) == size for one in read[:-1])
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    sizes=st.lists(st.tuples(st.sampled_from(("Appointment", "Slot")), st.integers(0, 900)), min_size=1, max_size=12),
+    order=st.sampled_from(("", "&_sort=_id", "&_sort=-_lastUpdated")),
+    count=st.integers(1, 13),
+    most=st.integers(1, 4_000),
+)
+async def test_a_page_of_large_resources_has_fewer_and_nothing_is_left_out(
+    store: Store, sizes: list[tuple[str, int]], order: str, count: int, most: int
+) -> None:
+    await store.database["Appointment"].delete_many({})
+    await store.database["Slot"].delete_many({})
+    await store.database["history"].delete_many({})
+    many = [(kind, f"{number:02d}", "x" * size) for number, (kind, size) in enumerate(sizes)]
+    await put(
+        store,
+        *(
+            appointment(ident, comment=text) if kind == "Appointment" else slot(ident, comment=text)
+            for kind, ident, text in many
+        ),
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(running, "PAGE_BYTES", most)
+        read = await pages(store, "Appointment,Slot", f"_count={count}{order}")
+    assert sorted(names(read)) == [ident for _, ident, _ in many]
+    assert {one.total for one in read} == {len(many)}
+    for one, following in itertools.zip_longest(read, read[1:]):
+        size = sum(len(entry.raw) for entry in one.entries)
+        assert len(one.entries) == 1 or size <= most
+        if following is not None:  # and it is as full as it may be
+            assert len(one.entries) == count or size + len(following.entries[0].raw) > most
 
 
 @pytest.mark.parametrize("criteria", ["", "actor=Practitioner/1", "date=ge2026-01-01", "status=proposed&date=ge2026"])

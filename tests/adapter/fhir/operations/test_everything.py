@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -78,6 +79,14 @@ async def test_pages_hold_everything_once_and_can_each_be_read_by_itself(api: Ap
         if "Appointment/a1" in names(page):
             assert {"Slot/slot-002", f"Practitioner/{SARAH}"} <= set(names(page, "include"))
     assert all("john" not in str(link(page, "next")).partition("?")[2] for page in found)
+
+
+async def test_a_page_of_a_large_record_has_fewer(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a search's (tests/store/search)."""
+    monkeypatch.setattr(import_module("adapter.fhir.operations.everything"), "PAGE_BYTES", 800)
+    found = await pages(api, "Patient/john/$everything")
+    assert [name for page in found for name in names(page, "match")] == RECORD
+    assert len(found) > 2
 
 
 async def test_all_records(api: Api) -> None:
