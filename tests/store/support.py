@@ -188,3 +188,8 @@ async def overtaken(store: Store, slow: Callback, fast: Callable[[], Awaitable[A
 
     result = await store.transact(step)
     return result, runs
+
+
+def large(ident: str, **more: Any) -> Resource:
+    """A Patient of 1.5 MB, of which nothing is searched."""
+    return patient(ident, extension=[{"url": "urn:note", "valueString": "x" * 1_500_000}], **more)

@@ -21,7 +21,7 @@ from store.ordering import HISTORY
 from store.store import Store
 from store.unit_of_work import UnitOfWork
 from tests.conftest import Clock
-from tests.store.support import appointment, change, create, patient, present
+from tests.store.support import appointment, change, create, large, patient, present
 
 BEFORE = datetime(2020, 1, 1, tzinfo=UTC)
 
@@ -258,7 +258,7 @@ async def test_a_lost_cursor_is_no_end(store: Store, filtered: bool) -> None:
     """Of large resources a reply holds a few: the next ones are asked for by the same cursor."""
     everyone = [f"p{n:02}" for n in range(24)]
     for ident in everyone:
-        await create(store, patient(ident, active=True, name=[{"text": "x" * 1_500_000}]))
+        await create(store, large(ident, active=True))
     cut = await take_cut(store)
     found: list[bytes] = []
     killed = 0
@@ -292,7 +292,7 @@ async def test_spans_of_ids_give_everything_once_whatever_is_written_meanwhile(s
 
 async def test_who_stops_reading_leaves_no_cursor(store: Store) -> None:
     for n in range(24):
-        await create(store, patient(f"p{n:02}", name=[{"text": "x" * 1_500_000}]))
+        await create(store, large(f"p{n:02}"))
     async with aclosing(live(store, "Patient", (), "", 100)) as reading:
         await anext(reading)
     assert await kill_cursors(store, "Patient") == 0
@@ -321,9 +321,8 @@ async def test_an_export_may_last_longer_than_mongodb_keeps_snapshots(store: Sto
 
 
 async def test_large_resources_come_in_smaller_parts(store: Store) -> None:
-    text = "x" * 1_500_000
     for n in range(24):
-        await create(store, patient(f"p{n:02}", name=[{"text": text}]))
+        await create(store, large(f"p{n:02}"))
     cut = await take_cut(store)
     found = await parts(store, cut, batch=100)
     assert max(sum(map(len, part.lines)) for part in found) < 17_000_000

@@ -12,7 +12,7 @@ from store.codec import encode
 from store.source import Source, fitting
 from store.store import Store
 from store.unit_of_work import UnitOfWork
-from tests.store.support import appointment, create, patient
+from tests.store.support import appointment, create, large, patient
 
 Reading = Callable[[Source], Awaitable[Any]]
 Reader = Callable[[Store, Reading], Awaitable[Any]]
@@ -130,7 +130,7 @@ async def test_inside_a_transaction_its_moment_is_seen(store: Store) -> None:
 async def test_no_more_is_read_than_a_page_holds(store: Store, read: Reader) -> None:
     """By replies of MongoDB of 16 MB: what is not asked for does not come, and no cursor stays."""
     for number in range(24):
-        await create(store, patient(f"p{number:02}", name=[{"text": "x" * 1_500_000}]))
+        await create(store, large(f"p{number:02}"))
     for most, least, largest in ((1, 1, 4), (7_000_000, 5, 8), (16_000_000, 11, 14), (100_000_000, 24, 24)):
 
         async def reading(source: Source, most: int = most) -> list[dict[str, Any]]:
@@ -139,7 +139,7 @@ async def test_no_more_is_read_than_a_page_holds(store: Store, read: Reader) -> 
         found = await read(store, reading)
         assert least <= len(found) <= largest
         assert [one["_id"] for one in found] == [f"p{number:02}" for number in range(len(found))]
-        assert fitting(found, most) == min(24, max(1, most // 1_500_500))
+        assert fitting(found, most) == min(24, max(1, most // 1_500_200))
     local = store.database.client.get_database("admin", read_concern=ReadConcern("local"))
     operations = await local.aggregate([{"$currentOp": {"idleCursors": True, "localOps": True}}])
     assert f"{store.database.name}.Patient" not in [
