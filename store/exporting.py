@@ -175,9 +175,10 @@ async def _read(store: Store, cut: Cut, selection: Selection, after: str, batch:
         batchSize=batch,
     )
     while idents := [one["_id"] for one in await bounded(partial(cursor.to_list, batch), SECONDS)]:
-        query = filtered(selection.queries, {"_id": {"$in": idents}})
-        documents = await bounded(partial(store.documents, selection.kind, query, sort=[("_id", 1)]), SECONDS)
-        yield frozenset(idents), [one["_json"] for one in documents], idents[-1]
+        wanted = frozenset(idents)
+        async for lines, last in live(store, selection.kind, selection.queries, "", batch, idents):
+            yield wanted, lines, last
+        yield wanted, [], idents[-1]
 
 
 __all__ = [

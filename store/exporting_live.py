@@ -19,18 +19,21 @@ from pymongo.errors import CursorNotFound, PyMongoError
 
 from store import codec
 from store.connection import COMMITTED, bounded
+from store.errors import Unreachable
 from store.exporting_past import SECONDS, Query, filtered
 from store.store import Store
 
 _SPANS = 3
 """That are read or dealt with at a time: memory holds one reply of each, 16 MB at most."""
 
+_GOODBYE = 1.0  # seconds for MongoDB to hear that a cursor is not needed any more: it forgets it by itself, too
+
 Lines = list[bytes]
 """Resources' JSON."""
 
 
 async def live(
-    store: Store, kind: str, queries: Sequence[Query], after: str, batch: int
+    store: Store, kind: str, queries: Sequence[Query], after: str, batch: int, among: Sequence[str] | None = None
 ) -> AsyncGenerator[tuple[Lines, str]]:
     """Give the resources as they are, some at a time, each time with the last one's id.
 
@@ -40,24 +43,25 @@ async def live(
         queries: any of which they must match; none: all are wanted.
         after: only those with a later id.
         batch: how many at a time, about: of large ones fewer.
+        among: only those with one of these ids.
 
     Raises:
         Unreachable: MongoDB did not answer in time; go on after the last one.
     """
     spans: deque[_Span] = deque()
+    judged = filtered(queries, *([] if among is None else [{"_id": {"$in": list(among)}}]))
     begun: str | None = after
     try:
         while spans or begun is not None:
             while begun is not None and len(spans) < _SPANS:
-                until = None if queries else await _end(store, kind, begun, batch)
-                spans.append(_Span(store, kind, queries, begun, until, batch))
+                until = None if judged else await _end(store, kind, begun, batch)
+                spans.append(_Span(store, kind, judged, begun, until, batch))
                 begun = until
             async for lines, last in spans[0].lines():
                 yield lines, last
             await spans.popleft().close()
     finally:
-        for span in spans:
-            await span.close()
+        await asyncio.gather(*(span.close() for span in spans))
 
 
 async def _end(store: Store, kind: str, after: str, batch: int) -> str | None:
@@ -73,12 +77,10 @@ async def _end(store: Store, kind: str, after: str, batch: int) -> str | None:
 class _Span:
     """The documents from one id to another; they are asked for at once, and again where their cursor is lost."""
 
-    def __init__(
-        self, store: Store, kind: str, queries: Sequence[Query], after: str, until: str | None, batch: int
-    ) -> None:
+    def __init__(self, store: Store, kind: str, query: Query, after: str, until: str | None, batch: int) -> None:
         self._store = store
         self._kind = kind
-        self._queries = queries
+        self._query = query
         self._after = after
         self._until = until
         self._batch = batch
@@ -86,7 +88,7 @@ class _Span:
 
     def _begin(self) -> None:
         bounds = {"$gt": self._after} | ({} if self._until is None else {"$lte": self._until})
-        query = filtered(self._queries, {"_id": bounds})
+        query = {"$and": [self._query, {"_id": bounds}]} if self._query else {"_id": bounds}
         self._session = self._store.database.client.start_session(causal_consistency=False)
         # One more than a span has, and the reply ends the cursor.
         batch = self._batch if self._until is None else self._batch + 1
@@ -177,5 +179,5 @@ class _Replies:
         """Let MongoDB forget it; that it cannot be told so is no fault of what was read."""
         if self._cursor:
             command = {"killCursors": self._kind, "cursors": [self._cursor]}
-            with suppress(PyMongoError):
-                await self._database.command(command, session=self._session)
+            with suppress(PyMongoError, Unreachable):
+                await bounded(lambda: self._database.command(command, session=self._session), _GOODBYE)

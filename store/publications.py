@@ -80,6 +80,10 @@ class Publications:
             return False
         return True
 
+    async def release(self) -> None:
+        """Leave the next one to others: who claimed it has failed."""
+        await self._publications.update_one({"_id": _CURRENT}, {"$unset": {"making": ""}})
+
     async def publish(self, draft: Draft, moment: datetime) -> None:
         """Let `draft` be the current one; if it says what the current one says, that stays."""
         name = draft.name

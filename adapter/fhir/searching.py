@@ -108,7 +108,7 @@ def bundle(call: Call, path: str, wanted: Search, page: Page) -> bytes:
     entries = [entry(call.base, _shown(one, wanted)) for one in page.entries]
     notes = (*wanted.ignored, *page.notes)
     if notes:
-        entries.append(_notes(call, notes))
+        entries.append(told(call, notes))
     head: dict[str, object] = {"resourceType": "Bundle", "type": "searchset"}
     if page.total is not None:
         head["total"] = page.total
@@ -133,7 +133,8 @@ def entry(base: str, one: engine.Entry) -> bytes:
     return b'{"fullUrl":"%b","resource":%b,"search":{"mode":"%b"}}' % (name, one.raw, one.mode.encode())
 
 
-def _notes(call: Call, notes: Sequence[Note]) -> bytes:
+def told(call: Call, notes: Sequence[Note]) -> bytes:
+    """Return the entry of a searchset that tells what was passed over or left out."""
     problems = [
         Problem("search_note", note.text, note.parameter or None, issue=note.code, severity="warning") for note in notes
     ]

@@ -7,12 +7,15 @@ names of the places and Schedules, and the openings of a few of these (`computed
 from __future__ import annotations
 
 import asyncio
+import math
 import secrets
 from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
+from pymongo.errors import PyMongoError
 
 from adapter.publishing import computed, scrubbing
 from adapter.publishing.codes import Codes
@@ -22,6 +25,7 @@ from adapter.service import Service
 from adapter.settings import Settings
 from store import slotids
 from store.codec import Resource, decode, encode
+from store.connection import within
 from store.dates import shifted
 from store.extract import instant
 from store.publications import Publication, Publications
@@ -32,6 +36,7 @@ MAX_AGE = 300
 
 TYPES = ("Location", "Schedule", "Slot")
 _PATIENCE, _PAUSE = 30.0, 0.1
+_QUERY = 60.0  # seconds for one of those that tell what is open
 _BATCH = 500
 _AT_A_TIME = timedelta(days=7)  # of the visits that may keep practitioners from their other Slots
 
@@ -57,7 +62,8 @@ class Publisher:
             if self._present is not None and self._present.checked >= oldest:
                 return self._present
             if await self._publications.claim(self._service.now(), oldest):
-                await self._make()
+                with within(math.inf):  # it is for all who ask in the next minutes, and may take longer than a request
+                    await self._make()
             self._present = await asyncio.wait_for(self._waited(), _PATIENCE)
             return self._present
 
@@ -79,15 +85,20 @@ class Publisher:
 
     async def _make(self) -> None:
         now = self._service.now()
-        draft = await self._publications.draft(secrets.token_hex(8), now)
-        async with holds.settled(self._store) as moment:
-            codes = Codes(self._service.systems, self._service.settings.uhid_pattern)
-            lines = _Lines(self._service.settings, codes, moment, now)
-            # Which places are told of, and of which Schedules the Slots, the Schedules tell.
-            await draft.write("Schedule", lines.schedules())
-            await draft.write("Slot", lines.slots())
-            await draft.write("Location", lines.locations())
-        await self._publications.publish(draft, now)
+        try:
+            draft = await self._publications.draft(secrets.token_hex(8), now)
+            async with holds.settled(self._store, _QUERY) as moment:
+                codes = Codes(self._service.systems, self._service.settings.uhid_pattern)
+                lines = _Lines(self._service.settings, codes, moment, now)
+                # Which places are told of, and of which Schedules the Slots, the Schedules tell.
+                await draft.write("Schedule", lines.schedules())
+                await draft.write("Slot", lines.slots())
+                await draft.write("Location", lines.locations())
+            await self._publications.publish(draft, now)
+        except BaseException:
+            with suppress(PyMongoError):  # if this fails as well, the claim ends by itself
+                await self._publications.release()
+            raise
 
 
 class _Lines:

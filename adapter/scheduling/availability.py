@@ -24,6 +24,7 @@ from store.extract import reference, references
 from store.indexing import naming
 from store.reading import Moment
 from store.search.tokens import stored_token, system_and_code
+from store.source import PAGE_BYTES, fitting
 
 SLOTS_BY_STATUS = ("status", "start", "_id", "schedule", "minutes", "end")
 MOST_COMPUTED = 150_000
@@ -271,8 +272,14 @@ async def _read(
     source: Moment, wanted: Wanted, query: dict[str, Any], hint: tuple[str, ...], schedules: dict[str, Resource]
 ) -> list[Opening]:
     order = (("_index.start", 1), ("_id", 1))
-    read = source.documents if wanted.contents else source.values
-    slots = await read("Slot", query, fields=_FIELDS, sort=order, limit=wanted.limit, hint=hint)
+    if wanted.contents:
+        most = PAGE_BYTES if wanted.limit else 0  # of a page; who asks for all has to have all
+        slots = await source.documents(
+            "Slot", query, fields=_FIELDS, sort=order, limit=wanted.limit, hint=hint, most=most
+        )
+        slots = slots[: fitting(slots, most)] if most else slots
+    else:
+        slots = await source.values("Slot", query, _FIELDS, sort=order, limit=wanted.limit, hint=hint)
     names = {reference(name) for slot in slots if isinstance(name := slot["_index"].get("schedule"), str)}
     missing = sorted(names - schedules.keys())
     schedules |= {name: decode(one) for name, one in (await source.read_all(missing)).items()}

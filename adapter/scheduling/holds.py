@@ -134,16 +134,20 @@ async def settle_due(store: Store) -> None:
 
 
 @asynccontextmanager
-async def settled(store: Store) -> AsyncIterator[Moment]:
+async def settled(store: Store, patience: float | None = None) -> AsyncIterator[Moment]:
     """Give what is stored at one moment to read from, after the holds that are due have lapsed.
 
     For whoever is told by several queries what is open: one time may be given up, and another taken, between any two.
+
+    Args:
+        store: where to look.
+        patience: seconds after which a query gives up; None: those of the store.
 
     Raises:
         Unreachable: MongoDB did not answer in time.
     """
     await settle_due(store)
-    async with store.moment() as moment:
+    async with store.moment(patience) as moment:
         yield moment
 
 

@@ -16,7 +16,7 @@ from store.search.model import Entry, Include, Note, Reading, SearchRefused
 from store.search.names import target_types
 from store.search.paging import at
 from store.search.references import own_forms
-from store.source import PAGE_BYTES, Source, fitting
+from store.source import PAGE_BYTES, Source
 from store.types import TYPES
 
 MOST = 1_000
@@ -105,7 +105,7 @@ class Included:
         self._includes = includes
         self._base = base
         self._readable = readable
-        self._seen: set[tuple[str, str]] = set()
+        self._seen: dict[tuple[str, str], int] = {}  # bytes of each
         self._hidden: dict[str, None] = {}
         self._full = False
         self._cut = False
@@ -115,13 +115,14 @@ class Included:
     async def collect(self, matches: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
         """Follow everything from the documents of the matches, each with its type."""
         front = list(matches)
-        self._seen = {(kind, document["_id"]) for kind, document in front}
+        self._seen = {(kind, document["_id"]): len(document["_json"]) for kind, document in front}
         following = self._includes
         while front and following and not self._full:
             found: list[tuple[str, Mapping[str, Any]]] = []
             for kind, idents in self._referred(front, following).items():
                 self._cut = self._cut or len(idents) > MOST_SOUGHT
-                found += await self._read(kind, {"_id": {"$in": idents[:MOST_SOUGHT]}})
+                if not self._full:
+                    found += await self._read(kind, {"_id": {"$in": idents[:MOST_SOUGHT]}})
             for one in following:
                 if one.reverse and not self._full:
                     found += await self._referring(front, one)
@@ -184,18 +185,17 @@ class Included:
         limit = room + 1 + sum(seen == kind for seen, _ in self._seen)
         paths = fields(self._includes, kind)
         found: list[tuple[str, Mapping[str, Any]]] = []
-        most = max(self._left, 1)
-        documents = await self._source.documents(kind, query, fields=paths, limit=limit, most=most)
-        self._full = fitting(documents, most) < len(documents)
-        for document in documents:
+        most = 1 + self._left + sum(size for (seen, _), size in self._seen.items() if seen == kind)
+        for document in await self._source.documents(kind, query, fields=paths, limit=limit, most=most):
             key = (kind, document["_id"])
             if key in self._seen:
                 continue
-            if len(self.entries) == MOST or len(document["_json"]) > self._left:
+            size = len(document["_json"])
+            if len(self.entries) == MOST or size > self._left:
                 self._full = True
                 break
-            self._seen.add(key)
-            self._left -= len(document["_json"])
+            self._seen[key] = size
+            self._left -= size
             self.entries.append(Entry(kind, document["_id"], document["_json"], "include"))
             found.append((kind, document))
         return found

@@ -23,7 +23,7 @@ from adapter.fhir.operations.parameters import parameters
 from store import search as engine
 from store.dates import span
 from store.extract import relative, spellings
-from store.search import Entry, SearchRefused, results
+from store.search import Entry, Note, SearchRefused, results
 from store.search.dates import repaired
 from store.source import PAGE_BYTES, by_kind, fitting
 from store.types import TYPES
@@ -37,6 +37,11 @@ MEMBERS = (_OWNER, *(one.name for one in TYPES.values() if _OWNER in one.compart
 _PLACE = ("_after_type", "_after_id")  # of our own links to the next page
 _TAKES = ("start", "end", "_since", "_type", "_count")
 _SPAN = "-date-or-req-period"
+_TOO_LARGE = Note(
+    "too-costly",
+    "_count",
+    f"Not all that these refer to is here: a page has {PAGE_BYTES // 1_000_000} MB of it at most. Ask for fewer.",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +80,14 @@ async def everything(call: Call, kind: str, ident: str | None) -> Reply:
     asked = _read(searching.unpacked("/".join(call.path), pairs), call.who.service.settings.zone)
     found, more = await _members(call, ident, asked)
     entries = [Entry(name, document["_id"], document["_json"], "match") for name, document in found]
+    notes: tuple[Note, ...] = ()
     if not asked.types or asked.types - set(MEMBERS):
-        entries += await _referred(call, found, asked)
+        referred, whole = await _referred(call, found, asked)
+        entries += referred
+        notes = () if whole else (_TOO_LARGE,)
     following = (found[-1][0], found[-1][1]["_id"]) if more else None
     shown = [one for one in entries if not asked.types or one.kind in asked.types]
-    return Reply(200, _bundle(call, asked, shown, following))
+    return Reply(200, _bundle(call, asked, shown, following, notes))
 
 
 async def _members(call: Call, ident: str | None, asked: _Asked) -> tuple[list[tuple[str, Mapping[str, Any]]], bool]:
@@ -142,8 +150,13 @@ def _reference_fields(kind: str) -> list[str]:
     return [f"_index.{name}" for name in sorted(fields)]
 
 
-async def _referred(call: Call, found: Sequence[tuple[str, Mapping[str, Any]]], asked: _Asked) -> list[Entry]:
-    """Return what the resources of a page refer to: of the types that are no part of a record, those to be read."""
+async def _referred(
+    call: Call, found: Sequence[tuple[str, Mapping[str, Any]]], asked: _Asked
+) -> tuple[list[Entry], bool]:
+    """Return what the resources of a page refer to, and whether that is all of it.
+
+    It is of the types that are no part of a record, those to be read.
+    """
     names = [name for _, document in found for name in _references(document, call.base)]
     entries: list[Entry] = []
     for kind, idents in by_kind(names).items():
@@ -151,9 +164,14 @@ async def _referred(call: Call, found: Sequence[tuple[str, Mapping[str, Any]]], 
         if kind in MEMBERS or not wanted or not may(call.who, kind, "read"):
             continue
         query = {"$and": [{"_id": {"$in": idents}}, await _compiled(call, kind, asked)]}
-        documents = await call.who.store.documents(kind, query, sort=[("_id", 1)])
-        entries += [Entry(kind, document["_id"], document["_json"], "include") for document in documents]
-    return entries
+        left = PAGE_BYTES - sum(len(one.raw) for one in entries)
+        documents = await call.who.store.documents(kind, query, sort=[("_id", 1)], most=max(left, 1))
+        for document in documents:
+            left -= len(document["_json"])
+            if left < 0:
+                return entries, False
+            entries.append(Entry(kind, document["_id"], document["_json"], "include"))
+    return entries, True
 
 
 def _references(document: Mapping[str, Any], base: str) -> Iterator[str]:
@@ -209,7 +227,9 @@ def _bad(name: str, text: str, issue: str = "value") -> Malformed:
     return Malformed(Problem("invalid_parameter", text, name, issue=issue))
 
 
-def _bundle(call: Call, asked: _Asked, entries: Sequence[Entry], following: tuple[str, str] | None) -> bytes:
+def _bundle(
+    call: Call, asked: _Asked, entries: Sequence[Entry], following: tuple[str, str] | None, notes: Sequence[Note]
+) -> bytes:
     path = "/".join(call.path)
     address = f"{call.base}/{path}"
     form = searching.form_of(call)
@@ -220,4 +240,5 @@ def _bundle(call: Call, asked: _Asked, entries: Sequence[Entry], following: tupl
         links.append(searching.following(address, path, pairs, form))
     body = orjson.dumps({"resourceType": "Bundle", "type": "searchset", "link": links})
     shown = [searching.entry(call.base, one) for one in entries]
+    shown += [searching.told(call, notes)] if notes else []
     return body[:-1] + b',"entry":[' + b",".join(shown) + b"]}" if shown else body

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
 import httpx
 import pytest
 
+from adapter import gate
 from adapter.publishing.making import Publisher
+from store.errors import Unreachable
+from store.publications import Draft, Publications
 from store.store import Store
 from store.unit_of_work import UnitOfWork
 from tests.conftest import Api, ApiMaker, Clock, ServiceMaker
@@ -293,6 +297,31 @@ async def test_a_dead_maker_holds_nobody_up_for_long(
     answer = await read(open_api)
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
     clock.advance(minutes=3)
+    assert (await read(open_api)).status_code == 200
+
+
+async def test_files_may_take_longer_than_a_request(open_api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As those of hundreds of thousands of openings do: they are for all who ask in the next minutes."""
+    begin = Publications.draft
+
+    async def slow(self: Publications, *given: Any) -> Draft:
+        await asyncio.sleep(0.6)
+        return await begin(self, *given)
+
+    monkeypatch.setattr(Publications, "draft", slow)
+    monkeypatch.setattr(gate, "REQUEST_SECONDS", 0.5)
+    assert (await read(open_api)).status_code == 200
+
+
+async def test_who_fails_to_make_the_files_leaves_it_to_the_next(
+    open_api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def nothing(self: Publications, *given: Any) -> Draft:
+        raise Unreachable("MongoDB did not answer in time")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Publications, "draft", nothing)
+        assert (await read(open_api)).status_code == 503
     assert (await read(open_api)).status_code == 200
 
 

@@ -173,6 +173,38 @@ async def test_a_page_includes_so_many_bytes_and_says_what_is_missing(
         assert [note.code for note in found.notes] == ["too-costly"] * (shown < 3)
 
 
+async def test_what_is_missing_of_one_type_is_told_though_another_is_whole(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "x" * 1_000
+    await put(store, *(resource("Practitioner", ident, comment=text) for ident in "abc"), resource("Location", "l"))
+    named = [f"Practitioner/{ident}" for ident in "abc"]
+    await put(store, schedule("more", *named, "Location/l"), schedule("gone", *named, "Location/none"))
+    for limit, most in (("PAGE_BYTES", 2_500), ("MOST", 2)):
+        with monkeypatch.context() as patch:
+            patch.setattr(includes, limit, most)
+            for ident in ("more", "gone"):
+                found = await page(store, "Schedule", f"_id={ident}&_include=Schedule:actor")
+                assert [note.code for note in found.notes] == ["too-costly"]
+                assert {one.kind for one in found.entries} == {"Schedule", "Practitioner"}
+
+
+async def test_what_is_there_already_leaves_room_for_its_bytes(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "x" * 1_000
+    ring = {"partOf": {"reference": "Location/a"}, "managingOrganization": {"reference": "Organization/o"}}
+    await put(store, *(resource("Location", ident, comment=text, **ring) for ident in "abcxy"))
+    await put(store, resource("Organization", "o", comment=text))
+    monkeypatch.setattr(includes, "PAGE_BYTES", 3_000)
+    asked = "_id=a,b,c&_revinclude=Location:partof"
+    found = await page(store, "Location", asked)
+    assert [one.ident for one in found.entries if one.mode == "include"] == ["x", "y"]
+    assert found.notes == ()
+    found = await page(store, "Location", f"{asked}&_include=Location:organization")
+    assert [note.code for note in found.notes] == ["too-costly"]
+    monkeypatch.setattr(includes, "PAGE_BYTES", 4_500)
+    assert (await page(store, "Location", f"{asked}&_include=Location:organization")).notes == ()
+
+
 async def test_what_is_there_already_leaves_room_for_what_is_not(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(includes, "MOST", 2)
     await put(store, *(resource("Location", ident, partOf={"reference": "Location/a"}) for ident in "abcxy"))

@@ -17,6 +17,7 @@ from adapter.scheduling.availability import Opening, Wanted, openings
 from adapter.scheduling.intervals import Interval
 from store.codec import Resource
 from store.extract import references, walk
+from store.reading import Moment
 from store.unit_of_work import UnitOfWork
 
 _NAME = "schedule"
@@ -121,25 +122,32 @@ async def _free(
     when = intervals.of(after)
     if when is None:
         raise Unprocessable(reasons.backwards("Appointment.start"))
-    service = call.who.service
     taken: list[Resource] = []
     missing: list[str] = []
-    for name, schedule in schedules.items():
-        window = Interval(when.start - intervals.LONGEST, when.end)
-        itself = frozenset({f"Appointment/{before['id']}"})
-        actors = tuple((one,) for one in references(schedule, "actor")) or ((),)  # none of a whole clinic's are needed
-        wanted = Wanted(window, actors, without=itself, contents=False)
-        async with holds.settled(call.who.store) as moment:
-            found = await openings(moment, wanted, zone=service.settings.zone)
-        free = [one for one in found if f"Schedule/{one.schedule['id']}" == name]
-        free += [
-            Opening(one["id"], one, schedule, span, stored=True)
-            for one in own
-            if booking.schedule_of(one) == name and (span := intervals.of(one)) is not None
-        ]
-        run = covering(free, when)
-        taken += [{"reference": f"Slot/{one.ident}"} for one in run]
-        missing += [] if run else [name]
+    async with holds.settled(call.who.store) as moment:
+        for name, schedule in schedules.items():
+            run = covering([*await _open(call, moment, schedule, before, when), *_own(own, name, schedule)], when)
+            taken += [{"reference": f"Slot/{one.ident}"} for one in run]
+            missing += [] if run else [name]
     if missing:
         raise targets.none_free(missing)
     return taken
+
+
+async def _open(call: Call, moment: Moment, schedule: Resource, before: Resource, when: Interval) -> list[Opening]:
+    """Return what is open of a Schedule around a time; what the appointment has now is not in its way."""
+    window = Interval(when.start - intervals.LONGEST, when.end)
+    itself = frozenset({f"Appointment/{before['id']}"})
+    actors = tuple((one,) for one in references(schedule, "actor")) or ((),)  # none of a whole clinic's are needed
+    wanted = Wanted(window, actors, without=itself, contents=False)
+    found = await openings(moment, wanted, zone=call.who.service.settings.zone)
+    return [one for one in found if one.schedule["id"] == schedule["id"]]
+
+
+def _own(slots: Sequence[Resource], name: str, schedule: Resource) -> list[Opening]:
+    """Return those of an appointment's own Slots that are of a Schedule."""
+    return [
+        Opening(one["id"], one, schedule, span, stored=True)
+        for one in slots
+        if booking.schedule_of(one) == name and (span := intervals.of(one)) is not None
+    ]

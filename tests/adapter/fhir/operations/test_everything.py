@@ -87,6 +87,9 @@ async def test_a_page_of_a_large_record_has_fewer(api: Api, monkeypatch: pytest.
     found = await pages(api, "Patient/john/$everything")
     assert [name for page in found for name in names(page, "match")] == RECORD
     assert len(found) > 2
+    said = [entry["resource"] for page in found for entry in page["entry"] if entry["search"]["mode"] == "outcome"]
+    assert {one["issue"][0]["code"] for one in said} == {"too-costly"}
+    assert "Ask for fewer" in said[0]["issue"][0]["diagnostics"]
 
 
 async def test_all_records(api: Api) -> None:
