@@ -208,9 +208,10 @@ _V2_CODE, _V3_CODE, _NUMBER = _shape("[A-Z]{1,5}|PharmD"), _shape("[A-Z]{1,12}")
 _ICD_10 = _shape(r"[A-Z][0-9][0-9A-Z](?:\.[0-9A-Z]{1,4})?")
 _CANCELLED = (
     "maint|meds-inc|other|pat(?:-(?:crs|cpp|dec|fb|lt|mt|mv|preg|swl|ucp))?"
-    "|prov(?:-(?:pers|dch|edu|hosp|labs|mri|onc))?|oth-(?:cms|err|finan|iv|int|mu|room|oerr|swie|weath)"
+    "|prov(?:-(?:pers|dch|edu|hosp|labs|mri|onc))?|oth-(?:cms|err|fin|iv|int|mu|room|oerr|swie|weath)"
 )
-_V2_TABLES = ("0063", "0069", "0116", "0131", "0203", "0276", "0286", "0360", "0360/2.7", "0443")
+_APPOINTMENT = _shape("ROUTINE|WALKIN|CHECKUP|FOLLOWUP|EMERGENCY")
+_V2_TABLES = ("0063", "0069", "0116", "0131", "0203", "0286", "0360", "0360/2.7", "0443")
 _V3_SYSTEMS = (
     *("ActCode", "ActReason", "Confidentiality", "NullFlavor", "ObservationValue"),
     *("ParticipationFunction", "ParticipationType", "RoleClass", "RoleCode"),
@@ -239,6 +240,8 @@ VOCABULARIES: Mapping[str, Shape] = {
     f"{_HL7}/service-referral-method": _shape("fax|phone|elec|semail|mail"),
     f"{_HL7}/common-tags": _shape("actionable"),
     **{f"{_HL7}/v2-{table}": _V2_CODE for table in _V2_TABLES},
+    f"{_HL7}/v2-0276": _APPOINTMENT,
+    f"{_FHIR}/v2/0276": _APPOINTMENT,  # its name in STU3
     **{f"{_HL7}/v3-{name}": _V3_CODE for name in _V3_SYSTEMS},
     f"{_FHIR}/administrative-gender": _shape("male|female|other|unknown"),
     f"{_FHIR}/days-of-week": _shape("mon|tue|wed|thu|fri|sat|sun"),

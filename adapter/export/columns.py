@@ -108,9 +108,10 @@ _NOTES = {
     "appointment_number": "The first identifier in the appointment-number system.",
     "patient_uhid": "As the appointment states it, trimmed and in capitals; empty where it only refers to the Patient.",
     "patient_name": "As the appointment states it.",
-    "practitioner_id": "Of the first participant that is a Practitioner and has not declined, else of the first.",
+    "practitioner_id": "Of the first participant that is a Practitioner (with an id, if one has) and has not declined, "
+    "else of the first.",
     "practitioner_name": "As the appointment states it.",
-    "facility_id": "Of the first participant that is a Location, likewise.",
+    "facility_id": "Of the first participant that is a Location and has not declined, else of the first.",
     "facility_name": "As the appointment states it.",
     "status": "MediLoop's status: `waitlist` is `pending` here. `entered-in-error` stays: leave those rows out.",
     "service_type_code": "MediLoop's code, else the first code, else the text.",

@@ -19,6 +19,7 @@ from mappings.references import LOCATION, PATIENT, PRACTITIONER
 from mappings.systems import Systems
 from mappings.vocabulary import ConceptMap, Vocabulary
 from store.codec import Resource
+from store.extract import spellings
 
 NAMES = {"Appointment": "appointments", "Slot": "slots", "Schedule": "schedules"}
 """What the views are called, by the resource type of their rows."""
@@ -128,13 +129,21 @@ def _appointment(systems: Systems, vocabulary: Vocabulary) -> dict[str, _Path]:
 
 # Whom it is about: the first actor of a type, as `mappings.references` tells types; who has declined comes last.
 
-_PARTICIPANTS = (
-    "participant.where(status.where($this = 'declined').empty())"
-    ".combine(%resource.participant.where(status = 'declined')).actor"
-)
+_PRESENT = "participant.where(status.where($this = 'declined').empty()).actor"
+_DECLINED = "participant.where(status = 'declined').actor"
+_PARTICIPANTS = f"{_PRESENT}.combine(%resource.{_DECLINED})"
+
+
+def _practitioners() -> str:
+    """Return the path of the participants where a Practitioner is looked for: one with an id before one without."""
+    with_id = f"where(reference.matches({_text(_matching('[A-Z][A-Za-z]+'))}))"
+    every = (f"{_PRESENT}.{with_id}", _PRESENT, f"{_DECLINED}.{with_id}", _DECLINED)
+    return every[0] + "".join(f".combine(%resource.{one})" for one in every[1:])
 
 
 def _actor(path: str, kind: str, systems: Systems) -> str:
+    if path == _PARTICIPANTS and kind == PRACTITIONER:
+        path = _practitioners()
     any_kind = _matching("[A-Z][A-Za-z]+")
     by_identifier = f"identifier.system in ({_union(systems.all_uhid)})" if kind == PATIENT else "false"
     inside = "reference.startsWith('#') and reference.substring(1) in %resource.contained.id"
@@ -155,7 +164,8 @@ def _id(path: str, kind: str) -> str:
 
 def _own_id(path: str, kind: str, bases: Sequence[str]) -> str:
     """Return the id in a reference that is relative, or below one of `bases`."""
-    below = "|".join(re.sub(r"([^A-Za-z0-9:/_-])", r"\\\1", f"{base}/") for base in bases)
+    addresses = dict.fromkeys(one for base in bases for one in spellings(base))
+    below = "|".join(re.sub(r"([^A-Za-z0-9:/_-])", r"\\\1", f"{one}/") for one in addresses)
     pattern = _text(f"^{f'({below})?' if bases else ''}{kind}/({_ID})(/_history/[^/]+)?$")
     return f"{path}.where($this.matches({pattern})).replaceMatches({pattern}, '${2 if bases else 1}')"
 

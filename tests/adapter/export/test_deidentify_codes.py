@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from adapter.export import allowed
 from adapter.export.deidentify import PSEUDONYMISED, Deidentifier
 from adapter.fhir.validation.definitions import Type, type_of
+from mappings.vocabulary import Vocabulary
 from tests import strategies
 from tests.scale import examples
 
@@ -40,6 +41,24 @@ _PLACES = (
     SYSTEMS.appointment_number,
     *allowed.VOCABULARIES,
 )
+
+
+def test_every_code_of_our_code_tables_is_kept() -> None:
+    told = {
+        (system, one["code"])
+        for table in Vocabulary.default().maps
+        for group in table.resource["group"]
+        for element in group["element"]
+        for system, some in ((group["source"], [element]), (group["target"], element.get("target", ())))
+        for one in some
+        if "code" in one and system in allowed.VOCABULARIES
+    }
+    assert {system for system, _ in told} >= {
+        "http://terminology.hl7.org/CodeSystem/v2-0276",
+        "http://hl7.org/fhir/v2/0276",
+        "http://terminology.hl7.org/CodeSystem/appointment-cancellation-reason",
+    }
+    assert [(system, code) for system, code in sorted(told) if not allowed.VOCABULARIES[system](code)] == []
 
 
 @st.composite
