@@ -260,7 +260,10 @@ def _since(text: str) -> Before:
     except OSError as error:
         raise _unreadable("since", text, error) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        wrong = "--since takes an instant (2024-01-20T10:00:00Z) or the manifest.json of an export."
+        wrong = (
+            "--since takes an instant (2024-01-20T10:00:00Z) or the manifest of an export: a path or address that ends "
+            "in .json. Save the one of $export in such a file."
+        )
         raise Malformed(Problem("invalid_request_error", wrong, "since")) from error
 
 
