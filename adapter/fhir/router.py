@@ -82,7 +82,7 @@ async def _call(request: Request, path: tuple[str, ...], query: Pairs) -> Call:
         raw = await request.body()
         if "content-encoding" in request.headers:
             most = who.service.settings.max_body_bytes
-            raw = encoding.plain(raw, request.headers["content-encoding"], most)
+            raw = await encoding.plain(raw, request.headers["content-encoding"], most)
         large = len(raw) > LARGE
         form = path[-1:] == ("_search",)
         kind = negotiation.request_format(request.headers, method=method, form=form, empty=not raw)

@@ -228,7 +228,7 @@ async def read_body(request: Request, model: type[Model], *, optional: bool = Fa
     raw = await request.body()
     if "content-encoding" in request.headers:
         most = request.app.state.service.settings.max_body_bytes
-        raw = encoding.plain(raw, request.headers["content-encoding"], most)
+        raw = await encoding.plain(raw, request.headers["content-encoding"], most)
     if not raw.strip():
         if optional:
             return model.model_validate({}), b"{}"

@@ -254,7 +254,15 @@ class TestEncodings:
         answer = await call(api, "POST", "Patient/_search", content=gzip.compress(b"_id=p"), headers=form)
         assert answer.json()["total"] == 1
 
-    @pytest.mark.parametrize("raw", [b"{}", PACKED[:-1], PACKED + b"x", b""])
+    async def test_its_members_follow_each_other(self, api: Api) -> None:
+        headers = {"Content-Type": "application/fhir+json", "Content-Encoding": "gzip"}
+        plain, text = json.dumps(person("p", "x" * 2_000)).encode(), b""
+        for part in (plain[:5], b"", plain[5:1_500], plain[1_500:]):
+            text += gzip.compress(part)
+        assert (await call(api, "PUT", "Patient/p", content=text, headers=headers)).status_code == 201
+        assert (await get(api, "Patient/p")).json()["name"] == person("p", "x" * 2_000)["name"]
+
+    @pytest.mark.parametrize("raw", [b"{}", PACKED[:-1], PACKED + b"x", PACKED + PACKED[:-1], b""])
     async def test_what_says_so_and_is_none_is_400(self, api: Api, raw: bytes) -> None:
         headers = {"Content-Type": "application/fhir+json", "Content-Encoding": "gzip"}
         outcome(await call(api, "PUT", "Patient/p", content=raw, headers=headers), 400, "structure")
@@ -268,8 +276,8 @@ class TestEncodings:
     async def test_what_becomes_too_large_is_413(self, make_service: ServiceMaker, make_api: ApiMaker) -> None:
         api: Api = await make_api(make_service(max_body_bytes=1_024))
         headers = {"Content-Type": "application/fhir+json", "Content-Encoding": "gzip"}
-        raw = gzip.compress(b" " * 100_000)
-        outcome(await call(api, "POST", "Patient", content=raw, headers=headers), 413, "too-long")
+        for raw in (gzip.compress(b" " * 100_000), gzip.compress(b" " * 500) * 3, gzip.compress(b" " * 1_025)):
+            outcome(await call(api, "POST", "Patient", content=raw, headers=headers), 413, "too-long")
 
 
 class TestLimits:
