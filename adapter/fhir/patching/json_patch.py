@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from adapter.fhir.patching.values import SHOWN, Budget, NotApplicable, clone, malformed, same
-from adapter.fhir.validation.findings import tellable
+from adapter.fhir.validation.findings import element, tellable
 
 Pointer = tuple[str, ...]
 
@@ -48,7 +48,7 @@ class JsonOperation:
             if _INDEX.fullmatch(token):
                 steps += f"[{token}]"
             elif tellable(token):
-                steps += f".{token.removeprefix('_')}"
+                steps += f".{element(token)}"
             else:
                 break
         return steps

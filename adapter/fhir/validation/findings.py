@@ -16,6 +16,7 @@ Place = tuple[Any, str, int | None] | str
 MOST = 100
 """So many problems are named one by one; a body that has more is broken as a whole."""
 
+_SIBLING = re.compile(r"_[A-Za-z]")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 
 
@@ -24,8 +25,13 @@ def expression(place: Place) -> str:
     steps: list[str] = []
     while not isinstance(place, str):
         place, name, index = place
-        steps.append(name.removeprefix("_") if index is None else f"{name.removeprefix('_')}[{index}]")
+        steps.append(element(name) if index is None else f"{element(name)}[{index}]")
     return ".".join([place, *reversed(steps)])
+
+
+def element(name: str) -> str:
+    """Return the element that a member is of: of ``_status``, too, that is ``status``."""
+    return name[1:] if _SIBLING.match(name) else name
 
 
 def tellable(name: str) -> bool:

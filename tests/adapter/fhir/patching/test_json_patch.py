@@ -318,7 +318,12 @@ class TestOnResources:
 
     @pytest.mark.parametrize(
         ("path", "expression"),
-        [("/_status/id", "Appointment.status.id"), ("/a b/c", "Appointment"), ("/slot/-/x", "Appointment.slot")],
+        [
+            ("/_status/id", "Appointment.status.id"),
+            ("/__proto__/x", "Appointment.__proto__.x"),
+            ("/a b/c", "Appointment"),
+            ("/slot/-/x", "Appointment.slot"),
+        ],
     )
     def test_a_pointer_as_an_expression(self, path: str, expression: str) -> None:
         assert json_patch.read([{"op": "remove", "path": path}])[0].expression("Appointment") == expression

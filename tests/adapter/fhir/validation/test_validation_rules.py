@@ -82,6 +82,8 @@ CASES: list[tuple[Json, str, Any, str, str, str, str]] = [
     (APPOINTMENT, "fhir_comments", "x", "unknown_element", "structure", "Appointment.fhir_comments", "Leave it out"),
     (APPOINTMENT, "_participant", [ABSENT], "unknown_element", "structure", "Appointment.participant", "no element _participant"),
     (APPOINTMENT, "_id", ABSENT, "unknown_element", "structure", "Appointment.id", "no element _id"),
+    (APPOINTMENT, "__proto__", {"x": 1}, "unknown_element", "structure", "Appointment.__proto__", "no element __proto__"),
+    (APPOINTMENT, "_", 1, "unknown_element", "structure", "Appointment._", "no element _ in R4"),
     (APPOINTMENT, "Amina Nakato", "x", "unknown_element", "structure", "Appointment", "whose name is no element's"),
     (APPOINTMENT, "participant.0.actor.foo", 1, "unknown_element", "structure", "Appointment.participant[0].actor.foo", "Reference has no"),
     (APPOINTMENT, "status", ABSENT_MEMBER, "missing_element", "required", "Appointment.status", "needs status"),
