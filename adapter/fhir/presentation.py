@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -19,6 +19,7 @@ import orjson
 from adapter.errors import Problem, Unprocessable
 from store import r4
 from store.codec import Resource, decode, encode
+from store.search import results
 
 _TAG = {"system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "code": "SUBSETTED"}
 _ALWAYS = frozenset({"resourceType", "id", "meta"})
@@ -79,7 +80,7 @@ def _asked(elements: Iterable[str], kind: str) -> frozenset[str] | None:
                 continue
             steps = steps[1:]
         meant = True
-        found.update(_members(kind, steps[0]) if steps else ())
+        found.update(results.members(kind, steps[0]) if steps else ())
     return frozenset(found) if meant else None
 
 
@@ -161,23 +162,11 @@ def _shape(kind: str) -> _Shape:
     modifiers = [element["path"] for element in tops if element.get("mod")]
     nested = {path.partition(".")[2]: names for path, names in _summaries().items() if path.startswith(f"{kind}.")}
     return _Shape(
-        mandatory=frozenset(name for path in mandatory for name in _members(kind, path.partition(".")[2])),
-        modifiers=frozenset(name for path in modifiers for name in _members(kind, path.partition(".")[2])),
+        mandatory=frozenset(name for path in mandatory for name in results.members(kind, path.partition(".")[2])),
+        modifiers=frozenset(name for path in modifiers for name in results.members(kind, path.partition(".")[2])),
         summary=frozenset(_summaries()[kind]),
         nested={name: frozenset(names) for name, names in nested.items()},
     )
-
-
-@lru_cache(maxsize=1_024)  # names come from outside, so not all are kept
-def _members(kind: str, name: str) -> tuple[str, ...]:
-    """Return the names in JSON of an element: one, or one for each type of a choice (``deceased``); none if unknown."""
-    name = name.removesuffix("[x]")
-    for element in r4.elements(kind):
-        if element["path"] == f"{kind}.{name}":
-            return (name,)
-        if element["path"] == f"{kind}.{name}[x]":
-            return tuple(name + one["code"][0].upper() + one["code"][1:] for one in element["type"])
-    return ()
 
 
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s"{}\[\],:]+')

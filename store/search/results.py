@@ -5,7 +5,7 @@ https://hl7.org/fhir/R4/search.html#return
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import cast
 
@@ -108,19 +108,31 @@ def _is_element(name: str, kinds: Sequence[str]) -> bool:
     first, _, rest = name.partition(".")
     if first in TYPES and rest:
         first, kinds = rest.partition(".")[0], (first,)
-    return any(first in _elements(kind) or first.startswith(_choices(kind)) for kind in kinds)
+    return any(members(kind, first) for kind in kinds)
+
+
+def members(kind: str, name: str) -> tuple[str, ...]:
+    """Return the names in JSON of an element: one, or one for each type of a choice (``deceased``, ``deceased[x]``).
+
+    That of a choice in JSON (``deceasedBoolean``) stands for itself. None if there is no such element.
+    """
+    return _members(kind).get(name.removesuffix("[x]"), ())
 
 
 @cache
-def _elements(kind: str) -> frozenset[str]:
-    paths = (one["path"].split(".") for one in r4.elements(kind))
-    return frozenset(path[1].removesuffix("[x]") for path in paths if len(path) > 1)
-
-
-@cache
-def _choices(kind: str) -> tuple[str, ...]:
-    """Return the elements of several types (``deceased``, in JSON ``deceasedBoolean``)."""
-    return tuple(one["path"].split(".")[1][:-3] for one in r4.elements(kind) if one["path"].endswith("[x]"))
+def _members(kind: str) -> Mapping[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for one in r4.elements(kind):
+        _, _, name = one["path"].partition(".")
+        if "." in name:
+            continue
+        if name.endswith("[x]"):
+            name = name.removesuffix("[x]")
+            found[name] = tuple(name + of["code"][0].upper() + of["code"][1:] for of in one["type"])
+            found |= {typed: (typed,) for typed in found[name]}
+        elif name:
+            found[name] = (name,)
+    return found
 
 
 def sort(value: str, kinds: Sequence[str]) -> tuple[list[SortKey], list[str], list[Note]]:

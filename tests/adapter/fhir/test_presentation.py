@@ -158,6 +158,7 @@ class TestElements:
         assert part(None, "name", kind="Patient", raw=raw).keys() == ALWAYS | {"active", "deceasedBoolean"}
         assert "multipleBirthInteger" in part(None, "multipleBirth", kind="Patient", raw=raw)
         assert "multipleBirthInteger" in part(None, "multipleBirth[x]", kind="Patient", raw=raw)
+        assert "multipleBirthInteger" in part(None, "multipleBirthInteger", kind="Patient", raw=raw)
 
     def test_with_a_summary_either_is_kept(self) -> None:
         assert {"start", "comment"} <= part("true", "comment").keys()
