@@ -228,7 +228,7 @@ def _patch_sent(call: Call) -> Patch:
 
 
 async def _write(call: Call, write: Write) -> Reply:
-    reads.part(call)  # what cannot be shown is refused before anything is done
+    reads.part(call, (write.kind,))  # what cannot be shown is refused before anything is done
     if write.method != "POST":
         versions = call.headers.get("if-match"), call.headers.get("if-none-match")
         write = replace(write, if_match=versions[0], if_none_match=versions[1])

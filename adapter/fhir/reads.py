@@ -15,7 +15,7 @@ from adapter.fhir.call import MODIFIED_SINCE, Call, Pairs, Reply
 from adapter.scheduling import availability, holds
 from store.codec import Resource, encode
 from store.history import Version
-from store.search import results
+from store.search import SearchRefused, results
 from store.types import TYPES
 
 _PAGE = 50
@@ -70,9 +70,9 @@ def shown(call: Call, kind: str, raw: bytes) -> bytes:
     """Return a resource's JSON as the parameters ``_summary`` and ``_elements`` want it.
 
     Raises:
-        Malformed: ``_summary`` has a value that it does not know.
+        Malformed: as `part`.
     """
-    return _reduced(raw, kind, part(call))
+    return _reduced(raw, kind, part(call, (kind,)))
 
 
 def _reduced(raw: bytes, kind: str, wanted: Part) -> bytes:
@@ -83,16 +83,19 @@ Part = tuple[str | None, tuple[str, ...]] | None
 """The summary and the elements that are wanted; None for the whole."""
 
 
-def part(call: Call) -> Part:
-    """Return what of a resource is wanted.
+def part(call: Call, kinds: Sequence[str]) -> Part:
+    """Return what of a resource, of one of `kinds`, is wanted; parameters are read as a search reads them.
 
     Raises:
-        Malformed: ``_summary`` has a value that it does not know.
+        Malformed: ``_summary`` has a value that it does not know, or (handling=strict) ``_elements`` a name.
     """
     if not call.query:
         return None
-    summary = next((value for name, value in call.query if name == "_summary" and value), None)
-    elements = results.listed(",".join(value for name, value in call.query if name == "_elements"))
+    summary = next((value for name, value in reversed(call.query) if name == "_summary" and value), None)
+    asked = ",".join(value for name, value in call.query if name == "_elements")
+    elements, unknown = results.elements(asked, kinds)
+    if unknown and negotiation.preferences(call.headers.get("prefer")).strict:
+        raise searching.as_refusal(SearchRefused(*unknown))
     if summary not in (None, "true", "false", "text", "data"):
         problem = Problem("invalid_search", "_summary takes true, false, text or data here.", "_summary", issue="value")
         raise Malformed(problem)
@@ -164,12 +167,12 @@ async def history(call: Call, kind: str | None = None, ident: str | None = None)
         NotFound: there never was such a resource. Malformed: a parameter that history does not take, or a bad value.
     """
     since, limit, before = _parameters(call)
-    wanted = part(call)
     kinds: Sequence[str] | None = None
     if kind is None:
         kinds = [one for one in TYPES if may(call.who, one, "read")]
     else:
         require_type(call.who, kind, "read")
+    wanted = part(call, tuple(TYPES) if kind is None else (kind,))
     page = await call.who.store.history(kind, ident, since=since, limit=limit, before=before, kinds=kinds)
     if kind is not None and ident is not None and page.total == 0 and not await _ever_was(call, kind, ident, since):
         raise NotFound(Problem("unknown_resource", f"There never was a {kind} with that id."))

@@ -154,6 +154,24 @@ class TestShapes:
         found = await self.shown(api, "_elements=comment,start&_elements=end,nonsense")
         assert found.keys() == {"resourceType", "id", "meta", "comment", "start", "end", "status", "participant"}
 
+    async def test_a_name_that_is_no_element_is_left_out_or_refused_as_in_a_search(self, api: Api) -> None:
+        whole = (await get(api, "Appointment/a1")).json()
+        for path in ("Appointment/a1", "Appointment/a1/_history/1", "Appointment/a1/_history", "_history"):
+            found = (await get(api, f"{path}?_elements=bogus, Bogus,Patient.bogus")).json()
+            assert (found["entry"][0]["resource"] if "entry" in found else found) == whole
+            refused = await get(api, f"{path}?_elements=start,bogus", prefer="handling=strict")
+            assert outcome(refused, 400, "not-supported")["location"] == ["http._elements"]
+            assert (await get(api, f"{path}?_elements=start", prefer="handling=strict")).status_code == 200
+
+    async def test_of_two_summaries_the_last_counts_as_in_a_search(self, api: Api) -> None:
+        for query, tagged in (
+            ("_summary=true&_summary=false", False),
+            ("_summary=false&_summary=true&_summary=", True),
+        ):
+            found = (await get(api, f"Appointment?{query}")).json()["entry"][0]["resource"]
+            assert found == await self.shown(api, query)
+            assert ("tag" in found["meta"]) == tagged
+
     async def test_a_version_is_shown_in_parts_too(self, api: Api) -> None:
         found = (await get(api, "Appointment/a1/_history/1?_elements=comment")).json()
         assert MARK in found["meta"]["tag"]

@@ -174,6 +174,9 @@ class TestPrefer:
 
     async def test_what_cannot_be_shown_is_not_done(self, api: Api) -> None:
         outcome(await call(api, "PUT", "Patient/p?_summary=all", person("p")), 400, "value")
+        strict = {"Prefer": "handling=strict"}
+        refused = await call(api, "PUT", "Patient/p?_elements=bogus", person("p"), headers=strict)
+        outcome(refused, 400, "not-supported")
         outcome(await get(api, "Patient/p"), 404, "not-found")
 
     async def test_nothing_is_said_to_be_done_that_was_not(self, api: Api) -> None:
