@@ -60,3 +60,8 @@ class Proposals:
         """Return a proposal, one that has expired included; None if there is none (any more)."""
         found = await bounded(lambda: self._collection.find_one({"_id": ident}, session=session), self._timeout)
         return None if found is None else Proposal(bytes(found["_json"]), found["expires"])
+
+    async def drop(self, ident: str) -> bool:
+        """Forget a proposal, and tell whether there was one."""
+        done = await bounded(lambda: self._collection.delete_one({"_id": ident}), self._timeout)
+        return done.deleted_count > 0

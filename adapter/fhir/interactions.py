@@ -11,7 +11,17 @@ from dataclasses import replace
 
 from adapter.aside import aside
 from adapter.errors import Malformed, NotFound, Problem, Refused
-from adapter.fhir import bundles, conformance, negotiation, operations, reads, repeating, searching, validation
+from adapter.fhir import (
+    bundles,
+    conformance,
+    negotiation,
+    operations,
+    proposed,
+    reads,
+    repeating,
+    searching,
+    validation,
+)
 from adapter.fhir import outcome as outcomes
 from adapter.fhir.access import may, require_type
 from adapter.fhir.call import Call, Pairs, Reply
@@ -173,7 +183,12 @@ async def _update(call: Call, kind: str, ident: str) -> Reply:
 async def _patch(call: Call, kind: str, ident: str) -> Reply:
     require_type(call.who, kind, "write")
     require_type(call.who, kind, "read")  # it asks what is stored, and is shown all of it
-    return await _write(call, Write("PATCH", kind, ident, patch=_patch_sent(call)))
+    try:
+        return await _write(call, Write("PATCH", kind, ident, patch=_patch_sent(call)))
+    except Refused as refused:
+        if refused.status == NotFound.status:
+            await proposed.require_none(call, kind, ident)
+        raise
 
 
 async def _delete(call: Call, kind: str, ident: str) -> Reply:

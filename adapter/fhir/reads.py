@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import orjson
 
 from adapter.errors import Gone, Malformed, NotFound, Problem
-from adapter.fhir import negotiation, presentation, searching
+from adapter.fhir import negotiation, presentation, proposed, searching
 from adapter.fhir.access import may, require_type
 from adapter.fhir.call import MODIFIED_SINCE, Call, Pairs, Reply
 from adapter.scheduling import availability, holds
@@ -35,9 +35,9 @@ async def read(call: Call, kind: str, ident: str) -> Reply:
     """
     raw = await call.who.store.read(kind, ident)
     if raw is None:
-        proposed = await _proposed(call, ident) if kind == "Appointment" else None
-        if proposed is not None:
-            return Reply(200, shown(call, kind, proposed), {})  # nor has it a version: it is not stored
+        offered = await proposed.read(call, kind, ident)
+        if offered is not None:
+            return Reply(200, shown(call, kind, offered), {})  # nor has it a version: it is not stored
         opening = await _opening(call, ident) if kind == "Slot" else None
         if opening is None:
             raise await absent(call, kind, ident)
@@ -49,21 +49,6 @@ async def _opening(call: Call, ident: str) -> Resource | None:
     """Return the Slot of that id which weekly hours make; None if none do."""
     async with holds.settled(call.who.store) as moment:
         return await availability.computed_slot(moment, ident, call.who.service.settings.zone)
-
-
-async def _proposed(call: Call, ident: str) -> bytes | None:
-    """Return an appointment that ``$find`` has proposed; None if there is none, or what became of it was deleted.
-
-    Raises:
-        Gone: it has expired.
-    """
-    found = await call.who.store.proposals.read(ident)
-    if found is None or await call.who.store.gone("Appointment", ident) is not None:
-        return None
-    if found.expires <= call.who.store.now():
-        text = "That proposal has expired. Search for time again, with Appointment/$find."
-        raise Gone(Problem("proposal_expired", text, issue="expired"))
-    return found.raw
 
 
 def shown(call: Call, kind: str, raw: bytes) -> bytes:

@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from adapter.fhir import proposed
 from adapter.fhir.call import Call
 from adapter.fhir.writing import Written
 from adapter.scheduling.road import IDEMPOTENCY_HEADER, Once, Step, decide, travel
@@ -59,7 +60,8 @@ async def carried_out(call: Call, step: Step[list[Written]], writes: int = 1) ->
     repeat = once(call)
     large = writes > _FEW or call.large
     if repeat is None:
-        return await decide(call.who.store, step, together=not large, large=large), False
+        results = await decide(call.who.store, step, together=not large, large=large)
+        return await proposed.dropped(call, results), False
     done: list[Written] = []
 
     async def noted(work: UnitOfWork) -> list[Written]:
@@ -68,8 +70,9 @@ async def carried_out(call: Call, step: Step[list[Written]], writes: int = 1) ->
 
     answer = await travel(call.who.store, noted, _remembered, status=200, once=repeat, large=large)
     if not answer.replayed:
-        return done, False
-    return list(await asyncio.gather(*(_again(call, one) for one in orjson.loads(answer.body)))), True
+        return await proposed.dropped(call, done), False
+    results = await asyncio.gather(*(_again(call, one) for one in orjson.loads(answer.body)))
+    return await proposed.dropped(call, results), True
 
 
 def _remembered(done: Sequence[Written]) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -439,8 +440,30 @@ async def test_proposals_expire_by_the_clock(api: Api, clock: Clock) -> None:
     assert (await get(api, f"Appointment/{ident}")).status_code == 200
     clock.advance(seconds=1)
     outcome(await get(api, f"Appointment/{ident}"), 410, "expired")
+    patch, headers = b'[{"op": "remove", "path": "/slot"}]', {"Content-Type": "application/json-patch+json"}
+    outcome(await call(api, "PATCH", f"Appointment/{ident}", content=patch, headers=headers), 410, "expired")
     refused(await operate(api, f"{ident}/$hold"), 410, "proposal_expired")
     refused(await operate(api, "never/$hold"), 404, "unknown_appointment")
+
+
+async def test_a_proposal_can_be_deleted_and_is_not_stored(api: Api) -> None:
+    one, other, third = [entry["resource"]["id"] for entry in (await find(api))["entry"]][:3]
+    patch = [{"op": "replace", "path": "/status", "value": "booked"}]
+    headers = {"Content-Type": "application/json-patch+json"}
+    answer = await call(api, "PATCH", f"Appointment/{one}", content=json.dumps(patch), headers=headers)
+    assert "$hold or $book it" in outcome(answer, 404, "not-found")["diagnostics"]
+    outcome(await call(api, "DELETE", f"Appointment/{one}", headers={"If-Match": 'W/"1"'}), 412, "conflict")
+    assert (await get(api, f"Appointment/{one}")).status_code == 200
+    told = await call(api, "DELETE", f"Appointment/{one}", headers={"Prefer": "return=OperationOutcome"})
+    assert told.json()["issue"][0]["diagnostics"] == "Deleted."
+    for repeat in ({}, {"X-Idempotency-Key": "k"}):
+        gone = {"request": {"method": "DELETE", "url": f"Appointment/{third if repeat else other}"}}
+        sent = {"resourceType": "Bundle", "type": "transaction", "entry": [gone]}
+        assert (await call(api, "POST", "", sent, headers=repeat)).status_code == 200
+    for ident in (one, other, third):
+        outcome(await get(api, f"Appointment/{ident}"), 404, "not-found")
+        refused(await operate(api, f"{ident}/$hold"), 404, "unknown_appointment")
+    assert (await call(api, "DELETE", f"Appointment/{one}")).status_code == 204
 
 
 # $book
