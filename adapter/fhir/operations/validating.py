@@ -6,17 +6,22 @@ call is refused only where the validation cannot be carried out.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 from adapter.aside import aside
-from adapter.errors import Problem, Refused
+from adapter.errors import Problem, Refused, Unprocessable
 from adapter.fhir import outcome, reads, validation
 from adapter.fhir.access import require_type
 from adapter.fhir.call import Call, Reply
+from adapter.fhir.elsewhere import require_here
 from adapter.fhir.operations.parameters import parameters
 from adapter.fhir.writing import Write, carry_out
+from adapter.scheduling import by_itself
 from adapter.scheduling.road import decide
 from adapter.security.permissions import told
+from store.codec import Resource
 from store.unit_of_work import UnitOfWork
 
 
@@ -35,12 +40,26 @@ async def validate(call: Call, kind: str, ident: str | None) -> Reply:
     asked = dict(pairs)
     mode = asked.get("mode")
     profile = asked.get("profile")
-    problems = await aside(
-        lambda: validation.outcome_of(resource, kind, mode, ident=ident, profile=profile), much=call.large
-    )
+    bases = (call.base, *call.who.service.settings.fhir_bases)
+
+    def judged() -> list[Problem]:
+        further = partial(_refused, bases=bases)
+        return validation.outcome_of(resource, kind, mode, ident=ident, profile=profile, further=further)
+
+    problems = await aside(judged, much=call.large)
     if mode == "delete" and ident is not None:
         problems = await _deletable(call, kind, ident)
     return Reply(200, outcome.of(problems, call.who.service.settings.canonical_base, "invalid"))
+
+
+def _refused(resource: Resource, bases: Sequence[str]) -> Iterator[Problem]:
+    """Yield what a valid resource is refused for whatever is stored, once it is known where this server lies."""
+    found: list[Problem] = [*by_itself.faults(resource)]
+    try:
+        require_here([resource], [0], bases)
+    except Unprocessable as refused:
+        found += refused.problems
+    return (replace(one, issue=one.issue or "business-rule", entry=None) for one in found)
 
 
 async def _deletable(call: Call, kind: str, ident: str) -> list[Problem]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from adapter.errors import Malformed, Problem, Unprocessable
 from adapter.fhir.presentation import require_whole
@@ -89,6 +89,7 @@ def outcome_of(
     *,
     ident: str | None = None,
     profile: str | None = None,
+    further: Callable[[Resource], Iterable[Problem]] = lambda _: (),
 ) -> list[Problem]:
     """Return the issues of ``$validate`` (https://hl7.org/fhir/R4/resource-operation-validate.html): at least one.
 
@@ -98,6 +99,7 @@ def outcome_of(
         mode: ``create``, ``update``, ``delete``, ``profile`` or none.
         ident: the id of the instance that was called.
         profile: the canonical URL of a profile; only R4's own one of the type is known here.
+        further: what else a write would be refused for, of a resource with which nothing is wrong so far.
 
     Raises:
         Malformed: 400, it cannot be carried out.
@@ -108,6 +110,8 @@ def outcome_of(
         problems += _identity(resource, kind, ident)
     if resource is not None and not problems:
         problems += _whole(resource)
+    if resource is not None and not problems:
+        problems += further(resource)
     if resource is not None and not problems and "text" not in resource:
         text = "It has no narrative (dom-6). People can read a resource in any system if it has one."
         problems.append(Problem("dom-6", text, f"{kind}.text", issue="invariant", severity="warning"))

@@ -8,6 +8,7 @@ import httpx
 import pytest
 from fhir.resources.R4B.operationoutcome import OperationOutcome
 
+from adapter.scheduling.occupancy import CAPACITY
 from store.store import Store
 from tests.adapter.fhir.door import bare, call, get, made, outcome, person
 from tests.adapter.mediloop.clinic import appointment, open_clinic, put
@@ -68,6 +69,42 @@ async def test_a_part_of_a_resource_is_said_to_be_one(api: Api) -> None:
 async def test_nothing_is_stored(api: Api) -> None:
     await call(api, "POST", "Patient/$validate", person("new"))
     assert (await get(api, "Patient/new")).status_code == 404
+
+
+OVER = "https://mediloop.co/fhir/StructureDefinition/overbooked"
+TEN, HALF = "2024-01-21T10:00:00Z", "2024-01-21T10:30:00Z"
+OPEN: Json = {"resourceType": "Slot", "schedule": {"reference": "Schedule/sarah"}, "status": "free"}
+OPEN |= {"start": TEN, "end": HALF}
+HERS: Json = {"resourceType": "Schedule", "id": "s", "actor": [{"reference": "Practitioner/p"}]}
+ANSWER: Json = {"resourceType": "AppointmentResponse", "actor": {"reference": "Patient/john"}}
+ANSWER |= {"participantStatus": "accepted"}
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [
+        appointment("new", start=None) | {"start": TEN, "end": TEN},
+        appointment("new", extension=[{"url": OVER, "valueString": " "}]),
+        appointment("new", slot=[{"reference": "http://o.org/Slot/1"}]),
+        appointment("new", slot=[{"display": "the first"}]),
+        OPEN | {"extension": [{"url": CAPACITY, "valueInteger": 0}]},
+        OPEN | {"schedule": {"display": "hers"}},
+        OPEN | {"schedule": {"reference": "#s"}, "contained": [HERS]},
+        OPEN | {"schedule": {"reference": "http://o.org/Schedule/1"}},
+        ANSWER | {"appointment": {"display": "his"}},
+        ANSWER | {"appointment": {"identifier": {"value": "his"}}},
+    ],
+)
+async def test_what_no_store_could_let_in_is_said_as_a_write_says_it(api: Api, resource: Json) -> None:
+    resource = resource | {"id": "new"}
+    kind = resource["resourceType"]
+    written = await call(api, "PUT", f"{kind}/new", resource)
+    assert written.status_code == 422, written.text
+    found = (await call(api, "POST", f"{kind}/$validate", narrated(resource))).json()["issue"]
+    for mine, theirs in zip(found, written.json()["issue"], strict=True):
+        for member in ("severity", "code", "expression"):
+            assert mine[member] == theirs[member]
+        assert mine["details"]["coding"] == theirs["details"]["coding"]
 
 
 @pytest.mark.parametrize(
