@@ -1,16 +1,25 @@
-"""Of which participants of its appointment an AppointmentResponse speaks."""
+"""Of which participants of its appointment an AppointmentResponse speaks.
+
+One that says whose it is may take a role that nobody is named for yet (HL7's own example does so).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from adapter.scheduling import claims, people
 from adapter.scheduling.claimset import Draft
 from adapter.scheduling.people import People
 from store.codec import Resource
-from store.extract import fold, is_elsewhere, reference, references, relative, walk
+from store.extract import fold, is_elsewhere, reference, references, relative, type_of, walk
 from store.unit_of_work import UnitOfWork
+
+_NAMING = ("reference", "type", "identifier", "display")
+_PERSONAL = frozenset({"Patient", "RelatedPerson"})
+
+_Role = tuple[str, int]
+_Who = str | frozenset[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,14 +29,22 @@ class Answer:
     Attributes:
         entry: which of the changes asked for it is.
         response: the AppointmentResponse.
-        places: its participants in the appointment as it is going to be.
+        places: its participants in the appointment as it is going to be, an open role that is taken by it among them.
         held: its participants in the appointment as it is stored.
+        leaves_open: whether somebody declines a role by it that is open, and stays so.
     """
 
     entry: int
     response: Resource
     places: Sequence[int]
     held: Sequence[int]
+    leaves_open: bool = False
+
+    @property
+    def status(self) -> str:
+        """What it says."""
+        says: str = self.response["participantStatus"]
+        return says
 
     @property
     def appointment(self) -> str:
@@ -65,7 +82,75 @@ async def read(
     def found(appointments: Mapping[str, Resource], response: Resource) -> list[int]:
         return _places(response, appointments.get(answered(response), {}), stored, played, bases)
 
-    return [Answer(entry, response, found(known, response), found(stands, response)) for entry, response in responses]
+    answers = [
+        Answer(entry, response, found(known, response), found(stands, response)) for entry, response in responses
+    ]
+    newcomers = [one for one in answers if not one.places and not one.held]
+    takers = _takers(newcomers, known, bases)
+    return [one if one.places or one.held else _with_role(one, takers, known, stands, bases) for one in answers]
+
+
+def taken(participant: Resource, response: Resource) -> Resource:
+    """Return a participant as an answer leaves it: an open role is that of who answers from now on.
+
+    They are written there as if the appointment had been: only who is named has their time held, and is found.
+    """
+    if "actor" in participant or "actor" not in response:
+        return {**participant, "status": response["participantStatus"]}
+    actor = {member: value for member, value in response["actor"].items() if member in _NAMING}
+    return {**participant, "actor": actor, "status": response["participantStatus"]}
+
+
+def _takers(newcomers: Iterable[Answer], known: Mapping[str, Resource], bases: Sequence[str]) -> Mapping[_Role, _Who]:
+    """Return who takes which open role: each the first of theirs that is left."""
+    takers: dict[_Role, _Who] = {}
+    for answer in newcomers:
+        who = _who(answer, bases)
+        for place in () if answer.status == "declined" else _open(answer, known, bases):
+            if takers.setdefault((answer.appointment, place), who) == who:
+                break
+    return takers
+
+
+def _with_role(
+    answer: Answer,
+    takers: Mapping[_Role, _Who],
+    known: Mapping[str, Resource],
+    stands: Mapping[str, Resource],
+    bases: Sequence[str],
+) -> Answer:
+    """Return the answer of somebody who does not take part yet, with the role that they take.
+
+    It has to be open as the appointment is going to be; to decline, it is enough that it was.
+    """
+    who = _who(answer, bases)
+    roles, were = (_open(answer, appointments, bases) for appointments in (known, stands))
+    theirs = [place for place in roles if takers.get((answer.appointment, place)) == who]
+    if answer.status == "declined":
+        return replace(answer, places=theirs, leaves_open=bool(roles or were))
+    return replace(answer, places=theirs, held=were if theirs else ())
+
+
+def _open(answer: Answer, appointments: Mapping[str, Resource], bases: Sequence[str]) -> list[int]:
+    """Return the roles that whoever answers may take: of a type that they say to have, and nobody is named for it.
+
+    Who could not be told from others at their next answer takes none, and who attends is no patient and no relative.
+    """
+    if not _who(answer, bases):
+        return []
+    actor, kinds = answer.response["actor"], _kinds(answer.response, "participantType")
+    kind = type_of(actor.get("reference", "")) or actor.get("type", "").rpartition("/")[2]
+    return [
+        place
+        for place, one in enumerate(walk(appointments.get(answer.appointment, {}), "participant"))
+        if "actor" not in one and kinds & _kinds(one, "type") and not (kind in _PERSONAL and claims.attends(one))
+    ]
+
+
+def _who(answer: Answer, bases: Sequence[str]) -> _Who:
+    """Return by what an actor is known again: the reference, or the identifiers that stand alone; empty for nothing."""
+    actor = answer.response.get("actor", {})
+    return _name(actor, bases) if "reference" in actor else frozenset(_tokens(actor))
 
 
 async def _players(
@@ -102,14 +187,12 @@ def _places(
 ) -> list[int]:
     """Return which participants a response is from: by reference, else by identifier; without an actor by type.
 
-    A role means its practitioner, but who is named goes before who has the role. One that nobody is named for yet is
-    answered by whoever says to be of that type (HL7's own example does so).
+    A role means its practitioner, but who is named goes before who has the role.
     """
     participants = list(enumerate(walk(appointment, "participant")))
     kinds = _kinds(response, "participantType")
-    of_type = [place for place, participant in participants if kinds & _kinds(participant, "type")]
     if "actor" not in response:
-        return of_type
+        return [place for place, participant in participants if kinds & _kinds(participant, "type")]
     name = _name(response["actor"], bases)
     found = [place for place, one in participants if name and name == _name(one.get("actor", {}), bases)]
     if not found and name.startswith(claims.PRACTITIONERS):
@@ -118,9 +201,7 @@ def _places(
     if found:
         return found
     tokens = _tokens(response["actor"]) | _tokens(stored.get(name, {}))
-    found = [place for place, participant in participants if tokens & _tokens(participant.get("actor", {}))]
-    vacant = {place for place, participant in participants if "actor" not in participant}
-    return found or [place for place in of_type if place in vacant][:1]
+    return [place for place, participant in participants if tokens & _tokens(participant.get("actor", {}))]
 
 
 def _name(actor: Resource, bases: Sequence[str]) -> str:

@@ -67,11 +67,17 @@ def practitioners(appointment: Resource, *, declined: bool = False, bases: Seque
 def _actor(participant: Resource) -> Resource:
     """Return who takes part; who attends or performs is a practitioner, where the actor does not say what it is."""
     actor: Resource = participant.get("actor", {})
-    if "type" not in participant or "type" in actor or type_of(actor.get("reference", "")) is not None:
+    if "type" in actor or type_of(actor.get("reference", "")) is not None or not attends(participant):
         return actor
+    return {**actor, "type": "Practitioner"}
+
+
+def attends(participant: Resource) -> bool:
+    """Tell whether somebody takes part as who attends or performs, as practitioners do."""
+    if "type" not in participant:
+        return False
     codings = walk(participant, "type.coding")
-    attends = any(one.get("system") in _PARTICIPATION and one.get("code") in _ATTENDS for one in codings)
-    return {**actor, "type": "Practitioner"} if attends else actor
+    return any(one.get("system") in _PARTICIPATION and one.get("code") in _ATTENDS for one in codings)
 
 
 def offering(schedule: Resource) -> tuple[str, ...]:

@@ -1,5 +1,7 @@
 """What an AppointmentResponse says becomes its participant's status in the Appointment, in the same transaction.
 
+Who answers for a role that nobody is named for yet has it from then on, unless they decline.
+
 https://hl7.org/fhir/R4/appointmentresponse.html. A time that it proposes moves nothing: that is for whoever keeps the
 appointment to decide.
 """
@@ -53,19 +55,17 @@ async def carry_over(
     problems: list[Problem] = []
     said = _said(answers)
     for answer in answers:
-        name, response = answer.appointment, answer.response
+        name = answer.appointment
         stored = stands[name] if name in known else None
-        problem = _fault(response, stored, answer.places or answer.held)
+        problem = _fault(answer, stored)
         if problem is None and _contradicts(answer, said, stands[name], known[name]):
             problem = _contradiction()
         if problem is not None:
             problems.append(replace(problem, entry=answer.entry))
-        elif any(
-            known[name]["participant"][place]["status"] != response["participantStatus"] for place in answer.places
-        ):
+        elif (after := _answered(known[name], answer)) != known[name]:
             new = Draft(answer.entry, known[name], None, f"{_KIND}.participantStatus")
             target = written.get(name) or further.setdefault(name, new)
-            target.after = known[name] = _answered(known[name], answer.places, response["participantStatus"])
+            target.after = known[name] = after
     return [*drafts, *further.values()], problems
 
 
@@ -116,17 +116,22 @@ def _speaks(draft: Draft) -> bool:
     return after.get("resourceType") == _KIND and any(before.get(word) != after.get(word) for word in _SAYS)
 
 
-def _fault(response: Resource, appointment: Resource | None, places: Sequence[int]) -> Problem | None:
+def _fault(answer: Answer, appointment: Resource | None) -> Problem | None:
     if appointment is None:
         return _absent()
     if appointment["status"] in FINAL:
         text = f"The appointment is {appointment['status']}: there is nothing left to answer."
         return Problem("appointment_final", text, f"{_KIND}.appointment", {"status": appointment["status"]})
-    param = f"{_KIND}.actor" if "actor" in response else f"{_KIND}.participantType"
-    if not places:
-        text = "The appointment has no such participant. Name one by the reference or identifier that it has there."
+    is_named = "actor" in answer.response
+    param = f"{_KIND}.actor" if is_named else f"{_KIND}.participantType"
+    places = answer.places or answer.held
+    if not places and not answer.leaves_open:
+        text = (
+            "The appointment has no such participant, nor an open role that is for this one. Name one by the reference "
+            "or identifier that it has there."
+        )
         return Problem("unknown_participant", text, param, issue="not-found")
-    if len(places) > 1 and "actor" not in response:
+    if len(places) > 1 and not is_named:
         text = "Several participants of the appointment are of that type. Name the one who answers as actor."
         return Problem("ambiguous_participant", text, param)
     return None
@@ -142,7 +147,7 @@ def _said(answers: Iterable[Answer]) -> Mapping[tuple[str, int], set[str]]:
     said: dict[tuple[str, int], set[str]] = {}
     for answer in answers:
         for place in answer.places:
-            said.setdefault((answer.appointment, place), set()).add(answer.response["participantStatus"])
+            said.setdefault((answer.appointment, place), set()).add(answer.status)
     return said
 
 
@@ -154,7 +159,7 @@ def _contradicts(answer: Answer, said: Mapping[tuple[str, int], set[str]], befor
     if any(len(said[answer.appointment, place]) > 1 for place in answer.places):
         return True
     had = {before["participant"][place]["status"] for place in answer.held}
-    agreed = {*had, answer.response["participantStatus"]}
+    agreed = {*had, answer.status}
     return bool(had) and any(after["participant"][place]["status"] not in agreed for place in answer.places)
 
 
@@ -163,8 +168,8 @@ def _contradiction() -> Problem:
     return Problem("contradicting_answers", text, f"{_KIND}.participantStatus")
 
 
-def _answered(appointment: Resource, places: Sequence[int], status: str) -> Resource:
+def _answered(appointment: Resource, answer: Answer) -> Resource:
     participants = list(appointment["participant"])
-    for place in places:
-        participants[place] = {**participants[place], "status": status}
+    for place in answer.places:
+        participants[place] = answering.taken(participants[place], answer.response)
     return {**appointment, "participant": participants}

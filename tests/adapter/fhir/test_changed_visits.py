@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import httpx
 import pytest
 
 from adapter.scheduling import occupancy
@@ -83,3 +84,35 @@ async def test_a_slot_at_another_time_is_refused_and_named(api: Api) -> None:
     assert issue["expression"] == ["Appointment.slot[1]"]
     assert "Leave it out" in issue["diagnostics"]
     assert await status(api, "p2") == "free"
+
+
+async def test_who_accepts_an_open_role_is_booked_once(api: Api) -> None:
+    when = {"start": "2032-09-06T09:00:00Z", "end": "2032-09-06T10:00:00Z"}
+    attender = [{"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ParticipationType", "code": "ATND"}]}]
+    role = {"type": attender, "status": "needs-action"}
+
+    def wanted(ident: str, status: str, *others: dict[str, Any]) -> dict[str, Any]:
+        patient = {"actor": {"reference": "Patient/1"}, "status": "accepted"}
+        return {"resourceType": "Appointment", "id": ident, "status": status, "participant": [patient, *others], **when}
+
+    async def accepts(ident: str, who: str) -> httpx.Response:
+        to = {"appointment": {"reference": f"Appointment/{ident}"}, "participantStatus": "accepted"}
+        says = {"resourceType": "AppointmentResponse", "actor": {"reference": who}, "participantType": attender, **to}
+        return await call(api, "POST", "AppointmentResponse", says)
+
+    await made(api, wanted("x", "proposed", role))
+    outcome(await accepts("x", "Patient/nobody"), 422, "not-found")
+    assert (await accepts("x", Q)).status_code == 201
+    assert (await patched(api, "/status", "booked"))["participant"][1] == {
+        "type": attender, "actor": {"reference": Q}, "status": "accepted"
+    }  # fmt: skip
+    named = {"actor": {"reference": Q}, "status": "accepted"}
+    outcome(await call(api, "PUT", "Appointment/y", wanted("y", "booked", named)), 409, "conflict")
+    await made(api, wanted("z", "booked", role))
+    outcome(await accepts("z", Q), 409, "conflict")
+    outcome(await accepts("x", P), 422, "not-found")
+
+    found = (await get(api, f"Appointment?practitioner={Q}")).json()
+    assert [one["resource"]["id"] for one in found["entry"]] == ["x"]
+    assert (await api.get("/api/v1/appointments/x/")).json()["practitioner_id"] == "q"
+    assert (await api.get("/api/v1/appointments/z/")).json()["practitioner_id"] is None

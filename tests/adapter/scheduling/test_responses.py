@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import Any
 
 import pytest
 
 from store.codec import Resource
 from store.store import Store
-from tests.adapter.scheduling.support import ABROAD, HERE, UHID, at, refused, role, settle_all, visit
+from tests.adapter.scheduling.support import (
+    ABROAD,
+    HERE,
+    UHID,
+    at,
+    links,
+    publish_day,
+    refused,
+    role,
+    settle_all,
+    statuses,
+    visit,
+)
 from tests.store.support import create, patient, stored
 
+_NUMBERS = count(1)
 NURSE = [{"coding": [{"system": "urn:kinds", "code": "NURSE"}, {"display": "?"}]}]
+ATTENDER = [{"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ParticipationType", "code": "ATND"}]}]
 
 
 def response(ident: str = "r", says: str = "accepted", *, to: str = "x", **more: Any) -> Resource:
@@ -32,6 +47,25 @@ def proposal(status: str = "proposed", **more: Any) -> Resource:
     for participant in made["participant"]:
         participant["status"] = "needs-action"
     return made
+
+
+def opened(status: str = "proposed", kind: list[Resource] = ATTENDER, **more: Any) -> Resource:
+    """An Appointment with a role that nobody is named for."""
+    made = proposal(status, who=(), **more)
+    made["participant"].append({"type": kind, "status": "needs-action"})
+    return made
+
+
+def by(actor: str | Resource, says: str = "accepted", *, kind: list[Resource] = ATTENDER, to: str = "x") -> Resource:
+    """An answer of who says to have a role."""
+    named = {"reference": actor} if isinstance(actor, str) else actor
+    ident = f"{next(_NUMBERS)}"
+    return response(ident, says, to=to, actor=named, participantType=kind)
+
+
+async def takers(store: Store) -> list[str]:
+    """Who has the roles, after the patient."""
+    return [one["actor"]["reference"] for one in (await stored(store, "Appointment", "x"))["participant"][1:]]
 
 
 async def parts(store: Store) -> list[str]:
@@ -248,15 +282,138 @@ async def test_who_declined_and_accepts_again_must_be_free_still(store: Store) -
     await settle_all(store, again, response("t", "declined", to="y"))
 
 
-async def test_a_role_that_nobody_is_named_for_is_answered_by_who_says_to_have_it(store: Store) -> None:
+async def test_an_open_role_is_taken_by_who_answers_for_it(store: Store) -> None:
     made = proposal()
     made["participant"][1]["type"] = NURSE
-    made["participant"].append({"type": NURSE, "status": "needs-action"})
+    made["participant"].append({"type": NURSE, "required": "optional", "status": "needs-action"})
     await settle_all(store, made)
-    await settle_all(store, response(actor={"reference": "Practitioner/n"}, participantType=NURSE))
-    assert await parts(store) == ["needs-action", "needs-action", "accepted"]
-    found = await refused(store, response("s", actor={"reference": "Practitioner/n"}, participantType=[{"text": "?"}]))
+    nurse = {"reference": "Practitioner/n", "display": "N.", "identifier": {"value": "7"}, "type": "Practitioner"}
+    await settle_all(store, by(nurse | {"id": "1", "extension": [{"url": "urn:x", "valueCode": "y"}]}, kind=NURSE))
+    taken = {"type": NURSE, "required": "optional", "actor": nurse, "status": "accepted"}
+    assert (await stored(store, "Appointment", "x"))["participant"][2] == taken
+    await settle_all(store, by("Practitioner/n", "tentative", kind=[{"text": "?"}]))
+    assert await parts(store) == ["needs-action", "needs-action", "tentative"]
+
+
+async def test_who_takes_an_open_role_is_had_by_it(store: Store) -> None:
+    """Before, the role alone was accepted, and nobody's time was held."""
+    await settle_all(store, opened())
+    await settle_all(store, by("Practitioner/n"))
+    await settle_all(store, {**await stored(store, "Appointment", "x"), "status": "booked"})
+    elsewhere = visit("y", "10:15", "10:45", who=("Practitioner/n",))
+    assert await refused(store, elsewhere) == [("time_conflict", "Appointment.start", 0)]
+    await settle_all(store, {**opened("booked"), "id": "z"})
+    late = by("Practitioner/n", to="z")
+    assert await refused(store, late) == [("time_conflict", "AppointmentResponse.participantStatus", 0)]
+    await settle_all(store, by("Practitioner/n", "declined"))
+    await settle_all(store, late)
+
+
+async def test_who_takes_an_open_role_of_what_is_booked_has_their_slot_taken(store: Store) -> None:
+    await publish_day(store)
+    await settle_all(store, opened("booked"))
+    await settle_all(store, by("Practitioner/p"))
+    assert links(await stored(store, "Appointment", "x")) == ["Slot/a"]
+    assert await statuses(store, "a") == ["busy"]
+
+
+async def test_a_role_that_is_taken_is_open_to_nobody_else(store: Store) -> None:
+    await settle_all(store, opened())
+    await settle_all(store, by("Practitioner/n"))
+    for says in ("accepted", "tentative", "declined"):
+        found = await refused(store, by("Practitioner/m", says))
+        assert found == [("unknown_participant", "AppointmentResponse.actor", 0)]
+
+
+async def test_who_declines_an_open_role_leaves_it_open(store: Store) -> None:
+    await settle_all(store, opened())
+    assert len(await settle_all(store, by("Practitioner/m", "declined"))) == 1
+    assert await stored(store, "Appointment", "x") == await stored(store, "Appointment", "x") | opened()
+    await settle_all(store, by("Practitioner/n"), by("Practitioner/m", "declined"))
+    assert await takers(store) == ["Practitioner/n"]
+
+
+async def test_a_role_that_was_accepted_for_nobody_gets_who_accepts_it(store: Store) -> None:
+    made = opened()
+    made["participant"][1]["status"] = "accepted"
+    await settle_all(store, made)
+    await settle_all(store, by("Practitioner/n"))
+    assert await takers(store) == ["Practitioner/n"]
+
+
+@pytest.mark.parametrize(
+    "actor",
+    [
+        "Patient/2",
+        "RelatedPerson/2",
+        f"{ABROAD}/Patient/2",
+        {"identifier": {"value": "2"}, "type": "Patient"},
+        {"identifier": {"value": "2"}, "type": "http://hl7.org/fhir/StructureDefinition/RelatedPerson"},
+        {"reference": "#n", "identifier": {"value": "2"}},  # the Appointment does not contain it
+        {"display": "Dr. N"},  # who could not be told from somebody else when they answer again
+        {"identifier": {"system": "urn:x"}, "display": "Dr. N"},
+    ],
+)
+@pytest.mark.parametrize("says", ["accepted", "declined"])
+async def test_a_practitioners_role_is_for_no_patient_and_for_nobody_without_a_name(
+    store: Store, actor: Any, says: str
+) -> None:
+    await settle_all(store, opened())
+    found = await refused(store, by(actor, says))
     assert found == [("unknown_participant", "AppointmentResponse.actor", 0)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "actor"),
+    [
+        (ATTENDER, "PractitionerRole/r"),
+        (ATTENDER, "Device/scanner"),
+        (ATTENDER, f"{ABROAD}/Practitioner/n"),
+        (ATTENDER, "https://x.example/doctors/7"),
+        (NURSE, "Patient/2"),
+        (NURSE, "RelatedPerson/2"),
+    ],
+)
+async def test_any_other_role_is_for_whoever_may_take_part(store: Store, kind: list[Resource], actor: str) -> None:
+    await settle_all(store, opened(kind=kind))
+    await settle_all(store, by(actor, kind=kind), bases=HERE)
+    assert await takers(store) == [actor]
+
+
+async def test_who_is_known_by_an_identifier_alone_takes_a_role_by_it(store: Store) -> None:
+    await settle_all(store, opened("booked"))
+    await settle_all(store, by({"identifier": {"value": "N7"}}))
+    actor = {"identifier": {"value": "n7"}, "type": "Practitioner"}
+    busy = {**visit("y"), "participant": [{"actor": actor, "status": "accepted"}]}
+    assert await refused(store, busy) == [("time_conflict", "Appointment.start", 0)]
+
+
+async def test_two_take_two_open_roles_at_once_and_a_third_is_refused(store: Store) -> None:
+    made = opened()
+    made["participant"].append(made["participant"][1])
+    await settle_all(store, made)
+    first, second, third = (by(f"Practitioner/{ident}") | {"id": ident} for ident in "nmo")
+    assert await refused(store, first, second, third) == [("unknown_participant", "AppointmentResponse.actor", 2)]
+    await settle_all(store, first, second, first | {"id": "again"})
+    assert await takers(store) == ["Practitioner/n", "Practitioner/m"]
+
+
+async def test_who_takes_a_role_and_declines_it_at_once_contradicts_themselves(store: Store) -> None:
+    await settle_all(store, opened())
+    both = by("Practitioner/n", "declined") | {"id": "a"}, by("Practitioner/n") | {"id": "b"}
+    contradiction = ("contradicting_answers", "AppointmentResponse.participantStatus")
+    assert await refused(store, *both) == [(*contradiction, 0), (*contradiction, 1)]
+
+
+@pytest.mark.parametrize("gone", ["role", "all"])
+async def test_a_role_is_taken_as_the_appointment_that_is_written_with_it_has_it(store: Store, gone: str) -> None:
+    await settle_all(store, opened())
+    after = proposal(who=("Practitioner/q",) if gone == "role" else ())
+    found = await refused(store, by("Practitioner/n"), after)
+    assert found == [("unknown_participant", "AppointmentResponse.actor", 0)]
+    assert len(await settle_all(store, by("Practitioner/n", "declined"), after)) == 2
+    await settle_all(store, by("Practitioner/n"), opened(comment="?"))
+    assert await takers(store) == ["Practitioner/n"]
 
 
 @pytest.mark.parametrize("says", [("accepted", "declined"), ("declined", "accepted"), ("needs-action", "accepted")])

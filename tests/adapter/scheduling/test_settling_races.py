@@ -30,6 +30,7 @@ from tests.adapter.scheduling.support import (
 )
 from tests.store.support import create, overtaken, side_by_side, stored
 
+NURSE = [{"text": "Nurse"}]
 RIVALS = 24
 
 
@@ -192,6 +193,33 @@ async def test_an_appointment_does_not_go_while_it_is_answered(store: Store) -> 
     }
     with pytest.raises(Unprocessable):  # though it was there, and in want of no change, when it was answered first
         await overtaken(store, settling(answer), lambda: settle_all(store, "Appointment/x"))
+
+
+def _with_an_open_role(ident: str) -> Resource:
+    return {**visit(ident, who=()), "participant": [{"type": NURSE, "status": "needs-action"}]}
+
+
+def _accepts(ident: str, to: str, who: str) -> Resource:
+    return {
+        "resourceType": "AppointmentResponse",
+        "id": ident,
+        "appointment": {"reference": f"Appointment/{to}"},
+        "actor": {"reference": who},
+        "participantType": NURSE,
+        "participantStatus": "accepted",
+    }
+
+
+async def test_who_accepts_many_open_roles_of_one_time_has_one(store: Store) -> None:
+    await create(store, *(_with_an_open_role(f"v{n}") for n in range(RIVALS)))
+    results = await rush(store, *(_accepts(f"r{n}", f"v{n}", "Practitioner/n") for n in range(RIVALS)))
+    assert told(results) == [Conflict] * (RIVALS - 1)
+
+
+async def test_of_many_who_accept_one_open_role_one_has_it(store: Store) -> None:
+    await create(store, _with_an_open_role("x"))
+    results = await rush(store, *(_accepts(f"r{n}", "x", f"Practitioner/{n}") for n in range(RIVALS)))
+    assert told(results) == [Unprocessable] * (RIVALS - 1)
 
 
 async def test_two_transactions_that_set_one_slot_busy_and_fill_it_make_one_booking(store: Store) -> None:
