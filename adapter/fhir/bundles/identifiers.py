@@ -1,4 +1,4 @@
-"""Which of the resources that a transaction itself writes a reference by identifier means.
+"""Criteria of a transaction, compared with each other, and with what it writes itself.
 
 https://hl7.org/fhir/R4/http.html#trules: conditional references are resolved when everything is written. What is stored
 is searched; what is about to be is compared here, by the identifiers that it brings. Other criteria would take a search
@@ -9,12 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Set
 
-from adapter.fhir.bundles.planning import Wanted
+from adapter.fhir.call import Pairs
 from adapter.fhir.writing import Write
 from store.extract import fold, identifiers, token
 from store.search.matching import BadValue
 from store.search.text import split
 from store.search.tokens import stored_token, system_and_code
+
+
+def sought(criteria: Pairs | None) -> Pairs:
+    """Return criteria in an order of their own, to be compared."""
+    return tuple(sorted(criteria or ()))
 
 
 class Brought:
@@ -32,22 +37,22 @@ class Brought:
                 for one in (fold(value), token(system, value)):
                     self._by_token.setdefault((write.kind, one), set()).add(write.ident)
 
-    def meant(self, wanted: Wanted) -> tuple[Set[str], Set[str]]:
+    def meant(self, kind: str, criteria: Pairs) -> tuple[Set[str], Set[str]]:
         """Return the ids of what is meant, and the names of what is replaced: what is stored of that has no say.
 
         Neither where the criteria are not one identifier.
         """
-        found = _token(wanted)
+        found = _token(criteria)
         if found is None:
             return frozenset(), frozenset()
-        return self._by_token.get((wanted.kind, found), frozenset()), self._replaced.get(wanted.kind, frozenset())
+        return self._by_token.get((kind, found), frozenset()), self._replaced.get(kind, frozenset())
 
 
-def _token(wanted: Wanted) -> str | None:
+def _token(criteria: Pairs) -> str | None:
     """Return the identifier looked for as it is indexed (``urn:s|1``, or ``1`` of any system); None if it is none."""
-    if len(wanted.criteria) != 1:
+    if len(criteria) != 1:
         return None
-    name, value = wanted.criteria[0]
+    name, value = criteria[0]
     if name != "identifier" or len(split(value, ",")) != 1:
         return None
     try:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from adapter.errors import Malformed, Problem, Refused
 from adapter.fhir import negotiation
 from adapter.fhir.access import require_type
+from adapter.fhir.bundles.identifiers import sought
 from adapter.fhir.bundles.patches import bare_texts, rewritten
 from adapter.fhir.bundles.reading import Entry, Parsed
 from adapter.fhir.bundles.urls import pairs
@@ -259,11 +260,6 @@ def require_none(refusals: Sequence[Refused]) -> None:
     if len(refusals) == 1:
         raise refusals[0]
     raise Refused(problems, status=min(one.status for one in refusals))
-
-
-def sought(criteria: Pairs | None) -> Pairs:
-    """Return criteria in an order of their own, to be compared."""
-    return tuple(sorted(criteria or ()))
 
 
 def _repeated(entries: Sequence[Entry], writes: Mapping[int, Write]) -> Iterator[Refused]:

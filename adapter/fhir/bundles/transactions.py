@@ -14,9 +14,9 @@ from adapter.errors import Gone, NotFound, PreconditionFailed, Problem, Refused,
 from adapter.fhir import repeating, searching
 from adapter.fhir.bundles import responses
 from adapter.fhir.bundles.alone import Answer, answered, as_call
-from adapter.fhir.bundles.identifiers import Brought
+from adapter.fhir.bundles.identifiers import Brought, sought
 from adapter.fhir.bundles.patches import bare_texts, rewritten
-from adapter.fhir.bundles.planning import Plan, Wanted, about, plan, require_none, sought
+from adapter.fhir.bundles.planning import Plan, Wanted, about, plan, require_none
 from adapter.fhir.bundles.reading import Parsed
 from adapter.fhir.bundles.responses import Budget
 from adapter.fhir.call import Call, Reply
@@ -169,7 +169,7 @@ async def _settled(work: UnitOfWork, call: Call, planned: Plan) -> list[Write]:
 
 
 async def _resolved(work: UnitOfWork, how: Reading, wanted: Wanted, gone: Collection[str], brought: Brought) -> str:
-    own, replaced = brought.meant(wanted)
+    own, replaced = brought.meant(wanted.kind, wanted.criteria)
     try:
         found = [*own, *await searching.matches(work, wanted.kind, wanted.criteria, how, {*gone, *replaced})]
     except Refused as refused:
