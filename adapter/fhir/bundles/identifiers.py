@@ -1,8 +1,9 @@
 """Criteria of a transaction, compared with each other, and with what it writes itself.
 
-https://hl7.org/fhir/R4/http.html#trules: conditional references are resolved when everything is written. What is stored
-is searched; what is about to be is compared here, by the identifiers that it brings. Other criteria would take a search
-in what no index holds yet: for them only what is stored counts.
+https://hl7.org/fhir/R4/http.html#trules: conditional references are resolved when everything is written, and no two
+entries may write the same. What is stored is searched; what is about to be is compared here, by the identifiers that it
+brings, as a search does: in whatever letters. Other criteria would take a search in what no index holds yet: for them
+only what is stored counts, and entries with equal ones.
 """
 
 from __future__ import annotations
@@ -13,13 +14,19 @@ from adapter.fhir.call import Pairs
 from adapter.fhir.writing import Write
 from store.extract import fold, identifiers, token
 from store.search.matching import BadValue
+from store.search.results import PASSED_BY
 from store.search.text import split
 from store.search.tokens import stored_token, system_and_code
 
+Sought = frozenset[tuple[str, frozenset[str]]]
 
-def sought(criteria: Pairs | None) -> Pairs:
-    """Return criteria in an order of their own, to be compared."""
-    return tuple(sorted(criteria or ()))
+
+def sought(criteria: Pairs | None) -> Sought:
+    """Return criteria as they are compared: in whatever order, their identifiers however they are spelled."""
+    return frozenset(
+        (name, frozenset((_token(one) if name == "identifier" else None) or one for one in alternatives))
+        for name, alternatives in _taken_apart(criteria or ())
+    )
 
 
 class Brought:
@@ -40,23 +47,26 @@ class Brought:
     def meant(self, kind: str, criteria: Pairs) -> tuple[Set[str], Set[str]]:
         """Return the ids of what is meant, and the names of what is replaced: what is stored of that has no say.
 
-        Neither where the criteria are not one identifier.
+        Neither where the criteria are not identifiers alone.
         """
-        found = _token(criteria)
-        if found is None:
-            return frozenset(), frozenset()
-        return self._by_token.get((kind, found), frozenset()), self._replaced.get(kind, frozenset())
+        found: list[set[str]] = []
+        for name, alternatives in _taken_apart(criteria):
+            tokens = [_token(one) for one in alternatives if name == "identifier"]
+            if not tokens or None in tokens:
+                return frozenset(), frozenset()
+            found.append({ident for one in tokens if one for ident in self._by_token.get((kind, one), ())})
+        return set.intersection(*found) if found else frozenset(), self._replaced.get(kind, frozenset())
 
 
-def _token(criteria: Pairs) -> str | None:
+def _taken_apart(criteria: Pairs) -> list[tuple[str, list[str]]]:
+    """Return the criteria with the alternatives of each that say something."""
+    return [(name, [one for one in split(value, ",") if one]) for name, value in criteria if name not in PASSED_BY]
+
+
+def _token(value: str) -> str | None:
     """Return the identifier looked for as it is indexed (``urn:s|1``, or ``1`` of any system); None if it is none."""
-    if len(criteria) != 1:
-        return None
-    name, value = criteria[0]
-    if name != "identifier" or len(split(value, ",")) != 1:
-        return None
     try:
-        found = stored_token(*system_and_code(value))
+        found = stored_token(*system_and_code(value.strip()))
     except BadValue:  # the search says so
         return None
     return found if isinstance(found, str) else None

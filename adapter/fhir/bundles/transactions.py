@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from adapter.aside import aside
-from adapter.errors import Gone, NotFound, PreconditionFailed, Problem, Refused, Unavailable
+from adapter.errors import Gone, Malformed, NotFound, PreconditionFailed, Problem, Refused, Unavailable
 from adapter.fhir import repeating, searching
 from adapter.fhir.bundles import responses
 from adapter.fhir.bundles.alone import Answer, answered, as_call
@@ -157,7 +157,8 @@ async def _settled(work: UnitOfWork, call: Call, planned: Plan) -> list[Write]:
             by_criteria[asked.kind, sought(asked.criteria or asked.if_none_exist)] = found
             if found != name:
                 table[name] = found
-    brought = Brought(writes if planned.wanted else ())
+    brought = Brought(writes)
+    _require_made_once(planned, writes, brought)
     for text, wanted in planned.wanted.items():
         # What an entry looks for, and makes where there is none, is the one match of those who look for it by the same.
         own = by_criteria.get((wanted.kind, sought(wanted.criteria)))
@@ -166,6 +167,23 @@ async def _settled(work: UnitOfWork, call: Call, planned: Plan) -> list[Write]:
         return writes
     table |= await _versions(work, planned, table)
     return [_rewritten(write, planned.patches.get(position), table) for position, write in enumerate(writes)]
+
+
+def _require_made_once(planned: Plan, writes: Sequence[Write], brought: Brought) -> None:
+    """Refuse to make what another entry brings: it would be there twice, and no criteria would tell the two apart.
+
+    Raises:
+        Malformed: an identifier that an entry looks for, and does not find, is among those that another one brings.
+    """
+    for position in planned.provisional:
+        asked, write = planned.writes[position], writes[position]
+        if write.resource is None or not (write.method == "POST" or write.makes):
+            continue  # it has found what there is
+        others = brought.meant(write.kind, asked.criteria or asked.if_none_exist or ())[0] - {write.ident}
+        for place, other in zip(planned.places, writes, strict=True) if others else ():
+            if other.kind == write.kind and other.ident in others and other.resource is not None:
+                text = f"Entry {place} brings what this one looks for. Make it once, and refer to it by its fullUrl."
+                raise Malformed(Problem("duplicate_entry", text, entry=position, issue="duplicate"))
 
 
 async def _resolved(work: UnitOfWork, how: Reading, wanted: Wanted, gone: Collection[str], brought: Brought) -> str:
