@@ -26,6 +26,7 @@ from adapter.fhir.refusing import not_allowed, unknown_type
 from adapter.fhir.validation import require_valid
 from adapter.fhir.writing import Write
 from store.codec import Resource
+from store.extract import relative
 from store.types import TYPES
 
 _ORDER = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 2}
@@ -86,7 +87,7 @@ def plan(call: Call, parsed: Parsed) -> Plan:
     idents = [_ident(entry) for entry in entries]
     names, bases = Names(call.base), (call.base, *call.who.service.settings.fhir_bases)
     for entry, ident in zip(entries, idents, strict=True):
-        if entry.full_url is not None and ident is not None and _is_named(entry):
+        if entry.full_url is not None and ident is not None and _is_named(entry, entry.full_url, bases):
             names.add(entry.full_url, f"{entry.path[0]}/{ident}")
     writes: dict[int, Write] = {}
     wanted: dict[str, Wanted] = {}
@@ -215,25 +216,25 @@ def _criteria(entry: Entry) -> Pairs | None:
 
 def _is_conditional(entry: Entry) -> bool:
     """Tell whether it is only known within the transaction which resource an entry makes or changes."""
-    return "if-none-exist" in (entry.headers or {}) or (entry.method == "PUT" and len(entry.path) == 1)
+    return "if-none-exist" in (entry.headers or {}) or (entry.method in ("PUT", "PATCH") and len(entry.path) == 1)
 
 
 def _ident(entry: Entry) -> str | None:
-    """Return the id that the resource of an entry has, or will have if nothing that exists matches its criteria."""
+    """Return the id that the resource of an entry has, or is called by until it is known which one that is.
+
+    None for what is deleted by criteria: nobody can mean it.
+    """
     if len(entry.path) > 1:
         return entry.path[1]
-    if entry.method == "POST":
-        return str(uuid.uuid4())
-    if entry.method != "PUT":
+    if entry.method == "DELETE":
         return None
-    given = (entry.resource or {}).get("id")
+    given = (entry.resource or {}).get("id") if entry.method == "PUT" else None
     return given if isinstance(given, str) else str(uuid.uuid4())
 
 
-def _is_named(entry: Entry) -> bool:
-    """Tell whether the others may mean this entry by its fullUrl: not by an address that it keeps anyway."""
-    kept = len(entry.path) > 1 and not str(entry.full_url).startswith("urn:")
-    return not kept and entry.method in ("POST", "PUT")
+def _is_named(entry: Entry, full_url: str, bases: tuple[str, ...]) -> bool:
+    """Tell whether the others may mean this entry by its fullUrl: not by an address that its resource keeps here."""
+    return entry.method != "DELETE" and relative(full_url, bases) != "/".join(entry.path)
 
 
 def _wanted(call: Call, found: Conditional, position: int) -> Wanted:
@@ -270,11 +271,11 @@ def _repeated(entries: Sequence[Entry], writes: Mapping[int, Write]) -> Iterator
     seen: dict[object, int] = {}
     for position, write in sorted(writes.items(), key=lambda one: entries[one[0]].index):
         entry = entries[position]
+        if write.ident is None and write.method in ("PATCH", "DELETE"):  # by criteria: only what is stored tells
+            continue
         key: object = (write.kind, write.ident)
         if _is_conditional(entry):
             key = (write.kind, sought(write.criteria or write.if_none_exist))
-        elif write.ident is None:  # a conditional patch or deletion: only what is stored tells
-            continue
         first = seen.setdefault(key, entry.index)
         if first == entry.index:
             continue

@@ -101,7 +101,7 @@ async def _written(call: Call, planned: Plan) -> tuple[list[Written], bool]:
 
     async def step(work: UnitOfWork) -> list[Written]:
         writes: Sequence[Write] = planned.writes
-        if planned.provisional or planned.wanted:
+        if planned.provisional or planned.wanted or planned.versioned:
             writes = await _settled(work, call, planned)
         done[:] = await carry_out(work, call.who, call.base, writes)
         return done
@@ -163,9 +163,9 @@ async def _settled(work: UnitOfWork, call: Call, planned: Plan) -> list[Write]:
         # What an entry looks for, and makes where there is none, is the one match of those who look for it by the same.
         own = by_criteria.get((wanted.kind, sought(wanted.criteria)))
         table[text] = own or await _resolved(work, how, wanted, gone, brought)
+    table |= await _versions(work, writes, {name: table.get(name, name) for name in planned.versioned})
     if not table:
         return writes
-    table |= await _versions(work, planned, table)
     return [_rewritten(write, planned.patches.get(position), table) for position, write in enumerate(writes)]
 
 
@@ -200,17 +200,21 @@ async def _resolved(work: UnitOfWork, how: Reading, wanted: Wanted, gone: Collec
     raise PreconditionFailed(Problem("unresolved_reference", text, wanted.where, issue=issue, entry=wanted.position))
 
 
-async def _versions(work: UnitOfWork, planned: Plan, table: Mapping[str, str]) -> dict[str, str]:
-    """Return the same names with the versions that they will have, where a certain version is referred to."""
-    names = planned.versioned & table.keys()
+async def _versions(work: UnitOfWork, writes: Sequence[Write], names: Mapping[str, str]) -> dict[str, str]:
+    """Return the versions that will be there of what is referred to by a certain one: as the walk has it, by the first.
+
+    `names`: what is referred to so, as it has been called so far and as it is stored.
+    """
     if not names:
         return {}
-    stored = await work.read_many([table[name] for name in names])
-    updated = {name for position, name in planned.provisional.items() if planned.writes[position].method == "PUT"}
-    return {
-        f"{name}/_history/1": f"{table[name]}/_history/{version_of(stored[table[name]]) + (name in updated)}"
-        for name in names
+    stored = await work.read_many(names.values())
+    last = await work.last_versions([name for name in names.values() if name not in stored])
+    last |= {name: version_of(resource) for name, resource in stored.items()}
+    written = {f"{one.kind}/{one.ident}" for one in writes if one.resource is not None or one.patch is not None}
+    found = {
+        f"{name}/_history/1": f"{final}/_history/{last[final] + (final in written)}" for name, final in names.items()
     }
+    return {name: version for name, version in found.items() if name != version}
 
 
 def _rewritten(write: Write, parameters: Resource | None, table: Mapping[str, str]) -> Write:

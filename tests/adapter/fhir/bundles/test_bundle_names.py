@@ -1,0 +1,181 @@
+"""What entries of a transaction are called by the others: by a fullUrl of whatever kind, whatever they do."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import pytest
+
+from tests.adapter.fhir.bundles.sending import (
+    BASE,
+    ROOT,
+    bundle,
+    done,
+    entry,
+    ident,
+    identified,
+    issues,
+    person,
+    send,
+    statuses,
+    stored,
+    urn,
+)
+from tests.adapter.mediloop.clinic import appointment, practitioner, slot
+from tests.conftest import Api
+
+Json = dict[str, Any]
+FOREIGN = "http://f.example/fhir"
+
+
+def link(reference: str) -> list[Json]:
+    return [{"other": {"reference": reference}, "type": "seealso"}]
+
+
+async def linked(api: Api, ident: str) -> str:
+    """Return to whom a Patient is linked."""
+    found: str = (await stored(api, f"Patient/{ident}"))["link"][0]["other"]["reference"]
+    return found
+
+
+def patch(value: Any = True, path: str = "/active") -> Json:
+    data = base64.b64encode(json.dumps([{"op": "add", "path": path, "value": value}]).encode()).decode()
+    return {"resourceType": "Binary", "id": "p", "contentType": "application/json-patch+json", "data": data}
+
+
+@pytest.mark.parametrize("root", [FOREIGN, "http://localhost:8123/fhir/R4"])
+async def test_updates_are_known_by_the_addresses_that_they_come_from(api: Api, root: str) -> None:
+    """https://hl7.org/fhir/R4/bundle.html#references: what has the fullUrl is meant, wherever it was once."""
+    plan = {"resourceType": "Schedule", "id": "s", "actor": [{"reference": f"{root}/Practitioner/p"}]}
+    time = slot("t", "2024-01-20T10:00", "2024-01-20T10:30") | {"schedule": {"reference": f"{root}/Schedule/s"}}
+    who = [{"actor": {"reference": f"{root}/Practitioner/p"}, "status": "accepted"}]
+    visit = appointment("a", participant=who, slot=[{"reference": f"{root}/Slot/t"}])
+    visit |= {"start": "2024-01-20T10:00:00Z", "end": "2024-01-20T10:30:00Z"}
+    resources = [visit, time, plan, practitioner("p", "Okello")]
+    entries = [entry("PUT", name, one, f"{root}/{name}") for one in resources for name in [_name(one)]]
+    assert statuses(await done(api, bundle("transaction", *entries))) == ["201"] * 4
+    assert (await stored(api, "Schedule/s"))["actor"] == [{"reference": "Practitioner/p"}]
+    assert (await stored(api, "Slot/t"))["schedule"] == {"reference": "Schedule/s"}
+    assert (await stored(api, "Slot/t"))["status"] == "busy"
+    made = await stored(api, "Appointment/a")
+    assert made["slot"] == [{"reference": "Slot/t"}]
+    assert made["participant"][0]["actor"] == {"reference": "Practitioner/p"}
+
+
+def _name(resource: Json) -> str:
+    return f"{resource['resourceType']}/{resource['id']}"
+
+
+async def test_the_address_that_an_update_comes_from_stands_for_it_everywhere(api: Api) -> None:
+    where = f"{FOREIGN}/Patient/q"
+    div = '<div xmlns="http://www.w3.org/1999/xhtml"><a href="{}">q</a></div>'
+    inner = {"resourceType": "RelatedPerson", "id": "r", "patient": {"reference": where}}
+    asked = person(
+        id="a",
+        link=[*link(where), *link(f"{where}x"), {"other": {"reference": "#r"}, "type": "seealso"}],
+        contained=[inner],
+        text={"status": "additional", "div": div.format(where)},
+        extension=[{"url": "urn:e", "valueUri": where}],
+        photo=[{"title": where}],
+    )
+    await done(
+        api,
+        bundle("transaction", entry("PUT", "Patient/a", asked), entry("PUT", "Patient/q", person(id="q"), where)),
+    )
+    found = await stored(api, "Patient/a")
+    assert [one["other"]["reference"] for one in found["link"]] == ["Patient/q", f"{where}x", "#r"]
+    assert found["contained"][0]["patient"]["reference"] == "Patient/q"
+    assert found["text"]["div"] == div.format("Patient/q")
+    assert found["extension"][0]["valueUri"] == "Patient/q"
+    assert found["photo"] == [{"title": where}]
+
+
+async def test_an_address_that_an_update_keeps_is_left_as_it_is(api: Api, monkeypatch: Any) -> None:
+    settings = type(api.service.settings)
+    monkeypatch.setattr(settings, "fhir_bases", property(lambda _: ("https://public.example/fhir/R4",)))
+    for root in (ROOT, ROOT.replace("http:", "https:"), "https://public.example/fhir/R4"):
+        for reference in (f"{root}/Patient/b", f"{root}/Patient/b/_history/1", "Patient/b/_history/1"):
+            a, b = person(id="a", link=link(reference)), person(id="b")
+            entries = (entry("PUT", f"Patient/{one['id']}", one, f"{root}/Patient/{one['id']}") for one in (a, b))
+            await done(api, bundle("transaction", *entries))
+            assert await linked(api, "a") == reference
+
+
+async def test_an_update_may_come_by_the_address_of_another(api: Api) -> None:
+    """It says that whoever names that address means this entry, and no resource that is there."""
+    asked = person(id="a", link=link(f"{ROOT}/Patient/c"))
+    await done(
+        api,
+        bundle(
+            "transaction",
+            entry("PUT", "Patient/a", asked),
+            entry("PUT", "Patient/b", person(id="b"), f"{ROOT}/Patient/c"),
+        ),
+    )
+    assert await linked(api, "a") == "Patient/b"
+
+
+@pytest.mark.parametrize("full", [urn(1), f"{FOREIGN}/Patient/b"])
+@pytest.mark.parametrize("patched", [False, True])
+async def test_a_version_of_what_is_updated_is_the_one_that_is_left(api: Api, full: str, patched: bool) -> None:
+    change = entry("PATCH", "Patient/b", patch(), full) if patched else entry("PUT", "Patient/b", person(id="b"), full)
+    for version in (1, 2):
+        await api.put(f"{BASE}/Patient/b", person(id="b", active=False))
+        asked = person(id="a", link=link(f"{full}/_history/7"))
+        await done(api, bundle("transaction", entry("PUT", "Patient/a", asked), change))
+        assert await linked(api, "a") == f"Patient/b/_history/{2 * version}"
+        assert (await stored(api, "Patient/b"))["meta"]["versionId"] == str(2 * version)
+
+
+@pytest.mark.parametrize("url", ["Patient/b", "Patient?identifier=urn:mrn|1"])
+async def test_a_version_of_what_is_brought_back_is_the_one_that_is_left(api: Api, url: str) -> None:
+    await api.put(f"{BASE}/Patient/b", identified("1", id="b"))
+    await api.delete(f"{BASE}/Patient/b")
+    made = entry("PUT", url, identified("1", id="b"), urn(1))
+    asked = person(id="a", link=link(f"{urn(1)}/_history/1"))
+    await done(api, bundle("transaction", entry("PUT", "Patient/a", asked), made))
+    assert await linked(api, "a") == "Patient/b/_history/3"
+
+
+@pytest.mark.parametrize("url", ["Patient/b", "Patient?identifier=urn:mrn|1"])
+@pytest.mark.parametrize("full", [urn(1), "urn:oid:1.2.3", f"{FOREIGN}/Patient/temp"])
+async def test_what_a_patch_changes_is_known_by_its_full_url(api: Api, url: str, full: str) -> None:
+    await done(api, bundle("transaction", entry("PUT", "Patient/b", identified("1", id="b"))))
+    found = await done(
+        api,
+        bundle(
+            "transaction",
+            entry("POST", "Patient", person(link=link(full))),
+            entry("PATCH", url, patch(), full),
+            entry("POST", "Patient", person(link=link("Patient?identifier=urn:mrn|1"))),
+            entry("POST", "Patient", person(link=link(f"{full}/_history/1"))),
+        ),
+    )
+    assert statuses(found) == ["201", "200", "201", "201"]
+    assert [await linked(api, ident(found[place])) for place in (0, 2, 3)] == [
+        "Patient/b",
+        "Patient/b",
+        "Patient/b/_history/2",
+    ]
+    assert (await stored(api, "Patient/b"))["active"] is True
+
+
+async def test_patches_may_name_each_other(api: Api) -> None:
+    await done(api, bundle("transaction", *(entry("PUT", f"Patient/{n}", identified(n, id=n)) for n in "ab")))
+    await done(
+        api,
+        bundle(
+            "transaction",
+            entry("PATCH", "Patient/a", patch(link(urn(2)), "/link"), urn(1)),
+            entry("PATCH", "Patient?identifier=urn:mrn|b", patch(link(urn(1)), "/link"), urn(2)),
+        ),
+    )
+    assert [await linked(api, n) for n in "ab"] == ["Patient/b", "Patient/a"]
+
+
+async def test_a_patch_that_finds_nobody_is_refused_whatever_it_is_called(api: Api) -> None:
+    asked = entry("POST", "Patient", person(link=link(urn(1))))
+    answer = await send(api, bundle("transaction", asked, entry("PATCH", "Patient?identifier=x", patch(), urn(1))))
+    assert issues(answer, 404) == [("not-found", "Bundle.entry[1]")]
