@@ -31,6 +31,9 @@ from store.errors import AlreadyExists, NotUnique, Unreachable
 from store.search import Reading
 from store.unit_of_work import UnitOfWork
 
+_IN_THE_WAY = {"appointments": "Appointment", "slots": "Slot", "schedules": "Schedule"}
+"""The details of a problem that name resources by their ids, and of which type."""
+
 
 async def run(call: Call, parsed: Parsed, answer: Answer) -> Reply:
     """Carry out a transaction.
@@ -98,11 +101,13 @@ async def _written(call: Call, planned: Plan) -> tuple[list[Written], bool]:
         return [], False
 
     done: list[Written] = []
+    settled = list(planned.writes)
 
     async def step(work: UnitOfWork) -> list[Written]:
         writes: Sequence[Write] = planned.writes
         if planned.provisional or planned.wanted or planned.versioned:
             writes = await _settled(work, call, planned)
+        settled[:] = writes
         done[:] = await carry_out(work, call.who, call.base, writes)
         return done
 
@@ -111,9 +116,9 @@ async def _written(call: Call, planned: Plan) -> tuple[list[Written], bool]:
     except (AlreadyExists, NotUnique) as clash:
         names = [f"{one.kind}/{one.ident}" for one in done]
         refused = clashed(clash, names.index(clash.name) if clash.name in names else None)
-        raise _placed(refused, planned.places) from None
+        raise _placed(refused, planned.places, settled) from None
     except Refused as refused:
-        raise _placed(refused, planned.places) from None
+        raise _placed(refused, planned.places, settled) from None
     except Unreachable:
         again = "See whether it is, and else send it again"
         if repeating.is_repeatable(call):
@@ -126,13 +131,36 @@ async def _written(call: Call, planned: Plan) -> tuple[list[Written], bool]:
         raise Unavailable(problem, headers={"Retry-After": "1"}) from None
 
 
-def _placed(refused: Refused, places: Sequence[int]) -> Refused:
-    """Let the problems name entries where `carry_out` knows only its writes."""
+def _placed(refused: Refused, places: Sequence[int], writes: Sequence[Write]) -> Refused:
+    """Let the problems name entries where `carry_out` knows only its writes, also as what is in the way of another."""
+    entries = {
+        f"{write.kind}/{write.ident}": place
+        for place, write in zip(places, writes, strict=True)
+        if write.resource is not None or write.patch is not None
+    }
     problems = [
-        problem if problem.entry is None else replace(problem, entry=places[problem.entry])
+        _beside(problem if problem.entry is None else replace(problem, entry=places[problem.entry]), entries)
         for problem in refused.problems
     ]
     return Refused(problems, status=refused.status, headers=refused.headers)
+
+
+def _beside(problem: Problem, entries: Mapping[str, int]) -> Problem:
+    """Let a problem name what the same Bundle writes by its entry: the id that was to be given to it is nobody's.
+
+    `entries`: their places, by what they write (``Appointment/a``).
+    """
+    details, rivals = dict(problem.details), set[int]()
+    for member, kind in _IN_THE_WAY.items():
+        idents = details.get(member)
+        if isinstance(idents, list | tuple):
+            there = {one: entries.get(f"{kind}/{one}", problem.entry) for one in idents}
+            details[member] = [one for one, place in there.items() if place == problem.entry]
+            rivals.update(place for place in there.values() if place is not None and place != problem.entry)
+    if not rivals:
+        return problem
+    named = ", ".join(f"Bundle.entry[{place}]" for place in sorted(rivals))
+    return replace(problem, message=f"{problem.message} In the way in this Bundle: {named}.", details=details)
 
 
 async def _settled(work: UnitOfWork, call: Call, planned: Plan) -> list[Write]:

@@ -30,7 +30,7 @@ from tests.adapter.fhir.bundles.sending import (
     stored,
     urn,
 )
-from tests.adapter.mediloop.clinic import SARAH, UHID, appointment, open_clinic, practitioner, slot
+from tests.adapter.mediloop.clinic import JAMES, SARAH, UHID, appointment, open_clinic, practitioner, slot, with_actors
 from tests.conftest import Api, ApiMaker
 
 Json = dict[str, Any]
@@ -726,6 +726,59 @@ async def test_booking_in_the_portable_way_is_one_claim(api: Api, store: Store) 
     assert issues(answer, 412) == [("conflict", "Bundle.entry[0].request.ifMatch")]
     del body["entry"][0]
     assert issues(await send(api, body), 409)[0][1].startswith("Bundle.entry[0].resource")  # type: ignore[union-attr]
+
+
+async def test_a_rival_in_the_same_bundle_is_named_by_its_entry(api: Api, store: Store) -> None:
+    """The ids that were to be given to them are nobody's."""
+    await open_clinic(store)
+    await done(api, bundle("transaction", entry("PUT", "Appointment/known", noon() | {"id": "known"})))
+    found = await send(
+        api,
+        bundle(
+            "transaction",
+            entry("GET", "Appointment/known"),
+            entry("POST", "Appointment", noon()),
+            entry("PUT", "Appointment/own", noon() | {"id": "own"}),
+            entry("POST", "Appointment", noon(), ifNoneExist="identifier=none"),
+            entry("DELETE", "Patient/none"),
+        ),
+    )
+    places = [f"Bundle.entry[{place}].resource.start" for place in (1, 3, 2)]
+    assert sorted(issues(found, 409)) == sorted(("conflict", place) for place in places)
+    rivals = {1: (2, 3), 3: (1, 2), 2: (1, 3)}
+    for issue in found.json()["issue"]:
+        one, other = rivals[int(issue["expression"][0][len("Bundle.entry[")])]
+        named = f"In the way in this Bundle: Bundle.entry[{one}], Bundle.entry[{other}]."
+        assert issue["details"]["text"].endswith(f" {named}")
+        assert issue["diagnostics"].endswith(f" {named} In the way: Appointment/known.")
+
+
+async def test_a_slot_of_the_same_bundle_is_named_by_its_entry(api: Api, store: Store) -> None:
+    await open_clinic(store)
+    shut = slot("x", "2024-01-20T12:00", "2024-01-20T12:30", "busy-unavailable")
+    booked = appointment("x", start="2024-01-20T12:00", slot=[{"reference": urn(1)}])
+    del shut["id"], booked["id"]
+    body = bundle("transaction", entry("POST", "Slot", shut, urn(1)), entry("POST", "Appointment", booked))
+    found = await send(api, body)
+    assert issues(found, 409) == [("conflict", "Bundle.entry[1].resource.slot[0]")]
+    told = found.json()["issue"][0]["diagnostics"]
+    assert told.endswith(" In the way in this Bundle: Bundle.entry[0].")
+
+
+async def test_what_is_stored_and_what_a_problem_is_about_keep_their_names(api: Api, store: Store) -> None:
+    await open_clinic(store)
+    held = appointment("held", slot=[{"reference": "Slot/slot-002"}])
+    await done(api, bundle("transaction", entry("PUT", "Appointment/held", held)))
+    free = slot("slot-002", "2024-01-20T10:00", "2024-01-20T10:30")
+    found = await send(api, bundle("transaction", entry("PUT", "Slot/slot-002", free)))
+    assert issues(found, 409) == [("conflict", "Bundle.entry[0].resource.status")]
+    assert found.json()["issue"][0]["diagnostics"].endswith("In the way: Slot/slot-002, Appointment/held.")
+
+
+def noon() -> Json:
+    """Return an Appointment with James, who has published no Slots, without an id."""
+    found = appointment("x", start="2024-01-20T12:00", participant=with_actors("Patient/john", f"Practitioner/{JAMES}"))
+    return {key: value for key, value in found.items() if key != "id"}
 
 
 async def test_five_hundred_entries(api: Api, store: Store) -> None:
