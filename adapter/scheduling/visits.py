@@ -270,8 +270,8 @@ def _obstacle(world: World, visit: Visit, name: str, *, fills_slots: bool) -> Pr
         text = reasons.AWAY
     elif slot["status"] == "busy-unavailable":
         text = "The slot is not to be booked. Search for a free one."
-    elif fills_slots:
-        return None  # busy, and for nobody: set so by hand for this very appointment (decision 3.2)
+    elif fills_slots and world.is_for_nobody(name):
+        return None  # busy: set so by hand for this very appointment (decision 3.2)
     else:
         text = "The slot is busy. Search for a free one; who may write slots may also fill one that is busy for nobody."
     return Problem("slot_unavailable", text, None, details)

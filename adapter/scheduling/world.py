@@ -290,8 +290,29 @@ class World:
         if not (own or self.is_open(slot)):
             return False
         if status in occupancy.TAKEN:
-            return fills or own or name in self.freed or name in self.asked.written
+            if own or name in self.asked.written or self._is_opened(name):
+                return True
+            return fills and self.is_for_nobody(name)
         return bool(status == "free")
+
+    def is_for_nobody(self, name: str) -> bool:
+        """Tell whether a Slot is busy for none who had it, so that somebody may fill it (decision 3.2).
+
+        One for several in which others stay was closed by hand. A copy was let in where it was decided.
+        """
+        return self.copied or not self._stay(name)
+
+    def _is_opened(self, name: str) -> bool:
+        """Tell whether a busy Slot is to be had because appointments of the set give it up (`occupancy.status_after`).
+
+        It was full, or the last has left: a place in one that was closed by hand does not open it.
+        """
+        was_full = self.held[name] >= occupancy.capacity(self.slots[name])
+        return name in self.freed and (was_full or not self._stay(name))
+
+    def _stay(self, name: str) -> bool:
+        """Tell whether somebody who held a Slot goes on holding it."""
+        return any(self._held(name, one) for one in self.holders.get(name, ()))
 
     def is_closed_to(self, name: str, visit: Visit) -> bool:
         """Tell whether leave keeps the visit from a Slot: not from its own, nor from one set busy by hand for it."""

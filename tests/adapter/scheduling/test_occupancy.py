@@ -317,6 +317,65 @@ async def test_a_capacity_below_what_is_held_is_refused_and_a_full_slot_becomes_
     assert await statuses(store, "a") == ["busy"]
 
 
+async def closed_group(store: Store) -> None:
+    """A group of five, of which v has one place; then it was closed by hand."""
+    await publish_day(store, group("a", 5), slot("b", "10:30", "11:00"))
+    await settle_all(store, visit("v", **linking("a")))
+    await settle_all(store, group("a", 5, status="busy"))
+
+
+@pytest.mark.parametrize("fills", [True, False])
+async def test_a_group_that_was_closed_by_hand_takes_nobody_in(store: Store, fills: bool) -> None:
+    await closed_group(store)
+    taken = [("slot_unavailable", "Appointment.slot[0]", 0)]
+    assert await refused(store, visit("x", **linking("a")), fills_slots=fills) == taken
+    beside = visit("x", appointmentType=of_type("WALKIN"), **linking("a"))
+    assert await refused(store, beside, fills_slots=fills) == taken
+    await settle_all(store, visit("y", "10:30", "11:00", **linking("b")))
+    assert await refused(store, visit("y", **linking("a")), fills_slots=fills) == taken
+    # Of the two practitioners one's Slot is named, the other's is looked for.
+    await create(store, schedule("t", "Practitioner/q"), slot("k", schedule="t"))
+    both = visit("x", who=("Practitioner/p", "Practitioner/q"), **linking("k"))
+    assert (await refused(store, both, fills_slots=fills))[0] == ("slot_unavailable", "Appointment.start", 0)
+    # Nor does one place that is given up open it.
+    w = visit("w", **linking("a"))
+    await settle_all(store, group("a", 5, status="busy"), w)
+    given = {**w, "status": "cancelled"}, visit("x", **linking("a"))
+    assert await refused(store, *given, fills_slots=fills) == [("slot_unavailable", "Appointment.slot[0]", 1)]
+    assert await statuses(store, "a") == ["busy"]
+
+
+async def test_who_has_a_place_in_a_closed_group_keeps_it_and_a_copy_or_one_booked_over_comes_in(store: Store) -> None:
+    await closed_group(store)
+    await settle_all(store, visit("v", "10:00", "10:20", **linking("a")), fills_slots=False)
+    await settle_all(store, visit("v", status="arrived", end="10:20", **linking("a")), fills_slots=False)
+    await settle_all(store, visit("x", **linking("a")), copied=True)
+    await settle_all(store, visit("y"), copied=True, sent=False)
+    await store.transact(fhir(over(visit("z", **linking("a")))))
+    assert (await holders(store, "a"), await statuses(store, "a")) == (4, ["busy"])
+
+
+async def test_a_group_is_filled_by_what_comes_together_with_the_slot_or_before_anybody_has_it(store: Store) -> None:
+    await publish_day(store, group("a", 5, status="busy"))
+    first = [visit(ident, **linking("a")) for ident in ("v", "w")]
+    assert len(await refused(store, *first, fills_slots=False)) == 2
+    await settle_all(store, *first)
+    together = group("a", 5, status="busy"), visit("x", **linking("a"))
+    await settle_all(store, *together, fills_slots=False)
+    assert (await holders(store, "a"), await statuses(store, "a")) == (3, ["busy"])
+    gone = "Appointment/v", "Appointment/w", "Appointment/x"
+    await settle_all(store, *gone, visit("y", **linking("a")), fills_slots=False)
+    assert await holders(store, "a") == 1
+
+
+async def test_of_rivals_for_a_group_that_is_busy_for_nobody_one_comes_in(store: Store) -> None:
+    await publish_day(store, group("a", 5, status="busy"))
+    rivals = (settling(visit(f"x{n}", who=(), **linking("a"))) for n in range(4))
+    found = await asyncio.gather(*map(store.transact, rivals), return_exceptions=True)
+    assert sum(isinstance(one, Conflict) for one in found) == 3
+    assert (await holders(store, "a"), await statuses(store, "a")) == (1, ["busy"])
+
+
 async def test_one_who_leaves_in_the_same_transaction_makes_the_lower_capacity_fit(store: Store) -> None:
     await publish_day(store, group("a", 3))
     for n in range(2):
