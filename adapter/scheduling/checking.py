@@ -284,6 +284,10 @@ def slot_findings(slot: Resource, appointments: Iterable[Resource]) -> Iterator[
     allowed = ("busy", "busy-tentative") if len(holding) >= room else ("free", "busy", "busy-tentative")
     if holding and status not in allowed:
         yield Finding("slot-not-busy", name, f"It is {status}, but held by {told}.")
+    elif len(holding) >= room:
+        due = "busy-tentative" if all(one.get("status") == "pending" for one in holding) else "busy"
+        if status != due:
+            yield Finding("slot-otherwise-busy", name, f"It is {status}, but {due} for {told}.", note=True)
     away = ", ".join(f"Appointment/{one['id']}" for one in holding if not _meet(slot, one))
     if away:
         yield Finding("slot-elsewhere", name, f"It is held by {away}, which is at another time.")

@@ -1,7 +1,7 @@
 """What is against a Slot that is written by hand, and what becomes of the Slots that appointments take and leave.
 
 A hospital may keep its Slots itself; but one that an appointment holds stays busy until that appointment is moved
-or cancelled (decision 3.2).
+or cancelled, and which of the two busy statuses it has is told by its holders (decision 3.2).
 """
 
 from __future__ import annotations
@@ -108,17 +108,19 @@ def settled(world: World) -> dict[str, Resource]:
                 if wanted != slot["status"]:
                     changed[name] = {**slot, "status": wanted}
     for name, draft in world.asked.written_of("Slot").items():
-        if draft.before is not None and draft.after is not None and occupancy.capacity(draft.before) > 1:
-            wanted = _status(world, name, draft.after)  # a lower capacity may make it full
+        if draft.after is not None:
+            wanted = _status(world, name, draft.after)
             if wanted != draft.after["status"]:
                 changed[name] = {**draft.after, "status": wanted}
     return changed
 
 
 def _status(world: World, name: str, slot: Resource) -> str:
+    """Return what a Slot becomes: full, it is what its holders make it, whatever is written (decision 3.2)."""
     status: str = slot["status"]
     holders = world.holders.get(name, {})
-    if name in world.asked.written and status in occupancy.TAKEN:
+    has_places = len(holders) < occupancy.capacity(slot)
+    if name in world.asked.written and status in occupancy.TAKEN and has_places:
         return status
     wanted = occupancy.status_after(slot, world.held[name], holders.values())
     return status if wanted == "free" and name not in world.freed else wanted

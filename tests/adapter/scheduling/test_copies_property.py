@@ -137,7 +137,8 @@ async def everything(store: Store) -> dict[str, Resource]:
 async def findings(store: Store) -> list[str]:
     checks = (verifying.appointments, verifying.slots, verifying.rooms, verifying.links)
     walks = (check(store) for check in checks)
-    return [f"{one.kind} {one.message}" for w in walks async for step in w for one in step.findings if not one.note]
+    found = [one for walk in walks async for step in walk for one in step.findings]
+    return [f"{one.kind} {one.message}" for one in found if not one.note or one.kind == "slot-otherwise-busy"]
 
 
 async def bring(store: Store, resources: list[Resource]) -> None:

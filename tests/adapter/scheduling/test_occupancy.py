@@ -309,7 +309,7 @@ async def test_a_capacity_below_what_is_held_is_refused_and_a_full_slot_becomes_
     assert await refused(store, slot("a")) == [("slot_held", "Slot.extension", 0)]
     assert (await settle_all(store, group("a", 3)))[0]["status"] == "busy"
     assert await refused(store, group("a", 3)) == [("slot_held", "Slot.status", 0)]
-    assert (await settle_all(store, group("a", 3, status="busy-tentative")))[0]["status"] == "busy-tentative"
+    assert (await settle_all(store, group("a", 3, status="busy-tentative")))[0]["status"] == "busy"  # as they have it
     assert (await settle_all(store, group("a", 5)))[0]["status"] == "free"
     assert await refused(store, group("a", 5, status="busy-unavailable")) == [("slot_held", "Slot.status", 0)]
     assert (await settle_all(store, group("a", 5, status="busy")))[0]["status"] == "busy"  # closed by hand
@@ -374,6 +374,19 @@ async def test_of_rivals_for_a_group_that_is_busy_for_nobody_one_comes_in(store:
     found = await asyncio.gather(*map(store.transact, rivals), return_exceptions=True)
     assert sum(isinstance(one, Conflict) for one in found) == 3
     assert (await holders(store, "a"), await statuses(store, "a")) == (1, ["busy"])
+
+
+async def test_a_full_group_is_busy_as_all_have_it_and_one_with_places_left_as_it_is_written(store: Store) -> None:
+    await publish_day(store, group("a", 2))
+    await settle_all(store, visit("v", status="pending", **linking("a")))
+    for status in ("busy", "busy-tentative", "free"):
+        assert (await settle_all(store, group("a", 2, status=status)))[0]["status"] == status
+    await settle_all(store, visit("w", status="pending", **linking("a")))
+    assert (await settle_all(store, group("a", 2, status="busy")))[0]["status"] == "busy-tentative"
+    booked = visit("w", **linking("a"))
+    assert (await settle_all(store, group("a", 2, status="busy-tentative"), booked))[0]["status"] == "busy"
+    assert (await settle_all(store, group("a", 3, status="busy-tentative")))[0]["status"] == "busy-tentative"
+    assert (await settle_all(store, group("a", 2, status="busy-tentative")))[0]["status"] == "busy"
 
 
 async def test_one_who_leaves_in_the_same_transaction_makes_the_lower_capacity_fit(store: Store) -> None:

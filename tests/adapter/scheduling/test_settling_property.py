@@ -154,9 +154,10 @@ async def require_rules(store: Store) -> None:
         assert not set(named(one)) & set(named(other)), "one slot, two appointments"
         if "appointmentType" not in one and "appointmentType" not in other and coming(one) & coming(other):
             assert not minutes(one) & minutes(other), "one practitioner, two appointments"
-    taken = {name for one in holding for name in named(one)}
-    for name, one in published.items():
-        assert name not in taken or one["status"] in ("busy", "busy-tentative"), f"{name} is held and {one['status']}"
+    taken = {name: one["status"] for one in holding for name in named(one)}
+    for name, holder in taken.items():
+        status = published[name]["status"]
+        assert status == ("busy-tentative" if holder == "pending" else "busy"), f"{name} is {holder} and {status}"
     for one in holding:
         links = named(one)
         # For what they reach: who stands beside others may outlast them, and who has declined is not coming any more.

@@ -125,10 +125,21 @@ async def test_the_refusal_names_the_appointment_and_the_remedy(store: Store) ->
 
 
 @pytest.mark.parametrize("status", ["busy", "busy-tentative"])
-async def test_a_held_slot_is_busy_as_it_is_written(store: Store, status: str) -> None:
-    await held_day(store)
-    await settle_all(store, slot("a", status=status))
-    assert await statuses(store, "a") == [status]
+@pytest.mark.parametrize("holder", ["pending", "booked", "arrived"])
+async def test_a_held_slot_is_busy_as_its_appointment_has_it(store: Store, holder: str, status: str) -> None:
+    becomes = "busy-tentative" if holder == "pending" else "busy"
+    await held_day(store, holder)
+    for _ in range(2):  # as often as it is sent
+        [after] = await settle_all(store, {**slot("a", status=status), "comment": "by hand"})
+        assert (after["status"], after["comment"]) == (becomes, "by hand")
+        assert await statuses(store, "a") == [becomes]
+
+
+async def test_a_slot_that_stands_wrong_is_put_right_by_the_next_that_is_written(store: Store) -> None:
+    await create(store, schedule(), slot("a"), slot("b", status="busy-tentative"))
+    await create(store, visit("x", **linking("a")), visit("y", **linking("b")))
+    await settle_all(store, slot("a"), slot("b", status="busy-tentative"))
+    assert await statuses(store, "a", "b") == ["busy", "busy"]
 
 
 async def test_a_held_slot_is_not_deleted(store: Store) -> None:
@@ -195,7 +206,7 @@ async def test_a_slot_set_busy_and_the_appointment_that_fills_it_are_one_claim(
     await publish_day(store)
     written = {**slot("a", status=status), "comment": "for x"}
     [after, made] = await settle_all(store, written, visit("x", **linking(*named)), fills_slots=False)
-    assert (after["status"], after["comment"], links(made)) == (status, "for x", ["Slot/a"])
+    assert (after["status"], after["comment"], links(made)) == ("busy", "for x", ["Slot/a"])
     assert (await stored(store, "Slot", "a"))["meta"]["versionId"] == "2"
 
 
@@ -237,7 +248,24 @@ async def test_a_slot_is_deleted_with_its_appointment(store: Store) -> None:
     assert await store.count("Slot", {}) == 0
 
 
-async def test_confirming_leaves_a_slot_alone_that_the_set_writes(store: Store) -> None:
-    await held_day(store, "pending")
-    await settle_all(store, visit("x", **linking("a")), slot("a", status="busy-tentative"))
-    assert await statuses(store, "a") == ["busy-tentative"]
+@pytest.mark.parametrize("status", ["busy", "busy-tentative"])
+async def test_a_slot_that_is_written_with_its_appointment_is_busy_as_that_has_it(store: Store, status: str) -> None:
+    await publish_day(store)
+    for holder, becomes in (("pending", "busy-tentative"), ("booked", "busy")):
+        await settle_all(store, visit("x", status=holder, **linking("a")), slot("a", status=status))
+        assert await statuses(store, "a") == [becomes]
+    assert (await stored(store, "Slot", "a"))["meta"]["versionId"] == "3"
+    await settle_all(store, visit("x", status="cancelled"), slot("a", status=status))
+    assert await statuses(store, "a") == [status]
+
+
+async def test_a_copied_slot_is_busy_as_its_appointment_has_it_in_whatever_order_they_come(store: Store) -> None:
+    await create(store, schedule())
+    await settle_all(store, slot("a", status="busy-tentative"), copied=True)
+    await settle_all(store, visit("x", **linking("a")), copied=True)
+    assert await statuses(store, "a") == ["busy"]
+    await settle_all(store, slot("a", status="busy-tentative"), copied=True)
+    assert await statuses(store, "a") == ["busy"]
+    together = slot("b", "11:00", "11:30", status="busy-tentative"), visit("y", "11:00", "11:30", **linking("b"))
+    await settle_all(store, *together, copied=True)
+    assert await statuses(store, "b") == ["busy"]

@@ -160,6 +160,7 @@ async def test_a_sound_store_is_clean_whatever_has_happened_in_it(clinic: Store,
         ("PractitionerRole", "r", {"practitioner": {"reference": "Practitioner/p"}}, None),
         ("Slot", "a", {"status": "free"}, {"slot-not-busy": {"Slot/a"}}),
         ("Slot", "g", {"status": "busy-unavailable"}, {"slot-not-busy": {"Slot/g"}}),
+        ("Slot", "a", {"status": "busy-tentative"}, {"slot-otherwise-busy": {"Slot/a"}}),
         ("Slot", "a", {"start": at("15:00"), "end": at("15:30")}, {"slot-elsewhere": {"Slot/a"}}),
         ("Slot", "b", {"start": at("11:00"), "end": at("11:30")}, {}),  # a noshow stays where it was
         ("Slot", "no", {"status": "busy"}, {"slot-without-owner": {"Slot/no"}}),
@@ -467,6 +468,19 @@ def test_visits_one_after_another_in_a_slot_that_was_published_over_them_are_a_n
     assert [(one.kind, one.note) for one in checking.slot_findings(busy, apart)] == [("slot-shared", True)]
     timeless = {name: value for name, value in apart[1].items() if name not in ("start", "end")}
     assert [one.kind for one in checking.slot_findings(busy, [apart[0], timeless])] == ["capacity"]
+
+
+def test_a_slot_that_is_busy_otherwise_than_its_appointments_have_it_is_a_note() -> None:
+    held = {ident: visit(ident, status=status, **linking("a")) for ident, status in (("x", "pending"), ("y", "booked"))}
+
+    def told(status: str, room: int, *idents: str) -> list[str]:
+        wrong = checking.slot_findings(group("a", room, status=status), [held[ident] for ident in idents])
+        return [one.message for one in wrong if one.kind == "slot-otherwise-busy" and one.note]
+
+    assert told("busy", 1, "x") == ["It is busy, but busy-tentative for Appointment/x."]
+    assert told("busy-tentative", 2, "x", "y") == ["It is busy-tentative, but busy for Appointment/x, Appointment/y."]
+    sound = told("busy-tentative", 1, "x"), told("busy", 1, "y"), told("busy", 2, "x", "y"), told("busy", 3, "x")
+    assert (*sound, told("busy", 1)) == ([],) * 5
 
 
 def test_a_slot_that_opens_later_is_no_excuse() -> None:
