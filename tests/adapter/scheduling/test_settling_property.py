@@ -80,10 +80,14 @@ def responses(draw: st.DrawFn) -> Resource:
     }
 
 
-@st.composite
-def moves_along(draw: st.DrawFn) -> tuple[str, str]:
+def moves_along() -> st.SearchStrategy[tuple[str, str]]:
     """A stored appointment, and the status it is to have: nothing else changes."""
-    return draw(st.sampled_from(VISITS)), draw(st.sampled_from(sorted(GRAPH)))
+    return st.tuples(st.sampled_from([f"Appointment/{ident}" for ident in VISITS]), st.sampled_from(sorted(GRAPH)))
+
+
+def set_by_hand() -> st.SearchStrategy[tuple[str, str]]:
+    """A stored Slot, and the status it is to have."""
+    return st.tuples(st.sampled_from(["Slot/a", "Slot/b"]), st.sampled_from(["busy-tentative", "busy", "free"]))
 
 
 writes = st.one_of(
@@ -95,6 +99,8 @@ writes = st.one_of(
     responses(),
     moves_along(),
     moves_along(),
+    set_by_hand(),
+    set_by_hand(),
     st.sampled_from([f"Appointment/{ident}" for ident in VISITS]),
     st.sampled_from([f"Slot/{ident}" for ident in SLOTS]),
 )
@@ -110,9 +116,9 @@ def once(wanted: list[Any], stored: dict[str, Resource]) -> list[Resource | str]
     found: dict[str, Resource | str] = {}
     for one in wanted:
         if isinstance(one, tuple):
-            name = f"Appointment/{one[0]}"
+            name, status = one
             if name in stored:
-                found.setdefault(name, {**stored[name], "status": one[1]})
+                found.setdefault(name, {**stored[name], "status": status})
         elif isinstance(one, str):
             if one in stored:
                 found.setdefault(one, one)
