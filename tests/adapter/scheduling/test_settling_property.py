@@ -166,10 +166,10 @@ async def require_rules(store: Store) -> None:
         assert status == ("busy-tentative" if holder == "pending" else "busy"), f"{name} is {holder} and {status}"
     for one in holding:
         links = named(one)
-        # For what they reach: who stands beside others may outlast them, and who has declined is not coming any more.
-        kept = "appointmentType" in one or any(
-            OWNERS[published[link]["schedule"]["reference"]] in away(one) for link in links
-        )
+        # For what they reach: who stands beside others may outlast them, and whoever names no practitioner; and who has
+        # declined is not coming any more.
+        reached = "appointmentType" in one or not coming(one)
+        kept = reached or any(OWNERS[published[link]["schedule"]["reference"]] in away(one) for link in links)
         spans = [minutes(published[link]) for link in links]
         assert kept or not links or minutes(one) <= set().union(*spans), "not covered"
         assert all(minutes(one) & minutes(published[link]) for link in links), "a slot at another time"
