@@ -25,8 +25,16 @@ import time
 from pathlib import Path
 from typing import Self
 
-from store.embedded_binary import EmbeddedMongoError, explain_delay, explain_exit, failure, find_mongod, unusable
-from store.embedded_process import Process, State, clear_socket, inode, locked
+from store.embedded_binary import (
+    EmbeddedMongoError,
+    InUseError,
+    explain_delay,
+    explain_exit,
+    failure,
+    find_mongod,
+    unusable,
+)
+from store.embedded_process import POLL, Process, State, clear_socket, inode, locked
 from store.embedded_server import (
     ServerGoneError,
     await_primary,
@@ -34,6 +42,7 @@ from store.embedded_server import (
     log_tail,
     place_socket,
     spawn,
+    take_back_log,
     uri_of,
 )
 
@@ -43,6 +52,7 @@ _STOP_PATIENCE = 30.0  # seconds for a clean shutdown; the journal makes an uncl
 # For a server whose directory was moved: shutting down cleanly, it would write files by their old paths, where another
 # database may be by now. What it has acknowledged is in the journal.
 _AT_ONCE = 0.0
+_LAST_BREATH = 3.0  # seconds for which a server that was killed may keep its data: it ends thread by thread
 
 
 class EmbeddedMongo:
@@ -156,7 +166,7 @@ def start(data_dir: Path, *, cache_gb: float = 0.5, timeout: float = 30.0, again
         if home.stat().st_mode & 0o077:
             home.chmod(0o700)
         with locked(home, deadline):
-            return _join(home, deadline) or _launch(home, cache_gb, deadline, again)
+            return _join(home, deadline) or _launched(home, cache_gb, deadline, again)
     except OSError as error:
         raise unusable(home, error) from error
 
@@ -206,6 +216,19 @@ def _join(home: Path, deadline: float) -> EmbeddedMongo | None:
             return EmbeddedMongo(home, state, owned=orphaned)
     state.forget(home)
     return None
+
+
+def _launched(home: Path, cache_gb: float, deadline: float, again: Path | None) -> EmbeddedMongo:
+    """Start a server; where one that was killed is not quite gone, once it is."""
+    gone = min(deadline, time.monotonic() + _LAST_BREATH)
+    while True:
+        try:
+            return _launch(home, cache_gb, deadline, again)
+        except InUseError:
+            take_back_log(home)
+            if time.monotonic() >= gone:
+                raise
+            time.sleep(POLL)
 
 
 def _launch(home: Path, cache_gb: float, deadline: float, again: Path | None) -> EmbeddedMongo:

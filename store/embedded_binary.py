@@ -41,11 +41,13 @@ class EmbeddedMongoError(RuntimeError):
     """The embedded MongoDB cannot be used. The message is one sentence that says what to do."""
 
 
-def failure(problem: str, remedy: str) -> EmbeddedMongoError:
+class InUseError(EmbeddedMongoError):
+    """Another server has the data: perhaps one that was killed just now, and keeps it until its last thread is gone."""
+
+
+def failure(problem: str, remedy: str, kind: type[EmbeddedMongoError] = EmbeddedMongoError) -> EmbeddedMongoError:
     """Word an error: what is wrong, what helps, and the way out that always exists."""
-    return EmbeddedMongoError(
-        f"{problem}: {remedy}, or set ADAPTER_MONGODB_URI=mongodb://... to use a MongoDB server of your own"
-    )
+    return kind(f"{problem}: {remedy}, or set ADAPTER_MONGODB_URI=mongodb://... to use a MongoDB server of your own")
 
 
 def find_mongod() -> Path:
@@ -158,6 +160,7 @@ def explain_exit(binary: Path, code: int, output: str, home: Path | None = None)
             return failure(
                 f"Another MongoDB server uses {home} and cannot be joined ({line})",
                 "stop it (its process id is in mongod.lock)",
+                InUseError,
             )
         return failure(f"The MongoDB server stopped at start ({line})", f"see {home / 'mongod.log'}")
     return failure(f"{binary} does not run ({line})", _NOT_SET_UP)

@@ -148,6 +148,12 @@ def spawn(binary: Path, home: Path, address: Path, cache_gb: float) -> subproces
         )
 
 
+def take_back_log(home: Path) -> None:
+    """Put the log of the server before into its place again: the one that was started has not served."""
+    with suppress(FileNotFoundError):
+        (home / f"{_LOG}.1").replace(home / _LOG)
+
+
 def log_tail(home: Path) -> str:
     """Read the end of the server's log."""
     with (home / _LOG).open("rb") as log:

@@ -619,6 +619,29 @@ def test_the_real_server_says_what_is_wrong(data: Path) -> None:
             embedded.start(data)
 
 
+def test_data_that_a_killed_server_has_not_let_go_of_yet_are_waited_for(data: Path) -> None:
+    """It is no process any more, but its last thread is not gone: so its lock is held by nobody who can be seen."""
+    with quick(data) as server:
+        former = server.pid
+    holding = """
+        import fcntl, sys, time
+        file = open(sys.argv[1], "r+")
+        fcntl.flock(file, fcntl.LOCK_EX)
+        print(flush=True)
+        time.sleep(1)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(holding), str(data / "mongodb" / "mongod.lock")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        with quick(data) as server:
+            assert server.owned
+            assert holder.wait(1) == 0
+    kept = (data / "mongodb" / "mongod.log.1").read_text()  # what the former one said, not those who waited
+    assert f'"pid":{former}' in kept
+    assert "DBPathInUse" not in kept
+
+
 def test_a_log_that_cannot_be_written_leaves_no_run_directory(tmp_path: Path, run_base: Path) -> None:
     home = tmp_path / ("long" * 20) / "mongodb"
     (home / "mongod.log").mkdir(parents=True)
