@@ -21,6 +21,7 @@ from typing import IO, Any
 
 import pytest
 from pymongo import MongoClient, WriteConcern
+from pymongo.errors import PyMongoError
 
 from store import embedded, embedded_binary, embedded_server
 from store.embedded_process import Process, State
@@ -268,10 +269,20 @@ def test_a_server_that_was_killed_comes_back_with_what_it_acknowledged(data: Pat
     assert (data / "mongodb" / "mongod.log.1").exists()
 
 
+def says_it_takes_writes(client: MongoClient[dict[str, Any]]) -> bool:
+    try:
+        return bool(client.admin.command("hello").get("isWritablePrimary"))
+    except PyMongoError:
+        return False
+
+
 def test_a_server_that_somebody_stops_is_started_anew(data: Path) -> None:
     first = embedded.start(data)
-    os.kill(first.pid, signal.SIGTERM)
-    wait_until(lambda: "quiesce mode" in (data / "mongodb" / "mongod.log").read_text())
+    # A connection of before: for a moment after the signal the server still says that it takes writes.
+    with MongoClient[dict[str, Any]](first.uri.partition("&")[0], serverSelectionTimeoutMS=500) as client:
+        client.admin.command("hello")
+        os.kill(first.pid, signal.SIGTERM)
+        wait_until(lambda: not says_it_takes_writes(client))
     assert alive(first.pid)  # it takes its time to end
     with quick(data) as server:
         assert server.pid != first.pid
