@@ -15,7 +15,7 @@ from adapter.errors import Refused
 from adapter.importing import blocking
 from adapter.importing.beside import Check
 from adapter.importing.books import Books, Outcome
-from adapter.importing.checking import Checked, Ready
+from adapter.importing.checking import Checked
 from adapter.importing.deciding import Result, Writer
 from adapter.importing.item import Item, portions
 from adapter.importing.waiting import Row, Waiting
@@ -72,14 +72,14 @@ def _group(waiting: Waiting, row: Row) -> list[Row]:
 
 async def _all_or_none(writer: Writer, check: Check, group: Sequence[Row]) -> list[Outcome] | None:
     checked = await check([row.item for row in group])
-    fit = [ready for ready in checked.found if isinstance(ready, Ready)]
+    fit = checked.ready()
     words = await writer.together(fit) if len(fit) == len(group) else None
     return None if words is None else _outcomes(group, checked, words)
 
 
 async def _tried(writer: Writer, check: Check, rows: Sequence[Row]) -> list[Outcome]:
     checked = await check([row.item for row in rows])
-    written = await writer.write([ready for ready in checked.found if isinstance(ready, Ready)])
+    written = await writer.write(checked.ready())
     return _outcomes(rows, checked, written)
 
 
@@ -120,7 +120,7 @@ async def close(writer: Writer, check: Check, slots: Iterable[Item], freed: Wait
             chunk = tuple(item for item, name in named if not name or name in given_up)
         if chunk:
             checked = await check(chunk)
-            await writer.write([ready for ready in checked.found if isinstance(ready, Ready)])
+            await writer.write(checked.ready())
     writer.freed.clear()
 
 

@@ -37,7 +37,7 @@ Check = Callable[[Sequence[Item]], Awaitable[Checked]]
 _Fault = tuple[tuple[Problem, ...], int]
 """An exception does not go through a pipe as it is: its problems and its status do."""
 
-_Bare = tuple[str, str, bool, list[str], bytes]
+_Bare = tuple[str, str, bool, list[str], tuple[str, ...], bytes]
 """What is ready, its resource as JSON: that is written and read faster than pickling does it."""
 
 _Told = tuple[list[Ready | _Bare | _Fault], Counter[str]]
@@ -94,8 +94,8 @@ def _taken(one: Ready | _Bare | _Fault) -> Ready | Refused:
         return one
     if len(one) == 2:
         return Refused(one[0], status=one[1])
-    kind, ident, stated, tokens, raw = one
-    return Ready(kind, ident, stated, tokens, orjson.loads(raw))
+    kind, ident, stated, tokens, claims, raw = one
+    return Ready(kind, ident, stated, tokens, orjson.loads(raw), claims=claims)
 
 
 def _given(one: Ready | Refused) -> Ready | _Bare | _Fault:
@@ -104,7 +104,7 @@ def _given(one: Ready | Refused) -> Ready | _Bare | _Fault:
     if one.members is not None or one.deletes or one.if_none or one.referents:
         return one
     raw = encode(one.resource)
-    return one if _EXACT.search(raw) else (one.kind, one.ident, one.stated, one.tokens, raw)
+    return one if _EXACT.search(raw) else (one.kind, one.ident, one.stated, one.tokens, one.claims, raw)
 
 
 def _serve(pipe: Connection, settings: Settings) -> None:

@@ -18,10 +18,15 @@ from adapter.importing.documents import deleted
 from adapter.importing.item import Item, Referent, name_without_id
 from adapter.importing.mediloop import Means
 from adapter.importing.reading import read
+from adapter.scheduling import claims
 from store.codec import Resource, encode
 from store.extract import escaped, identifiers, token
 from store.types import TYPES
 
+ANYTHING = "*"
+"""What an item may claim that claims too much to be told (`Ready.claims`)."""
+
+_MANY = 100  # names of hours
 _BREATH = 25  # items checked between two looks at what MongoDB has answered
 
 
@@ -39,6 +44,7 @@ class Ready:
         deletes: the resource is to be deleted; there is none here then.
         if_none: what is there of it already stays as it is.
         referents: what its references are to lead to (`Item.referents`).
+        claims: the names under which it claims time and Slots (`adapter.scheduling.claims`), as far as it tells itself.
         found: the id of the resource that it was seen to be, by its identifiers; empty until somebody has looked.
     """
 
@@ -51,6 +57,7 @@ class Ready:
     deletes: bool = False
     if_none: bool = False
     referents: dict[str, Referent] = field(default_factory=dict)
+    claims: tuple[str, ...] = ()
     found: str = ""
 
     @property
@@ -62,6 +69,17 @@ class Ready:
     def signs(self) -> tuple[str, ...]:
         """Its identifiers by which one without an id is seen to be the same resource, each with the type."""
         return tuple(f"{self.kind} {one}" for one in self.tokens if not one.startswith("|"))
+
+    @property
+    def told_by(self) -> tuple[str, ...]:
+        """Which resource it may be: its name, and its `signs`."""
+        return (self.name, *self.signs)
+
+    @property
+    def meets_at(self) -> tuple[str, ...]:
+        """What another item may share with it, so that it makes a difference which of them comes first."""
+        led = [one for text, to in self.referents.items() for one in (text, *(f"{_kind(text)} {t}" for t in to.tokens))]
+        return (*self.told_by, *self.claims, *led)
 
 
 @dataclass(slots=True)
@@ -75,6 +93,10 @@ class Checked:
 
     found: list[Ready | Refused] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
+
+    def ready(self) -> list[Ready]:
+        """Return those that have passed."""
+        return [one for one in self.found if isinstance(one, Ready)]
 
     def add(self, means: Means, item: Item) -> None:
         """Check one more."""
@@ -130,7 +152,13 @@ def check(means: Means, item: Item) -> Ready:
         members,
         if_none=item.if_none and not stated,
         referents=item.referents,
+        claims=claims.claims(value).names if claims.how_many(value) <= _MANY else (ANYTHING,),
     )
+
+
+def _kind(text: str) -> str:
+    """Return the type of what a text refers to (``Patient/p``, ``Patient?identifier=s|1``)."""
+    return text.partition("?")[0].partition("/")[0]
 
 
 def _deleting(item: Item) -> Ready:

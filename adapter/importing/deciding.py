@@ -16,6 +16,7 @@ from adapter.importing import blocking, keeping, mediloop, referring
 from adapter.importing.checking import Ready
 from adapter.importing.identity import identities, same
 from adapter.importing.mediloop import Patient
+from adapter.importing.overlapping import Course, MetError, Numbered
 from adapter.scheduling.road import decide
 from adapter.scheduling.settling import Change, settle, stage
 from adapter.service import Service
@@ -47,30 +48,61 @@ class Writer:
     store: Store
     freed: set[str] = field(default_factory=set)
 
-    async def write(self, batch: Sequence[Ready]) -> list[Result]:
+    async def write(self, batch: Sequence[Ready], course: Course | None = None) -> list[Result]:
         """Write a batch; return what became of each: one of the words above, or why it was refused.
 
         Each is told then which resource it is (`Ready.found`).
 
+        Args:
+            batch: in their order.
+            course: of the batch, where the one before may not be written as yet.
+
         Raises:
             Unreachable: MongoDB did not answer in time; nothing of what is left is written.
         """
+        course = course or Course(())
         results: dict[int, Result] = {}
-        waiting: list[tuple[int, Ready]] = list(enumerate(batch))
-        by_signs = not all(ready.stated for ready in batch)
+        try:
+            waiting = await self._beside([*enumerate(batch)], course, results)
+            await course.clear()
+            await self._in_waves(waiting, course, results)
+        finally:
+            course.end()
+        return [results[number] for number in range(len(batch))]
+
+    async def _beside(
+        self, waiting: Sequence[Numbered], course: Course, results: dict[int, Result]
+    ) -> Sequence[Numbered]:
+        """Write what does not meet the batch before, while that is written; return what is left.
+
+        Whether something is refused is told by what that one leaves behind.
+        """
+        beside, apart = await course.split(waiting)
+        if not beside:
+            return waiting
+        try:
+            done = await self._patiently(Store.transact, [ready for _, ready in beside], course)
+        except (MetError, Refused, AlreadyExists, NotUnique, Oversized):
+            course.rest(needed=True)
+            return waiting
+        course.rest(needed=False)
+        results.update((number, word) for (number, _), word in zip(beside, done, strict=True))
+        return apart
+
+    async def _in_waves(self, waiting: Sequence[Numbered], course: Course, results: dict[int, Result]) -> None:
+        by_signs = not all(ready.stated for _, ready in waiting)
         while waiting:
             seen: set[str] = set()
-            wave: list[tuple[int, Ready]] = []
-            later: list[tuple[int, Ready]] = []
+            wave: list[Numbered] = []
+            later: list[Numbered] = []
             for numbered in waiting:  # the same resource twice: one after the other
                 ready = numbered[1]
                 twice = ready.name in seen or (not ready.stated and not seen.isdisjoint(ready.signs))
                 (later if twice else wave).append(numbered)
                 seen.add(ready.name)
                 seen.update(ready.signs if by_signs else ())
-            await self._attempt(wave, results)
+            await self._attempt(wave, results, None if later else course)
             waiting = later
-        return [results[number] for number in range(len(batch))]
 
     async def together(self, batch: Sequence[Ready]) -> list[str] | None:
         """Write all of a batch or nothing; None where something of it is refused.
@@ -83,13 +115,15 @@ class Writer:
         except (Refused, AlreadyExists, NotUnique, Oversized):
             return None
 
-    async def _attempt(self, wave: Sequence[tuple[int, Ready]], results: dict[int, Result]) -> None:
-        alone: list[tuple[int, Ready]] = []
+    async def _attempt(
+        self, wave: Sequence[Numbered], results: dict[int, Result], course: Course | None = None
+    ) -> None:
+        alone: list[Numbered] = []
         pending = list(wave)
         while pending:
             batch = [ready for _, ready in pending]
             try:
-                done = await self._written(batch)
+                done = await self._written(batch, None if alone else course)
             except Refused as refused:
                 blamed = {p.entry for p in refused.problems if p.entry is not None and p.entry < len(pending)}
                 if len(pending) == 1:
@@ -120,24 +154,31 @@ class Writer:
         for one in sorted(alone, key=lambda numbered: numbered[0]):
             await self._attempt([one], results)
 
-    async def _written(self, batch: Sequence[Ready]) -> list[str]:
+    async def _written(self, batch: Sequence[Ready], course: Course | None) -> list[str]:
         # No hold that is over is in the way of what is refused for good.
-        return await self._patiently(decide if len(batch) == 1 else Store.transact, batch)
+        return await self._patiently(decide if len(batch) == 1 else Store.transact, batch, course)
 
-    async def _patiently(self, road: _Road, batch: Sequence[Ready]) -> list[str]:
+    async def _patiently(self, road: _Road, batch: Sequence[Ready], course: Course | None = None) -> list[str]:
         """Write a batch, also where somebody keeps something of it for a while.
 
         MongoDB goes on with the transaction of an import that was killed until it is too old: longer than a write
         waits, and the same command is likely to be given again at once.
         """
+
+        async def step(work: UnitOfWork) -> list[str]:
+            words = await self._step(work, batch)
+            if course is not None:
+                course.decide(work.staged.guards)
+            return words
+
         for _ in range(_ROUNDS):
             try:
-                return await road(self.store, lambda work: self._step(work, batch))
+                return await road(self.store, step)
             except Unreachable:
                 await self.store.ping()  # or it is not there at all
-        return await road(self.store, lambda work: self._step(work, batch))
+        return await road(self.store, step)
 
-    async def _halves(self, pending: Sequence[tuple[int, Ready]], results: dict[int, Result]) -> None:
+    async def _halves(self, pending: Sequence[Numbered], results: dict[int, Result]) -> None:
         middle = len(pending) // 2
         await self._attempt(pending[:middle], results)
         await self._attempt(pending[middle:], results)

@@ -24,7 +24,7 @@ RANKS = (
 
 _RANK = {kind: rank for rank, kinds in enumerate(RANKS) for kind in kinds}
 
-SLOTS = _RANK["Slot"]
+SLOTS, VISITS = _RANK["Slot"], _RANK["Appointment"]
 FIRST = -3
 """The first pass. What keeps time is deleted before anything comes, the rest when nothing refers to it any more."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -12,11 +13,12 @@ from adapter.errors import Refused
 from adapter.importing import again
 from adapter.importing.beside import Check, checks
 from adapter.importing.books import Books, Outcome, Tally
-from adapter.importing.checking import Checked, Ready
+from adapter.importing.checking import Checked
 from adapter.importing.deciding import Writer
 from adapter.importing.errorfile import ErrorFile, require_ours
 from adapter.importing.fetching import SourceError
-from adapter.importing.item import PASSES, SLOTS, Item, portions
+from adapter.importing.item import FIRST, PASSES, SLOTS, VISITS, Item, portions
+from adapter.importing.overlapping import Course
 from adapter.importing.reading import items
 from adapter.importing.sources import Source, require_beside
 from adapter.importing.state import begin, end
@@ -25,6 +27,9 @@ from adapter.security.keys import Mode
 from adapter.service import Service
 
 BATCH = 1_000
+
+# Passes in which a batch is decided while the one before is written: what refers to none of its own type.
+_BESIDE = (SLOTS, VISITS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,22 +100,29 @@ async def run(service: Service, sources: Sequence[Source], options: Options) -> 
 async def _once(
     writer: Writer, check: Check, sources: Sequence[Source], books: Books, size: int
 ) -> AsyncGenerator[None]:
-    """Go through a stage, one batch being checked while the one before is being written."""
-    running: asyncio.Task[_Done] | None = None
+    """Go through a stage: one batch is checked, and one decided, while the one before is being written."""
+    under_way: deque[asyncio.Task[_Done]] = deque()
+    course: Course | None = None
+    last = FIRST
     try:
         for rank, number, chunk in _chunks(sources, books, size):
             checked = await check(chunk)
-            if running is not None:
-                _note(await running, books)
+            if rank != last:
+                course = None
+            while len(under_way) > (1 if course is not None and rank in _BESIDE else 0):
+                _note(await under_way[0], books)
+                under_way.popleft()
                 yield
-            running = asyncio.create_task(_written(writer, (rank, number), chunk, checked))
-        if running is not None:
-            _note(await running, books)
+            course, last = Course(checked.ready(), course), rank
+            under_way.append(asyncio.create_task(_written(writer, (rank, number), chunk, checked, course)))
+        while under_way:
+            _note(await under_way[0], books)
+            under_way.popleft()
             yield
     finally:
-        if running is not None and not running.done():
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
+        for task in under_way:
+            task.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
     books.end_pass()
 
 
@@ -136,9 +148,10 @@ class _Done:
     checked: Checked
 
 
-async def _written(writer: Writer, where: tuple[int, int], chunk: Sequence[Item], checked: Checked) -> _Done:
-    fit = [ready for ready in checked.found if isinstance(ready, Ready)]
-    written = iter(await writer.write(fit)) if fit else iter(())  # before their names are read
+async def _written(
+    writer: Writer, where: tuple[int, int], chunk: Sequence[Item], checked: Checked, course: Course
+) -> _Done:
+    written = iter(await writer.write(checked.ready(), course))  # before their names are read
     outcomes = [
         Outcome((*where, item.line), item, "", found)
         if isinstance(found, Refused)
