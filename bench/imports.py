@@ -81,18 +81,16 @@ async def _measure(folder: Path, uri: str, size: int) -> tuple[Figures, int]:
         memory.settle(memory.BATCH)  # as the command does
         await data._write(service.stores["test"], data._people(service))
         bare = [await _bare(service, size)]
-        began = time.perf_counter()
-        refused = wrong = 0
+        files = []
         for kind, resources in (("Slot", _slots(size // 2)), ("Appointment", _visits(service, size // 2))):
-            file = folder / f"{kind}.ndjson"
-            took = time.perf_counter()
-            with file.open("wb") as out:
+            files.append(sources.Source(kind, folder / f"{kind}.ndjson"))
+            with files[-1].path.open("wb") as out:
                 out.writelines(encode(one) + b"\n" for one in resources)
-            began += time.perf_counter() - took  # writing the file is no part of it
-            options = running.Options("test", folder / "errors", folder / "state")
-            async for tally in running.run(service, [sources.Source(kind, file)], options):
-                wrong = tally.refused
-            refused += wrong
+        options = running.Options("test", folder / "errors", folder / "state")
+        refused = 0
+        began = time.perf_counter()
+        async for tally in running.run(service, files, options):
+            refused = tally.refused
         checked = size / (time.perf_counter() - began)
         bare.append(await _bare(service, size))
         return Figures(size, checked, sum(bare) / len(bare)), refused

@@ -1,7 +1,8 @@
 """Checks items in a process beside this one, which decides and writes meanwhile: that is what two cores are for.
 
 The child has one end of a pipe: it ends when the other end is closed, however this process ended. What goes through is
-pickled, between two processes of one program. Should the child end too early, the checks are made here instead.
+pickled, between two processes of one program. Until the child has started, and should it end too early, the checks are
+made here instead.
 """
 
 from __future__ import annotations
@@ -67,8 +68,11 @@ async def checks(means: Means, items: int) -> AsyncIterator[Check]:
     child = multiprocessing.get_context("spawn").Process(target=_serve, args=(theirs, means.settings), daemon=True)
     await asyncio.to_thread(child.start)
     theirs.close()
+    started = asyncio.create_task(asyncio.to_thread(ours.recv))
 
     async def there(batch: Sequence[Item]) -> Checked:
+        if not started.done():
+            return await here(batch)
         try:
             return await asyncio.to_thread(_ask, ours, batch)
         except (EOFError, OSError):
@@ -79,6 +83,7 @@ async def checks(means: Means, items: int) -> AsyncIterator[Check]:
     finally:
         child.terminate()  # who waits for an answer has the end of the pipe then
         await asyncio.to_thread(child.join)
+        await asyncio.gather(started, return_exceptions=True)
         ours.close()
 
 
@@ -112,6 +117,7 @@ def _serve(pipe: Connection, settings: Settings) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of the terminal: the other process ends this one
     means = _Tables(settings, systems_of(settings), vocabulary_of(settings))
     memory.settle(memory.BATCH)
+    pipe.send(True)
     while True:
         try:
             batch = pipe.recv()

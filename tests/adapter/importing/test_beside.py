@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import multiprocessing
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import orjson
@@ -11,8 +13,9 @@ import pytest
 
 from adapter.errors import Refused
 from adapter.importing import beside
-from adapter.importing.checking import Checked, Ready
+from adapter.importing.checking import Checked, Ready, check_all
 from adapter.importing.item import Item, Referent
+from adapter.importing.mediloop import Means
 from adapter.service import systems_of, vocabulary_of
 from adapter.settings import Settings
 from mappings.systems import Systems
@@ -70,7 +73,19 @@ async def test_a_child_checks_as_this_process_does(tables: Tables, monkeypatch: 
     assert here.left_out == {"colour": 1}
     async with beside.checks(tables, beside.WORTH) as check:
         (child,) = multiprocessing.active_children()
+        made = []
+
+        async def noted(means: Means, items: Sequence[Item]) -> Checked:
+            made.append(items)
+            return await check_all(means, items)
+
+        monkeypatch.setattr(beside, "check_all", noted)
         there = await check(ITEMS)
+        assert (made, told(there)) == ([ITEMS], told(here)), "the checks were not made here until the child had started"
+        async with asyncio.timeout(30):
+            while made:
+                made.clear()
+                there = await check(ITEMS)
         assert told(there) == told(here)
         assert there.left_out == here.left_out
         first = there.found[0]
