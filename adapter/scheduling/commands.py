@@ -209,10 +209,12 @@ async def advance(work: UnitOfWork, before: Resource, after: Resource, bases: Se
             work.update(slot, {**slot, "status": status})
     elif wanted not in (None, HOLDING.get(before["status"])):
         linked = await seeing.linked(work, before)
-        # Whoever fills it up at the same time tells by its holders what it becomes.
-        work.guard(f"Slot/{slot['id']}" for slot in linked if occupancy.capacity(slot) > 1)
         for slot in linked:
-            if slot["status"] == "busy-tentative":
+            is_tentative = slot["status"] == "busy-tentative"
+            if occupancy.capacity(slot) > 1 or not is_tentative:
+                # Whoever fills it up, or booked over and leaves, at the same time tells by its holders what it becomes.
+                work.guard((f"Slot/{slot['id']}",))
+            if is_tentative:
                 work.update(slot, {**slot, "status": wanted})
     return work.update(before, after)
 

@@ -137,8 +137,8 @@ def guards(world: World) -> Iterator[str]:
     for visit in world.asked.visits.values():
         if visit.had is None:
             yield from visit.gives_up  # it claims them no longer: who fills one at the same time meets us here
-        # Whoever fills it up at the same time tells by its holders what it becomes.
-        yield from (name for name in visit.stirs if occupancy.capacity(world.slots.get(name, {})) > 1)
+        # Whoever fills it up, or leaves it, at the same time tells by its holders what it becomes.
+        yield from (name for name in visit.stirs if _is_for_several(world, name))
     for name, draft in world.asked.written.items():
         if name.startswith("Slot/"):
             yield from _slot_guards(world, name, draft)
@@ -167,6 +167,11 @@ def _slot_guards(world: World, name: str, draft: Draft) -> Iterator[str]:
                 actors = references(world.schedule_of(slot) or {}, "actor")
                 people = [actor for actor in actors if actor.startswith(claims.PRACTITIONERS)]
                 yield from claims.names(people, when)
+
+
+def _is_for_several(world: World, name: str) -> bool:
+    """Tell whether a Slot has room for several, or several have it: some were booked over the others."""
+    return occupancy.capacity(world.slots.get(name, {})) > 1 or len(world.holders.get(name, ())) > 1
 
 
 def _has_other_room(before: Resource, after: Resource) -> bool:

@@ -38,7 +38,7 @@ from tests.adapter.scheduling.support import (
     statuses,
     visit,
 )
-from tests.store.support import change, create, present, stored
+from tests.store.support import change, create, present, side_by_side, stored
 
 EXTENSIONS = "https://example.org/fhir/StructureDefinition"
 RIVALS = 64
@@ -73,6 +73,21 @@ def fhir(*wanted: Resource, key: str | None = "key-1") -> Step:
         changes = [Change(found.get(f"{one['resourceType']}/{one['id']}"), one) for one in wanted]
         final = await settle(work, changes, fills_slots=False, overbooks=key)
         return [one or {} for one in stage(work, final)]
+
+    return step
+
+
+def fhir_changes(ident: str, status: str) -> Step:
+    """The step of a FHIR write that moves a stored appointment."""
+
+    async def step(work: UnitOfWork) -> list[Resource]:
+        before = await present(work, "Appointment", ident)
+        return [
+            one or {}
+            for one in stage(
+                work, await settle(work, [Change(before, {**before, "status": status})], fills_slots=False)
+            )
+        ]
 
     return step
 
@@ -449,6 +464,23 @@ async def test_who_books_over_while_the_holder_leaves_keeps_the_slot_busy(store:
             store.transact(DOORS[door](over(visit(f"y{n}", *times)), f"a{n}")),
         )
         assert (await statuses(store, f"a{n}"), await holders(store, f"a{n}")) == (["busy"], 1)
+
+
+LEAVES: dict[str, Step] = {"MediLoop": advancing("y", "cancelled"), "FHIR": fhir_changes("y", "cancelled")}
+STAYS: dict[str, Step] = {"MediLoop": advancing("x", "booked"), "FHIR": fhir_changes("x", "booked")}
+
+
+@pytest.mark.parametrize("leaving", LEAVES)
+@pytest.mark.parametrize("staying", STAYS)
+async def test_a_hold_that_is_booked_while_who_booked_over_it_leaves_has_a_busy_slot(
+    store: Store, staying: str, leaving: str
+) -> None:
+    await publish_day(store)
+    await book(store, visit("x", status="pending"), "a")
+    await store.transact(mediloop(over(visit("y")), "a"))
+    assert await statuses(store, "a") == ["busy"]
+    await side_by_side(store, STAYS[staying], LEAVES[leaving])
+    assert (await statuses(store, "a"), await holders(store, "a")) == (["busy"], 1)
 
 
 async def test_booking_over_passes_over_busy_slots_and_times_and_nothing_else(store: Store) -> None:
