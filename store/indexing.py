@@ -20,8 +20,9 @@ from datetime import tzinfo
 from typing import Any, Protocol
 
 from store.codec import Resource
+from store.filing import Emit, Run, Sort
 from store.parameters import Parameter
-from store.values import Emit, Run, Sort, emit
+from store.values import emit
 
 
 class Reading(Protocol):

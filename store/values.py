@@ -6,8 +6,7 @@ may fail to be indexed. `store.indexing` puts these functions where the values a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, tzinfo
 from functools import partial
 from typing import Any
@@ -15,60 +14,15 @@ from typing import Any
 from store import extract
 from store.codec import Resource
 from store.dates import FIRST, LAST, span
+from store.filing import Emit, Run, Sort
 from store.parameters import Parameter, Path
+from store.tokens import TOKENS, boolean, canonical, listed, pair, present, scalar
 
 _PARTS = {
     "HumanName": ("text", "family", "given", "prefix", "suffix"),
     "Address": ("text", "line", "city", "district", "state", "postalCode", "country"),
 }
 _LONGITUDE, _LATITUDE = 180, 90
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One resource on its way into the index.
-
-    Attributes:
-        resource: the whole of it.
-        zone: where dates are that do not say it.
-        bases: addresses of this server.
-        index: the fields with one value, as found so far.
-        lists: those with several: the keys of a dictionary, so that each value is there once.
-    """
-
-    resource: Resource
-    zone: tzinfo
-    bases: tuple[str, ...]
-    index: dict[str, Any]
-    lists: dict[str, dict[str, None]]
-
-    def add(self, name: str, value: str) -> None:
-        """Put a value on a list."""
-        found = self.lists.get(name)
-        if found is None:
-            self.lists[name] = {value: None}
-        else:
-            found[value] = None
-
-    def rank(self, sort: Sort, value: Any) -> None:
-        """Keep what a list sorts by."""
-        least, greatest = sort
-        known = self.index.get(least)
-        if known is None:
-            self.index[least] = self.index[greatest] = value
-        elif value < known:
-            self.index[least] = value
-        elif value > self.index[greatest]:
-            self.index[greatest] = value
-
-
-Sort = tuple[str, str]
-"""The fields with the least and the greatest value of a list: which comes first, if it rises and if it falls.
-
-https://hl7.org/fhir/R4/search.html#sort
-"""
-
-Emit = Callable[[Any, Run], None]
 
 
 def emit(
@@ -91,11 +45,11 @@ def _emit(parameter: Parameter, path: Path, sort: Sort | None, shared: Sequence[
     name, datatype = parameter.field, path.datatype
     match parameter.kind:
         case "token" if parameter.single and datatype == "boolean":
-            return partial(_present if path.steps.endswith("DateTime") else _boolean, name)
+            return partial(present if path.steps.endswith("DateTime") else boolean, name)
         case "token" if parameter.single:
-            return partial(_scalar, name)
+            return partial(scalar, name)
         case "token":
-            return partial(_TOKENS[datatype], name, sort, f"{name}:text", parameter.system or "")
+            return partial(TOKENS[datatype], name, sort, f"{name}:text", parameter.system or "")
         case "reference":
             others = tuple((f"{one.name}:identifier", one.targets) for one in shared)
             return partial(_reference, name, f"{name}:identifier", named, parameter.single, others)
@@ -108,7 +62,7 @@ def _emit(parameter: Parameter, path: Path, sort: Sort | None, shared: Sequence[
         case "string":
             return partial(_strings, _PARTS.get(datatype, ()), partial(_string, name, f"{name}:exact", sort))
         case "uri":
-            return partial(_canonical if datatype == "canonical" else _scalar, name)
+            return partial(canonical if datatype == "canonical" else scalar, name)
         case _:
             return partial(_position, name)
 
@@ -116,111 +70,6 @@ def _emit(parameter: Parameter, path: Path, sort: Sort | None, shared: Sequence[
 def _where(member: str, wanted: str, emit: Emit, item: Any, run: Run) -> None:
     if isinstance(item, dict) and item.get(member) == wanted:
         emit(item, run)
-
-
-# Tokens.
-
-
-def _scalar(name: str, item: Any, run: Run) -> None:
-    if isinstance(item, str):
-        run.index.setdefault(name, item)
-
-
-def _boolean(name: str, item: Any, run: Run) -> None:
-    if isinstance(item, bool):
-        run.index.setdefault(name, "true" if item else "false")
-
-
-def _present(name: str, _: Any, run: Run) -> None:
-    """``Patient.deceased`` is a boolean also where it is a date: that it is there makes it true."""
-    run.index.setdefault(name, "true")
-
-
-def _canonical(name: str, item: Any, run: Run) -> None:
-    """File a canonical URL without its version, too: who names none means every one."""
-    if isinstance(item, str):
-        run.add(name, item.partition("|")[0])
-        run.add(name, item)
-
-
-def _pair(name: str, sort: Sort | None, system: Any, code: Any, run: Run) -> None:
-    if not isinstance(code, str):
-        if isinstance(system, str):
-            run.add(name, f"{extract.escaped(system)}|")  # `system|` asks for no code
-        return
-    alone = extract.fold(code)
-    whole = f"{extract.escaped(system)}|{alone}" if isinstance(system, str) else f"|{alone}"
-    found = run.lists.get(name)
-    if found is None:
-        run.lists[name] = {alone: None, whole: None}
-    else:
-        found[alone] = found[whole] = None
-    if sort is not None:
-        run.rank(sort, code.casefold())
-
-
-def _code(name: str, sort: Sort | None, _: str, system: str, item: Any, run: Run) -> None:
-    if isinstance(item, str):
-        _pair(name, sort, system, item, run)
-
-
-def _truth(name: str, sort: Sort | None, _: str, system: str, item: Any, run: Run) -> None:
-    """File a boolean of which there may be several (``Group.characteristic.exclude``)."""
-    if isinstance(item, bool):
-        _pair(name, sort, system, "true" if item else "false", run)
-
-
-def _coding(name: str, sort: Sort | None, said: str, _: str, item: Any, run: Run) -> None:
-    if isinstance(item, dict):
-        _pair(name, sort, item.get("system"), item.get("code"), run)
-        text = item.get("display")
-        if isinstance(text, str):
-            run.add(said, extract.folded(text))
-
-
-def _concept(name: str, sort: Sort | None, said: str, _: str, item: Any, run: Run) -> None:
-    if not isinstance(item, dict):
-        return
-    for coding in _listed(item.get("coding")):
-        _coding(name, sort, said, _, coding, run)
-    text = item.get("text")
-    if isinstance(text, str):
-        run.add(said, extract.folded(text))
-
-
-def _contact(name: str, sort: Sort | None, _: str, __: str, item: Any, run: Run) -> None:
-    if isinstance(item, dict):
-        _pair(name, sort, item.get("system"), item.get("value"), run)
-
-
-def _identifier(name: str, sort: Sort | None, said: str, _: str, item: Any, run: Run) -> None:
-    if not isinstance(item, dict):
-        return
-    value, kind = item.get("value"), item.get("type")
-    _pair(name, sort, item.get("system"), value, run)
-    if not isinstance(kind, dict):
-        return
-    if isinstance(kind.get("text"), str):
-        run.add(said, extract.folded(kind["text"]))
-    for coding in _listed(kind.get("coding")):
-        if isinstance(value, str) and isinstance(coding, dict) and isinstance(coding.get("code"), str):
-            system = coding.get("system")
-            of_type = extract.token(system if isinstance(system, str) else "", coding["code"])
-            run.add(f"{name}:of-type", f"{of_type}|{extract.fold(value)}")
-
-
-_TOKENS: Mapping[str, Callable[..., None]] = {
-    "boolean": _truth,
-    "code": _code,
-    "Coding": _coding,
-    "CodeableConcept": _concept,
-    "ContactPoint": _contact,
-    "Identifier": _identifier,
-}
-
-
-def _listed(value: Any) -> Iterable[Any]:
-    return value if isinstance(value, list) else ()
 
 
 # References.
@@ -258,14 +107,14 @@ def _reference(
     fields = [identified, *(other for other, targets in others if kind in targets)]
     for identifier in identifiers:
         for field in fields:
-            _pair(field, None, identifier.get("system"), identifier.get("value"), run)
+            pair(field, None, identifier.get("system"), identifier.get("value"), run)
 
 
 def _contained(text: Any, resource: Resource) -> Mapping[str, Any] | None:
     """Return the resource that a local reference (``#p1``) names."""
     if not isinstance(text, str) or not text.startswith("#"):
         return None
-    found = (one for one in _listed(resource.get("contained")) if isinstance(one, dict))
+    found = (one for one in listed(resource.get("contained")) if isinstance(one, dict))
     return next((one for one in found if one.get("id") == text[1:]), None)
 
 
