@@ -3,7 +3,8 @@
 What keeps bookings apart keeps batches apart as well: their guards (`store.unit_of_work`). Nothing that is told here
 has to be right for that; it sees to it that two batches do not meet, as the later one would be run again. An item that
 shares with the batch before what both may claim (`Ready.meets_at`) waits until that is committed, and so does one that
-shares it with an item which waits: of two that clash the first stands, as ever.
+shares it with an item which waits: of two that clash the first stands, as ever. What two batches meet at that only
+deciding tells (who is behind a role, in which room a Slot is) has the later one decided again.
 """
 
 from __future__ import annotations
