@@ -44,7 +44,7 @@ def once(call: Call) -> Once | None:
     content: list[object] = [[pair for pair in call.query if pair[0] not in PASSED_BY], call.body]
     if _CONDITION in call.headers:
         content.append(call.headers[_CONDITION])
-    return Once.of(call.headers[_NAME], call.who.key.id, f"{call.method} {'/'.join(call.path)}", content)
+    return Once.of(call.headers[_NAME], call.who.key.origin, f"{call.method} {'/'.join(call.path)}", content)
 
 
 async def carried_out(call: Call, step: Step[list[Written]], writes: int = 1) -> tuple[list[Written], bool]:

@@ -53,7 +53,7 @@ def once(request: Request, who: Caller, raw: bytes) -> Once | None:
     request_line = f"{request.method} {request.scope['path']}"
     if OVERBOOK_HEADER in request.headers:
         request_line += f"\n{request.headers[OVERBOOK_HEADER]}"
-    return Once.of(given, who.key.id, request_line, None if given is None else orjson.loads(raw))
+    return Once.of(given, who.key.origin, request_line, None if given is None else orjson.loads(raw))
 
 
 def overbooking(request: Request, who: Caller) -> str | None:

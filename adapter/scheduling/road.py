@@ -34,7 +34,7 @@ class Once:
     """A request that its sender may repeat (decision 2.13).
 
     Attributes:
-        key: the idempotency key, made unique to the API key that sent it.
+        key: the idempotency key, made unique to the API key that sent it and what that is rolled to.
         fingerprint: of the request: method, path and body.
     """
 
@@ -47,7 +47,7 @@ class Once:
 
         Args:
             given: the idempotency key that came with it.
-            owner: the id of the API key that sent it.
+            owner: the first id of the API key that sent it (`Key.origin`).
             request: method and path.
             content: the body, read.
 

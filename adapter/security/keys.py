@@ -9,7 +9,8 @@ One document per key in the collection ``keys``:
 
     {_id: "key_<16 hex digits>", name, mode: "test" | "live", permissions: {resource: [verb]},
      rate_limit: int | null, created: Date, expires: Date | null, hint: "<last 4 characters>",
-     hash: BinData(32 bytes), successor?: "<id of the key that replaced it>", revoked?: Date}
+     hash: BinData(32 bytes), successor?: "<id of the key that replaced it>", revoked?: Date,
+     origin?: "<id of the first key, where it is what that was rolled to>"}
 
 A revoked key keeps its document, so that its id in old logs can still be explained and so that `KeyStore.ensure`
 does not bring it back at the next start.
@@ -60,7 +61,7 @@ class Key:
     """One API key, without its secret, which nobody can read again.
 
     Attributes:
-        id: ``key_`` and 16 hexadecimal digits; what logs, idempotency records and rate limits go by.
+        id: ``key_`` and 16 hexadecimal digits; what logs and rate limits go by.
         name: what its owner called it.
         mode: the data it sees.
         permissions: resource -> verbs.
@@ -68,6 +69,8 @@ class Key:
         created: when it was made, UTC.
         expires: when it stops to work, UTC; None is never. Rolling sets it.
         hint: the last 4 characters of the secret, to tell keys apart in a list.
+        origin: the id of the first key that was rolled, once or several times, to this one; its own where none was.
+            What idempotency records go by: who holds it is who held that.
     """
 
     id: str
@@ -78,6 +81,7 @@ class Key:
     created: datetime
     expires: datetime | None
     hint: str
+    origin: str
 
 
 def digest(secret: str) -> bytes:
@@ -212,6 +216,7 @@ class KeyStore:
                     )
                 )
             new = self._document(old["name"], old["permissions"], old["rate_limit"], secret)
+            new["origin"] = _key(old).origin
             await self._keys.insert_one(new, session=session)
             await self._keys.update_one(
                 {"_id": id},
@@ -301,4 +306,5 @@ def _key(document: Mapping[str, Any]) -> Key:
         created=document["created"],
         expires=document["expires"],
         hint=document["hint"],
+        origin=document.get("origin", document["_id"]),
     )

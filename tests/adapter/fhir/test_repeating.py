@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -68,6 +69,17 @@ async def test_a_visit_that_is_sent_again_is_not_in_its_own_way(api: Api, store:
     assert first.status_code == 201, first.text
     require_replay(await call(api, "POST", "Appointment", body, headers=KEY), first)
     assert await how_many(store, "Appointment") == 1
+
+
+async def test_a_create_that_is_sent_again_under_what_its_key_was_rolled_to_makes_one(api: Api, store: Store) -> None:
+    before = await how_many(store, "Patient")
+    first = await call(api, "POST", "Patient", bare(person("x")), headers=KEY)
+    keys = api.service.keys["test"]
+    [key] = await keys.list()
+    _, secret = await keys.roll(key.id)
+    rolled = replace(api, key=secret)
+    require_replay(await call(rolled, "POST", "Patient", bare(person("x")), headers=KEY), first)
+    assert await how_many(store, "Patient") == before + 1
 
 
 async def test_equal_requests_at_once_make_one(api: Api, store: Store) -> None:

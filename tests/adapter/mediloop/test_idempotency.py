@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -109,6 +110,18 @@ async def test_the_key_of_another_api_key_is_another(api: Api, make_api: ApiMake
     second = await _send(other, PATH, booking(start_time="2024-02-01T10:00:00Z"))
     assert (first.status_code, second.status_code) == (201, 201)
     assert "X-Idempotency-Replayed" not in second.headers
+
+
+async def test_a_retry_under_what_its_api_key_was_rolled_to_is_the_same_request(api: Api, store: Store) -> None:
+    keys = api.service.keys["test"]
+    [key] = await keys.list()
+    walk_in = booking(appointment_type_code="WALKIN")  # nothing else keeps it from being booked twice
+    first = await _send(api, PATH, walk_in)
+    second, secret = await keys.roll(key.id)
+    _, last = await keys.roll(second.id)
+    for one in (secret, last, api.key):
+        assert _is_replay(await _send(replace(api, key=one), PATH, walk_in), first)
+    assert await store.count("Appointment", {}) == 2
 
 
 async def test_the_key_of_a_live_key_is_another(api: Api, make_api: ApiMaker) -> None:

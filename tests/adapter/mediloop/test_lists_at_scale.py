@@ -111,7 +111,7 @@ async def large(mongodb_uri: str) -> AsyncIterator[Caller]:
                 batch = []
         if batch:
             await collection.insert_many(batch, ordered=False)
-    key = Key("k", "k", "test", everything(), None, FIRST, None, "hint")
+    key = Key("k", "k", "test", everything(), None, FIRST, None, "hint", "k")
     yield Caller(key, service, store)
     for mode in ("test", "live"):
         await service.client.drop_database(f"{name}_{mode}")

@@ -178,7 +178,7 @@ async def test_patients_are_looked_for_once_for_a_page_and_never_where_all_are_r
 
 async def test_the_look_up_goes_through_the_index_of_identifiers(api: Api, store: Store) -> None:
     await put(store, *(patient(f"p{number}", f"UG00000000{number}A", "N") for number in range(10)))
-    who = Caller(Key("k", "k", "test", everything(), None, store.now(), None, "hint"), api.service, store)
+    who = Caller(Key("k", "k", "test", everything(), None, store.now(), None, "hint", "k"), api.service, store)
     query = directory.patient_query(who, ["UG000000001A", "UG000000002A", OTHER_UHID])
     did = await store.explain("Patient", query, hint=directory.BY_IDENTIFIER)
     assert "COLLSCAN" not in str(did["queryPlanner"]["winningPlan"])

@@ -48,6 +48,7 @@ async def test_create_returns_the_secret_once_and_stores_only_its_hash(
         created=clock.moment,
         expires=None,
         hint=secret[-4:],
+        origin=key.id,
     )
     assert {key: 1}[key] == 1  # keys can be members of sets, though their permissions have no hash
     (document,) = await raw(database)
@@ -185,6 +186,22 @@ async def test_a_key_is_rolled_once(store: KeyStore, clock: Clock) -> None:
     assert refusal.value.problems[0].code == "api_key_already_rolled"
     assert refusal.value.problems[0].details == {"successor": new.id}
     await store.roll(new.id)
+
+
+async def test_whoever_follows_a_key_knows_the_first_of_them(store: KeyStore, database: Database) -> None:
+    first, _ = await store.create("a", {})
+    second, secret = await store.roll(first.id)
+    third, _ = await store.roll(second.id)
+    assert (first.origin, second.origin, third.origin) == (first.id, first.id, first.id)
+    assert await store.find(secret) == await store.get(second.id)
+    found = await store.get(third.id)
+    assert found is not None
+    assert found.origin == first.id
+
+    # A key that was rolled before this was kept is its own first one.
+    await database["keys"].update_one({"_id": third.id}, {"$unset": {"origin": True}})
+    fourth, _ = await store.roll(third.id)
+    assert fourth.origin == third.id
 
 
 async def test_of_rolls_at_once_one_succeeds(store: KeyStore) -> None:

@@ -29,7 +29,7 @@ ADDRESS = "192.0.2.17"
 
 def key(rate_limit: int | None = None, mode: Mode = "test", id_: str = "key_1") -> Key:
     created = datetime(2024, 1, 1, tzinfo=UTC)
-    return Key(id_, "name", mode, {}, rate_limit, created, None, "abcd")
+    return Key(id_, "name", mode, {}, rate_limit, created, None, "abcd", id_)
 
 
 async def counted(database: Database) -> list[dict[str, Any]]:
