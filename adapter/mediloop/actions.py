@@ -167,7 +167,7 @@ async def reschedule(
             overbooks=overbook is not None,
             bases=who.service.settings.fhir_bases,
         )
-        return await _all_told(found, moving)
+        return commands.stage(work, before, await _all_told(found, moving))
 
     return await _write(who, step, repeat=repeat, booking=True)
 

@@ -49,12 +49,14 @@ class Plan:
         slots: the Slots it is to hold.
         schedules: the Schedules of these Slots.
         statuses: what the Slots become, by id; none for what only notes its Slot.
+        released: the Slots that become something else when it leaves them, and what they become.
     """
 
     appointment: Resource
     slots: Sequence[Resource] = ()
     schedules: Sequence[Resource] = ()
     statuses: Mapping[str, str] = field(default_factory=dict)
+    released: Sequence[tuple[Resource, str]] = ()
 
 
 async def plan(
@@ -110,7 +112,8 @@ async def plan(
         taken, statuses = [] if named is None else [named], {}
     theirs = dict.fromkeys(map(booking.schedule_of, taken))
     schedules = [facts.schedules[name] for name in theirs if name in facts.schedules]
-    return Plan(appointment, taken, schedules, statuses)
+    released = () if before is None else await given_back(work, before)
+    return Plan(appointment, taken, schedules, statuses, released)
 
 
 def _statuses(
@@ -126,12 +129,10 @@ def _statuses(
     return statuses
 
 
-def stage(
-    work: UnitOfWork, before: Resource | None, planned: Plan, released: Sequence[tuple[Resource, str]] = ()
-) -> Resource:
+def stage(work: UnitOfWork, before: Resource | None, planned: Plan) -> Resource:
     """Stage the appointment, the slots it takes and the slots it gives back; return it as it will be stored."""
     kept = {slot["id"] for slot in planned.slots}
-    for slot, status in released:
+    for slot, status in planned.released:
         if slot["id"] not in kept:
             work.update(slot, {**slot, "status": status})
     for slot in planned.slots:
@@ -155,8 +156,8 @@ async def reschedule(
     names: Names,
     overbooks: bool = False,
     bases: Sequence[str] = (),
-) -> Resource:
-    """Move an appointment: both ends in one transaction, never blocked by itself.
+) -> Plan:
+    """Decide about a move of an appointment: both ends in one transaction, never blocked by itself.
 
     Where all practitioners have declined, their time is asked for and taken anew.
 
@@ -167,8 +168,7 @@ async def reschedule(
     require_reschedulable(before["status"])
     expiry.require_running(before, moved, work.now)
     moved = responses.asked_anew(moved)
-    planned = await plan(work, moved, before=before, slot_id=slot_id, names=names, overbooks=overbooks, bases=bases)
-    return stage(work, before, planned, await given_back(work, before))
+    return await plan(work, moved, before=before, slot_id=slot_id, names=names, overbooks=overbooks, bases=bases)
 
 
 def ending(before: Resource, start: str) -> str:
@@ -202,8 +202,7 @@ async def advance(work: UnitOfWork, before: Resource, after: Resource, bases: Se
     if wanted is not None and takes:
         noted = claims.slots(after)
         slot_id = noted[0].partition("/")[2] if len(noted) == 1 else None
-        planned = await plan(work, after, before=before, slot_id=slot_id, bases=bases)
-        return stage(work, before, planned, await given_back(work, before))
+        return stage(work, before, await plan(work, after, before=before, slot_id=slot_id, bases=bases))
     if after["status"] in RELEASING:
         for slot, status in await given_back(work, before):
             work.update(slot, {**slot, "status": status})

@@ -131,7 +131,8 @@ def moving(
         moved = {**before, "start": at(start)} | ({} if end is None else {"end": at(end)})
         if end is None:
             del moved["end"]
-        return await commands.reschedule(work, before, moved, slot_id=slot_id, names=MOVING)
+        planned = await commands.reschedule(work, before, moved, slot_id=slot_id, names=MOVING)
+        return commands.stage(work, before, planned)
 
     return step
 

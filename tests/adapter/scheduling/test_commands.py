@@ -243,7 +243,8 @@ async def test_who_is_known_to_be_another_servers_moves_without_our_slots(store:
     async def step(work: UnitOfWork) -> Resource:
         before = await present(work, "Appointment", "x")
         moved = {**before, "start": at("11:00"), "end": at("11:30")}
-        return await commands.reschedule(work, before, moved, slot_id=None, names=MOVING, bases=HERE)
+        planned = await commands.reschedule(work, before, moved, slot_id=None, names=MOVING, bases=HERE)
+        return commands.stage(work, before, planned)
 
     assert links(await store.transact(step)) == []
     assert await statuses(store, "a", "c") == ["free", "free"]

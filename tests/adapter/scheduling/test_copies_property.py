@@ -116,7 +116,7 @@ class History:
         moved["end"] = commands.ending(one, moved["start"])
 
         async def step(work: UnitOfWork) -> bool:
-            await commands.reschedule(work, one, moved, slot_id=None, names=MOVING)
+            commands.stage(work, one, await commands.reschedule(work, one, moved, slot_id=None, names=MOVING))
             return True
 
         return await self.store.transact(step)

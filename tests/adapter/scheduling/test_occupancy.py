@@ -580,7 +580,8 @@ async def test_a_move_may_book_over_too_and_without_a_reason_it_does_not(store: 
         before = await present(work, "Appointment", "y")
         times = {name: value for name, value in visit("y").items() if name in ("start", "end")}
         moved = over({**before, **times})
-        return await commands.reschedule(work, before, moved, slot_id=None, names=MOVING, overbooks=True)
+        planned = await commands.reschedule(work, before, moved, slot_id=None, names=MOVING, overbooks=True)
+        return commands.stage(work, before, planned)
 
     assert links(await store.transact(step)) == ["Slot/a"]
     assert (await statuses(store, "a", "c"), await holders(store, "a")) == (["busy", "free"], 2)
@@ -602,7 +603,8 @@ async def test_a_move_that_is_refused_names_its_own_slot_as_none_in_the_way(
 
     async def rescheduled(work: UnitOfWork) -> Resource:
         over_ = why is not None
-        return await commands.reschedule(work, before, moved, slot_id=None, names=MOVING, overbooks=over_)
+        planned = await commands.reschedule(work, before, moved, slot_id=None, names=MOVING, overbooks=over_)
+        return commands.stage(work, before, planned)
 
     unlinked = {name: value for name, value in moved.items() if name != "slot"}
     with pytest.raises(Conflict) as raised:
@@ -620,7 +622,8 @@ async def test_one_moved_within_its_slot_without_its_reason_needs_a_place_there(
     async def step(work: UnitOfWork) -> Resource:
         before = await present(work, "Appointment", "y")
         moved = occupancy.overbooking({**before, "start": "2024-01-20T10:00:00.000Z"}, None, EXTENSIONS)
-        return await commands.reschedule(work, before, moved, slot_id="a", names=MOVING)
+        planned = await commands.reschedule(work, before, moved, slot_id="a", names=MOVING)
+        return commands.stage(work, before, planned)
 
     bare = occupancy.overbooking(await stored(store, "Appointment", "y"), None, EXTENSIONS)
     with pytest.raises(Conflict):

@@ -234,7 +234,8 @@ async def test_a_move_that_books_over_others_has_the_room_as_well(store: Store, 
     async def step(work: UnitOfWork) -> Resource:
         before = await present(work, "Appointment", "x")
         moved = over({**before, "start": at("12:30"), "end": at("13:00")})
-        return await commands.reschedule(work, before, moved, slot_id=named, names=MOVING, overbooks=True)
+        planned = await commands.reschedule(work, before, moved, slot_id=named, names=MOVING, overbooks=True)
+        return commands.stage(work, before, planned)
 
     assert links(await store.transact(step)) == ["Slot/noon"]
     assert await statuses(store, "half", "noon", "long") == ["free", "busy", "busy"]
