@@ -20,7 +20,7 @@ from adapter.errors import Conflict, Malformed, NotFound, Problem, Refused, Unav
 from adapter.mediloop import answers, directory, numbers
 from adapter.mediloop.requests import BookRequest, CancelRequest, RescheduleRequest
 from adapter.metrics import BOOKINGS
-from adapter.scheduling import commands, moments, occupancy
+from adapter.scheduling import claims, commands, moments, occupancy
 from adapter.scheduling.booking import MOVING
 from adapter.scheduling.road import IDEMPOTENCY_HEADER, Answer, Once, Step, travel
 from adapter.scheduling.status import require_reschedulable
@@ -28,10 +28,10 @@ from adapter.security.callers import Caller
 from mappings import appointment as lens
 from mappings.elements import NOBODY
 from mappings.instants import minutes_between, parse, shift
-from mappings.references import own_name
+from mappings.references import LOCATION, kind_of, own_name
 from store.codec import Resource
 from store.errors import NotUnique
-from store.extract import references
+from store.extract import references, walk
 from store.unit_of_work import UnitOfWork
 
 T = TypeVar("T")
@@ -102,9 +102,7 @@ async def book(who: Caller, wanted: BookRequest, repeat: Once | None, overbook: 
         if patient is not None:
             draft["participant"][0]["actor"]["reference"] = patient
         planning = commands.plan(work, draft, slot_id=wanted.slot_id, overbooks=overbook is not None)
-        planned = await _all_told(found, planning)
-        if wanted.facility_id is None:
-            planned = replace(planned, appointment=await _placed(who, work, planned))
+        planned = await _placed(who, work, await _all_told(found, planning))
         return commands.stage(work, None, planned)
 
     for _ in range(_NUMBER_TRIES):
@@ -167,7 +165,8 @@ async def reschedule(
             overbooks=overbook is not None,
             bases=who.service.settings.fhir_bases,
         )
-        return commands.stage(work, before, await _all_told(found, moving))
+        planned = await _placed(who, work, await _all_told(found, moving))
+        return commands.stage(work, before, planned)
 
     return await _write(who, step, repeat=repeat, booking=True)
 
@@ -271,15 +270,20 @@ def _settle_length(changes: dict[str, Any], start: str, end: str | None, minutes
     return []
 
 
-async def _placed(who: Caller, work: UnitOfWork, planned: commands.Plan) -> Resource:
-    """Add the facility of the slots taken, where the request names none and the slots are all at one."""
-    places = {
-        name for schedule in planned.schedules for name in references(schedule, "actor") if name.startswith("Location/")
-    }
+async def _placed(who: Caller, work: UnitOfWork, planned: commands.Plan) -> commands.Plan:
+    """Add the facility of the slots taken, where the appointment says none and the slots are all at one.
+
+    A room that moves along is within the facility: the slots of practitioners tell which that is.
+    """
+    visit = planned.appointment
+    if any(kind_of(actor, visit, who.service.systems) == LOCATION for actor in walk(visit, "participant.actor")):
+        return planned
+    schedules = [schedule for schedule in planned.schedules if claims.offering(schedule)]
+    places = {name for one in schedules for name in references(one, "actor") if name.startswith("Location/")}
     if len(places) != 1:
-        return planned.appointment
+        return planned
     ident = places.pop().partition("/")[2]
     location = await work.read("Location", ident)
     name = None if location is None else own_name(location)
     changes = {"facility_id": ident} | ({} if name is None else {"facility_name": name})
-    return _lens(who, planned.appointment, changes)
+    return replace(planned, appointment=_lens(who, visit, changes))

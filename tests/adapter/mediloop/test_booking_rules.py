@@ -18,6 +18,8 @@ from tests.adapter.mediloop.clinic import (
     action_path,
     appointment,
     booking,
+    ids,
+    location,
     open_clinic,
     practitioner,
     put,
@@ -26,6 +28,7 @@ from tests.adapter.mediloop.clinic import (
     slot,
     slot_status,
     stored,
+    with_actors,
 )
 from tests.conftest import Api, ApiMaker, ServiceMaker
 
@@ -251,6 +254,47 @@ class TestFacilityOfTheSlot:
     async def test_a_slot_without_a_place_takes_the_facility_of_the_request(self, api: Api) -> None:
         wanted = booking(practitioner_id=JAMES, start_time="2024-02-20T10:00:00Z", facility_id=KAMPALA)
         assert (await api.post(PATH, wanted)).json()["facility_name"] == "Kampala Family Clinic"
+
+    @pytest.mark.parametrize("named", [{}, {"new_slot_id": "slot-001"}])
+    async def test_it_is_filled_in_where_a_visit_without_one_moves_into_a_slot(
+        self, api: Api, store: Store, named: dict[str, str]
+    ) -> None:
+        made = (await api.post(PATH, booking(start_time="2024-02-20T10:00:00Z"))).json()
+        assert made["facility_id"] is None
+        moved = await api.post(
+            action_path(made["id"], "reschedule"), {"new_start_time": "2024-01-20T09:00:00Z"} | named
+        )
+        assert (moved.json()["facility_id"], moved.json()["facility_name"]) == (MULAGO, "Mulago Hospital")
+        assert await slot_status(store, "slot-001") == "busy"
+        found = await api.get(f"{PATH}?facility_id={MULAGO}&date_from=2024-01-20&date_to=2024-01-20")
+        assert ids(found) == [made["id"]]
+
+    async def test_a_room_that_moves_along_is_not_taken_for_it(self, api: Api, store: Store) -> None:
+        who = with_actors("Patient/john", f"Practitioner/{SARAH}")
+        await put(
+            store,
+            location("office", "Room 1"),
+            schedule("office", "Location/office"),
+            slot("r1", "2024-01-20T09:00", "2024-01-20T09:30", of="office"),
+            slot("r2", "2024-03-01T10:00", "2024-03-01T10:30", "busy", of="office"),
+            slot("r3", "2024-03-01T11:00", "2024-03-01T11:30", of="office"),
+            appointment("x", start="2024-03-01T10:00", slot=[{"reference": "Slot/r2"}], participant=who),
+        )
+        for start, facility in (("2024-03-01T11:00:00Z", None), ("2024-01-20T09:00:00Z", MULAGO)):
+            moved = await api.post(action_path("x", "reschedule"), {"new_start_time": start})
+            assert moved.json()["facility_id"] == facility
+        held = {one["reference"] for one in (await stored(store, "Appointment", "x"))["slot"]}
+        assert held == {"Slot/slot-001", "Slot/r1"}
+
+    async def test_a_visit_that_says_where_it_is_keeps_that_when_it_moves_into_a_slot(
+        self, api: Api, store: Store
+    ) -> None:
+        home = {"actor": {"type": "Location", "display": "At home"}, "status": "accepted"}
+        who = [*with_actors("Patient/john", f"Practitioner/{SARAH}"), home]
+        await put(store, appointment("x", start="2024-03-01T10:00", participant=who))
+        answer = await api.post(action_path("x", "reschedule"), {"new_start_time": "2024-01-20T09:00:00Z"})
+        assert (answer.json()["facility_id"], answer.json()["facility_name"]) == (None, "At home")
+        assert await slot_status(store, "slot-001") == "busy"
 
 
 class TestWhoMustBeKnown:
