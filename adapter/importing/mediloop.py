@@ -152,7 +152,7 @@ def _lasting(found: dict[str, Any]) -> list[Problem]:
         if minutes is None:
             return []
         try:
-            found["end_time"] = shift(start, minutes)
+            found["end_time"] = _CHECKS["end_time"].validate_python(shift(start, minutes))
         except ValueError:
             return [_wrong("duration_minutes", "no time is so far from start_time; give the end_time")]
         return []

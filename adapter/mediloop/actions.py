@@ -18,10 +18,11 @@ from fastapi import Request, Response
 from adapter import clock
 from adapter.errors import Conflict, Malformed, NotFound, Problem, Refused, Unavailable, Unprocessable
 from adapter.mediloop import answers, directory, numbers
+from adapter.mediloop.fields import require_nameable
 from adapter.mediloop.requests import BookRequest, CancelRequest, RescheduleRequest
 from adapter.metrics import BOOKINGS
 from adapter.scheduling import claims, commands, moments, occupancy
-from adapter.scheduling.booking import MOVING
+from adapter.scheduling.booking import BOOKING, MOVING, Names
 from adapter.scheduling.road import IDEMPOTENCY_HEADER, Answer, Once, Step, travel
 from adapter.scheduling.status import require_reschedulable
 from adapter.security.callers import Caller
@@ -102,8 +103,9 @@ async def book(who: Caller, wanted: BookRequest, repeat: Once | None, overbook: 
         if patient is not None:
             draft["participant"][0]["actor"]["reference"] = patient
         planning = commands.plan(work, draft, slot_id=wanted.slot_id, overbooks=overbook is not None)
-        planned = await _placed(who, work, await _all_told(found, planning))
-        return commands.stage(work, None, planned)
+        planned = await _all_told(found, planning)
+        _require_nameable_end(planned, BOOKING)
+        return commands.stage(work, None, await _placed(who, work, planned))
 
     for _ in range(_NUMBER_TRIES):
         number = await numbers.following(who)
@@ -165,8 +167,9 @@ async def reschedule(
             overbooks=overbook is not None,
             bases=who.service.settings.fhir_bases,
         )
-        planned = await _placed(who, work, await _all_told(found, moving))
-        return commands.stage(work, before, planned)
+        planned = await _all_told(found, moving)
+        _require_nameable_end(planned, MOVING)
+        return commands.stage(work, before, await _placed(who, work, planned))
 
     return await _write(who, step, repeat=repeat, booking=True)
 
@@ -268,6 +271,15 @@ def _settle_length(changes: dict[str, Any], start: str, end: str | None, minutes
         ]
     changes["duration_minutes"] = max(1, length)
     return []
+
+
+def _require_nameable_end(planned: commands.Plan, names: Names) -> None:
+    """Make sure that the end is one that requests can name, where it follows from the start too."""
+    try:
+        require_nameable(planned.appointment["end"])
+    except ValueError as error:
+        text = f"The appointment would end too late: {error}."
+        raise Unprocessable(Problem("invalid_time", text, names.start)) from None
 
 
 async def _placed(who: Caller, work: UnitOfWork, planned: commands.Plan) -> commands.Plan:

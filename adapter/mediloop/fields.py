@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, StringConstraints, ValidationInfo
 
 from mappings import uhid
-from mappings.instants import parse
+from mappings.instants import parse, to_utc
 
 ID_LENGTH = 64
 CODE_LENGTH = 64
@@ -27,9 +27,18 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _EARLIEST, _LATEST = 1900, 2999
 
 
-def _within_years(text: str) -> None:
-    if not _EARLIEST <= int(text[:4]) <= _LATEST:
-        raise ValueError(f"give a year from {_EARLIEST} to {_LATEST}")
+def _are_years(text: str) -> bool:
+    return _EARLIEST <= int(text[:4]) <= _LATEST
+
+
+def require_nameable(instant: str) -> None:
+    """Make sure that an instant can be named by a request as answers tell it: in UTC.
+
+    Raises:
+        ValueError: its year there is too early or too late; or it is none.
+    """
+    if not _are_years(to_utc(instant)):
+        raise ValueError(f"give a year from {_EARLIEST} to {_LATEST}, in UTC")
 
 
 def _instant(text: str) -> str:
@@ -43,11 +52,11 @@ def _instant(text: str) -> str:
         raise ValueError("give seconds before their fraction, for example 2024-01-20T10:00:00.5Z")
     whole = f"{found['date']}T{found['minute']}{found['second'] or ':00'}{found['fraction'] or ''}"
     instant = whole + found["offset"].upper()
-    _within_years(text)
     try:
         parse(instant)
     except ValueError as error:
         raise ValueError("there is no such date and time") from error
+    require_nameable(instant)
     return instant
 
 
@@ -82,7 +91,8 @@ def _code(text: str) -> str:
 def _day(text: str) -> str:
     if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
         raise ValueError("give a calendar day, for example 2024-01-20")
-    _within_years(text)
+    if not _are_years(text):
+        raise ValueError(f"give a year from {_EARLIEST} to {_LATEST}")
     try:
         datetime.fromisoformat(text)
     except ValueError as error:

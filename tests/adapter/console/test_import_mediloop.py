@@ -98,6 +98,8 @@ def test_a_member_that_is_given_twice_is_refused_by_name(bring: Import, as_list:
         ({"duration_minutes": True}, "duration_minutes"),
         ({"end_time": "2027-01-20T09:00:00Z"}, "end_time"),
         ({"end_time": "2027-01-20T08:00:00Z", "duration_minutes": 30}, "end_time"),
+        ({"start_time": "1900-01-01T00:00:00+14:00"}, "start_time"),
+        ({"start_time": "2999-12-31T23:30:00Z", "end_time": None}, "duration_minutes"),  # would end in 3000
         ({"priority": 0}, "priority"),
         ({"priority": 11}, "priority"),
         ({"priority": "5"}, "priority"),

@@ -74,7 +74,10 @@ NO_SUCH_TIMES = (
     "0001-01-01T00:00:00Z",
     "1899-12-31T23:59:59Z",
     "3000-01-01T00:00:00Z",
+    "1900-01-01T00:00:00+14:00",
+    "2999-12-31T23:59:00-05:00",
     "9999-12-31T23:59:59Z",
+    "9999-12-31T23:59:59-05:00",
     "2024-01-20T10:00:00+14:01",
     "2024-01-20T10:00:00+24:00",
     "2024-01-20T10:00:00+0300",
@@ -223,6 +226,10 @@ class TestTexts:
     async def test_a_time_is_a_real_one_with_an_offset(self, api: Api, endpoint: str, name: str) -> None:
         for wrong in NO_SUCH_TIMES:
             malformed(await _send(api, endpoint, **{name: wrong}), name)
+
+    async def test_a_year_is_that_of_the_answer(self, api: Api) -> None:
+        error = malformed(await _send(api, "book", start_time="2999-12-31T23:59:00-05:00"), "start_time")
+        assert error["message"] == "start_time: give a year from 1900 to 2999, in UTC."
 
     async def test_a_time_without_an_offset_is_told_what_is_missing(self, api: Api) -> None:
         error = malformed(await _send(api, "book", start_time="2024-01-20T10:00:00"), "start_time")

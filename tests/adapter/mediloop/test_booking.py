@@ -122,6 +122,8 @@ async def test_times_are_answered_in_utc_and_stored_with_the_offset_they_came_wi
         ("2024-02-01T00:30:00+14:00", "2024-01-31T10:30:00Z"),
         ("1900-01-01T00:00:00Z", "1900-01-01T00:00:00Z"),
         ("2999-12-31T00:00:00Z", "2999-12-31T00:00:00Z"),
+        ("1899-12-31T20:00:00-05:00", "1900-01-01T01:00:00Z"),
+        ("3000-01-01T00:30:00+03:00", "2999-12-31T21:30:00Z"),
     ],
 )
 async def test_any_iso_8601_time_with_an_offset_is_taken(api: Api, given: str, shown: str) -> None:

@@ -206,6 +206,31 @@ class TestWithoutANamedSlot:
         refused(await api.post(PATH, booking(facility_id=KAMPALA)), 409, ("slot_unavailable", "start_time"))
 
 
+class TestLastMoment:
+    """What the answer tells must be a time that requests can name, the end that follows from the start among them."""
+
+    LAST = "2999-12-31T23:30:00Z"
+
+    @pytest.mark.parametrize("length", [{}, {"duration_minutes": 60}, {"slot_id": "last"}])
+    async def test_a_visit_that_would_end_after_it_is_refused(
+        self, api: Api, store: Store, length: dict[str, Any]
+    ) -> None:
+        if "slot_id" in length:
+            await put(store, slot("last", "2999-12-31T23:30", "3000-01-01T00:00"))
+        error = refused(
+            await api.post(PATH, booking(start_time=self.LAST, **length)), 422, ("invalid_time", "start_time")
+        )
+        assert error["message"] == "The appointment would end too late: give a year from 1900 to 2999, in UTC."
+        assert await store.count("Appointment", {}) == 0
+
+    async def test_one_that_ends_before_it_can_be_moved_to_its_own_time(self, api: Api) -> None:
+        made = (await api.post(PATH, booking(start_time=self.LAST, duration_minutes=29))).json()
+        times = {"new_start_time": made["start_time"], "new_end_time": made["end_time"]}
+        assert (await api.post(action_path(made["id"], "reschedule"), times)).status_code == 200
+        later = {"new_start_time": "2999-12-31T23:31:00Z"}
+        refused(await api.post(action_path(made["id"], "reschedule"), later), 422, ("invalid_time", "new_start_time"))
+
+
 class TestBeside:
     @pytest.mark.parametrize("kind", ["EMERGENCY", "WALKIN"])
     async def test_it_stands_beside_others_and_takes_no_slot(self, api: Api, store: Store, kind: str) -> None:
