@@ -2,7 +2,8 @@
 
 Reads plain JSON. Values are normalised once, at the write: instants to UTC dates, codings to tokens
 (``code`` and ``system|code``, `escaped` within), references to their relative form (``Practitioner/prov-abc-123``),
-names to letters without case and accents. A search does the same to the values that it looks for.
+names to letters without case and accents, those of people from each word on, too. A search does the same to the values
+that it looks for.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from itertools import accumulate, islice
 from typing import Any
 
 from jellyfish import metaphone
@@ -23,6 +25,9 @@ _REFERENCE = re.compile(r"(?:^|/)([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})(?:/_his
 _RELATIVE = re.compile(r"[A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64}")
 _VERSION = re.compile(r"/_history/[^/]+$")
 _LEAP_SECOND = re.compile(r":60(?=[.Z+-])")
+# Apostrophes (typographical, Hebrew and Armenian ones, and those that count as letters) and the full stop.
+_WITHIN = frozenset("'`.\u2018\u2019\u201b\u2032\u055a\u05f3" + "".join(map(chr, range(0x2B9, 0x2C0))))
+_WORDS, _LETTERS = 32, 128
 
 
 def walk(node: Any, path: str) -> Iterator[Any]:
@@ -188,6 +193,40 @@ def folded(text: str) -> str:
     if not text.isascii():
         text = "".join(letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter))
     return " ".join(text.casefold().split())
+
+
+@lru_cache(maxsize=4_096)
+def _seen(letter: str) -> str:
+    """Return what a letter is where punctuation does not count: itself, the end of a word, or nothing."""
+    if letter in _WITHIN:
+        return ""
+    category = unicodedata.category(letter)
+    if category == "Cf":  # joiners and soft hyphens are not seen anyway
+        return ""
+    return " " if category[0] in "PSZ" else letter
+
+
+def _words(text: str) -> list[str]:
+    return "".join(map(_seen, folded(text))).split()
+
+
+@lru_cache(maxsize=16_384)
+def run_together(text: str) -> str:
+    """Return a name folded, without punctuation and white space: FHIR ignores both."""
+    return "".join(_words(text))
+
+
+@lru_cache(maxsize=16_384)
+def from_each_word(text: str) -> tuple[str, ...]:
+    """Return a name from each of its words on, `run_together`, each once (``oneilsmith``, ``smith``).
+
+    FHIR has the parts of a name searched independently. Words end at white space and punctuation, apostrophes and full
+    stops apart. What a long text adds is bounded: of it the first words, and of these the first letters, are found so.
+    """
+    words = _words(text)
+    whole = "".join(words)
+    starts = accumulate(map(len, words), initial=0)
+    return tuple(dict.fromkeys(whole[at : at + _LETTERS] for at in islice(starts, min(len(words), _WORDS))))
 
 
 @lru_cache(maxsize=16_384)

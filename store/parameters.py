@@ -54,3 +54,8 @@ class Parameter:
     system: str | None
     definition: str
     expression: str
+
+    @property
+    def of_people(self) -> bool:
+        """Whether its texts are people's names, or parts of them: punctuation does not count, and each word does."""
+        return any(one.datatype == "HumanName" or one.steps.startswith("name.") for one in self.paths)

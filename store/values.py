@@ -60,7 +60,8 @@ def _emit(parameter: Parameter, path: Path, sort: Sort | None, shared: Sequence[
         case "string" if parameter.name == "phonetic":
             return partial(_strings, _PARTS.get(datatype, ()), partial(_sound, name))
         case "string":
-            return partial(_strings, _PARTS.get(datatype, ()), partial(_string, name, f"{name}:exact", sort))
+            take = _name if parameter.of_people else _string
+            return partial(_strings, _PARTS.get(datatype, ()), partial(take, name, f"{name}:exact", sort))
         case "uri":
             return partial(canonical if datatype == "canonical" else scalar, name)
         case _:
@@ -190,6 +191,14 @@ def _string(name: str, exact: str, sort: Sort | None, text: str, run: Run) -> No
     run.add(exact, text)
     if sort is not None:
         run.rank(sort, plain)
+
+
+def _name(name: str, exact: str, sort: Sort | None, text: str, run: Run) -> None:
+    _string(name, exact, sort, text, run)
+    plain = extract.folded(text)
+    for further in extract.from_each_word(text):
+        if not plain.startswith(further):  # else it finds nothing that the text itself does not
+            run.add(name, further)
 
 
 def _sound(name: str, text: str, run: Run) -> None:

@@ -77,9 +77,20 @@ def _string(parameter: Parameter, modifier: str | None, values: list[str], _: Re
         return either([_sounding(path, unescaped(value)) for value in values])
     if modifier == "exact":
         return any_of(f"{path}:exact", [unescaped(value) for value in values])
+    wanted = [form for value in values for form in _forms(parameter, value)]
     if modifier == "contains":
-        return any_of(path, [Regex(re.escape(folded(value))) for value in values])
-    return any_of(path, [starting(folded(value)) for value in values])
+        return any_of(path, [Regex(re.escape(form)) for form in wanted])
+    return any_of(path, [starting(form) for form in wanted])
+
+
+def _forms(parameter: Parameter, value: str) -> list[str]:
+    """Return the forms in which a text is looked for: a name of people also without punctuation and white space.
+
+    As it is, too: earlier releases have filed no other form, and what is punctuation alone has none.
+    """
+    form = folded(value)
+    together = extract.run_together(form) if parameter.of_people else ""
+    return [form, together] if together not in ("", form) else [form]
 
 
 def _sounding(path: str, value: str) -> Query:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -197,6 +198,46 @@ def test_a_name_is_compared_without_case_accents_and_superfluous_space(text: str
 @given(st.text(max_size=20))
 def test_folding_a_name_again_changes_nothing(text: str) -> None:
     assert extract.folded(extract.folded(text)) == extract.folded(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("Anne-Marie O'Neil", ("annemarieoneil", "marieoneil", "oneil")),
+        ("Dr. Sarah Nakamya", ("drsarahnakamya", "sarahnakamya", "nakamya")),
+        ("Carreño Quiñones", ("carrenoquinones", "quinones")),
+        ("J.R. Okot (senior), PhD", ("jrokotseniorphd", "okotseniorphd", "seniorphd", "phd")),
+        ("O’Brien/Smith", ("obriensmith", "smith")),
+        ("В\u02bcячеслав", ("вячеслав",)),
+        ("Al\u200dAmin\u00adi", ("alamini",)),
+        ("ジャン＝ポール・山田", ("シャンホール山田", "ホール山田", "山田")),
+        ("सीता देवी", ("सीतादेवी", "देवी")),
+        ("Anna – Anna", ("annaanna", "anna")),
+        ("Auma", ()),
+        ("-, .'", ()),
+        ("", ()),
+    ],
+)
+def test_a_name_is_found_from_each_of_its_words_on(text: str, found: tuple[str, ...]) -> None:
+    plain = extract.folded(text)
+    assert tuple(one for one in extract.from_each_word(text) if one != plain) == found
+
+
+@given(st.text(max_size=20), st.sampled_from(["'", ".", "-", " ", "\u2019", "\u00ad", "_", "+"]), st.integers(0, 20))
+def test_punctuation_makes_no_difference_to_a_name_that_is_run_together(text: str, sign: str, at: int) -> None:
+    run = extract.run_together(text)
+    assert extract.run_together(run) == run
+    if not unicodedata.combining((text[at:] or "x")[0]):
+        assert extract.run_together(text[:at] + sign + text[at:]) == run
+    found = extract.from_each_word(text)
+    assert all(found)
+    assert all(run.endswith(one) for one in found)
+
+
+def test_what_a_long_name_is_found_by_is_bounded() -> None:
+    found = extract.from_each_word("a-" * 10_000 + "b")
+    assert len("".join(found)) < 5_000
+    assert extract.from_each_word(f"{'x' * 200}-y")[0] == "x" * 128
 
 
 def test_names_that_sound_alike_have_the_same_codes() -> None:

@@ -235,7 +235,7 @@ def test_a_name_is_found_by_all_its_parts() -> None:
     found = index_of("Practitioner", name=name)
     assert found.pop("phonetic")
     assert found == {
-        "name": ["dr. eva nakato", "nakato", "eva", "b.", "dr.", "phd", "achola"],
+        "name": ["dr. eva nakato", "drevanakato", "evanakato", "nakato", "eva", "b.", "dr.", "phd", "achola"],
         "name:exact": ["Dr. Éva  Nakato", "Nakato", "Éva", "B.", "Dr.", "PhD", "Achola"],
         "name:sort": "achola",
         "name:last": "phd",
@@ -248,6 +248,20 @@ def test_a_name_is_found_by_all_its_parts() -> None:
         "given:sort": "b.",
         "given:last": "eva",
     }
+
+
+def test_a_name_is_found_from_each_word_on_and_sorted_as_it_is() -> None:
+    for kind in ("Patient", "Practitioner"):
+        name = [{"family": "O'Neil-Smith", "given": ["-"]}]
+        assert part_of(kind, "name", name=name) == {
+            "name": ["o'neil-smith", "oneilsmith", "smith", "-"],
+            "name:exact": ["O'Neil-Smith", "-"],
+            "name:sort": "-",
+            "name:last": "o'neil-smith",
+        }
+        assert part_of(kind, "family", name=name)["family"] == ["o'neil-smith", "oneilsmith", "smith"]
+        assert part_of(kind, "given", name=name)["given"] == ["-"]
+    assert index_of("RelatedPerson", name=[{"text": "Anne-Marie"}])["name"] == ["anne-marie", "annemarie", "marie"]
 
 
 def test_a_name_is_found_by_its_sound() -> None:
@@ -287,6 +301,12 @@ def test_an_address_is_found_by_all_its_parts() -> None:
 
 def test_a_place_is_found_by_its_other_names_too() -> None:
     assert index_of("Location", name="Main", alias=["Old Mill"])["name"] == ["main", "old mill"]
+
+
+def test_places_and_addresses_are_filed_as_they_are_written() -> None:
+    for kind in ("Location", "Organization", "HealthcareService"):
+        assert index_of(kind, name="St. Mary's")["name"] == ["st. mary's"]
+    assert index_of("Patient", address=[{"city": "Fort-Portal"}])["address-city"] == ["fort-portal"]
 
 
 # The rest.

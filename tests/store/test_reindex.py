@@ -17,6 +17,7 @@ from store.reindex import POSITIONS, Progress
 from store.store import Store
 from store.types import TYPES
 from tests.conftest import Clock
+from tests.store.search.support import found
 from tests.store.support import (
     NUMBERS,
     RULES,
@@ -63,6 +64,16 @@ async def test_what_lost_its_search_values_is_found_again(store: Store) -> None:
     assert await store.count("Appointment", {"_index.claims": "Practitioner/p3|2024-01-20T10"}) == 1
     assert await store.count("Patient", {"_index.identifier": "wrong"}) == 0
     await assert_agreement(store.database, RULES)
+
+
+async def test_names_that_an_earlier_release_has_filed_are_found_by_each_word(store: Store) -> None:
+    await create(store, patient("p1", name=[{"family": "O'Brien-Smith"}]))
+    filed = {"_index.name": ["o'brien-smith"], "_index.family": ["o'brien-smith"]}
+    await store.database.Patient.update_one({"_id": "p1"}, {"$set": filed})
+    assert await found(store, "Patient", "name=smith") == set()
+    await run(store)
+    for text in ("name=smith", "family=obrien", "name=o'brien smith"):
+        assert await found(store, "Patient", text) == {"p1"}
 
 
 async def test_where_all_is_right_nothing_changes(store: Store) -> None:

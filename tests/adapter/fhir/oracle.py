@@ -373,7 +373,8 @@ class World:
         if param.kind == "uri":
             return unescape(text) in values
         if param.kind in ("string", "HumanName", "Address"):
-            return any(_string(part, modifier, unescape(text)) for value in values for part in _parts(value))
+            met = _name_string if param.kind == "HumanName" or param.paths[0].startswith("name.") else _string
+            return any(met(part, modifier, unescape(text)) for value in values for part in _parts(value))
         return any(_token(param, value, modifier, text) for value in values)
 
     def _date(self, param: Param, value: Any, text: str) -> bool:
@@ -491,6 +492,26 @@ def _string(value: str, modifier: str, text: str) -> bool:
     if modifier == "contains":
         return fold(text) in fold(value)
     return fold(value).startswith(fold(text))
+
+
+def _name_string(value: str, modifier: str, text: str) -> bool:
+    """Match a person's name, also from any of its words on, and whatever punctuation and white space there is.
+
+    Where a word ends at an apostrophe or a full stop is the server's choice: nowhere.
+    """
+    if _string(value, modifier, text):
+        return True
+    wanted, whole = bare(text), bare(value)
+    if modifier == "exact" or not wanted:
+        return False
+    if modifier == "contains":
+        return wanted in whole
+    return any(bare(value[at:]).startswith(wanted) for at in range(len(value)) if at == 0 or value[at - 1] in " -,/·")
+
+
+def bare(text: str) -> str:
+    """Return the letters and digits of `text`, folded."""
+    return "".join(re.findall(r"[^\W_]", fold(text)))
 
 
 def _coded(text: str, system: str | None, code: str | None) -> bool:

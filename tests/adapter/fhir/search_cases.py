@@ -26,7 +26,10 @@ SEARCH_DATES = (
 )
 SEARCH_BIRTHDAYS = ("1990", "1990-05", "1990-05-17", "1990-05-18", "2001", "2001-12")
 PREFIXES = ("", "eq", "ne", "gt", "ge", "lt", "le", "sa", "eb")
-SEARCH_WORDS = ("anna", "Ann", "Anna", "ANNA MARIA", "maria", "okello", "o,k", "Ánna", "x")
+SEARCH_WORDS = (
+    *("anna", "Ann", "Anna", "ANNA MARIA", "maria", "okello", "o,k", "Ánna", "x"),
+    *("annamaria", "maria okello", "o'kello", "kello", "dr okello", "-", "a-"),
+)
 
 
 def escaped(text: str) -> str:

@@ -204,6 +204,19 @@ async def test_chains(store: Store, kind: str, query: str, expected: str) -> Non
     assert await found(store, kind, query) == set(expected.split())
 
 
+async def test_a_chain_finds_names_by_each_word_and_without_punctuation(store: Store) -> None:
+    await put(
+        store,
+        resource("Practitioner", "1", name=[{"text": "Dr. Anne-Marie O'Neil"}]),
+        resource("Patient", "p", name=[{"family": "Okot-Lum"}], generalPractitioner=[{"reference": "Practitioner/1"}]),
+        appointment("x", None, "Patient/p", "Practitioner/1"),
+    )
+    for text in ("annemarie", "anne marie", "o'neil", "oneil", "dr anne"):
+        assert await found(store, "Patient", f"general-practitioner.name={text}") == {"p"}, text
+        assert await found(store, "Appointment", f"actor:Practitioner.name={text}&patient.family=lum") == {"x"}, text
+    assert await found(store, "Practitioner", "_has:Patient:general-practitioner:family=okot lum") == {"1"}
+
+
 @pytest.mark.parametrize(
     ("kind", "name", "hint"),
     [
