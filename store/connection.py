@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
-from pymongo import AsyncMongoClient
+from pymongo import AsyncMongoClient, ReadPreference
 from pymongo.asynchronous.pool import AsyncConnection, Pool
 from pymongo.errors import (
     AutoReconnect,
@@ -143,7 +143,8 @@ def connect(uri: str, *, listeners: Sequence[Any] = ()) -> Client:
     """Return a client for `uri` (nothing is sent yet).
 
     Writes are acknowledged by a majority, journaled; reads see only what a majority holds, so that no
-    failover takes back what was shown (decision 3.4). That is not for `uri` to change; limits in it are kept.
+    failover takes back what was shown (decision 3.4), and go to the primary, as transactions have to. That is not for
+    `uri` to change; limits in it are kept.
     """
     limits: dict[str, Any] = {
         "serverSelectionTimeoutMS": SERVER_SELECTION_MS,
@@ -158,6 +159,8 @@ def connect(uri: str, *, listeners: Sequence[Any] = ()) -> Client:
         w="majority",
         journal=True,
         readConcernLevel="majority",
+        # By this name it comes before tags and a staleness in `uri` as well, which the driver refuses of a primary.
+        read_preference=ReadPreference.PRIMARY,
         retryWrites=True,
         retryReads=True,
         event_listeners=list(listeners),

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from pymongo import AsyncMongoClient
+from pymongo import AsyncMongoClient, ReadPreference
 from pymongo.errors import BulkWriteError, DuplicateKeyError, InvalidOperation, OperationFailure
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
@@ -101,6 +101,24 @@ async def test_a_client_that_was_closed_is_unreachable_and_a_mistake_is_not(tmp_
 async def test_writes_are_journaled_on_a_majority_and_reads_see_what_a_majority_holds(client: Client) -> None:
     assert client.write_concern == WriteConcern("majority", j=True)
     assert client.read_concern == ReadConcern("majority")
+
+
+@pytest.mark.parametrize(
+    "stated",
+    [
+        "readPreference=secondaryPreferred",
+        "readPreference=nearest&readPreferenceTags=dc:east&readPreferenceTags=",
+        "readPreference=secondary&maxStalenessSeconds=120",
+        "maxStalenessSeconds=120",
+    ],
+)
+async def test_reads_are_the_primarys_whatever_the_address_says(mongodb_uri: str, stated: str) -> None:
+    """A secondary may lag, and a transaction by another member than the primary is refused by the driver."""
+    client = connect(f"{mongodb_uri}{'&' if '?' in mongodb_uri else '?'}{stated}")
+    assert client.read_preference == ReadPreference.PRIMARY
+    async with client.start_session() as session, await session.start_transaction():
+        await client.mediloop.things.find_one({}, session=session)
+    await client.close()
 
 
 async def test_a_replica_set_is_fit(client: Client) -> None:
