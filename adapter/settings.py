@@ -208,7 +208,16 @@ class Settings(BaseSettings):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
-    @field_validator("*", mode="before")  # behind _split: the last one is asked first
+    @field_validator("data_dir", "concept_maps", "uhid_pattern", mode="before")
+    @classmethod
+    def _not_empty(cls, value: object) -> object:
+        # An empty path is the working directory, which nobody means by a variable that was left empty; an empty pattern
+        # fits no UHID.
+        if isinstance(value, str) and not value.strip():
+            raise ValueError("it is empty; leave it out for the default")
+        return value
+
+    @field_validator("*", mode="before")  # behind the others: the last one is asked first
     @classmethod
     def _is_text(cls, value: object) -> object:
         if isinstance(value, str) and not is_text(value):

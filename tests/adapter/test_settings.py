@@ -74,7 +74,11 @@ BAD = [
     ("uhid_system", "urn: ours"),
     ("uhid_aliases", "urn:a,urn: b"),
     ("uhid_pattern", "^UG[0-9"),
+    ("uhid_pattern", ""),
+    ("data_dir", ""),
+    ("data_dir", " "),
     ("concept_maps", "nowhere"),
+    ("concept_maps", ""),
     ("unknown_patients", "maybe"),
     ("unknown_actors", ""),
     ("rate_limit_test", "-1"),
@@ -123,7 +127,7 @@ def test_bytes_that_are_no_text_are_refused(monkeypatch: pytest.MonkeyPatch, nam
 
 
 def test_every_setting_that_can_be_bad_is_among_these() -> None:
-    assert set(Settings.model_fields) - {name for name, _ in BAD} == {"data_dir"}
+    assert set(Settings.model_fields) == {name for name, _ in BAD}
 
 
 @pytest.mark.parametrize(
@@ -137,6 +141,9 @@ def test_every_setting_that_can_be_bad_is_among_these() -> None:
         ("deidentify_key", "short", "16 characters"),
         ("booking_link", "portal", "https://portal.example.org"),
         ("export_url", "somewhere", "s3://bucket/folder"),
+        ("data_dir", "", "empty"),
+        ("concept_maps", "", "empty"),
+        ("uhid_pattern", "", "empty"),
     ],
 )
 def test_what_would_be_right_is_said(monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str) -> None:
@@ -321,6 +328,10 @@ def test_the_defaults_work_on_a_laptop(elsewhere: Path) -> None:
     assert read.data_dir == elsewhere / "data"
     assert read.zone == ZoneInfo("UTC")
     assert (read.host, read.port, read.rate_limit_test, read.rate_limit_live) == ("127.0.0.1", 8000, 100, 300)
+
+
+def test_the_working_directory_may_be_the_data_folder_by_its_name(elsewhere: Path) -> None:
+    assert load(data_dir=".").data_dir == elsewhere
 
 
 def test_a_data_folder_may_be_named_from_home(monkeypatch: pytest.MonkeyPatch, elsewhere: Path) -> None:
