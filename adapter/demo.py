@@ -57,7 +57,8 @@ async def is_wanted(service: Service) -> bool:
 async def key(service: Service) -> str | None:
     """Return the demo's test key: made once, kept beside the embedded server's data so that it can be shown again.
 
-    None where MongoDB is somebody else's, or a bootstrap key is set: then no key is made that nobody asked for.
+    None where MongoDB is somebody else's, or a bootstrap key is set: then no key is made that nobody asked for. None as
+    well where it works no longer: whoever revoked it does not get another one unasked.
     """
     settings = service.settings
     if settings.mongodb_uri is not None or settings.bootstrap_key is not None or not settings.loads_demo:
@@ -66,8 +67,7 @@ async def key(service: Service) -> str | None:
     secret = file.read_text().strip() if file.exists() else f"sk_test_{secrets.token_hex(16)}"
     if not file.exists():
         _write_private(file, secret)
-    await service.keys["test"].ensure(secret, "demo clinic")
-    return secret
+    return None if await service.keys["test"].ensure(secret, "demo clinic") is None else secret
 
 
 def _write_private(file: Path, text: str) -> None:

@@ -19,6 +19,7 @@ from adapter.console.session import err, mongodb, opened
 from adapter.export.files import require_usable
 from adapter.keeping import kept
 from adapter.protocol import Protocol
+from adapter.service import Service
 from adapter.settings import PREFIX, URI_VARIABLE, Settings
 
 _METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
@@ -91,7 +92,17 @@ async def _prepare(settings: Settings, uri: str) -> str | None:
     async with opened(settings, uri) as parts:
         if settings.loads_demo and await demo.is_wanted(parts):
             await demo.load(parts)
+        return await _working_key(parts)
+
+
+async def _working_key(parts: Service) -> str | None:
+    """Return the key that is configured, or else the demo clinic's; None where there is none, or it works no longer."""
+    configured = parts.settings.bootstrap_key
+    if configured is None:
         return await demo.key(parts)
+    secret = configured.get_secret_value()
+    found = await parts.keys["live" if secret.startswith("sk_live_") else "test"].find(secret)
+    return None if found is None else secret
 
 
 def _listen(settings: Settings) -> socket.socket:
@@ -122,11 +133,12 @@ def _announce(settings: Settings, listening: socket.socket, key: str | None) -> 
         f"Documentation  {base}/docs",
     ]
     shown = key
-    if key is None and settings.bootstrap_key is not None:
+    if key is None:
+        dead = f"the one in {_KEY_VARIABLE} works no longer; " if settings.bootstrap_key is not None else ""
+        lines.append(f"Key            {dead}make one: mediloop-fhir keys create --mode test --name first")
+    elif settings.bootstrap_key is not None:
         lines.append(f"Key            the one in {_KEY_VARIABLE}")
         shown = f"${_KEY_VARIABLE}" if _KEY_VARIABLE in os.environ else "the key in .env"
-    elif key is None:
-        lines.append("Key            make one: mediloop-fhir keys create --mode test --name first")
     else:
         lines.append(f"Test key       {key}")
     if shown is not None:

@@ -17,6 +17,7 @@ from adapter import serving
 from adapter.export.files import require_usable
 from adapter.settings import SettingsError, load
 from tests.adapter.records import recorded
+from tests.conftest import ServiceMaker
 
 KEY = "sk_test_0123"
 
@@ -49,13 +50,36 @@ def test_what_is_to_be_tried_works_in_a_shell(
         monkeypatch.setenv("ADAPTER_BOOTSTRAP_KEY", KEY)
     elif where == ".env":
         Path(".env").write_text(f"ADAPTER_BOOTSTRAP_KEY={KEY}\n")
-    serving._announce(load(), listening, KEY if where == "demo" else None)
+    serving._announce(load(), listening, KEY)
     printed = capsys.readouterr().err
     base = f"http://127.0.0.1:{listening.getsockname()[1]}"
     shown = "the key in .env" if where == ".env" else KEY
     assert tried(printed) == [f"{base}/api/v1/appointments/", "-H", f"Authorization: Bearer {shown}"]
     if where != "demo":
         assert KEY not in printed
+
+
+@pytest.mark.parametrize("configured", [True, False])
+def test_where_no_key_works_it_says_how_to_make_one(
+    listening: socket.socket, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, configured: bool
+) -> None:
+    monkeypatch.delenv("ADAPTER_BOOTSTRAP_KEY", raising=False)
+    if configured:
+        monkeypatch.setenv("ADAPTER_BOOTSTRAP_KEY", KEY)
+    serving._announce(load(), listening, None)
+    printed = capsys.readouterr().err
+    assert "make one: mediloop-fhir keys create" in printed
+    assert "Try it" not in printed
+    assert ("ADAPTER_BOOTSTRAP_KEY works no longer" in printed) is configured
+
+
+async def test_a_configured_key_is_announced_while_it_works(make_service: ServiceMaker) -> None:
+    service = make_service(bootstrap_key=KEY)
+    made = await service.keys["test"].ensure(KEY, "bootstrap")
+    assert made is not None
+    assert await serving._working_key(service) == KEY
+    await service.keys["test"].revoke(made.id)
+    assert await serving._working_key(service) is None
 
 
 def test_an_address_in_use_is_said_to_be(listening: socket.socket) -> None:
