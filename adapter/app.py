@@ -109,7 +109,7 @@ def _end_with_parent() -> None:
 
 
 def _describe(app: FastAPI, *, hidden: tuple[str, ...]) -> None:
-    """Add to the OpenAPI document what FastAPI cannot see: shared schemas and how to authorize.
+    """Add to the OpenAPI document what FastAPI cannot see: shared schemas, where its paths are and how to authorize.
 
     Args:
         app: the application.
@@ -124,6 +124,9 @@ def _describe(app: FastAPI, *, hidden: tuple[str, ...]) -> None:
             for path in document["paths"].values():
                 for operation in path.values():
                     _tell_only_what_is_sent(operation["responses"])
+            # Beside this document, wherever that came from: without `servers` OpenAPI means the root of the host (3.1,
+            # 4.8.1), which is not ours where a proxy takes a prefix away.
+            document["servers"] = [{"url": ".", "description": "The service that this document comes from"}]
             components = document.setdefault("components", {})
             components["schemas"] = describe.schemas() | describe_fhir.schemas()
             components["securitySchemes"] = {"apiKey": {"type": "http", "scheme": "bearer", "bearerFormat": "sk_..."}}

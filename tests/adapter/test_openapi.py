@@ -139,6 +139,11 @@ class TestStructure:
                 assert re.fullmatch("[1-5][0-9][0-9]", status)
                 assert response["description"]
 
+    @pytest.mark.parametrize("where", ["http://127.0.0.1:8000/", "https://example.org/clinic/"])
+    def test_its_paths_lie_beside_it_under_whatever_prefix_a_proxy_takes_away(self, document: Json, where: str) -> None:
+        (server,) = document["servers"]
+        assert urljoin(f"{where}openapi.json", server["url"]) == where
+
     def test_every_reference_leads_somewhere(self, document: Json) -> None:
         references = [node["$ref"] for node in _nodes(document) if isinstance(node.get("$ref"), str)]
         assert references
