@@ -16,6 +16,7 @@ from email.utils import format_datetime
 import structlog
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from adapter.errors import Problem, Refused, TooLarge, Unauthenticated
@@ -66,6 +67,7 @@ class _Passage:
         self.headers = Headers(scope=scope)
         self.started = time.perf_counter()
         self.status = 500
+        self.admitted = False
         self.answering = False
         self.received = 0
         self.rate: RateState | None = None
@@ -83,6 +85,7 @@ class _Passage:
         self._unify_path()
         try:
             await self._admit(state)
+            self.admitted = True
             await app(self.scope, self.receive, self.send)
         except Refused as refused:
             await self._refuse(refused)
@@ -171,9 +174,15 @@ class _Passage:
 
     def _route(self) -> str:
         """Return the route's template: a path can hold what no log may (an id can be a UHID)."""
-        route = self.scope.get("route")
+        route = self.scope.get("route") if self.admitted else self._meant()
         path: str | None = getattr(route, "path_format", None) or getattr(route, "path", None)
         return path or "unmatched"
+
+    def _meant(self) -> object:
+        """Return the route that would have had the request, as Starlette finds it: it was refused before."""
+        routes = self.scope["app"].router.routes
+        match, route = max(((one.matches(self.scope)[0], one) for one in routes), key=lambda found: found[0].value)
+        return None if match is Match.NONE else route
 
     def _record(self) -> None:
         elapsed = time.perf_counter() - self.started

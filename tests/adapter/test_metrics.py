@@ -14,7 +14,7 @@ from pymongo import monitoring
 from adapter import metrics
 from store.store import Store
 from tests.adapter.mediloop.clinic import PATH, UHID, action_path, booking, open_clinic
-from tests.conftest import Api
+from tests.conftest import Api, ApiMaker, ServiceMaker
 
 Figures = dict[str, float]
 
@@ -51,6 +51,29 @@ async def test_requests_are_counted_by_method_route_and_status(api: Api) -> None
     assert grown[f"{name}{{method=POST,route={PATH},status=400}}"] == 1
     assert grown[f"{name}{{method=other,route=unmatched,status=404}}"] == 1
     assert grown[f"mediloop_request_seconds_count{{method=GET,route={PATH}}}"] == 2
+
+
+async def test_what_is_refused_before_it_is_routed_counts_for_the_route_it_was_for(
+    make_service: ServiceMaker, make_api: ApiMaker
+) -> None:
+    api = await make_api(make_service(rate_limit_test=1))
+    await api.get(PATH)
+    before = await _figures(api)
+    await api.get(f"{PATH}{UHID}/")
+    await api.http.request("BREW", PATH, headers={"Authorization": f"Bearer {api.key}"})
+    await api.get("/fhir/R4/Slot")
+    await api.get("/fhir/nothing")
+    grown = await _grown(api, before)
+    refused = {name for name in grown if name.startswith("mediloop_requests_total") and "status=429" in name}
+    assert refused == {
+        f"mediloop_requests_total{{method={method},route={route},status=429}}"
+        for method, route in (
+            ("GET", f"{PATH}{{id}}/"),
+            ("other", PATH),
+            ("GET", "/fhir/R4/{type}"),
+            ("GET", "unmatched"),
+        )
+    }
 
 
 async def test_bookings_and_reschedules_are_counted_by_outcome(api: Api, store: Store) -> None:
