@@ -62,9 +62,8 @@ def list_keys(as_json: Json = False) -> None:
         typer.echo(json.dumps([_row(key) for key in found], indent=2))
         return
     for key in found:
-        row = _row(key)
-        ends = f", ends {row['expires']}" if row["expires"] else ""
-        out.print(f"{key.id}  sk_{key.mode}_...{key.hint}  {key.name}{ends}", markup=False, highlight=False)
+        told = f"{key.id}  sk_{key.mode}_...{key.hint}  {key.name}{_facts(key)}"
+        out.print(told, markup=False, highlight=False)
         out.print(f"    {', '.join(_granted(key))}", markup=False, highlight=False)
 
 
@@ -131,6 +130,15 @@ def _row(key: Key) -> dict[str, object]:
         "created": _moment(key.created),
         "expires": _moment(key.expires),
     }
+
+
+def _facts(key: Key) -> str:
+    facts = [f"made {_moment(key.created)}"]
+    if key.expires is not None:
+        facts.append(f"ends {_moment(key.expires)}")
+    if key.rate_limit is not None:  # else it has the mode's
+        facts.append(f"{key.rate_limit} requests a minute" if key.rate_limit else "no rate limit")
+    return "".join(f", {fact}" for fact in facts)
 
 
 def _granted(key: Key) -> list[str]:

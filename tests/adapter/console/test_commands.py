@@ -110,6 +110,17 @@ class TestKeys:
         cli.json("keys", "roll", made["id"])
         assert ", ends 2" in cli.run("keys", "list").stdout
 
+    @pytest.mark.parametrize(
+        ("limit", "told"),
+        [((), ""), (("--rate-limit", "30"), ", 30 requests a minute"), (("--rate-limit", "0"), ", no rate limit")],
+    )
+    def test_a_listed_one_tells_when_it_was_made_and_a_limit_of_its_own(
+        self, cli: Cli, limit: tuple[str, ...], told: str
+    ) -> None:
+        made = cli.json("keys", "create", "--name", "first", *limit)
+        [line, _] = cli.run("keys", "list").stdout.splitlines()
+        assert line.endswith(f"  first, made {made['created']}{told}")
+
     @pytest.mark.parametrize("command", ["roll", "revoke"])
     def test_an_unknown_key_is_named(self, cli: Cli, command: str) -> None:
         result = cli.run("keys", command, "key_nothing")
