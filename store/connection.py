@@ -231,7 +231,11 @@ async def require_transactions(client: Client) -> None:
         remedy = " Check user and password in ADAPTER_MONGODB_URI." if error.code in _NOT_ALLOWED else ""
         raise Unreachable(f"MongoDB refuses to answer: {str(said).rstrip('.')}.{remedy}") from error
     except PyMongoError as error:
-        remedy = "Check ADAPTER_MONGODB_URI, and that it runs there."
+        servers = client.topology_description.server_descriptions().values()
+        if any(one.server_type_name == "RSGhost" for one in servers):  # a member that is in no replica set as yet
+            remedy = "Has rs.initiate() been run?"
+        else:
+            remedy = "Check ADAPTER_MONGODB_URI, and that it runs there."
         raise Unreachable(f"MongoDB does not answer: {reason(error).rstrip('.')}. {remedy}") from error
     if "setName" not in hello and hello.get("msg") != "isdbgrid":
         raise NoTransactions(
