@@ -14,10 +14,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 
 from adapter.security.permissions import RESOURCES
-from tests.acceptance.conftest import Running, serving
+from tests.acceptance.conftest import Running, Starter, serving
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [
@@ -26,6 +27,12 @@ DOCUMENTS = [
     *sorted(page for page in (ROOT / "docs").glob("*.md") if page.name != "data.md"),
 ]
 _BLOCK = re.compile(r"(?:<!-- answers: (?P<answers>\d+) -->\n)?```(?P<kind>sh|console)\n(?P<text>.*?)```", re.DOTALL)
+_VISIT = {
+    "patient_uhid": "UG123456789A",
+    "practitioner_id": "prov-abc-123",
+    "service_type_code": "consultation",
+    "start_time": "2024-01-20T10:00:00Z",
+}
 # curl as printed, but failing loudly and telling each status.
 _CURL = 'curl() { command curl -sS -w "\\n[status %{http_code}]\\n" "$@"; }\n'
 
@@ -56,6 +63,20 @@ def _run(text: str, answers: str | None, running: Running, folder: Path) -> None
     assert len(statuses) == len(re.findall(r"^curl ", text, re.MULTILINE)), done.stdout
     for status in statuses:
         assert (status == answers) if answers else status in ("200", "201"), f"{text}\n{done.stdout}"
+
+
+@pytest.mark.slow
+def test_a_backup_of_the_embedded_server_is_made_as_printed_and_serves(starter: Starter, tmp_path: Path) -> None:
+    running = starter()
+    made = httpx.post(f"{running.base}/api/v1/appointments/", json=_VISIT, headers=running.headers)
+    assert running.stop() == 0
+    printed = (ROOT / "docs" / "operations.md").read_text().partition("## Backups")[2]
+    block = _BLOCK.search(printed)
+    assert block is not None
+    _run(block["text"], None, running, tmp_path)
+    copy = starter(data_dir=str(tmp_path / "backup"))  # with a key of its own: the other one is in the copy
+    there = httpx.get(f"{copy.base}/api/v1/appointments/{made.json()['id']}/", headers=running.headers)
+    assert there.json() == made.json()
 
 
 def test_the_make_targets_named_exist() -> None:
