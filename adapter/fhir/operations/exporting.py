@@ -69,6 +69,7 @@ async def export(call: Call, kind: str, ident: str | None) -> Reply:
     require(call.who.key, "export", "read")
     asked = _read(call, kind)
     kinds = _kinds(call, kind, asked)
+    _check_elements(kinds, asked)
     if asked.problems and not asked.lenient:
         raise Malformed(asked.problems)
     cut = await take_cut(call.who.store)
@@ -278,6 +279,18 @@ def _kinds(call: Call, kind: str, asked: _Asked) -> list[str]:
         elif name not in kinds:
             asked.problems.append(exporting_filters.not_exported(name))
     return kinds
+
+
+def _check_elements(kinds: Sequence[str], asked: _Asked) -> None:
+    """Leave out the elements that no exported type has, and note them: what is left out narrows nothing."""
+    if not kinds:  # the types that are not there have been noted
+        return
+    known, notes = results.elements(",".join(asked.elements), kinds)
+    told = [note.text for note in notes]
+    elsewhere = [name for name in known if name.partition(".")[0] in {*TYPES} - {*kinds}]
+    told += [f"There is no {name.partition('.')[0]} in this export: '{name}' is left out." for name in elsewhere]
+    asked.elements = [name for name in known if name not in elsewhere]
+    asked.problems += [Problem("unsupported_parameter", text, "_elements", issue="not-supported") for text in told]
 
 
 def _unknown(name: str, there: Sequence[str], kind: str, parameter: str) -> Problem:

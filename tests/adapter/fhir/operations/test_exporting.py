@@ -134,6 +134,38 @@ async def test_what_a_filter_says_and_is_not_known_is_refused_or_passed_over(
     assert told in note["issue"][0]["diagnostics"]
 
 
+@pytest.mark.parametrize(
+    ("query", "told", "kept"),
+    [
+        ("_type=Patient&_elements=Pateint.gender", "There is no element 'Pateint.gender' in Patient", None),
+        ("_type=Patient&_elements=Patient.gendr,id", "There is no element 'Patient.gendr' in Patient", set()),
+        ("_type=Patient&_elements=gendr,gender", "There is no element 'gendr' in Patient", {"gender"}),
+        ("_type=Patient&_elements=gender,Slot.start", "There is no Slot in this export", {"gender"}),
+    ],
+)
+async def test_an_element_that_is_not_known_is_refused_or_passed_over(
+    api: Api, query: str, told: str, kept: set[str] | None
+) -> None:
+    await put(api, "Patient", "a", birthDate="1990-05-17", gender="female")
+    for options in ({}, {"headers": {"Prefer": "respond-async, handling=strict"}}):
+        refused = await api.get(f"/fhir/R4/$export?{query}", **options)
+        assert refused.status_code == 400
+        assert (told in refused.text, refused.json()["issue"][0]["location"]) == (True, ["http._elements"])
+    manifest = await exported(api, f"$export?{query}", **LENIENT)
+    [one] = await content(api, manifest)
+    assert one.keys() == {"resourceType", "id", "meta"} | ({"birthDate", "gender"} if kept is None else kept)
+    assert ("tag" in one["meta"]) is (kept is not None)
+    [note] = await content(api, manifest, "error")
+    assert (note["issue"][0]["severity"], told in note["issue"][0]["diagnostics"]) == ("warning", True)
+
+
+async def test_elements_are_those_of_the_types_that_are_exported(api: Api) -> None:
+    await put(api, "Patient", "a", active=True)
+    assert len(await content(api, await exported(api, "$export?_elements=active,Slot.start"))) == 1
+    manifest = await exported(api, "$export?_type=Basic&_elements=active", **LENIENT)
+    assert (manifest["output"], len(await content(api, manifest, "error"))) == ([], 1)
+
+
 async def test_a_filter_for_what_is_in_no_compartment_says_so(api: Api) -> None:
     refused = await api.get("/fhir/R4/Patient/$export?_typeFilter=Slot%3Fstatus%3Dfree")
     assert (refused.status_code, "There is no Slot in the compartment of a Patient" in refused.text) == (400, True)
