@@ -124,6 +124,8 @@ def _parameter(kind: str, head: str, name: str, *, chained: bool) -> Parameter:
     found = parameters.get(head) or (parameters.get(head[:1].lower() + head[1:]) if chained else None)
     if found is not None:
         return found
+    if head == "_query":  # https://hl7.org/fhir/R4/search.html#query: it SHALL be refused, never left out
+        raise _refused("not-supported", name, "This server has no named queries: leave _query out.")
     text = f"{kind} has no search parameter '{head}'. It has: {', '.join(sorted(parameters))}."
     raise Unknown(Note("not-supported", name, text))
 

@@ -126,7 +126,7 @@ def _asked(
     """Return the parameters that are used, and what there is to tell of the others.
 
     Raises:
-        Malformed: a modifier, or another parameter that does not count where the caller wants to be told.
+        Malformed: a modifier, a named query, or what else does not count where the caller wants to be told.
     """
     given = [(name, value) for name, value in pairs if value and name not in results.PASSED_BY]
     ignored = [name for name, value in given if not _is_used(name, value, searched)]
@@ -134,10 +134,15 @@ def _asked(
     told = [(name, f"{kind} is not searched by {name} here. It is by: {', '.join(searched)}.") for name in ignored]
     told += [(name, searching.BESIDE) for name in searching.beside(call.query)]
     notes = [Problem("invalid_search", text, name, issue="not-supported", severity="warning") for name, text in told]
-    wrong = [replace(note, severity="error") for note in notes if strict or ":" in (note.param or "")]
+    wrong = [replace(note, severity="error") for note in notes if strict or _is_refused(note.param or "")]
     if wrong:
         raise Malformed(wrong)
     return tuple(pair for pair in given if _is_used(*pair, searched)), notes
+
+
+def _is_refused(name: str) -> bool:
+    """Tell whether a parameter may not be left out, as in every search: a modifier, or a named query."""
+    return ":" in name or name == "_query"
 
 
 def _matches(one: Mapping[str, Any], by: Searched, name: str, value: str) -> bool:

@@ -194,6 +194,7 @@ class TestSearchParameters:
         assert bundle["total"] == 2
         outcome(await get(api, "SearchParameter?foo=1", prefer="handling=strict"), 400, "not-supported")
         outcome(await get(api, "SearchParameter?name:exact=x"), 400, "not-supported")
+        outcome(await get(api, "SearchParameter?_query=all"), 400, "not-supported")
 
     async def test_they_are_under_the_base_of_the_deployment(
         self, make_service: ServiceMaker, make_api: ApiMaker

@@ -480,6 +480,7 @@ class TestUnknown:
             ("_total=exactly", "value"),
             ("patient.foo=1", "not-supported"),
             ("_has:Encounter:patient:status=x", "not-supported"),
+            ("_query=free-slots", "not-supported"),
         ],
     )
     async def test_what_would_change_the_meaning_is_400_in_every_mode(
