@@ -16,6 +16,7 @@ from store.search.model import Entry, Include, Note, Reading, SearchRefused
 from store.search.names import target_types
 from store.search.paging import at
 from store.search.references import own_forms
+from store.search.versions import Versions
 from store.source import PAGE_BYTES, Source
 from store.types import TYPES
 
@@ -105,7 +106,8 @@ class Included:
         self._includes = includes
         self._base = base
         self._readable = readable
-        self._seen: dict[tuple[str, str], int] = {}  # bytes of each
+        self._seen: dict[tuple[str, str], bytes] = {}  # its JSON
+        self._versions = Versions(base)
         self._hidden: dict[str, None] = {}
         self._full = False
         self._cut = False
@@ -115,7 +117,7 @@ class Included:
     async def collect(self, matches: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
         """Follow everything from the documents of the matches, each with its type."""
         front = list(matches)
-        self._seen = {(kind, document["_id"]): len(document["_json"]) for kind, document in front}
+        self._seen = {(kind, document["_id"]): document["_json"] for kind, document in front}
         following = self._includes
         while front and following and not self._full:
             found: list[tuple[str, Mapping[str, Any]]] = []
@@ -142,7 +144,7 @@ class Included:
         elif self._cut:
             text = f"Not everything is included: {MOST_SOUGHT} of a type are looked for at most. Ask for fewer matches."
             notes.append(Note("too-costly", "_include", text))
-        return tuple(notes)
+        return (*notes, *self._versions.notes(self._seen))
 
     def _referred(
         self, front: list[tuple[str, Mapping[str, Any]]], following: tuple[Include, ...]
@@ -151,6 +153,7 @@ class Included:
         wanted: dict[str, dict[str, None]] = {}
         forward = [(one.kind, path_of(one.parameter), one.targets) for one in following if not one.reverse]
         for kind, document in front:
+            self._versions.look(kind, document, following)
             for source, path, targets in forward:
                 if source != kind:
                     continue
@@ -185,7 +188,7 @@ class Included:
         limit = room + 1 + sum(seen == kind for seen, _ in self._seen)
         paths = fields(self._includes, kind)
         found: list[tuple[str, Mapping[str, Any]]] = []
-        most = 1 + self._left + sum(size for (seen, _), size in self._seen.items() if seen == kind)
+        most = 1 + self._left + sum(len(raw) for (seen, _), raw in self._seen.items() if seen == kind)
         for document in await self._source.documents(kind, query, fields=paths, limit=limit, most=most):
             key = (kind, document["_id"])
             if key in self._seen:
@@ -194,7 +197,7 @@ class Included:
             if len(self.entries) == MOST or size > self._left:
                 self._full = True
                 break
-            self._seen[key] = size
+            self._seen[key] = document["_json"]
             self._left -= size
             self.entries.append(Entry(kind, document["_id"], document["_json"], "include"))
             found.append((kind, document))

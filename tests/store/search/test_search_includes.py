@@ -20,6 +20,7 @@ from tests.store.search.support import (
     schedule,
     slot,
 )
+from tests.store.support import change
 
 
 @pytest.fixture
@@ -106,6 +107,40 @@ async def test_what_is_included_is_never_counted(clinic: Store) -> None:
         ("Location", "include"),
     ]
     assert await ids(clinic, "Location", "_id=l&_include:iterate=Location:partof") == ["l"]
+
+
+async def test_a_version_that_is_referred_to_and_not_included_is_told(clinic: Store) -> None:
+    await change(clinic, "Patient", "p", active=True)
+    await put(
+        clinic,
+        appointment("old", "2026-02-01T09:00:00Z", f"{BASE}/Patient/p/_history/1", "Practitioner/d/_history/1"),
+        appointment("new", "2026-02-02T09:00:00Z", "Patient/p/_history/2", "http://elsewhere/Patient/p/_history/1"),
+        resource("AppointmentResponse", "o", appointment={"reference": "Appointment/old"}),
+    )
+    for kind, query in (
+        ("Appointment", "_include=Appointment:patient"),
+        ("Appointment", "_include=*&_include=Appointment:patient"),
+        ("AppointmentResponse", "_include=AppointmentResponse:appointment&_include:iterate=Appointment:actor:Patient"),
+        ("Patient", "_revinclude=Appointment:patient&_include:iterate=Appointment:patient"),
+    ):
+        (note,) = (await page(clinic, kind, query)).notes
+        assert (note.code, note.parameter) == ("not-supported", "_include")
+        assert "another one: Patient/p/_history/1." in note.text
+    for query in ("_id=new&_include=*", "_id=old&_include=Appointment:practitioner"):
+        assert (await page(clinic, "Appointment", query)).notes == ()
+    assert (await page(clinic, "Patient", "_revinclude=Appointment:patient")).notes == ()
+    hidden = reading(readable=lambda kind: kind != "Patient")
+    (note,) = (await page(clinic, "Appointment", "_id=old&_include=Appointment:patient", hidden)).notes
+    assert note.code == "forbidden"
+
+
+async def test_of_many_versions_some_are_named(store: Store) -> None:
+    idents = [f"p{number:02}" for number in range(12)]
+    await put(store, *(resource("Patient", one) for one in idents))
+    versioned = [f"Patient/{one}/_history/7" for one in idents]
+    await put(store, appointment("a", "2026-02-01T09:00:00Z", *versioned))
+    (note,) = (await page(store, "Appointment", "_include=Appointment:patient")).notes
+    assert f"{', '.join(versioned[:10])} and 2 more." in note.text
 
 
 async def test_only_what_may_be_read_is_included(clinic: Store) -> None:
