@@ -233,12 +233,18 @@ def _bundle(
     path = "/".join(call.path)
     address = f"{call.base}/{path}"
     form = searching.form_of(call)
-    links = [{"relation": "self", "url": searching.url(address, (*asked.used, *form))}]
+    own = (*asked.used, *_placed(asked.after), *form)
+    links = [{"relation": "self", "url": searching.url(address, own)}]
     if following is not None:
         # Opaque: what was asked for may tell something about the patient.
-        pairs = (*asked.used, *zip(_PLACE, following, strict=True))
+        pairs = (*asked.used, *_placed(following))
         links.append(searching.following(address, path, pairs, form))
     body = orjson.dumps({"resourceType": "Bundle", "type": "searchset", "link": links})
     shown = [searching.entry(call.base, one) for one in entries]
     shown += [searching.told(call, notes)] if notes else []
     return body[:-1] + b',"entry":[' + b",".join(shown) + b"]}" if shown else body
+
+
+def _placed(after: tuple[str, str] | None) -> Pairs:
+    """Return the parameters of our links for what comes after a resource."""
+    return () if after is None else tuple(zip(_PLACE, after, strict=True))

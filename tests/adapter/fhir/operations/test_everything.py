@@ -81,6 +81,13 @@ async def test_pages_hold_everything_once_and_can_each_be_read_by_itself(api: Ap
     assert all("john" not in str(link(page, "next")).partition("?")[2] for page in found)
 
 
+async def test_the_link_to_itself_of_each_page_leads_to_that_page(api: Api) -> None:
+    found = await pages(api, "Patient/john/$everything?_count=2&_type=Appointment,AppointmentResponse&_pretty=true")
+    assert len(found) == 2
+    for page in found:
+        assert await everything(api, link(page, "self") or "") == page
+
+
 async def test_a_page_of_a_large_record_has_fewer(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a search's (tests/store/search)."""
     for most in (800, 300):
