@@ -91,15 +91,17 @@ async def _call(request: Request, path: tuple[str, ...], query: Pairs) -> Call:
         elif kind == negotiation.JSON_PATCH:
             patch = await aside(lambda: strict_json.read_patch(raw), much=large)
         elif raw:
-            body = await aside(lambda: _reader(path)(raw), much=large)
+            body = await aside(lambda: _reader(method, path)(raw), much=large)
     headers = {name: request.headers[name] for name in _HEADERS if name in request.headers}
     if "prefer" in headers:
         headers["prefer"] = ", ".join(request.headers.getlist("prefer"))
     return Call(who, base_of(request, who.service), method, path, query, headers, body, patch, large)
 
 
-def _reader(path: tuple[str, ...]) -> Callable[[bytes], Resource]:
+def _reader(method: str, path: tuple[str, ...]) -> Callable[[bytes], Resource]:
     """Return what reads a resource that is sent to `path`."""
+    if method == "PATCH":
+        return strict_json.read_patch_resource
     if not path:
         return strict_json.read_bundle
     return strict_json.read_as_sent if path[-1] == "$validate" else strict_json.read

@@ -16,6 +16,8 @@ from adapter.fhir.validation.structure import as_object, check_operations, check
 from store.codec import Resource, parse
 
 _BODY = "Resource"
+_ONE = "Send one resource: { ... }."
+_PATCHES = "A FHIRPath Patch is one (Parameters). A JSON Patch is a list: send it as application/json-patch+json."
 
 
 def read(raw: bytes) -> Resource:
@@ -25,6 +27,17 @@ def read(raw: bytes) -> Resource:
         Malformed: 400, with every problem: it is no JSON, or none that FHIR allows.
     """
     resource = read_as_sent(raw)
+    require_structure(resource)
+    return resource
+
+
+def read_patch_resource(raw: bytes) -> Resource:
+    """Return the resource by which a patch is sent, as `read` does; a JSON Patch of the wrong type is told its own.
+
+    Raises:
+        Malformed: as `read` does.
+    """
+    resource = read_as_sent(raw, _PATCHES)
     require_structure(resource)
     return resource
 
@@ -69,7 +82,7 @@ def require_structure(resource: Resource) -> None:
         raise Malformed(findings.all())
 
 
-def read_as_sent(raw: bytes) -> Resource:
+def read_as_sent(raw: bytes, remedy: str = _ONE) -> Resource:
     """Return the object in `raw` with exact decimals, for ``$validate``: what FHIR does not allow in it is the answer.
 
     Raises:
@@ -77,7 +90,7 @@ def read_as_sent(raw: bytes) -> Resource:
     """
     resource = _parsed(raw)
     if not isinstance(resource, dict):
-        raise _unreadable("The body is not a JSON object. Send one resource: { ... }.")
+        raise _unreadable(f"The body is not a JSON object. {remedy}")
     return resource
 
 

@@ -366,6 +366,12 @@ class TestPatch:
         assert (await call(api, "PATCH", "Patient/p", person("p"))).status_code == 400
         assert (await call(api, "PATCH", "Patient/p", [{"op": "leap", "path": "/active"}])).status_code == 400
 
+    @pytest.mark.parametrize("media_type", ["application/json", "application/fhir+json"])
+    async def test_a_json_patch_of_another_type_is_told_its_own(self, api: Api, media_type: str) -> None:
+        patch = [{"op": "add", "path": "/active", "value": True}]
+        answer = await call(api, "PATCH", "Patient/p", patch, headers={"Content-Type": media_type})
+        assert "application/json-patch+json" in outcome(answer, 400, "structure")["diagnostics"]
+
     @pytest.mark.parametrize("media_type", ["application/merge-patch+json", "application/xml-patch+xml", "text/plain"])
     async def test_another_language_is_415(self, api: Api, media_type: str) -> None:
         answer = await call(api, "PATCH", "Patient/p", {"active": True}, headers={"Content-Type": media_type})
