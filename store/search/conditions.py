@@ -101,10 +101,13 @@ def _sounding(path: str, value: str) -> Query:
 
 
 def _uri(parameter: Parameter, modifier: str | None, values: list[str], _: Reading) -> Query:
+    versioned = any(path.datatype == "canonical" for path in parameter.paths)
     wanted: list[Any] = []
     for value in map(unescaped, values):
         wanted.append(value)
-        if modifier == "below":
+        if modifier == "below" and versioned and "|" in value:
+            wanted.append(starting(value + "."))  # https://hl7.org/fhir/R4/search.html#versions
+        elif modifier == "below":
             wanted.append(starting(value.rstrip("/") + "/"))
         elif modifier == "above":
             wanted += _above(value)

@@ -145,6 +145,15 @@ async def test_uris(store: Store) -> None:
     assert refusal("Patient", "_profile:contains=x")[0].code == "not-supported"
 
 
+async def test_versions_of_a_profile_lie_below_the_beginning_of_their_number(store: Store) -> None:
+    for ident, profile in {"a": "urn:p|1", "b": "urn:p|1.0", "c": "urn:p|1.1.3", "d": "urn:p|10", "e": "urn:p"}.items():
+        await put(store, resource("Patient", ident, meta={"profile": [profile], "source": profile}))
+    assert await found(store, "Patient", "_profile:below=urn:p|1") == {"a", "b", "c"}
+    assert await found(store, "Patient", "_profile:below=urn:p|1.1,urn:p|10") == {"c", "d"}
+    assert await found(store, "Patient", "_profile=urn:p|1") == {"a"}
+    assert await found(store, "Patient", "_source:below=urn:p|1") == {"a"}
+
+
 async def test_places_near_another(store: Store) -> None:
     await put(
         store,
