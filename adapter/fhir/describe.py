@@ -65,7 +65,7 @@ _SUMMARIES = {
     "POST /{type}/{operation}": "Operation on a type ($validate, $everything, Appointment/$find, $hold, $book)",
     "GET /{type}/{id}/_history": "History of a resource",
     "GET /{type}/{id}/_history/{vid}": "Read one version",
-    "GET /{type}/{id}/{operation}": "Operation on a resource ($everything)",
+    "GET /{type}/{id}/{operation}": "Operation on a resource ($everything, $validate of what is stored)",
     "POST /{type}/{id}/{operation}": "Operation on a resource ($validate, $everything, $cancel, $reschedule)",
     "GET /{type}/{id}/{compartment}": "Search within a compartment",
     "POST /{type}/{id}/{compartment}/_search": "Search within a compartment, parameters in the body",

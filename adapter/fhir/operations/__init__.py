@@ -55,7 +55,14 @@ _VISIT = ("Appointment",)
 _BULK_DATA = "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/"
 
 OPERATIONS = (
-    Operation("validate", f"{_DEFINITIONS}Resource-validate", (), ("POST",), validate, affects_state=False),
+    Operation(
+        "validate",
+        f"{_DEFINITIONS}Resource-validate",
+        (),
+        ("GET", "HEAD", "POST"),
+        validate,
+        affects_state=False,
+    ),
     Operation(
         "everything",
         f"{_DEFINITIONS}Patient-everything",

@@ -21,7 +21,7 @@ from adapter.fhir.writing import Write, carry_out
 from adapter.scheduling import by_itself
 from adapter.scheduling.road import decide
 from adapter.security.permissions import told
-from store.codec import Resource
+from store.codec import Resource, decode
 from store.unit_of_work import UnitOfWork
 
 
@@ -30,16 +30,18 @@ class _Possible(Exception):
 
 
 async def validate(call: Call, kind: str, ident: str | None) -> Reply:
-    """Answer with an OperationOutcome about the resource in the body, or (mode ``delete``) about the one named.
+    """Answer with an OperationOutcome about the resource in the body, or the one named (``delete``, ``profile``).
 
     Raises:
-        Malformed: there is no resource, or no such mode or profile. NotFound, Gone: nothing that could be deleted.
+        Malformed: there is no resource, or no such mode or profile. NotFound, Gone: nothing is stored by that id.
     """
     require_type(call.who, kind, "read")
     pairs, resource = parameters(call, bare=True)
     asked = dict(pairs)
     mode = asked.get("mode")
     profile = asked.get("profile")
+    if mode == "profile" and resource is None and ident is not None:
+        resource = decode(await _stored(call, kind, ident))
     bases = (call.base, *call.who.service.settings.fhir_bases)
 
     def judged() -> list[Problem]:
@@ -50,6 +52,13 @@ async def validate(call: Call, kind: str, ident: str | None) -> Reply:
     if mode == "delete" and ident is not None:
         problems = await _deletable(call, kind, ident)
     return Reply(200, outcome.of(problems, call.who.service.settings.canonical_base, "invalid"))
+
+
+async def _stored(call: Call, kind: str, ident: str) -> bytes:
+    raw = await call.who.store.read(kind, ident)
+    if raw is None:
+        raise await reads.absent(call, kind, ident)
+    return raw
 
 
 def _refused(resource: Resource, bases: Sequence[str]) -> Iterator[Problem]:
@@ -64,8 +73,7 @@ def _refused(resource: Resource, bases: Sequence[str]) -> Iterator[Problem]:
 
 async def _deletable(call: Call, kind: str, ident: str) -> list[Problem]:
     """Tell what stands in the way of a deletion: it is decided, and not done."""
-    if await call.who.store.read(kind, ident) is None:
-        raise await reads.absent(call, kind, ident)
+    await _stored(call, kind, ident)
 
     async def step(work: UnitOfWork) -> None:
         await carry_out(work, call.who, call.base, [Write("DELETE", kind, ident)])

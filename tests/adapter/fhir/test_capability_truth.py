@@ -201,15 +201,18 @@ async def test_operations(api: Api, kind: str) -> None:
         one = there.get(name)
         for level, path in (("type", f"{kind}/${name}"), ("instance", f"{kind}/x/${name}")):
             for method in ("GET", "POST"):
-                # The bare resource is what $validate is called with; $everything needs none.
+                # The bare resource is what $validate is called with, except of a deletion; $everything needs none.
                 body = EXAMPLES[kind] if method == "POST" and name == "validate" else None
                 query = "?start=2024-01-20&end=2024-01-20" if name in ("find", "prefetch") else ""
+                query = "?mode=delete" if name == "validate" and method == "GET" else query
                 answer = await call(api, method, path + query, body)
                 if one is None or level not in one.levels:
                     outcome(answer, 404, "not-supported")
                 elif method not in one.methods:
                     outcome(answer, 405, "not-supported")
                     assert answer.headers["allow"] == ", ".join(one.methods)
+                elif query == "?mode=delete" and level == "type":
+                    outcome(answer, 400, "required")
                 elif name in ("validate", "everything", "find", "prefetch"):
                     fine(answer, 200)
                 elif name != "export":  # called without what it needs: it is there all the same

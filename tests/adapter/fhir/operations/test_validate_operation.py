@@ -196,7 +196,25 @@ async def test_it_needs_the_permission_to_read(api: Api, make_api: ApiMaker) -> 
     outcome(await call(limited, "POST", "Patient/$validate", person("x")), 403, "forbidden")
 
 
-async def test_it_is_posted(api: Api) -> None:
-    answer = await get(api, "Patient/$validate")
-    outcome(answer, 405, "not-supported")
-    assert answer.headers["allow"] == "POST"
+async def test_what_is_stored_can_be_asked_about_by_get(api: Api) -> None:
+    """https://hl7.org/fhir/R4/operations.html#request: all parameters are primitive, and nothing is changed."""
+    asked = await get(api, "Patient/john/$validate?mode=delete")
+    assert said(asked) == [("error", "conflict", "Patient")]
+    assert asked.json() == (await call(api, "POST", "Patient/john/$validate?mode=delete")).json()
+    assert (await call(api, "HEAD", "Appointment/a1/$validate?mode=delete")).status_code == 200
+    assert (await get(api, "Appointment/a1")).status_code == 200
+    outcome(await get(api, "Patient/never/$validate?mode=delete"), 404, "not-found")
+    for path in ("Patient/$validate", "Patient/$validate?mode=create", "Patient/john/$validate"):
+        outcome(await get(api, path), 400, "required")
+
+
+async def test_whether_what_is_stored_is_of_a_profile(api: Api) -> None:
+    url = "http://hl7.org/fhir/StructureDefinition/Appointment"
+    await made(api, narrated(appointment("fine", start="2024-01-20T15:00")))
+    assert said(await get(api, f"Appointment/fine/$validate?mode=profile&profile={url}")) == FINE
+    assert said(await call(api, "POST", "Appointment/fine/$validate", parameters(mode="profile", profile=url))) == FINE
+    bare_one = said(await get(api, "Appointment/a1/$validate?mode=profile"))
+    assert bare_one[0] == ("warning", "invariant", "Appointment.text")
+    outcome(await get(api, "Appointment/never/$validate?mode=profile"), 404, "not-found")
+    outcome(await get(api, "Appointment/a1/$validate?mode=profile&profile=urn:p"), 400, "not-supported")
+    outcome(await get(api, "Appointment/$validate?mode=profile"), 400, "required")
