@@ -15,7 +15,7 @@ from adapter.fhir.call import Reply
 from adapter.fhir.conformance import operation_definitions
 from adapter.fhir.conformance.operation_definitions import OPERATION_DEFINITION
 from adapter.fhir.conformance.search_parameters import MEANINGS, SEARCH_PARAMETER, SEARCHED, canonical, is_own
-from adapter.fhir.operations import operations_on
+from adapter.fhir.operations import Operation, operations_on
 from adapter.service import Service
 from mappings.systems import BASE
 from store import search as engine
@@ -139,11 +139,17 @@ def _resource(declared: ResourceType, canonical_base: str) -> dict[str, Any]:
         "searchInclude": ["*", *references] if references else [],
         "searchRevInclude": list(rev_includes(declared.name)),
         "searchParam": [_search_param(parameter, canonical_base) for parameter in declared.parameters.values()],
-        "operation": [
-            {"name": one.name, "definition": one.canonical(canonical_base)} for one in operations_on(declared.name)
-        ],
+        "operation": [_operation(one, canonical_base) for one in operations_on(declared.name)],
     }
     return {name: value for name, value in said.items() if value != []}
+
+
+def _operation(one: Operation, canonical_base: str) -> dict[str, str]:
+    said = {"name": one.name, "definition": one.canonical(canonical_base)}
+    served = operation_definitions.operation_definitions(canonical_base).get(one.definition.rpartition("/")[2])
+    if served is not None and not one.own:
+        said["documentation"] = f"What else is taken stands in {served['url']}"
+    return said
 
 
 def _search_param(parameter: Parameter, canonical_base: str) -> dict[str, Any]:

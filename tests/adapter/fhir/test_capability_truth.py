@@ -234,6 +234,9 @@ async def test_the_operations_of_scheduling_are_defined(api: Api) -> None:
         assert (found["code"], found["resource"]) == (one.name, list(one.kinds))
         assert (found["type"], found["instance"]) == ("type" in one.levels, "instance" in one.levels)
         assert one.canonical(CANONICAL_BASE) in (found["url"], found.get("base"))
+        [said] = [each for each in (await claimed(api, one.kinds[0]))["operation"] if each["name"] == one.name]
+        # What is an implementation of somebody else's is named as that, and what it takes beyond that by our own name.
+        assert found["url"] in (said["definition"], said.get("documentation", "").rpartition(" ")[2])
     for parameter in (await claimed(api, "OperationDefinition"))["searchParam"]:
         found = await searched(api, f"OperationDefinition?{parameter['name']}=x")
         assert (found["total"], "entry" in found) == (0, False)
