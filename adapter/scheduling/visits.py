@@ -273,7 +273,7 @@ def _obstacle(world: World, visit: Visit, name: str, *, fills_slots: bool) -> Pr
     elif fills_slots and world.is_for_nobody(name):
         return None  # busy: set so by hand for this very appointment (decision 3.2)
     else:
-        text = "The slot is busy. Search for a free one; who may write slots may also fill one that is busy for nobody."
+        text = "The slot is busy. Search for a free one; who may write slots may also name one that is busy for nobody."
     return Problem("slot_unavailable", text, None, details)
 
 

@@ -58,7 +58,7 @@ async def hold(call: Call, kind: str, ident: str | None) -> Reply:
         targets.require_bookable(found, "pending")
         until = work.now + timedelta(seconds=service.settings.hold_seconds)
         held = holds.holding(found.resource, until, service.systems.extensions)
-        return await done(call, work, [found.write(held)])
+        return await done(call, work, [found.write(held)], fills_slots=found.names_slots(held))
 
     return await written(call, step, holding=True)
 
@@ -111,6 +111,7 @@ async def _book_anew(
         after = targets.booked(call, work, found.resource | (resource or {}), overbook)
         after = targets.commented(_joined(after, actors), comment)
         targets.require_patient(call, found, after)
+        fills_slots = found.names_slots(after)
         if schedules:
             after = await on_schedules(call, work, found.resource, after, schedules)
         for one in replaced:
@@ -118,7 +119,7 @@ async def _book_anew(
             before = await target(call, work, replaced_id, proposals=False, conditional=False)
             targets.require_cancellable(before.resource)
             writes.append(before.write(targets.cancelled(call, work, before.resource)))
-        return await done(call, work, [found.write(after), *writes])
+        return await done(call, work, [found.write(after), *writes], fills_slots=fills_slots)
 
     return await written(call, _told_with(faults, step), status=200 if resource is None else 201)
 
@@ -146,7 +147,7 @@ async def _change(call: Call, asked: Asked, ident: str | None, resource: Resourc
             targets.require_cancellable(before)
             reason = resource.get("cancelationReason")
             after = targets.cancelled(call, work, before, reason, comment or resource.get("comment"))
-            return await done(call, work, [found.write(after)])
+            return await done(call, work, [found.write(after)], fills_slots=False)
         if resource["status"] != "booked":
             text = "$book takes an appointment that is pending (book it), booked (change it) or cancelled (cancel it)."
             raise Unprocessable(Problem("invalid_status", text, "Appointment.status"))
@@ -154,16 +155,21 @@ async def _change(call: Call, asked: Asked, ident: str | None, resource: Resourc
         after = targets.commented(resource, comment)
         if targets.moved(before, after) and after.get("slot") == before.get("slot"):
             after = {name: value for name, value in after.items() if name != "slot"}  # others are looked for
+        fills_slots = found.names_slots(after)
         if schedules:
             after = await on_schedules(call, work, before, after, schedules)
-        return await done(call, work, [found.write(after)])
+        return await done(call, work, [found.write(after)], fills_slots=fills_slots)
 
     return await written(call, _told_with(faults, step))
 
 
-async def done(call: Call, work: UnitOfWork, writes: Sequence[Write]) -> Resource:
-    """Have writes decided and staged; return what the first one makes."""
-    first = (await carry_out(work, call.who, call.base, writes, fills_slots=False))[0].resource
+async def done(call: Call, work: UnitOfWork, writes: Sequence[Write], *, fills_slots: bool) -> Resource:
+    """Have writes decided and staged; return what the first one makes.
+
+    `fills_slots`: Slots that are busy for nobody may be filled by who may write Slots, as by any other write (decision
+    3.2). Not where Slots were found: those have to be free, whoever asks.
+    """
+    first = (await carry_out(work, call.who, call.base, writes, fills_slots=fills_slots))[0].resource
     if first is None:
         raise AssertionError("nothing is deleted here")
     return first

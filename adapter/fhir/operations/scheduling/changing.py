@@ -46,7 +46,8 @@ async def cancel(call: Call, kind: str, ident: str | None) -> Reply:
     async def step(work: UnitOfWork) -> Resource:
         found = await target(call, work, named, proposals=False)
         targets.require_cancellable(found.resource)
-        return await done(call, work, [found.write(targets.cancelled(call, work, found.resource, reason, comment))])
+        after = targets.cancelled(call, work, found.resource, reason, comment)
+        return await done(call, work, [found.write(after)], fills_slots=False)
 
     return await written(call, step)
 
@@ -89,7 +90,8 @@ async def reschedule(call: Call, kind: str, ident: str | None) -> Reply:
             after["minutesDuration"] = max(1, minutes_between(after["start"], after["end"]))
         links = await moved(call, work, before, after, slots)
         after |= {"slot": links} if links else {}
-        return await done(call, work, [found.write(targets.commented(after, asked.text("comment")))])
+        write = found.write(targets.commented(after, asked.text("comment")))
+        return await done(call, work, [write], fills_slots=bool(slots))
 
     return await written(call, step)
 

@@ -11,7 +11,7 @@ from adapter.errors import Conflict, Gone, Malformed, NotFound, Problem, Unproce
 from adapter.fhir import writing
 from adapter.fhir.call import Call
 from adapter.fhir.writing import Write
-from adapter.scheduling import holds, occupancy
+from adapter.scheduling import claims, holds, occupancy
 from adapter.scheduling.status import move_problem
 from mappings import appointment as lens
 from mappings.references import PATIENT, kind_of
@@ -34,6 +34,11 @@ class Target:
 
     resource: Resource
     stored: bool
+
+    def names_slots(self, after: Resource) -> bool:
+        """Tell whether `after` names Slots of itself: what was proposed was found for it, as it was free."""
+        proposed = () if self.stored else claims.slots(self.resource)
+        return not {*claims.slots(after)} <= {*proposed}
 
     def write(self, after: Resource) -> Write:
         """Return the write that makes `after` of it."""

@@ -19,7 +19,7 @@ from tests.adapter.fhir.operations.test_scheduling_operations import (
     status_of,
     visit,
 )
-from tests.adapter.mediloop.clinic import SARAH, UHID, appointment, patient, with_actors
+from tests.adapter.mediloop.clinic import SARAH, UHID, appointment, patient, put, slot, with_actors
 from tests.conftest import Api, ServiceMaker
 
 __all__ = ["clinic"]
@@ -90,6 +90,57 @@ async def test_of_many_who_change_one_version_one_does(api: Api, second: Json) -
     moves = [operate(api, "a/$reschedule", FRESH, start=f"2024-01-20T1{n % 4 + 2}:00:00Z") for n in range(16)]
     answers = [one.status_code for one in await asyncio.gather(*moves)]
     assert sorted(answers) == [200] + [412] * 15
+
+
+# Slots that a hospital has set busy for the very appointment
+
+
+@pytest.fixture
+async def set_by_hand(api: Api) -> None:
+    """Slot s1, at ten, is busy, and nobody's."""
+    await put(api.service.stores["test"], slot("s1", "2024-01-20T10:00", "2024-01-20T10:30", "busy"))
+
+
+AT_S1: Json = {"slot": [{"reference": "Slot/s1"}]}
+AT_NOON = appointment("a", start="2024-01-20T12:00")
+FILLING: dict[str, tuple[Json | None, str, Json]] = {
+    "a new one": (None, "$book", {"appointment_resource": visit(**AT_S1)}),
+    "a request": (appointment("a", "waitlist", **AT_S1), "$book", {"appointment_reference": "Appointment/a"}),
+    "a proposed one": (appointment("a", "proposed", **AT_S1), "a/$hold", {}),
+    "a change": (AT_NOON, "$book", {"appointment_resource": appointment("a", **AT_S1)}),
+    "a move": (AT_NOON, "a/$reschedule", {"slot": "Slot/s1"}),
+}
+
+
+@pytest.mark.parametrize("case", FILLING)
+async def test_who_may_write_slots_fills_one_that_the_appointment_names(
+    api: Api, make_api: Any, set_by_hand: None, case: str
+) -> None:
+    before, path, given = FILLING[case]
+    if before is not None:
+        await made(api, before)
+    limited: Api = await make_api(api.service, granted=["appointments:write", "slots:read"])
+    refused(await operate(limited, path, **given), 409, "slot_unavailable")
+    answer = await operate(api, path, **given)
+    filled = only(answer, 200 if before else 201)
+    assert filled["slot"] == AT_S1["slot"]
+    assert await status_of(api, "s1") == ["busy-tentative" if path == "a/$hold" else "busy"]
+
+
+async def test_nobody_fills_one_that_was_found(api: Api) -> None:
+    ident = await first(api, practitioner=SARAH)
+    found = (await get(api, f"Appointment/{ident}")).json()["slot"]
+    await put(api.service.stores["test"], slot("s1", "2024-01-20T10:00", "2024-01-20T10:30", "busy"))
+    john = visit(participant=with_actors("Patient/john"))
+    for path, given in (
+        (f"{ident}/$hold", {}),
+        (f"{ident}/$book", {"patient": ANYBODY}),
+        ("$book", {"appointment_reference": f"Appointment/{ident}", "appointment_resource": visit(slot=found)}),
+        ("$book", {"appointment_resource": visit()}),
+        ("$book", {"appointment_resource": john, "schedule": {"reference": "Schedule/sarah"}}),
+    ):
+        refused(await operate(api, path, **given), 409, "slot_unavailable")
+    assert await status_of(api, "s1") == ["busy"]
 
 
 # Patients
