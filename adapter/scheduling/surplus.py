@@ -1,7 +1,8 @@
 """Which of its Slots an appointment has no more use for: they are given back with the change that makes them so.
 
 A Slot is held for somebody, at a time. Where its people (or the room) take part no longer, or the appointment is
-elsewhere in time, it would be busy for nobody, and no client knows of a link that the service has added.
+elsewhere in time, it would be busy for nobody, and no client knows of a link that the service has added. A Schedule
+that has changed hands makes nobody leave.
 """
 
 from __future__ import annotations
@@ -45,13 +46,16 @@ def _taking_part(appointment: Resource, people: People) -> set[str]:
 
 
 def has_left(schedule: Resource, visit: Visit, people: People) -> bool:
-    """Tell whether a Slot of `schedule` is of nobody who takes part in the visit, now or since an earlier change."""
+    """Tell whether a Slot of `schedule` is of nobody who takes part in the visit, and somebody leaves whose it may be.
+
+    Where all who were there stay, it is the Schedule that has changed hands, and the visit keeps what it had.
+    """
     before, after = (_taking_part(one or {}, people) for one in (visit.draft.before, visit.draft.after))
-    whose = owners(schedule, people)
-    # Beside other practitioners a practitioner's was not to be had: theirs has left before.
+    whose, leaving = owners(schedule, people), before - after
+    # Of practitioners it may have been anybody's: that of one who left before, or whose Schedule is another's now.
     of_people = any(one.startswith(claims.PRACTITIONERS) for one in whose)
-    were_there = any(one.startswith(claims.PRACTITIONERS) for one in before) if of_people else before & {*whose}
-    return after.isdisjoint(whose) and bool(were_there)
+    theirs = any(one.startswith(claims.PRACTITIONERS) for one in leaving) if of_people else leaving & {*whose}
+    return after.isdisjoint(whose) and bool(theirs)
 
 
 def owners(schedule: Resource, people: People) -> tuple[str, ...]:

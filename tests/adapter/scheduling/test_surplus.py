@@ -15,6 +15,7 @@ from store.store import Store
 from tests.adapter.scheduling.support import (
     linking,
     links,
+    move,
     publish_day,
     refused,
     role,
@@ -110,12 +111,44 @@ async def test_the_last_one_leaves_the_slot_with_the_visit(store: Store) -> None
     assert (links(after), await statuses(store, "a")) == (["Slot/a"], ["busy"])
 
 
-async def test_a_slot_left_over_from_before_goes_back_with_the_next_change(store: Store) -> None:
+async def test_a_slot_left_over_from_before_goes_back_with_who_leaves_next(store: Store) -> None:
     await two(store, who=(P,))
     await settle_all(store, slot("k", status="busy", schedule="t"))
-    await create(store, visit("old", **linking("a", "k")))
-    [after, freed] = await settle_all(store, visit("old", "10:00", "10:20", **linking("a", "k")))
+    await create(store, visit("old", who=(P, "Practitioner/r"), **linking("a", "k")))
+    [after, freed] = await settle_all(store, visit("old", **linking("a", "k")))
     assert (links(after), freed["id"], freed["status"]) == (["Slot/a"], "k", "free")
+
+
+# Whose Schedule has changed hands.
+
+
+async def handed_over(store: Store) -> Resource:
+    """A visit x of p in a room, whose Schedule is q's since; return x."""
+    await create(store, schedule("s", P), slot("a"), schedule("t", ROOM), slot("k", schedule="t"))
+    [made, *_] = await settle_all(store, visit("x", who=(P, ROOM), **linking("a", "k")))
+    await settle_all(store, schedule("s", Q))
+    return made
+
+
+@pytest.mark.parametrize("door", ["FHIR", "FHIR without the links", "MediLoop"])
+async def test_nobody_has_left_where_a_schedule_changes_hands(store: Store, door: str) -> None:
+    shorter = {**await handed_over(store), "end": "2024-01-20T10:20:00Z"}
+    if door == "MediLoop":
+        after = await move(store, "x", "10:00", "10:20")
+    else:
+        sent = shorter if door == "FHIR" else {name: value for name, value in shorter.items() if name != "slot"}
+        after = (await settle_all(store, sent))[0]
+    assert links(after) == ["Slot/a", "Slot/k"]
+    assert await statuses(store, "a", "k") == ["busy", "busy"]
+
+
+@pytest.mark.parametrize("linked", [True, False])
+async def test_who_comes_leaves_it_too_and_who_goes_gives_it_back(store: Store, linked: bool) -> None:
+    made = await handed_over(store)
+    link = linking("a", "k") if linked else {}
+    assert links((await settle_all(store, visit("x", who=(P, "Practitioner/r", ROOM), **link)))[0]) == links(made)
+    assert links((await settle_all(store, visit("x", who=("Practitioner/r", ROOM), **link)))[0]) == ["Slot/k"]
+    assert await statuses(store, "a", "k") == ["free", "busy"]
 
 
 async def test_a_room_that_is_taken_out_gets_its_slot_back(store: Store) -> None:
