@@ -63,7 +63,7 @@ async def read(
         slots += await taking.opened_near(work, computed.values(), wish.when, without)
     rivals = () if wish.beside else known.names(wish.practitioners)
     appointments = await _claiming(work, "Appointment", rivals, wish.when)
-    kept = [] if wish.newly else [slot for slot in held if _is_at(slot, wish.when)]
+    kept = [] if wish.newly else [slot for slot in held if is_at(slot, wish.when)]
     crowds = [
         slot
         for slot in (*slots, *([] if named is None else [named]), *kept)
@@ -75,7 +75,8 @@ async def read(
     return wish, Facts(named, schedules, slots, appointments, known, tables, held_by, engaged, kept)
 
 
-def _is_at(slot: Resource, when: Interval) -> bool:
+def is_at(slot: Resource, when: Interval) -> bool:
+    """Tell whether a Slot is of use to what is at `when`."""
     span = intervals.of(slot)
     return span is not None and span.overlaps(when) and slot["status"] != "entered-in-error"
 
