@@ -12,8 +12,9 @@ from adapter.errors import Problem, Unprocessable
 from adapter.fhir.call import Call
 from adapter.fhir.operations.scheduling import targets
 from adapter.fhir.operations.scheduling.search import covering
-from adapter.scheduling import booking, claims, holds, intervals, people, reasons, taking
+from adapter.scheduling import booking, claims, holds, intervals, people, reasons, seeing, taking
 from adapter.scheduling.availability import Opening, Wanted, openings
+from adapter.scheduling.claimset import Stake
 from adapter.scheduling.intervals import Interval
 from store.codec import Resource
 from store.extract import references, walk
@@ -30,7 +31,8 @@ async def moved(
 
     None where it has no room and none are named: scheduling looks for those of its practitioners then. With a room and
     no Slot named, it gets Slots in every Schedule that it has some of, but for those of practitioners who do not come.
-    Who names a Slot of a room says which it is.
+    Who names a Slot of a room says which it is. What takes nothing newly keeps the Slots that it has at its new time,
+    as by every other door, and no others are looked for.
 
     Args:
         call: the call.
@@ -48,17 +50,30 @@ async def moved(
     things = people.moving_along(after, schedules)
     if not things:
         return links
+    staying = _staying(own, before, {**after, "slot": links})
+    if staying and not named:
+        return []  # scheduling keeps them, whosever they are by now
     if named:
         stored = await work.read_many(named)
         given = {taking.schedule_of(name, stored.get(name)) for name in named} - {None}
         if people.moving_along(after, await work.read_many(filter(None, given))):
             return links
-        kept = things
+        of_things = [one for one in staying if booking.schedule_of(one) in things]
+        links += [{"reference": f"Slot/{one['id']}"} for one in of_things]
+        kept = tuple({*things} - {*map(booking.schedule_of, of_things)})
     else:
         coming = claims.practitioners(after)
         kept = (*things, *(await people.read(work, coming)).serving(coming, schedules))
     schedules = {name: one for name, one in schedules.items() if name in kept}
     return links + await _free(call, schedules, own, before, after)
+
+
+def _staying(own: Sequence[Resource], before: Resource, after: Resource) -> list[Resource]:
+    """Return an appointment's own Slots at its new time, if it takes nothing newly; else none."""
+    takes = Stake.of(after)
+    if takes is None or takes.when is None or takes.takes_more_than(Stake.of(before)):
+        return []
+    return [one for one in own if seeing.is_at(one, takes.when)]
 
 
 async def on_schedules(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
+import httpx
 import pytest
 
-from tests.adapter.fhir.door import Json, call
+from tests.adapter.fhir.door import Json, call, get, made
 from tests.adapter.fhir.operations.test_scheduling_operations import ANYBODY, find, only, operate, refused, status_of
 from tests.adapter.mediloop.clinic import appointment, location, practitioner, put, schedule, slot, with_actors
 from tests.adapter.scheduling.weekly import available, open_on, weekly
@@ -137,19 +138,24 @@ async def booked(api: Api, *slots: str, who: str = "Practitioner/m") -> None:
     assert (await call(api, "PUT", "Appointment/x", visit)).status_code == 201
 
 
-@pytest.mark.parametrize("door", ["MediLoop", "FHIR"])
+async def rescheduled(api: Api, door: str, start: str, end: str | None = None, to: str | None = None) -> httpx.Response:
+    """Move visit x by MediLoop's reschedule or by FHIR's."""
+    if door == "MediLoop":
+        given = {"new_start_time": start, "new_end_time": end, "new_slot_id": to}
+        return await api.post("/api/v1/appointments/x/reschedule/", json=given)
+    parts: Json = {"start": start, "end": end, "slot": to and f"Slot/{to}"}
+    return await operate(api, "x/$reschedule", **{name: part for name, part in parts.items() if part})
+
+
+@pytest.mark.parametrize("door", ["MediLoop", "$reschedule"])
 async def test_a_visit_takes_its_room_along_or_stays(api: Api, door: str) -> None:
     await hourly(api)
     await booked(api, "m-10", "room7-10")
 
     async def move(status: int, start: str, end: str | None = None, to: str | None = None) -> None:
-        if door == "MediLoop":
-            given = {"new_start_time": start, "new_end_time": end, "new_slot_id": to}
-            answer = await api.post("/api/v1/appointments/x/reschedule/", json=given)
-            assert answer.status_code == status, answer.text
-        else:
-            parts: Json = {"start": start, "end": end, "slot": to and f"Slot/{to}"}
-            answer = await operate(api, "x/$reschedule", **{name: part for name, part in parts.items() if part})
+        answer = await rescheduled(api, door, start, end, to)
+        assert answer.status_code == status, answer.text
+        if door == "$reschedule":
             only(answer) if status == 200 else refused(answer, status, "slot_unavailable")
 
     await move(200, "2024-01-20T10:00:00Z", "2024-01-20T10:20:00Z")
@@ -161,6 +167,70 @@ async def test_a_visit_takes_its_room_along_or_stays(api: Api, door: str) -> Non
     assert await status_of(api, "m-10", "room7-10", "m-12", "room7-12") == ["free", "free", "busy", "busy"]
     await move(200, "2024-01-20T10:00:00Z")
     assert await status_of(api, "m-10", "room7-10", "m-12", "room7-12") == ["busy", "busy", "free", "free"]
+
+
+async def shortened(api: Api, door: str, start: str, end: str, to: str | None = None) -> list[str]:
+    """Move visit x within its time; return its Slots."""
+    if door in ("MediLoop", "$reschedule"):
+        answer = await rescheduled(api, door, start, end, to)
+        assert answer.status_code == 200, answer.text
+    else:
+        visit = {**(await get(api, "Appointment/x")).json(), "start": start, "end": end}
+        sent = visit if door == "PUT" else {name: value for name, value in visit.items() if name != "slot"}
+        assert (await call(api, "PUT", "Appointment/x", sent)).status_code == 200
+    return [one["reference"] for one in (await get(api, "Appointment/x")).json().get("slot", ())]
+
+
+DOORS = ("MediLoop", "$reschedule", "PUT", "PUT without slots")
+
+
+async def overlapping(api: Api) -> None:
+    """Room 6 from two to three, and from half past; visit x has it until half past three."""
+    await hourly(api)
+    early = slot("c0", "2024-01-20T14:00", "2024-01-20T15:00", of="room6s")
+    late = slot("c1", "2024-01-20T14:30", "2024-01-20T15:30", of="room6s")
+    await put(api.service.stores["test"], early, late, slot("m-14", "2024-01-20T14:00", "2024-01-20T16:00", of="ms"))
+    links = [{"reference": f"Slot/{one}"} for one in ("m-14", "c0", "c1")]
+    times = {"start": "2024-01-20T14:00", "end": "2024-01-20T15:30:00Z"}
+    await made(api, appointment("x", slot=links, participant=with_actors("Practitioner/m"), **times))
+
+
+@pytest.mark.parametrize("door", DOORS)
+async def test_a_visit_that_is_shortened_keeps_all_slots_of_its_room_then(api: Api, door: str) -> None:
+    await overlapping(api)
+    slots = ["Slot/m-14", "Slot/c0", "Slot/c1"]
+    assert await shortened(api, door, "2024-01-20T14:15:00Z", "2024-01-20T15:00:00Z") == slots
+    assert await status_of(api, "c0", "c1") == ["busy", "busy"]
+    assert await shortened(api, door, "2024-01-20T14:15:00Z", "2024-01-20T14:30:00Z") == slots[:2]
+    assert await status_of(api, "c0", "c1") == ["busy", "free"]
+
+
+@pytest.mark.parametrize("door", DOORS[:2])
+async def test_so_it_does_where_the_slot_of_its_practitioner_is_named(api: Api, door: str) -> None:
+    await overlapping(api)
+    start, end = "2024-01-20T14:00:00Z", "2024-01-20T15:00:00Z"
+    assert sorted(await shortened(api, door, start, end, "m-14")) == ["Slot/c0", "Slot/c1", "Slot/m-14"]
+
+
+@pytest.mark.parametrize("door", DOORS)
+async def test_so_it_does_where_a_schedule_has_changed_hands(api: Api, door: str) -> None:
+    await hourly(api)
+    await booked(api, "m-10", "room7-10")
+    await made(api, schedule("ms", "Practitioner/n"))
+    found = await shortened(api, door, "2024-01-20T10:00:00Z", "2024-01-20T10:20:00Z")
+    assert found == ["Slot/m-10", "Slot/room7-10"]
+    assert await status_of(api, "m-10", "room7-10") == ["busy", "busy"]
+
+
+@pytest.mark.parametrize("door", DOORS)
+async def test_a_slot_of_its_room_that_is_too_short_is_kept_for_what_it_reaches(api: Api, door: str) -> None:
+    await hourly(api)
+    await put(api.service.stores["test"], slot("c0", "2024-01-20T10:00", "2024-01-20T10:10", of="room6s"))
+    links = [{"reference": "Slot/m-10"}, {"reference": "Slot/c0"}]
+    await made(api, appointment("x", slot=links, participant=with_actors("Practitioner/m")))
+    assert await shortened(api, door, "2024-01-20T10:00:00Z", "2024-01-20T10:20:00Z") == ["Slot/m-10", "Slot/c0"]
+    assert await shortened(api, door, "2024-01-20T10:10:00Z", "2024-01-20T10:20:00Z") == ["Slot/m-10"]
+    assert await status_of(api, "c0", "room6-10") == ["free", "free"]
 
 
 async def test_who_names_a_slot_of_another_room_leaves_the_first(api: Api) -> None:
