@@ -97,9 +97,9 @@ def decode(raw: bytes) -> Resource:
     return value
 
 
-def encode(resource: Resource) -> bytes:
-    """Write `resource` as compact UTF-8 JSON, decimals as they were read."""
-    return orjson.dumps(resource, default=_as_json)
+def encode(resource: Resource, *, sort: bool = False) -> bytes:
+    """Write `resource` as compact UTF-8 JSON, decimals as they were read; members in their order, or by name."""
+    return orjson.dumps(resource, default=_as_json, option=orjson.OPT_SORT_KEYS if sort else None)
 
 
 def _as_json(value: Any) -> Any:

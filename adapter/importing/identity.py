@@ -7,7 +7,7 @@ from typing import Any
 
 from adapter.errors import Conflict, Problem
 from adapter.importing.checking import Ready
-from store.codec import Resource
+from store.codec import Resource, encode
 from store.extract import token
 from store.unit_of_work import UnitOfWork
 
@@ -78,14 +78,22 @@ def _own(entry: int, ready: Ready, found: set[str]) -> str:
 
 
 def same(one: Resource, other: Resource) -> bool:
-    """Tell whether two versions say the same: all but what the server writes into ``meta``."""
+    """Tell whether two versions say the same: all but what the server writes into ``meta``.
+
+    A decimal says how exact it is as well (decision 1.3): 1.00 is another than 1, though they are equal.
+    """
     if one is other:
         return True
     return (
         len(one) - ("meta" in one) == len(other) - ("meta" in other)
         and all(name == "meta" or (name in other and other[name] == value) for name, value in one.items())
         and _own_meta(one) == _own_meta(other)
+        and _sent(one) == _sent(other)
     )
+
+
+def _sent(resource: Resource) -> bytes:
+    return encode({**resource, "meta": _own_meta(resource)}, sort=True)
 
 
 def _own_meta(resource: Resource) -> dict[str, Any]:

@@ -74,6 +74,14 @@ def test_two_patients_do_not_share_a_uhid(bring: Import) -> None:
     assert bring.refused() == [(1, ["identifier_taken"])]
 
 
+def test_a_decimal_is_carried_over_with_its_digits(bring: Import, stored: Stored) -> None:
+    where = lines(PEOPLE[1] | {"position": {"longitude": 32.5, "latitude": 0.3}})
+    assert bring(a__ndjson=where) == {"created": 1}
+    assert bring(a__ndjson=where.replace(b"32.5", b"32.50")) == {"updated": 1}
+    assert b"32.50" in stored("Location")[0]["_json"]
+    assert bring(a__ndjson=where.replace(b"32.5", b"32.50")) == {"unchanged": 1}
+
+
 @pytest.mark.parametrize("kind", ["collection", "searchset"])
 def test_bundles_folders_and_gzip(bring: Import, stored: Stored, kind: str) -> None:
     entries = [{"resource": one, "search": {"mode": "match"}} for one in (slot("x", 9), SCHEDULE, *PEOPLE)]
