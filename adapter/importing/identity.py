@@ -25,6 +25,30 @@ async def identities(work: UnitOfWork, batch: Sequence[Ready], uhids: Sequence[s
     """
     ours = tuple(token(system, "") for system in uhids)
     telling = [_telling(ready, ours) for ready in batch]
+    carriers = await _carriers(work, batch, telling)
+    # What one gives up in the batch, another takes; what one brings, none after it may bring as well.
+    keeps = {ready.name: ready.tokens for ready in batch if ready.stated}
+    brought: dict[tuple[str, str], str] = {}
+    own: list[str] = []
+    for entry, (ready, told) in enumerate(zip(batch, telling, strict=True)):
+        found: set[str] = set()
+        for text in told:
+            carried = carriers.get((ready.kind, text), ())
+            if ready.stated and ready.ident in carried:
+                continue  # it does not use it a second time: the front door let it
+            found.update(one for one in carried if text in keeps.get(f"{ready.kind}/{one}", (text,)))
+            if ready.stated and (ready.kind, text) in brought:
+                found.add(brought[ready.kind, text])
+        own.append(_own(entry, ready, found))
+        if not ready.if_none or not found:  # else what is there stays as it is
+            brought.update(((ready.kind, text), own[-1]) for text in ready.tokens if ready.kind == "Patient")
+    return own
+
+
+async def _carriers(
+    work: UnitOfWork, batch: Sequence[Ready], telling: Sequence[Sequence[str]]
+) -> dict[tuple[str, str], list[str]]:
+    """Return the ids of what is stored that carries an identifier, by the type and the identifier."""
     tokens: dict[str, dict[str, None]] = {}
     for ready, told in zip(batch, telling, strict=True):
         if told:
@@ -35,22 +59,7 @@ async def identities(work: UnitOfWork, batch: Sequence[Ready], uhids: Sequence[s
         for document in await work.documents(kind, query, fields=("_index.identifier",)):
             for text in document["_index"]["identifier"]:
                 carriers.setdefault((kind, text), []).append(document["_id"])
-    keeps = {
-        ready.name: ready.tokens for ready in batch if ready.stated
-    }  # what one gives up in the batch, another takes
-    return [
-        _own(
-            entry,
-            ready,
-            {
-                one
-                for text in told
-                for one in carriers.get((ready.kind, text), ())
-                if text in keeps.get(f"{ready.kind}/{one}", (text,))
-            },
-        )
-        for entry, (ready, told) in enumerate(zip(batch, telling, strict=True))
-    ]
+    return carriers
 
 
 def _telling(ready: Ready, ours: tuple[str, ...]) -> list[str]:

@@ -143,6 +143,14 @@ def test_uhids_and_numbers_change_hands(small: Import, stored: Stored) -> None:
     assert small.refused() == [(1, ["identifier_taken"])]
 
 
+def test_of_two_new_patients_with_one_uhid_the_first_stands_whatever_the_batch(small: Import) -> None:
+    uhid = {"identifier": [{"system": "https://mediloop.co/fhir/sid/uhid", "value": "UG777000001A"}]}
+    twins = lines(PEOPLE[2] | uhid | {"id": "tw-1"}, PEOPLE[2] | uhid | {"id": "tw-2"})
+    for word in ("created", "unchanged"):
+        assert small(a__ndjson=twins) == {word: 1, "refused": 1}
+        assert small.refused() == [(2, ["identifier_taken"])]
+
+
 def test_an_older_line_never_comes_after_a_newer_one(small: Import, stored: Stored) -> None:
     small(a__ndjson=lines(*BASE, visit("m", 9, "x"), visit("a", 10, "y")))
     twice = [visit("a", 9, "x"), visit("a", 11, "z"), cancelled("m", 9, "x")]

@@ -14,6 +14,7 @@ from adapter.importing.deciding import Writer
 from adapter.scheduling import bounds
 from store.connection import Client
 from store.errors import Oversized, Unreachable
+from store.extract import token
 from store.store import Store
 from store.unit_of_work import UnitOfWork
 from tests.adapter.fhir.door import call
@@ -37,6 +38,35 @@ async def test_an_import_looks_again_for_who_was_there_before(api: Api, store: S
     [result] = await writer.write([brought("2")])
     assert not isinstance(result, str)
     assert [problem.code for problem in result.problems] == ["unknown_practitioner"]
+
+
+def patient(ident: str, uhid: str = UHID, *, stated: bool = True, if_none: bool = False, **members: Any) -> Ready:
+    system = "https://mediloop.co/fhir/sid/uhid"
+    named = {"identifier": [{"system": system, "value": uhid}, {"system": "urn:mrn", "value": ident}]}
+    resource = {"resourceType": "Patient", "id": ident, **named, **members}
+    return Ready("Patient", ident, stated, [token(system, uhid), token("urn:mrn", ident)], resource, if_none=if_none)
+
+
+async def test_who_carries_a_uhid_already_does_not_use_it_a_second_time(api: Api, store: Store) -> None:
+    await create(store, patient("tw-1").resource, patient("tw-2").resource)  # the front door lets them in
+    writer = Writer(api.service, store)
+    assert await writer.write([patient("tw-1"), patient("tw-2")]) == ["unchanged"] * 2
+    assert await writer.write([patient("tw-1"), patient("tw-2", active=True)]) == ["unchanged", "updated"]
+    [*others, result] = await writer.write([patient("tw-2", "UG222222222B"), patient("tw-1"), patient("tw-3")])
+    assert others == ["updated", "unchanged"]
+    assert not isinstance(result, str)
+    assert [problem.details for problem in result.problems] == [{"resources": ["Patient/tw-1"]}]
+
+
+async def test_who_is_found_by_an_identifier_brings_a_uhid_too(api: Api, store: Store) -> None:
+    await create(store, patient("p", "UG222222222B").resource)
+    writer = Writer(api.service, store)
+    assert await writer.write([patient("p", stated=False, if_none=True), patient("q")]) == ["unchanged", "created"]
+    assert await writer.write([patient("q", "UG333333333C")]) == ["updated"]
+    word, result = await writer.write([patient("p", stated=False), patient("r")])
+    assert word == "updated"
+    assert not isinstance(result, str)
+    assert [problem.details for problem in result.problems] == [{"resources": ["Patient/p"]}]
 
 
 async def test_a_batch_that_is_too_large_for_one_transaction_is_written_in_parts(
