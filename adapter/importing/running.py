@@ -14,6 +14,7 @@ from adapter.importing import again
 from adapter.importing.beside import Check, checks
 from adapter.importing.books import Books, Outcome, Tally
 from adapter.importing.checking import Checked
+from adapter.importing.closing import close
 from adapter.importing.deciding import Writer
 from adapter.importing.errorfile import ErrorFile, require_ours
 from adapter.importing.fetching import SourceError
@@ -90,7 +91,7 @@ async def run(service: Service, sources: Sequence[Source], options: Options) -> 
                 if waiting.frees or resumed:
                     of_stage = [source for source in sources if source.stage == stage]
                     slots = (item for source in of_stage for item in items(source, SLOTS))
-                    await again.close(writer, check, slots, None if resumed else waiting, options.batch)
+                    await close(writer, check, slots, None if resumed else waiting, options.batch)
                 books.end_stage(options.batch)
                 yield tally
         waiting.remove()

@@ -8,8 +8,8 @@ from typing import cast
 
 import pytest
 
-from adapter.importing import again
 from adapter.importing.checking import Checked, Ready
+from adapter.importing.closing import close
 from adapter.importing.deciding import Result, Writer
 from adapter.importing.item import Item
 from adapter.importing.waiting import Waiting
@@ -42,5 +42,5 @@ async def test_what_was_not_given_up_is_not_checked_again(tmp_path: Path, certai
     writer = _Writer()
     with Waiting(tmp_path / "s.waiting", anew=True) as waiting:
         waiting.free(["Slot/b", "Slot/f"])
-        await again.close(cast("Writer", writer), check, slots, waiting if certain else None, 2)
+        await close(cast("Writer", writer), check, slots, waiting if certain else None, 2)
     assert (asked, len(writer.written), writer.freed) == (checked, len(checked), set())
