@@ -33,7 +33,7 @@ async def settle(writer: Writer, check: Check, books: Books, size: int) -> Async
         moved = False
         await holds.tidy(writer.store)  # nothing is refused for a hold that is over
         for rows in waiting.batches(size):
-            moved |= _noted(writer, books, await _tried(writer, check, rows))
+            moved |= books.note(await _tried(writer, check, rows))
             yield
         if not moved:
             async for step in _together(writer, check, books, size):
@@ -50,7 +50,7 @@ async def _together(writer: Writer, check: Check, books: Books, size: int) -> As
             if len(group) > 1 and waiting.try_once(group):
                 outcomes = await _all_or_none(writer, check, group)
                 if outcomes is not None:
-                    yield _noted(writer, books, outcomes)
+                    yield books.note(outcomes)
 
 
 def _group(waiting: Waiting, row: Row) -> list[Row]:
@@ -89,9 +89,3 @@ def _outcomes(rows: Sequence[Row], checked: Checked, written: Sequence[Result]) 
         else Outcome(row.key, row.item, found.name, next(results), found.signs, found.stated)
         for row, found in zip(rows, checked.found, strict=True)
     ]
-
-
-def _noted(writer: Writer, books: Books, outcomes: Sequence[Outcome]) -> bool:
-    freed = frozenset(writer.freed)
-    writer.freed.clear()
-    return books.note(outcomes, freed)

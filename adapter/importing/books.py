@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 from adapter.errors import Conflict, Refused
@@ -86,7 +87,7 @@ class Books:
         waiting.drop([(rank, source, line) for rank, source, line in place.settled])
         waiting.drop_before(next((n for n, one in enumerate(sources) if one.stage >= place.stage), 0))
 
-    def note(self, outcomes: Sequence[Outcome], freed: Iterable[str], where: Key | None = None) -> bool:
+    def note(self, outcomes: Sequence[Outcome], where: Key | None = None) -> bool:
         """Note what has become of a batch; tell whether something has moved.
 
         What is refused for what stands in its way waits; and so does, from then on, whatever else is refused for what
@@ -94,10 +95,8 @@ class Books:
 
         Args:
             outcomes: of the batch; of items that waited as well.
-            freed: the Slots that were given up in it.
             where: where its last item stands, in the first go.
         """
-        self.waiting.free(freed)
         waits = self.waiting.count > 0 or any(
             isinstance(one.result, Refused) and one.name and one.result.status == Conflict.status for one in outcomes
         )
@@ -154,22 +153,23 @@ class Books:
         self.place.rank = len(PASSES)
         self._save(())
 
-    def end_stage(self, size: int) -> None:
-        """Refuse what waits, for good, and go on to the next stage."""
+    def end_stage(self, size: int, now: datetime) -> None:
+        """Refuse what waits, for good, and go on to the next stage, which begins now."""
         for rows in self.waiting.batches(size):
             for row in rows:
                 self._refuse(row.key, row.item, row.refused)
+        self.waiting.forget_freed()  # while it is this stage still: in the next one others are given up
         self.place.stage += 1
+        self.place.since = now.isoformat()
         self.place.rank, self.place.source, self.place.line = FIRST, 0, 0
         self._save((), waits=False)  # nothing that counts: what is still there may go, in whatever moment this ends
         self.waiting.drop_before(len(self._sources))
-        self.waiting.forget_freed()
 
     def _save(self, settled: Sequence[Key], *, waits: bool = True) -> None:
         place = self.place
         # Before they are dropped: a crash between the two has them dropped then, and counted once.
         place.settled = [[*key] for key in settled] if self.waiting.count else []
-        place.waits = waits and self.waiting.count > 0
+        place.waits = waits and (self.waiting.count > 0 or self.waiting.frees)
         place.errors = self._refusals.flush()
         place.tally = asdict(self.tally)
         place.save(self._path)

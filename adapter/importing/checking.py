@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -45,6 +46,9 @@ class Ready:
         if_none: what is there of it already stays as it is.
         referents: what its references are to lead to (`Item.referents`).
         claims: the names under which it claims time and Slots (`adapter.scheduling.claims`), as far as it tells itself.
+        left_by: of a Slot that is to be again what it was before the stage: the appointments of the stage that name it.
+        closed: of such a Slot: whether it was closed by hand (`freeing.Freed`).
+        since: of such a Slot: when the stage began.
         found: the id of the resource that it was seen to be, by its identifiers; empty until somebody has looked.
     """
 
@@ -58,6 +62,9 @@ class Ready:
     if_none: bool = False
     referents: dict[str, Referent] = field(default_factory=dict)
     claims: tuple[str, ...] = ()
+    left_by: tuple[str, ...] = ()
+    closed: bool = False
+    since: datetime | None = None
     found: str = ""
 
     @property

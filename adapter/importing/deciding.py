@@ -7,13 +7,15 @@ tried again, and the ones taken out are tried alone, in their order, so that of 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from adapter.errors import Conflict, Malformed, Problem, Refused, Unprocessable, oversized
 from adapter.fhir import validation
-from adapter.importing import blocking, keeping, mediloop, referring
+from adapter.importing import blocking, freeing, keeping, mediloop, referring
 from adapter.importing.checking import Ready
+from adapter.importing.freeing import Freed
 from adapter.importing.identity import identities, same
 from adapter.importing.mediloop import Patient
 from adapter.importing.overlapping import Course, MetError, Numbered
@@ -40,13 +42,15 @@ class Writer:
     Attributes:
         service: settings and code tables.
         store: where to.
-        freed: Slots that appointments have given up in what was written, until somebody takes note of it; perhaps a few
-            more.
+        freed: is told the Slots that appointments give up, before that is written, and perhaps a few more: so it is
+            known whatever happens.
+        since: when the stage of the import began that is written.
     """
 
     service: Service
     store: Store
-    freed: set[str] = field(default_factory=set)
+    freed: Callable[[Mapping[str, Freed]], None] = lambda _: None
+    since: datetime | None = None
 
     async def write(self, batch: Sequence[Ready], course: Course | None = None) -> list[Result]:
         """Write a batch; return what became of each: one of the words above, or why it was refused.
@@ -198,6 +202,7 @@ class Writer:
         patients = await self._patients(work, batch)
         given = await referring.resolved(work, batch)
         wanted = self._resources(batch, given, earlier, people, patients)
+        await freeing.restore(work, wanted, batch, stored)
         await keeping.keep(work, wanted, names, stored)
         for place, (name, after) in enumerate(zip(names, wanted, strict=True)):
             before = stored.get(name)
@@ -212,8 +217,11 @@ class Writer:
         absent = [names[place] for place, change in zip(places, changes, strict=True) if change.before is None]
         versions = await work.last_versions(absent) if absent else {}
         own = self.service.settings.fhir_bases
+        shut: dict[str, Resource] = {}
         try:
-            final = await settle(work, changes, fills_slots=True, copied=True, overbooks="", bases=own, configured=own)
+            final = await settle(
+                work, changes, fills_slots=True, copied=True, overbooks="", bases=own, configured=own, shut=shut
+            )
         except Refused as refused:
             raise _moved(refused, places) from None
         kept = [one for one in final if one.before is None or one.after is None or not same(one.before, one.after)]
@@ -225,11 +233,7 @@ class Writer:
                 words[place] = CREATED
             elif change.after is not None and not same(change.before, change.after):
                 words[place] = UPDATED
-        self.freed.update(
-            f"Slot/{one.after['id']}"
-            for one in final[len(changes) :]
-            if one.after is not None and one.after["resourceType"] == "Slot" and one.after["status"] == "free"
-        )
+        self.freed(freeing.noted(final[len(changes) :], shut, self.since))
         return words
 
     async def _referred(

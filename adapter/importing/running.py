@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from adapter.errors import Refused
@@ -64,6 +65,7 @@ async def run(service: Service, sources: Sequence[Source], options: Options) -> 
     require_beside(sources, {"--errors": options.errors, "--state": options.state})
     require_ours(options.errors)
     store = service.stores[options.mode]
+    anew = not options.state.exists()
     place = await begin(store, sources, options.state)
     tally = Tally(**place.tally)
     tally.total = sum(sum(counts) for counts in place.survey)
@@ -73,26 +75,24 @@ async def run(service: Service, sources: Sequence[Source], options: Options) -> 
             f"{path} is gone: it has what was to be tried again of the interrupted import. Put it back, or remove "
             f"{options.state} to begin anew: what is stored already stays as it is."
         )
-    writer = Writer(service, store)
-    resumed = bool(place.tally)
     yield tally
-    with ErrorFile(options.errors, place.errors) as refusals, Waiting(path, anew=not resumed) as waiting:
+    with ErrorFile(options.errors, place.errors) as refusals, Waiting(path, anew=anew) as waiting:
         if refusals.note:
             tally.notes.append(refusals.note)
         books = Books(sources, options.state, place, tally, refusals, waiting)
+        writer = Writer(service, store, waiting.free)
         async with checks(service, tally.total - tally.done) as check:
             for stage in range(place.stage, 1 + max((source.stage for source in sources), default=-1)):
+                writer.since = datetime.fromisoformat(place.since) if place.since else None
                 async with aclosing(_once(writer, check, sources, books, options.batch)) as steps:
                     async for _ in steps:
                         yield tally
                 async with aclosing(again.settle(writer, check, books, options.batch)) as steps:
                     async for _ in steps:
                         yield tally
-                if waiting.frees or resumed:
-                    of_stage = [source for source in sources if source.stage == stage]
-                    slots = (item for source in of_stage for item in items(source, SLOTS))
-                    await close(writer, check, slots, None if resumed else waiting, options.batch)
-                books.end_stage(options.batch)
+                if waiting.frees:
+                    await close(writer, check, [one for one in sources if one.stage == stage], waiting, options.batch)
+                books.end_stage(options.batch, store.now())
                 yield tally
         waiting.remove()
     await end(store, place, options.state)
@@ -145,7 +145,6 @@ class _Done:
 
     where: Key
     outcomes: list[Outcome]
-    freed: frozenset[str]
     checked: Checked
 
 
@@ -159,11 +158,9 @@ async def _written(
         else Outcome((*where, item.line), item, found.name, next(written), found.signs, found.stated)
         for item, found in zip(chunk, checked.found, strict=True)
     ]
-    freed = frozenset(writer.freed)
-    writer.freed.clear()
-    return _Done((*where, chunk[-1].line), outcomes, freed, checked)
+    return _Done((*where, chunk[-1].line), outcomes, checked)
 
 
 def _note(done: _Done, books: Books) -> None:
     books.leave_out(done.checked.left_out.items())
-    books.note(done.outcomes, done.freed, done.where)
+    books.note(done.outcomes, done.where)

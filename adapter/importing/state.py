@@ -42,8 +42,9 @@ class Place:
         begun: the mark that this import has left there.
         survey: items in each file, by rank.
         stage: which of the stages is being gone through.
+        since: when that began, by the clock that stamps what is written; empty: an earlier release has not noted it.
         rank, source, line: where to go on: after that line of that file in that pass.
-        waits: whether something waits (`waiting`).
+        waits: whether something waits, or was given up (`waiting`).
         settled: what waited and is done, and may not be dropped from there yet.
         errors: bytes of the error file that belong to what is done.
         tally: what has become of the items gone through.
@@ -61,6 +62,7 @@ class Place:
     tally: dict[str, Any] = field(default_factory=dict)
     waits: bool = False
     settled: list[list[int]] = field(default_factory=list)
+    since: str = ""
 
     def save(self, path: Path) -> None:
         """Write it in one step: a crash leaves the one before or this one."""
@@ -87,7 +89,7 @@ async def begin(store: Store, sources: Sequence[Source], path: Path) -> Place:
         await _require_begun(store, found, path)
         return found
     survey = await asyncio.to_thread(_surveyed, sources)
-    place = Place(marks, store.database.name, secrets.token_hex(8), survey)
+    place = Place(marks, store.database.name, secrets.token_hex(8), survey, since=store.now().isoformat())
     imports = _imports(store)
     # Before the file: one that names no mark would be refused.
     await bounded(lambda: imports.insert_one({"_id": place.begun, "at": store.now()}), _SECONDS)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -18,8 +18,9 @@ import orjson
 
 from adapter.errors import Problem, Refused
 from adapter.importing.fetching import SourceError
+from adapter.importing.freeing import Freed
 from adapter.importing.item import Item, Referent, portions
-from store.codec import encode
+from store.codec import decode, encode
 
 Key = tuple[int, int, int]
 """Where an item stands: pass, number of the source, line. Their order is the one in which items come."""
@@ -32,10 +33,11 @@ CREATE TABLE IF NOT EXISTS waiting (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS by_name ON waiting (name);
 CREATE INDEX IF NOT EXISTS by_sign ON waiting (sign);
-CREATE TABLE IF NOT EXISTS freed (name TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS freed (name TEXT PRIMARY KEY, was BLOB, closed INTEGER) WITHOUT ROWID;
 CREATE TEMP TABLE tried (these BLOB PRIMARY KEY) WITHOUT ROWID;
 """
-_COLUMNS = 10
+_ADDED = {"waiting": {"told": "BLOB"}, "freed": {"was": "BLOB", "closed": "INTEGER"}}
+"""Columns that an earlier release did not have, by table."""
 _NAMES = 500  # in one query: SQLite takes 999 values, in old versions
 
 
@@ -117,8 +119,11 @@ class Waiting:
             os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
             self._file = sqlite3.connect(self._path)
             self._file.executescript(_TABLES)
-            if len(self._file.execute("PRAGMA table_info(waiting)").fetchall()) < _COLUMNS:  # of an earlier release
-                self._file.execute("ALTER TABLE waiting ADD COLUMN told BLOB")
+            for table, columns in _ADDED.items():
+                there = {name for _, name, *_ in self._file.execute(f"PRAGMA table_info({table})")}
+                for name, kind in columns.items():
+                    if name not in there:
+                        self._file.execute(f"ALTER TABLE {table} ADD COLUMN {name} {kind}")
         return self._file
 
     def remove(self) -> None:
@@ -190,18 +195,31 @@ class Waiting:
         """Forget what was tried together."""
         self._opened().execute("DELETE FROM tried")
 
-    def free(self, names: Iterable[str]) -> None:
-        """Note Slots that were given up."""
-        wanted = [(name,) for name in names]
-        if wanted:
+    def free(self, slots: Mapping[str, Freed]) -> None:
+        """Note Slots that are given up; what was noted of one first stands."""
+        if slots:
             with self._opened() as file:
-                file.executemany("INSERT OR IGNORE INTO freed VALUES (?)", wanted)
+                file.executemany("INSERT OR IGNORE INTO freed VALUES (?, ?, ?)", map(_freed, slots, slots.values()))
             self.frees = True
 
-    def freed(self, names: Iterable[str]) -> set[str]:
+    def freed(self, names: Iterable[str]) -> dict[str, Freed]:
         """Return those of `names` that were given up."""
-        one = "SELECT 1 FROM freed WHERE name = ?"
-        return {name for name in names if self._opened().execute(one, (name,)).fetchone() is not None}
+        query = "SELECT was, closed FROM freed WHERE name = ?"
+        rows = {name: self._opened().execute(query, (name,)).fetchone() for name in set(names)}
+        return {
+            name: Freed(None if row[0] is None else decode(row[0]), closed=bool(row[1]))
+            for name, row in rows.items()
+            if row is not None
+        }
+
+    def tell(self, names: Iterable[str]) -> None:
+        """Forget what Slots were before: a file has told what they are."""
+        with self._opened() as file:
+            file.executemany("UPDATE freed SET was = NULL WHERE name = ?", [(name,) for name in names])
+
+    def restores(self) -> bool:
+        """Tell whether some were given up of which no file has told what they are."""
+        return self.frees and self._opened().execute("SELECT 1 FROM freed WHERE was NOT NULL").fetchone() is not None
 
     def forget_freed(self) -> None:
         """Forget which Slots were given up."""
@@ -209,6 +227,10 @@ class Waiting:
             with self._opened() as file:
                 file.execute("DELETE FROM freed")
             self.frees = False
+
+
+def _freed(name: str, freed: Freed) -> tuple[str, bytes | None, int]:
+    return name, None if freed.was is None else encode(freed.was), int(freed.closed)
 
 
 def _values(row: Row) -> tuple[object, ...]:

@@ -45,6 +45,7 @@ async def settle(
     bases: Sequence[str] = (),
     configured: Sequence[str] = (),
     stamps: Systems | None = None,
+    shut: dict[str, Resource] | None = None,
 ) -> list[Change]:
     """Decide `changes` together.
 
@@ -70,6 +71,7 @@ async def settle(
             ours: who is named by another one then takes no Slots of ours.
         stamps: the canonical URLs under which an appointment that moves to another status keeps the moment
             (`moments`); None where what comes has its history with it.
+        shut: is filled with the Slots that are touched and are closed by hand with places left (`slot_changes.shut`).
 
     Returns:
         The given changes, in their order, `after` completed; then those that follow from them.
@@ -106,6 +108,8 @@ async def settle(
     stored.schedules.update(await _of_ids(work, asked, stored))
     against = [*await role_changes.conflicts(work, asked), *await actor_changes.conflicts(work, asked)]
     world = decide(asked, stored, found, against, fills_slots=fills_slots, copied=copied, bases=configured)
+    if shut is not None:
+        shut.update(slot_changes.shut(world))
     work.guard(slot_changes.guards(world))
     work.share(slot_changes.shared(world))
     work.guard(responses.guards(drafts))

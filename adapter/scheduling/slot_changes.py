@@ -126,6 +126,15 @@ def _status(world: World, name: str, slot: Resource) -> str:
     return status if wanted == "free" and name not in world.freed else wanted
 
 
+def shut(world: World) -> Iterator[tuple[str, Resource]]:
+    """Yield the stored Slots that appointments of the set touch and that were closed by hand with places left."""
+    for visit in world.asked.visits.values():
+        for name in visit.stirs:
+            slot = world.stored.slots.get(name, {})
+            if "meta" in slot and slot["status"] in occupancy.TAKEN and 0 < world.held[name] < occupancy.capacity(slot):
+                yield name, slot
+
+
 def guards(world: World) -> Iterator[str]:
     """Yield where rivals of what the decision has read are met, beside the claims of what it writes."""
     for visit, stake, when in world.asked.new:

@@ -458,6 +458,78 @@ def test_a_whole_export_comes_into_an_empty_server_whatever_has_become_of_its_sl
     assert state(stored, "live") == state(stored)
 
 
+def closed(ident: str, hour: int, places: int) -> Json:
+    return slot(ident, hour, status="busy", extension=[CAPACITY | {"valueInteger": places}])
+
+
+# What was there, what is told of it later, and what was booked over others or closed by hand stays busy by.
+_BUSY_STILL: dict[str, tuple[list[Json], list[Json]]] = {
+    "one takes the place of another in a closed group": (
+        [closed("x", 9, 2), visit("m", 9, "x")],
+        [cancelled("m", 9, "x"), visit("n", 9, "x")],
+    ),
+    "one who comes first takes the last place of a closed group": (
+        [closed("x", 9, 2), visit("m", 9, "x")],
+        [visit("a", 9, "x"), cancelled("m", 9, "x")],
+    ),
+    "one who was booked over another does not come": (
+        [slot("x", 9), visit("m", 9, "x"), visit("n", 9, "x", extension=[OVERBOOKED])],
+        [cancelled("m", 9, "x"), visit("n", 9, "x", extension=[OVERBOOKED], status="noshow")],
+    ),
+    "one who took the place of another does not come": (
+        [slot("x", 9), visit("m", 9, "x")],
+        [cancelled("m", 9, "x"), visit("n", 9, "x", status="noshow")],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", _BUSY_STILL)
+def test_a_slot_that_was_not_written_is_as_it_was_though_it_was_free_for_a_while(
+    small: Import, stored: Stored, case: str
+) -> None:
+    before, after = _BUSY_STILL[case]
+    text = {"text": {"status": "generated", "div": '<div xmlns="http://www.w3.org/1999/xhtml">Busy</div>'}}
+    before = [{**before[0], **text, "status": "busy"}, *before[1:]]
+    small(a__ndjson=lines(*PEOPLE, SCHEDULE, *before))
+    assert small(b__ndjson=lines(*after)).get("refused") is None
+    [found] = [content(one) for one in stored("Slot")]
+    assert found == before[0]
+    assert small(b__ndjson=lines(*after)) == {"unchanged": 2}
+    check(small.cli)
+    assert sorted(one.name for one in Path().iterdir()) == ["files"]
+
+
+def test_files_without_slots_free_what_is_given_up(small: Import, stored: Stored) -> None:
+    room = {"extension": [CAPACITY | {"valueInteger": 2}]}
+    absent = visit("o", 12, "w", extension=[OVERBOOKED], status="noshow")
+    here = [visit("m", 9, "x"), visit("n", 9, "x"), visit("p", 10, "y"), visit("q", 12, "w"), absent]
+    small(a__ndjson=lines(*PEOPLE, SCHEDULE, slot("x", 9, **room), slot("y", 10), slot("w", 12, status="busy"), *here))
+    nightly = [cancelled("m", 9, "x"), visit("n", 9, "x"), cancelled("p", 10, "y"), cancelled("q", 12, "w"), absent]
+    assert small(b__ndjson=lines(*nightly)) == {"updated": 3, "unchanged": 2}
+    assert {one["_id"]: one["status"] for one in stored("Slot")} == dict.fromkeys("xyw", "free")
+
+
+def test_a_slot_is_as_it_was_though_the_import_was_interrupted(
+    bring: Import, stored: Stored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from adapter.importing.books import Books
+
+    bring(a__ndjson=lines(*PEOPLE, SCHEDULE, closed("x", 9, 2), visit("m", 9, "x")))
+    file = bring.folder / "b.ndjson"
+    file.write_bytes(lines(cancelled("m", 9, "x"), visit("n", 9, "x")))
+    words = ["import", str(file), "--state", "s", "--batch", "1", "--errors", str(bring.errors)]
+
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Books, "note", stop)  # it is written, and not noted
+        assert bring.cli.run(*words).exit_code == 130
+    assert [one["status"] for one in stored("Slot")] == ["free"]
+    assert bring.cli.run(*words).stdout.startswith("1 created, 0 updated, 1 unchanged, 0 refused")
+    assert [one["status"] for one in stored("Slot")] == ["busy"]
+
+
 @pytest.mark.parametrize("seed", range(2))
 def test_whatever_has_happened_a_second_server_follows(
     bring: Import, live: Callable[..., Json], stored: Stored, tmp_path: Path, seed: int
@@ -476,7 +548,9 @@ def test_whatever_has_happened_a_second_server_follows(
             told: list[Json] = [SCHEDULE | {"active": chance.random() < 0.7}]
             for ident in chance.sample(idents, 6):
                 place = chance.choice([*places])
-                status = chance.choice(["booked"] * 6 + ["pending", "arrived", "fulfilled", "cancelled", "cancelled"])
+                status = chance.choice(
+                    ["booked"] * 6 + ["pending", "arrived", "fulfilled", "noshow", *["cancelled"] * 2]
+                )
                 told.append(visit(ident, places[place], place, status=status))
             over, room, *closed = chance.sample([*places], 4)
             status = chance.choice(["booked", "booked", "cancelled"])

@@ -10,9 +10,10 @@ import pytest
 
 from adapter.errors import Conflict, Problem
 from adapter.importing.fetching import SourceError
+from adapter.importing.freeing import Freed
 from adapter.importing.item import Item, Referent
 from adapter.importing.waiting import Row, Waiting
-from store.codec import parse
+from store.codec import encode, parse
 
 WHY = Conflict(Problem("slot_unavailable", "Taken.", "Appointment.slot[0]", {"appointments": ["b"], "slots": ["x"]}))
 
@@ -33,7 +34,8 @@ def lines(waiting: Waiting, size: int = 2) -> list[list[int]]:
 def test_nothing_is_made_while_nothing_waits(path: Path) -> None:
     with Waiting(path, anew=False) as waiting:
         waiting.add([])
-        waiting.free([])
+        waiting.free({})
+        assert not waiting.restores()
         waiting.drop([(0, 0, 1)])
         waiting.drop_before(9)
         waiting.forget_freed()
@@ -48,19 +50,26 @@ def test_what_waits_comes_back_as_it_was_in_the_order_of_the_first_go(path: Path
     with Waiting(path, anew=True) as waiting:
         waiting.add([row(3), row(1), row(2, rank=-1)])
         waiting.add([Row((3, 1, 7), "Slot/x", Item(7, b"", "Slot", number), WHY)])
-        waiting.free(["Slot/x"])
+        waiting.free({"Slot/x": Freed(number, closed=True), "Slot/z": Freed(None, closed=False)})
+        waiting.free({"Slot/x": Freed(None, closed=False)})  # it was noted before
     assert path.stat().st_mode & 0o077 == 0
     with Waiting(path, anew=False) as waiting:
         assert (waiting.count, waiting.frees) == (4, True)
         assert lines(waiting) == [[2, 7], [1, 3]]
-        [found] = waiting.named(["Slot/x", "Slot/y"])
-        assert (found.item.raw, found.item.kind, found.item.deletes) == (
+        [row_] = waiting.named(["Slot/x", "Slot/y"])
+        assert (row_.item.raw, row_.item.kind, row_.item.deletes) == (
             b'{"resourceType":"Slot","id":"x","n":1.10}',
             "Slot",
             False,
         )
-        assert (found.refused.status, found.refused.problems) == (409, WHY.problems)
-        assert waiting.freed(["Slot/x", "Slot/y"]) == {"Slot/x"}
+        assert (row_.refused.status, row_.refused.problems) == (409, WHY.problems)
+        found = waiting.freed(["Slot/x", "Slot/y", "Slot/z"])
+        assert found == {"Slot/x": Freed(number, closed=True), "Slot/z": Freed(None, closed=False)}
+        assert encode(found["Slot/x"].was or {}) == encode(number)
+        assert waiting.restores()
+        waiting.tell(["Slot/x", "Slot/y"])
+        assert not waiting.restores()
+        assert waiting.freed(["Slot/x"]) == {"Slot/x": Freed(None, closed=True)}
     with Waiting(path, anew=True) as waiting:  # of an import that was given up
         assert (waiting.count, waiting.frees, path.exists()) == (0, False, False)
 
@@ -79,7 +88,11 @@ def test_what_waits_from_an_earlier_release_is_read(path: Path) -> None:
         waiting.add([row(1)])
     with closing(sqlite3.connect(path)) as file:
         file.execute("ALTER TABLE waiting DROP COLUMN told")
+        file.execute("DROP TABLE freed")
+        file.execute("CREATE TABLE freed (name TEXT PRIMARY KEY) WITHOUT ROWID")
     with Waiting(path, anew=False) as waiting:
+        waiting.free({"Slot/x": Freed({"id": "x"}, closed=True)})
+        assert waiting.restores()
         waiting.add([row(2)])
         assert [one.item for rows in waiting.batches(9) for one in rows] == [row(1).item, row(2).item]
     with closing(sqlite3.connect(path)) as file, file:

@@ -7,8 +7,11 @@ from typing import Any
 import pytest
 
 from adapter.errors import Conflict
+from adapter.scheduling.occupancy import CAPACITY
+from adapter.scheduling.settling import Change, settle
 from store.codec import Resource
 from store.store import Store
+from store.unit_of_work import UnitOfWork
 from tests.adapter.scheduling.support import (
     at,
     linking,
@@ -269,3 +272,22 @@ async def test_a_copied_slot_is_busy_as_its_appointment_has_it_in_whatever_order
     together = slot("b", "11:00", "11:30", status="busy-tentative"), visit("y", "11:00", "11:30", **linking("b"))
     await settle_all(store, *together, copied=True)
     assert await statuses(store, "b") == ["busy"]
+
+
+async def test_a_slot_with_places_left_that_is_busy_was_closed_by_hand(store: Store) -> None:
+    room = {"extension": [{"url": CAPACITY, "valueInteger": 3}]}
+    hours = {"a": ("10:00", "10:30"), "b": ("10:30", "11:00"), "c": ("11:00", "11:30"), "d": ("11:30", "12:00")}
+    await publish_day(store, *(slot(one, *when) | (room if one != "d" else {}) for one, when in hours.items()))
+    for ident, where in (("x", "a"), ("y", "b"), ("z", "d")):
+        await settle_all(store, visit(ident, *hours[where], **linking(where)))
+    await settle_all(store, *(slot(one, *hours[one], status="busy") | room for one in "ac"))
+
+    async def step(work: UnitOfWork) -> dict[str, Resource]:
+        before = await work.read_many([f"Appointment/{one}" for one in "xyz"])
+        gone = [Change(one, {**one, "status": "cancelled"}) for one in before.values()]
+        new = Change(None, visit("v", *hours["c"], **linking("c")))
+        shut: dict[str, Resource] = {}
+        await settle(work, [*gone, new], fills_slots=True, copied=True, shut=shut)
+        return shut
+
+    assert await store.transact(step) == {"Slot/a": await stored(store, "Slot", "a")}
