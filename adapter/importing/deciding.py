@@ -233,7 +233,7 @@ class Writer:
                 words[place] = CREATED
             elif change.after is not None and not same(change.before, change.after):
                 words[place] = UPDATED
-        self.freed(freeing.noted(final[len(changes) :], shut, self.since))
+        self.freed(freeing.noted(final[: len(changes)], final[len(changes) :], shut, self.since))
         return words
 
     async def _referred(

@@ -13,11 +13,15 @@ from datetime import datetime
 
 from adapter.importing.checking import Ready
 from adapter.importing.identity import same
+from adapter.scheduling import claims
 from adapter.scheduling.claimset import Change, left_busy
 from store import narrative
 from store.codec import Resource
 from store.extract import instant
 from store.unit_of_work import UnitOfWork
+
+_NOT_EXPECTED = ("pending", "noshow")
+"""The Slot was busy-tentative, and nobody holds it: whether it was confirmed in between, its own file tells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,21 +37,26 @@ class Freed:
     closed: bool
 
 
-def noted(cascades: Iterable[Change], shut: Mapping[str, Resource], since: datetime | None) -> dict[str, Freed]:
+def noted(
+    changes: Iterable[Change], cascades: Iterable[Change], shut: Mapping[str, Resource], since: datetime | None
+) -> dict[str, Freed]:
     """Return what is to be noted of a batch, before it is written.
 
     Args:
-        cascades: what follows from its changes.
+        changes: what the batch changes.
+        cascades: what follows from that.
         shut: the Slots that it touches and that were closed by hand (`slot_changes.shut`).
         since: when the stage began.
     """
-    found = {name: Freed(slot, closed=True) for name, slot in shut.items() if _is_before(slot, since)}
-    for change in cascades:
-        before, after = change.before, change.after
+    found: dict[str, Freed] = {}
+    for before, after in ((one.before, one.after) for one in changes):
+        if before is not None and after is not None and (before.get("status"), after.get("status")) == _NOT_EXPECTED:
+            found |= dict.fromkeys(claims.slots(before), Freed(None, closed=False))
+    for before, after in ((one.before, one.after) for one in cascades):
         if after is not None and after["resourceType"] == "Slot" and after["status"] == "free":
             was = before if before is not None and _is_before(before, since) else None
-            found.setdefault(f"Slot/{after['id']}", Freed(was, closed=False))
-    return found
+            found[f"Slot/{after['id']}"] = Freed(was, closed=False)
+    return found | {name: Freed(slot, closed=True) for name, slot in shut.items() if _is_before(slot, since)}
 
 
 def _is_before(resource: Resource, since: datetime | None) -> bool:

@@ -38,6 +38,10 @@ CREATE TEMP TABLE tried (these BLOB PRIMARY KEY) WITHOUT ROWID;
 """
 _ADDED = {"waiting": {"told": "BLOB"}, "freed": {"was": "BLOB", "closed": "INTEGER"}}
 """Columns that an earlier release did not have, by table."""
+_NOTE_FREED = """
+INSERT INTO freed VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET was = excluded.was, closed = excluded.closed
+WHERE was IS NULL
+"""
 _NAMES = 500  # in one query: SQLite takes 999 values, in old versions
 
 
@@ -196,10 +200,10 @@ class Waiting:
         self._opened().execute("DELETE FROM tried")
 
     def free(self, slots: Mapping[str, Freed]) -> None:
-        """Note Slots that are given up; what was noted of one first stands."""
+        """Note Slots that are given up; what one was before is what was noted first."""
         if slots:
             with self._opened() as file:
-                file.executemany("INSERT OR IGNORE INTO freed VALUES (?, ?, ?)", map(_freed, slots, slots.values()))
+                file.executemany(_NOTE_FREED, map(_freed, slots, slots.values()))
             self.frees = True
 
     def freed(self, names: Iterable[str]) -> dict[str, Freed]:

@@ -499,6 +499,14 @@ def test_a_slot_that_was_not_written_is_as_it_was_though_it_was_free_for_a_while
     assert sorted(one.name for one in Path().iterdir()) == ["files"]
 
 
+def test_a_slot_is_busy_for_who_was_expected_and_did_not_come(small: Import, stored: Stored) -> None:
+    small(a__ndjson=lines(*BASE, visit("m", 9, "x", status="pending")))
+    later = lines(slot("x", 9, status="busy"), visit("m", 9, "x", status="noshow"))  # it was confirmed in between
+    assert small(b__ndjson=later).get("refused") is None
+    assert {one["_id"]: one["status"] for one in stored("Slot")} == dict.fromkeys("yzw", "free") | {"x": "busy"}
+    assert small(b__ndjson=later) == {"unchanged": 2}
+
+
 def test_files_without_slots_free_what_is_given_up(small: Import, stored: Stored) -> None:
     room = {"extension": [CAPACITY | {"valueInteger": 2}]}
     absent = visit("o", 12, "w", extension=[OVERBOOKED], status="noshow")

@@ -81,6 +81,13 @@ async def test_what_the_stage_had_written_before_was_another_one(store: Store) -
     cascades = [Change(busy, free), Change(None, {**free, "id": "b"}), Change(free, busy), Change(busy, None)]
     for since in (store.now() - timedelta(minutes=1), None):
         unknown = Freed(None, closed=False)
-        assert noted(cascades, {"Slot/a": busy}, since) == {"Slot/a": unknown, "Slot/b": unknown}
-    assert noted(cascades[:1], {}, later(store)) == {"Slot/a": Freed(busy, closed=False)}
-    assert noted(cascades[:1], {"Slot/a": busy}, later(store)) == {"Slot/a": Freed(busy, closed=True)}
+        assert noted([], cascades, {"Slot/a": busy}, since) == {"Slot/a": unknown, "Slot/b": unknown}
+    assert noted([], cascades[:1], {}, later(store)) == {"Slot/a": Freed(busy, closed=False)}
+    assert noted([], cascades[:1], {"Slot/a": busy}, later(store)) == {"Slot/a": Freed(busy, closed=True)}
+
+
+def test_a_slot_that_a_batch_writes_free_is_not_given_up() -> None:
+    changes = [Change(None, slot("a")), Change(slot("b", status="busy"), slot("b")), Change(visit("x"), None)]
+    pending = visit("y", status="pending", **linking("c"))
+    changes += [Change(pending, {**pending, "status": "noshow"}), Change(pending, {**pending, "status": "booked"})]
+    assert noted(changes, [], {}, None) == {"Slot/c": Freed(None, closed=False)}

@@ -51,7 +51,7 @@ def test_what_waits_comes_back_as_it_was_in_the_order_of_the_first_go(path: Path
         waiting.add([row(3), row(1), row(2, rank=-1)])
         waiting.add([Row((3, 1, 7), "Slot/x", Item(7, b"", "Slot", number), WHY)])
         waiting.free({"Slot/x": Freed(number, closed=True), "Slot/z": Freed(None, closed=False)})
-        waiting.free({"Slot/x": Freed(None, closed=False)})  # it was noted before
+        waiting.free({"Slot/x": Freed({"id": "x"}, closed=False)})  # it was noted before
     assert path.stat().st_mode & 0o077 == 0
     with Waiting(path, anew=False) as waiting:
         assert (waiting.count, waiting.frees) == (4, True)
@@ -70,6 +70,8 @@ def test_what_waits_comes_back_as_it_was_in_the_order_of_the_first_go(path: Path
         waiting.tell(["Slot/x", "Slot/y"])
         assert not waiting.restores()
         assert waiting.freed(["Slot/x"]) == {"Slot/x": Freed(None, closed=True)}
+        waiting.free({"Slot/z": Freed(number, closed=True)})  # only that it was given up was noted before
+        assert waiting.restores()
     with Waiting(path, anew=True) as waiting:  # of an import that was given up
         assert (waiting.count, waiting.frees, path.exists()) == (0, False, False)
 
