@@ -171,7 +171,8 @@ class _Lines:
         query = {"_index.start": {"$gt": self._now}}
         async for raw in self._stored("Slot", query, [("_index.start", 1), ("_id", 1)]):
             stored = orjson.loads(raw)
-            # One that was booked and given back is open if the hours still say so: it comes with them.
+            # One that was booked and given back is open if the hours still say so: it comes with them, and no further
+            # ahead than they do.
             if stored["status"] != "free":
                 yield stored
             elif not slotids.is_computed(stored):

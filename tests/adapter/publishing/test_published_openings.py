@@ -91,6 +91,20 @@ async def test_what_is_booked_held_or_given_back_is_published_once_as_it_is(week
     assert first not in await published(weekly_api)
 
 
+async def test_an_opening_that_was_given_back_is_published_no_further_ahead_than_the_others(weekly_api: Api) -> None:
+    beyond: Json = {"schedule": {"reference": "Schedule/w"}}  # the days end with the 29th of January
+    there = {"start": "2024-02-05T08:00:00Z", "end": "2024-02-05T08:30:00Z"}
+    taken = {"start": "2024-02-05T08:30:00Z", "end": "2024-02-05T09:00:00Z", "status": "busy"}
+    store = weekly_api.service.stores["test"]
+    await put(store, slot("w.20240205T0800Z.30", 0, **beyond, **there))
+    await put(store, slot("w.20240205T0830Z.30", 0, **beyond, **taken), slot("a", 0, **beyond, **there))
+    found = await published(weekly_api)
+    assert {name: status for name, status in found.items() if not name.startswith("w.20240122T")} == {
+        "w.20240205T0830Z.30": "busy",
+        "a": "free",
+    }
+
+
 async def test_a_free_slot_that_nobody_can_have_is_published_as_busy(weekly_api: Api, clock: Clock) -> None:
     store = weekly_api.service.stores["test"]
     there = {"resourceType": "Location", "id": "l2", "name": "The other ward", "status": "active"}
