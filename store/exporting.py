@@ -135,7 +135,7 @@ async def deletions(
         cut: from `take_cut`.
         since: the cut before.
         kinds: of these types.
-        queries: by type, what it must have matched before it was deleted: any of them; none: all.
+        queries: by type, what it must have matched before it was deleted, or at `since`: any of them; none: all.
 
     Raises:
         Unreachable: MongoDB did not answer in time.
@@ -148,7 +148,10 @@ async def deletions(
             last = await newest(store, cut, kind, {ident_in(key) for key in keys})
             gone = [key for key in keys if last[ident_in(key)] == key]
             if gone and queries and queries.get(kind):
-                gone = await were(store, kind, gone, queries[kind])
+                # Whoever goes on from the cut before has it as it was then, whatever became of it in between.
+                then = await at_cut(store, Cut(first - 1, since), kind, queries[kind], [ident_in(key) for key in gone])
+                told = {*await were(store, kind, gone, queries[kind])}
+                gone = [key for key in gone if key in told or ident_in(key) in then]
             if gone:
                 yield [f"{kind}/{ident_in(key)}" for key in gone]
         await cursor.close()

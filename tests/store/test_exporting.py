@@ -181,6 +181,20 @@ async def test_only_what_matched_before_is_told_as_deleted(store: Store) -> None
     assert await gone(store, cut, first.moment, queries={"Patient": [{"_index.gender": "unknown"}]}) == []
 
 
+async def test_what_matched_at_the_cut_before_is_told_as_deleted_whatever_became_of_it(store: Store) -> None:
+    await create(store, patient("moved", gender="male"), patient("never"), patient("gone", gender="male"))
+    await delete(store, "Patient", "gone")
+    first = await take_cut(store)
+    await again(store, "gone")
+    for ident in ("moved", "never", "gone"):
+        await change(store, "Patient", ident, gender="other")
+        await delete(store, "Patient", ident)
+    cut = await take_cut(store)
+    matched = {"Patient": [{"_index.gender": "male"}]}
+    assert await gone(store, cut, first.moment, queries=matched) == ["Patient/moved"]
+    assert await gone(store, cut, cut.moment, queries=matched) == []
+
+
 async def test_what_is_missing_is_judged_by_the_state_at_the_cut(store: Store) -> None:
     await create(store, patient("has", identifier=[{"value": "1"}]), patient("none"))
     there, absent = {"identifier": {"$exists": True}}, {"identifier": {"$exists": False}}
