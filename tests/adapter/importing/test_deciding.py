@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
@@ -99,18 +98,23 @@ async def test_a_batch_that_is_too_large_for_one_transaction_is_written_in_parts
 
 
 async def test_what_somebody_who_was_killed_keeps_for_a_while_is_waited_for(
-    api: Api, client: Client, store: Store
+    api: Api, client: Client, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    impatient = Store(client, store.database.name, rules=store.rules, timeout=0.3)
+    impatient = Store(client, store.database.name, rules=store.rules, timeout=1)
     [there] = await create(store, {"resourceType": "Patient", "id": "p"})
     batch = [Ready("Patient", "p", True, [], {**there, "active": True})]
     async with client.start_session() as session:
         await session.start_transaction()
         await client[store.database.name]["Patient"].update_one({"_id": "p"}, {"$set": {"held": 1}}, session=session)
-        writing = asyncio.create_task(Writer(api.service, impatient).write(batch))
-        await asyncio.sleep(0.5)
-        await session.abort_transaction()
-    assert await writing == ["updated"]
+        waited = []
+
+        async def ping() -> None:
+            waited.append(1)
+            await session.abort_transaction()
+
+        monkeypatch.setattr(impatient, "ping", ping)  # asked when it has waited for as long as a write does
+        assert await Writer(api.service, impatient).write(batch) == ["updated"]
+        assert waited == [1]
 
 
 async def test_what_is_kept_for_longer_is_told(api: Api, client: Client, store: Store) -> None:
