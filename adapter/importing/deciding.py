@@ -6,25 +6,21 @@ tried again, and the ones taken out are tried alone, in their order, so that of 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
-from adapter.errors import Conflict, Malformed, Problem, Refused, Unprocessable, oversized
-from adapter.fhir import validation
-from adapter.importing import blocking, freeing, keeping, mediloop, referring
+from adapter.errors import Conflict, Malformed, Problem, Refused, oversized
+from adapter.importing import becoming, blocking, freeing, keeping, referring
 from adapter.importing.checking import Ready
 from adapter.importing.freeing import Freed
 from adapter.importing.identity import identities, same
-from adapter.importing.mediloop import Patient
 from adapter.importing.overlapping import Course, MetError, Numbered
 from adapter.scheduling.road import decide
 from adapter.scheduling.settling import Change, settle, stage
 from adapter.service import Service
 from store.codec import Resource
 from store.errors import AlreadyExists, NotUnique, Oversized, Unreachable
-from store.extract import token
 from store.store import Store
 from store.unit_of_work import UnitOfWork
 
@@ -198,10 +194,10 @@ class Writer:
         changes: list[Change] = []
         places: list[int] = []
         earlier = [stored.get(name) for name in names]
-        people = await self._referred(work, batch, earlier)
-        patients = await self._patients(work, batch)
+        people = await becoming.referred(self.service, work, batch, earlier)
+        patients = await becoming.patients_of(self.service, work, batch)
         given = await referring.resolved(work, batch)
-        wanted = self._resources(batch, given, earlier, people, patients)
+        wanted = becoming.resources(self.service, batch, given, earlier, people, patients)
         await freeing.restore(work, wanted, batch, stored)
         await keeping.keep(work, wanted, names, stored)
         for place, (name, after) in enumerate(zip(names, wanted, strict=True)):
@@ -210,7 +206,7 @@ class Writer:
                 # A MediLoop object changes what is stored, a resource brings its own narrative.
                 changes.append(Change(before, after, after if batch[place].members is None else None))
                 places.append(place)
-        await self._require_known(work, batch, places, patients)
+        await becoming.require_known(self.service, work, batch, places, patients)
         if not changes:
             return words
         await keeping.require_unreferenced(work, changes, places, self.service.settings.fhir_bases)
@@ -235,93 +231,6 @@ class Writer:
                 words[place] = UPDATED
         self.freed(freeing.noted(final[: len(changes)], final[len(changes) :], shut, self.since))
         return words
-
-    async def _referred(
-        self, work: UnitOfWork, batch: Sequence[Ready], stored: Sequence[Resource | None]
-    ) -> dict[str, Resource]:
-        """Read whom and where the Appointments refer to that MediLoop objects are to change."""
-        names = {
-            name
-            for ready, before in zip(batch, stored, strict=True)
-            if ready.members is not None and before is not None
-            for name in mediloop.referred(self.service, before)
-        }
-        return await work.read_many(sorted(names)) if names else {}
-
-    async def _patients(self, work: UnitOfWork, batch: Sequence[Ready]) -> dict[str, Patient]:
-        """Return the stored Patients of MediLoop objects, by UHID; of several with the same, the first by id."""
-        systems = self.service.systems.all_uhid
-        uhids = {ready.members["patient_uhid"] for ready in batch if ready.members is not None}
-        tokens = {token(system, one): one for one in uhids for system in systems}
-        if not tokens:
-            return {}
-        query = {"_index.identifier": {"$in": list(tokens)}}
-        documents = await work.documents("Patient", query, fields=("_index.identifier",))
-        found: dict[str, Patient] = {}
-        for document in sorted(documents, key=lambda one: str(one["_id"])):
-            patient = Patient(f"Patient/{document['_id']}", document["_json"])
-            for text in document["_index"]["identifier"]:
-                if text in tokens:
-                    found.setdefault(tokens[text], patient)
-        return found
-
-    def _resources(
-        self,
-        batch: Sequence[Ready],
-        given: Sequence[Resource],
-        stored: Sequence[Resource | None],
-        people: Mapping[str, Resource],
-        patients: Mapping[str, Patient],
-    ) -> list[Resource | None]:
-        """Return what each is to be; None for what is to be deleted."""
-        wanted: list[Resource | None] = []
-        for ready, resource, before in zip(batch, given, stored, strict=True):
-            patient = patients.get(ready.members["patient_uhid"]) if ready.members is not None else None
-            if ready.deletes:
-                wanted.append(None)
-            elif ready.if_none and before is not None:
-                wanted.append(before)
-            elif ready.members is not None and before is not None:
-                members = {**ready.members, "id": ready.found}
-                after = mediloop.applied(self.service, before, members, people, patient)
-                if patient is not None:
-                    after = mediloop.completed(self.service, after, patient, ready.members["patient_uhid"])
-                if not same(before, after):
-                    validation.require_valid(after, "Appointment")
-                wanted.append(after)
-            else:
-                after = resource if patient is None else mediloop.referring(resource, patient)
-                wanted.append(after if ready.ident == ready.found else {**after, "id": ready.found})
-        return wanted
-
-    async def _require_known(
-        self, work: UnitOfWork, batch: Sequence[Ready], places: Iterable[int], patients: Mapping[str, Patient]
-    ) -> None:
-        """Refuse a MediLoop appointment with somebody who is not stored, where the settings say so (decision 2.11)."""
-        settings = self.service.settings
-        written = {place: members for place in places if (members := batch[place].members) is not None}
-        faults: list[Problem] = []
-        if settings.unknown_patients == "refuse":
-            faults += [
-                mediloop.unknown_patient(place)
-                for place, members in written.items()
-                if members["patient_uhid"] not in patients
-            ]
-        if settings.unknown_actors == "refuse":
-            faults += await self._unknown_people(work, written)
-        if faults:
-            raise Unprocessable(sorted(faults, key=lambda problem: problem.entry or 0))
-
-    async def _unknown_people(self, work: UnitOfWork, written: Mapping[int, Mapping[str, Any]]) -> list[Problem]:
-        asked = {place: mediloop.people(members) for place, members in written.items()}
-        known = await work.read_many(sorted({name for people in asked.values() for name in people}))
-        return [
-            replace(problem, entry=place)
-            for place, people in asked.items()
-            for name, member in people.items()
-            if name not in known
-            for problem in mediloop.unknown_person(member).problems
-        ]
 
 
 def _require_each_once(names: Sequence[str]) -> None:
