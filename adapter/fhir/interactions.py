@@ -28,7 +28,8 @@ from adapter.fhir.call import Call, Pairs, Reply
 from adapter.fhir.patching import Patch
 from adapter.fhir.presentation import require_whole
 from adapter.fhir.refusing import clashed, not_allowed, unknown_type
-from adapter.fhir.writing import Write, Written, alone, carry_out
+from adapter.fhir.writes import Write, Written
+from adapter.fhir.writing import alone, carry_out
 from adapter.scheduling import holds
 from store.codec import Resource, encode
 from store.errors import AlreadyExists, NotUnique

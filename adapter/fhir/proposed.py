@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from adapter.errors import Gone, NotFound, Problem
 from adapter.fhir.call import Call
-from adapter.fhir.writing import Written
+from adapter.fhir.writes import Written
 
 _KIND = "Appointment"
 

@@ -14,7 +14,7 @@ import orjson
 
 from adapter.fhir import proposed
 from adapter.fhir.call import Call
-from adapter.fhir.writing import Written
+from adapter.fhir.writes import Written
 from adapter.scheduling.road import IDEMPOTENCY_HEADER, Once, Step, decide, travel
 from store.codec import decode
 from store.search.results import PASSED_BY

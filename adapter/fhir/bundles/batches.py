@@ -19,7 +19,8 @@ from adapter.fhir.bundles.planning import write_of
 from adapter.fhir.bundles.reading import Entry, Parsed
 from adapter.fhir.bundles.responses import Budget
 from adapter.fhir.call import Call, Reply
-from adapter.fhir.writing import Write, Written, carry_out
+from adapter.fhir.writes import Write, Written
+from adapter.fhir.writing import carry_out
 from adapter.scheduling.road import IDEMPOTENCY_HEADER
 from store.connection import renew_deadline
 from store.errors import AlreadyExists, NotUnique, Oversized, Unreachable

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Set
 
 from adapter.fhir.call import Pairs
-from adapter.fhir.writing import Write
+from adapter.fhir.writes import Write
 from store.extract import fold, identifiers, token
 from store.search.matching import BadValue
 from store.search.results import PASSED_BY

@@ -24,7 +24,7 @@ from adapter.fhir.presentation import require_whole
 from adapter.fhir.references import Conditional, Names, rewriting
 from adapter.fhir.refusing import not_allowed, unknown_type
 from adapter.fhir.validation import require_valid
-from adapter.fhir.writing import Write
+from adapter.fhir.writes import Write
 from store.codec import Resource
 from store.extract import relative
 from store.types import TYPES

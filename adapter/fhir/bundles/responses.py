@@ -14,7 +14,7 @@ from adapter.errors import Problem, Refused, TooLarge
 from adapter.fhir import negotiation, outcome
 from adapter.fhir.bundles.reading import Entry
 from adapter.fhir.call import Call, Reply
-from adapter.fhir.writing import Written
+from adapter.fhir.writes import Written
 from store.codec import encode
 
 MAX_ANSWER_BYTES = 64_000_000

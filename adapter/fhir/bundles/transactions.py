@@ -23,7 +23,8 @@ from adapter.fhir.call import Call, Reply
 from adapter.fhir.patching import Patch
 from adapter.fhir.references import rewriting
 from adapter.fhir.refusing import clashed
-from adapter.fhir.writing import Write, Written, carry_out, deleted, identify
+from adapter.fhir.writes import Write, Written
+from adapter.fhir.writing import carry_out, deleted, identify
 from adapter.scheduling.road import IDEMPOTENCY_HEADER
 from store.codec import Resource
 from store.documents import version_of

@@ -17,7 +17,8 @@ from adapter.fhir.access import require_type
 from adapter.fhir.call import Call, Reply
 from adapter.fhir.elsewhere import require_here
 from adapter.fhir.operations.parameters import parameters
-from adapter.fhir.writing import Write, carry_out
+from adapter.fhir.writes import Write
+from adapter.fhir.writing import carry_out
 from adapter.scheduling import by_itself
 from adapter.scheduling.road import decide
 from adapter.security.permissions import told

@@ -9,7 +9,8 @@ import pytest
 
 from adapter.fhir import negotiation
 from adapter.fhir.meeting import places
-from adapter.fhir.writing import Write, carry_out
+from adapter.fhir.writes import Write
+from adapter.fhir.writing import carry_out
 from adapter.security.callers import Caller
 from store.store import Store
 from store.unit_of_work import UnitOfWork

@@ -13,7 +13,8 @@ import pytest
 
 from adapter.errors import Conflict, Malformed
 from adapter.fhir import negotiation, ties
-from adapter.fhir.writing import Write, carry_out
+from adapter.fhir.writes import Write
+from adapter.fhir.writing import carry_out
 from adapter.security.callers import Caller
 from store.search.text import escaped
 from store.store import Store

@@ -21,7 +21,8 @@ from adapter.fhir.operations.scheduling.patients import brought
 from adapter.fhir.operations.scheduling.placing import on_schedules
 from adapter.fhir.operations.scheduling.targets import KIND, Target, target
 from adapter.fhir.presentation import require_whole
-from adapter.fhir.writing import Write, carry_out
+from adapter.fhir.writes import Write
+from adapter.fhir.writing import carry_out
 from adapter.scheduling import holds
 from adapter.scheduling.road import Step
 from store.codec import Resource

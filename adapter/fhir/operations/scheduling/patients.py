@@ -10,7 +10,7 @@ import uuid
 from adapter.errors import PreconditionFailed, Problem
 from adapter.fhir import meeting, searching
 from adapter.fhir.call import Call, Pairs
-from adapter.fhir.writing import Write
+from adapter.fhir.writes import Write
 from mappings import uhid
 from store.codec import Resource
 from store.search.text import escaped

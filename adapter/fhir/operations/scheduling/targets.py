@@ -10,7 +10,7 @@ from adapter import clock
 from adapter.errors import Conflict, Gone, Malformed, NotFound, Problem, Unprocessable
 from adapter.fhir import writing
 from adapter.fhir.call import Call
-from adapter.fhir.writing import Write
+from adapter.fhir.writes import Write
 from adapter.scheduling import claims, holds, occupancy
 from adapter.scheduling.status import move_problem
 from mappings import appointment as lens
