@@ -28,6 +28,7 @@ ANYTHING = "*"
 """What an item may claim that claims too much to be told (`Ready.claims`)."""
 
 _MANY = 100  # names of hours
+_PLAIN = ("Practitioner/", "Schedule/", "Slot/")
 _BREATH = 25  # items checked between two looks at what MongoDB has answered
 
 
@@ -81,6 +82,12 @@ class Ready:
     def told_by(self) -> tuple[str, ...]:
         """Which resource it may be: its name, and its `signs`."""
         return (self.name, *self.signs)
+
+    @property
+    def is_veiled(self) -> bool:
+        """Whether it may meet others at what only deciding tells: who it is that it names, or the room of a Slot."""
+        slots = sum(one.startswith("Slot/") for one in self.claims)
+        return not all(one.startswith(_PLAIN) for one in self.claims) or slots > 1 or 0 < slots == len(self.claims)
 
     @property
     def meets_at(self) -> tuple[str, ...]:

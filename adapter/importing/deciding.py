@@ -168,7 +168,7 @@ class Writer:
         async def step(work: UnitOfWork) -> list[str]:
             words = await self._step(work, batch)
             if course is not None:
-                course.decide(work.staged.guards)
+                course.decide((*work.staged.guards, *(ready.name for ready in batch)))
             return words
 
         for _ in range(_ROUNDS):

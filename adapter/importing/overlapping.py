@@ -1,10 +1,12 @@
 """Two batches at once: one is decided while MongoDB writes the one before.
 
 What keeps bookings apart keeps batches apart as well: their guards (`store.unit_of_work`). Nothing that is told here
-has to be right for that; it sees to it that two batches do not meet, as the later one would be run again. An item that
-shares with the batch before what both may claim (`Ready.meets_at`) waits until that is committed, and so does one that
-shares it with an item which waits: of two that clash the first stands, as ever. What two batches meet at that only
-deciding tells (who is behind a role, in which room a Slot is) has the later one decided again.
+has to be right for that; it sees to it that two batches do not meet, as the later one would be run again, and that of
+two that clash the first stands, as ever. An item that shares with the batch before what both may claim
+(`Ready.meets_at`) waits until that is committed, and so does one that shares it with an item which waits. What two
+batches meet at that only deciding tells (who is behind a role, in which room a Slot is, which resource an identifier
+means) has the later one decided again. So who may meet others at what it does not tell (`Ready.is_veiled`) overtakes
+nobody who waits, and is overtaken by nobody.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ class Course:
         self._claimed = {name for ready in batch for name in ready.meets_at}
         self._before = before
         self._rest: Rest = before._rest if before is not None else Rest()
+        self._opens = True
         self._decided = asyncio.Event()
         self._ended = asyncio.Event()
 
@@ -53,39 +56,45 @@ class Course:
         beside: list[Numbered] = []
         apart: list[Numbered] = []
         for numbered in batch:
-            meets_at = numbered[1].meets_at
+            ready = numbered[1]
+            meets_at = ready.meets_at
             # Of the same resource twice the second comes in another transaction than the first.
-            waits = not (taken.isdisjoint(meets_at) and own.isdisjoint(numbered[1].told_by))
-            if not waits and ANYTHING not in taken and ANYTHING not in meets_at:
-                beside.append(numbered)
-                own.update(numbered[1].told_by)
-            else:
+            waits = not (taken.isdisjoint(meets_at) and own.isdisjoint(ready.told_by))
+            if waits or ANYTHING in taken or ANYTHING in meets_at or (apart and ready.is_veiled):
                 apart.append(numbered)
                 taken.update(meets_at)
+                if ready.is_veiled:
+                    taken.add(ANYTHING)
+                    self._opens = False  # the batch after this one would overtake it
+            else:
+                beside.append(numbered)
+                own.update(ready.told_by)
         return (beside, apart) if len(beside) > len(apart) else ([], [*batch])
 
-    def decide(self, guards: Iterable[str]) -> None:
-        """Note that all is decided, and meets at these `guards` too; from now on it is written.
+    def decide(self, met: Iterable[str]) -> None:
+        """Note that what can be decided is, and what it meets others at: guards and resources; now it is written.
 
         Raises:
-            MetError: the batch before, which is not committed yet, meets there as well.
+            MetError: the batch before, which is not committed yet, meets it there as well.
         """
-        guards = set(guards)
+        met = set(met)
         before = self._before
-        if before is not None and not before._ended.is_set() and not before._claimed.isdisjoint(guards):
+        if before is not None and not before._ended.is_set() and not before._claimed.isdisjoint(met):
             raise MetError
-        self._claimed |= guards
-        self._decided.set()
+        self._claimed |= met
+        if self._opens:
+            self._decided.set()
 
     def rest(self, *, needed: bool) -> None:
         """Note whether deciding beside the batch before was in vain: the more often, the longer nothing is tried."""
         self._rest.note(needed=needed)
 
     async def clear(self) -> None:
-        """Wait for the end of the batch before."""
+        """Wait for the end of the batch before; all that is left is decided from then on."""
         if self._before is not None:
             await self._before._ended.wait()
             self._before = None
+        self._opens = True
 
     def end(self) -> None:
         """Note that the batch is written, or will not be."""

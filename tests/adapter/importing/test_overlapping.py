@@ -26,6 +26,9 @@ from tests.adapter.mediloop.clinic import JAMES, SARAH, Json, appointment, open_
 from tests.conftest import Api
 from tests.store.support import create
 
+ROLE = {"resourceType": "PractitionerRole", "id": "r", "practitioner": {"reference": f"Practitioner/{SARAH}"}}
+BY_ROLE = "PractitionerRole/r"
+
 
 def ready(ident: str, *claims: str, tokens: Sequence[str] = (), **members: Any) -> Ready:
     return Ready("Appointment", ident, True, [*tokens], {}, claims=claims, **members)
@@ -112,11 +115,10 @@ async def test_who_is_behind_a_role_is_met_when_all_is_decided(
     api: Api, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await open_clinic(store)
-    role = {"resourceType": "PractitionerRole", "id": "r", "practitioner": {"reference": f"Practitioner/{SARAH}"}}
-    await create(store, role)
+    await create(store, ROLE)
     Held(monkeypatch, 2)  # the second batch cannot know of the first
     first = [visit(f"a{hour}", f"2024-03-01T{hour:02}:00") for hour in range(3)]
-    roles = [visit(f"b{hour}", f"2024-03-01T{hour:02}:00", practitioner="PractitionerRole/r") for hour in (2, 3, 4)]
+    roles = [visit(f"b{hour}", f"2024-03-01T{hour:02}:00", practitioner=BY_ROLE) for hour in (2, 3, 4)]
     after = [visit(f"c{hour}", f"2024-03-01T{hour:02}:00") for hour in (5, 6, 7)]  # leaves it for one batch
     last = [visit(f"d{hour}", f"2024-03-01T{hour:02}:00") for hour in (8, 9, 10)]
     assert await brought(api, store, tmp_path, [*first, *roles, *after, *last], 3) == ["b2"]
@@ -135,11 +137,63 @@ async def test_what_is_refused_beside_another_batch_is_decided_again_after_it(
     assert await stored(store) == ["a0", "a1", "a2", "b10", "b8", "there"]
 
 
-@pytest.mark.parametrize("seed", range(4))
-async def test_of_those_that_clash_the_first_stands_whatever_the_batches(
-    api: Api, store: Store, tmp_path: Path, seed: int
+async def test_who_waits_is_not_overtaken_by_the_batch_after(api: Api, store: Store, tmp_path: Path) -> None:
+    await open_clinic(store)
+    await create(store, ROLE)
+    visits = []
+    for day in range(1, 9):
+        date = f"2024-03-{day:02}"
+        visits += [visit(f"a{day}-{hour}", f"{date}T{hour:02}:00") for hour in range(5)]
+        visits += [visit(f"a{day}-5", f"{date}T05:00", practitioner=BY_ROLE, end=f"{date}T05:10:00Z")]
+        visits += [visit(f"b{day}-{hour}", f"{date}T{hour:02}:00") for hour in range(6, 11)]
+        visits += [visit(f"first{day}", f"{date}T05:20", practitioner=BY_ROLE, end=f"{date}T05:40:00Z")]  # waits
+        visits += [visit(f"second{day}", f"{date}T05:30", end=f"{date}T05:50:00Z")]
+        visits += [visit(f"c{day}-{hour}", f"{date}T{hour:02}:00") for hour in range(11, 16)]
+        visits += [visit(f"d{day}-{hour}", f"{date}T{hour:02}:00") for hour in range(16, 22)]
+    assert await brought(api, store, tmp_path, visits, 6) == [f"second{day}" for day in range(1, 9)]
+
+
+@pytest.mark.parametrize("veiled", ["first", "second"])
+async def test_who_waits_is_not_overtaken_in_its_own_batch(api: Api, store: Store, tmp_path: Path, veiled: str) -> None:
+    await open_clinic(store)
+    await create(store, ROLE)
+    who = {name: BY_ROLE if name == veiled else SARAH for name in ("first", "second")}
+    visits = []
+    for day in range(1, 9):
+        date = f"2024-03-{day:02}"
+        visits += [visit(f"a{day}-{hour}", f"{date}T{hour:02}:00") for hour in range(5)]
+        visits += [visit(f"a{day}-5", f"{date}T05:00", practitioner=who["first"], end=f"{date}T05:10:00Z")]
+        visits += [visit("first" + str(day), f"{date}T05:20", practitioner=who["first"], end=f"{date}T05:40:00Z")]
+        visits += [visit("second" + str(day), f"{date}T05:30", practitioner=who["second"], end=f"{date}T05:50:00Z")]
+        visits += [visit(f"b{day}-{hour}", f"{date}T{hour:02}:00") for hour in range(6, 10)]
+    assert await brought(api, store, tmp_path, visits, 6) == [f"second{day}" for day in range(1, 9)]
+
+
+async def test_what_an_identifier_means_is_met_when_all_is_decided(
+    api: Api, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await open_clinic(store)
+    identifier = [{"system": "urn:x", "value": "j"}]
+    await create(store, visit("a", "2024-03-01T00:00", status="proposed", identifier=identifier))
+    Held(monkeypatch, 2)
+    first = [visit("a", "2024-03-01T00:00"), *(visit(f"b{hour}", f"2024-03-01T{hour:02}:00") for hour in (1, 2, 3))]
+    anew = visit("", "2024-03-01T10:00", identifier=identifier)
+    del anew["id"]
+    second = [anew, *(visit(f"c{hour}", f"2024-03-01T{hour:02}:00") for hour in (11, 12, 13))]
+    assert await brought(api, store, tmp_path, [*first, *second], 4) == []
+    there = {one["_id"]: orjson.loads(one["_json"])["start"] for one in await store.documents("Appointment", {})}
+    assert len(there) == 8
+    assert there["a"] == "2024-03-01T00:00:00Z"
+    assert "2024-03-01T10:00:00Z" in there.values()
+
+
+@pytest.mark.parametrize("batch", [2, 3, 7, 20])
+@pytest.mark.parametrize("seed", range(3))
+async def test_of_those_that_clash_the_first_stands_whatever_the_batches(
+    api: Api, store: Store, tmp_path: Path, seed: int, batch: int
+) -> None:
+    await open_clinic(store)
+    await create(store, ROLE)
     chance = random.Random(seed)
     visits, numbers = [], set[int]()
     lasting: dict[str, set[int]] = {SARAH: set(), JAMES: set()}
@@ -150,12 +204,13 @@ async def test_of_those_that_clash_the_first_stands_whatever_the_batches(
         quarters = set(range(begin, begin + long))
         start, end = (f"2024-03-{1 + q // 96:02}T{q // 4 % 24:02}:{q % 4 * 15:02}" for q in (begin, begin + long))
         identifier = [{"system": DEFAULT_SYSTEMS.appointment_number, "value": f"N-{name}"}]
-        visits.append(visit(f"v{number}", start, practitioner=who, end=f"{end}:00Z", identifier=identifier))
+        said = BY_ROLE if who == SARAH and chance.random() < 0.2 else who
+        visits.append(visit(f"v{number}", start, practitioner=said, end=f"{end}:00Z", identifier=identifier))
         if quarters.isdisjoint(lasting[who]) and name not in numbers:
             lasting[who] |= quarters
             numbers.add(name)
             expected.append(f"v{number}")
-    refused = await brought(api, store, tmp_path, visits, 7)
+    refused = await brought(api, store, tmp_path, visits, batch)
     assert await stored(store) == sorted(expected)
     assert sorted([*refused, *expected]) == sorted(one["id"] for one in visits)
 
@@ -180,6 +235,7 @@ async def test_what_has_no_batch_before_waits_for_nothing() -> None:
         (ready("n", referents={"Appointment?identifier=s|1": Referent(0, ("s|1",))}), True),
         (ready("n", referents={"Patient/a": Referent(1, ("s|1",))}), False),
         (ready("b", "Slot/s"), True),  # told by its name to be one of this batch, that came before it
+        (ready("n", "PractitionerRole/r|1"), False),
         (ready("n", "Practitioner/p|9"), True),  # where the batch before meets as well, when it is decided
     ],
 )
@@ -192,14 +248,37 @@ async def test_what_shares_a_claim_a_name_or_an_identifier_waits(item: Ready, wa
 
 
 async def test_what_shares_a_claim_with_one_that_waits_waits_too() -> None:
-    first = Course([ready("a", "x")])
+    x, y, z = (f"Practitioner/{one}|1" for one in "xyz")
+    first = Course([ready("a", x)])
     first.decide([])
-    items = list(
-        enumerate([ready("1"), ready("2", "x", "y"), ready("3", "y", "z"), ready("4", "z"), *map(ready, "5678")])
-    )
+    items = list(enumerate([ready("1"), ready("2", x, y), ready("3", y, z), ready("4", z), *map(ready, "5678")]))
     beside, apart = await Course([], first).split(items)
     assert [number for number, _ in apart] == [1, 2, 3]
     assert [number for number, _ in beside] == [0, 4, 5, 6, 7]
+
+
+VEILED = [("PractitionerRole/r|1",), ("identifier:s|1|1",), ("Slot/s",), ("Practitioner/q|1", "Slot/s", "Slot/t")]
+
+
+@pytest.mark.parametrize("claims", VEILED)
+async def test_who_may_meet_others_unseen_overtakes_nobody_and_is_overtaken_by_nobody(claims: tuple[str, ...]) -> None:
+    veiled, plain = ready("v", *claims), ready("p", "Practitioner/q|7", "Slot/u")
+    assert (veiled.is_veiled, plain.is_veiled) == (True, False)
+    first = Course([ready("a", "x", *claims[:1])])
+    first.decide([])
+    others = [ready(one) for one in "12345"]
+    course = Course([], first)
+    beside, apart = await course.split(list(enumerate([*others, ready("w", "x"), veiled, plain])))
+    assert [one.ident for _, one in beside] == [*"12345"]
+    assert [one.ident for _, one in apart] == ["w", "v", "p"]
+    course.decide([])
+    after = asyncio.create_task(Course([], course).split([(0, ready("z"))]))
+    await asyncio.sleep(0)
+    assert not after.done()  # the batch after this one waits until all of it is decided
+    first.end()
+    await course.clear()
+    course.decide([])
+    assert (await after)[0] != []
 
 
 @pytest.mark.parametrize("where", ["before", "here"])
