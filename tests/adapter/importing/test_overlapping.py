@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 import pytest
+from pymongo.errors import OperationFailure
 
 from adapter.importing.checking import ANYTHING, Ready
 from adapter.importing.deciding import Writer
@@ -175,7 +176,17 @@ async def test_what_an_identifier_means_is_met_when_all_is_decided(
     await open_clinic(store)
     identifier = [{"system": "urn:x", "value": "j"}]
     await create(store, visit("a", "2024-03-01T00:00", status="proposed", identifier=identifier))
-    Held(monkeypatch, 2)
+    held, written = Held(monkeypatch, 2), Store._written
+    failed: list[int] = []
+
+    async def overtaken(store: Store, snapshot: Snapshot, staged: Sequence[Staged]) -> None:
+        if not failed:  # the first batch meets somebody else, and is run again when the second has had its time
+            failed.append(held.steps)
+            await asyncio.sleep(0.3)
+            raise OperationFailure("somebody was first", 112, {"errorLabels": ["TransientTransactionError"]})
+        await written(store, snapshot, staged)
+
+    monkeypatch.setattr(Store, "_written", overtaken)
     first = [visit("a", "2024-03-01T00:00"), *(visit(f"b{hour}", f"2024-03-01T{hour:02}:00") for hour in (1, 2, 3))]
     anew = visit("", "2024-03-01T10:00", identifier=identifier)
     del anew["id"]
