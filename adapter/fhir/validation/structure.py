@@ -180,7 +180,8 @@ def _text(value: str, findings: Findings, place: Place) -> None:
 
 def _number(value: Decimal | int, findings: Findings, place: Place) -> None:
     if isinstance(value, Decimal):
-        readable = value.is_finite() and value.adjusted() >= _DECIMAL128.Emin and abs(value) <= _WIDEST
+        # Comparisons are exact. `abs` rounds, and fails at exponents that Python does not reckon with.
+        readable = value.is_finite() and value.adjusted() >= _DECIMAL128.Emin and value.copy_abs() <= _WIDEST
     else:
         readable = abs(value) <= _WIDEST
     if not readable:

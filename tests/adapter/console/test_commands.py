@@ -291,6 +291,7 @@ class TestTranslate:
             ("fhir", '{"id": "a1", "status": "booked"}', "Appointment.participant: Appointment needs participant."),
             ("mediloop", '{"resourceType": "Appointment", "participant": "x"}', "Appointment.participant: participant"),
             ("mediloop", '{"resourceType": "Appointment", "participant": []}', "Appointment.participant: "),
+            ("mediloop", '{"resourceType": "Appointment", "priority": 1e1000000}', "Appointment.priority: The number"),
         ],
     )
     def test_what_no_door_would_take_is_refused(self, cli: Cli, to: str, given: str, said: str) -> None:

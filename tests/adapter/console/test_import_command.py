@@ -82,6 +82,13 @@ def test_a_decimal_is_carried_over_with_its_digits(bring: Import, stored: Stored
     assert bring(a__ndjson=where.replace(b"32.5", b"32.50")) == {"unchanged": 1}
 
 
+def test_a_number_beyond_all_measure_leaves_the_rest_alone(bring: Import) -> None:
+    where = lines(PEOPLE[1] | {"position": {"longitude": 32.5, "latitude": 0.3}}, PEOPLE[2])
+    assert bring(a__ndjson=where.replace(b"32.5", b"1e999999999")) == {"created": 1, "refused": 1}
+    assert bring.refused() == [(1, ["number_out_of_range"])]
+    assert b"1e999999999" in bring.errors.read_bytes()
+
+
 @pytest.mark.parametrize("kind", ["collection", "searchset"])
 def test_bundles_folders_and_gzip(bring: Import, stored: Stored, kind: str) -> None:
     entries = [{"resource": one, "search": {"mode": "match"}} for one in (slot("x", 9), SCHEDULE, *PEOPLE)]

@@ -137,9 +137,9 @@ def no_surprise(answer: httpx.Response) -> None:
 async def send(
     api: Api, method: str, path: str, body: Any = None, media: str = "application/fhir+json"
 ) -> httpx.Response:
-    """Call with any JSON at all: ``1e400`` and half a surrogate pair included."""
+    """Call with any JSON at all: ``1e1000000`` and half a surrogate pair included."""
     headers = {"Authorization": f"Bearer {api.key}"} | ({"Content-Type": media} if body is not None else {})
-    raw = None if body is None else json.dumps(body).replace("Infinity", "1e400").encode()
+    raw = None if body is None else json.dumps(body).replace("Infinity", "1e1000000").encode()
     return await api.http.request(method, f"{BASE}{path}", headers=headers, content=raw)
 
 

@@ -117,6 +117,13 @@ def test_a_key_that_is_no_name_is_not_repeated_to_anybody() -> None:
         ('{"resourceType":"X","a":[1e309]}', ("number_out_of_range", "X.a[0]")),
         ('{"resourceType":"X","a":[-1.8e308]}', ("number_out_of_range", "X.a[0]")),
         (f'{{"resourceType":"X","a":{"9" * 400}}}', ("number_out_of_range", "X.a")),
+        # Beyond the exponents that Python's decimals are reckoned with, though not beyond those that they hold.
+        ('{"resourceType":"X","a":[1e1000000]}', ("number_out_of_range", "X.a[0]")),
+        ('{"resourceType":"X","a":-1e999999999}', ("number_out_of_range", "X.a")),
+        ('{"resourceType":"X","a":1e-999999999}', ("number_out_of_range", "X.a")),
+        pytest.param(
+            f'{{"resourceType":"X","a":{"9" * 1_000_001}}}', ("number_out_of_range", "X.a"), id="a million digits"
+        ),
         ('{"resourceType":5,"a":null}', ("null_value", "Resource.a")),
     ],
 )
