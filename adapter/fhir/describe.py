@@ -160,7 +160,7 @@ def _parameter(name: str) -> dict[str, Any]:
     }
     schema: dict[str, Any] = {"type": "string"}
     if name == IDEMPOTENCY_HEADER:
-        text = "Makes what is written by it safe to repeat for 24 hours; not of a batch."
+        text = "Makes what is written by it safe to repeat for 24 hours; not of a batch, nor $export."
         schema |= {"minLength": 1, "maxLength": IDEMPOTENCY_LENGTH}
         return {"name": name, "in": "header", "description": text, "schema": schema}
     if name in allowed:

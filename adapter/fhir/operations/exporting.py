@@ -17,13 +17,14 @@ from adapter.export import running
 from adapter.export.engine import take_cut
 from adapter.export.plan import MEMBERS, OWNER, Plan
 from adapter.export.shaping import fingerprint
-from adapter.fhir import negotiation, outcome, searching
+from adapter.fhir import negotiation, outcome, repeating, searching
 from adapter.fhir.access import may, require_type
 from adapter.fhir.addresses import EXPORT_JOBS
 from adapter.fhir.call import Call, Pairs, Reply
 from adapter.fhir.operations import exporting_filters
 from adapter.fhir.operations.exporting_patients import Whose, patients
 from adapter.fhir.operations.parameters import parameters
+from adapter.scheduling.road import IDEMPOTENCY_HEADER
 from adapter.security.permissions import require
 from store.codec import Resource
 from store.dates import in_utc
@@ -63,10 +64,14 @@ async def export(call: Call, kind: str, ident: str | None) -> Reply:
 
     Raises:
         Forbidden: the key lacks ``export:read``, or may not read one of the types.
-        NotFound, Gone: there is no such Group. Malformed: a parameter that cannot be carried out.
+        NotFound, Gone: there is no such Group.
+        Malformed: a parameter that cannot be carried out; an idempotency key.
         RateLimited: as many jobs as may be are open.
     """
     require(call.who.key, "export", "read")
+    if repeating.is_repeatable(call):
+        text = f"An export is of the moment at which it is asked for, and takes no {IDEMPOTENCY_HEADER}. Leave it out."
+        raise Malformed(Problem("export_not_repeatable", text, IDEMPOTENCY_HEADER, issue="not-supported"))
     asked = _read(call, kind)
     kinds = _kinds(call, kind, asked)
     _check_elements(kinds, asked)

@@ -235,6 +235,17 @@ async def test_since_may_have_an_offset(api: Api) -> None:
         assert await names(api, await exported(api, f"$export?_type=Patient&_since={since}")) == ["Patient/a"]
 
 
+@pytest.mark.parametrize("path", ["$export", "Patient/$export"])
+async def test_one_that_is_to_be_begun_once_is_refused_and_not_begun_twice(api: Api, path: str) -> None:
+    key = {"headers": {"X-Idempotency-Key": "tonight"}}
+    for _ in range(3):  # there is room for two
+        refused = await api.post(f"/fhir/R4/{path}", None, **key)
+        assert refused.status_code == 400
+        [issue] = refused.json()["issue"]
+        assert (issue["code"], issue["location"]) == ("not-supported", ["http.X-Idempotency-Key"])
+    assert (await api.get(f"/fhir/R4/{path}", **key)).status_code == 202
+
+
 async def test_so_many_jobs_and_no_more(api: Api) -> None:
     begun = await asyncio.gather(*(api.get("/fhir/R4/$export") for _ in range(6)))
     assert sorted(one.status_code for one in begun) == [202, 202, 429, 429, 429, 429]
