@@ -37,7 +37,7 @@ async def cancel(call: Call, kind: str, ident: str | None) -> Reply:
     """Cancel an appointment; its slots become free.
 
     Raises:
-        Forbidden: the key may not write appointments and read slots. Malformed: a parameter is wrong.
+        Forbidden: the key may not write appointments. Malformed: a parameter is wrong.
     """
     named = _require(call, ident)
     asked = Asked.of(call, CANCELS)
@@ -60,6 +60,7 @@ async def reschedule(call: Call, kind: str, ident: str | None) -> Reply:
         Malformed: neither a time nor a slot, or a wrong one.
     """
     named = _require(call, ident)
+    require_type(call.who, "Slot", "read")  # as who books: what is free is looked for, and a Slot's time told
     asked = Asked.of(call, RESCHEDULES)
     slots = [one["reference"] for one in asked.references("slot", "Slot", base=call.base) if "reference" in one]
     start, end = _moment(asked, "start"), _moment(asked, "end")
@@ -98,7 +99,6 @@ async def reschedule(call: Call, kind: str, ident: str | None) -> Reply:
 
 def _require(call: Call, ident: str | None) -> str:
     require_type(call.who, KIND, "write")
-    require_type(call.who, "Slot", "read")
     if ident is None:
         text = f"This operation is called on an appointment: {KIND}/<id>/{call.path[-1]}."
         raise Malformed(Problem("invalid_parameter", text, KIND, issue="required"))

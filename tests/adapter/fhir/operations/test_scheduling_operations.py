@@ -839,6 +839,16 @@ async def test_permissions(api: Api, make_api: ApiMaker) -> None:
     only(await operate(writer, f"{ident}/$book", patient=ANYBODY))
 
 
+async def test_who_takes_slots_reads_them_and_who_cancels_need_not(api: Api, make_api: ApiMaker) -> None:
+    """As a write of the status, and MediLoop's cancel, need none."""
+    ident = only(await operate(api, "$book", appointment_resource=visit()), 201)["id"]
+    writer: Api = await make_api(api.service, granted=["appointments:write"])
+    for path in ("$hold", "$book", f"{ident}/$reschedule"):
+        issue = outcome(await operate(writer, path, appt_id="x", start="2024-01-20T14:00:00Z"), 403, "forbidden")
+        assert "slots:read" in issue["diagnostics"]
+    assert only(await operate(writer, f"{ident}/$cancel"))["status"] == "cancelled"
+
+
 @pytest.mark.parametrize(
     ("path", "given", "permission"),
     [
