@@ -25,7 +25,7 @@ from tests.adapter.mediloop.clinic import (
     schedule,
     slot,
 )
-from tests.conftest import Api
+from tests.conftest import Api, ApiMaker
 
 SEARCH = f"{PATH}availability/"
 DAYS = {"date_from": "2024-01-20", "date_to": "2024-01-25"}
@@ -185,6 +185,13 @@ async def test_names_are_the_present_ones_of_people_and_places(api: Api, store: 
     [first, *_] = (await api.get(SEARCH, params=DAYS)).json()["results"]
     shown = (first["practitioner_name"], first["facility_id"], first["facility_name"])
     assert shown == ("Dr. James Renamed", None, None)
+
+
+async def test_who_may_read_slots_alone_is_shown_the_names(api: Api, make_api: ApiMaker) -> None:
+    reader: Api = await make_api(api.service, granted=["slots:read"])
+    shown = (await reader.get(SEARCH, params=DAYS)).json()
+    assert shown == (await api.get(SEARCH, params=DAYS)).json()
+    assert all(one["practitioner_name"] and one["facility_name"] for one in shown["results"])
 
 
 async def test_a_slot_whose_schedule_is_not_stored_shows_nobody(api: Api, store: Store) -> None:
