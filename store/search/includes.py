@@ -16,7 +16,7 @@ from store.search.model import Entry, Include, Note, Reading, SearchRefused
 from store.search.names import target_types
 from store.search.paging import at
 from store.search.references import own_forms
-from store.search.versions import Versions
+from store.search.versions import VERSION, Versions
 from store.source import PAGE_BYTES, Source
 from store.types import TYPES
 
@@ -87,8 +87,10 @@ def _refused(code: str, name: str, value: str, text: str) -> SearchRefused:
 
 
 def fields(includes: Iterable[Include], kind: str) -> list[str]:
-    """Return the paths that a document of type `kind` must bring along to be followed from."""
-    return list(dict.fromkeys(path_of(one.parameter) for one in includes if not one.reverse and one.kind == kind))
+    """Return the paths that a document of type `kind` must bring along, to be followed from and to be referred to."""
+    forward = [one for one in includes if not one.reverse]
+    paths = dict.fromkeys(path_of(one.parameter) for one in forward if one.kind == kind)
+    return [*paths, VERSION] if forward else []
 
 
 class Included:
@@ -106,7 +108,7 @@ class Included:
         self._includes = includes
         self._base = base
         self._readable = readable
-        self._seen: dict[tuple[str, str], bytes] = {}  # its JSON
+        self._seen: dict[tuple[str, str], Mapping[str, Any]] = {}  # documents, by type and id
         self._versions = Versions(base)
         self._hidden: dict[str, None] = {}
         self._full = False
@@ -117,10 +119,11 @@ class Included:
     async def collect(self, matches: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
         """Follow everything from the documents of the matches, each with its type."""
         front = list(matches)
-        self._seen = {(kind, document["_id"]): document["_json"] for kind, document in front}
+        self._seen = {(kind, document["_id"]): document for kind, document in front}
         following = self._includes
         while front and following and not self._full:
             found: list[tuple[str, Mapping[str, Any]]] = []
+            await self._versions.look(front, following)
             for kind, idents in self._referred(front, following).items():
                 self._cut = self._cut or len(idents) > MOST_SOUGHT
                 if not self._full:
@@ -131,7 +134,7 @@ class Included:
             front = found
             following = tuple(one for one in following if one.iterate)
 
-    def notes(self) -> tuple[Note, ...]:
+    async def notes(self) -> tuple[Note, ...]:
         """Return what was left out, and why."""
         text = "Included resources of type {} are left out: this key may not read them."
         notes = [Note("forbidden", "_include", text.format(kind)) for kind in self._hidden]
@@ -144,7 +147,7 @@ class Included:
         elif self._cut:
             text = f"Not everything is included: {MOST_SOUGHT} of a type are looked for at most. Ask for fewer matches."
             notes.append(Note("too-costly", "_include", text))
-        return (*notes, *self._versions.notes(self._seen))
+        return (*notes, *await self._versions.notes(self._seen))
 
     def _referred(
         self, front: list[tuple[str, Mapping[str, Any]]], following: tuple[Include, ...]
@@ -153,7 +156,6 @@ class Included:
         wanted: dict[str, dict[str, None]] = {}
         forward = [(one.kind, path_of(one.parameter), one.targets) for one in following if not one.reverse]
         for kind, document in front:
-            self._versions.look(kind, document, following)
             for source, path, targets in forward:
                 if source != kind:
                     continue
@@ -188,7 +190,7 @@ class Included:
         limit = room + 1 + sum(seen == kind for seen, _ in self._seen)
         paths = fields(self._includes, kind)
         found: list[tuple[str, Mapping[str, Any]]] = []
-        most = 1 + self._left + sum(len(raw) for (seen, _), raw in self._seen.items() if seen == kind)
+        most = 1 + self._left + sum(len(one["_json"]) for (seen, _), one in self._seen.items() if seen == kind)
         for document in await self._source.documents(kind, query, fields=paths, limit=limit, most=most):
             key = (kind, document["_id"])
             if key in self._seen:
@@ -197,7 +199,7 @@ class Included:
             if len(self.entries) == MOST or size > self._left:
                 self._full = True
                 break
-            self._seen[key] = document["_json"]
+            self._seen[key] = document
             self._left -= size
             self.entries.append(Entry(kind, document["_id"], document["_json"], "include"))
             found.append((kind, document))

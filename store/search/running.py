@@ -104,7 +104,7 @@ async def run(source: Source, search: Search) -> Page:
         included = includes.Included(source, search.includes, search.base, search.readable)
         await included.collect([(one.kind, one.document) for one in matches])
         entries += included.entries
-        notes = included.notes()
+        notes = await included.notes()
     return Page(tuple(entries), None if search.total == "none" else total, cursor, notes)
 
 

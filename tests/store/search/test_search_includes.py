@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
-from store.search import includes
+from store.codec import Resource, decode
+from store.search import includes, versions
 from store.store import Store
 from tests.store.search.support import (
     BASE,
@@ -141,6 +144,26 @@ async def test_of_many_versions_some_are_named(store: Store) -> None:
     await put(store, appointment("a", "2026-02-01T09:00:00Z", *versioned))
     (note,) = (await page(store, "Appointment", "_include=Appointment:patient")).notes
     assert f"{', '.join(versioned[:10])} and 2 more." in note.text
+
+
+async def test_for_versions_only_who_refers_to_them_is_read_and_once_beside_other_requests(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await put(store, resource("Patient", "p"))
+    versioned = [f"Patient/p/_history/{number}" for number in range(2, 52)]
+    await put(store, appointment("a", "2026-02-01T09:00:00Z", *versioned))
+    await put(store, appointment("b", "2026-02-01T09:00:00Z", "Patient/p"))
+    read: list[tuple[str, bool]] = []
+
+    def noted(raw: bytes) -> Resource:
+        found = decode(raw)
+        read.append((found["id"], threading.current_thread() is threading.main_thread()))
+        return found
+
+    monkeypatch.setattr(versions, "decode", noted)
+    (note,) = (await page(store, "Appointment", "_include=Appointment:patient")).notes
+    assert f"{', '.join(versioned[:10])} and 40 more." in note.text
+    assert read == [("a", False)]
 
 
 async def test_only_what_may_be_read_is_included(clinic: Store) -> None:
