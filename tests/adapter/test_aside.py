@@ -9,6 +9,7 @@ import pytest
 
 from adapter.aside import LARGE, aside
 from adapter.fhir.bundles import batches, transactions
+from adapter.fhir.operations import validating
 from adapter.fhir.validation import checking, strict_json
 from tests.adapter.fhir.bundles.sending import bundle, entry
 from tests.adapter.fhir.door import Json, call
@@ -28,6 +29,19 @@ PERSON: Json = {"resourceType": "Patient", "id": "x", "name": [{"family": "Okell
 LONG: Json = {**PERSON, "photo": [{"contentType": "image/png", "data": "eHh4" * (LARGE // 4)}]}
 
 
+def watched(monkeypatch: pytest.MonkeyPatch, place: Any, function: str) -> list[bool]:
+    """Return what gets to hold, for each call of a function, whether it was in the event loop."""
+    where: list[bool] = []
+    real = getattr(place, function)
+
+    def noted(*given: Any, **named: Any) -> Any:
+        where.append(is_main())
+        return real(*given, **named)
+
+    monkeypatch.setattr(place, function, noted)
+    return where
+
+
 @pytest.mark.parametrize(
     ("place", "function", "method", "path", "around"),
     [
@@ -41,17 +55,27 @@ LONG: Json = {**PERSON, "photo": [{"contentType": "image/png", "data": "eHh4" * 
 async def test_what_is_large_is_judged_beside_other_requests(
     api: Api, monkeypatch: pytest.MonkeyPatch, place: Any, function: str, method: str, path: str, around: str | None
 ) -> None:
-    where: list[bool] = []
-    real = getattr(place, function)
-
-    def noted(*given: Any, **named: Any) -> Any:
-        where.append(is_main())
-        return real(*given, **named)
-
-    monkeypatch.setattr(place, function, noted)
+    where = watched(monkeypatch, place, function)
     for body in (PERSON, LONG):
         sent = body if around is None else bundle(around, entry("PUT", "Patient/x", body))
         answer = await call(api, method, path, sent)
         assert answer.status_code in (200, 201), answer.text
     assert set(where[: len(where) // 2]) == {True}
     assert set(where[len(where) // 2 :]) == {False}
+
+
+@pytest.mark.parametrize("around", [None, "batch"])
+async def test_what_is_stored_and_large_is_judged_beside_other_requests(
+    api: Api, monkeypatch: pytest.MonkeyPatch, around: str | None
+) -> None:
+    where = [watched(monkeypatch, *one) for one in ((validating, "decode"), (checking, "check"))]
+    path = "Patient/x/$validate?mode=profile"
+    for body, is_little in ((PERSON, True), (LONG, False)):
+        assert (await call(api, "PUT", "Patient/x", body)).status_code in (200, 201)
+        for one in where:
+            one.clear()
+        if around is None:
+            assert (await call(api, "GET", path)).status_code == 200
+        else:
+            await call(api, "POST", "", bundle(around, entry("GET", path), entry("GET", path)))
+        assert all(one and set(one) == {is_little} for one in where)

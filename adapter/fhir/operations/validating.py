@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
-from adapter.aside import aside
+from adapter.aside import LARGE, aside
 from adapter.errors import Problem, Refused, Unprocessable
 from adapter.fhir import outcome, reads, validation
 from adapter.fhir.access import require_type
@@ -41,15 +41,17 @@ async def validate(call: Call, kind: str, ident: str | None) -> Reply:
     asked = dict(pairs)
     mode = asked.get("mode")
     profile = asked.get("profile")
+    stored = b""
     if mode == "profile" and resource is None and ident is not None:
-        resource = decode(await _stored(call, kind, ident))
+        stored = await _stored(call, kind, ident)
     bases = (call.base, *call.who.service.settings.fhir_bases)
 
     def judged() -> list[Problem]:
         further = partial(_refused, bases=bases)
-        return validation.outcome_of(resource, kind, mode, ident=ident, profile=profile, further=further)
+        subject = decode(stored) if stored else resource
+        return validation.outcome_of(subject, kind, mode, ident=ident, profile=profile, further=further)
 
-    problems = await aside(judged, much=call.large)
+    problems = await aside(judged, much=call.large or len(stored) > LARGE)
     if mode == "delete" and ident is not None:
         problems = await _deletable(call, kind, ident)
     return Reply(200, outcome.of(problems, call.who.service.settings.canonical_base, "invalid"))
