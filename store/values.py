@@ -23,6 +23,7 @@ _PARTS = {
     "Address": ("text", "line", "city", "district", "state", "postalCode", "country"),
 }
 _LONGITUDE, _LATITUDE = 180, 90
+_NAMES = 1_000  # values of a field from which on no name adds more than itself: thousands fill a document
 
 
 def emit(
@@ -195,6 +196,8 @@ def _string(name: str, exact: str, sort: Sort | None, text: str, run: Run) -> No
 
 def _name(name: str, exact: str, sort: Sort | None, text: str, run: Run) -> None:
     _string(name, exact, sort, text, run)
+    if len(run.lists[name]) > _NAMES:
+        return
     plain = extract.folded(text)
     for further in extract.from_each_word(text):
         if not plain.startswith(further):  # else it finds nothing that the text itself does not

@@ -41,6 +41,15 @@ def utc(*parts: int) -> datetime:
 # Tokens.
 
 
+def test_what_many_long_names_are_found_by_is_bounded_and_each_is_found_from_its_beginning() -> None:
+    names = [" ".join(f"{number}w{word:05}" for word in range(34)) for number in range(2_000)]
+    found = index_of("Patient", name=[{"given": names}])
+    for field in ("name", "given"):
+        further = set(found[field]) - set(names)
+        assert 900 < len(further) < 1_100
+        assert len(found[field]) == len(names) + len(further)
+
+
 def test_a_concept_is_found_by_codes_with_and_without_system_and_by_its_text() -> None:
     concept = {
         "coding": [{"system": "urn:S", "code": "Gp", "display": "Génerale"}, {"code": "gp"}, {"display": "No code"}],
