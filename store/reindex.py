@@ -8,17 +8,21 @@ long as its bytes are the ones that were read. How far the work has come is kept
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+import bson
 from pymongo import ReplaceOne
-from pymongo.errors import BulkWriteError
+from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.common import MAX_BSON_SIZE
+from pymongo.errors import BulkWriteError, DocumentTooLarge, DuplicateKeyError, PyMongoError
 
 from store import ordering, zones
 from store.codec import CODEC_OPTIONS, decode
-from store.connection import bounded
+from store.connection import bounded, is_oversized
 from store.documents import Rules, compose
 from store.extract import instant
 from store.store import Store
@@ -31,6 +35,8 @@ BATCH = 500
 _SECONDS = 60.0  # for a step: nobody waits for an answer here
 
 Document = Mapping[str, Any]
+Pair = tuple[Document, dict[str, Any]]
+"""A document as it was read, and made anew."""
 
 
 @dataclass(slots=True)
@@ -128,7 +134,7 @@ async def _replace(store: Store, declared: ResourceType, found: Sequence[Documen
     failed = [one for one in made if isinstance(one, str)]
     fit = {one["_id"]: (one, new) for one, new in zip(found, made, strict=True) if not isinstance(new, str)}
     stale = bool(failed)
-    clashes = await _write(store, declared, fit.values())
+    clashes = await _write(store, declared, list(fit.values()))
     for ident, text in clashes.items():
         failed.append(f"{declared.name}/{ident}: {text}")
         index = fit[ident][1]["_index"]
@@ -140,9 +146,7 @@ async def _replace(store: Store, declared: ResourceType, found: Sequence[Documen
     return failed, stale
 
 
-async def _write(
-    store: Store, declared: ResourceType, pairs: Collection[tuple[Document, dict[str, Any]]]
-) -> dict[str, str]:
+async def _write(store: Store, declared: ResourceType, pairs: Sequence[Pair]) -> dict[str, str]:
     """Replace documents, each if its bytes are still the same; return the ids of those that failed, and why."""
     if not pairs:
         return {}
@@ -150,8 +154,35 @@ async def _write(
     collection = store.database.get_collection(declared.name, codec_options=CODEC_OPTIONS)
     try:
         await collection.bulk_write(operations, ordered=False)
-    except BulkWriteError as error:
-        return {problem["op"]["q"]["_id"]: problem["errmsg"] for problem in error.details["writeErrors"]}
+    except (PyMongoError, DocumentTooLarge) as error:
+        if is_oversized(error):  # one beside the bytes that it replaces: MongoDB tells their beginning, not which
+            middle = len(pairs) // 2
+            if not middle:
+                return await _write_large(collection, *pairs[0])
+            first = await _write(store, declared, pairs[:middle])
+            return first | await _write(store, declared, pairs[middle:])
+        if isinstance(error, BulkWriteError):
+            return {problem["op"]["q"]["_id"]: problem["errmsg"] for problem in error.details["writeErrors"]}
+        raise
+    return {}
+
+
+async def _write_large(
+    collection: AsyncCollection[dict[str, Any]], one: Document, new: dict[str, Any]
+) -> dict[str, str]:
+    """Do as `_write` for one that is too large for a command beside the bytes that it replaces, not by itself."""
+    key = {"_id": one["_id"]}
+
+    async def replaced(session: AsyncClientSession) -> None:
+        found = await collection.find_one(key, {"_json": 1}, session=session)
+        if found is not None and found["_json"] == one["_json"]:
+            await collection.replace_one(key, new, session=session)
+
+    try:
+        async with collection.database.client.start_session() as session:
+            await session.with_transaction(replaced)
+    except DuplicateKeyError as error:
+        return {one["_id"]: str((error.details or {}).get("errmsg", "duplicate key"))}
     return {}
 
 
@@ -163,7 +194,10 @@ def _composed(declared: ResourceType, one: Document, rules: Rules) -> dict[str, 
         moment = instant(resource["meta"]["lastUpdated"])
         if moment is None:
             raise ValueError("meta.lastUpdated is empty")  # noqa: TRY301  (all is told below)
-        return compose(declared, resource, raw, moment, rules)
+        made = compose(declared, resource, raw, moment, rules)
+        if len(bson.encode(made, codec_options=CODEC_OPTIONS)) > MAX_BSON_SIZE:
+            raise ValueError("with what searches use it is larger than MongoDB takes")  # noqa: TRY301
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         # Written by an older release that checked less: it stays as it is, and is named.
         return f"{declared.name}/{one['_id']}: {error!r}"
+    return made

@@ -202,9 +202,55 @@ async def test_what_has_no_usable_moment_is_named(store: Store) -> None:
     assert "lastUpdated" in (await run(store)).failed[0]
 
 
-async def test_an_identifier_that_turns_out_to_be_carried_twice_is_named(store: Store) -> None:
+async def test_what_is_too_large_for_mongodb_is_named_without_its_data_and_the_others_are_made(store: Store) -> None:
+    await filled(store, 3)
+    large = {**stamped(patient("p0005"), 1, Clock()()), "photo": [{"data": "secret" * 1_500_000}]}
+    await store.database.Patient.insert_one({"_id": "p0005", "_json": Binary(encode(large))})
+    await store.database.Patient.update_many({"_id": {"$ne": "p0005"}}, {"$set": {"_index": {}}})
+    progress = await run(store)
+    [failure] = progress.failed
+    assert failure.startswith("Patient/p0005: ")
+    assert "larger than MongoDB takes" in failure
+    assert len(failure) < 200
+    assert await reindex.unfit(store) == progress.failed
+    assert progress.stale
+    assert progress.done == 7
+    assert await store.count("Patient", {"_index.gender": "other"}) == 3
+    assert await store.count(POSITIONS, {}) == 0
+
+
+async def test_what_is_too_large_beside_the_bytes_it_replaces_is_made_anew(store: Store) -> None:
+    await create(store, patient("a", gender="other", photo=[{"data": "x" * 6_000_000}]))
+    await store.database.Patient.update_one({"_id": "a"}, {"$set": {"_index": {}}})
+    assert (await run(store)).failed == []
+    await assert_agreement(store.database, RULES)
+
+
+async def test_what_is_that_large_and_written_or_deleted_meanwhile_is_not_undone(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await create(store, *(patient(ident, photo=[{"data": "x" * 6_000_000}]) for ident in "ab"))
+    write = reindex._write_large
+
+    async def overtaken(collection: Any, one: Any, new: Any) -> dict[str, str]:
+        if one["_id"] == "a":
+            await change(store, "Patient", "a", gender="female")
+        else:
+            await store.transact(lambda work: _delete(work, "b"))
+        return await write(collection, one, new)
+
+    monkeypatch.setattr(reindex, "_write_large", overtaken)
+    assert (await run(store)).failed == []
+    assert (await stored(store, "Patient", "a"))["gender"] == "female"
+    assert await store.read("Patient", "b") is None
+    await assert_agreement(store.database, RULES)
+
+
+@pytest.mark.parametrize("size", [1, 6_000_000], ids=["small", "large"])
+async def test_an_identifier_that_turns_out_to_be_carried_twice_is_named(store: Store, size: int) -> None:
     unruly = Store(store._client, store.database.name, rules=Rules(claims=RULES.claims))
-    twice = [patient(ident, identifier=[{"system": NUMBERS, "value": "1"}]) for ident in ("a", "b")]
+    number = [{"system": NUMBERS, "value": "1"}]
+    twice = [patient(ident, identifier=number, photo=[{"data": "x" * size}]) for ident in ("a", "b")]
     await create(unruly, *twice)
     progress = await run(store)
     [failure] = progress.failed
