@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -11,7 +13,13 @@ T = TypeVar("T")
 LARGE = 100_000
 """Bytes of JSON from which on its reading and judging are `much`: some 10 ms."""
 
+# Of one thread: the interpreter runs one at a time, and of several each takes longer, as does the event loop.
+_BESIDE = ThreadPoolExecutor(1, "aside")
+
 
 async def aside(work: Callable[[], T], *, much: bool) -> T:
-    """Return what `work` gives; `much` of it is done in a thread, little costs less where it is."""
-    return await asyncio.to_thread(work) if much else work()
+    """Return what `work` gives; `much` of it in a thread, one after the other, little costs less where it is."""
+    if not much:
+        return work()
+    loop = asyncio.get_running_loop()
+    return await loop.run_in_executor(_BESIDE, contextvars.copy_context().run, work)
