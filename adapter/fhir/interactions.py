@@ -33,7 +33,6 @@ from adapter.fhir.writing import alone, carry_out
 from adapter.scheduling import holds
 from store.codec import Resource, encode
 from store.errors import AlreadyExists, NotUnique
-from store.search import results
 from store.types import TYPES
 from store.unit_of_work import UnitOfWork
 
@@ -86,7 +85,7 @@ async def _system(call: Call) -> Reply:
 
 async def _search_system(call: Call) -> Reply:
     asked = [value for name, value in searching.unpacked("", call.query) if name == "_type"]
-    kinds = results.listed(",".join(asked))
+    kinds = searching.listed("_type", asked)
     for kind in kinds:
         if kind in conformance.DEFINITIONS:
             text = f"{kind} is searched by itself, at its own address: GET {kind}. Leave it out of _type."

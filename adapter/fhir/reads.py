@@ -72,12 +72,13 @@ def part(call: Call, kinds: Sequence[str]) -> Part:
     """Return what of a resource, of one of `kinds`, is wanted; parameters are read as a search reads them.
 
     Raises:
-        Malformed: ``_summary`` has a value that it does not know, or (handling=strict) ``_elements`` a name.
+        Malformed: ``_summary`` has a value that it does not know; ``_elements`` has too many names, or
+            (handling=strict) one of no element.
     """
     if not call.query:
         return None
     summary = next((value for name, value in reversed(call.query) if name == "_summary" and value), None)
-    asked = ",".join(value for name, value in call.query if name == "_elements")
+    asked = searching.listed("_elements", (value for name, value in call.query if name == "_elements"))
     elements, unknown = results.elements(asked, kinds)
     if unknown and negotiation.preferences(call.headers.get("prefer")).strict:
         raise searching.as_refusal(SearchRefused(*unknown))

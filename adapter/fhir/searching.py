@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import re
 import zlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from urllib.parse import urlencode
 
@@ -65,6 +65,18 @@ def as_refusal(refused: SearchRefused) -> Refused:
     if all(note.code == "forbidden" for note in refused.problems):
         return Forbidden(problems)
     return Malformed(problems)
+
+
+def listed(name: str, values: Iterable[str]) -> tuple[str, ...]:
+    """Return the names that the values of parameter `name` list.
+
+    Raises:
+        Malformed: there are too many.
+    """
+    try:
+        return results.listed(name, ",".join(values))
+    except SearchRefused as refused:
+        raise as_refusal(refused) from None
 
 
 async def search(

@@ -111,6 +111,7 @@ class _Parsing:
     summary: str | None = None
     elements: tuple[str, ...] = ()
     position: Position | None = None
+    listed: int = 0
     used: list[Pair] = field(default_factory=list)
     ignored: list[Note] = field(default_factory=list)
     problems: list[Note] = field(default_factory=list)
@@ -119,7 +120,7 @@ class _Parsing:
         """Choose the types that ``_type`` names, and return the other parameters."""
         asked = [value for name, value in pairs if name == "_type" and value]
         if asked:
-            wanted = results.listed(",".join(asked))
+            wanted = results.listed("_type", ",".join(asked))
             wrong = [kind for kind in wanted if kind not in self.kinds]
             if wrong:
                 text = f"{', '.join(wrong)} cannot be searched here. Possible: {', '.join(self.kinds)}."
@@ -182,8 +183,16 @@ class _Parsing:
         else:
             self._leave(unknown[0])
 
+    def _listed(self, name: str, value: str) -> tuple[str, ...]:
+        """Return the names in a list; all lists together may have so many."""
+        names = results.listed(name, value)
+        self.listed += len(names)
+        if self.listed > results.MOST_NAMES:
+            raise results.too_many(name)
+        return names
+
     def _sort(self, name: str, value: str) -> None:
-        keys, items, notes = results.sort(value, self.kinds)
+        keys, items, notes = results.sort(self._listed(name, value), self.kinds)
         for note in notes:
             self._leave(note)
         if keys:
@@ -204,7 +213,7 @@ class _Parsing:
         self._use(name, value)
 
     def _elements(self, name: str, value: str) -> None:
-        known, notes = results.elements(value, self.kinds)
+        known, notes = results.elements(self._listed(name, value), self.kinds)
         for note in notes:
             self._leave(note)
         if known:

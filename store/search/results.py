@@ -36,6 +36,8 @@ PASSED_BY = frozenset({"_format", "_pretty"})
 
 DEFAULT_COUNT = 50
 MOST_COUNT = 1_000
+MOST_NAMES = 1_000
+"""So many names a list may have: there are some forty elements and parameters to name."""
 
 _SUMMARIES = ("true", "text", "data", "count", "false")
 _TOTALS = ("none", "estimate", "accurate")
@@ -87,19 +89,33 @@ def contained(name: str, value: str) -> None:
         raise SearchRefused(Note("not-supported", name, text))
 
 
-def listed(value: str) -> tuple[str, ...]:
-    """Return the names that stand between commas, each once; blanks around a name are none of it."""
+def listed(name: str, value: str) -> tuple[str, ...]:
+    """Return the names that stand between commas in parameter `name`, each once; blanks around a name are none of it.
+
+    Raises:
+        SearchRefused: there are too many, repeated ones counted.
+    """
+    if value.count(",") >= MOST_NAMES:
+        raise too_many(name)
     return tuple(dict.fromkeys(name for part in value.split(",") if (name := part.strip())))
 
 
-def elements(value: str, kinds: Sequence[str]) -> tuple[tuple[str, ...], tuple[Note, ...]]:
-    """Return the elements that are wanted, as written, and a note for each that no type searched has."""
-    names = listed(value)
-    wrong = [name for name in names if not _is_element(name, kinds)]
+def too_many(name: str) -> SearchRefused:
+    """Return the refusal of a list of too many names."""
+    return SearchRefused(Note("too-costly", name, f"'{name}' takes at most {MOST_NAMES:,} names. Give fewer."))
+
+
+def elements(names: Sequence[str], kinds: Sequence[str]) -> tuple[tuple[str, ...], tuple[Note, ...]]:
+    """Return those of `names` that are elements, as written, and a note for each that no type searched has."""
+    known = {name: _is_element(name, kinds) for name in names}
     text = "There is no element '{}' in {}: it is left out."
     return (
-        tuple(name for name in names if name not in wrong),
-        tuple(Note("not-supported", "_elements", text.format(name, ", ".join(kinds))) for name in wrong),
+        tuple(name for name, is_one in known.items() if is_one),
+        tuple(
+            Note("not-supported", "_elements", text.format(name, ", ".join(kinds)))
+            for name, is_one in known.items()
+            if not is_one
+        ),
     )
 
 
@@ -135,12 +151,12 @@ def _members(kind: str) -> Mapping[str, tuple[str, ...]]:
     return found
 
 
-def sort(value: str, kinds: Sequence[str]) -> tuple[list[SortKey], list[str], list[Note]]:
-    """Return the keys to sort by (``-date,_id``), how they were written, and a note for each that is none."""
+def sort(given: Sequence[str], kinds: Sequence[str]) -> tuple[list[SortKey], list[str], list[Note]]:
+    """Return the keys to sort by (``-date``, ``_id``), how they were written, and a note for each that is none."""
     keys: list[SortKey] = []
     items: list[str] = []
     notes: list[Note] = []
-    for item in listed(value):
+    for item in given:
         name, direction = (item[1:], -1) if item.startswith("-") else (item, 1)
         if direction < 0 and all(item in TYPES[kind].parameters for kind in kinds):
             name, direction = item, 1  # `-date-or-req-period` is a name that begins so

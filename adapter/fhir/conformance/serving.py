@@ -149,8 +149,8 @@ def _matches(one: Mapping[str, Any], by: Searched, name: str, value: str) -> boo
     element = one.get(by.element, [])
     own = element if isinstance(element, list) else [element]
     if name == "name":
-        return any(own[0].casefold().startswith(text.casefold()) for text in results.listed(value))
-    return any(_is(text, own, by) for text in results.listed(value))
+        return any(own[0].casefold().startswith(text.casefold()) for text in searching.listed(name, [value]))
+    return any(_is(text, own, by) for text in searching.listed(name, [value]))
 
 
 def _is(text: str, own: Sequence[str], by: Searched) -> bool:

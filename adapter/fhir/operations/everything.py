@@ -23,7 +23,7 @@ from adapter.fhir.operations.parameters import parameters
 from store import search as engine
 from store.dates import span
 from store.extract import relative, spellings
-from store.search import Entry, Note, SearchRefused, results
+from store.search import Entry, Note, SearchRefused
 from store.search.dates import repaired
 from store.source import PAGE_BYTES, by_kind, fitting
 from store.types import TYPES
@@ -196,7 +196,7 @@ def _read(pairs: Pairs, zone: tzinfo) -> _Asked:
     for name, values in given.items():
         if len(values) > 1 and name != "_type":
             raise _bad(name, f"{name} may be given once.")
-    types = frozenset(results.listed(",".join(given.get("_type", ()))))
+    types = frozenset(searching.listed("_type", given.get("_type", ())))
     for one in sorted(types - TYPES.keys()):
         raise _bad("_type", f"This server has no {one}. It has: {', '.join(TYPES)}.", "not-supported")
     count = given.get("_count", [str(_PAGE)])[0]

@@ -120,10 +120,10 @@ def _read(call: Call, kind: str) -> _Asked:
         asked.since = _moment(value, call)
     for value in given.get("_deidentify", ())[:1]:
         asked.deidentified = _wants_pseudonyms(value, call)
-    asked.kinds = [*results.listed(",".join(given.get("_type", ())))]
+    asked.kinds = [*searching.listed("_type", given.get("_type", ()))]
     if "_type" in given and not asked.kinds:  # that is not to mean all of them
         raise _bad("_type", "_type takes types, separated by commas. Name one.")
-    asked.elements = [*results.listed(",".join(given.get("_elements", ())))]
+    asked.elements = [*searching.listed("_elements", given.get("_elements", ()))]
     if "_elements" in given and not asked.elements:
         raise _bad("_elements", "_elements takes names of elements, separated by commas. Name one.")
     for value in given.get("_typeFilter", ()):
@@ -290,7 +290,7 @@ def _check_elements(kinds: Sequence[str], asked: _Asked) -> None:
     """Leave out the elements that no exported type has, and note them: what is left out narrows nothing."""
     if not kinds:  # the types that are not there have been noted
         return
-    known, notes = results.elements(",".join(asked.elements), kinds)
+    known, notes = results.elements(asked.elements, kinds)
     told = [note.text for note in notes]
     elsewhere = [name for name in known if name.partition(".")[0] in {*TYPES} - {*kinds}]
     told += [f"There is no {name.partition('.')[0]} in this export: '{name}' is left out." for name in elsewhere]

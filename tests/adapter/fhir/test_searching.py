@@ -432,6 +432,25 @@ async def test_too_many_parameters_are_said_to_be_that(api: Api) -> None:
     bundled(await get(api, "Appointment?" + "&".join(["_id=a"] * 1_000)))
 
 
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("Appointment/_search", "_sort"),
+        ("Appointment/_search", "_elements"),
+        ("_search", "_type"),
+        ("$export", "_type"),
+        ("$export", "_elements"),
+        ("Patient/$everything", "_type"),
+        ("Slot/$find?start=2024-01-20T00:00:00Z&end=2024-01-21T00:00:00Z", "visit-type"),
+    ],
+)
+async def test_too_many_names_are_said_to_be_that(api: Api, path: str, name: str) -> None:
+    names = ",".join(f"a{index}" for index in range(1_001))
+    parameters = {"resourceType": "Parameters", "parameter": [{"name": name, "valueString": names}]}
+    sent = {"data": {name: names}} if path.endswith("_search") else {"body": parameters}
+    assert "1,000" in outcome(await call(api, "POST", path, **sent), 400, "too-costly")["diagnostics"]
+
+
 class TestUnknown:
     async def test_an_unknown_parameter_is_said_to_be_left_out(self, api: Api) -> None:
         bundle = await found(api, "Appointment?foo=1&_id=a1")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from store.search import Note, SearchRefused, matches, modifiers, parse, sortable
+from store.search import Note, SearchRefused, matches, modifiers, parse, results, sortable
 from store.store import Store
 from store.types import TYPES
 from store.unit_of_work import UnitOfWork
@@ -100,6 +100,38 @@ def test_elements() -> None:
     assert [note.parameter for note in search.ignored] == ["_elements"]
     assert parsed("Patient", "_elements=Patient.nothing").elements == ()
     assert parsed("Patient", "_elements=name, id ,%20,name").elements == ("name", "id")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        f"_elements={','.join(f'e{index}' for index in range(1_001))}",
+        "&".join(f"_elements={','.join(f'e{part}-{index}' for index in range(11))}" for part in range(91)),
+        f"_sort={','.join(f's{index}' for index in range(1_001))}",
+        "_sort=date" + "," * 1_000,
+        f"_type={','.join(f'T{index}' for index in range(1_001))}",
+        "&".join(f"_type={','.join(f'T{part}-{index}' for index in range(11))}" for part in range(91)),
+    ],
+)
+def test_names_in_a_list_are_bounded(query: str) -> None:
+    problem = refusal("Appointment,Slot", query)[0]
+    assert (problem.code, problem.parameter) == ("too-costly", query.partition("=")[0])
+    assert "1,000" in problem.text
+
+
+def test_as_many_names_as_may_be_are_judged_once_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    judged: list[str] = []
+
+    class Counted(str):
+        def __eq__(self, other: object) -> bool:
+            judged.append(self)
+            return super().__eq__(other)
+
+        __hash__ = str.__hash__
+
+    names = [Counted(f"e{index}") for index in range(1_000)]
+    known, notes = results.elements(names, ("Appointment",))
+    assert (known, len(notes), len(judged)) == ((), 1_000, 0)
 
 
 def test_blanks_around_commas_mean_nothing() -> None:

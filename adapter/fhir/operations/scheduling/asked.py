@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from adapter.errors import Malformed, Problem
+from adapter.fhir import searching
 from adapter.fhir.call import Call
 from adapter.fhir.operations.parameters import no_parameters, sent, value_of
 from mappings.instants import parse
 from store.codec import Resource
-from store.search import results
 from store.search.text import escaped
 
 ALIASES: Mapping[str, str] = {
@@ -182,7 +182,7 @@ def _reference(given: Given, kinds: Sequence[str], base: str) -> Resource:
 def _tokens(given: Given) -> Iterator[str]:
     value = given.value
     if isinstance(value, str):
-        words = results.listed(value)
+        words = searching.listed(given.where, [value])
         if any(word.endswith("|") for word in words):
             raise Malformed(bad(given, f"{given.name} takes a code as system|code."))
         yield from words
