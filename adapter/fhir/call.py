@@ -17,6 +17,9 @@ Pairs = tuple[tuple[str, str], ...]
 LONGEST_URL = 65_535
 """The most characters of an address that the HTTP parser takes (`adapter.protocol`)."""
 
+MOST_PARAMETERS = 1_000
+"""So many parameters a request may have."""
+
 MODIFIED_SINCE = "modified-since"
 """In the headers of a Bundle's entry: ``if-modified-since`` as an instant, to the millisecond. HTTP has none so fine,
 and no request brings this name (`adapter.fhir.router`)."""

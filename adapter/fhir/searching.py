@@ -17,7 +17,7 @@ import orjson
 from adapter.errors import Forbidden, Malformed, Problem, Refused
 from adapter.fhir import outcome, presentation
 from adapter.fhir.access import may, require_type
-from adapter.fhir.call import LONGEST_URL, Call, Pairs, Reply
+from adapter.fhir.call import LONGEST_URL, MOST_PARAMETERS, Call, Pairs, Reply
 from adapter.security.callers import Caller
 from store import search as engine
 from store.search import Note, Page, Reading, Search, SearchRefused, results
@@ -29,6 +29,7 @@ PAGE = "_page"
 page shows what was searched for."""
 
 _LONGEST = 1_048_576  # of what a page link holds, in bytes: what fits into an address, unpacked, and no bomb
+_MOST_PAIRS = MOST_PARAMETERS + 2  # in a page link: those of the search, and the place to go on from
 
 
 def reading(who: Caller, base: str, *, strict: bool) -> Reading:
@@ -199,7 +200,7 @@ def following(address: str, path: str, pairs: Pairs, form: Pairs) -> dict[str, s
     held = orjson.dumps((path, pairs))
     token = base64.urlsafe_b64encode(zlib.compress(held)).rstrip(b"=").decode()
     link = _link("next", url(address, ((PAGE, token), *form)))
-    if len(held) > _LONGEST or len(link["url"]) > LONGEST_URL:
+    if len(pairs) > _MOST_PAIRS or len(held) > _LONGEST or len(link["url"]) > LONGEST_URL:
         text = (
             "There are more matches than a page shows, and the link to the next page, which holds the whole search, "
             f"would be too long. Ask for larger pages (_count, at most {results.MOST_COUNT}), or in parts, for fewer "
@@ -213,7 +214,7 @@ def unpacked(path: str, pairs: Pairs) -> Pairs:
     """Return the parameters that a page link stands for; `path` is where it was sent to.
 
     Raises:
-        Malformed: it was changed, or is of another search.
+        Malformed: it was changed (none of ours has more parameters than a request may have), or is of another search.
     """
     token = next((value for name, value in pairs if name == PAGE), None)
     if token is None:
@@ -221,10 +222,10 @@ def unpacked(path: str, pairs: Pairs) -> Pairs:
     try:
         packed = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
         of, raw = orjson.loads(zlib.decompressobj().decompress(packed, _LONGEST))
-        inside = tuple((str(name), str(value)) for name, value in raw)
+        inside = tuple((str(name), str(value)) for name, value in raw) if len(raw) <= _MOST_PAIRS else None
     except (ValueError, TypeError, zlib.error):
-        of, inside = None, ()
-    if of != path:
+        of, inside = None, None
+    if of != path or inside is None:
         problem = Problem("invalid_search", "That page link was changed. Search again and follow its links.", PAGE)
         raise Malformed(problem)
     return (*inside, *(pair for pair in pairs if pair[0] in results.PASSED_BY))

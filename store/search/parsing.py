@@ -75,7 +75,7 @@ def parse(
         position=made.position,
         base=reading.base,
         readable=reading.readable,
-        used=tuple(made.used),
+        used=made.each_used(),
         ignored=tuple(made.ignored),
     )
 
@@ -161,9 +161,12 @@ class _Parsing:
         (self.problems if self.reading.strict else self.ignored).append(note)
 
     def _use(self, name: str, value: str) -> None:
-        if name in _FINAL:
-            self.used = [pair for pair in self.used if pair[0] != name]
         self.used.append((name, value))
+
+    def each_used(self) -> tuple[Pair, ...]:
+        """Return the parameters that are used, in their order: of one that counts once the last."""
+        last = {name: place for place, (name, _) in enumerate(self.used) if name in _FINAL}
+        return tuple(pair for place, pair in enumerate(self.used) if last.get(pair[0], place) == place)
 
     def _filter(self, name: str, value: str) -> None:
         found: list[Filter] = []

@@ -12,6 +12,7 @@ import zlib
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+import httpx
 import orjson
 import pytest
 
@@ -241,6 +242,26 @@ class TestPages:
     )
     async def test_a_link_that_was_changed_is_400(self, api: Api, token: str) -> None:
         outcome(await get(api, f"Appointment?_page={token}"), 400, "invalid")
+
+    @pytest.mark.parametrize("name", ["_count", "_id", "_elements", "nothing"])
+    async def test_a_link_holds_no_more_parameters_than_a_search_may_have(self, api: Api, name: str) -> None:
+        async def of(many: int) -> httpx.Response:
+            held = orjson.dumps(("Appointment", [(name, "5")] * many))
+            token = base64.urlsafe_b64encode(zlib.compress(held)).decode()
+            return await get(api, f"Appointment?_page={token}")
+
+        outcome(await of(1_003), 400, "invalid")
+        assert (await of(1_000)).status_code == 200
+
+    @pytest.mark.parametrize(
+        ("path", "pair"), [("Appointment", "_elements=start"), ("Patient/john/$everything", "_type=Appointment")]
+    )
+    async def test_the_link_of_a_search_of_as_many_parameters_as_may_be_is_followed(
+        self, api: Api, path: str, pair: str
+    ) -> None:
+        following = link((await get(api, f"{path}?{'&'.join([pair] * 999)}&_count=1")).json(), "next")
+        assert following is not None
+        assert (await get(api, following)).status_code == 200
 
     async def test_a_link_that_lost_its_end_is_400(self, api: Api) -> None:
         following = link(await found(api, "Appointment?_count=2"), "next")
