@@ -175,17 +175,18 @@ _INDENT = b"  "
 
 def pretty(raw: bytes) -> bytes:
     """Return JSON with line breaks and indents; every value stays byte for byte what it was."""
-    written: list[bytes] = []
+    written = bytearray()
     depth, opened = 0, False
-    for token in _TOKEN.findall(raw):
+    for found in _TOKEN.finditer(raw):  # one at a time: to find them all at once would let nobody else go on meanwhile
+        token = found[0]
         if token in b"}]":
             depth -= 1
         if (token in b"}]" and not opened) or (opened and token not in b"}]"):
-            written.append(b"\n" + _INDENT * depth)
+            written += b"\n" + _INDENT * depth
         opened = token in b"{["
         if opened:
             depth += 1
-        written.append(b": " if token == b":" else token)
+        written += b": " if token == b":" else token
         if token == b",":
-            written.append(b"\n" + _INDENT * depth)
-    return b"".join(written)
+            written += b"\n" + _INDENT * depth
+    return bytes(written)

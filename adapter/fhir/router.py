@@ -62,7 +62,7 @@ async def serve(request: Request) -> Response:
     if call.query is not query:  # a search by POST may say in its body what it wants
         wanted = negotiation.response_format(request.headers, call.query)
     reply = await answer(call)
-    return _response(request, call, reply, wanted)
+    return await _response(request, call, reply, wanted)
 
 
 async def metadata(request: Request) -> Response:
@@ -70,7 +70,7 @@ async def metadata(request: Request) -> Response:
     wanted = negotiation.response_format(request.headers, _pairs(request.scope["query_string"]))
     service: Service = request.app.state.service
     reply = conformance.metadata(base_of(request, service), service, request.headers.get("if-none-match"))
-    return _finish(request, reply, wanted)
+    return await _finish(request, reply, wanted)
 
 
 async def _call(request: Request, path: tuple[str, ...], query: Pairs) -> Call:
@@ -132,9 +132,9 @@ def _pairs(raw: bytes) -> Pairs:
         raise Malformed(problem) from None
 
 
-def _response(request: Request, call: Call, reply: Reply, wanted: negotiation.Format) -> Response:
+async def _response(request: Request, call: Call, reply: Reply, wanted: negotiation.Format) -> Response:
     applied = _applied(call, reply) if "prefer" in call.headers else None
-    response = _finish(request, reply, wanted)
+    response = await _finish(request, reply, wanted)
     if applied:
         response.headers["Preference-Applied"] = applied
     return response
@@ -154,10 +154,10 @@ def _applied(call: Call, reply: Reply) -> str | None:
     return wanted.applied
 
 
-def _finish(request: Request, reply: Reply, wanted: negotiation.Format) -> Response:
+async def _finish(request: Request, reply: Reply, wanted: negotiation.Format) -> Response:
     body = reply.body
     if body and wanted.pretty:
-        body = presentation.pretty(body)
+        body = await aside(lambda: presentation.pretty(reply.body), much=len(body) > LARGE)
     media_type = wanted.media_type if reply.body else None
     if request.method == "HEAD" and reply.status != 304:  # which tells nothing of the content
         return headed(request, reply.status, reply.headers, media_type, len(body))

@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from adapter.aside import LARGE, aside
+from adapter.fhir import presentation
 from adapter.fhir.bundles import batches, transactions
 from adapter.fhir.operations import validating
 from adapter.fhir.validation import checking, strict_json
 from tests.adapter.fhir.bundles.sending import bundle, entry
-from tests.adapter.fhir.door import Json, call
+from tests.adapter.fhir.door import Json, call, get, made
 from tests.conftest import Api
 
 
@@ -102,3 +103,19 @@ async def test_what_is_stored_is_judged_beside_other_requests(
     else:
         await call(api, "POST", "", bundle(around, entry("GET", path), entry("GET", path)))
     assert all(one and set(one) == {False} for one in where)
+
+
+async def test_what_is_large_is_laid_out_beside_other_requests(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    where: list[bool] = []
+    real = presentation.pretty
+
+    def noted(raw: bytes) -> bytes:
+        where.append(is_main())
+        return real(raw)
+
+    monkeypatch.setattr(presentation, "pretty", noted)
+    for body in (PERSON, LONG):
+        await made(api, body)
+        shown = await get(api, "Patient/x?_pretty=true")
+        assert (shown.status_code, shown.text.startswith('{\n  "resourceType": "Patient"')) == (200, True)
+    assert where == [True, False]
