@@ -8,7 +8,7 @@ wrong, the member it is about, and the remedy. Text never carries a patient's na
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,18 @@ class Problem:
     issue: str | None = None
     entry: int | None = None
     severity: str = "error"
+
+
+MOST_NAMED = 100
+"""So many problems of a request are named one by one."""
+
+
+def few(problems: Sequence[Problem]) -> list[Problem]:
+    """Return the problems; where there are many, the first, and then one that tells how many are not named."""
+    if len(problems) <= MOST_NAMED:
+        return [*problems]
+    text = f"There are {len(problems) - MOST_NAMED} further problems. Repair the ones named here and send it again."
+    return [*problems[:MOST_NAMED], replace(problems[MOST_NAMED], code="further_problems", message=text, param=None)]
 
 
 class Refused(Exception):

@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 
 import orjson
 
-from adapter.errors import Forbidden, Malformed, Problem, Refused
+from adapter.errors import Forbidden, Malformed, Problem, Refused, few
 from adapter.fhir import outcome, presentation
 from adapter.fhir.access import may, require_type
 from adapter.fhir.call import LONGEST_URL, MOST_PARAMETERS, Call, Pairs, Reply
@@ -64,8 +64,8 @@ def as_refusal(refused: SearchRefused) -> Refused:
         Problem("invalid_search", note.text, note.parameter or None, issue=note.code) for note in refused.problems
     ]
     if all(note.code == "forbidden" for note in refused.problems):
-        return Forbidden(problems)
-    return Malformed(problems)
+        return Forbidden(few(problems))
+    return Malformed(few(problems))
 
 
 def listed(name: str, values: Iterable[str]) -> tuple[str, ...]:
@@ -151,7 +151,7 @@ def told(call: Call, notes: Sequence[Note]) -> bytes:
     problems = [
         Problem("search_note", note.text, note.parameter or None, issue=note.code, severity="warning") for note in notes
     ]
-    body = outcome.of(problems, call.who.service.settings.canonical_base)
+    body = outcome.of(few(problems), call.who.service.settings.canonical_base)
     return b'{"resource":%b,"search":{"mode":"outcome"}}' % body
 
 

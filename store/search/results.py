@@ -155,7 +155,7 @@ def sort(given: Sequence[str], kinds: Sequence[str]) -> tuple[list[SortKey], lis
     """Return the keys to sort by (``-date``, ``_id``), how they were written, and a note for each that is none."""
     keys: list[SortKey] = []
     items: list[str] = []
-    notes: list[Note] = []
+    wrong: list[str] = []
     for item in given:
         name, direction = (item[1:], -1) if item.startswith("-") else (item, 1)
         if direction < 0 and all(item in TYPES[kind].parameters for kind in kinds):
@@ -166,8 +166,8 @@ def sort(given: Sequence[str], kinds: Sequence[str]) -> tuple[list[SortKey], lis
                 keys.append((paths, direction))
                 items.append(item)
         elif name:
-            notes.append(Note("not-supported", "_sort", _unsortable(name, kinds)))
-    return keys, items, notes
+            wrong.append(name)
+    return keys, items, _unsortable(wrong, kinds) if wrong else []
 
 
 def _sortable(kind: str, name: str, direction: int = 1) -> str | None:
@@ -183,9 +183,10 @@ def _sortable(kind: str, name: str, direction: int = 1) -> str | None:
     return f"{path_of(parameter)}.lo" if parameter.interval else path_of(parameter)
 
 
-def _unsortable(name: str, kinds: Sequence[str]) -> str:
+def _unsortable(names: Sequence[str], kinds: Sequence[str]) -> list[Note]:
     possible = [one for one in TYPES[kinds[0]].parameters if all(_sortable(kind, one) for kind in kinds)]
-    return f"{' and '.join(kinds)} cannot be sorted by '{name}'. Possible: {', '.join(sorted(possible))}."
+    text = f"{' and '.join(kinds)} cannot be sorted by '{{}}'. Possible: {', '.join(sorted(possible))}."
+    return [Note("not-supported", "_sort", text.format(name)) for name in names]
 
 
 def sortable(kind: str) -> tuple[Parameter, ...]:

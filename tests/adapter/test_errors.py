@@ -37,6 +37,15 @@ def test_a_refusal_tells_all_its_problems() -> None:
     assert refusal.headers == {"Retry-After": "1"}
 
 
+def test_a_few_of_many_problems_are_named_and_the_others_counted() -> None:
+    problems = [Problem("a", "A.", f"p{index}", issue="value", severity="warning") for index in range(103)]
+    assert errors.few(problems[:100]) == problems[:100]
+    *named, last = errors.few(problems)
+    assert named == problems[:100]
+    assert (last.code, last.param, last.issue, last.severity) == ("further_problems", None, "value", "warning")
+    assert last.message.startswith("There are 3 further problems.")
+
+
 def test_401_says_how_to_authenticate() -> None:
     refusal = errors.Unauthenticated(Problem("x", "X."))
     assert (refusal.status, refusal.headers) == (401, {"WWW-Authenticate": 'Bearer realm="mediloop-fhir"'})

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from adapter.errors import Malformed, NotFound, Problem
+from adapter.errors import Malformed, NotFound, Problem, few
 from adapter.fhir import negotiation, outcome, searching
 from adapter.fhir.call import Call, Pairs, Reply
 from adapter.fhir.refusing import not_allowed
@@ -73,7 +73,7 @@ def _found(call: Call, kind: str, made: Definitions, searched: Parameters) -> Re
         for one in found[page.start : page.end]
     ]
     if notes:
-        told = outcome.resource(notes, call.who.service.settings.canonical_base)
+        told = outcome.resource(few(notes), call.who.service.settings.canonical_base)
         entries.append({"resource": told, "search": {"mode": "outcome"}})
     bundle: dict[str, Any] = {
         "resourceType": "Bundle",
@@ -136,7 +136,7 @@ def _asked(
     notes = [Problem("invalid_search", text, name, issue="not-supported", severity="warning") for name, text in told]
     wrong = [replace(note, severity="error") for note in notes if strict or _is_refused(note.param or "")]
     if wrong:
-        raise Malformed(wrong)
+        raise Malformed(few(wrong))
     return tuple(pair for pair in given if _is_used(*pair, searched)), notes
 
 

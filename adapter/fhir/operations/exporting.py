@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from adapter.errors import Malformed, Problem, RateLimited
+from adapter.errors import Malformed, Problem, RateLimited, few
 from adapter.export import running
 from adapter.export.engine import take_cut
 from adapter.export.plan import MEMBERS, OWNER, Plan
@@ -20,7 +20,7 @@ from adapter.export.shaping import fingerprint
 from adapter.fhir import negotiation, outcome, repeating, searching
 from adapter.fhir.access import may, require_type
 from adapter.fhir.addresses import EXPORT_JOBS
-from adapter.fhir.call import Call, Pairs, Reply
+from adapter.fhir.call import MOST_PARAMETERS, Call, Pairs, Reply
 from adapter.fhir.operations import exporting_filters
 from adapter.fhir.operations.exporting_patients import Whose, patients
 from adapter.fhir.operations.parameters import parameters
@@ -76,7 +76,7 @@ async def export(call: Call, kind: str, ident: str | None) -> Reply:
     kinds = _kinds(call, kind, asked)
     _check_elements(kinds, asked)
     if asked.problems and not asked.lenient:
-        raise Malformed(asked.problems)
+        raise Malformed(few(asked.problems))
     cut = await take_cut(call.who.store)
     whose = await patients(call, cut, ident, asked.patients, asked.since)
     plan = await _plan(call, kinds, whose, asked, everybody=bool(kind) and whose.patients is None)
@@ -126,7 +126,11 @@ def _read(call: Call, kind: str) -> _Asked:
     asked.elements = [*searching.listed("_elements", given.get("_elements", ()))]
     if "_elements" in given and not asked.elements:
         raise _bad("_elements", "_elements takes names of elements, separated by commas. Name one.")
-    for value in given.get("_typeFilter", ()):
+    filters = given.get("_typeFilter", ())
+    if sum(value.count("?") + value.count("&") for value in filters) > MOST_PARAMETERS:
+        text = f"The filters have more than {MOST_PARAMETERS:,} parameters: one takes several values, with commas."
+        raise _bad("_typeFilter", text, "too-costly")
+    for value in filters:
         for one in _NEXT_FILTER.split(value):
             name, pairs, problems = exporting_filters.parsed(one)
             asked.filters.setdefault(name, []).append(pairs)
@@ -292,7 +296,8 @@ def _check_elements(kinds: Sequence[str], asked: _Asked) -> None:
         return
     known, notes = results.elements(asked.elements, kinds)
     told = [note.text for note in notes]
-    elsewhere = [name for name in known if name.partition(".")[0] in {*TYPES} - {*kinds}]
+    others = {*TYPES} - {*kinds}
+    elsewhere = {name: None for name in known if name.partition(".")[0] in others}
     told += [f"There is no {name.partition('.')[0]} in this export: '{name}' is left out." for name in elsewhere]
     asked.elements = [name for name in known if name not in elsewhere]
     asked.problems += [Problem("unsupported_parameter", text, "_elements", issue="not-supported") for text in told]
@@ -305,6 +310,6 @@ def _unknown(name: str, there: Sequence[str], kind: str, parameter: str) -> Prob
 
 
 def _notes(call: Call, problems: Sequence[Problem]) -> tuple[Mapping[str, Any], ...]:
-    passed_over = [replace(one, severity="warning") for one in problems]
+    passed_over = [replace(one, severity="warning") for one in few(problems)]
     base = call.who.service.settings.canonical_base
     return tuple(outcome.resource([one], base) for one in passed_over)

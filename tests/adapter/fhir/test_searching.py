@@ -12,6 +12,7 @@ import zlib
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+import bson
 import httpx
 import orjson
 import pytest
@@ -470,6 +471,59 @@ async def test_too_many_names_are_said_to_be_that(api: Api, path: str, name: str
     parameters = {"resourceType": "Parameters", "parameter": [{"name": name, "valueString": names}]}
     sent = {"data": {name: names}} if path.endswith("_search") else {"body": parameters}
     assert "1,000" in outcome(await call(api, "POST", path, **sent), 400, "too-costly")["diagnostics"]
+
+
+STRICT = {"prefer": "handling=strict"}
+
+
+@pytest.mark.parametrize("headers", [STRICT, {}])
+@pytest.mark.parametrize(
+    ("path", "sent"),
+    [
+        ("Appointment/_search", [("_sort", ",".join(f"s{index}" for index in range(300)))]),
+        ("Appointment/_search", [("_elements", ",".join(f"e{index}" for index in range(300)))]),
+        ("Appointment/_search", [(f"a{index}", "x") for index in range(300)]),
+        ("OperationDefinition", [(f"a{index}", "x") for index in range(300)]),
+        ("Slot/$find", [(f"a{index}", "x") for index in range(300)]),
+        ("Appointment/$book", [(f"a{index}", "x") for index in range(300)]),
+        ("$export", [(f"a{index}", "x") for index in range(300)]),
+        ("$export", [("_elements", ",".join(f"e{index}" for index in range(300)))]),
+    ],
+)
+async def test_of_many_problems_the_first_are_told_and_how_many_more_there_are(
+    api: Api, path: str, sent: list[tuple[str, str]], headers: dict[str, str]
+) -> None:
+    body = {"resourceType": "Parameters", "parameter": [{"name": name, "valueString": value} for name, value in sent]}
+    if path == "OperationDefinition":
+        answer = await api.http.get(
+            f"{BASE}/{path}", params=dict(sent), headers={"Authorization": f"Bearer {api.key}", **headers}
+        )
+    elif path.endswith("_search"):
+        answer = await call(api, "POST", path, data=dict(sent), headers=headers)
+    else:
+        answer = await call(api, "POST", path, body, headers=headers)
+    issues = answer.json()["issue"] if answer.status_code == 400 else notes(answer.json())
+    assert (len(issues), "200 further" in issues[-1]["diagnostics"]) == (101, True)
+    severity = "error" if answer.status_code == 400 else "warning"
+    assert {issue["severity"] for issue in issues} == {severity}
+
+
+async def test_what_a_lenient_export_passes_over_is_kept_as_a_few_notes(api: Api) -> None:
+    sent = [{"name": f"a{index}", "valueString": "x"} for index in range(300)]
+    headers = {"prefer": "respond-async, handling=lenient"}
+    body = {"resourceType": "Parameters", "parameter": sent}
+    assert (await call(api, "POST", "$export", body, headers=headers)).status_code == 202
+    job = await api.service.stores["test"].database["exports"].find_one({})
+    assert job is not None
+    kept = bson.decode(job["plan"])["notes"]
+    assert (len(kept), "200 further" in kept[-1]["issue"][0]["diagnostics"]) == (101, True)
+
+
+async def test_filters_of_an_export_have_as_many_parameters_as_a_search(api: Api) -> None:
+    for filters in (["Patient?active=true"] * 1_001, ["Patient?" + "&".join(["active=true"] * 1_001)]):
+        sent = [{"name": "_typeFilter", "valueString": one} for one in filters]
+        answer = await call(api, "POST", "$export", {"resourceType": "Parameters", "parameter": sent})
+        assert "1,000" in outcome(answer, 400, "too-costly")["diagnostics"]
 
 
 class TestUnknown:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from adapter.errors import Malformed, Problem
+from adapter.errors import Malformed, Problem, few
 from adapter.fhir import searching
 from adapter.fhir.call import Call
 from adapter.fhir.operations.parameters import no_parameters, sent, value_of
@@ -84,13 +84,8 @@ class Asked:
             given.append(Given(bare, body, kind if isinstance(kind, str) and kind.isalpha() else bare))
         wrong = [one for one in given if one.name not in takes]
         if wrong:
-            known = ", ".join(takes)
-            raise Malformed(
-                [
-                    bad(one, f"There is no parameter {one.name} here. There is: {known}.", "not-supported")
-                    for one in wrong
-                ]
-            )
+            text = f"There is no parameter {{}} here. There is: {', '.join(takes)}."
+            raise Malformed(few([bad(one, text.format(one.name), "not-supported") for one in wrong]))
         return cls(given)
 
     def all(self, name: str) -> list[Given]:
