@@ -172,6 +172,9 @@ def _shape(kind: str) -> _Shape:
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s"{}\[\],:]+')
 _INDENT = b"  "
 
+MOST_PRETTY = 8_000_000
+"""Bytes up to which JSON is laid out: nobody reads more, and it would take the processor for many seconds."""
+
 
 def pretty(raw: bytes) -> bytes:
     """Return JSON with line breaks and indents; every value stays byte for byte what it was."""

@@ -156,7 +156,7 @@ def _applied(call: Call, reply: Reply) -> str | None:
 
 async def _finish(request: Request, reply: Reply, wanted: negotiation.Format) -> Response:
     body = reply.body
-    if body and wanted.pretty:
+    if body and wanted.pretty and len(body) <= presentation.MOST_PRETTY:
         body = await aside(lambda: presentation.pretty(reply.body), much=len(body) > LARGE)
     media_type = wanted.media_type if reply.body else None
     if request.method == "HEAD" and reply.status != 304:  # which tells nothing of the content

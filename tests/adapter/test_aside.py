@@ -119,3 +119,5 @@ async def test_what_is_large_is_laid_out_beside_other_requests(api: Api, monkeyp
         shown = await get(api, "Patient/x?_pretty=true")
         assert (shown.status_code, shown.text.startswith('{\n  "resourceType": "Patient"')) == (200, True)
     assert where == [True, False]
+    monkeypatch.setattr(presentation, "MOST_PRETTY", len(shown.content) // 2)
+    assert (await get(api, "Patient/x?_pretty=true")).text.startswith('{"resourceType":"Patient"')
