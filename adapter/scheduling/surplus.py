@@ -29,11 +29,8 @@ def of(
         return frozenset()
     spans = {name: intervals.of(slots[name]) for name in takes.slots if name in slots}
     there = {name: span for name, span in spans.items() if span is not None and span.overlaps(takes.when)}
-    staying = {
-        name: span
-        for name, span in there.items()
-        if name not in had.slots or not has_left(schedules.get(booking.schedule_of(slots[name]), {}), visit, people)
-    }
+    gone = left(visit, slots, schedules, people)
+    staying = {name: span for name, span in there.items() if name not in gone}
     for kept in (staying, there):
         if intervals.covered(takes.when, kept.values()):
             return frozenset(name for name in spans if name in had.slots and name not in kept)
@@ -45,17 +42,29 @@ def _taking_part(appointment: Resource, people: People) -> set[str]:
     return set(people.of(named))
 
 
-def has_left(schedule: Resource, visit: Visit, people: People) -> bool:
-    """Tell whether a Slot of `schedule` is of nobody who takes part in the visit, and somebody leaves whose it may be.
+def left(
+    visit: Visit, slots: Mapping[str, Resource], schedules: Mapping[str, Resource], people: People
+) -> frozenset[str]:
+    """Return the Slots that the visit held and that are of nobody who takes part, but may be of somebody who leaves.
 
     Where all who were there stay, it is the Schedule that has changed hands, and the visit keeps what it had.
     """
     before, after = (_taking_part(one or {}, people) for one in (visit.draft.before, visit.draft.after))
-    whose, leaving = owners(schedule, people), before - after
-    # Of practitioners it may have been anybody's: that of one who left before, or whose Schedule is another's now.
-    of_people = any(one.startswith(claims.PRACTITIONERS) for one in whose)
-    theirs = any(one.startswith(claims.PRACTITIONERS) for one in leaving) if of_people else leaving & {*whose}
-    return after.isdisjoint(whose) and bool(theirs)
+    held = () if visit.had is None else visit.had.slots
+    whose = {
+        name: owners(schedules.get(booking.schedule_of(slots[name]), {}), people) for name in held if name in slots
+    }
+    leaving = before - after
+    known = {one for some in whose.values() for one in some}
+    # Who leaves and has none of these by a Schedule may have had anybody's of practitioners: that of one who left
+    # before, or whose Schedule is another's now.
+    anybodys = any(one.startswith(claims.PRACTITIONERS) for one in leaving - known)
+    return frozenset(
+        name
+        for name, some in whose.items()
+        if after.isdisjoint(some)
+        and (not leaving.isdisjoint(some) or (anybodys and any(one.startswith(claims.PRACTITIONERS) for one in some)))
+    )
 
 
 def owners(schedule: Resource, people: People) -> tuple[str, ...]:

@@ -174,12 +174,8 @@ class World:
 
     def others(self, apart: Sequence[str], visit: Visit, when: Interval) -> list[str]:
         """Return the Slots of use at `when` that the visit has of nobody in `apart`, nor of who has left."""
-        return [
-            name
-            for name, owners in self._had(visit, when)
-            if not {*apart} & {*owners}
-            and not surplus.has_left(self.schedule_of(self.slots[name]) or {}, visit, self.people)
-        ]
+        left = surplus.left(visit, self.slots, self.schedules, self.people)
+        return [name for name, owners in self._had(visit, when) if not {*apart} & {*owners} and name not in left]
 
     def _had(self, visit: Visit, when: Interval) -> list[tuple[str, tuple[str, ...]]]:
         """Return the Slots that the visit has already and that are of use at `when`, with whose they are."""

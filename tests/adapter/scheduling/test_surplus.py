@@ -151,6 +151,15 @@ async def test_who_comes_leaves_it_too_and_who_goes_gives_it_back(store: Store, 
     assert await statuses(store, "a", "k") == ["free", "busy"]
 
 
+@pytest.mark.parametrize("linked", [True, False])
+async def test_who_leaves_has_left_their_own_slot_and_not_one_that_is_anothers_now(store: Store, linked: bool) -> None:
+    made = await two(store)
+    await settle_all(store, schedule("s", "Practitioner/r"))
+    sent = without(made, Q)
+    after, *freed = await settle_all(store, sent if linked else {**sent, "slot": []})
+    assert (links(after), [(one["id"], one["status"]) for one in freed]) == (["Slot/a"], [("k", "free")])
+
+
 async def test_a_room_that_is_taken_out_gets_its_slot_back(store: Store) -> None:
     await create(store, schedule("s", P), slot("a"), schedule("t", ROOM), slot("k", schedule="t"))
     [made, *_] = await settle_all(store, visit("x", who=(P, ROOM), **linking("a", "k")))
