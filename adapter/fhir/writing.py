@@ -34,11 +34,12 @@ from store.unit_of_work import UnitOfWork
 
 
 async def carry_out(
-    work: UnitOfWork, who: Caller, base: str, writes: Sequence[Write], *, fills_slots: bool = True
+    work: UnitOfWork, who: Caller, base: str, writes: Sequence[Write], *, free: Collection[str] = ()
 ) -> list[Written]:
     """Decide and stage `writes`, all or none, and return what becomes of each.
 
-    `fills_slots`: an Appointment may fill a Slot that is busy for nobody, where the caller may write Slots.
+    `free`: Slots that were found for an Appointment, and have to be free. Others it may fill where they are busy for
+    nobody and the caller may write Slots.
 
     Raises:
         Refused: whatever FHIR or scheduling has against one of them; ``Problem.entry`` tells which.
@@ -83,7 +84,8 @@ async def carry_out(
         final = await settle(
             work,
             changes,
-            fills_slots=fills_slots and "write" in granted.get("slots", ()),
+            fills_slots="write" in granted.get("slots", ()),
+            free=free,
             overbooks=who.key.id if "write" in granted.get("overbook", ()) else None,
             bases=bases,
             configured=who.service.settings.fhir_bases,

@@ -7,7 +7,7 @@ appointments. It stages nothing; guards alone are written, so that rivals meet.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from adapter.errors import Conflict, Problem, Unprocessable
@@ -40,6 +40,7 @@ async def settle(
     changes: Sequence[Change],
     *,
     fills_slots: bool,
+    free: Container[str] = (),
     copied: bool = False,
     overbooks: str | None = None,
     bases: Sequence[str] = (),
@@ -56,6 +57,7 @@ async def settle(
         work: the unit of work to read through, and in which the result is to be staged.
         changes: what is asked for, each resource once; `before` as this unit of work has read it.
         fills_slots: whether an Appointment may fill a Slot that is busy but held by none (decision 3.2).
+        free: the Slots that were found for an Appointment, which it may not fill: they have to be free.
         copied: whether the changes bring in what has been decided elsewhere. A status may then have gone several steps;
             a hold may have been booked in time that has lapsed here, and a Slot before its Schedule was closed or
             became somebody else's; what was booked over others may be stored before them; an AppointmentResponse is
@@ -107,7 +109,7 @@ async def settle(
     stored = await reading.read(work, asked, copied=copied)
     stored.schedules.update(await _of_ids(work, asked, stored))
     against = [*await role_changes.conflicts(work, asked), *await actor_changes.conflicts(work, asked)]
-    world = decide(asked, stored, found, against, fills_slots=fills_slots, copied=copied, bases=configured)
+    world = decide(asked, stored, found, against, fills_slots=fills_slots, free=free, copied=copied, bases=configured)
     if shut is not None:
         shut.update(slot_changes.shut(world))
     work.guard(slot_changes.guards(world))
@@ -137,6 +139,7 @@ def decide(
     against: Iterable[Problem] = (),
     *,
     fills_slots: bool,
+    free: Container[str] = (),
     copied: bool = False,
     bases: Sequence[str] = (),
 ) -> World:
@@ -160,7 +163,8 @@ def decide(
         raise Unprocessable(_sorted(faults))
     conflicts = list(against)
     for visit, stake, when in asked.new:
-        in_the_way = visits.taken_slots(world, visit, stake, when, fills_named=fills_slots, fills_found=copied)
+        fills = {name for name in claims.slots(visit.appointment) if fills_slots and name not in free}
+        in_the_way = visits.taken_slots(world, visit, stake, when, fills_named=fills, fills_found=copied)
         conflicts += _about(visit.draft, in_the_way)
     for visit, stake, when in asked.new:
         conflicts += _about(visit.draft, visits.conflicts(world, visit, stake, when))

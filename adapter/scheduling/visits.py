@@ -5,7 +5,7 @@ Pure functions on the `World`. Problems name the Appointment's elements by FHIRP
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Collection, Container, Iterator, Sequence
 from dataclasses import replace
 
 from adapter.errors import Problem
@@ -219,20 +219,20 @@ def _wish(world: World, visit: Visit, stake: Stake, when: Interval) -> Wish:
 
 
 def taken_slots(
-    world: World, visit: Visit, stake: Stake, when: Interval, *, fills_named: bool, fills_found: bool
+    world: World, visit: Visit, stake: Stake, when: Interval, *, fills_named: Collection[str], fills_found: bool
 ) -> Iterator[Problem]:
     """Yield every taken slot that is in the way; slots that are to be found are taken in the world.
 
     Args:
         world: the final state.
         visit, stake, when: who takes what, and when.
-        fills_named: it may fill a Slot that it names and that is busy for nobody.
+        fills_named: the Slots that it names and may fill, where they are busy for nobody.
         fills_found: likewise, one that it does not name, where none that is free covers its time.
     """
     named = []
     for param, name in _links(world, visit):
         named.append(name)
-        obstacle = _obstacle(world, visit, name, fills_slots=fills_named)
+        obstacle = _obstacle(world, visit, name, fills_slots=name in fills_named)
         if obstacle is not None:
             yield replace(obstacle, param=param)
     calendars = filter(None, (world.schedule_of(world.slots[name]) for name in named))
@@ -241,7 +241,7 @@ def taken_slots(
         wish = replace(_wish(world, visit, stake, when), practitioners=tuple(seeking))
         newly = world.newly(visit, stake, when)
         # Who sets Slots busy by hand and names one of them means the others of that visit, too.
-        fills = fills_found or (fills_named and bool(named))
+        fills = fills_found or any(name in fills_named for name in named)
         yield from _found(world, visit, wish, named, newly, fills_slots=fills)
 
 

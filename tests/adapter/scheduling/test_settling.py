@@ -741,6 +741,16 @@ def test_a_set_is_judged_on_what_was_read_and_nothing_else() -> None:
     assert [problem.code for problem in raised.value.problems] == ["slot_unavailable", "time_conflict"]
 
 
+def test_of_what_is_busy_by_hand_a_slot_is_filled_that_is_named_and_none_that_was_found() -> None:
+    closed = {f"Slot/{ident}": slot(ident, status="busy", schedule=ident) for ident in ("a", "r")}
+    stored = Stored(closed, {"Schedule/a": schedule("a"), "Schedule/r": schedule("r", "Location/l")})
+    asked = [Draft(0, None, visit("x", **linking("a", "r")))]
+    decide(ClaimSet(asked), stored, fills_slots=True)
+    with pytest.raises(Conflict) as raised:
+        decide(ClaimSet(asked), stored, fills_slots=True, free={"Slot/r"})
+    assert [problem.param for problem in raised.value.problems] == ["Appointment.slot[1]"]
+
+
 async def test_a_hundred_appointments_need_no_more_queries_than_one(store: Store) -> None:
     await create(store, *(schedule(f"s{n}", f"Practitioner/{n}", "Location/l") for n in range(100)))
     await create(store, *(slot(f"{n}", schedule=f"s{n}") for n in range(100)))

@@ -7,7 +7,7 @@ change, ``cancelled`` a cancellation. Whether it may be is decided where every w
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
 from adapter.errors import Malformed, Problem, Refused, Unprocessable
@@ -23,7 +23,7 @@ from adapter.fhir.operations.scheduling.targets import KIND, Target, target
 from adapter.fhir.presentation import require_whole
 from adapter.fhir.writes import Write
 from adapter.fhir.writing import carry_out
-from adapter.scheduling import holds
+from adapter.scheduling import claims, holds
 from adapter.scheduling.road import Step
 from store.codec import Resource
 from store.unit_of_work import UnitOfWork
@@ -59,7 +59,7 @@ async def hold(call: Call, kind: str, ident: str | None) -> Reply:
         targets.require_bookable(found, "pending")
         until = work.now + timedelta(seconds=service.settings.hold_seconds)
         held = holds.holding(found.resource, until, service.systems.extensions)
-        return await done(call, work, [found.write(held)], fills_slots=found.names_slots(held))
+        return await done(call, work, [found.write(held)], named=found.named(held))
 
     return await written(call, step, holding=True)
 
@@ -112,7 +112,7 @@ async def _book_anew(
         after = targets.booked(call, work, found.resource | (resource or {}), overbook)
         after = targets.commented(_joined(after, actors), comment)
         targets.require_patient(call, found, after)
-        fills_slots = found.names_slots(after)
+        slots = found.named(after)
         if schedules:
             after = await on_schedules(call, work, found.resource, after, schedules)
         for one in replaced:
@@ -120,7 +120,7 @@ async def _book_anew(
             before = await target(call, work, replaced_id, proposals=False, conditional=False)
             targets.require_cancellable(before.resource)
             writes.append(before.write(targets.cancelled(call, work, before.resource)))
-        return await done(call, work, [found.write(after), *writes], fills_slots=fills_slots)
+        return await done(call, work, [found.write(after), *writes], named=slots)
 
     return await written(call, _told_with(faults, step), status=200 if resource is None else 201)
 
@@ -148,7 +148,7 @@ async def _change(call: Call, asked: Asked, ident: str | None, resource: Resourc
             targets.require_cancellable(before)
             reason = resource.get("cancelationReason")
             after = targets.cancelled(call, work, before, reason, comment or resource.get("comment"))
-            return await done(call, work, [found.write(after)], fills_slots=False)
+            return await done(call, work, [found.write(after)])
         if resource["status"] != "booked":
             text = "$book takes an appointment that is pending (book it), booked (change it) or cancelled (cancel it)."
             raise Unprocessable(Problem("invalid_status", text, "Appointment.status"))
@@ -156,21 +156,22 @@ async def _change(call: Call, asked: Asked, ident: str | None, resource: Resourc
         after = targets.commented(resource, comment)
         if targets.moved(before, after) and after.get("slot") == before.get("slot"):
             after = {name: value for name, value in after.items() if name != "slot"}  # others are looked for
-        fills_slots = found.names_slots(after)
+        slots = found.named(after)
         if schedules:
             after = await on_schedules(call, work, before, after, schedules)
-        return await done(call, work, [found.write(after)], fills_slots=fills_slots)
+        return await done(call, work, [found.write(after)], named=slots)
 
     return await written(call, _told_with(faults, step))
 
 
-async def done(call: Call, work: UnitOfWork, writes: Sequence[Write], *, fills_slots: bool) -> Resource:
+async def done(call: Call, work: UnitOfWork, writes: Sequence[Write], *, named: Iterable[str] = ()) -> Resource:
     """Have writes decided and staged; return what the first one makes.
 
-    `fills_slots`: Slots that are busy for nobody may be filled by who may write Slots, as by any other write (decision
-    3.2). Not where Slots were found: those have to be free, whoever asks.
+    `named`: the Slots that the call names for it: where they are busy for nobody, who may write Slots fills them, as by
+    any other write (decision 3.2). All others that it is to have were found, and have to be free, whoever asks.
     """
-    first = (await carry_out(work, call.who, call.base, writes, fills_slots=fills_slots))[0].resource
+    found = {*claims.slots(writes[0].resource or {})}.difference(named)
+    first = (await carry_out(work, call.who, call.base, writes, free=found))[0].resource
     if first is None:
         raise AssertionError("nothing is deleted here")
     return first

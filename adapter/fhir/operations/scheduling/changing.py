@@ -47,7 +47,7 @@ async def cancel(call: Call, kind: str, ident: str | None) -> Reply:
         found = await target(call, work, named, proposals=False)
         targets.require_cancellable(found.resource)
         after = targets.cancelled(call, work, found.resource, reason, comment)
-        return await done(call, work, [found.write(after)], fills_slots=False)
+        return await done(call, work, [found.write(after)])
 
     return await written(call, step)
 
@@ -92,7 +92,7 @@ async def reschedule(call: Call, kind: str, ident: str | None) -> Reply:
         links = await moved(call, work, before, after, slots)
         after |= {"slot": links} if links else {}
         write = found.write(targets.commented(after, asked.text("comment")))
-        return await done(call, work, [write], fills_slots=bool(slots))
+        return await done(call, work, [write], named=slots)
 
     return await written(call, step)
 

@@ -35,10 +35,9 @@ class Target:
     resource: Resource
     stored: bool
 
-    def names_slots(self, after: Resource) -> bool:
-        """Tell whether `after` names Slots of itself: what was proposed was found for it, as it was free."""
-        proposed = () if self.stored else claims.slots(self.resource)
-        return not {*claims.slots(after)} <= {*proposed}
+    def named(self, after: Resource) -> set[str]:
+        """Return the Slots that `after` names of itself: what was proposed was found for it, as it was free."""
+        return {*claims.slots(after)}.difference(() if self.stored else claims.slots(self.resource))
 
     def write(self, after: Resource) -> Write:
         """Return the write that makes `after` of it."""

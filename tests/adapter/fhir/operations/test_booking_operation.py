@@ -143,6 +143,20 @@ async def test_nobody_fills_one_that_was_found(api: Api) -> None:
     assert await status_of(api, "s1") == ["busy"]
 
 
+async def test_nobody_fills_one_that_was_proposed_by_naming_another_beside_it(api: Api) -> None:
+    ident = await first(api, practitioner=SARAH)
+    proposed = (await get(api, f"Appointment/{ident}")).json()["slot"]
+    by_hand, store = slot("r1", "2024-01-20T10:00", "2024-01-20T11:00", "busy", of="room"), api.service.stores["test"]
+    await put(store, by_hand, slot("s1", "2024-01-20T10:00", "2024-01-20T10:30", "busy"))
+    people = with_actors("Patient/john", f"Practitioner/{SARAH}")
+    both = visit(slot=[*proposed, {"reference": "Slot/r1"}], participant=people)
+    given: Json = {"appointment_reference": f"Appointment/{ident}", "appointment_resource": both}
+    refused(await operate(api, "$book", **given), 409, "slot_unavailable")
+    assert await status_of(api, "s1", "r1") == ["busy", "busy"]
+    await put(store, slot("s1", "2024-01-20T10:00", "2024-01-20T10:30"))
+    assert only(await operate(api, "$book", **given), 201)["slot"] == both["slot"]
+
+
 # Patients
 
 
