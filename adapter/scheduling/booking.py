@@ -90,7 +90,8 @@ class Facts:
         holders: the other appointments that hold a Slot for several, one of its own or, for who books over, any;
             by the Slot's name.
         engaged: Slots of a room, or device, that others have then by Slots that overlap them (`rooms`).
-        kept: its own Slots that are at the time, where it takes no time newly: those are what it takes.
+        kept: its own Slots that are at the time, where it takes no time newly: those it takes, and no others but of
+            a thing of which it would have none.
     """
 
     slot: Resource | None = None
@@ -112,11 +113,9 @@ def decide(wish: Wish, facts: Facts) -> list[Resource]:
         Conflict: a slot is not free (``slot_unavailable``) or a practitioner is busy (``time_conflict``).
     """
     require_consistent(wish, facts)
-    if facts.kept:
-        return list(facts.kept)
     problems: list[Problem] = []
-    taken: list[Resource] = []
-    if facts.slot is not None:
+    taken = list(facts.kept)
+    if facts.slot is not None and not taken:
         if _is_free(facts.slot, wish, facts, over=wish.overbooks):
             taken.append(facts.slot)
         else:
@@ -135,7 +134,13 @@ def decide(wish: Wish, facts: Facts) -> list[Resource]:
 
 
 def sought(wish: Wish, facts: Facts) -> list[str]:
-    """Return for whom free Slots are looked for by time: practitioners and things of whom the named one is not."""
+    """Return for whom free Slots are looked for by time: practitioners and things of whom the named one is not.
+
+    Of what keeps the Slots that it has: the things of which none of these is.
+    """
+    if facts.kept:
+        having = set(map(schedule_of, facts.kept))
+        return [thing for thing in wish.things if thing not in having]
     named = [] if facts.slot is None else [facts.slot]
     given = {name: facts.schedules.get(name, {}) for name in map(schedule_of, named)}
     people = [] if wish.beside else facts.people.unserved(wish.practitioners, given.values())

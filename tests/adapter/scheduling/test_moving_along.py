@@ -73,6 +73,15 @@ async def test_a_visit_that_becomes_shorter_keeps_its_room(store: Store) -> None
     assert (await stored(store, "Slot", "r10"))["meta"]["versionId"] == "2"
 
 
+async def test_a_room_is_looked_for_where_a_shorter_visit_has_no_slot_of_it_left(store: Store) -> None:
+    await in_room(store)
+    half = ("10:30", "11:00")
+    await create(store, slot("s1", *half), slot("r1", *half, schedule="r"))
+    await settle_all(store, visit("x", "10:00", "11:00", **linking("s10", "s1", "r10")))
+    assert links(await move(store, "x", *half)) == ["Slot/s1", "Slot/r1"]
+    assert await statuses(store, "r10", "r1") == ["free", "busy"]
+
+
 async def test_a_visit_takes_its_room_along(store: Store) -> None:
     await in_room(store)
     moved = await move(store, "x", "13:00", "13:30")

@@ -32,7 +32,7 @@ async def moved(
     None where it has no room and none are named: scheduling looks for those of its practitioners then. With a room and
     no Slot named, it gets Slots in every Schedule that it has some of, but for those of practitioners who do not come.
     Who names a Slot of a room says which it is. What takes nothing newly keeps the Slots that it has at its new time,
-    as by every other door, and no others are looked for.
+    as by every other door; others are looked for only of a room of which it has none then.
 
     Args:
         call: the call.
@@ -51,19 +51,19 @@ async def moved(
     if not things:
         return links
     staying = _staying(own, before, {**after, "slot": links})
-    if staying and not named:
+    kept = tuple({*things} - {*map(booking.schedule_of, staying)})
+    if staying and not named and not kept:
         return []  # scheduling keeps them, whosever they are by now
     if named:
         stored = await work.read_many(named)
         given = {taking.schedule_of(name, stored.get(name)) for name in named} - {None}
         if people.moving_along(after, await work.read_many(filter(None, given))):
             return links
-        of_things = [one for one in staying if booking.schedule_of(one) in things]
-        links += [{"reference": f"Slot/{one['id']}"} for one in of_things]
-        kept = tuple({*things} - {*map(booking.schedule_of, of_things)})
-    else:
+        staying = [one for one in staying if booking.schedule_of(one) in things]
+    elif not staying:
         coming = claims.practitioners(after)
         kept = (*things, *(await people.read(work, coming)).serving(coming, schedules))
+    links += [{"reference": f"Slot/{one['id']}"} for one in staying]
     schedules = {name: one for name, one in schedules.items() if name in kept}
     return links + await _free(call, schedules, own, before, after)
 
