@@ -167,6 +167,12 @@ class RateLimited(Refused):
     status = 429
 
 
+class HeadersTooLarge(Refused):
+    """431: more header fields than the service takes."""
+
+    status = 431
+
+
 class Unavailable(Refused):
     """503: MongoDB cannot be reached or did not answer in time; nothing was changed, or the answer was lost."""
 

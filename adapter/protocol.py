@@ -1,7 +1,8 @@
 """Answers what is no HTTP request: as the API does that was called, where uvicorn has a line of plain text.
 
 Such a request never becomes one, so no handler sees it: an address with a blank or a letter that is not ASCII, as curl
-sends what it is given, or a method that HTTP does not have. Nor does one whose address is longer than the parser takes.
+sends what it is given, or a method that HTTP does not have. Nor does one whose address is longer than the parser takes,
+whose head has no bound, or that does not say once which host it is for.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from adapter import clock, refusals
-from adapter.errors import AddressTooLong, Malformed, Problem, Refused
+from adapter.errors import AddressTooLong, HeadersTooLarge, Malformed, Problem, Refused
 from adapter.fhir.call import LONGEST_URL
 from adapter.logs import logger
 
@@ -26,6 +27,14 @@ _TOO_LONG = f"The address is longer than {LONGEST_URL} characters."
 _SHORTER = "Ask for fewer values at once."
 _BY_POST = "Search by POST, to [type]/_search, with the parameters as a form in the body, or for fewer values at once."
 
+MOST_FIELDS = 200
+MOST_FIELD_BYTES = 65_536
+"""Header fields of a request and their bytes, the trailers of a body in chunks among them: browsers and proxies send a
+few KB, and who has no key yet must not fill the memory."""
+
+_FIELDS = f"The request has more than {MOST_FIELDS} header fields, or {MOST_FIELD_BYTES} bytes of them. Send less."
+_HOST = "Send one Host header: HTTP/1.1 wants exactly one."  # RFC 9112 section 3.2
+
 _HEAD = 64  # bytes: enough to tell which API was called, and nothing to keep for each open connection
 
 
@@ -33,16 +42,67 @@ class Protocol(HttpToolsProtocol):
     """HTTP/1.1 by httptools."""
 
     _received = b""
+    _heard = False  # the parser has told something of what came in last
+    _untold = 0  # bytes of which it has told nothing yet: of a field that does not end
+    _fields = _field_bytes = _hosts = 0
+    _head_is_whole = False
+    _unfit: Refused | None = None
 
     def data_received(self, data: bytes) -> None:
         """Take what has come in (asyncio's hook)."""
         self._received = data[:_HEAD]
+        self._heard = False
         super().data_received(data)
+        self._untold = 0 if self._heard else self._untold + len(data)
+        if self._untold > MOST_FIELD_BYTES and not self.transport.is_closing():
+            self._unfit = _too_many()
+            self.send_400_response("")
+
+    def on_message_begin(self) -> None:
+        """Begin a request (the parser's hook, as are those below)."""
+        super().on_message_begin()
+        self._fields = self._field_bytes = self._hosts = 0
+        self._head_is_whole = False
+
+    def on_url(self, url: bytes) -> None:
+        """Take a part of the address."""
+        self._heard = True
+        super().on_url(url)
+        if len(self.url) > LONGEST_URL:
+            remedy = _BY_POST if self._path().startswith(refusals.FHIR_BASE) else _SHORTER
+            raise self._not(AddressTooLong(Problem("address_too_long", f"{_TOO_LONG} {remedy}")))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header field; a trailer is none, and is counted only (RFC 9110 section 6.5.1)."""
+        self._heard = True
+        self._fields += 1
+        self._field_bytes += len(name) + len(value)
+        if self._fields > MOST_FIELDS or self._field_bytes > MOST_FIELD_BYTES:
+            raise self._not(_too_many())
+        if not self._head_is_whole:
+            super().on_header(name, value)
+            self._hosts += self.headers[-1][0] == b"host"
+
+    def on_headers_complete(self) -> None:
+        """Have the request answered."""
+        if self._hosts > 1 or (not self._hosts and self.parser.get_http_version() == "1.1"):
+            raise self._not(Malformed(Problem("invalid_request_error", _HOST, "Host")))
+        super().on_headers_complete()
+        self._head_is_whole = True
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of the body."""
+        self._heard = True
+        super().on_body(body)
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what cannot be parsed, and close the connection: where the next request begins is not known."""
+        if self._head_is_whole and self.cycle is not None and self.cycle.response_started:
+            self.transport.close()  # it has its answer already, and another would be taken for that to the next
+            return
         path = self._path()
-        answer = refusals.respond({"path": path, "app": _application(self.app)}, self._refused(path))
+        refused = self._unfit or Malformed(Problem("invalid_request_error", _TEXT))
+        answer = refusals.respond({"path": path, "app": _application(self.app)}, refused)
         request_id = str(uuid.uuid4())  # of the headers perhaps nothing has come in
         logger.info("not_http", status=answer.status_code, request_id=request_id)
         head = [
@@ -54,16 +114,19 @@ class Protocol(HttpToolsProtocol):
         self.transport.write(b"".join([*head, bytes(answer.body)]))
         self.transport.close()
 
-    def _refused(self, path: str) -> Refused:
-        if self.url and len(self.url) > LONGEST_URL:
-            remedy = _BY_POST if path.startswith(refusals.FHIR_BASE) else _SHORTER
-            return AddressTooLong(Problem("address_too_long", f"{_TOO_LONG} {remedy}"))
-        return Malformed(Problem("invalid_request_error", _TEXT))
+    def _not(self, refused: Refused) -> Refused:
+        """Return what to raise so that the parser stops: it makes an error of its own of it."""
+        self._unfit = refused
+        return refused
 
     def _path(self) -> str:
         """Return the path as far as it can be told: of an address that is wrong the parser may have said nothing."""
         line = self._received.partition(b"\r\n")[0].split(b" ")
         return (self.url or (line[1] if len(line) > 1 else b"")).decode("latin-1")
+
+
+def _too_many() -> Refused:
+    return HeadersTooLarge(Problem("headers_too_large", _FIELDS))
 
 
 def _application(app: Any) -> Any:

@@ -32,6 +32,7 @@ _ISSUE_TYPES = {
     415: "not-supported",
     422: "business-rule",
     429: "throttled",
+    431: "too-long",
     503: "transient",
 }
 

@@ -15,7 +15,7 @@ from adapter import clock
 from adapter.app import create_app
 from adapter.fhir import outcome
 from adapter.fhir.call import LONGEST_URL
-from adapter.protocol import Protocol
+from adapter.protocol import MOST_FIELD_BYTES, MOST_FIELDS, Protocol
 from adapter.service import Service
 
 
@@ -94,3 +94,75 @@ async def test_an_address_that_is_too_long_is_414(service: Service, path: bytes,
         assert headers["x-request-id"]
     assert "OperationOutcome" in body.decode() if b"fhir" in path else orjson.loads(body)["error"]["code"]
     assert told in body.decode()
+
+
+GET = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+CHUNKED = b"POST /fhir/R4/Patient HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
+LONG = b"a" * (MOST_FIELD_BYTES // 2)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        (GET + b"X: y\r\n" * MOST_FIELDS + b"\r\n",),
+        (GET + b"X: y\r\n" * MOST_FIELDS,),  # the end is not waited for
+        (GET + b"X: " + LONG + b"\r\nY: " + LONG + b"\r\n\r\n",),
+        (GET + b"X: " + LONG, LONG, LONG + b"a"),  # nor is that of one field
+        (CHUNKED + b"\r\n0\r\n" + b"X: y\r\n" * MOST_FIELDS,),
+    ],
+)
+async def test_header_fields_are_bounded_and_trailers_with_them(service: Service, parts: tuple[bytes, ...]) -> None:
+    status, headers, body = await answered(service, *parts)
+    assert status == b"HTTP/1.1 431 Request Header Fields Too Large"
+    assert headers["connection"] == "close"
+    if parts[0].startswith(GET):
+        assert orjson.loads(body)["error"]["code"] == "headers_too_large"
+    else:
+        assert orjson.loads(body)["issue"][0]["code"] == "too-long"
+
+
+async def test_as_many_header_fields_as_are_allowed_are_read(service: Service) -> None:
+    few = GET + b"X: y\r\n" * (MOST_FIELDS - 2)
+    status, _, _ = await answered(service, few + b"\r\n")
+    assert status == b"HTTP/1.1 200 OK"
+    # Each request of a connection has its own.
+    status, _, _ = await answered(service, few.replace(b"close", b"keep-alive") + b"\r\n", few + b"\r\n")
+    assert status == b"HTTP/1.1 200 OK"
+
+
+async def test_a_trailer_is_no_header(service: Service) -> None:
+    start = CHUNKED + b"Connection: close\r\n"
+    _, headers, _ = await answered(service, start + b"\r\n2\r\n{}\r\n0\r\nX-Request-Id: trailer\r\n\r\n")
+    assert headers["x-request-id"] != "trailer"
+
+
+@pytest.mark.parametrize("trailers", [(b"X: y\r\n" * MOST_FIELDS,), (b"X: " + LONG, LONG)])
+async def test_what_has_its_answer_gets_no_second_one(service: Service, trailers: tuple[bytes, ...]) -> None:
+    _, _, body = await answered(service, CHUNKED + b"\r\n2\r\n{}\r\n", b"0\r\n", *trailers)
+    assert orjson.loads(body)["issue"][0]["code"] == "login"
+
+
+async def test_an_address_without_an_end_is_refused_where_it_is_too_long(service: Service) -> None:
+    status, _, _ = await answered(service, b"GET /fhir/R4/Slot?_id=", *[b"a" * 20_000] * 4)
+    assert status.split(b" ")[1] == b"414"
+
+
+@pytest.mark.parametrize(
+    ("lines", "answer"),
+    [
+        (b"HTTP/1.1\r\n", b"400"),
+        (b"HTTP/1.1\r\nHost: a\r\nhost: a\r\n", b"400"),
+        (b"HTTP/1.0\r\nHost: a\r\nhost: a\r\n", b"400"),
+        (b"HTTP/1.0\r\n", b"200"),
+        (b"HTTP/1.1\r\nHost:\r\nConnection: close\r\n", b"200"),
+    ],
+)
+async def test_a_request_says_once_which_host_it_is_for(service: Service, lines: bytes, answer: bytes) -> None:
+    status, _, body = await answered(service, b"GET /healthz " + lines + b"\r\n")
+    assert status.split(b" ")[1] == answer
+    assert (b"Host" in body) == (answer == b"400")
+
+
+async def test_so_does_a_later_request_of_the_connection(service: Service) -> None:
+    _, _, body = await answered(service, GET.replace(b"close", b"keep-alive") + b"\r\n", b"GET / HTTP/1.1\r\n\r\n")
+    assert b"HTTP/1.1 400 Bad Request" in body
