@@ -8,6 +8,7 @@ whose head has no bound, or that does not say once which host it is for.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from email.utils import format_datetime
 from http import HTTPStatus
 from typing import Any
@@ -33,7 +34,10 @@ MOST_FIELD_BYTES = 65_536
 few KB, and who has no key yet must not fill the memory."""
 
 _FIELDS = f"The request has more than {MOST_FIELDS} header fields, or {MOST_FIELD_BYTES} bytes of them. Send less."
-_HOST = "Send one Host header: HTTP/1.1 wants exactly one."  # RFC 9112 section 3.2
+_LONGEST_HOST = 300  # a name of 255 with its port; links and what is remembered of references hold it
+_HOST = (
+    f"Send one Host header of at most {_LONGEST_HOST} characters."  # RFC 9112 section 3.2: HTTP/1.1 wants exactly one
+)
 
 _HEAD = 64  # bytes: enough to tell which API was called, and nothing to keep for each open connection
 
@@ -44,7 +48,8 @@ class Protocol(HttpToolsProtocol):
     _received = b""
     _heard = False  # the parser has told something of what came in last
     _untold = 0  # bytes of which it has told nothing yet: of a field that does not end
-    _fields = _field_bytes = _hosts = 0
+    _fields = _field_bytes = 0
+    _hosts: Sequence[bytes] = ()
     _head_is_whole = False
     _unfit: Refused | None = None
 
@@ -61,7 +66,8 @@ class Protocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Begin a request (the parser's hook, as are those below)."""
         super().on_message_begin()
-        self._fields = self._field_bytes = self._hosts = 0
+        self._fields = self._field_bytes = 0
+        self._hosts = ()
         self._head_is_whole = False
 
     def on_url(self, url: bytes) -> None:
@@ -81,11 +87,13 @@ class Protocol(HttpToolsProtocol):
             raise self._not(_too_many())
         if not self._head_is_whole:
             super().on_header(name, value)
-            self._hosts += self.headers[-1][0] == b"host"
+            if self.headers[-1][0] == b"host":
+                self._hosts = (*self._hosts, value)
 
     def on_headers_complete(self) -> None:
         """Have the request answered."""
-        if self._hosts > 1 or (not self._hosts and self.parser.get_http_version() == "1.1"):
+        least = 1 if self.parser.get_http_version() == "1.1" else 0
+        if not least <= len(self._hosts) <= 1 or any(len(host) > _LONGEST_HOST for host in self._hosts):
             raise self._not(Malformed(Problem("invalid_request_error", _HOST, "Host")))
         super().on_headers_complete()
         self._head_is_whole = True

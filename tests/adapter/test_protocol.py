@@ -153,6 +153,7 @@ async def test_an_address_without_an_end_is_refused_where_it_is_too_long(service
         (b"HTTP/1.1\r\n", b"400"),
         (b"HTTP/1.1\r\nHost: a\r\nhost: a\r\n", b"400"),
         (b"HTTP/1.0\r\nHost: a\r\nhost: a\r\n", b"400"),
+        (b"HTTP/1.1\r\nHost: " + b"a" * 301 + b"\r\n", b"400"),
         (b"HTTP/1.0\r\n", b"200"),
         (b"HTTP/1.1\r\nHost:\r\nConnection: close\r\n", b"200"),
     ],
