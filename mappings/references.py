@@ -59,14 +59,24 @@ _NO_RANK = 2
 _TARGET = re.compile(r"(?:^|/)([A-Z][A-Za-z]+)/([A-Za-z0-9.-]+)(?:/_history/[A-Za-z0-9.-]+)?$").search
 
 
-@lru_cache(maxsize=4_096)  # of one appointment this is asked for more than once, of its practitioner all the time
+_LONGEST = 200  # letters of what is remembered; a reference of some MB would stay in memory for good
+
+
 def target(reference: str) -> tuple[str, str] | None:
     """Return type and id that `reference` names in its text, `None` for ``#p1``, ``urn:uuid:...`` and such."""
+    return _known(reference) if len(reference) <= _LONGEST else _named(reference)
+
+
+def _named(reference: str) -> tuple[str, str] | None:
     kind, _, identity = reference.partition("/")
     if kind in KINDS and identity and "/" not in identity:  # the common case, without the cost of a search
         return kind, identity
     found = _TARGET(reference)
     return (found[1], found[2]) if found else None
+
+
+# Of one appointment this is asked for more than once, of its practitioner all the time.
+_known = lru_cache(maxsize=4_096)(_named)
 
 
 def contained(container: Resource, reference: str) -> Resource | None:

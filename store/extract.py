@@ -20,6 +20,7 @@ from jellyfish import metaphone
 
 from store.codec import Resource
 from store.dates import FIRST, LAST, shortened
+from store.remembering import remembered
 
 _REFERENCE = re.compile(r"(?:^|/)([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})(?:/_history/[^/]+)?$")
 _RELATIVE = re.compile(r"[A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64}")
@@ -70,7 +71,7 @@ def _instant(text: str) -> datetime:
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
-@lru_cache(maxsize=8_192)
+@remembered(8_192)
 def reference(text: str) -> str:
     """Return the relative form of a literal reference; what has none (``urn:uuid:…``, ``#p1``) as it is."""
     if text.startswith(("#", "urn:")):
@@ -101,7 +102,7 @@ def identifiers(resource: Resource, path: str) -> list[tuple[str, str]]:
     )
 
 
-@lru_cache(maxsize=256)
+@remembered(256)
 def spellings(base: str) -> tuple[str, ...]:
     """Return an address of this server by the other of http and https, too, after itself.
 
@@ -112,7 +113,7 @@ def spellings(base: str) -> tuple[str, ...]:
     return (base,) if other is None else (base, f"{other}://{place}")
 
 
-@lru_cache(maxsize=16_384)
+@remembered(16_384)
 def relative(text: str, bases: tuple[str, ...]) -> str:
     """Return how a literal reference is indexed: without a version, and relative (``Patient/123``) if it is ours.
 
@@ -187,7 +188,7 @@ def as_written(system: str, value: str) -> str:
     return f"{escaped(system)}|{escaped(value)}"
 
 
-@lru_cache(maxsize=16_384)
+@remembered(16_384)
 def folded(text: str) -> str:
     """Return a name as it is compared: without case, accents and superfluous white space (FHIR's string search)."""
     if not text.isascii():
@@ -210,13 +211,13 @@ def _words(text: str) -> list[str]:
     return "".join(map(_seen, folded(text))).split()
 
 
-@lru_cache(maxsize=16_384)
+@remembered(16_384)
 def run_together(text: str) -> str:
     """Return a name folded, without punctuation and white space: FHIR ignores both."""
     return "".join(_words(text))
 
 
-@lru_cache(maxsize=16_384)
+@remembered(16_384)
 def from_each_word(text: str) -> tuple[str, ...]:
     """Return a name from each of its words on, `run_together`, each once (``oneilsmith``, ``smith``).
 
@@ -229,7 +230,7 @@ def from_each_word(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(whole[at : at + _LETTERS] for at in islice(starts, min(len(words), _WORDS))))
 
 
-@lru_cache(maxsize=16_384)
+@remembered(16_384)
 def phonetic(text: str) -> tuple[str, ...]:
     """Return how the words of a name sound (Metaphone), each once; one without a sound stands for itself."""
     return tuple(dict.fromkeys(metaphone(word) or word for word in folded(text).split()))

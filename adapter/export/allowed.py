@@ -15,6 +15,7 @@ from zoneinfo import available_timezones
 
 from mappings.fields import CANCELLED_AT
 from mappings.systems import Systems
+from store.remembering import remembered
 
 Rule = Literal["kept", "codes", "reference", "identifier", "dead"] | str
 """What becomes of an element; any other word is the name of the table for what is nested in it."""
@@ -169,7 +170,7 @@ _PERMUTED = (
 )
 
 
-@lru_cache(maxsize=4_096)
+@remembered(4_096)
 def is_concept(code: str) -> bool:
     """Tell whether `code` is the identifier of a SNOMED CT concept, by its form and its check digit."""
     if not _CONCEPT.fullmatch(code):

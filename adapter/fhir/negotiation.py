@@ -11,12 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from functools import lru_cache
 from urllib.parse import parse_qsl
 
 from starlette.datastructures import Headers
 
 from adapter.errors import Malformed, NotAcceptable, Problem, UnsupportedMediaType
+from store.remembering import remembered
 
 FHIR_JSON = "application/fhir+json"
 JSON_PATCH = "application/json-patch+json"
@@ -75,16 +75,16 @@ def response_format(headers: Headers, query: Sequence[tuple[str, str]]) -> Forma
     """
     asked = next((value for name, value in query if name == "_format" and value), None)
     pretty = any(name == "_pretty" and value == "true" for name, value in query)
-    accept = None if asked is not None else ",".join(headers.getlist("accept"))
-    return _response_format(asked, accept, pretty)
+    text = ",".join(headers.getlist("accept")) if asked is None else asked
+    return _response_format(text, asked is not None, pretty)
 
 
-@lru_cache(maxsize=256)
-def _response_format(asked: str | None, accept: str | None, pretty: bool) -> Format:
-    found = _best(accept or "*/*") if asked is None else _by_parameter(asked)
+@remembered(256)
+def _response_format(text: str, by_parameter: bool, pretty: bool) -> Format:
+    found = _by_parameter(text) if by_parameter else _best(text or "*/*")
     if found is None:
-        text = f"Answers are written as {_TAKEN} of FHIR {_VERSION}. Ask for that in Accept or _format."
-        raise NotAcceptable(Problem("not_acceptable", text, "Accept" if asked is None else "_format"))
+        told = f"Answers are written as {_TAKEN} of FHIR {_VERSION}. Ask for that in Accept or _format."
+        raise NotAcceptable(Problem("not_acceptable", told, "_format" if by_parameter else "Accept"))
     media_type, versioned = found
     version = f"; fhirVersion={_VERSION}" if versioned else ""
     return Format(f"{media_type}{version}; charset=utf-8", pretty)
@@ -162,7 +162,7 @@ def request_format(headers: Headers, *, method: str, form: bool, empty: bool) ->
     return _request_format(headers.get("content-type", ""), method == "PATCH", form)
 
 
-@lru_cache(maxsize=256)
+@remembered(256)
 def _request_format(content_type: str, patch: bool, form: bool) -> str:
     name, parameters = _media_type(content_type)
     taken = FORM if form else f"{JSON_PATCH} (a JSON Patch) or {FHIR_JSON} (a FHIRPath Patch)" if patch else _TAKEN
@@ -185,11 +185,15 @@ _RETURNS = {name.lower(): name for name in ("minimal", "representation", "Operat
 _HANDLING = {"strict": "strict", "lenient": "lenient"}
 
 
-@lru_cache(maxsize=256)
 def preferences(prefer: str | None) -> Preferences:
     """Read the Prefer headers, joined with commas. What is unknown is ignored; of two that differ the first counts."""
+    return _preferences(prefer or "")
+
+
+@remembered(256)
+def _preferences(prefer: str) -> Preferences:
     said: dict[str, str] = {}
-    for part in re.split(r"[,;]", prefer or ""):
+    for part in re.split(r"[,;]", prefer):
         name, _, value = part.partition("=")
         name, value = name.strip().lower(), value.strip().strip('"').lower()
         known = _RETURNS if name == "return" else _HANDLING if name == "handling" else {}

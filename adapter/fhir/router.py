@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from functools import lru_cache
 from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, Request, Response
@@ -30,6 +29,7 @@ from adapter.routes import RequestRoute
 from adapter.security.callers import caller
 from adapter.service import Service
 from store.codec import Resource
+from store.remembering import remembered
 
 router = APIRouter(prefix=BASE, tags=["FHIR R4"], route_class=RequestRoute)
 
@@ -113,7 +113,7 @@ _HEADERS = ("if-match", "if-none-match", "if-none-exist", "if-modified-since", "
 _MOST_PARAMETERS = 1_000
 
 
-@lru_cache(maxsize=1_024)
+@remembered(1_024)
 def _pairs(raw: bytes) -> Pairs:
     """Read ``a=b&c=d``.
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
-from mappings.references import own_name
+from mappings.references import own_name, target
 
 
 @pytest.mark.parametrize("past", ["old", "maiden"])
@@ -13,3 +15,10 @@ def test_a_name_of_earlier_days_is_shown_only_where_there_is_no_other(past: str)
     for use in ({}, {"use": "nickname"}, {"use": "usual"}, {"use": "official"}):
         assert own_name({"name": [once, {"text": "Now", **use}]}) == "Now"
     assert own_name({"name": [once]}) == "Once"
+
+
+def test_what_a_long_reference_names_is_told_and_not_remembered() -> None:
+    text = "https://elsewhere.example/" + "a/" * 1_000 + "Patient/p1"
+    held = sys.getrefcount(text)
+    assert target(text) == ("Patient", "p1")
+    assert sys.getrefcount(text) == held

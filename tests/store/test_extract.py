@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import unicodedata
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -312,3 +314,25 @@ def test_an_instant_is_never_later_than_its_text(moment: datetime) -> None:
     found = extract.instant(moment.isoformat())
     assert found is not None
     assert timedelta() <= moment - found < timedelta(milliseconds=1)
+
+
+LONG_TEXT = "Practitioner/a " * 1_000
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        extract.reference,
+        extract.spellings,
+        lambda text: extract.relative(text, ("http://here",)),
+        extract.folded,
+        extract.run_together,
+        extract.from_each_word,
+        extract.phonetic,
+    ],
+)
+def test_long_texts_are_not_remembered(function: Callable[[str], object]) -> None:
+    text = LONG_TEXT + "é"
+    held = sys.getrefcount(text)
+    function(text)
+    assert sys.getrefcount(text) == held

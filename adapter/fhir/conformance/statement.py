@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from datetime import datetime
-from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -20,6 +19,7 @@ from adapter.service import Service
 from mappings.systems import BASE
 from store import search as engine
 from store.parameters import Parameter
+from store.remembering import remembered
 from store.types import TYPES, ResourceType, includes, rev_includes
 
 FHIR_VERSION = "4.0.1"
@@ -56,7 +56,7 @@ def metadata(base: str, service: Service, known: str | None = None) -> Reply:
     return Reply(200, body, headers)
 
 
-@lru_cache(maxsize=16)  # the base is what the request says it is
+@remembered(16)  # the base is what the request says it is
 def _statement(base: str, canonical_base: str, moment: datetime, cors: bool, publishes: bool) -> tuple[bytes, str]:
     statement = capability_statement(base, moment, canonical_base, cors=cors, publishes=publishes)
     # Of what it says, not of when: all processes of one release give the same tag.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 from starlette.datastructures import Headers
 
 from adapter.errors import Malformed, NotAcceptable, UnsupportedMediaType
+from adapter.fhir import negotiation
 from adapter.fhir.negotiation import (
     FHIR_JSON,
     FORM,
@@ -292,3 +295,37 @@ class TestCriteria:
         with pytest.raises(Malformed, match="identifier=system") as refused:
             criteria(text, "Patient")
         assert refused.value.problems[0].param == "If-None-Exist"
+
+
+LONG = "application/fhir+json" + ";a=b" * 1_000
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda text: response_format(Headers({"accept": text}), ()),
+        lambda text: response_format(Headers(), (("_format", text),)),
+        lambda text: request_format(Headers({"content-type": text}), method="POST", form=False, empty=False),
+    ],
+)
+def test_long_headers_are_not_remembered(monkeypatch: pytest.MonkeyPatch, ask: Callable[[str], object]) -> None:
+    read: list[str] = []
+    real = negotiation._media_type
+
+    def noted(text: str) -> tuple[str, dict[str, str]]:
+        read.append(text)
+        return real(text)
+
+    monkeypatch.setattr(negotiation, "_media_type", noted)
+    for text, times in ((FHIR_JSON + ";x=y", 1), (LONG, 2)):
+        read.clear()
+        ask(text)
+        ask(text)
+        assert len(read) == times
+
+
+def test_nor_are_long_preferences() -> None:
+    text = "return=minimal," + "a" * 1_000
+    held = sys.getrefcount(text)
+    assert preferences(text).returns == "minimal"
+    assert sys.getrefcount(text) == held

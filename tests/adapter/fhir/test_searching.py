@@ -17,6 +17,7 @@ import httpx
 import orjson
 import pytest
 
+from adapter.fhir import router
 from adapter.service import Service
 from store.store import Store
 from tests.adapter.fhir.door import BASE, HOST, bundled, call, get, link, made, names, notes, outcome, person
@@ -209,6 +210,18 @@ class TestPages:
         assert following is not None
         assert following.startswith(f"{HOST}/Appointment?_page=")
         assert names(await found(api, following)) == ["Appointment/a3", "Appointment/a4"]
+
+    async def test_what_a_long_form_says_is_not_remembered(self, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+        read: list[str] = []
+
+        def noted(text: str, **how: Any) -> list[tuple[str, str]]:
+            read.append(text)
+            return parse_qsl(text, **how)
+
+        monkeypatch.setattr(router, "parse_qsl", noted)
+        for _ in range(2):
+            await call(api, "POST", "Appointment/_search", data={"_id": "a" * 1_000})
+        assert len(read) == 2
 
     async def test_the_pages_of_a_search_by_post_that_no_address_could_hold(self, api: Api) -> None:
         asked = {"status": ",".join(["fulfilled", *(f"x{number}" * 30 for number in range(999))]), "_count": "3"}
