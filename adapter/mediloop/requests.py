@@ -13,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic_core import ErrorDetails
 
 from adapter import encoding
-from adapter.errors import Malformed, Problem, UnsupportedMediaType
+from adapter.errors import Malformed, Problem, TooLarge, UnsupportedMediaType
 from adapter.fhir.validation.structure import Repeated, as_object
 from adapter.mediloop.fields import (
     UHID_PATTERN,
@@ -39,6 +39,9 @@ Digits = BeforeValidator(number)
 
 # A body of unknown members must not make an answer many times its size.
 _MOST_PROBLEMS = 100
+_LARGEST = 300_000
+"""Bytes of a body: all texts at their longest, each letter escaped as two of UTF-16, are 262,000. It is read and judged
+in the event loop, and what is wrong with some MB of members held up everybody."""
 _NAMELESS = "A name that is empty"
 _RECURSION = "recursion limit exceeded"
 _CORRECT = "Correct it; it is read as UTF-8, without a byte order mark."
@@ -222,13 +225,15 @@ async def read_body(request: Request, model: type[Model], *, optional: bool = Fa
         Unsound: a wrong type, a member that is unknown or there twice: every problem by name.
         Malformed: empty, no JSON object, a parameter, not the gzip that it is declared as.
         UnsupportedMediaType: not declared as JSON, or encoded in another way than gzip.
-        TooLarge: unpacked, it is.
+        TooLarge: plain or unpacked, it is.
     """
     read_query(request, NoParameters)
     raw = await request.body()
     if "content-encoding" in request.headers:
         most = request.app.state.service.settings.max_body_bytes
         raw = await encoding.plain(raw, request.headers["content-encoding"], most)
+    if len(raw) > _LARGEST:
+        raise TooLarge(Problem("body_too_large", f"The body is larger than {_LARGEST} bytes. Send less."))
     if not raw.strip():
         if optional:
             return model.model_validate({}), b"{}"
@@ -241,11 +246,12 @@ async def read_body(request: Request, model: type[Model], *, optional: bool = Fa
     try:
         checked = model.model_validate_json(raw, strict=True, context=_context(request))
     except ValidationError as error:
-        places = [found["loc"] for found in error.errors(include_url=False, include_input=False)]
+        told = error.errors(include_url=False, include_input=False)
+        places = [found["loc"] for found in told]
         wrong = {name for place in places for name in place[:1]}
         # Where the text as a whole is refused, no member of it was looked at, though our parser may read them.
         sound = {name: value for name, value in given.items() if name not in wrong} if all(places) else {}
-        raise Unsound([*twice, *_problems(error)][:_MOST_PROBLEMS], sound) from error
+        raise Unsound([*twice, *_problems(told)][:_MOST_PROBLEMS], sound) from error
     if twice:
         raise Unsound(twice, given)
     return checked, raw
@@ -287,14 +293,15 @@ def read_query(request: Request, model: type[Model]) -> Model:
     try:
         checked = model.model_validate(given, context=_context(request))
     except ValidationError as error:
-        raise Malformed([*twice.values(), *_problems(error)]) from error
+        told = error.errors(include_url=False, include_input=False)
+        raise Malformed([*twice.values(), *_problems(told)]) from error
     if twice:
         raise Malformed(list(twice.values()))
     return checked
 
 
-def _problems(error: ValidationError) -> list[Problem]:
-    return [_problem(found) for found in error.errors(include_url=False, include_input=False)[:_MOST_PROBLEMS]]
+def _problems(told: Sequence[ErrorDetails]) -> list[Problem]:
+    return [_problem(found) for found in told[:_MOST_PROBLEMS]]
 
 
 def _problem(found: ErrorDetails) -> Problem:

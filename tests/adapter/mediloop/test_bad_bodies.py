@@ -318,6 +318,15 @@ class TestWholeBodies:
             answer = await api.post(_path(endpoint), content=content, headers={"Content-Type": "application/json"})
             refused(answer, 413, ("body_too_large", None))
 
+    async def test_one_that_is_larger_than_its_texts_can_make_it_is_413(self, api: Api) -> None:
+        longest = json.dumps(
+            booking() | {"priority": 99} | {name: "\U0001f642" * most for name, most in TEXTS.items()}
+        ).encode()
+        filled = longest + b" " * (300_000 - len(longest))
+        malformed(await _raw(api, "book", filled), "priority")  # and nothing else is wrong with it
+        for endpoint in BODIES:
+            refused(await _raw(api, endpoint, filled + b" "), 413, ("body_too_large", None))
+
 
 @pytest.mark.parametrize("action", ACTIONS)
 async def test_an_action_on_what_is_not_there_is_404(api: Api, action: str) -> None:
