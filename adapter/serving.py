@@ -20,10 +20,9 @@ from adapter.export.files import require_usable
 from adapter.keeping import kept
 from adapter.protocol import Protocol
 from adapter.service import Service
-from adapter.settings import PREFIX, URI_VARIABLE, Settings
+from adapter.settings import KEY_VARIABLE, PREFIX, URI_VARIABLE, Settings
 
 _METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
-_KEY_VARIABLE = f"{PREFIX}BOOTSTRAP_KEY"
 FROM_COMMAND_LINE = ("host", "port", "workers")
 """Settings that ``mediloop-fhir serve`` takes as options."""
 
@@ -134,11 +133,11 @@ def _announce(settings: Settings, listening: socket.socket, key: str | None) -> 
     ]
     shown = key
     if key is None:
-        dead = f"the one in {_KEY_VARIABLE} works no longer; " if settings.bootstrap_key is not None else ""
+        dead = f"the one in {KEY_VARIABLE} works no longer; " if settings.bootstrap_key is not None else ""
         lines.append(f"Key            {dead}make one: mediloop-fhir keys create --mode test --name first")
     elif settings.bootstrap_key is not None:
-        lines.append(f"Key            the one in {_KEY_VARIABLE}")
-        shown = f"${_KEY_VARIABLE}" if _KEY_VARIABLE in os.environ else "the key in .env"
+        lines.append(f"Key            the one in {KEY_VARIABLE}")
+        shown = f"${KEY_VARIABLE}" if KEY_VARIABLE in os.environ else "the key in .env"
     else:
         lines.append(f"Test key       {key}")
     if shown is not None:

@@ -21,6 +21,7 @@ from pymongo.errors import PyMongoError
 from pymongo.uri_parser import parse_uri
 
 PREFIX = "ADAPTER_"
+KEY_VARIABLE = f"{PREFIX}BOOTSTRAP_KEY"
 URI_VARIABLE = f"{PREFIX}RUNNING_MONGODB_URI"
 """No setting: set by `mediloop-fhir serve` for its workers, the server that it has started or found."""
 

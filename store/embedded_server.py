@@ -34,6 +34,7 @@ _LONGEST = 100  # bytes; the kernel takes 107 and mongod a few less
 _PLAIN = re.compile(r"[A-Za-z0-9_./+-]+")
 _TRANSACTION_SECONDS = 12
 _OPLOG_MB = 990  # the least there is; the default is 5 % of the free disk, up to 50 GB
+_SETTINGS = "ADAPTER_"
 _LOG_TAIL = 64 << 10
 _NOT_YET_INITIATED = 94
 _NOT_A_MEMBER = 93
@@ -142,10 +143,16 @@ def spawn(binary: Path, home: Path, address: Path, cache_gb: float) -> subproces
             stdout=output,
             stderr=subprocess.STDOUT,
             cwd=home,
-            env={**os.environ, "LC_ALL": "C"},  # a locale that is not installed ends mongod
+            env=_environment(),
             start_new_session=True,
             umask=0o077,
         )
+
+
+def _environment() -> dict[str, str]:
+    """Return the environment without our settings: keys and passwords among them are none of mongod's business."""
+    told = {name: value for name, value in os.environ.items() if not name.upper().startswith(_SETTINGS)}
+    return {**told, "LC_ALL": "C"}  # a locale that is not installed ends mongod
 
 
 def take_back_log(home: Path) -> None:

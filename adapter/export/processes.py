@@ -8,12 +8,14 @@ wait for that.
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from asyncio.subprocess import PIPE, Process
 from contextlib import suppress
 from typing import cast
 
 from adapter.security.keys import Mode
+from adapter.settings import KEY_VARIABLE
 
 KEEP_SECONDS = 300.0
 """So long it waits for the next export."""
@@ -35,7 +37,9 @@ class Workers:
         process, self.process = self.process, None
         if process is None or process.returncode is not None:
             command = (sys.executable, "-m", "adapter.export.worker")
-            process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE)
+            # It registers no key, so it need not know any that may do everything.
+            told = {name: value for name, value in os.environ.items() if name.upper() != KEY_VARIABLE}
+            process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, env=told)
         done = False
         try:
             cast("asyncio.StreamWriter", process.stdin).write(f"{mode} {job} {worker}\n".encode())

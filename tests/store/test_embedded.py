@@ -176,6 +176,15 @@ def test_it_takes_transactions_out_of_reach_of_others_and_leaves_nothing_running
     server.close()
 
 
+def test_it_is_told_no_setting_of_ours(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ADAPTER_DEIDENTIFY_KEY", "a secret")
+    monkeypatch.setenv("OF_SOMEBODY_ELSE", "anything")
+    with quick(data) as server:
+        told = Path(f"/proc/{server.pid}/environ").read_bytes().split(b"\0")
+    assert not [variable for variable in told if variable.startswith(b"ADAPTER_")]
+    assert {b"OF_SOMEBODY_ELSE=anything", b"LC_ALL=C"} <= {*told}
+
+
 def listening_on_tcp(pid: int) -> set[str]:
     inodes = set()
     for entry in Path(f"/proc/{pid}/fd").iterdir():

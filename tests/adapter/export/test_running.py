@@ -13,7 +13,7 @@ import pytest
 from adapter.export import running
 from adapter.export.processes import Workers
 from adapter.service import Service
-from adapter.settings import URI_VARIABLE
+from adapter.settings import KEY_VARIABLE, URI_VARIABLE
 from store.errors import Unreachable
 from tests.adapter.export.exports import jobs_of
 from tests.conftest import URI, Api, ApiMaker, ServiceMaker
@@ -86,6 +86,21 @@ async def test_the_process_stays_for_the_next_export(api: Api, monkeypatch: pyte
     second.kill()
     assert await asked == 1
     await workers.end()  # there is none any more
+
+
+async def test_the_process_is_not_told_the_key_that_may_do_everything(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(URI_VARIABLE, os.environ[URI])
+    monkeypatch.setenv(KEY_VARIABLE, "sk_test_" + "a" * 40)
+    monkeypatch.setenv("ADAPTER_LOG_LEVEL", "warning")
+    workers = Workers()
+    assert await workers.carry_out("test", "none", "w") == 0
+    assert workers.process is not None
+    told = Path(f"/proc/{workers.process.pid}/environ").read_bytes().split(b"\0")
+    assert not [variable for variable in told if variable.startswith(KEY_VARIABLE.encode())]
+    assert b"ADAPTER_LOG_LEVEL=warning" in told
+    await workers.end()
 
 
 async def test_the_process_ends_with_the_service(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
