@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import time, timedelta, tzinfo
-from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -22,6 +21,7 @@ from adapter.scheduling.intervals import Interval
 from store.codec import Resource
 from store.dates import FIRST, LAST, span
 from store.extract import instant, walk
+from store.remembering import remembered
 
 AVAILABILITY = "/StructureDefinition/availability"
 PARAMETERS = "/StructureDefinition/scheduling-parameters"
@@ -198,7 +198,7 @@ def _zone(schedule: Resource) -> tzinfo | None:
     return None if found is None else named_zone(str(value_of(found)))
 
 
-@lru_cache(maxsize=64)
+@remembered(64)
 def named_zone(name: str) -> tzinfo | None:
     """Return the time zone of an IANA name; None if there is none."""
     try:

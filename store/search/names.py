@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from itertools import chain
 
 from store import r4
 from store.parameters import Parameter
+from store.remembering import remembered
 from store.search.model import Note, SearchRefused
 from store.types import TYPES
 
@@ -95,11 +96,11 @@ def named(kind: str, name: str) -> Plain | Step | Reverse:
     """
     if len(name) > _LONGEST:
         raise _refused("too-long", name[:40] + "...", f"A parameter's name has at most {_LONGEST} characters.")
-    return _named(kind, name)
+    return _named(name, kind)
 
 
-@lru_cache(maxsize=2_048)
-def _named(kind: str, name: str) -> Plain | Step | Reverse:
+@remembered(2_048)
+def _named(name: str, kind: str) -> Plain | Step | Reverse:
     if name == "_has" or name.startswith("_has:"):
         return _reverse(kind, name)
     first, dot, rest = name.partition(".")

@@ -12,10 +12,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import lru_cache
 from typing import Any, NoReturn
 
 from adapter.fhir.patching.values import SHOWN, malformed
+from store.remembering import remembered
 
 _LONGEST = 1_000
 _DEEPEST = 16
@@ -88,7 +88,7 @@ class Binary:
 Expression = Literal | Path | Binary
 
 
-@lru_cache(maxsize=1_024)
+@remembered(1_024)
 def read_path(text: str) -> Path:
     """Read the path of a patch.
 

@@ -12,7 +12,6 @@ many resources of few shapes. Of a list's items one of each shape is enough: of 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -20,6 +19,7 @@ from pydantic import BaseModel, ValidationError
 from adapter.fhir.validation.definitions import type_of
 from adapter.fhir.validation.findings import Findings, Place
 from store.codec import Resource
+from store.remembering import remembered
 
 _MISSING = ("missing_element", "required", "This element is required. Add it.")
 _SAYS = {"missing": _MISSING, "model_field_validation.missing": _MISSING}
@@ -33,7 +33,7 @@ def limit_ids() -> None:
     fhir_core.constraints.TYPES_ID_MAX_LENGTH = 64
 
 
-@cache
+@remembered(256)
 def _model(kind: str) -> type[BaseModel] | None:
     """Return the model of a resource type; None where R4B has no such type."""
     limit_ids()
@@ -135,7 +135,6 @@ def _place(kind: str, location: Sequence[str | int]) -> Place:
     return place
 
 
-@cache
 def _unchosen(kind: str, name: str) -> str:
     """Return a member's name as FHIRPath has it: ``value`` for ``valueString``."""
     for owner in ("Extension", kind):

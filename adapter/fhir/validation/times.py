@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from typing import Any
 
 from adapter.fhir.validation.findings import Findings, Place
@@ -12,6 +11,7 @@ from adapter.scheduling.intervals import LONGEST
 from adapter.scheduling.status import HOLDING
 from store.codec import Resource
 from store.extract import instant
+from store.remembering import remembered
 
 _DATE_TIME, _INSTANT = PRIMITIVES["dateTime"].accepts, PRIMITIVES["instant"].accepts
 _EAST, _WEST = timedelta(hours=14), timedelta(hours=12)
@@ -32,7 +32,7 @@ def ordered(start: Any, end: Any) -> bool:
     return _bounds(start)[0] <= _bounds(end)[1]
 
 
-@lru_cache(maxsize=1_024)
+@remembered(1_024)
 def _bounds(text: str) -> tuple[datetime, datetime]:
     """Return the first and the last moment that `text`, a dateTime, may mean."""
     if "T" in text:
