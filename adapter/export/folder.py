@@ -197,8 +197,7 @@ def opened(place: str) -> tuple[Any, str]:
         NotUsable: nothing that is installed does.
     """
     if "://" not in place:
-        # Whatever is in a name: pathlib refuses a `~` that is nobody's.
-        return Here, Path(os.path.expanduser(place)).absolute().as_posix()  # noqa: PTH111
+        return Here, Path(os.path.expanduser(place)).absolute().as_posix()  # noqa: PTH111  (pathlib refuses `~nobody`)
     import fsspec  # where it is needed: a command that writes into a folder begins faster without
     from fsspec.implementations.local import LocalFileSystem
 

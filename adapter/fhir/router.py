@@ -21,7 +21,7 @@ from adapter.compression import headed
 from adapter.errors import Malformed, Problem
 from adapter.fhir import conformance, negotiation, presentation
 from adapter.fhir.addresses import BASE, base_of
-from adapter.fhir.call import Call, Pairs, Reply
+from adapter.fhir.call import MOST_PARAMETERS, Call, Pairs, Reply
 from adapter.fhir.describe import described, described_metadata
 from adapter.fhir.interactions import answer
 from adapter.fhir.validation import strict_json
@@ -110,9 +110,6 @@ def _reader(method: str, path: tuple[str, ...]) -> Callable[[bytes], Resource]:
 _HEADERS = ("if-match", "if-none-match", "if-none-exist", "if-modified-since", "prefer", "x-idempotency-key")
 
 
-_MOST_PARAMETERS = 1_000
-
-
 @remembered(1_024)
 def _pairs(raw: bytes) -> Pairs:
     """Read ``a=b&c=d``.
@@ -122,8 +119,8 @@ def _pairs(raw: bytes) -> Pairs:
     """
     if not raw:
         return ()
-    if raw.count(b"&") >= _MOST_PARAMETERS:
-        text = f"There are more than {_MOST_PARAMETERS} parameters. Send fewer: one takes several values, with commas."
+    if raw.count(b"&") >= MOST_PARAMETERS:
+        text = f"There are more than {MOST_PARAMETERS} parameters. Send fewer: one takes several values, with commas."
         raise Malformed(Problem("invalid_search", text, None, issue="too-costly"))
     try:
         return tuple(parse_qsl(raw.decode(), keep_blank_values=True, errors="strict"))

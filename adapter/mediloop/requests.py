@@ -13,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic_core import ErrorDetails
 
 from adapter import encoding
-from adapter.errors import Malformed, Problem, TooLarge, UnsupportedMediaType
+from adapter.errors import MOST_NAMED, Malformed, Problem, TooLarge, UnsupportedMediaType
 from adapter.fhir.validation.structure import Repeated, as_object
 from adapter.mediloop.fields import (
     UHID_PATTERN,
@@ -38,7 +38,7 @@ Model = TypeVar("Model", bound=BaseModel)
 Digits = BeforeValidator(number)
 
 # A body of unknown members must not make an answer many times its size.
-_MOST_PROBLEMS = 100
+_MOST_PROBLEMS = MOST_NAMED
 _LARGEST = 300_000
 """Bytes of a body: all texts at their longest, each letter escaped as two of UTF-16, are 262,000. It is read and judged
 in the event loop, and what is wrong with some MB of members held up everybody."""

@@ -8,13 +8,13 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from adapter.errors import Problem
+from adapter.errors import MOST_NAMED, Problem
 
 Place = tuple[Any, str, int | None] | str
 """The place of the parent, the member's name and the index in a list; a resource's own place is its type's name."""
 
-MOST = 100
-"""So many problems are named one by one; a body that has more is broken as a whole."""
+MOST = MOST_NAMED
+"""A body that has more problems is broken as a whole."""
 
 _SIBLING = re.compile(r"_[A-Za-z]")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
