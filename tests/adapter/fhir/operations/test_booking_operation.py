@@ -8,17 +8,7 @@ from typing import Any
 import pytest
 
 from tests.adapter.fhir.door import HOST, TAGS, Json, bundled, call, get, made, outcome, person, tagged
-from tests.adapter.fhir.operations.test_scheduling_operations import (
-    ANYBODY,
-    clinic,
-    find,
-    first,
-    only,
-    operate,
-    refused,
-    status_of,
-    visit,
-)
+from tests.adapter.fhir.operations.calling import ANYBODY, clinic, find, first, only, operate, refused, status_of, visit
 from tests.adapter.mediloop.clinic import SARAH, UHID, appointment, patient, put, slot, with_actors
 from tests.conftest import Api, ServiceMaker
 

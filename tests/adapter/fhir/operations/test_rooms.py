@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from tests.adapter.fhir.door import Json, call
-from tests.adapter.fhir.operations.test_scheduling_operations import ANYBODY, find, only, operate, refused, status_of
+from tests.adapter.fhir.operations.calling import ANYBODY, find, only, operate, refused, status_of
 from tests.adapter.mediloop.clinic import appointment, location, practitioner, put, schedule, slot, with_actors
 from tests.adapter.scheduling.weekly import available, open_on, weekly
 from tests.conftest import Api

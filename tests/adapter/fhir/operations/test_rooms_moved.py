@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from tests.adapter.fhir.door import Json, call, get, made
-from tests.adapter.fhir.operations.test_scheduling_operations import only, operate, refused, status_of
+from tests.adapter.fhir.operations.calling import only, operate, refused, status_of
 from tests.adapter.mediloop.clinic import appointment, location, practitioner, put, schedule, slot, with_actors
 from tests.conftest import Api
 

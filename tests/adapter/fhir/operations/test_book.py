@@ -1,0 +1,184 @@
+"""``$book``: by value or by reference, with the patients it brings, on the schedules it names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.adapter.fhir.door import HOST, Json, bundled, call, get, made, outcome
+from tests.adapter.fhir.operations.calling import ANYBODY, clinic, first, only, operate, refused, status_of, visit
+from tests.adapter.mediloop.clinic import JAMES, SARAH
+from tests.conftest import Api, ApiMaker
+
+__all__ = ["clinic"]
+
+
+async def test_book_by_value(api: Api) -> None:
+    answer = await operate(api, "$book", appointment_resource=visit())
+    booked = only(answer, 201)
+    assert (booked["status"], booked["slot"]) == ("booked", [{"reference": "Slot/s1"}])
+    assert answer.headers["location"] == f"{HOST}/Appointment/{booked['id']}/_history/1"
+    bare = await call(api, "POST", "Appointment/$book", visit(start="2024-01-20T10:30"))
+    assert only(bare, 201)["slot"] == [{"reference": "Slot/s2"}], "the bare resource, as ISiK sends it"
+    codes = ("slot_unavailable", "time_conflict")
+    refused(await operate(api, "$book", appt_resource=visit()), 409, *codes)
+
+
+async def test_book_names_every_rule_that_is_broken(api: Api) -> None:
+    wrong = visit(slot=[{"reference": "Slot/none"}, {"reference": "Slot/j1"}])
+    refused(await operate(api, "$book", appointment_resource=wrong), 422, "unknown_slot", "slot_mismatch")
+
+
+async def test_book_changes_and_cancels(api: Api) -> None:
+    booked = only(await operate(api, "$book", appointment_resource=visit()), 201)
+    later = {**booked, "start": "2024-01-20T12:00:00Z", "end": "2024-01-20T12:30:00Z"}
+    moved = only(await operate(api, "$book", appointment_resource=later))
+    assert (moved["id"], moved["slot"]) == (booked["id"], [{"reference": "Slot/s3"}])
+    assert await status_of(api, "s1", "s3") == ["free", "busy"]
+    reason = {"coding": [{"code": "pat"}], "text": "Better"}
+    gone = only(
+        await operate(api, "$book", appointment_resource={**moved, "status": "cancelled", "cancelationReason": reason})
+    )
+    assert (gone["status"], gone["cancelationReason"]) == ("cancelled", reason)
+    assert await status_of(api, "s3") == ["free"]
+    again = {**moved, "status": "cancelled"}
+    refused(await operate(api, "$book", appointment_resource=again), 422, "invalid_status_transition")
+    refused(await operate(api, "$book", appointment_resource={**moved, "id": "none"}), 404, "unknown_appointment")
+    refused(await operate(api, "$book", appointment_resource={**moved, "status": "noshow"}), 422, "invalid_status")
+
+
+async def test_book_replaces_another(api: Api) -> None:
+    old = only(await operate(api, "$book", appointment_resource=visit()), 201)
+    ident = await first(api, practitioner=SARAH)
+    new = only(
+        await operate(
+            api, "$book", appt_id=f"Appointment/{ident}", patient=ANYBODY, cancelled_appt_id=f"Appointment/{old['id']}"
+        )
+    )
+    assert new["slot"] == [{"reference": "Slot/s2"}]
+    assert (await get(api, f"Appointment/{old['id']}")).json()["status"] == "cancelled"
+    assert await status_of(api, "s1", "s2") == ["free", "busy"]
+    same = visit(start="2024-01-20T10:30")
+    answer = await operate(api, "$book", appt_resource=same, cancelled_appt_id=f"Appointment/{new['id']}")
+    assert only(answer, 201)["slot"] == [{"reference": "Slot/s2"}], "it takes what the other gives up"
+
+
+async def test_book_brings_patients(api: Api) -> None:
+    ident = await first(api, practitioner=SARAH)
+    new = {"resourceType": "Patient", "identifier": [{"system": "urn:x", "value": "1"}], "name": [{"family": "New"}]}
+    booked = only(await operate(api, "$book", appointment_reference=f"Appointment/{ident}", patient_resource=new))
+    [reference] = [
+        one["actor"]["reference"] for one in booked["participant"] if one["actor"]["reference"].startswith("Patient/")
+    ]
+    assert (await get(api, reference)).json()["name"] == new["name"]
+    other = await first(api, practitioner=SARAH)
+    again = only(
+        await operate(
+            api,
+            "$book",
+            appointment_reference=f"Appointment/{other}",
+            patient_resource=new,
+            patient="john",
+        )
+    )
+    actors = [one["actor"]["reference"] for one in again["participant"]]
+    assert actors[-2:] == ["Patient/john", reference], "known by the identifier"
+    assert bundled(await get(api, "Patient?identifier=urn:x|1"))["total"] == 1
+
+
+@pytest.mark.parametrize(
+    ("identifier", "known"),
+    [({"system": "urn:x", "value": "a,1"}, True), ({"value": "urn:x|1"}, False), ({"system": "urn:x"}, False)],
+)
+async def test_book_knows_a_patient_by_the_very_identifier(api: Api, identifier: Json, known: bool) -> None:
+    """Commas and bars in it are its own; what has no value identifies nobody."""
+    stored_ones = [{"system": "urn:x", "value": value} for value in ("1", "a,1")]
+    for ident, one in zip(("one", "two"), stored_ones, strict=True):
+        await made(api, {"resourceType": "Patient", "id": ident, "identifier": [one]})
+    ident = await first(api, practitioner=SARAH)
+    new = {"resourceType": "Patient", "identifier": [identifier], "name": [{"family": "New"}]}
+    booked = only(await operate(api, "$book", appointment_reference=f"Appointment/{ident}", patient_resource=new))
+    named = [one["actor"]["reference"] for one in booked["participant"] if "Patient/" in one["actor"]["reference"]]
+    assert (named == ["Patient/two"]) is known
+    assert named != ["Patient/one"]
+
+
+async def test_book_over_others(api: Api, make_api: ApiMaker) -> None:
+    only(await operate(api, "$book", appointment_resource=visit()), 201)
+    over = only(await operate(api, "$book", appointment_resource=visit(), overbook="An emergency"), 201)
+    assert "An emergency" in [one["valueString"] for one in over["extension"] if "valueString" in one]
+    other: Api = await make_api(api.service, granted=["appointments:write", "slots:read"])
+    outcome(await operate(other, "$book", appointment_resource=visit(), overbook="Mine"), 403, "forbidden")
+
+
+async def test_book_needs_one_appointment(api: Api) -> None:
+    outcome(await operate(api, "$book"), 400, "required")
+    outcome(await operate(api, "$hold"), 400, "required")
+    outcome(await operate(api, "$book", appointment_resource=visit(status="noshow")), 400, "required")
+    outcome(await operate(api, "$book", appointment_resource=visit(participant=None)), 400, "required")
+    outcome(await operate(api, "a/$book", appt_id="b"), 400, "invalid")
+    outcome(await operate(api, "$hold", appt_id={"identifier": {"value": "b"}}), 400, "invalid")
+    outcome(await operate(api, "$book", appointment_resource={"resourceType": "Patient"}), 400, "value")
+
+
+# The schedule to book on (ISiK)
+
+
+def at_ten(**more: Any) -> Json:
+    patient_only = [{"actor": {"reference": "Patient/john"}, "status": "accepted"}]
+    visit = {"status": "pending", "start": "2024-01-20T10:00:00Z", "end": "2024-01-20T10:30:00Z"}
+    return {"resourceType": "Appointment", "participant": patient_only} | visit | more
+
+
+async def test_book_on_a_schedule_takes_its_slot_and_the_time_of_whom_it_is_of(api: Api) -> None:
+    sent = {"appt_resource": at_ten(), "schedule": {"reference": "Schedule/james"}}
+    booked = only(await operate(api, "$book", **sent), 201)
+    assert booked["slot"] == [{"reference": "Slot/j1"}]
+    assert [one["actor"]["reference"] for one in booked["participant"]] == ["Patient/john", f"Practitioner/{JAMES}"]
+    assert await status_of(api, "j1", "s1") == ["busy", "free"]
+    refused(await operate(api, "$book", **sent), 409, "slot_unavailable")
+
+
+async def test_book_on_two_schedules_is_all_or_nothing(api: Api) -> None:
+    both = [{"reference": "Schedule/james"}, {"reference": f"{HOST}/Schedule/room"}]
+    late = at_ten(start="2024-01-20T11:00:00Z", end="2024-01-20T11:30:00Z")
+    refused(await operate(api, "$book", appt_resource=late, schedule=both), 409, "slot_unavailable")
+    assert await status_of(api, "j2") == ["free"]
+    booked = only(await operate(api, "$book", appt_resource=at_ten(), schedule=both), 201)
+    assert {one["reference"] for one in booked["slot"]} == {"Slot/j1", "Slot/r1"}
+
+
+async def test_a_booking_is_changed_on_its_schedule(api: Api) -> None:
+    james = {"reference": "Schedule/james"}
+    booked = only(await operate(api, "$book", appt_resource=at_ten(), schedule=james), 201)
+    later = booked | {"start": "2024-01-20T11:00:00Z", "end": "2024-01-20T11:30:00Z"}
+    moved = only(await operate(api, "$book", appt_resource=later, schedule=james))
+    assert moved["slot"] == [{"reference": "Slot/j2"}]
+    assert await status_of(api, "j1", "j2") == ["free", "busy"]
+
+
+@pytest.mark.parametrize(
+    ("appointment", "named", "code"),
+    [
+        (at_ten(), "Schedule/none", "unknown_schedule"),
+        (at_ten(slot=[{"reference": "Slot/s1"}]), "Schedule/james", "slot_mismatch"),
+        (at_ten(slot=[{"reference": "Slot/sarah.20240120T1000Z.30"}]), "Schedule/james", "slot_mismatch"),
+        (at_ten(slot=[{"reference": "Slot/nowhere"}]), "Schedule/james", "unknown_slot"),
+        (
+            at_ten(participant=[{"actor": {"reference": f"Practitioner/{SARAH}"}, "status": "accepted"}]),
+            "Schedule/james",
+            "slot_mismatch",
+        ),
+    ],
+)
+async def test_a_schedule_that_does_not_fit_is_422(api: Api, appointment: Json, named: str, code: str) -> None:
+    answer = await operate(api, "$book", appt_resource=appointment, schedule={"reference": named})
+    refused(answer, 422, code)
+    assert await status_of(api, "s1", "j1") == ["free", "free"]
+
+
+async def test_a_schedule_is_named_by_its_id(api: Api) -> None:
+    by_identifier = {"identifier": {"value": "x"}}
+    outcome(await operate(api, "$book", appt_resource=at_ten(), schedule=by_identifier), 400, "invalid")
+    outcome(await operate(api, "$book", appt_resource=at_ten(), schedule="Slot/s1"), 400, "value")

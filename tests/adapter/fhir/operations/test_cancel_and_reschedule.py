@@ -1,0 +1,143 @@
+"""``$cancel`` and ``$reschedule``: what becomes of slots, lengths, rooms and reasons."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.adapter.fhir.door import Json, bundled, call, get, made, outcome
+from tests.adapter.fhir.operations.calling import (
+    ANYBODY,
+    END,
+    START,
+    clinic,
+    first,
+    only,
+    operate,
+    parameters,
+    refused,
+    status_of,
+)
+from tests.adapter.mediloop.clinic import JAMES, SARAH, appointment, slot
+from tests.conftest import Api
+
+__all__ = ["clinic"]
+
+
+async def test_cancel(api: Api) -> None:
+    await made(api, appointment("a", slot=[{"reference": "Slot/s1"}]))
+    gone = only(await operate(api, "a/$cancel", reason="Ill", comment="Told by phone"))
+    assert (gone["status"], gone["cancelationReason"], gone["comment"]) == (
+        "cancelled",
+        {"text": "Ill"},
+        "Told by phone",
+    )
+    assert await status_of(api, "s1") == ["free"]
+    seen = (await api.get("/api/v1/appointments/a/")).json()
+    assert (seen["status"], seen["cancelled_at"]) == ("cancelled", "2024-01-15T10:00:00Z")
+    refused(await operate(api, "a/$cancel"), 422, "invalid_status_transition")
+    refused(await operate(api, "none/$cancel"), 404, "unknown_appointment")
+
+
+@pytest.mark.parametrize(
+    ("members", "end"),
+    [
+        ({"start": "2024-01-20T10:00:30Z", "end": "2024-01-20T10:20:45Z"}, "2024-01-20T12:20:15Z"),
+        ({"status": "proposed", "start": None, "end": None, "minutesDuration": 45}, "2024-01-20T12:45:00Z"),
+        ({"status": "proposed", "start": None, "end": None}, "2024-01-20T12:30:00Z"),
+    ],
+)
+async def test_what_moves_keeps_its_length(api: Api, members: Json, end: str) -> None:
+    whole = appointment("a") | members
+    await made(api, {name: value for name, value in whole.items() if value is not None})
+    moved = only(await operate(api, "a/$reschedule", start="2024-01-20T12:00:00Z"))
+    assert moved["end"] == end
+
+
+async def test_reschedule(api: Api) -> None:
+    await made(api, appointment("a", slot=[{"reference": "Slot/s1"}]))
+    moved = only(await operate(api, "a/$reschedule", start="2024-01-20T12:00:00Z", reason="Later"))
+    assert (moved["start"], moved["end"], moved["slot"]) == (
+        "2024-01-20T12:00:00Z",
+        "2024-01-20T12:30:00Z",
+        [{"reference": "Slot/s3"}],
+    )
+    assert await status_of(api, "s1", "s3") == ["free", "busy"]
+    moved = only(await operate(api, "a/$reschedule", slot="Slot/s2"))
+    assert (moved["start"], moved["slot"]) == ("2024-01-20T10:30:00Z", [{"reference": "Slot/s2"}])
+    seen = (await api.get("/api/v1/appointments/a/")).json()
+    assert seen["rescheduled_at"] == "2024-01-15T10:00:00Z"
+    outcome(await operate(api, "a/$reschedule"), 400, "required")
+    for wrong in ("noon", "2024-01-20T12:00:00", "2024-01-20"):
+        outcome(await operate(api, "a/$reschedule", start=wrong), 400, "value")
+    for last in ("9999-12-31T23:59:59Z", "9999-12-31T23:59:59-05:00"):
+        refused(await operate(api, "a/$reschedule", start=last), 422, "invalid_time")
+    for unknown in ("none", "james.20240199T0900Z.30", "james.20240120T0900Z.0"):
+        refused(await operate(api, "a/$reschedule", slot=f"Slot/{unknown}"), 422, "unknown_slot")
+    refused(await operate(api, "a/$reschedule", start=END, end=START), 422, "invalid_time")
+    only(await operate(api, "a/$cancel"))
+    refused(await operate(api, "a/$reschedule", slot="Slot/s1"), 422, "invalid_status_transition")
+
+
+@pytest.mark.parametrize("room", [True, False])
+async def test_who_declined_is_booked_by_a_move(api: Api, room: bool) -> None:
+    await made(api, slot("r2", "2024-01-20T11:00", "2024-01-20T11:30", of="room"))
+    names = [f"Practitioner/{JAMES}", *(["Location/room"] if room else [])]
+    there = [{"actor": {"reference": name}, "status": "accepted"} for name in names]
+    links = [{"reference": f"Slot/{one}"} for one in ("j1", *(["r1"] if room else []))]
+    await made(api, appointment("a", slot=links, participant=there))
+    answer: Json = {"resourceType": "AppointmentResponse", "participantStatus": "declined", "actor": there[0]["actor"]}
+    said = await call(api, "POST", "AppointmentResponse", answer | {"appointment": {"reference": "Appointment/a"}})
+    assert said.status_code == 201
+    moved = only(await operate(api, "a/$reschedule", start="2024-01-20T11:00:00Z"))
+    assert moved["participant"][0]["status"] == "needs-action"
+    assert {one["reference"] for one in moved["slot"]} == {"Slot/j2", *(["Slot/r2"] if room else [])}
+    assert await status_of(api, "j1", "j2") == ["free", "busy"]
+
+
+@pytest.mark.parametrize(
+    "reason", [{"valuePeriod": {"start": "2020"}}, {"valueQuantity": {"unit": "mm", "value": 3}}, {"valueInteger": 3}]
+)
+async def test_a_reason_of_another_type_is_not_stored(api: Api, reason: Json) -> None:
+    await made(api, appointment("a"))
+    sent = parameters(start="2024-01-20T12:00:00Z")
+    sent["parameter"].append({"name": "reason"} | reason)
+    outcome(await call(api, "POST", "Appointment/a/$reschedule", sent), 400, "value")
+    del sent["parameter"][0]
+    outcome(await call(api, "POST", "Appointment/a/$cancel", sent), 400, "value")
+
+
+async def test_what_is_proposed_is_valid_whatever_was_sent(api: Api) -> None:
+    asked = f"Appointment/$find?start=2024-01-20T00:00:00&end=2024-01-21T03:00:00+03:00&practitioner={SARAH}"
+    [proposed, *_] = bundled(await get(api, asked))["entry"]
+    assert proposed["resource"]["requestedPeriod"] == [
+        {"start": "2024-01-20T00:00:00Z", "end": "2024-01-21T03:00:00+03:00"}
+    ]
+    sent = parameters(start="2024-01-20", end="2024-01-21")
+    huge = {"name": "timing", "valueTiming": {"repeat": {"duration": 1e30, "durationUnit": "d"}}}
+    assert (
+        bundled(await call(api, "POST", "Appointment/$find", {**sent, "parameter": [*sent["parameter"], huge]}))[
+            "total"
+        ]
+        == 0
+    )
+    quantity = {"valueQuantity": {"value": 3, "unit": "mm"}}
+    sent["parameter"] += [{"name": name} | quantity for name in ("insurance-reference", "referral-identifier")]
+    found = bundled(await call(api, "POST", "Appointment/$find", sent))["entry"][0]["resource"]
+    assert found["requestedPeriod"] == [{"start": "2024-01-20", "end": "2024-01-21"}]
+    assert not {"basedOn", "supportingInformation"} & found.keys()
+
+
+async def test_reschedule_moves_the_room_too(api: Api) -> None:
+    await made(api, slot("r2", "2024-01-20T11:00", "2024-01-20T11:30", of="room"))
+    james, room = {"reference": f"Practitioner/{JAMES}"}, {"reference": "Location/room"}
+    ident = await first(api, practitioner=james, location_reference=room)
+    only(await operate(api, f"{ident}/$book", patient=ANYBODY))
+    moved = only(await operate(api, f"{ident}/$reschedule", start="2024-01-20T11:00:00Z"))
+    assert {one["reference"] for one in moved["slot"]} == {"Slot/j2", "Slot/r2"}
+    assert await status_of(api, "j1", "r1", "j2", "r2") == ["free", "free", "busy", "busy"]
+    refused(
+        await operate(api, f"{ident}/$reschedule", start="2024-01-20T15:00:00Z"),
+        409,
+        "slot_unavailable",
+        "slot_unavailable",
+    )
