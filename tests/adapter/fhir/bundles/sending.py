@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from typing import Any
 
 import httpx
 
+from tests.adapter.mediloop.clinic import appointment
 from tests.conftest import Api
 
 Json = dict[str, Any]
 BASE = "/fhir/R4"
 ROOT = f"http://adapter.test{BASE}"
+UHIDS = "https://mediloop.co/fhir/sid/uhid"
+NO_PATCH = {"resourceType": "Binary", "contentType": "application/json-patch+json", "data": "W10="}
+"""A JSON Patch that changes nothing."""
 
 
 def urn(number: int) -> str:
@@ -91,3 +97,22 @@ def issues(answer: httpx.Response, status: int) -> list[tuple[str, str | None]]:
     found = answer.json()
     assert found["resourceType"] == "OperationOutcome"
     return [(one["code"], one.get("expression", [None])[0]) for one in found["issue"]]
+
+
+def visit(*references: str, status: str = "proposed", **members: Any) -> Json:
+    """Return an Appointment of these, without an id."""
+    actors = [{"actor": {"reference": reference}, "status": "accepted"} for reference in references]
+    found = appointment("x", status=status, participant=actors, **members)
+    del found["id"]
+    return found
+
+
+def actors(resource: Json) -> list[str]:
+    """Return whom the participants of an Appointment are."""
+    return [one["actor"]["reference"] for one in resource["participant"]]
+
+
+def adding(path: str, value: Any) -> Json:
+    """Return a Binary with a JSON Patch."""
+    data = base64.b64encode(json.dumps([{"op": "add", "path": path, "value": value}]).encode()).decode()
+    return NO_PATCH | {"data": data}
