@@ -24,6 +24,9 @@ HERE = ("https://here.example/fhir/R4",)
 """The address of the server, where a test tells it."""
 ABROAD = "https://x.example/fhir"
 """Another server."""
+HELD = ["pending", "booked", "arrived", "checked-in", "fulfilled"]
+NOT_HELD = ["proposed", "waitlist", "cancelled", "noshow", "entered-in-error"]
+"""The statuses in which an appointment holds no time; it does in those of `HELD`."""
 TYPE_SYSTEM = "http://terminology.hl7.org/CodeSystem/v2-0276"
 
 
@@ -227,3 +230,8 @@ def role(ident: str, practitioner: str | None = "p") -> Resource:
     """A PractitionerRole."""
     player = {} if practitioner is None else {"practitioner": {"reference": f"Practitioner/{practitioner}"}}
     return {"resourceType": "PractitionerRole", "id": ident, **player}
+
+
+def of_q(ident: str, *times: str, **more: Any) -> Resource:
+    """A visit of practitioner q."""
+    return visit(ident, *times, who=("Practitioner/q",), **more)

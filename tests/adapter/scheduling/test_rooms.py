@@ -16,6 +16,7 @@ from store.source import Documents, Find
 from store.store import Store
 from store.unit_of_work import UnitOfWork
 from tests.adapter.scheduling import looking
+from tests.adapter.scheduling.sharing import group, over
 from tests.adapter.scheduling.support import (
     at,
     linking,
@@ -32,7 +33,6 @@ from tests.adapter.scheduling.support import (
     visit,
 )
 from tests.adapter.scheduling.test_engaged import DAY
-from tests.adapter.scheduling.test_occupancy import group, over
 from tests.adapter.scheduling.weekly import weekly
 from tests.store.support import change, create, present, side_by_side
 

@@ -23,6 +23,7 @@ from store.ordering import COUNTER
 from store.store import Store
 from store.types import TYPES
 from store.unit_of_work import UnitOfWork
+from tests.adapter.scheduling.sharing import EXTENSIONS, group, mediloop, over
 from tests.adapter.scheduling.support import (
     advance,
     advancing,
@@ -36,7 +37,6 @@ from tests.adapter.scheduling.support import (
     slot,
     visit,
 )
-from tests.adapter.scheduling.test_occupancy import EXTENSIONS, group, over
 from tests.snapshots import Snapshot
 from tests.store.support import NUMBERS, change, create
 
@@ -102,8 +102,6 @@ async def _everything_happens(store: Store) -> None:
 
 
 def _over(wanted: Resource, slot_id: str) -> Any:
-    from tests.adapter.scheduling.test_occupancy import mediloop
-
     return mediloop(over(wanted), slot_id)
 
 
