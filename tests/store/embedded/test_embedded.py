@@ -1,0 +1,207 @@
+"""The embedded server against a real mongod: every way it starts, is shared and stopped, and in which directories."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import signal
+import socket
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from store import embedded, embedded_server
+from store.embedded_process import State
+from tests.store.embedded.servers import WAYS_OUT, Other, alive, quick, read, transact, write
+
+# --- starting, sharing, stopping -----------------------------------------------------------------------------------
+
+
+def test_it_takes_transactions_out_of_reach_of_others_and_leaves_nothing_running(data: Path) -> None:
+    assert embedded.running(data) is None
+    with embedded.start(data) as server:
+        assert server.owned
+        assert str(server.pid) in repr(server)
+        assert embedded.running(data) == server.uri
+        transact(server.uri)
+        home = data / "mongodb"
+        assert home.stat().st_mode & 0o777 == 0o700
+        assert (home / "mongod.log").stat().st_mode & 0o777 == 0o600
+        assert listening_on_tcp(server.pid) == set()
+        address = Path(State.load(home).socket)  # type: ignore[union-attr]
+        assert address.is_socket()
+        pid = server.pid
+    assert not alive(pid)
+    assert not address.exists()
+    assert embedded.running(data) is None
+    server.close()
+
+
+def test_it_is_told_no_setting_of_ours(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ADAPTER_DEIDENTIFY_KEY", "a secret")
+    monkeypatch.setenv("OF_SOMEBODY_ELSE", "anything")
+    with quick(data) as server:
+        told = Path(f"/proc/{server.pid}/environ").read_bytes().split(b"\0")
+    assert not [variable for variable in told if variable.startswith(b"ADAPTER_")]
+    assert {b"OF_SOMEBODY_ELSE=anything", b"LC_ALL=C"} <= {*told}
+
+
+def listening_on_tcp(pid: int) -> set[str]:
+    inodes = set()
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(OSError):
+            inodes.add(str(entry.readlink()).removeprefix("socket:[").removesuffix("]"))
+    tables = [Path("/proc/net/tcp"), Path("/proc/net/tcp6")]
+    lines = [line.split() for table in tables if table.exists() for line in table.read_text().splitlines()[1:]]
+    return {fields[1] for fields in lines if fields[3] == "0A" and fields[9] in inodes}
+
+
+def test_others_join_it_and_leave_it_running(data: Path) -> None:
+    with quick(data) as server:
+        again = embedded.start(data)
+        assert (again.pid, again.owned, again.uri) == (server.pid, False, server.uri)
+        again.close()
+        other = Other(data, then="server.close()").ready()
+        assert (other.pid, other.owned) == (server.pid, False)
+        assert other.end() == 0
+        transact(server.uri)
+
+
+def test_two_that_start_at_once_share_one_server(data: Path) -> None:
+    others = [Other(data, before="input()\n", then="input()") for _ in range(2)]
+    for other in others:
+        other.go()
+    for other in others:
+        other.ready()
+    assert others[0].pid == others[1].pid
+    assert sorted(other.owned for other in others) == [False, True]
+    for other in sorted(others, key=lambda other: other.owned):
+        assert alive(other.pid)
+        other.go()
+        assert other.end() == 0
+    assert not alive(others[0].pid)
+
+
+@pytest.mark.parametrize(
+    ("number", "before", "then"),
+    [
+        (signal.SIGINT, "", "with server: time.sleep(60)"),
+        # Only the interpreter's exit stops it here, and not the exit of a forked child.
+        (
+            signal.SIGTERM,
+            "import signal, sys\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit(143))\n",
+            """
+            if os.fork() == 0:
+                sys.exit()
+            os.wait()
+            print(os.path.exists(f"/proc/{server.pid}"), flush=True)
+            time.sleep(60)
+            """,
+        ),
+    ],
+    ids=["ctrl-c", "sigterm"],
+)
+def test_a_signal_that_ends_the_owner_ends_the_server(data: Path, number: int, before: str, then: str) -> None:
+    other = Other(data, before=before, then=then).ready()
+    if number == signal.SIGTERM:
+        assert other.process.stdout is not None
+        assert other.process.stdout.readline() == b"True\n"
+    assert other.end(number) != 0
+    assert not alive(other.pid)
+    assert not (data / "mongodb" / "adapter.json").exists()
+
+
+# --- directories ---------------------------------------------------------------------------------------------------
+
+
+def test_a_data_directory_may_be_moved(tmp_path: Path, data: Path) -> None:
+    with embedded.start(data) as server:
+        write(server.uri, 1)
+    moved = data.rename(tmp_path / "moved")
+    other = Other(moved).ready()
+    write(other.uri, 2)
+    # And again under a server whose owner is gone.
+    other.end(signal.SIGKILL)
+    data = moved.rename(tmp_path / "moved again")
+    assert embedded.running(data) is None
+    with quick(data) as server:
+        assert not alive(other.pid)
+        assert server.pid != other.pid
+        transact(server.uri)
+        assert read(server.uri) == [0, 1, 2]
+
+
+def test_a_directory_moved_under_its_owner_is_refused_and_a_copy_is_another_one(tmp_path: Path, data: Path) -> None:
+    server = embedded.start(data)
+    copy = tmp_path / "copy" / "mongodb"
+    copy.mkdir(parents=True)
+    shutil.copy(data / "mongodb" / "adapter.json", copy)
+    assert State.load(copy) is None
+    moved = data.rename(tmp_path / "moved")
+    with pytest.raises(embedded.EmbeddedMongoError, match=f"stop process {os.getpid()}, which owns it.*{WAYS_OUT}"):
+        embedded.start(moved)
+    server.close()
+    assert not alive(server.pid)
+
+
+def test_a_socket_that_something_removed_is_no_end(data: Path) -> None:
+    other = Other(data).ready()
+    write(other.uri, 1)
+    state = State.load(data / "mongodb")
+    assert state is not None
+    Path(state.socket).unlink()
+    with pytest.raises(embedded.EmbeddedMongoError, match=f"does not listen.* end process {other.pid}, {WAYS_OUT}"):
+        embedded.start(data, timeout=0.1)
+    other.end(signal.SIGKILL)
+    with quick(data) as server:
+        assert server.pid != other.pid
+        assert read(server.uri) == [1]
+
+
+def test_a_long_path_gets_a_private_run_directory(tmp_path: Path, run_base: Path) -> None:
+    data = tmp_path / ("long" * 20) / "data"
+    for value in (1, 2):  # its address is another one each time
+        with quick(data) as server:
+            (run,) = run_base.iterdir()
+            assert run.stat().st_mode & 0o777 == 0o700
+            assert (run / "mongod.sock").is_socket()
+            write(server.uri, value)
+            assert read(server.uri) == list(range(1, value + 1))
+    assert list(run_base.iterdir()) == []
+
+
+@pytest.mark.parametrize("deaf", ["too long", "no sockets"])
+def test_a_machine_without_a_place_for_the_socket(
+    tmp_path: Path, run_base: Path, monkeypatch: pytest.MonkeyPatch, deaf: str
+) -> None:
+    if deaf == "too long":
+        monkeypatch.setattr(embedded_server, "_LONGEST", 5)
+    else:  # what a file system without sockets answers
+
+        class Deaf(socket.socket):
+            def bind(self, address: Any) -> None:
+                raise OSError(95, "Operation not supported")
+
+        monkeypatch.setattr(socket, "socket", Deaf)
+    with pytest.raises(embedded.EmbeddedMongoError, match=f"set TMPDIR to .*{WAYS_OUT}"):
+        embedded.start(tmp_path)
+
+
+@pytest.mark.parametrize("taken", ["data", "data/mongodb"])
+def test_a_data_directory_that_cannot_be_written(tmp_path: Path, taken: str) -> None:
+    (tmp_path / taken).parent.mkdir(exist_ok=True)
+    (tmp_path / taken).touch()
+    with pytest.raises(embedded.EmbeddedMongoError, match=f"cannot be used .* this user may write, .*{WAYS_OUT}"):
+        embedded.start(tmp_path / "data")
+    assert embedded.running(tmp_path / "data") is None
+
+
+def test_a_lock_that_is_held_for_too_long(data: Path) -> None:
+    (data / "mongodb").mkdir(parents=True)
+    with (data / "mongodb" / "adapter.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(embedded.EmbeddedMongoError, match=f"Another process .*{WAYS_OUT}"):
+            embedded.start(data, timeout=0.05)
