@@ -11,9 +11,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from store.connection import Client
+from store import together
+from store.connection import Client, connect
 from store.store import Store
 from tests.conftest import Clock, connected
+from tests.store.companions import Commands
 from tests.store.support import RULES, emptied
 
 
@@ -32,3 +34,20 @@ async def prepared(mongodb_uri: str) -> AsyncIterator[str]:
 async def store(client: Client, prepared: str, clock: Clock) -> Store:
     """A store with the service's rules and the clock of the test."""
     return await emptied(Store(client, prepared, rules=RULES, now=clock))
+
+
+@pytest.fixture
+def commands() -> Commands:
+    """What the store called `company` sends in transactions."""
+    return Commands()
+
+
+@pytest.fixture
+async def company(
+    mongodb_uri: str, store: Store, commands: Commands, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Store]:
+    """The test's own store, with every command noted; who waits does so until what is under way has ended."""
+    monkeypatch.setattr(together, "_PATIENCE", 30.0)
+    client = connect(mongodb_uri, listeners=[commands])
+    yield Store(client, store.database.name, rules=RULES, now=clock)
+    await client.close()

@@ -19,8 +19,8 @@ from store.documents import version_of
 from store.errors import NotUnique
 from store.store import Store
 from store.unit_of_work import UnitOfWork
+from tests.store.companions import at_once
 from tests.store.support import NUMBERS, RULES, assert_agreement, emptied, patient
-from tests.store.test_together import at_once
 
 Step = Callable[[UnitOfWork], Awaitable[str]]
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.adapter.console.cli import Cli, Databases
-from tests.adapter.console.imports import Import
+from tests.adapter.console.imports import Import, Json
 from tests.snapshots import Snapshot, clear
 
 
@@ -70,3 +70,15 @@ def bring(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Import:
     folder.mkdir()
     monkeypatch.chdir(tmp_path)
     return Import(cli, folder)
+
+
+@pytest.fixture(params=[1, 2, 1_000])
+def small(request: pytest.FixtureRequest, bring: Import, monkeypatch: pytest.MonkeyPatch) -> Import:
+    """Imports by batches of one, of two, and of all: what clashes stands in one batch, or does not."""
+    real = bring.run
+
+    def run(*words: str, code: int | None = None) -> Json:
+        return real("--batch", str(request.param), *words, code=code)
+
+    monkeypatch.setattr(bring, "run", run)
+    return bring

@@ -18,14 +18,10 @@ from tests.adapter.scheduling.support import (
     PATIENT,
     UHID,
     advance,
-    advancing,
     at,
     book,
-    booking,
     codes,
     links,
-    move,
-    moving,
     of_type,
     publish_day,
     schedule,
@@ -33,7 +29,7 @@ from tests.adapter.scheduling.support import (
     statuses,
     visit,
 )
-from tests.store.support import change, create, everything, overtaken, present, side_by_side, stored
+from tests.store.support import change, create, everything, present, stored
 
 # Booking.
 
@@ -408,108 +404,6 @@ async def test_a_move_along_cannot_smuggle_a_visit_to_a_time_that_is_taken(store
     assert (await stored(store, "Appointment", "y"))["start"] == at("14:00")
 
 
-# Rescheduling.
-
-
-async def test_a_move_frees_the_old_slot_and_takes_the_new_one(store: Store) -> None:
-    await publish_day(store)
-    await book(store, visit("x"))
-    moved = await move(store, "x", "11:00", "11:30")
-    assert (moved["id"], moved["start"], links(moved)) == ("x", at("11:00"), ["Slot/c"])
-    assert await statuses(store, "a", "c") == ["free", "busy"]
-
-
-async def test_a_move_to_a_slot_by_name_takes_that_slot_and_its_length(store: Store) -> None:
-    await publish_day(store, slot("a"), slot("long", "11:00", "11:45"))
-    await book(store, visit("x"))
-    moved = await move(store, "x", "11:00", None, "long")
-    assert (moved["end"], moved["minutesDuration"], links(moved)) == (at("11:45"), 45, ["Slot/long"])
-    assert await statuses(store, "a", "long") == ["free", "busy"]
-
-
-async def test_a_move_into_the_visits_own_time_is_not_blocked_by_itself(store: Store) -> None:
-    await publish_day(store)
-    await book(store, visit("x", "10:00", "11:00"))
-    moved = await move(store, "x", "10:30", "11:30")
-    assert links(moved) == ["Slot/b", "Slot/c"]
-    assert await statuses(store, "a", "b", "c") == ["free", "busy", "busy"]
-
-
-async def test_a_move_within_its_own_slot_keeps_it(store: Store) -> None:
-    await publish_day(store, slot("a", "10:00", "11:00"))
-    await book(store, visit("x"))
-    moved = await move(store, "x", "10:15", "10:45")
-    assert links(moved) == ["Slot/a"]
-    assert await statuses(store, "a") == ["busy"]
-    assert (await stored(store, "Slot", "a"))["meta"]["versionId"] == "2"
-
-
-async def test_a_move_of_a_pending_visit_takes_the_new_slot_tentatively(store: Store) -> None:
-    await publish_day(store)
-    await book(store, visit("x", status="pending"))
-    await move(store, "x", "11:00", "11:30")
-    assert await statuses(store, "a", "c") == ["free", "busy-tentative"]
-
-
-async def test_a_move_out_of_published_time_gives_the_slot_back(store: Store) -> None:
-    await publish_day(store)
-    await book(store, visit("x"))
-    assert "slot" not in await move(store, "x", "15:00", "15:30")
-    assert await statuses(store, "a") == ["free"]
-
-
-async def test_a_move_to_a_taken_time_changes_nothing(store: Store) -> None:
-    await publish_day(store)
-    await book(store, visit("x"))
-    await book(store, visit("y", "11:00", "11:30"))
-    before = await everything(store.database)
-    with pytest.raises(Conflict) as refused:
-        await move(store, "x", "11:00", "11:30")
-    assert codes(refused.value) == [("slot_unavailable", "new_start_time"), ("time_conflict", "new_start_time")]
-    assert await everything(store.database) == before
-
-
-async def test_a_move_to_a_taken_slot_by_name_names_the_member_of_the_request(store: Store) -> None:
-    await publish_day(store)
-    await book(store, visit("x"))
-    await book(store, visit("y", "11:00", "11:30"))
-    with pytest.raises(Conflict) as refused:
-        await move(store, "x", "11:00", "11:30", "c")
-    assert codes(refused.value) == [("slot_unavailable", "new_slot_id"), ("time_conflict", "new_start_time")]
-
-
-async def test_a_move_does_not_free_a_slot_that_another_visit_has(store: Store) -> None:
-    await create(store, schedule(), slot("a", status="busy"))
-    link = [{"reference": "Slot/a"}]
-    await create(store, visit("x", slot=link), visit("y", slot=link, appointmentType=of_type("WALKIN")))
-    await move(store, "x", "15:00", "15:30")
-    assert await statuses(store, "a") == ["busy"]
-
-
-@pytest.mark.parametrize("status", ["arrived", "fulfilled", "cancelled", "noshow"])
-async def test_what_has_begun_or_is_over_is_not_moved(store: Store, status: str) -> None:
-    await create(store, visit("x", status=status))
-    with pytest.raises(Conflict) as refused:
-        await move(store, "x", "15:00", "15:30")
-    assert codes(refused.value) == [("invalid_status_transition", "status")]
-
-
-async def test_a_proposal_is_moved_without_taking_anything(store: Store) -> None:
-    await publish_day(store)
-    await book(store, visit("x", status="proposed"), "a")
-    moved = await move(store, "x", "11:00", "11:30", "c")
-    assert links(moved) == ["Slot/c"]
-    assert await statuses(store, "a", "c") == ["free", "free"]
-
-
-async def test_a_visit_that_is_moved_away_and_back_has_its_slot_again(store: Store) -> None:
-    await publish_day(store)
-    await book(store, visit("x"))
-    await move(store, "x", "11:00", "11:30")
-    assert links(await move(store, "x", "10:00", "10:30")) == ["Slot/a"]
-    assert await statuses(store, "a", "c") == ["busy", "free"]
-
-
 # What a visit holds.
 
 
@@ -540,77 +434,3 @@ async def test_a_visit_holds_the_slots_that_are_busy_for_it_alone(store: Store) 
 async def test_a_visit_that_holds_no_time_or_links_to_no_slot_holds_none(store: Store, more: dict[str, Any]) -> None:
     await create(store, slot("a", status="busy"), {**visit("x", slot=[{"reference": "Slot/a"}]), **more})
     assert await held(store, "x") == []
-
-
-# Side by side.
-
-
-async def test_of_two_bookings_of_one_time_at_once_exactly_one_stands(store: Store) -> None:
-    results = await side_by_side(store, booking(visit("x")), booking(visit("y", "10:15", "10:45")))
-    assert [type(result) for result in results if isinstance(result, Exception)] == [Conflict]
-    assert await store.count("Appointment", {}) == 1
-
-
-async def test_of_two_bookings_of_one_slot_at_once_exactly_one_stands(store: Store) -> None:
-    await publish_day(store)
-    rivals = [visit(ident, appointmentType=of_type("WALKIN")) for ident in ("x", "y")]
-    results = await side_by_side(store, *(booking(one, "a") for one in rivals))
-    assert [type(result) for result in results if isinstance(result, Exception)] == [Conflict]
-    assert await store.count("Appointment", {"_index.slot": "Slot/a"}) == 1
-
-
-async def test_a_booking_and_a_move_to_one_time_at_once_do_not_both_stand(store: Store) -> None:
-    await book(store, visit("x", "14:00", "14:30"))
-    results = await side_by_side(store, moving("x", "10:00", "10:30"), booking(visit("y")))
-    assert [type(result) for result in results if isinstance(result, Exception)] == [Conflict]
-    assert await store.count("Appointment", {"_index.claims": "Practitioner/p|2024-01-20T10"}) == 1
-
-
-async def test_two_visits_that_swap_their_times_at_once_do_not_end_at_one_time(store: Store) -> None:
-    await book(store, visit("x"))
-    await book(store, visit("y", "14:00", "14:30"))
-    results = await side_by_side(store, moving("x", "14:00", "14:30"), moving("y", "10:00", "10:30"))
-    assert [type(result) for result in results] == [Conflict, Conflict]
-
-
-async def test_a_booking_overtaken_by_a_cancellation_gets_the_slot(store: Store) -> None:
-    await publish_day(store)
-    await book(store, visit("x"))
-    await advance(store, "x", "cancelled")
-    result, runs = await overtaken(store, booking(visit("y")), lambda: book(store, visit("z", "10:30", "11:00")))
-    assert (links(result), runs) == (["Slot/a"], 2)
-
-
-async def test_a_cancellation_and_a_move_at_once_leave_no_slot_behind(store: Store) -> None:
-    await publish_day(store)
-    await book(store, visit("x"))
-    await side_by_side(store, advancing("x", "cancelled"), moving("x", "11:00", "11:30"))
-    final = await stored(store, "Appointment", "x")
-    assert final["status"] == "cancelled"
-    assert await statuses(store, "a", "c") == ["free", "free"]
-
-
-async def test_two_who_leave_a_shared_slot_at_once_do_not_leave_it_busy(store: Store) -> None:
-    link = [{"reference": "Slot/a"}]
-    await create(store, slot("a", status="busy"), visit("x", slot=link), visit("y", slot=link, who=("Practitioner/q",)))
-    await side_by_side(store, advancing("x", "cancelled"), advancing("y", "cancelled"))
-    assert await statuses(store, "a") == ["free"]
-
-
-async def test_a_slot_that_is_filled_while_its_holder_leaves_stays_busy(store: Store) -> None:
-    link = [{"reference": "Slot/a"}]
-    await create(store, slot("a", status="busy"), visit("x", slot=link))
-
-    async def fill() -> None:  # as a hospital system may, which set the slot busy itself
-        await create(store, visit("y", slot=link, who=("Practitioner/q",)))
-
-    _, runs = await overtaken(store, advancing("x", "cancelled"), fill)
-    assert runs == 2
-    assert await statuses(store, "a") == ["busy"]
-
-
-async def test_a_proposal_and_a_booking_that_take_one_time_at_once_do_not_both_stand(store: Store) -> None:
-    await book(store, visit("x", status="proposed"))
-    results = await side_by_side(store, advancing("x", "booked"), booking(visit("y")))
-    assert [type(result) for result in results if isinstance(result, Exception)] == [Conflict]
-    assert await store.count("Appointment", {"_index.status": "booked"}) == 1
