@@ -27,6 +27,7 @@ from adapter.metrics import PoolWatch
 from adapter.origins import Origins
 from adapter.publishing.router import PATH as PUBLISHED
 from adapter.publishing.router import router as publishing
+from adapter.variables import URI_VARIABLE
 from store.types import TYPES
 
 _ABOUT = """The MediLoop Appointments API over FHIR R4 documents: the same appointment through both APIs.
@@ -80,7 +81,7 @@ def worker() -> FastAPI:
     _end_with_parent()
     read = settings.load()
     logs.configure(read.log_format, read.log_level)
-    return create_app(service.build(read, os.environ[settings.URI_VARIABLE], watches=[PoolWatch()]))
+    return create_app(service.build(read, os.environ[URI_VARIABLE], watches=[PoolWatch()]))
 
 
 def _tell_only_what_is_sent(responses: dict[str, Any]) -> None:

@@ -16,7 +16,8 @@ from typer.core import TyperGroup
 
 from adapter import __version__
 from adapter.console.session import out, plain_failures, prepare_output, settle_output
-from adapter.settings import PREFIX, Settings, is_text, load
+from adapter.settings import Settings, is_text, load
+from adapter.variables import PREFIX
 
 _ELSEWHERE = {
     "keys": ("keys", "app"),

@@ -10,7 +10,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from adapter import clock
-from adapter.settings import PREFIX, Settings, SettingsError
+from adapter.settings import Settings, SettingsError
+from adapter.variables import PREFIX
 from store.connection import Client, bounded, connect, require_transactions
 from store.documents import Rules
 from store.store import Store

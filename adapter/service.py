@@ -17,7 +17,8 @@ from adapter.scheduling.claims import claims
 from adapter.security.keyring import Keyring
 from adapter.security.keys import KeyStore, Mode
 from adapter.security.ratelimit import RateLimiter
-from adapter.settings import PREFIX, Settings, SettingsError
+from adapter.settings import Settings, SettingsError
+from adapter.variables import PREFIX
 from mappings.systems import Systems
 from mappings.vocabulary import Vocabulary
 from store.connection import Client, bounded, connect, require_transactions

@@ -20,7 +20,8 @@ from adapter.export.files import require_usable
 from adapter.keeping import kept
 from adapter.protocol import Protocol
 from adapter.service import Service
-from adapter.settings import KEY_VARIABLE, PREFIX, URI_VARIABLE, Settings
+from adapter.settings import Settings
+from adapter.variables import KEY_VARIABLE, PREFIX, URI_VARIABLE
 
 _METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 FROM_COMMAND_LINE = ("host", "port", "workers")

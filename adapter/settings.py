@@ -5,11 +5,8 @@ Every setting has a default that works on a laptop; `mediloop-fhir settings` pri
 
 from __future__ import annotations
 
-import os
 import re
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
-from difflib import get_close_matches
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
@@ -20,10 +17,7 @@ from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSou
 from pymongo.errors import PyMongoError
 from pymongo.uri_parser import parse_uri
 
-PREFIX = "ADAPTER_"
-KEY_VARIABLE = f"{PREFIX}BOOTSTRAP_KEY"
-URI_VARIABLE = f"{PREFIX}RUNNING_MONGODB_URI"
-"""No setting: set by `mediloop-fhir serve` for its workers, the server that it has started or found."""
+from adapter.variables import PREFIX, misspelt
 
 _SYSTEM = r"\S+", "give a URI without blanks, such as urn:oid:1.2.3 or https://mediloop.co/fhir/sid/uhid"
 _SHAPES = {
@@ -48,8 +42,6 @@ _SHAPES = {
 }
 """What a text must look like, and what to say where it does not: a pattern tells people little."""
 _SHORTEST_KEY = 16
-_ALIKE = 0.75  # of a name is that of a setting (`difflib`): PROT is PORT still, VERSION is none
-_WHOLLY_ALIKE = 0.9  # of a name with its prefix: ADAPTOR_PORT is ADAPTER_PORT, CHARTER_PORT is another's
 
 
 class SettingsError(ValueError):
@@ -311,7 +303,7 @@ def load(**overrides: object) -> Settings:
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
         raise SettingsError(f"Bad setting. .env: it cannot be read ({why}).") from error
-    wrong = list(_unknown(lines.env_vars))
+    wrong = list(misspelt(Settings.model_fields, lines.env_vars))
     stated = {name: value for name, value in overrides.items() if value is not None}
     given = {**lines(), **EnvSettingsSource(Settings)(), **stated}
     try:
@@ -325,31 +317,3 @@ def load(**overrides: object) -> Settings:
     if wrong:
         raise SettingsError(f"Bad setting. {'; '.join(wrong)}.")
     return read
-
-
-def _unknown(lines: Iterable[str]) -> Iterator[str]:
-    """Yield what is to be said of each variable, or of the `lines` of ``.env``, that looks like a setting misspelt.
-
-    It would have no effect, and nobody would know. What is like none of them is left alone: others may have our prefix.
-    So do what Kubernetes sets for each of its Services: `..._SERVICE_HOST`, and what else begins like that. A line may
-    be a setting without its prefix; it is another program's where the setting is given as well.
-    """
-    names = [name.upper() for name in Settings.model_fields]
-    known = [f"{PREFIX}{name}" for name in names]
-    own = [name.upper() for name in lines]
-    given = dict.fromkeys((*(name.upper() for name in os.environ), *own))
-    services = tuple(name.removesuffix("SERVICE_HOST") for name in given if name.endswith("_SERVICE_HOST"))
-    for name in given:
-        near: Sequence[str] = ()
-        if not name.startswith(PREFIX):
-            near = get_close_matches(name, known, 1, _WHOLLY_ALIKE)
-        elif name not in (*known, URI_VARIABLE) and not name.startswith(services):
-            # Without the prefix: it would make all of them alike.
-            near = [f"{PREFIX}{one}" for one in get_close_matches(name.removeprefix(PREFIX), names, 1, _ALIKE)]
-        if near:
-            yield f"{name}: there is no such setting; the nearest is {near[0]}"
-        elif name in own and name in names and f"{PREFIX}{name}" not in given:
-            yield (
-                f"{name}: there is no such setting in .env; write {PREFIX}{name} (and give that, too, where this line "
-                "is for another program)"
-            )

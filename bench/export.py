@@ -28,7 +28,7 @@ from pymongo import MongoClient
 from rich.console import Console
 from rich.table import Table
 
-from adapter.settings import PREFIX
+from adapter.variables import PREFIX
 from bench import machine, processes
 from bench.growth import _grow, _prepare
 

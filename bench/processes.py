@@ -17,7 +17,8 @@ from typing import Any, TypedDict
 
 from adapter.console.session import opened
 from adapter.service import Service
-from adapter.settings import PREFIX, Settings
+from adapter.settings import Settings
+from adapter.variables import PREFIX
 from bench import data
 from bench.cases import CONSTANT, FLOOR, LEAST, SERVICE
 from store import embedded

@@ -21,7 +21,8 @@ from adapter.export.engine import take_cut
 from adapter.export.filters import EVERY, Filters, check, kinds, queries
 from adapter.export.folder import Folder, Manifest, NotUsable, instant
 from adapter.reading import database_of
-from adapter.settings import PREFIX, Settings, load
+from adapter.settings import Settings, load
+from adapter.variables import PREFIX
 from store.store import Store
 
 # What only some exports need is loaded where they do: the plain one is to begin at once.

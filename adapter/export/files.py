@@ -17,7 +17,8 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from adapter import private
-from adapter.settings import PREFIX, Settings, SettingsError
+from adapter.settings import Settings, SettingsError
+from adapter.variables import PREFIX
 
 _CHUNK = 1_048_576
 

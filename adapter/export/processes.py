@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import cast
 
 from adapter.security.keys import Mode
-from adapter.settings import KEY_VARIABLE
+from adapter.variables import KEY_VARIABLE
 
 KEEP_SECONDS = 300.0
 """So long it waits for the next export."""

@@ -17,12 +17,14 @@ from datetime import timedelta
 
 import uvloop
 
-# Not `adapter.service`: what an export does not need would be half of the time that this process takes to begin.
 from adapter import clock, settings
 from adapter.export.files import Files
 from adapter.export.shaping import WrongKey
 from adapter.export.working import Lost, Work, tidy
 from adapter.reading import store_of
+
+# Not `adapter.service`: what an export does not need would be half of the time that this process takes to begin.
+from adapter.variables import URI_VARIABLE
 from store.connection import Client, connect
 from store.export_jobs import ExportJobs
 from store.store import Store
@@ -47,7 +49,7 @@ async def _serve(read: settings.Settings) -> int:
 async def _run(read: settings.Settings, mode: str, ident: str, worker: str) -> int:
     client: Client | None = None
     try:
-        client = connect(os.environ[settings.URI_VARIABLE])
+        client = connect(os.environ[URI_VARIABLE])
         return await work(read, store_of(read, client, mode), mode, ident, worker)
     except Exception:  # noqa: BLE001  (whatever it is: untold by the log it would quote what it chokes on)
         from adapter import logs

@@ -7,7 +7,7 @@ import pytest
 
 from adapter.app import create_app
 from adapter.service import Service
-from adapter.settings import PREFIX
+from adapter.variables import PREFIX
 from tests.conftest import Api
 
 

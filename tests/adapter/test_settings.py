@@ -12,7 +12,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from adapter.service import systems_of, vocabulary_of
-from adapter.settings import PREFIX, URI_VARIABLE, Settings, SettingsError, load
+from adapter.settings import Settings, SettingsError, load
+from adapter.variables import PREFIX, URI_VARIABLE
 from mappings.vocabulary import IDS
 
 

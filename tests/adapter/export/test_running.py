@@ -13,7 +13,7 @@ import pytest
 from adapter.export import running
 from adapter.export.processes import Workers
 from adapter.service import Service
-from adapter.settings import KEY_VARIABLE, URI_VARIABLE
+from adapter.variables import KEY_VARIABLE, URI_VARIABLE
 from store.errors import Unreachable
 from tests.adapter.export.exports import jobs_of
 from tests.conftest import URI, Api, ApiMaker, ServiceMaker

@@ -1,0 +1,43 @@
+"""The environment variables of ours by name, and those that somebody seems to have misspelt."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from difflib import get_close_matches
+
+PREFIX = "ADAPTER_"
+KEY_VARIABLE = f"{PREFIX}BOOTSTRAP_KEY"
+URI_VARIABLE = f"{PREFIX}RUNNING_MONGODB_URI"
+"""No setting: set by `mediloop-fhir serve` for its workers, the server that it has started or found."""
+
+_ALIKE = 0.75  # of a name is that of a setting (`difflib`): PROT is PORT still, VERSION is none
+_WHOLLY_ALIKE = 0.9  # of a name with its prefix: ADAPTOR_PORT is ADAPTER_PORT, CHARTER_PORT is another's
+
+
+def misspelt(settings: Iterable[str], lines: Iterable[str]) -> Iterator[str]:
+    """Yield what is to be said of each variable, or of the `lines` of ``.env``, that looks like one of the `settings`.
+
+    It would have no effect, and nobody would know. What is like none of them is left alone: others may have our prefix.
+    So do what Kubernetes sets for each of its Services: `..._SERVICE_HOST`, and what else begins like that. A line may
+    be a setting without its prefix; it is another program's where the setting is given as well.
+    """
+    names = [name.upper() for name in settings]
+    known = [f"{PREFIX}{name}" for name in names]
+    own = [name.upper() for name in lines]
+    given = dict.fromkeys((*(name.upper() for name in os.environ), *own))
+    services = tuple(name.removesuffix("SERVICE_HOST") for name in given if name.endswith("_SERVICE_HOST"))
+    for name in given:
+        near: Sequence[str] = ()
+        if not name.startswith(PREFIX):
+            near = get_close_matches(name, known, 1, _WHOLLY_ALIKE)
+        elif name not in (*known, URI_VARIABLE) and not name.startswith(services):
+            # Without the prefix: it would make all of them alike.
+            near = [f"{PREFIX}{one}" for one in get_close_matches(name.removeprefix(PREFIX), names, 1, _ALIKE)]
+        if near:
+            yield f"{name}: there is no such setting; the nearest is {near[0]}"
+        elif name in own and name in names and f"{PREFIX}{name}" not in given:
+            yield (
+                f"{name}: there is no such setting in .env; write {PREFIX}{name} (and give that, too, where this line "
+                "is for another program)"
+            )
