@@ -15,6 +15,7 @@ from starlette.convertors import StringConvertor, register_url_convertor
 from adapter.errors import Malformed
 from adapter.mediloop import actions, answers, directory, lists
 from adapter.mediloop.describe import operation
+from adapter.mediloop.parsing import Unsound, read_body, read_query
 from adapter.mediloop.requests import (
     ActionRequest,
     AvailabilityQuery,
@@ -25,9 +26,6 @@ from adapter.mediloop.requests import (
     PatientQuery,
     PractitionerQuery,
     RescheduleRequest,
-    Unsound,
-    read_body,
-    read_query,
 )
 from adapter.routes import DirectRoute
 from adapter.scheduling import holds
