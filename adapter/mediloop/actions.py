@@ -22,9 +22,9 @@ from adapter.mediloop.fields import require_nameable
 from adapter.mediloop.requests import BookRequest, CancelRequest, RescheduleRequest
 from adapter.metrics import BOOKINGS
 from adapter.scheduling import claims, commands, moments, occupancy
-from adapter.scheduling.booking import BOOKING, MOVING, Names
 from adapter.scheduling.road import IDEMPOTENCY_HEADER, Answer, Once, Step, travel
 from adapter.scheduling.status import require_reschedulable
+from adapter.scheduling.wish import BOOKING, MOVING, Names
 from adapter.security.callers import Caller
 from mappings import appointment as lens
 from mappings.elements import NOBODY

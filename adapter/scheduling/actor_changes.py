@@ -11,9 +11,9 @@ from collections.abc import Mapping
 
 from adapter.errors import Problem
 from adapter.scheduling import booking, claims, intervals, occupancy, people, role_changes
-from adapter.scheduling.booking import Facts, Wish
 from adapter.scheduling.claimset import ClaimSet, Draft
 from adapter.scheduling.people import People
+from adapter.scheduling.wish import Facts, Wish
 from store.codec import Resource
 from store.extract import references
 from store.indexing import naming

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from adapter.errors import Problem
-from adapter.scheduling import slot_changes, visits
+from adapter.scheduling import inherent, slot_changes, visits
 from adapter.scheduling.claimset import ClaimSet, Draft, Visit
 from adapter.scheduling.reading import Stored
 from adapter.scheduling.world import World
@@ -39,7 +39,7 @@ def faults(resource: Resource) -> Iterator[Problem]:
 def _of_visit(draft: Draft) -> Iterator[Problem]:
     visit = Visit(draft)
     # What is stored may be the no-show already, and hold the Slots that it names.
-    yield from (problem for problem in visits.faults(visit) if problem.code != "slot_mismatch")
+    yield from (problem for problem in inherent.faults(visit) if problem.code != "slot_mismatch")
     if visit.is_new:
         slots: dict[str, Resource] = dict.fromkeys(_named(visit.appointment, "slot"), _FREE)
         yield from visits.unknown_slots(World(ClaimSet([draft]), Stored(slots=slots)), visit)

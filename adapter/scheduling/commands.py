@@ -23,11 +23,11 @@ from adapter.scheduling import (
     seeing,
     taking,
 )
-from adapter.scheduling.booking import BOOKING, Facts, Names, Wish
 from adapter.scheduling.claimset import Stake
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.people import People
 from adapter.scheduling.status import HOLDING, require_move, require_reschedulable
+from adapter.scheduling.wish import BOOKING, Facts, Names, Wish
 from mappings.instants import lasting, minutes_between, parse, shift
 from store.codec import Resource
 from store.extract import references

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator
 
 from adapter.errors import Problem
 from adapter.scheduling import booking, claims, intervals, occupancy, people
-from adapter.scheduling.booking import Facts, Wish
 from adapter.scheduling.claimset import ClaimSet, Draft
 from adapter.scheduling.status import HOLDING
+from adapter.scheduling.wish import Facts, Wish
 from store.codec import Resource
 from store.extract import references
 from store.indexing import naming

@@ -10,9 +10,9 @@ from dataclasses import replace
 from typing import Any
 
 from adapter.scheduling import booking, claims, intervals, leave, occupancy, people, rooms, taking
-from adapter.scheduling.booking import Facts, Wish
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.people import People
+from adapter.scheduling.wish import Facts, Wish
 from store.codec import Resource
 from store.indexing import naming
 from store.unit_of_work import UnitOfWork

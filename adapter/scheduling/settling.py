@@ -15,6 +15,7 @@ from adapter.scheduling import (
     actor_changes,
     claims,
     expiry,
+    inherent,
     moments,
     occupancy,
     reading,
@@ -152,7 +153,7 @@ def decide(
     slots = asked.written_of("Slot")
     faults = list(found)
     for visit in asked.visits.values():
-        faults += _about(visit.draft, visits.faults(visit, copied=copied))
+        faults += _about(visit.draft, inherent.faults(visit, copied=copied))
         if visit.is_new and visit.takes is not None and visit.takes.when is None:
             faults += _about(visit.draft, visits.unknown_slots(world, visit))
     for visit, stake, when in asked.new:

@@ -9,75 +9,16 @@ from collections.abc import Collection, Container, Iterator, Sequence
 from dataclasses import replace
 
 from adapter.errors import Problem
-from adapter.scheduling import booking, claims, expiry, intervals, occupancy, reasons
-from adapter.scheduling.booking import Facts, Names, Wish
-from adapter.scheduling.claimset import Stake, Visit, left_busy
+from adapter.scheduling import booking, claims, intervals, reasons
+from adapter.scheduling.claimset import Stake, Visit
+from adapter.scheduling.inherent import SLOT, START
 from adapter.scheduling.intervals import Interval
-from adapter.scheduling.status import GRAPH, HOLDING, WAYS, move_problem, reschedule_problem
+from adapter.scheduling.wish import Facts, Names, Wish
 from adapter.scheduling.world import World
 from store.codec import Resource
-from store.extract import instant, reference, references
+from store.extract import reference, references
 
-_START, _SLOT = "Appointment.start", "Appointment.slot"
-_NAMES = Names(slot=_SLOT, start=_START)
-
-
-# What is wrong with it in itself (422).
-
-
-def faults(visit: Visit, *, copied: bool = False) -> Iterator[Problem]:
-    """Yield what is wrong with the change, whatever else is stored: its status, its time.
-
-    `copied`: it happened elsewhere, perhaps in several steps; what lapsed here is still a hold there, or became more.
-    """
-    before, after = visit.draft.before, visit.draft.after
-    if after is None:
-        return
-    if before is not None:
-        present = "pending" if copied and expiry.has_lapsed(before) else before["status"]
-        moved = present != after["status"]
-        graph = WAYS if copied else GRAPH
-        problem = move_problem(present, after["status"], "Appointment.status", graph) if moved else None
-        if problem is None and _times(before) != _times(after):
-            problem = reschedule_problem(present, _START)
-        if problem is not None:
-            yield problem
-    if visit.is_new or before is None or _times(before) != _times(after):
-        yield from _time_faults(after)
-    if visit.books_over and not copied and not (occupancy.reason(after) or "").strip():
-        text = "Say why it is to be booked over others: the reason is blank."
-        yield Problem("blank_reason", text, "Appointment.extension")
-    if not copied:
-        yield from _never_held(before, after)
-
-
-def _never_held(before: Resource | None, after: Resource) -> Iterator[Problem]:
-    """Yield the Slots that a no-show names and did not hold: entered in error it would free them for everybody."""
-    held = left_busy(before or {})
-    for index, link in enumerate(after.get("slot", ()) if after["status"] == "noshow" else ()):
-        if reference(link.get("reference", "")) not in held:
-            text = (
-                "A no-show keeps the slots that it held, and takes no other. Leave this one out; without any, it keeps "
-                "those that it has."
-            )
-            yield Problem("slot_mismatch", text, f"{_SLOT}[{index}]")
-
-
-def _times(appointment: Resource) -> tuple[object, object]:
-    return instant(appointment.get("start")), instant(appointment.get("end"))
-
-
-def _time_faults(appointment: Resource) -> Iterator[Problem]:
-    start, end = instant(appointment.get("start")), instant(appointment.get("end"))
-    holds = appointment["status"] in HOLDING
-    if start is None or end is None:
-        if holds:
-            text = f"An appointment that is {appointment['status']} needs a start and an end."
-            yield Problem("invalid_time", text, _START)
-    elif end < start or (end == start and holds):
-        yield reasons.backwards(_START)
-    elif problem := reasons.too_long("An appointment", start, end, "Appointment.end"):
-        yield problem
+_NAMES = Names(slot=SLOT, start=START)
 
 
 # What contradicts it in the Slots that it names (422).
@@ -95,7 +36,7 @@ def contradictions(world: World, visit: Visit, stake: Stake, when: Interval) -> 
         held = [span for _, slot in named if slot is not None and (span := intervals.of(slot)) is not None]
         if held and not any(span.overlaps(when) for span in held):
             text = "None of the slots named is at the appointment's time. Name those that it holds, or none."
-            yield Problem("slot_mismatch", text, _SLOT)
+            yield Problem("slot_mismatch", text, SLOT)
         return
     spans: list[Interval] = []
     for param, slot in named:
@@ -109,7 +50,7 @@ def contradictions(world: World, visit: Visit, stake: Stake, when: Interval) -> 
             "slot_mismatch",
             f"The slots named ({told}) do not cover the appointment's time without a gap. Name others, or give a time "
             "within them, or name none: free ones are then looked for.",
-            _SLOT,
+            SLOT,
         )
     elif all(slot is not None for _, slot in named):
         for param, slot in named:
@@ -147,7 +88,7 @@ def _links(world: World, visit: Visit) -> Iterator[tuple[str, str]]:
     for index, link in enumerate(visit.appointment.get("slot", ())):
         name = reference(link.get("reference", ""))
         if name not in gone:
-            yield f"{_SLOT}[{index}]", name
+            yield f"{SLOT}[{index}]", name
 
 
 def _schedule_contradictions(world: World, visit: Visit, stake: Stake, slot: Resource, param: str) -> Iterator[Problem]:

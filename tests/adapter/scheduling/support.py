@@ -10,9 +10,9 @@ import pytest
 
 from adapter.errors import Conflict, Refused, Unprocessable
 from adapter.scheduling import commands
-from adapter.scheduling.booking import MOVING
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.settling import Change, settle, stage
+from adapter.scheduling.wish import MOVING
 from store.codec import Resource
 from store.store import Store
 from store.unit_of_work import UnitOfWork

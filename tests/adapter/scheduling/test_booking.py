@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from adapter.errors import Conflict, Refused, Unprocessable
 from adapter.scheduling import booking
-from adapter.scheduling.booking import MOVING, Facts, Names, Wish
 from adapter.scheduling.intervals import Interval
+from adapter.scheduling.wish import MOVING, Facts, Names, Wish
 from store.codec import Resource
 from tests.adapter.scheduling.support import PATIENT, UHID, at, codes, schedule, slot, span, visit
 

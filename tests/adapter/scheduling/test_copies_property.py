@@ -9,9 +9,9 @@ import pytest
 
 from adapter.errors import Refused
 from adapter.scheduling import commands, publishing, verifying
-from adapter.scheduling.booking import MOVING
 from adapter.scheduling.occupancy import CAPACITY
 from adapter.scheduling.settling import Change, settle, stage
+from adapter.scheduling.wish import MOVING
 from adapter.service import Service
 from store.codec import Resource
 from store.store import Store

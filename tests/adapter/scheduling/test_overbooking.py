@@ -8,7 +8,7 @@ import pytest
 
 from adapter.errors import Conflict, Forbidden, Unprocessable
 from adapter.scheduling import commands, occupancy
-from adapter.scheduling.booking import MOVING
+from adapter.scheduling.wish import MOVING
 from store.codec import Resource
 from store.store import Store
 from store.unit_of_work import UnitOfWork

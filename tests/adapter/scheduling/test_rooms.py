@@ -10,7 +10,7 @@ import pytest
 from adapter.errors import Conflict, Unprocessable
 from adapter.scheduling import commands, engaged, rooms
 from adapter.scheduling.availability import Wanted
-from adapter.scheduling.booking import MOVING
+from adapter.scheduling.wish import MOVING
 from store.codec import Resource
 from store.source import Documents, Find
 from store.store import Store
