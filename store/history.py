@@ -67,11 +67,6 @@ class HistoryPage:
     total: int | None
     moment: datetime | None = None
 
-    @property
-    def more(self) -> bool:
-        """Whether there is a next page."""
-        return self.cursor is not None
-
 
 class History:
     """The versions kept in one database.

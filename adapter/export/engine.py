@@ -5,6 +5,6 @@ The reading is the store's (`store.exporting`); here is its face for the two tha
 
 from __future__ import annotations
 
-from store.exporting import BATCH, Cut, Part, Selection, cut_before, deletions, resource, resources, take_cut
+from store.exporting import Cut, Selection, cut_before, deletions, resource, resources, take_cut
 
-__all__ = ["BATCH", "Cut", "Part", "Selection", "cut_before", "deletions", "resource", "resources", "take_cut"]
+__all__ = ["Cut", "Selection", "cut_before", "deletions", "resource", "resources", "take_cut"]

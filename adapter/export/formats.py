@@ -18,7 +18,6 @@ import orjson
 from store import codec
 
 Name = Literal["ndjson", "bundle", "searchset", "csv", "parquet"]
-NAMES: tuple[Name, ...] = ("ndjson", "bundle", "searchset", "csv", "parquet")
 FLAT: tuple[Name, ...] = ("csv", "parquet")
 """Formats of tables: of the types in `columns.COLUMNS` only (`tables`)."""
 

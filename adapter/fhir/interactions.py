@@ -24,7 +24,7 @@ from adapter.fhir import (
 )
 from adapter.fhir import outcome as outcomes
 from adapter.fhir.access import may, require_type
-from adapter.fhir.call import Call, Pairs, Reply
+from adapter.fhir.call import Call, Reply
 from adapter.fhir.patching import Patch
 from adapter.fhir.presentation import require_whole
 from adapter.fhir.refusing import clashed, not_allowed, unknown_type
@@ -288,6 +288,3 @@ def shaped(call: Call, written: Written) -> Reply:
 
 def _strict(call: Call) -> bool:
     return negotiation.preferences(call.headers.get("prefer")).strict
-
-
-__all__ = ["Pairs", "answer", "clashed", "not_allowed", "shaped", "unknown_type"]

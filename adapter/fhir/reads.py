@@ -11,7 +11,7 @@ import orjson
 from adapter.errors import Gone, Malformed, NotFound, Problem
 from adapter.fhir import negotiation, presentation, proposed, searching
 from adapter.fhir.access import may, require_type
-from adapter.fhir.call import MODIFIED_SINCE, Call, Pairs, Reply
+from adapter.fhir.call import MODIFIED_SINCE, Call, Reply
 from adapter.scheduling import availability, holds
 from store.codec import Resource, encode
 from store.history import Version
@@ -253,4 +253,4 @@ def _bad(name: str, text: str, issue: str = "value") -> Malformed:
     return Malformed(Problem("invalid_parameter", text, name, issue=issue))
 
 
-__all__ = ["Pairs", "absent", "history", "read", "shown", "vread"]
+__all__ = ["absent", "history", "read", "shown", "vread"]

@@ -121,34 +121,27 @@ class KeyStore:
         """Make the unique index on ``hash``: it finds keys and lets only one of two racing processes insert."""
         await self._keys.create_index([("hash", ASCENDING)], name="hash", unique=True)
 
-    async def create(
-        self, name: str, permissions: Permissions, *, rate_limit: int | None = None, secret: str | None = None
-    ) -> tuple[Key, str]:
+    async def create(self, name: str, permissions: Permissions, *, rate_limit: int | None = None) -> tuple[Key, str]:
         """Make a key.
 
         Args:
             name: what to call it; not empty.
             permissions: resource -> verbs.
             rate_limit: requests a minute; None is the default of the mode, 0 is no limit.
-            secret: the secret to use; by default a new random one.
 
         Returns:
             The key and its secret. The secret is stored nowhere: show it now.
 
         Raises:
-            ValueError: an empty name, a negative limit, or a secret of the wrong mode, too short or in use.
+            ValueError: an empty name, or a negative limit.
         """
         if not name.strip():
             raise ValueError("A key needs a name: say what it is for.")
         if rate_limit is not None and rate_limit < 0:
             raise ValueError(f"rate_limit is {rate_limit}: use requests per minute, or 0 for no limit.")
-        secret = self._generate() if secret is None else self._checked(secret)
+        secret = self._generate()
         document = self._document(name.strip(), to_document(permissions), rate_limit, secret)
-        try:
-            await self._keys.insert_one(document)
-        except DuplicateKeyError:
-            # `from None`: the message of MongoDB quotes the hash.
-            raise ValueError("This secret is registered already: choose another, or leave it out.") from None
+        await self._keys.insert_one(document)
         return _key(document), secret
 
     async def ensure(self, secret: str, name: str) -> Key | None:
@@ -164,7 +157,7 @@ class KeyStore:
         Raises:
             ValueError: a secret of the wrong mode or too short.
         """
-        self._checked(secret)
+        self._require_strong(secret)
         await self.ensure_indexes()
         document = self._document(name, to_document(everything()), None, secret)
         try:
@@ -271,14 +264,13 @@ class KeyStore:
     def _generate(self) -> str:
         return f"sk_{self.mode}_" + "".join(secrets.choice(_ALPHABET) for _ in range(_LENGTH))
 
-    def _checked(self, secret: str) -> str:
-        """Return `secret`, or raise a ValueError that does not repeat it."""
+    def _require_strong(self, secret: str) -> None:
+        """Make sure that `secret` is one of this mode, and long enough; the ValueError does not repeat it."""
         prefix = f"sk_{self.mode}_"
         if not secret.startswith(prefix):
             raise ValueError(f"A key for {self.mode} data begins with {prefix}; this one does not.")
         if SECRET.fullmatch(secret) is None or len(secret) - len(prefix) < _SHORTEST[self.mode]:
             raise ValueError(f"After {prefix} a key needs {_SHORTEST[self.mode]} to 128 letters, digits, '-' or '_'.")
-        return secret
 
     def _document(
         self, name: str, permissions: Mapping[str, Any], rate_limit: int | None, secret: str

@@ -5,18 +5,15 @@ a `store.source.Source`, so that it sees what a transaction sees where it runs i
 interactions. Nothing here decodes a resource: queries and includes work on `_index`, pages hold the stored bytes.
 """
 
-from store.search.model import Entry, Note, Page, Pair, Reading, Search, SearchRefused
+from store.search.model import Entry, Note, Page, Reading, Search, SearchRefused
 from store.search.names import modifiers
 from store.search.parsing import parse
-from store.search.results import sortable
-from store.search.running import Compiled, compiled, matches, run
+from store.search.running import compiled, matches, run
 
 __all__ = [
-    "Compiled",
     "Entry",
     "Note",
     "Page",
-    "Pair",
     "Reading",
     "Search",
     "SearchRefused",
@@ -25,5 +22,4 @@ __all__ = [
     "modifiers",
     "parse",
     "run",
-    "sortable",
 ]

@@ -11,7 +11,6 @@ from typing import cast
 
 from store import r4
 from store.indexing import sort_fields
-from store.parameters import Parameter
 from store.search.matching import path_of, shares
 from store.search.model import Note, SearchRefused, SortKey, Total
 from store.types import TYPES
@@ -187,11 +186,6 @@ def _unsortable(names: Sequence[str], kinds: Sequence[str]) -> list[Note]:
     possible = [one for one in TYPES[kinds[0]].parameters if all(_sortable(kind, one) for kind in kinds)]
     text = f"{' and '.join(kinds)} cannot be sorted by '{{}}'. Possible: {', '.join(sorted(possible))}."
     return [Note("not-supported", "_sort", text.format(name)) for name in names]
-
-
-def sortable(kind: str) -> tuple[Parameter, ...]:
-    """Return the parameters that resources of a type can be sorted by."""
-    return tuple(one for one in TYPES[kind].parameters.values() if _sortable(kind, one.name))
 
 
 def _refused(name: str, text: str) -> SearchRefused:

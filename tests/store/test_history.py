@@ -36,7 +36,7 @@ def names(page: HistoryPage) -> list[str]:
 async def pages(ask: Callable[[int | None], Awaitable[HistoryPage]]) -> list[HistoryPage]:
     """All pages, the first to the last."""
     found = [await ask(None)]
-    while found[-1].more:
+    while found[-1].cursor is not None:
         found.append(await ask(found[-1].cursor))
     return found
 
@@ -76,7 +76,7 @@ async def test_the_history_of_a_resource_is_its_versions_newest_first(store: Sto
         None,
         3,
     )
-    assert not page.more
+    assert page.cursor is None
 
 
 async def test_the_history_of_a_resource_is_paged_by_version(store: Store, clock: Clock) -> None:

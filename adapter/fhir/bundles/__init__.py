@@ -10,7 +10,7 @@ from __future__ import annotations
 from adapter.aside import aside
 from adapter.fhir.bundles import batches, transactions
 from adapter.fhir.bundles.alone import Answer
-from adapter.fhir.bundles.reading import MAX_BUNDLE_ENTRIES, read
+from adapter.fhir.bundles.reading import read
 from adapter.fhir.call import Call, Reply
 
 
@@ -29,4 +29,4 @@ async def process(call: Call, answer: Answer) -> Reply:
     return await carried_out(call, parsed, answer)
 
 
-__all__ = ["MAX_BUNDLE_ENTRIES", "Answer", "process"]
+__all__ = ["process"]

@@ -7,7 +7,7 @@ cannot claim more than there is; a test calls everything that is claimed.
 from __future__ import annotations
 
 from adapter.fhir.conformance.operation_definitions import OPERATION_DEFINITION, operation_definition
-from adapter.fhir.conformance.search_parameters import SEARCH_PARAMETER, search_parameter, search_parameters
+from adapter.fhir.conformance.search_parameters import SEARCH_PARAMETER, search_parameter
 from adapter.fhir.conformance.statement import capability_statement, metadata
 
 DEFINITIONS = (SEARCH_PARAMETER, OPERATION_DEFINITION)
@@ -21,5 +21,4 @@ __all__ = [
     "metadata",
     "operation_definition",
     "search_parameter",
-    "search_parameters",
 ]

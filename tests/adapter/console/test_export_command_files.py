@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import duckdb
 import pytest
@@ -132,7 +132,7 @@ def test_tables_have_a_row_for_each_resource_in_both_formats(clinic: Cli, tmp_pa
 
 
 def test_an_empty_store_gives_headers_an_empty_bundle_and_no_lines(cli: Cli, tmp_path: Path) -> None:
-    for form in formats.NAMES:
+    for form in get_args(formats.Name):
         cli.json("export", str(tmp_path / form), "--format", form)
         assert all(one["count"] == 0 for one in manifest_of(tmp_path / form)["output"])
     assert manifest_of(tmp_path / "ndjson")["output"] == []

@@ -115,7 +115,7 @@ async def test_swapped_stores_are_refused(stores: Stores, clock: Clock) -> None:
 async def test_an_unknown_key_is_asked_for_each_time(stores: Stores, keyring: Keyring) -> None:
     secret = "sk_test_" + "a" * 32
     assert await code(keyring, f"Bearer {secret}") == "api_key_invalid"
-    key, _ = await stores.test.create("a", {}, secret=secret)
+    key = await stores.test.ensure(secret, "a")
     assert await keyring.authenticate(f"Bearer {secret}") == key  # at once: a refusal is not remembered
 
 

@@ -7,13 +7,21 @@ from pathlib import Path
 
 import pytest
 
-from store.search import Note, SearchRefused, matches, modifiers, parse, results, sortable
+from store.parameters import Parameter
+from store.search import Note, SearchRefused, matches, modifiers, parse, results
 from store.store import Store
 from store.types import TYPES
 from store.unit_of_work import UnitOfWork
 from tests.store.search.support import appointment, identifier, parsed, put, reading, refusal, resource
 
 STRICT = reading(strict=True)
+
+
+def sortable(kind: str) -> list[Parameter]:
+    """The parameters that resources of a type can be sorted by."""
+    [told] = refusal(kind, "_sort=nothing", STRICT)
+    names = told.text.partition("Possible: ")[2].rstrip(".").split(", ")
+    return [TYPES[kind].parameters[name] for name in names]
 
 
 def test_the_parameters_used_are_told_as_they_were_used() -> None:
