@@ -15,6 +15,7 @@ from pydantic import SecretStr
 from typer.core import TyperGroup
 
 from adapter import __version__
+from adapter.console.options import AsJson
 from adapter.console.session import out, plain_failures, prepare_output, settle_output
 from adapter.settings import Settings, is_text, load
 from adapter.variables import PREFIX
@@ -87,8 +88,6 @@ app = typer.Typer(
     add_completion=False,
 )
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
-
 
 def _tell_version(asked: bool) -> None:
     if asked:
@@ -126,7 +125,7 @@ def serve(
 
 @app.command()
 def settings(
-    as_json: Json = False,
+    as_json: AsJson = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the table of docs/operations.md.")] = False,
 ) -> None:
     """Print every setting with its value, where it comes from, its default and its meaning.
@@ -184,7 +183,7 @@ def _printable(value: object) -> object:
 
 
 @app.command()
-def version(as_json: Json = False) -> None:
+def version(as_json: AsJson = False) -> None:
     """Print the version."""
     typer.echo(json.dumps({"version": __version__}) if as_json else __version__)
 

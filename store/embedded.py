@@ -89,7 +89,7 @@ class EmbeddedMongo:
         state = State.load(self._home)
         return state is None or state.owner.alive()
 
-    def renew(self, *, cache_gb: float = 0.5, timeout: float = 30.0) -> None:
+    def renew(self) -> None:
         """Start the server again, or join or adopt the one that runs, as `start` does. Its address stays the same.
 
         Raises:
@@ -103,7 +103,7 @@ class EmbeddedMongo:
             there = False
         if not there:  # a new, empty database in its place would look as if all was lost
             raise failure(f"The directory {self._home} was moved or removed while it was used", "put it back")
-        found = start(self._home.parent, cache_gb=cache_gb, timeout=timeout, again=self._socket)
+        found = start(self._home.parent, again=self._socket)
         if found.uri != self.uri:
             found.close()
             raise failure(f"The MongoDB server of {self._home} has another address now", "start the service again")

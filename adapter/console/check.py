@@ -8,11 +8,12 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
 from adapter import service
+from adapter.console.options import AsJson, TestLiveOrBoth
 from adapter.console.session import bar, fail, mongodb, out, plain_failures
 from adapter.scheduling import verifying
 from adapter.security.keys import Mode
@@ -78,9 +79,9 @@ class Report:
 
 
 def check(
-    mode: Annotated[Literal["test", "live", "both"], typer.Option(help="test data, live data, or both.")] = "both",
+    mode: TestLiveOrBoth = "both",
     database: Annotated[str | None, typer.Option(help="Name of the databases (ADAPTER_DATABASE).")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Verify the whole store: nothing booked twice, nothing lost, index and history in agreement. It changes nothing.
 

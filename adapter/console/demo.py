@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
 
 import typer
 
 from adapter import demo
+from adapter.console.options import AsJson
 from adapter.console.session import out, run
 
 app = typer.Typer(help="The demo clinic (test data).", no_args_is_help=True)
@@ -19,7 +19,7 @@ def group() -> None:
 
 
 @app.command()
-def load(as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False) -> None:
+def load(as_json: AsJson = False) -> None:
     """Load the people, slots and appointments of the documentation's examples into the test database.
 
     What is there already is left as it is.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import orjson
 import typer
 
+from adapter.console.options import TestOrLive, Types
 from adapter.console.session import bar, err, fail, listed, out, plain_failures, read, types_in
 from adapter.errors import Malformed, Problem
 from adapter.export import before, formats
@@ -59,10 +60,8 @@ def export(
         Literal["ndjson", "bundle", "searchset", "csv", "parquet"],
         typer.Option("--format", help="ndjson, a Bundle (a collection, or a searchset), or tables."),
     ] = "ndjson",
-    kind: Annotated[
-        list[str] | None, typer.Option("--type", help="Resource type; may be repeated, or a list with commas.")
-    ] = None,
-    mode: Annotated[Literal["test", "live"], typer.Option(help="test or live data.")] = "test",
+    kind: Types = None,
+    mode: TestOrLive = "test",
     since: Annotated[
         str | None,
         typer.Option(help="Only what changed then or later: an instant, or the manifest.json of the export before."),

@@ -7,11 +7,12 @@ import json
 import shutil
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from adapter import memory, private
+from adapter.console.options import AsJson, TestOrLive
 from adapter.console.session import FAILED, at_once, bar, err, out, run
 from adapter.service import Service
 
@@ -24,7 +25,7 @@ _BATCH = 1_000
 
 def import_(
     sources: Annotated[list[str], typer.Argument(help="Files, folders, or the URL of a bulk manifest.")],
-    mode: Annotated[Literal["test", "live"], typer.Option(help="test or live data.")] = "test",
+    mode: TestOrLive = "test",
     errors: Annotated[Path, typer.Option(help="Where refused lines go, with their reasons (NDJSON).")] = Path(
         "import-errors.ndjson"
     ),
@@ -36,7 +37,7 @@ def import_(
         typer.Option(envvar="MEDILOOP_IMPORT_TOKEN", help="Bearer token for the manifest and the files on its host."),
     ] = None,
     batch: Annotated[int, typer.Option(min=1, max=1_000, help="Resources in one transaction, at most.")] = _BATCH,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Import FHIR resources (NDJSON, Bundles, gzip) or appointments as the MediLoop API lists them.
 

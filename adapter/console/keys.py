@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
+from adapter.console.options import AsJson, TestOrLive
 from adapter.console.session import err, fail, out, run
 from adapter.security import permissions
 from adapter.security.keys import Key, Mode
@@ -15,15 +16,13 @@ from adapter.service import MODES, Service
 
 app = typer.Typer(help="API keys.", no_args_is_help=True)
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 KeyId = Annotated[str, typer.Argument(help="The key's id, as `keys list` shows it.")]
-ModeName = Literal["test", "live"]
 
 
 @app.command()
 def create(
     name: Annotated[str, typer.Option(help="What the key is for.")],
-    mode: Annotated[ModeName, typer.Option(help="test or live data.")] = "test",
+    mode: TestOrLive = "test",
     permission: Annotated[
         list[str] | None,
         typer.Option(help="For example appointments:read,write; repeatable. Default: everything, admin included."),
@@ -31,7 +30,7 @@ def create(
     rate_limit: Annotated[
         int | None, typer.Option(min=0, help="Requests a minute; 0 is none. Default: the mode's.")
     ] = None,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Make a key. It is shown once: only a hash of it is stored.
 
@@ -48,7 +47,7 @@ def create(
 
 
 @app.command("list")
-def list_keys(as_json: Json = False) -> None:
+def list_keys(as_json: AsJson = False) -> None:
     """List the keys, test and live, without their secrets.
 
     [dim]Example:  mediloop-fhir keys list --json[/dim]
@@ -68,7 +67,7 @@ def list_keys(as_json: Json = False) -> None:
 
 
 @app.command()
-def roll(key_id: KeyId, as_json: Json = False) -> None:
+def roll(key_id: KeyId, as_json: AsJson = False) -> None:
     """Replace a key by a new one with the same permissions; the old one stays valid for 24 hours.
 
     [dim]Example:  mediloop-fhir keys roll key_5f0c1a2b3c4d5e6f[/dim]
@@ -85,7 +84,7 @@ def roll(key_id: KeyId, as_json: Json = False) -> None:
 
 
 @app.command()
-def revoke(key_id: KeyId, as_json: Json = False) -> None:
+def revoke(key_id: KeyId, as_json: AsJson = False) -> None:
     """End a key at once (processes that have just used it notice within two seconds).
 
     [dim]Example:  mediloop-fhir keys revoke key_5f0c1a2b3c4d5e6f[/dim]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from adapter import __version__
+from adapter.console.options import AsJson, TestLiveOrBoth
 from adapter.console.session import FAILED, bar, err, fail, out, run
 from adapter.security.keys import Mode
 from adapter.service import MODES, Service
@@ -19,12 +20,12 @@ _NAMED = 20  # of the resources that could not be made anew, so many are named
 
 
 def reindex(
-    mode: Annotated[Literal["test", "live", "both"], typer.Option(help="test data, live data, or both.")] = "both",
+    mode: TestLiveOrBoth = "both",
     new_timezone: Annotated[
         bool,
         typer.Option(help="Make dates searchable for ADAPTER_TIMEZONE, which was another one; stop the service first."),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Make the indexes and the search values of every stored resource anew, from the JSON that is served.
 

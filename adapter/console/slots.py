@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
+from adapter.console.options import AsJson, TestOrLive
 from adapter.console.session import fail, out, run
 from adapter.fhir.validation import check
 from adapter.scheduling import availability, hours_writing, publishing, settling
@@ -46,6 +47,18 @@ def _zone_name(name: str | None) -> str | None:
     return name
 
 
+Practitioner = Annotated[str, typer.Option(callback=_text, help="The practitioner's id; a stored Practitioner.")]
+Hours = Annotated[str, typer.Option(help="Weekly hours: 'mon-fri 09:00-12:00,14:00-17:00; sat 09:00-12:00'.")]
+Facility = Annotated[str | None, typer.Option(callback=_text, help="The facility's id; a stored Location.")]
+FirstDay = Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First day.")]
+LastDay = Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day, included.")]
+ZoneName = Annotated[
+    str | None, typer.Option(callback=_zone_name, help="Time zone of the hours. Default: ADAPTER_TIMEZONE.")
+]
+Specialty = Annotated[str | None, typer.Option(callback=_text, help="Specialty code of the schedule.")]
+ServiceType = Annotated[str | None, typer.Option(callback=_text, help="Service type code of the schedule.")]
+
+
 @app.callback()
 def group() -> None:
     """Published availability."""
@@ -53,19 +66,17 @@ def group() -> None:
 
 @app.command()
 def generate(
-    practitioner: Annotated[str, typer.Option(callback=_text, help="The practitioner's id; a stored Practitioner.")],
-    hours: Annotated[str, typer.Option(help="Weekly hours: 'mon-fri 09:00-12:00,14:00-17:00; sat 09:00-12:00'.")],
-    first: Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First day.")],
-    last: Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day, included.")],
-    facility: Annotated[str | None, typer.Option(callback=_text, help="The facility's id; a stored Location.")] = None,
+    practitioner: Practitioner,
+    hours: Hours,
+    first: FirstDay,
+    last: LastDay,
+    facility: Facility = None,
     length: Annotated[int, typer.Option(min=5, max=1440, help="Minutes of a slot.")] = 30,
-    timezone: Annotated[
-        str | None, typer.Option(callback=_zone_name, help="Time zone of the hours. Default: ADAPTER_TIMEZONE.")
-    ] = None,
-    specialty: Annotated[str | None, typer.Option(callback=_text, help="Specialty code of the schedule.")] = None,
-    service_type: Annotated[str | None, typer.Option(callback=_text, help="Service type code of the schedule.")] = None,
-    mode: Annotated[Literal["test", "live"], typer.Option(help="test or live data.")] = "test",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
+    timezone: ZoneName = None,
+    specialty: Specialty = None,
+    service_type: ServiceType = None,
+    mode: TestOrLive = "test",
+    as_json: AsJson = False,
 ) -> None:
     """Publish a practitioner's weekly hours as a Schedule and free Slots; again is harmless.
 
@@ -112,22 +123,20 @@ def generate(
 
 @app.command("hours")
 def weekly_hours(
-    practitioner: Annotated[str, typer.Option(callback=_text, help="The practitioner's id; a stored Practitioner.")],
-    hours: Annotated[str, typer.Option(help="Weekly hours: 'mon-fri 09:00-12:00,14:00-17:00; sat 09:00-12:00'.")],
-    facility: Annotated[str | None, typer.Option(callback=_text, help="The facility's id; a stored Location.")] = None,
+    practitioner: Practitioner,
+    hours: Hours,
+    facility: Facility = None,
     minutes: Annotated[int, typer.Option(min=1, max=1440, help="How long a visit is.")] = 30,
     before: Annotated[int, typer.Option(min=0, max=1440, help="Minutes kept free before a visit.")] = 0,
     after: Annotated[int, typer.Option(min=0, max=1440, help="Minutes kept free after it.")] = 0,
     every: Annotated[
         int | None, typer.Option(min=1, max=1440, help="Visits begin at multiples of these minutes.")
     ] = None,
-    timezone: Annotated[
-        str | None, typer.Option(callback=_zone_name, help="Time zone of the hours. Default: ADAPTER_TIMEZONE.")
-    ] = None,
-    specialty: Annotated[str | None, typer.Option(callback=_text, help="Specialty code of the schedule.")] = None,
-    service_type: Annotated[str | None, typer.Option(callback=_text, help="Service type code of the schedule.")] = None,
-    mode: Annotated[Literal["test", "live"], typer.Option(help="test or live data.")] = "test",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
+    timezone: ZoneName = None,
+    specialty: Specialty = None,
+    service_type: ServiceType = None,
+    mode: TestOrLive = "test",
+    as_json: AsJson = False,
 ) -> None:
     """Give a practitioner weekly hours from which openings are computed, without a Slot for each; again replaces them.
 
@@ -164,14 +173,14 @@ def weekly_hours(
 @app.command()
 def away(
     practitioner: Annotated[str, typer.Option(callback=_text, help="The practitioner's id; one who has weekly hours.")],
-    first: Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First day.")],
-    last: Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day, included.")],
+    first: FirstDay,
+    last: LastDay,
     reason: Annotated[str, typer.Option(callback=_text, help="Why, for whoever reads the schedule.")] = "leave",
     facility: Annotated[
         str | None, typer.Option(callback=_text, help="Only at this facility. Default: at each.")
     ] = None,
-    mode: Annotated[Literal["test", "live"], typer.Option(help="test or live data.")] = "test",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
+    mode: TestOrLive = "test",
+    as_json: AsJson = False,
 ) -> None:
     """Take days out of a practitioner's weekly hours (leave, holidays); appointments that stand are left alone.
 

@@ -8,12 +8,13 @@ import time
 from contextlib import aclosing, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, BinaryIO, Literal
+from typing import Annotated, BinaryIO
 
 import orjson
 import typer
 
 from adapter import private
+from adapter.console.options import TestOrLive, Types
 from adapter.console.session import fail, plain_failures, read, types_in
 from adapter.reading import database_of
 from adapter.settings import load
@@ -26,14 +27,12 @@ _SECONDS = 0.2  # lines wait no longer than this for company
 
 
 def tail(
-    kind: Annotated[
-        list[str] | None, typer.Option("--type", help="Resource type; may be repeated, or a list with commas.")
-    ] = None,
+    kind: Types = None,
     since_token: Annotated[str | None, typer.Option(help="Go on behind this token instead of beginning now.")] = None,
     token_file: Annotated[
         Path | None, typer.Option(help="Keep the token here: the next start goes on where this one ended.")
     ] = None,
-    mode: Annotated[Literal["test", "live"], typer.Option(help="test or live data.")] = "test",
+    mode: TestOrLive = "test",
 ) -> None:
     """Follow every change as NDJSON until Ctrl-C: type, id, version, method, lastUpdated, resource (null if deleted).
 
