@@ -11,9 +11,8 @@ from pymongo import monitoring
 
 from store.store import Store
 from store.unit_of_work import UnitOfWork
-from tests.store.support import NUMBERS, Listener, appointment, patient
+from tests.store.support import HOUR, Listener, appointment
 
-HOUR = "Practitioner/p|2024-01-20T10"
 Step = Callable[[UnitOfWork], Awaitable[Any]]
 
 
@@ -72,8 +71,3 @@ def booking(ident: str, **more: Any) -> Step:
         return "booked"
 
     return step
-
-
-def numbered(ident: str, number: str) -> dict[str, Any]:
-    """A Patient with a number that nobody else may have."""
-    return patient(ident, identifier=[{"system": NUMBERS, "value": number}])

@@ -37,6 +37,8 @@ class Listener(monitoring.CommandListener):
 
 
 Database = AsyncDatabase[dict[str, Any]]
+HOUR = "Practitioner/p|2024-01-20T10"
+"""What `appointment` claims, unless another time is given."""
 NUMBERS = "https://mediloop.co/fhir/sid/appointment-number"
 RULES = Rules(claims=claims, unique_systems=(NUMBERS,))
 """Those of the service."""
@@ -193,3 +195,8 @@ async def overtaken(store: Store, slow: Callback, fast: Callable[[], Awaitable[A
 def large(ident: str, **more: Any) -> Resource:
     """A Patient of 1.5 MB, of which nothing is searched."""
     return patient(ident, extension=[{"url": "urn:note", "valueString": "x" * 1_500_000}], **more)
+
+
+def numbered(ident: str, number: str) -> dict[str, Any]:
+    """A Patient with a number that nobody else may have."""
+    return patient(ident, identifier=[{"system": NUMBERS, "value": number}])

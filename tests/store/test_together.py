@@ -15,8 +15,8 @@ from store.connection import Client, within
 from store.errors import AlreadyExists, NotUnique, Oversized, Unreachable
 from store.store import Store
 from store.unit_of_work import UnitOfWork
-from tests.store.companions import Commands, Step, at_once, booking, making, numbered, under_way
-from tests.store.support import RULES, assert_agreement, change, create, patient, present, stored
+from tests.store.companions import Commands, Step, at_once, booking, making, under_way
+from tests.store.support import RULES, assert_agreement, change, create, numbered, patient, present, stored
 
 # Each as if it were alone.
 

@@ -11,8 +11,8 @@ from store.connection import Client
 from store.errors import AlreadyExists, NotUnique
 from store.store import Store
 from store.unit_of_work import UnitOfWork
-from tests.store.companions import HOUR, Commands, Step, at_once, booking, making, numbered, under_way
-from tests.store.support import appointment, create, patient, present, shares, stored
+from tests.store.companions import Commands, Step, at_once, booking, making, under_way
+from tests.store.support import HOUR, appointment, create, numbered, patient, present, shares, stored
 
 
 async def test_who_met_a_rival_does_not_wait_for_what_takes_long(
