@@ -63,7 +63,7 @@ async def read(
         slots += await taking.opened_near(work, computed.values(), wish.when, without)
     rivals = () if wish.beside else known.names(wish.practitioners)
     appointments = await _claiming(work, "Appointment", rivals, wish.when)
-    kept = [] if wish.newly else [slot for slot in held if is_at(slot, wish.when)]
+    kept = _staying(wish, held)
     crowds = [
         slot
         for slot in (*slots, *([] if named is None else [named]), *kept)
@@ -72,7 +72,24 @@ async def read(
     of_things = [slot for slot in (*slots, *([] if named is None else [named])) if booking.schedule_of(slot) in things]
     engaged = await _engaged(work, wish, of_things, schedules) if of_things else frozenset[str]()
     held_by = await holders(work, crowds, wish.own)
+    if wish.yields:
+        kept = [slot for slot in kept if len(held_by[f"Slot/{slot['id']}"]) < occupancy.capacity(slot)]
     return wish, Facts(named, schedules, slots, appointments, known, tables, held_by, engaged, kept)
+
+
+def _staying(wish: Wish, held: Sequence[Resource]) -> list[Resource]:
+    """Return the Slots that the appointment goes on holding, whatever else is found for it.
+
+    None is found by time for what stands beside others: so it keeps those that it leaves in part alone, which must not
+    be had by the next one, where it names no other. Its things move along.
+    """
+    there = [slot for slot in held if is_at(slot, wish.when)]
+    if not wish.newly:
+        return there
+    if not wish.beside or wish.slot is not None:
+        return []
+    own = [slot for slot in there if f"Slot/{slot['id']}" in wish.own_slots]
+    return [slot for slot in own if booking.schedule_of(slot) not in wish.things]
 
 
 def is_at(slot: Resource, when: Interval) -> bool:

@@ -83,8 +83,8 @@ class Facts:
         holders: the other appointments that hold a Slot for several, one of its own or, for who books over, any;
             by the Slot's name.
         engaged: Slots of a room, or device, that others have then by Slots that overlap them (`rooms`).
-        kept: its own Slots that are at the time, where it takes no time newly: those it takes, and no others but of
-            a thing of which it would have none.
+        kept: its own Slots that are at the time, where it takes no time newly, or may stand beside others: those it
+            takes, and no others but of a thing of which it would have none.
     """
 
     slot: Resource | None = None
