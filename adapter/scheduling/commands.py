@@ -28,6 +28,7 @@ from adapter.scheduling.intervals import Interval
 from adapter.scheduling.people import People
 from adapter.scheduling.status import HOLDING, require_move, require_reschedulable
 from adapter.scheduling.wish import BOOKING, Facts, Names, Wish
+from mappings.elements import copied, put
 from mappings.instants import lasting, minutes_between, parse, shift
 from store.codec import Resource
 from store.extract import references
@@ -238,7 +239,10 @@ def _timed(appointment: Resource, slot: Resource | None) -> Resource:
     # At another time than the slot's it is refused for that, however far they are apart.
     if slot is not None and parse(slot["start"]) == parse(appointment["start"]) < parse(slot["end"]):
         end = slot["end"]
-    return {**appointment, "end": end, "minutesDuration": max(1, minutes_between(appointment["start"], end))}
+    timed: Resource = copied(appointment)
+    put(timed, "end", end)
+    put(timed, "minutesDuration", max(1, minutes_between(appointment["start"], end)))
+    return timed
 
 
 def _wish(appointment: Resource, before: Resource | None, slot_id: str | None, names: Names, known: People) -> Wish:

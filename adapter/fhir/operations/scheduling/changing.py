@@ -22,6 +22,7 @@ from adapter.fhir.operations.scheduling.targets import KIND, target
 from adapter.scheduling import commands, intervals, responses
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.status import reschedule_problem
+from mappings.elements import put
 from mappings.instants import minutes_between
 from store import slotids
 from store.codec import Resource
@@ -86,9 +87,10 @@ async def reschedule(call: Call, kind: str, ident: str | None) -> Reply:
                 new_end = new_start
         after = targets.seen(call, before, {"rescheduled_at": clock.text(work.now)} | changes)
         after = responses.asked_anew({name: value for name, value in after.items() if name != "slot"})
-        after |= {"start": new_start, "end": new_end}
+        put(after, "start", new_start)
+        put(after, "end", new_end)
         if _instant(new_end or "") > _instant(new_start or ""):
-            after["minutesDuration"] = max(1, minutes_between(after["start"], after["end"]))
+            put(after, "minutesDuration", max(1, minutes_between(after["start"], after["end"])))
         links = await moved(call, work, before, after, slots)
         after |= {"slot": links} if links else {}
         write = found.write(targets.commented(after, asked.text("comment")))

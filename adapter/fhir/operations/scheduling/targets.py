@@ -14,6 +14,7 @@ from adapter.fhir.writes import Write
 from adapter.scheduling import claims, holds, occupancy
 from adapter.scheduling.status import move_problem
 from mappings import appointment as lens
+from mappings.elements import copied, put
 from mappings.references import PATIENT, kind_of
 from store import narrative
 from store.codec import Resource, decode
@@ -164,7 +165,11 @@ def cancelled(
 
 def commented(appointment: Resource, comment: str | None) -> Resource:
     """Return the appointment with a comment, if there is one."""
-    return appointment if comment is None else {**appointment, "comment": comment}
+    if comment is None:
+        return appointment
+    after: Resource = copied(appointment)
+    put(after, "comment", comment)
+    return after
 
 
 def booked(call: Call, work: UnitOfWork, found: Resource, overbook: str | None) -> Resource:

@@ -53,6 +53,27 @@ async def test_what_moves_keeps_its_length(api: Api, members: Json, end: str) ->
     assert moved["end"] == end
 
 
+@pytest.mark.parametrize("door", ["$reschedule", "reschedule/"])
+async def test_what_has_a_value_now_no_longer_says_why_it_has_none(api: Api, door: str) -> None:
+    unknown: Json = {"url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason", "valueCode": "unknown"}
+    other: Json = {"url": "https://example.org/of-the-end", "valueBoolean": True}
+    absent = {name: {"extension": [unknown]} for name in ("_start", "_minutesDuration", "_comment")}
+    absent["_end"] = {"extension": [unknown, other]}
+    await made(api, appointment("a", "proposed", None, **absent))
+    if door == "$reschedule":
+        await operate(api, "a/$reschedule", slot="Slot/s1", comment="At last")
+    else:
+        sent = {"new_start_time": "2024-01-20T10:00:00Z", "new_slot_id": "s1"}
+        await api.http.post(f"/api/v1/appointments/a/{door}", json=sent, headers={"Authorization": f"Bearer {api.key}"})
+    moved = (await get(api, "Appointment/a")).json()
+    assert (moved["end"], moved["minutesDuration"], moved["_end"]) == (
+        "2024-01-20T10:30:00Z",
+        30,
+        {"extension": [other]},
+    )
+    assert [name for name in absent if name in moved] == (["_end"] if "comment" in moved else ["_comment", "_end"])
+
+
 async def test_reschedule(api: Api) -> None:
     await made(api, appointment("a", slot=[{"reference": "Slot/s1"}]))
     moved = only(await operate(api, "a/$reschedule", start="2024-01-20T12:00:00Z", reason="Later"))
