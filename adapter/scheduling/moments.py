@@ -26,6 +26,9 @@ MEMBERS: Mapping[str, str] = {
 MOVED = "rescheduled_at"
 """MediLoop's member for the moment at which an appointment got another start."""
 
+REASON = "reschedule_reason"
+"""MediLoop's member for why it got that."""
+
 _READ = {field.name: field.read for field in lens.FIELDS}
 
 
@@ -33,6 +36,7 @@ def stamped(before: Resource | None, after: Resource, systems: Systems, moment: 
     """Return `after` with the moments of the status and the start that it moves to, or stays at, where it brings none.
 
     Who stays keeps the one that is stored: a change that is sent again, since its answer was lost, takes nothing away.
+    Who moves loses the reason of the move before together with its moment.
 
     Args:
         before: as it is stored. What comes from elsewhere with its history (None) is left as it was sent.
@@ -59,7 +63,10 @@ def _dated(
     # Who sends the stored one back does not say anew when it happened.
     if _stated(after, member, systems) not in (None, _stated(before, member, systems)):
         return after
-    return lens.update(after, {member: text(moment)}, systems=systems)
+    told: dict[str, str | None] = {member: text(moment)}
+    if member == MOVED and _stated(after, REASON, systems) == _stated(before, REASON, systems):
+        told[REASON] = None
+    return lens.update(after, told, systems=systems)
 
 
 def _kept(before: Resource, after: Resource, member: str, systems: Systems) -> Resource:

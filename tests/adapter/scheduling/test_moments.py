@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from adapter.scheduling.moments import MEMBERS, MOVED, stamped
+from adapter.scheduling.moments import MEMBERS, MOVED, REASON, stamped
 from adapter.scheduling.settling import Change, settle
 from adapter.scheduling.status import GRAPH
 from mappings import appointment as lens
@@ -50,7 +50,7 @@ def test_a_moment_that_is_sent_stands() -> None:
     assert stamped(visit("x"), after, DEFAULT_SYSTEMS, NOW) is after
 
 
-def test_one_that_was_stored_before_is_of_another_time() -> None:
+def test_one_that_was_therebefore_is_of_another_time() -> None:
     before = dated(visit("x", status="booked"), arrived_at=EARLIER, cancelled_at=EARLIER)
     found = told(before, before | {"status": "arrived"})
     assert found == {"arrived_at": SHOWN, "cancelled_at": "2024-01-14T05:00:00Z"}
@@ -81,6 +81,26 @@ def test_who_does_not_move_keeps_the_moment_of_the_last_move() -> None:
     for first, second in (({}, again), (again, {})):  # a proposal may have no time, and get its first one
         without = {name: value for name, value in visit("x", status="proposed").items() if name not in ("start", "end")}
         assert told({**without, **first}, {**without, **second}) == {}
+
+
+@pytest.mark.parametrize(
+    ("before", "moment", "reason", "expected"),
+    [
+        ("Doctor ill", EARLIER, "Doctor ill", None),
+        ("Doctor ill", EARLIER, "Room flooded", "Room flooded"),
+        ("Doctor ill", "2024-01-15T09:00:00Z", "Doctor ill", "Doctor ill"),
+        (None, EARLIER, "Room flooded", "Room flooded"),
+        (None, EARLIER, None, None),
+    ],
+)
+def test_another_start_has_no_reason_but_one_that_is_said_for_it(
+    before: str | None, moment: str, reason: str | None, expected: str | None
+) -> None:
+    there = lens.update(visit("x"), {MOVED: EARLIER, REASON: before})
+    after = lens.update(visit("x", "11:00", "11:30"), {MOVED: moment, REASON: reason})
+    assert lens.view(stamped(there, after, DEFAULT_SYSTEMS, NOW))[REASON] == expected
+    stays = lens.update(there, {"notes": "stays where it is"})
+    assert lens.view(stamped(there, stays, DEFAULT_SYSTEMS, NOW))[REASON] == before
 
 
 async def test_who_brings_in_what_others_decided_has_it_left_as_it_is(store: Store) -> None:
