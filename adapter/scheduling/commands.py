@@ -108,9 +108,11 @@ async def plan(
             work.guard(claims.names([name for name in wish.practitioners if name not in booked], wish.when))
             work.share(role_changes.roles(booked))
     else:
-        # A proposal holds no time (decision 3.1): its slot is only noted.
+        # A proposal holds no time (decision 3.1): its slots are only noted.
         booking.require_consistent(wish, facts)
         taken, statuses = [] if named is None else [named], {}
+        if named is None and before is not None:
+            taken = await seeing.noted(work, before, wish.when)
     theirs = dict.fromkeys(map(booking.schedule_of, taken))
     schedules = [facts.schedules[name] for name in theirs if name in facts.schedules]
     released = () if before is None else await given_back(work, before)

@@ -162,3 +162,10 @@ async def holders(work: UnitOfWork, slots: Sequence[Resource], own: str | None) 
 async def linked(work: UnitOfWork, appointment: Resource) -> list[Resource]:
     """Read the Slots that an appointment links to, those that are there."""
     return list((await work.read_many(claims.slots(appointment))).values())
+
+
+async def noted(work: UnitOfWork, before: Resource, when: Interval) -> list[Resource]:
+    """Return the Slots that a proposal goes on noting when it moves: those at its new time, if they cover that."""
+    slots = [await taking.named(work, name.partition("/")[2], before) for name in claims.slots(before)]
+    there = [slot for slot in slots if slot is not None and is_at(slot, when)]
+    return there if intervals.covered(when, filter(None, map(intervals.of, there))) else []

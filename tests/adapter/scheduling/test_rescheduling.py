@@ -10,6 +10,7 @@ from tests.adapter.scheduling.support import (
     at,
     book,
     codes,
+    linking,
     links,
     move,
     of_type,
@@ -19,6 +20,7 @@ from tests.adapter.scheduling.support import (
     statuses,
     visit,
 )
+from tests.adapter.scheduling.weekly import weekly
 from tests.store.support import create, everything, stored
 
 
@@ -111,6 +113,34 @@ async def test_a_proposal_is_moved_without_taking_anything(store: Store) -> None
     moved = await move(store, "x", "11:00", "11:30", "c")
     assert links(moved) == ["Slot/c"]
     assert await statuses(store, "a", "c") == ["free", "free"]
+
+
+@pytest.mark.parametrize(
+    ("times", "expected"),
+    [
+        (("10:00", "11:00"), ["Slot/a", "Slot/b"]),
+        (("10:15", "10:45"), ["Slot/a", "Slot/b"]),
+        (("10:30", "11:00"), ["Slot/b"]),
+        (("10:30", "11:30"), []),
+        (("12:00", "12:30"), []),
+    ],
+)
+async def test_a_proposal_goes_on_noting_the_slots_that_cover_its_time(
+    store: Store, times: tuple[str, str], expected: list[str]
+) -> None:
+    await publish_day(store)
+    noted = [{"reference": "Slot/a", "display": "ten"}, {"reference": "Slot/b"}, {"reference": "Slot/gone"}]
+    await create(store, visit("x", end="11:00", status="proposed", slot=noted))
+    moved = await move(store, "x", *times)
+    assert links(moved) == expected
+    assert [link for link in moved.get("slot", []) if "display" in link] == noted[: expected.count("Slot/a")]
+    assert await statuses(store, "a", "b") == ["free", "free"]
+
+
+async def test_a_proposal_goes_on_noting_an_opening(store: Store) -> None:
+    await create(store, weekly(), visit("x", status="proposed", **linking("w.20240120T1000Z.30")))
+    assert links(await move(store, "x", "10:00", "10:20")) == ["Slot/w.20240120T1000Z.30"]
+    assert links(await move(store, "x", "10:30", "11:00")) == []
 
 
 async def test_a_visit_that_is_moved_away_and_back_has_its_slot_again(store: Store) -> None:

@@ -16,6 +16,7 @@ from adapter.scheduling import booking, claims, holds, intervals, people, reason
 from adapter.scheduling.availability import Opening, Wanted, openings
 from adapter.scheduling.claimset import Stake
 from adapter.scheduling.intervals import Interval
+from adapter.scheduling.status import HOLDING
 from store.codec import Resource
 from store.extract import references, walk
 from store.reading import Moment
@@ -32,7 +33,8 @@ async def moved(
     None where it has no room and none are named: scheduling looks for those of its practitioners then. With a room and
     no Slot named, it gets Slots in every Schedule that it has some of, but for those of practitioners who do not come.
     Who names a Slot of a room says which it is. What takes nothing newly keeps the Slots that it has at its new time,
-    as by every other door; others are looked for only of a room of which it has none then.
+    as by every other door; others are looked for only of a room of which it has none then. A proposal goes on noting
+    those that cover its time.
 
     Args:
         call: the call.
@@ -45,6 +47,11 @@ async def moved(
         Unprocessable: the end is not after the start. Conflict: naming each Schedule that has no Slots for the time.
     """
     links = [{"reference": name} for name in named]
+    when = intervals.of(after)
+    if when is not None and not named and before["status"] not in HOLDING:
+        noted = await seeing.noted(work, before, when)
+        if noted:
+            return [claims.link(before, f"Slot/{one['id']}") for one in noted]
     own = await _slots(work, before)
     schedules = await work.read_many([booking.schedule_of(one) for one in own])
     things = people.moving_along(after, schedules)

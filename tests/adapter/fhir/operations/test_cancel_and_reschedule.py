@@ -99,6 +99,24 @@ async def test_reschedule(api: Api) -> None:
     refused(await operate(api, "a/$reschedule", slot="Slot/s1"), 422, "invalid_status_transition")
 
 
+@pytest.mark.parametrize(
+    ("status", "start", "stays"),
+    [
+        ("proposed", "2024-01-20T10:00:00Z", True),
+        ("waitlist", "2024-01-20T10:00:00Z", True),
+        ("proposed", "2024-01-20T11:00:00Z", False),
+    ],
+)
+async def test_a_proposal_goes_on_noting_the_slots_that_cover_its_time(
+    api: Api, status: str, start: str, stays: bool
+) -> None:
+    noted = {"reference": "Slot/s1", "display": "Ten o'clock"}
+    await made(api, appointment("a", status, slot=[noted]))
+    moved = only(await operate(api, "a/$reschedule", start=start))
+    assert moved.get("slot", []) == ([noted] if stays else [])
+    refused(await operate(api, "a/$reschedule", start=END, end=START), 422, "invalid_time")
+
+
 @pytest.mark.parametrize("room", [True, False])
 async def test_who_declined_is_booked_by_a_move(api: Api, room: bool) -> None:
     await made(api, slot("r2", "2024-01-20T11:00", "2024-01-20T11:30", of="room"))
