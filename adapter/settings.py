@@ -5,8 +5,11 @@ Every setting has a default that works on a laptop; `mediloop-fhir settings` pri
 
 from __future__ import annotations
 
+import logging
 import re
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
@@ -27,7 +30,7 @@ _SHAPES = {
         "give an address such as https://mediloop.co/fhir, or a urn:..., without blanks, and no slash at its end",
     ),
     "base_url": (
-        r"https?://[^\s?#]*[^\s?#/](?<!/fhir/R4)",
+        r"https?://(?=[^/:])[^\s?#]*[^\s?#/](?<!/fhir/R4)",
         "give an address such as https://fhir.example.org, without blanks, ? and #, and neither a slash nor /fhir/R4, "
         "which is added, at its end",
     ),
@@ -42,6 +45,7 @@ _SHAPES = {
 }
 """What a text must look like, and what to say where it does not: a pattern tells people little."""
 _SHORTEST_KEY = 16
+_USUAL_PORTS = {"http": ":80", "https": ":443"}
 
 
 class SettingsError(ValueError):
@@ -55,6 +59,29 @@ def is_text(words: str) -> bool:
 
 def _absolute(path: Path) -> Path:
     return path.expanduser().absolute()
+
+
+def _as_sent(origin: str) -> str:
+    """Return an origin as browsers send it, which is compared: in lower case, without the port that is usual."""
+    scheme, mark, host = origin.lower().partition("://")
+    return scheme + mark + host.removesuffix(_USUAL_PORTS.get(scheme, ""))
+
+
+@contextmanager
+def _unread_lines() -> Iterator[list[int]]:
+    """Give the numbers of the lines of ``.env`` that are none; the library only logs them, and goes on without them."""
+    numbers: list[int] = []
+
+    def take(record: logging.LogRecord) -> bool:
+        numbers.extend(one for one in record.args or () if isinstance(one, int))
+        return False
+
+    log = logging.getLogger("dotenv.main")
+    log.addFilter(take)
+    try:
+        yield numbers
+    finally:
+        log.removeFilter(take)
 
 
 class Settings(BaseSettings):
@@ -220,9 +247,10 @@ class Settings(BaseSettings):
     @field_validator("cors_origins")
     @classmethod
     def _origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
-        if any(one != "*" and not re.fullmatch(r"https?://[^\s/?#]+", one) for one in origins):
+        sent = tuple(_as_sent(one) for one in origins)
+        if any(one != "*" and not re.fullmatch(r"https?://[^\s/?#]+", one) for one in sent):
             raise ValueError("an origin is a scheme and a host, such as https://portal.example.org, or * for any")
-        return origins
+        return sent
 
     @field_validator("trusted_proxies")
     @classmethod
@@ -299,11 +327,18 @@ def load(**overrides: object) -> Settings:
         SettingsError: naming each setting that is wrong or that there is not, in one line.
     """
     try:
-        lines = DotEnvSettingsSource(Settings)  # read once: it may be a pipe
+        with _unread_lines() as unread:
+            lines = DotEnvSettingsSource(Settings)  # read once: it may be a pipe
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
         raise SettingsError(f"Bad setting. .env: it cannot be read ({why}).") from error
-    wrong = list(misspelt(Settings.model_fields, lines.env_vars))
+    wrong = [f".env, line {number}: write NAME=value" for number in unread]
+    wrong += [
+        f"{name}: it has no value in .env; write {name}=value, or leave it out for the default"
+        for name in (f"{PREFIX}{field}".upper() for field in Settings.model_fields)
+        if lines.env_vars.get(name.lower(), "") is None
+    ]
+    wrong += misspelt(Settings.model_fields, lines.env_vars)
     stated = {name: value for name, value in overrides.items() if value is not None}
     given = {**lines(), **EnvSettingsSource(Settings)(), **stated}
     try:

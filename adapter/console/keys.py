@@ -12,6 +12,7 @@ from adapter.console.options import AsJson, TestOrLive
 from adapter.console.session import err, fail, out, run
 from adapter.security import permissions
 from adapter.security.keys import Key, Mode
+from adapter.security.ratelimit import UNLIMITED
 from adapter.service import MODES, Service
 
 app = typer.Typer(help="API keys.", no_args_is_help=True)
@@ -28,7 +29,7 @@ def create(
         typer.Option(help="For example appointments:read,write; repeatable. Default: everything, admin included."),
     ] = None,
     rate_limit: Annotated[
-        int | None, typer.Option(min=0, help="Requests a minute; 0 is none. Default: the mode's.")
+        int | None, typer.Option(min=0, max=UNLIMITED, help="Requests a minute; 0 is no limit. Default: the mode's.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -38,6 +39,8 @@ def create(
     """
     if not name.strip():
         raise typer.BadParameter("a key needs a name: say what it is for", param_hint="--name")
+    if not name.isprintable():  # `keys list` shows it, and a terminal obeys what is not
+        raise typer.BadParameter("a key's name is one line of characters that can be shown", param_hint="--name")
     try:
         granted = permissions.parse(permission) if permission else permissions.everything()
     except ValueError as error:

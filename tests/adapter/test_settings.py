@@ -35,6 +35,8 @@ BAD = [
     ("base_url", "https://fhir.example.org/"),
     ("base_url", "https://fhir.example.org/fhir/R4"),
     ("base_url", "https://fhir example.org"),
+    ("base_url", "https:///x"),
+    ("base_url", "https://:8000"),
     ("mongodb_uri", "localhost:27017"),
     ("mongodb_uri", ""),
     ("mongodb_uri", "mongodb://"),
@@ -313,6 +315,49 @@ def test_a_bad_line_of_a_dot_env_file_is_named(elsewhere: Path) -> None:
     (elsewhere / ".env").write_text("ADAPTER_PORT=http\n")
     with pytest.raises(SettingsError, match="ADAPTER_PORT"):
         load()
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("ADAPTER_TIMEZONE: Africa/Kampala", ".env, line 1: write NAME=value"),
+        ("# ours\nADAPTER_PORT 8726\nX=1", ".env, line 2: write NAME=value"),
+        (
+            "ADAPTER_PORT",
+            "ADAPTER_PORT: it has no value in .env; write ADAPTER_PORT=value, or leave it out for the default",
+        ),
+    ],
+)
+def test_a_line_of_a_dot_env_file_that_sets_nothing_is_named(
+    elsewhere: Path, caplog: pytest.LogCaptureFixture, lines: str, said: str
+) -> None:
+    """Passed over, it would leave the default, and nobody would know."""
+    (elsewhere / ".env").write_text(f"{lines}\n")
+    with pytest.raises(SettingsError) as raised:
+        load()
+    assert str(raised.value) == f"Bad setting. {said}."
+    assert caplog.text == ""
+    (elsewhere / ".env").write_text("OTHER\n")
+    assert load().port == 8000
+
+
+def test_origins_are_those_that_browsers_send(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = "https://Portal.example.org,HTTPS://b.org:443,http://c.org:80,http://d.org:443,https://[::1]:8443,*"
+    monkeypatch.setenv("ADAPTER_CORS_ORIGINS", given)
+    sent = (
+        "https://portal.example.org",
+        "https://b.org",
+        "http://c.org",
+        "http://d.org:443",
+        "https://[::1]:8443",
+        "*",
+    )
+    assert load().cors_origins == sent
+
+
+def test_a_public_address_may_be_one_of_ipv6(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ADAPTER_BASE_URL", "http://[::1]:8000/x")
+    assert load().fhir_bases == ("http://[::1]:8000/x/fhir/R4",)
 
 
 def test_what_the_command_line_gives_wins(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -321,6 +321,17 @@ class TestFailures:
         assert result.exit_code == 2
         assert "a key needs a name" in result.stderr
 
+    @pytest.mark.parametrize("name", ["a\nb", "a\x1b[31m"])
+    def test_a_key_whose_name_is_not_to_be_shown_is_a_usage_error(self, cli: Cli, name: str) -> None:
+        result = cli.run("keys", "create", "--name", name)
+        assert result.exit_code == 2
+        assert "characters that can be shown" in result.stderr
+
+    def test_a_limit_beyond_what_headers_can_say_is_a_usage_error(self, cli: Cli) -> None:
+        result = cli.run("keys", "create", "--name", "x", "--rate-limit", str(2**31))
+        assert result.exit_code == 2
+        assert "2147483647" in result.stderr
+
     def test_a_mongodb_that_does_not_answer_is_said_in_one_line(
         self, cli: Cli, monkeypatch: pytest.MonkeyPatch
     ) -> None:
