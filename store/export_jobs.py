@@ -39,6 +39,7 @@ class File:
         name: of the file.
         count: lines.
         size: bytes.
+        worker: who wrote it; none where an earlier version of this service has.
     """
 
     role: str
@@ -46,6 +47,12 @@ class File:
     name: str
     count: int
     size: int
+    worker: str = ""
+
+    @property
+    def path(self) -> str:
+        """Where it is among the files of its job: each worker has a folder, so that none writes over another's."""
+        return f"{self.worker}/{self.name}" if self.worker else self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +193,14 @@ class ExportJobs:
     async def add(self, ident: str, worker: str, files: Sequence[File], step: int, after: str, done: int) -> bool:
         """Keep finished files and where to go on from; False where the job is no longer the worker's."""
         new = [
-            {"role": one.role, "kind": one.kind, "name": one.name, "count": one.count, "size": one.size}
+            {
+                "role": one.role,
+                "kind": one.kind,
+                "name": one.name,
+                "count": one.count,
+                "size": one.size,
+                "worker": one.worker,
+            }
             for one in files
         ]
         came = {"files": {"$concatArrays": ["$files", new]}, "step": step, "after": after, "done": done, "attempts": 0}

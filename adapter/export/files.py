@@ -1,20 +1,23 @@
 """Where the files of exports are: a folder of this machine, or whatever `fsspec` can open.
 
 ``fsspec`` (https://filesystem-spec.readthedocs.io) gives one interface to both. Its calls block, so each is made in a
-thread. A file counts once it is closed and its job names it: what a worker left half written is written over. On this
-machine no other user can read them.
+thread. A file counts once it is closed and its job names it. An object store has what is closed, and drivers close what
+is merely let go of: so what must not come to be there is given up (`Writing.abort`). On this machine no other user can
+read the files.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from typing import IO, Any, cast
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
+from fsspec.spec import AbstractBufferedFile
 
 from adapter import private
 from adapter.settings import Settings, SettingsError
@@ -53,17 +56,24 @@ class Files:
         self._root = f"{root.rstrip('/')}/{mode}"
         self._local = isinstance(self._system, LocalFileSystem)
 
-    async def create(self, job: str, name: str) -> Writing:
-        """Begin a file, or begin it anew."""
+    def create(self, job: str, name: str) -> Writing:
+        """Begin a file; it is made when there is something to write.
+
+        Args:
+            job: whose folder it goes to.
+            name: its path below that; of one worker alone, so that no other one writes over it.
+        """
+        path = self._path(job, name)
+        folder = path.rpartition("/")[0]
 
         def begin() -> IO[bytes]:
             if self._local:
-                private.make_folder(self._folder(job))
-                private.create(f"{self._folder(job)}/{name}").close()  # `fsspec` opens it as it is then
-            self._system.makedirs(self._folder(job), exist_ok=True)
-            return cast("IO[bytes]", self._system.open(f"{self._folder(job)}/{name}", "wb"))
+                private.make_folder(folder)
+                private.create(path).close()  # `fsspec` opens it as it is then
+            self._system.makedirs(folder, exist_ok=True)
+            return cast("IO[bytes]", self._system.open(path, "wb"))
 
-        return Writing(await asyncio.to_thread(begin))
+        return Writing(begin, lambda: self._system.rm_file(path))
 
     async def read(self, job: str, name: str) -> AsyncIterator[bytes]:
         """Give the bytes of a file.
@@ -71,16 +81,22 @@ class Files:
         Raises:
             FileNotFoundError: it is not there.
         """
-        opened = await asyncio.to_thread(self._system.open, f"{self._folder(job)}/{name}", "rb")
+        opened = await asyncio.to_thread(self._system.open, self._path(job, name), "rb")
         try:
             while chunk := await asyncio.to_thread(opened.read, _CHUNK):
                 yield chunk
         finally:
             await asyncio.to_thread(opened.close)
 
-    async def exists(self, job: str, name: str) -> bool:
-        """Tell whether a file is there."""
-        return bool(await asyncio.to_thread(self._system.exists, f"{self._folder(job)}/{name}"))
+    async def size(self, job: str, name: str) -> int | None:
+        """Tell how many bytes a file has; None where it is not there."""
+
+        def size() -> int | None:
+            with suppress(FileNotFoundError):
+                return int(self._system.size(self._path(job, name)))
+            return None
+
+        return await asyncio.to_thread(size)
 
     async def remove(self, job: str) -> None:
         """Remove all files of a job."""
@@ -94,12 +110,27 @@ class Files:
     def _folder(self, job: str) -> str:
         return f"{self._root}/{job}"
 
+    def _path(self, job: str, name: str) -> str:
+        return f"{self._folder(job)}/{name}"
+
 
 class Writing:
-    """A file that is being written."""
+    """A file that is being written.
 
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
+    Whoever waits for a call may be cancelled, and its thread goes on: so each thread waits for the one before, and one
+    that comes after the end is refused (ValueError).
+
+    Args:
+        begin: opens it.
+        remove: removes it.
+    """
+
+    def __init__(self, begin: Callable[[], IO[bytes]], remove: Callable[[], None]) -> None:
+        self._begin = begin
+        self._remove = remove
+        self._file: IO[bytes] | None = None
+        self._is_ended = False
+        self._lock = threading.Lock()
         self.count = 0
         self.size = 0
 
@@ -109,15 +140,48 @@ class Writing:
             data = b"\n".join([*lines, b""])
             self.count += len(lines)
             self.size += len(data)
-            await asyncio.to_thread(self._file.write, data)
+            await asyncio.to_thread(self._write, data)
 
     async def close(self) -> None:
         """End it; it is on the disk then, if it is a local one."""
         await asyncio.to_thread(self._close)
 
+    async def abort(self) -> None:
+        """Give it up, if it has not ended: nothing of it is left then, nor comes later."""
+        await asyncio.to_thread(self._abort)
+
+    def _write(self, data: bytes) -> None:
+        with self._lock:
+            self._opened().write(data)
+
     def _close(self) -> None:
-        local: Any = getattr(self._file, "f", None)  # of fsspec's LocalFileOpener
-        if local is not None:
-            local.flush()
-            os.fsync(local.fileno())
-        self._file.close()
+        with self._lock:
+            file = self._opened()
+            local: Any = getattr(file, "f", None)  # of fsspec's LocalFileOpener
+            if local is not None:
+                local.flush()
+                os.fsync(local.fileno())
+            file.close()
+            self._is_ended = True
+
+    def _abort(self) -> None:
+        with self._lock:
+            file, was_ended, self._is_ended = self._file, self._is_ended, True
+            if file is None or was_ended:
+                return
+            # Where the store does not answer, an upload is left begun there: no object, and its own rules end it.
+            with suppress(Exception):
+                if isinstance(file, AbstractBufferedFile):
+                    file.discard()
+                else:
+                    file.close()
+                    self._remove()
+            if isinstance(file, AbstractBufferedFile):
+                file.closed = True  # else it stores what it has when it is thrown away
+
+    def _opened(self) -> IO[bytes]:
+        if self._is_ended:
+            raise ValueError("the file has been given up")
+        if self._file is None:
+            self._file = self._begin()
+        return self._file

@@ -98,15 +98,19 @@ async def file(request: Request) -> Response:
     who, job = await _job(request)
     found = next((one for one in job.files if one.name == request.path_params["file"]), None)
     files = Files(who.service.settings, who.key.mode)
-    if found is None or job.state != "done" or not await files.exists(job.ident, found.name):
+    size = None if found is None or job.state != "done" else await files.size(job.ident, found.path)
+    if found is None or size is None:
         raise _absent("There is no such file in this export.")
     for kind in job.plan["kinds"] if found.kind not in TYPES else (found.kind,):
         require_type(who, kind, "read")
+    if size != found.size:
+        text = f"The file is not as it was written: it has {size} bytes and should have {found.size}. Export anew."
+        raise Refused(Problem("export_failed", text, issue="exception"), status=500)
     headers = {"Expires": _http_date(job.expires or who.service.now())}
     if request.method == "HEAD":
         return headed(request, 200, headers, MEDIA_TYPE, found.size, is_stream=True)
     headers["Content-Length"] = str(found.size)
-    return StreamingResponse(files.read(job.ident, found.name), 200, headers, MEDIA_TYPE)
+    return StreamingResponse(files.read(job.ident, found.path), 200, headers, MEDIA_TYPE)
 
 
 async def _job(request: Request, verb: Verb = "read") -> tuple[Caller, Job]:

@@ -1,7 +1,8 @@
 """One export carried out: files written part after part, each finished one kept with the job.
 
 A worker that dies loses no more than the file it was writing: the next one begins that file anew, at the id where the
-last finished one ended. So the files are the same however often that happens.
+last finished one ended. So the files are the same however often that happens. A worker that was thought dead may go on:
+it writes into a folder of its own, and gives up what it was writing when it finds out.
 """
 
 from __future__ import annotations
@@ -76,6 +77,7 @@ class Work:
         self._numbers = Counter(one.kind for one in job.files if one.role == "output")
         self._background: asyncio.Task[None] | None = None
         self._finishing: asyncio.Task[None] | None = None
+        self._unfinished: set[Writing] = set()
 
     async def carry_out(self, beat: float = 1.0) -> None:
         """Write what is left to be written and end the job; report every `beat` seconds meanwhile.
@@ -97,6 +99,7 @@ class Work:
             await asyncio.gather(writing, beating, return_exceptions=True)
             left = [task for task in (self._background, self._finishing) if task is not None]
             await asyncio.gather(*left, return_exceptions=True)
+            await asyncio.gather(*(one.abort() for one in self._unfinished))
 
     async def _beat(self, pause: float) -> None:
         job, missed = self._job, 0.0
@@ -147,7 +150,7 @@ class Work:
             if lines and writing is None:
                 self._numbers[kind] += 1
                 name = f"{kind}.{self._numbers[kind]:05}.ndjson"
-                writing = await self._files.create(self._job.ident, name)
+                writing = self._begin(name)
             if lines and writing is not None:
                 self._background = asyncio.create_task(writing.write(lines))  # while the next part is read
                 self._progress.done += len(lines)
@@ -168,7 +171,7 @@ class Work:
         name, writing = "deleted.00001.ndjson", None
         async for names in deletions(self._store, self._job.cut, since, kinds, queries):
             if writing is None:
-                writing = await self._files.create(self._job.ident, name)
+                writing = self._begin(name)
             names = [self._shape.name(one) for one in names]
             await writing.write([_bundle(names[first : first + _BUNDLE]) for first in range(0, len(names), _BUNDLE)])
         if writing is not None:
@@ -176,9 +179,14 @@ class Work:
 
     async def _write_notes(self, step: int) -> None:
         name = "notes.00001.ndjson"
-        writing = await self._files.create(self._job.ident, name)
+        writing = self._begin(name)
         await writing.write([orjson.dumps(dict(one)) for one in self._plan.notes])
         await self._finish(step + 1, "", "OperationOutcome", name, writing, "error")
+
+    def _begin(self, name: str) -> Writing:
+        writing = self._files.create(self._job.ident, f"{self._worker}/{name}")
+        self._unfinished.add(writing)
+        return writing
 
     async def _finish(
         self, step: int, after: str, kind: str, name: str, writing: Writing, role: str = "output"
@@ -189,7 +197,8 @@ class Work:
 
         async def finish() -> None:
             await writing.close()
-            file = File(role, kind, name, writing.count, writing.size)
+            self._unfinished.discard(writing)
+            file = File(role, kind, name, writing.count, writing.size, self._worker)
             if not await self._jobs.add(self._job.ident, self._worker, [file], step, after, done):
                 raise Lost
 

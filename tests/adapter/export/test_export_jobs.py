@@ -162,7 +162,7 @@ async def test_files_are_their_owners_alone(api: Api, tmp_path: Path) -> None:
     finally:
         os.umask(before)
     modes = {path: path.stat().st_mode & 0o777 for path in (tmp_path / "exports", *(tmp_path / "exports").rglob("*"))}
-    assert len(modes) == 4
+    assert len(modes) == 5  # exports, the mode, the job, the worker, the file
     assert all(mode == (0o700 if path.is_dir() else 0o600) for path, mode in modes.items())
 
 
