@@ -16,21 +16,24 @@ from adapter.fhir.call import Call, Pairs
 from store import search as engine
 from store.search import SearchRefused
 from store.search.model import NOTHING
-from store.search.results import NAMES
+from store.search.results import NAMES, PASSED_BY
 
 
 def parsed(text: str) -> tuple[str, Pairs, list[Problem]]:
     """Read one search query (``Appointment?status=booked``): its type, its parameters, and what has no place in it.
 
     Raises:
-        Malformed: it is none.
+        Malformed: it is none, or a parameter is empty: passed by, as a search does it, it would export everybody.
     """
     kind, mark, query = text.partition("?")
     pairs = tuple(parse_qsl(query, keep_blank_values=True))
     if not kind or not mark or not pairs:
         wrong = "_typeFilter takes search queries such as Appointment?status=booked."
-        raise Malformed(Problem("invalid_parameter", wrong, "_typeFilter", issue="value"))
+        raise _bad(wrong)
     shown = dict.fromkeys(name for name, _ in pairs if name.partition(":")[0] in NAMES)
+    for name, value in pairs:
+        if not value.strip(", ") and name not in shown and name not in PASSED_BY:
+            raise _bad(f"{kind}?{name} is empty in a _typeFilter: give a value, or leave it out.")
     problems = [
         _unsupported(f"{name} has no place in a _typeFilter: it says how results are shown. Leave it out.")
         for name in shown
@@ -63,6 +66,10 @@ async def query(call: Call, kind: str, pairs: Pairs, *, strict: bool) -> tuple[d
         raise searching.as_refusal(refused) from None
     left_out = [_unsupported(f"_typeFilter for {kind}: {note.text}") for note in wanted.ignored]
     return None if compiled.query is NOTHING else compiled.query, left_out
+
+
+def _bad(text: str) -> Malformed:
+    return Malformed(Problem("invalid_parameter", text, "_typeFilter", issue="value"))
 
 
 def _unsupported(text: str) -> Problem:
