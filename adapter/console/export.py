@@ -150,34 +150,37 @@ async def _export(settings: Settings, store: Store, asked: _Asked) -> Manifest:
     bases = settings.fhir_bases or (f"http://{settings.host}:{settings.port}/fhir/R4",)
     deidentifier = None if asked.key is None else _deidentifier(settings, asked.key)
     folder = Folder(asked.place)
-    manifest = await asyncio.to_thread(folder.read)
     options = _options(settings, asked, chosen, deidentifier)
     if asked.since is not None:
         asked.since.require(options)
-    if manifest is None:
-        manifest = Manifest(await take_cut(store), _request(asked, chosen, deidentifier), options)
-        await asyncio.to_thread(folder.save, manifest)
-    elif manifest.options != options:
-        raise NotUsable("Another export is in that folder: other options. Name another folder, or remove it.")
-    elif manifest.complete:
-        raise NotUsable("That folder holds a finished export. Name another one, or remove it.")
-    else:
-        await asyncio.to_thread(folder.remove_unfinished, manifest)
-    wanted = Wanted(
-        format=asked.format,
-        kinds=chosen,
-        base=bases[0],
-        since=None if asked.since is None else asked.since.moment,
-        queries={name: await queries(settings, store, manifest.cut, asked.filters, name) for name in chosen},
-        most=asked.most,
-        zipped=asked.zipped,
-    )
-    copying = Copying(store, folder, manifest, wanted, rows, deidentifier)
-    whole = asked.since is None and not asked.filters.given
-    total = await _total(store, chosen) if whole else None
-    with bar(asked.mode, total) as move:
-        await copying.carry_out(lambda more: move(advance=more))
-    return manifest
+    with folder.alone():
+        manifest = await asyncio.to_thread(folder.read)
+        if manifest is None:
+            await asyncio.to_thread(folder.require_unused)
+            manifest = Manifest(await take_cut(store), _request(asked, chosen, deidentifier), options)
+            await asyncio.to_thread(folder.save, manifest)
+        elif manifest.options != options:
+            raise NotUsable("Another export is in that folder: other options. Name another folder, or remove it.")
+        elif manifest.complete:
+            raise NotUsable("That folder holds a finished export. Name another one, or remove it.")
+        else:
+            await asyncio.to_thread(folder.require_whole, manifest)
+            await asyncio.to_thread(folder.remove_unfinished, manifest)
+        wanted = Wanted(
+            format=asked.format,
+            kinds=chosen,
+            base=bases[0],
+            since=None if asked.since is None else asked.since.moment,
+            queries={name: await queries(settings, store, manifest.cut, asked.filters, name) for name in chosen},
+            most=asked.most,
+            zipped=asked.zipped,
+        )
+        copying = Copying(store, folder, manifest, wanted, rows, deidentifier)
+        whole = asked.since is None and not asked.filters.given
+        total = await _total(store, chosen) if whole else None
+        with bar(asked.mode, total) as move:
+            await copying.carry_out(lambda more: move(advance=more))
+        return manifest
 
 
 async def _total(store: Store, chosen: tuple[str, ...]) -> int:

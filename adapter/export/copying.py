@@ -100,6 +100,7 @@ class Copying:
         Raises:
             Unreachable, OSError: something is not there; the same again goes on.
             MissingLibrary: what the format needs is not installed.
+            NotUsable: somebody has taken away what was written.
         """
         manifest, wanted = self._manifest, self._wanted
         progress(sum(one["count"] for one in manifest.output))
@@ -116,6 +117,7 @@ class Copying:
                 await self._write_deletions(wanted.since)
         finally:
             await self._drop()
+        await asyncio.to_thread(self._folder.require_whole, manifest)
         manifest.complete = True
         await asyncio.to_thread(self._folder.save, manifest)
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 import re
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,11 +19,14 @@ from typing import IO, Any, cast
 import orjson
 
 from adapter import private
+from adapter.alone import Taken, alone
 from store.exporting import Cut
 
 MANIFEST = "manifest.json"
+_LOCK = ".export.lock"
 # What the command itself writes: files of resources, and a manifest that was not put in its place.
-_WRITTEN = re.compile(r"[A-Za-z]+\.[0-9]{5,}\.(ndjson|json|csv|parquet)(\.gz)?|\.manifest\.json\.[0-9]+")
+_FILE = re.compile(r"[A-Za-z]+\.[0-9]{5,}\.(ndjson|json|csv|parquet)(\.gz)?")
+_LEFT = re.compile(r"\.manifest\.json\.[0-9]+")
 
 
 class NotUsable(ValueError):
@@ -109,6 +113,25 @@ class Folder:
         self._root = root.rstrip("/")
         self._local = self._system is Here
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other exports out of a folder of this machine, which is made where there is none.
+
+        Raises:
+            NotUsable: another one is writing there.
+        """
+        if not self._local:  # what is elsewhere has no locks
+            yield
+            return
+        self._make()
+        with ExitStack() as held:
+            try:
+                held.enter_context(alone(Path(self._path(_LOCK))))
+            except Taken:
+                text = "Another export is writing there. Wait until it has ended, or name another folder."
+                raise NotUsable(text) from None
+            yield
+
     def read(self) -> Manifest | None:
         """Return the manifest that is there.
 
@@ -138,14 +161,49 @@ class Folder:
             os.fsync(file.fileno())
         os.replace(beside, self._path(MANIFEST))  # noqa: PTH105  (files are named by text, as for fsspec)
 
+    def require_unused(self) -> None:
+        """Make sure that an export can begin in a place without a manifest.
+
+        Raises:
+            NotUsable: there are files of another one. Whoever reads all files of a type would read them as well.
+        """
+        for name in sorted(self._names()):
+            if _FILE.fullmatch(name):
+                text = f"That folder holds files of another export ({name}). Name another one, or remove them."
+                raise NotUsable(text)
+
+    def require_whole(self, manifest: Manifest) -> None:
+        """Make sure that the finished files are there.
+
+        Raises:
+            NotUsable: one is not, or has another size.
+        """
+        for one in (*manifest.output, *manifest.deleted):
+            size = None
+            with suppress(FileNotFoundError):
+                size = self._system.size(self._path(one["url"]))
+            if size != one["size"]:
+                name, has = one["url"], "it is gone" if size is None else f"{size} bytes instead of {one['size']}"
+                text = f"{name} is not there as it was written ({has}). Remove the folder and export again."
+                raise NotUsable(text)
+
     def remove_unfinished(self, manifest: Manifest) -> None:
         """Remove what an interrupted run has left half written: whoever reads all files would read it as well."""
         finished = {one["url"] for one in (*manifest.output, *manifest.deleted)}
-        for path in self._system.ls(self._root, detail=False):
-            name = str(path).rpartition("/")[2]
-            if _WRITTEN.fullmatch(name) and name not in finished:
-                with suppress(FileNotFoundError):
-                    self._system.rm_file(self._path(name))
+        for name in self._names():
+            if (_FILE.fullmatch(name) or _LEFT.fullmatch(name)) and name not in finished:
+                self.remove(name)
+
+    def remove(self, name: str) -> None:
+        """Remove a file, if it is there."""
+        with suppress(FileNotFoundError):
+            self._system.rm_file(self._path(name))
+
+    def _names(self) -> list[str]:
+        try:
+            return [str(path).rpartition("/")[2] for path in self._system.ls(self._root, detail=False)]
+        except FileNotFoundError:
+            return []
 
     def create(self, name: str) -> IO[bytes]:
         """Begin a file, or begin it anew."""
@@ -183,6 +241,11 @@ class Here:
     def ls(path: str, *, detail: bool) -> list[str]:
         """Return the paths of what is in a folder; there are no details."""
         return [one.as_posix() for one in Path(path).iterdir()]
+
+    @staticmethod
+    def size(path: str) -> int:
+        """Return how many bytes a file has."""
+        return Path(path).stat().st_size
 
     @staticmethod
     def rm_file(path: str) -> None:

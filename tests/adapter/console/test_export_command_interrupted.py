@@ -10,6 +10,7 @@ import pytest
 
 from adapter.export import formats
 from adapter.export.copying import Copying
+from adapter.export.folder import Folder
 from store.errors import Unreachable
 from tests.adapter.console.cli import Cli
 from tests.adapter.console.test_export_command_files import KEY, Stored, manifest_of
@@ -66,6 +67,49 @@ def test_what_is_half_written_goes_and_what_is_anothers_stays(
     there = {file.name for file in (tmp_path / "out").iterdir()}
     told = {one["url"] for one in manifest_of(tmp_path / "out")["output"]}
     assert there == told | {"manifest.json", "notes.txt", "my.ndjson"}
+
+
+def test_a_second_run_at_the_same_time_is_refused(clinic: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would take what the first one is writing for what an interrupted one has left, and remove it."""
+    words = (str(tmp_path / "out"), "--type", "Slot", "--file-resources", "10")
+    stopped(monkeypatch, clinic, 3, *words)
+    (tmp_path / "out" / "Slot.00003.ndjson").write_text("{")
+    with Folder(words[0]).alone():
+        result = clinic.run("export", *words)
+    assert (result.exit_code, "Another export is writing there" in result.stderr) == (1, True)
+    assert (tmp_path / "out" / "Slot.00003.ndjson").read_text() == "{"
+    clinic.json("export", *words)
+
+
+@pytest.mark.parametrize("when", ["before it goes on", "while it does"])
+@pytest.mark.parametrize("left", [None, "{"], ids=["gone", "shorter"])
+def test_an_export_whose_files_are_not_all_there_is_not_complete(
+    clinic: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str, left: str | None
+) -> None:
+    words = (str(tmp_path / "out"), "--type", "Slot", "--file-resources", "10")
+    stopped(monkeypatch, clinic, 3, *words)
+    file = tmp_path / "out" / "Slot.00001.ndjson"
+
+    def lose() -> None:
+        if left is None:
+            file.unlink()
+        else:
+            file.write_text(left)
+
+    if when == "before it goes on":
+        lose()
+    else:
+        finish = formats.Ndjson.finish
+
+        def losing(self: formats.Ndjson) -> None:
+            if file.exists():
+                lose()
+            finish(self)
+
+        monkeypatch.setattr(formats.Ndjson, "finish", losing)
+    result = clinic.run("export", *words)
+    assert (result.exit_code, "Slot.00001.ndjson is not there as it was written" in result.stderr) == (1, True)
+    assert json.loads((tmp_path / "out" / "manifest.json").read_bytes())["extension"]["complete"] is False
 
 
 def test_an_export_of_days_goes_on_in_the_same_time_zone_alone(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from adapter.export.folder import Folder
 from tests.adapter.console.cli import Cli
 
 
@@ -97,6 +98,20 @@ def test_a_key_is_for_pseudonyms_alone(cli: Cli, tmp_path: Path) -> None:
 
 def test_types_that_are_none_are_not_all_types(cli: Cli, tmp_path: Path) -> None:
     assert "--type takes types, separated by commas" in refused(cli, str(tmp_path / "out"), "--type", " ,")
+
+
+@pytest.mark.parametrize("place", ["out", "memory://stale"])
+def test_files_of_another_export_are_not_mixed_with_those_of_this_one(
+    clinic: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """Whoever reads ``Location.*.ndjson`` would read them as well."""
+    monkeypatch.chdir(tmp_path)
+    folder = Folder(place)
+    for name in ("notes.txt", ".manifest.json.7", "Location.00002.ndjson"):
+        folder.close(folder.create(name))
+    assert "holds files of another export (Location.00002.ndjson)" in refused(clinic, place)
+    folder.remove("Location.00002.ndjson")
+    clinic.json("export", place)
 
 
 def test_an_export_that_does_not_go_on_from_the_one_before_is_refused(clinic: Cli, tmp_path: Path) -> None:
