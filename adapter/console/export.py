@@ -103,7 +103,7 @@ def export(
             made = views(systems_of(settings), vocabulary_of(settings), settings.fhir_bases)
             typer.echo(json.dumps(made, indent=2, ensure_ascii=False).encode())
             return
-        if place is None:
+        if place is None or not place.rpartition("://")[2].strip():  # that would be the folder that one is in
             fail("name the folder to write to: mediloop-fhir export FOLDER")
         asked = _Asked(
             place=place,

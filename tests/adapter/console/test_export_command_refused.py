@@ -100,6 +100,15 @@ def test_types_that_are_none_are_not_all_types(cli: Cli, tmp_path: Path) -> None
     assert "--type takes types, separated by commas" in refused(cli, str(tmp_path / "out"), "--type", " ,")
 
 
+@pytest.mark.parametrize("place", ["", " ", "file://"])
+def test_a_folder_that_is_empty_is_not_the_one_that_one_is_in(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "name the folder to write to" in refused(cli, place)
+    assert not [*tmp_path.iterdir()]
+
+
 @pytest.mark.parametrize("place", ["out", "memory://stale"])
 def test_files_of_another_export_are_not_mixed_with_those_of_this_one(
     clinic: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
