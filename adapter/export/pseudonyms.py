@@ -24,6 +24,7 @@ LEAST_KEY = 16
 """Bytes of a key, at least."""
 
 _LITERAL = re.compile(r"(?:(?P<base>.+)/)?(?P<kind>[A-Z][A-Za-z]+)/(?P<id>[A-Za-z0-9\-.]{1,64})(?:/_history/[^/]+)?")
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:.+")  # of whatever scheme
 
 
 class Pseudonyms:
@@ -81,7 +82,7 @@ class Pseudonyms:
                 base = found["base"]
                 ident = found["id"] if base is None or base in self._bases else f"{base}/{found['id']}"
                 made["reference"] = f"{found['kind']}/{self.ident(found['kind'], ident)}"
-            elif text.startswith("urn:"):
+            elif _ADDRESS.fullmatch(text):
                 made["reference"] = f"urn:uuid:{uuid.UUID(self.made('urn', text), version=4)}"
             elif inside is not None:
                 kind = kind or inside.get("resourceType")

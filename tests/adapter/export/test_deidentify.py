@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -168,6 +169,14 @@ def test_equal_ids_and_identifiers_map_equally_wherever_they_stand(deidentifier:
     assert actor("Patient/p1/_history/4", display="Amina") == {"reference": name}
     assert actor("https://fhir.example.org/fhir/R4/Patient/p1") == {"reference": name}
     assert actor("https://elsewhere.example.org/Patient/p1") != {"reference": name}
+    there = "https://elsewhere.example.org"
+    others = [f"{there}/x", f"{there}/y", f"{there}/Basis/p1", f"{there}/Patient?identifier=p1", "urn:oid:1.2.3"]
+    made = [actor(one) for one in others]
+    assert all(re.fullmatch(r"urn:uuid:[0-9a-f-]{36}", one["reference"]) for one in made)
+    assert len({one["reference"] for one in made}) == len(others)
+    assert made == [actor(one, display="Amina") for one in others]
+    assert actor(others[0], type="Practitioner") == {**made[0], "type": "Practitioner"}
+    assert "reference" not in actor("#gone")
     assert actor("Practitioner/p1")["reference"].partition("/")[2] != patient["id"]
     alias = {"system": SYSTEMS.uhid_aliases[0], "value": "UG123456789A"}
     assert actor("Patient/p1", identifier=alias)["identifier"] == patient["identifier"][0]
