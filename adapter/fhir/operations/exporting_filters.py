@@ -26,7 +26,10 @@ def parsed(text: str) -> tuple[str, Pairs, list[Problem]]:
         Malformed: it is none, or a parameter is empty: passed by, as a search does it, it would export everybody.
     """
     kind, mark, query = text.partition("?")
-    pairs = tuple(parse_qsl(query, keep_blank_values=True))
+    try:
+        pairs = tuple(parse_qsl(query, keep_blank_values=True, errors="strict"))
+    except ValueError:
+        raise _bad("A _typeFilter cannot be read. Write it as UTF-8, percent-encoded: name=value.") from None
     if not kind or not mark or not pairs:
         wrong = "_typeFilter takes search queries such as Appointment?status=booked."
         raise _bad(wrong)

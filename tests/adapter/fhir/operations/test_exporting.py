@@ -311,6 +311,13 @@ async def test_what_is_left_empty_in_a_filter_does_not_widen_the_export(api: Api
         assert "is empty in a _typeFilter: give a value, or leave it out." in issue["diagnostics"]
 
 
+async def test_a_filter_that_is_not_utf_8_is_refused(api: Api) -> None:
+    answer = await api.get(f"/fhir/R4/$export?{urlencode({'_typeFilter': 'Patient?family=M%FCller'})}", **LENIENT)
+    [issue] = answer.json()["issue"]
+    told = "A _typeFilter cannot be read. Write it as UTF-8, percent-encoded: name=value."
+    assert (answer.status_code, issue["diagnostics"]) == (400, told)
+
+
 @pytest.mark.parametrize("name", ["_type", "_elements"])
 async def test_a_list_names_something(api: Api, name: str) -> None:
     answer = await api.get(f"/fhir/R4/$export?{name}=,")
