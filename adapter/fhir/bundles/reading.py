@@ -140,9 +140,8 @@ def _require_sound(bundle: Resource) -> None:
     """Refuse a Bundle that is not as FHIR has it; the resources in it are judged where they are used."""
     entries = bundle["entry"]
     bare = [_without_resource(one) for one in entries] if isinstance(entries, list) else entries
-    skeleton = {name: value for name, value in bundle.items() if name != "entry"} | ({"entry": bare} if bare else {})
     findings = Findings()
-    Walk(findings).resource(skeleton, "Bundle")
+    Walk(findings).resource({**bundle, "entry": bare}, "Bundle")
     problems = findings.all() or list(_invariants(bundle))
     if problems:
         raise Malformed(problems)

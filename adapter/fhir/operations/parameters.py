@@ -57,7 +57,8 @@ def sent(body: Resource) -> list[dict[str, Any]]:
     """
     parts = body.get("parameter", [])
     bare = [_without_resource(one) for one in parts] if isinstance(parts, list) else parts
-    problems = check({**body, "parameter": bare}) if bare else []
+    # Also where there is none: who writes `parameters` has asked for less than all there is.
+    problems = check({**body, "parameter": bare} if "parameter" in body else body)
     if problems:
         raise Malformed(problems)
     return list(parts)

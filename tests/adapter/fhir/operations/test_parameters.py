@@ -39,6 +39,29 @@ async def test_a_body_that_is_not_read_is_refused(api: Api, path: str) -> None:
     assert await jobs.count_documents({}) == 0
 
 
+NO_PARAMETERS: list[tuple[Json, str]] = [
+    ({"parameters": [{"name": "_type", "valueString": "Patient"}]}, "unknown_element"),  # it is called `parameter`
+    ({"parameter": 0}, "wrong_type"),
+    ({"parameter": False}, "wrong_type"),
+]
+
+
+@pytest.mark.parametrize("path", [*PATHS, "Patient/$validate"])
+async def test_parameters_that_are_none_are_not_passed_over(api: Api, path: str) -> None:
+    await made(api, person("p"))
+    await made(api, appointment("a"))
+    before = (await get(api, "Appointment/a")).json()
+    for members, code in NO_PARAMETERS:
+        answer = await call(api, "POST", path, {"resourceType": "Parameters", **members})
+        assert outcome(answer, 400, "structure")["details"]["coding"][0]["code"] == code
+    assert (await get(api, "Appointment/a")).json() == before
+
+
+async def test_null_is_no_list_of_parameters(api: Api) -> None:
+    body = {"resourceType": "Parameters", "parameter": None}  # only $validate is sent what is no JSON of FHIR
+    outcome(await call(api, "POST", "Patient/$validate", body), 400, "structure", "structure")
+
+
 def one_code(path: str, body: Json) -> list[str]:
     """The type of the issue: of what an operation takes as such, its type is wrong."""
     if body.get("resourceType") == "Parameters":
