@@ -20,7 +20,7 @@ from adapter.errors import Malformed, Problem, Unprocessable
 from adapter.fhir.negotiation import JSON_PATCH
 from adapter.fhir.patching import json_patch, operations
 from adapter.fhir.patching.values import Budget, NotApplicable, clone, malformed, tidy
-from adapter.fhir.validation import strict_json
+from adapter.fhir.validation import check, strict_json
 from store.codec import Resource
 
 MOST_OPERATIONS = 1_000
@@ -62,6 +62,9 @@ class Patch:
         if isinstance(document, list):
             return cls(tuple(_few(json_patch.read)(document)))
         if isinstance(document, dict) and document.get("resourceType") == "Parameters":
+            problems = check({name: value for name, value in document.items() if name != "parameter"})
+            if problems:  # `parameters`, say: passed over, it would be a patch that changes nothing
+                raise Malformed(problems)
             parameters = document.get("parameter", [])
             if not isinstance(parameters, list):
                 raise malformed("Parameters.parameter is a list of operations.", "Parameters.parameter")

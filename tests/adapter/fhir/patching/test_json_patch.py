@@ -367,7 +367,13 @@ class TestLimits:
 
 class TestDocuments:
     @pytest.mark.parametrize(
-        "document", [None, {}, {"resourceType": "Appointment"}, {"resourceType": "Parameters", "parameter": {}}]
+        "document",
+        [
+            *(None, {}, {"resourceType": "Appointment"}),
+            {"resourceType": "Parameters", "parameter": {}},
+            {"resourceType": "Parameters", "parameter": 0},
+            {"resourceType": "Parameters", "parameters": [{"name": "operation"}]},  # it is called `parameter`
+        ],
     )
     def test_what_is_no_patch(self, document: Any) -> None:
         with pytest.raises(Malformed):
