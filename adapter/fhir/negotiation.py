@@ -181,6 +181,32 @@ def _request_format(content_type: str, patch: bool, form: bool) -> str:
     return name if name in (FORM, JSON_PATCH) else FHIR_JSON
 
 
+_LISTS = ("if-match", "if-none-match", "prefer")
+_CRITERIA = "if-none-exist"
+_SEARCH = "If-None-Exist takes the query of a search, such as identifier=system|value, in UTF-8."
+
+
+def header(headers: Headers, name: str) -> str:
+    """Return a header that is there. A list may come in several lines (RFC 9110 section 5.3).
+
+    Raises:
+        Malformed: If-None-Exist is there twice, or not in UTF-8. No list is made of two searches, and to look for
+            another text than was meant finds nobody: each POST would make a duplicate.
+    """
+    lines = headers.getlist(name)
+    if name in _LISTS:
+        return ", ".join(lines)
+    if name != _CRITERIA:
+        return lines[0]
+    if len(lines) > 1:
+        text = "If-None-Exist is there twice. Send it once, its criteria joined with &."
+        raise Malformed(Problem("invalid_criteria", text, "If-None-Exist", issue="value"))
+    try:
+        return lines[0].encode("latin-1").decode()  # Starlette reads headers as Latin-1
+    except UnicodeDecodeError:
+        raise Malformed(Problem("invalid_criteria", _SEARCH, "If-None-Exist", issue="value")) from None
+
+
 _RETURNS = {name.lower(): name for name in ("minimal", "representation", "OperationOutcome")}
 _HANDLING = {"strict": "strict", "lenient": "lenient"}
 
@@ -255,7 +281,7 @@ def criteria(text: str, kind: str) -> tuple[tuple[str, str], ...]:
         kind: the type that is to be created.
 
     Raises:
-        Malformed: it is empty, no query, or that of another type.
+        Malformed: it is empty, no query, not in UTF-8, or that of another type.
     """
     query = text.strip()
     leading = _LEADING.match(query)
@@ -265,10 +291,11 @@ def criteria(text: str, kind: str) -> tuple[tuple[str, str], ...]:
             remedy = f"If-None-Exist looks for a {kind}, as that is to be created. Send the query alone."
             raise Malformed(Problem("invalid_criteria", remedy, "If-None-Exist", issue="value"))
     try:
-        pairs = tuple(parse_qsl(query, keep_blank_values=True, strict_parsing=True, max_num_fields=100))
+        pairs = tuple(
+            parse_qsl(query, keep_blank_values=True, strict_parsing=True, errors="strict", max_num_fields=100)
+        )
     except ValueError:
         pairs = ()
     if not pairs:
-        remedy = "If-None-Exist takes the query of a search, such as identifier=system|value."
-        raise Malformed(Problem("invalid_criteria", remedy, "If-None-Exist", issue="value"))
+        raise Malformed(Problem("invalid_criteria", _SEARCH, "If-None-Exist", issue="value"))
     return pairs

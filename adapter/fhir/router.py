@@ -92,9 +92,7 @@ async def _call(request: Request, path: tuple[str, ...], query: Pairs) -> Call:
             patch = await aside(lambda: strict_json.read_patch(raw), much=large)
         elif raw:
             body = await aside(lambda: _reader(method, path)(raw), much=large)
-    headers = {name: request.headers[name] for name in _HEADERS if name in request.headers}
-    if "prefer" in headers:
-        headers["prefer"] = ", ".join(request.headers.getlist("prefer"))
+    headers = {name: negotiation.header(request.headers, name) for name in _HEADERS if name in request.headers}
     return Call(who, base_of(request, who.service), method, path, query, headers, body, patch, large)
 
 

@@ -20,6 +20,7 @@ from store.search.text import escaped
 from store.store import Store
 from store.unit_of_work import UnitOfWork
 from tests.adapter.fhir.door import (
+    BASE,
     HOST,
     MEDIA_TYPE,
     TAGS,
@@ -82,6 +83,28 @@ class TestConditionalCreate:
     )
     async def test_criteria_that_are_none_are_400(self, api: Api, header: str, code: str) -> None:
         outcome(await self.create(api, header), 400, code)
+        assert bundled(await get(api, "Patient?_summary=count"))["total"] == 0
+
+    async def send(self, api: Api, *lines: bytes) -> httpx.Response:
+        """POST with these lines of If-None-Exist, byte by byte."""
+        headers = [(b"Authorization", f"Bearer {api.key}".encode()), (b"Content-Type", b"application/fhir+json")]
+        headers += [(b"If-None-Exist", line) for line in lines]
+        return await api.http.post(f"{BASE}/Patient", json=bare(tagged("x", "Zoë-1")), headers=headers)
+
+    async def test_criteria_in_utf_8_find_what_is_there(self, api: Api) -> None:
+        await made(api, tagged("p", "Zoë-1"))
+        for spelled in (f"identifier={TAGS}|Zoë-1", criteria("Zoë-1")):
+            answer = await self.send(api, spelled.encode())
+            assert (answer.status_code, answer.json()["id"]) == (200, "p")
+
+    async def test_criteria_in_another_charset_or_twice_are_400(self, api: Api) -> None:
+        raw, encoded = f"identifier={TAGS}|Zoë-1".encode("latin-1"), f"identifier={TAGS}|Zo%EB-1"
+        for lines in ([raw], [encoded.encode()], [b"_id=x", b"_id=p"]):
+            outcome(await self.send(api, *lines), 400, "value")
+        request = {"method": "POST", "url": "Patient", "ifNoneExist": encoded}
+        entries = [{"resource": bare(tagged("x", "Zoë-1")), "request": request}]
+        transaction = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
+        outcome(await call(api, "POST", "", transaction), 400, "value")
         assert bundled(await get(api, "Patient?_summary=count"))["total"] == 0
 
     async def test_many_at_once_make_one(self, api: Api) -> None:

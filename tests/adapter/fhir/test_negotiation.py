@@ -22,6 +22,7 @@ from adapter.fhir.negotiation import (
     Format,
     Preferences,
     criteria,
+    header,
     http_date,
     matches,
     preferences,
@@ -290,10 +291,39 @@ class TestCriteria:
     def test_a_question_mark_in_a_value_is_a_part_of_it(self) -> None:
         assert criteria("identifier=http://x?y|1", "Patient") == (("identifier", "http://x?y|1"),)
 
-    @pytest.mark.parametrize("text", ["", "  ", "?", "identifier", "Patient?", "&".join(["a=b"] * 101)])
+    def test_letters_of_all_tongues(self) -> None:
+        for text in ("family=Müller", "family=M%C3%BCller"):
+            assert criteria(text, "Patient") == (("family", "Müller"),)
+
+    @pytest.mark.parametrize(
+        "text", ["", "  ", "?", "identifier", "Patient?", "family=M%FCller", "&".join(["a=b"] * 101)]
+    )
     def test_no_query(self, text: str) -> None:
         with pytest.raises(Malformed, match="identifier=system") as refused:
             criteria(text, "Patient")
+        assert refused.value.problems[0].param == "If-None-Exist"
+
+
+class TestHeader:
+    def read(self, name: str, *lines: str, encoding: str = "utf-8") -> str:
+        return header(Headers(raw=[(name.encode(), line.encode(encoding)) for line in lines]), name)
+
+    @pytest.mark.parametrize("name", ["if-match", "if-none-match", "prefer"])
+    def test_a_list_in_several_lines_is_one_list(self, name: str) -> None:
+        assert self.read(name, 'W/"1"', 'W/"2"') == 'W/"1", W/"2"'
+
+    def test_of_what_is_no_list_the_first_counts(self) -> None:
+        assert self.read("if-modified-since", "Fri, 01 Mar 2024 09:00:00 GMT", "x") == "Fri, 01 Mar 2024 09:00:00 GMT"
+
+    def test_criteria_are_utf_8(self) -> None:
+        assert self.read("if-none-exist", "identifier=urn:clinic|Zoë-1") == "identifier=urn:clinic|Zoë-1"
+        with pytest.raises(Malformed, match="UTF-8") as refused:
+            self.read("if-none-exist", "identifier=urn:clinic|Zoë-1", encoding="latin-1")
+        assert refused.value.problems[0].param == "If-None-Exist"
+
+    def test_criteria_stand_in_one_line(self) -> None:
+        with pytest.raises(Malformed, match="twice") as refused:
+            self.read("if-none-exist", "identifier=urn:clinic|1", "family=Okello")
         assert refused.value.problems[0].param == "If-None-Exist"
 
 

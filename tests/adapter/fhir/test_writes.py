@@ -244,6 +244,11 @@ class TestUpdate:
         found = await stored(store, "Patient", "p")
         assert (found["meta"]["versionId"], "active" in found) == ("1", False)
 
+    async def test_if_match_in_several_lines_is_one_list(self, api: Api) -> None:
+        await made(api, person("p"))
+        lines = [("Authorization", f"Bearer {api.key}"), ("If-Match", 'W/"7"'), ("If-Match", 'W/"1"')]
+        assert (await api.http.delete(f"{BASE}/Patient/p", headers=lines)).status_code == 204
+
     async def test_if_match_for_what_is_not_there_is_412(self, api: Api) -> None:
         for method, body, told in (("PUT", person("p"), "create it"), ("DELETE", None, "nothing to delete")):
             answer = await call(api, method, "Patient/p", body, headers={"If-Match": "*"})
