@@ -79,7 +79,7 @@ def apply(patch: Patch, resource: Resource) -> Resource:
         Unprocessable: 422, an operation does not apply, or changes what is the server's; the problem names which.
     """
     made = clone(resource)
-    budget = Budget()
+    budget = Budget(resource)
     for index, operation in enumerate(patch.operations):
         meta = made.get("meta")
         budget.step = index

@@ -39,6 +39,9 @@ def malformed(text: str, param: str | None = None, *, issue: str = "structure") 
 class Budget:
     """How much work one patch may make: a copy can be copied, so a short patch could ask for endless room.
 
+    It grows with the resource, so that one look at each of its values is always in it: a member of a large Group is
+    found by what it is. To judge the result takes longer than that.
+
     It also knows what is empty in the values of the operations: FHIR's JSON has no such thing. What an operation puts
     into a list of its own later, or empties by taking things away, is another matter.
 
@@ -46,8 +49,8 @@ class Budget:
         step: the index of the operation that is carried out.
     """
 
-    def __init__(self) -> None:
-        self._left = _MOST_WORK
+    def __init__(self, resource: Resource) -> None:
+        self._left = _MOST_WORK + _VISIT * _values_in(resource)
         self.step = 0
         self._given: dict[int, tuple[Any, int]] = {}
 
@@ -59,7 +62,10 @@ class Budget:
         """
         self._left -= work
         if self._left < 0:
-            text = "The patch makes too much work. Send several patches, or the whole resource."
+            text = (
+                "The patch makes too much work. Send several patches, lead to items by their places ([n]), or send the "
+                "whole resource."
+            )
             raise NotApplicable(text, code="patch_too_costly", issue="too-costly")
 
     def visit(self) -> None:
@@ -106,6 +112,13 @@ def clone(value: Any, depth: int = 0) -> Any:
         _require_shallow(depth)
         return [clone(inner, depth + 1) if isinstance(inner, dict | list) else inner for inner in value]
     return value
+
+
+def _values_in(value: Any) -> int:
+    """Return how many values there are within: members, and items of lists."""
+    if not isinstance(value, dict | list):
+        return 0
+    return len(value) + sum(map(_values_in, value.values() if isinstance(value, dict) else value))
 
 
 def _empty(value: Any) -> Iterator[Any]:

@@ -187,5 +187,5 @@ def test_any_path(text: str) -> None:
 def test_paths_lead_to_what_fhirpath_finds(path: str) -> None:
     plain = decode(encode(RESOURCE))
     del plain["name"][0]["_given"]  # which fhirpathpy takes for a further value
-    found = [node.value for node in locate(read_path(path), plain, Budget())]
+    found = [node.value for node in locate(read_path(path), plain, Budget(plain))]
     assert found == evaluate(plain, path, {}, models["r4"])

@@ -198,6 +198,14 @@ class TestPaths:
         path = "Patient.identifier.where(value = 'x')"
         refused = refusal(many, *[operation("delete", path)] * 1_000)
         assert refused.problems[0].code == "patch_too_costly"
+        assert "[n]" in refused.problems[0].message
+
+    def test_a_member_of_the_largest_group_is_found_by_what_it_is(self) -> None:
+        members = [{"entity": {"reference": f"Patient/p{number}"}} for number in range(50_000)]
+        group = {"resourceType": "Group", "id": "g", "type": "person", "actual": True, "member": members}
+        path = "Group.member.where(entity.reference = 'Patient/p7' and inactive.empty())"
+        after = change(group, operation("delete", path))
+        assert after["member"] == members[:7] + members[8:]
 
 
 class TestAdd:

@@ -32,7 +32,7 @@ def _bare(path: str) -> str:
 
 def patched(doc: Doc, *texts: str) -> Doc:
     """Apply operations to any document, by RFC 6902 alone."""
-    budget = Budget()
+    budget = Budget({})
     for operation in json_patch.read([_op(text) for text in texts]):
         doc = operation.carry_out(doc, budget)
     return doc
