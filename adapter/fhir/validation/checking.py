@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from adapter.errors import Malformed, Problem, Unprocessable
 from adapter.fhir.presentation import require_whole
@@ -21,6 +21,7 @@ _MODES = ("create", "update", "delete", "profile")
 _SPANS = {"Appointment": True, "Slot": False, "AppointmentResponse": True}
 _HOURS = ("Schedule", "HealthcareService")  # types that may say when they are open
 _STRUCTURES = "http://hl7.org/fhir/StructureDefinition/"
+_VERSIONS = ("4.0.1", "4.0")  # of these; by the second a canonical means any patch of it
 
 
 def check(resource: Resource, kind: str | None = None, *, conditional: bool = False) -> list[Problem]:
@@ -112,9 +113,8 @@ def outcome_of(
         problems += _whole(resource)
     if resource is not None and not problems:
         problems += further(resource)
-    if resource is not None and not problems and "text" not in resource:
-        text = "It has no narrative (dom-6). People can read a resource in any system if it has one."
-        problems.append(Problem("dom-6", text, f"{kind}.text", issue="invariant", severity="warning"))
+    if resource is not None and not problems:
+        problems += _remarks(resource, kind)
     if all(problem.severity != "error" for problem in problems):
         problems.append(Problem("no_issues", "No issues", issue="informational", severity="information"))
     return problems
@@ -129,12 +129,29 @@ def _require_call(
     if mode in ("update", "delete") and ident is None:
         text = f"Mode {mode} is for one resource. Call /{kind}/[id]/$validate."
         raise Malformed(Problem("missing_id", text, "mode", issue="required"))
-    if profile is not None and profile.partition("|")[0] != _STRUCTURES + kind:
-        text = f"Only the profile {_STRUCTURES}{kind} is known here. Leave the profile out."
+    if profile is not None and not _is_own(profile, kind):
+        text = f"Only the profile {_STRUCTURES}{kind} of R4 (4.0.1) is known here. Leave the profile out."
         raise Malformed(Problem("unknown_profile", text, "profile", issue="not-supported"))
     if resource is None and mode != "delete":
         text = "There is nothing to validate. Send the resource, alone or as the parameter resource of a Parameters."
         raise Malformed(Problem("missing_resource", text, "resource", issue="required"))
+
+
+def _is_own(profile: str, kind: str) -> bool:
+    """Tell whether a canonical URL is that of R4's own definition of the type."""
+    url, versioned, version = profile.partition("|")
+    return url == _STRUCTURES + kind and (not versioned or version in _VERSIONS)
+
+
+def _remarks(resource: Resource, kind: str) -> Iterator[Problem]:
+    """Yield what is to be said of a resource with which nothing is wrong."""
+    if "text" not in resource:
+        text = "It has no narrative (dom-6). People can read a resource in any system if it has one."
+        yield Problem("dom-6", text, f"{kind}.text", issue="invariant", severity="warning")
+    profiles = resource.get("meta", {}).get("profile", ())
+    if any(profile is not None and not _is_own(profile, kind) for profile in profiles):
+        text = "It names a profile that is not known here. By that it has not been judged, but by R4's own alone."
+        yield Problem("unknown_profile", text, f"{kind}.meta.profile", issue="not-supported", severity="warning")
 
 
 def _whole(resource: Resource) -> list[Problem]:

@@ -52,9 +52,24 @@ def test_delete_needs_no_resource() -> None:
     assert [problem.code for problem in outcome_of(None, "Patient", "delete", ident="p1")] == ["no_issues"]
 
 
-@pytest.mark.parametrize("profile", [OF_R4, f"{OF_R4}|4.0.1"])
+@pytest.mark.parametrize("profile", [OF_R4, f"{OF_R4}|4.0.1", f"{OF_R4}|4.0"])
 def test_the_profile_of_r4_itself_is_known(profile: str) -> None:
-    assert [problem.code for problem in outcome_of(PATIENT, "Patient", profile=profile)] == ["no_issues"]
+    stated = {**PATIENT, "meta": {"profile": [profile]}}
+    assert [problem.code for problem in outcome_of(stated, "Patient", profile=profile)] == ["no_issues"]
+
+
+@pytest.mark.parametrize(
+    "profile", ["http://hl7.org/fhir/us/core/StructureDefinition/us-core-patient", f"{OF_R4}|5.0.0", f"{OF_R4}s"]
+)
+def test_a_profile_that_a_resource_states_and_nobody_has_looked_at_is_told(profile: str) -> None:
+    unknown = {"extension": [{"url": "http://example.org/why", "valueCode": "unknown"}]}
+    stated = {**PATIENT, "meta": {"profile": [None, OF_R4, profile], "_profile": [unknown, None, None]}}
+    warning, nothing = outcome_of(stated, "Patient")
+    assert (warning.code, warning.severity, warning.issue, warning.param) == (
+        *("unknown_profile", "warning", "not-supported"),
+        "Patient.meta.profile",
+    )
+    assert nothing.severity == "information"
 
 
 @pytest.mark.parametrize(
@@ -65,6 +80,8 @@ def test_the_profile_of_r4_itself_is_known(profile: str) -> None:
         (None, "delete", None, "mode", "required"),
         (None, None, None, "resource", "required"),
         (PATIENT, None, "http://example.org/profile", "profile", "not-supported"),
+        (PATIENT, None, f"{OF_R4}|5.0.0", "profile", "not-supported"),
+        (PATIENT, None, f"{OF_R4}|", "profile", "not-supported"),
     ],
 )
 def test_what_cannot_be_carried_out(resource: Any, mode: str, profile: str, param: str, issue: str) -> None:
