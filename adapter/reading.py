@@ -20,7 +20,7 @@ from store.zones import OtherZone
 
 def store_of(settings: Settings, client: Client, mode: str) -> Store:
     """Return the store of a mode (``test``, ``live``) to read from: what is written through it would claim no time."""
-    rules = Rules(zone=settings.zone, bases=settings.fhir_bases)
+    rules = Rules(zone=settings.zone, bases=settings.fhir_bases, patient_systems=settings.uhid_systems)
     return Store(client, database_of(settings, mode), rules=rules, now=clock.now)
 
 

@@ -116,6 +116,7 @@ def assemble(settings: Settings, client: Client, now: clock.Now = clock.now) -> 
         unique_systems=(systems.appointment_number,),
         zone=settings.zone,
         bases=settings.fhir_bases,
+        patient_systems=settings.uhid_systems,
     )
     stores = {mode: Store(client, reading.database_of(settings, mode), rules=rules, now=now) for mode in MODES}
     for store in stores.values():
@@ -137,7 +138,8 @@ def assemble(settings: Settings, client: Client, now: clock.Now = clock.now) -> 
 
 def systems_of(settings: Settings) -> Systems:
     """Return the canonical URLs that the settings name."""
-    return Systems.under(settings.canonical_base, uhid=settings.uhid_system, uhid_aliases=settings.uhid_aliases)
+    uhid, *aliases = settings.uhid_systems
+    return Systems.under(settings.canonical_base, uhid=uhid, uhid_aliases=aliases)
 
 
 def vocabulary_of(settings: Settings) -> Vocabulary:

@@ -315,6 +315,11 @@ class Settings(BaseSettings):
         return () if self.base_url is None else (f"{self.base_url}/fhir/R4",)
 
     @property
+    def uhid_systems(self) -> tuple[str, ...]:
+        """Every identifier system of a UHID, the one that is written first."""
+        return (self.uhid_system or f"{self.canonical_base}/sid/uhid", *self.uhid_aliases)
+
+    @property
     def loads_demo(self) -> bool:
         """Whether an empty store gets the demo clinic."""
         return self.mongodb_uri is None if self.demo is None else self.demo

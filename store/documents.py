@@ -52,12 +52,14 @@ class Rules:
         unique_systems: identifier systems of which no two resources of a type may carry the same value.
         zone: the time zone of dates that name none.
         bases: the service's own FHIR addresses, without a slash at the end: references below them are ours.
+        patient_systems: identifier systems that patients alone have: who is named by nothing else is one.
     """
 
     claims: ClaimsOf = no_claims
     unique_systems: Sequence[str] = ()
     zone: tzinfo = UTC
     bases: tuple[str, ...] = ()
+    patient_systems: tuple[str, ...] = ()
 
 
 def stamped(resource: Resource, version: int, moment: datetime) -> Resource:

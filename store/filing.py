@@ -18,6 +18,7 @@ class Run:
         resource: the whole of it.
         zone: where dates are that do not say it.
         bases: addresses of this server.
+        patient_systems: identifier systems that patients alone have.
         index: the fields with one value, as found so far.
         lists: those with several: the keys of a dictionary, so that each value is there once.
     """
@@ -25,6 +26,7 @@ class Run:
     resource: Resource
     zone: tzinfo
     bases: tuple[str, ...]
+    patient_systems: tuple[str, ...]
     index: dict[str, Any]
     lists: dict[str, dict[str, None]]
 

@@ -38,6 +38,11 @@ class Reading(Protocol):
         """Addresses of this server: references below them are relative ones."""
         ...
 
+    @property
+    def patient_systems(self) -> tuple[str, ...]:
+        """Identifier systems that patients alone have."""
+        ...
+
 
 Extractor = Callable[[Resource, Reading], dict[str, Any]]
 
@@ -70,7 +75,7 @@ def extractor(parameters: Iterable[Parameter], sorts: Collection[str] = (), name
     def values(resource: Resource, reading: Reading) -> dict[str, Any]:
         index: dict[str, Any] = {}
         lists: dict[str, dict[str, None]] = {}
-        _visit(branches, resource, Run(resource, reading.zone, reading.bases, index, lists))
+        _visit(branches, resource, Run(resource, reading.zone, reading.bases, reading.patient_systems, index, lists))
         for name, found in lists.items():
             index[name] = list(found)
         return index

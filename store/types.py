@@ -177,7 +177,7 @@ TYPES: Mapping[str, ResourceType] = {
             ("date", "_id", "status"),
             ("status", "date", "_id"),
             ("actor", "date", "_id", "status"),
-            ("actor:identifier", "date", "_id", "status"),
+            ("patient:identifier", "date", "_id", "status"),
             ("slot",),
             ("claims",),
             _IDENTIFIED,

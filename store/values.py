@@ -105,7 +105,7 @@ def _reference(
         identifiers += [one for one in (found if isinstance(found, list) else (found,)) if isinstance(one, dict)]
     if not identifiers:
         return
-    kind = _type_of(item, run.resource) if others else None
+    kind = _type_of(item, run) if others else None
     fields = [identified, *(other for other, targets in others if kind in targets)]
     for identifier in identifiers:
         for field in fields:
@@ -120,18 +120,24 @@ def _contained(text: Any, resource: Resource) -> Mapping[str, Any] | None:
     return next((one for one in found if one.get("id") == text[1:]), None)
 
 
-def _type_of(reference: Mapping[str, Any], resource: Resource) -> str | None:
-    """Return the type that a Reference is to: as its text tells, or the contained resource, or itself."""
+def _type_of(reference: Mapping[str, Any], run: Run) -> str | None:
+    """Return the type that a Reference is to, by the first sign of it there is (as `mappings.references.kind_of`).
+
+    In this order: its text, its type, the contained resource, an identifier that only patients have.
+    """
     text, stated = reference.get("reference"), reference.get("type")
-    inside = _contained(text, resource)
+    kind = extract.type_of(text) if isinstance(text, str) else None
+    if kind is not None:
+        return kind
+    if isinstance(stated, str):
+        return stated.rpartition("/")[2]
+    inside = _contained(text, run.resource)
     if inside is not None:
         kind = inside.get("resourceType")
         return kind if isinstance(kind, str) else None
-    if isinstance(text, str):
-        kind = extract.type_of(text)
-        if kind is not None:
-            return kind
-    return stated.rpartition("/")[2] if isinstance(stated, str) else None
+    identifier = reference.get("identifier")
+    system = identifier.get("system") if isinstance(identifier, dict) else None
+    return "Patient" if system in run.patient_systems else None
 
 
 # Dates.

@@ -193,7 +193,7 @@ async def _patient(settings: Settings, store: Store, cut: Cut, uhid: str, kind: 
     selection = Selection("Patient", queries=({"_index.identifier": {"$in": tokens}},))
     patients = [f"Patient/{ident}" for ident in await _idents(store, cut, selection)]
     # The UHID is written in the appointment, or known from the Patient it refers to (decision 1.7).
-    named: list[dict[str, Any]] = [{"_index.actor:identifier": {"$in": tokens}}]
+    named: list[dict[str, Any]] = [{"_index.patient:identifier": {"$in": tokens}}]
     # Beside a practitioner, both conditions are on the actors.
     return named + ([{"$and": [{"_index.actor": {"$in": patients}}]}] if patients else [])
 

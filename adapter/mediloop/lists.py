@@ -33,7 +33,7 @@ from store.reading import Moment, Reading
 from store.search.text import escaped
 
 BY_ACTOR = ("actor", "date", "_id", "status")
-BY_UHID = ("actor:identifier", "date", "_id", "status")
+BY_UHID = ("patient:identifier", "date", "_id", "status")
 BY_STATUS = ("status", "date", "_id")
 BY_DATE = ("date", "_id", "status")
 SLOTS_BY_SCHEDULE = ("schedule", "status", "start", "_id", "minutes", "end")
@@ -96,7 +96,8 @@ def appointment_query(who: Caller, wanted: ListQuery, asked: Asked) -> tuple[dic
 
 
 def _stated(who: Caller, uhid: str) -> dict[str, Any]:
-    return {"_index.actor:identifier": {"$in": directory.uhid_tokens(who, [uhid])}}
+    # A patient's: others who take part may carry a UHID, too, and the visit is not theirs to see.
+    return {"_index.patient:identifier": {"$in": directory.uhid_tokens(who, [uhid])}}
 
 
 def _stored_patients(

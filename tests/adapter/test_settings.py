@@ -14,6 +14,7 @@ import pytest
 from adapter.service import systems_of, vocabulary_of
 from adapter.settings import Settings, SettingsError, load
 from adapter.variables import PREFIX, URI_VARIABLE
+from mappings.systems import DEFAULT_SYSTEMS
 from mappings.vocabulary import IDS
 
 
@@ -446,3 +447,4 @@ def test_the_systems_follow_from_the_settings() -> None:
     assert systems.appointment_number == "urn:x/sid/appointment-number"
     assert systems.all_uhid == ("urn:x/sid/uhid", "urn:old")
     assert systems_of(load(uhid_system="urn:ours")).uhid == "urn:ours"
+    assert systems_of(load()) == DEFAULT_SYSTEMS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -191,6 +192,34 @@ def test_an_actors_identifier_is_also_that_of_its_type(kind: str, actor: dict[st
     for name in ("actor", "actor:named"):
         found.pop(name, None)
     assert found == ({f"{whose}:identifier": ["n", "urn:s|n"]} if whose else {})
+
+
+PATIENTS = replace(RULES, patient_systems=("urn:uhid",))
+
+
+@pytest.mark.parametrize(
+    ("actor", "is_patients"),
+    [
+        ({}, True),
+        ({"reference": "urn:uuid:0c3151bd-1cbf-4d64-b04d-cd9187a4c6e0"}, True),
+        ({"reference": "#missing"}, True),
+        ({"reference": "#c"}, False),
+        ({"reference": "#c", "type": "Patient"}, True),
+        ({"reference": "#p", "type": "RelatedPerson"}, False),
+        ({"type": "RelatedPerson"}, False),
+        ({"reference": "Practitioner/p"}, False),
+    ],
+)
+def test_who_is_named_by_an_identifier_that_only_patients_have_is_one_where_nothing_else_tells(
+    actor: dict[str, Any], is_patients: bool
+) -> None:
+    contained = [{"resourceType": "Practitioner", "id": "c"}, {"resourceType": "Patient", "id": "p"}]
+    for system in ("urn:uhid", "urn:other"):
+        reference = {**actor, "identifier": {"system": system, "value": "N"}}
+        resource = {"resourceType": "Appointment", "contained": contained, "participant": [{"actor": reference}]}
+        found = TYPES["Appointment"].extract(resource, PATIENTS)
+        told = "type" in actor or system == "urn:uhid"
+        assert found.get("patient:identifier") == (["n", f"{system}|n"] if is_patients and told else None), system
 
 
 # Dates.

@@ -225,6 +225,7 @@ async def test_both_ways_to_a_patient_are_queried_beside_other_actors(service: S
         appointment("a2", referred, "d1"),
         appointment("a3", referred, "d2"),
         appointment("a4", {"reference": "Patient/p2"}, "d1"),
+        appointment("others", {"reference": "RelatedPerson/mum", **stated}, "d1"),
     )
     for filters, expected in (
         (Filters(patient_uhid=UHID), ["a1", "a2", "a3"]),

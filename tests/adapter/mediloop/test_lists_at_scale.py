@@ -242,7 +242,7 @@ async def test_a_stored_patient_is_found_by_two_indexes_merged(
     stages = _stages(plan)
     assert stages & {"COLLSCAN", "SORT"} == set()
     assert "SORT_MERGE" in stages
-    assert set(_leading(plan)) == {"_index.actor", "_index.actor:identifier"}
+    assert set(_leading(plan)) == {"_index.actor", "_index.patient:identifier"}
     assert did["totalDocsExamined"] <= 60
     assert did["totalKeysExamined"] <= 90
     if not filters:

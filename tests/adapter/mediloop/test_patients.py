@@ -128,6 +128,31 @@ async def test_a_contained_patient_is_found_by_the_uhid_that_is_shown(api: Api, 
     assert await _found(api, UHID) == []
 
 
+async def test_a_uhid_finds_the_visits_of_a_patient_and_not_of_whoever_else_carries_it(api: Api, store: Store) -> None:
+    def carrying(uhid: str, **actor: str) -> dict[str, Any]:
+        identifier = {"system": DEFAULT_SYSTEMS.uhid, "value": uhid}
+        return {"actor": {**actor, "identifier": identifier}, "status": "accepted"}
+
+    inside = {
+        "resourceType": "RelatedPerson",
+        "id": "dad",
+        "identifier": [carrying("UG000000003D")["actor"]["identifier"]],
+    }
+    others = [
+        carrying("UG000000001M", reference="RelatedPerson/mum"),
+        carrying("UG000000002P", reference=f"Practitioner/{SARAH}"),
+        *with_actors("#dad"),
+        carrying("UG000000004T", type="Person"),
+    ]
+    child = carrying(OTHER_UHID, display="Child")
+    await put(store, appointment("x", participant=[child, *others], contained=[inside]))
+    stated = ("UG000000001M", "UG000000002P", "UG000000003D", "UG000000004T")
+    assert await _found(api, OTHER_UHID) == ["x"]
+    assert [await _found(api, uhid) for uhid in stated] == 4 * [[]]
+    await put(store, *(patient(f"p{number}", uhid, "N") for number, uhid in enumerate(stated)))
+    assert [await _found(api, uhid) for uhid in stated] == 4 * [[]]
+
+
 async def test_a_patient_without_a_uhid_shows_as_null(api: Api, store: Store) -> None:
     other = {"actor": {"display": "Somebody", "type": "Patient"}, "status": "accepted"}
     await put(store, appointment("x", participant=[other]))
@@ -135,11 +160,10 @@ async def test_a_patient_without_a_uhid_shows_as_null(api: Api, store: Store) ->
     assert ids(await api.get(PATH)) == ["x"]
 
 
-async def test_a_uhid_under_an_alias_is_shown_and_found(
-    make_service: ServiceMaker, make_api: ApiMaker, store: Store
-) -> None:
+async def test_a_uhid_under_an_alias_is_shown_and_found(make_service: ServiceMaker, make_api: ApiMaker) -> None:
     alias = "urn:example:old-uhid"
     api: Api = await make_api(make_service(uhid_aliases=alias))
+    store = api.service.stores["test"]
     stated = {"identifier": {"system": alias, "value": OTHER_UHID}}
     await put(
         store,
