@@ -20,7 +20,7 @@ from adapter.mediloop import answers, directory
 from adapter.mediloop.asked import Asked, asked_for
 from adapter.mediloop.requests import AvailabilityQuery, ListQuery, Page
 from adapter.scheduling import availability as opened
-from adapter.scheduling import holds
+from adapter.scheduling import holds, nobodys
 from adapter.scheduling.calendars import spellings
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.status import GRAPH, UPCOMING
@@ -162,12 +162,12 @@ async def availability(who: Caller, wanted: AvailabilityQuery) -> Response:
     async with holds.settled(who.store) as moment:
         asked = await asked_for(who, wanted, moment)
         # Whoever is asked for is somebody.
-        nobodys = frozenset[str]() if wanted.practitioner_id else await opened.nobodys(moment)
-        computed = _computed_query(who, wanted, asked.groups, nobodys)
+        useless = frozenset[str]() if wanted.practitioner_id else await nobodys.schedules(moment)
+        computed = _computed_query(who, wanted, asked.groups, useless)
         if await opened.computed_schedules(moment, computed):
             slots, total = await _merged(who, moment, computed, wanted)
         else:
-            query, hint = await slot_query(who, moment, wanted, asked.groups, nobodys)
+            query, hint = await slot_query(who, moment, wanted, asked.groups, useless)
             slots, total = await _page(moment, "Slot", query, _START_ORDER, hint, wanted)
         names = [reference(slot["schedule"].get("reference", "")) for slot in slots]
         published = await moment.read_all(_each(names))
@@ -183,7 +183,7 @@ async def availability(who: Caller, wanted: AvailabilityQuery) -> Response:
 
 
 def _computed_query(
-    who: Caller, wanted: AvailabilityQuery, actors: tuple[tuple[str, ...], ...], nobodys: frozenset[str]
+    who: Caller, wanted: AvailabilityQuery, actors: tuple[tuple[str, ...], ...], useless: frozenset[str]
 ) -> opened.Wanted:
     """Return the search as scheduling knows it, for who has weekly hours instead of published slots."""
     span = _moments(who, wanted.date_from, wanted.date_to)
@@ -193,7 +193,7 @@ def _computed_query(
         service_types=(escaped(wanted.service_type),) if wanted.service_type else (),
         specialties=(escaped(wanted.specialty),) if wanted.specialty else (),
         minutes=wanted.duration_minutes or 0,
-        passed_over=nobodys,
+        passed_over=useless,
     )
 
 
@@ -218,11 +218,11 @@ async def slot_query(
     moment: Moment,
     wanted: AvailabilityQuery,
     actors: Sequence[Sequence[str]],
-    nobodys: frozenset[str] = frozenset(),
+    useless: frozenset[str] = frozenset(),
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Return the MongoDB query of an availability search by actors (`Asked.groups`), and the index that serves it.
 
-    Slots of Schedules that are `nobodys` are left out: every MediLoop booking has a practitioner.
+    Slots of Schedules that are `useless` (`nobodys`) are left out: every MediLoop booking has a practitioner.
     """
     chosen: dict[str, Resource] | None = None
     query: dict[str, Any] = {
@@ -234,13 +234,13 @@ async def slot_query(
         query["_index.minutes"] = {"$gte": wanted.duration_minutes}
     if actors:
         found = await _schedules(moment, opened.matching(actors))
-        chosen = {name: one for name, one in found.items() if name not in nobodys}
+        chosen = {name: one for name, one in found.items() if name not in useless}
         query["_index.schedule"] = {"$in": await spellings(moment, chosen, window)}
         hint = SLOTS_BY_SCHEDULE
     else:
         # A Schedule that is not active must not be offered (FHIR: Schedule.active is a modifier).
-        useless = [*await _schedules(moment, {"_index.active": "false"}), *nobodys]
-        query["_index.schedule"] = {"$nin": await spellings(moment, useless, window)}
+        closed = await _schedules(moment, {"_index.active": "false"})
+        query["_index.schedule"] = {"$nin": await spellings(moment, [*closed, *useless], window)}
         hint = SLOTS_BY_STATUS
     zone = who.service.settings.zone
     hidden = await opened.not_offered(

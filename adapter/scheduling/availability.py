@@ -13,14 +13,14 @@ from typing import Any, NamedTuple
 
 from adapter.aside import aside
 from adapter.errors import Malformed, Problem
-from adapter.scheduling import calendars, claims, engaged, leave
+from adapter.scheduling import calendars, engaged, leave
 from adapter.scheduling import openings as computing
 from adapter.scheduling.calendars import Reader
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.leave import SLOTS_BY_SCHEDULE
 from store import slotids
 from store.codec import Resource, decode
-from store.extract import reference, references
+from store.extract import reference
 from store.indexing import naming
 from store.reading import Moment
 from store.search.tokens import stored_token, system_and_code
@@ -193,23 +193,6 @@ async def not_offered(
     taken += [] if no_rooms else await engaged.in_rooms(source, window, reach, schedules, without)
     away = [] if nobody_has_hours else await leave.slots(source, window, schedules, zone)
     return [*leftover, *taken, *away]
-
-
-async def nobodys(source: Moment) -> frozenset[str]:
-    """Return the Schedules (``Schedule/s``) that no practitioner is behind: of things alone, or of roles nobody has.
-
-    Who books with a practitioner, as MediLoop does, can have none of their openings.
-    """
-    vacant = await source.keys("PractitionerRole", {"_index.practitioner": None}, limit=0)
-    things = await source.keys("Schedule", {"_index.nobodys": True}, limit=0)
-    found = {f"Schedule/{ident}" for ident in things}
-    if vacant:
-        roles = {f"PractitionerRole/{ident}" for ident in vacant}
-        for name, schedule in (await _schedules(source, naming("actor", sorted(roles)))).items():
-            people = [one for one in references(schedule, "actor") if one.startswith(claims.PRACTITIONERS)]
-            if roles.issuperset(people):
-                found.add(name)
-    return frozenset(found)
 
 
 async def computed_slot(source: Moment, ident: str, zone: tzinfo) -> Resource | None:

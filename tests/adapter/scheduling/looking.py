@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import tzinfo
 
 from adapter.scheduling import availability, holds
+from adapter.scheduling import nobodys as passing
 from adapter.scheduling.availability import Opening, Wanted
 from store.store import Store
 
@@ -22,6 +23,6 @@ async def first(store: Store, wanted: Wanted, *, zone: tzinfo) -> tuple[list[Ope
 
 
 async def nobodys(store: Store) -> frozenset[str]:
-    """`availability.nobodys`."""
+    """`nobodys.schedules`."""
     async with holds.settled(store) as moment:
-        return await availability.nobodys(moment)
+        return await passing.schedules(moment)
