@@ -12,16 +12,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from mappings.references import PATIENT, kind_of, stated_uhid, uhids
+from mappings.references import LOCATION, PATIENT, kind_of, stated_uhid, uhids
 from mappings.systems import Systems
 from store.codec import Resource
-from store.extract import relative, type_of
+from store.extract import reference, references, relative, type_of
 
 Carriers = Mapping[str, str]
 """UHID -> the one Patient who carries it, as a reference."""
 
 NO_CARRIERS: Carriers = MappingProxyType({})
-_PRACTITIONER, _ROLE = "Practitioner/", "PractitionerRole/"
+_PRACTITIONER, _ROLE, _PLACE = "Practitioner/", "PractitionerRole/", "Location/"
 
 
 def carriers(known: Mapping[str, Resource], systems: Systems) -> Carriers:
@@ -80,6 +80,36 @@ def as_shown(
         one | {"actor": changed(one["actor"])} if "actor" in one else one for one in resource["participant"]
     ]
     return resource | {"participant": participants}
+
+
+def behind(known: Mapping[str, Resource]) -> dict[str, str]:
+    """Return whom the roles among stored resources stand for, by type and id alone, at whatever address."""
+    return {
+        name: practitioner
+        for name, one in known.items()
+        if name.startswith(_ROLE)
+        for practitioner in references(one, "practitioner")
+    }
+
+
+def without_strangers(schedule: Resource, known: Mapping[str, Resource]) -> Resource:
+    """Return a Schedule without the practitioners, and without the ids of the places, that are not stored.
+
+    Args:
+        schedule: as it is stored.
+        known: who and what is stored of those that it names, and of those behind its roles (`behind`).
+    """
+    having = behind(known)
+    kept: list[Resource] = []
+    places: list[Resource] = []  # after those with an id, of which the first is shown
+    for actor in schedule["actor"]:
+        name = reference(actor.get("reference", ""))
+        if having.get(name, name) in known or not name.startswith((_PRACTITIONER, _ROLE, _PLACE)):
+            kept.append(actor)
+        elif name.startswith(_PLACE):
+            unnamed = {"type": LOCATION, "display": actor.get("display")}
+            places.append({member: value for member, value in unnamed.items() if value is not None})
+    return schedule | {"actor": [*kept, *places]}
 
 
 def _actors(resource: Resource, *, declined: bool = True) -> Iterator[Resource]:

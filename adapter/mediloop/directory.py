@@ -21,8 +21,9 @@ from mappings.elements import NOBODY
 from mappings.references import Asked, own_name
 from mappings.uhid import normalise
 from store.codec import Resource, decode
-from store.extract import token
+from store.extract import references, token
 from store.indexing import naming
+from store.reading import Reading
 from store.source import Documents
 from store.unit_of_work import UnitOfWork
 
@@ -84,10 +85,20 @@ def _unknown_patient(who: Caller) -> list[Problem]:
     return [Problem("unknown_patient", "No patient with that UHID is known here.", "patient_uhid")]
 
 
+def refuses_strangers(who: Caller) -> bool:
+    """Tell whether no booking may name a practitioner or a facility that is not stored here."""
+    return who.service.settings.unknown_actors == "refuse"
+
+
+async def is_stranger(who: Caller, source: Reading, practitioner: str) -> bool:
+    """Tell whether every booking with a practitioner would be refused, as no such one is stored here."""
+    return refuses_strangers(who) and await source.read("Practitioner", practitioner) is None
+
+
 def _unknown(who: Caller, found: Container[str], practitioner: str | None, facility: str | None) -> list[Problem]:
     """Return who and where is asked for and not among the references `found`."""
     problems: list[Problem] = []
-    if who.service.settings.unknown_actors != "refuse":
+    if not refuses_strangers(who):
         return problems
     if practitioner and f"Practitioner/{practitioner}" not in found:
         text = "No practitioner with that id is known here."
@@ -141,11 +152,15 @@ async def published_by(
 ) -> tuple[dict[str, Resource], Mapping[str, Resource]]:
     """Return Schedules as MediLoop shows them, and the stored people and places that they refer to.
 
-    `roles` and `asked` as for `known_for`.
+    Whom, or where, a booking could not name is not among those shown. `roles` and `asked` as for `known_for`.
     """
-    bases = who.service.settings.fhir_bases
-    known = await _read(who, actors.roles(schedules.values(), bases), {})
-    systems = who.service.systems
+    bases, systems = who.service.settings.fhir_bases, who.service.systems
+    if refuses_strangers(who):
+        known = await _read(who, (name for one in schedules.values() for name in references(one, "actor")), {})
+        known = await _read(who, actors.behind(known).values(), known)
+        schedules = {name: actors.without_strangers(one, known) for name, one in schedules.items()}
+    else:
+        known = await _read(who, actors.roles(schedules.values(), bases), {})
     shown = {name: actors.as_shown(one, bases, known, roles, systems) for name, one in schedules.items()}
     wanted = (name for one in shown.values() for name in slot_lens.referred(one, systems=systems, asked=asked))
     return shown, await _read(who, wanted, known)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
@@ -161,8 +162,11 @@ async def availability(who: Caller, wanted: AvailabilityQuery) -> Response:
     """Answer the search for free slots (GET .../availability/)."""
     async with holds.settled(who.store) as moment:
         asked = await asked_for(who, wanted, moment)
-        # Whoever is asked for is somebody.
-        useless = frozenset[str]() if wanted.practitioner_id else await nobodys.schedules(moment)
+        useless = frozenset[str]()
+        if wanted.practitioner_id is None:
+            useless = await nobodys.schedules(moment, strangers=directory.refuses_strangers(who))
+        elif await directory.is_stranger(who, moment, wanted.practitioner_id):
+            asked = replace(asked, groups=((),))  # whom no booking may name has nothing to offer
         computed = _computed_query(who, wanted, asked.groups, useless)
         if await opened.computed_schedules(moment, computed):
             slots, total = await _merged(who, moment, computed, wanted)

@@ -2,22 +2,54 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from adapter.scheduling import claims
 from store.codec import decode
-from store.extract import references
-from store.indexing import naming
+from store.extract import reference, references
+from store.indexing import named_field, naming
 from store.reading import Moment
 
+_PRACTITIONER, _ROLE = claims.PRACTITIONERS
+_WITH_CALENDARS = {"$elemMatch": {"$gte": _PRACTITIONER, "$lt": f"{_ROLE}~"}}
 
-async def schedules(source: Moment) -> frozenset[str]:
-    """Return the Schedules (``Schedule/s``) that no practitioner is behind: of things alone, or of roles nobody has."""
-    vacant = await source.keys("PractitionerRole", {"_index.practitioner": None}, limit=0)
+
+async def schedules(source: Moment, *, strangers: bool = False) -> frozenset[str]:
+    """Return the Schedules (``Schedule/s``) that no practitioner is behind: of things alone, or of roles nobody has.
+
+    Args:
+        source: where to look.
+        strangers: whether a practitioner who is not stored is nobody, too: no booking may name such a one.
+    """
     things = await source.keys("Schedule", {"_index.nobodys": True}, limit=0)
-    found = {f"Schedule/{ident}" for ident in things}
-    if vacant:
-        roles = {f"PractitionerRole/{ident}" for ident in vacant}
-        for schedule in map(decode, await source.find("Schedule", naming("actor", sorted(roles)))):
-            people = [one for one in references(schedule, "actor") if one.startswith(claims.PRACTITIONERS)]
-            if roles.issuperset(people):
-                found.add(f"Schedule/{schedule['id']}")
-    return frozenset(found)
+    others = await (_of_strangers(source) if strangers else _of_vacant_roles(source))
+    return frozenset((*(f"Schedule/{ident}" for ident in things), *others))
+
+
+async def _of_vacant_roles(source: Moment) -> list[str]:
+    vacant = await source.keys("PractitionerRole", {"_index.practitioner": None}, limit=0)
+    if not vacant:
+        return []
+    roles = {f"{_ROLE}{ident}" for ident in vacant}
+    found = map(decode, await source.find("Schedule", naming("actor", sorted(roles))))
+    return [f"Schedule/{one['id']}" for one in found if roles.issuperset(_people(references(one, "actor")))]
+
+
+async def _of_strangers(source: Moment) -> list[str]:
+    """Return the Schedules of practitioners and roles with none among them who is stored, or had by who is."""
+    either = [{f"_index.{field}": _WITH_CALENDARS} for field in ("actor", named_field("actor"))]
+    found = await source.values("Schedule", {"$or": either}, ("_index.actor",))
+    people = {f"Schedule/{one['_id']}": _people(map(reference, one["_index"]["actor"])) for one in found}
+    named = {name for names in people.values() for name in names}
+    roles = [name.removeprefix(_ROLE) for name in named if name.startswith(_ROLE)]
+    having = await source.values("PractitionerRole", {"_id": {"$in": roles}}, ("_index.practitioner",)) if roles else []
+    behind = {f"{_ROLE}{one['_id']}": reference(one["_index"].get("practitioner", "")) for one in having}
+    wanted = named.union(behind.values())
+    idents = [name.removeprefix(_PRACTITIONER) for name in wanted if name.startswith(_PRACTITIONER)]
+    there = await source.keys("Practitioner", {"_id": {"$in": idents}}, limit=0)
+    stored = {f"{_PRACTITIONER}{ident}" for ident in there}
+    return [name for name, names in people.items() if not any(behind.get(one, one) in stored for one in names)]
+
+
+def _people(names: Iterable[str]) -> list[str]:
+    return [name for name in names if name.startswith(claims.PRACTITIONERS)]

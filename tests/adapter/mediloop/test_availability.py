@@ -25,7 +25,7 @@ from tests.adapter.mediloop.clinic import (
     schedule,
     slot,
 )
-from tests.conftest import Api, ApiMaker
+from tests.conftest import Api, ApiMaker, ServiceMaker
 
 SEARCH = f"{PATH}availability/"
 DAYS = {"date_from": "2024-01-20", "date_to": "2024-01-25"}
@@ -169,6 +169,52 @@ async def test_a_slot_without_a_practitioner_is_not_offered_for_no_booking_could
     assert "p" in await _search(api, **params)
     await put(store, vacant, schedule("post", "PractitionerRole/vacant", f"Practitioner/{SARAH}", f"Location/{MULAGO}"))
     assert "p" in await _search(api, **params)
+
+
+@pytest.mark.parametrize("params", [{}, {"facility_id": MULAGO}, {"practitioner_id": "ghost"}])
+async def test_whose_booking_would_be_refused_is_not_offered(
+    api: Api, store: Store, make_service: ServiceMaker, make_api: ApiMaker, params: dict[str, str]
+) -> None:
+    before = await _search(api, **params)
+    await put(
+        store,
+        schedule("ghost", "Practitioner/ghost", f"Location/{MULAGO}"),
+        slot("g", "2024-01-22T10:00", "2024-01-22T10:30", of="ghost"),
+    )
+    assert await _search(api, **params) == before
+    lenient: Api = await make_api(make_service(unknown_actors="accept"))
+    assert await _search(lenient, **params) == [*before, "g"]
+    answer = await lenient.get(SEARCH, params=DAYS | params)
+    assert answer.json()["results"][-1]["practitioner_id"] == "ghost"
+    await put(store, practitioner("ghost", "Dr. New"))
+    assert await _search(api, **params) == [*before, "g"]
+
+
+async def test_of_several_one_is_shown_whom_a_booking_can_name(api: Api, store: Store) -> None:
+    day = {"date_from": "2024-01-23", "date_to": "2024-01-23"}
+    role = {"resourceType": "PractitionerRole", "id": "r", "practitioner": {"reference": f"Practitioner/{JAMES}"}}
+    ghosts = {**role, "id": "ghosts", "practitioner": {"reference": "Practitioner/ghost"}}
+
+    async def shown(*actors: Any, **asked: str) -> list[tuple[Any, ...]]:
+        await put(store, schedule("x", actor=list(actors)))
+        items = (await api.get(SEARCH, params=day | asked)).json()["results"]
+        return [(one["practitioner_id"], one["facility_id"], one["facility_name"]) for one in items]
+
+    def named(name: str, **more: str) -> dict[str, str]:
+        return {"reference": name, **more}
+
+    ghost, post, place = named("Practitioner/ghost"), named("PractitionerRole/r"), named("Location/far", display="Far")
+    await put(store, role, ghosts, slot("x", "2024-01-23T10:00", "2024-01-23T10:30", of="x"))
+    known = named(f"Location/{KAMPALA}")
+    assert await shown(ghost, post, place) == [(JAMES, None, "Far")]
+    assert await shown(named("PractitionerRole/ghosts"), post, place, known) == [
+        (JAMES, KAMPALA, "Kampala Family Clinic")
+    ]
+    assert await shown(ghost, named(f"Practitioner/{JAMES}"), known) == [(JAMES, KAMPALA, "Kampala Family Clinic")]
+    assert await shown(ghost, post, named("Location/far")) == [(JAMES, None, None)]
+    assert await shown(ghost, post, known, practitioner_id="ghost") == []
+    assert await shown(ghost, post, known, practitioner_id=JAMES) == [(JAMES, KAMPALA, "Kampala Family Clinic")]
+    assert await shown(ghost, post, place, facility_id="far") == [(JAMES, None, "Far")]
 
 
 async def test_a_booked_slot_is_no_longer_offered(api: Api) -> None:

@@ -22,7 +22,7 @@ async def first(store: Store, wanted: Wanted, *, zone: tzinfo) -> tuple[list[Ope
         return await availability.first(moment, wanted, zone=zone)
 
 
-async def nobodys(store: Store) -> frozenset[str]:
+async def nobodys(store: Store, *, strangers: bool = False) -> frozenset[str]:
     """`nobodys.schedules`."""
     async with holds.settled(store) as moment:
-        return await passing.schedules(moment)
+        return await passing.schedules(moment, strangers=strangers)

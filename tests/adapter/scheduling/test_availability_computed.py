@@ -84,6 +84,33 @@ async def test_without_vacant_roles_only_things_are_nobodys(store: Store) -> Non
     assert await looking.nobodys(store) == {"Schedule/things"}
 
 
+async def test_who_is_not_stored_may_be_nobody_too(store: Store) -> None:
+    far = "https://elsewhere.example.org/fhir/{}"
+    await create(
+        store,
+        {"resourceType": "Practitioner", "id": "p"},
+        role("r"),
+        role("ghosts", "ghost"),
+        role("vacant", None),
+        schedule("s"),
+        schedule("role", "PractitionerRole/r"),
+        schedule("one-of-two", "Practitioner/ghost", "PractitionerRole/r"),
+        schedule("far", far.format("Practitioner/p")),
+        schedule("ghost", "Practitioner/ghost", "Location/l"),
+        schedule("ghosts", "PractitionerRole/ghosts", "PractitionerRole/vacant", "PractitionerRole/missing"),
+        schedule("far-ghost", far.format("PractitionerRole/ghosts")),
+        schedule("things", "Location/l", "Device/d"),
+    )
+    strangers = {"Schedule/ghost", "Schedule/ghosts", "Schedule/far-ghost"}
+    assert await looking.nobodys(store) == {"Schedule/things"}
+    assert await looking.nobodys(store, strangers=True) == {"Schedule/things", *strangers}
+
+
+async def test_without_practitioners_things_alone_are_nobodys(store: Store) -> None:
+    await create(store, schedule("things", "Location/l"))
+    assert await looking.nobodys(store, strangers=True) == {"Schedule/things"}
+
+
 async def test_codes_are_matched_with_and_without_their_system(store: Store) -> None:
     await create(
         store,
