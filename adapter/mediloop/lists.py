@@ -29,7 +29,7 @@ from adapter.security.callers import Caller
 from mappings import slot as slot_lens
 from store.codec import Resource
 from store.dates import FIRST
-from store.extract import fold, reference
+from store.extract import reference
 from store.reading import Moment, Reading
 from store.search.text import escaped
 
@@ -197,6 +197,7 @@ def _computed_query(
         service_types=(escaped(wanted.service_type),) if wanted.service_type else (),
         specialties=(escaped(wanted.specialty),) if wanted.specialty else (),
         minutes=wanted.duration_minutes or 0,
+        by_text=True,
         passed_over=useless,
     )
 
@@ -262,10 +263,9 @@ async def slot_query(
     for element, code in (("service-type", wanted.service_type), ("specialty", wanted.specialty)):
         if code:
             # A Slot's own says more than its Schedule's; without its own it has the Schedule's.
-            theirs = await _schedules(moment, {f"_index.{element}": fold(code)})
-            inherited = await spellings(moment, theirs, window)
-            own = {f"_index.{element}": fold(code)}
-            both.append({"$or": [own, {f"_index.{element}": None, "_index.schedule": {"$in": inherited}}]})
+            own, none = opened.stating(element, (escaped(code),), by_text=True)
+            inherited = await spellings(moment, await _schedules(moment, own), window)
+            both.append({"$or": [own, {**none, "_index.schedule": {"$in": inherited}}]})
     if both:
         query["$and"] = both
     return query, hint

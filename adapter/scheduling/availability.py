@@ -20,7 +20,7 @@ from adapter.scheduling.intervals import Interval
 from adapter.scheduling.leave import SLOTS_BY_SCHEDULE
 from store import slotids
 from store.codec import Resource, decode
-from store.extract import reference
+from store.extract import folded, reference
 from store.indexing import naming
 from store.reading import Moment
 from store.search.tokens import stored_token, system_and_code
@@ -80,6 +80,7 @@ class Wanted:
         without: Appointments (``Appointment/a``) that are in nobody's way: those that are about to move.
         contents: whether to read the Slots that are published; their times are read from an index alone.
         whole: whether openings are to end within the window as well.
+        by_text: whether what has no code is known by its text, as MediLoop shows it.
         passed_over: Schedules (``Schedule/s``) whose openings are of no use (`nobodys`).
     """
 
@@ -92,6 +93,7 @@ class Wanted:
     without: frozenset[str] = frozenset()
     contents: bool = True
     whole: bool = False
+    by_text: bool = False
     passed_over: frozenset[str] = frozenset()
 
 
@@ -131,8 +133,9 @@ def _place(opening: Opening) -> tuple[datetime, str]:
 async def computed_schedules(source: Moment, wanted: Wanted) -> list[Resource]:
     """Return the active Schedules with weekly hours that fit."""
     query: dict[str, Any] = {"_index.computed": True, **matching(wanted.actors)}
-    for element, codes in _codes(wanted):
-        query[f"_index.{element}"] = {"$in": codes}
+    stated = [one for one, _ in _stated(wanted)]
+    if stated:
+        query["$and"] = [*query.get("$and", ()), *stated]
     found = await _schedules(source, query)
     return [one for name, one in found.items() if name not in wanted.passed_over]
 
@@ -241,11 +244,10 @@ async def _query(
     if hidden:
         query["_id"] = {"$nin": hidden}
     both: list[dict[str, Any]] = []
-    for element, codes in _codes(wanted):
+    for own, none in _stated(wanted):
         # A Slot's own says more than its Schedule's; without its own it has the Schedule's.
-        own = {f"_index.{element}": {"$in": codes}}
         inherited = await calendars.spellings(source, await _schedules(source, own), wanted.window)
-        both.append({"$or": [own, {f"_index.{element}": None, "_index.schedule": {"$in": inherited}}]})
+        both.append({"$or": [own, {**none, "_index.schedule": {"$in": inherited}}]})
     if both:
         query["$and"] = both
     return query, hint, schedules
@@ -276,10 +278,27 @@ async def _read(
     ]
 
 
-def _codes(wanted: Wanted) -> list[tuple[str, list[Any]]]:
-    """Return the codes that are asked for, by search parameter, as they are indexed."""
+def _stated(wanted: Wanted) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Return the `stating` of what is asked for: of service types and of specialties."""
     asked = (("service-type", wanted.service_types), ("specialty", wanted.specialties))
-    return [(element, [stored_token(*system_and_code(code)) for code in codes]) for element, codes in asked if codes]
+    return [stating(element, codes, by_text=wanted.by_text) for element, codes in asked if codes]
+
+
+def stating(element: str, codes: Iterable[str], *, by_text: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the queries of the Slots, or Schedules, that state one of the codes, and of those that state none at all.
+
+    Args:
+        element: the search parameter.
+        codes: as `Wanted` has them.
+        by_text: as there.
+    """
+    field, wanted = f"_index.{element}", [system_and_code(code) for code in codes]
+    coded: dict[str, Any] = {field: {"$in": [stored_token(*one) for one in wanted]}}
+    if not by_text:
+        return coded, {field: None}
+    text = f"{field}:text"
+    said = {field: None, text: {"$in": [folded(code) for _, code in wanted]}}
+    return {"$or": [coded, said]}, {field: None, text: None}
 
 
 def matching(actors: Iterable[Iterable[str]]) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from tests.adapter.mediloop.clinic import (
     schedule,
     slot,
 )
+from tests.adapter.scheduling.weekly import available, open_on, weekly
 from tests.conftest import Api, ApiMaker, ServiceMaker
 
 SEARCH = f"{PATH}availability/"
@@ -138,6 +139,33 @@ async def test_a_slots_own_specialty_goes_before_that_of_its_schedule(api: Api, 
     assert "own" not in await _search(api, specialty="general-practice")
     await put(store, slot("own", "2024-01-22T09:00", "2024-01-22T09:30"))
     assert "own" in await _search(api, specialty="general-practice")
+
+
+@pytest.mark.parametrize("hours", [False, True], ids=["published alone", "beside weekly hours"])
+async def test_what_has_no_code_is_found_by_its_text_as_it_is_shown(api: Api, store: Store, hours: bool) -> None:
+    coded = [{"coding": [{"system": SPECIALTY, "code": "cardiology"}], "text": "Cardio"}]
+    await put(
+        store,
+        schedule(
+            "james", f"Practitioner/{JAMES}", specialty=[{"text": " Cardio | Géné"}], serviceType=[{"text": "Echo"}]
+        ),
+        slot("j1", "2024-01-20T09:00", "2024-01-20T09:15", of="james", serviceType=[{"text": "Other"}]),
+        slot("j2", "2024-01-21T09:00", "2024-01-21T10:00", of="james"),
+        slot("own", "2024-01-22T09:00", "2024-01-22T09:30", specialty=coded),
+    )
+    more = []
+    if hours:
+        opened = available(open_on("", "09:00", "09:30"))
+        whose = (f"Practitioner/{SARAH}", f"Location/{KAMPALA}")
+        await put(store, weekly("w", opened, actors=whose, specialty=[{"text": "cardio | gene"}]))
+        more = [f"w.202401{day}T0900Z.30" for day in range(20, 26)]
+    found = await _search(api, specialty="cardio | gene")
+    assert sorted(found) == sorted(["j1", "j2", *more])
+    assert await _search(api, specialty="cardio | gene", service_type="echo") == ["j2"]
+    assert await _search(api, service_type="OTHER") == ["j1"]
+    assert sorted(await _search(api, specialty="Cardio | Gene", facility_id=KAMPALA)) == more
+    assert await _search(api, specialty="cardio") == []
+    assert await _search(api, specialty="cardiology") == ["own"]
 
 
 @pytest.mark.parametrize("params", [{}, {"practitioner_id": SARAH}, {"specialty": "general-practice"}])
