@@ -147,7 +147,7 @@ async def test_what_has_no_code_is_found_by_its_text_as_it_is_shown(api: Api, st
     await put(
         store,
         schedule(
-            "james", f"Practitioner/{JAMES}", specialty=[{"text": " Cardio | Géné"}], serviceType=[{"text": "Echo"}]
+            "james", f"Practitioner/{JAMES}", specialty=[{"text": "Cardio | Géné"}], serviceType=[{"text": "Echo"}]
         ),
         slot("j1", "2024-01-20T09:00", "2024-01-20T09:15", of="james", serviceType=[{"text": "Other"}]),
         slot("j2", "2024-01-21T09:00", "2024-01-21T10:00", of="james"),
