@@ -25,7 +25,7 @@ class Claims:
     Attributes:
         names: the guards it falls under (``Practitioner/p|2024-01-20T10``): two transactions that write
             resources which share one never both commit unaware of each other.
-        span: what is claimed, compared to see whether a write changes it.
+        span: what is claimed and how, compared to see whether a write changes it.
     """
 
     names: tuple[str, ...] = ()

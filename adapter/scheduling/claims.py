@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from adapter.scheduling import intervals
+from adapter.scheduling import intervals, occupancy
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.status import HOLDING
 from store.codec import Resource
@@ -159,7 +159,11 @@ def stands_beside(appointment: Resource) -> bool:
 def claims(resource: Resource) -> Claims:
     """Return what a resource claims: the rule that the store is given."""
     whose, when, held = _claimed(resource)
-    return Claims(held) if when is None else Claims((*names(whose, when), *held), (when,))
+    taken = held if when is None else (*names(whose, when), *held)
+    span: tuple[object, ...] = () if when is None else (when,)
+    # Rules pass over who was booked over others (`occupancy`): who ceases to be, where it stands, meets them all.
+    lenient = (occupancy.OVERBOOKED,) if taken and occupancy.reason(resource) is not None else ()
+    return Claims(taken, (*span, *lenient))
 
 
 def how_many(resource: Resource) -> int:

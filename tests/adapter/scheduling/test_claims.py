@@ -9,6 +9,7 @@ import pytest
 from adapter.scheduling import checking
 from adapter.scheduling.claims import claims, link, locations, names, practitioners, slots, stands_beside
 from store.documents import NO_CLAIMS, Claims
+from tests.adapter.scheduling.sharing import over
 from tests.adapter.scheduling.support import ABROAD, HERE, TYPE_SYSTEM, at, of_type, role, schedule, slot, span, visit
 
 WHEN = span("10:00", "10:30")
@@ -228,6 +229,14 @@ def test_the_slots_that_a_holding_appointment_links_to_are_claimed_too() -> None
 def test_what_stands_beside_others_claims_the_slot_it_takes() -> None:
     wanted = visit("a", appointmentType=of_type("WALKIN"), slot=[{"reference": "Slot/a"}])
     assert claims(wanted) == Claims(("Slot/a",))
+
+
+@pytest.mark.parametrize("code", ["ROUTINE", "WALKIN"])
+def test_what_was_booked_over_others_has_the_same_names_and_another_claim(code: str) -> None:
+    ordinary = visit("a", appointmentType=of_type(code), slot=[{"reference": "Slot/a"}])
+    assert claims(over(ordinary)) != claims(ordinary)
+    assert claims(over(ordinary)).names == claims(ordinary).names
+    assert claims(over({**ordinary, "status": "cancelled"})) == NO_CLAIMS
 
 
 def test_another_time_in_the_same_hour_is_another_claim() -> None:
