@@ -128,9 +128,13 @@ class World:
 
     def _leaves_others(self, visit: Visit, had: Stake) -> bool:
         """Tell whether it gives up a Slot for several: by that alone it stood beside the others in it."""
+        return any(occupancy.capacity(self.slots.get(name, {})) > 1 for name in self._leaves(visit, had))
+
+    def _leaves(self, visit: Visit, had: Stake) -> list[str]:
+        """Return the Slots that it gives up; before its Slots are found it keeps all where it names none."""
         named = claims.slots(visit.appointment)
         kept = self.taken.get(visit.name, named if named or visit.is_copy else had.slots)
-        return any(occupancy.capacity(self.slots.get(name, {})) > 1 for name in had.slots if name not in kept)
+        return [name for name in had.slots if name not in kept]
 
     def _is_written(self, slot: str) -> bool:
         schedule = booking.schedule_of(self.slots[slot]) if slot in self.slots else ""
@@ -230,7 +234,8 @@ class World:
     def _in_its_room(self, slot: str, visit: Visit, *, is_own: bool) -> Iterator[str]:
         """Yield the others that have the room of a Slot by one that overlaps it, and none together with the visit.
 
-        Where the Slot is its own, what stood before is in the way only of a time that it takes newly.
+        Where the Slot is its own, what stood before is in the way only of a time that it takes newly; of all its time,
+        where it gives up the Slot by which they were there together.
         """
         when = intervals.of(self.slots[slot])
         if when is None or slot not in self.in_rooms:
@@ -238,6 +243,7 @@ class World:
         here = self.holders.get(slot, {})
         takes = visit.takes.when if visit.takes is not None else None
         newly = () if takes is None or visit.had is None or visit.had.when is None else takes.without(visit.had.when)
+        left = self._left_beside(visit)
         for other in dict.fromkeys(name for guard in self.in_rooms[slot] for name in self._by_hour[guard]):
             then = intervals.of(self.slots[other])
             holders = self.holders.get(other, {})
@@ -246,11 +252,19 @@ class World:
             for name, one in holders.items():
                 if name in here or self._books_over(name, one):
                     continue
-                if is_own and self._held(other, name) and not any(intervals.meet(when, then, span) for span in newly):
+                was_beside = other in left and occupancy.reason(one) is None
+                spans = (takes,) if was_beside and takes is not None else newly
+                if is_own and self._held(other, name) and not any(intervals.meet(when, then, span) for span in spans):
                     continue
                 if visit.is_copy and not self._is_twice(other, one, slot, visit):
                     continue
                 yield name
+
+    def _left_beside(self, visit: Visit) -> list[str]:
+        """Return the Slots that it gives up and in which it was beside others, but for what was booked over them."""
+        if visit.had is None or visit.takes is None or visit.takes.overbooked:
+            return []
+        return self._leaves(visit, visit.had)
 
     def _is_twice(self, other: str, one: Resource, slot: str, visit: Visit) -> bool:
         """Tell whether a copy and another are in a room at once, by Slots of one Schedule: which may have moved."""

@@ -145,6 +145,34 @@ async def test_several_share_a_room_by_a_slot_for_several_alone(store: Store) ->
     assert await statuses(store, "half", "whole") == ["busy", "busy"]
 
 
+async def test_who_lets_go_of_what_several_share_has_the_room_no_longer(store: Store) -> None:
+    """By that alone the two were there at once; it is no way to what is refused when it is asked for at once."""
+    await of_room(store, HALF, group("whole", 2, "10:00", "11:00"))
+    await settle_all(store, half(**linking("half", "whole")), whole())
+    assert await refused(store, half()) == TAKEN
+    assert await refused(store, half(), group("whole", 1, "10:00", "11:00")) == TAKEN
+    await settle_all(store, visit("x", "10:30", "10:50", who=()))  # it names none, and keeps both
+    assert await refused(store, visit("x", "10:30", "10:50", who=(), **linking("half"))) == TAKEN
+    await settle_all(store, whole(status="cancelled"), half())
+    assert await statuses(store, "half", "whole") == ["busy", "free"]
+
+
+async def test_who_leaves_the_time_that_several_share_keeps_the_rest(store: Store) -> None:
+    await of_room(store, slot("all", "10:00", "11:00"), group("early", 2, "10:00", "10:30"))
+    await settle_all(store, visit("x", "10:00", "11:00", who=(), **linking("all", "early")))
+    await settle_all(store, visit("y", who=(), **linking("early")))
+    await settle_all(store, visit("x", "10:30", "11:00", who=(), **linking("all")))
+
+
+@pytest.mark.parametrize("leaving", [False, True])
+async def test_who_was_booked_over_lets_go_of_what_they_share_and_keeps_the_room(store: Store, leaving: bool) -> None:
+    await of_room(store, HALF, WHOLE)
+    both = half(**linking("half", "whole"))
+    await settle_all(store, whole() if leaving else both)
+    await store.transact(settling(over(both if leaving else whole()), overbooks="key-1"))
+    await settle_all(store, over(half()) if leaving else half())
+
+
 async def test_who_books_over_others_has_it_and_holds_it_like_any_other(store: Store) -> None:
     await of_room(store, HALF, WHOLE)
     await settle_all(store, half())
