@@ -92,8 +92,18 @@ class World:
         visits = self.asked.visits
         final = {name: visit.appointment for name, visit in visits.items()}
         noshows = [one for one in (self.stored.appointments | final).values() if one.get("status") == "noshow"]
-        left = {name for one in noshows for name in left_busy(one)}
-        return {name for one in visits.values() for name in one.gives_up if one.had is not None or name not in left}
+        left = {name for one in noshows for name in left_busy(one) if self._is_at(name, one)}
+        return {
+            name
+            for one in visits.values()
+            for name in one.gives_up
+            if one.had is not None or (name not in left and self._is_at(name, one.draft.before or {}))
+        }
+
+    def _is_at(self, slot: str, noshow: Resource) -> bool:
+        """Tell whether a Slot is at the time of a no-show, who has no claim to one that is made anew at another."""
+        when, span = intervals.of(noshow), intervals.of(self.slots.get(slot, {}))
+        return when is None or span is None or when.overlaps(span)
 
     def _surplus(self, visit: Visit) -> frozenset[str]:
         return surplus.of(visit, self.slots, self.schedules, self.people)

@@ -44,11 +44,11 @@ async def test_a_visit_that_becomes_a_noshow_names_no_other_slot(store: Store) -
 
 async def test_an_imported_noshow_has_the_slots_that_it_names_and_takes_none_from_who_holds_it(store: Store) -> None:
     await publish_day(store, slot("a"), slot("b", "10:30", "11:00", status="busy"))
-    gone = visit("x", status="noshow", **linking("a", "b"))
+    gone = visit("x", "10:00", "11:00", status="noshow", **linking("a", "b"))
     await settle_all(store, visit("y", **linking("a")), gone, copied=True)
     assert await statuses(store, "a", "b") == ["busy", "busy"]
     await settle_all(store, {**gone, "comment": "called twice"})
-    await settle_all(store, visit("x", status="entered-in-error"))
+    await settle_all(store, visit("x", "10:00", "11:00", status="entered-in-error"))
     assert await statuses(store, "a", "b") == ["busy", "free"]
 
 
@@ -82,6 +82,27 @@ async def test_of_two_noshows_in_one_slot_the_last_gives_it_back(store: Store, e
     await settle_all(store, "Appointment/y", taking, fills_slots=False)
     assert await statuses(store, "a") == ["busy"]
     await settle_all(store, "Appointment/z")
+    assert await statuses(store, "a") == ["free"]
+
+
+async def test_a_noshow_gives_no_slot_back_that_is_made_anew_at_another_time(store: Store) -> None:
+    await publish_day(store, slot("a"), slot("b", "10:30", "11:00"))
+    await settle_all(store, visit("x", "10:00", "11:00", **linking("a", "b")))
+    await settle_all(store, visit("x", "10:00", "11:00", status="noshow"))
+    await settle_all(store, "Slot/a")
+    await settle_all(store, slot("a", "15:00", "15:30", status="busy"))
+    await settle_all(store, visit("x", "10:00", "11:00", status="entered-in-error"), fills_slots=False)
+    assert await statuses(store, "a", "b") == ["busy", "free"]
+
+
+async def test_a_noshow_leaves_no_slot_busy_that_is_made_anew_at_another_time(store: Store) -> None:
+    await publish_day(store, slot("a"))
+    await settle_all(store, visit("x", **linking("a")))
+    await settle_all(store, visit("x", status="noshow"))
+    await settle_all(store, "Slot/a")
+    await settle_all(store, slot("a", "15:00", "15:30"), visit("y", "15:00", "15:30", **linking("a")))
+    await settle_all(store, visit("y", "15:00", "15:30", status="noshow"))
+    await settle_all(store, visit("y", "15:00", "15:30", status="entered-in-error"))
     assert await statuses(store, "a") == ["free"]
 
 
