@@ -10,7 +10,7 @@ No step is refused for a hold that has ended: those lapse first, in units of wor
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -27,6 +27,8 @@ Shape = Callable[[T], bytes]
 
 IDEMPOTENCY_HEADER = "X-Idempotency-Key"
 IDEMPOTENCY_LENGTH = 255
+
+_FEW = 100  # of the holds that are over: that one of them has gone is reason enough to decide again
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,8 @@ async def decide(store: Store, step: Step[T], *, together: bool = False, large: 
     """Run `step` in a unit of work; no hold that is over is ever in its way.
 
     What is booked costs no look for such holds while this process knows that none is due; what would be refused is
-    looked into first, so that a refusal is never due to one.
+    looked into first, in the snapshot that it was decided on, so that a refusal is never due to one. It does not matter
+    who lets such a hold lapse.
 
     Args:
         store: where.
@@ -87,13 +90,33 @@ async def decide(store: Store, step: Step[T], *, together: bool = False, large: 
     Raises:
         Whatever `step` refuses: nothing is stored then.
     """
+    over: list[str] = []
+
+    async def attempt(work: UnitOfWork) -> T:
+        over.clear()
+        try:
+            return await step(work)
+        except Refused as refused:
+            if refused.status == Conflict.status:  # a door may have told it in its own words
+                over.extend(await work.keys("Appointment", holds.due_query(work.now), limit=_FEW))
+            raise
+
     await holds.settle_due(store)
     while True:
         try:
-            return await store.transact(step, together=together, large=large)
-        except Refused as refused:  # a door may have told a Conflict in its own words
-            if refused.status != Conflict.status or not await holds.tidy(store):
+            return await store.transact(attempt, together=together, large=large)
+        except Refused:
+            if not (over and await _has_lapsed(store, over)):
                 raise
+
+
+async def _has_lapsed(store: Store, over: Sequence[str]) -> bool:
+    """Let the holds lapse that are due; tell whether one did, or one of those that were `over` has done so already."""
+    if await holds.tidy(store):
+        return True
+    # One that is there still is no hold by what it says itself (`mediloop-fhir check` tells): it stands.
+    there = await store.keys("Appointment", {"_id": {"$in": over}} | holds.due_query(store.now()), limit=len(over))
+    return len(there) < len(over)
 
 
 async def travel(

@@ -197,6 +197,25 @@ async def test_a_shorter_hold_than_was_known_refuses_nobody(store: Store, clock:
     assert await status(store, "Appointment", "h") == "cancelled"
 
 
+async def test_a_hold_that_somebody_else_lets_lapse_meanwhile_refuses_nobody(store: Store, clock: Clock) -> None:
+    await holds.settle_due(store)  # as above
+    await put(store, held(clock, 3))
+    clock.advance(seconds=5)
+    runs = 0
+
+    async def step(work: UnitOfWork) -> Json:
+        nonlocal runs
+        runs += 1
+        try:
+            return commands.stage(work, None, await commands.plan(work, appointment("b"), slot_id="s1"))
+        except Conflict:
+            assert await holds.tidy(store) == 1
+            raise
+
+    assert (await decide(store, step))["status"] == "booked"
+    assert runs == 2
+
+
 async def test_what_another_process_holds_is_seen_in_time(make_service: ServiceMaker, clock: Clock) -> None:
     one, other = (make_service(hold_seconds=3).stores["test"] for _ in range(2))
     await holds.settle_due(one)
@@ -235,5 +254,7 @@ async def test_an_index_that_tells_of_a_hold_that_is_none_stops_nobody(store: St
     await store.database["Appointment"].update_one({"_id": "x"}, {"$set": {"_index.hold": clock()}})
     clock.advance(seconds=301)
     await asyncio.wait_for(holds.settle_due(store), 20)
+    with pytest.raises(Conflict):
+        await asyncio.wait_for(book(store, "late"), 20)
     assert await status(store, "Appointment", "x") == "booked"
     assert await status(store, "Appointment", "h") == "cancelled"
