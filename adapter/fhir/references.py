@@ -112,8 +112,9 @@ class Rewriting:
         conditionals: the conditional references met.
         urns: the references met that are a ``urn:uuid`` or ``urn:oid`` which the table does not know.
         astray: the references met that lie below an address of this server and are no Type/id: it has nothing there.
-        versioned: names put in where a certain version was meant; it is that of a resource made just now, 1.
+        versioned: names put in where a certain version was meant.
         bases: addresses of this server: a search below one of them is ours, below any other it is another server's.
+        version: what is put in for that version; 1 is that of a resource made just now.
     """
 
     table: Mapping[str, str]
@@ -122,6 +123,7 @@ class Rewriting:
     astray: list[Urn]
     versioned: set[str]
     bases: Sequence[str] = ()
+    version: str = "1"
 
     def resource(self, resource: Resource) -> Resource:
         """Return `resource` with all names replaced; the very same where there is none."""
@@ -237,7 +239,7 @@ class Rewriting:
             name = self.table.get(comparable(value.partition(_VERSION)[0]))
             if name is not None:
                 self.versioned.add(name)
-                return f"{name}{_VERSION}1"
+                return f"{name}{_VERSION}{self.version}"
         elif "?" in value:
             base = next((one for one in self.bases if value.startswith(f"{one}/")), None)
             search = value if base is None else value[len(base) + 1 :]
@@ -255,6 +257,9 @@ class Rewriting:
         return f"{found['head']}{self.table.get(comparable(url), url)}{found['quote']}"
 
 
-def rewriting(table: Mapping[str, str], bases: Sequence[str] = ()) -> Rewriting:
-    """Return a walk that replaces what `table` names, on a server with these addresses (no slash at their ends)."""
-    return Rewriting(table, [], [], [], set(), bases)
+def rewriting(table: Mapping[str, str], bases: Sequence[str] = (), version: str = "1") -> Rewriting:
+    """Return a walk that replaces what `table` names, on a server with these addresses (no slash at their ends).
+
+    `version`: what it puts in where a certain version of these is meant.
+    """
+    return Rewriting(table, [], [], [], set(), bases, version)

@@ -60,6 +60,7 @@ class Plan:
         reads: what is to be answered when the writes are done.
         provisional: of the writes at these positions, conditional ones, the name that the others know it by so far.
         versioned: provisional names of which a certain version is referred to.
+        version: what stands for the number of that version so far; no client can have sent it.
         wanted: the references by criteria, by their texts.
         patches: the FHIRPath Patches at these positions, as resources: they may hold references, too.
     """
@@ -69,6 +70,7 @@ class Plan:
     reads: tuple[Entry, ...]
     provisional: Mapping[int, str]
     versioned: frozenset[str]
+    version: str
     wanted: Mapping[str, Wanted]
     patches: Mapping[int, Resource]
 
@@ -92,9 +94,10 @@ def plan(call: Call, parsed: Parsed) -> Plan:
     writes: dict[int, Write] = {}
     wanted: dict[str, Wanted] = {}
     versioned: set[str] = set()
+    version = str(uuid.uuid4())
     patches: dict[int, Resource] = {}
     for position, (entry, ident) in enumerate(zip(entries, idents, strict=True)):
-        walk = rewriting(names.seen_from(entry.full_url), bases)
+        walk = rewriting(names.seen_from(entry.full_url), bases, version)
         try:
             resource = None if entry.resource is None else walk.resource(entry.resource)
             write = write_of(call, entry, resource, ident=ident, conditional=True)
@@ -120,7 +123,7 @@ def plan(call: Call, parsed: Parsed) -> Plan:
         if ident is not None and _is_conditional(entry)
     }
     places = tuple(entry.index for entry in entries)
-    return Plan(tuple(writes.values()), places, reads, provisional, frozenset(versioned), wanted, patches)
+    return Plan(tuple(writes.values()), places, reads, provisional, frozenset(versioned), version, wanted, patches)
 
 
 def write_of(

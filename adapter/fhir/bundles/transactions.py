@@ -192,7 +192,8 @@ async def _settled(work: UnitOfWork, call: Call, planned: Plan) -> list[Write]:
         # What an entry looks for, and makes where there is none, is the one match of those who look for it by the same.
         own = by_criteria.get((wanted.kind, sought(wanted.criteria)))
         table[text] = own or await _resolved(work, how, wanted, gone, brought)
-    table |= await _versions(work, writes, {name: table.get(name, name) for name in planned.versioned})
+    versioned = {name: table.get(name, name) for name in planned.versioned}
+    table |= await _versions(work, writes, versioned, planned.version)
     if not table:
         return writes
     return [_rewritten(write, planned.patches.get(position), table) for position, write in enumerate(writes)]
@@ -229,10 +230,16 @@ async def _resolved(work: UnitOfWork, how: Reading, wanted: Wanted, gone: Collec
     raise PreconditionFailed(Problem("unresolved_reference", text, wanted.where, issue=issue, entry=wanted.position))
 
 
-async def _versions(work: UnitOfWork, writes: Sequence[Write], names: Mapping[str, str]) -> dict[str, str]:
-    """Return the versions that will be there of what is referred to by a certain one: as the walk has it, by the first.
+async def _versions(
+    work: UnitOfWork, writes: Sequence[Write], names: Mapping[str, str], version: str
+) -> dict[str, str]:
+    """Return the versions that will be there of what is referred to by a certain one.
 
-    `names`: what is referred to so, as it has been called so far and as it is stored.
+    Args:
+        work: what is stored.
+        writes: what becomes of it.
+        names: what is referred to so, as it has been called so far and as it is stored.
+        version: what has stood for its number so far.
     """
     if not names:
         return {}
@@ -240,10 +247,10 @@ async def _versions(work: UnitOfWork, writes: Sequence[Write], names: Mapping[st
     last = await work.last_versions([name for name in names.values() if name not in stored])
     last |= {name: version_of(resource) for name, resource in stored.items()}
     written = {f"{one.kind}/{one.ident}" for one in writes if one.resource is not None or one.patch is not None}
-    found = {
-        f"{name}/_history/1": f"{final}/_history/{last[final] + (final in written)}" for name, final in names.items()
+    return {
+        f"{name}/_history/{version}": f"{final}/_history/{last[final] + (final in written)}"
+        for name, final in names.items()
     }
-    return {name: version for name, version in found.items() if name != version}
 
 
 def _rewritten(write: Write, parameters: Resource | None, table: Mapping[str, str]) -> Write:

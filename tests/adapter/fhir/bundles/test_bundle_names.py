@@ -129,6 +129,15 @@ async def test_a_version_of_what_is_updated_is_the_one_that_is_left(api: Api, fu
         assert (await stored(api, "Patient/b"))["meta"]["versionId"] == str(2 * version)
 
 
+async def test_a_version_that_is_stored_is_meant_beside_one_that_the_transaction_leaves(api: Api) -> None:
+    change = entry("PUT", "Patient/b", person(id="b"), urn(1))
+    await done(api, bundle("transaction", change))
+    asked = person(id="a", link=[*link("Patient/b/_history/1"), *link(f"{urn(1)}/_history/7")])
+    await done(api, bundle("transaction", entry("PUT", "Patient/a", asked), change))
+    made = await stored(api, "Patient/a")
+    assert [one["other"]["reference"] for one in made["link"]] == ["Patient/b/_history/1", "Patient/b/_history/2"]
+
+
 @pytest.mark.parametrize("url", ["Patient/b", "Patient?identifier=urn:mrn|1"])
 async def test_a_version_of_what_is_brought_back_is_the_one_that_is_left(api: Api, url: str) -> None:
     await api.put(f"{BASE}/Patient/b", identified("1", id="b"))
