@@ -62,10 +62,8 @@ async def carry_out(
     changes: list[Change] = []
     places: list[int] = []
     for index, write in enumerate(settled):
-        if write.ident is None:  # a conditional deletion that found nothing
-            results[index] = Written(204, write.kind, "", None, changed=False)
-            continue
-        name = f"{write.kind}/{write.ident}"
+        # A conditional deletion that found nothing has no id: there is nothing of it.
+        name = "" if write.ident is None else f"{write.kind}/{write.ident}"
         try:
             found = _decide(write, stored.get(name), deleted=name in versions and versions[name] > 0)
         except Refused as refused:

@@ -245,6 +245,7 @@ class TestConditionalDelete:
     async def test_with_a_version(self, api: Api) -> None:
         await made(api, tagged("p", "1"))
         outcome(await conditionally(api, "DELETE", "1", if_match='W/"2"'), 412, "conflict")
+        outcome(await conditionally(api, "DELETE", "none", if_match='W/"1"'), 412, "conflict")
 
 
 class TestCriteria:
