@@ -33,6 +33,7 @@ class Claims:
 
 
 NO_CLAIMS = Claims()
+_BESIDE_STAMP = frozenset({"_versionId", "_lastUpdated"})
 KEPT_META = ("security", "tag")
 """What outlives an update that has none of its own."""
 ClaimsOf = Callable[[Resource], Claims]
@@ -63,9 +64,13 @@ class Rules:
 
 
 def stamped(resource: Resource, version: int, moment: datetime) -> Resource:
-    """Return `resource` with the server's ``meta.versionId`` and ``meta.lastUpdated``; other meta is kept."""
+    """Return `resource` with the server's ``meta.versionId`` and ``meta.lastUpdated``; other meta is kept.
+
+    What a client has said beside these two (``_lastUpdated``: an id, extensions) was about the values that it sent.
+    """
     text = moment.astimezone(UTC).isoformat(timespec="milliseconds")[:23] + "Z"
-    meta = {**resource.get("meta", {}), "versionId": str(version), "lastUpdated": text}
+    own = {name: value for name, value in resource.get("meta", {}).items() if name not in _BESIDE_STAMP}
+    meta = {**own, "versionId": str(version), "lastUpdated": text}
     head = {"resourceType": resource["resourceType"], "id": resource["id"], "meta": meta}
     return head | {name: value for name, value in resource.items() if name not in head}
 

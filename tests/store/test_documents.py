@@ -47,6 +47,12 @@ def test_a_stamp_sets_version_and_moment_and_keeps_other_meta() -> None:
     }
 
 
+@pytest.mark.parametrize("name", ["_versionId", "_lastUpdated"])
+def test_a_stamp_leaves_no_extension_of_a_version_that_was_another(name: str) -> None:
+    resource = patient("a", meta={name: {"extension": [{"url": "urn:e", "valueCode": "x"}]}})
+    assert stamped(resource, 1, MOMENT)["meta"].keys() == {"versionId", "lastUpdated"}
+
+
 def test_a_stamp_puts_type_id_and_meta_first_and_keeps_the_order_of_the_rest() -> None:
     resource = {"z": 1, "id": "a", "b": 2, "resourceType": "Patient", "a": 3}
     assert list(stamped(resource, 1, MOMENT)) == ["resourceType", "id", "meta", "z", "b", "a"]

@@ -127,13 +127,18 @@ def _keep_identity(before: Resource, after: Any, meta: Any) -> None:
     for name in ("resourceType", "id"):
         if after.get(name) != before.get(name):
             raise NotApplicable(f"{name} cannot be changed.", code="immutable_element")
-    owned = {name: before["meta"][name] for name in ("versionId", "lastUpdated") if name in before.get("meta", {})}
-    now = after.get("meta", {})
+    stored, now = before.get("meta", {}), after.get("meta", {})
+    owned = {name: stored[name] for name in ("versionId", "lastUpdated") if name in stored}
     if not isinstance(now, dict):
         return  # validation says what is wrong with it
     for name, value in owned.items():
         if now.get(name, None if now is meta else value) != value:
             raise NotApplicable(f"meta.{name} is the server's and cannot be changed.", code="immutable_element")
+        beside = f"_{name}"
+        if beside in now and now[beside] != stored.get(beside):
+            raise NotApplicable(
+                f"Nothing can be said beside meta.{name}: it is the server's.", code="immutable_element"
+            )
     if owned.keys() - now.keys():
         after["meta"] = owned | now
 

@@ -379,6 +379,11 @@ class TestReplaceAndDelete:
             problem = refusal(APPOINTMENT, change_it).problems[0]
             assert (problem.code, problem.param) == ("immutable_element", f"Appointment.{path}")
 
+    def test_nothing_is_said_beside_the_version(self) -> None:
+        value = {"part": [{"name": "url", "valueUri": "urn:e"}, {"name": "valueCode", "valueCode": "x"}]}
+        change_it = operation("add", "Appointment.meta.lastUpdated", name="extension", value=value)
+        assert refusal(APPOINTMENT, change_it).problems[0].code == "immutable_element"
+
     def test_a_whole_new_meta_keeps_the_version(self) -> None:
         replace = operation("replace", "Appointment.meta", value={"valueMeta": {"source": "urn:x"}})
         assert change(APPOINTMENT, replace)["meta"] == APPOINTMENT["meta"] | {"source": "urn:x"}

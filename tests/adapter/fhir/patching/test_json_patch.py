@@ -288,6 +288,8 @@ class TestOnResources:
             ('replace /meta/versionId "9"', "Appointment.meta.versionId"),
             ("remove /meta/lastUpdated", "Appointment.meta.lastUpdated"),
             ("move /meta/versionId -> /language", "Appointment.language"),
+            ('add /meta/_versionId {"id":"v"}', "Appointment.meta.versionId"),
+            ('replace /meta {"_lastUpdated":{"id":"x"}}', "Appointment.meta"),
             ('replace /meta {"versionId":"9"}', "Appointment.meta"),
             ('replace "" {"resourceType":"Appointment"}', "Appointment"),
         ],
