@@ -115,6 +115,7 @@ class Rewriting:
         versioned: names put in where a certain version was meant.
         bases: addresses of this server: a search below one of them is ours, below any other it is another server's.
         version: what is put in for that version; 1 is that of a resource made just now.
+        searches: what references by criteria lead to, by their texts; the same text as a URI is an address like others.
     """
 
     table: Mapping[str, str]
@@ -122,8 +123,9 @@ class Rewriting:
     urns: list[Urn]
     astray: list[Urn]
     versioned: set[str]
-    bases: Sequence[str] = ()
-    version: str = "1"
+    bases: Sequence[str]
+    version: str
+    searches: Mapping[str, str]
 
     def resource(self, resource: Resource) -> Resource:
         """Return `resource` with all names replaced; the very same where there is none."""
@@ -232,7 +234,7 @@ class Rewriting:
 
     def reference(self, value: str, place: Place) -> str:
         """Return what to write for `value`, the text of a reference at `place`."""
-        found = self.table.get(comparable(value))
+        found = self.table.get(comparable(value), self.searches.get(value))
         if found is not None:
             return found
         if _VERSION in value:
@@ -257,9 +259,15 @@ class Rewriting:
         return f"{found['head']}{self.table.get(comparable(url), url)}{found['quote']}"
 
 
-def rewriting(table: Mapping[str, str], bases: Sequence[str] = (), version: str = "1") -> Rewriting:
+def rewriting(
+    table: Mapping[str, str],
+    bases: Sequence[str] = (),
+    *,
+    version: str = "1",
+    searches: Mapping[str, str] | None = None,
+) -> Rewriting:
     """Return a walk that replaces what `table` names, on a server with these addresses (no slash at their ends).
 
-    `version`: what it puts in where a certain version of these is meant.
+    `version`, `searches`: as `Rewriting` has them.
     """
-    return Rewriting(table, [], [], [], set(), bases, version)
+    return Rewriting(table, [], [], [], set(), bases, version, searches or {})

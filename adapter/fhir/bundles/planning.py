@@ -97,7 +97,7 @@ def plan(call: Call, parsed: Parsed) -> Plan:
     version = str(uuid.uuid4())
     patches: dict[int, Resource] = {}
     for position, (entry, ident) in enumerate(zip(entries, idents, strict=True)):
-        walk = rewriting(names.seen_from(entry.full_url), bases, version)
+        walk = rewriting(names.seen_from(entry.full_url), bases, version=version)
         try:
             resource = None if entry.resource is None else walk.resource(entry.resource)
             write = write_of(call, entry, resource, ident=ident, conditional=True)

@@ -21,7 +21,7 @@ from adapter.fhir.bundles.reading import Parsed
 from adapter.fhir.bundles.responses import Budget
 from adapter.fhir.call import Call, Reply
 from adapter.fhir.patching import Patch
-from adapter.fhir.references import rewriting
+from adapter.fhir.references import Rewriting, rewriting
 from adapter.fhir.refusing import clashed
 from adapter.fhir.writes import Write, Written
 from adapter.fhir.writing import carry_out, deleted, identify
@@ -173,6 +173,7 @@ async def _settled(work: UnitOfWork, call: Call, planned: Plan) -> list[Write]:
     how = searching.reading(call.who, call.base, strict=True)
     writes = list(planned.writes)
     table: dict[str, str] = {}
+    searches: dict[str, str] = {}
     gone: set[str] = set()
     by_criteria: dict[object, str] = {}
     for position, asked in enumerate(planned.writes):
@@ -191,12 +192,15 @@ async def _settled(work: UnitOfWork, call: Call, planned: Plan) -> list[Write]:
     for text, wanted in planned.wanted.items():
         # What an entry looks for, and makes where there is none, is the one match of those who look for it by the same.
         own = by_criteria.get((wanted.kind, sought(wanted.criteria)))
-        table[text] = own or await _resolved(work, how, wanted, gone, brought)
+        searches[text] = own or await _resolved(work, how, wanted, gone, brought)
     versioned = {name: table.get(name, name) for name in planned.versioned}
     table |= await _versions(work, writes, versioned, planned.version)
-    if not table:
+    if not table and not searches:
         return writes
-    return [_rewritten(write, planned.patches.get(position), table) for position, write in enumerate(writes)]
+    return [
+        _rewritten(write, planned.patches.get(position), rewriting(table, searches=searches))
+        for position, write in enumerate(writes)
+    ]
 
 
 def _require_made_once(planned: Plan, writes: Sequence[Write], brought: Brought) -> None:
@@ -253,8 +257,7 @@ async def _versions(
     }
 
 
-def _rewritten(write: Write, parameters: Resource | None, table: Mapping[str, str]) -> Write:
-    walk = rewriting(table)
+def _rewritten(write: Write, parameters: Resource | None, walk: Rewriting) -> Write:
     if write.patch is not None:
         if parameters is not None:
             return replace(write, patch=Patch.read(bare_texts(walk.resource(parameters), walk)))

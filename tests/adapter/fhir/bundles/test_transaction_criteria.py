@@ -207,6 +207,20 @@ async def test_a_reference_by_criteria_may_be_written_below_our_own_base(api: Ap
     assert actors(await stored(api, f"Appointment/{ident(found[0])}")) == [elsewhere]
 
 
+@pytest.mark.parametrize("criteria", ["_id=known", "identifier=urn:mrn|1"])
+async def test_only_a_reference_is_one_by_criteria(api: Api, criteria: str) -> None:
+    """https://hl7.org/fhir/R4/http.html#trules: a conditional reference is a reference; a uri may hold any address."""
+    search = f"Patient?{criteria}"
+    link = f'<div xmlns="http://www.w3.org/1999/xhtml"><a href="{search}">x</a></div>'
+    await done(api, bundle("transaction", entry("PUT", "Patient/known", identified("1", id="known"))))
+    members: Json = {"text": {"status": "additional", "div": link}, "extension": [{"url": "urn:e", "valueUri": search}]}
+    asked = visit(search, **members)
+    found = await done(api, bundle("transaction", entry("POST", "Appointment", asked)))
+    made = await stored(api, f"Appointment/{ident(found[0])}")
+    assert actors(made) == ["Patient/known"]
+    assert {name: made[name] for name in members} == members
+
+
 @pytest.mark.parametrize("name", [urn(7), urn(7).upper(), "urn:oid:1.2.3", f"{urn(7)}/_history/1"])
 async def test_a_name_that_no_entry_has_leads_nowhere(api: Api, store: Store, name: str) -> None:
     """Whoever is booked by it would be nobody, and their time free for others."""
