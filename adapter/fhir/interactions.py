@@ -22,16 +22,16 @@ from adapter.fhir import (
     searching,
     validation,
 )
-from adapter.fhir import outcome as outcomes
 from adapter.fhir.access import may, require_type
 from adapter.fhir.call import Call, Reply
 from adapter.fhir.patching import Patch
 from adapter.fhir.presentation import require_whole
 from adapter.fhir.refusing import clashed, not_allowed, unknown_type
+from adapter.fhir.shaping import SHOWN_BY, shaped
 from adapter.fhir.writes import Write, Written
 from adapter.fhir.writing import alone, carry_out
 from adapter.scheduling import holds
-from store.codec import Resource, encode
+from store.codec import Resource
 from store.errors import AlreadyExists, NotUnique
 from store.types import TYPES
 from store.unit_of_work import UnitOfWork
@@ -205,15 +205,11 @@ _INSTANCE: dict[str, Callable[[Call, str, str], Awaitable[Reply]]] = {
 }
 
 
-_SHOWN_BY = ("_format", "_pretty", "_summary", "_elements")
-"""Parameters of the answer to a conditional write; all others are its criteria."""
-
-
 async def _conditional(call: Call, kind: str) -> Reply:
     """Update, patch or delete what the query matches (https://hl7.org/fhir/R4/http.html#cond-update)."""
     require_type(call.who, kind, "read")
     require_type(call.who, kind, "write")
-    criteria = tuple(pair for pair in call.query if pair[0] not in _SHOWN_BY)
+    criteria = tuple(pair for pair in call.query if pair[0] not in SHOWN_BY)
     if call.method == "PUT":
         resource = await _sent(call, kind)
         write = Write("PUT", kind, criteria=criteria, resource=resource)
@@ -259,31 +255,6 @@ async def _write(call: Call, write: Write) -> Reply:
         raise alone(refused) from None
     reply = shaped(call, written)
     return replace(reply, headers={**reply.headers, **repeating.REPLAYED}) if before else reply
-
-
-def shaped(call: Call, written: Written) -> Reply:
-    """Return the answer to a write, as ``Prefer: return`` wants it (representation, unless it says otherwise)."""
-    wanted = negotiation.preferences(call.headers.get("prefer")).returns
-    resource = written.told(call.who)
-    if resource is None:
-        if wanted != "OperationOutcome":
-            return Reply(204)
-        text = "Deleted." if written.changed else "There is no such resource."
-        done = Problem("done", text, severity="information")
-        return Reply(200, outcomes.of([done], call.who.service.settings.canonical_base))
-    headers = dict(negotiation.version_headers(resource["meta"]))
-    version = f"{written.kind}/{written.ident}/_history/{resource['meta']['versionId']}"
-    if written.status == 201 or call.method == "POST":
-        headers["Location"] = f"{call.base}/{version}"
-    if wanted == "minimal":
-        body = b""
-    elif wanted == "OperationOutcome":
-        text = "Created." if written.status == 201 else "Stored." if written.changed else "It was there already."
-        done = Problem("done", text, severity="information")
-        body = outcomes.of([done], call.who.service.settings.canonical_base)
-    else:
-        body = reads.shown(call, written.kind, encode(resource))
-    return Reply(written.status, body, headers, resource["meta"]["lastUpdated"], version)
 
 
 def _strict(call: Call) -> bool:
