@@ -1,4 +1,4 @@
-"""One entry as an interaction of its own, answered by the dispatcher that answers HTTP."""
+"""One entry as an interaction of its own: answered by the dispatcher that answers HTTP, or told as that tells it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from adapter.fhir.bundles import responses
 from adapter.fhir.bundles.reading import Entry
 from adapter.fhir.bundles.responses import Budget
 from adapter.fhir.call import Call, Reply
+from adapter.fhir.shaping import shaped
+from adapter.fhir.writes import Written
 from store.connection import renew_deadline
 from store.errors import Oversized, Unreachable
 
@@ -42,11 +44,7 @@ async def answered(call: Call, entry: Entry, answer: Answer, budget: Budget) -> 
     try:
         reply = await answer(as_call(call, entry))
         renew_deadline()  # a long batch may go on for as long as MongoDB answers
-        if budget.takes(0 if entry.method == "HEAD" else len(reply.body)):
-            return responses.replied(call, entry, reply)
-        if entry.reads:
-            return responses.failed(call, responses.beyond())
-        return responses.replied(call, entry, replace(reply, body=b""))
+        return _fitted(call, entry, reply, budget)
     except Refused as refused:
         return responses.failed(call, refused)
     except Unreachable:
@@ -59,6 +57,23 @@ async def answered(call: Call, entry: Entry, answer: Answer, budget: Budget) -> 
         if not entry.reads:
             text += " Whether this entry was done is not known: look before it is sent again."
         return responses.failed(call, Refused(Problem("api_error", text), status=500))
+
+
+def told(call: Call, entry: Entry, written: Written, budget: Budget) -> bytes:
+    """Return the response entry for a write that was carried out with others: it is as if it had been by itself."""
+    asked = as_call(call, entry)
+    if budget.is_spent:
+        asked = replace(asked, headers={**asked.headers, "prefer": "return=minimal"})
+    return _fitted(call, entry, shaped(asked, written), budget)
+
+
+def _fitted(call: Call, entry: Entry, reply: Reply, budget: Budget) -> bytes:
+    """Return the response entry for a reply: what was done is told without a body that the budget does not take."""
+    if budget.takes(0 if entry.method == "HEAD" else len(reply.body)):
+        return responses.replied(call, entry, reply)
+    if entry.reads:
+        return responses.failed(call, responses.beyond())
+    return responses.replied(call, entry, replace(reply, body=b""))
 
 
 def unavailable() -> Unavailable:

@@ -14,7 +14,7 @@ from adapter.aside import aside
 from adapter.errors import Malformed, Problem, Refused
 from adapter.fhir import repeating
 from adapter.fhir.bundles import responses
-from adapter.fhir.bundles.alone import Answer, answered, unavailable
+from adapter.fhir.bundles.alone import Answer, answered, told, unavailable
 from adapter.fhir.bundles.planning import write_of
 from adapter.fhir.bundles.reading import Entry, Parsed
 from adapter.fhir.bundles.responses import Budget
@@ -28,6 +28,7 @@ from store.unit_of_work import UnitOfWork
 
 _AT_ONCE = 16
 _TOGETHER = 200  # writes tried in one transaction: what is lost where a rival comes first is bounded
+_Plain = tuple[Entry, Write]
 _DEPTH = 4  # so often are writes halved where some of them are refused, before each is carried out alone
 
 
@@ -72,12 +73,12 @@ async def _together(call: Call, entries: Sequence[Entry], budget: Budget) -> dic
     return done
 
 
-def _plain(call: Call, entries: Iterable[Entry]) -> dict[int, Write]:
-    plain: dict[int, Write] = {}
+def _plain(call: Call, entries: Iterable[Entry]) -> dict[int, _Plain]:
+    plain: dict[int, _Plain] = {}
     for entry in entries:
         if _is_plain(entry):
             try:
-                plain[entry.index] = write_of(call, entry, entry.resource)
+                plain[entry.index] = entry, write_of(call, entry, entry.resource)
             except Refused:  # it is told when the entry is carried out by itself
                 continue
     return plain
@@ -88,7 +89,7 @@ def _is_plain(entry: Entry) -> bool:
     return entry.writes and entry.method in ("POST", "PUT", "DELETE") and not conditional
 
 
-async def _attempted(call: Call, writes: dict[int, Write], budget: Budget, depth: int = 0) -> dict[int, bytes]:
+async def _attempted(call: Call, writes: dict[int, _Plain], budget: Budget, depth: int = 0) -> dict[int, bytes]:
     """Return the response entries of those of `writes`, by their places, that could be carried out together.
 
     Where some are refused, the others are tried again in two halves: the next refusal then costs less.
@@ -97,7 +98,7 @@ async def _attempted(call: Call, writes: dict[int, Write], budget: Budget, depth
         return {}
     places = list(writes)
     try:
-        results = await _written(call, list(writes.values()))
+        results = await _written(call, [write for _, write in writes.values()])
     except Refused as refused:
         wrong = {places[problem.entry] for problem in refused.problems if problem.entry is not None}
         right = [place for place in places if place not in wrong]
@@ -114,7 +115,10 @@ async def _attempted(call: Call, writes: dict[int, Write], budget: Budget, depth
     except Unreachable:  # it may have been done: doing it again could make everything twice
         return dict.fromkeys(places, responses.failed(call, unavailable()))
     renew_deadline()
-    return {place: responses.written(call, result, budget) for place, result in zip(places, results, strict=True)}
+    return {
+        place: told(call, entry, result, budget)
+        for (place, (entry, _)), result in zip(writes.items(), results, strict=True)
+    }
 
 
 async def _written(call: Call, writes: Sequence[Write]) -> list[Written]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from adapter.errors import Malformed, Problem, Refused
 from adapter.fhir import negotiation
 from adapter.fhir.access import require_type
+from adapter.fhir.bundles.alone import as_call
 from adapter.fhir.bundles.identifiers import sought
 from adapter.fhir.bundles.patches import bare_texts, rewritten
 from adapter.fhir.bundles.reading import Entry, Parsed
@@ -21,8 +22,10 @@ from adapter.fhir.call import Call, Pairs
 from adapter.fhir.conformance import DEFINITIONS
 from adapter.fhir.patching import Patch
 from adapter.fhir.presentation import require_whole
+from adapter.fhir.reads import part
 from adapter.fhir.references import Conditional, Names, rewriting
 from adapter.fhir.refusing import not_allowed, unknown_type
+from adapter.fhir.shaping import SHOWN_BY
 from adapter.fhir.validation import require_valid
 from adapter.fhir.writes import Write
 from store.codec import Resource
@@ -30,7 +33,6 @@ from store.extract import relative
 from store.types import TYPES
 
 _ORDER = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 2}
-_SHOWN_ONLY = ("_format", "_pretty")
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +145,7 @@ def write_of(
     """
     kind, method = _kind(entry), entry.method
     require_type(call.who, kind, "write")
+    part(as_call(call, entry), (kind,))  # what cannot be shown is refused before anything is done
     headers = entry.headers or {}
     criteria = _criteria(entry)
     if criteria is not None or "if-none-exist" in headers or method == "PATCH":
@@ -214,7 +217,7 @@ def _kind(entry: Entry) -> str:
 def _criteria(entry: Entry) -> Pairs | None:
     if entry.method == "POST" or len(entry.path) > 1:
         return None
-    return tuple(pair for pair in entry.query if pair[0] not in _SHOWN_ONLY)
+    return tuple(pair for pair in entry.query if pair[0] not in SHOWN_BY)
 
 
 def _is_conditional(entry: Entry) -> bool:

@@ -14,8 +14,6 @@ from adapter.errors import Problem, Refused, TooLarge
 from adapter.fhir import negotiation, outcome
 from adapter.fhir.bundles.reading import Entry
 from adapter.fhir.call import Call, Reply
-from adapter.fhir.writes import Written
-from store.codec import encode
 
 MAX_ANSWER_BYTES = 64_000_000
 """How large the answer to a Bundle becomes: it is made in memory, and a thousand short reads may each ask for all there
@@ -55,28 +53,6 @@ def bundle(kind: str, entries: Sequence[bytes]) -> Reply:
         return Reply(200, head + b"}")
     parts = [one for entry in entries for one in (b",", entry)][1:]
     return Reply(200, b"".join((head, b',"entry":[', *parts, b"]}")))
-
-
-def written(call: Call, result: Written, budget: Budget) -> bytes:
-    """Return the entry for a write: with the resource, or an outcome, where ``Prefer: return`` asks for it.
-
-    A resource that the budget does not take is left out: what was done is told all the same.
-    """
-    response = {"status": _status(result.status)}
-    resource = result.told(call.who)
-    if resource is None:
-        return _entry(response)
-    meta = resource["meta"]
-    response["location"] = f"{result.kind}/{result.ident}/_history/{meta['versionId']}"
-    response["etag"] = f'W/"{meta["versionId"]}"'
-    response["lastModified"] = meta["lastUpdated"]
-    wanted = negotiation.preferences(call.headers.get("prefer")).returns
-    if wanted == "OperationOutcome":
-        text = "Created." if result.status == 201 else "Stored." if result.changed else "It was there already."
-        done = Problem("done", text, severity="information")
-        return _entry(response, told=outcome.of([done], _canonical(call)))
-    raw = encode(resource) if wanted == "representation" and not budget.is_spent else None
-    return _entry(response, raw if raw is not None and budget.takes(len(raw)) else None)
 
 
 def replied(call: Call, entry: Entry, reply: Reply) -> bytes:

@@ -13,7 +13,7 @@ from adapter.aside import aside
 from adapter.errors import Gone, Malformed, NotFound, PreconditionFailed, Problem, Refused, Unavailable
 from adapter.fhir import repeating, searching
 from adapter.fhir.bundles import responses
-from adapter.fhir.bundles.alone import Answer, answered, as_call
+from adapter.fhir.bundles.alone import Answer, answered, as_call, told
 from adapter.fhir.bundles.identifiers import Brought, sought
 from adapter.fhir.bundles.patches import bare_texts, rewritten
 from adapter.fhir.bundles.planning import Plan, Wanted, about, plan, require_none
@@ -47,8 +47,9 @@ async def run(call: Call, parsed: Parsed, answer: Answer) -> Reply:
     entries = [b""] * parsed.size
     results, before = await _written(call, planned)
     budget = Budget()
+    asked = {entry.index: entry for entry in parsed.entries}
     for place, result in zip(planned.places, results, strict=True):
-        entries[place] = responses.written(call, result, budget)
+        entries[place] = told(call, asked[place], result, budget)
     for entry in planned.reads:
         entries[entry.index] = await answered(call, entry, answer, budget)
     reply = responses.bundle("transaction", entries)

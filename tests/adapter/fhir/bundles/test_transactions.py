@@ -7,6 +7,7 @@ import itertools
 import pytest
 from fhir.resources.R4B.bundle import Bundle
 
+from adapter.fhir.bundles import batches
 from store.store import Store
 from tests.adapter.fhir.bundles.sending import (
     BASE,
@@ -95,6 +96,31 @@ async def test_what_is_told_of_a_write_is_what_was_preferred(
     if outcome:
         texts = [one["response"]["outcome"]["issue"][0]["diagnostics"] for one in found]
         assert texts == ["Created.", "Stored.", "It was there already."]
+
+
+@pytest.mark.parametrize("kind", ["batch", "transaction"])
+@pytest.mark.parametrize("alone", [False, True])
+async def test_a_write_is_told_in_a_bundle_as_by_itself(
+    api: Api, monkeypatch: pytest.MonkeyPatch, kind: str, alone: bool
+) -> None:
+    if alone:
+        monkeypatch.setattr(batches, "_is_plain", lambda _: False)
+    await done(api, bundle("batch", *(entry("PUT", f"Patient/{n}", person(id=n)) for n in "ab")))
+    deleted = bundle(kind, entry("DELETE", "Patient/a"), entry("DELETE", "Patient/never"))
+    found = await done(api, deleted, prefer="return=OperationOutcome")
+    assert statuses(found) == ["200", "200"]
+    texts = [one["response"]["outcome"]["issue"][0]["diagnostics"] for one in found]
+    assert texts == ["Deleted.", "There is no such resource."]
+    for query in ("Patient/b?_elements=gender", "Patient?_id=b&_elements=gender", "Patient?_id=b&_summary=text"):
+        asked = bundle(kind, entry("PUT", query, person(id="b", gender="female")))
+        [one] = await done(api, asked, prefer="return=representation")
+        assert ("name" in one["resource"], one["resource"]["meta"]["tag"][0]["code"]) == (False, "SUBSETTED")
+
+
+async def test_what_could_not_be_shown_is_not_done(api: Api) -> None:
+    body = bundle("transaction", entry("PUT", "Patient/a?_summary=unheard", person(id="a")))
+    assert issues(await send(api, body), 400) == [("value", "Bundle.entry[0]")]
+    assert await count(api, "Patient") == 0
 
 
 async def test_the_order_of_the_entries_has_no_say(api: Api) -> None:
