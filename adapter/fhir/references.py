@@ -17,7 +17,7 @@ from typing import Any
 from adapter.fhir.validation.definitions import Member, Type, resource_types, type_of
 from adapter.fhir.validation.findings import Place, expression
 from store.codec import Resource
-from store.extract import is_elsewhere, relative
+from store.extract import is_elsewhere, relative, spellings
 
 _URIS = frozenset({"uri", "url"})
 _RESTFUL = re.compile(r"(?P<root>https?://\S+/)(?P<name>[A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64})")
@@ -60,16 +60,21 @@ class Names:
 
     def __init__(self, base: str) -> None:
         self._root = f"{base}/"
+        self._ours = tuple(f"{one}/" for one in spellings(base))
         self._absolute: dict[str, str] = {}
         self._relative: dict[str, dict[str, str]] = {}
         self._tables: dict[str, Mapping[str, str]] = {}
 
     def add(self, full_url: str, name: str) -> None:
-        """Let `full_url` mean `name` (``Patient/123``), also where it is shortened below a common root."""
-        self._absolute[comparable(full_url)] = name
-        restful = _RESTFUL.fullmatch(full_url)
-        if restful is not None:
-            self._relative.setdefault(restful["root"], {})[restful["name"]] = name
+        """Let `full_url` mean `name` (``Patient/123``), also where it is shortened below a common root.
+
+        Below our own, that is so by http as by https (`spellings`).
+        """
+        for text in spellings(full_url) if full_url.startswith(self._ours) else (full_url,):
+            self._absolute[comparable(text)] = name
+            restful = _RESTFUL.fullmatch(text)
+            if restful is not None:
+                self._relative.setdefault(restful["root"], {})[restful["name"]] = name
 
     def seen_from(self, full_url: str | None) -> Mapping[str, str]:
         """Return what the names mean in the entry with `full_url`; to be asked when all are added."""
@@ -243,7 +248,8 @@ class Rewriting:
                 self.versioned.add(name)
                 return f"{name}{_VERSION}{self.version}"
         elif "?" in value:
-            base = next((one for one in self.bases if value.startswith(f"{one}/")), None)
+            own = (one for base in self.bases for one in spellings(base))
+            base = next((one for one in own if value.startswith(f"{one}/")), None)
             search = value if base is None else value[len(base) + 1 :]
             if _CONDITIONAL.fullmatch(search):
                 self.conditionals.append(Conditional(value, expression(place), search))

@@ -6,6 +6,7 @@ import re
 from urllib.parse import parse_qsl, unquote
 
 from adapter.fhir.call import Pairs
+from store.extract import spellings
 
 _SEGMENT = re.compile(r"[A-Za-z0-9\-.]{1,64}|_search|_history|\$[a-z\-]+|\*")
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:")
@@ -17,13 +18,14 @@ def address(url: str, base: str) -> tuple[tuple[str, ...], Pairs]:
 
     Args:
         url: of a Bundle's entry: relative to the base (``Patient/123``, ``Patient?name=x``), or absolute below it.
-        base: of this server, without a slash at its end.
+        base: of this server, without a slash at its end; by http and by https it is one.
 
     Raises:
         ValueError: it leads nowhere here; the text says why, and what to write.
     """
-    if url == base or url.startswith((f"{base}/", f"{base}?")):
-        url = url[len(base) :].removeprefix("/")
+    own = next((one for one in spellings(base) if url == one or url.startswith((f"{one}/", f"{one}?"))), None)
+    if own is not None:
+        url = url[len(own) :].removeprefix("/")
     elif _ABSOLUTE.match(url):
         raise ValueError("The URL leads to another server. Write it relative to this one: Patient/123.")
     elif url.startswith("/"):

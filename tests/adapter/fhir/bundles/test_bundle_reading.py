@@ -90,6 +90,8 @@ def test_what_only_reads(method: str, url: str, reads: bool) -> None:
         (f"{ROOT}/Patient/1", ("Patient", "1"), ()),
         (f"{ROOT}?_type=Slot", (), (("_type", "Slot"),)),
         (ROOT, (), ()),
+        (f"{ROOT.replace('http:', 'https:')}/Patient/1", ("Patient", "1"), ()),
+        (f"{ROOT.replace('http:', 'https:')}?_type=Slot", (), (("_type", "Slot"),)),
     ],
 )
 def test_addresses(url: str, path: tuple[str, ...], query: Any) -> None:

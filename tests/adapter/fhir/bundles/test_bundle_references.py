@@ -12,6 +12,7 @@ from tests.adapter.fhir.bundles.sending import ROOT, urn
 
 Json = dict[str, Any]
 URN, OID = urn(1), "urn:oid:1.2.3"
+SECURE = ROOT.replace("http:", "https:")
 TABLE = {URN: "Patient/new", OID: "Patient/other", f"{ROOT}/Patient/temp": "Patient/new"}
 
 
@@ -166,10 +167,11 @@ def test_short_names_mean_what_is_below_the_same_root() -> None:
     everywhere = {
         "http://a.example/fhir/Patient/1": "Patient/from-a",
         f"{ROOT}/Patient/2": "Patient/ours",
+        f"{SECURE}/Patient/2": "Patient/ours",
         "Patient/3": "Patient/bare",
         URN: "Patient/unnamed",
     }
     assert names.seen_from("http://a.example/fhir/Slot/9") == everywhere | {"Patient/1": "Patient/from-a"}
-    for ours in (None, urn(5), f"{ROOT}/Slot/9", "Slot/9"):
+    for ours in (None, urn(5), f"{ROOT}/Slot/9", f"{SECURE}/Slot/9", "Slot/9"):
         assert names.seen_from(ours) == everywhere | {"Patient/2": "Patient/ours"}
     assert names.seen_from("https://b.example/Slot/9") == everywhere

@@ -192,7 +192,7 @@ async def test_a_reference_by_criteria_may_be_written_below_our_own_base(api: Ap
         bundle(
             "transaction",
             entry("POST", "Appointment", visit(f"{ROOT}/{by(1)}", f"https://public.example/fhir/R4/{by(1)}")),
-            entry("POST", "Appointment", visit(f"{ROOT}/{by(2)}")),
+            entry("POST", "Appointment", visit(f"{ROOT.replace('http:', 'https:')}/{by(2)}")),
             entry("POST", "Patient", identified("2"), ifNoneExist="identifier=urn:mrn|2"),
         ),
     )
