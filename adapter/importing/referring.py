@@ -37,13 +37,15 @@ async def resolved(work: UnitOfWork, batch: Sequence[Ready]) -> list[Resource]:
     resources: list[Resource] = []
     for entry, ready in enumerate(batch):
         table: dict[str, str] = {}
+        searches: dict[str, str] = {}
         for text, referent in ready.referents.items():
             names = own.get(text) or found[text, referent]
             if len(names) == 1:
-                [table[text]] = names
+                [(table if referent.entry else searches)[text]] = names
             else:
                 problems.append(_problem(entry, ready.resource, text, referent, names))
-        resources.append(rewriting(table).resource(ready.resource) if table else ready.resource)
+        walk = rewriting(table, searches=searches)
+        resources.append(walk.resource(ready.resource) if ready.referents else ready.resource)
     if problems:
         raise Conflict(problems)
     return resources

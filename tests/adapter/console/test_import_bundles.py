@@ -147,6 +147,10 @@ def test_a_reference_by_identifier_means_what_has_it(bring: Import, stored: Stor
     assert bring(a__json=file("Practitioner?identifier=urn:np%7C77", "Practitioner?identifier=77")) == {"created": 3}
     meant = {"reference": f"Practitioner/{ident(1)}"}
     assert [one["actor"] for one in stored("Schedule")] == [[meant]] * 2
+    said = [{"url": "urn:e", "valueUri": "Practitioner?identifier=77"}]
+    asked = SCHEDULE | {"actor": [{"reference": said[0]["valueUri"]}], "extension": said}
+    assert bring(c__json=bundle(entry(asked, urn(30)))) == {"created": 1}
+    assert [(one["actor"], one["extension"]) for one in stored("Schedule") if "extension" in one] == [([meant], said)]
     assert bring(b__ndjson=lines(DOCTOR | {"id": "other"})) == {"created": 1}
     wrong = ("Practitioner?identifier=urn:np|77", "Practitioner?identifier=urn:np|78")
     assert bring(a__json=bundle(*json.loads(file(*wrong))["entry"][:2])) == {"refused": 2}
