@@ -13,10 +13,9 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from adapter.errors import Malformed, Problem, Refused, TooLarge, Unprocessable
-from adapter.fhir.bundles.urls import address
+from adapter.fhir.bundles.urls import address, sharing
 from adapter.fhir.call import MODIFIED_SINCE, Pairs
 from adapter.fhir.operations import changes_state
-from adapter.fhir.references import comparable
 from adapter.fhir.validation import strict_json
 from adapter.fhir.validation.findings import Findings
 from adapter.fhir.validation.walk import Walk
@@ -155,7 +154,7 @@ def _invariants(bundle: Resource) -> Iterator[Problem]:
     """Yield the breaches of the invariants of Bundle (https://hl7.org/fhir/R4/bundle.html#invs)."""
     if "total" in bundle:
         yield _against("bdl-1", "Only the answer to a search or a history has a total. Leave it out.", "Bundle.total")
-    seen: dict[tuple[str, object], int] = {}
+    first = {index: places[0] for places in sharing(bundle["entry"]) for index in places[1:]}
     for index, entry in enumerate(bundle["entry"]):
         place = f"Bundle.entry[{index}]"
         if "request" not in entry:
@@ -170,16 +169,9 @@ def _invariants(bundle: Resource) -> Iterator[Problem]:
         if _VERSIONED.search(full_url):
             text = "A fullUrl names no version. Leave out /_history/ and what follows."
             yield _against("bdl-8", text, f"{place}.fullUrl")
-        first = seen.setdefault((comparable(full_url), _version(entry)), index)
-        if first != index:
-            text = f"Entry {first} has this fullUrl, too. Give each entry one of its own."
+        if index in first:
+            text = f"Entry {first[index]} has this fullUrl, too. Give each entry one of its own."
             yield _against("bdl-7", text, f"{place}.fullUrl")
-
-
-def _version(entry: Resource) -> object:
-    meta = entry.get("resource", {}).get("meta") if isinstance(entry.get("resource"), dict) else None
-    version = meta.get("versionId") if isinstance(meta, dict) else None
-    return version if isinstance(version, str) else None
 
 
 def _against(key: str, text: str, place: str) -> Problem:

@@ -1,11 +1,14 @@
-"""What the URL of an entry means: a path below the base and the pairs of a query."""
+"""What the URL of an entry means: a path below the base and the pairs of a query; and which entries share a fullUrl."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from adapter.fhir.call import Pairs
+from adapter.fhir.references import comparable
 from store.extract import spellings
 
 _SEGMENT = re.compile(r"[A-Za-z0-9\-.]{1,64}|_search|_history|\$[a-z\-]+|\*")
@@ -49,3 +52,22 @@ def pairs(query: str) -> Pairs:
         return tuple(parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=_MOST)) if query else ()
     except ValueError as error:
         raise ValueError("The query cannot be read. Write it as UTF-8, percent-encoded: name=value.") from error
+
+
+def sharing(entries: Sequence[Any]) -> list[list[int]]:
+    """Return the places of the entries that have one fullUrl, though not as versions of one resource (bdl-7).
+
+    https://hl7.org/fhir/R4/bundle.html#invs; entries that are none have no fullUrl.
+    """
+    places: dict[tuple[str, object], list[int]] = {}
+    for index, entry in enumerate(entries):
+        full_url = entry.get("fullUrl") if isinstance(entry, dict) else None
+        if isinstance(full_url, str):
+            places.setdefault((comparable(full_url), _version(entry)), []).append(index)
+    return [found for found in places.values() if len(found) > 1]
+
+
+def _version(entry: dict[str, Any]) -> object:
+    meta = entry["resource"].get("meta") if isinstance(entry.get("resource"), dict) else None
+    version = meta.get("versionId") if isinstance(meta, dict) else None
+    return version if isinstance(version, str) else None
