@@ -6,10 +6,11 @@ Each entry is judged by itself: what is wrong with one of them is told as its fa
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from adapter.errors import Malformed, Problem
+from adapter.fhir.bundles.urls import sharing
 from adapter.fhir.validation.findings import Findings, Place
 from adapter.fhir.validation.structure import Repeated, as_object, check_structure
 from adapter.importing import mediloop
@@ -137,12 +138,40 @@ def _bundle(bundle: Resource) -> Iterator[Item]:
             names.add(line, entry, faulty=fault is not None)
         if fault is not None:
             faults[line] = fault
+    for line, other in _shared(given).items():
+        faults.setdefault(line, _shares(line, other))
+        names.close(line, given[line - 1])
     found = [
         _entry(line, entry, names) if line not in faults else _faulty(line, entry, faults[line])
         for line, entry in enumerate(given, 1)
     ]
     names.settle(item for item in found if item is not None)
     yield from (item for item in found if item is not None)
+
+
+def _shared(given: Sequence[Any]) -> dict[int, int]:
+    """Return the number of each entry that shares its fullUrl, with that of another one that has it.
+
+    What is one resource by its id may be there twice, as on two pages of a search.
+    """
+    found: dict[int, int] = {}
+    for places in sharing(given):
+        if len({_stated(given[place]) for place in places}) > 1 or _stated(given[places[0]]) is None:
+            first, second, *_ = places
+            found |= {place + 1: (second if place == first else first) + 1 for place in places}
+    return found
+
+
+def _stated(entry: Resource) -> tuple[str, str] | None:
+    resource = entry.get("resource")
+    if not isinstance(resource, dict) or "id" not in resource:
+        return None
+    return (str(resource.get("resourceType")), str(resource["id"]))
+
+
+def _shares(line: int, other: int) -> Malformed:
+    text = f"Entry {other} has this fullUrl, too. Give each entry one of its own. (bdl-7)"
+    return Malformed(Problem("bdl-7", text, f"Bundle.entry[{line - 1}].fullUrl", issue="invariant"))
 
 
 def _unfit(line: int, entry: Any) -> Malformed | None:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from adapter.fhir.bundles.urls import pairs
-from adapter.fhir.references import Conditional, Names, rewriting
+from adapter.fhir.references import Conditional, Names, comparable, rewriting
 from adapter.importing.item import Item, Referent, kind_of, name_without_id
 from store.codec import Resource, encode
 from store.extract import escaped, identifiers, token
@@ -64,6 +64,16 @@ class Naming:
                 self._of_urls[line] = f"{kind}/{ident}"
         if isinstance(ident, str):
             self._names.add(url, f"{kind}/{ident}")
+
+    def close(self, line: int, entry: Resource) -> None:
+        """Let a fullUrl that several entries share mean none of them, nor what was stored by it before."""
+        resource, url = entry.get("resource"), entry["fullUrl"]
+        kind = resource.get("resourceType") if isinstance(resource, dict) else None
+        if isinstance(kind, str):
+            name = f"{kind}/{name_without_id(kind, f'shared fullUrl {comparable(url)}')}"
+            self._names.add(url, name)
+            if kind in TYPES:
+                self._made[name] = Referent(line)
 
     def item(self, line: int, entry: Resource, resource: Resource) -> Item:
         """Return the item of an entry, its references following those that were added."""

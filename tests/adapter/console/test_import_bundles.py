@@ -294,3 +294,37 @@ def test_nor_what_refers_to_an_entry_that_cannot_be_read(bring: Import, stored: 
     shown = [json.loads(json.loads(one)["resource"]) for one in bring.errors.read_text().splitlines()]
     assert visit in shown
     assert broken in shown
+
+
+@pytest.mark.parametrize("url", [urn(7), "urn:oid:1.2.3", "https://his.example/fhir/Patient/17"])
+def test_entries_that_share_a_full_url_are_refused_and_what_refers_to_it(
+    bring: Import, stored: Stored, url: str
+) -> None:
+    other = {"resourceType": "Patient", "name": [{"family": "Auma"}]}
+    alone = bundle(entry(JOHN, url))
+    assert bring(alone__json=alone) == {"created": 1}  # nor does it mean who was stored by it before
+    twice = url.upper() if url.startswith("urn:") else url
+    came = bundle(entry(JOHN, url), entry(DOCTOR, urn(1)), entry(other, twice), entry(meeting(url, urn(1)), urn(3)))
+    assert bring(a__json=came) == {"created": 1, "refused": 3}
+    assert sorted(bring.refused()) == [(1, ["bdl-7"]), (3, ["bdl-7"]), (4, ["unresolved_reference"])]
+    told = {one["message"]: one["param"] for one in reasons(bring) if one["code"] == "bdl-7"}
+    assert told == {
+        "Entry 3 has this fullUrl, too. Give each entry one of its own. (bdl-7)": "Bundle.entry[0].fullUrl",
+        "Entry 1 has this fullUrl, too. Give each entry one of its own. (bdl-7)": "Bundle.entry[2].fullUrl",
+    }
+    assert [len(stored("Patient")), len(stored("Appointment"))] == [1, 0]
+
+
+def test_ids_do_not_tell_which_of_two_a_shared_full_url_means(bring: Import, stored: Stored) -> None:
+    two = [{"fullUrl": urn(7), "resource": {"resourceType": "Patient", "id": one}} for one in ("a", "b")]
+    came = bundle(*two, {"fullUrl": urn(8), "resource": meeting(urn(7), "Practitioner/p")}, kind="collection")
+    assert bring(a__ndjson=lines(PEOPLE[0]), b__json=came) == {"created": 1, "refused": 3}
+    assert sorted(codes for _, codes in bring.refused()) == [["bdl-7"], ["bdl-7"], ["unresolved_reference"]]
+
+
+def test_one_resource_may_be_there_twice_and_in_two_versions(bring: Import, stored: Stored) -> None:
+    """Pages of a search that were joined: what stands on two of them is one, by its id."""
+    url = "https://his.example/fhir/Patient/a"
+    pages = [{"fullUrl": url, "resource": JOHN | {"id": "a"}}] * 2
+    pages.append({"fullUrl": url, "resource": JOHN | {"id": "a", "active": True, "meta": {"versionId": "2"}}})
+    assert bring(a__json=bundle(*pages, kind="collection")) == {"created": 1, "updated": 1, "unchanged": 1}
