@@ -45,6 +45,7 @@ class Ready:
         members: of a MediLoop object.
         deletes: the resource is to be deleted; there is none here then.
         if_none: what is there of it already stays as it is.
+        sought: the identifier that it is looked for by, whether it carries it or not (`Item.sought`).
         referents: what its references are to lead to (`Item.referents`).
         claims: the names under which it claims time and Slots (`adapter.scheduling.claims`), as far as it tells itself.
         left_by: of a Slot that is to be again what it was before the stage: the appointments of the stage that name it.
@@ -61,6 +62,7 @@ class Ready:
     members: dict[str, Any] | None = None
     deletes: bool = False
     if_none: bool = False
+    sought: str = ""
     referents: dict[str, Referent] = field(default_factory=dict)
     claims: tuple[str, ...] = ()
     left_by: tuple[str, ...] = ()
@@ -75,8 +77,14 @@ class Ready:
 
     @property
     def signs(self) -> tuple[str, ...]:
-        """Its identifiers by which one without an id is seen to be the same resource, each with the type."""
-        return tuple(f"{self.kind} {one}" for one in self.tokens if not one.startswith("|"))
+        """The identifiers by which one without an id is seen to be the same resource, each with the type."""
+        found = [one for one in self.tokens if not one.startswith("|") and one != self.sought]
+        return tuple(f"{self.kind} {one}" for one in (*filter(None, [self.sought]), *found))
+
+    @property
+    def is_told_by_signs(self) -> bool:
+        """Whether `signs` tell which resource it is, or whether it may be the one that its id says."""
+        return not self.stated or bool(self.sought)
 
     @property
     def told_by(self) -> tuple[str, ...]:
@@ -165,6 +173,7 @@ def check(means: Means, item: Item) -> Ready:
         value,
         members,
         if_none=item.if_none and not stated,
+        sought=item.sought,
         referents=item.referents,
         claims=claims.claims(value).names if claims.how_many(value) <= _MANY else (ANYTHING,),
     )

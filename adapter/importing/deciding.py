@@ -90,14 +90,14 @@ class Writer:
         return apart
 
     async def _in_waves(self, waiting: Sequence[Numbered], course: Course, results: dict[int, Result]) -> None:
-        by_signs = not all(ready.stated for _, ready in waiting)
+        by_signs = any(ready.is_told_by_signs for _, ready in waiting)
         while waiting:
             seen: set[str] = set()
             wave: list[Numbered] = []
             later: list[Numbered] = []
             for numbered in waiting:  # the same resource twice: one after the other
                 ready = numbered[1]
-                twice = ready.name in seen or (not ready.stated and not seen.isdisjoint(ready.signs))
+                twice = ready.name in seen or (ready.is_told_by_signs and not seen.isdisjoint(ready.signs))
                 (later if twice else wave).append(numbered)
                 seen.add(ready.name)
                 seen.update(ready.signs if by_signs else ())

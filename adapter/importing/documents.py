@@ -14,6 +14,7 @@ from adapter.fhir.bundles.urls import sharing
 from adapter.fhir.validation.findings import Findings, Place
 from adapter.fhir.validation.structure import Repeated, as_object, check_structure
 from adapter.importing import mediloop
+from adapter.importing.criteria import sought
 from adapter.importing.item import Item, kind_of
 from adapter.importing.naming import Naming
 from store.codec import Resource, encode, parse
@@ -183,13 +184,17 @@ def _unfit(line: int, entry: Any) -> Malformed | None:
     fault = _fault(entry, place)
     if fault is not None:
         return fault
+    try:
+        sought(entry, place)
+    except Malformed as refused:
+        return refused
     resource, request = entry.get("resource"), entry.get("request")
     if not isinstance(resource, dict) or not isinstance(request, dict) or request.get("method") != "PUT":
         return None
     url = request.get("url")
     target = _TARGET.fullmatch(url) if isinstance(url, str) else None
     if target is None:
-        return None  # conditional: what it is told by are its identifiers
+        return None  # conditional
     stated = f"{resource.get('resourceType')}/{resource.setdefault('id', target['ident'])}"
     if stated == f"{target['kind']}/{target['ident']}":
         return None

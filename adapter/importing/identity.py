@@ -63,10 +63,15 @@ async def _carriers(
 
 
 def _telling(ready: Ready, ours: tuple[str, ...]) -> list[str]:
-    """Return the identifiers by which it is looked for: all with a system, or what can only be one Patient's."""
+    """Return the identifiers by which it is looked for: all with a system, or what can only be one Patient's.
+
+    And what its entry says that it is to be looked for by.
+    """
     if not ready.stated:
-        return [one for one in ready.tokens if not one.startswith("|")]
-    return [one for one in ready.tokens if one.startswith(ours)] if ready.kind == "Patient" else []
+        told = [one for one in ready.tokens if not one.startswith("|")]
+    else:
+        told = [one for one in ready.tokens if one.startswith(ours)] if ready.kind == "Patient" else []
+    return [*told, ready.sought] if ready.sought and ready.sought not in told else told
 
 
 def _own(entry: int, ready: Ready, found: set[str]) -> str:

@@ -67,6 +67,7 @@ class Item:
         deletes: it is the entry of a Bundle that deletes a resource of that type.
         ident: the id that it gets if it has none, and nothing with its identifiers is there; empty: one is made for it.
         if_none: it is to come only if there is none as yet (``ifNoneExist``).
+        sought: the identifier, as it is indexed, that it is looked for by, whether it carries it or not (criteria).
         referents: what its references are to lead to (``Patient/<that one's ident>``, ``Patient?identifier=s|1``).
         entry: the entry of a Bundle that it is, as JSON, if it has such references: they mean something there alone.
     """
@@ -79,6 +80,7 @@ class Item:
     deletes: bool = False
     ident: str = ""
     if_none: bool = False
+    sought: str = ""
     referents: dict[str, Referent] = field(default_factory=dict)
     entry: bytes = b""
 

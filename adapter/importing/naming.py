@@ -13,12 +13,10 @@ from typing import Any
 
 from adapter.fhir.bundles.urls import pairs
 from adapter.fhir.references import Conditional, Names, comparable, rewriting
+from adapter.importing.criteria import identifier_in, sought
 from adapter.importing.item import Item, Referent, kind_of, name_without_id
 from store.codec import Resource, encode
 from store.extract import escaped, identifiers, token
-from store.search.matching import BadValue
-from store.search.text import split
-from store.search.tokens import stored_token, system_and_code
 from store.types import TYPES
 
 _URN = "urn:uuid:"
@@ -41,26 +39,35 @@ class Naming:
         self._used: set[str] = set()
         self._tokens: dict[int, tuple[tuple[str, str], ...]] = {}
         self._carried: Counter[tuple[str, str]] = Counter()
+        self._sought: dict[int, str] = {}
 
     def add(self, line: int, entry: Resource, *, faulty: bool = False) -> None:
         """Let the fullUrl of an entry mean its resource; one that is `faulty` is not going to be there."""
         resource, url = entry.get("resource"), entry.get("fullUrl")
         kind = resource.get("resourceType") if isinstance(resource, dict) else None
-        if not isinstance(resource, dict) or not isinstance(url, str) or not isinstance(kind, str):
+        if not isinstance(resource, dict) or not isinstance(kind, str):
             return
+        # What is faulty comes in under no name, and with it nothing that refers to it.
+        named = [] if faulty else [one for one in identifiers(resource, "identifier") if one[0]]
+        tokens = tuple(token(*one) for one in named)
+        by = "" if faulty else sought(entry, "")
+        self._sought[line] = by
         ident = resource.get("id")
+        lacks = "id" not in resource and bool(by) and by not in tokens
+        if lacks:  # nothing that it carries finds it again: so the next one that is looked for by this is the same one
+            ident = self._idents[line] = name_without_id(kind, f"sought {by}")
+        if not isinstance(url, str):
+            return
         if "id" not in resource:
-            # What is faulty comes in under no name, and with it nothing that refers to it.
-            named = [] if faulty else [one for one in identifiers(resource, "identifier") if one[0]]
             own = url.removeprefix(_URN)
             is_own = own != url and _UUID.fullmatch(own) is not None
-            ident = self._idents[line] = own if is_own else name_without_id(kind, _told_by(resource, url, named))
-            tokens = tuple(token(*one) for one in named)
+            made = own if is_own else name_without_id(kind, _told_by(resource, url, named))
+            ident = self._idents.setdefault(line, made)
             if kind in TYPES:  # what is not stored here is referred to by the name that it would have
-                self._made[f"{kind}/{ident}"] = Referent(line, tokens)
+                self._made[f"{kind}/{ident}"] = Referent(line, (*tokens, by) if lacks else tokens)
             self._tokens[line] = tuple((kind, one) for one in tokens)
             self._carried.update(self._tokens[line])
-            if not is_own and not named:
+            if not is_own and not named and not lacks:
                 self._of_urls[line] = f"{kind}/{ident}"
         if isinstance(ident, str):
             self._names.add(url, f"{kind}/{ident}")
@@ -89,13 +96,15 @@ class Naming:
         if self._by_criteria:
             referents |= _by_identifiers(walk.conditionals)
         if_none = isinstance(request, dict) and request.get("method") == "POST" and "ifNoneExist" in request
-        ident = self._idents.get(line, "")
+        ident, by = self._idents.get(line, ""), self._sought.get(line, "")
         if value.get("resourceType") == "Appointment" and any(
             self._carried[one] > 1 for one in self._tokens.get(line, ())
         ):
-            value = {**value, "id": ident}  # of several visits that share an order's number each is its own
+            value, by = {**value, "id": ident}, ""  # of visits that share an order's number each is its own
         came = encode(entry) if referents else b""
-        return Item(line, b"", kind_of(value), value, ident=ident, if_none=if_none, referents=referents, entry=came)
+        item = Item(line, b"", kind_of(value), value, ident=ident, if_none=if_none, sought=by, entry=came)
+        item.referents = referents
+        return item
 
     def settle(self, items: Iterable[Item]) -> None:
         """Let entries that only a fullUrl could give an id, and that nobody names, get one as outside of a Bundle."""
@@ -140,19 +149,12 @@ def _by_identifiers(conditionals: Sequence[Conditional]) -> dict[str, Referent]:
     """Return what references by criteria lead to; nothing where one of them is not by one identifier alone."""
     found: dict[str, Referent] = {}
     for one in conditionals:
-        wanted = _token(one.search)
+        kind, _, query = one.search.partition("?")
+        try:
+            wanted = identifier_in(kind, pairs(query))
+        except ValueError:
+            wanted = None
         if wanted is None:
             return {}  # the check says that it is no reference
         found[one.text] = Referent(0, (wanted,))
     return found
-
-
-def _token(search: str) -> str | None:
-    kind, _, query = search.partition("?")
-    try:
-        [(name, value)] = pairs(query)
-        found = stored_token(*system_and_code(value))
-    except (BadValue, ValueError):
-        return None
-    fits = kind in TYPES and name == "identifier" and len(split(value, ",")) == 1
-    return found if fits and isinstance(found, str) else None

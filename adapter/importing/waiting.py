@@ -242,7 +242,7 @@ def _values(row: Row) -> tuple[object, ...]:
     refused = orjson.dumps([row.refused.status, problems])
     raw = item.raw if item.value is None else encode(item.value)
     referents = {text: (one.entry, one.tokens) for text, one in item.referents.items()}
-    about = [item.ident, item.if_none, referents, item.entry.decode()]
+    about = [item.ident, item.if_none, referents, item.entry.decode(), item.sought]
     told = orjson.dumps(about) if any(about) else None
     return (*row.key, row.name, item.kind, int(item.deletes), raw, refused, row.sign, told)
 
@@ -253,7 +253,8 @@ def _row(values: tuple[int, int, int, str, str, int, bytes, bytes, str, bytes | 
     why = Refused([Problem(**problem) for problem in problems], status=status)
     item = Item(line, raw, kind, deletes=bool(deletes))
     if told is not None:
-        item.ident, item.if_none, referents, *entry = orjson.loads(told)  # no entry: of an earlier release
-        item.entry = "".join(entry).encode()
+        item.ident, item.if_none, referents, *more = orjson.loads(told)
+        entry, item.sought = (*more, "", "")[:2]  # an earlier release has not noted them
+        item.entry = entry.encode()
         item.referents = {text: Referent(entry, tuple(tokens)) for text, (entry, tokens) in referents.items()}
     return Row((rank, source, line), name, item, why, sign)

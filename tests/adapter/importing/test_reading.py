@@ -217,7 +217,7 @@ def test_a_put_says_which_resource_it_is(tmp_path: Path) -> None:
         put(bare, "Patient/put1", fullUrl=urn),
         put(A, "Group/a"),
         put(A, "http://x.org/fhir/Patient/a"),
-        put(A, "Patient?identifier=x"),
+        put(A, "Patient?identifier=s%7Cx"),
         put(A, 1),
         {"resource": group | {"id": "g"}},
     ]
