@@ -48,6 +48,20 @@ class ExactDecimal(Decimal):
         return self
 
 
+class TooWide:
+    """A number whose exponent no `Decimal` has: nothing can be done with it but to tell it."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+
+def _wide(text: str) -> ExactDecimal | TooWide:
+    try:
+        return ExactDecimal(text)
+    except ArithmeticError:
+        return TooWide(text)
+
+
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
@@ -57,28 +71,29 @@ def _integer(text: str) -> int | ExactDecimal:
 
 
 @cache
-def _decoder(as_object: AsObject | None) -> json.JSONDecoder:
+def _decoder(as_object: AsObject | None, as_number: Callable[[str], Any]) -> json.JSONDecoder:
     return json.JSONDecoder(
-        parse_float=ExactDecimal,
+        parse_float=as_number,
         parse_int=_integer,
         parse_constant=_refuse_constant,
         object_pairs_hook=as_object,
     )
 
 
-def parse(raw: bytes, *, as_object: AsObject | None = None) -> Any:
+def parse(raw: bytes, *, as_object: AsObject | None = None, checked: bool = True) -> Any:
     """Read any JSON exactly.
 
     Args:
         raw: in UTF-8.
         as_object: makes an object of its members, in the order and number in which they were sent.
+        checked: whether it has to be such that it can be written again; else `encode` refuses what of it cannot.
 
     Raises:
         ValueError: `raw` is not JSON in UTF-8 (a JSONDecodeError tells where), or could not be written again.
     """
     try:
-        value = _decoder(as_object).decode(raw.decode("utf-8-sig"))
-        if _SURROGATE.search(raw):
+        value = _decoder(as_object, ExactDecimal if checked else _wide).decode(raw.decode("utf-8-sig"))
+        if checked and _SURROGATE.search(raw):
             orjson.dumps(value, default=_as_json)  # half a surrogate pair is no text
     except (ArithmeticError, RecursionError, orjson.JSONEncodeError) as error:
         raise ValueError(f"cannot be read as JSON: {error}") from error

@@ -17,6 +17,7 @@ from adapter.importing import mediloop
 from adapter.importing.criteria import sought
 from adapter.importing.item import Item, kind_of
 from adapter.importing.naming import Naming
+from adapter.importing.unwritable import is_writable, softened, spelled
 from store.codec import Resource, encode, parse
 
 _TARGET = re.compile(r"(?:\S*/)?(?P<kind>[A-Z][A-Za-z]+)/(?P<ident>[A-Za-z0-9\-.]{1,64})")
@@ -97,11 +98,13 @@ def _no_deletion(line: int, value: Any) -> Item:
 
 
 def _refused(document: Any, problem: Problem) -> Item:
-    return Item(1, encode(document)[:_MOST], fault=Malformed(problem))
+    return Item(1, spelled(document)[:_MOST], fault=Malformed(problem))
 
 
 def _value(line: int, value: Any) -> Item:
     kind = kind_of(value)
+    if not is_writable(value):
+        return Item(line, spelled(value), kind)  # refused where it is read, as on a line of its own
     if not isinstance(value, dict) or kind == "MediLoop":
         return Item(line, encode(value), kind, fault=mediloop.repeated(value))
     return Item(line, b"", kind, value, _fault(value, f"[{line - 1}]"))
@@ -133,15 +136,16 @@ def _bundle(bundle: Resource) -> Iterator[Item]:
         return
     faults: dict[int, Malformed] = {}
     names = Naming(by_criteria=bundle.get("type") == "transaction")
-    for line, entry in enumerate(given, 1):
-        fault = _unfit(line, entry)
+    plain = [entry if is_writable(entry) else softened(entry) for entry in given]
+    for line, entry in enumerate(plain, 1):
+        fault = _unfit(line, entry) or (None if entry is given[line - 1] else _unwritable(line))
         if isinstance(entry, dict):
             names.add(line, entry, faulty=fault is not None)
         if fault is not None:
             faults[line] = fault
-    for line, other in _shared(given).items():
+    for line, other in _shared(plain).items():
         faults.setdefault(line, _shares(line, other))
-        names.close(line, given[line - 1])
+        names.close(line, plain[line - 1])
     found = [
         _entry(line, entry, names) if line not in faults else _faulty(line, entry, faults[line])
         for line, entry in enumerate(given, 1)
@@ -175,6 +179,11 @@ def _shares(line: int, other: int) -> Malformed:
     return Malformed(Problem("bdl-7", text, f"Bundle.entry[{line - 1}].fullUrl", issue="invariant"))
 
 
+def _unwritable(line: int) -> Malformed:
+    text = "The entry has text or a number that JSON cannot carry. Correct it."
+    return Malformed(Problem("invalid_json", text, f"Bundle.entry[{line - 1}]", issue="structure"))
+
+
 def _unfit(line: int, entry: Any) -> Malformed | None:
     """Return why an entry is none that can be looked into; let a PUT give its resource the id that it goes to."""
     place = f"Bundle.entry[{line - 1}]"
@@ -205,8 +214,8 @@ def _unfit(line: int, entry: Any) -> Malformed | None:
 def _faulty(line: int, entry: Any, fault: Malformed) -> Item:
     resource = entry.get("resource") if isinstance(entry, dict) else None
     shown = resource if isinstance(resource, dict) else entry
-    raw = encode(shown)
-    return Item(line, raw, kind_of(shown), fault=fault, entry=encode(entry) if _BY_NAME in raw else b"")
+    raw = spelled(shown)
+    return Item(line, raw, kind_of(shown), fault=fault, entry=spelled(entry) if _BY_NAME in raw else b"")
 
 
 def _entry(line: int, entry: Resource, names: Naming) -> Item | None:

@@ -15,6 +15,7 @@ from adapter.fhir.bundles.urls import pairs
 from adapter.fhir.references import Conditional, Names, comparable, rewriting
 from adapter.importing.criteria import identifier_in, sought
 from adapter.importing.item import Item, Referent, kind_of, name_without_id
+from adapter.importing.unwritable import spelled
 from store.codec import Resource, encode
 from store.extract import escaped, identifiers, token
 from store.types import TYPES
@@ -118,7 +119,7 @@ def _told_by(resource: Resource, url: str, named: Sequence[tuple[str, str]]) -> 
     if named:
         system, number = named[0]
         return f"{escaped(system)}|{number.casefold()}"
-    return encode(resource).decode() if url.startswith(_URN) else f"fullUrl {url}"
+    return spelled(resource).decode() if url.startswith(_URN) else f"fullUrl {url}"
 
 
 class _Noting(Mapping[str, str]):

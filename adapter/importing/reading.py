@@ -90,7 +90,8 @@ def _items(lines: _Lines, of_lines: bool) -> Iterator[Item]:
     if not found:
         return
     first, *others = ((_loaded(text)) for _, text in found)
-    if not others and (document := _exact(found[0][1]) if listed(first) else _NONE) is not _NONE:
+    alone = not others and (listed(first) or first is _NONE)  # which may be a list for all that
+    if alone and listed(document := _exact(found[0][1])):
         yield from entries(document)
     elif not others or first is not _NONE or (of_lines and isinstance(others[0], dict)):
         yield from _by_line(chain(found, numbered))
@@ -133,8 +134,9 @@ def _loaded(raw: bytes) -> Any:
 
 
 def _exact(raw: bytes) -> Any:
+    """Read a document; what of it cannot be stored is told of the entry that has it."""
     try:
-        return parse(raw, as_object=as_object)
+        return parse(raw, as_object=as_object, checked=False)
     except ValueError:
         return _NONE
 

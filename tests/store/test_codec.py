@@ -15,7 +15,7 @@ from bson.errors import InvalidDocument
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from store.codec import CODEC_OPTIONS, ExactDecimal, decode, encode, ident
+from store.codec import CODEC_OPTIONS, ExactDecimal, decode, encode, ident, parse
 
 NUMBERS = [
     *("1.10", "1e2", "1E2", "1E-7", "-0.0", "0.0", "-0", "0", "1e+2", "100", "-1.5e-10", "0.1"),
@@ -168,6 +168,16 @@ def test_the_readable_copy_rounds_what_mongodb_cannot_hold(number: str, rounded:
 def test_the_readable_copy_takes_nothing_that_bson_does_not_know() -> None:
     with pytest.raises(InvalidDocument):
         bson.encode({"value": {1}}, codec_options=CODEC_OPTIONS)
+
+
+@pytest.mark.parametrize("raw", [b'["\\ud83d", 1.10]', b"[1e999999999999999999999, 1.10]"])
+def test_what_cannot_be_written_again_is_refused_by_whom_it_is_left_to(raw: bytes) -> None:
+    with pytest.raises(ValueError, match="cannot be read"):
+        parse(raw)
+    found = parse(raw, checked=False)
+    assert encode(found[1]) == b"1.10"
+    with pytest.raises(TypeError):
+        encode(found[0])
 
 
 def test_an_id_is_found_wherever_it_stands() -> None:

@@ -124,8 +124,9 @@ def test_what_only_looks_like_a_page_is_none(tmp_path: Path) -> None:
     spoilt = b'{"results":[{"start_time":"\\ud800"}]}'
     named = json.dumps(B | {"results": []}).encode()
     for content in (b"\n".join([twice, spoilt, named]), b"[%s,%s]" % (twice, named)):
-        found = [(item.line, item.kind) for item in items(Source("f", _written(tmp_path, content)))]
-        assert found == ([(1, ""), (2, ""), (3, "Patient")] if content[:1] == b"{" else [(1, ""), (2, "Patient")])
+        kinds = [(item.line, item.kind) for item in items(Source("f", _written(tmp_path, content)))]
+        of_lines = content.startswith(b"{")
+        assert kinds == ([(1, ""), (2, "MediLoop"), (3, "Patient")] if of_lines else [(1, ""), (2, "Patient")])
 
 
 def _written(folder: Path, content: bytes) -> Path:
@@ -254,3 +255,38 @@ def test_the_entries_of_deletions_are_numbered_through_the_file(tmp_path: Path) 
     twice = b'{"resourceType":"Bundle","entry":[],"entry":[]}'
     path.write_bytes(b"\n".join([b"{", b"[]", ONE, twice]))
     assert [judged(item) for item in items(source)] == ["invalid_json", *["not_importable"] * 3]
+
+
+@pytest.mark.parametrize("wrong", [b'"\\ud83d"', b'"\\udc4d\\ud83d"', b"1e999999999999999999999", b"-1e400"])
+@pytest.mark.parametrize("spread", [b"", b"\n"])
+@pytest.mark.parametrize("name", ["f.json", "f.ndjson"])
+def test_what_no_text_or_number_can_hold_is_refused_as_its_entry(
+    tmp_path: Path, wrong: bytes, spread: bytes, name: str
+) -> None:
+    spoilt = b'{"resourceType":"Patient","id":"x","multipleBirthInteger":%s}' % wrong
+    visit = b'{"id":"w","start_time":%s}' % wrong
+    code = "number_out_of_range" if wrong == b"-1e400" else "invalid_json"
+    urn = b"urn:uuid:0c3151bd-1cbf-4d64-b04d-cd9187a4c6e0"
+    refers = b'{"resourceType":"Group","id":"g","member":[{"entity":{"reference":"%s"}}]}' % urn
+    entries = [b'{"resource":%s}' % ONE, b'{"fullUrl":"%s","resource":%s}' % (urn, spoilt), b'{"resource":%s}' % refers]
+    raw = b'{"resourceType":"Bundle","type":"collection","entry":[' + (b"," + spread).join(entries) + b"]}"
+    found = told(raw, tmp_path, name)
+    assert found[:2] == [(1, A), (2, code)]
+    assert found[2][1]["member"] == [{"entity": {"reference": "Patient/x"}}]
+    assert [item.raw for item in items(Source("f", tmp_path / name))][1] == spoilt  # as it came, to be corrected
+    page = b'{"count":3,"next":%s,"results":[%s]}' % (wrong, (b"," + spread).join([SEEN, visit, spoilt, TWO]))
+    for several in (page, b"[%s%s]" % (spread, page)):
+        found = told(several, tmp_path, name)
+        assert [found[0], found[2], found[3]] == [(1, VISIT), (3, code), (4, B)]
+        read_ = [item for item in items(Source("f", tmp_path / name)) if item.line == 2]
+        assert (read_[0].kind, read_[0].raw) == ("MediLoop", visit)
+
+
+@pytest.mark.parametrize("depth", [70, 300, 900])
+def test_so_is_what_is_nested_too_deeply(tmp_path: Path, depth: int) -> None:
+    deep = b'{"resourceType":"Patient","x":%s1%s}' % (b'{"a":' * depth, b"}" * depth)
+    entries = b'{"fullUrl":"urn:oid:1.2","resource":%s},{"resource":%s}' % (deep, ONE)
+    raw = b'{"resourceType":"Bundle","type":"collection","entry":[%s]}' % entries
+    assert told(raw, tmp_path) == [(1, "too_deep"), (2, A)]
+    assert next(items(Source("f", tmp_path / "f.json"))).raw == deep
+    assert told(b"[%s,%s]" % (deep, ONE), tmp_path) == [(1, "too_deep"), (2, A)]

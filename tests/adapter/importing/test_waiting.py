@@ -78,7 +78,9 @@ def test_what_waits_comes_back_as_it_was_in_the_order_of_the_first_go(path: Path
 
 def test_an_entry_of_a_bundle_knows_its_names_still(path: Path) -> None:
     referents = {"Schedule/s": Referent(2, ("urn:s|1",))}
-    item = Item(1, b"{}", "Slot", ident="x", if_none=True, referents=referents, entry=b'{"fullUrl":"urn:x"}')
+    item = Item(
+        1, b"{}", "Slot", ident="x", if_none=True, referents=referents, sought="urn:s|2", entry=b'{"fullUrl":"urn:x"}'
+    )
     with Waiting(path, anew=True) as waiting:
         waiting.add([Row((3, 0, 1), "Slot/x", item, WHY), row(2)])
     with Waiting(path, anew=False) as waiting:
