@@ -63,6 +63,20 @@ def create(path: str) -> IO[bytes]:
     return io.BufferedWriter(_File(path, "wb", opener=_open))
 
 
+def replace(path: Path, data: bytes) -> None:
+    """Put a file in the place of what is there, in one step: after a crash, or a loss of power, it is one or the other.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    part = path.with_name(f"{path.name}.part")
+    with create(str(part)) as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())  # or the name may come to last before what is in it
+    part.replace(path)
+
+
 def go_on(path: str) -> BinaryIO:
     """Open a file to be read and written as it is; it is made where there is none.
 

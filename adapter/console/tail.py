@@ -97,8 +97,10 @@ def _token_in(file: Path, followed: _Followed) -> str | None:
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is no text"
         fail(f"--token-file {file}: it cannot be read ({why}). {other}")
+    if not text:
+        fail(f"--token-file {file}: it is empty, and does not tell where to go on. {other}")
     if not text.startswith("{"):
-        return text or None  # earlier versions kept the token alone
+        return text  # earlier versions kept the token alone
     try:
         kept = orjson.loads(text)
         token, before = str(kept["token"]), _Followed(str(kept["database"]), tuple(map(str, kept["types"])))
@@ -145,9 +147,8 @@ class _Writer:
             self._out.flush()
             self._lines.clear()
         if self._file is not None and self._token is not None and self._token != self._kept:
-            part = self._file.with_name(self._file.name + ".part")
-            part.write_bytes(orjson.dumps({"token": self._token} | self._followed, option=orjson.OPT_APPEND_NEWLINE))
-            part.replace(self._file)
+            kept = orjson.dumps({"token": self._token} | self._followed, option=orjson.OPT_APPEND_NEWLINE)
+            private.replace(self._file, kept)
             self._kept = self._token
 
 

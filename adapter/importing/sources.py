@@ -98,6 +98,8 @@ def _named(
     if word.startswith(("http://", "https://")):
         export, others = _fetched(word, folder, token, anew=not resumed)
         return ([] if others else [export]), others
+    if not word.strip():  # Path has it as the folder one is in
+        raise SourceError("A source is blank: name a file, a folder or an address. Is a variable not set?")
     path = Path(word)
     if path.is_dir():
         return _inside(path, own)

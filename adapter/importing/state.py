@@ -7,7 +7,6 @@ which one that is (it changes, and stays while a backup is put back), so the imp
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -66,12 +65,7 @@ class Place:
 
     def save(self, path: Path) -> None:
         """Write it in one step: a crash leaves the one before or this one."""
-        part = path.with_name(path.name + ".part")
-        with private.create(str(part)) as file:
-            file.write(orjson.dumps(asdict(self)))
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
+        private.replace(path, orjson.dumps(asdict(self)))
 
 
 async def begin(store: Store, sources: Sequence[Source], path: Path) -> Place:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO
@@ -33,6 +34,24 @@ def test_what_is_gone_on_with_is_read_and_written_as_it_is(tmp_path: Path) -> No
             file.write(text)
     with private.go_on(str(path)) as file:
         assert file.read() == b"onetwo"
+
+
+def test_what_takes_the_place_of_a_file_is_on_the_disk_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, lasting, sync = tmp_path / "f", [], os.fsync
+
+    def synced(handle: int) -> None:
+        lasting.append((os.fstat(handle).st_size, path.exists() and path.read_bytes()))
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    for text in (b"one", b"more"):
+        private.replace(path, text)
+    assert lasting == [(3, False), (4, b"one")]
+    assert [one.read_bytes() for one in tmp_path.iterdir()] == [b"more"]
+    assert path.stat().st_mode & 0o077 == 0
+    with room_for(2_000), pytest.raises(OSError, match="File too large"):
+        private.replace(path, b"x" * 5_000)
+    assert path.read_bytes() == b"more"
 
 
 @pytest.mark.parametrize(("name", "why"), [("missing/f", "No such file or directory"), (".", "it is a folder")])

@@ -135,6 +135,20 @@ def test_a_token_file_of_something_else_is_said(cli: Cli, tmp_path: Path, text: 
     assert "it is none of this command's" in result.stderr
 
 
+@pytest.mark.parametrize("text", ["", "\n"])
+def test_an_empty_token_file_is_said_and_stays(cli: Cli, tmp_path: Path, text: str) -> None:
+    """What an earlier release wrote and a loss of power emptied: to begin now would leave out what came since."""
+    file = tmp_path / "token"
+    file.write_text(text)
+    result = cli.run("tail", "--token-file", str(file))
+    assert result.exit_code == 1
+    assert result.stderr == (
+        f"mediloop-fhir: --token-file {file}: it is empty, and does not tell where to go on. Name another file, or "
+        "remove this one to begin now.\n"
+    )
+    assert file.read_text() == text
+
+
 def test_who_stops_reading_ends_it(bring: Any, tails: list[Tail], tmp_path: Path) -> None:
     file = tmp_path / "token"
     tails.append(Tail("--token-file", str(file)))

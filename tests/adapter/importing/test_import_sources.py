@@ -424,3 +424,12 @@ def test_an_export_of_nothing_is_no_fault_and_one_of_other_files_is(hosts: tuple
     (here.parent / "Patient.parquet").write_bytes(b"PAR1")
     with pytest.raises(SourceError, match="nothing to import"):
         find([str(here.parent)], tmp_path / "fetched")
+
+
+@pytest.mark.parametrize("word", ["", " ", "\t"])
+def test_a_blank_word_is_not_the_folder_one_is_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, word: str) -> None:
+    (tmp_path / "a.ndjson").write_bytes(LINE)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SourceError, match="A source is blank: name a file"):
+        find(["a.ndjson", word], tmp_path)
+    assert len(find(["."], tmp_path)) == 1
