@@ -48,22 +48,26 @@ def import_(
     """
     from adapter.importing import running  # loads all of validation: not for `version`
     from adapter.importing.books import Tally
+    from adapter.importing.errorfile import alone_at
     from adapter.importing.sources import find
 
     where = state or Path(f"import-{hashlib.sha256(json.dumps([mode, sources]).encode()).hexdigest()[:12]}.state")
     options = running.Options(mode, errors, where, batch)
     fetched = where.with_name(where.name + ".files")
 
+    written = {"--errors": errors, "--state": where}
+
     async def work(service: Service) -> Tally:
-        for option, path in (("--errors", errors), ("--state", where)):
+        for option, path in written.items():
             private.require_place(path, option)
         memory.settle(memory.BATCH)
         tally = Tally()
-        with bar(mode) as move:
+        with alone_at(written), bar(mode) as move:
             with at_once():
                 found = find(sources, fetched, token, (errors, where), resumed=where.exists())
             async for tally in running.run(service, found, options):
                 move(completed=tally.done, total=tally.total)
+            shutil.rmtree(fetched, ignore_errors=True)
         return tally
 
     try:
@@ -71,7 +75,6 @@ def import_(
     except KeyboardInterrupt:
         err.print("Stopped. The same command goes on from here.", highlight=False)
         raise typer.Exit(_INTERRUPTED) from None
-    shutil.rmtree(fetched, ignore_errors=True)
     if as_json:
         typer.echo(json.dumps(asdict(tally)))
     else:

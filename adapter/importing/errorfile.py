@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
@@ -10,6 +12,7 @@ from typing import BinaryIO
 import orjson
 
 from adapter import private
+from adapter.alone import Taken, alone
 from adapter.errors import Refused
 from adapter.importing.fetching import SourceError
 from adapter.importing.item import Item
@@ -40,6 +43,26 @@ def require_ours(path: Path) -> None:
         raise SourceError(
             f"{path}: the refused lines would replace it, and it is not the error file of an import. {remedy}"
         )
+
+
+@contextmanager
+def alone_at(written: Mapping[str, Path]) -> Iterator[None]:
+    """Keep other imports away from what one writes: a later one would remove the error file of one that is under way.
+
+    Args:
+        written: the files, by the option that names them.
+
+    Raises:
+        SourceError: another import has one of them.
+    """
+    with ExitStack() as held:
+        for path, option in {path.resolve(): option for option, path in written.items()}.items():
+            try:
+                held.enter_context(alone(path.with_name(f"{path.name}.lock")))
+            except Taken:
+                text = f"{path}: another import is writing it. Wait until it has ended, or name another with {option}."
+                raise SourceError(text) from None
+        yield
 
 
 class ErrorFile:

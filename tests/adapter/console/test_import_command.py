@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 
+from adapter.alone import alone
 from tests.adapter.console.imports import MEDILOOP, PEOPLE, SCHEDULE, Import, Json, Stored, content, lines, slot, visit
 
 
@@ -404,3 +405,24 @@ def test_an_error_file_that_was_moved_away_is_begun_anew_and_told(
     assert result.exit_code == 0, result.output
     assert "moved" in result.stderr
     assert bring.errors.read_bytes() == b""
+
+
+@pytest.mark.parametrize("option", ["--errors", "--state"])
+def test_what_another_import_is_writing_is_left_to_it(bring: Import, stored: Stored, option: str) -> None:
+    (bring.folder / "a.ndjson").write_bytes(lines(PEOPLE[0]))
+    words = {"--errors": str(bring.errors), "--state": str(bring.folder / "state")}
+    written = bring.folder / {"--errors": "errors", "--state": "state"}[option]
+    command = ("import", str(bring.folder / "a.ndjson"), *(word for pair in words.items() for word in pair))
+    other = b'{"file":"b","line":1,"reasons":[],"resource":""}\n'
+    bring.errors.write_bytes(other)
+    with alone(written.with_name(f"{written.name}.lock")):
+        result = bring.cli.run(*command)
+        assert result.exit_code == 1
+        assert result.stderr == (
+            f"mediloop-fhir: {written}: another import is writing it. Wait until it has ended, or name another with "
+            f"{option}.\n"
+        )
+        assert bring.errors.read_bytes() == other
+        assert not stored("Practitioner")
+    assert bring.cli.run(*command).exit_code == 0
+    assert sorted(path.name for path in bring.folder.iterdir()) == ["a.ndjson"]
