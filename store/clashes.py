@@ -12,7 +12,7 @@ from pymongo.errors import BulkWriteError
 
 from store.codec import Resource
 from store.documents import Rules, unique_identifiers
-from store.errors import AlreadyExists, NotUnique
+from store.errors import AlreadyExists, Clash, NotUnique
 
 _DUPLICATE_KEY = 11000
 
@@ -33,8 +33,8 @@ def handed_over(changes: Iterable[tuple[Resource, Resource]], rules: Rules) -> s
     return {ident for name, ident in given.items() if name in taken}
 
 
-def as_duplicate(error: BulkWriteError, kind: str, names: Sequence[str]) -> Exception:
-    """Return what MongoDB's refusal to write resources of type `kind` means; the refusal itself for no clash.
+def as_duplicate(error: BulkWriteError, kind: str, names: Sequence[str]) -> Clash | None:
+    """Return what MongoDB's refusal to write resources of type `kind` means; None where it is for no clash.
 
     `names`: which resource (``Appointment/x``) each operation of the command is about.
     """
@@ -42,7 +42,7 @@ def as_duplicate(error: BulkWriteError, kind: str, names: Sequence[str]) -> Exce
         if problem.get("code") == _DUPLICATE_KEY:
             clash = not_unique if "_index.unique" in problem.get("keyPattern", {}) else exists
             return clash(kind, names[problem["index"]])
-    return error
+    return None
 
 
 def exists(kind: str, name: str) -> AlreadyExists:

@@ -62,6 +62,8 @@ _PASSING = frozenset(
 )
 # BSONObjectTooLarge, TransactionTooLarge, TransactionTooLargeForCache, and what an update would make too large.
 _OVERSIZED = frozenset({10334, 257, 388, 17419})
+# A document that is created with some KB too many is a mere BadValue: by its text alone it can be told from others.
+_TOO_LARGE = (2, "object to insert too large")
 _NOT_ALLOWED = (13, 18)  # Unauthorized, AuthenticationFailed
 _NOISE = re.compile(r"\[Errno -?\d+\] | \(configured timeouts: [^)]*\)")
 _LABELS = (
@@ -202,14 +204,20 @@ def passes(error: PyMongoError) -> bool:
 
 def is_oversized(error: Exception) -> bool:
     """Tell whether what was to be written is more than one document, or one transaction, can be."""
-    return isinstance(error, DocumentTooLarge) or not _OVERSIZED.isdisjoint(_codes(error))
+    if isinstance(error, DocumentTooLarge) or not _OVERSIZED.isdisjoint(_codes(error)):
+        return True
+    code, text = _TOO_LARGE
+    return any(part.get("code") == code and part.get("errmsg", "").startswith(text) for part in _parts(error))
 
 
 def _codes(error: Exception) -> set[Any]:
+    return {getattr(error, "code", None), *(part.get("code") for part in _parts(error))}
+
+
+def _parts(error: Exception) -> list[dict[str, Any]]:
+    """Return what a bulk write says in its parts alone: what was wrong with each."""
     details = getattr(error, "details", None) or {}
-    # A bulk write says what was wrong in its parts alone.
-    parts = [*details.get("writeErrors", ()), *details.get("writeConcernErrors", ())]
-    return {getattr(error, "code", None), *(part.get("code") for part in parts)}
+    return [*details.get("writeErrors", ()), *details.get("writeConcernErrors", ())]
 
 
 def reason(error: PyMongoError) -> str:

@@ -114,7 +114,10 @@ async def _write_documents(
         result = await collection.bulk_write(operations, ordered=True, session=session)
     except BulkWriteError as error:
         names = [one.name for one in (*writes[:first], *giving, *writes[first:])]
-        raise as_duplicate(error, kind, names) from error
+        clash = as_duplicate(error, kind, names)
+        if clash is None:
+            raise
+        raise clash from error
     met = result.matched_count + result.deleted_count - len(givers)
     if met != sum(one.before is not None for one in writes):
         raise AssertionError(f"a {kind} was staged from a version that this unit of work had not read")
@@ -134,7 +137,10 @@ async def _write_history(
     try:
         await database[HISTORY].insert_many(entries, session=session)
     except BulkWriteError as error:
-        raise as_duplicate(error, "resource", [one.name for one in writes]) from error
+        clash = as_duplicate(error, "resource", [one.name for one in writes])
+        if clash is None:
+            raise
+        raise clash from error
 
 
 async def _write_remembered(

@@ -11,10 +11,12 @@ from store.unit_of_work import UnitOfWork
 from tests.store.support import change, create, patient, stored
 
 
-@pytest.mark.parametrize("megabytes", [9, 45], ids=["by the server", "by the driver"])
-async def test_a_resource_that_no_document_can_hold(store: Store, megabytes: int) -> None:
+@pytest.mark.parametrize(
+    "letters", [8_388_600, 9_000_000, 45_000_000], ids=["by some bytes", "by the server", "by the driver"]
+)
+async def test_a_resource_that_no_document_can_hold(store: Store, letters: int) -> None:
     await create(store, patient("a"))
-    large = [{"data": "x" * megabytes * 1_000_000}]
+    large = [{"data": "x" * letters}]
     for step in (
         create(store, patient("small"), patient("b", photo=large)),
         change(store, "Patient", "a", photo=large),
@@ -22,6 +24,9 @@ async def test_a_resource_that_no_document_can_hold(store: Store, megabytes: int
         with pytest.raises(Oversized) as told:
             await step
         assert len(str(told.value)) < 200
+        refusal = told.value.__cause__
+        assert refusal is not None
+        assert refusal.__cause__ is not refusal  # who follows what led to it would never end
     assert await store.database["Patient"].distinct("_id") == ["a"]
     assert (await stored(store, "Patient", "a"))["meta"]["versionId"] == "1"
 
