@@ -33,8 +33,10 @@ def redact(text: str) -> str:
 def _story(exc_info: structlog.typing.ExcInfo) -> str:
     """Tell an exception and what led to it, the latest first, without the texts of others' exceptions."""
     parts: list[str] = []
+    told: set[int] = set()
     error: BaseException | None = exc_info[1]
-    while error is not None:
+    while error is not None and id(error) not in told:  # one may have led to itself: `raise error from error`
+        told.add(id(error))
         kind = f"{type(error).__module__}.{type(error).__qualname__}"
         if isinstance(error, Refused | StoreError):
             kind += f": {error}"

@@ -110,6 +110,13 @@ class TestExceptions:
         error.__context__, error.__suppress_context__ = KeyError("y"), True
         assert "KeyError" not in _told(error)
 
+    def test_one_that_led_to_itself_is_told_once(self) -> None:
+        first, second = ValueError("x"), Unreachable("MongoDB did not answer")
+        first.__cause__, second.__cause__ = second, first
+        assert _told(first).count("after:") == 1
+        second.__cause__ = second
+        assert "after:" not in _told(second)
+
     def test_those_of_libraries_are_told_alike(self) -> None:
         with recorded() as records:
             try:
