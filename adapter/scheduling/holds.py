@@ -8,7 +8,8 @@ Slots like any pending one, up to that moment; from it on it holds nothing. Nobo
 - Who reads lets those that are due lapse first (`settle_due`, `settled`). That costs nothing while this process knows,
   from a look at the index not long ago, that none is.
 
-A lapsed hold is a cancelled Appointment, its Slots free; it goes through the rules like every other change.
+A lapsed hold is a cancelled Appointment, its Slots free; it goes through the rules like every other change. One that
+cannot lapse, whatever is wrong with it, is in nobody's way but that of its own time.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from adapter.scheduling import settling
 from adapter.scheduling.claimset import Change
 from adapter.scheduling.expiry import EXPIRES, LAPSED, ended, expires, other_extensions
 from store.codec import Resource
+from store.errors import Oversized, Unreachable
 from store.extract import walk
 from store.reading import Moment
 from store.store import Store
@@ -39,6 +41,7 @@ SECONDS = 300
 
 _LOOK_AGAIN = 10.0  # seconds for which a look is good, at most
 _BATCH = 100
+_REST = timedelta(minutes=1)  # for one that could not lapse
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
@@ -57,28 +60,46 @@ def due_query(moment: datetime) -> dict[str, Any]:
 async def lapse(store: Store, idents: list[str]) -> int:
     """Let holds lapse, each in a unit of work of its own; return how many did.
 
-    One that was booked, prolonged or cancelled meanwhile is left as it is.
+    One that was booked, prolonged or cancelled meanwhile is left as it is. One that cannot lapse is told in the log,
+    and not tried for a while: it is in the way of its own time alone, and nobody's reading waits for it.
+
+    Raises:
+        Unreachable: MongoDB did not answer in time.
     """
     done = 0
-    async with _watch(store).lapsing:  # rivals of this process, who all have met the same holds, do not meet once more
+    known = _watch(store)
+    async with known.lapsing:  # rivals of this process, who all have met the same holds, do not meet once more
         for ident in idents:
-            # Not by `road.decide`, which lets holds lapse by this very function; and a lapse takes nothing.
-            done += await store.transact(partial(_lapse, ident=ident))
+            try:
+                done += await _let_lapse(store, ident)
+            except Unreachable:
+                raise
+            except Exception:  # noqa: BLE001  (whatever is wrong with one, others must lapse, and whoever reads go on)
+                from adapter.logs import logger  # loads what draws tracebacks: not for every command
+
+                logger.exception("hold_not_lapsed")
+                known.stuck[ident] = store.now() + _REST
     return done
 
 
-async def _lapse(work: UnitOfWork, ident: str) -> int:
+async def _let_lapse(store: Store, ident: str) -> int:
+    # Not by `road.decide`, which lets holds lapse by this very function; and a lapse takes nothing.
+    try:
+        return await store.transact(partial(_lapse, ident=ident))
+    except Oversized:  # it fills its document up to the last bytes: there is no room to say why
+        return await store.transact(partial(_lapse, ident=ident, told=False))
+
+
+async def _lapse(work: UnitOfWork, ident: str, *, told: bool = True) -> int:
     before = await work.read("Appointment", ident)
     end = None if before is None else expires(before)
     if before is None or end is None or end > work.now:
         return 0
     stamp = {"url": CANCELLED_AT, "valueDateTime": text(end)}
-    after = {
-        **before,
-        "status": "cancelled",
-        "cancelationReason": {"text": LAPSED},
-        "extension": [*(one for one in walk(before, "extension") if one.get("url") != CANCELLED_AT), stamp],
-    }
+    after = {**before, "status": "cancelled"}
+    if told:
+        rest = (one for one in walk(before, "extension") if one.get("url") != CANCELLED_AT)
+        after |= {"cancelationReason": {"text": LAPSED}, "extension": [*rest, stamp]}
     settling.stage(work, await settling.settle(work, [Change(before, after)], fills_slots=False))
     return 1
 
@@ -91,12 +112,19 @@ class _Watch:
         seconds: how long holds last.
         clear_until: before this moment none is due that was there at the last look.
         looking, lapsing: one at a time.
+        stuck: the holds that could not lapse, and until when they are left alone.
     """
 
     seconds: float = SECONDS
     clear_until: datetime = _NEVER
     looking: asyncio.Lock = field(default_factory=asyncio.Lock)
     lapsing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    stuck: dict[str, datetime] = field(default_factory=dict)
+
+    def due(self, now: datetime, until: datetime) -> dict[str, Any]:
+        """Return the query for the holds that are due by `until`, but for those that are left alone now."""
+        self.stuck = {ident: end for ident, end in self.stuck.items() if end > now}
+        return due_query(until) | ({"_id": {"$nin": [*self.stuck]}} if self.stuck else {})
 
 
 _WATCHES: WeakKeyDictionary[Store, _Watch] = WeakKeyDictionary()
@@ -126,9 +154,10 @@ async def settle_due(store: Store) -> None:
         if store.now() < known.clear_until:
             return  # somebody else has looked while we waited
         await tidy(store)
-        good = store.now() + timedelta(seconds=min(_LOOK_AGAIN, known.seconds / 3))
+        now = store.now()
+        good = now + timedelta(seconds=min(_LOOK_AGAIN, known.seconds / 3))
         first = await store.documents(
-            "Appointment", due_query(good), fields=("_index.hold",), sort=[("_index.hold", 1)], limit=1
+            "Appointment", known.due(now, good), fields=("_index.hold",), sort=[("_index.hold", 1)], limit=1
         )
         known.clear_until = min([good, *(one["_index"]["hold"] for one in first)])
 
@@ -152,12 +181,18 @@ async def settled(store: Store, patience: float | None = None) -> AsyncIterator[
 
 
 async def tidy(store: Store) -> int:
-    """Let all holds lapse that are due; return how many did."""
+    """Let all holds lapse that are due; return how many did.
+
+    Raises:
+        Unreachable: MongoDB did not answer in time.
+    """
     done = 0
-    while due := await store.keys("Appointment", due_query(store.now()), limit=_BATCH):
+    known = _watch(store)
+    while due := await store.keys("Appointment", known.due(store.now(), store.now()), limit=_BATCH):
         lapsed = await lapse(store, due)
         done += lapsed
-        if not lapsed:  # others were quicker; or the index says what no document does (`mediloop-fhir check` tells)
+        # Others were quicker; or the index says what no document does (`mediloop-fhir check` tells).
+        if not lapsed and known.stuck.keys().isdisjoint(due):
             break
     return done
 

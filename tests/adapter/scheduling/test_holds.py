@@ -17,9 +17,11 @@ from adapter.scheduling.road import decide
 from adapter.service import Service
 from mappings.systems import DEFAULT_SYSTEMS
 from store.codec import decode
+from store.errors import Unreachable
 from store.store import Store
 from store.unit_of_work import UnitOfWork
-from tests.adapter.mediloop.clinic import SARAH, appointment, location, practitioner, put, schedule, slot
+from tests.adapter.mediloop.clinic import SARAH, appointment, location, practitioner, put, schedule, slot, with_actors
+from tests.adapter.records import recorded
 from tests.conftest import Api, Clock, ServiceMaker
 
 Json = dict[str, Any]
@@ -257,4 +259,63 @@ async def test_an_index_that_tells_of_a_hold_that_is_none_stops_nobody(store: St
     with pytest.raises(Conflict):
         await asyncio.wait_for(book(store, "late"), 20)
     assert await status(store, "Appointment", "x") == "booked"
+    assert await status(store, "Appointment", "h") == "cancelled"
+
+
+async def _size(store: Store, ident: str) -> int:
+    pipeline: list[Json] = [{"$match": {"_id": ident}}, {"$project": {"size": {"$bsonSize": "$$ROOT"}}}]
+    [found] = await (await store.database["Appointment"].aggregate(pipeline)).to_list()
+    return int(found["size"])
+
+
+@pytest.mark.parametrize("left", [0, 300])
+async def test_one_that_fills_its_document_lapses_without_a_word(store: Store, clock: Clock, left: int) -> None:
+    """A reason and a date would be too many bytes for MongoDB: the time is free, and whoever reads is answered."""
+    await put(store, held(clock, comment="x"))
+    letters = 1 + (16 * 2**20 - left - await _size(store, "h")) // 2
+    await put(store, held(clock, comment="x" * letters))
+    assert 16 * 2**20 - left - await _size(store, "h") in (0, 1)
+    clock.advance(seconds=300)
+    await holds.settle_due(store)
+    assert (await status(store, "Appointment", "h"), await status(store, "Slot", "s1")) == ("cancelled", "free")
+    raw = await store.read("Appointment", "h")
+    assert raw is not None
+    lapsed = decode(raw)
+    assert "cancelationReason" not in lapsed
+    assert holds.ended(lapsed) == clock()
+    assert (await book(store, "b"))["status"] == "booked"
+
+
+async def test_one_that_cannot_lapse_is_logged_and_stops_nobody(
+    store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(holds, "_BATCH", 1)
+    await put(store, held(clock, 200, ident="broken", slot=None, participant=with_actors("Patient/john")))
+    whole = await store.database["Appointment"].find_one({"_id": "broken"})
+    assert whole is not None
+    await store.database["Appointment"].update_one({"_id": "broken"}, {"$set": {"_json": b"{"}})
+    clock.advance(seconds=300)
+    with recorded() as records:
+        await holds.settle_due(store)
+        await holds.tidy(store)  # it is not tried again at once
+    assert [line["event"] for line in records.lines] == ["hold_not_lapsed"]
+    assert await status(store, "Appointment", "h") == "cancelled"
+    await store.database["Appointment"].replace_one({"_id": "broken"}, whole)
+    clock.advance(seconds=60)
+    await holds.settle_due(store)
+    assert await status(store, "Appointment", "broken") == "cancelled"
+
+
+async def test_a_database_that_does_not_answer_is_no_fault_of_a_hold(
+    store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def silent(*_: Any, **__: Any) -> None:
+        raise Unreachable("MongoDB did not answer in time")
+
+    clock.advance(seconds=300)
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "transact", silent)
+        with pytest.raises(Unreachable):
+            await holds.settle_due(store)
+    await holds.settle_due(store)
     assert await status(store, "Appointment", "h") == "cancelled"
