@@ -272,7 +272,10 @@ async def _schedule(
         if after == before:
             return after
         _require_valid(after)
-        return work.create(after) if before is None else work.update(before, after)
+        if before is not None:
+            return work.update(before, after)
+        await work.last_version("Schedule", ident)  # it may have been there before
+        return work.create(after)
 
     return await decide(service.stores[mode], step)
 

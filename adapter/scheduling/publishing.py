@@ -167,6 +167,7 @@ async def publish(work: UnitOfWork, schedule: Resource, slots: Iterable[Resource
     ]
     idents = [one["id"] for _, one in wanted]
     in_use = {other["id"] for other in await work.find("Slot", {"_id": {"$in": idents}})}
+    await work.last_versions([f"Slot/{ident}" for ident in idents])  # they may have been there before
     created: list[Resource] = []
     held: dict[str, list[Resource]] = {}
     for when, one in wanted:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.adapter.console.cli import Cli
+from tests.adapter.console.increments import increment
 from tests.adapter.scheduling.weekly import weekly
 
 Stored = Callable[..., list[dict[str, Any]]]
@@ -66,6 +67,16 @@ def test_hours_of_who_is_named_by_another_address_end_as_well(clinic: Cli, store
     assert clinic.json(*AWAY)["schedules"] == ["abroad"]
     assert clinic.json(*AWAY, "--facility", "fac-xyz-789")["schedules"] == ["abroad"]
     assert extension(stored, "abroad", "/availability")["extension"][-1]["url"] == "notAvailable"
+
+
+def test_a_schedule_that_was_deleted_is_made_again(clinic: Cli, stored: Stored, tmp_path: Path) -> None:
+    nowhere = (*HOURS[:4], *HOURS[6:])
+    ident = clinic.json(*nowhere)["schedule"]
+    folder = increment(tmp_path / "deletion", [f"Schedule/{ident}"])
+    assert clinic.run("import", str(folder)).exit_code == 0
+    assert ident not in {one["_id"] for one in stored("Schedule")}
+    assert clinic.json(*nowhere)["schedule"] == ident
+    assert extension(stored, ident, "/availability")
 
 
 def test_what_fhir_does_not_take_is_not_stored(clinic: Cli, stored: Stored) -> None:

@@ -281,6 +281,19 @@ async def test_a_time_whose_slot_was_moved_away_can_be_published_again(store: St
     assert (made["start"], await statuses(store, "a")) == (at("10:00"), ["free"])
 
 
+async def test_a_slot_that_was_deleted_can_be_published_again(store: Store) -> None:
+    await create(store, schedule())
+    await publish(store, slot("a"))
+
+    async def step(work: UnitOfWork) -> None:
+        work.delete(await present(work, "Slot", "a"))
+
+    await store.transact(step)
+    [made] = await publish(store, *MORNING[:1])
+    assert (made["id"], made["meta"]["versionId"]) == ("a", "3")
+    assert await statuses(store, "a") == ["free"]
+
+
 @pytest.mark.parametrize(
     ("status", "becomes"), [("booked", "busy"), ("pending", "busy-tentative"), ("arrived", "busy")]
 )
