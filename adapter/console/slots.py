@@ -80,7 +80,8 @@ def generate(
 ) -> None:
     """Publish a practitioner's weekly hours as a Schedule and free Slots; again is harmless.
 
-    A slot that overlaps a published one is left out; one over a standing appointment is published as held by it.
+    A slot that overlaps a published one is left out, and one over appointments that share a time; one over a standing
+    appointment is published as held by it.
 
     [dim]Example:  mediloop-fhir slots generate --practitioner prov-abc-123 --facility fac-xyz-789
     --hours 'mon-fri 09:00-12:00,14:00-17:00' --from 2027-01-04 --to 2027-01-29 --timezone Africa/Kampala[/dim]

@@ -2,7 +2,8 @@
 
 A slot that overlaps a published one of its Schedule is left out, so publishing the same weeks twice changes
 nothing. A slot over an appointment that stands already is published as held by it: availability never offers
-time that is taken. One at another place than the appointment is not what that has: it is published free, and nobody
+time that is taken. Over appointments that share the time (in a Slot for several) no slot for one is published: they
+would both hold it. One at another place than the appointment is not what that has: it is published free, and nobody
 is offered it as long as its practitioner is engaged (`engaged`).
 """
 
@@ -13,11 +14,12 @@ import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from adapter.clock import text
 from adapter.errors import Problem, Unprocessable
-from adapter.scheduling import booking, claims, intervals, people
+from adapter.scheduling import booking, claims, intervals, occupancy, people
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.status import HOLDING
 from store.codec import Resource
@@ -131,7 +133,7 @@ def slot(schedule: Resource, when: Interval, ident: str | None = None) -> Resour
 
 
 async def publish(work: UnitOfWork, schedule: Resource, slots: Iterable[Resource]) -> list[Resource]:
-    """Stage those of `slots` that overlap no published Slot of `schedule`; return them.
+    """Stage those of `slots` that overlap no published Slot of `schedule`, nor a time that is shared; return them.
 
     Meant for the slots of a day or so at a time: all of it is one transaction.
 
@@ -173,10 +175,12 @@ async def publish(work: UnitOfWork, schedule: Resource, slots: Iterable[Resource
     for when, one in wanted:
         if any(when.overlaps(other) for other in taken):
             continue
+        holders = _holders(when, standing)
+        if _meet(holders):
+            continue
         taken.append(when)
         if one["id"] in in_use:  # by a slot that was moved away, or was entered in error
             one = {**one, "id": str(uuid.uuid4())}
-        holders = _holders(when, standing)
         if holders:
             # It is given back when the last of them leaves.
             one = {**one, "status": min(HOLDING[holder["status"]] for holder in holders)}  # busy before tentative
@@ -192,3 +196,9 @@ async def publish(work: UnitOfWork, schedule: Resource, slots: Iterable[Resource
 
 def _holders(when: Interval, standing: Sequence[Resource]) -> list[Resource]:
     return [one for one in standing if (span := intervals.of(one)) is not None and span.overlaps(when)]
+
+
+def _meet(holders: Sequence[Resource]) -> bool:
+    """Tell whether of the appointments over a slot two overlap that were not booked over others."""
+    times = [span for one in holders if occupancy.reason(one) is None and (span := intervals.of(one)) is not None]
+    return any(one.overlaps(other) for one, other in pairwise(sorted(times, key=lambda span: span.start)))

@@ -11,12 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter.errors import Conflict, Unprocessable
-from adapter.scheduling import availability, publishing
+from adapter.scheduling import availability, publishing, verifying
 from adapter.scheduling.publishing import Opening, parse_hours, schedule_id, spans
 from store.codec import Resource
 from store.store import Store
 from store.unit_of_work import UnitOfWork
 from tests.adapter.scheduling import looking
+from tests.adapter.scheduling.sharing import group, mediloop, over
 from tests.adapter.scheduling.support import (
     advance,
     at,
@@ -332,6 +333,26 @@ async def test_a_slot_over_two_visits_is_freed_when_the_last_of_them_leaves(stor
     assert await statuses(store, "wide") == ["busy"]
     await advance(store, "y", "cancelled")
     assert await statuses(store, "wide") == ["free"]
+
+
+async def test_over_visits_that_share_their_time_no_slot_for_one_is_published(store: Store) -> None:
+    await create(store, schedule(), schedule("t"), group("several", 2, "10:00", "11:00", schedule="t"))
+    await book(store, visit("x", "10:00", "10:45"), "several")
+    await book(store, visit("y", "10:00", "10:30"), "several")
+    made = await publish(store, slot("a"), slot("b", "10:30", "11:00"), slot("whole", "10:00", "11:00"))
+    assert [one["id"] for one in made] == ["b"]
+    assert links(await stored(store, "Appointment", "x")) == ["Slot/several", "Slot/b"]
+    assert links(await stored(store, "Appointment", "y")) == ["Slot/several"]
+    assert [step.findings async for step in verifying.slots(store)] == [[]]
+
+
+async def test_who_was_booked_over_a_visit_holds_with_it_what_is_published(store: Store) -> None:
+    await create(store, schedule())
+    await book(store, visit("x"))
+    await store.transact(mediloop(over(visit("y"))))
+    await publish(store, slot("a"))
+    assert [links(await stored(store, "Appointment", one)) for one in "xy"] == [["Slot/a"], ["Slot/a"]]
+    assert [step.findings async for step in verifying.slots(store)] == [[]]
 
 
 @pytest.mark.parametrize(
