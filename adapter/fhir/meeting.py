@@ -1,4 +1,4 @@
-"""Where conditional writes meet that would make what they have both looked for, and not found.
+"""Where conditional writes, and imports, meet that would make what they have both looked for, and not found.
 
 Transactions are snapshots: two that find nothing would both create. So each writes to a guard of these names, and the
 one that comes second runs again, on what the first one left (`store.unit_of_work`).
@@ -9,6 +9,7 @@ from __future__ import annotations
 from urllib.parse import urlencode
 
 from store.codec import Resource
+from store.extract import token
 from store.search.text import unescaped
 
 
@@ -25,5 +26,10 @@ def places(kind: str, criteria: tuple[tuple[str, str], ...], resource: Resource 
     for one in brought if isinstance(brought, list) else [brought]:
         value = one.get("value", "").strip().casefold()
         if value and value in wanted:
-            named.append(f"{kind}#{one.get('system', '')}|{value}")
+            named.append(place(kind, token(one.get("system", ""), value)))
     return named
+
+
+def place(kind: str, identifier: str) -> str:
+    """Return the name of the guard for whoever makes a resource that carries an identifier (a `token`) as the first."""
+    return f"{kind}#{identifier}"

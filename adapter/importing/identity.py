@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from adapter.errors import Conflict, Problem
+from adapter.fhir import meeting
 from adapter.importing.checking import Ready
 from store.codec import Resource, encode
 from store.extract import token
@@ -14,6 +15,8 @@ from store.unit_of_work import UnitOfWork
 
 async def identities(work: UnitOfWork, batch: Sequence[Ready], uhids: Sequence[str]) -> list[str]:
     """Return the id of each: its own; that of the resource with its identifiers, where it came without one.
+
+    Who looks for the same identifiers meanwhile, another import or a conditional write, is met where nobody has them.
 
     Args:
         work: the unit of work to read through.
@@ -26,6 +29,8 @@ async def identities(work: UnitOfWork, batch: Sequence[Ready], uhids: Sequence[s
     ours = tuple(token(system, "") for system in uhids)
     telling = [_telling(ready, ours) for ready in batch]
     carriers = await _carriers(work, batch, telling)
+    sought = [(ready.kind, text) for ready, told in zip(batch, telling, strict=True) for text in told]
+    work.guard(meeting.place(*one) for one in sought if one not in carriers)
     # What one gives up in the batch, another takes; what one brings, none after it may bring as well.
     keeps = {ready.name: ready.tokens for ready in batch if ready.stated}
     brought: dict[tuple[str, str], str] = {}
