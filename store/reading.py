@@ -71,7 +71,8 @@ class Reading(Documents):
 class Moment(Reading):
     """What was committed at one moment: that of the first query, whatever is written before the next ones.
 
-    MongoDB keeps it for five minutes (``minSnapshotHistoryWindowInSeconds``). Made by `Store.moment`.
+    MongoDB keeps it for five minutes (``minSnapshotHistoryWindowInSeconds``). Made by `Store.moment`; for a
+    transaction, whose moment it is then, by `UnitOfWork.moment`.
 
     Args:
         database: where the collections are.

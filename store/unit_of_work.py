@@ -18,11 +18,27 @@ from store.codec import Resource, decode, encode
 from store.documents import NO_CLAIMS, Rules, stamped, version_of
 from store.extract import instant
 from store.history import last_versions
+from store.reading import Moment
 from store.snapshot import Snapshot
 from store.source import Documents, Find, by_kind
 from store.staged import IDEMPOTENCY, Remembered, Staged, Write
 
 T = TypeVar("T")
+
+
+class _Seen(Moment):
+    """The moment of a transaction, whose commands go with the others of its session.
+
+    Args:
+        snapshot: what the transaction sees.
+    """
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        super().__init__(snapshot.database, snapshot.session, None)
+        self._snapshot = snapshot
+
+    async def _bounded(self, call: Callable[[], Awaitable[T]]) -> T:
+        return await self._snapshot.in_turn(call)
 
 
 class UnitOfWork(Documents):
@@ -84,6 +100,10 @@ class UnitOfWork(Documents):
             return None
         [one] = found
         return Remembered(key, one["fingerprint"], one["status"], bytes(one["body"]), one["at"])
+
+    def moment(self) -> Moment:
+        """Give the transaction's own snapshot to read from, as `Store.moment` gives one of its own."""
+        return _Seen(self._snapshot)
 
     async def _find(self, find: Find) -> list[dict[str, Any]]:
         return await self._snapshot.found(find)

@@ -1,7 +1,6 @@
 """Which Slots an appointment takes, where a client names Schedules or none: free ones that cover its time, or its own.
 
-Read outside of the unit of work that books (openings are computed from what is stored now); whether they may be taken
-is decided in it, where every write is.
+Read through the unit of work that books: what is open, and whether it may be taken, is told by one moment.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from adapter.errors import Problem, Unprocessable
 from adapter.fhir.call import Call
 from adapter.fhir.operations.scheduling import targets
 from adapter.fhir.operations.scheduling.search import covering
-from adapter.scheduling import booking, claims, holds, intervals, people, reasons, seeing, taking
+from adapter.scheduling import booking, claims, intervals, people, reasons, seeing, taking
 from adapter.scheduling.availability import Opening, Wanted, openings
 from adapter.scheduling.claimset import Stake
 from adapter.scheduling.intervals import Interval
@@ -72,7 +71,7 @@ async def moved(
         kept = (*things, *(await people.read(work, coming)).serving(coming, schedules))
     links += [{"reference": f"Slot/{one['id']}"} for one in staying]
     schedules = {name: one for name, one in schedules.items() if name in kept}
-    return links + await _free(call, schedules, own, before, after)
+    return links + await _free(call, work, schedules, own, before, after)
 
 
 def _staying(own: Sequence[Resource], before: Resource, after: Resource) -> list[Resource]:
@@ -109,7 +108,7 @@ async def on_schedules(
         raise Unprocessable(Problem("unknown_schedule", text, _NAME, issue="not-found"))
     after = {**after, "participant": [*after["participant"], *_missing(after, schedules.values())]}
     if not after.get("slot"):
-        return {**after, "slot": await _free(call, schedules, await _slots(work, before), before, after)}
+        return {**after, "slot": await _free(call, work, schedules, await _slots(work, before), before, after)}
     stored = await work.read_many(claims.slots(after))
     elsewhere = [
         name for name in claims.slots(after) if taking.schedule_of(name, stored.get(name)) not in {*schedules, None}
@@ -139,18 +138,23 @@ async def _slots(work: UnitOfWork, appointment: Resource) -> list[Resource]:
 
 
 async def _free(
-    call: Call, schedules: Mapping[str, Resource], own: Sequence[Resource], before: Resource, after: Resource
+    call: Call,
+    work: UnitOfWork,
+    schedules: Mapping[str, Resource],
+    own: Sequence[Resource],
+    before: Resource,
+    after: Resource,
 ) -> list[Resource]:
     when = intervals.of(after)
     if when is None:
         raise Unprocessable(reasons.backwards("Appointment.start"))
     taken: list[Resource] = []
     missing: list[str] = []
-    async with holds.settled(call.who.store) as moment:
-        for name, schedule in schedules.items():
-            run = covering([*await _open(call, moment, schedule, before, when), *_own(own, name, schedule)], when)
-            taken += [{"reference": f"Slot/{one.ident}"} for one in run]
-            missing += [] if run else [name]
+    moment = work.moment()
+    for name, schedule in schedules.items():
+        run = covering([*await _open(call, moment, schedule, before, when), *_own(own, name, schedule)], when)
+        taken += [{"reference": f"Slot/{one.ident}"} for one in run]
+        missing += [] if run else [name]
     if missing:
         raise targets.none_free(missing)
     return taken

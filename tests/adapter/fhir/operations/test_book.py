@@ -6,9 +6,12 @@ from typing import Any
 
 import pytest
 
+from adapter.fhir.operations.scheduling import placing
+from adapter.scheduling.availability import openings
+from store.store import Store
 from tests.adapter.fhir.door import HOST, Json, bundled, call, get, made, outcome
 from tests.adapter.fhir.operations.calling import ANYBODY, clinic, first, only, operate, refused, status_of, visit
-from tests.adapter.mediloop.clinic import JAMES, SARAH
+from tests.adapter.mediloop.clinic import JAMES, SARAH, put, slot
 from tests.conftest import Api, ApiMaker
 
 __all__ = ["clinic"]
@@ -138,6 +141,22 @@ async def test_book_on_a_schedule_takes_its_slot_and_the_time_of_whom_it_is_of(a
     assert [one["actor"]["reference"] for one in booked["participant"]] == ["Patient/john", f"Practitioner/{JAMES}"]
     assert await status_of(api, "j1", "s1") == ["busy", "free"]
     refused(await operate(api, "$book", **sent), 409, "slot_unavailable")
+
+
+async def test_what_becomes_free_while_a_booking_is_decided_is_in_no_ones_way(
+    api: Api, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which Slots are open is read as of the moment that the booking is decided on: j1 was free all the time."""
+    ten = ("2024-01-20T10:00", "2024-01-20T10:30")
+    await put(store, slot("j0", *ten, "busy", of="james"))
+
+    async def freed_before(*given: Any, **named: Any) -> Any:
+        await put(store, slot("j0", *ten, of="james"))
+        return await openings(*given, **named)
+
+    monkeypatch.setattr(placing, "openings", freed_before)
+    booked = only(await operate(api, "$book", appt_resource=at_ten(), schedule={"reference": "Schedule/james"}), 201)
+    assert booked["slot"] == [{"reference": "Slot/j1"}]
 
 
 async def test_book_on_two_schedules_is_all_or_nothing(api: Api) -> None:
