@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+import time
 from collections.abc import Awaitable, Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 import bson
@@ -200,3 +204,10 @@ def large(ident: str, **more: Any) -> Resource:
 def numbered(ident: str, number: str) -> dict[str, Any]:
     """A Patient with a number that nobody else may have."""
     return patient(ident, identifier=[{"system": NUMBERS, "value": number}])
+
+
+def stop(pid: int) -> None:
+    """Have a process stand still: its threads stop one by one, and the last ones may answer meanwhile."""
+    os.kill(pid, signal.SIGSTOP)
+    while any(one.read_text().rpartition(")")[2].split()[0] != "T" for one in Path(f"/proc/{pid}/task").glob("*/stat")):
+        time.sleep(0.001)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,7 +21,7 @@ from store.errors import Unreachable
 from store.store import REMEMBERED_FOR, Store
 from store.types import TYPES, key_pattern
 from store.unit_of_work import UnitOfWork
-from tests.store.support import Database, Listener, appointment, create, everything, patient
+from tests.store.support import Database, Listener, appointment, create, everything, patient, stop
 
 DAY = "2024-01-{:02}T10:00:00Z"
 
@@ -255,13 +254,6 @@ def frozen() -> Iterator[embedded.EmbeddedMongo]:
     """A server of its own, which a test may bring to a standstill."""
     with TemporaryDirectory(prefix="mlt-", dir="/tmp") as folder, embedded.start(Path(folder)) as server:
         yield server
-
-
-def stop(pid: int) -> None:
-    """Have a process stand still: its threads stop one by one, and the last ones may answer meanwhile."""
-    os.kill(pid, signal.SIGSTOP)
-    while any(one.read_text().rpartition(")")[2].split()[0] != "T" for one in Path(f"/proc/{pid}/task").glob("*/stat")):
-        time.sleep(0.001)
 
 
 @pytest.mark.parametrize("when", ["before", "within"])
