@@ -39,7 +39,7 @@ def create_app(parts: service.Service) -> FastAPI:
     """Return the application that serves `parts`; it closes them when it stops."""
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         validation.warm_up(TYPES)  # else the first write of each type waits for it
         memory.settle()
         beside = [
@@ -50,6 +50,8 @@ def create_app(parts: service.Service) -> FastAPI:
         for task in beside:
             task.cancel()
         await asyncio.gather(*beside, return_exceptions=True)
+        if hasattr(app.state, "publisher"):
+            await app.state.publisher.close()
         await parts.close()
 
     app = FastAPI(

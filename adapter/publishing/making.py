@@ -17,6 +17,7 @@ from typing import Any
 import orjson
 from pymongo.errors import PyMongoError
 
+from adapter.logs import logger
 from adapter.publishing import computed, scrubbing
 from adapter.publishing.codes import Codes
 from adapter.scheduling import engaged, holds, hours, leave
@@ -25,8 +26,9 @@ from adapter.service import Service
 from adapter.settings import Settings
 from store import slotids
 from store.codec import Resource, decode, encode
-from store.connection import within
+from store.connection import bounded, within
 from store.dates import shifted
+from store.errors import Unreachable
 from store.extract import instant
 from store.publications import Publication, Publications
 from store.reading import Moment
@@ -35,7 +37,7 @@ MAX_AGE = 300
 """Seconds for which an answer may be kept, and for which one is good enough here (SMART Scheduling Links)."""
 
 TYPES = ("Location", "Schedule", "Slot")
-_PATIENCE, _PAUSE = 30.0, 0.1
+_PATIENCE, _PAUSE = 10.0, 0.1  # within what a call may take (docs/reliability.md)
 _QUERY = 60.0  # seconds for one of those that tell what is open
 _BATCH = 500
 _AT_A_TIME = timedelta(days=7)  # of the visits that may keep practitioners from their other Slots
@@ -48,30 +50,62 @@ class Publisher:
         self._service = service
         self._store = service.stores["live" if service.settings.bulk_publish == "live" else "test"]
         self._publications = Publications(self._store.database)
-        self._lock = asyncio.Lock()
+        self._maker = secrets.token_hex(8)
+        self._renewing: asyncio.Task[None] | None = None
         self._present: Publication | None = None
 
     async def current(self) -> Publication:
-        """Return the newest publication; make it where the last one is too old.
+        """Return the newest publication; have it made where the last one is too old.
+
+        An old one is good enough while the next is being made, or cannot be.
 
         Raises:
-            TimeoutError: another process is making the first one, and it takes long.
+            TimeoutError: the first one is being made, and that takes long.
+            Unreachable: MongoDB did not answer in time.
         """
-        async with self._lock:  # a hundred who ask at once make one
-            oldest = self._service.now() - timedelta(seconds=MAX_AGE)
-            if self._present is not None and self._present.checked >= oldest:
-                return self._present
-            if await self._publications.claim(self._service.now(), oldest):
-                with within(math.inf):  # it is for all who ask in the next minutes, and may take longer than a request
-                    await self._make()
-            self._present = await asyncio.wait_for(self._waited(), _PATIENCE)
+        if self._present is not None and self._present.checked >= self._oldest():
             return self._present
+        if self._renewing is None or self._renewing.done():  # a hundred who ask at once wait for one
+            self._renewing = asyncio.create_task(self._renew())
+            self._renewing.add_done_callback(_heard)
+        renewing = self._renewing
+        await asyncio.wait({renewing}, timeout=_PATIENCE)
+        if self._present is not None:
+            return self._present
+        if renewing.done():
+            renewing.result()
+        raise TimeoutError
 
-    async def _waited(self) -> Publication:
-        # An old one is good enough while another process makes the next.
-        while (found := await self._publications.current()) is None:  # noqa: ASYNC110  (another process is to be seen)
-            await asyncio.sleep(_PAUSE)
-        return found
+    def _oldest(self) -> datetime:
+        return self._service.now() - timedelta(seconds=MAX_AGE)
+
+    async def _renew(self) -> None:
+        with within(math.inf):  # it is for all who ask in the next minutes, and may take longer than a request
+            self._present = await self._publications.current()
+            while self._present is None or self._present.checked < self._oldest():
+                mine = await self._made()
+                self._present = await self._publications.current()
+                if mine or self._present is not None:
+                    break  # an old one is good enough while another process makes the next
+                await asyncio.sleep(_PAUSE)
+
+    async def _made(self) -> bool:
+        """Make the next one, unless another process is at it; tell whether it was made."""
+        try:
+            mine = await self._publications.claim(self._service.now(), self._oldest(), self._maker)
+            if mine:
+                await bounded(self._make, None)
+        except BaseException:  # of the claim, too: it may stand though its answer was lost
+            with suppress(Unreachable, PyMongoError):  # if this fails as well, it stands for others until it ends
+                await self._publications.release(self._maker)
+            raise
+        return mine
+
+    async def close(self) -> None:
+        """Leave what is being made to others."""
+        if self._renewing is not None:
+            self._renewing.cancel()
+            await asyncio.wait({self._renewing})
 
     async def named(self, name: str) -> Publication | None:
         """Return a publication that is still kept."""
@@ -85,20 +119,24 @@ class Publisher:
 
     async def _make(self) -> None:
         now = self._service.now()
-        try:
-            draft = await self._publications.draft(secrets.token_hex(8), now)
-            async with holds.settled(self._store, _QUERY) as moment:
-                codes = Codes(self._service.systems, self._service.settings.uhid_pattern)
-                lines = _Lines(self._service.settings, codes, moment, now)
-                # Which places are told of, and of which Schedules the Slots, the Schedules tell.
-                await draft.write("Schedule", lines.schedules())
-                await draft.write("Slot", lines.slots())
-                await draft.write("Location", lines.locations())
-            await self._publications.publish(draft, now)
-        except BaseException:
-            with suppress(PyMongoError):  # if this fails as well, the claim ends by itself
-                await self._publications.release()
-            raise
+        draft = await self._publications.draft(secrets.token_hex(8), now)
+        async with holds.settled(self._store, _QUERY) as moment:
+            codes = Codes(self._service.systems, self._service.settings.uhid_pattern)
+            lines = _Lines(self._service.settings, codes, moment, now)
+            # Which places are told of, and of which Schedules the Slots, the Schedules tell.
+            await draft.write("Schedule", lines.schedules())
+            await draft.write("Slot", lines.slots())
+            await draft.write("Location", lines.locations())
+        await self._publications.publish(draft, now)
+
+
+def _heard(renewing: asyncio.Task[None]) -> None:
+    """Take note of how it ended, though nobody may be waiting any more."""
+    if renewing.cancelled():
+        return
+    error = renewing.exception()
+    if error is not None and not isinstance(error, Unreachable):
+        logger.error("publishing_failed", exc_info=error)
 
 
 class _Lines:

@@ -37,7 +37,7 @@ async def manifest(request: Request) -> Response:
     try:
         found = await publisher.current()
     except TimeoutError:
-        text = "The files are being made for the first time. Ask again in a moment."
+        text = "There are no files as yet: they are being made, or cannot be just now. Ask again in a moment."
         raise Unavailable(Problem("service_unavailable", text), headers={"Retry-After": "5"}) from None
     service: Service = request.app.state.service
     address = f"{base_of(request, service)}/$bulk-publish"
