@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from fastapi import FastAPI
@@ -81,6 +81,7 @@ def create_app(parts: service.Service) -> FastAPI:
 def worker() -> FastAPI:
     """Return the application of one worker process: settings and MongoDB's address are in its environment."""
     _end_with_parent()
+    _pass_nothing_on()
     read = settings.load()
     logs.configure(read.log_format, read.log_level)
     return create_app(service.build(read, os.environ[URI_VARIABLE], watches=[PoolWatch()]))
@@ -109,6 +110,17 @@ def _end_with_parent() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, name="end-with-parent", daemon=True).start()
+
+
+def _pass_nothing_on() -> None:
+    """Keep what this process has inherited, the listening socket above all, from those that it starts.
+
+    The process of exports would go on listening for minutes where the service takes no more connections.
+    """
+    for name in os.listdir("/dev/fd"):  # noqa: PTH208  (numbers)
+        if int(name) > 2:
+            with suppress(OSError):  # the one by which the folder was read
+                os.set_inheritable(int(name), False)
 
 
 def _describe(app: FastAPI, *, hidden: tuple[str, ...]) -> None:

@@ -79,10 +79,20 @@ def _config(settings: Settings) -> uvicorn.Config:
     )
 
 
+class _Workers(Multiprocess):
+    """Several workers. Only they take connections, so the socket is theirs to close once they are told to stop."""
+
+    def terminate_all(self) -> None:
+        """Tell all to stop (uvicorn's hook)."""
+        for one in self.sockets:  # else connections would still be made, and wait for nobody
+            one.close()
+        super().terminate_all()
+
+
 def _runner(config: uvicorn.Config, listening: socket.socket) -> tuple[Callable[[], None], Callable[[], None]]:
     """Return what runs the service, and what ends it in order, from any thread."""
     if config.workers > 1:
-        several = Multiprocess(config, sockets=[listening])
+        several = _Workers(config, sockets=[listening])
         return several.run, several.should_exit.set
     one = uvicorn.Server(config)
     return lambda: one.run(sockets=[listening]), lambda: setattr(one, "should_exit", True)
@@ -120,7 +130,6 @@ def _listen(settings: Settings) -> socket.socket:
         raise OSError(f"cannot listen on {where} ({error.strerror}): {remedy}") from error
     # Listening before it is announced: who reads the address can connect at once.
     listening.listen(2048)
-    listening.set_inheritable(True)
     return listening
 
 
