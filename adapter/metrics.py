@@ -7,7 +7,9 @@ With several worker processes the figures of all are added up (prometheus_client
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from functools import cache
+from pathlib import Path
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -53,11 +55,25 @@ def answered(method: str, route: str, status: int, seconds: float) -> None:
 
 def exposition() -> tuple[bytes, str]:
     """Return the figures of all workers in Prometheus' text format, and its media type."""
-    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+    folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    if folder is not None:
+        _forget_the_dead(folder)
         registry = CollectorRegistry()
         multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # untyped upstream
         return generate_latest(registry), CONTENT_TYPE_LATEST
     return generate_latest(), CONTENT_TYPE_LATEST
+
+
+def _forget_the_dead(folder: str) -> None:
+    """Remove what workers that are gone have told of the present: a killed one has no connections any more."""
+    for pid in {int(one.stem.rpartition("_")[2]) for one in Path(folder).glob("gauge_live*.db")}:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            with suppress(FileNotFoundError):  # another worker was quicker
+                multiprocess.mark_process_dead(pid, folder)  # type: ignore[no-untyped-call]  # untyped upstream
+        except PermissionError:  # it is there, and somebody else's
+            continue
 
 
 class PoolWatch(monitoring.ConnectionPoolListener):

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -131,3 +134,18 @@ def test_with_several_workers_the_figures_of_all_are_given(tmp_path: Path, monke
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
     body, media_type = metrics.exposition()
     assert (body, media_type) == (b"", CONTENT_TYPE_LATEST)
+
+
+def test_the_connections_of_a_worker_that_is_gone_are_not_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    told = "from adapter import metrics; metrics._OPEN.inc(); metrics.answered('GET', '/', 200, 1); input()"
+    with subprocess.Popen([sys.executable, "-c", told], stdin=subprocess.PIPE) as worker:
+        while b"mediloop_requests_total" not in metrics.exposition()[0]:
+            time.sleep(0.05)
+        assert b'mediloop_mongodb_pool_connections{state="open"} 1.0' in metrics.exposition()[0]
+        worker.kill()
+    left = metrics.exposition()[0]
+    assert b"mediloop_mongodb_pool_connections" not in left
+    assert b"mediloop_requests_total" in left
