@@ -11,7 +11,10 @@ import asyncio
 import re
 import time
 import uuid
+from dataclasses import dataclass
+from datetime import datetime
 from email.utils import format_datetime
+from typing import Self
 
 import structlog
 from starlette.datastructures import Headers
@@ -28,6 +31,7 @@ from adapter.service import Service
 from store.connection import Deadline, within
 from store.errors import Unreachable
 
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 _API = ("/api/", "/fhir")
 _UNKEPT = b"private, no-store"
 """For answers that say nothing of caching themselves: they may be about patients (RFC 9111 section 5.2.2.5)."""
@@ -36,6 +40,40 @@ REQUEST_SECONDS = 12.0
 _GONE = 499  # what nginx writes down for a client that has left; it is sent to nobody
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 _CORRELATION_ID = re.compile(r"[\x20-\x7e]{1,1024}")
+
+
+@dataclass(frozen=True, slots=True)
+class Ids:
+    """By which ids an answer names its request."""
+
+    request: str
+    correlation: str | None
+
+    @classmethod
+    def of(cls, headers: Headers) -> Self:
+        """Return those of a request with these headers."""
+        given = headers.get("x-request-id", "")
+        request = given if _REQUEST_ID.fullmatch(given) else str(uuid.uuid4())
+        # https://hl7.org/fhir/R4/http.html#custom: the client's own id, where the answer has another one.
+        own = headers.get("x-correlation-id", "" if given == request else given)
+        return cls(request, own if _CORRELATION_ID.fullmatch(own) else None)
+
+
+def add_common(headers: list[tuple[bytes, bytes]], ids: Ids, path: str, now: datetime) -> None:
+    """Add to the headers of an answer those that every answer has."""
+    # Uvicorn's own is up to a second old: what was just written was later than the answer (RFC 9110, 8.8.2.1).
+    headers.append((b"date", format_datetime(now, usegmt=True).encode()))
+    headers.append((b"x-request-id", ids.request.encode("latin-1")))
+    if ids.correlation is not None:
+        headers.append((b"x-correlation-id", ids.correlation.encode("latin-1")))
+    headers.append((b"x-content-type-options", b"nosniff"))
+    if path.startswith(_API) and not any(name == b"cache-control" for name, _ in headers):
+        headers.append((b"cache-control", _UNKEPT))
+
+
+def known(method: str) -> str:
+    """Return what a method is counted as: there are as many figures as names."""
+    return method if method in _METHODS else "other"
 
 
 class Gate:
@@ -71,17 +109,13 @@ class _Passage:
         self.answering = False
         self.received = 0
         self.rate: RateState | None = None
-        given = self.headers.get("x-request-id", "")
-        self.request_id = given if _REQUEST_ID.fullmatch(given) else str(uuid.uuid4())
-        # https://hl7.org/fhir/R4/http.html#custom: the client's own id, where the answer has another one.
-        own = self.headers.get("x-correlation-id", "" if given == self.request_id else given)
-        self.correlation_id = own if _CORRELATION_ID.fullmatch(own) else None
+        self.ids = Ids.of(self.headers)
 
     async def run(self, app: ASGIApp) -> None:
         """Admit the request, have it answered, write down how it went."""
         state = self.scope.setdefault("state", {})
-        state["request_id"] = self.request_id
-        structlog.contextvars.bind_contextvars(request_id=self.request_id)
+        state["request_id"] = self.ids.request
+        structlog.contextvars.bind_contextvars(request_id=self.ids.request)
         self._unify_path()
         try:
             await self._admit(state)
@@ -155,14 +189,7 @@ class _Passage:
             self.deadline.lift()  # what is sent piece by piece has each piece's own patience
             self.status = message["status"]
             headers: list[tuple[bytes, bytes]] = message["headers"]
-            # Uvicorn's own is up to a second old: what was just written was later than the answer (RFC 9110, 8.8.2.1).
-            headers.append((b"date", format_datetime(self.service.now(), usegmt=True).encode()))
-            headers.append((b"x-request-id", self.request_id.encode("latin-1")))
-            if self.correlation_id is not None:
-                headers.append((b"x-correlation-id", self.correlation_id.encode("latin-1")))
-            headers.append((b"x-content-type-options", b"nosniff"))
-            if self.scope["path"].startswith(_API) and not any(name == b"cache-control" for name, _ in headers):
-                headers.append((b"cache-control", _UNKEPT))
+            add_common(headers, self.ids, self.scope["path"], self.service.now())
             if self.rate is not None:
                 headers.extend((name.lower().encode(), value.encode()) for name, value in self.rate.headers().items())
         await self.send_(message)
@@ -186,8 +213,6 @@ class _Passage:
 
     def _record(self) -> None:
         elapsed = time.perf_counter() - self.started
-        method, route = self.scope["method"], self._route()
-        if method not in ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"):
-            method = "other"
+        method, route = known(self.scope["method"]), self._route()
         answered(method, route, self.status, elapsed)
         logger.info("request", method=method, route=route, status=self.status, milliseconds=round(elapsed * 1000, 2))
