@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from starlette.datastructures import MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -42,3 +43,18 @@ class Origins(CORSMiddleware):
             await super().__call__(scope, receive, send)
         else:
             await self.app(scope, receive, send)
+
+
+def shown(origins: Sequence[str], origin: str | None) -> list[tuple[bytes, bytes]]:
+    """Return the headers that let a page of `origin`, if it is one of `origins`, read an answer of no application."""
+    made = Origins(_nothing, origins)
+    if origin is None or not made.is_allowed_origin(origin):
+        return []
+    headers = MutableHeaders(made.simple_headers)
+    if not made.allow_all_origins:
+        made.allow_explicit_origin(headers, origin)
+    return headers.raw
+
+
+async def _nothing(scope: Scope, receive: Receive, send: Send) -> None:
+    raise AssertionError("no request comes here")

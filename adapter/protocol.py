@@ -7,18 +7,22 @@ whose head has no bound, or that does not say once which host it is for.
 
 from __future__ import annotations
 
-import uuid
+import logging
+import time
 from collections.abc import Sequence
-from email.utils import format_datetime
 from http import HTTPStatus
 from typing import Any
 
+from starlette.datastructures import Headers
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from adapter import clock, refusals
 from adapter.errors import AddressTooLong, HeadersTooLarge, Malformed, Problem, Refused
 from adapter.fhir.call import LONGEST_URL
+from adapter.gate import Ids, add_common, known
 from adapter.logs import logger
+from adapter.metrics import answered
+from adapter.origins import shown
 
 _TEXT = (
     "This is not valid HTTP. Blanks, quotes and letters that are not ASCII are percent-encoded in an address (a blank "
@@ -42,9 +46,15 @@ _HOST = (
 _HEAD = 64  # bytes: enough to tell which API was called, and nothing to keep for each open connection
 
 
+# Uvicorn's own line for each of them: there is one of ours, which has the request's id.
+logging.getLogger("uvicorn.error").addFilter(lambda record: record.msg != "Invalid HTTP request received.")
+
+
 class Protocol(HttpToolsProtocol):
     """HTTP/1.1 by httptools."""
 
+    url = b""
+    _begun = 0.0
     _received = b""
     _heard = False  # the parser has told something of what came in last
     _untold = 0  # bytes of which it has told nothing yet: of a field that does not end
@@ -66,6 +76,7 @@ class Protocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Begin a request (the parser's hook, as are those below)."""
         super().on_message_begin()
+        self._begun = time.perf_counter()
         self._fields = self._field_bytes = 0
         self._hosts = ()
         self._head_is_whole = False
@@ -110,14 +121,22 @@ class Protocol(HttpToolsProtocol):
             return
         path = self._path()
         refused = self._unfit or Malformed(Problem("invalid_request_error", _TEXT))
-        answer = refusals.respond({"path": path, "app": _application(self.app)}, refused)
-        request_id = str(uuid.uuid4())  # of the headers perhaps nothing has come in
-        logger.info("not_http", status=answer.status_code, request_id=request_id)
+        app = _application(self.app)
+        answer = refusals.respond({"path": path, "app": app}, refused)
+        given = Headers(raw=list(self.headers or ()))  # those that have come in
+        ids = Ids.of(given)
+        method = known(
+            self.parser.get_method().decode("latin-1") if self.url else ""
+        )  # of what has no address, a guess
+        now = time.perf_counter()
+        answered(method, "unmatched", answer.status_code, now - (self._begun or now))
+        logger.info("not_http", status=answer.status_code, request_id=ids.request)
+        headers = [*answer.raw_headers, *shown(app.state.service.settings.cors_origins, given.get("origin"))]
+        add_common(headers, ids, path, clock.now())
         head = [
             b"HTTP/1.1 %d %s\r\n" % (answer.status_code, HTTPStatus(answer.status_code).phrase.encode()),
-            *(b"%s: %s\r\n" % pair for pair in answer.raw_headers),
-            b"date: %s\r\n" % format_datetime(clock.now(), usegmt=True).encode(),
-            b"x-request-id: %s\r\nconnection: close\r\n\r\n" % request_id.encode(),
+            *(b"%s: %s\r\n" % pair for pair in headers),
+            b"connection: close\r\n\r\n",
         ]
         self.transport.write(b"".join([*head, bytes(answer.body)]))
         self.transport.close()

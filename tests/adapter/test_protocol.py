@@ -10,6 +10,7 @@ from email.utils import parsedate_to_datetime
 import orjson
 import pytest
 import uvicorn
+from prometheus_client import REGISTRY
 
 from adapter import clock
 from adapter.app import create_app
@@ -17,6 +18,7 @@ from adapter.fhir import outcome
 from adapter.fhir.call import LONGEST_URL
 from adapter.protocol import MOST_FIELD_BYTES, MOST_FIELDS, Protocol
 from adapter.service import Service
+from tests.conftest import ServiceMaker
 
 
 async def answered(service: Service, *parts: bytes) -> tuple[bytes, dict[str, str], bytes]:
@@ -108,6 +110,7 @@ LONG = b"a" * (MOST_FIELD_BYTES // 2)
         (GET + b"X: y\r\n" * MOST_FIELDS,),  # the end is not waited for
         (GET + b"X: " + LONG + b"\r\nY: " + LONG + b"\r\n\r\n",),
         (GET + b"X: " + LONG, LONG, LONG + b"a"),  # nor is that of one field
+        (b"\r\n" * 20_000,) * 2,  # nor a beginning
         (CHUNKED + b"\r\n0\r\n" + b"X: y\r\n" * MOST_FIELDS,),
     ],
 )
@@ -115,7 +118,7 @@ async def test_header_fields_are_bounded_and_trailers_with_them(service: Service
     status, headers, body = await answered(service, *parts)
     assert status == b"HTTP/1.1 431 Request Header Fields Too Large"
     assert headers["connection"] == "close"
-    if parts[0].startswith(GET):
+    if not parts[0].startswith(CHUNKED):
         assert orjson.loads(body)["error"]["code"] == "headers_too_large"
     else:
         assert orjson.loads(body)["issue"][0]["code"] == "too-long"
@@ -134,6 +137,58 @@ async def test_a_trailer_is_no_header(service: Service) -> None:
     start = CHUNKED + b"Connection: close\r\n"
     _, headers, _ = await answered(service, start + b"\r\n2\r\n{}\r\n0\r\nX-Request-Id: trailer\r\n\r\n")
     assert headers["x-request-id"] != "trailer"
+
+
+FIELDS = b"X-Request-Id: mine\r\nOrigin: https://portal.example.org\r\n"
+LONG_ADDRESS = b"GET /fhir/R4/Patient?_id=" + b"a" * LONGEST_URL
+
+
+@pytest.mark.parametrize(
+    ("request_", "status", "method", "ident"),
+    [
+        (b"GET /fhir/R4/Slot HTTP/1.1\r\n" + FIELDS + b"X: y\r\n" * MOST_FIELDS, "431", "GET", "mine"),
+        (b"PUT /fhir/R4/Slot/a HTTP/1.1\r\n" + FIELDS + b"\r\n", "400", "PUT", "mine"),
+        (LONG_ADDRESS + b" HTTP/1.1\r\n", "414", "GET", None),
+        (b"FETCH /fhir/R4/Slot HTTP/1.1\r\n\r\n", "400", "other", None),
+    ],
+)
+async def test_it_is_told_and_counted_like_every_answer(
+    service: Service, caplog: pytest.LogCaptureFixture, request_: bytes, status: str, method: str, ident: str | None
+) -> None:
+    labels = {"method": method, "route": "unmatched", "status": status}
+    counted = REGISTRY.get_sample_value("mediloop_requests_total", labels) or 0
+    line, headers, _ = await answered(service, request_)
+    assert line.split(b" ")[1] == status.encode()
+    assert (headers["cache-control"], headers["x-content-type-options"]) == ("private, no-store", "nosniff")
+    assert REGISTRY.get_sample_value("mediloop_requests_total", labels) == counted + 1
+    if ident is None:  # it had not come in
+        assert "access-control-allow-origin" not in headers
+    else:
+        assert headers["x-request-id"] == ident
+        assert headers["access-control-allow-origin"] == "*"
+        assert "X-Request-Id" in headers["access-control-expose-headers"]
+    assert "Invalid HTTP" not in caplog.text, "there is a line of ours"
+
+
+@pytest.mark.parametrize(
+    ("origins", "shown"), [((), None), (("https://portal.example.org",), True), (("https://x",), None)]
+)
+async def test_only_pages_that_may_call_can_read_it(
+    make_service: ServiceMaker, origins: tuple[str, ...], shown: bool | None
+) -> None:
+    service = make_service(cors_origins=origins)
+    _, headers, _ = await answered(service, b"GET /fhir/R4/Slot HTTP/1.1\r\n" + FIELDS + b"\r\n")
+    assert headers.get("access-control-allow-origin") == (shown and "https://portal.example.org")
+
+
+async def test_what_is_no_request_has_nothing_of_the_one_before(service: Service) -> None:
+    before = GET.replace(b"close", b"keep-alive").replace(b"/healthz", b"/fhir/R4/metadata") + FIELDS + b"\r\n"
+    _, _, body = await answered(service, before, b"\x16\x03\x01\x02")
+    head, _, told = body.rpartition(b"\r\n\r\n")
+    head = head.rpartition(b"HTTP/1.1 400 ")[2]
+    assert b"mine" not in head
+    assert b"portal" not in head
+    assert orjson.loads(told)["error"]["code"] == "invalid_request_error"
 
 
 @pytest.mark.parametrize("trailers", [(b"X: y\r\n" * MOST_FIELDS,), (b"X: " + LONG, LONG)])
