@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from adapter.logs import logger
-from store.embedded import EmbeddedMongo, EmbeddedMongoError
+from store.embedded import EmbeddedMongo, EmbeddedMongoError, NoRoomError
 
 LOOK_SECONDS = 0.5
 PAUSES = (1.0, 2.0, 5.0, 10.0)
@@ -59,12 +59,15 @@ def kept(server: EmbeddedMongo | None, end: Callable[[], None], pauses: Sequence
 
 def _renewed(server: EmbeddedMongo, over: threading.Event, pauses: Sequence[float]) -> None:
     begun = time.monotonic()
+    full: NoRoomError | None = None
     for pause in (*pauses, None):
         try:
             server.renew()
         except (EmbeddedMongoError, OSError) as error:
+            if isinstance(error, NoRoomError):
+                full = error
             if pause is None:
-                raise
+                raise full or error from None  # on a full disk mongod cannot say each time why it ends
             logger.error("mongodb_not_restarted", reason=str(error), again_in_seconds=pause)
             if over.wait(pause):
                 return

@@ -28,6 +28,7 @@ from typing import Self
 from store.embedded_binary import (
     EmbeddedMongoError,
     InUseError,
+    NoRoomError,
     explain_delay,
     explain_exit,
     failure,
@@ -46,7 +47,7 @@ from store.embedded_server import (
     uri_of,
 )
 
-__all__ = ["EmbeddedMongo", "EmbeddedMongoError", "find_mongod", "running", "start"]
+__all__ = ["EmbeddedMongo", "EmbeddedMongoError", "NoRoomError", "find_mongod", "running", "start"]
 
 _STOP_PATIENCE = 30.0  # seconds for a clean shutdown; the journal makes an unclean one harmless, only slower to start
 # For a server whose directory was moved: shutting down cleanly, it would write files by their old paths, where another

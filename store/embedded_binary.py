@@ -45,6 +45,10 @@ class InUseError(EmbeddedMongoError):
     """Another server has the data: perhaps one that was killed just now, and keeps it until its last thread is gone."""
 
 
+class NoRoomError(EmbeddedMongoError):
+    """The disk is full."""
+
+
 def failure(problem: str, remedy: str, kind: type[EmbeddedMongoError] = EmbeddedMongoError) -> EmbeddedMongoError:
     """Word an error: what is wrong, what helps, and the way out that always exists."""
     return kind(f"{problem}: {remedy}, or set ADAPTER_MONGODB_URI=mongodb://... to use a MongoDB server of your own")
@@ -177,7 +181,7 @@ def explain_delay(home: Path, error: TimeoutError) -> EmbeddedMongoError:
 
 def no_room(home: Path) -> EmbeddedMongoError:
     """Word the error of a full disk."""
-    return failure(f"There is no room left on the disk of {home}", "free some or move ADAPTER_DATA_DIR")
+    return failure(f"There is no room left on the disk of {home}", "free some or move ADAPTER_DATA_DIR", NoRoomError)
 
 
 def unusable(home: Path, error: OSError) -> EmbeddedMongoError:
@@ -209,7 +213,8 @@ def _telling_line(output: str) -> str:
             entry = json.loads(line)
             severity, message, attributes = entry["s"], str(entry["msg"]).strip(), entry.get("attr", {})
         except (ValueError, TypeError, KeyError):
-            plain = line.strip() or plain
+            if not line.startswith("{"):  # a document that is not whole, as on a full disk, tells nothing
+                plain = line.strip() or plain
             continue
         if severity in {"E", "F"}:
             error = message

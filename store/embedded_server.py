@@ -162,9 +162,10 @@ def take_back_log(home: Path) -> None:
 
 
 def log_tail(home: Path) -> str:
-    """Read the end of the server's log."""
+    """Read the end of the server's log, from the beginning of a line."""
     with (home / _LOG).open("rb") as log:
-        log.seek(max(0, log.seek(0, os.SEEK_END) - _LOG_TAIL))
+        if log.seek(max(0, log.seek(0, os.SEEK_END) - _LOG_TAIL)):
+            log.readline()
         return log.read().decode(errors="replace")
 
 

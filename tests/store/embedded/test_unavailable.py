@@ -113,6 +113,9 @@ CRASH = """{"s":"I","msg":"starting"}
         (failing(CRASH, 14), r"at start \(WiredTiger error message: fatal turtle file read error\): see .*mongod\.log"),
         (failing('{"s":"E","msg":"odd","attr":{"error":12}}', 1), r"at start \(odd: 12\)"),
         (failing('{"s":"F","msg":"even"}\n3', 1), r"at start \(even\)"),
+        (failing('plain\n{"t":{"$date":"2024-01-15T1', 1), r"at start \(plain\)"),
+        (failing('{"t":{"$date":"2024-01-15T1', 1), r"at start \(exit code 1\)"),
+        (failing("x" * 70_000 + " torn", 1), r"at start \(exit code 1\)"),
     ],
 )
 def test_a_server_that_ends_at_start(data: Path, on_path: Callable[[str], Path], script: str, message: str) -> None:
