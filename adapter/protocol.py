@@ -125,9 +125,8 @@ class Protocol(HttpToolsProtocol):
         answer = refusals.respond({"path": path, "app": app}, refused)
         given = Headers(raw=list(self.headers or ()))  # those that have come in
         ids = Ids.of(given)
-        method = known(
-            self.parser.get_method().decode("latin-1") if self.url else ""
-        )  # of what has no address, a guess
+        # Without an address, the parser's word for the method would be a guess.
+        method = known(self.parser.get_method().decode("latin-1") if self.url else "")
         now = time.perf_counter()
         answered(method, "unmatched", answer.status_code, now - (self._begun or now))
         logger.info("not_http", status=answer.status_code, request_id=ids.request)
