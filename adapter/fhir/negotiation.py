@@ -261,13 +261,14 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 def version_headers(meta: Mapping[str, str]) -> dict[str, str]:
     """Return ETag and Last-Modified of a stored resource.
 
-    A client's own cache asks each time whether it has the present version: by Last-Modified alone it may take a Slot
-    that has long been free to be so for days (RFC 9111 section 4.2.2).
+    They are for clients that ask again themselves. They say nothing of caching, so that no cache keeps the answer
+    (`adapter.gate`): another key's data may have the same id and the same tag, and a cache that has one asks with its
+    tag for the other, whatever Vary says (RFC 9111 section 4.1).
     """
     at = datetime.fromisoformat(meta["lastUpdated"]).astimezone(UTC)
     # As `email.utils.format_datetime` writes it, in a fifth of its time: every read sends one.
     date = f"{_DAYS[at.weekday()]}, {at.day:02} {_MONTHS[at.month - 1]} {at.year:04} {at.isoformat()[11:19]} GMT"
-    return {"ETag": f'W/"{meta["versionId"]}"', "Last-Modified": date, "Cache-Control": "private, no-cache"}
+    return {"ETag": f'W/"{meta["versionId"]}"', "Last-Modified": date}
 
 
 _LEADING = re.compile(r"([^=?]*)\?")

@@ -67,9 +67,18 @@ class TestWhatBrowsersAndProxiesMayDo:
         assert answer.headers["cache-control"] == "private, no-store"
         assert answer.headers["x-content-type-options"] == "nosniff"
 
-    async def test_one_that_says_so_itself_may_be_kept_and_asked_for_again(self, api: Api, store: Store) -> None:
+    @pytest.mark.parametrize(
+        ("path", "sent", "status"),
+        [(FHIR, {}, 200), (f"{FHIR}/_history/1", {}, 200), (FHIR, {"If-None-Match": 'W/"1"'}, 304)],
+    )
+    async def test_nor_is_a_version_which_another_keys_data_may_have_too(
+        self, api: Api, store: Store, path: str, sent: dict[str, str], status: int
+    ) -> None:
+        """Chromium asks with the tag of what it keeps for another key, whatever Vary says (RFC 9111 section 4.1)."""
         await put(store, {"resourceType": "Patient", "id": "john"})
-        assert (await _call(api, "GET", FHIR)).headers.get_list("cache-control") == ["private, no-cache"]
+        answer = await _call(api, "GET", path, **sent)
+        assert (answer.status_code, answer.headers["etag"]) == (status, 'W/"1"')
+        assert answer.headers.get_list("cache-control") == ["private, no-store"]
 
     @pytest.mark.parametrize("path", ["/healthz", "/docs", "/nothing"])
     async def test_what_is_nobodys_says_nothing_of_caches(self, api: Api, path: str) -> None:
