@@ -38,6 +38,20 @@ def matches(value: str, pattern: str = PATTERN) -> bool:
     return _compiled(pattern).fullmatch(normalise(value)) is not None
 
 
+@lru_cache(maxsize=16)
+def anywhere(pattern: str) -> re.Pattern[str]:
+    """Return what finds UHIDs within a text that is in upper case.
+
+    Raises:
+        re.error: `pattern` is no regular expression.
+    """
+    loose = re.sub(r"(?<![\\\[])[\^$]|\\[AZ]", "", pattern)  # without what ties it to the beginning and the end
+    try:
+        return re.compile(loose)
+    except re.error:  # such a sign was in a set of characters
+        return re.compile(pattern)
+
+
 def uhid_identifier(value: str, systems: Systems) -> dict[str, Any]:
     """Return `value` as a FHIR Identifier, in the UHID system of the deployment.
 

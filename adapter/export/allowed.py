@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from functools import cache, lru_cache
+from functools import cache
 from typing import Literal
 from zoneinfo import available_timezones
 
 from mappings.fields import CANCELLED_AT
 from mappings.systems import Systems
+from mappings.uhid import anywhere
 from store.remembering import remembered
 
 Rule = Literal["kept", "codes", "reference", "identifier", "dead"] | str
@@ -262,19 +263,10 @@ def vocabulary(system: str) -> Shape | None:
     return VOCABULARIES[_SNOMED] if edition is not None and is_concept(edition["module"]) else VOCABULARIES.get(system)
 
 
-@lru_cache(maxsize=16)
-def _anywhere(pattern: str) -> re.Pattern[str]:
-    loose = re.sub(r"(?<![\\\[])[\^$]|\\[AZ]", "", pattern)  # without what ties it to the beginning and the end
-    try:
-        return re.compile(loose)
-    except re.error:  # such a sign was in a set of characters
-        return re.compile(pattern)
-
-
 def holds_uhid(text: str, pattern: str) -> bool:
     """Tell whether something of the shape of a UHID (`pattern`, see `mappings.uhid`) stands anywhere in a text.
 
     Raises:
         re.error: `pattern` is no regular expression.
     """
-    return any(found[0] for found in _anywhere(pattern).finditer(text.upper()))
+    return any(found[0] for found in anywhere(pattern).finditer(text.upper()))

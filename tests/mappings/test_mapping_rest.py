@@ -66,6 +66,11 @@ class TestUhid:
         assert uhid.matches("x1", "X[0-9]")
         assert not uhid.matches("x12", "X[0-9]")  # wholly, also where the pattern has no anchors
 
+    @pytest.mark.parametrize("pattern", [r"^X[0-9]$", r"\AX[0-9]\Z", r"^X[^^$]$"])
+    def test_within_a_text(self, pattern: str) -> None:
+        assert uhid.anywhere(pattern).findall("X1") == ["X1"]
+        assert uhid.anywhere(pattern).findall("FOR X1.") == ([] if "$]" in pattern else ["X1"])
+
     def test_identifier(self) -> None:
         identifier = uhid.uhid_identifier("ug123456789a", DEFAULT_SYSTEMS)
         assert identifier["system"] == "https://mediloop.co/fhir/sid/uhid"
