@@ -83,7 +83,7 @@ def worker() -> FastAPI:
     _end_with_parent()
     _pass_nothing_on()
     read = settings.load()
-    logs.configure(read.log_format, read.log_level)
+    logs.configure(read.log_format, read.log_level, read.uhid_pattern)
     return create_app(service.build(read, os.environ[URI_VARIABLE], watches=[PoolWatch()]))
 
 

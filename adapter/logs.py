@@ -2,7 +2,8 @@
 
 Only fields that the code names are logged: routes instead of paths, no query strings, no bodies. Exceptions quote
 what they choke on, a patient's name as well as anything: they are told by kind and place, and only our own, which
-name nobody, with their text. As a second fence every text is searched for what looks like a key or a UHID.
+name nobody, with their text. As a second fence every text is searched for what looks like a key or a UHID, be it
+MediLoop's or one of the deployment's own shape.
 """
 
 from __future__ import annotations
@@ -19,15 +20,19 @@ import structlog
 from pymongo.errors import OperationFailure
 
 from adapter.errors import Refused
+from mappings.uhid import PATTERN, anywhere
 from store.errors import StoreError
 
 # Without word boundaries: in a JSON line the letter of an escape (\\n) may stand before it.
 _SECRET = re.compile(r"sk_(?:test|live)_[A-Za-z0-9_\-]+|UG[0-9]{9}[A-Z]", re.IGNORECASE)
+_BLOT = "[redacted]"
+_OURS = ("timestamp", "level")
+"""Members that are the same whoever is meant: of a pattern that fits any number nothing would be left of a time."""
 
 
 def redact(text: str) -> str:
     """Blot out keys and UHIDs in a log line."""
-    return _SECRET.sub("[redacted]", text)
+    return _SECRET.sub(_BLOT, text)
 
 
 def _story(exc_info: structlog.typing.ExcInfo) -> str:
@@ -47,8 +52,14 @@ def _story(exc_info: structlog.typing.ExcInfo) -> str:
     return "\nafter:\n".join(parts)
 
 
-def configure(log_format: str, level: str) -> None:
-    """Send the service's and the libraries' log lines to standard error as JSON, or for people."""
+def configure(log_format: str, level: str, uhid_pattern: str = PATTERN) -> None:
+    """Send the service's and the libraries' log lines to standard error as JSON, or for people.
+
+    Args:
+        log_format: ``json``, or anything else for people.
+        level: the lowest that is logged.
+        uhid_pattern: the shape of UHIDs (`mappings.uhid`).
+    """
     shared: list[structlog.types.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -58,10 +69,18 @@ def configure(log_format: str, level: str) -> None:
     if log_format != "json":
         render = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
 
+    uhids = re.compile(anywhere(uhid_pattern).pattern, re.IGNORECASE)
+
+    def unnamed(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        for name, value in event.items():  # before they are JSON, of which a pattern may fit what is no text
+            if isinstance(value, str) and name not in _OURS:
+                event[name] = uhids.sub(lambda found: found[0] and _BLOT, value)
+        return event
+
     def written(logger_: Any, method: str, event: MutableMapping[str, Any]) -> str:
         return redact(str(render(logger_, method, event)))  # the whole line at once, whatever is in it
 
-    ending: list[structlog.types.Processor] = [structlog.processors.ExceptionRenderer(_story), written]
+    ending: list[structlog.types.Processor] = [structlog.processors.ExceptionRenderer(_story), unnamed, written]
     structlog.configure(
         processors=[*shared, *ending],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),

@@ -54,7 +54,7 @@ async def _run(read: settings.Settings, mode: str, ident: str, worker: str) -> i
     except Exception:  # noqa: BLE001  (whatever it is: untold by the log it would quote what it chokes on)
         from adapter import logs
 
-        logs.configure(read.log_format, read.log_level)
+        logs.configure(read.log_format, read.log_level, read.uhid_pattern)
         logs.logger.exception("export_interrupted", job=ident)
         return 1
     finally:

@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 
 from adapter import logs
+from mappings.uhid import PATTERN
 
 # httpx and asyncio speak for the test's own client and loop.
 _CHANGED = ("uvicorn", "uvicorn.error", "uvicorn.access", "httpx", "asyncio")
@@ -36,7 +37,7 @@ class Records:
 
 
 @contextmanager
-def recorded(log_format: str = "json", level: str = "info") -> Iterator[Records]:
+def recorded(log_format: str = "json", level: str = "info", uhid_pattern: str = PATTERN) -> Iterator[Records]:
     """Configure logging as the service does, into a text; put everything back afterwards."""
     before = structlog.get_config()
     root, driver = logging.getLogger(), logging.getLogger("pymongo")
@@ -44,7 +45,7 @@ def recorded(log_format: str = "json", level: str = "info") -> Iterator[Records]
     kept = root.handlers, root.level, driver.level, [logger.propagate for logger in changed]
     stderr, sys.stderr = sys.stderr, io.StringIO()
     try:
-        logs.configure(log_format, level)
+        logs.configure(log_format, level, uhid_pattern)
         structlog.configure(cache_logger_on_first_use=False)  # loggers are to forget this configuration
         for logger in changed[3:]:
             logger.propagate = False

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +146,21 @@ class TestRedaction:
     def test_keys_and_uhids_are_blotted_out_of_every_text(self, text: str, expected: str) -> None:
         assert redact(text) == expected
 
+    def test_a_uhid_is_what_the_deployment_says(self) -> None:
+        with recorded(uhid_pattern="^KE-[0-9]{4}$") as records:
+            structlog.get_logger().info("event", id="for-ke-1234", key="sk_test_abc")
+            logging.getLogger("uvicorn.error").warning("of KE-1234\nKE-1235")
+        ours, theirs = records.lines
+        assert (ours["id"], ours["key"]) == ("for-[redacted]", "[redacted]")
+        assert theirs["event"] == "of [redacted]\n[redacted]"
+
+    def test_whatever_its_pattern_a_line_stays_one_with_its_time(self) -> None:
+        with recorded(uhid_pattern="^[0-9]*$") as records:
+            structlog.get_logger().info("event", id="one 12 two", status=200)
+        [line] = records.lines
+        assert (line["id"], line["status"], line["level"]) == ("one [redacted] two", 200, "info")
+        assert datetime.fromisoformat(line["timestamp"]).tzinfo is not None
+
 
 def test_a_value_that_is_no_json_is_logged_as_text() -> None:
     with recorded() as records:
@@ -173,7 +189,7 @@ def test_of_uvicorns_own_lines_those_of_access_are_off(name: str) -> None:
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """`mediloop-fhir serve` itself."""
-    with serving(tmp_path_factory.mktemp("logs")) as made:
+    with serving(tmp_path_factory.mktemp("logs"), uhid_pattern="^(UG[0-9]{9}[A-Z]|KE-[0-9]{4})$") as made:
         yield made
 
 
@@ -190,11 +206,12 @@ def test_a_started_service_writes_one_line_for_a_request_and_names_nobody(runnin
             client.get(f"{PATH}broken/").status_code,
             client.get(f"{PATH}{UHID}/").status_code,
             client.get(PATH, headers={"Authorization": "Bearer sk_test_wrong"}).status_code,
+            client.get(PATH, headers={"X-Request-Id": "for-KE-1234"}).status_code,
         ]
-    assert statuses == [201, 200, 500, 404, 401]
+    assert statuses == [201, 200, 500, 404, 401, 200]
     running.stop()  # a line is written after its answer: only now are all of them there
     text = running.log.read_text()
-    _assert_nobody_is_named(text, running.key, "sk_test_wrong")
+    _assert_nobody_is_named(text, running.key, "sk_test_wrong", "KE-1234")
     lines = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
     mine = [line for line in lines if line.get("request_id") == "mine"]
     routes = [line["route"] for line in mine if line["event"] == "request"]

@@ -143,6 +143,7 @@ def test_whether_it_is_there_just_now_is_not_asked(url: str | None) -> None:
 def test_the_worker_of_exports_logs_whatever_goes_wrong(tmp_path: Path) -> None:
     environment = {name: text for name, text in os.environ.items() if not name.startswith("ADAPTER_")}
     environment |= {"ADAPTER_RUNNING_MONGODB_URI": "nonsense://u:hunter2@x", "PYTHONPATH": str(Path.cwd())}
+    environment["ADAPTER_UHID_PATTERN"] = "^KE-[0-9]{4}$"
     worker = subprocess.Popen(
         [sys.executable, "-m", "adapter.export.worker"],
         stdin=subprocess.PIPE,  # stays open: the worker ends with who holds it
@@ -151,10 +152,11 @@ def test_the_worker_of_exports_logs_whatever_goes_wrong(tmp_path: Path) -> None:
         env=environment,
     )
     assert worker.stdin is not None
-    worker.stdin.write(b"test job worker\n")
+    worker.stdin.write(b"test for-KE-1234 worker\n")
     worker.stdin.flush()
     assert worker.wait(60) == 1
     _, said = worker.communicate()
     (line,) = said.decode().splitlines()
     assert '"event":"export_interrupted"' in line
+    assert '"job":"for-[redacted]"' in line
     assert "hunter2" not in line
