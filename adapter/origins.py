@@ -1,6 +1,7 @@
 """Lets pages of other origins call from a browser (https://fetch.spec.whatwg.org/#http-cors-protocol).
 
-Starlette's middleware wraps every answer, whoever asks; this one steps aside for who is no browser. It stands
+Starlette's middleware wraps every answer, whoever asks; this one steps aside for who is no browser, and for all
+but the APIs: metrics need no key, so a page in the browser of whoever can reach them would read them. It stands
 outermost: a page reads refusals too, and what a browser asks beforehand has no key and counts for no limit.
 """
 
@@ -21,6 +22,7 @@ SHOWN = (
 )
 """The headers of answers that scripts may read, beside those that every page may."""
 
+_APIS = ("/api/", "/fhir/")
 _AGAIN_AFTER = 3_600  # seconds for which a browser need not ask
 
 
@@ -39,7 +41,8 @@ class Origins(CORSMiddleware):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request through (ASGI)."""
-        if scope["type"] == "http" and any(name == b"origin" for name, _ in scope["headers"]):
+        open_ = scope["type"] == "http" and scope["path"].startswith(_APIS)
+        if open_ and any(name == b"origin" for name, _ in scope["headers"]):
             await super().__call__(scope, receive, send)
         else:
             await self.app(scope, receive, send)

@@ -48,6 +48,12 @@ async def test_a_page_reads_answers_and_refusals_and_their_headers(api: Api) -> 
     assert "Origin" not in plain.headers.get("Vary", ""), "who is no browser is told nothing"
 
 
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
+async def test_what_is_for_those_who_run_the_service_is_for_no_page(api: Api, path: str) -> None:
+    for answer in (await api.get(path, headers={"Origin": PORTAL}), await ask(api, path)):
+        assert "Access-Control-Allow-Origin" not in answer.headers
+
+
 async def test_only_the_origins_that_are_set(make_service: ServiceMaker, make_api: ApiMaker) -> None:
     api = await make_api(make_service(cors_origins=(PORTAL,)))
     assert (await ask(api, SLOT)).headers["Access-Control-Allow-Origin"] == PORTAL
