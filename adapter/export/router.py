@@ -2,13 +2,14 @@
 
 https://hl7.org/fhir/uv/bulkdata/STU2/export.html. They are for the key that has asked for the export, for those that it
 was rolled to since, and for keys with ``admin``: ``read`` to look, ``write`` to delete; to others there is no such job.
+Whom another key's export is about is told to those alone who may read it.
 """
 
 from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any
@@ -25,19 +26,19 @@ from adapter.export.pace import Pace
 from adapter.export.plan import Plan
 from adapter.export.working import tidy
 from adapter.fhir import outcome
-from adapter.fhir.access import require_type
+from adapter.fhir.access import may, require_type
 from adapter.fhir.addresses import BASE, EXPORT_JOBS, base_of
 from adapter.routes import RequestRoute
 from adapter.security.callers import Caller, caller
 from adapter.security.permissions import Verb, require
 from store.connection import bounded
-from store.export_jobs import ExportJobs, Job
+from store.export_jobs import ExportJobs, File, Job
 from store.types import TYPES
 
 MEDIA_TYPE = "application/fhir+ndjson"
 
 _SHOWN = ("_deidentify", "_elements", "_outputFormat", "_since", "_type")
-"""The parameters whose values tell nobody: the manifest of a de-identified export has those of no others."""
+"""The parameters whose values tell nobody: a manifest whose request is masked has those of no others."""
 _SECONDS = 10.0
 _GROUP = re.compile(r"(/Group/)[^/]+(/\$export)$")
 
@@ -56,7 +57,7 @@ _MEANINGS = {
 
 async def status(request: Request) -> Response:
     """Tell how far an export is (202), or give its manifest (200)."""
-    who, job = await _job(request)
+    who, job, own = await _job(request)
     if job.state == "failed":
         raise Refused(Problem("export_failed", job.problem or "The export has failed.", issue="exception"), status=500)
     if job.state == "open":
@@ -66,7 +67,7 @@ async def status(request: Request) -> Response:
             text = "That is too often. Wait for as many seconds as Retry-After says before you ask again."
             raise RateLimited(Problem("too_many_requests", text), headers=again)
         return Response(b"", 202, {"X-Progress": _progress(job), **again})
-    body = orjson.dumps(_manifest(base_of(request, who.service), job))
+    body = orjson.dumps(_manifest(base_of(request, who.service), job, who, own=own))
     headers = {"Expires": _http_date(job.expires or who.service.now())}
     if request.method == "HEAD":
         return headed(request, 200, headers, "application/json", len(body))
@@ -83,7 +84,7 @@ def _pace(request: Request) -> Pace:
 
 async def delete(request: Request) -> Response:
     """End an export, or remove its files."""
-    who, job = await _job(request, "write")
+    who, job, _ = await _job(request, "write")
     files = Files(who.service.settings, who.key.mode)
     text = "The export is ended and its files are removed."
     if not await tidy(ExportJobs(who.store.database), files, job.ident, who.service.now()):
@@ -95,13 +96,13 @@ async def delete(request: Request) -> Response:
 
 async def file(request: Request) -> Response:
     """Give a file, as a stream."""
-    who, job = await _job(request)
+    who, job, _ = await _job(request)
     found = next((one for one in job.files if one.name == request.path_params["file"]), None)
     files = Files(who.service.settings, who.key.mode)
     size = None if found is None or job.state != "done" else await files.size(job.ident, found.path)
     if found is None or size is None:
         raise _absent("There is no such file in this export.")
-    for kind in job.plan["kinds"] if found.kind not in TYPES else (found.kind,):
+    for kind in _kinds(job, found):
         require_type(who, kind, "read")
     if size != found.size:
         text = f"The file is not as it was written: it has {size} bytes and should have {found.size}. Export anew."
@@ -113,8 +114,14 @@ async def file(request: Request) -> Response:
     return StreamingResponse(files.read(job.ident, found.path), 200, headers, MEDIA_TYPE)
 
 
-async def _job(request: Request, verb: Verb = "read") -> tuple[Caller, Job]:
-    """Return who calls, and the job that is asked about.
+def _kinds(job: Job, one: File) -> Sequence[str]:
+    """Return the types that a file tells about: deletions and errors can be of any in the export."""
+    kinds: Sequence[str] = job.plan["kinds"]
+    return (one.kind,) if one.kind in TYPES else kinds
+
+
+async def _job(request: Request, verb: Verb = "read") -> tuple[Caller, Job, bool]:
+    """Return who calls, the job that is asked about, and whether it is the caller's own.
 
     Args:
         request: of the job's address, or below it.
@@ -133,7 +140,7 @@ async def _job(request: Request, verb: Verb = "read") -> tuple[Caller, Job]:
         require(who.key, "admin", verb)
     if job.expires is not None and job.expires <= who.service.now():
         raise _absent("The export has expired. Ask for it again.")
-    return who, job
+    return who, job, own
 
 
 async def _is_of(job: Job, who: Caller) -> bool:
@@ -156,11 +163,17 @@ def _progress(job: Job) -> str:
     return f"{job.done:,} of about {job.total:,} resources" if job.total else f"{kind}: {job.done:,} resources so far"
 
 
-def _manifest(base: str, job: Job) -> dict[str, Any]:
+def _manifest(base: str, job: Job, who: Caller, *, own: bool) -> dict[str, Any]:
+    """Return what is told of an export that is done.
+
+    What was filtered by can be of any type (chains): of another key's export it is told to those who may read all. How
+    many were found needs the types that were counted.
+    """
+    masked = job.plan["deidentified"] or not (own or all(may(who, kind, "read") for kind in TYPES))
     moment = job.cut.moment.astimezone(UTC)
     manifest: dict[str, Any] = {
         "transactionTime": f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03}Z",
-        "request": _masked(job.request) if job.plan["deidentified"] else job.request,
+        "request": _masked(job.request) if masked else job.request,
         "requiresAccessToken": True,
         "output": [],
         "deleted": [],
@@ -168,7 +181,8 @@ def _manifest(base: str, job: Job) -> dict[str, Any]:
     }
     for one in job.files:
         url = f"{base}/{EXPORT_JOBS}/{job.ident}/{one.name}"
-        manifest[one.role].append({"type": one.kind, "url": url, "count": one.count})
+        counted = own or all(may(who, kind, "read") for kind in _kinds(job, one))
+        manifest[one.role].append({"type": one.kind, "url": url} | ({"count": one.count} if counted else {}))
     return manifest
 
 

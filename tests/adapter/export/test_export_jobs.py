@@ -78,6 +78,50 @@ async def test_who_looks_after_the_service_deletes_the_exports_of_others_only_wi
         assert (await other.delete(location)).status_code == deletes
 
 
+async def test_whom_another_keys_export_is_about_is_told_to_those_alone_who_may_read_it(
+    api: Api, make_api: ApiMaker
+) -> None:
+    await put(api, "Patient", "a", name=[{"family": "Namukasa"}])
+    await put(api, "Practitioner", "d")
+    path = "$export?_type=Patient,Practitioner&_typeFilter=Patient%3Fname%3DNamukasa"
+    location = (await api.get(f"/fhir/R4/{path}")).headers["content-location"]
+    await worked(api.service)
+    whole, counted = f"{BASE}/{path}", {"Patient": 1, "Practitioner": 1}
+    masked = f"{BASE}/$export?_type=Patient,Practitioner&_typeFilter=(masked)"
+    every = [f"{one}:read" for one in ("appointments", "slots", "schedules", "patients", "practitioners", "locations")]
+    for granted, request, counts in (
+        (every, whole, counted),
+        (["patients:read", "practitioners:read"], masked, counted),  # a chain may look into any type
+        (["practitioners:read"], masked, {"Patient": None, "Practitioner": 1}),
+        ([], masked, {"Patient": None, "Practitioner": None}),
+    ):
+        other: Api = await make_api(api.service, granted=["export:read", "admin:read", *granted])
+        manifest = (await other.get(location)).json()
+        assert manifest["request"] == request
+        assert {one["type"]: one.get("count") for one in manifest["output"]} == counts
+    assert (await api.get(location)).json()["request"] == whole
+
+
+async def test_who_asked_for_an_export_is_told_what_was_asked(api: Api, make_api: ApiMaker) -> None:
+    some: Api = await make_api(api.service, granted=["export:read", "patients:read"])
+    await put(api, "Patient", "a")
+    manifest = await exported(some, "$export?_type=Patient&_typeFilter=Patient%3Fgender%3Dmale,")
+    assert manifest["request"].endswith("gender%3Dmale,")
+
+
+async def test_of_deletions_it_tells_who_may_read_all_that_it_is_about(api: Api, make_api: ApiMaker) -> None:
+    for kind in ("Patient", "Practitioner"):
+        await put(api, kind, "a")
+        assert (await api.delete(f"/fhir/R4/{kind}/a")).status_code == 204
+    location = (await api.get("/fhir/R4/$export?_type=Patient,Practitioner&_since=2024-01-01")).headers
+    await worked(api.service)
+    for granted, told in ((["practitioners:read"], False), (["practitioners:read", "patients:read"], True)):
+        other: Api = await make_api(api.service, granted=["export:read", "admin:read", *granted])
+        deleted = (await other.get(location["content-location"])).json()["deleted"]
+        assert deleted
+        assert all(("count" in one) is told for one in deleted)
+
+
 async def test_progress(api: Api) -> None:
     await put(api, "Patient", "a")
     location = (await api.get("/fhir/R4/$export?_type=Patient")).headers["content-location"]
