@@ -47,7 +47,7 @@ def serve(settings: Settings) -> None:
         OSError: the address is in use, or none of this machine's.
     """
     require_usable(settings)
-    logs.configure(settings.log_format, settings.log_level)
+    logs.configure(settings.log_format, settings.log_level, settings.uhid_pattern)
     # Ctrl-C, SIGTERM and SIGHUP are how it is told to stop: no failure.
     with suppress(KeyboardInterrupt), mongodb(settings) as (uri, server), _shared_metrics(settings):
         key = asyncio.run(_prepare(settings, uri))
