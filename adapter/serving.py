@@ -34,6 +34,9 @@ _REMEDIES = {
 """What to do about an address that cannot be listened on; anything else is about the host."""
 
 GRACE_SECONDS = 30
+IDLE_SECONDS = 75
+"""For which a connection without a request is kept: longer than proxies and clients keep theirs (5 to 60 s), or one of
+them would send a request on a connection that is just being closed, and not know whether it was done."""
 """How long running requests may take to end once the service is told to stop."""
 
 
@@ -75,6 +78,7 @@ def _config(settings: Settings) -> uvicorn.Config:
         server_header=False,
         date_header=False,  # the gate has one of the clock that stamps what is written
         forwarded_allow_ips=list(settings.trusted_proxies),
+        timeout_keep_alive=IDLE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
 

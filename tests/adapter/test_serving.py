@@ -135,6 +135,11 @@ async def test_only_trusted_proxies_say_who_calls(
     assert seen == [client]
 
 
+def test_idle_connections_outlive_those_of_usual_load_balancers() -> None:
+    """Theirs end after 60 seconds by default; who ends them first must not be the service."""
+    assert serving._config(load()).timeout_keep_alive > 60
+
+
 @pytest.mark.parametrize("url", [None, "memory://exports", "file:///nowhere/at/all", "ftp://user:hunter2@nowhere/x"])
 def test_whether_it_is_there_just_now_is_not_asked(url: str | None) -> None:
     require_usable(load(export_url=url))
