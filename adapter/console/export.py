@@ -19,7 +19,7 @@ from adapter.export import before, formats
 from adapter.export.before import Before
 from adapter.export.copying import Copying, Wanted
 from adapter.export.engine import take_cut
-from adapter.export.filters import EVERY, Filters, check, kinds, queries
+from adapter.export.filters import EVERY, Filters, asked_for, check, kinds, queries
 from adapter.export.folder import Folder, Manifest, NotUsable, instant
 from adapter.reading import database_of
 from adapter.settings import Settings, load
@@ -28,6 +28,7 @@ from store.store import Store
 
 # What only some exports need is loaded where they do: the plain one is to begin at once.
 if TYPE_CHECKING:
+    from adapter.export.asked import Asked
     from adapter.export.columns import Rows
     from adapter.export.deidentify import Deidentifier
 
@@ -144,7 +145,7 @@ def export(
 
 
 async def _export(settings: Settings, store: Store, asked: _Asked) -> Manifest:
-    types, rows = _tables(settings, asked) if asked.format in formats.FLAT else (EVERY, None)
+    types = _tables(asked) if asked.format in formats.FLAT else EVERY
     chosen = kinds(asked.filters, asked.named, types)
     check(settings, asked.filters)
     bases = settings.fhir_bases or (f"http://{settings.host}:{settings.port}/fhir/R4",)
@@ -166,15 +167,17 @@ async def _export(settings: Settings, store: Store, asked: _Asked) -> Manifest:
         else:
             await asyncio.to_thread(folder.require_whole, manifest)
             await asyncio.to_thread(folder.remove_unfinished, manifest)
+        whom = await asked_for(settings, store, manifest.cut, asked.filters)
         wanted = Wanted(
             format=asked.format,
             kinds=chosen,
             base=bases[0],
             since=None if asked.since is None else asked.since.moment,
-            queries={name: await queries(settings, store, manifest.cut, asked.filters, name) for name in chosen},
+            queries={name: await queries(settings, store, manifest.cut, asked.filters, whom, name) for name in chosen},
             most=asked.most,
             zipped=asked.zipped,
         )
+        rows = _rows(settings, whom, deidentifier) if asked.format in formats.FLAT else None
         copying = Copying(store, folder, manifest, wanted, rows, deidentifier)
         whole = asked.since is None and not asked.filters.given
         total = await _total(store, chosen) if whole else None
@@ -187,22 +190,29 @@ async def _total(store: Store, chosen: tuple[str, ...]) -> int:
     return sum([await store.database[name].estimated_document_count() for name in chosen])
 
 
-def _tables(settings: Settings, asked: _Asked) -> tuple[tuple[str, ...], Rows]:
-    """Return the types of which there are tables, and what makes their rows.
+def _tables(asked: _Asked) -> tuple[str, ...]:
+    """Return the types of which there are tables.
 
     Raises:
         MissingLibrary: what the format needs is not installed.
         Malformed: it is to be compressed once more.
     """
     from adapter.export import tables
-    from adapter.export.columns import COLUMNS, Rows
-    from adapter.service import systems_of, vocabulary_of
+    from adapter.export.columns import COLUMNS
 
     if asked.format == "parquet":
         tables.schema("Slot")  # says that pyarrow is not there before anything is begun
         if asked.zipped:
             raise Malformed(Problem("invalid_request_error", "Parquet is compressed already: leave out --gzip."))
-    return tuple(COLUMNS), Rows(systems_of(settings), vocabulary_of(settings), settings.fhir_bases)
+    return tuple(COLUMNS)
+
+
+def _rows(settings: Settings, whom: Asked, deidentifier: Deidentifier | None) -> Rows:
+    from adapter.export.columns import Rows
+    from adapter.service import systems_of, vocabulary_of
+
+    shown = whom if deidentifier is None else whom.under(deidentifier)
+    return Rows(systems_of(settings), vocabulary_of(settings), settings.fhir_bases, shown)
 
 
 def _deidentifier(settings: Settings, key: bytes) -> Deidentifier:

@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from adapter.export.asked import NOBODY, Asked
+from adapter.mediloop.actors import as_shown
 from mappings import appointment as appointment_lens
 from mappings import slot as slot_lens
 from mappings.appointment import FIELDS
@@ -196,18 +198,22 @@ class Rows:
         systems: the canonical URLs of the deployment.
         vocabulary: its code tables.
         bases: its addresses, below which a reference is its own; no other absolute one is.
+        asked: whom and where to show of several.
     """
 
-    def __init__(self, systems: Systems, vocabulary: Vocabulary, bases: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, systems: Systems, vocabulary: Vocabulary, bases: tuple[str, ...] = (), asked: Asked = NOBODY
+    ) -> None:
         self._systems = systems
         self._vocabulary = vocabulary
         self._bases = bases
+        self._shown = asked.shown
         self._schedules: dict[str, tuple[Any, ...]] = {}
         self._known: dict[tuple[Any, ...], tuple[Any, ...]] = {}
 
     def add_schedule(self, schedule: Resource) -> None:
         """Take in what the rows of its slots are to tell."""
-        shown = slot_lens.view({}, schedule, systems=self._systems)
+        shown = slot_lens.view({}, self._plain(schedule), systems=self._systems, asked=self._shown)
         told = tuple(shown[name] for name in FROM_SCHEDULE)
         self._schedules[schedule["id"]] = self._known.setdefault(told, told)
 
@@ -218,8 +224,13 @@ class Rows:
         return [column.read(reader) for column in COLUMNS[kind]]
 
     def _appointment(self, resource: Resource) -> Reader:
-        shown = appointment_lens.view(resource, systems=self._systems, vocabulary=self._vocabulary)
-        return Reader(resource, shown, Reading(resource, self._systems, self._vocabulary, {}), self._bases)
+        plain, asked = self._plain(resource), self._shown
+        shown = appointment_lens.view(plain, systems=self._systems, vocabulary=self._vocabulary, asked=asked)
+        return Reader(resource, shown, Reading(plain, self._systems, self._vocabulary, {}, asked), self._bases)
+
+    def _plain(self, resource: Resource) -> Resource:
+        """Return an Appointment or a Schedule in which who is asked for can be told, by whichever address of ours."""
+        return resource if self._shown is None else as_shown(resource, self._bases, {}, {}, self._systems)
 
     def _slot(self, resource: Resource) -> Reader:
         shown = slot_lens.view(resource, None, systems=self._systems)

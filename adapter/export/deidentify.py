@@ -106,6 +106,10 @@ class Deidentifier:
         kind, _, ident = name.partition("/")
         return f"{kind}/{self._pseudonyms.ident(kind, ident)}"
 
+    def uhid(self, uhid: str) -> str:
+        """Return the pseudonym of a UHID, as MediLoop shows it of a de-identified resource."""
+        return self._pseudonyms.uhid(uhid)
+
     # Codes.
 
     def _codes(self, given: Resource, made: Type) -> Resource:

@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from adapter.errors import Malformed, Problem
+from adapter.export.asked import Asked
 from adapter.export.engine import Cut, Selection, resources
 from adapter.settings import Settings
 from store import codec
@@ -155,11 +156,34 @@ def check(settings: Settings, filters: Filters) -> None:
             raise _bad(text, name) from None
 
 
-async def queries(settings: Settings, store: Store, cut: Cut, filters: Filters, kind: str) -> tuple[Query, ...]:
-    """Return the queries of which a resource of the type must match one; none: all are wanted. They are checked before.
+async def asked_for(settings: Settings, store: Store, cut: Cut, filters: Filters) -> Asked:
+    """Return whom and where `filters` ask for. They are checked before.
 
-    What they name of other resources (a practitioner's Schedules, a UHID's Patients) is looked up as it was at the
-    cut: an export that was interrupted goes on with the very same queries, whatever has changed meanwhile.
+    What they name of other resources (a UHID's Patients) is looked up as it was at the cut: an export that was
+    interrupted goes on with the very same queries, whatever has changed meanwhile.
+    """
+    uhid: str | None = None
+    patients: tuple[str, ...] = ()
+    if filters.patient_uhid is not None:
+        from mappings.uhid import normalise
+
+        uhid = normalise(filters.patient_uhid)
+        carrying = {"_index.identifier": {"$in": _tokens(settings, uhid)}}
+        patients = await _names(store, cut, Selection("Patient", queries=(carrying,)))
+    return Asked(
+        practitioner=f"Practitioner/{filters.practitioner}" if filters.practitioner else None,
+        facility=f"Location/{filters.facility}" if filters.facility else None,
+        uhid=uhid,
+        patients=patients,
+    )
+
+
+async def queries(
+    settings: Settings, store: Store, cut: Cut, filters: Filters, asked: Asked, kind: str
+) -> tuple[Query, ...]:
+    """Return the queries of which a resource of the type must match one; none: all are wanted.
+
+    A practitioner's Schedules are looked up as they were at the cut, as for `asked_for`, which gives `asked`.
     """
     query: dict[str, Any] = {}
     if filters.status is not None:
@@ -167,35 +191,36 @@ async def queries(settings: Settings, store: Store, cut: Cut, filters: Filters, 
     days = _days(settings, filters)
     if days:
         query[f"_index.{_BEGINS[kind]}"] = days
-    actors = [f"Practitioner/{filters.practitioner}"] if filters.practitioner else []
-    actors += [f"Location/{filters.facility}"] if filters.facility else []
+    actors = [name for name in (asked.practitioner, asked.facility) if name is not None]
     if actors and kind == "Slot":
-        found = await _idents(store, cut, Selection("Schedule", queries=({"_index.actor": {"$all": actors}},)))
-        query["_index.schedule"] = {"$in": [f"Schedule/{ident}" for ident in found]}
+        found = await _names(store, cut, Selection("Schedule", queries=({"_index.actor": {"$all": actors}},)))
+        query["_index.schedule"] = {"$in": list(found)}
     elif actors:
         query["_index.actor"] = {"$all": actors}
-    if filters.patient_uhid is None:
+    if asked.uhid is None:
         return (query,) if query else ()
-    return tuple(query | one for one in await _patient(settings, store, cut, filters.patient_uhid, kind))
+    return tuple(query | one for one in _patient(settings, asked, asked.uhid, kind))
 
 
-async def _idents(store: Store, cut: Cut, selection: Selection) -> list[str]:
-    return [codec.ident(line) async for part in resources(store, cut, selection) for line in part.lines]
+async def _names(store: Store, cut: Cut, selection: Selection) -> tuple[str, ...]:
+    found = [codec.ident(line) async for part in resources(store, cut, selection) for line in part.lines]
+    return tuple(f"{selection.kind}/{ident}" for ident in found)
 
 
-async def _patient(settings: Settings, store: Store, cut: Cut, uhid: str, kind: str) -> list[dict[str, Any]]:
+def _tokens(settings: Settings, uhid: str) -> list[str]:
     from adapter.service import systems_of
-    from mappings.uhid import normalise
 
-    tokens = [token(system, normalise(uhid)) for system in systems_of(settings).all_uhid]
+    return [token(system, uhid) for system in systems_of(settings).all_uhid]
+
+
+def _patient(settings: Settings, asked: Asked, uhid: str, kind: str) -> list[dict[str, Any]]:
+    tokens = _tokens(settings, uhid)
     if kind == "Patient":
         return [{"_index.identifier": {"$in": tokens}}]
-    selection = Selection("Patient", queries=({"_index.identifier": {"$in": tokens}},))
-    patients = [f"Patient/{ident}" for ident in await _idents(store, cut, selection)]
     # The UHID is written in the appointment, or known from the Patient it refers to (decision 1.7).
     named: list[dict[str, Any]] = [{"_index.patient:identifier": {"$in": tokens}}]
     # Beside a practitioner, both conditions are on the actors.
-    return named + ([{"$and": [{"_index.actor": {"$in": patients}}]}] if patients else [])
+    return named + ([{"$and": [{"_index.actor": {"$in": list(asked.patients)}}]}] if asked.patients else [])
 
 
 def _days(settings: Settings, filters: Filters) -> dict[str, datetime]:

@@ -68,8 +68,14 @@ class Pseudonyms:
         if system in self._systems.all_uhid:  # however it is spelt, and under whichever of its systems
             value = normalise(value)
         made: Resource = {} if own is None else {"system": own}
-        # In capitals, as UHIDs are shown.
-        return made | {"value": self.made("identifier", own or system, value).upper()}
+        return made | {"value": self._valued(own or system, value)}
+
+    def uhid(self, uhid: str) -> str:
+        """Return the value of a UHID's Identifier (`identifier`), under whichever of its systems it stands."""
+        return self._valued(self._systems.uhid, normalise(uhid))
+
+    def _valued(self, system: str, value: str) -> str:
+        return self.made("identifier", system, value).upper()  # in capitals, as UHIDs are shown
 
     def reference(self, given: Resource, root: Resource) -> Resource:
         """Return a Reference in `root`: its type, and what it names by pseudonyms; empty where nothing is left."""

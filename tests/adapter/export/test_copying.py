@@ -19,13 +19,14 @@ from adapter.export import tables
 from adapter.export.columns import Rows
 from adapter.export.copying import Copying, Wanted
 from adapter.export.deidentify import Deidentifier
-from adapter.export.engine import take_cut
-from adapter.export.filters import Filters, check, kinds, queries
+from adapter.export.engine import Cut, take_cut
+from adapter.export.filters import Filters, asked_for, check, kinds, queries
 from adapter.export.folder import Folder, Manifest
 from adapter.service import Service
 from mappings.systems import DEFAULT_SYSTEMS
 from mappings.vocabulary import Vocabulary
 from store.codec import Resource
+from store.exporting import Query
 from store.store import Store
 from store.unit_of_work import UnitOfWork
 from tests.conftest import Clock
@@ -74,6 +75,13 @@ async def copied(
     deidentifier = None if key is None else Deidentifier(key, service.systems)
     await Copying(store, place, manifest, wanted, None, deidentifier).carry_out(lambda _: None)
     return manifest
+
+
+async def queried(service: Service, cut: Cut, filters: Filters, kind: str) -> tuple[Query, ...]:
+    """The queries of the filters, in the test store."""
+    store = service.stores["test"]
+    asked = await asked_for(service.settings, store, cut, filters)
+    return await queries(service.settings, store, cut, filters, asked, kind)
 
 
 def lines(folder: Path, files: list[dict[str, Any]]) -> list[Any]:
@@ -201,7 +209,7 @@ async def test_every_filter_is_served_by_an_index(service: Service, filters: Fil
     await create(store, patient)
     cut = await take_cut(store)
     for kind in kinds(filters, (), ("Appointment", "Slot", "Patient", "Schedule")):
-        found = await queries(service.settings, store, cut, filters, kind)
+        found = await queried(service, cut, filters, kind)
         query = {"$and": [{"_id": {"$gt": ""}}, {"$or": list(found)}]} if found else {"_id": {"$gt": ""}}
         plan = await store.explain(kind, query, sort=[("_id", 1)])
         assert "COLLSCAN" not in json.dumps(plan, default=str), (kind, query)
@@ -231,7 +239,7 @@ async def test_both_ways_to_a_patient_are_queried_beside_other_actors(service: S
         (Filters(patient_uhid=UHID), ["a1", "a2", "a3"]),
         (Filters(patient_uhid=UHID, practitioner="d1"), ["a1", "a2"]),
     ):
-        found = await queries(service.settings, store, await take_cut(store), filters, "Appointment")
+        found = await queried(service, await take_cut(store), filters, "Appointment")
         raws = await store.find("Appointment", {"$or": list(found)}, sort=[("_id", 1)])
         assert [json.loads(raw)["id"] for raw in raws] == expected
     with pytest.raises(Malformed):
@@ -245,7 +253,7 @@ async def test_what_filters_name_is_looked_up_as_it_was_at_the_cut(service: Serv
     await create(store, mine, patient, *map(slot, range(3)))
     cut = await take_cut(store)
     asked = [(Filters(practitioner="p"), "Slot"), (Filters(patient_uhid=UHID), "Appointment")]
-    at_first = [await queries(service.settings, store, cut, filters, kind) for filters, kind in asked]
+    at_first = [await queried(service, cut, filters, kind) for filters, kind in asked]
     assert "Schedule/x" in str(at_first[0])
     assert "Patient/p" in str(at_first[1])
     actor = [{"reference": "Practitioner/another"}]
@@ -257,7 +265,7 @@ async def test_what_filters_name_is_looked_up_as_it_was_at_the_cut(service: Serv
             work.update(before, {**before, **change})
 
     await store.transact(step)
-    assert [await queries(service.settings, store, cut, filters, kind) for filters, kind in asked] == at_first
+    assert [await queried(service, cut, filters, kind) for filters, kind in asked] == at_first
 
 
 @pytest.mark.parametrize(

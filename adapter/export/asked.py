@@ -1,0 +1,56 @@
+"""Whom and where the filters of ``mediloop-fhir export`` ask for, as documents may name them.
+
+The same goes into the queries (`adapter.export.filters`) and into the rows of tables (`adapter.export.columns`): of
+several practitioners, places and patients, a row shows the one that is asked for, as MediLoop's lists do
+(`adapter.mediloop.asked`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+# An export without filters begins faster without.
+if TYPE_CHECKING:
+    from adapter.export.deidentify import Deidentifier
+    from mappings import references
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Whom and where an export asks for; what is None does not matter.
+
+    Attributes:
+        practitioner: as a reference (``Practitioner/p``).
+        facility: as a reference.
+        uhid: of the patient, normalised.
+        patients: the Patients with that UHID at the cut, as references.
+    """
+
+    practitioner: str | None = None
+    facility: str | None = None
+    uhid: str | None = None
+    patients: tuple[str, ...] = ()
+
+    @property
+    def shown(self) -> references.Asked | None:
+        """Whom the rows are to show; None where nobody is asked for, and they show the first of each kind."""
+        from mappings import references
+
+        if self.practitioner is None and self.facility is None and self.uhid is None:
+            return None
+        return references.Asked(self.uhid, frozenset(self.patients), self.practitioner, self.facility)
+
+    def under(self, deidentifier: Deidentifier) -> Asked:
+        """Return who that is in resources that are de-identified."""
+        name = deidentifier.name
+        return replace(
+            self,
+            practitioner=None if self.practitioner is None else name(self.practitioner),
+            facility=None if self.facility is None else name(self.facility),
+            uhid=None if self.uhid is None else deidentifier.uhid(self.uhid),
+            patients=tuple(map(name, self.patients)),
+        )
+
+
+NOBODY = Asked()
