@@ -22,15 +22,28 @@ class Asked:
 
     Attributes:
         practitioner: as a reference (``Practitioner/p``).
+        roles: the practitioner's PractitionerRoles at the cut, as references.
         facility: as a reference.
         uhid: of the patient, normalised.
         patients: the Patients with that UHID at the cut, as references.
     """
 
     practitioner: str | None = None
+    roles: tuple[str, ...] = ()
     facility: str | None = None
     uhid: str | None = None
     patients: tuple[str, ...] = ()
+
+    @property
+    def groups(self) -> tuple[tuple[str, ...], ...]:
+        """For the practitioner and the facility, the references of which a document names one."""
+        practitioner = () if self.practitioner is None else ((self.practitioner, *self.roles),)
+        return practitioner if self.facility is None else (*practitioner, (self.facility,))
+
+    @property
+    def standing(self) -> dict[str, str]:
+        """Whom the practitioner's roles stand for (`adapter.mediloop.actors.as_shown`)."""
+        return {} if self.practitioner is None else dict.fromkeys(self.roles, self.practitioner)
 
     @property
     def shown(self) -> references.Asked | None:
@@ -47,6 +60,7 @@ class Asked:
         return replace(
             self,
             practitioner=None if self.practitioner is None else name(self.practitioner),
+            roles=tuple(map(name, self.roles)),
             facility=None if self.facility is None else name(self.facility),
             uhid=None if self.uhid is None else deidentifier.uhid(self.uhid),
             patients=tuple(map(name, self.patients)),

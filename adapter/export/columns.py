@@ -208,6 +208,7 @@ class Rows:
         self._vocabulary = vocabulary
         self._bases = bases
         self._shown = asked.shown
+        self._roles = asked.standing
         self._schedules: dict[str, tuple[Any, ...]] = {}
         self._known: dict[tuple[Any, ...], tuple[Any, ...]] = {}
 
@@ -229,8 +230,8 @@ class Rows:
         return Reader(resource, shown, Reading(plain, self._systems, self._vocabulary, {}, asked), self._bases)
 
     def _plain(self, resource: Resource) -> Resource:
-        """Return an Appointment or a Schedule in which who is asked for can be told, by whichever address of ours."""
-        return resource if self._shown is None else as_shown(resource, self._bases, {}, {}, self._systems)
+        """Return an Appointment or a Schedule in which who is asked for can be told: by our address, or by a role."""
+        return resource if self._shown is None else as_shown(resource, self._bases, {}, self._roles, self._systems)
 
     def _slot(self, resource: Resource) -> Reader:
         shown = slot_lens.view(resource, None, systems=self._systems)

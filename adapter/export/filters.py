@@ -19,6 +19,7 @@ from adapter.settings import Settings
 from store import codec
 from store.exporting import Query
 from store.extract import token
+from store.indexing import naming
 from store.store import Store
 from store.types import TYPES
 
@@ -42,7 +43,7 @@ class Filters:
         status: FHIR statuses, any of which.
         date_from: the first calendar day of the clinic on which it starts.
         date_to: the last one.
-        practitioner: a practitioner's id.
+        practitioner: a practitioner's id; documents may name one of their roles instead.
         facility: a Location's id.
         patient_uhid: of the patient.
     """
@@ -159,11 +160,16 @@ def check(settings: Settings, filters: Filters) -> None:
 async def asked_for(settings: Settings, store: Store, cut: Cut, filters: Filters) -> Asked:
     """Return whom and where `filters` ask for. They are checked before.
 
-    What they name of other resources (a UHID's Patients) is looked up as it was at the cut: an export that was
-    interrupted goes on with the very same queries, whatever has changed meanwhile.
+    What they name of other resources (a practitioner's roles, a UHID's Patients) is looked up as it was at the cut: an
+    export that was interrupted goes on with the very same queries, whatever has changed meanwhile.
     """
+    practitioner = f"Practitioner/{filters.practitioner}" if filters.practitioner else None
     uhid: str | None = None
+    roles: tuple[str, ...] = ()
     patients: tuple[str, ...] = ()
+    if practitioner is not None:
+        having = naming("practitioner", [practitioner])["$or"]
+        roles = await _names(store, cut, Selection("PractitionerRole", queries=tuple(having)))
     if filters.patient_uhid is not None:
         from mappings.uhid import normalise
 
@@ -171,7 +177,8 @@ async def asked_for(settings: Settings, store: Store, cut: Cut, filters: Filters
         carrying = {"_index.identifier": {"$in": _tokens(settings, uhid)}}
         patients = await _names(store, cut, Selection("Patient", queries=(carrying,)))
     return Asked(
-        practitioner=f"Practitioner/{filters.practitioner}" if filters.practitioner else None,
+        practitioner=practitioner,
+        roles=roles,
         facility=f"Location/{filters.facility}" if filters.facility else None,
         uhid=uhid,
         patients=patients,
@@ -191,15 +198,16 @@ async def queries(
     days = _days(settings, filters)
     if days:
         query[f"_index.{_BEGINS[kind]}"] = days
-    actors = [name for name in (asked.practitioner, asked.facility) if name is not None]
+    actors: list[dict[str, Any]] = [{"_index.actor": {"$in": list(group)}} for group in asked.groups]
     if actors and kind == "Slot":
-        found = await _names(store, cut, Selection("Schedule", queries=({"_index.actor": {"$all": actors}},)))
+        found = await _names(store, cut, Selection("Schedule", queries=({"$and": actors},)))
         query["_index.schedule"] = {"$in": list(found)}
     elif actors:
-        query["_index.actor"] = {"$all": actors}
+        query["$and"] = actors
     if asked.uhid is None:
         return (query,) if query else ()
-    return tuple(query | one for one in _patient(settings, asked, asked.uhid, kind))
+    # Beside a practitioner, a Patient who is referred to is one more condition on the actors.
+    return tuple({**query, "$and": [*query.get("$and", ()), one]} for one in _patient(settings, asked, kind))
 
 
 async def _names(store: Store, cut: Cut, selection: Selection) -> tuple[str, ...]:
@@ -213,14 +221,13 @@ def _tokens(settings: Settings, uhid: str) -> list[str]:
     return [token(system, uhid) for system in systems_of(settings).all_uhid]
 
 
-def _patient(settings: Settings, asked: Asked, uhid: str, kind: str) -> list[dict[str, Any]]:
-    tokens = _tokens(settings, uhid)
+def _patient(settings: Settings, asked: Asked, kind: str) -> list[dict[str, Any]]:
+    tokens = _tokens(settings, asked.uhid or "")
     if kind == "Patient":
         return [{"_index.identifier": {"$in": tokens}}]
     # The UHID is written in the appointment, or known from the Patient it refers to (decision 1.7).
     named: list[dict[str, Any]] = [{"_index.patient:identifier": {"$in": tokens}}]
-    # Beside a practitioner, both conditions are on the actors.
-    return named + ([{"$and": [{"_index.actor": {"$in": list(asked.patients)}}]}] if asked.patients else [])
+    return named + ([{"_index.actor": {"$in": list(asked.patients)}}] if asked.patients else [])
 
 
 def _days(settings: Settings, filters: Filters) -> dict[str, datetime]:

@@ -17,6 +17,7 @@ KEY = "a key of these tests alone"
 BASE = "https://clinic.example.org/fhir/R4"
 A, B, C = "UG000000001A", "UG000000002B", "UG000000003C"
 SYSTEM = DEFAULT_SYSTEMS.uhid
+HIDDEN = Deidentifier(KEY.encode(), DEFAULT_SYSTEMS, (BASE,))
 
 
 def patient(ident: str, *uhids: str) -> Json:
@@ -57,6 +58,10 @@ def group(bring: Import, monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
+def role(ident: str, practitioner: str) -> Json:
+    return {"resourceType": "PractitionerRole", "id": ident, "practitioner": {"reference": practitioner}}
+
+
 def table(cli: Cli, folder: Path, kind: str, *words: str) -> dict[str, Json]:
     """The rows that an export has written, by id."""
     cli.json("export", str(folder), "--format", "csv", "--type", kind, *words)
@@ -87,15 +92,41 @@ def test_practitioner_and_place_are_those_asked_for(cli: Cli, tmp_path: Path, ki
     assert shown("--practitioner", "p2", "--facility", "l2") == {("p2", "l2")}
 
 
+@pytest.mark.parametrize("where", [(), ("--facility", "l1")], ids=["anywhere", "at a place"])
+def test_who_is_there_in_a_role_is_found_and_shown(
+    cli: Cli, bring: Import, tmp_path: Path, where: tuple[str, ...]
+) -> None:
+    there = actors("Practitioner/p1", "PractitionerRole/r3", "Location/l1")
+    people = [{"actor": one, "status": "accepted"} for one in (*actors("Patient/a"), *there)]
+    bring(
+        roles__ndjson=lines(
+            role("r3", f"{BASE}/Practitioner/p3"),
+            role("r4", "Practitioner/p4"),
+            {"resourceType": "Schedule", "id": "in-a-role", "active": True, "actor": there},
+            slot("two", 13) | {"schedule": {"reference": "Schedule/in-a-role"}},
+            visit("booked-in-it", 14, participant=people),
+        )
+    )
+    words = ("--practitioner", "p3", *where)
+    for kind, ident in (("Appointment", "booked-in-it"), ("Slot", "two")):
+        [row] = table(cli, tmp_path / kind, kind, *words).values()
+        assert (row["id"], row["practitioner_id"], row["facility_id"]) == (ident, "p3", "l1")
+        [row] = table(cli, tmp_path / f"hidden-{kind}", kind, *words, "--deidentify").values()
+        assert row["practitioner_id"] == HIDDEN.name("Practitioner/p3").partition("/")[2]
+    assert cli.json("export", str(tmp_path / "s"), "--type", "Schedule", *words)["output"][0]["count"] == 1
+    patients = table(cli, tmp_path / "patients", "Appointment", "--patient-uhid", A, *words)
+    assert list(patients) == ["booked-in-it"]
+    assert table(cli, tmp_path / "others", "Appointment", "--practitioner", "p4") == {}
+
+
 def test_under_pseudonyms_they_are_the_same(cli: Cli, tmp_path: Path) -> None:
-    hidden = Deidentifier(KEY.encode(), DEFAULT_SYSTEMS, (BASE,))
     words = ("--patient-uhid", A, "--practitioner", "p2", "--facility", "l2", "--deidentify")
     rows = table(cli, tmp_path / "a", "Appointment", *words)
     assert len(rows) == 3
     own = ("Patient/a", "Practitioner/p2", "Location/l2")
-    patient_id, practitioner_id, facility_id = (hidden.name(one).partition("/")[2] for one in own)
+    patient_id, practitioner_id, facility_id = (HIDDEN.name(one).partition("/")[2] for one in own)
     assert {row["patient_id"] for row in rows.values()} == {patient_id, ""}
-    assert {row["patient_uhid"] for row in rows.values()} == {hidden.uhid(A)}
+    assert {row["patient_uhid"] for row in rows.values()} == {HIDDEN.uhid(A)}
     assert {(row["practitioner_id"], row["facility_id"]) for row in rows.values()} == {(practitioner_id, facility_id)}
     slots = table(cli, tmp_path / "s", "Slot", *words[2:])
     assert {(row["practitioner_id"], row["facility_id"]) for row in slots.values()} == {(practitioner_id, facility_id)}

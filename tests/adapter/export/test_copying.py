@@ -206,7 +206,8 @@ async def test_a_file_that_the_disk_does_not_keep_is_not_remembered_nor_what_com
 async def test_every_filter_is_served_by_an_index(service: Service, filters: Filters) -> None:
     store = service.stores["test"]
     patient = {"resourceType": "Patient", "id": "p", "identifier": [{"system": service.systems.uhid, "value": UHID}]}
-    await create(store, patient)
+    role = {"resourceType": "PractitionerRole", "id": "r", "practitioner": {"reference": "Practitioner/p"}}
+    await create(store, patient, role)
     cut = await take_cut(store)
     for kind in kinds(filters, (), ("Appointment", "Slot", "Patient", "Schedule")):
         found = await queried(service, cut, filters, kind)
@@ -248,18 +249,28 @@ async def test_both_ways_to_a_patient_are_queried_beside_other_actors(service: S
 
 async def test_what_filters_name_is_looked_up_as_it_was_at_the_cut(service: Service, tmp_path: Path) -> None:
     store = service.stores["test"]
-    mine = {"resourceType": "Schedule", "id": "x", "actor": [{"reference": "Practitioner/p"}]}
+    mine = {"resourceType": "Schedule", "id": "x", "actor": [{"reference": "PractitionerRole/r"}]}
+    role = {"resourceType": "PractitionerRole", "id": "r", "practitioner": {"reference": "Practitioner/p"}}
     patient = {"resourceType": "Patient", "id": "p", "identifier": [{"system": service.systems.uhid, "value": UHID}]}
-    await create(store, mine, patient, *map(slot, range(3)))
+    await create(store, mine, role, patient, *map(slot, range(3)))
     cut = await take_cut(store)
-    asked = [(Filters(practitioner="p"), "Slot"), (Filters(patient_uhid=UHID), "Appointment")]
+    asked = [
+        (Filters(practitioner="p"), "Slot"),
+        (Filters(patient_uhid=UHID), "Appointment"),
+        (Filters(practitioner="p"), "Appointment"),
+    ]
     at_first = [await queried(service, cut, filters, kind) for filters, kind in asked]
     assert "Schedule/x" in str(at_first[0])
     assert "Patient/p" in str(at_first[1])
-    actor = [{"reference": "Practitioner/another"}]
+    assert "PractitionerRole/r" in str(at_first[2])
+    another = {"reference": "Practitioner/another"}
 
     async def step(work: UnitOfWork) -> None:
-        for kind, ident, change in (("Schedule", "x", {"actor": actor}), ("Patient", "p", {"identifier": []})):
+        for kind, ident, change in (
+            ("Schedule", "x", {"actor": [another]}),
+            ("PractitionerRole", "r", {"practitioner": another}),
+            ("Patient", "p", {"identifier": []}),
+        ):
             before = await work.read(kind, ident)
             assert before is not None
             work.update(before, {**before, **change})
