@@ -119,6 +119,12 @@ def relative(actor: Resource) -> str | None:
     return f"{found[0]}/{found[1]}"
 
 
+def named(actor: Resource) -> str | None:
+    """Return ``Type/id`` that `actor` is referred to by, at whatever address: who decides about time goes by that."""
+    found = target(actor.get("reference", ""))
+    return f"{found[0]}/{found[1]}" if found else None
+
+
 def resolve(actor: Resource, container: Resource, known: Known) -> Resource | None:
     """Return the resource that `actor` refers to: a contained one, else one of `known`."""
     reference = actor.get("reference", "")

@@ -9,18 +9,23 @@ from typing import Any
 
 from mappings.elements import NOBODY, Known, Resource
 from mappings.instants import to_utc
-from mappings.references import LOCATION, PRACTITIONER, Asked, identity, kind_of, present_name, relative
+from mappings.references import LOCATION, PRACTITIONER, Asked, identity, kind_of, named, present_name, relative
 from mappings.systems import DEFAULT_SYSTEMS, Systems
 
 
 def _actor(schedule: Resource | None, kind: str, systems: Systems, asked: Asked | None) -> Resource:
-    """Return the first actor of a resource type, or the one that is asked for."""
+    """Return the first actor of a resource type, or the one that is asked for.
+
+    That may be named at whatever address, as a Schedule's time is found by the id alone; one of ours goes first.
+    """
     within = schedule or {}
     actors = (actor for actor in within.get("actor", ()) if kind_of(actor, within, systems) == kind)
     if asked is None:
         return next(actors, {})
     found: list[Resource] = list(actors)
-    return next((one for one in found if asked.names(one, within, kind, systems)), found[0] if found else {})
+    wanted = asked.practitioner if kind == PRACTITIONER else asked.facility
+    meant = (one for names in (relative, named) for one in found if wanted is not None and names(one) == wanted)
+    return next(meant, found[0] if found else {})
 
 
 def _moment(slot: Resource, element: str) -> str | None:

@@ -72,7 +72,9 @@ def as_shown(
             carrier = carrying.get(stated_uhid(actor, systems) or "")
             return actor | {"reference": carrier} if carrier and kind_of(actor, resource, systems) == PATIENT else actor
         name = relative(text, bases)
-        return actor | {"reference": meant.get(name) or name}
+        # A Schedule is found by the id alone, at whatever address (`store.indexing.naming`).
+        far = asked.get(reference(text)) if resource["resourceType"] == "Schedule" else None
+        return actor | {"reference": meant.get(name) or far or name}
 
     if resource["resourceType"] == "Schedule":
         return resource | {"actor": [changed(actor) for actor in resource["actor"]]}

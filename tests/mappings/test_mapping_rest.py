@@ -48,6 +48,17 @@ class TestSlot:
         assert slot.referred(schedule, asked=Asked(facility="Location/l2"))[1] == "Location/l2"
         assert slot.view(SLOT, None, asked=Asked(facility="Location/l2"))["facility_id"] is None
 
+    def test_whom_is_asked_for_may_be_named_by_another_address_and_ours_goes_first(self) -> None:
+        far = [{"reference": f"https://other.example/fhir/{one}"} for one in ("Practitioner/p2", "Location/l2")]
+        ours = [{"reference": "Practitioner/p2", "display": "ours"}, {"reference": "Location/l2", "display": "ours"}]
+        asked = Asked(practitioner="Practitioner/p2", facility="Location/l2")
+        for actors, name in (([*SCHEDULE["actor"], *far], None), ([*SCHEDULE["actor"], *far, *ours], "ours")):
+            found = slot.view(SLOT, {"actor": actors}, asked=asked)
+            assert (found["practitioner_id"], found["facility_id"]) == ("p2", "l2")
+            assert found["practitioner_name"] == found["facility_name"] == name
+        unnamed = {"actor": [{"type": "Practitioner", "display": "a locum"}]}
+        assert slot.view(SLOT, unnamed, asked=asked)["practitioner_name"] == "a locum"
+
     def test_the_present_name_goes_before_the_one_in_the_schedule(self) -> None:
         known = {"Practitioner/prov-abc-123": {"resourceType": "Practitioner", "name": [{"text": "Dr. Sarah Okello"}]}}
         assert slot.view(SLOT, SCHEDULE, known=known)["practitioner_name"] == "Dr. Sarah Okello"

@@ -121,8 +121,12 @@ ABROAD = "https://other.example/fhir"
         ((f"{ABROAD}/Practitioner/{SARAH}",), {"practitioner_id": SARAH}),
         ((f"Practitioner/{SARAH}", f"{ABROAD}/Location/{MULAGO}"), {"practitioner_id": SARAH, "facility_id": MULAGO}),
         (("PractitionerRole/sarah-here",), {"practitioner_id": SARAH}),
+        ((f"Practitioner/{JAMES}", f"{ABROAD}/Practitioner/{SARAH}"), {"practitioner_id": SARAH}),
+        ((f"Practitioner/{JAMES}", "PractitionerRole/sarah-here"), {"practitioner_id": SARAH}),
+        ((f"Practitioner/{JAMES}", f"{ABROAD}/PractitionerRole/sarah-here"), {"practitioner_id": SARAH}),
+        ((f"Practitioner/{JAMES}", f"Location/{KAMPALA}", f"{ABROAD}/Location/{MULAGO}"), {"facility_id": MULAGO}),
     ],
-    ids=["a practitioner", "a place", "by a role"],
+    ids=["a practitioner", "a place", "by a role", "the second", "a role of theirs", "a far role", "the second place"],
 )
 async def test_what_is_published_for_who_is_named_by_another_address_is_offered(
     api: Api, store: Store, actors: tuple[str, ...], asked: dict[str, str]
