@@ -22,9 +22,11 @@ from adapter.scheduling import (
     responses,
     role_changes,
     slot_changes,
+    turns,
     visits,
 )
-from adapter.scheduling.claimset import Change, ClaimSet, Draft
+from adapter.scheduling.claimset import Change, ClaimSet, Draft, Stake, Visit
+from adapter.scheduling.intervals import Interval
 from adapter.scheduling.reading import Stored
 from adapter.scheduling.world import World
 from mappings.systems import Systems
@@ -162,11 +164,13 @@ def decide(
         faults += _about(draft, slot_changes.faults(world, draft))
     if faults:
         raise Unprocessable(_sorted(faults))
-    conflicts = list(against)
-    for visit, stake, when in asked.new:
+
+    def taken(visit: Visit, stake: Stake, when: Interval) -> list[Problem]:
         fills = {name for name in claims.slots(visit.appointment) if fills_slots and name not in free}
         in_the_way = visits.taken_slots(world, visit, stake, when, fills_named=fills, fills_found=copied)
-        conflicts += _about(visit.draft, in_the_way)
+        return _about(visit.draft, in_the_way)
+
+    conflicts = [*against, *turns.take(world, taken)]
     for visit, stake, when in asked.new:
         conflicts += _about(visit.draft, visits.conflicts(world, visit, stake, when))
     for name, draft in slots.items():

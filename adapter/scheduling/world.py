@@ -117,6 +117,13 @@ class World:
         self.taken[visit.name] = slots
         self._hold(visit.name, visit.appointment, slots)
 
+    def release(self) -> None:
+        """Take back from all appointments of the set what was found for them: it is to be found anew."""
+        found, self.taken = self.taken, {}
+        for name, slots in found.items():
+            for slot in {*slots}.difference(self._links(name, self.asked.visits[name].appointment)):
+                del self.holders[slot][name]
+
     def newly(self, visit: Visit, stake: Stake, when: Interval) -> dict[str, tuple[Interval, ...]]:
         """Return which time the visit takes that it did not have, of each of its practitioners of whom it takes some.
 
