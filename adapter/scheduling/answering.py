@@ -102,13 +102,45 @@ def taken(participant: Resource, response: Resource) -> Resource:
 
 
 def _takers(newcomers: Iterable[Answer], known: Mapping[str, Resource], bases: Sequence[str]) -> Mapping[_Role, _Who]:
-    """Return who takes which open role: each the first of theirs that is left."""
-    takers: dict[_Role, _Who] = {}
+    """Return who takes which open role, in whatever order they answer: as many as can, each the first that is left.
+
+    Whoever answers several times takes one role that all these are for, or else one for each.
+    """
+    wanted: dict[tuple[str, _Who], list[list[_Role]]] = {}
     for answer in newcomers:
-        who = _who(answer, bases)
-        for place in () if answer.status == "declined" else _open(answer, known, bases):
-            if takers.setdefault((answer.appointment, place), who) == who:
-                break
+        if answer.status != "declined":
+            roles = [(answer.appointment, place) for place in _open(answer, known, bases)]
+            wanted.setdefault((answer.appointment, _who(answer, bases)), []).append(roles)
+    seekers: list[tuple[_Who, list[_Role]]] = []
+    for (_, who), several in sorted(wanted.items(), key=lambda one: _spelt(one[0][1])):
+        common = [role for role in several[0] if all(role in roles for roles in several)]
+        seekers += [(who, roles) for roles in ([common] if common else sorted(several))]
+    return {role: seekers[seeker][0] for role, seeker in _matched([roles for _, roles in seekers]).items()}
+
+
+def _spelt(who: _Who) -> str:
+    return who if isinstance(who, str) else str(sorted(who))
+
+
+def _matched(wanted: Sequence[Sequence[_Role]]) -> Mapping[_Role, int]:
+    """Return who of those that want roles takes which: by augmenting paths, so that none goes without who need not.
+
+    https://en.wikipedia.org/wiki/Maximum_cardinality_matching
+    """
+    takers: dict[_Role, int] = {}
+    for newcomer in range(len(wanted)):
+        came: dict[_Role, int] = {}  # who would take the role, were whoever has it to take another one
+        waiting = [newcomer]
+        for seeker in waiting:
+            for role in wanted[seeker]:
+                if role not in came:
+                    came[role] = seeker
+                    waiting += [takers[role]] if role in takers else []
+        free = next((role for role in came if role not in takers), None)
+        had = {seeker: role for role, seeker in takers.items()}
+        while free is not None:
+            takers[free] = came[free]
+            free = had.get(came[free])
     return takers
 
 

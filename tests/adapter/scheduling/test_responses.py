@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import count
+from itertools import count, permutations
 from typing import Any
 
 import pytest
@@ -395,7 +395,33 @@ async def test_two_take_two_open_roles_at_once_and_a_third_is_refused(store: Sto
     first, second, third = (by(f"Practitioner/{ident}") | {"id": ident} for ident in "nmo")
     assert await refused(store, first, second, third) == [("unknown_participant", "AppointmentResponse.actor", 2)]
     await settle_all(store, first, second, first | {"id": "again"})
-    assert await takers(store) == ["Practitioner/n", "Practitioner/m"]
+    assert await takers(store) == ["Practitioner/m", "Practitioner/n"]
+
+
+PERFORMER = [{"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ParticipationType", "code": "PPRF"}]}]
+EITHER = [*ATTENDER, *PERFORMER]
+
+
+@pytest.mark.parametrize("order", [*permutations("nmo")])
+async def test_who_takes_which_open_role_does_not_hang_on_the_order(store: Store, order: tuple[str, ...]) -> None:
+    made = opened(kind=EITHER)
+    roles = [{"type": kind, "status": "needs-action"} for kind in ([*EITHER, *NURSE], ATTENDER)]
+    await settle_all(store, {**made, "participant": [*made["participant"], *roles]})
+    kinds = {"m": ATTENDER, "n": EITHER, "o": PERFORMER}
+    await settle_all(store, *(by(f"Practitioner/{who}", kind=kinds[who]) | {"id": who} for who in order))
+    assert await takers(store) == ["Practitioner/o", "Practitioner/n", "Practitioner/m"]
+
+
+@pytest.mark.parametrize("first", [EITHER, PERFORMER])
+async def test_who_answers_twice_takes_one_role_for_both_or_one_for_each(store: Store, first: list[Resource]) -> None:
+    made = opened()
+    made["participant"].append({"type": PERFORMER, "status": "needs-action"})
+    await settle_all(store, made)
+    again = by("Practitioner/n", kind=ATTENDER) | {"id": "again"}
+    await settle_all(store, by("Practitioner/n", kind=first), again)
+    both = (await stored(store, "Appointment", "x"))["participant"][1:]
+    named = ["actor" in one for one in both]
+    assert named == [True, first == PERFORMER]
 
 
 async def test_who_takes_a_role_and_declines_it_at_once_contradicts_themselves(store: Store) -> None:
