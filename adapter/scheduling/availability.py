@@ -77,7 +77,8 @@ class Wanted:
         specialties: likewise.
         minutes: how long an opening must be at least.
         limit: how many to return at most, the first ones; 0: all.
-        without: Appointments (``Appointment/a``) that are in nobody's way: those that are about to move.
+        without: Appointments (``Appointment/a``) that are in nobody's way, and what they hold of computed Slots: those
+            that are about to move, or to end.
         contents: whether to read the Slots that are published; their times are read from an index alone.
         whole: whether openings are to end within the window as well.
         by_text: whether what has no code is known by its text, as MediLoop shows it.

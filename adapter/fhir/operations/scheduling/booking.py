@@ -113,13 +113,15 @@ async def _book_anew(
         after = targets.commented(_joined(after, actors), comment)
         targets.require_patient(call, found, after)
         slots = found.named(after)
-        if schedules:
-            after = await on_schedules(call, work, found.resource, after, schedules)
+        leaving: list[Resource] = []
         for one in replaced:
             replaced_id = one["reference"].partition("/")[2]
             before = await target(call, work, replaced_id, proposals=False, conditional=False)
             targets.require_cancellable(before.resource)
             writes.append(before.write(targets.cancelled(call, work, before.resource)))
+            leaving.append(before.resource)
+        if schedules:
+            after = await on_schedules(call, work, found.resource, after, schedules, replaced=leaving)
         return await done(call, work, [found.write(after), *writes], named=slots)
 
     return await written(call, _told_with(faults, step), status=200 if resource is None else 201)

@@ -71,7 +71,7 @@ async def moved(
         kept = (*things, *(await people.read(work, coming)).serving(coming, schedules))
     links += [{"reference": f"Slot/{one['id']}"} for one in staying]
     schedules = {name: one for name, one in schedules.items() if name in kept}
-    return links + await _free(call, work, schedules, own, before, after)
+    return links + await _free(call, work, schedules, own, [before], after)
 
 
 def _staying(own: Sequence[Resource], before: Resource, after: Resource) -> list[Resource]:
@@ -83,7 +83,13 @@ def _staying(own: Sequence[Resource], before: Resource, after: Resource) -> list
 
 
 async def on_schedules(
-    call: Call, work: UnitOfWork, before: Resource, after: Resource, names: Sequence[str]
+    call: Call,
+    work: UnitOfWork,
+    before: Resource,
+    after: Resource,
+    names: Sequence[str],
+    *,
+    replaced: Sequence[Resource] = (),
 ) -> Resource:
     """Return the appointment on the Schedules that a client names (ISiK Terminplanung, ``schedule`` of ``$book``).
 
@@ -96,6 +102,7 @@ async def on_schedules(
         before: what is stored or proposed now: its Slots are not in its own way.
         after: what is to be booked.
         names: the Schedules (``Schedule/s``).
+        replaced: appointments that are cancelled with it: what they hold is to be had.
 
     Raises:
         Unprocessable: ``unknown_schedule``, ``slot_mismatch``, ``invalid_time``.
@@ -108,7 +115,9 @@ async def on_schedules(
         raise Unprocessable(Problem("unknown_schedule", text, _NAME, issue="not-found"))
     after = {**after, "participant": [*after["participant"], *_missing(after, schedules.values())]}
     if not after.get("slot"):
-        return {**after, "slot": await _free(call, work, schedules, await _slots(work, before), before, after)}
+        leaving = [before, *(one for one in replaced if one["status"] in HOLDING)]
+        own = await _slots(work, *leaving)
+        return {**after, "slot": await _free(call, work, schedules, own, leaving, after)}
     stored = await work.read_many(claims.slots(after))
     elsewhere = [
         name for name in claims.slots(after) if taking.schedule_of(name, stored.get(name)) not in {*schedules, None}
@@ -133,8 +142,9 @@ def _missing(appointment: Resource, schedules: Iterable[Resource]) -> list[Resou
     return [{"actor": one, "required": "required", "status": "accepted"} for one in found.values()]
 
 
-async def _slots(work: UnitOfWork, appointment: Resource) -> list[Resource]:
-    return list((await work.read_many(claims.slots(appointment))).values())
+async def _slots(work: UnitOfWork, *appointments: Resource) -> list[Resource]:
+    names = dict.fromkeys(name for one in appointments for name in claims.slots(one))
+    return list((await work.read_many(names)).values())
 
 
 async def _free(
@@ -142,7 +152,7 @@ async def _free(
     work: UnitOfWork,
     schedules: Mapping[str, Resource],
     own: Sequence[Resource],
-    before: Resource,
+    leaving: Sequence[Resource],
     after: Resource,
 ) -> list[Resource]:
     when = intervals.of(after)
@@ -152,7 +162,7 @@ async def _free(
     missing: list[str] = []
     moment = work.moment()
     for name, schedule in schedules.items():
-        run = covering([*await _open(call, moment, schedule, before, when), *_own(own, name, schedule)], when)
+        run = covering([*await _open(call, moment, schedule, leaving, when), *_own(own, name, schedule)], when)
         taken += [{"reference": f"Slot/{one.ident}"} for one in run]
         missing += [] if run else [name]
     if missing:
@@ -160,18 +170,21 @@ async def _free(
     return taken
 
 
-async def _open(call: Call, moment: Moment, schedule: Resource, before: Resource, when: Interval) -> list[Opening]:
-    """Return what is open of a Schedule around a time; what the appointment has now is not in its way."""
+async def _open(
+    call: Call, moment: Moment, schedule: Resource, leaving: Iterable[Resource], when: Interval
+) -> list[Opening]:
+    """Return what is open of a Schedule around a time; what those who are leaving have now is in nobody's way."""
     window = Interval(when.start - intervals.LONGEST, when.end)
-    itself = frozenset({f"Appointment/{before['id']}"})
+    without = {f"Appointment/{one['id']}" for one in leaving}
+    without.update(name for one in leaving if one.get("status") in HOLDING for name in claims.slots(one))
     actors = tuple((one,) for one in references(schedule, "actor")) or ((),)  # none of a whole clinic's are needed
-    wanted = Wanted(window, actors, without=itself, contents=False)
+    wanted = Wanted(window, actors, without=frozenset(without), contents=False)
     found = await openings(moment, wanted, zone=call.who.service.settings.zone)
     return [one for one in found if one.schedule["id"] == schedule["id"]]
 
 
 def _own(slots: Sequence[Resource], name: str, schedule: Resource) -> list[Opening]:
-    """Return those of an appointment's own Slots that are of a Schedule."""
+    """Return those of the Slots that are left, or kept, that are of a Schedule."""
     return [
         Opening(one["id"], one, schedule, span, stored=True)
         for one in slots

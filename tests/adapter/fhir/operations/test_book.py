@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ from store.store import Store
 from tests.adapter.fhir.door import HOST, Json, bundled, call, get, made, outcome
 from tests.adapter.fhir.operations.calling import ANYBODY, clinic, first, only, operate, refused, status_of, visit
 from tests.adapter.mediloop.clinic import JAMES, SARAH, put, slot
+from tests.adapter.scheduling.weekly import available, open_on, weekly
+from tests.adapter.scheduling.weekly import parameters as minutes
 from tests.conftest import Api, ApiMaker
 
 __all__ = ["clinic"]
@@ -128,6 +131,12 @@ async def test_book_needs_one_appointment(api: Api) -> None:
 # The schedule to book on (ISiK)
 
 
+def at(clock: str) -> Json:
+    """Half an hour of that day."""
+    begins = datetime.fromisoformat(f"2024-01-20T{clock}:00+00:00")
+    return {"start": begins.isoformat(), "end": (begins + timedelta(minutes=30)).isoformat()}
+
+
 def at_ten(**more: Any) -> Json:
     patient_only = [{"actor": {"reference": "Patient/john"}, "status": "accepted"}]
     visit = {"status": "pending", "start": "2024-01-20T10:00:00Z", "end": "2024-01-20T10:30:00Z"}
@@ -157,6 +166,37 @@ async def test_what_becomes_free_while_a_booking_is_decided_is_in_no_ones_way(
     monkeypatch.setattr(placing, "openings", freed_before)
     booked = only(await operate(api, "$book", appt_resource=at_ten(), schedule={"reference": "Schedule/james"}), 201)
     assert booked["slot"] == [{"reference": "Slot/j1"}]
+
+
+async def test_a_booking_on_a_schedule_has_the_slot_of_what_it_replaces(api: Api) -> None:
+    james = {"reference": "Schedule/james"}
+    old = only(await operate(api, "$book", appt_resource=at_ten(), schedule=james), 201)
+    replaces: Json = {"appt_resource": at_ten(), "schedule": james, "cancelled_appt_id": f"Appointment/{old['id']}"}
+    booked = only(await operate(api, "$book", **replaces), 201)
+    assert booked["slot"] == old["slot"] == [{"reference": "Slot/j1"}]
+    assert (await get(api, f"Appointment/{old['id']}")).json()["status"] == "cancelled"
+    assert await status_of(api, "j1") == ["busy"]
+
+
+@pytest.mark.parametrize("start", ["09:00", "09:15", "09:30"])
+async def test_a_booking_on_weekly_hours_has_the_time_of_what_it_replaces(api: Api, start: str) -> None:
+    hours = available(open_on("", "09:00", "10:00"))
+    grid = minutes(duration=30, alignmentInterval=15)
+    await made(api, weekly("w", hours, grid, actors=(f"Practitioner/{JAMES}",)))
+    named = {"reference": "Schedule/w"}
+    old = only(await operate(api, "$book", appt_resource=at_ten(**at("09:15")), schedule=named), 201)
+    again = {"appt_resource": at_ten(**at(start)), "schedule": named}
+    refused(await operate(api, "$book", **again), 409, "slot_unavailable")
+    booked = only(await operate(api, "$book", **again, cancelled_appt_id=f"Appointment/{old['id']}"), 201)
+    assert booked["slot"] == [{"reference": f"Slot/w.20240120T{start.replace(':', '')}Z.30"}]
+
+
+async def test_a_booking_on_a_schedule_has_no_slot_that_what_it_replaces_only_waits_for(api: Api) -> None:
+    james = {"reference": "Schedule/james"}
+    only(await operate(api, "$book", appt_resource=at_ten(), schedule=james), 201)
+    waiting = await made(api, {**at_ten(status="waitlist", slot=[{"reference": "Slot/j1"}]), "id": "waiting"})
+    replaces: Json = {"appt_resource": at_ten(), "schedule": james, "cancelled_appt_id": f"Appointment/{waiting['id']}"}
+    refused(await operate(api, "$book", **replaces), 409, "slot_unavailable")
 
 
 async def test_book_on_two_schedules_is_all_or_nothing(api: Api) -> None:
