@@ -129,30 +129,42 @@ def _text(moment: datetime) -> str:
     return f"{moment.isoformat()[:19]}Z"
 
 
-async def read(find: people.Finds, schedules: Iterable[Resource], zone: tzinfo) -> list[Calendar]:
+async def read(
+    find: people.Finds,
+    schedules: Iterable[Resource],
+    zone: tzinfo,
+    written: Mapping[str, Resource | None] | None = None,
+) -> list[Calendar]:
     """Return the calendars of those `schedules` that have weekly hours; what is busy is not read yet.
 
     Args:
         find: what to read through.
         schedules: Schedules of whatever kind.
         zone: of hours whose Schedule names no time zone.
+        written: HealthcareServices as they are going to be, by reference; None for those that go.
     """
     computed = [one for one in schedules if hours.is_computed(one)]
     if not computed:
         return []
-    services = await _services(find, computed)
+    services = await _services(find, computed, written or {})
     tables = ((one, hours.read(one, _services_of(one, services), zone)) for one in computed)
     return [Calendar(one, table) for one, table in tables if table is not None]
 
 
-async def _services(find: people.Finds, schedules: Iterable[Resource]) -> list[Resource]:
-    """Read the HealthcareServices that Schedules name, and those of their types where they name none."""
+async def _services(
+    find: people.Finds, schedules: Iterable[Resource], written: Mapping[str, Resource | None]
+) -> list[Resource]:
+    """Read the HealthcareServices that Schedules name, and those of their types where they name none.
+
+    What is `written` lies over what is stored; which of it a Schedule is of is told as of the others.
+    """
     named = {name.partition("/")[2] for one in schedules for name in _named_services(one)}
     types = {code for one in schedules if not _named_services(one) for code in _tokens(one, "serviceType.coding")}
     either: list[dict[str, Any]] = [{"_id": {"$in": sorted(named)}}] if named else []
     either += [{"_index.service-type": {"$in": sorted(types)}}] if types else []
     found = await find.find("HealthcareService", {"$or": either}) if either else []
-    return sorted(found, key=lambda service: str(service["id"]))
+    known = {**{f"HealthcareService/{one['id']}": one for one in found}, **written}
+    return [one for _, one in sorted(known.items()) if one is not None]
 
 
 def _named_services(schedule: Resource) -> list[str]:

@@ -16,6 +16,8 @@ from adapter.scheduling.status import HOLDING
 from store.codec import Resource
 from store.extract import references
 
+_WRITTEN = ("Slot/", "Schedule/", "PractitionerRole/", "HealthcareService/")
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -224,7 +226,8 @@ class ClaimSet:
         visits: the Appointments, by relative reference.
         new: those of them that are to be decided, with what they take and when; without a time there is nothing to
             decide.
-        written: what else concerns time: Slots, Schedules and PractitionerRoles, by relative reference.
+        written: what else concerns time: Slots, Schedules, PractitionerRoles and HealthcareServices, by relative
+            reference.
     """
 
     def __init__(self, drafts: Iterable[Draft], *, copied: bool = False) -> None:
@@ -235,7 +238,7 @@ class ClaimSet:
             name = draft.name
             if name.startswith("Appointment/"):
                 self.visits[name] = Visit(draft, copied=copied)
-            elif name.startswith(("Slot/", "Schedule/", "PractitionerRole/")):
+            elif name.startswith(_WRITTEN):
                 self.written[name] = draft
         self.new: list[tuple[Visit, Stake, Interval]] = [
             (visit, visit.takes, visit.takes.when)
@@ -246,6 +249,10 @@ class ClaimSet:
     def written_of(self, kind: str) -> dict[str, Draft]:
         """Return what is written of a type."""
         return {name: draft for name, draft in self.written.items() if name.startswith(f"{kind}/")}
+
+    def after(self, kind: str) -> dict[str, Resource | None]:
+        """Return what is written of a type as it is going to be; None for what goes."""
+        return {name: draft.after for name, draft in self.written_of(kind).items()}
 
     def overlaid(self, kind: str, stored: Mapping[str, Resource]) -> dict[str, Resource]:
         """Return the resources of a type as they are going to be: `stored`, under what is written."""

@@ -25,13 +25,19 @@ SLOTS_BY_SCHEDULE = ("schedule", "status", "start", "_id", "minutes", "end")
 _TIMES = ("_index.start", "_index.end", "_index.schedule")
 
 
-async def timetables(find: people.Finds, schedules: Iterable[Resource], zone: tzinfo) -> dict[str, Timetable]:
+async def timetables(
+    find: people.Finds,
+    schedules: Iterable[Resource],
+    zone: tzinfo,
+    services: Mapping[str, Resource | None] | None = None,
+) -> dict[str, Timetable]:
     """Return the timetables of those `schedules` that have weekly hours and are active, by name (``Schedule/s``).
 
-    Nothing is read where there are no such; else the HealthcareServices they are of.
+    Nothing is read where there are no such; else the HealthcareServices they are of, under those that are written
+    (`services`, as for `calendars.read`).
     """
     active = [one for one in schedules if one.get("active") is not False]
-    return {one.name: one.table for one in await calendars.read(find, active, zone)}
+    return {one.name: one.table for one in await calendars.read(find, active, zone, services)}
 
 
 def is_judged_elsewhere(slot: Resource) -> bool:

@@ -96,8 +96,7 @@ async def _people(work: UnitOfWork, asked: ClaimSet) -> People:
     names = [name for one in visits for name in claims.practitioners(one, declined=True)]
     if not names:
         return People()
-    roles = {name: draft.after for name, draft in asked.written_of("PractitionerRole").items()}
-    return await people.read(work, names, roles)
+    return await people.read(work, names, asked.after("PractitionerRole"))
 
 
 def _seeking(
@@ -157,7 +156,8 @@ async def _timetables(
     if seeking:
         people_ = {person for persons, _ in seeking for person in persons}
         wanted |= {name for name, one in there.items() if people_ & {*known.of(references(one, "actor"))}}
-    return await leave.timetables(work, [one for name, one in there.items() if name in wanted], work.zone)
+    concerned = [one for name, one in there.items() if name in wanted]
+    return await leave.timetables(work, concerned, work.zone, asked.after("HealthcareService"))
 
 
 async def _named(work: UnitOfWork, kind: str, names: Iterable[str]) -> dict[str, Resource]:

@@ -68,7 +68,8 @@ async def for_set(
         return {}
     had = {slot for visit in asked.visits.values() if visit.had is not None for slot in visit.had.slots}
     slots = {name: slot for name, (_, slot) in wanted.items()}
-    opened = await _opened(work, slots, frozenset({*asked.visits, *had}), schedules)
+    services = asked.after("HealthcareService")
+    opened = await _opened(work, slots, frozenset({*asked.visits, *had}), schedules, services)
     made: dict[str, Resource] = {}
     for name, (slot, calendar) in opened.items():
         when = intervals.of(slot)
@@ -101,6 +102,7 @@ async def _opened(
     slots: Mapping[str, Resource | None],
     without: frozenset[str],
     written: Mapping[str, Resource] | None = None,
+    services: Mapping[str, Resource | None] | None = None,
 ) -> dict[str, tuple[Resource, Calendar | None]]:
     """Return Slots with computed ids, by name: as they are or would be stored, closed where they are not open."""
     asked = {
@@ -109,7 +111,7 @@ async def _opened(
         if (parts := slotids.parts(_id(name))) is not None
         and (slot is None or (slot["status"] == "free" and slotids.is_computed(slot)))
     }
-    known = await _calendars(work, asked.values(), written or {})
+    known = await _calendars(work, asked.values(), written or {}, services)
     found: dict[str, tuple[Resource, Calendar | None]] = {}
     fitting: dict[str, Named] = {}
     for name, parts in asked.items():
@@ -135,13 +137,18 @@ async def _opened(
     return found
 
 
-async def _calendars(work: UnitOfWork, asked: Iterable[Named], written: Mapping[str, Resource]) -> dict[str, Calendar]:
+async def _calendars(
+    work: UnitOfWork,
+    asked: Iterable[Named],
+    written: Mapping[str, Resource],
+    services: Mapping[str, Resource | None] | None,
+) -> dict[str, Calendar]:
     wanted = {parts.schedule for parts in asked}
     schedules = [written[f"Schedule/{ident}"] for ident in wanted if f"Schedule/{ident}" in written]
     missing = sorted(ident for ident in wanted if f"Schedule/{ident}" not in written)
     if missing:
         schedules += await work.find("Schedule", {"_id": {"$in": missing}})
-    return {one.schedule["id"]: one for one in await calendars.read(work, schedules, work.zone)}
+    return {one.schedule["id"]: one for one in await calendars.read(work, schedules, work.zone, services)}
 
 
 def schedule_of(name: str, stored: Resource | None) -> str | None:
