@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from store.codec import Resource
-from store.extract import instant, references
+from store.extract import instant, references, walk
 
 LONGEST_SCHEDULE = 44
 """The longest id of a Schedule that leaves room for start and length: an id has 64 characters at most."""
+
+CAPACITY = "http://fhir-registry.smarthealthit.org/StructureDefinition/slot-capacity"
+"""Argonaut's extension of Slot: its valueInteger is how many may hold it."""
 
 _NAME = re.compile(r"([A-Za-z0-9\-.]{1,44})\.(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)Z\.([1-9]\d{0,3})")
 
@@ -49,7 +52,7 @@ def parts(ident: str) -> Named | None:
 def is_computed(slot: Resource) -> bool:
     """Tell whether a Slot is one of those: its id says its own Schedule, start and end.
 
-    One that was moved since is a published Slot like any other.
+    One that was moved since is a published Slot like any other; so is one for several, which no computation yields.
     """
     named = parts(slot.get("id", ""))
     return (
@@ -57,4 +60,17 @@ def is_computed(slot: Resource) -> bool:
         and references(slot, "schedule") == [f"Schedule/{named.schedule}"]
         and instant(slot.get("start")) == named.start
         and instant(slot.get("end")) == named.end
+        and capacity(slot) == 1
     )
+
+
+def capacity(slot: Resource) -> int:
+    """Return how many appointments may hold a Slot: 1, unless it says otherwise in a way that makes sense."""
+    stated = stated_capacity(slot)
+    return stated if isinstance(stated, int) and stated > 1 else 1
+
+
+def stated_capacity(slot: Resource) -> object:
+    """Return what the Slot's extension says, if it has one."""
+    extensions = (one for one in walk(slot, "extension") if isinstance(one, dict))
+    return next((one.get("valueInteger") for one in extensions if one.get("url") == CAPACITY), None)

@@ -5,12 +5,12 @@ The same for everybody who looks (the store as it is now) and for who takes (one
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
-from adapter.scheduling import claims, hours, intervals, openings, people, rooms
+from adapter.scheduling import claims, hours, intervals, occupancy, openings, people, rooms
 from adapter.scheduling.hours import Timetable
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.people import People
@@ -22,6 +22,7 @@ from store.indexing import named_field, naming
 from store.source import Documents
 
 _MINUTE = timedelta(minutes=1)
+_BATCH = 20_000  # values in one query: it must not become too large for a command
 
 
 class Reader:
@@ -244,12 +245,14 @@ async def with_busy(
     for slot in slots:
         stored.setdefault(next(iter(references(slot, "schedule")), ""), {})[slot["id"]] = slot
     had = await rooms.had(find, slots, alike, without) if alike else {}
+    shared = await _shared(find, slots, without)
     made: list[Calendar] = []
     for one in calendars:
         own = stored.get(one.name, {})
         persons = known.of(actors[one.name])
         visits = [when for name in persons for when in taken.get(name, ())]
-        busy = [when for slot in own.values() if f"Slot/{slot['id']}" not in without for when in _held(slot, one.table)]
+        counting = [slot for slot in own.values() if f"Slot/{slot['id']}" not in without or slot["id"] in shared]
+        busy = [when for slot in counting for when in _held(slot, one.table, shared)]
         spans = tuple(openings.merged([*visits, *busy, *had.get(rooms.of(one.schedule), ())]))
         made.append(replace(one, people=persons, names=known.names(persons), busy=spans, slots=own))
     return made
@@ -277,9 +280,23 @@ def _taken(appointments: Iterable[Resource], known: People) -> dict[str, list[In
     return made
 
 
-def _held(slot: Resource, table: Timetable) -> list[Interval]:
+async def _shared(find: people.Finds, slots: Iterable[Resource], without: frozenset[str]) -> set[str]:
+    """Return the ids of Slots for several that somebody holds who is not in `without`: they may still be free."""
+    several = {f"Slot/{slot['id']}" for slot in slots if occupancy.capacity(slot) > 1}
+    if not several:
+        return set()
+    names, found = sorted(several), set[str]()
+    for start in range(0, len(names), _BATCH):
+        holders = await find.find("Appointment", {"_index.claims": {"$in": names[start : start + _BATCH]}})
+        staying = [one for one in holders if f"Appointment/{one['id']}" not in without]
+        found |= {name.partition("/")[2] for one in staying for name in claims.slots(one) if name in several}
+    return found
+
+
+def _held(slot: Resource, table: Timetable, shared: Collection[str]) -> list[Interval]:
     """Return the time that a stored Slot keeps others from: with its buffers, if it is an opening of the timetable."""
     when = intervals.of(slot)
-    if when is None or slot["status"] in ("free", "entered-in-error"):
+    offered = slot["status"] == "free" and slot["id"] not in shared
+    if when is None or offered or slot["status"] == "entered-in-error":
         return []
     return [table.kept(when) if slotids.is_computed(slot) else when]

@@ -19,11 +19,11 @@ from adapter.errors import Forbidden, Problem
 from adapter.scheduling import intervals
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.status import HOLDING
+from store import slotids
 from store.codec import Resource
 from store.extract import walk
 
-CAPACITY = "http://fhir-registry.smarthealthit.org/StructureDefinition/slot-capacity"
-"""Argonaut's extension of Slot: its valueInteger is how many may hold it."""
+CAPACITY = slotids.CAPACITY
 
 OVERBOOKED = "overbooked"
 """The name of the extension, below the deployment's StructureDefinitions; its valueString is the reason."""
@@ -40,15 +40,8 @@ TAKEN = ("busy", "busy-tentative")
 # How many.
 
 
-def capacity(slot: Resource) -> int:
-    """Return how many appointments may hold a Slot: 1, unless it says otherwise in a way that makes sense."""
-    stated = stated_capacity(slot)
-    return stated if isinstance(stated, int) and stated > 1 else 1
-
-
-def stated_capacity(slot: Resource) -> object:
-    """Return what the Slot's extension says, if it has one."""
-    return next((one.get("valueInteger") for one in walk(slot, "extension") if one.get("url") == CAPACITY), None)
+capacity = slotids.capacity
+stated_capacity = slotids.stated_capacity
 
 
 def status_after(slot: Resource, before: int, holders: Collection[Resource]) -> str:
