@@ -15,6 +15,7 @@ from bson.binary import Binary
 
 from store.codec import Resource
 from store.extract import as_written, identifiers
+from store.indexing import named_field
 from store.types import ResourceType
 
 
@@ -26,10 +27,12 @@ class Claims:
         names: the guards it falls under (``Practitioner/p|2024-01-20T10``): two transactions that write
             resources which share one never both commit unaware of each other.
         span: what is claimed and how, compared to see whether a write changes it.
+        whose: whose time it is, by the names that are claimed (``Practitioner/p``).
     """
 
     names: tuple[str, ...] = ()
     span: tuple[object, ...] = ()
+    whose: tuple[str, ...] = ()
 
 
 NO_CLAIMS = Claims()
@@ -104,10 +107,20 @@ def compose(
     claims = rules.claims(resource) if claims is None else claims
     if claims.names:
         index["claims"] = list(claims.names)
+    if claims.whose and "actor" in declared.named:
+        _name_actors(index, claims.whose)
     unique = unique_identifiers(resource, rules)
     if unique:
         index["unique"] = unique
     return {**resource, "_id": resource["id"], "_index": index, "_json": Binary(raw)}
+
+
+def _name_actors(index: dict[str, Any], whose: Sequence[str]) -> None:
+    """File whose time it takes and is no actor by that name: who is contained, or known by an identifier alone."""
+    present = [*index.get("actor", ()), *index.get(named_field("actor"), ())]
+    further = [name for name in whose if name not in present]
+    if further:
+        index[named_field("actor")] = [*index.get(named_field("actor"), ()), *further]
 
 
 def unique_identifiers(resource: Resource, rules: Rules) -> list[str]:

@@ -9,7 +9,8 @@ are ours. Dates are moments, or spans ``{"lo", "hi"}``. Beside a field stand, wh
 ``<name>:of-type``, ``<name>:identifier``, ``<name>:exact``, and what it sorts by: ``<name>:sort`` and ``<name>:last``.
 
 ``<name>:named`` is no search's, but for who decides about time: what is named by an address that is not known to be
-ours, by its type and id alone (`naming`). Documents that name nothing so do not have it.
+ours, by its type and id alone (`naming`), and whose time is taken by another name (`store.documents`). Documents that
+name nothing so do not have it.
 """
 
 from __future__ import annotations

@@ -211,7 +211,7 @@ async def with_busy(
     if not calendars:
         return []
     near = _near(calendars, window)
-    actors = {one.name: _practitioners(one.schedule) for one in calendars}
+    actors = {one.name: claims.offering(one.schedule) for one in calendars}
     everyone = [name for names in actors.values() for name in names]
     known = await people.read(find, everyone)
     names = known.names(known.of(everyone))
@@ -256,10 +256,6 @@ async def with_busy(
         spans = tuple(openings.merged([*visits, *busy, *had.get(rooms.of(one.schedule), ())]))
         made.append(replace(one, people=persons, names=known.names(persons), busy=spans, slots=own))
     return made
-
-
-def _practitioners(schedule: Resource) -> list[str]:
-    return [name for name in references(schedule, "actor") if name.startswith(claims.PRACTITIONERS)]
 
 
 def _near(calendars: Sequence[Calendar], window: Interval) -> Interval:

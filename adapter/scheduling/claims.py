@@ -163,7 +163,7 @@ def claims(resource: Resource) -> Claims:
     span: tuple[object, ...] = () if when is None else (when,)
     # Rules pass over who was booked over others (`occupancy`): who ceases to be, where it stands, meets them all.
     lenient = (occupancy.OVERBOOKED,) if taken and occupancy.reason(resource) is not None else ()
-    return Claims(taken, (*span, *lenient))
+    return Claims(taken, (*span, *lenient), () if when is None else tuple(whose))
 
 
 def how_many(resource: Resource) -> int:

@@ -102,6 +102,17 @@ def test_a_document_that_claims_nothing_has_no_such_member() -> None:
     assert no_claims(appointment("a")) == NO_CLAIMS
 
 
+def test_whose_time_it_takes_is_filed_beside_the_actors_that_are_those() -> None:
+    whose = ("Practitioner/p", "Practitioner/q", "identifier:urn:k|7")
+    actors = ["Practitioner/p", "#k", "https://x.example/Practitioner/q"]
+    rules = Rules(claims=lambda _: Claims(("Practitioner/p|2024-01-20T10",), (), whose))
+    visit = appointment("a", participant=[{"actor": {"reference": name}} for name in actors])
+    assert composed(visit, rules)["_index"]["actor"] == actors
+    assert composed(visit, rules)["_index"]["actor:named"] == ["Practitioner/q", "identifier:urn:k|7"]
+    slot = {"resourceType": "Slot", "id": "s", "schedule": {"reference": "Schedule/s"}}
+    assert "actor:named" not in composed(slot, rules)["_index"]
+
+
 def test_only_identifiers_of_the_named_systems_are_unique() -> None:
     found = [{"system": NUMBERS, "value": "1"}, {"system": f"{NUMBERS}x", "value": "2"}, {"value": "3"}]
     rules = Rules(unique_systems=(NUMBERS,))

@@ -12,7 +12,7 @@ from store.codec import Resource
 from store.store import Store
 from tests.adapter.scheduling import looking
 from tests.adapter.scheduling.sharing import group
-from tests.adapter.scheduling.support import linking, refused, settle_all, span, visit
+from tests.adapter.scheduling.support import linking, refused, schedule, settle_all, slot, span, visit
 from tests.adapter.scheduling.weekly import parameters, weekly
 from tests.store.support import create
 
@@ -56,3 +56,53 @@ async def test_who_leaves_a_slot_for_several_passes_over_the_others_in_it_no_mor
     assert await refused(store, moved) == TAKEN
     await settle_all(store, nameless("y", "10:00", "10:30", TEN) | {"status": "cancelled"})
     await settle_all(store, moved)
+
+
+# Whoever a visit names.
+
+
+K = {"system": "urn:k", "value": "7"}
+BUFFERED = parameters(duration=30, bufferAfter=30, alignmentInterval=30)
+
+
+def by_contained_role(ident: str, start: str, end: str, who: str = "Practitioner/p") -> Resource:
+    """A visit of a practitioner who is named through a contained role."""
+    role = {"resourceType": "PractitionerRole", "id": "k", "practitioner": {"reference": who}}
+    return visit(ident, start, end, who=("#k",), contained=[role])
+
+
+def by_identifier(ident: str, start: str, end: str) -> Resource:
+    one = visit(ident, start, end, who=())
+    doctor = {"actor": {"type": "Practitioner", "identifier": K}, "status": "accepted"}
+    return {**one, "participant": [*one["participant"], doctor]}
+
+
+THEIRS = {"Practitioner/p": by_contained_role, K["value"]: by_identifier}
+
+
+@pytest.mark.parametrize("actor", list(THEIRS))
+async def test_a_visit_is_in_the_way_however_its_practitioner_is_named(store: Store, actor: str) -> None:
+    schedule = weekly("w", *HOURS, BUFFERED)
+    if actor == K["value"]:
+        schedule["actor"] = [{"type": "Practitioner", "identifier": K}]
+    await create(store, schedule)
+    await settle_all(store, THEIRS[actor]("x", "11:00", "11:30"))
+    # The one before would have its buffer in the visit; nobody is behind the first Slot of the window.
+    assert await offered(store) == [f"w.20240120T{clock}Z.30" for clock in ("0900", "0930", "1000", "1130")]
+    assert await refused(store, nameless("y", "10:30", "11:00", HALF)) == TAKEN
+    await settle_all(store, nameless("y", "10:00", "10:30", TEN))
+
+
+async def test_two_openings_in_one_set_see_a_visit_of_who_is_contained(store: Store) -> None:
+    await create(store, weekly("w"))
+    await settle_all(store, by_contained_role("x", "11:00", "11:30"))
+    early, late = "w.20240120T0930Z.30", "w.20240120T1100Z.30"
+    both = (nameless("y", "09:30", "10:00", early), nameless("z", "11:00", "11:30", late))
+    assert await refused(store, *both) == [("slot_unavailable", "Appointment.slot[0]", 1)]
+
+
+@pytest.mark.parametrize("wanted", [{}, {"actors": (("Practitioner/p",),)}, {"actors": (("Location/l",),)}])
+async def test_a_published_slot_is_not_offered_whose_practitioner_has_such_a_visit(store: Store, wanted: Any) -> None:
+    await settle_all(store, by_contained_role("x", "11:00", "11:30"))
+    await create(store, schedule("s"), slot("early", "09:00", "09:30"), slot("late", "11:00", "11:30"))
+    assert await offered(store, **wanted) == ["early"]

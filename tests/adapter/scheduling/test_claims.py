@@ -18,7 +18,7 @@ HOUR = "Practitioner/p|2024-01-20T10"
 
 @pytest.mark.parametrize("status", ["pending", "booked", "arrived", "checked-in", "fulfilled"])
 def test_an_appointment_that_holds_time_claims_its_practitioners_hours(status: str) -> None:
-    assert claims(visit("a", status=status)) == Claims((HOUR,), (WHEN,))
+    assert claims(visit("a", status=status)) == Claims((HOUR,), (WHEN,), ("Practitioner/p",))
 
 
 @pytest.mark.parametrize("status", ["proposed", "waitlist", "cancelled", "noshow", "entered-in-error"])
@@ -246,7 +246,7 @@ def test_another_time_in_the_same_hour_is_another_claim() -> None:
 
 @pytest.mark.parametrize("status", ["free", "busy", "busy-unavailable", "entered-in-error"])
 def test_a_slot_claims_its_schedules_hours_whatever_its_status(status: str) -> None:
-    assert claims(slot("a", status=status)) == Claims(("Schedule/s|2024-01-20T10",), (WHEN,))
+    assert claims(slot("a", status=status)) == Claims(("Schedule/s|2024-01-20T10",), (WHEN,), ("Schedule/s",))
 
 
 def test_a_slot_without_a_time_claims_nothing() -> None:
