@@ -21,6 +21,7 @@ from store.extract import references, token, walk
 from store.indexing import named_field, naming
 from store.source import Documents
 
+_ROLE = "PractitionerRole/"
 _MINUTE = timedelta(minutes=1)
 _BATCH = 20_000  # values in one query: it must not become too large for a command
 
@@ -199,6 +200,7 @@ async def with_busy(
     window: Interval,
     *,
     without: frozenset[str] = frozenset(),
+    written: Mapping[str, Resource | None] | None = None,
 ) -> list[Calendar]:
     """Return `calendars` with all that can be in the way of visits that begin in `window`.
 
@@ -207,13 +209,15 @@ async def with_busy(
         calendars: from `read`.
         window: of time.
         without: Appointments and Slots that do not count: those that are about to move.
+        written: Slots and PractitionerRoles as they are going to be, by reference; None for those that go.
     """
+    given = written or {}
     if not calendars:
         return []
     near = _near(calendars, window)
     actors = {one.name: claims.offering(one.schedule) for one in calendars}
     everyone = [name for names in actors.values() for name in names]
-    known = await people.read(find, everyone)
+    known = await people.read(find, everyone, {name: one for name, one in given.items() if name.startswith(_ROLE)})
     names = known.names(known.of(everyone))
     alike = await rooms.schedules(find, [one.schedule for one in calendars])
     listed = [*dict.fromkeys((*(one.name for one in calendars), *alike))]
@@ -228,6 +232,8 @@ async def with_busy(
             ]
         },
     )
+    slots = [slot for slot in slots if f"Slot/{slot['id']}" not in given]
+    slots += [one for name, one in given.items() if one is not None and name.startswith("Slot/")]
     appointments: list[Resource] = []
     if names:
         appointments = await find.find(

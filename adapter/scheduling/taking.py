@@ -68,21 +68,22 @@ async def for_set(
         return {}
     had = {slot for visit in asked.visits.values() if visit.had is not None for slot in visit.had.slots}
     slots = {name: slot for name, (_, slot) in wanted.items()}
-    services = asked.after("HealthcareService")
-    opened = await _opened(work, slots, frozenset({*asked.visits, *had}), schedules, services)
+    opened = await _opened(work, slots, frozenset({*asked.visits, *had}), schedules, asked)
+    others = {name for visit in asked.visits.values() if visit.takes is not None for name in visit.takes.slots}
+    final = asked.overlaid("Slot", {**stored, **await work.read_many(sorted(others - stored.keys()))})
     made: dict[str, Resource] = {}
     for name, (slot, calendar) in opened.items():
         when = intervals.of(slot)
         if slot["status"] == "free" and calendar is not None and when is not None:
-            others = _others(asked, wanted[name][0], calendar)
-            if not openings.free(calendar.table, Interval(when.start, when.start + _MINUTE), others):
+            taken = _others(asked, final, wanted[name][0], calendar)
+            if not openings.free(calendar.table, Interval(when.start, when.start + _MINUTE), taken):
                 slot = {**slot, "status": _CLOSED}
         made[name] = slot
     return made
 
 
-def _others(asked: ClaimSet, visit: Visit, calendar: Calendar) -> list[Interval]:
-    """Return what the other appointments of the set are going to keep a visit from."""
+def _others(asked: ClaimSet, final: Mapping[str, Resource], visit: Visit, calendar: Calendar) -> list[Interval]:
+    """Return what the other appointments of the set are going to keep a visit from; `final` are the Slots then."""
     found: list[Interval] = []
     for other in asked.visits.values():
         stake = other.takes
@@ -90,28 +91,40 @@ def _others(asked: ClaimSet, visit: Visit, calendar: Calendar) -> list[Interval]
             continue
         if stake.when is not None and not stake.beside and set(stake.people) & set(calendar.names):
             found.append(stake.when)
-        kept = [named for name in stake.slots if (named := slotids.parts(_id(name))) is not None]
-        found += [
-            calendar.table.kept(Interval(one.start, one.end)) for one in kept if one.schedule == calendar.schedule["id"]
-        ]
+        for name in stake.slots:
+            slot = final.get(name) or _yielded(name)
+            when = intervals.of(slot)
+            if when is not None and booking.schedule_of(slot) == calendar.name:
+                found.append(calendar.table.kept(when) if slotids.is_computed(slot) else when)
     return found
+
+
+def _yielded(name: str) -> Resource:
+    """Return the Slot that an opening's name means, as it is going to be; an empty one for any other name."""
+    parts = slotids.parts(_id(name))
+    return {} if parts is None else calendars.slot_of({"id": parts.schedule}, Interval(parts.start, parts.end))
 
 
 async def _opened(
     work: UnitOfWork,
     slots: Mapping[str, Resource | None],
     without: frozenset[str],
-    written: Mapping[str, Resource] | None = None,
-    services: Mapping[str, Resource | None] | None = None,
+    schedules: Mapping[str, Resource] | None = None,
+    among: ClaimSet | None = None,
 ) -> dict[str, tuple[Resource, Calendar | None]]:
-    """Return Slots with computed ids, by name: as they are or would be stored, closed where they are not open."""
+    """Return Slots with computed ids, by name: as they are or would be stored, closed where they are not open.
+
+    `schedules` and what else is written `among` them are as the set is going to leave them.
+    """
+    written = {} if among is None else {name: draft.after for name, draft in among.written.items()}
     asked = {
         name: parts
         for name, slot in slots.items()
         if (parts := slotids.parts(_id(name))) is not None
         and (slot is None or (slot["status"] == "free" and slotids.is_computed(slot)))
     }
-    known = await _calendars(work, asked.values(), written or {}, services)
+    services = {} if among is None else among.after("HealthcareService")
+    known = await _calendars(work, asked.values(), schedules or {}, services)
     found: dict[str, tuple[Resource, Calendar | None]] = {}
     fitting: dict[str, Named] = {}
     for name, parts in asked.items():
@@ -126,7 +139,8 @@ async def _opened(
         min(parts.start for parts in fitting.values()), max(parts.start for parts in fitting.values()) + _MINUTE
     )
     used = [known[ident] for ident in dict.fromkeys(parts.schedule for parts in fitting.values())]
-    ready = {one.schedule["id"]: one for one in await calendars.with_busy(work, used, window, without=without)}
+    busy = await calendars.with_busy(work, used, window, without=without, written=written)
+    ready = {one.schedule["id"]: one for one in busy}
     for name, parts in fitting.items():
         calendar, when = ready[parts.schedule], Interval(parts.start, parts.end)
         # Who deletes the Schedule meets the Slot once it is staged: it refers to the Schedule anew.

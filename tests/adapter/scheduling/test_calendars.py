@@ -12,7 +12,7 @@ from store.codec import Resource
 from store.store import Store
 from tests.adapter.scheduling import looking
 from tests.adapter.scheduling.sharing import group
-from tests.adapter.scheduling.support import linking, refused, schedule, settle_all, slot, span, visit
+from tests.adapter.scheduling.support import linking, refused, role, schedule, settle_all, slot, span, visit
 from tests.adapter.scheduling.weekly import parameters, weekly
 from tests.store.support import create
 
@@ -106,3 +106,52 @@ async def test_a_published_slot_is_not_offered_whose_practitioner_has_such_a_vis
     await settle_all(store, by_contained_role("x", "11:00", "11:30"))
     await create(store, schedule("s"), slot("early", "09:00", "09:30"), slot("late", "11:00", "11:30"))
     assert await offered(store, **wanted) == ["early"]
+
+
+# What the same set writes.
+
+
+def blocked(ident: str = "blk", status: str = "busy-unavailable") -> Resource:
+    return slot(ident, "09:00", "11:00", status=status, schedule="w")
+
+
+@pytest.mark.parametrize("gone", ["Slot/blk", blocked(status="free")])
+async def test_a_slot_that_the_set_deletes_or_frees_is_in_no_openings_way(store: Store, gone: Any) -> None:
+    await create(store, weekly("w"), blocked())
+    booked = nameless("x", "10:00", "10:30", TEN)
+    assert await refused(store, booked) == TAKEN
+    await settle_all(store, gone, booked)
+
+
+async def test_a_slot_that_the_set_writes_is_in_the_way(store: Store) -> None:
+    await create(store, weekly("w"))
+    refusal = [("slot_unavailable", "Appointment.slot[0]", 1)]
+    assert await refused(store, blocked(), nameless("x", "10:00", "10:30", TEN)) == refusal
+    there = {**blocked(), "schedule": {"reference": "Schedule/v"}}
+    await settle_all(store, weekly("v"), there, nameless("x", "10:00", "10:30", TEN))
+
+
+@pytest.mark.parametrize("more", [{}, {"status": "arrived"}, {"comment": "comes by bus"}])
+async def test_who_has_a_published_one_in_the_same_set_is_in_the_way(store: Store, more: Any) -> None:
+    await create(store, weekly("w", *HOURS, GRID, actors=(MRI,)), slot("p", schedule="w"))
+    has = nameless("x", "10:00", "10:30", "p")
+    refusal = [("slot_unavailable", "Appointment.slot[0]", 1)]
+    if more:
+        await settle_all(store, has)
+    assert await refused(store, {**has, **more}, nameless("y", "10:15", "10:45", QUARTER)) == refusal
+    await settle_all(store, {**has, **more}, nameless("y", "10:30", "11:00", HALF))
+
+
+async def test_a_role_that_changes_hands_in_the_set_takes_its_visits_along(store: Store) -> None:
+    await create(store, role("r"), weekly("w"))
+    await settle_all(store, visit("x", "10:00", "10:30", who=("PractitionerRole/r",)))
+    booked = visit("y", "10:00", "10:30", **linking(TEN))
+    assert TAKEN[0] in await refused(store, booked)
+    await settle_all(store, role("r", "q"), booked)
+
+
+async def test_a_role_that_comes_in_the_set_brings_its_visits(store: Store) -> None:
+    await create(store, role("r", "q"), weekly("w"))
+    await settle_all(store, visit("x", "10:00", "10:30", who=("PractitionerRole/r",)))
+    refusal = [("slot_unavailable", "Appointment.slot[0]", 1)]
+    assert await refused(store, role("r"), nameless("y", "10:00", "10:30", TEN)) == refusal
