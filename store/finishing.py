@@ -59,11 +59,19 @@ def _hold(resource: Resource) -> datetime | None:
 
 
 def slot(resource: Resource, index: dict[str, Any], _: Reading) -> None:
-    """Tell how long a slot is; and when a computed one is that was booked and given back: it may be open no longer."""
+    """Tell how long a slot is; and when a computed one is that was booked and given back: it may be open no longer.
+
+    Likewise the start of the opening whose id is that of a slot which is something else.
+    """
     if "start" in index and "end" in index:
         index["minutes"] = int((index["end"] - index["start"]).total_seconds() // 60)
         _lasting(index, "start")
-    if index.get("status") == "free" and slotids.is_computed(resource):
+    named = slotids.parts(resource.get("id", ""))
+    if named is None:
+        return
+    if not slotids.is_computed(resource):
+        index["otherwise"] = named.start
+    elif index.get("status") == "free":
         index["computed"] = index["start"]
 
 

@@ -205,7 +205,7 @@ TYPES: Mapping[str, ResourceType] = {
             ("start", "_id", "status"),
             ("claims",),
             finish=finishing.slot,
-            sparse=(("computed",), ("long",)),
+            sparse=(("computed",), ("otherwise",), ("long",)),
             named={"schedule": ("start", "_id")},
         ),
         _declared(

@@ -64,6 +64,7 @@ class Calendar:
         names: every name under which these are known.
         busy: what is taken, buffers of its own openings included; of a room, in its other Schedules too.
         slots: those of its Slots that are stored, by id.
+        unnamed: ids of its openings that are had by something else: another Schedule's Slot, or one that was moved.
     """
 
     schedule: Resource
@@ -72,6 +73,7 @@ class Calendar:
     names: tuple[str, ...] = ()
     busy: tuple[Interval, ...] = ()
     slots: Mapping[str, Resource] = field(default_factory=dict)
+    unnamed: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str:
@@ -93,7 +95,8 @@ class Calendar:
         for when in openings.free(self.table, window, self.busy):
             ident = slotids.make(self.schedule["id"], when.start, self.table.minutes)
             known = self.slots.get(ident)
-            if known is None or (known["status"] == "free" and slotids.is_computed(known)):
+            is_open = known is None or (known["status"] == "free" and slotids.is_computed(known))
+            if is_open and ident not in self.unnamed:
                 made.append((when, ident, known))
         return made
 
@@ -229,6 +232,7 @@ async def with_busy(
             "$or": [
                 *naming("schedule", listed, {"_index.start": between})["$or"],
                 {"_index.claims": {"$in": list(claims.names(listed, hour))}},
+                {"_index.otherwise": {"$gte": window.start, "$lt": window.end}},
             ]
         },
     )
@@ -250,6 +254,7 @@ async def with_busy(
     stored: dict[str, dict[str, Resource]] = {}
     for slot in slots:
         stored.setdefault(next(iter(references(slot, "schedule")), ""), {})[slot["id"]] = slot
+    unnamed = frozenset(slot["id"] for slot in slots if slotids.parts(slot["id"]) and not slotids.is_computed(slot))
     had = await rooms.had(find, slots, alike, without) if alike else {}
     shared = await _shared(find, slots, without)
     made: list[Calendar] = []
@@ -260,7 +265,7 @@ async def with_busy(
         counting = [slot for slot in own.values() if f"Slot/{slot['id']}" not in without or slot["id"] in shared]
         busy = [when for slot in counting for when in _held(slot, one.table, shared)]
         spans = tuple(openings.merged([*visits, *busy, *had.get(rooms.of(one.schedule), ())]))
-        made.append(replace(one, people=persons, names=known.names(persons), busy=spans, slots=own))
+        made.append(replace(one, people=persons, names=known.names(persons), busy=spans, slots=own, unnamed=unnamed))
     return made
 
 

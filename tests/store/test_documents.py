@@ -102,6 +102,17 @@ def test_a_document_that_claims_nothing_has_no_such_member() -> None:
     assert no_claims(appointment("a")) == NO_CLAIMS
 
 
+@pytest.mark.parametrize("start", ["2024-01-20T10:00:00Z", "2024-01-20T11:00:00Z"])
+@pytest.mark.parametrize("named", ["s", "t"])
+def test_a_slot_that_is_not_the_opening_of_its_id_is_filed_by_the_openings_start(start: str, named: str) -> None:
+    end = start.replace(":00:00Z", ":30:00Z")
+    slot = {"resourceType": "Slot", "id": "s.20240120T1000Z.30", "status": "free", "start": start, "end": end}
+    index = composed({**slot, "schedule": {"reference": f"Schedule/{named}"}})["_index"]
+    is_one = named == "s" and start == "2024-01-20T10:00:00Z"
+    opening = datetime(2024, 1, 20, 10, tzinfo=UTC)
+    assert (index.get("computed"), index.get("otherwise")) == ((opening, None) if is_one else (None, opening))
+
+
 def test_whose_time_it_takes_is_filed_beside_the_actors_that_are_those() -> None:
     whose = ("Practitioner/p", "Practitioner/q", "identifier:urn:k|7")
     actors = ["Practitioner/p", "#k", "https://x.example/Practitioner/q"]

@@ -12,7 +12,7 @@ from store.codec import Resource
 from store.store import Store
 from tests.adapter.scheduling import looking
 from tests.adapter.scheduling.sharing import group
-from tests.adapter.scheduling.support import linking, refused, role, schedule, settle_all, slot, span, visit
+from tests.adapter.scheduling.support import at, linking, refused, role, schedule, settle_all, slot, span, visit
 from tests.adapter.scheduling.weekly import parameters, weekly
 from tests.store.support import create
 
@@ -155,3 +155,17 @@ async def test_a_role_that_comes_in_the_set_brings_its_visits(store: Store) -> N
     await settle_all(store, visit("x", "10:00", "10:30", who=("PractitionerRole/r",)))
     refusal = [("slot_unavailable", "Appointment.slot[0]", 1)]
     assert await refused(store, role("r"), nameless("y", "10:00", "10:30", TEN)) == refusal
+
+
+# Ids.
+
+
+@pytest.mark.parametrize(
+    "more", [{"schedule": {"reference": "Schedule/s"}}, {"start": at("10:00", 27), "end": at("10:30", 27)}]
+)
+async def test_an_opening_is_not_offered_whose_id_another_slot_has(store: Store, more: Any) -> None:
+    await create(store, schedule("s", "Practitioner/q"), {**slot(TEN, status="busy", schedule="w"), **more})
+    await create(store, weekly("w"))
+    there = [one for one in await offered(store) if "T10" in one]
+    assert there == [HALF]
+    await settle_all(store, nameless("x", "10:30", "11:00", HALF))
