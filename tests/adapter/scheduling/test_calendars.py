@@ -128,7 +128,8 @@ async def test_a_slot_that_the_set_writes_is_in_the_way(store: Store) -> None:
     refusal = [("slot_unavailable", "Appointment.slot[0]", 1)]
     assert await refused(store, blocked(), nameless("x", "10:00", "10:30", TEN)) == refusal
     there = {**blocked(), "schedule": {"reference": "Schedule/v"}}
-    await settle_all(store, weekly("v"), there, nameless("x", "10:00", "10:30", TEN))
+    elsewhere = nameless("y", "11:30", "12:00", "v.20240120T1130Z.30")
+    await settle_all(store, weekly("v"), there, elsewhere, nameless("x", "10:00", "10:30", TEN))
 
 
 @pytest.mark.parametrize("more", [{}, {"status": "arrived"}, {"comment": "comes by bus"}])
