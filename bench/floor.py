@@ -48,7 +48,6 @@ _BY_ACTOR, _BY_DATE, _BY_SCHEDULE, _BY_STATUS = map(
     key_pattern, (BY_ACTOR, BY_DATE, SLOTS_BY_SCHEDULE, SLOTS_BY_STATUS)
 )
 _BY_IDENTIFIER = key_pattern(("identifier", "_id"))
-_WITH_CALENDARS = {"$elemMatch": {"$gte": "Practitioner/", "$lt": "PractitionerRole/~"}}
 _TAKES = {"_index.date": 1, "_index.end": 1, "_index.claims": 1}
 _PEOPLE = re.compile(rb'"reference":"(Patient|Practitioner|Location)/([^"]+)"')
 _SCHEDULE = re.compile(rb'"Schedule/([^"]+)"')
@@ -186,13 +185,6 @@ class Floor:
         else:
             things = {"_index.nobodys": True}
             await self._schedules.find(things, {"_id": 1}, batch_size=1_000, session=session).to_list()
-            # Who is stored of those who have Schedules; nobody here has one by a role.
-            either = [{f"_index.{one}": _WITH_CALENDARS} for one in ("actor", "actor:named")]
-            theirs = self._schedules.find({"$or": either}, {"_index.actor": 1}, batch_size=10_000, session=session)
-            names = {name for one in await theirs.to_list() for name in one["_index"]["actor"]}
-            idents = [name.removeprefix("Practitioner/") for name in names if name.startswith("Practitioner/")]
-            stored = self._database["Practitioner"].find({"_id": {"$in": idents}}, {"_id": 1}, session=session)
-            await stored.batch_size(1_000).to_list()
         await self._schedules.find(computed, _BYTES, session=session).to_list()
         given_back = {"_index.computed": query["_index.start"]}
         await self._slots.find(given_back, {"_id": 1}, batch_size=1_000, session=session).to_list()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import secrets
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -84,6 +85,7 @@ class Store(Reading):
         self._large = asyncio.Semaphore(_LARGE)
         self._begun = itertools.count(secrets.randbelow(1_000))  # processes do not all begin with the same turn
         self._running: set[asyncio.Task[Any]] = set()
+        self.writes: Counter[str] = Counter()  # by this process, of each type: what it remembers of one may be old then
         self._together = Together(
             self._alone, partial(self._snapshot, joins=True), self._written, self.rules, self._now
         )
@@ -287,6 +289,7 @@ class Store(Reading):
     async def _written(self, snapshot: Snapshot, staged: Sequence[Staged]) -> None:
         turn, now = next(self._begun), self._now()
         await write(self.database, snapshot.session, self.rules, staged, turn=turn, now=now)
+        self.writes.update({kind for one in staged for kind, _ in one.writes})
 
     async def _transaction(self, attempt: Callable[[AsyncClientSession], Awaitable[T]]) -> T:
         async def run() -> T:

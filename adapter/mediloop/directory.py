@@ -23,7 +23,6 @@ from mappings.uhid import normalise
 from store.codec import Resource, decode
 from store.extract import references, token
 from store.indexing import naming
-from store.reading import Reading
 from store.source import Documents
 from store.unit_of_work import UnitOfWork
 
@@ -74,8 +73,8 @@ async def look_up(
 async def unknown(who: Caller, members: Mapping[str, Any]) -> list[Problem]:
     """Return who and where of a booking is not known here, as far as its `members` say it."""
     uhid, practitioner, facility = (members.get(name) for name in ("patient_uhid", "practitioner_id", "facility_id"))
-    wanted = ([f"Practitioner/{practitioner}"] if practitioner else []) + ([f"Location/{facility}"] if facility else [])
     problems = [] if uhid is None or await patients(who, [normalise(uhid)]) else _unknown_patient(who)
+    wanted = ([f"Practitioner/{practitioner}"] if practitioner else []) + ([f"Location/{facility}"] if facility else [])
     return problems + _unknown(who, await who.store.read_all(wanted), practitioner, facility)
 
 
@@ -88,11 +87,6 @@ def _unknown_patient(who: Caller) -> list[Problem]:
 def refuses_strangers(who: Caller) -> bool:
     """Tell whether no booking may name a practitioner or a facility that is not stored here."""
     return who.service.settings.unknown_actors == "refuse"
-
-
-async def is_stranger(who: Caller, source: Reading, practitioner: str) -> bool:
-    """Tell whether every booking with a practitioner would be refused, as no such one is stored here."""
-    return refuses_strangers(who) and await source.read("Practitioner", practitioner) is None
 
 
 def _unknown(who: Caller, found: Container[str], practitioner: str | None, facility: str | None) -> list[Problem]:

@@ -162,10 +162,11 @@ async def availability(who: Caller, wanted: AvailabilityQuery) -> Response:
     """Answer the search for free slots (GET .../availability/)."""
     async with holds.settled(who.store) as moment:
         asked = await asked_for(who, wanted, moment)
+        strict = directory.refuses_strangers(who)
         useless = frozenset[str]()
         if wanted.practitioner_id is None:
-            useless = await nobodys.schedules(moment, strangers=directory.refuses_strangers(who))
-        elif await directory.is_stranger(who, moment, wanted.practitioner_id):
+            useless = await nobodys.schedules(moment, who.store if strict else None)
+        elif strict and await moment.read("Practitioner", wanted.practitioner_id) is None:
             asked = replace(asked, groups=((),))  # whom no booking may name has nothing to offer
         computed = _computed_query(who, wanted, asked.groups, useless)
         if await opened.computed_schedules(moment, computed):

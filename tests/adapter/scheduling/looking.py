@@ -25,4 +25,4 @@ async def first(store: Store, wanted: Wanted, *, zone: tzinfo) -> tuple[list[Ope
 async def nobodys(store: Store, *, strangers: bool = False) -> frozenset[str]:
     """`nobodys.schedules`."""
     async with holds.settled(store) as moment:
-        return await passing.schedules(moment, strangers=strangers)
+        return await passing.schedules(moment, store if strangers else None)

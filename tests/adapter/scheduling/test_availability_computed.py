@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from adapter.errors import Malformed
-from adapter.scheduling import availability, openings
+from adapter.scheduling import availability, nobodys, openings
 from adapter.scheduling.availability import Wanted
 from adapter.scheduling.intervals import Interval
 from store.codec import Resource
@@ -72,11 +73,11 @@ async def test_who_needs_a_practitioner_passes_over_what_is_nobodys(store: Store
         slot("a"),
         slot("b", schedule="things"),
     )
-    nobodys = await looking.nobodys(store)
-    assert nobodys == {"Schedule/things", "Schedule/vacant", "Schedule/room"}
+    useless = await looking.nobodys(store)
+    assert useless == {"Schedule/things", "Schedule/vacant", "Schedule/room"}
     assert await found(store) == ["a", "b", "room.20240120T1000Z.30"]
     for actors in ((), (("Location/l",),)):
-        assert await found(store, actors=actors, passed_over=nobodys) == ["a"]
+        assert await found(store, actors=actors, passed_over=useless) == ["a"]
 
 
 async def test_without_vacant_roles_only_things_are_nobodys(store: Store) -> None:
@@ -104,6 +105,34 @@ async def test_who_is_not_stored_may_be_nobody_too(store: Store) -> None:
     strangers = {"Schedule/ghost", "Schedule/ghosts", "Schedule/far-ghost"}
     assert await looking.nobodys(store) == {"Schedule/things"}
     assert await looking.nobodys(store, strangers=True) == {"Schedule/things", *strangers}
+
+
+async def test_whose_practitioners_are_not_stored_is_looked_for_every_two_seconds(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What this process writes is seen at once, what others do then; while one looks, the rest go by the last time."""
+    other = Store(store.database.client, store.database.name, rules=store.rules)
+    await create(store, schedule("p", "Practitioner/p"), schedule("q", "Practitioner/q"))
+    assert await looking.nobodys(store, strangers=True) == {"Schedule/p", "Schedule/q"}
+    await create(store, {"resourceType": "Practitioner", "id": "p"})
+    assert await looking.nobodys(store, strangers=True) == {"Schedule/q"}
+    await create(other, {"resourceType": "Practitioner", "id": "q"})
+    assert await looking.nobodys(store, strangers=True) == {"Schedule/q"}
+    begun, going, look = asyncio.Event(), asyncio.Event(), nobodys._of_strangers
+
+    async def slowly(source: Moment) -> list[str]:
+        begun.set()
+        await going.wait()
+        return await look(source)
+
+    monkeypatch.setattr(nobodys, "_of_strangers", slowly)
+    nobodys._looks[store].until = 0.0  # two seconds later
+    first = asyncio.create_task(looking.nobodys(store, strangers=True))
+    await begun.wait()
+    assert await looking.nobodys(store, strangers=True) == {"Schedule/q"}
+    going.set()
+    assert await first == frozenset()
+    assert await looking.nobodys(store, strangers=True) == frozenset()
 
 
 async def test_without_practitioners_things_alone_are_nobodys(store: Store) -> None:
