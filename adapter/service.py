@@ -138,8 +138,7 @@ def assemble(settings: Settings, client: Client, now: clock.Now = clock.now) -> 
 
 def systems_of(settings: Settings) -> Systems:
     """Return the canonical URLs that the settings name."""
-    uhid, *aliases = settings.uhid_systems
-    return Systems.under(settings.canonical_base, uhid=uhid, uhid_aliases=aliases)
+    return Systems.under(settings.canonical_base, uhid=settings.uhid_system, uhid_aliases=settings.uhid_aliases)
 
 
 def vocabulary_of(settings: Settings) -> Vocabulary:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import resource
 import shutil
 import socket
 import tempfile
@@ -34,10 +35,11 @@ _REMEDIES = {
 """What to do about an address that cannot be listened on; anything else is about the host."""
 
 GRACE_SECONDS = 30
+"""How long running requests may take to end once the service is told to stop."""
+
 IDLE_SECONDS = 75
 """For which a connection without a request is kept: longer than proxies and clients keep theirs (5 to 60 s), or one of
 them would send a request on a connection that is just being closed, and not know whether it was done."""
-"""How long running requests may take to end once the service is told to stop."""
 
 
 def serve(settings: Settings) -> None:
@@ -57,11 +59,19 @@ def serve(settings: Settings) -> None:
         os.environ[URI_VARIABLE] = uri
         for name in FROM_COMMAND_LINE:  # the workers read the settings themselves
             os.environ[f"{PREFIX}{name.upper()}"] = str(getattr(settings, name))
+        _take_all_files()
         listening = _listen(settings)
         _announce(settings, listening, key)
         run, end = _runner(_config(settings), listening)
         with kept(server, end):
             run()
+
+
+def _take_all_files() -> None:
+    """Take as many open files as the system lets a process have: each connection is one, and 1,024 are soon idle."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # systems that name no bound have one all the same
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _config(settings: Settings) -> uvicorn.Config:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
@@ -21,6 +22,10 @@ from pymongo.errors import PyMongoError
 from pymongo.uri_parser import parse_uri
 
 from adapter.variables import PREFIX, misspelt
+from mappings.systems import Systems
+
+MOST_A_MINUTE = 2**31 - 1
+"""Requests; what the headers say where there is no limit."""
 
 _SYSTEM = r"\S+", "give a URI without blanks, such as urn:oid:1.2.3 or https://mediloop.co/fhir/sid/uhid"
 _SHAPES = {
@@ -30,7 +35,7 @@ _SHAPES = {
         "give an address such as https://mediloop.co/fhir, or a urn:..., without blanks, and no slash at its end",
     ),
     "base_url": (
-        r"https?://(?=[^/:])[^\s?#]*[^\s?#/](?<!/fhir/R4)",
+        r"https?://[^\s?#]*[^\s?#/](?<!/fhir/R4)",
         "give an address such as https://fhir.example.org, without blanks, ? and #, and neither a slash nor /fhir/R4, "
         "which is added, at its end",
     ),
@@ -65,6 +70,16 @@ def _as_sent(origin: str) -> str:
     """Return an origin as browsers send it, which is compared: in lower case, without the port that is usual."""
     scheme, mark, host = origin.lower().partition("://")
     return scheme + mark + host.removesuffix(_USUAL_PORTS.get(scheme, ""))
+
+
+def _has_host(address: str) -> bool:
+    """Tell whether an address names a host, in ASCII as in `Host`, and no impossible port, nor a user."""
+    try:
+        parts = urlsplit(address)
+        named = parts.hostname is not None and parts.port != 0 and not parts.netloc.endswith(":")
+    except ValueError:
+        return False
+    return named and address.isascii() and parts.username is None and (parts.hostname or "").strip(".") != ""
 
 
 @contextmanager
@@ -142,8 +157,12 @@ class Settings(BaseSettings):
         "refuse",
         description="Whether a practitioner or facility may be booked, or come in likewise, that is not stored.",
     )
-    rate_limit_test: int = Field(100, ge=0, description="Requests a minute for a test key; 0 is no limit.")
-    rate_limit_live: int = Field(300, ge=0, description="Requests a minute for a live key; 0 is no limit.")
+    rate_limit_test: int = Field(
+        100, ge=0, le=MOST_A_MINUTE, description="Requests a minute for a test key; 0 is no limit."
+    )
+    rate_limit_live: int = Field(
+        300, ge=0, le=MOST_A_MINUTE, description="Requests a minute for a live key; 0 is no limit."
+    )
     hold_seconds: int = Field(
         300, ge=1, le=86_400, description="How long $hold keeps time for an appointment that is not booked yet."
     )
@@ -203,6 +222,13 @@ class Settings(BaseSettings):
             raise ValueError(wanted)
         return value
 
+    @field_validator("base_url")
+    @classmethod
+    def _named_host(cls, address: str | None) -> str | None:
+        if address is not None and not _has_host(address):
+            raise ValueError("it names no host; give an address such as https://fhir.example.org")
+        return address
+
     @field_validator("timezone")
     @classmethod
     def _known_zone(cls, name: str) -> str:
@@ -248,8 +274,11 @@ class Settings(BaseSettings):
     @classmethod
     def _origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
         sent = tuple(_as_sent(one) for one in origins)
-        if any(one != "*" and not re.fullmatch(r"https?://[^\s/?#]+", one) for one in sent):
-            raise ValueError("an origin is a scheme and a host, such as https://portal.example.org, or * for any")
+        if any(one != "*" and not (re.fullmatch(r"https?://[^\s/?#@*]+", one) and _has_host(one)) for one in sent):
+            raise ValueError(
+                "an origin is a scheme and a whole host in ASCII, such as https://portal.example.org, without user and "
+                "path, or * for any"
+            )
         return sent
 
     @field_validator("trusted_proxies")
@@ -317,7 +346,7 @@ class Settings(BaseSettings):
     @property
     def uhid_systems(self) -> tuple[str, ...]:
         """Every identifier system of a UHID, the one that is written first."""
-        return (self.uhid_system or f"{self.canonical_base}/sid/uhid", *self.uhid_aliases)
+        return Systems.under(self.canonical_base, uhid=self.uhid_system, uhid_aliases=self.uhid_aliases).all_uhid
 
     @property
     def loads_demo(self) -> bool:

@@ -12,8 +12,8 @@ from adapter.console.options import AsJson, TestOrLive
 from adapter.console.session import err, fail, out, run
 from adapter.security import permissions
 from adapter.security.keys import Key, Mode
-from adapter.security.ratelimit import UNLIMITED
 from adapter.service import MODES, Service
+from adapter.settings import MOST_A_MINUTE
 
 app = typer.Typer(help="API keys.", no_args_is_help=True)
 
@@ -29,7 +29,8 @@ def create(
         typer.Option(help="For example appointments:read,write; repeatable. Default: everything, admin included."),
     ] = None,
     rate_limit: Annotated[
-        int | None, typer.Option(min=0, max=UNLIMITED, help="Requests a minute; 0 is no limit. Default: the mode's.")
+        int | None,
+        typer.Option(min=0, max=MOST_A_MINUTE, help="Requests a minute; 0 is no limit. Default: the mode's."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

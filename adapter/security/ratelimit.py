@@ -31,9 +31,10 @@ from adapter.clock import Now
 from adapter.errors import Problem, RateLimited
 from adapter.security.counters import Counters
 from adapter.security.keys import Key, Mode
+from adapter.settings import MOST_A_MINUTE
 
 #: What the headers say where there is no limit: clients read an integer, and this fits every one's.
-UNLIMITED: Final = 2**31 - 1
+UNLIMITED: Final = MOST_A_MINUTE
 
 _MINUTE: Final = 60
 _WINDOW: Final = timedelta(seconds=_MINUTE)

@@ -46,3 +46,11 @@ def test_no_new_connections_are_taken(tmp_path: Path, workers: str) -> None:
             waiting.sendall(b"}")
             assert waiting.recv(100).startswith(b"HTTP/1.1 4")
         assert running.process.wait(20) == 0
+
+
+def test_it_takes_all_open_files_that_it_may_have(tmp_path: Path) -> None:
+    """Connections are files, and idle ones stay for a while."""
+    with serving(tmp_path) as running:
+        limits = Path(f"/proc/{running.process.pid}/limits").read_text()
+        [files] = [line.split()[3:5] for line in limits.splitlines() if line.startswith("Max open files")]
+        assert files[0] == files[1]
