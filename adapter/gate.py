@@ -132,7 +132,7 @@ class _Passage:
         except ClientDisconnect:  # before its body was whole: no fault, and nobody is left to answer
             self.status = _GONE
         except Exception:  # noqa: BLE001  (whatever it is: the client gets a whole answer, the log the story)
-            logger.exception("request_failed", method=self.scope["method"], route=self._route())
+            logger.exception("request_failed", method=known(self.scope["method"]), route=self._route())
             await self._refuse(unexpected(self.scope["method"]))
         finally:
             self._record()

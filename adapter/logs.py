@@ -12,7 +12,7 @@ import logging
 import re
 import sys
 import traceback
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping, Set
 from typing import Any
 
 import orjson
@@ -26,8 +26,10 @@ from store.errors import StoreError
 # Without word boundaries: in a JSON line the letter of an escape (\\n) may stand before it.
 _SECRET = re.compile(r"sk_(?:test|live)_[A-Za-z0-9_\-]+|UG[0-9]{9}[A-Z]", re.IGNORECASE)
 _BLOT = "[redacted]"
-_OURS = ("timestamp", "level")
+_ALWAYS = frozenset({"timestamp", "level"})
 """Members that are the same whoever is meant: of a pattern that fits any number nothing would be left of a time."""
+_OURS = _ALWAYS | {"event", "method", "route"}
+"""And those that are words of the code in its own lines, by which alerts know them; a library's event is any text."""
 
 
 def redact(text: str) -> str:
@@ -71,25 +73,28 @@ def configure(log_format: str, level: str, uhid_pattern: str = PATTERN) -> None:
 
     uhids = re.compile(anywhere(uhid_pattern).pattern, re.IGNORECASE)
 
-    def unnamed(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        for name, value in event.items():  # before they are JSON, of which a pattern may fit what is no text
-            if isinstance(value, str) and name not in _OURS:
-                event[name] = uhids.sub(lambda found: found[0] and _BLOT, value)
-        return event
+    def unnamed(kept: Set[str]) -> structlog.types.Processor:
+        def search(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+            for name, value in event.items():  # before they are JSON, of which a pattern may fit what is no text
+                if name not in kept:
+                    event[name] = _without(uhids, value)
+            return event
+
+        return search
 
     def written(logger_: Any, method: str, event: MutableMapping[str, Any]) -> str:
         return redact(str(render(logger_, method, event)))  # the whole line at once, whatever is in it
 
-    ending: list[structlog.types.Processor] = [structlog.processors.ExceptionRenderer(_story), unnamed, written]
+    telling = structlog.processors.ExceptionRenderer(_story)
     structlog.configure(
-        processors=[*shared, *ending],
+        processors=[*shared, telling, unnamed(_OURS), written],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=True,
     )
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=shared,
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *ending],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, telling, unnamed(_ALWAYS), written],
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
@@ -102,6 +107,17 @@ def configure(log_format: str, level: str, uhid_pattern: str = PATTERN) -> None:
         logging.getLogger(name).handlers = []
         # uvicorn's access lines hold whole paths and queries, UHIDs among them: the gate writes our own.
         logging.getLogger(name).propagate = name != "uvicorn.access"
+
+
+def _without(uhids: re.Pattern[str], value: Any) -> Any:
+    """Return what is logged without what looks like a UHID; a number is none: those that we log are figures."""
+    if value is None or isinstance(value, int | float):
+        return value
+    if isinstance(value, Mapping):
+        return {_without(uhids, str(name)): _without(uhids, each) for name, each in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_without(uhids, each) for each in value]
+    return uhids.sub(lambda found: found[0] and _BLOT, str(value))
 
 
 def _as_json(event: Any, **_: Any) -> str:

@@ -161,6 +161,22 @@ class TestRedaction:
         assert (line["id"], line["status"], line["level"]) == ("one [redacted] two", 200, "info")
         assert datetime.fromisoformat(line["timestamp"]).tzinfo is not None
 
+    async def test_whatever_its_pattern_our_own_words_stay_and_those_of_libraries_do_not(self, api: Api) -> None:
+        with recorded(uhid_pattern="^[A-Z0-9/{}]{3,12}$") as records:
+            await api.get(PATH)
+            logging.getLogger("uvicorn.error").warning("request")
+        ours, theirs = records.lines
+        assert (ours["event"], ours["method"], ours["route"]) == ("request", "GET", PATH)
+        assert theirs["event"] == "[redacted]"
+
+    def test_uhids_are_found_in_lists_objects_and_what_becomes_text(self) -> None:
+        with recorded(uhid_pattern="^KE-[0-9]{4}$") as records:
+            values = {"KE-1234": ["of KE-1234", ("KE-1235", 7, None)]}
+            structlog.get_logger().info("event", values=values, path=Path("/tmp/KE-1234"))
+        [line] = records.lines
+        assert line["values"] == {"[redacted]": ["of [redacted]", ["[redacted]", 7, None]]}
+        assert line["path"] == "/tmp/[redacted]"
+
 
 def test_a_value_that_is_no_json_is_logged_as_text() -> None:
     with recorded() as records:
