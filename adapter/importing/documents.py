@@ -65,7 +65,7 @@ def deletions(line: int, raw: bytes) -> Iterator[Item]:
     https://hl7.org/fhir/uv/bulkdata/STU2/export.html#response---complete-status
     """
     try:
-        document = parse(raw, as_object=as_object)
+        document = parse(raw, as_object=as_object, checked=False)
     except ValueError:
         yield Item(line, raw, fault=Malformed(Problem("invalid_json", "The line is not JSON.", issue="structure")))
         return
@@ -77,6 +77,8 @@ def deletions(line: int, raw: bytes) -> Iterator[Item]:
         target = deleted(entry)
         if target is None:
             yield _no_deletion(number, entry)
+        elif not is_writable(entry):
+            yield Item(number, spelled(entry)[:_MOST], fault=_unwritable("Bundle.entry"))
         else:
             yield Item(number, encode(entry), target[0], deletes=True)
 
@@ -94,7 +96,7 @@ def deleted(entry: Any) -> tuple[str, str] | None:
 def _no_deletion(line: int, value: Any) -> Item:
     text = "Of a file of deletions only transactions are imported whose entries are a DELETE of Type/id each."
     fault = Malformed(Problem("not_importable", text, "Bundle.entry.request", issue="not-supported"))
-    return Item(line, encode(value)[:_MOST], fault=fault)
+    return Item(line, spelled(value)[:_MOST], fault=fault)
 
 
 def _refused(document: Any, problem: Problem) -> Item:
@@ -138,7 +140,7 @@ def _bundle(bundle: Resource) -> Iterator[Item]:
     names = Naming(by_criteria=bundle.get("type") == "transaction")
     plain = [entry if is_writable(entry) else softened(entry) for entry in given]
     for line, entry in enumerate(plain, 1):
-        fault = _unfit(line, entry) or (None if entry is given[line - 1] else _unwritable(line))
+        fault = _unfit(line, entry) or (None if entry is given[line - 1] else _unwritable(f"Bundle.entry[{line - 1}]"))
         if isinstance(entry, dict):
             names.add(line, entry, faulty=fault is not None)
         if fault is not None:
@@ -179,9 +181,9 @@ def _shares(line: int, other: int) -> Malformed:
     return Malformed(Problem("bdl-7", text, f"Bundle.entry[{line - 1}].fullUrl", issue="invariant"))
 
 
-def _unwritable(line: int) -> Malformed:
-    text = "The entry has text or a number that JSON cannot carry. Correct it."
-    return Malformed(Problem("invalid_json", text, f"Bundle.entry[{line - 1}]", issue="structure"))
+def _unwritable(place: str) -> Malformed:
+    text = "The entry has text or a number that JSON cannot carry, or is nested too deeply. Correct it."
+    return Malformed(Problem("invalid_json", text, place, issue="structure"))
 
 
 def _unfit(line: int, entry: Any) -> Malformed | None:

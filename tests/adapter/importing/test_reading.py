@@ -290,3 +290,19 @@ def test_so_is_what_is_nested_too_deeply(tmp_path: Path, depth: int) -> None:
     assert told(raw, tmp_path) == [(1, "too_deep"), (2, A)]
     assert next(items(Source("f", tmp_path / "f.json"))).raw == deep
     assert told(b"[%s,%s]" % (deep, ONE), tmp_path) == [(1, "too_deep"), (2, A)]
+
+
+@pytest.mark.parametrize("wrong", [b'"\\ud800"', b"1e99999999999999999999", b"[" * 300 + b"]" * 300])
+@pytest.mark.parametrize("member", [b'"fullUrl":%s', b'"resource":%s'])
+def test_so_is_what_spoils_one_of_several_deletions(tmp_path: Path, wrong: bytes, member: bytes) -> None:
+    one, other = (b'{"request":{"method":"DELETE","url":"Patient/%s"}}' % name for name in (b"a", b"b"))
+    spoilt = b'{"request":{"method":"DELETE","url":"Patient/x"},%s}' % (member % wrong)
+    raw = b'{"resourceType":"Bundle","type":"transaction","entry":[%s]}'
+    path = tmp_path / "deleted.ndjson"
+    path.write_bytes(raw % b",".join([one, spoilt, other]) + b"\n" + raw % one)
+    found = list(items(Source("d", path, deletes=True)))
+    assert [(item.line, item.deletes) for item in found] == [(1, True), (2, False), (3, True), (4, True)]
+    assert (found[1].raw, judged(found[1])) == (
+        spoilt,
+        "invalid_json" if b"fullUrl" in member else "not_importable",
+    )
