@@ -30,7 +30,26 @@ def spelled(value: Any) -> bytes:
 
 def softened(value: Any) -> Any:
     """Return what is not writable with a question mark in the place of what cannot be: to see what it is called."""
-    return json.loads(_text(value).encode("utf-8", "replace"))
+    made: list[Any] = [value]
+    left: list[Any] = [made]
+    while left:  # no second parser: it might not go as deep as the one that has read it
+        one = left.pop()
+        for place, each in [*(one.items() if isinstance(one, dict) else enumerate(one))]:
+            one[place] = _soft(each)
+            if isinstance(each, dict | list):
+                left.append(one[place])
+    return made[0]
+
+
+def _soft(one: Any) -> Any:
+    """Return a value of its own, what is in it left as it is."""
+    if isinstance(one, dict):
+        return {_soft(name): each for name, each in one.items()}
+    if isinstance(one, list):
+        return [*one]
+    if isinstance(one, TooWide):
+        return float(one.text)
+    return one.encode("utf-8", "replace").decode() if isinstance(one, str) else one
 
 
 class _Mark(str):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from adapter.errors import Refused
+from adapter.importing.documents import entries
 from adapter.importing.item import Item
 from adapter.importing.reading import items, read
 from adapter.importing.sources import Source
@@ -290,6 +292,17 @@ def test_so_is_what_is_nested_too_deeply(tmp_path: Path, depth: int) -> None:
     assert told(raw, tmp_path) == [(1, "too_deep"), (2, A)]
     assert next(items(Source("f", tmp_path / "f.json"))).raw == deep
     assert told(b"[%s,%s]" % (deep, ONE), tmp_path) == [(1, "too_deep"), (2, A)]
+
+
+@pytest.mark.parametrize(
+    ("wrap", "code"), [(lambda inner: [inner], "nested_list"), (lambda inner: {"a": inner}, "too_deep")]
+)
+def test_whatever_depth_was_read_is_told_of_its_entry(wrap: Callable[[Any], Any], code: str) -> None:
+    deep: Any = 1
+    for _ in range(5_000):
+        deep = wrap(deep)
+    found = list(entries(bundle({"resource": B | {"x": deep}}, {"resource": A})))
+    assert [(item.line, judged(item)) for item in found] == [(1, code), (2, A)]
 
 
 @pytest.mark.parametrize("wrong", [b'"\\ud800"', b"1e99999999999999999999", b"[" * 300 + b"]" * 300])
