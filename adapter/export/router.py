@@ -66,7 +66,9 @@ async def status(request: Request) -> Response:
         if not _pace(request).is_kept(job.ident, time.monotonic()):
             text = "That is too often. Wait for as many seconds as Retry-After says before you ask again."
             raise RateLimited(Problem("too_many_requests", text), headers=again)
-        return Response(b"", 202, {"X-Progress": _progress(job), **again})
+        return Response(
+            b"", 202, {"X-Progress": _progress(job, counted=own or _may_read(who, job.plan["kinds"])), **again}
+        )
     body = orjson.dumps(_manifest(base_of(request, who.service), job, who, own=own))
     headers = {"Expires": _http_date(job.expires or who.service.now())}
     if request.method == "HEAD":
@@ -155,11 +157,18 @@ def _absent(text: str) -> NotFound:
     return NotFound(Problem("unknown_export", text))
 
 
-def _progress(job: Job) -> str:
+def _may_read(who: Caller, kinds: Sequence[str]) -> bool:
+    return all(may(who, kind, "read") for kind in kinds)
+
+
+def _progress(job: Job, *, counted: bool) -> str:
+    """Say how far a job is; how many were found only where it is `counted`."""
     if not job.attempts and not job.files:
         return "waiting for a worker"
     steps = Plan.of(job.plan).steps
     kind = steps[job.step][0] if job.step < len(steps) else "the rest"
+    if not counted:
+        return kind
     return f"{job.done:,} of about {job.total:,} resources" if job.total else f"{kind}: {job.done:,} resources so far"
 
 
@@ -169,7 +178,7 @@ def _manifest(base: str, job: Job, who: Caller, *, own: bool) -> dict[str, Any]:
     What was filtered by can be of any type (chains): of another key's export it is told to those who may read all. How
     many were found needs the types that were counted.
     """
-    masked = job.plan["deidentified"] or not (own or all(may(who, kind, "read") for kind in TYPES))
+    masked = job.plan["deidentified"] or not (own or _may_read(who, tuple(TYPES)))
     moment = job.cut.moment.astimezone(UTC)
     manifest: dict[str, Any] = {
         "transactionTime": f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03}Z",
@@ -181,7 +190,7 @@ def _manifest(base: str, job: Job, who: Caller, *, own: bool) -> dict[str, Any]:
     }
     for one in job.files:
         url = f"{base}/{EXPORT_JOBS}/{job.ident}/{one.name}"
-        counted = own or all(may(who, kind, "read") for kind in _kinds(job, one))
+        counted = own or _may_read(who, _kinds(job, one))
         manifest[one.role].append({"type": one.kind, "url": url} | ({"count": one.count} if counted else {}))
     return manifest
 

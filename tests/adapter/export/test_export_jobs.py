@@ -135,6 +135,20 @@ async def test_progress(api: Api) -> None:
     assert (await api.get(location, headers={"Accept": "application/json"})).headers["retry-after"] == "1"
 
 
+async def test_how_many_were_found_for_another_key_is_told_to_those_alone_who_may_read_them(
+    api: Api, make_api: ApiMaker
+) -> None:
+    path = "$export?_type=Patient,Practitioner&_typeFilter=Patient%3Fname%3DNamukasa"
+    location = (await api.get(f"/fhir/R4/{path}")).headers["content-location"]
+    job = await jobs_of(api.service).take("w")
+    assert job is not None
+    for total, told in ((0, "Patient: 1 resources so far"), (2, "1 of about 2 resources")):
+        assert await jobs_of(api.service).prolong(job.ident, "w", 1, total)
+        for granted, expected in ((["patients:read"], "Patient"), (["patients:read", "practitioners:read"], told)):
+            other: Api = await make_api(api.service, granted=["export:read", "admin:read", *granted])
+            assert (await other.get(location)).headers["x-progress"] == expected
+
+
 async def test_an_export_expires(api: Api, clock: Clock, tmp_path: Path) -> None:
     await put(api, "Patient", "a")
     begun = await api.get("/fhir/R4/$export?_type=Patient")
