@@ -20,7 +20,7 @@ from adapter.importing.item import Item, Referent, name_without_id
 from adapter.importing.mediloop import Means
 from adapter.importing.reading import read
 from adapter.scheduling import claims
-from store.codec import Resource, encode
+from store.codec import Resource, encode, parse
 from store.extract import escaped, identifiers, token
 from store.types import TYPES
 
@@ -185,7 +185,7 @@ def _kind(text: str) -> str:
 
 
 def _deleting(item: Item) -> Ready:
-    target = deleted(orjson.loads(item.raw))
+    target = deleted(parse(item.raw))
     if target is None:
         raise AssertionError("what is read as a deletion names what it deletes")
     kind, ident = target

@@ -57,6 +57,15 @@ def test_what_is_held_or_referred_to_here_is_not_deleted(bring: Import, stored: 
     assert (Path(first["file"]).name, "DELETE" in first["resource"]) == ("deleted.ndjson", True)
 
 
+def test_a_number_beyond_all_in_a_deletion_changes_nothing(bring: Import, stored: Stored, tmp_path: Path) -> None:
+    bring(a__ndjson=lines(*BASE))
+    folder = increment(tmp_path / "increment", ["Slot/x", "Slot/y"])
+    path = folder / "deleted.ndjson"
+    path.write_bytes(path.read_bytes().replace(b'"DELETE"', b'"DELETE","_method":{"id":1e400}', 1))
+    assert bring.run(str(folder)) == {"deleted": 2}
+    assert not {"Slot/x", "Slot/y"} & state(stored).keys()
+
+
 def test_increments_come_one_after_the_other(bring: Import, stored: Stored, tmp_path: Path) -> None:
     bring(a__ndjson=lines(*BASE, visit("m", 9, "x")))
     all_of_them = tmp_path / "all"
