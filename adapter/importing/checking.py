@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-import orjson
-
 from adapter.errors import Malformed, Problem, Refused
 from adapter.fhir import validation
 from adapter.fhir.presentation import require_whole
@@ -125,7 +123,7 @@ class Checked:
         try:
             self.found.append(check(means, item))
             if item.kind == "MediLoop":
-                self.left_out.update(mediloop.unknown(orjson.loads(item.raw)))
+                self.left_out.update(mediloop.unknown(parse(item.raw)))
         except Refused as refused:
             self.found.append(refused)
 

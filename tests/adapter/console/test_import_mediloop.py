@@ -33,6 +33,11 @@ def test_a_slot_that_is_busy_for_nobody_is_filled(bring: Import, stored: Stored,
     assert bring.refused() == [(1, ["time_conflict"])]
 
 
+def test_a_number_beyond_all_in_what_nobody_knows_is_left_out_with_it(bring: Import) -> None:
+    raw = json.dumps({"count": 1, "results": [VISIT | {"score": "?"}]}).replace('"?"', "1e400").encode()
+    assert bring(a__ndjson=lines(*PEOPLE, SCHEDULE), b__json=raw) == {"created": 5, "left_out": {"score": 1}}
+
+
 def test_a_free_slot_goes_before_one_that_is_busy_and_no_closed_one_is_filled(bring: Import, stored: Stored) -> None:
     busy, closed = slot("a", 9, status="busy"), slot("c", 10, status="busy-unavailable")
     later = VISIT | {"id": "apt-2", "appointment_number": "APT-2", "start_time": "2027-01-20T10:00:00Z"}
