@@ -5,15 +5,11 @@ Every setting has a default that works on a laptop; `mediloop-fhir settings` pri
 
 from __future__ import annotations
 
-import logging
 import re
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
@@ -21,7 +17,8 @@ from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSou
 from pymongo.errors import PyMongoError
 from pymongo.uri_parser import parse_uri
 
-from adapter.variables import PREFIX, misspelt
+from adapter.addresses import as_sent, has_host
+from adapter.variables import PREFIX, misspelt, unread_lines
 from mappings.systems import Systems
 
 MOST_A_MINUTE = 2**31 - 1
@@ -50,7 +47,6 @@ _SHAPES = {
 }
 """What a text must look like, and what to say where it does not: a pattern tells people little."""
 _SHORTEST_KEY = 16
-_USUAL_PORTS = {"http": ":80", "https": ":443"}
 
 
 class SettingsError(ValueError):
@@ -64,39 +60,6 @@ def is_text(words: str) -> bool:
 
 def _absolute(path: Path) -> Path:
     return path.expanduser().absolute()
-
-
-def _as_sent(origin: str) -> str:
-    """Return an origin as browsers send it, which is compared: in lower case, without the port that is usual."""
-    scheme, mark, host = origin.lower().partition("://")
-    return scheme + mark + host.removesuffix(_USUAL_PORTS.get(scheme, ""))
-
-
-def _has_host(address: str) -> bool:
-    """Tell whether an address names a host, in ASCII as in `Host`, and no impossible port, nor a user."""
-    try:
-        parts = urlsplit(address)
-        named = parts.hostname is not None and parts.port != 0 and not parts.netloc.endswith(":")
-    except ValueError:
-        return False
-    return named and address.isascii() and parts.username is None and (parts.hostname or "").strip(".") != ""
-
-
-@contextmanager
-def _unread_lines() -> Iterator[list[int]]:
-    """Give the numbers of the lines of ``.env`` that are none; the library only logs them, and goes on without them."""
-    numbers: list[int] = []
-
-    def take(record: logging.LogRecord) -> bool:
-        numbers.extend(one for one in record.args or () if isinstance(one, int))
-        return False
-
-    log = logging.getLogger("dotenv.main")
-    log.addFilter(take)
-    try:
-        yield numbers
-    finally:
-        log.removeFilter(take)
 
 
 class Settings(BaseSettings):
@@ -225,7 +188,7 @@ class Settings(BaseSettings):
     @field_validator("base_url")
     @classmethod
     def _named_host(cls, address: str | None) -> str | None:
-        if address is not None and not _has_host(address):
+        if address is not None and not has_host(address):
             raise ValueError("it names no host; give an address such as https://fhir.example.org")
         return address
 
@@ -273,8 +236,8 @@ class Settings(BaseSettings):
     @field_validator("cors_origins")
     @classmethod
     def _origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
-        sent = tuple(_as_sent(one) for one in origins)
-        if any(one != "*" and not (re.fullmatch(r"https?://[^\s/?#@*]+", one) and _has_host(one)) for one in sent):
+        sent = tuple(as_sent(one) for one in origins)
+        if any(one != "*" and not (re.fullmatch(r"https?://[^\s/?#@*]+", one) and has_host(one)) for one in sent):
             raise ValueError(
                 "an origin is a scheme and a whole host in ASCII, such as https://portal.example.org, without user and "
                 "path, or * for any"
@@ -361,7 +324,7 @@ def load(**overrides: object) -> Settings:
         SettingsError: naming each setting that is wrong or that there is not, in one line.
     """
     try:
-        with _unread_lines() as unread:
+        with unread_lines() as unread:
             lines = DotEnvSettingsSource(Settings)  # read once: it may be a pipe
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"

@@ -1,9 +1,11 @@
-"""The environment variables of ours by name, and those that somebody seems to have misspelt."""
+"""The environment variables of ours by name, those that somebody seems to have misspelt, and lines that set none."""
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 
 PREFIX = "ADAPTER_"
@@ -41,3 +43,20 @@ def misspelt(settings: Iterable[str], lines: Iterable[str]) -> Iterator[str]:
                 f"{name}: there is no such setting in .env; write {PREFIX}{name} (and give that, too, where this line "
                 "is for another program)"
             )
+
+
+@contextmanager
+def unread_lines() -> Iterator[list[int]]:
+    """Give the numbers of the lines of ``.env`` that are none; the library only logs them, and goes on without them."""
+    numbers: list[int] = []
+
+    def take(record: logging.LogRecord) -> bool:
+        numbers.extend(one for one in record.args or () if isinstance(one, int))
+        return False
+
+    log = logging.getLogger("dotenv.main")
+    log.addFilter(take)
+    try:
+        yield numbers
+    finally:
+        log.removeFilter(take)
