@@ -44,7 +44,10 @@ def contradictions(world: World, visit: Visit, stake: Stake, when: Interval) -> 
             span = intervals.of(slot)
             spans += [] if span is None else [span]
             yield from _schedule_contradictions(world, visit, stake, slot, param)
-    if named and all(slot is not None for _, slot in named) and not intervals.covered(when, spans):
+    # Beside others it keeps a Slot of its own that it leaves in part (`surplus`), and may say so.
+    stays = stake.beside and visit.had is not None and set(visit.had.slots).issuperset(claims.slots(visit.appointment))
+    whole = all(slot is not None for _, slot in named)
+    if named and whole and not stays and not intervals.covered(when, spans):
         told = " and ".join(f"{slot.start.isoformat()} to {slot.end.isoformat()}" for slot in spans)
         yield Problem(
             "slot_mismatch",
@@ -52,7 +55,7 @@ def contradictions(world: World, visit: Visit, stake: Stake, when: Interval) -> 
             "within them, or name none: free ones are then looked for.",
             SLOT,
         )
-    elif all(slot is not None for _, slot in named):
+    elif whole:
         for param, slot in named:
             span = None if slot is None else intervals.of(slot)
             if span is None or not span.overlaps(when):

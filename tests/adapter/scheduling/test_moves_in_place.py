@@ -139,6 +139,22 @@ async def test_what_stands_beside_others_keeps_its_slot_till_it_leaves(store: St
     assert await statuses(store, "a") == ["free"]
 
 
+@pytest.mark.parametrize("times", [("10:30", "11:30"), ("09:30", "11:30")])
+async def test_what_stands_beside_others_may_name_the_slot_that_it_leaves_in_part(
+    store: Store, times: tuple[str, str]
+) -> None:
+    """A patch of its times does; nobody who has it not yet may."""
+    await publish_day(store, slot("a", end="11:00"))
+    mismatch, moved = [("slot_mismatch", "Appointment.slot", 0)], {**EMERGENCY, **linking("a")}
+    assert await refused(store, visit("x", *times, **moved)) == mismatch
+    await book(store, visit("x", **EMERGENCY), "a")
+    [after, *_] = await settle_all(store, visit("x", *times, **moved))
+    assert links(after) == ["Slot/a"]
+    assert await statuses(store, "a") == ["busy"]
+    outside = [("slot_mismatch", "Appointment.slot[0]", 0)]
+    assert await refused(store, visit("x", "11:00", "11:30", **moved)) == outside
+
+
 async def test_what_stands_beside_others_has_another_slot_in_the_place_of_its_own(store: Store) -> None:
     await publish_day(store, slot("a", end="11:00"), slot("b", "10:15", "11:15"))
     await book(store, visit("x", **EMERGENCY), "a")
