@@ -138,7 +138,8 @@ def assemble(settings: Settings, client: Client, now: clock.Now = clock.now) -> 
 
 def systems_of(settings: Settings) -> Systems:
     """Return the canonical URLs that the settings name."""
-    return Systems.under(settings.canonical_base, uhid=settings.uhid_system, uhid_aliases=settings.uhid_aliases)
+    uhid, *aliases = settings.uhid_systems
+    return Systems.under(settings.canonical_base, uhid=uhid, uhid_aliases=aliases)
 
 
 def vocabulary_of(settings: Settings) -> Vocabulary:

@@ -19,7 +19,6 @@ from pymongo.uri_parser import parse_uri
 
 from adapter.addresses import as_sent, has_host
 from adapter.variables import PREFIX, misspelt, unread_lines
-from mappings.systems import Systems
 
 MOST_A_MINUTE = 2**31 - 1
 """Requests; what the headers say where there is no limit."""
@@ -309,7 +308,8 @@ class Settings(BaseSettings):
     @property
     def uhid_systems(self) -> tuple[str, ...]:
         """Every identifier system of a UHID, the one that is written first."""
-        return Systems.under(self.canonical_base, uhid=self.uhid_system, uhid_aliases=self.uhid_aliases).all_uhid
+        # Told to `mappings.systems` by whoever loads it: commands that only copy resources do not.
+        return (self.uhid_system or f"{self.canonical_base}/sid/uhid", *self.uhid_aliases)
 
     @property
     def loads_demo(self) -> bool:
