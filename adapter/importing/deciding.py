@@ -6,7 +6,7 @@ tried again, and the ones taken out are tried alone, in their order, so that of 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -16,6 +16,7 @@ from adapter.importing.checking import Ready
 from adapter.importing.freeing import Freed
 from adapter.importing.identity import identities, same
 from adapter.importing.overlapping import Course, MetError, Numbered
+from adapter.scheduling import booking, rooms
 from adapter.scheduling.road import decide
 from adapter.scheduling.settling import Change, settle, stage
 from adapter.service import Service
@@ -81,7 +82,8 @@ class Writer:
         if not beside:
             return waiting
         try:
-            done = await self._patiently(Store.transact, [ready for _, ready in beside], course)
+            others = [ready for _, ready in apart]
+            done = await self._patiently(Store.transact, [ready for _, ready in beside], course, others)
         except (MetError, Refused, AlreadyExists, NotUnique, Oversized):
             course.rest(needed=True)
             return waiting
@@ -158,7 +160,9 @@ class Writer:
         # No hold that is over is in the way of what is refused for good.
         return await self._patiently(decide if len(batch) == 1 else Store.transact, batch, course)
 
-    async def _patiently(self, road: _Road, batch: Sequence[Ready], course: Course | None = None) -> list[str]:
+    async def _patiently(
+        self, road: _Road, batch: Sequence[Ready], course: Course | None = None, apart: Sequence[Ready] = ()
+    ) -> list[str]:
         """Write a batch, also where somebody keeps something of it for a while.
 
         MongoDB goes on with the transaction of an import that was killed until it is too old: longer than a write
@@ -168,7 +172,8 @@ class Writer:
         async def step(work: UnitOfWork) -> list[str]:
             words = await self._step(work, batch)
             if course is not None:
-                course.decide((*work.staged.guards, *(ready.name for ready in batch)))
+                met = (*work.staged.guards, *(ready.name for ready in batch))
+                course.decide(met, await _in_rooms(work, apart))
             return words
 
         for _ in range(_ROUNDS):
@@ -231,6 +236,13 @@ class Writer:
                 words[place] = UPDATED
         self.freed(freeing.noted(final[: len(changes)], final[len(changes) :], shut, self.since))
         return words
+
+
+async def _in_rooms(work: UnitOfWork, batch: Iterable[Ready]) -> list[str]:
+    """Return where a batch is going to meet others for rooms, as only the Slots that it names tell."""
+    slots = await work.read_many({name for ready in batch for name in ready.claims if name.startswith("Slot/")})
+    schedules = await work.read_many({booking.schedule_of(slot) for slot in slots.values()})
+    return [guard for slot in slots.values() for guard in rooms.guards(slot, schedules)]
 
 
 def _require_each_once(names: Sequence[str]) -> None:

@@ -6,7 +6,8 @@ two that clash the first stands, as ever. An item that shares with the batch bef
 (`Ready.meets_at`) waits until that is committed, and so does one that shares it with an item which waits. What two
 batches meet at that only deciding tells (who is behind a role, in which room a Slot is, which resource an identifier
 means) has the later one decided again. So who may meet others at what it does not tell (`Ready.is_veiled`) overtakes
-nobody who waits, and is overtaken by nobody.
+nobody who waits, and is overtaken by nobody. In which rooms those who wait will be is looked up, as nearly every visit
+has a Slot, and hardly one of them is a room's alone.
 """
 
 from __future__ import annotations
@@ -71,17 +72,22 @@ class Course:
                 own.update(ready.told_by)
         return (beside, apart) if len(beside) > len(apart) else ([], [*batch])
 
-    def decide(self, met: Iterable[str]) -> None:
+    def decide(self, met: Iterable[str], awaited: Iterable[str] = ()) -> None:
         """Note that what can be decided is, and what it meets others at: guards and resources; now it is written.
 
+        `awaited`: where those that wait are going to meet others, beside what they tell themselves.
+
         Raises:
-            MetError: the batch before, which is not committed yet, meets it there as well.
+            MetError: the batch before, which is not committed yet, meets it there as well; or one that waits would be
+                overtaken.
         """
-        met = set(met)
+        met, awaited = set(met), set(awaited)
         before = self._before
         if before is not None and not before._ended.is_set() and not before._claimed.isdisjoint(met):
             raise MetError
-        self._claimed |= met
+        if not awaited.isdisjoint(met):
+            raise MetError
+        self._claimed |= met | awaited
         if self._opens:
             self._decided.set()
 

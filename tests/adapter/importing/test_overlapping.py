@@ -23,7 +23,7 @@ from store.snapshot import Snapshot
 from store.staged import Staged
 from store.store import Store
 from store.unit_of_work import UnitOfWork
-from tests.adapter.mediloop.clinic import JAMES, SARAH, Json, appointment, open_clinic
+from tests.adapter.mediloop.clinic import JAMES, SARAH, Json, appointment, open_clinic, schedule, slot
 from tests.conftest import Api
 from tests.store.support import create
 
@@ -168,6 +168,41 @@ async def test_who_waits_is_not_overtaken_in_its_own_batch(api: Api, store: Stor
         visits += [visit("second" + str(day), f"{date}T05:30", practitioner=who["second"], end=f"{date}T05:50:00Z")]
         visits += [visit(f"b{day}-{hour}", f"{date}T{hour:02}:00") for hour in range(6, 10)]
     assert await brought(api, store, tmp_path, visits, 6) == [f"second{day}" for day in range(1, 9)]
+
+
+@pytest.mark.parametrize("where", ["here", "in the next batch"])
+async def test_who_waits_for_a_room_is_not_overtaken(api: Api, store: Store, tmp_path: Path, where: str) -> None:
+    await open_clinic(store)
+    await create(store, schedule("room", "Location/room"))
+    visits: list[Json] = []
+    for day in range(1, 9):
+        date = f"2024-03-{day:02}"
+        one = slot(f"one{day}", f"{date}T05:20", f"{date}T05:40", of="room")
+        two = slot(f"two{day}", f"{date}T05:30", f"{date}T05:50", of="room")
+        await create(store, one, two)
+        plain = [visit(f"v{day}-{hour}", f"{date}T{hour:02}:00", practitioner="x") for hour in range(24)]
+        visits += [*plain[:5], visit(f"a{day}", f"{date}T05:00", end=f"{date}T05:10:00Z"), *plain[6:10]]
+        by_one, by_two = ([{"reference": f"Slot/{each['id']}"}] for each in (one, two))
+        visits += [visit(f"first{day}", f"{date}T05:20", end=one["end"], slot=by_one)]  # waits for a
+        second = visit(f"second{day}", f"{date}T05:30", practitioner=JAMES, end=two["end"], slot=by_two)
+        at = 10 if where == "here" else 11
+        visits += [*plain[10:at], second, *plain[at:16]]
+    assert await brought(api, store, tmp_path, visits, 6) == [f"second{day}" for day in range(1, 9)]
+
+
+async def test_a_room_is_had_once_whatever_the_batches(
+    api: Api, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await open_clinic(store)
+    await create(store, schedule("room", "Location/room"))
+    visits: list[Json] = []
+    for ident, hour, end in [("a0", 0, 30), ("a1", 1, 30), ("b1", 1, 45), ("b2", 2, 45), ("c2", 2, 30), ("c3", 3, 30)]:
+        one = slot(ident, f"2024-03-01T{hour:02}:00", f"2024-03-01T{hour:02}:{end}", of="room")
+        await create(store, one)
+        taken = [{"reference": f"Slot/{ident}"}]
+        visits += [visit(ident, one["start"][:16], practitioner=f"for-{ident}", end=one["end"], slot=taken)]
+    Held(monkeypatch, 2)  # the second batch cannot know of the first
+    assert await brought(api, store, tmp_path, visits, 2) == ["b1", "c2"]
 
 
 async def test_what_an_identifier_means_is_met_when_all_is_decided(
@@ -323,6 +358,15 @@ async def test_the_later_one_meets_the_earlier_until_that_has_ended() -> None:
     second.decide(["g"])
     await second.clear()
     second.decide(["g"])
+
+
+async def test_what_meets_one_that_waits_waits_too_and_so_does_the_batch_after() -> None:
+    with pytest.raises(MetError):
+        Course([]).decide(["g", "room"], ["room"])
+    first = Course([])
+    first.decide(["g"], ["room"])
+    with pytest.raises(MetError):
+        Course([], first).decide(["room"])
 
 
 async def test_the_more_often_batches_meet_the_less_is_tried() -> None:
