@@ -1,7 +1,8 @@
 """Appointments that are proposed to somebody and stored nowhere else: what a search for free time has offered.
 
 They hold nothing and are no part of the record: no version, no history, no search finds them. They can be read, and
-booked by their reference, until they expire. Who reads decides by the clock; MongoDB's own expiry removes them an hour
+booked by their reference, until they expire. Who books or deletes one takes it up (`store.unit_of_work`): of two at
+once the later finds what the first has left. Who reads decides by the clock; MongoDB's own expiry removes them an hour
 later, so that for so long one that has expired can be told from one that never was.
 """
 
@@ -14,7 +15,6 @@ from typing import Any
 
 from bson.binary import Binary
 from pymongo import ASCENDING, IndexModel
-from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
 
 from store.codec import Resource, encode
@@ -56,12 +56,7 @@ class Proposals:
         if entries:
             await bounded(lambda: self._collection.insert_many(entries), self._timeout)
 
-    async def read(self, ident: str, session: AsyncClientSession | None = None) -> Proposal | None:
+    async def read(self, ident: str) -> Proposal | None:
         """Return a proposal, one that has expired included; None if there is none (any more)."""
-        found = await bounded(lambda: self._collection.find_one({"_id": ident}, session=session), self._timeout)
+        found = await bounded(lambda: self._collection.find_one({"_id": ident}), self._timeout)
         return None if found is None else Proposal(bytes(found["_json"]), found["expires"])
-
-    async def drop(self, ident: str) -> bool:
-        """Forget a proposal, and tell whether there was one."""
-        done = await bounded(lambda: self._collection.delete_one({"_id": ident}), self._timeout)
-        return done.deleted_count > 0

@@ -82,6 +82,7 @@ class Staged:
         writes: of resources, by type and id.
         guards: where rivals are met (`store.guards`).
         shared: what is referred to anew; `seized`: what nobody may refer to anew meanwhile (`store.sharing`).
+        taken_up: the ids of proposals that there are no more.
         remembered: the answer to keep with it.
     """
 
@@ -89,6 +90,7 @@ class Staged:
     guards: dict[str, None] = field(default_factory=dict)
     shared: dict[str, None] = field(default_factory=dict)
     seized: dict[str, None] = field(default_factory=dict)
+    taken_up: dict[str, None] = field(default_factory=dict)
     remembered: Remembered | None = None
 
     def add(self, write: Write) -> None:

@@ -86,6 +86,7 @@ class Places:
             yield "resource", write.name
             for end in (write.before, write.after):
                 yield from ((write.kind, one) for one in unique_identifiers(end or {}, self._rules))
+        yield from (("proposal", ident) for ident in staged.taken_up)
         if staged.remembered is not None:
             yield "record", staged.remembered.key
 

@@ -18,6 +18,7 @@ from store.codec import Resource, decode, encode
 from store.documents import NO_CLAIMS, Rules, stamped, version_of
 from store.extract import instant
 from store.history import last_versions
+from store.proposals import PROPOSALS, Proposal
 from store.reading import Moment
 from store.snapshot import Snapshot
 from store.source import Documents, Find, by_kind
@@ -100,6 +101,15 @@ class UnitOfWork(Documents):
             return None
         [one] = found
         return Remembered(key, one["fingerprint"], one["status"], bytes(one["body"]), one["at"])
+
+    async def take_up(self, idents: Iterable[str]) -> dict[str, Proposal]:
+        """Return the proposals that there are, by id; with what is written here they go, and nobody else takes them up.
+
+        One that has expired is among them.
+        """
+        found = await self.values(PROPOSALS, {"_id": {"$in": [*idents]}}, ("expires", "_json"))
+        self.staged.taken_up.update((one["_id"], None) for one in found)
+        return {one["_id"]: Proposal(bytes(one["_json"]), one["expires"]) for one in found}
 
     def moment(self) -> Moment:
         """Give the transaction's own snapshot to read from, as `Store.moment` gives one of its own."""

@@ -1,4 +1,5 @@
-"""The one place that writes resources: guards, documents, history and the idempotency records, all or nothing.
+"""The one place that writes resources: guards, documents, history, the proposals that are taken up and the idempotency
+records, all or nothing.
 
 Audit and events are to hang on `write` later: it knows every resource written, before and after.
 """
@@ -21,6 +22,7 @@ from store.clashes import as_duplicate, exists, handed_over, not_unique
 from store.codec import CODEC_OPTIONS
 from store.documents import Rules, compose, history_id, past, unique_identifiers
 from store.history import HISTORY
+from store.proposals import PROPOSALS
 from store.source import Documents
 from store.staged import IDEMPOTENCY, Remembered, Staged, Write
 from store.types import TYPES
@@ -88,6 +90,9 @@ async def write(
         await _write_documents(database, session, rules, [one for one in writes if one.kind == kind], operations)
     if writes:
         await _write_history(database, session, writes)
+    taken_up = [ident for part in staged for ident in part.taken_up]
+    if taken_up:
+        await database[PROPOSALS].delete_many({"_id": {"$in": taken_up}}, session=session)
     answers = [part.remembered for part in staged if part.remembered is not None]
     if answers:
         await _write_remembered(database, session, answers)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
 from adapter.errors import Gone, NotFound, Problem
 from adapter.fhir.call import Call
 from adapter.fhir.writes import Written
+from store.unit_of_work import UnitOfWork
 
 _KIND = "Appointment"
 
@@ -38,13 +39,12 @@ async def require_none(call: Call, kind: str, ident: str) -> None:
         raise NotFound(Problem("unknown_resource", text))
 
 
-async def dropped(call: Call, results: Sequence[Written]) -> list[Written]:
-    """Drop the proposals that `results` would delete; return what became of each.
-
-    A deletion that found nothing stored has done nothing else: whoever repeats it after a failure ends it.
-    """
-    made = list(results)
-    for index, one in enumerate(made):
-        if one.kind == _KIND and one.ident and one.status == 204 and not one.changed:
-            made[index] = replace(one, changed=await call.who.store.proposals.drop(one.ident))
-    return made
+async def deleted(work: UnitOfWork, results: Mapping[int, Written]) -> dict[int, Written]:
+    """Delete the proposals that deletions mean which have found nothing stored; return what becomes of all."""
+    meant = {
+        index: one.ident
+        for index, one in results.items()
+        if one.kind == _KIND and one.ident and one.status == 204 and not one.changed
+    }
+    there = await work.take_up(meant.values()) if meant else {}
+    return {**results, **{index: replace(results[index], changed=ident in there) for index, ident in meant.items()}}

@@ -12,7 +12,6 @@ from typing import Any
 
 import orjson
 
-from adapter.fhir import proposed
 from adapter.fhir.call import Call
 from adapter.fhir.writes import Written
 from adapter.scheduling.road import IDEMPOTENCY_HEADER, Once, Step, decide, travel
@@ -60,8 +59,7 @@ async def carried_out(call: Call, step: Step[list[Written]], writes: int = 1) ->
     repeat = once(call)
     large = writes > _FEW or call.large
     if repeat is None:
-        results = await decide(call.who.store, step, together=not large, large=large)
-        return await proposed.dropped(call, results), False
+        return await decide(call.who.store, step, together=not large, large=large), False
     done: list[Written] = []
 
     async def noted(work: UnitOfWork) -> list[Written]:
@@ -70,9 +68,8 @@ async def carried_out(call: Call, step: Step[list[Written]], writes: int = 1) ->
 
     answer = await travel(call.who.store, noted, _remembered, status=200, once=repeat, large=large)
     if not answer.replayed:
-        return await proposed.dropped(call, done), False
-    results = await asyncio.gather(*(_again(call, one) for one in orjson.loads(answer.body)))
-    return await proposed.dropped(call, results), True
+        return done, False
+    return [*await asyncio.gather(*(_again(call, one) for one in orjson.loads(answer.body)))], True
 
 
 def _remembered(done: Sequence[Written]) -> bytes:

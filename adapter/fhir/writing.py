@@ -20,7 +20,7 @@ from adapter.errors import (
     Problem,
     Refused,
 )
-from adapter.fhir import meeting, negotiation, searching, ties, validation
+from adapter.fhir import meeting, negotiation, proposed, searching, ties, validation
 from adapter.fhir.elsewhere import require_here, require_resolved
 from adapter.fhir.patching import apply
 from adapter.fhir.presentation import require_whole
@@ -73,6 +73,7 @@ async def carry_out(
         else:
             changes.append(found)
             places.append(index)
+    results = await proposed.deleted(work, results)
     await _require_unreferenced(work, who, base, changes, places)
     bases = (base, *who.service.settings.fhir_bases)
     require_resolved(changes, places, bases)

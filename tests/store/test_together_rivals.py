@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
@@ -135,6 +136,20 @@ async def test_who_guards_what_another_guards_runs_again(company: Store) -> None
 
     await at_once(company, guarding, guarding)
     assert seen == [0, 0, 1]
+
+
+async def test_of_two_who_take_up_one_proposal_the_later_finds_none(company: Store) -> None:
+    until = company.now() + timedelta(minutes=5)
+    await company.proposals.keep([appointment("a", HOUR), appointment("b", HOUR)], until)
+
+    def taking(*idents: str) -> Step:
+        async def step(work: UnitOfWork) -> list[str]:
+            return sorted(await work.take_up(idents))
+
+        return step
+
+    assert await at_once(company, taking("a", "none"), taking("a", "b"), taking("b")) == [["a"], [], ["b"]]
+    assert await company.proposals.read("a") is None
 
 
 async def test_those_who_refer_to_one_write_one_guard(company: Store) -> None:

@@ -53,7 +53,7 @@ class Target:
 async def target(
     call: Call, work: UnitOfWork, ident: str, *, proposals: bool = True, conditional: bool = True
 ) -> Target:
-    """Find what is named; a proposal only where one will do.
+    """Find what is named; a proposal only where one will do: what becomes of that takes its place.
 
     Args:
         call: the call.
@@ -85,7 +85,7 @@ async def _found(call: Call, work: UnitOfWork, ident: str, *, proposals: bool) -
     stored = await work.read(KIND, ident)
     if stored is not None:
         return Target(stored, stored=True)
-    found = await call.who.store.proposals.read(ident) if proposals else None
+    found = (await work.take_up([ident])).get(ident) if proposals else None
     if found is None or await work.last_version(KIND, ident):  # what became of it was deleted
         text = "There is no such appointment, stored or proposed. Search for time with Appointment/$find."
         raise NotFound(Problem("unknown_appointment", text, KIND))

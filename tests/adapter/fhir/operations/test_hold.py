@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from email.utils import parsedate_to_datetime
+from typing import Any
 
-from tests.adapter.fhir.door import HOST, bare, call, get, outcome
+import pytest
+
+from store.store import Store
+from store.unit_of_work import UnitOfWork
+from tests.adapter.fhir.door import HOST, Json, bare, call, get, outcome
 from tests.adapter.fhir.operations.calling import ANYBODY, clinic, find, first, only, operate, refused, status_of
 from tests.adapter.mediloop.clinic import OTHER_UHID, SARAH, appointment, booking, put, slot
 from tests.conftest import Api, Clock
+from tests.store.support import Callback
 
 __all__ = ["clinic"]
 
@@ -85,6 +92,40 @@ async def test_a_proposal_can_be_deleted_and_is_not_stored(api: Api) -> None:
         outcome(await get(api, f"Appointment/{ident}"), 404, "not-found")
         refused(await operate(api, f"{ident}/$hold"), 404, "unknown_appointment")
     assert (await call(api, "DELETE", f"Appointment/{one}")).status_code == 204
+
+
+@pytest.mark.parametrize("way", ["$hold", "$book"])
+@pytest.mark.parametrize("slow", ["DELETE", "POST"])
+async def test_of_a_deletion_and_a_booking_of_a_proposal_at_once_the_later_sees_the_earlier(
+    api: Api, monkeypatch: pytest.MonkeyPatch, way: str, slow: str
+) -> None:
+    ident = await first(api, practitioner=SARAH)
+    given: Json = {"patient": ANYBODY} if way == "$book" else {}
+    runs, transact = itertools.count(), Store.transact
+    done: list[int] = []
+
+    async def delete() -> None:
+        done.append((await call(api, "DELETE", f"Appointment/{ident}")).status_code)
+
+    async def take() -> None:
+        done.append((await operate(api, f"{ident}/{way}", **given)).status_code)
+
+    async def overtaken(store: Store, callback: Callback, **_: bool) -> Any:
+        """Let the other one happen wholly after the first has read and before it writes."""
+
+        async def step(work: UnitOfWork) -> Any:
+            result = await callback(work)
+            if next(runs) == 0:
+                await (take if slow == "DELETE" else delete)()
+            return result
+
+        return await transact(store, step)
+
+    monkeypatch.setattr(Store, "transact", overtaken)
+    await (delete if slow == "DELETE" else take)()
+    assert done == ([200, 204] if slow == "DELETE" else [204, 404])
+    assert (await get(api, f"Appointment/{ident}")).status_code == (410 if slow == "DELETE" else 404)
+    assert await status_of(api, "s1") == ["free"]
 
 
 async def test_a_hold_that_is_over_is_booked_by_nobody(api: Api) -> None:
