@@ -60,8 +60,10 @@ def _dated(
 ) -> Resource:
     if stays:
         return _kept(before, after, member, systems)
-    # Who sends the stored one back does not say anew when it happened.
-    if _stated(after, member, systems) not in (None, _stated(before, member, systems)):
+    # Who sends the stored one back does not say anew when it happened, unless it is the present one: two moves may come
+    # within a second, and what is said of the second one stays.
+    stated = _stated(after, member, systems)
+    if stated is not None and (stated != _stated(before, member, systems) or stated == text(moment)):
         return after
     told: dict[str, str | None] = {member: text(moment)}
     if member == MOVED and _stated(after, REASON, systems) == _stated(before, REASON, systems):

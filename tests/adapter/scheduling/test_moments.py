@@ -103,6 +103,12 @@ def test_another_start_has_no_reason_but_one_that_is_said_for_it(
     assert lens.view(stamped(there, stays, DEFAULT_SYSTEMS, NOW))[REASON] == before
 
 
+def test_a_reason_that_is_said_again_within_a_second_is_that_of_the_second_move() -> None:
+    there = lens.update(visit("x"), {MOVED: SHOWN, REASON: "Doctor ill"})
+    after = lens.update(there, {"start_time": "2024-01-20T11:00:00Z", "end_time": "2024-01-20T11:30:00Z"})
+    assert lens.view(stamped(there, after, DEFAULT_SYSTEMS, NOW))[REASON] == "Doctor ill"
+
+
 async def test_who_brings_in_what_others_decided_has_it_left_as_it_is(store: Store) -> None:
     before, after = visit("x", status="booked"), visit("x", status="noshow")
     await create(store, before)

@@ -99,6 +99,19 @@ async def test_reschedule(api: Api) -> None:
     refused(await operate(api, "a/$reschedule", slot="Slot/s1"), 422, "invalid_status_transition")
 
 
+@pytest.mark.parametrize("door", ["$reschedule", "reschedule/"])
+async def test_two_moves_within_a_second_both_have_the_reason_that_both_gave(api: Api, door: str) -> None:
+    await made(api, appointment("a"))
+    for start in ("2024-01-20T13:00:00Z", "2024-01-20T14:00:00Z"):
+        if door == "$reschedule":
+            only(await operate(api, "a/$reschedule", start=start, reason="Doctor ill"))
+        else:
+            sent = {"new_start_time": start, "reason": "Doctor ill"}
+            assert (await api.post(f"/api/v1/appointments/a/{door}", json=sent)).status_code == 200
+        seen = (await api.get("/api/v1/appointments/a/")).json()
+        assert (seen["start_time"], seen["reschedule_reason"]) == (start, "Doctor ill")
+
+
 @pytest.mark.parametrize(
     ("status", "start", "stays"),
     [
