@@ -14,6 +14,7 @@ from adapter.errors import Conflict, Refused, Unprocessable
 from store.codec import Resource
 from store.store import Store
 from store.unit_of_work import UnitOfWork
+from tests.adapter.scheduling.sharing import group
 from tests.adapter.scheduling.support import (
     advancing,
     booking,
@@ -153,6 +154,18 @@ async def test_two_who_leave_a_shared_slot_at_once_do_not_leave_it_busy(store: S
     await create(store, visit("x", **link), visit("y", who=("Practitioner/q",), **link))
     await side_by_side(store, settling("Appointment/x"), settling("Appointment/y"))
     assert await statuses(store, "a") == ["free"]
+
+
+@pytest.mark.parametrize("leaving", [advancing("x", "cancelled"), settling("Appointment/x")])
+async def test_a_closed_group_is_not_opened_by_the_last_to_leave_while_another_comes(
+    store: Store, leaving: Any
+) -> None:
+    closed = group("a", 3, status="busy")
+    await create(store, schedule(), closed, visit("x", **linking("a")))
+    coming = settling(visit("y", **linking("a")), {**closed, "comment": "y comes"})
+    assert told(await side_by_side(store, leaving, coming)) == []
+    assert await store.keys("Appointment", {"_index.claims": "Slot/a"}, limit=9) == ["y"]
+    assert await statuses(store, "a") == ["busy"]
 
 
 async def test_a_booking_that_found_no_slot_meets_one_that_is_published(store: Store) -> None:
