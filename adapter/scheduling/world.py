@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from adapter.scheduling import booking, claims, intervals, leave, occupancy, role_changes, rooms, surplus
+from adapter.scheduling import booking, claims, intervals, leave, occupancy, role_changes, surplus
 from adapter.scheduling.claimset import ClaimSet, Stake, Visit, left_busy
 from adapter.scheduling.intervals import Interval
+from adapter.scheduling.neighbours import Neighbours
 from adapter.scheduling.reading import Stored
 from store.codec import Resource
 from store.extract import references
@@ -73,8 +74,8 @@ class World:
         for name, slot in self.slots.items():
             for claim in () if name in stored.hidden else claims.claims(slot).names:
                 self._offered.setdefault(claim, []).append(name)
-        self.in_rooms = rooms.hours(self.slots, self.schedules)
-        self._by_hour = rooms.by_hour(self.in_rooms)
+        self._near = Neighbours(self.slots, self.schedules, self.holders)
+        self.in_rooms = self._near.met
         for name, schedule in self.schedules.items():
             for person in self.people.of(references(schedule, "actor")):
                 self._calendars.setdefault(person, []).append(name)
@@ -249,45 +250,21 @@ class World:
         return [name for name in others if not self._held(slot, name)]
 
     def _in_its_room(self, slot: str, visit: Visit, *, is_own: bool) -> Iterator[str]:
-        """Yield the others that have the room of a Slot by one that overlaps it, and none together with the visit.
-
-        Where the Slot is its own, what stood before is in the way only of a time that it takes newly; of all its time,
-        where it gives up the Slot by which they were there together.
-        """
-        when = intervals.of(self.slots[slot])
-        if when is None or slot not in self.in_rooms:
-            return
-        here = self.holders.get(slot, {})
-        takes = visit.takes.when if visit.takes is not None else None
-        newly = () if takes is None or visit.had is None or visit.had.when is None else takes.without(visit.had.when)
-        left = self._left_beside(visit)
-        for other in dict.fromkeys(name for guard in self.in_rooms[slot] for name in self._by_hour[guard]):
-            then = intervals.of(self.slots[other])
-            holders = self.holders.get(other, {})
-            if other == slot or then is None or visit.name in holders or not when.overlaps(then):
-                continue
-            for name, one in holders.items():
-                if name in here or self._books_over(name, one):
-                    continue
-                was_beside = other in left and occupancy.reason(one) is None
-                spans = (takes,) if was_beside and takes is not None else newly
-                if is_own and self._held(other, name) and not any(intervals.meet(when, then, span) for span in spans):
-                    continue
-                if visit.is_copy and not self._is_twice(other, one, slot, visit):
-                    continue
-                yield name
+        """Return the others that have the room of a Slot by another one (`neighbours`)."""
+        return self._near.rivals(
+            slot,
+            visit,
+            is_own=is_own,
+            leaves=self._left_beside(visit),
+            held=self._held,
+            is_passed_over=self._books_over,
+        )
 
     def _left_beside(self, visit: Visit) -> list[str]:
         """Return the Slots that it gives up and in which it was beside others, but for what was booked over them."""
         if visit.had is None or visit.takes is None or visit.takes.overbooked:
             return []
         return self._leaves(visit, visit.had)
-
-    def _is_twice(self, other: str, one: Resource, slot: str, visit: Visit) -> bool:
-        """Tell whether a copy and another are in a room at once, by Slots of one Schedule: which may have moved."""
-        slots = self.slots[slot], self.slots[other]
-        spans = [span for has in (*slots, one, visit.appointment) if (span := intervals.of(has)) is not None]
-        return booking.schedule_of(slots[0]) == booking.schedule_of(slots[1]) and intervals.meet(*spans)
 
     def _is_smaller(self, slot: str) -> bool:
         written = self.asked.written.get(slot)
