@@ -162,11 +162,9 @@ def _line(line: int, raw: bytes) -> Item:
     if found is not None:
         item.kind = found[1].decode()
         return item
-    try:
-        value = orjson.loads(raw)
-    except orjson.JSONDecodeError:
-        return item
-    item.kind = kind_of(value)
+    value = _loaded(raw)
+    # As in a list: a member that nobody knows is left out, also where its number is beyond all (mediloop.unknown).
+    item.kind = kind_of(_exact(raw) if value is _NONE else value)
     return item
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -33,9 +34,16 @@ def test_a_slot_that_is_busy_for_nobody_is_filled(bring: Import, stored: Stored,
     assert bring.refused() == [(1, ["time_conflict"])]
 
 
-def test_a_number_beyond_all_in_what_nobody_knows_is_left_out_with_it(bring: Import) -> None:
-    raw = json.dumps({"count": 1, "results": [VISIT | {"score": "?"}]}).replace('"?"', "1e400").encode()
-    assert bring(a__ndjson=lines(*PEOPLE, SCHEDULE), b__json=raw) == {"created": 5, "left_out": {"score": 1}}
+@pytest.mark.parametrize("listed", [True, False])
+@pytest.mark.parametrize(("member", "outcome"), [("score", {"left_out": {"score": 1}}), ("duration_minutes", {})])
+def test_a_number_beyond_all_in_what_nobody_knows_is_left_out_with_it(
+    bring: Import, listed: bool, member: str, outcome: dict[str, Any]
+) -> None:
+    visit, second = VISIT | {member: "?"}, VISIT | {"id": "apt-2", "appointment_number": "APT-2"}
+    second |= {"start_time": "2027-01-20T10:00:00Z", "end_time": "2027-01-20T10:30:00Z"}
+    raw = json.dumps({"count": 2, "results": [visit, second]}).encode() if listed else lines(visit, second)
+    brought = bring(a__ndjson=lines(*PEOPLE, SCHEDULE), b__ndjson=raw.replace(b'"?"', b"1e400"))
+    assert brought == ({"created": 6} if outcome else {"created": 5, "refused": 1}) | outcome
 
 
 def test_a_free_slot_goes_before_one_that_is_busy_and_no_closed_one_is_filled(bring: Import, stored: Stored) -> None:
