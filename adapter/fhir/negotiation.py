@@ -207,6 +207,11 @@ def header(headers: Headers, name: str) -> str:
         raise Malformed(Problem("invalid_criteria", _SEARCH, "If-None-Exist", issue="value")) from None
 
 
+def known(headers: Headers) -> str | None:
+    """Return the tags of what the client has already (If-None-Match); None where it says nothing of that."""
+    return header(headers, "if-none-match") if "if-none-match" in headers else None
+
+
 _RETURNS = {name.lower(): name for name in ("minimal", "representation", "OperationOutcome")}
 _HANDLING = {"strict": "strict", "lenient": "lenient"}
 

@@ -69,7 +69,8 @@ async def metadata(request: Request) -> Response:
     """The CapabilityStatement: what this server can do; no key needed."""
     wanted = negotiation.response_format(request.headers, _pairs(request.scope["query_string"]))
     service: Service = request.app.state.service
-    reply = conformance.metadata(base_of(request, service), service, request.headers.get("if-none-match"))
+    known = negotiation.known(request.headers)
+    reply = conformance.metadata(base_of(request, service), service, known)
     return await _finish(request, reply, wanted)
 
 

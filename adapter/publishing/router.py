@@ -18,6 +18,7 @@ from starlette.datastructures import State
 from adapter.compression import headed
 from adapter.errors import NotFound, Problem, Unavailable
 from adapter.fhir.addresses import BASE, base_of
+from adapter.fhir.negotiation import known
 from adapter.publishing.making import MAX_AGE, TYPES, Publisher
 from adapter.routes import RequestRoute
 from adapter.service import Service
@@ -115,7 +116,7 @@ def _headers(tag: str, moment: datetime) -> dict[str, str]:
 
 def _is_known(request: Request, headers: dict[str, str], moment: datetime) -> bool:
     """Tell whether the client has it (RFC 9110 sections 13.1.2 and 13.1.3)."""
-    tags = request.headers.get("if-none-match")
+    tags = known(request.headers)
     if tags is not None:
         own = _opaque(headers["ETag"])
         return tags.strip() == "*" or own in (_opaque(one.strip()) for one in tags.split(","))

@@ -48,6 +48,8 @@ async def test_who_has_it_is_told_so(api: Api) -> None:
     for known in (tag, f'"other", {tag}', "*"):
         again = await api.http.get(METADATA, headers={"If-None-Match": known})
         assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag)
+    in_lines = [("If-None-Match", '"other"'), ("If-None-Match", tag)]
+    assert (await api.http.get(METADATA, headers=in_lines)).status_code == 304
     assert (await api.http.get(METADATA, headers={"If-None-Match": 'W/"other"'})).content == first.content
 
 

@@ -242,6 +242,8 @@ async def test_who_has_it_already_is_told_so(open_api: Api) -> None:
             again = await read(open_api, address, **known)
             assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag)
             assert "max-age=300" in again.headers["cache-control"]
+        in_lines = [("If-None-Match", '"x"'), ("If-None-Match", tag)]
+        assert (await open_api.http.get(address, headers=in_lines)).status_code == 304
         assert (await read(open_api, address, if_modified_since=modified)).status_code == 304
         for other in (
             {"if_none_match": '"other"', "if_modified_since": modified},
