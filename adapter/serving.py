@@ -6,9 +6,7 @@ import asyncio
 import errno
 import os
 import resource
-import shutil
 import socket
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
@@ -17,6 +15,7 @@ from uvicorn.supervisors import Multiprocess
 
 from adapter import demo, logs
 from adapter.console.session import err, mongodb, opened
+from adapter.counting import together
 from adapter.export.files import require_usable
 from adapter.keeping import kept
 from adapter.protocol import Protocol
@@ -175,10 +174,9 @@ def _shared_metrics(settings: Settings) -> Iterator[None]:
     if settings.workers == 1 or _METRICS_VARIABLE in os.environ:
         yield
         return
-    folder = tempfile.mkdtemp(prefix="mediloop-metrics-")
-    os.environ[_METRICS_VARIABLE] = folder
-    try:
-        yield
-    finally:
-        del os.environ[_METRICS_VARIABLE]
-        shutil.rmtree(folder, ignore_errors=True)
+    with together() as folder:
+        os.environ[_METRICS_VARIABLE] = str(folder)
+        try:
+            yield
+        finally:
+            del os.environ[_METRICS_VARIABLE]

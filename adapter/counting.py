@@ -1,0 +1,62 @@
+"""The folder in which several workers count together (`adapter.metrics`), and what those before have left behind.
+
+A service that was killed has removed nothing. Whether one lasts is told by the lock of its folder; its workers may
+outlast it, and go on counting there.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+from adapter.alone import Taken, alone
+
+_PREFIX = "mediloop-metrics-"
+_LOCK = "service.lock"
+
+
+@contextmanager
+def together() -> Iterator[Path]:
+    """Give a folder of this service's own; it goes when the service ends."""
+    _clear()
+    with ExitStack() as held:
+        folder = _made(held)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _made(held: ExitStack) -> Path:
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        with suppress(Taken):  # another one that starts took it for left behind, before it was locked
+            held.enter_context(alone(folder / _LOCK))
+            return folder
+
+
+def _clear() -> None:
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with suppress(Taken, OSError):  # its service lasts, or another one that starts was quicker
+            # Of this user: in a folder for all, others may have put there what they like.
+            if folder.lstat().st_uid == os.getuid() and (folder / _LOCK).exists() and not _has_workers(folder):
+                with alone(folder / _LOCK):
+                    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _has_workers(folder: Path) -> bool:
+    return any(_lasts(int(one.stem.rpartition("_")[2])) for one in folder.glob("*_[0-9]*.db"))
+
+
+def _lasts(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # it is there, and somebody else's
+        return True
+    return True

@@ -1,0 +1,80 @@
+"""The folder of the workers' figures: one for each service, and none of those that are gone."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from adapter.counting import together
+
+_STARTS = "from adapter.counting import together; t = together(); print(t.__enter__(), flush=True); input()"
+
+
+@pytest.fixture(autouse=True)
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Have what is temporary in a folder of the test's own."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+def started(temporary: Path) -> tuple[subprocess.Popen[str], Path]:
+    environment = os.environ | {"TMPDIR": str(temporary), "PYTHONPATH": str(Path.cwd())}
+    service = subprocess.Popen(
+        [sys.executable, "-c", _STARTS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    )
+    assert service.stdout is not None
+    return service, Path(service.stdout.readline().strip())
+
+
+def killed(temporary: Path) -> tuple[int, Path]:
+    """Return the process and the folder of a service that had no time to remove it."""
+    service, folder = started(temporary)
+    service.kill()
+    service.communicate()
+    assert folder.is_dir()
+    return service.pid, folder
+
+
+def test_it_goes_with_the_service(temporary: Path) -> None:
+    with together() as one, together() as other:
+        assert sorted(temporary.iterdir()) == sorted([one, other])
+        assert one.stat().st_mode & 0o777 == 0o700
+    assert [*temporary.iterdir()] == []
+
+
+def test_what_a_killed_service_has_left_is_removed_by_the_next(temporary: Path) -> None:
+    pid, left = killed(temporary)
+    (left / f"counter_{pid}.db").touch()
+    with together() as own:
+        assert [*temporary.iterdir()] == [own]
+
+
+def test_what_a_service_uses_stays(temporary: Path) -> None:
+    service, folder = started(temporary)
+    with together() as own:
+        assert sorted(temporary.iterdir()) == sorted([folder, own])
+    service.communicate("\n")
+
+
+@pytest.mark.parametrize("pid", [os.getpid(), 1])
+def test_so_does_what_workers_use_that_have_outlasted_theirs(temporary: Path, pid: int) -> None:
+    _, folder = killed(temporary)
+    (folder / f"gauge_livesum_{pid}.db").touch()
+    with together():
+        assert folder.is_dir()
+
+
+def test_so_does_what_is_nobodys_known_to_be(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    unlocked = temporary / "mediloop-metrics-unlocked"
+    unlocked.mkdir()
+    (temporary / "mediloop-metrics-file").touch()
+    _, folder = killed(temporary)
+    monkeypatch.setattr(os, "getuid", lambda: folder.stat().st_uid + 1)
+    with together():
+        assert unlocked.is_dir()
+        assert folder.is_dir()
