@@ -143,11 +143,51 @@ async def connected(uri: str) -> AsyncIterator[Client]:
     await made.close()
 
 
+class _Line:
+    """The connection of one module's tests: a new one for each would take longer than most of them do."""
+
+    def __init__(self, uri: str, *listeners: PoolWatch) -> None:
+        self._uri = uri
+        self._listeners = listeners
+        self._client: Client | None = None
+
+    async def client(self) -> Client:
+        """Return a client that answers: a test may have closed the last one, as a service that ends does."""
+        if self._client is not None:
+            try:
+                await self._client.admin.command("ping")
+            except PyMongoError:
+                await self.close()
+                self._client = None
+        if self._client is None:
+            self._client = connect(self._uri, listeners=self._listeners)
+        return self._client
+
+    async def close(self) -> None:
+        """Close it."""
+        if self._client is not None:
+            await self._client.close()
+
+
+@pytest.fixture(scope="module")
+async def _line(mongodb_uri: str) -> AsyncIterator[_Line]:
+    made = _Line(mongodb_uri)
+    yield made
+    await made.close()
+
+
+@pytest.fixture(scope="module")
+async def _watched_line(mongodb_uri: str) -> AsyncIterator[_Line]:
+    """The one of its services, whose pool is measured."""
+    made = _Line(mongodb_uri, PoolWatch())
+    yield made
+    await made.close()
+
+
 @pytest.fixture
-async def client(mongodb_uri: str) -> AsyncIterator[Client]:
+async def client(_line: _Line) -> Client:
     """A client of it."""
-    async with connected(mongodb_uri) as made:
-        yield made
+    return await _line.client()
 
 
 @pytest.fixture(scope="module")
@@ -206,42 +246,10 @@ async def empty(database: AsyncDatabase[dict[str, Any]], names: Iterable[str]) -
 ServiceMaker = Callable[..., Service]
 
 
-class _Line:
-    """The connection of one module's services: a new one for each test would take longer than most tests do."""
-
-    def __init__(self, uri: str) -> None:
-        self._uri = uri
-        self._client: Client | None = None
-
-    async def client(self) -> Client:
-        """Return a client that answers: a test may have closed the last one, as a service that ends does."""
-        if self._client is not None:
-            try:
-                await self._client.admin.command("ping")
-            except PyMongoError:
-                await self.close()
-                self._client = None
-        if self._client is None:
-            self._client = connect(self._uri, listeners=[PoolWatch()])
-        return self._client
-
-    async def close(self) -> None:
-        """Close it."""
-        if self._client is not None:
-            await self._client.close()
-
-
-@pytest.fixture(scope="module")
-async def _line(mongodb_uri: str) -> AsyncIterator[_Line]:
-    made = _Line(mongodb_uri)
-    yield made
-    await made.close()
-
-
 @pytest.fixture
-async def make_service(_prepared: str, _line: _Line, clock: Clock) -> ServiceMaker:
+async def make_service(_prepared: str, _watched_line: _Line, clock: Clock) -> ServiceMaker:
     """Make services with settings of choice on one pair of emptied databases."""
-    client = await _line.client()
+    client = await _watched_line.client()
 
     def make(**settings: Any) -> Service:
         wanted: dict[str, Any] = {"database": _prepared, "rate_limit_test": 0, "rate_limit_live": 0} | settings
