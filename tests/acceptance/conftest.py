@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,7 +53,7 @@ class Running:
         return self.process.wait(patience)
 
 
-def start(folder: Path, *, port: int = 0, **settings: str) -> Running:
+def start(folder: Path, *, port: int = 0, command: Sequence[str] = COMMAND, **settings: str) -> Running:
     """Start ``mediloop-fhir serve`` and wait until it answers; `settings` are named without the prefix."""
     key = settings.pop("bootstrap_key", f"sk_test_{secrets.token_hex(8)}")
     wanted = {"bootstrap_key": key, "rate_limit_test": "0", "data_dir": str(folder / "data"), "demo": "true"} | settings
@@ -62,7 +62,7 @@ def start(folder: Path, *, port: int = 0, **settings: str) -> Running:
     log = folder / f"serve-{time.monotonic_ns()}.log"
     with log.open("wb") as sink:
         process = subprocess.Popen(
-            [*COMMAND, "serve", "--port", str(port)], cwd=folder, env=environment, stdout=sink, stderr=sink
+            [*command, "serve", "--port", str(port)], cwd=folder, env=environment, stdout=sink, stderr=sink
         )
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
@@ -92,8 +92,8 @@ def starter(tmp_path: Path) -> Iterator[Starter]:
     """Start services with an embedded MongoDB of their own under this test's folder; all are stopped afterwards."""
     started: list[Running] = []
 
-    def make(*, port: int = 0, **settings: str) -> Running:
-        started.append(start(tmp_path, port=port, **settings))
+    def make(*, port: int = 0, command: Sequence[str] = COMMAND, **settings: str) -> Running:
+        started.append(start(tmp_path, port=port, command=command, **settings))
         return started[-1]
 
     yield make

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 
@@ -18,6 +19,14 @@ from tests.acceptance.load import data_dir
 AGAIN_SECONDS = 25.0
 """So long may it take until requests are answered again, on a busy machine."""
 KEY = "sk_test_ends"
+_IMPATIENT = """
+from functools import partial
+from adapter import cli, keeping, serving
+serving.kept = partial(keeping.kept, pauses=[one / 20 for one in keeping.PAUSES])
+cli.main()
+"""
+IMPATIENT = [sys.executable, "-c", _IMPATIENT]
+"""The command, whose pauses between the tries to start mongod again are short."""
 
 
 def mongod_of(running: Running) -> Process:
@@ -97,7 +106,7 @@ def test_a_service_outlives_the_one_that_had_started_their_mongod(starter: Start
 
 
 def test_a_service_whose_mongod_cannot_be_had_any_more_ends_and_says_so(starter: Starter) -> None:
-    running = starter(bootstrap_key=KEY)
+    running = starter(bootstrap_key=KEY, command=IMPATIENT)
     mongod = mongod_of(running)
     home = data_dir(running) / "mongodb"
     os.kill(mongod.pid, signal.SIGKILL)
