@@ -305,14 +305,14 @@ async def test_what_is_not_http_is_passed_on(service: Service) -> None:
     assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
 
 
-NOWHERE = "mongodb://%2Fnowhere%2Fm.sock/?directConnection=true"
+NOWHERE = "mongodb://%2Fnowhere%2Fm.sock/?directConnection=true&serverSelectionTimeoutMS=500"
 
 
 class TestDeadMongoDB:
     """A service whose MongoDB is a socket on which nobody listens."""
 
     async def test_every_door_says_so_in_time_with_the_headers_of_every_answer(self, api: Api, clock: Clock) -> None:
-        dead = build(Settings(_env_file=None), "mongodb://%2Fnowhere%2Fm.sock/?directConnection=true", clock)
+        dead = build(Settings(_env_file=None), NOWHERE, clock)
         transport = httpx.ASGITransport(app=create_app(dead), raise_app_exceptions=False)
         headers = {"Authorization": f"Bearer {api.key}"}
         with recorded():

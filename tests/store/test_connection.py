@@ -136,7 +136,7 @@ async def test_a_standalone_server_is_refused_with_the_remedy(standalone: str) -
 
 async def test_a_replica_set_that_nobody_has_initiated_is_told_the_remedy(uninitiated: str) -> None:
     """It runs, and at the right address: to check these, as for a server that is not there, would find nothing."""
-    client: Client = AsyncMongoClient(f"mongodb://{uninitiated}/?replicaSet=late", serverSelectionTimeoutMS=5_000)
+    client: Client = AsyncMongoClient(f"mongodb://{uninitiated}/?replicaSet=late", serverSelectionTimeoutMS=2_000)
     with pytest.raises(Unreachable, match=r"^MongoDB does not answer: .*\. Has rs\.initiate\(\) been run\?$"):
         await require_transactions(client)
     await client.close()

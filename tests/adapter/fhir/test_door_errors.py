@@ -324,7 +324,8 @@ class TestFaults:
         assert "request_failed" in log.text
 
     async def test_a_database_that_does_not_answer_is_503(self, clock: Clock) -> None:
-        dead = build(Settings(_env_file=None), "mongodb://%2Fnowhere%2Fm.sock/?directConnection=true", clock)
+        nowhere = "mongodb://%2Fnowhere%2Fm.sock/?directConnection=true&serverSelectionTimeoutMS=500"
+        dead = build(Settings(_env_file=None), nowhere, clock)
         transport = httpx.ASGITransport(app=create_app(dead), raise_app_exceptions=False)
         try:
             async with httpx.AsyncClient(transport=transport, base_url="http://adapter.test") as http:
