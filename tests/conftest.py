@@ -8,7 +8,7 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -34,6 +34,7 @@ from adapter.settings import Settings
 from store import embedded
 from store.connection import Client, connect
 from store.store import Store
+from tests.snapshots import filled
 
 models.limit_ids()  # before a module of tests imports one of them
 
@@ -231,32 +232,33 @@ async def _prepared(mongodb_uri: str) -> AsyncIterator[str]:
             await made.drop_database(f"{name}_{mode}")
 
 
-async def empty(database: AsyncDatabase[dict[str, Any]], names: Iterable[str]) -> None:
-    """Remove all documents of these collections: one question tells which have any, as most tests fill but a few."""
-    first, *others = names
-
-    def one_of(name: str) -> list[dict[str, Any]]:
-        return [{"$limit": 1}, {"$project": {"_id": 0, "name": {"$literal": name}}}]
-
-    unions = [{"$unionWith": {"coll": name, "pipeline": one_of(name)}} for name in others]
-    found = await database.get_collection(first, read_concern=ReadConcern("local")).aggregate(one_of(first) + unions)
-    await asyncio.gather(*(database[one["name"]].delete_many({}) for one in await found.to_list()))
+async def empty(database: AsyncDatabase[dict[str, Any]], names: Sequence[str]) -> None:
+    """Remove all documents of these collections."""
+    which = database.get_collection(names[0], read_concern=ReadConcern("local"))
+    found = await (await which.aggregate(filled(names))).to_list()
+    await asyncio.gather(*(database[one["name"]].delete_many({}) for one in found))
 
 
 ServiceMaker = Callable[..., Service]
 
 
+@pytest.fixture(scope="session")
+def _usual(_prepared: str) -> Settings:
+    """The settings of most tests, read once: it takes longer than what else a service is made of."""
+    return Settings(database=_prepared, rate_limit_test=0, rate_limit_live=0, _env_file=None)
+
+
 @pytest.fixture
-async def make_service(_prepared: str, _watched_line: _Line, clock: Clock) -> ServiceMaker:
+async def make_service(_usual: Settings, _watched_line: _Line, clock: Clock) -> ServiceMaker:
     """Make services with settings of choice on one pair of emptied databases."""
     client = await _watched_line.client()
 
     def make(**settings: Any) -> Service:
-        wanted: dict[str, Any] = {"database": _prepared, "rate_limit_test": 0, "rate_limit_live": 0} | settings
-        return assemble(Settings(**wanted, _env_file=None), client, clock)
+        wanted: dict[str, Any] = {"database": _usual.database, "rate_limit_test": 0, "rate_limit_live": 0} | settings
+        return assemble(Settings(**wanted, _env_file=None) if settings else _usual, client, clock)
 
     for mode in MODES:
-        database = client[f"{_prepared}_{mode}"]
+        database = client[f"{_usual.database}_{mode}"]
         await empty(database, await database.list_collection_names())
     return make
 
