@@ -22,6 +22,9 @@ PAUSE = 2.0
 ATTEMPTS = 5
 """So often a job is taken without coming on before it is given up."""
 
+AGAIN_SECONDS = 0.5
+"""Before a job that has failed is begun again, for each time that it was: what failed at once would do so at once."""
+
 _TIDY_SECONDS = 60.0
 _GIVEN_UP = "The export was begun several times and did not come on. Ask for it again."
 
@@ -81,7 +84,7 @@ async def take_one(service: Service, workers: Workers) -> bool:
             raise
         if code:
             await jobs.release(job.ident, worker)
-            await asyncio.sleep(min(job.attempts, ATTEMPTS) * 0.5)  # what failed at once would fail at once again
+            await asyncio.sleep(min(job.attempts, ATTEMPTS) * AGAIN_SECONDS)
         return True
     return False
 

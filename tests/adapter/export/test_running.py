@@ -42,6 +42,7 @@ def ends(monkeypatch: pytest.MonkeyPatch) -> list[int | BaseException]:
         return code
 
     monkeypatch.setattr(Workers, "carry_out", carry_out)
+    monkeypatch.setattr(running, "AGAIN_SECONDS", 0.01)
     return codes
 
 
