@@ -16,6 +16,7 @@ from adapter import clock as clocks
 from adapter import gate
 from adapter.app import create_app
 from adapter.gate import Gate
+from adapter.security import keyring
 from adapter.security.permissions import parse
 from adapter.service import Service, build
 from adapter.settings import Settings
@@ -305,14 +306,17 @@ async def test_what_is_not_http_is_passed_on(service: Service) -> None:
     assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
 
 
-NOWHERE = "mongodb://%2Fnowhere%2Fm.sock/?directConnection=true&serverSelectionTimeoutMS=500"
+NOWHERE = "mongodb://%2Fnowhere%2Fm.sock/?directConnection=true"
 
 
 class TestDeadMongoDB:
     """A service whose MongoDB is a socket on which nobody listens."""
 
-    async def test_every_door_says_so_in_time_with_the_headers_of_every_answer(self, api: Api, clock: Clock) -> None:
-        dead = build(Settings(_env_file=None), NOWHERE, clock)
+    async def test_every_door_says_so_in_time_with_the_headers_of_every_answer(
+        self, api: Api, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(keyring, "PATIENCE", 0.5)
+        dead = build(Settings(_env_file=None), "mongodb://%2Fnowhere%2Fm.sock/?directConnection=true", clock)
         transport = httpx.ASGITransport(app=create_app(dead), raise_app_exceptions=False)
         headers = {"Authorization": f"Bearer {api.key}"}
         with recorded():

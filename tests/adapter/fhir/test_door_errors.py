@@ -16,6 +16,7 @@ from adapter.fhir import outcome as outcomes
 from adapter.fhir.call import Call
 from adapter.fhir.interactions import answer as answer_to
 from adapter.fhir.refusing import clashed
+from adapter.security import keyring
 from adapter.security.callers import Caller
 from adapter.service import Service, build
 from adapter.settings import Settings
@@ -323,9 +324,9 @@ class TestFaults:
         assert "Traceback" not in answer.text
         assert "request_failed" in log.text
 
-    async def test_a_database_that_does_not_answer_is_503(self, clock: Clock) -> None:
-        nowhere = "mongodb://%2Fnowhere%2Fm.sock/?directConnection=true&serverSelectionTimeoutMS=500"
-        dead = build(Settings(_env_file=None), nowhere, clock)
+    async def test_a_database_that_does_not_answer_is_503(self, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(keyring, "PATIENCE", 0.5)
+        dead = build(Settings(_env_file=None), "mongodb://%2Fnowhere%2Fm.sock/?directConnection=true", clock)
         transport = httpx.ASGITransport(app=create_app(dead), raise_app_exceptions=False)
         try:
             async with httpx.AsyncClient(transport=transport, base_url="http://adapter.test") as http:
