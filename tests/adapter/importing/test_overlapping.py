@@ -65,7 +65,7 @@ class Held:
     Fails where they never are: a batch that is decided only when the one before is written.
     """
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, decided: int) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, decided: int, patience: float = 5) -> None:
         step, written = Writer._step, Store._written
         self.steps = 0
         enough = asyncio.Event()
@@ -79,7 +79,7 @@ class Held:
                     asyncio.get_running_loop().call_soon(enough.set)
 
         async def late(store: Store, snapshot: Snapshot, staged: Sequence[Staged]) -> None:
-            await asyncio.wait_for(enough.wait(), 5)
+            await asyncio.wait_for(enough.wait(), patience)
             await written(store, snapshot, staged)
 
         monkeypatch.setattr(Writer, "_step", counted)
@@ -102,7 +102,7 @@ async def test_what_shares_an_hour_with_the_batch_before_comes_after_it(
     api: Api, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await open_clinic(store)
-    held = Held(monkeypatch, 2)
+    held = Held(monkeypatch, 2, patience=0.5)  # in vain: the second is not decided before the first is written
     first = [visit(f"a{hour}", f"2024-03-01T{hour:02}:00") for hour in range(4)]
     twice = visit("b0", "2024-03-01T03:15", end="2024-03-01T03:45:00Z")
     beside = visit("b1", "2024-03-01T03:30", end="2024-03-01T03:50:00Z")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -123,7 +124,8 @@ def test_what_is_done_waits_no_longer_though_it_is_being_gone_through(path: Path
         assert [one.name for one in waiting.named([*many, "Slot/y"])] == ["Slot/y"]
 
 
-def test_what_sqlite_cannot_do_is_said_with_a_remedy(path: Path) -> None:
+def test_what_sqlite_cannot_do_is_said_with_a_remedy(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite3, "connect", partial(sqlite3.connect, timeout=0.2))  # 5 s for what is locked, else
     path.write_bytes(b"not SQLite at all " * 100)
     with pytest.raises(SourceError, match=r"s\.waiting: .*remove it and .*/s to begin anew"):
         Waiting(path, anew=False)
