@@ -66,7 +66,8 @@ def slot(resource: Resource, index: dict[str, Any], _: Reading) -> None:
     if "start" in index and "end" in index:
         index["minutes"] = int((index["end"] - index["start"]).total_seconds() // 60)
         _lasting(index, "start")
-    named = slotids.parts(resource.get("id", ""))
+    ident = resource.get("id")
+    named = slotids.parts(ident) if isinstance(ident, str) else None
     if named is None:
         return
     if not slotids.is_computed(resource):

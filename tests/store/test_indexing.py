@@ -440,3 +440,9 @@ def test_finding_the_values_changes_nothing_and_follows_from_the_bytes_alone(res
     found = TYPES[resource["resourceType"]].extract(resource, RULES)
     assert resource == before
     assert found == TYPES[resource["resourceType"]].extract(decode(encode(resource)), RULES)
+
+
+@pytest.mark.parametrize("ident", [None, 7, ["S-a.20240120T1000Z.30"]])
+def test_a_slot_whose_id_is_no_text_is_indexed_without_one(ident: object) -> None:
+    slot = {"resourceType": "Slot", "id": ident, "start": "2024-01-20T10:00:00Z"}
+    assert TYPES["Slot"].extract(slot, RULES).keys() == TYPES["Slot"].extract(slot | {"id": "x"}, RULES).keys()
