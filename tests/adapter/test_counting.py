@@ -61,7 +61,7 @@ def test_what_a_service_uses_stays(temporary: Path) -> None:
     service.communicate("\n")
 
 
-@pytest.mark.parametrize("pid", [os.getpid(), 1])
+@pytest.mark.parametrize("pid", [os.getpid(), 1], ids=["of-ours", "of-another"])
 def test_so_does_what_workers_use_that_have_outlasted_theirs(temporary: Path, pid: int) -> None:
     _, folder = killed(temporary)
     (folder / f"gauge_livesum_{pid}.db").touch()
