@@ -109,6 +109,8 @@ class Documents:
         self.database = database
         self.session = session
         self._timeout = timeout
+        # MongoDB is told as well: it would go on with what nobody waits for any more.
+        self._most_ms = None if timeout is None else int(timeout * 1000)
 
     async def documents(
         self,
@@ -152,6 +154,8 @@ class Documents:
         options: dict[str, Any] = {} if hint is None else {"hint": index_hint(hint)}
         if limit:
             options["limit"] = limit
+        if self._most_ms is not None:
+            options["maxTimeMS"] = self._most_ms
         collection = self.database[kind]
         return await self._bounded(lambda: collection.count_documents(query, session=self.session, **options))
 
@@ -165,8 +169,11 @@ class Documents:
             {"$limit": limit},
         ]
 
+        options: dict[str, Any] = {} if self._most_ms is None else {"maxTimeMS": self._most_ms}
+
         async def call() -> list[dict[str, Any]]:
-            cursor = await self.database[kind].aggregate(pipeline, session=self.session, batchSize=limit + 1)
+            collection = self.database[kind]
+            cursor = await collection.aggregate(pipeline, session=self.session, batchSize=limit + 1, **options)
             return await cursor.to_list()
 
         return [found["_id"] for found in await self._bounded(call)]
@@ -181,6 +188,7 @@ class Documents:
                 # One more than wanted: the answer then ends the cursor.
                 batch_size=find.limit + 1 if find.limit else find.batch,
                 hint=None if find.hint is None else index_hint(find.hint),
+                max_time_ms=self._most_ms,
                 session=self.session,
             )
             few = 0 < find.limit <= _FEW

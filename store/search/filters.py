@@ -6,27 +6,34 @@ refused whether or not the caller asked for strictness, because a search without
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from store.search import names
 from store.search.conditions import condition
 from store.search.matching import BadValue
 from store.search.model import Chain, Filter, Has, Note, Query, Reading, SearchRefused
+from store.search.weight import Budget
 
 MOST_STEPS = 6
-MOST_LOOKUPS = 64
 
 
-def compiled(kind: str, name: str, value: str, reading: Reading) -> Filter:
+def compiled(kind: str, name: str, value: str, reading: Reading, budget: Budget) -> Filter:
     """Return what a parameter asks of resources of type `kind`.
+
+    Args:
+        kind: a type.
+        name: the parameter's, with its modifier or what follows in a chain.
+        value: its values, with commas between them.
+        reading: how to read them.
+        budget: of the whole search; what this takes is charged.
 
     Raises:
         names.Unknown: the type has no such parameter.
         SearchRefused: it cannot be carried out as it stands.
     """
     try:
-        return _compiled(kind, name, value, reading, name, 0)
+        return _Compiling(value, reading, name, budget).compiled(kind, name, 0)
     except SearchRefused as refused:
         if isinstance(refused, names.Unknown) and "." not in name and not name.startswith("_has"):
             raise
@@ -34,40 +41,60 @@ def compiled(kind: str, name: str, value: str, reading: Reading) -> Filter:
         raise SearchRefused(*(replace(problem, parameter=name) for problem in refused.problems)) from None
 
 
-def _compiled(kind: str, name: str, value: str, reading: Reading, wire: str, depth: int) -> Filter:
-    if depth > MOST_STEPS:
-        raise SearchRefused(Note("too-costly", wire, f"A chain has at most {MOST_STEPS} steps."))
-    found = names.named(kind, name)
-    if isinstance(found, names.Plain):
-        return _plain(found, value, reading, wire)
-    if isinstance(found, names.Reverse):
-        _require_readable((found.kind,), reading, wire)
-        inner = _compiled(found.kind, found.rest, value, reading, wire, depth + 1)
-        return Has(kind, found.kind, found.parameter, wire, inner)
-    return _chain(found, value, reading, wire, depth)
+@dataclass(frozen=True, slots=True)
+class _Compiling:
+    """A parameter that becomes a filter, on whatever way.
 
+    Attributes:
+        value: its values, as they were written.
+        reading: how to read them.
+        wire: its whole name as it was written.
+        budget: of the whole search.
+    """
 
-def _plain(found: names.Plain, value: str, reading: Reading, wire: str) -> Query:
-    try:
-        return condition(found.parameter, found.modifier, value, reading)
-    except BadValue as error:
-        raise SearchRefused(Note("value", wire, f"The value of '{wire}' cannot be used. {error}")) from None
+    value: str
+    reading: Reading
+    wire: str
+    budget: Budget
 
+    def compiled(self, kind: str, name: str, depth: int) -> Filter:
+        if depth > MOST_STEPS:
+            raise SearchRefused(Note("too-costly", self.wire, f"A chain has at most {MOST_STEPS} steps."))
+        found = names.named(kind, name)
+        if isinstance(found, names.Plain):
+            return self._plain(found)
+        if isinstance(found, names.Reverse):
+            _require_readable((found.kind,), self.reading, self.wire)
+            self.budget.look_up(self.wire)
+            inner = self.compiled(found.kind, found.rest, depth + 1)
+            return Has(kind, found.kind, found.parameter, self.wire, inner)
+        return self._chain(found, depth)
 
-def _chain(step: names.Step, value: str, reading: Reading, wire: str, depth: int) -> Chain:
-    """Follow a reference to every type that has what comes next."""
-    branches: dict[str, Filter] = {}
-    unknown: list[names.Unknown] = []
-    for target in step.targets:
+    def _plain(self, found: names.Plain) -> Query:
         try:
-            branches[target] = _compiled(target, step.rest, value, reading, wire, depth + 1)
-        except names.Unknown as error:
-            unknown.append(error)
-    if not branches:
-        texts = dict.fromkeys(problem.text for error in unknown for problem in error.problems)
-        raise names.Unknown(Note("not-supported", wire, f"'{wire}' leads nowhere. {' '.join(texts)}"))
-    _require_readable(branches, reading, wire)
-    return Chain(step.parameter, wire, branches)
+            query = condition(found.parameter, found.modifier, self.value, self.reading)
+        except BadValue as error:
+            raise SearchRefused(
+                Note("value", self.wire, f"The value of '{self.wire}' cannot be used. {error}")
+            ) from None
+        self.budget.charge(query, self.wire)
+        return query
+
+    def _chain(self, step: names.Step, depth: int) -> Chain:
+        """Follow a reference to every type that has what comes next."""
+        branches: dict[str, Filter] = {}
+        unknown: list[names.Unknown] = []
+        for target in step.targets:
+            try:
+                branches[target] = self.compiled(target, step.rest, depth + 1)
+            except names.Unknown as error:
+                unknown.append(error)
+        if not branches:
+            texts = dict.fromkeys(problem.text for error in unknown for problem in error.problems)
+            raise names.Unknown(Note("not-supported", self.wire, f"'{self.wire}' leads nowhere. {' '.join(texts)}"))
+        _require_readable(branches, self.reading, self.wire)
+        self.budget.look_up(self.wire)
+        return Chain(step.parameter, self.wire, branches)
 
 
 def _require_readable(kinds: Mapping[str, Filter] | Sequence[str], reading: Reading, wire: str) -> None:
@@ -77,14 +104,3 @@ def _require_readable(kinds: Mapping[str, Filter] | Sequence[str], reading: Read
         if len(kinds) > len(hidden):
             text += " Name the type to follow to, as in actor:Practitioner.name."
         raise SearchRefused(Note("forbidden", wire, text))
-
-
-def lookups(found: Filter) -> Iterator[Chain | Has]:
-    """Yield every look-up that a filter takes."""
-    if isinstance(found, Chain):
-        yield found
-        for branch in found.branches.values():
-            yield from lookups(branch)
-    elif isinstance(found, Has):
-        yield found
-        yield from lookups(found.matching)

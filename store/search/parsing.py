@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 
 from store.search import filters, includes, names, paging, results
 from store.search.matching import path_of
@@ -27,6 +26,7 @@ from store.search.model import (
     Total,
 )
 from store.search.references import own_forms
+from store.search.weight import Budget
 from store.types import TYPES
 
 _FINAL = frozenset({"_count", "_summary", "_total", "_cursor"})
@@ -115,6 +115,7 @@ class _Parsing:
     used: list[Pair] = field(default_factory=list)
     ignored: list[Note] = field(default_factory=list)
     problems: list[Note] = field(default_factory=list)
+    budget: Budget = field(default_factory=Budget)
 
     def narrowed(self, pairs: Sequence[Pair]) -> Sequence[Pair]:
         """Choose the types that ``_type`` names, and return the other parameters."""
@@ -148,10 +149,6 @@ class _Parsing:
 
     def finish(self) -> None:
         """Check what only the whole shows."""
-        lookups = sum(1 for one in chain.from_iterable(self.filters) for _ in filters.lookups(one))
-        if lookups > filters.MOST_LOOKUPS:
-            text = "These chains take too many look-ups. Use fewer, or name the types that they go through."
-            self.problems.append(Note("too-costly", "", text))
         if self.summary == "text" and self.includes:
             text = "'_summary=text' cannot be combined with included resources."
             self.problems.append(Note("invalid", "_summary", text))
@@ -169,11 +166,13 @@ class _Parsing:
         return tuple(pair for place, pair in enumerate(self.used) if last.get(pair[0], place) == place)
 
     def _filter(self, name: str, value: str) -> None:
+        if self.budget.spent:  # refused for that already, and no more time is taken by it
+            return
         found: list[Filter] = []
         unknown: list[Note] = []
         for kind in self.kinds:
             try:
-                found.append(filters.compiled(kind, name, value, self.reading))
+                found.append(filters.compiled(kind, name, value, self.reading, self.budget))
             except names.Unknown as error:
                 unknown += error.problems
         if not unknown:

@@ -6,13 +6,15 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from pymongo import monitoring
 from pymongo.read_concern import ReadConcern
 
 from store.codec import encode
+from store.connection import connect
 from store.source import Source, fitting
 from store.store import Store
 from store.unit_of_work import UnitOfWork
-from tests.store.support import appointment, create, large, patient
+from tests.store.support import Listener, appointment, create, large, patient
 
 Reading = Callable[[Source], Awaitable[Any]]
 Reader = Callable[[Store, Reading], Awaitable[Any]]
@@ -145,3 +147,27 @@ async def test_no_more_is_read_than_a_page_holds(store: Store, read: Reader) -> 
     assert f"{store.database.name}.Patient" not in [
         one["ns"] async for one in operations if one["type"] == "idleCursor"
     ]
+
+
+class Bounds(Listener):
+    """How long each command may take, in milliseconds, by its name."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, int | None] = {}
+
+    def started(self, event: monitoring.CommandStartedEvent) -> None:
+        self.found[event.command_name] = event.command.get("maxTimeMS")
+
+
+async def test_mongodb_is_told_how_long_somebody_waits(store: Store, mongodb_uri: str) -> None:
+    bounds = Bounds()
+    client = connect(mongodb_uri, listeners=[bounds])
+    watched = Store(client, store.database.name, timeout=3.0)
+    try:
+        await watched.documents("Appointment", BOOKED)
+        await watched.count("Appointment", BOOKED)
+        await watched.count("Appointment", BOOKED, limit=5)
+        await watched.distinct("Appointment", "_index.status", BOOKED, limit=5)
+    finally:
+        await client.close()
+    assert {name: bounds.found[name] for name in ("find", "aggregate")} == {"find": 3_000, "aggregate": 3_000}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from store.search import SearchRefused, filters, lookups, parse, run
+from store.search import SearchRefused, lookups, parse, run, weight
 from store.store import Store
 from tests.store.search.support import (
     BASE,
@@ -303,7 +303,7 @@ async def test_what_else_a_reference_leads_to_leaves_no_part_of_the_answer_out(
 def test_chains_have_bounds() -> None:
     assert "steps" in refusal("Patient", f"{'link:Patient.' * 7}name=x")[0].text
     assert refusal("Patient", f"{'link:Patient.' * 100}name=x")[0].code == "too-long"
-    many = "&".join(["link:Patient.name=x"] * (filters.MOST_LOOKUPS + 1))
+    many = "&".join(["link:Patient.name=x"] * (weight.MOST_LOOKUPS + 1))
     assert refusal("Patient", many)[0].code == "too-costly"
 
 

@@ -1,0 +1,78 @@
+"""What a search may look for at once is bounded, however its parameters share it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from bson.regex import Regex
+
+from store.search.weight import weight
+from tests.store.search.support import parsed, refusal
+
+MANY = ",".join(f"{number:x}" for number in range(1_000))
+DAYS = ",".join(f"ge20{number % 90 + 10}-01-{number % 28 + 1:02}" for number in range(1_000))
+PLACES = ",".join(f"0.{number:03}|32.5|2|km" for number in range(500))
+
+
+@pytest.mark.parametrize(
+    ("kinds", "text"),
+    [
+        ("Patient", f"name={MANY}"),
+        ("Patient", "&".join(f"name:contains={first}a,{first}b,{first}c" for first in range(200))),
+        ("Patient", "&".join([f"identifier={MANY}"] * 60)),
+        ("Slot", f"_profile:below={MANY}"),
+        ("Slot", "&".join([f"start={DAYS}"] * 4)),
+        ("Location", f"near={PLACES}"),
+        ("Slot", "&".join([f"schedule.actor.identifier={MANY}"] * 30)),
+        ("Slot", f"schedule.actor:Practitioner.name={MANY}"),
+        ("Appointment", "&".join([f"_has:AppointmentResponse:appointment:identifier={MANY}"] * 60)),
+        ("Patient", "&".join([f"identifier={'ä' * 2_000}"] * 5_000)),
+    ],
+)
+def test_what_is_too_much_together_is_refused_once(kinds: str, text: str) -> None:
+    [problem] = refusal(kinds, text)
+    assert problem.code == "too-costly"
+
+
+def test_so_are_chains_before_all_of_them_are_followed() -> None:
+    text = "&".join([f"{'member.' * 6}identifier=x"] * 50)
+    [problem] = refusal("Group", text)
+    assert problem.code == "too-costly"
+    assert "look-ups" in problem.text
+
+
+@pytest.mark.parametrize(
+    ("kinds", "text"),
+    [
+        ("Appointment", f"actor={MANY}&identifier={MANY}&_id={MANY}"),
+        ("Appointment", f"actor.identifier={MANY}"),
+        ("Slot", f"start={DAYS}"),
+        ("Patient", f"name={','.join(MANY.split(',')[:190])}"),
+        ("Appointment,Slot,Schedule,Patient", f"_id={MANY}"),
+    ],
+)
+def test_what_somebody_may_want_is_not(kinds: str, text: str) -> None:
+    assert not parsed(kinds, text).ignored
+
+
+def test_each_search_has_a_bound_of_its_own() -> None:
+    for _ in range(3):
+        assert parsed("Patient", "&".join([f"identifier={MANY}"] * 40)).filters
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ({}, 0),
+        ({"a": "x"}, 1),
+        ({"a": {"$in": ["x", "y" * 256, 3]}}, 4),
+        ({"a": {"$in": ["ä" * 128]}}, 2),
+        ({"a": Regex("^x")}, 125),
+        ({"a": {"$regex": Regex("x" * 256)}}, 126),
+        ({"$or": [{"a": "x"}, {"b": {"$gte": 1, "$lt": 2}}]}, 43),
+        ({"a": {"$geoWithin": {"$centerSphere": [[1.0, 2.0], 0.1]}}}, 125),
+    ],
+)
+def test_the_weight_of_a_query(query: dict[str, Any], expected: int) -> None:
+    assert weight(query) == expected
