@@ -20,4 +20,10 @@ def now() -> datetime:
 
 def text(moment: datetime) -> str:
     """Return `moment` as MediLoop prints times: UTC, whole seconds, ``Z`` (``2024-01-15T10:00:00Z``)."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"{moment.astimezone(UTC).isoformat()[:19]}Z"  # not strftime: of the year 1 it writes one digit
+
+
+def exact(moment: datetime) -> str:
+    """Return `moment` as `text` does, with milliseconds where it has any (``2024-01-15T10:00:00.500Z``)."""
+    told = moment.astimezone(UTC)
+    return f"{told.isoformat(timespec='milliseconds')[:23]}Z" if told.microsecond else text(told)

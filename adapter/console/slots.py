@@ -26,6 +26,7 @@ from store.unit_of_work import UnitOfWork
 app = typer.Typer(help="Published availability.", no_args_is_help=True)
 
 _LONGEST_RANGE = timedelta(days=731)
+_FIRST_YEAR, _LAST_YEAR = 1900, 2999  # as bookings have them
 
 
 def _text(param: typer.CallbackParam, value: str | None) -> str | None:
@@ -92,6 +93,8 @@ def generate(
         raise typer.BadParameter(str(error)) from error
     if last < first or last - first > _LONGEST_RANGE:
         raise typer.BadParameter(f"--to must be --from or later, by {_LONGEST_RANGE.days} days at most")
+    if first.year < _FIRST_YEAR or last.year > _LAST_YEAR:
+        raise typer.BadParameter(f"--from and --to have years from {_FIRST_YEAR} to {_LAST_YEAR}")
 
     async def work(service: Service) -> tuple[str, int] | str:
         store = service.stores[mode]

@@ -17,6 +17,7 @@ from adapter.scheduling.people import People
 from adapter.scheduling.status import HOLDING
 from store import slotids
 from store.codec import Resource, decode
+from store.dates import shifted
 from store.extract import references, token, walk
 from store.indexing import named_field, naming
 from store.source import Documents
@@ -271,7 +272,7 @@ async def with_busy(
 
 def _near(calendars: Sequence[Calendar], window: Interval) -> Interval:
     """Return the time in which something can be in the way of a visit that begins in `window`."""
-    last = Interval(window.start, window.end + timedelta(minutes=max(one.table.minutes for one in calendars)))
+    last = Interval(window.start, shifted(window.end, timedelta(minutes=max(one.table.minutes for one in calendars))))
     reach = [one.table.reach(last) for one in calendars]
     return Interval(min(one.start for one in reach), max(one.end for one in reach))
 

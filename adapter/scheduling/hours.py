@@ -33,6 +33,7 @@ DEFAULT_MINUTES = 30
 """The length of a visit where nothing says one."""
 
 ALWAYS = Interval(FIRST, LAST)
+NEVER = Interval(FIRST, FIRST)
 
 _DAY = 1440
 MOST = {
@@ -113,8 +114,14 @@ def is_computed(schedule: Resource) -> bool:
 
 
 def horizon(schedule: Resource, zone: tzinfo) -> Interval:
-    """Return the time for which a Schedule is planned at all; `zone` is that of days where it names none."""
-    return _period(schedule.get("planningHorizon"), _zone(schedule) or zone) or ALWAYS
+    """Return the time for which a Schedule is planned at all; `zone` is that of days where it names none.
+
+    A horizon without any time in it is one all the same: nothing is planned.
+    """
+    period = schedule.get("planningHorizon")
+    if not _says_when(period):
+        return ALWAYS
+    return _period(period, _zone(schedule) or zone) or NEVER
 
 
 def read(schedule: Resource, services: Sequence[Resource], zone: tzinfo) -> Timetable | None:
@@ -228,12 +235,14 @@ def _entry(entry: Resource) -> Weekly | None:
 
 
 def clock(text: Any) -> timedelta | None:
-    """Return a FHIR time, counted from midnight; None for what is none."""
+    """Return a FHIR time, counted from midnight; None for what is none. A leap second begins the next minute."""
+    plain = str(text)
+    leap = plain[6:8] == "60"
     try:
-        found = time.fromisoformat(str(text).replace(":60", ":59"))
+        found = time.fromisoformat(plain[:6] + "59" + plain[8:] if leap else plain)
     except ValueError:
         return None
-    return timedelta(hours=found.hour, minutes=found.minute, seconds=found.second)
+    return timedelta(hours=found.hour, minutes=found.minute, seconds=found.second + leap)
 
 
 def _away(entries: Iterable[Resource], zone: tzinfo) -> Iterator[Interval]:
@@ -243,12 +252,16 @@ def _away(entries: Iterable[Resource], zone: tzinfo) -> Iterator[Interval]:
             yield found
 
 
+def _says_when(period: Any) -> bool:
+    return isinstance(period, dict) and ("start" in period or "end" in period)
+
+
 def _period(period: Any, zone: tzinfo) -> Interval | None:
     """Return the time of a Period, open where it says nothing; None if it says nothing at all, or nothing sensible.
 
     A day is meant up to its end; a moment is the end itself.
     """
-    if not isinstance(period, dict) or not ("start" in period or "end" in period):
+    if not _says_when(period):
         return None
     start = span(period["start"], zone)[0] if "start" in period else FIRST
     end = LAST

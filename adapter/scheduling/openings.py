@@ -31,7 +31,7 @@ def candidates(table: Timetable, window: Interval) -> list[Interval]:
     starts = _in_a_row(table, window, length) if table.every is None else _on_grid(table, table.every, window, length)
     found = [Interval(start, start + length) for start in sorted(set(starts))]
     for hours in table.within:
-        open_then = merged(piece for piece in _pieces(hours, table.zone, window))
+        open_then = merged(piece for piece in pieces(hours, table.zone, window))
         found = [when for when in found if _inside(when, open_then)]
     return [when for when in found if when.end <= table.horizon.end]
 
@@ -58,7 +58,7 @@ def about(table: Timetable, window: Interval) -> int:
 def covers(table: Timetable, when: Interval) -> bool:
     """Tell whether a time lies within the hours, wherever visits may begin and whatever is away or busy then."""
     hours = (table.weekly, *table.within)
-    within = all(_inside(when, merged(_pieces(one, table.zone, when))) for one in hours)
+    within = all(_inside(when, merged(pieces(one, table.zone, when))) for one in hours)
     return within and table.horizon.start <= when.start and when.end <= table.horizon.end
 
 
@@ -88,7 +88,7 @@ def _inside(when: Interval, spans: Sequence[Interval]) -> bool:
 
 def _in_a_row(table: Timetable, window: Interval, length: timedelta) -> Iterator[datetime]:
     step = length + timedelta(minutes=table.before + table.after)
-    for piece in _pieces(table.weekly, table.zone, window):
+    for piece in pieces(table.weekly, table.zone, window):
         start = _whole_minute(piece.start)
         while start + length <= piece.end:
             if window.start <= start < window.end:
@@ -97,7 +97,7 @@ def _in_a_row(table: Timetable, window: Interval, length: timedelta) -> Iterator
 
 
 def _on_grid(table: Timetable, every: int, window: Interval, length: timedelta) -> Iterator[datetime]:
-    hours = merged(_pieces(table.weekly, table.zone, window))
+    hours = merged(pieces(table.weekly, table.zone, window))
     for stretch, offset in _stretches_of(table.zone, window):
         for span in hours:
             start = max(span.start, stretch.start, window.start)
@@ -123,7 +123,7 @@ def _whole_minute(moment: datetime) -> datetime:
     return moment if below == moment else shifted(below, _MINUTE)
 
 
-def _pieces(weekly: Sequence[Weekly], zone: tzinfo, window: Interval) -> Iterator[Interval]:
+def pieces(weekly: Sequence[Weekly], zone: tzinfo, window: Interval) -> Iterator[Interval]:
     """Yield the times at which the wall clock shows one of the hours: one piece for a day's entry, if it can be."""
     stretches = _stretches_of(zone, window)
     for day in _days(window):

@@ -20,13 +20,17 @@ from zoneinfo import ZoneInfo
 from adapter.clock import text
 from adapter.errors import Problem, Unprocessable
 from adapter.scheduling import booking, claims, intervals, occupancy, people
+from adapter.scheduling.hours import Weekly
 from adapter.scheduling.intervals import Interval
+from adapter.scheduling.openings import pieces
 from adapter.scheduling.status import HOLDING
 from store.codec import Resource
+from store.dates import shifted
 from store.extract import references
 from store.unit_of_work import UnitOfWork
 
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_DAY = timedelta(days=1)
 _NAMESPACE = uuid.UUID("6ba7b811-9dad-11d1-80b4-00c04fd430c8")  # RFC 9562: names that are URLs
 _PART = re.compile(r"(?P<days>[a-z]{3}(?:-[a-z]{3})?(?:,[a-z]{3}(?:-[a-z]{3})?)*)\s+(?P<times>\S+)")
 _TIMES = re.compile(r"(\d{2}:\d{2})-(\d{2}:\d{2})")
@@ -39,6 +43,11 @@ class Opening:
     day: int
     opens: time
     closes: time
+
+    def weekly(self) -> Weekly:
+        """Return it as weekly hours have it."""
+        opens, closes = (timedelta(hours=one.hour, minutes=one.minute) for one in (self.opens, self.closes))
+        return Weekly(frozenset([self.day]), opens, closes if self.closes != time() else _DAY)
 
 
 def parse_hours(hours: str) -> tuple[Opening, ...]:
@@ -105,13 +114,13 @@ def spans(openings: Sequence[Opening], length: int, first: date, last: date, zon
     while day <= last:
         for opening in openings:
             if opening.day == day.weekday():
-                closing_day = day + timedelta(days=1) if opening.closes == time() else day
-                start = datetime.combine(day, opening.opens, zone).astimezone(UTC)
-                closes = datetime.combine(closing_day, opening.closes, zone).astimezone(UTC)
-                while start + step <= closes:
-                    yield Interval(start, start + step)
-                    start += step
-        day += timedelta(days=1)
+                midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
+                for piece in pieces([opening.weekly()], zone, Interval(midnight, shifted(midnight, _DAY))):
+                    start = piece.start
+                    while start + step <= piece.end:
+                        yield Interval(start, start + step)
+                        start += step
+        day += _DAY
 
 
 def schedule_id(practitioner: str, facility: str | None) -> str:

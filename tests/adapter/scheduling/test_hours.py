@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from adapter.scheduling import hours, hours_faults
+from adapter.scheduling import hours, hours_faults, openings
 from adapter.scheduling.hours import Timetable, Weekly
 from adapter.scheduling.intervals import Interval
 from store.codec import Resource
@@ -87,7 +87,7 @@ def test_the_schedule_has_the_last_word_on_parameters_and_the_first_service_the_
 def test_hours_of_services_bound_those_of_the_schedule_or_stand_for_them() -> None:
     morning = {"availableTime": [{"availableStartTime": "08:00:00", "availableEndTime": "12:00:60"}]}
     own = table(weekly("s", available(open_on("", "09:00", "17:00"))), morning, {})
-    assert own.within == ((Weekly(ALL, hour(8), hour(12) + timedelta(seconds=59)),),)
+    assert own.within == ((Weekly(ALL, hour(8), hour(12) + timedelta(minutes=1)),),)
     none = table(weekly("s", available()), {}, morning)
     assert (none.weekly, none.within) == (own.within[0], ())
     assert table(weekly("s", available())).weekly == ()
@@ -207,3 +207,24 @@ def test_only_so_many_hours_and_so_much_leave_are_taken(name: str) -> None:
     assert problem.message.startswith(f"It has {most + 1} {name}, and {most} at most.")
     service = {"resourceType": "HealthcareService", name: [{}] * (most + 1)}
     assert [one.param for one in hours_faults.faults(service)] == ["HealthcareService"]
+
+
+@pytest.mark.parametrize(
+    "period",
+    [
+        {"start": "2024-01-20T09:00:00Z", "end": "2024-01-20T09:00:00Z"},
+        {"start": "2024-01-20T22:00:00Z", "end": "2024-01-20"},  # that day has ended by then in Kampala
+    ],
+)
+def test_a_horizon_without_time_is_one_all_the_same(period: dict[str, str]) -> None:
+    found = hours.read(
+        weekly("s", available(open_on("", "09:00", "17:00")), planningHorizon=period), [], ZoneInfo("Africa/Kampala")
+    )
+    assert found is not None
+    assert openings.candidates(found, Interval(moment("2024-01-01T00:00:00Z"), moment("2024-03-01T00:00:00Z"))) == []
+    assert not found.horizon.overlaps(Interval(FIRST, LAST))
+
+
+def test_a_leap_second_begins_the_next_minute() -> None:
+    assert hours.clock("23:59:60") == timedelta(days=1)
+    assert hours.clock("12:00:60") == timedelta(hours=12, minutes=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter.errors import Conflict, Unprocessable
-from adapter.scheduling import availability, publishing, verifying
+from adapter.scheduling import availability, openings, publishing, verifying
+from adapter.scheduling.hours import Timetable
+from adapter.scheduling.intervals import Interval
 from adapter.scheduling.publishing import Opening, parse_hours, schedule_id, spans
 from store.codec import Resource
 from store.store import Store
@@ -483,3 +485,30 @@ async def test_whose_slots_are_published_is_told_by_the_schedule_as_it_is_by_now
     await change(store, "Schedule", "s", actor=schedule("s", "Practitioner/q")["actor"])
     await store.transact(_publishing)
     assert await statuses(store, "a", "b", "c") == ["busy", "free", "free"]
+
+
+# As weekly hours have it.
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "opens", "closes"),
+    [
+        ("America/New_York", "2027-03-14", "01:00", "02:30"),
+        ("America/New_York", "2027-03-14", "02:30", "04:30"),
+        ("America/New_York", "2027-11-07", "01:30", "02:30"),
+        ("America/New_York", "2027-11-07", "00:30", "01:30"),
+        ("Africa/Casablanca", "2027-02-07", "02:30", "04:30"),
+        ("America/Havana", "2027-11-07", "00:30", "01:30"),
+        ("America/Santiago", "2027-04-03", "23:30", "00:00"),
+        ("Europe/Dublin", "2027-03-28", "00:30", "01:30"),
+        ("Australia/Lord_Howe", "2027-04-04", "01:00", "03:00"),
+        ("Pacific/Apia", "2011-12-30", "09:00", "10:00"),
+    ],
+)
+def test_where_the_clocks_change_slots_are_those_of_weekly_hours(zone: str, day: str, opens: str, closes: str) -> None:
+    on = date.fromisoformat(day)
+    [opening] = parse_hours(f"{on:%a} {opens}-{closes}".lower())
+    table = Timetable(ZoneInfo(zone), (opening.weekly(),), minutes=30)
+    midnight = datetime(on.year, on.month, on.day, tzinfo=UTC)
+    around = Interval(midnight - timedelta(days=2), midnight + timedelta(days=2))
+    assert list(spans([opening], 30, on, on, ZoneInfo(zone))) == openings.candidates(table, around)

@@ -89,7 +89,7 @@ async def reschedule(call: Call, kind: str, ident: str | None) -> Reply:
         after = responses.asked_anew({name: value for name, value in after.items() if name != "slot"})
         put(after, "start", new_start)
         put(after, "end", new_end)
-        if _instant(new_end or "") > _instant(new_start or ""):
+        if _instant(new_end or "") > _instant(new_start or "") and _lasts_otherwise(before, after):
             put(after, "minutesDuration", max(1, minutes_between(after["start"], after["end"])))
         links = await moved(call, work, before, after, slots)
         after |= {"slot": links} if links else {}
@@ -151,9 +151,15 @@ async def _of_slots(work: UnitOfWork, names: list[str]) -> tuple[str, str]:
                 Problem("unknown_slot", "There is no such slot. Search for one.", "slot", issue="not-found")
             )
         spans.append(found)
-    return clock.text(min(one.start for one in spans)), clock.text(max(one.end for one in spans))
+    return clock.exact(min(one.start for one in spans)), clock.exact(max(one.end for one in spans))
 
 
 def _computed(name: str) -> Interval | None:
     named = slotids.parts(name.partition("/")[2])
     return None if named is None else Interval(named.start, named.end)
+
+
+def _lasts_otherwise(before: Resource, after: Resource) -> bool:
+    """Tell whether a visit gets another length: else the minutes that it says stay, as MediLoop's move leaves them."""
+    then, now = intervals.of(before), intervals.of(after)
+    return then is None or now is None or then.end - then.start != now.end - now.start

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from adapter.clock import text
+from adapter.clock import exact, text
 from adapter.errors import Malformed, Problem
 from adapter.fhir import searching
 from adapter.fhir.access import require_type
@@ -45,6 +45,7 @@ PREFETCHES = (
 _PAGE = 20
 _LARGEST = 200
 _LONGEST = timedelta(days=366)
+_CLOCKS_CHANGE = timedelta(hours=2)  # so much longer whole days may last than days of 24 hours
 _ACTORS = ("Practitioner", "PractitionerRole", "Location", "HealthcareService", "Device")
 _LONGEST_VISIT = 99_999  # minutes: more than any visit may have
 _MINUTES = {"min": 1, "h": 60, "d": 1_440}
@@ -208,7 +209,7 @@ def _window(call: Call, asked: Asked) -> Interval:
             problems.append(Problem("invalid_parameter", text_, name, issue="value"))
     if problems:
         raise Malformed(problems)
-    if not timedelta(0) < moments[1] - moments[0] <= _LONGEST:
+    if not timedelta(0) < moments[1] - moments[0] <= _LONGEST + _CLOCKS_CHANGE:
         text_ = f"end must be after start, and {_LONGEST.days} days later at most."
         raise Malformed(Problem("invalid_parameter", text_, "end", issue="value"))
     return Interval(moments[0], moments[1])
@@ -242,7 +243,7 @@ def _minutes(asked: Asked) -> int:
 
 def _proposal(asked: Asked, window: Interval, found: Candidate, slot: Resource, patients: list[Resource]) -> Resource:
     """Return the appointment that a candidate would be; `slot` is the first of its Slots."""
-    start, end = text(found.when.start), text(found.when.end)
+    start, end = exact(found.when.start), exact(found.when.end)
     actors: dict[str, Resource] = {}
     for one in found.openings:
         for actor in one.schedule.get("actor", ()):

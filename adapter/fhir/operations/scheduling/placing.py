@@ -17,6 +17,7 @@ from adapter.scheduling.claimset import Stake
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.status import HOLDING
 from store.codec import Resource
+from store.dates import shifted
 from store.extract import references, walk
 from store.reading import Moment
 from store.unit_of_work import UnitOfWork
@@ -45,7 +46,7 @@ async def moved(
     Raises:
         Unprocessable: the end is not after the start. Conflict: naming each Schedule that has no Slots for the time.
     """
-    links = [{"reference": name} for name in named]
+    links = [claims.link(before, name) for name in named]
     when = intervals.of(after)
     if when is not None and not named and before["status"] not in HOLDING:
         noted = await seeing.noted(work, before, when)
@@ -69,7 +70,7 @@ async def moved(
     elif not staying:
         coming = claims.practitioners(after)
         kept = (*things, *(await people.read(work, coming)).serving(coming, schedules))
-    links += [{"reference": f"Slot/{one['id']}"} for one in staying]
+    links += [claims.link(before, f"Slot/{one['id']}") for one in staying]
     schedules = {name: one for name, one in schedules.items() if name in kept}
     return links + await _free(call, work, schedules, own, [before], after)
 
@@ -174,7 +175,7 @@ async def _open(
     call: Call, moment: Moment, schedule: Resource, leaving: Iterable[Resource], when: Interval
 ) -> list[Opening]:
     """Return what is open of a Schedule around a time; what those who are leaving have now is in nobody's way."""
-    window = Interval(when.start - intervals.LONGEST, when.end)
+    window = Interval(shifted(when.start, -intervals.LONGEST), when.end)
     without = {f"Appointment/{one['id']}" for one in leaving}
     without.update(name for one in leaving if one.get("status") in HOLDING for name in claims.slots(one))
     actors = tuple((one,) for one in references(schedule, "actor")) or ((),)  # none of a whole clinic's are needed

@@ -21,6 +21,7 @@ from adapter.scheduling.intervals import Interval
 from adapter.scheduling.openings import merged, touches
 from adapter.scheduling.status import HOLDING
 from store.codec import Resource
+from store.dates import shifted
 from store.extract import reference, references, walk
 from store.indexing import naming
 from store.reading import Moment
@@ -264,7 +265,7 @@ async def without_clashes(moment: Moment, found: list[Candidate], patients: Sequ
     """Leave out what overlaps an appointment that one of these patients has already."""
     if not patients or not found:
         return found
-    earliest = min(one.when.start for one in found) - intervals.LONGEST
+    earliest = shifted(min(one.when.start for one in found), -intervals.LONGEST)
     last = max(one.when.end for one in found)
     then = {"_index.date": {"$gte": earliest, "$lt": last}, "_index.status": {"$in": list(HOLDING)}}
     raw = await moment.find("Appointment", naming("actor", patients, then))

@@ -193,3 +193,19 @@ async def test_reschedule_moves_the_room_too(api: Api) -> None:
         "slot_unavailable",
         "slot_unavailable",
     )
+
+
+@pytest.mark.parametrize("minutes", [{"minutesDuration": 20}, {}])
+async def test_a_move_of_the_same_length_keeps_the_minutes_that_are_said(api: Api, minutes: Json) -> None:
+    await made(api, {**appointment("a"), **minutes})
+    before = (await get(api, "Appointment/a")).json()
+    moved = only(await operate(api, "a/$reschedule", start="2024-01-20T12:00:00Z"))
+    assert moved.get("minutesDuration") == before.get("minutesDuration")
+    longer = only(await operate(api, "a/$reschedule", start="2024-01-20T16:00:00Z", end="2024-01-20T17:00:00Z"))
+    assert longer["minutesDuration"] == 60
+
+
+async def test_a_slot_that_it_has_already_keeps_what_its_link_says(api: Api) -> None:
+    said = {"reference": "Slot/s1", "display": "The first of the day"}
+    await made(api, appointment("a", slot=[said]))
+    assert only(await operate(api, "a/$reschedule", slot="Slot/s1"))["slot"] == [said]

@@ -38,7 +38,7 @@ from tests.adapter.mediloop.clinic import (
     with_actors,
 )
 from tests.adapter.scheduling.weekly import weekly
-from tests.conftest import Api, ApiMaker
+from tests.conftest import Api, ApiMaker, ServiceMaker
 
 __all__ = ["clinic"]
 
@@ -310,3 +310,34 @@ async def test_who_or_what_is_named_is_not_looked_into(api: Api, make_api: ApiMa
     reader: Api = await make_api(api.service, granted=["appointments:read", "slots:read"])
     assert (await find(reader, location_reference=MULAGO))["total"] == 3
     assert (await find(reader, practitioner=SARAH))["total"] == (await find(api, practitioner=SARAH))["total"] > 0
+
+
+async def test_what_is_proposed_of_a_slot_between_two_seconds_can_be_booked(api: Api) -> None:
+    half = {"start": "2024-01-20T15:00:00.500Z", "end": "2024-01-20T15:30:00.500Z"}
+    await put(api.service.stores["test"], slot("half", "2024-01-20T15:00", "2024-01-20T15:30") | half)
+    found = await find(api, practitioner={"reference": f"Practitioner/{SARAH}"}, patient_reference="Patient/john")
+    [proposed] = [one["resource"] for one in found["entry"] if one["resource"]["slot"] == [{"reference": "Slot/half"}]]
+    assert {name: proposed[name] for name in half} == half
+    assert only(await operate(api, f"{proposed['id']}/$book"))["status"] == "booked"
+    await made(api, appointment("a", slot=[{"reference": "Slot/s1"}]))
+    only(await operate(api, f"{proposed['id']}/$cancel"))
+    moved = only(await operate(api, "a/$reschedule", slot="Slot/half"))
+    assert {name: moved[name] for name in half} == half
+
+
+@pytest.mark.parametrize(("start", "end"), [("0900-01-01", "0900-01-02"), ("9999-12-30", "9999-12-31")])
+async def test_the_ends_of_the_calendar_are_no_fault_of_ours(api: Api, start: str, end: str) -> None:
+    early = {"start": "0900-01-01T10:00:00Z", "end": "0900-01-01T10:30:00Z"}
+    await put(
+        api.service.stores["test"],
+        slot("early", "2024-01-20T15:00", "2024-01-20T15:30") | early,
+        weekly("weekly", actors=(f"Practitioner/{SARAH}",)),
+    )
+    answer = await get(api, f"Appointment/$find?start={start}&end={end}&practitioner=Practitioner/{SARAH}")
+    assert answer.status_code == 200, answer.text
+
+
+async def test_366_whole_days_may_have_an_hour_more(api: Api, make_api: ApiMaker, make_service: ServiceMaker) -> None:
+    door = await make_api(make_service(timezone="America/Havana"))
+    answer = await get(door, "Appointment/$find?start=2027-11-07&end=2028-11-06&practitioner=Practitioner/x")
+    assert answer.status_code == 200, answer.text

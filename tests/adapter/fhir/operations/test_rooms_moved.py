@@ -223,3 +223,9 @@ async def test_a_second_practitioner_is_asked_when_a_slot_of_the_first_is_named(
     moved = only(await operate(api, "x/$reschedule", slot="Slot/m-12"))
     assert [one["reference"] for one in moved["slot"]] == ["Slot/m-12", "Slot/n-12"]
     assert await status_of(api, "n-10", "n-12") == ["free", "busy"]
+
+
+async def test_a_move_to_the_first_day_of_the_calendar_finds_no_room(api: Api) -> None:
+    await hourly(api)
+    await booked(api, "m-10", "room7-10")
+    refused(await rescheduled(api, "$reschedule", "0001-01-01T10:00:00Z"), 409, "slot_unavailable")
