@@ -5,18 +5,17 @@ Test data only. What exists is left alone, so loading it twice changes nothing.
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from pathlib import Path
 from typing import Any
 
-from adapter import clock
+from adapter import clock, private
 from adapter.errors import Conflict
 from adapter.scheduling import commands, publishing
 from adapter.scheduling.intervals import Interval
 from adapter.service import Service
+from adapter.settings import SettingsError
 from mappings import appointment as lens
 from mappings import uhid
 from store.codec import Resource
@@ -50,8 +49,18 @@ _BACK, _AHEAD = 5, 14  # days around today with slots
 
 
 async def is_wanted(service: Service) -> bool:
-    """Tell whether the test store is empty."""
-    return await service.stores["test"].count("Practitioner", {}) == 0
+    """Tell whether the test store is empty, or has been left with a part of the clinic: its last visit never came."""
+    store = service.stores["test"]
+    if await store.count("Practitioner", {}) == 0:
+        return True
+    if await store.count("Practitioner", {"_id": _PRACTITIONERS[0][0]}) == 0:
+        return False
+    members, _ = _appointments(service)[-1]
+
+    async def never_came(work: UnitOfWork) -> bool:
+        return await work.last_version("Appointment", members["id"]) == 0
+
+    return await store.transact(never_came)
 
 
 async def key(service: Service) -> str | None:
@@ -64,15 +73,14 @@ async def key(service: Service) -> str | None:
     if settings.mongodb_uri is not None or settings.bootstrap_key is not None or not settings.loads_demo:
         return None
     file = settings.data_dir / KEY_FILE
-    secret = file.read_text().strip() if file.exists() else f"sk_test_{secrets.token_hex(16)}"
-    if not file.exists():
-        _write_private(file, secret)
-    return None if await service.keys["test"].ensure(secret, "demo clinic") is None else secret
-
-
-def _write_private(file: Path, text: str) -> None:
-    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as opened:
-        opened.write(text + "\n")
+    secret = file.read_text().strip() if file.exists() else ""
+    if not secret:  # an empty one was left by a full disk: nobody has been shown it
+        secret = f"sk_test_{secrets.token_hex(16)}"
+        private.replace(file, f"{secret}\n".encode())
+    try:
+        return None if await service.keys["test"].ensure(secret, "demo clinic") is None else secret
+    except ValueError as error:
+        raise SettingsError(f"{file} holds no key: {error} Remove the file; another key is made then.") from None
 
 
 async def load(service: Service) -> int:

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 from store import codec
 from store.connection import bounded
@@ -168,15 +169,13 @@ async def _read(store: Store, cut: Cut, selection: Selection, after: str, batch:
         yield None, [], _END
         return
     first = await store.first_since(selection.since, cut.seq + 1)
-    cursor = await store.database[HISTORY].aggregate(
-        [
-            {"$match": changed_between(selection.kind, first, cut.seq) | {"id": {"$gt": after}}},
-            {"$group": {"_id": "$id"}},
-            {"$sort": {"_id": 1}},
-        ],
-        allowDiskUse=True,
-        batchSize=batch,
-    )
+    pipeline: list[dict[str, Any]] = [
+        {"$match": changed_between(selection.kind, first, cut.seq) | {"id": {"$gt": after}}},
+        {"$group": {"_id": "$id"}},
+        {"$sort": {"_id": 1}},
+    ]
+    history = store.database[HISTORY]
+    cursor = await bounded(lambda: history.aggregate(pipeline, allowDiskUse=True, batchSize=batch), SECONDS)
     while idents := [one["_id"] for one in await bounded(partial(cursor.to_list, batch), SECONDS)]:
         wanted = frozenset(idents)
         async for lines, last in live(store, selection.kind, selection.queries, "", batch, idents):

@@ -157,7 +157,7 @@ async def matching(store: Store, kind: str, found: Found, queries: Sequence[Quer
             {"$project": {"_id": 1}},
         ]
         database = store.database.with_options(codec_options=CODEC_OPTIONS)
-        cursor = await database.aggregate(pipeline)
+        cursor = await bounded(partial(database.aggregate, pipeline), SECONDS)
         matched = {one["_id"] for one in await bounded(cursor.to_list, SECONDS)}
         kept |= {ident: raw for ident, raw in some if ident in matched}
     return kept

@@ -27,6 +27,9 @@ PIECE = 262_144
 _CURRENT = "current"
 _CLAIM = {"making": "", "maker": ""}
 _KEPT = timedelta(hours=1)
+AHEAD = timedelta(minutes=1)
+"""So far the clocks of two processes may differ: what was checked later than that was checked by a wrong one."""
+
 _MAKING = timedelta(minutes=2)  # after that, whoever was making it is taken for dead
 _SECONDS = 10.0  # for one call
 _REMOVAL_SECONDS = 60.0  # for thousands of pieces; nobody waits for it
@@ -82,8 +85,9 @@ class Publications:
 
         A maker's own claim that still stands, as its answer or its release was lost, keeps it from nothing.
         """
-        free = [{"making": {"$not": {"$gt": now}}}, {"maker": maker}]
-        due = {"_id": _CURRENT, "checked": {"$not": {"$gte": before}}, "$or": free}
+        # Neither of a moment that is yet to come: a clock that was ahead would keep the next one from everybody.
+        free = [{"making": {"$not": {"$gt": now, "$lte": now + 2 * _MAKING}}}, {"maker": maker}]
+        due = {"_id": _CURRENT, "checked": {"$not": {"$gte": before, "$lte": now + AHEAD}}, "$or": free}
         claimed = {"$set": {"making": now + _MAKING, "maker": maker}}
         try:
             await bounded(

@@ -24,6 +24,8 @@ from adapter.export.folder import Folder, Manifest, NotUsable, instant
 from adapter.reading import database_of
 from adapter.settings import Settings, load
 from adapter.variables import PREFIX
+from store.connection import bounded
+from store.exporting_past import SECONDS
 from store.store import Store
 
 # What only some exports need is loaded where they do: the plain one is to begin at once.
@@ -187,7 +189,8 @@ async def _export(settings: Settings, store: Store, asked: _Asked) -> Manifest:
 
 
 async def _total(store: Store, chosen: tuple[str, ...]) -> int:
-    return sum([await store.database[name].estimated_document_count() for name in chosen])
+    counts = (store.database[name].estimated_document_count for name in chosen)
+    return sum([await bounded(count, SECONDS) for count in counts])
 
 
 def _tables(asked: _Asked) -> tuple[str, ...]:

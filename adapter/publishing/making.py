@@ -30,7 +30,7 @@ from store.connection import bounded, within
 from store.dates import shifted
 from store.errors import Unreachable
 from store.extract import instant
-from store.publications import Publication, Publications
+from store.publications import AHEAD, Publication, Publications
 from store.reading import Moment
 
 MAX_AGE = 300
@@ -63,7 +63,7 @@ class Publisher:
             TimeoutError: the first one is being made, and that takes long.
             Unreachable: MongoDB did not answer in time.
         """
-        if self._present is not None and self._present.checked >= self._oldest():
+        if self._present is not None and self._is_fresh(self._present):
             return self._present
         if self._renewing is None or self._renewing.done():  # a hundred who ask at once wait for one
             self._renewing = asyncio.create_task(self._renew())
@@ -79,10 +79,13 @@ class Publisher:
     def _oldest(self) -> datetime:
         return self._service.now() - timedelta(seconds=MAX_AGE)
 
+    def _is_fresh(self, publication: Publication) -> bool:
+        return self._oldest() <= publication.checked <= self._service.now() + AHEAD
+
     async def _renew(self) -> None:
         with within(math.inf):  # it is for all who ask in the next minutes, and may take longer than a request
             self._present = await self._publications.current()
-            while self._present is None or self._present.checked < self._oldest():
+            while self._present is None or not self._is_fresh(self._present):
                 mine = await self._made()
                 self._present = await self._publications.current()
                 if mine or self._present is not None:

@@ -121,6 +121,10 @@ class _Watch:
     lapsing: asyncio.Lock = field(default_factory=asyncio.Lock)
     stuck: dict[str, datetime] = field(default_factory=dict)
 
+    def is_clear(self, now: datetime) -> bool:
+        """Tell whether none is due by the last look; one that was taken by a clock that was ahead tells nothing."""
+        return now < self.clear_until <= now + timedelta(seconds=_LOOK_AGAIN)
+
     def due(self, now: datetime, until: datetime) -> dict[str, Any]:
         """Return the query for the holds that are due by `until`, but for those that are left alone now."""
         self.stuck = {ident: end for ident, end in self.stuck.items() if end > now}
@@ -148,10 +152,10 @@ async def settle_due(store: Store) -> None:
         Unreachable: MongoDB did not answer in time.
     """
     known = _watch(store)
-    if store.now() < known.clear_until:
+    if known.is_clear(store.now()):
         return
     async with known.looking:
-        if store.now() < known.clear_until:
+        if known.is_clear(store.now()):
             return  # somebody else has looked while we waited
         await tidy(store)
         now = store.now()

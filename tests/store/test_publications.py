@@ -21,3 +21,12 @@ async def test_one_makes_the_next_and_knows_its_own_claim_again(database: Databa
     assert await publications.claim(NOW, NOW, "b")
     assert not await publications.claim(NOW, NOW, "a")
     assert await publications.claim(NOW + timedelta(minutes=2), NOW, "a")  # after so long b is taken for dead
+
+
+async def test_a_clock_that_was_ahead_keeps_the_next_one_from_nobody(database: Database) -> None:
+    publications = Publications(database)
+    day = timedelta(days=1)
+    await database["publications"].insert_one({"_id": "current", "checked": NOW + day, "making": NOW + day})
+    assert await publications.claim(NOW, NOW - timedelta(minutes=5), "a")
+    await database["publications"].replace_one({"_id": "current"}, {"checked": NOW + timedelta(seconds=30)})
+    assert not await publications.claim(NOW, NOW - timedelta(minutes=5), "a")

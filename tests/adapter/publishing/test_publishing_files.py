@@ -350,3 +350,12 @@ async def test_the_slots_are_read_by_an_index(open_api: Api) -> None:
     text = json.dumps(told["queryPlanner"]["winningPlan"], default=str)
     assert "IXSCAN" in text
     assert "SORT" not in text.replace("SORT_KEY", "")
+
+
+async def test_what_a_clock_that_was_ahead_has_published_does_not_stay(open_api: Api, clock: Clock) -> None:
+    clock.advance(days=1)
+    await read(open_api)
+    clock.advance(days=-1)
+    await put(open_api.service.stores["test"], slot("a", 9, "busy"))
+    await read(open_api)
+    assert [one["status"] for one in (await files(open_api))["Slot"]] == ["busy", "busy"]

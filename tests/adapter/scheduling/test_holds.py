@@ -319,3 +319,14 @@ async def test_a_database_that_does_not_answer_is_no_fault_of_a_hold(
             await holds.settle_due(store)
     await holds.settle_due(store)
     assert await status(store, "Appointment", "h") == "cancelled"
+
+
+async def test_a_look_by_a_clock_that_was_ahead_hides_no_hold(store: Store, clock: Clock) -> None:
+    clock.advance(days=-1)
+    await holds.settle_due(store)
+    clock.advance(days=2)
+    await holds.settle_due(store)
+    clock.advance(days=-1)
+    clock.advance(seconds=301)
+    await holds.settle_due(store)
+    assert await status(store, "Appointment", "h") == "cancelled"
