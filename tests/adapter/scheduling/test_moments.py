@@ -120,3 +120,10 @@ async def test_who_brings_in_what_others_decided_has_it_left_as_it_is(store: Sto
 
         [settled] = await store.transact(step)
         assert ("extension" in (settled.after or {})) is expected
+
+
+@pytest.mark.parametrize("status", ["arrived", "checked-in", "fulfilled", "noshow", "cancelled"])
+def test_the_reason_of_a_move_stays_when_the_visit_goes_on(status: str) -> None:
+    before = lens.update(visit("x"), {"rescheduled_at": EARLIER, "reschedule_reason": "Conflict"})
+    shown = lens.view(stamped(before, before | {"status": status}, DEFAULT_SYSTEMS, NOW))
+    assert (shown["rescheduled_at"], shown["reschedule_reason"]) == ("2024-01-14T05:00:00Z", "Conflict")

@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapter.scheduling import openings
+from adapter.scheduling import leave, openings
 from adapter.scheduling.hours import ALWAYS, Timetable, Weekly
 from adapter.scheduling.intervals import Interval
 from tests.scale import examples
 
 BERLIN, NEW_YORK, KAMPALA = ZoneInfo("Europe/Berlin"), ZoneInfo("America/New_York"), ZoneInfo("Africa/Kampala")
 LORD_HOWE = ZoneInfo("Australia/Lord_Howe")  # its clocks change by half an hour
+UTC_ZONE = ZoneInfo("UTC")
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 EVERY_DAY = frozenset(range(7))
 
@@ -286,3 +287,13 @@ def test_what_overlaps_or_touches_is_merged() -> None:
         return Interval(zero + minutes(start), zero + minutes(end))
 
     assert openings.merged([span(5, 6), span(0, 3), span(1, 2), span(3, 4)]) == [span(0, 4), span(5, 6)]
+
+
+def test_nobody_is_in_beyond_the_horizon_of_a_schedule() -> None:
+    table = Timetable(UTC, (weekly(540, 1020),), horizon=window("2024-01-29", "2024-01-30", UTC_ZONE))
+    inside = window("2024-01-30", zone=UTC_ZONE).start + minutes(600)
+    assert openings.covers(table, Interval(inside, inside + minutes(60)))
+    for days in (-2, 1):
+        beyond = Interval(inside + days * DAY, inside + days * DAY + minutes(60))
+        assert not openings.covers(table, beyond)
+        assert not leave.is_in([table], beyond)

@@ -20,6 +20,7 @@ from tests.adapter.scheduling.support import (
     booking,
     linking,
     links,
+    moving,
     publish_day,
     role,
     schedule,
@@ -245,3 +246,13 @@ async def test_two_transactions_that_set_one_slot_busy_and_fill_it_make_one_book
     assert told(results) == [Conflict] * (RIVALS - 1)
     assert all(isinstance(result, list | Refused) for result in results)
     assert (await stored(store, "Slot", "a"))["status"] == "busy"
+
+
+@pytest.mark.parametrize("moved", [True, False])
+async def test_by_commands_too_a_role_and_its_practitioner_are_not_booked_at_once(store: Store, *, moved: bool) -> None:
+    # The first document with several values in an index changes that index: that alone would make the two meet.
+    before = visit("before", "08:00", "09:30", who=("Practitioner/p", "Location/l"))
+    by_role = visit("y", "14:00", "14:30", who=("PractitionerRole/r",))
+    await create(store, role("r"), before, *([by_role] if moved else []))
+    other = moving("y", "10:00", "10:30") if moved else booking(visit("y", who=("PractitionerRole/r",)))
+    assert told(await side_by_side(store, booking(visit("x")), other)) == [Conflict]
