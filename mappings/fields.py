@@ -135,7 +135,7 @@ FIELDS: tuple[Field, ...] = (
         "string",
         False,
         "`serviceType[0].coding`",
-        "MediLoop's coding, else the first with a code, else the text.",
+        "MediLoop's coding, else the first with a code, else the text. What is no FHIR code is written as the text.",
         *members.first_code("serviceType", lambda systems: systems.service_type),
     ),
     Field(
@@ -143,7 +143,7 @@ FIELDS: tuple[Field, ...] = (
         "string",
         True,
         "`specialty[0].coding`",
-        "MediLoop's coding, else the first with a code, else the text.",
+        "MediLoop's coding, else the first with a code, else the text. What is no FHIR code is written as the text.",
         *members.first_code("specialty", lambda systems: systems.specialty),
     ),
     Field(

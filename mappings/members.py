@@ -6,6 +6,7 @@ of the `Reading` in place and are only called with a value that is not the one s
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +22,9 @@ PRIORITY = 5
 """Shown where none is given: MediLoop's default, and iCalendar's middle."""
 
 LOWEST_PRIORITY = 10
+
+_CODE = re.compile(r"\S+( \S+)*")
+"""What FHIR takes for a code (https://hl7.org/fhir/R4/datatypes.html#code)."""
 
 Read = Callable[[Reading], Any]
 Write = Callable[[Reading, Any], None]
@@ -124,7 +128,11 @@ def first_code(element: str, system: Callable[[Systems], str]) -> tuple[Read, Wr
             withdraw(r.resource, element, lambda concept: _concept_code(concept, system(r.systems)))
             return
         concepts = r.resource.setdefault(element, [{}])
-        coded(concepts[0], [{"system": system(r.systems), "code": value}])
+        if _CODE.fullmatch(value):
+            coded(concepts[0], [{"system": system(r.systems), "code": value}])
+        else:  # a text that is shown where there is no code, and may be any
+            concepts[0].pop("coding", None)
+            put(concepts[0], "text", value)
 
     return read, write
 

@@ -299,6 +299,14 @@ class TestCodes:
         assert view({"serviceType": [{"coding": [{"display": "?"}, foreign]}]})["service_type_code"] == "b"
         assert view({"serviceType": [{"text": "c"}]})["service_type_code"] == "c"
 
+    @pytest.mark.parametrize("text", ["  padded text ", "two  blanks", "two\nlines"])
+    def test_a_text_that_is_no_code_is_written_as_a_text(self, text: str) -> None:
+        assert update({}, specialty_code=text)["specialty"] == [{"text": text}]
+        before = {"serviceType": [{"coding": [{"code": "a"}], "extension": [OTHER]}]}
+        written = update(before, service_type_code=text)
+        assert written["serviceType"] == [{"text": text, "extension": [OTHER]}]
+        assert view(written)["service_type_code"] == text
+
     def test_a_change_drops_translations_and_text(self) -> None:
         concept = {"coding": [{"system": "urn:x", "code": "b"}], "text": "t", "_text": {"id": "i"}}
         resource = {"specialty": [concept | {"extension": [OTHER]}, {"text": "second"}]}
