@@ -11,7 +11,7 @@ from typing import Any
 
 from adapter.errors import Problem, Unprocessable
 from adapter.fhir import validation
-from adapter.importing import mediloop, taking_part
+from adapter.importing import mediloop
 from adapter.importing.checking import Ready
 from adapter.importing.identity import same
 from adapter.importing.mediloop import Patient
@@ -29,13 +29,13 @@ async def referred(
         name
         for ready, before in zip(batch, stored, strict=True)
         if ready.members is not None and before is not None
-        for name in taking_part.referred(service, before)
+        for name in mediloop.referred(service, before)
     }
     return await work.read_many(sorted(names)) if names else {}
 
 
-async def patients_of(service: Service, work: UnitOfWork, batch: Sequence[Ready]) -> dict[str, Patient | None]:
-    """Return the stored Patients of MediLoop objects, by UHID; None where several carry it: it does not say whom."""
+async def patients_of(service: Service, work: UnitOfWork, batch: Sequence[Ready]) -> dict[str, Patient]:
+    """Return the stored Patients of MediLoop objects, by UHID; of several with the same, the first by id."""
     systems = service.systems.all_uhid
     uhids = {ready.members["patient_uhid"] for ready in batch if ready.members is not None}
     tokens = {token(system, one): one for one in uhids for system in systems}
@@ -43,11 +43,12 @@ async def patients_of(service: Service, work: UnitOfWork, batch: Sequence[Ready]
         return {}
     query = {"_index.identifier": {"$in": list(tokens)}}
     documents = await work.documents("Patient", query, fields=("_index.identifier",))
-    found: dict[str, Patient | None] = {}
-    for document in documents:
+    found: dict[str, Patient] = {}
+    for document in sorted(documents, key=lambda one: str(one["_id"])):
         patient = Patient(f"Patient/{document['_id']}", document["_json"])
-        for uhid in {tokens[text] for text in document["_index"]["identifier"] if text in tokens}:
-            found[uhid] = None if uhid in found else patient
+        for text in document["_index"]["identifier"]:
+            if text in tokens:
+                found.setdefault(tokens[text], patient)
     return found
 
 
@@ -57,7 +58,7 @@ def resources(
     given: Sequence[Resource],
     stored: Sequence[Resource | None],
     people: Mapping[str, Resource],
-    patients: Mapping[str, Patient | None],
+    patients: Mapping[str, Patient],
 ) -> list[Resource | None]:
     """Return what each is to be; None for what is to be deleted."""
     wanted: list[Resource | None] = []
@@ -82,11 +83,7 @@ def resources(
 
 
 async def require_known(
-    service: Service,
-    work: UnitOfWork,
-    batch: Sequence[Ready],
-    places: Iterable[int],
-    patients: Mapping[str, Patient | None],
+    service: Service, work: UnitOfWork, batch: Sequence[Ready], places: Iterable[int], patients: Mapping[str, Patient]
 ) -> None:
     """Refuse a MediLoop appointment with somebody who is not stored, where the settings say so (decision 2.11)."""
     settings = service.settings

@@ -24,7 +24,7 @@ from adapter import memory
 from adapter.errors import Problem, Refused
 from adapter.importing.checking import Checked, Ready, check_all
 from adapter.importing.item import Item
-from adapter.importing.taking_part import Means
+from adapter.importing.mediloop import Means
 from adapter.service import systems_of, vocabulary_of
 from adapter.settings import Settings
 from mappings.systems import Systems

@@ -15,8 +15,8 @@ from adapter.fhir.presentation import require_whole
 from adapter.importing import mediloop
 from adapter.importing.documents import deleted
 from adapter.importing.item import Item, Referent, name_without_id
+from adapter.importing.mediloop import Means
 from adapter.importing.reading import read
-from adapter.importing.taking_part import Means
 from adapter.scheduling import claims
 from store.codec import Resource, encode, parse
 from store.extract import escaped, identifiers, token

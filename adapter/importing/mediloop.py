@@ -8,22 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 from pydantic import Field, TypeAdapter, ValidationError
 
 from adapter.errors import Malformed, Problem, Unprocessable
 from adapter.fhir.validation.findings import tellable
 from adapter.fhir.validation.structure import as_object, repeated_names
-from adapter.importing import taking_part
-from adapter.importing.taking_part import Means
 from adapter.mediloop.fields import UHID_PATTERN, AppointmentTypeCode, Id, Instant, Priority, Uhid, Words
+from adapter.settings import Settings
 from mappings import appointment as lens
 from mappings import uhid
 from mappings.elements import NOBODY
 from mappings.instants import minutes_between, shift
 from mappings.instants import parse as parse_instant
-from mappings.references import PATIENT
+from mappings.references import PATIENT, names_of
+from mappings.systems import Systems
+from mappings.vocabulary import Vocabulary
 from store.codec import Resource, decode, parse
 
 _NAMES = {field.name: field for field in lens.FIELDS}
@@ -42,6 +43,7 @@ _CHECKS: Mapping[str, TypeAdapter[Any]] = (
     }
 )
 _REQUIRED = ("patient_uhid", "practitioner_id", "status", "start_time", "end_time")
+_OF_PEOPLE = ("patient_uhid", "patient_name", "practitioner_name", "facility_name")
 _STATUSES = ("proposed", "pending", "booked", "arrived", "checked-in", "fulfilled", "cancelled", "noshow")
 
 
@@ -51,6 +53,22 @@ class Patient:
 
     reference: str
     raw: bytes
+
+
+class Means(Protocol):
+    """What is needed of a service: its settings and tables. A `Service` has them."""
+
+    @property
+    def settings(self) -> Settings:
+        """As read at the start."""
+
+    @property
+    def systems(self) -> Systems:
+        """The canonical URLs."""
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The code tables."""
 
 
 def read(raw: bytes) -> Any:
@@ -169,27 +187,17 @@ def applied(
         service: whose systems and tables.
         before: what is stored.
         wanted: the members that are given.
-        known: the people and the places that `before` refers to (`taking_part.referred`), by reference. MediLoop's list
-            shows their UHID and their names of today: where these came as they would be shown, nobody has changed them.
+        known: the people and the place that `before` refers to, by reference. MediLoop's list shows their UHID and
+            their names of today: where these came as they would be shown, nobody has changed them.
         patient: the stored one with the UHID of `wanted`; if that is a new UHID there, it is referred to.
     """
-    carrier = {} if patient is None else {patient.reference: decode(patient.raw)}
-    if before is not None:
-        wanted = taking_part.others(service, before, wanted, {**known, **carrier}, next(iter(carrier), None))
-        moved = wanted.get("rescheduled_at")
-        if (
-            moved is not None
-            and "reschedule_reason" not in wanted
-            and _shown(service, before, "rescheduled_at") != moved
-        ):
-            wanted["reschedule_reason"] = None  # what is stored was that of the move before
     base = lens.blank() if before is None else before
-    new = carrier if "patient_uhid" in wanted else NOBODY
+    if before is not None and known:
+        systems, vocabulary = service.systems, service.vocabulary
+        shown = lens.view(before, systems=systems, vocabulary=vocabulary, known=known, names=names_of(known))
+        wanted = {name: value for name, value in wanted.items() if name not in _OF_PEOPLE or shown[name] != value}
+    new = NOBODY if patient is None or "patient_uhid" not in wanted else {patient.reference: decode(patient.raw)}
     return lens.update(base, wanted, systems=service.systems, vocabulary=service.vocabulary, known=new)
-
-
-def _shown(service: Means, resource: Resource, member: str) -> Any:
-    return lens.view(resource, systems=service.systems, vocabulary=service.vocabulary)[member]
 
 
 def referring(resource: Resource, patient: Patient) -> Resource:
@@ -228,6 +236,11 @@ def completed(service: Means, resource: Resource, patient: Patient, uhid_: str) 
     return {**resource, "participant": participants}
 
 
+def referred(service: Means, before: Resource) -> list[str]:
+    """Return whom and where a stored Appointment refers to."""
+    return list(lens.referred(before, systems=service.systems).values())
+
+
 def people(wanted: Mapping[str, Any]) -> dict[str, str]:
     """Return who and where must be known (decision 2.11): member by reference."""
     found = {f"Practitioner/{wanted['practitioner_id']}": "practitioner_id"}
@@ -245,6 +258,6 @@ def unknown_patient(entry: int) -> Problem:
 def unknown_person(member: str) -> Unprocessable:
     """Return the refusal of an appointment with somebody, or somewhere, that is not stored."""
     code = "unknown_practitioner" if member == "practitioner_id" else "unknown_facility"
-    what, all_of_them = ("practitioner", "practitioners") if member == "practitioner_id" else ("facility", "facilities")
-    text = f"No {what} with that id is known here. Import the {all_of_them} first."
+    what = "practitioner" if member == "practitioner_id" else "facility"
+    text = f"No {what} with that id is known here. Import the {what}s first."
     return Unprocessable(Problem(code, text, member))

@@ -15,7 +15,7 @@ from adapter.errors import Refused
 from adapter.importing import beside
 from adapter.importing.checking import Checked, Ready, check_all
 from adapter.importing.item import Item, Referent
-from adapter.importing.taking_part import Means
+from adapter.importing.mediloop import Means
 from adapter.service import systems_of, vocabulary_of
 from adapter.settings import Settings
 from mappings.systems import Systems
