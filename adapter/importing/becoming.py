@@ -5,18 +5,19 @@ A MediLoop object says whom and where by their numbers; who they are is looked f
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from adapter.errors import Problem, Unprocessable
 from adapter.fhir import validation
-from adapter.importing import mediloop
+from adapter.importing import mediloop, shown
 from adapter.importing.checking import Ready
 from adapter.importing.identity import same
 from adapter.importing.mediloop import Patient
+from adapter.mediloop import actors
 from adapter.service import Service
-from store.codec import Resource
+from store.codec import Resource, decode
 from store.extract import token
 from store.unit_of_work import UnitOfWork
 
@@ -24,18 +25,20 @@ from store.unit_of_work import UnitOfWork
 async def referred(
     service: Service, work: UnitOfWork, batch: Sequence[Ready], stored: Sequence[Resource | None]
 ) -> dict[str, Resource]:
-    """Read whom and where the Appointments refer to that MediLoop objects are to change."""
+    """Read whom and where the Appointments name that MediLoop objects are to change, and who is behind their roles."""
     names = {
         name
         for ready, before in zip(batch, stored, strict=True)
         if ready.members is not None and before is not None
-        for name in mediloop.referred(service, before)
+        for name in shown.referred(service, before)
     }
-    return await work.read_many(sorted(names)) if names else {}
+    found = await work.read_many(sorted(names)) if names else {}
+    behind = {*actors.behind(found).values()} - names
+    return {**found, **await work.read_many(sorted(behind))} if behind else found
 
 
-async def patients_of(service: Service, work: UnitOfWork, batch: Sequence[Ready]) -> dict[str, Patient]:
-    """Return the stored Patients of MediLoop objects, by UHID; of several with the same, the first by id."""
+async def patients_of(service: Service, work: UnitOfWork, batch: Sequence[Ready]) -> dict[str, list[Patient]]:
+    """Return the stored Patients of MediLoop objects, by UHID: all who carry it, those with the first id first."""
     systems = service.systems.all_uhid
     uhids = {ready.members["patient_uhid"] for ready in batch if ready.members is not None}
     tokens = {token(system, one): one for one in uhids for system in systems}
@@ -43,12 +46,11 @@ async def patients_of(service: Service, work: UnitOfWork, batch: Sequence[Ready]
         return {}
     query = {"_index.identifier": {"$in": list(tokens)}}
     documents = await work.documents("Patient", query, fields=("_index.identifier",))
-    found: dict[str, Patient] = {}
+    found: dict[str, list[Patient]] = {}
     for document in sorted(documents, key=lambda one: str(one["_id"])):
         patient = Patient(f"Patient/{document['_id']}", document["_json"])
-        for text in document["_index"]["identifier"]:
-            if text in tokens:
-                found.setdefault(tokens[text], patient)
+        for uhid in {tokens[text] for text in document["_index"]["identifier"] if text in tokens}:
+            found.setdefault(uhid, []).append(patient)
     return found
 
 
@@ -58,19 +60,22 @@ def resources(
     given: Sequence[Resource],
     stored: Sequence[Resource | None],
     people: Mapping[str, Resource],
-    patients: Mapping[str, Patient],
+    patients: Mapping[str, Sequence[Patient]],
 ) -> list[Resource | None]:
     """Return what each is to be; None for what is to be deleted."""
     wanted: list[Resource | None] = []
     for ready, resource, before in zip(batch, given, stored, strict=True):
-        patient = patients.get(ready.members["patient_uhid"]) if ready.members is not None else None
+        carriers = patients.get(ready.members["patient_uhid"], ()) if ready.members is not None else ()
+        # Of two with one UHID, it does not say which of them is meant: as of a booking (docs/mapping.md).
+        patient = carriers[0] if len(carriers) == 1 else None
         if ready.deletes:
             wanted.append(None)
         elif ready.if_none and before is not None:
             wanted.append(before)
         elif ready.members is not None and before is not None:
             members = {**ready.members, "id": ready.found}
-            after = mediloop.applied(service, before, members, people, patient)
+            known = {**people, **{one.reference: decode(one.raw) for one in carriers if one.reference not in people}}
+            after = mediloop.applied(service, before, members, known, patient)
             if patient is not None:
                 after = mediloop.completed(service, after, patient, ready.members["patient_uhid"])
             if not same(before, after):
@@ -83,7 +88,7 @@ def resources(
 
 
 async def require_known(
-    service: Service, work: UnitOfWork, batch: Sequence[Ready], places: Iterable[int], patients: Mapping[str, Patient]
+    service: Service, work: UnitOfWork, batch: Sequence[Ready], places: Iterable[int], patients: Collection[str]
 ) -> None:
     """Refuse a MediLoop appointment with somebody who is not stored, where the settings say so (decision 2.11)."""
     settings = service.settings

@@ -15,6 +15,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from adapter.errors import Malformed, Problem, Unprocessable
 from adapter.fhir.validation.findings import tellable
 from adapter.fhir.validation.structure import as_object, repeated_names
+from adapter.importing import shown
 from adapter.mediloop.fields import UHID_PATTERN, AppointmentTypeCode, Id, Instant, Priority, Uhid, Words
 from adapter.settings import Settings
 from mappings import appointment as lens
@@ -22,7 +23,7 @@ from mappings import uhid
 from mappings.elements import NOBODY
 from mappings.instants import minutes_between, shift
 from mappings.instants import parse as parse_instant
-from mappings.references import PATIENT, names_of
+from mappings.references import PATIENT
 from mappings.systems import Systems
 from mappings.vocabulary import Vocabulary
 from store.codec import Resource, decode, parse
@@ -43,7 +44,6 @@ _CHECKS: Mapping[str, TypeAdapter[Any]] = (
     }
 )
 _REQUIRED = ("patient_uhid", "practitioner_id", "status", "start_time", "end_time")
-_OF_PEOPLE = ("patient_uhid", "patient_name", "practitioner_name", "facility_name")
 _STATUSES = ("proposed", "pending", "booked", "arrived", "checked-in", "fulfilled", "cancelled", "noshow")
 
 
@@ -187,15 +187,14 @@ def applied(
         service: whose systems and tables.
         before: what is stored.
         wanted: the members that are given.
-        known: the people and the place that `before` refers to, by reference. MediLoop's list shows their UHID and
-            their names of today: where these came as they would be shown, nobody has changed them.
-        patient: the stored one with the UHID of `wanted`; if that is a new UHID there, it is referred to.
+        known: who and where is stored of those that `before` and `wanted` name, by reference. MediLoop's list shows
+            their UHIDs and their names of today: what came as it would be shown, nobody has changed.
+        patient: the one stored with the UHID of `wanted`; if that is a new UHID there, it is referred to.
     """
+    if before is not None:
+        unwritten = shown.told_already(service, before, wanted, known)
+        wanted = {name: value for name, value in wanted.items() if name not in unwritten}
     base = lens.blank() if before is None else before
-    if before is not None and known:
-        systems, vocabulary = service.systems, service.vocabulary
-        shown = lens.view(before, systems=systems, vocabulary=vocabulary, known=known, names=names_of(known))
-        wanted = {name: value for name, value in wanted.items() if name not in _OF_PEOPLE or shown[name] != value}
     new = NOBODY if patient is None or "patient_uhid" not in wanted else {patient.reference: decode(patient.raw)}
     return lens.update(base, wanted, systems=service.systems, vocabulary=service.vocabulary, known=new)
 
@@ -236,11 +235,6 @@ def completed(service: Means, resource: Resource, patient: Patient, uhid_: str) 
     return {**resource, "participant": participants}
 
 
-def referred(service: Means, before: Resource) -> list[str]:
-    """Return whom and where a stored Appointment refers to."""
-    return list(lens.referred(before, systems=service.systems).values())
-
-
 def people(wanted: Mapping[str, Any]) -> dict[str, str]:
     """Return who and where must be known (decision 2.11): member by reference."""
     found = {f"Practitioner/{wanted['practitioner_id']}": "practitioner_id"}
@@ -258,6 +252,6 @@ def unknown_patient(entry: int) -> Problem:
 def unknown_person(member: str) -> Unprocessable:
     """Return the refusal of an appointment with somebody, or somewhere, that is not stored."""
     code = "unknown_practitioner" if member == "practitioner_id" else "unknown_facility"
-    what = "practitioner" if member == "practitioner_id" else "facility"
-    text = f"No {what} with that id is known here. Import the {what}s first."
+    what, all_ = ("practitioner", "practitioners") if member == "practitioner_id" else ("facility", "facilities")
+    text = f"No {what} with that id is known here. Import the {all_} first."
     return Unprocessable(Problem(code, text, member))
