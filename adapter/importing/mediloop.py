@@ -15,7 +15,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from adapter.errors import Malformed, Problem, Unprocessable
 from adapter.fhir.validation.findings import tellable
 from adapter.fhir.validation.structure import as_object, repeated_names
-from adapter.importing import shown
+from adapter.importing import shown, withdrawing
 from adapter.mediloop.fields import UHID_PATTERN, AppointmentTypeCode, Id, Instant, Priority, Uhid, Words
 from adapter.settings import Settings
 from mappings import appointment as lens
@@ -98,7 +98,7 @@ def repeated(value: Any) -> Malformed | None:
 
 
 def members(service: Means, given: Mapping[str, Any], required: Sequence[str] = _REQUIRED) -> dict[str, Any]:
-    """Return what of a MediLoop object is written: its known members that have a value, checked.
+    """Return what of a MediLoop object is written: its known members that have a value, or may have none, checked.
 
     Args:
         service: whose settings.
@@ -111,7 +111,11 @@ def members(service: Means, given: Mapping[str, Any], required: Sequence[str] = 
     wrong: list[Problem] = []
     found: dict[str, Any] = {}
     for name, value in given.items():
-        if name not in _NAMES or value is None:
+        if name not in _NAMES:
+            continue
+        if value is None:
+            if _NAMES[name].nullable:
+                found[name] = None
             continue
         try:
             found[name] = _checked(service, name, value)
@@ -194,6 +198,7 @@ def applied(
     if before is not None:
         unwritten = shown.told_already(service, before, wanted, known)
         wanted = {name: value for name, value in wanted.items() if name not in unwritten}
+        wanted = withdrawing.lossless(service, before, wanted)
     base = lens.blank() if before is None else before
     new = NOBODY if patient is None or "patient_uhid" not in wanted else {patient.reference: decode(patient.raw)}
     return lens.update(base, wanted, systems=service.systems, vocabulary=service.vocabulary, known=new)
@@ -238,7 +243,7 @@ def completed(service: Means, resource: Resource, patient: Patient, uhid_: str) 
 def people(wanted: Mapping[str, Any]) -> dict[str, str]:
     """Return who and where must be known (decision 2.11): member by reference."""
     found = {f"Practitioner/{wanted['practitioner_id']}": "practitioner_id"}
-    if "facility_id" in wanted:
+    if wanted.get("facility_id") is not None:
         found[f"Location/{wanted['facility_id']}"] = "facility_id"
     return found
 

@@ -62,12 +62,12 @@ def told_already(
     first = Reading(before, systems, service.vocabulary, NOBODY)
     found: set[str] = set()
     for kind, (who, name) in _OF.items():
-        takes_part = who in wanted and wanted[who] == shown[who]
+        takes_part = wanted.get(who) is not None and wanted[who] == shown[who]
         if takes_part:
             found.add(who)
         # A name is written to whom the document has first of that kind, and to nobody else in their place.
         is_another = takes_part and _place(seen, kind) != _place(first, kind)
-        if is_another or (wanted.get(name) == shown[name] and (takes_part or who not in wanted)):
+        if is_another or (wanted.get(name) == shown[name] and (takes_part or wanted.get(who) is None)):
             found.add(name)
     return frozenset(found)
 
