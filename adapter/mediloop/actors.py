@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from mappings.references import LOCATION, PATIENT, kind_of, stated_uhid, uhids
+from mappings.references import LOCATION, PATIENT, contained, kind_of, stated_uhid, uhids
 from mappings.systems import Systems
 from store.codec import Resource
 from store.extract import reference, references, relative, type_of
@@ -41,7 +41,8 @@ def roles(resources: Iterable[Resource], bases: tuple[str, ...]) -> list[str]:
         resources: as they are stored.
         bases: the service's own FHIR addresses, without a slash at the end.
     """
-    return [name for one in resources if not _is_plain(one) for name in _roles(one, bases)]
+    found = (name for one in resources if not _is_plain(one) for name in _roles(one, bases))
+    return [name for name in found if name.startswith(_ROLE)]
 
 
 def as_shown(
@@ -64,7 +65,8 @@ def as_shown(
     """
     if _is_plain(resource):
         return resource
-    meant = {**{name: _practitioner(known.get(name), bases) for name in _roles(resource, bases)}, **asked}
+    played = {name: contained(resource, name) or known.get(name) for name in _roles(resource, bases)}
+    meant = {**{name: _practitioner(role, bases) for name, role in played.items()}, **asked}
 
     def changed(actor: Resource) -> Resource:
         text = actor.get("reference")
@@ -127,18 +129,25 @@ def _is_plain(resource: Resource) -> bool:
     """Tell whether nothing is to be done, as for almost every document."""
     for actor in _actors(resource):
         text = actor.get("reference", "")
-        if "://" in text or text.startswith(_ROLE) or (not text and "identifier" in actor):
+        if "://" in text or text.startswith((_ROLE, "#")) or (not text and "identifier" in actor):
             return False
     return True
 
 
 def _roles(resource: Resource, bases: tuple[str, ...]) -> list[str]:
-    """Return the roles among the actors; none where a practitioner who has not declined is named by an id."""
+    """Return the roles among the actors, contained ones too (``#r``); none where a practitioner is named by an id.
+
+    Who has declined does not count as named.
+    """
     coming = (type_of(actor.get("reference", "")) for actor in _actors(resource, declined=False))
     if "Practitioner" in coming:
         return []
     names = (relative(actor.get("reference", ""), bases) for actor in _actors(resource))
-    return [name for name in names if name.startswith(_ROLE)]
+    return [name for name in names if name.startswith(_ROLE) or _is_role(contained(resource, name))]
+
+
+def _is_role(inside: Resource | None) -> bool:
+    return inside is not None and inside.get("resourceType") == "PractitionerRole"
 
 
 def _practitioner(role: Resource | None, bases: tuple[str, ...]) -> str | None:

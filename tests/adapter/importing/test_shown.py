@@ -88,6 +88,7 @@ OTHERS = (
     {"reference": "https://elsewhere.example/fhir/Practitioner/p3"},
     {"reference": "PractitionerRole/r1"},
     {"reference": f"{HERE}/PractitionerRole/r2"},
+    {"reference": "#inside"},
     {"reference": f"Location/{MULAGO}"},
     {"reference": f"Location/{KAMPALA}", "display": "At night"},
 )
@@ -102,7 +103,9 @@ async def test_a_list_of_our_own_changes_nothing_whoever_it_asks_for(clinic: Api
         chance.shuffle(actors)
         status = ("accepted", "accepted", "accepted", "declined")
         participants = [{"actor": actor, "status": chance.choice(status)} for actor in actors]
-        visits.append(appointment(f"v{number}", "cancelled", f"2024-02-1{number}T10:00", participant=participants))
+        visit = appointment(f"v{number}", "cancelled", f"2024-02-1{number}T10:00", participant=participants)
+        is_inside = {"reference": "#inside"} in actors
+        visits.append(visit | ({"contained": [_role("inside", "p2")]} if is_inside else {}))
     store = clinic.service.stores["test"]
     await put(store, *visits)
     compared = 0

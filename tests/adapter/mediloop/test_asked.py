@@ -180,3 +180,21 @@ async def test_uhid_and_name_are_never_of_two_patients(api: Api, store: Store) -
     ):
         found = await _only(api, "", **query)
         assert (found["patient_uhid"], found["patient_name"]) == (uhid, name)
+
+
+@pytest.mark.parametrize(
+    ("role", "others", "shown"),
+    [
+        ({"practitioner": {"reference": f"Practitioner/{SARAH}"}}, (), BY_SARAH),
+        ({"practitioner": {"reference": f"Practitioner/{SARAH}"}}, (f"Practitioner/{JAMES}",), {}),
+        ({}, (), {"practitioner_id": None, "practitioner_name": None}),
+    ],
+)
+async def test_a_contained_role_shows_whose_time_it_takes(
+    api: Api, store: Store, role: dict[str, Any], others: tuple[str, ...], shown: dict[str, Any]
+) -> None:
+    inside = {"resourceType": "PractitionerRole", "id": "r"} | role
+    actors = with_actors("Patient/john", "#r", *others, f"Location/{KAMPALA}")
+    await put(store, appointment("x", participant=actors, contained=[inside]))
+    seen = (await api.get(f"{PATH}x/")).json()
+    assert {name: seen[name] for name in FIRST} == FIRST | shown
