@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from mappings import appointment, slot
 from mappings.instants import minutes_between, parse, to_utc
-from mappings.references import kind_of
+from mappings.references import identity, kind_of
 from tests import strategies as ours
 from tests.scale import examples
 from tests.strategies import SYSTEMS, Json
@@ -182,8 +182,14 @@ class TestWhatIsNotWrittenStays:
         members = {name: value for name, value in members.items() if value is not None}
         result = appointment.update(resource, members, systems=SYSTEMS)
         before = kinds(resource)
-        # Who has declined is shown where there is no other.
-        order = sorted(range(len(before)), key=lambda one: resource["participant"][one]["status"] == "declined")
+
+        def later(place: int) -> tuple[bool, bool]:
+            # Who has declined is shown where there is no other, and so is a practitioner whom nobody can ask for.
+            one = resource["participant"][place]
+            unknown = before[place] == "Practitioner" and identity(one.get("actor", {})) is None
+            return one["status"] == "declined", unknown
+
+        order = sorted(range(len(before)), key=later)
         shown = {kind: place for place in reversed(order) if (kind := before[place]) is not None}
         assert len(result["participant"]) >= len(before)
         for place, kind in enumerate(before):
