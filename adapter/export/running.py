@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from contextlib import suppress
 from datetime import timedelta
 
 from adapter.export.files import Files
@@ -75,7 +76,9 @@ async def take_one(service: Service, workers: Workers) -> bool:
             continue
         if job.attempts > ATTEMPTS:
             expires = service.now() + timedelta(hours=service.settings.export_hours)
-            await jobs.finish(job.ident, worker, expires, _GIVEN_UP)
+            if await jobs.finish(job.ident, worker, expires, _GIVEN_UP):
+                with suppress(OSError):  # as many as go: nobody can ask for them, and the disk may be full
+                    await Files(service.settings, mode).remove(job.ident)
             return True
         try:
             code = await workers.carry_out(mode, job.ident, worker)

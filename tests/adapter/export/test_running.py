@@ -49,9 +49,13 @@ def ends(monkeypatch: pytest.MonkeyPatch) -> list[int | BaseException]:
 async def test_a_job_that_never_comes_on_is_given_up(api: Api, ends: list[int | BaseException]) -> None:
     location = (await api.get("/fhir/R4/$export?_type=Patient")).headers["content-location"]
     ends += [1] * running.ATTEMPTS
+    left = api.service.settings.data_dir / "exports" / "test" / location.rpartition("/")[2] / "Patient.00001.ndjson"
+    left.parent.mkdir(parents=True)
+    left.touch()
     for _ in range(running.ATTEMPTS + 1):
         assert await running.take_one(api.service, Workers())
     assert not await running.take_one(api.service, Workers())
+    assert not left.parent.exists(), "nobody can ask for its files"
     answer = await api.get(location)
     assert answer.status_code == 500
     assert answer.json()["resourceType"] == "OperationOutcome"
