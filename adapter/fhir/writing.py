@@ -10,7 +10,9 @@ from __future__ import annotations
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
+from adapter.aside import aside
 from adapter.errors import (
     Conflict,
     Gone,
@@ -31,6 +33,8 @@ from store.codec import Resource
 from store.documents import KEPT_META, labelled, version_of
 from store.search import Reading
 from store.unit_of_work import UnitOfWork
+
+_LONG = 500  # items: some tens of KB of JSON
 
 
 async def carry_out(
@@ -65,7 +69,9 @@ async def carry_out(
         # A conditional deletion that found nothing has no id: there is nothing of it.
         name = "" if write.ident is None else f"{write.kind}/{write.ident}"
         try:
-            found = _decide(write, stored.get(name), deleted=name in versions and versions[name] > 0)
+            before, deleted_once = stored.get(name), name in versions and versions[name] > 0
+            much = write.method == "PATCH" and before is not None and _is_long(before)
+            found = await aside(partial(_decide, write, before, deleted=deleted_once), much=much)
         except Refused as refused:
             raise _about(refused, index) from None
         if isinstance(found, Written):
@@ -149,6 +155,11 @@ def _matched(work: UnitOfWork, write: Write, found: str | None, criteria: Criter
     if found is None and write.method == "PATCH":
         raise NotFound(Problem("unknown_resource", f"There is no {write.kind} that matches the criteria."))
     return replace(write, ident=found)
+
+
+def _is_long(resource: Resource) -> bool:
+    """Tell whether a resource has a list so long that to patch and judge it would hold up everybody."""
+    return any(isinstance(one, list) and len(one) > _LONG for one in resource.values())
 
 
 def _require_each_once(writes: Sequence[Write]) -> None:

@@ -17,6 +17,7 @@ from adapter.fhir.validation.definitions import Member, Type, resource_types, ty
 from store.codec import Resource
 
 _ROOT = ""
+_NODE = 4  # of work for each item of a list that is led through
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,17 +129,23 @@ def members_named(kind: Type, name: str) -> Mapping[str, Member]:
 
 
 def _follow(items: list[Any], steps: tuple[Name | Index | Call, ...], budget: Budget) -> list[Any]:
-    for step in steps:
+    found = False  # what the next step asks for already
+    for step, then in zip(steps, (*steps[1:], None), strict=False):  # there may be none
         if isinstance(step, Name):
-            items = [child for item in items for child in _children(item, step.name, budget)]
+            # Of one element, the item that is named by its place is found without a look at the others.
+            only = then.index if isinstance(then, Index) and len(items) == 1 else None
+            items = [child for item in items for child in _children(item, step.name, budget, only)]
+            found = only is not None
         elif isinstance(step, Index):
-            items = items[step.index : step.index + 1]
+            items = items if found else items[step.index : step.index + 1]
+            found = False
         else:
             items = _call(step, items, budget)
     return items
 
 
-def _children(item: Any, name: str, budget: Budget) -> list[Node]:
+def _children(item: Any, name: str, budget: Budget, only: int | None = None) -> list[Node]:
+    """Return the children of that name, or `only` the one at that place."""
     budget.visit()
     if not isinstance(item, Node):
         raise NotApplicable(f"A plain value has no {name[:SHOWN]}.")
@@ -153,11 +160,13 @@ def _children(item: Any, name: str, budget: Budget) -> list[Node]:
         held = [content[key] for key in (json, f"_{json}") if key in content]
         if member.many:
             length = max((len(one) for one in held if isinstance(one, list)), default=0)
-            budget.spend(length)
+            if only is not None and len(members) == 1:
+                return [Node(content, json, only, member, members)] if only < length else []
+            budget.spend(_NODE * length)
             found.extend(Node(content, json, index, member, members) for index in range(length))
         elif held:
             found.append(Node(content, json, None, member, members))
-    return found
+    return found if only is None else found[only : only + 1]
 
 
 def _call(call: Call, items: list[Any], budget: Budget) -> list[Any]:

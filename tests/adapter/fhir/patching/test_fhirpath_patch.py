@@ -206,6 +206,10 @@ class TestPaths:
         path = "Group.member.where(entity.reference = 'Patient/p7' and inactive.empty())"
         after = change(group, operation("delete", path))
         assert after["member"] == members[:7] + members[8:]
+        by_place = operation("replace", "Group.member[7].entity.reference", value={"valueString": "Patient/x"})
+        assert change(group, *[by_place] * 1_000)["member"][7] == {"entity": {"reference": "Patient/x"}}
+        refused = refusal(group, *[operation("move", "Group.member", source=0, destination=5)] * 60)
+        assert refused.problems[0].code == "patch_too_costly"
 
 
 class TestAdd:
