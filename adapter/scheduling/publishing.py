@@ -101,8 +101,8 @@ def _bad_hours(part: str) -> ValueError:
 def spans(openings: Sequence[Opening], length: int, first: date, last: date, zone: ZoneInfo) -> Iterator[Interval]:
     """Yield the slots of `length` minutes from day `first` to day `last`, both included.
 
-    Opening times are wall-clock times in `zone`; a slot's length is real time, so a day on which the clocks
-    change has more or fewer slots, and none that is cut.
+    Opening times are wall-clock times in `zone`, as weekly hours have them (`openings.pieces`); a slot's length is real
+    time, so a day on which the clocks change has more or fewer slots, and none that is cut.
 
     Raises:
         ValueError: `length` is less than a minute.

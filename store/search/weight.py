@@ -1,8 +1,8 @@
 """What a search may ask of MongoDB at once: how much there is to look for, in all its parameters and chains together.
 
-MongoDB keeps what a query looks for in memory while it plans and runs it: some 25 KB for each pattern or circle, a few
-hundred bytes for each value (measured). A parameter by itself has a bound (`store.search.conditions`); a thousand of
-them would have taken gigabytes, for a request of some kilobytes, whoever sent it.
+MongoDB keeps what a query looks for in memory while it plans and runs it, for a pattern or a circle many times what it
+keeps for a value. A parameter by itself has a bound (`store.search.conditions`); a thousand of them would take
+gigabytes, for a request of some kilobytes, whoever sent it.
 """
 
 from __future__ import annotations
