@@ -173,6 +173,12 @@ class HeadersTooLarge(Refused):
     status = 431
 
 
+class NotImplementedHere(Refused):
+    """501: the request needs something of HTTP that is not built."""
+
+    status = 501
+
+
 class Unavailable(Refused):
     """503: MongoDB cannot be reached or did not answer in time; nothing was changed, or the answer was lost."""
 

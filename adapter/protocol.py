@@ -17,7 +17,7 @@ from starlette.datastructures import Headers
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from adapter import clock, refusals
-from adapter.errors import AddressTooLong, HeadersTooLarge, Malformed, Problem, Refused
+from adapter.errors import AddressTooLong, HeadersTooLarge, Malformed, NotImplementedHere, Problem, Refused
 from adapter.fhir.call import LONGEST_URL
 from adapter.gate import Ids, add_common, known
 from adapter.logs import logger
@@ -41,6 +41,11 @@ _FIELDS = f"The request has more than {MOST_FIELDS} header fields, or {MOST_FIEL
 _LONGEST_HOST = 300  # a name of 255 with its port; links and what is remembered of references hold it
 _HOST = (
     f"Send one Host header of at most {_LONGEST_HOST} characters."  # RFC 9112 section 3.2: HTTP/1.1 wants exactly one
+)
+
+_CHUNKED = (
+    "A body comes with its length (Content-Length) or in chunks (Transfer-Encoding: chunked), and in no other transfer "
+    "coding. To send it compressed, say Content-Encoding: gzip."
 )
 
 _HEAD = 64  # bytes: enough to tell which API was called, and nothing to keep for each open connection
@@ -106,6 +111,9 @@ class Protocol(HttpToolsProtocol):
         least = 1 if self.parser.get_http_version() == "1.1" else 0
         if not least <= len(self._hosts) <= 1 or any(len(host) > _LONGEST_HOST for host in self._hosts):
             raise self._not(Malformed(Problem("invalid_request_error", _HOST, "Host")))
+        # RFC 9112 section 6.1: the parser looks at the last coding alone, and what is left would be taken for the body.
+        if any(name == b"transfer-encoding" and value.strip().lower() != b"chunked" for name, value in self.headers):
+            raise self._not(NotImplementedHere(Problem("unsupported_transfer_encoding", _CHUNKED, "Transfer-Encoding")))
         super().on_headers_complete()
         self._head_is_whole = True
 

@@ -33,6 +33,7 @@ _ISSUE_TYPES = {
     422: "business-rule",
     429: "throttled",
     431: "too-long",
+    501: "not-supported",
     503: "transient",
 }
 

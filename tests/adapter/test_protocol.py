@@ -222,3 +222,21 @@ async def test_a_request_says_once_which_host_it_is_for(service: Service, lines:
 async def test_so_does_a_later_request_of_the_connection(service: Service) -> None:
     _, _, body = await answered(service, GET.replace(b"close", b"keep-alive") + b"\r\n", b"GET / HTTP/1.1\r\n\r\n")
     assert b"HTTP/1.1 400 Bad Request" in body
+
+
+@pytest.mark.parametrize(
+    ("fields", "answer"),
+    [
+        (b"Transfer-Encoding: gzip, chunked\r\n", b"501"),
+        (b"Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n", b"501"),
+        (b"Transfer-Encoding: Chunked \r\nConnection: close\r\n", b"401"),
+    ],
+)
+async def test_a_body_comes_in_chunks_and_is_not_encoded_otherwise(
+    service: Service, fields: bytes, answer: bytes
+) -> None:
+    request = b"POST /fhir/R4/Patient HTTP/1.1\r\nHost: x\r\n" + fields + b"\r\n2\r\n{}\r\n0\r\n\r\n"
+    status, headers, body = await answered(service, request)
+    assert status.split(b" ")[1] == answer
+    assert headers["connection"] == "close"
+    assert orjson.loads(body)["issue"][0]["code"] == ("not-supported" if answer == b"501" else "login")
