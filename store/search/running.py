@@ -6,10 +6,14 @@ the total is known. A page of large resources has fewer than were asked for (`PA
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pymongo.errors import DocumentTooLarge, OperationFailure
+
+from store.connection import is_oversized
 from store.search import includes, paging, planning, results
 from store.search.lookups import conjunction, resolved
 from store.search.model import (
@@ -55,11 +59,24 @@ class _Match:
         return tuple(paging.at(self.document, path) for path, _ in self.order)
 
 
+@asynccontextmanager
+async def _that_mongodb_takes() -> AsyncIterator[None]:
+    """Refuse a search that chains have made larger than a command can be: how large, only their ends show."""
+    try:
+        yield
+    except (OperationFailure, DocumentTooLarge) as error:
+        if not is_oversized(error):
+            raise
+        text = "Its chains lead to too many resources together. Make them narrower, use fewer, or search in parts."
+        raise SearchRefused(Note("too-costly", "", text)) from None
+
+
+@_that_mongodb_takes()
 async def compiled(source: Source, search: Search) -> list[Compiled]:
     """Return the queries of a search, one for each type; chains are looked up for it.
 
     Raises:
-        SearchRefused: a chain leads to too many resources.
+        SearchRefused: a chain leads to too many resources, or all of them do together.
         Unreachable: MongoDB did not answer in time.
     """
     made = []
@@ -80,6 +97,7 @@ def _wanted(search: Search, place: int) -> Order:
     return (*asked, ("_id", asked[-1][1])) if asked else ()
 
 
+@_that_mongodb_takes()
 async def run(source: Source, search: Search) -> Page:
     """Return the page that a search asks for.
 
@@ -195,6 +213,7 @@ async def _count(source: Source, queries: Sequence[Compiled], limit: int) -> int
     return total
 
 
+@_that_mongodb_takes()
 async def matches(
     source: Source, kind: str, pairs: Sequence[Pair], reading: Reading, *, without: Collection[str] = ()
 ) -> list[str]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from bson.regex import Regex
 
+from store.search import SearchRefused, matches, parse, run
 from store.search.weight import weight
-from tests.store.search.support import parsed, refusal
+from store.store import Store
+from tests.store.search.support import BASE, parsed, reading, refusal
+from tests.store.support import create
 
 MANY = ",".join(f"{number:x}" for number in range(1_000))
 DAYS = ",".join(f"ge20{number % 90 + 10}-01-{number % 28 + 1:02}" for number in range(1_000))
@@ -54,6 +58,18 @@ def test_so_are_chains_before_all_of_them_are_followed() -> None:
 )
 def test_what_somebody_may_want_is_not(kinds: str, text: str) -> None:
     assert not parsed(kinds, text).ignored
+
+
+async def test_chains_that_make_a_query_of_more_than_mongodb_takes_are_refused(store: Store) -> None:
+    await create(store, *({"resourceType": "Patient", "id": f"p{number}", "active": True} for number in range(300)))
+    how = replace(reading(), base=BASE + "/" + "a" * 1_000)
+    pairs = [("patient.active", "true")] * 60
+    wanted = parse(("Appointment",), pairs, how)
+    for answer in (run(store, wanted), matches(store, "Appointment", pairs, how)):
+        with pytest.raises(SearchRefused) as refused:
+            await answer
+        [problem] = refused.value.problems
+        assert problem.code == "too-costly"
 
 
 def test_each_search_has_a_bound_of_its_own() -> None:
