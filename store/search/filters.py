@@ -74,6 +74,7 @@ class _Compiling:
         try:
             query = condition(found.parameter, found.modifier, self.value, self.reading)
         except BadValue as error:
+            self.budget.waste(self.value.count(",") + 1)
             raise SearchRefused(
                 Note("value", self.wire, f"The value of '{self.wire}' cannot be used. {error}")
             ) from None

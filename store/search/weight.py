@@ -20,6 +20,7 @@ MOST = 50_000
 MOST_LOOKUPS = 64
 
 _PATTERN = 125
+_WASTED = 50  # a value beside one that cannot be used: read for nothing
 _BRANCH = 20  # of an `or`: MongoDB plans each by itself
 _BYTES = 256  # of a value that weighs twice: together they stay below what one command may have (16 MB)
 
@@ -48,6 +49,10 @@ class Budget:
         self.weight -= weight(query)
         if self.weight < 0:
             raise SearchRefused(Note("too-costly", wire, _TOO_MUCH))
+
+    def waste(self, values: int) -> None:
+        """Take what it cost to read values of which one cannot be used: the search is refused, and says why."""
+        self.weight -= _WASTED * values
 
     def look_up(self, wire: str) -> None:
         """Take one look-up.

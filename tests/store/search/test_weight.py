@@ -60,6 +60,18 @@ def test_what_somebody_may_want_is_not(kinds: str, text: str) -> None:
     assert not parsed(kinds, text).ignored
 
 
+def test_values_before_one_that_cannot_be_used_count() -> None:
+    wrong = [("near", f"{PLACES},z")]
+    with pytest.raises(SearchRefused) as refused:
+        parse(("Location",), wrong * 999, reading())
+    assert {problem.code for problem in refused.value.problems} == {"value"}
+    assert len(refused.value.problems) < 10
+
+
+def test_each_problem_of_a_few_values_is_told() -> None:
+    assert len(refusal("Slot", "&".join(["start=z,z"] * 300))) == 300
+
+
 async def test_chains_that_make_a_query_of_more_than_mongodb_takes_are_refused(store: Store) -> None:
     await create(store, *({"resourceType": "Patient", "id": f"p{number}", "active": True} for number in range(300)))
     how = replace(reading(), base=BASE + "/" + "a" * 1_000)
