@@ -38,7 +38,8 @@ def view(
 ) -> dict[str, Any]:
     """Return `appointment` as MediLoop shows it: every member of `FIELDS`, in that order, absent as `None`.
 
-    Times are in UTC with ``Z`` and keep their precision; the duration is in minutes.
+    Times are in UTC with ``Z`` and keep their precision; what is stored as one and is none is `None`. The duration is
+    in minutes.
 
     Args:
         appointment: a valid FHIR R4 Appointment; it is not changed.
@@ -50,9 +51,6 @@ def view(
             states, which are of the day when it was made.
         asked: whom to show of several of a kind; the first where nobody is asked for, or the one asked for takes no
             part.
-
-    Raises:
-        ValueError: a time in `appointment` is not a FHIR time.
     """
     reading = Reading(appointment, systems, vocabulary, known, asked)
     if reading.extensions:

@@ -66,6 +66,19 @@ def to_utc(instant: str) -> str:
     return f"{moment.isoformat(timespec='minutes')}:{second}{fraction}Z"
 
 
+def shown(stored: str | None) -> str | None:
+    """Return a stored point in time in UTC (`to_utc`); None where there is none, or what stands there is no time.
+
+    What is stored is there already, and one document must not take a list, or an export, down.
+    """
+    if stored is None:
+        return None
+    try:
+        return to_utc(stored)
+    except ValueError:
+        return None
+
+
 def parse(instant: str) -> datetime:
     """Return `instant` as an aware `datetime` in UTC, for comparing.
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mappings.elements import Resource, coded, emptied, put, put_extension, put_list, withdraw
-from mappings.instants import minutes_between, parse, to_utc
+from mappings.instants import minutes_between, parse, shown, to_utc
 from mappings.reading import Reading
 from mappings.systems import Systems
 
@@ -37,12 +37,7 @@ def primitive(element: str) -> tuple[Read, Write]:
 
 def moment(element: str) -> tuple[Read, Write, Callable[[str], str]]:
     """Return reader, writer and spelling of a point in time."""
-
-    def read(r: Reading) -> str | None:
-        text = r.resource.get(element)
-        return to_utc(text) if text is not None else None
-
-    return read, lambda r, value: put(r.resource, element, value), to_utc
+    return lambda r: shown(r.resource.get(element)), lambda r, value: put(r.resource, element, value), to_utc
 
 
 def extension(url: str, kind: str) -> tuple[Read, Write]:
@@ -61,12 +56,7 @@ def extension(url: str, kind: str) -> tuple[Read, Write]:
 def extension_moment(url: str) -> tuple[Read, Write, Callable[[str], str]]:
     """Return reader, writer and spelling of a point in time in an extension."""
     value_of, write = extension(url, "valueDateTime")
-
-    def read(r: Reading) -> str | None:
-        text = value_of(r)
-        return to_utc(text) if text is not None else None
-
-    return read, write, to_utc
+    return lambda r: shown(value_of(r)), write, to_utc
 
 
 def read_number(r: Reading) -> str | None:
@@ -173,11 +163,14 @@ def read_duration(r: Reading) -> int | None:
     start, end = r.resource.get("start"), r.resource.get("end")
     if start is None or end is None:
         return stated
-    minutes = minutes_between(start, end)
-    if minutes <= 0:
-        if parse(end) <= parse(start):
-            return stated  # no time at all, which tells no length
-        minutes = 1
+    try:
+        minutes = minutes_between(start, end)
+        if minutes <= 0:
+            if parse(end) <= parse(start):
+                return stated  # no time at all, which tells no length
+            minutes = 1
+    except ValueError:
+        return stated  # what stands there is no time
     return minutes if stated is None else min(stated, minutes)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from mappings.elements import NOBODY, Known, Resource
-from mappings.instants import to_utc
+from mappings.instants import shown
 from mappings.references import LOCATION, PRACTITIONER, Asked, identity, kind_of, named, present_name, relative
 from mappings.systems import DEFAULT_SYSTEMS, Systems
 
@@ -29,8 +29,7 @@ def _actor(schedule: Resource | None, kind: str, systems: Systems, asked: Asked 
 
 
 def _moment(slot: Resource, element: str) -> str | None:
-    text = slot.get(element)
-    return to_utc(text) if text is not None else None
+    return shown(slot.get(element))
 
 
 def view(
@@ -44,7 +43,8 @@ def view(
     """Return `slot` as MediLoop shows it.
 
     The members are ``id``, ``practitioner_id``, ``practitioner_name``, ``facility_id``, ``facility_name``,
-    ``start_time``, ``end_time`` (UTC with ``Z``) and ``status`` (FHIR's own); absent ones are `None`.
+    ``start_time``, ``end_time`` (UTC with ``Z``) and ``status`` (FHIR's own); absent ones are `None`, and so is what is
+    stored as a time and is none.
 
     Args:
         slot: a FHIR R4 Slot; it is not changed.
@@ -53,9 +53,6 @@ def view(
             `referred` says which there can be.
         systems: the canonical URLs of the deployment.
         asked: whom and which place to show of several.
-
-    Raises:
-        ValueError: a time in `slot` is not a FHIR time.
     """
     practitioner = _actor(schedule, PRACTITIONER, systems, asked)
     facility = _actor(schedule, LOCATION, systems, asked)

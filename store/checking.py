@@ -2,7 +2,7 @@
 
 `_json`, the readable document and `_index` must say the same, by the rules of the declaration; every version must be in
 the history, without gaps; no two resources share an identifier that must be unique; what is remembered for repeated
-requests must be readable. Who may have which time is not decided here.
+requests must be readable; a time in an extension must be one. Who may have which time is not decided here.
 
 Everything is read in batches, each in a snapshot of its own (one moment of committed data, MongoDB's ``snapshot`` read
 concern): memory stays flat, no snapshot is kept for long, and a write that happens meanwhile is seen whole or not at
@@ -12,8 +12,9 @@ all. The history's own order is the matter of `store.checking_history`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC
 from typing import Any
 
 import bson
@@ -22,10 +23,11 @@ from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 from pymongo.asynchronous.cursor import AsyncCursor
 
-from store.codec import CODEC_OPTIONS, decode
+from store.codec import CODEC_OPTIONS, Resource, decode
 from store.connection import bounded
+from store.dates import span
 from store.documents import Rules, compose, history_id
-from store.extract import identifiers, instant, token
+from store.extract import identifiers, instant, token, walk
 from store.history import HISTORY
 from store.reading import Moment
 from store.staged import IDEMPOTENCY
@@ -106,12 +108,12 @@ def _disagreements(declared: ResourceType, found: RawBSONDocument, rules: Rules)
         composed = compose(declared, resource, bytes(found["_json"]), moment, rules)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         return [Finding("json", name, f"Its _json cannot be used: {error!r}.")]
+    findings = [Finding("time", name, text) for text in _no_times(resource)]
     expected = bson.encode({"_id": composed.pop("_id"), **composed}, codec_options=CODEC_OPTIONS)
     if expected == found.raw:
-        return []
+        return findings
     right, wrong = bson.decode(expected), bson.decode(found.raw)
     members = sorted(name for name in right.keys() | wrong.keys() if right.get(name) != wrong.get(name))
-    findings: list[Finding] = []
     if "_index" in members:
         fields = _differing(right["_index"], wrong.get("_index"))
         text = f"Its _index says otherwise than its _json in: {fields}. `mediloop-fhir reindex` makes it anew."
@@ -121,6 +123,16 @@ def _disagreements(declared: ResourceType, found: RawBSONDocument, rules: Rules)
         text = f"The document says otherwise than its _json in: {', '.join(readable)}. "
         findings.append(Finding("document", name, text + "`mediloop-fhir reindex` makes it anew from the _json."))
     return findings
+
+
+def _no_times(resource: Resource) -> Iterator[str]:
+    """Yield what is to be said of the resource's own extensions whose time is none: earlier releases wrote such."""
+    for element in ("valueDateTime", "valueInstant"):
+        for value in walk(resource, f"extension.{element}"):
+            try:
+                span(value, UTC)
+            except (TypeError, ValueError):
+                yield f"An extension of it has a {element} that is no time. Write one that is, or leave it out."
 
 
 def _differing(right: Mapping[str, Any], wrong: Any) -> str:

@@ -17,7 +17,7 @@ from adapter.mediloop.actors import as_shown
 from mappings import appointment as appointment_lens
 from mappings import slot as slot_lens
 from mappings.appointment import FIELDS
-from mappings.instants import to_utc
+from mappings.instants import shown
 from mappings.reading import Reading
 from mappings.references import PATIENT
 from mappings.systems import Systems
@@ -80,8 +80,7 @@ def _meta(name: str) -> Callable[[Reader], Any]:
 
 
 def _last_updated(row: Reader) -> str | None:
-    text = _meta("lastUpdated")(row)
-    return None if text is None else to_utc(text)
+    return shown(_meta("lastUpdated")(row))
 
 
 def _patient_id(row: Reader) -> str | None:

@@ -64,6 +64,25 @@ def test_blank_is_new_each_time_and_leaves_no_empty_list() -> None:
     assert update(appointment.blank(), status="pending") == {"resourceType": "Appointment", "status": "pending"}
 
 
+def test_a_stored_text_that_is_no_time_shows_as_null_and_the_rest_as_it_is() -> None:
+    broken = "1-01-01T00:00:00Z"  # as releases wrote the first year
+    resource = {
+        "resourceType": "Appointment",
+        "id": "a",
+        "status": "cancelled",
+        "start": broken,
+        "end": broken,
+        "minutesDuration": 20,
+        "created": broken,
+        "extension": [{"url": CANCELLED_AT, "valueDateTime": broken}],
+    }
+    found = view(resource)
+    assert {name: found[name] for name in ("start_time", "end_time", "created_at", "cancelled_at")} == dict.fromkeys(
+        ("start_time", "end_time", "created_at", "cancelled_at")
+    )
+    assert (found["id"], found["status"], found["duration_minutes"]) == ("a", "cancelled", 20)
+
+
 class TestOfSeveralWhoIsAskedFor:
     GROUP: ClassVar[Json] = {
         "resourceType": "Appointment",

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mappings.instants import lasting, minutes_between, parse, shift, to_utc
+from mappings.instants import lasting, minutes_between, parse, shift, shown, to_utc
 from tests.strategies import instants
 
 
@@ -49,6 +49,11 @@ def test_what_is_no_time_is_refused(text: str) -> None:
     for function in (to_utc, parse):
         with pytest.raises(ValueError):
             function(text)
+
+
+@pytest.mark.parametrize("text", ["1-01-01T00:00:00Z", "2024-13", "soon", None])
+def test_what_is_stored_and_no_time_shows_as_none(text: str | None) -> None:
+    assert shown(text) is None
 
 
 def test_a_date_is_no_instant_but_has_a_first_moment() -> None:

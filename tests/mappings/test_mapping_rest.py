@@ -35,6 +35,9 @@ class TestSlot:
             "status": "free",
         }
 
+    def test_what_is_no_time_shows_as_null(self) -> None:
+        assert slot.view(SLOT | {"start": "900-01-01T09:00:00Z"}, SCHEDULE)["start_time"] is None
+
     def test_of_several_whom_is_asked_for_is_shown(self) -> None:
         more = [{"reference": "Practitioner/p2"}, {"reference": "Location/l2"}]
         schedule = {"actor": [*SCHEDULE["actor"], *more]}

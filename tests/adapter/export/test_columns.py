@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from adapter.export import columns
 from adapter.export.columns import COLUMNS, SCHEDULE_COLUMNS, Rows
 from adapter.export.views import NAMES, views
+from mappings.fields import CANCELLED_AT
 from mappings.instants import to_utc
 from mappings.systems import Systems
 from mappings.vocabulary import Vocabulary
@@ -144,6 +145,18 @@ def test_rows_tell_fhirs_own_ids_and_version() -> None:
     named = dict(zip((column.name for column in COLUMNS["Appointment"]), rows.row(resource), strict=True))
     assert (named["patient_id"], named["slot_id"], named["version_id"]) == ("p1", "s1", "3")
     assert datetime.fromisoformat(named["last_updated"]) == datetime(2024, 1, 20, 10, tzinfo=UTC)
+
+
+def test_what_is_stored_as_a_time_and_is_none_is_an_empty_cell() -> None:
+    resource = {
+        "resourceType": "Appointment",
+        "status": "cancelled",
+        "meta": {"lastUpdated": "soon"},
+        "extension": [{"url": CANCELLED_AT, "valueDateTime": "1-01-01T00:00:00Z"}],
+    }
+    row = Rows(SYSTEMS, Vocabulary.default()).row(resource)
+    named = dict(zip((column.name for column in COLUMNS["Appointment"]), row, strict=True))
+    assert (named["cancelled_at"], named["last_updated"], named["status"]) == (None, None, "cancelled")
 
 
 @pytest.mark.parametrize(

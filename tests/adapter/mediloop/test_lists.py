@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from mappings.fields import CANCELLED_AT
 from store.store import Store
 from tests.adapter.mediloop.clinic import (
     JAMES,
@@ -196,3 +197,12 @@ class TestPages:
             found += [item["id"] for item in answer["results"]]
             page = answer["next"]
         assert found == ALL
+
+
+async def test_one_whose_time_is_none_takes_no_list_down(api: Api, store: Store) -> None:
+    lapsed = {"url": CANCELLED_AT, "valueDateTime": "1-01-01T00:00:00Z"}  # as releases wrote the first year
+    await put(store, appointment("d", "cancelled", "2024-01-21T00:00", extension=[lapsed]))
+    answer = await api.get(f"{PATH}?page_size=50")
+    assert ids(answer) == ALL
+    [shown] = [one for one in answer.json()["results"] if one["id"] == "d"]
+    assert shown["cancelled_at"] is None

@@ -185,6 +185,13 @@ async def test_what_must_not_be_booked_is_found(
         assert told == expected
 
 
+async def test_an_extension_whose_time_is_none_is_found(clinic: Store) -> None:
+    told = {"url": "urn:when", "valueDateTime": "2024-01"}
+    await rewrite(clinic, "Appointment", "x", extension=[told, told | {"valueDateTime": "1-01-01T00:00:00Z"}])
+    await rewrite(clinic, "Slot", "no", extension=[{"url": "urn:when", "valueInstant": "2024-13-01T00:00:00Z"}])
+    assert await kinds(clinic) == {"time": {"Appointment/x", "Slot/no"}}
+
+
 async def test_who_is_known_by_an_address_alone_and_booked_twice_is_found(store: Store) -> None:
     who = [{"actor": {"type": "Practitioner", "reference": "https://other.example/doctors/7"}, "status": "accepted"}]
     times = {"x": ("10:00", "10:30"), "y": ("10:15", "10:45"), "z": ("10:45", "11:00")}
