@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import time, timedelta, tzinfo
+from datetime import time, timedelta, timezone, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -48,6 +48,7 @@ MOST_ENTRIES = {"availableTime": 100, "notAvailable": 1_000}
 """How many there may be in one resource: each is looked at for each day. Of seven days with a dozen hours each, and of
 decades of leave, there are fewer."""
 _EVERY_DAY = frozenset(range(7))
+_OUTERMOST = (timezone(timedelta(hours=14)), timezone(timedelta(hours=-12)))  # where a day begins first, and ends last
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +251,13 @@ def _away(entries: Iterable[Resource], zone: tzinfo) -> Iterator[Interval]:
         found = _period(entry.get("during"), zone)
         if found is not None:
             yield found
+
+
+def closes_nothing(during: Any, schedule: Resource) -> bool:
+    """Tell whether leave that says when holds no time: in the zone that the Schedule names, in any if it names none."""
+    zone = _zone(schedule)
+    zones = _OUTERMOST if zone is None else (zone,)
+    return _says_when(during) and all(_period(during, one) is None for one in zones)
 
 
 def _says_when(period: Any) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from typing import Any
 
 from adapter.errors import Problem
 from adapter.scheduling import hours
@@ -22,7 +23,7 @@ def faults(resource: Resource) -> Iterator[Problem]:
     kind = resource["resourceType"]
     seen: set[str] = set()
     if kind == "HealthcareService":
-        yield from _too_many({name: len(resource.get(name, ())) for name in hours.MOST_ENTRIES}, kind)
+        yield from _service_faults(resource)
     for index, one in enumerate(resource.get("extension", ())):
         place, url = f"{kind}.extension[{index}]", str(one.get("url", ""))
         ending = next((known for known in _OURS if url.endswith(known)), None)
@@ -37,6 +38,35 @@ def faults(resource: Resource) -> Iterator[Problem]:
             yield from _hours_faults(resource, one, place)
         elif hours.named_zone(str(hours.value_of(one))) is None:
             yield _fault("There is no such time zone. Use an IANA name such as Africa/Kampala.", place)
+
+
+def _service_faults(service: Resource) -> Iterator[Problem]:
+    """Yield what makes no sense in a service's own hours. Less is asked of them than of ours: R4 needs no times there.
+
+    R4 also has times beside ``allDay`` be ignored, and so they are.
+    """
+    kind = service["resourceType"]
+    too_many = list(_too_many({name: len(service.get(name, ())) for name in hours.MOST_ENTRIES}, kind))
+    yield from too_many
+    if too_many:
+        return
+    for index, entry in enumerate(service.get("availableTime", ())):
+        if not entry.get("allDay"):
+            yield from _closing_faults(entry, f"{kind}.availableTime[{index}]")
+    for index, entry in enumerate(service.get("notAvailable", ())):
+        # In the zone of whichever Schedule it serves.
+        yield from _during_faults(entry.get("during"), {}, f"{kind}.notAvailable[{index}]")
+
+
+def _closing_faults(entry: Resource, place: str) -> Iterator[Problem]:
+    opens, closes = (hours.clock(entry.get(name, "00:00:00")) for name in _TIME_PARTS[2:])
+    if opens == closes != timedelta():
+        yield _fault("It closes when it opens. Give another end, or allDay.", place)
+
+
+def _during_faults(during: Any, schedule: Resource, place: str) -> Iterator[Problem]:
+    if hours.closes_nothing(during, schedule):
+        yield _fault("It ends before it begins, or as it does: no time would be closed. Give a later end.", place)
 
 
 def _fault(text: str, place: str) -> Problem:
@@ -79,7 +109,7 @@ def _hours_faults(schedule: Resource, extension: Resource, place: str) -> Iterat
         if name == "availableTime":
             yield from _time_faults(one, inner)
         elif name == "notAvailable":
-            yield from _leave_faults(one, inner)
+            yield from _leave_faults(schedule, one, inner)
         else:
             yield _fault("It takes availableTime and notAvailable here.", inner)
 
@@ -117,12 +147,14 @@ def _time_faults(part: Resource, place: str) -> Iterator[Problem]:
             yield _fault("allDay says from when to when: leave the times out.", place)
     elif any(hours.clock(text) is None for text in times):
         yield _fault("Give availableStartTime and availableEndTime (valueTime), or allDay.", place)
-    elif times[0] == times[1] and hours.clock(times[0]) != timedelta():
-        yield _fault("It closes when it opens. Give another end, or allDay.", place)
+    else:
+        yield from _closing_faults(plain, place)
 
 
-def _leave_faults(part: Resource, place: str) -> Iterator[Problem]:
+def _leave_faults(schedule: Resource, part: Resource, place: str) -> Iterator[Problem]:
     yield from _unknown_parts(part, place, _LEAVE_PARTS)
     during = hours.plain(part).get("during")
     if not isinstance(during, dict) or not ("start" in during or "end" in during):
         yield _fault("Give the time as during (valuePeriod) with a start, an end or both.", place)
+    else:
+        yield from _during_faults(during, schedule, place)

@@ -181,6 +181,57 @@ def test_each_fault_is_named_at_its_element(extension: Any, expected: list[str])
     assert {problem.code for problem in found} <= {"invalid_hours"}
 
 
+KAMPALA_ENDS = {"start": "2024-01-20T22:00:00Z", "end": "2024-01-20"}  # that day ends at 21:00Z there
+EMPTY = {"start": "2024-01-20T09:00:00Z", "end": "2024-01-20T12:00:00+03:00"}
+
+
+@pytest.mark.parametrize(
+    ("during", "zone", "fault"),
+    [
+        (EMPTY, None, True),
+        (EMPTY, "Africa/Kampala", True),
+        (KAMPALA_ENDS, "Africa/Kampala", True),
+        (KAMPALA_ENDS, "America/New_York", False),
+        (KAMPALA_ENDS, None, False),  # whose zone that will be is not known here
+        ({"start": "2024-01-21T12:00:00Z", "end": "2024-01-20"}, None, True),
+        ({"start": "2024-01-20", "end": "2024-01-19T10:00:00Z"}, None, True),
+        ({"start": "2024-01-20", "end": "2024-01-19T10:00:01Z"}, None, False),
+        ({"start": "2024-01-20", "end": "2024-01-20"}, None, False),
+    ],
+)
+def test_leave_that_closes_nothing_is_named(during: dict[str, str], zone: str | None, fault: bool) -> None:
+    named = [] if zone is None else [timezone(zone)]
+    of_schedule = weekly("s", available(period(**during)), *named)
+    assert [one.param for one in hours_faults.faults(of_schedule)] == ([INNER] if fault else [])
+    if zone is None:
+        service = {
+            "resourceType": "HealthcareService",
+            "extension": [timezone("Africa/Kampala")],  # hours are read in the Schedule's
+            "notAvailable": [{"description": "x"}, {"during": during}],
+        }
+        expected = ["HealthcareService.notAvailable[1]"] if fault else []
+        assert [one.param for one in hours_faults.faults(service)] == expected
+
+
+@pytest.mark.parametrize(
+    ("entry", "fault"),
+    [
+        ({"availableStartTime": "09:00:00", "availableEndTime": "09:00:00"}, True),
+        ({"availableStartTime": "09:00:00", "availableEndTime": "09:00:00.5"}, True),  # read by whole seconds
+        ({"availableStartTime": "00:00:00", "availableEndTime": "00:00:00"}, False),
+        ({"availableStartTime": "09:00:00"}, False),
+        ({"availableEndTime": "09:00:00"}, False),
+        ({"daysOfWeek": ["mon"]}, False),
+        ({"allDay": True, "availableStartTime": "09:00:00", "availableEndTime": "09:00:00"}, False),  # R4 ignores them
+        ({"allDay": False, "availableStartTime": "09:00:00", "availableEndTime": "09:00:00"}, True),
+    ],
+)
+def test_hours_of_a_service_that_close_when_they_open_are_named(entry: Resource, fault: bool) -> None:
+    service = {"resourceType": "HealthcareService", "availableTime": [{"allDay": True}, entry]}
+    expected = ["HealthcareService.availableTime[1]"] if fault else []
+    assert [one.param for one in hours_faults.faults(service)] == expected
+
+
 def test_one_that_is_there_twice_is_named() -> None:
     found = hours_faults.faults(weekly("s", available(GOOD), available(GOOD)))
     assert [problem.param for problem in found] == ["Schedule.extension[1]"]
