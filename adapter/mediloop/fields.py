@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, ValidationInfo
@@ -25,6 +25,10 @@ _INSTANT = re.compile(
 )
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _EARLIEST, _LATEST = 1900, 2999
+FIRST_NAMEABLE = datetime(_EARLIEST, 1, 1, tzinfo=UTC)
+"""The first moment that a request can name (`require_nameable`)."""
+BEYOND_NAMEABLE = datetime(_LATEST + 1, 1, 1, tzinfo=UTC)
+"""The first one that it cannot name any more."""
 
 
 def _are_years(text: str) -> bool:

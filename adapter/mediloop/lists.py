@@ -19,6 +19,7 @@ from fastapi import Response
 from adapter.errors import Malformed, Problem
 from adapter.mediloop import answers, directory
 from adapter.mediloop.asked import Asked, asked_for
+from adapter.mediloop.fields import BEYOND_NAMEABLE, FIRST_NAMEABLE
 from adapter.mediloop.requests import AvailabilityQuery, ListQuery, Page
 from adapter.scheduling import availability as opened
 from adapter.scheduling import holds, nobodys
@@ -158,6 +159,13 @@ def _moments(who: Caller, first: str | None, last: str | None) -> dict[str, date
     return span
 
 
+def _offered(who: Caller, wanted: AvailabilityQuery) -> Interval:
+    """Return when an opening may begin: on the days asked for, at a time that its booking can name."""
+    span = _moments(who, wanted.date_from, wanted.date_to)
+    first = max(span["$gte"], FIRST_NAMEABLE)
+    return Interval(first, max(first, min(span["$lt"], BEYOND_NAMEABLE)))
+
+
 async def availability(who: Caller, wanted: AvailabilityQuery) -> Response:
     """Answer the search for free slots (GET .../availability/)."""
     async with holds.settled(who.store) as moment:
@@ -191,9 +199,8 @@ def _computed_query(
     who: Caller, wanted: AvailabilityQuery, actors: tuple[tuple[str, ...], ...], useless: frozenset[str]
 ) -> opened.Wanted:
     """Return the search as scheduling knows it, for who has weekly hours instead of published slots."""
-    span = _moments(who, wanted.date_from, wanted.date_to)
     return opened.Wanted(
-        window=Interval(span["$gte"], max(span["$gte"], span["$lt"])),
+        window=_offered(who, wanted),
         actors=actors,
         service_types=(escaped(wanted.service_type),) if wanted.service_type else (),
         specialties=(escaped(wanted.specialty),) if wanted.specialty else (),
@@ -231,11 +238,8 @@ async def slot_query(
     Slots of Schedules that are `useless` (`nobodys`) are left out: every MediLoop booking has a practitioner.
     """
     chosen: dict[str, Resource] | None = None
-    query: dict[str, Any] = {
-        "_index.status": "free",
-        "_index.start": _moments(who, wanted.date_from, wanted.date_to),
-    }
-    window = Interval(query["_index.start"]["$gte"], query["_index.start"]["$lt"])
+    window = _offered(who, wanted)
+    query: dict[str, Any] = {"_index.status": "free", "_index.start": {"$gte": window.start, "$lt": window.end}}
     if wanted.duration_minutes:
         query["_index.minutes"] = {"$gte": wanted.duration_minutes}
     if actors:

@@ -242,6 +242,26 @@ async def test_without_one_they_are_the_clinics(make_service: ServiceMaker, make
     assert (await ids(api))[0] == "w.20240120T0600Z.30"
 
 
+@pytest.mark.parametrize(
+    ("zone", "day", "first", "last"),
+    [
+        ("America/Havana", "2999-12-31", "05", "23"),
+        ("Asia/Tokyo", "1900-01-01", "00", "14"),
+    ],
+)
+async def test_only_what_a_booking_can_name_is_offered_on_the_first_and_the_last_day(
+    make_service: ServiceMaker, make_api: ApiMaker, store: Store, zone: str, day: str, first: str, last: str
+) -> None:
+    hourly = parameters(duration=30, alignmentInterval=60)
+    await change(store, available(open_on("", "00:00", "00:00")), hourly, timezone("UTC"))
+    api: Api = await make_api(make_service(timezone=zone))
+    found = await ids(api, date_from=day, date_to=day, page_size="100")
+    told = day.replace("-", "")
+    assert (found[0], found[-1]) == (f"w.{told}T{first}00Z.30", f"w.{told}T{last}00Z.30")
+    answer = await book(api, found[-1], f"{day}T{last}:00:00Z")
+    assert answer.status_code == 201, answer.text
+
+
 async def test_a_deleted_computed_slot_can_be_booked_again(api: Api, store: Store) -> None:
     first = await book(api, HALF)
     await api.post(f"{PATH}{first.json()['id']}/cancel/", {"cancellation_reason_code": "patient-request"})

@@ -88,3 +88,21 @@ async def test_the_first_and_the_last_day_that_can_be_named_work(
     api: Api = await make_api(make_service(timezone=zone))
     for day in ("1900-01-01", "2999-12-31"):
         assert ids(await api.get(f"{PATH}?date_from={day}&date_to={day}")) == []
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "shown", "beyond"),
+    [
+        ("America/Havana", "2999-12-31", "2999-12-31T23:00", "3000-01-01T00:00"),
+        ("Asia/Tokyo", "1900-01-01", "1900-01-01T00:00", "1899-12-31T23:59"),
+    ],
+)
+async def test_slots_that_no_booking_can_name_are_not_shown_and_appointments_are(
+    make_service: ServiceMaker, make_api: ApiMaker, store: Store, zone: str, day: str, shown: str, beyond: str
+) -> None:
+    await open_clinic(store)
+    api: Api = await make_api(make_service(timezone=zone))
+    await put(store, slot("in", shown, shift(f"{shown}:00Z", 10)[:16]))
+    await put(store, slot("out", beyond, shift(f"{beyond}:00Z", 10)[:16]), appointment("x", "cancelled", beyond))
+    assert ids(await api.get(f"{PATH}availability/?date_from={day}&date_to={day}")) == ["in"]
+    assert ids(await api.get(f"{PATH}?date_from={day}&date_to={day}")) == ["x"]
