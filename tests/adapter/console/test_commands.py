@@ -219,6 +219,9 @@ class TestSlots:
             (("--timezone", "Africa"), "no time zone"),  # a folder of the database
             (("--to", "2027-01-01"), "--to must be --from or later"),
             (("--to", "2031-01-01"), "by 731 days at most"),
+            (("--from", "0227-03-14", "--to", "0227-03-15"), "--from and --to have years from 1900 to 2999"),
+            (("--from", "2999-12-31", "--to", "3000-01-01"), "--from and --to have years from 1900 to 2999"),
+            (("--from", "9999-12-31", "--to", "9999-12-31"), "--from and --to have years from 1900 to 2999"),
             (("--specialty", ""), "'--specialty': it is blank: give a value, or leave it out"),
             (("--service-type", " "), "'--service-type': it is blank"),
             (("--facility", ""), "'--facility': it is blank"),

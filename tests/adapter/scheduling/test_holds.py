@@ -330,3 +330,14 @@ async def test_a_look_by_a_clock_that_was_ahead_hides_no_hold(store: Store, cloc
     clock.advance(seconds=301)
     await holds.settle_due(store)
     assert await status(store, "Appointment", "h") == "cancelled"
+
+
+async def test_one_that_ended_in_the_first_year_lapses_then(api: Api, clock: Clock) -> None:
+    ended = {"url": "https://mediloop.co/fhir/StructureDefinition/hold-expires", "valueInstant": "0001-01-01T00:00:00Z"}
+    body = appointment("early", "pending", "2024-01-20T11:00", extension=[ended])
+    assert (await api.put("/fhir/R4/Appointment/early", body)).status_code == 201
+    clock.advance(minutes=1)
+    listed = await api.get("/api/v1/appointments/?status=cancelled")
+    assert [one["cancelled_at"] for one in listed.json()["results"]] == ["0001-01-01T00:00:00Z"]
+    shown = (await api.get("/fhir/R4/Appointment/early")).json()
+    assert (await api.put("/fhir/R4/Appointment/early", shown)).status_code == 200

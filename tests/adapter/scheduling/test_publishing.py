@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
@@ -514,3 +515,37 @@ def test_where_the_clocks_change_slots_are_those_of_weekly_hours(zone: str, day:
     midnight = datetime(on.year, on.month, on.day, tzinfo=UTC)
     around = Interval(midnight - timedelta(days=2), midnight + timedelta(days=2))
     assert list(spans([opening], 30, on, on, ZoneInfo(zone))) == openings.candidates(table, around)
+
+
+_CHANGING = (
+    *("America/New_York", "America/Havana", "America/Santiago", "America/St_Johns", "Africa/Casablanca"),
+    *("Europe/Dublin", "Asia/Beirut", "Australia/Lord_Howe", "Pacific/Apia", "Antarctica/Troll"),
+)
+
+
+@given(
+    zone=st.sampled_from(_CHANGING),
+    nth=st.integers(0, 30),
+    beside=st.integers(-1, 1),
+    opens=st.integers(0, 95),
+    quarters=st.integers(1, 95),
+    length=st.sampled_from([15, 20, 30, 45]),
+)
+def test_published_slots_are_those_of_weekly_hours_whatever_the_clocks_do(
+    zone: str, nth: int, beside: int, opens: int, quarters: int, length: int
+) -> None:
+    changes = _changes(zone)
+    on = changes[nth % len(changes)] + timedelta(days=beside)
+    first, last = (time(minute // 60 % 24, minute % 60) for minute in (opens * 15, min(opens + quarters, 96) * 15))
+    opening = Opening(on.weekday(), first, last)
+    table = Timetable(ZoneInfo(zone), (opening.weekly(),), minutes=length)
+    midnight = datetime(on.year, on.month, on.day, tzinfo=UTC)
+    around = Interval(midnight - timedelta(days=2), midnight + timedelta(days=3))
+    assert list(spans([opening], length, on, on, ZoneInfo(zone))) == openings.candidates(table, around)
+
+
+@cache
+def _changes(zone: str) -> list[date]:
+    """The days of some years on which the clocks change there."""
+    noons = [datetime(2010, 1, 1, 12, tzinfo=ZoneInfo(zone)) + timedelta(days=day) for day in range(18 * 365)]
+    return [later.date() for before, later in pairwise(noons) if before.utcoffset() != later.utcoffset()]
