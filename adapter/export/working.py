@@ -102,16 +102,16 @@ class Work:
             await asyncio.gather(*(one.abort() for one in self._unfinished))
 
     async def _beat(self, pause: float) -> None:
-        job, missed = self._job, 0.0
+        job, loop = self._job, asyncio.get_running_loop()
+        heard = loop.time()  # not the number of tries: one may take ten seconds
         while True:
             try:
                 ours = await self._jobs.prolong(job.ident, self._worker, self._progress.done, self._progress.total)
             except Unreachable:
-                missed += pause
-                if missed > LEASE_SECONDS:
+                if loop.time() - heard > LEASE_SECONDS:
                     raise  # by now another may be at it
             else:
-                missed = 0.0
+                heard = loop.time()
                 if not ours:
                     raise Lost
             await asyncio.sleep(pause)
