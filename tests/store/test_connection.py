@@ -221,7 +221,9 @@ async def test_a_deadline_begins_again_where_the_work_is_long_and_mongodb_answer
         await bounded(lambda: asyncio.sleep(0), 5)
 
 
-@pytest.mark.parametrize("code", [43, 64, 91, 100, 112, 175, 189, 211, 237, 251, 10107, 11600, 11602, 13435])
+@pytest.mark.parametrize(
+    "code", [43, 64, 91, 100, 112, 133, 175, 189, 202, 211, 237, 251, 365, 10107, 11600, 11602, 13435]
+)
 async def test_a_server_that_changes_its_part_is_unreachable_for_a_moment(code: int) -> None:
     async def call() -> None:
         raise OperationFailure("stepping down", code)
