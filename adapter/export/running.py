@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from contextlib import suppress
 from datetime import timedelta
 
 from adapter.export.files import Files
 from adapter.export.processes import KEEP_SECONDS, Workers
-from adapter.export.working import tidy
+from adapter.export.working import give_up, tidy
 from adapter.logs import logger
 from adapter.service import MODES, Service
 from store.export_jobs import ExportJobs
@@ -76,9 +75,7 @@ async def take_one(service: Service, workers: Workers) -> bool:
             continue
         if job.attempts > ATTEMPTS:
             expires = service.now() + timedelta(hours=service.settings.export_hours)
-            if await jobs.finish(job.ident, worker, expires, _GIVEN_UP):
-                with suppress(OSError):  # as many as go: nobody can ask for them, and the disk may be full
-                    await Files(service.settings, mode).remove(job.ident)
+            await give_up(jobs, Files(service.settings, mode), job.ident, worker, expires, _GIVEN_UP)
             return True
         try:
             code = await workers.carry_out(mode, job.ident, worker)

@@ -20,7 +20,7 @@ import uvloop
 from adapter import clock, settings
 from adapter.export.files import Files
 from adapter.export.shaping import WrongKey
-from adapter.export.working import Lost, Work, tidy
+from adapter.export.working import Lost, Work, give_up, tidy
 from adapter.reading import store_of
 
 # Not `adapter.service`: what an export does not need would be half of the time that this process takes to begin.
@@ -78,7 +78,7 @@ async def work(
     try:
         await Work(store, jobs, files, read, job, worker, now=now).carry_out()
     except WrongKey as wrong:
-        await jobs.finish(ident, worker, now() + timedelta(hours=read.export_hours), str(wrong))
+        await give_up(jobs, files, ident, worker, now() + timedelta(hours=read.export_hours), str(wrong))
     except Lost:
         left = await jobs.read(ident)
         if left is None or left.state == "removed":  # it was deleted meanwhile: what was written since goes as well

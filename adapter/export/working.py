@@ -223,6 +223,23 @@ async def tidy(jobs: ExportJobs, files: Files, ident: str, now: datetime) -> boo
         Unreachable: MongoDB did not answer in time.
     """
     await jobs.discard(ident, now)
+    if not await _removed(files, ident):
+        return False
+    await jobs.remove(ident)
+    return True
+
+
+async def give_up(jobs: ExportJobs, files: Files, ident: str, worker: str, expires: datetime, problem: str) -> None:
+    """End a job of `worker` with what is wrong. Its files go: nobody can ask for them, and the disk may be full.
+
+    Raises:
+        Unreachable: MongoDB did not answer in time.
+    """
+    if await jobs.finish(ident, worker, expires, problem):
+        await _removed(files, ident)  # what is left of them goes with the job
+
+
+async def _removed(files: Files, ident: str) -> bool:
     try:
         await files.remove(ident)
     except Exception as error:  # noqa: BLE001  (drivers of object stores have errors of their own; the next round tries again)
@@ -230,5 +247,4 @@ async def tidy(jobs: ExportJobs, files: Files, ident: str, now: datetime) -> boo
 
         logger.warning("export_files_left", job=ident, error=str(error))
         return False
-    await jobs.remove(ident)
     return True

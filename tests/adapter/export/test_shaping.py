@@ -70,7 +70,10 @@ async def test_an_export_does_not_mix_pseudonyms_of_two_keys(
     api: Api, monkeypatch: pytest.MonkeyPatch, key: str | None, said: str
 ) -> None:
     location = await begun(api, monkeypatch)
+    folder = api.service.settings.data_dir / "exports" / "test" / location.rpartition("/")[2]
+    assert folder.exists()
     assert await worked_under(api, key) == 0
+    assert not folder.exists(), "nobody can ask for its files"
     answer = await api.get(location)
     [issue] = answer.json()["issue"]
     assert (answer.status_code, f"ADAPTER_DEIDENTIFY_KEY {said}" in issue["diagnostics"]) == (500, True)
