@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 
 from adapter.export import running
+from adapter.export.files import Files
 from adapter.export.processes import Workers
 from adapter.service import Service
 from adapter.variables import KEY_VARIABLE, URI_VARIABLE
 from store.errors import Unreachable
 from tests.adapter.export.exports import jobs_of
+from tests.adapter.records import recorded
 from tests.conftest import URI, Api, ApiMaker, ServiceMaker
 
 
@@ -60,6 +62,21 @@ async def test_a_job_that_never_comes_on_is_given_up(api: Api, ends: list[int | 
     assert answer.status_code == 500
     assert answer.json()["resourceType"] == "OperationOutcome"
     assert (await api.delete(location)).status_code == 202
+
+
+async def test_files_that_cannot_be_removed_end_no_round(
+    api: Api, ends: list[int | BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refused(*_: Any) -> None:
+        raise ValueError("as a driver of an object store may say")
+
+    location = (await api.get("/fhir/R4/$export?_type=Patient")).headers["content-location"]
+    ends += [1] * running.ATTEMPTS
+    monkeypatch.setattr(Files, "remove", refused)
+    with recorded():
+        for _ in range(running.ATTEMPTS + 1):
+            assert await running.take_one(api.service, Workers())
+    assert (await api.get(location)).status_code == 500
 
 
 async def test_a_service_that_is_stopped_gives_its_job_back(api: Api, ends: list[int | BaseException]) -> None:
