@@ -19,6 +19,7 @@ from adapter.settings import SettingsError
 from mappings import appointment as lens
 from mappings import uhid
 from store.codec import Resource
+from store.errors import Unreachable
 from store.unit_of_work import UnitOfWork
 
 KEY_FILE = "demo-key"
@@ -46,6 +47,7 @@ _PRINTED_SLOTS = (
 _HOURS = publishing.parse_hours("mon-fri 09:00-12:00,14:00-17:00")
 _MINUTES = 30
 _BACK, _AHEAD = 5, 14  # days around today with slots
+_ROUNDS = 2  # of a load that took too long: a request would be given up, a first start has nobody waiting
 
 
 async def is_wanted(service: Service) -> bool:
@@ -81,6 +83,24 @@ async def key(service: Service) -> str | None:
         return None if await service.keys["test"].ensure(secret, "demo clinic") is None else secret
     except ValueError as error:
         raise SettingsError(f"{file} holds no key: {error} Remove the file; another key is made then.") from None
+
+
+async def load_if_wanted(service: Service) -> None:
+    """Load the demo clinic where it is wanted; also on a machine that is slow over it just now.
+
+    Raises:
+        Unreachable: MongoDB is not there, or does not answer in time. The next start completes the clinic.
+    """
+    if not await is_wanted(service):
+        return
+    for _ in range(_ROUNDS):
+        try:
+            await load(service)
+        except Unreachable:
+            await service.stores["test"].ping()  # or it is not there at all
+        else:
+            return
+    await load(service)
 
 
 async def load(service: Service) -> int:

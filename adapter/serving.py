@@ -113,8 +113,8 @@ def _runner(config: uvicorn.Config, listening: socket.socket) -> tuple[Callable[
 
 async def _prepare(settings: Settings, uri: str) -> str | None:
     async with opened(settings, uri) as parts:
-        if settings.loads_demo and await demo.is_wanted(parts):
-            await demo.load(parts)
+        if settings.loads_demo:
+            await demo.load_if_wanted(parts)
         return await _working_key(parts)
 
 

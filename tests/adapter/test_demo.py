@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from adapter import demo
 from adapter.demo import KEY_FILE
 from adapter.settings import SettingsError
+from store.errors import Unreachable
 from store.unit_of_work import UnitOfWork
 from tests.adapter.mediloop.clinic import put
 from tests.adapter.records import recorded
@@ -73,3 +75,31 @@ async def test_practitioners_of_somebody_else_are_no_part_of_it(make_service: Se
     service = make_service()
     await put(service.stores["test"], {"resourceType": "Practitioner", "id": "own"})
     assert not await demo.is_wanted(service)
+
+
+async def test_a_machine_that_is_slow_gets_the_clinic_all_the_same(
+    make_service: ServiceMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service, book, failed = make_service(), demo._book, 0
+
+    async def slow(*given: Any) -> int:
+        nonlocal failed
+        failed += 1
+        if failed <= 2:
+            raise Unreachable("MongoDB did not answer in time")
+        return await book(*given)
+
+    monkeypatch.setattr(demo, "_book", slow)
+    await demo.load_if_wanted(service)
+    assert not await demo.is_wanted(service)
+
+
+async def test_a_database_that_stays_away_ends_the_load(
+    make_service: ServiceMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def silent(*_: Any) -> int:
+        raise Unreachable("MongoDB did not answer in time")
+
+    monkeypatch.setattr(demo, "_book", silent)
+    with pytest.raises(Unreachable):
+        await demo.load_if_wanted(make_service())
