@@ -142,6 +142,14 @@ class TestOfSeveralWhoIsAskedFor:
         alone = view({**visit, "participant": [people[0], people[1] | {"status": "declined"}]})
         assert (alone["practitioner_id"], alone["practitioner_name"]) == (None, "a locum")
 
+    def test_where_none_has_an_id_and_of_patients_always_the_first(self) -> None:
+        first = {"type": "Patient", "identifier": {"system": SYSTEMS.uhid, "value": "UG000000001A"}}
+        locums = [{"type": "Practitioner", "display": name} for name in ("a locum", "another")]
+        visit = with_actor(**first)
+        visit["participant"] += [{"actor": actor} for actor in ({"reference": "Patient/2"}, *locums)]
+        seen = view(visit)
+        assert (seen["patient_uhid"], seen["practitioner_name"]) == ("UG000000001A", "a locum")
+
     def test_who_takes_the_place_of_who_declined_has_not(self) -> None:
         def named(kind: str) -> Json:
             return {"actor": {"reference": f"{kind}/1"}, "status": "declined"}
@@ -538,6 +546,10 @@ class TestParties:
         anonymous = {"resourceType": "Patient", "id": "p", "name": [{"text": "A"}]}
         without = update(with_actor(reference="#p") | {"contained": [anonymous]}, patient_name=None)
         assert without["participant"][0]["actor"] == {"type": "Patient"}
+
+    def test_who_is_referred_to_stays_when_the_name_goes(self) -> None:
+        named = with_actor(reference="Practitioner/p", display="Dr. P")
+        assert update(named, practitioner_name=None) == with_actor(reference="Practitioner/p")
 
     def test_no_facility(self) -> None:
         resource = with_actor(reference="Location/1")
