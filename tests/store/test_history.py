@@ -19,6 +19,7 @@ from store.connection import Client, connect
 from store.documents import past
 from store.errors import Unreachable
 from store.history import BATCH, COUNTED, HistoryPage, Version
+from store.ordering import Order
 from store.store import Store
 from store.types import TYPES
 from store.unit_of_work import UnitOfWork
@@ -160,6 +161,27 @@ async def test_no_entries_are_asked_for_where_the_total_is(store: Store, clock: 
         (await store.history(limit=0, since=MOMENT + timedelta(hours=1)), 0),
     ):
         assert (page.entries, page.cursor, page.total) == ((), None, total)
+
+
+@pytest.mark.parametrize("kind", ["Patient", None])
+async def test_what_comes_while_a_page_is_read_is_told_once_by_the_next(
+    store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch, kind: str | None
+) -> None:
+    await create(store, patient("a"))
+    clock.advance(minutes=1)
+    tell = Order.tell
+
+    async def overtaken(order: Order) -> dict[str, Any]:
+        told = await tell(order)
+        await create(store, patient("late"))
+        await store.sequence()
+        return told
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Order, "tell", overtaken)
+        page = await store.history(kind, limit=10)
+    assert (names(page), page.total) == (["a/1"], 1)
+    assert names(await store.history(kind, since=page.moment, limit=10)) == ["late/1"]
 
 
 async def test_what_is_too_much_to_count_has_no_total(store: Store) -> None:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from store import together
+from store.codec import Resource
 from store.connection import Client
+from store.documents import NO_CLAIMS
 from store.errors import AlreadyExists, NotUnique
+from store.staged import Staged, Write
 from store.store import Store
 from store.unit_of_work import UnitOfWork
 from tests.store.companions import Commands, Step, at_once, booking, making, under_way
-from tests.store.support import HOUR, appointment, create, numbered, patient, present, shares, stored
+from tests.store.support import HOUR, RULES, appointment, create, numbered, patient, present, shares, stored
 
 
 async def test_who_met_a_rival_does_not_wait_for_what_takes_long(
@@ -228,3 +231,24 @@ async def test_where_a_rival_stays_in_the_way_the_others_get_by(
         assert not held.done()
         await session.abort_transaction()
     assert await asyncio.wait_for(held, 5) == "2"
+
+
+def writing(ident: str, before: Resource | None, after: Resource | None) -> Staged:
+    staged = Staged()
+    staged.add(Write("Patient", ident, 2, datetime(2024, 1, 15, 10, tzinfo=UTC), "PUT", before, after, None, NO_CLAIMS))
+    return staged
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "meet"),
+    [
+        (writing("a", patient("a"), patient("a")), writing("a", patient("a"), None), True),
+        (writing("a", None, numbered("a", "1")), writing("b", None, numbered("b", "1")), True),
+        (writing("a", numbered("a", "1"), patient("a")), writing("b", patient("b"), numbered("b", "1")), True),
+        (writing("a", None, numbered("a", "1")), writing("b", None, numbered("b", "2")), False),
+    ],
+    ids=["one resource", "one number", "a number given up", "nothing"],
+)
+def test_who_writes_where_another_does_is_told_before_it_is_tried(first: Staged, second: Staged, *, meet: bool) -> None:
+    places = together.Places(RULES)
+    assert (places.take(first), places.take(second)) == (True, not meet)
