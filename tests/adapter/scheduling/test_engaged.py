@@ -172,3 +172,19 @@ async def test_every_query_has_an_index_and_there_are_few(store: Store, monkeypa
         for kind, query in asked:
             explained = await store.explain(kind, query)
             assert "COLLSCAN" not in str(explained["queryPlanner"]["winningPlan"]), (kind, query)
+
+
+async def test_what_later_queries_find_is_not_offered_either(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engaged, "_BATCH", 1)
+    await create(store, *at_two_places(visit("x", "09:30", "10:45")))
+    assert await offered(store) == []
+
+
+async def test_nor_is_what_they_find_of_rooms(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engaged, "_BATCH", 1)
+    for ident in ("l", "m"):
+        had = slot(f"had-{ident}", "09:00", "10:15", status="busy", schedule=ident)
+        taking = visit(ident, "09:00", "10:15", who=(), **linking(f"had-{ident}"))
+        await create(store, schedule(ident, f"Location/{ident}"), had, taking, slot(f"free-{ident}", schedule=ident))
+    found = await looking.openings(store, Wanted(span("10:00", "12:00")), zone=UTC)
+    assert [one.ident for one in found] == []

@@ -349,3 +349,25 @@ async def test_every_query_has_an_index_and_without_a_room_there_is_none(
     for kind, query in asked:
         explained = await store.explain(kind, query)
         assert "COLLSCAN" not in str(explained["queryPlanner"]["winningPlan"]), (kind, query)
+
+
+# Read in parts.
+
+
+async def test_a_slot_that_a_later_query_finds_is_in_the_way_as_well(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rooms, "_BATCH", 1)
+    await of_room(store, slot("early", "09:30", "10:45"), of("t", HALF))
+    await settle_all(store, half())
+    assert await refused(store, visit("y", "09:30", "10:45", who=(), **linking("early"))) == TAKEN
+
+
+async def test_so_is_who_has_the_room_when_it_is_computed_what_is_open(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rooms, "_BATCH", 1)
+    first = slot("first", "10:00", "10:30", schedule="t")
+    await create(store, weekly("w", actors=(ROOM,)), schedule("t", ROOM), first, of("t", HALF))
+    await settle_all(store, half(), visit("y", who=(), **linking("first")))
+    assert await offered(store) == [f"w.20240120T{clock}Z.30" for clock in ("0900", "0930", "1100", "1130")]
