@@ -74,6 +74,12 @@ async def test_a_visit_without_an_end_lasts_as_long_as_its_slot(store: Store) ->
     assert (made["end"], made["minutesDuration"]) == (at("10:45"), 45)
 
 
+async def test_it_lasts_a_minute_at_least(store: Store) -> None:
+    await publish_day(store, {**slot("short"), "end": "2024-01-20T10:00:30Z"})
+    made = await book(store, visit("x", end=None), "short")
+    assert (made["end"], made["minutesDuration"]) == ("2024-01-20T10:00:30Z", 1)
+
+
 async def test_a_visit_without_an_end_and_a_slot_lasts_half_an_hour(store: Store) -> None:
     made = await book(store, {**visit("x", end=None), "start": "2024-01-20T10:00:00.5+03:00"})
     assert (made["end"], made["minutesDuration"]) == ("2024-01-20T10:30:00.5+03:00", 30)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
 from adapter.errors import Conflict
+from store.codec import Resource
 from store.store import Store
 from tests.adapter.scheduling.support import (
     advance,
@@ -13,6 +18,9 @@ from tests.adapter.scheduling.support import (
     moving,
     of_type,
     publish_day,
+    schedule,
+    settle_all,
+    settling,
     slot,
     statuses,
     visit,
@@ -89,3 +97,20 @@ async def test_a_proposal_and_a_booking_that_take_one_time_at_once_do_not_both_s
     results = await side_by_side(store, advancing("x", "booked"), booking(visit("y")))
     assert [type(result) for result in results if isinstance(result, Exception)] == [Conflict]
     assert await store.count("Appointment", {"_index.status": "booked"}) == 1
+
+
+@pytest.mark.parametrize("door", [booking, settling])
+@pytest.mark.parametrize("before", [slot("a", "15:00", "15:30"), slot("a", schedule="t")], ids=["later", "another's"])
+async def test_a_booking_overtaken_by_a_slot_that_comes_to_its_time_takes_it(
+    store: Store, before: Resource, door: Any
+) -> None:
+    await create(store, schedule(), schedule("t", "Practitioner/q"), before)
+    _, runs = await overtaken(store, door(visit("y")), lambda: settle_all(store, slot("a")))
+    assert (links(await stored(store, "Appointment", "y")), runs) == (["Slot/a"], 2)
+
+
+async def test_a_slot_that_is_offered_as_it_was_makes_no_booking_beside_it_wait(store: Store) -> None:
+    await publish_day(store)
+    described = {**slot("b", "10:30", "11:00"), "comment": "by the window"}
+    _, runs = await overtaken(store, booking(visit("y")), lambda: settle_all(store, described))
+    assert runs == 1

@@ -98,6 +98,14 @@ async def test_a_hold_that_lapsed_here_gets_no_time_that_is_others_now(store: St
     ]
 
 
+async def test_a_hold_that_lapsed_and_was_an_error_then_stays_one(store: Store, clock: Clock) -> None:
+    await settle_all(store, visit("x") | until("10:05"))
+    clock.advance(minutes=10)
+    assert await tidy(store) == 1
+    await settle_all(store, await stored(store, "Appointment", "x") | {"status": "entered-in-error"})
+    assert await refused(store, visit("x"), copied=True) == [("invalid_status_transition", "Appointment.status", 0)]
+
+
 async def test_a_copied_answer_is_kept_and_its_appointment_says_itself_who_comes(store: Store) -> None:
     # It was carried over where it was given, and what came after it there stands in the appointment.
     await settle_all(store, visit("x", status="fulfilled"))

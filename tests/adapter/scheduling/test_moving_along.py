@@ -279,6 +279,15 @@ async def test_of_openings_that_overlap_one_is_taken(store: Store) -> None:
     ]
 
 
+async def test_an_opening_that_has_begun_is_taken(store: Store) -> None:
+    hours = available(open_on("", "09:00", "17:00"))
+    room = weekly("r", hours, parameters(duration=60, alignmentInterval=60), actors=(ROOM,))
+    begun, later = (f"r.20240120T{clock}Z.60" for clock in ("1000", "1400"))
+    await create(store, schedule(), *hourly("s"), slot("late", "14:30", "15:00"), room)
+    await settle_all(store, visit("x", **linking("s10", begun)))
+    assert links(await move(store, "x", "14:30", "15:00")) == ["Slot/late", f"Slot/{later}"]
+
+
 async def test_leave_of_a_room_is_in_the_way(store: Store) -> None:
     closed = available(open_on("", "09:00", "12:00"), away("2024-01-20T11:00:00Z", "2024-01-20T12:00:00Z"))
     await in_computed_room(store, closed)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from adapter.errors import Conflict
@@ -10,8 +12,19 @@ from adapter.scheduling.wish import MOVING
 from store.codec import Resource
 from store.store import Store
 from store.unit_of_work import UnitOfWork
-from tests.adapter.scheduling.sharing import EXTENSIONS, Step, group, over
-from tests.adapter.scheduling.support import at, linking, of_q, role, schedule, settling, slot, visit
+from tests.adapter.scheduling.sharing import EXTENSIONS, Step, fhir_changes, group, over
+from tests.adapter.scheduling.support import (
+    advancing,
+    at,
+    linking,
+    of_q,
+    role,
+    schedule,
+    settling,
+    slot,
+    statuses,
+    visit,
+)
 from tests.store.support import create, present, side_by_side
 
 
@@ -66,3 +79,16 @@ async def test_an_overbooking_is_not_given_up_unseen(store: Store, beside: str, 
     await create(store, *standing)
     results = await side_by_side(store, door, step)
     assert [type(one) for one in results if isinstance(one, Exception)] == [Conflict]
+
+
+@pytest.mark.parametrize("books", [fhir_changes, advancing])
+@pytest.mark.parametrize("leaves", [fhir_changes, advancing])
+async def test_who_is_booked_while_the_other_leaves_the_slot_makes_it_busy(
+    store: Store, books: Callable[..., Step], leaves: Callable[..., Step]
+) -> None:
+    held, pending = slot("a", status="busy"), over(visit("y", status="pending", **linking("a")))
+    # The first document with several values in an index changes that index: that alone would make the two meet.
+    before = visit("before", "08:00", "09:30", who=("Practitioner/p", "Location/l"))
+    await create(store, schedule(), held, before, visit("x", **linking("a")), pending)
+    await side_by_side(store, leaves("x", "cancelled"), books("y", "booked"))
+    assert await statuses(store, "a") == ["busy"]
