@@ -97,7 +97,7 @@ def parse(instant: str) -> datetime:
     rest = (
         timedelta(minutes=1)
         if second == "60"
-        else timedelta(seconds=int(second), microseconds=int(fraction[1:7].ljust(6, "0") or 0))
+        else timedelta(seconds=int(second), microseconds=int(fraction[1:7].ljust(6, "0")))
     )
     try:
         return (moment + (rest - offset)).replace(tzinfo=UTC)
@@ -131,7 +131,7 @@ def _nanoseconds(instant: str) -> int:
 
 def _within_minute(second: str, fraction: str) -> int:
     """Return the nanoseconds since the minute; a leap second is the start of the next one."""
-    return 60 * _SECOND if second == "60" else int(second) * _SECOND + int(fraction[1:10].ljust(9, "0") or 0)
+    return 60 * _SECOND if second == "60" else int(second) * _SECOND + int(fraction[1:10].ljust(9, "0"))
 
 
 def lasting(start: str, begin: str, end: str) -> str:
