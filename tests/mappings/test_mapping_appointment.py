@@ -227,6 +227,9 @@ class TestStatus:
         assert update(resource, status="booked") == {"status": "booked"}
         assert update({"status": "booked"}, status=None) == {}
 
+    def test_one_that_mediloop_has_no_word_for_is_written_as_it_is_shown(self) -> None:
+        assert update({"status": "booked"}, status="entered-in-error") == {"status": "entered-in-error"}
+
     def test_waiting_ends_only_by_a_change(self) -> None:
         assert update({"status": "waitlist"}, status="pending") == {"status": "waitlist"}
         assert update({"status": "waitlist"}, status="booked") == {"status": "booked"}

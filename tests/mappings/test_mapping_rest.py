@@ -51,6 +51,10 @@ class TestSlot:
         assert slot.referred(schedule, asked=Asked(facility="Location/l2"))[1] == "Location/l2"
         assert slot.view(SLOT, None, asked=Asked(facility="Location/l2"))["facility_id"] is None
 
+    def test_who_is_not_asked_for_is_the_first_though_another_has_no_id(self) -> None:
+        schedule = {"actor": [*SCHEDULE["actor"], {"type": "Practitioner", "display": "a locum"}]}
+        assert slot.view(SLOT, schedule, asked=Asked(facility="Location/fac"))["practitioner_id"] == "prov-abc-123"
+
     def test_whom_is_asked_for_may_be_named_by_another_address_and_ours_goes_first(self) -> None:
         far = [{"reference": f"https://other.example/fhir/{one}"} for one in ("Practitioner/p2", "Location/l2")]
         ours = [{"reference": "Practitioner/p2", "display": "ours"}, {"reference": "Location/l2", "display": "ours"}]
