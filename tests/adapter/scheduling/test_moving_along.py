@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from adapter.errors import Conflict, Refused
+from adapter.errors import Conflict, Refused, Unprocessable
 from store.codec import Resource
 from store.store import Store
 from tests.adapter.scheduling.support import (
@@ -103,6 +103,14 @@ async def test_a_visit_does_not_move_to_where_its_room_is_not_free(
     assert [(one.code, one.param, one.details["slots"]) for one in told] == [
         ("slot_unavailable", "new_start_time", slots)
     ]
+
+
+@pytest.mark.parametrize("who", [(), ("Practitioner/p",)])
+async def test_a_slot_of_a_room_that_it_does_not_have_is_none_for_a_visit(store: Store, who: tuple[str, ...]) -> None:
+    await in_room(store)
+    with pytest.raises(Unprocessable) as raised:
+        await book(store, visit("y", *HOURS["13"], who=who), "r13")
+    assert codes(raised.value) == [("slot_mismatch", "practitioner_id")]
 
 
 async def test_a_room_moves_along_to_a_slot_by_name(store: Store) -> None:

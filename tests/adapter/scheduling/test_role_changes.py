@@ -28,6 +28,7 @@ from tests.adapter.scheduling.support import (
 from tests.store.support import create, overtaken, side_by_side
 
 ROLE = ("PractitionerRole/r",)
+WALK_IN: dict[str, Any] = {"who": ROLE, "appointmentType": of_type("WALKIN")}
 REFUSED = [("time_conflict", "PractitionerRole.practitioner", 0)]
 
 
@@ -146,3 +147,17 @@ async def test_who_is_found_by_a_later_query_is_in_the_way_as_well(
     monkeypatch.setattr(role_changes, "_BATCH", 1)
     await create(store, role("r", "q"), visit("y", "09:30", "10:30", who=ROLE), visit("x"))
     assert await refused(store, role("r")) == REFUSED
+
+
+@pytest.mark.parametrize("moves", [moving, lambda ident, *when: settling(visit(ident, *when, who=ROLE))])
+async def test_who_takes_time_in_a_role_waits_for_whose_it_is(store: Store, moves: Any) -> None:
+    await create(store, role("r"), visit("y", who=ROLE))
+    _, runs = await overtaken(store, moves("y", "14:00", "14:30"), lambda: settle_all(store, role("r", "q")))
+    assert runs == 2
+
+
+@pytest.mark.parametrize("moves", [moving, lambda ident, *when: settling(visit(ident, *when, **WALK_IN))])
+async def test_who_takes_none_waits_for_nobody(store: Store, moves: Any) -> None:
+    await create(store, role("r"), visit("y", **WALK_IN))
+    _, runs = await overtaken(store, moves("y", "14:00", "14:30"), lambda: settle_all(store, role("r", "q")))
+    assert runs == 1

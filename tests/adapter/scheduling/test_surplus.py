@@ -62,6 +62,16 @@ async def test_the_first_of_two_may_go_as_well(store: Store) -> None:
     assert await statuses(store, "a", "k") == ["free", "busy"]
 
 
+@pytest.mark.parametrize(("owner", "beside"), [("HealthcareService/h", ROOM), (Q, "HealthcareService/h")])
+async def test_a_slot_is_its_practitioners_or_its_services_before_it_is_anybody_elses(
+    store: Store, owner: str, beside: str
+) -> None:
+    await create(store, schedule("s", P), slot("a"), schedule("t", owner, beside), slot("k", schedule="t"))
+    [made, *_] = await settle_all(store, visit("x", who=(P, owner, beside), **linking("a", "k")))
+    assert links((await settle_all(store, without(made, owner)))[0]) == ["Slot/a"]
+    assert await statuses(store, "a", "k") == ["busy", "free"]
+
+
 async def test_one_of_the_same_set_may_have_it_at_once(store: Store) -> None:
     made = await two(store)
     await settle_all(store, without(made, Q), visit("y", who=(Q,), **linking("k")), fills_slots=False)
