@@ -119,6 +119,16 @@ async def test_a_published_slot_is_not_offered_whose_practitioner_has_such_a_vis
     assert await offered(store, **wanted) == ["early"]
 
 
+# Slots that are written by hand.
+
+
+async def test_a_slot_that_is_closed_by_hand_keeps_no_buffer_and_one_that_was_an_error_nothing(store: Store) -> None:
+    error = slot("error", "09:30", "10:00", status="entered-in-error", schedule="w")
+    closed = slot("closed", "11:00", "11:30", status="busy-unavailable", schedule="w")
+    await create(store, weekly("w", *HOURS, BUFFERED), error, closed)
+    assert await offered(store) == [f"w.20240120T{clock}Z.30" for clock in ("0900", "0930", "1000", "1130")]
+
+
 # What the same set writes.
 
 
