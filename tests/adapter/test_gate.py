@@ -22,7 +22,7 @@ from adapter.service import Service, build
 from adapter.settings import Settings
 from store.connection import bounded
 from store.store import Store
-from tests.adapter.mediloop.clinic import PATH, appointment, booking, malformed, put, refused
+from tests.adapter.mediloop.clinic import PATH, booking, malformed, put, refused
 from tests.adapter.records import recorded
 from tests.conftest import Api, ApiMaker, Clock, ServiceMaker
 
@@ -139,7 +139,7 @@ class TestRequestId:
 
     async def test_it_is_on_401_413_429_and_500_too(self, make_service: ServiceMaker, make_api: ApiMaker) -> None:
         api: Api = await make_api(make_service(rate_limit_test=3))
-        await put(api.service.stores["test"], appointment("broken", created="Monday"))
+        await _break(api.service.stores["test"])
         headers = {"X-Request-Id": "mine"}
         with recorded():
             answers = [
@@ -240,16 +240,21 @@ class TestLargestBody:
         malformed(await api.post(PATH, content=b" ", headers=headers), None)
 
 
+async def _break(store: Store) -> None:
+    """Store an Appointment that no door would take, and none can show."""
+    broken = b'{"meta":"John Doe","participant":["John Doe"]}'
+    await store.database["Appointment"].insert_one({"_id": "broken", "_json": broken})
+
+
 class TestFaults:
     async def test_a_fault_of_ours_is_a_whole_answer_without_its_inside(self, api: Api, store: Store) -> None:
-        await put(store, appointment("broken", created="John Doe"))
+        await _break(store)
         with recorded():
             error = refused(await api.get(f"{PATH}broken/"), 500, ("api_error", None))
         assert "log" in error["message"]
 
     async def test_a_fault_on_a_fhir_path_is_an_operation_outcome(self, api: Api, store: Store) -> None:
-        await put(store, appointment("broken"))
-        await store.database["Appointment"].update_one({"_id": "broken"}, {"$set": {"_json": b"{}"}})
+        await _break(store)
         with recorded():
             answer = await api.get("/fhir/R4/Appointment/broken")
         assert answer.status_code == 500

@@ -21,7 +21,7 @@ from adapter.logs import redact
 from store.errors import Unreachable
 from store.store import Store
 from tests.acceptance.conftest import Running, serving
-from tests.adapter.mediloop.clinic import NAME, PATH, UHID, appointment, booking, open_clinic, put
+from tests.adapter.mediloop.clinic import NAME, PATH, UHID, booking, open_clinic
 from tests.adapter.records import recorded
 from tests.conftest import URI, Api
 
@@ -58,13 +58,14 @@ class TestRequests:
         _assert_nobody_is_named(records.text, api.key)
 
     async def test_a_fault_is_told_by_kind_and_place_and_names_nobody(self, api: Api, store: Store) -> None:
-        await put(store, appointment("broken", created=f"{NAME} {UHID} {api.key}"))
+        broken = {"meta": {"versionId": f"{NAME} {UHID} {api.key}", "lastUpdated": "2026-01-01T00:00:00Z"}}
+        await store.database["Appointment"].insert_one({"_id": "broken", "_json": json.dumps(broken).encode()})
         with recorded() as records:
-            await api.get(f"{PATH}broken/", headers={"X-Request-Id": "mine"})
+            await api.get("/fhir/R4/Appointment/broken", headers={"X-Request-Id": "mine", "If-None-Match": 'W/"1"'})
         [line] = [line for line in records.lines if line["event"] == "request_failed"]
-        assert (line["level"], line["route"], line["request_id"]) == ("error", f"{PATH}{{id}}/", "mine")
+        assert (line["level"], line["route"], line["request_id"]) == ("error", "/fhir/R4/{type}/{id}", "mine")
         assert "builtins.ValueError" in line["exception"]
-        assert "adapter/mediloop/router.py" in line["exception"]
+        assert "adapter/fhir/reads.py" in line["exception"]
         _assert_nobody_is_named(records.text, api.key)
 
     async def test_a_level_above_info_leaves_out_the_requests(self, api: Api) -> None:
@@ -211,7 +212,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 def test_a_started_service_writes_one_line_for_a_request_and_names_nobody(running: Running) -> None:
     database = f"{running.environment['ADAPTER_DATABASE']}_test"
-    broken = {"_id": "broken", "_json": b'{"status":"booked","created":"John Doe UG123456789A"}'}
+    broken = {"_id": "broken", "_json": b'{"meta":{"versionId":"John Doe UG123456789A","lastUpdated":""}}'}
     with MongoClient[dict[str, Any]](os.environ[URI]) as client:
         client[database]["Appointment"].insert_one(broken)
     headers = running.headers | {"X-Request-Id": "mine"}
@@ -219,7 +220,7 @@ def test_a_started_service_writes_one_line_for_a_request_and_names_nobody(runnin
         statuses = [
             client.post(PATH, json=booking()).status_code,
             client.get(f"{PATH}by-patient/?patient_uhid={UHID}").status_code,
-            client.get(f"{PATH}broken/").status_code,
+            client.get("/fhir/R4/Appointment/broken", headers={"If-None-Match": 'W/"1"'}).status_code,
             client.get(f"{PATH}{UHID}/").status_code,
             client.get(PATH, headers={"Authorization": "Bearer sk_test_wrong"}).status_code,
             client.get(PATH, headers={"X-Request-Id": "for-KE-1234"}).status_code,
@@ -231,6 +232,6 @@ def test_a_started_service_writes_one_line_for_a_request_and_names_nobody(runnin
     lines = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
     mine = [line for line in lines if line.get("request_id") == "mine"]
     routes = [line["route"] for line in mine if line["event"] == "request"]
-    assert routes == [PATH, f"{PATH}by-patient/", f"{PATH}{{id}}/", f"{PATH}{{id}}/", PATH]
+    assert routes == [PATH, f"{PATH}by-patient/", "/fhir/R4/{type}/{id}", f"{PATH}{{id}}/", PATH]
     assert [line["event"] for line in mine if line["event"] != "request"] == ["request_failed"]
     assert "HTTP/1.1" not in text  # uvicorn's own access lines
