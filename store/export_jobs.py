@@ -184,10 +184,11 @@ class ExportJobs:
         """Tell that the worker is still at it, and how far; False where the job is no longer its own."""
         return await self._report(ident, worker, {"done": done, "total": total})
 
-    async def release(self, ident: str, worker: str) -> None:
-        """Give a job back, for another to take at once."""
+    async def release(self, ident: str, worker: str, pause: float = 0.0) -> None:
+        """Give a job back, for another to take in `pause` seconds."""
+        free = {"$add": ["$$NOW", int(pause * 1000)]} if pause else "$created"
         await bounded(
-            lambda: self._jobs.update_one({"_id": ident, "worker": worker}, [{"$set": {"lease": "$created"}}]), _SECONDS
+            lambda: self._jobs.update_one({"_id": ident, "worker": worker}, [{"$set": {"lease": free}}]), _SECONDS
         )
 
     async def add(self, ident: str, worker: str, files: Sequence[File], step: int, after: str, done: int) -> bool:

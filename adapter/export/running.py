@@ -19,11 +19,14 @@ from store.export_jobs import ExportJobs
 PAUSE = 2.0
 """Seconds between two looks for jobs that another process took in, or has left."""
 
-ATTEMPTS = 5
-"""So often a job is taken without coming on before it is given up."""
+ATTEMPTS = 9
+"""So often a job is taken without coming on before it is given up: with the pauses, within some three minutes and what
+the tries take. An object store that is away, or a disk that is full, may be well again by then."""
 
 AGAIN_SECONDS = 0.5
-"""Before a job that has failed is begun again, for each time that it was: what failed at once would do so at once."""
+"""Before a job that has failed is begun again; doubled each time. Others are carried out meanwhile."""
+
+_LONGEST_PAUSE = 60.0
 
 _TIDY_SECONDS = 60.0
 _GIVEN_UP = "The export was begun several times and did not come on. Ask for it again."
@@ -83,8 +86,7 @@ async def take_one(service: Service, workers: Workers) -> bool:
             await asyncio.shield(jobs.release(job.ident, worker))
             raise
         if code:
-            await jobs.release(job.ident, worker)
-            await asyncio.sleep(min(job.attempts, ATTEMPTS) * AGAIN_SECONDS)
+            await jobs.release(job.ident, worker, min(AGAIN_SECONDS * 2 ** (job.attempts - 1), _LONGEST_PAUSE))
         return True
     return False
 

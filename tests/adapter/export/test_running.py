@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from adapter.export.processes import Workers
 from adapter.service import Service
 from adapter.variables import KEY_VARIABLE, URI_VARIABLE
 from store.errors import Unreachable
+from store.export_jobs import EXPORTS
 from tests.adapter.export.exports import jobs_of
 from tests.adapter.records import recorded
 from tests.conftest import URI, Api, ApiMaker, ServiceMaker
@@ -44,7 +46,7 @@ def ends(monkeypatch: pytest.MonkeyPatch) -> list[int | BaseException]:
         return code
 
     monkeypatch.setattr(Workers, "carry_out", carry_out)
-    monkeypatch.setattr(running, "AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(running, "AGAIN_SECONDS", 0.0)
     return codes
 
 
@@ -62,6 +64,30 @@ async def test_a_job_that_never_comes_on_is_given_up(api: Api, ends: list[int | 
     assert answer.status_code == 500
     assert answer.json()["resourceType"] == "OperationOutcome"
     assert (await api.delete(location)).status_code == 202
+
+
+async def test_a_job_that_failed_waits_for_longer_each_time_and_holds_up_no_other(
+    api: Api, ends: list[int | BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "AGAIN_SECONDS", 30.0)
+    jobs = api.service.stores["test"].database[EXPORTS]
+    failing, other = [
+        (await api.get("/fhir/R4/$export?_type=Patient")).headers["content-location"].rpartition("/")[2]
+        for _ in range(2)
+    ]
+    await jobs.update_one({"_id": other}, {"$set": {"lease": datetime(2020, 1, 1, tzinfo=UTC)}})
+    waits = []
+    for _ in range(3):
+        await jobs.update_one({"_id": failing}, {"$set": {"lease": datetime(2000, 1, 1, tzinfo=UTC)}})
+        before = datetime.now(UTC)
+        ends.append(1)
+        assert await running.take_one(api.service, Workers())
+        [found] = await jobs.find({"_id": failing}, {"lease": 1}).to_list()
+        waits.append((found["lease"].replace(tzinfo=UTC) - before).total_seconds())
+    assert waits == pytest.approx([30, 60, 60], abs=5)
+    ends.append(0)
+    assert await running.take_one(api.service, Workers()), "the other one is taken"
+    assert not await running.take_one(api.service, Workers())
 
 
 async def test_files_that_cannot_be_removed_end_no_round(
