@@ -53,10 +53,7 @@ async def answered(call: Call, entry: Entry, answer: Answer, budget: Budget) -> 
         return responses.failed(call, oversized())
     except Exception:  # the others have been done and are to be told: the log has the story
         logger.exception("bundle_entry_failed", method=entry.method)
-        text = "Something went wrong on our side. The log has the request id."
-        if not entry.reads:
-            text += " Whether this entry was done is not known: look before it is sent again."
-        return responses.failed(call, Refused(Problem("api_error", text), status=500))
+        return responses.failed(call, fault(reads=entry.reads))
 
 
 def told(call: Call, entry: Entry, written: Written, budget: Budget) -> bytes:
@@ -80,3 +77,11 @@ def unavailable() -> Unavailable:
     """Return the refusal of an entry for which the database did not answer."""
     text = "The database did not answer in time. See whether this entry was done, and else send it again."
     return Unavailable(Problem("service_unavailable", text))
+
+
+def fault(*, reads: bool) -> Refused:
+    """Return the refusal of an entry that a fault of ours has ended."""
+    text = "Something went wrong on our side. The log has the request id."
+    if not reads:
+        text += " Whether this entry was done is not known: look before it is sent again."
+    return Refused(Problem("api_error", text), status=500)

@@ -10,6 +10,7 @@ from fhir.resources.R4B.bundle import Bundle
 
 from adapter.errors import Refused
 from adapter.fhir.bundles import batches, responses
+from adapter.fhir.writing import carry_out
 from store.codec import encode
 from store.errors import Unreachable
 from store.store import Store
@@ -342,6 +343,28 @@ async def test_what_may_have_been_done_is_not_done_again(
     monkeypatch.setattr(store, "transact", lost)
     body = bundle("batch", *(entry("POST", "Patient", person()) for _ in range(3)), entry("GET", "Patient"))
     assert statuses(await done(api, body)) == ["503", "503", "503", "200"]
+
+
+async def test_a_fault_in_what_is_done_together_leaves_what_was_done_before(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = 0
+
+    async def faulty(*given: Any) -> Any:
+        nonlocal tries
+        tries += 1
+        if tries == 2:
+            raise RuntimeError("Auma")
+        return await carry_out(*given)
+
+    monkeypatch.setattr(batches, "carry_out", faulty)
+    monkeypatch.setattr(batches, "_TOGETHER", 2)
+    found = await done(api, bundle("batch", *(entry("POST", "Patient", person()) for _ in range(5))))
+    assert statuses(found) == ["201", "201", "500", "500", "201"]
+    [issue] = found[2]["response"]["outcome"]["issue"]
+    assert issue["details"]["coding"][0]["code"] == "api_error"
+    assert "Whether this entry was done is not known" in issue["diagnostics"]
+    assert "Auma" not in str(found[2:4])
 
 
 @pytest.mark.parametrize(("error", "status"), [(Unreachable("no answer"), "503"), (RuntimeError("Auma"), "500")])
