@@ -66,7 +66,7 @@ def told(call: Call, entry: Entry, written: Written, budget: Budget) -> bytes:
 
 def _fitted(call: Call, entry: Entry, reply: Reply, budget: Budget) -> bytes:
     """Return the response entry for a reply: what was done is told without a body that the budget does not take."""
-    if budget.takes(0 if entry.method == "HEAD" else len(reply.body)):
+    if budget.takes(len(responses.body_of(entry.method, reply))):
         return responses.replied(call, entry, reply)
     if entry.reads:
         return responses.failed(call, responses.beyond())

@@ -55,6 +55,11 @@ def bundle(kind: str, entries: Sequence[bytes]) -> Reply:
     return Reply(200, b"".join((head, b',"entry":[', *parts, b"]}")))
 
 
+def body_of(method: str, reply: Reply) -> bytes:
+    """Return what an entry has of the body of its reply: of a HEAD nothing."""
+    return b"" if method == "HEAD" else reply.body
+
+
 def replied(call: Call, entry: Entry, reply: Reply) -> bytes:
     """Return the entry for an interaction that was answered by itself."""
     response = {"status": _status(reply.status)}
@@ -66,7 +71,7 @@ def replied(call: Call, entry: Entry, reply: Reply) -> bytes:
         response["etag"] = reply.headers["ETag"]
     if reply.moment is not None:
         response["lastModified"] = reply.moment
-    body = None if entry.method == "HEAD" or not reply.body else reply.body
+    body = body_of(entry.method, reply) or None
     if entry.writes and negotiation.preferences(call.headers.get("prefer")).returns == "OperationOutcome":
         return _entry(response, told=body)
     return _entry(response, body)

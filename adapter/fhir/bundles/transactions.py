@@ -88,7 +88,7 @@ async def _unanswerable(index: int, read: Call, answer: Answer, budget: Budget) 
     if budget.is_spent:
         return []
     try:
-        if not budget.takes(len((await answer(read)).body)):
+        if not budget.takes(len(responses.body_of(read.method, await answer(read)))):
             return [about(responses.beyond(), index)]
     except (NotFound, Gone) as absent:
         return [about(absent, index)] if any(one.issue == "not-supported" for one in absent.problems) else []

@@ -454,3 +454,9 @@ async def test_a_transaction_whose_reads_are_too_large_is_not_begun(api: Api, sm
     [issue] = answer.json()["issue"]
     assert (issue["code"], issue["expression"]) == ("too-costly", ["Bundle.entry[2]"])
     assert await count(api, "Patient?_id=new") == 0
+
+
+async def test_heads_take_nothing_of_the_largest_answer_in_a_transaction_either(api: Api, small_answers: None) -> None:
+    await done(api, bundle("batch", entry("PUT", "Patient/long", person(id="long", **LONG))))
+    heads = [entry("HEAD", "Patient/long") for _ in range(9)]
+    assert statuses(await done(api, bundle("transaction", *heads, entry("GET", "Patient/long")))) == ["200"] * 10
