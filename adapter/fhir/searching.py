@@ -21,6 +21,7 @@ from adapter.fhir.call import LONGEST_URL, MOST_PARAMETERS, Call, Pairs, Reply
 from adapter.security.callers import Caller
 from store import search as engine
 from store.search import Note, Page, Reading, Search, SearchRefused, results
+from store.search.dates import repaired
 from store.source import Source
 from store.types import TYPES
 
@@ -172,8 +173,8 @@ def url(address: str, pairs: Pairs) -> str:
 
     The plus of a date's offset that came as a blank is one again.
     """
-    repaired = [(name, _BLANK_OFFSET.sub("+", value) if _is_date(name) else value) for name, value in pairs]
-    return f"{address}?{urlencode(repaired, safe=':,/$*')}" if pairs else address
+    shown = [(name, repaired(value) if _is_date(name) else value) for name, value in pairs]
+    return f"{address}?{urlencode(shown, safe=':,/$*')}" if pairs else address
 
 
 def _is_date(name: str) -> bool:
@@ -184,7 +185,6 @@ _LAST_NAME = re.compile("[.:]")  # after the steps of a chain; what is before a 
 _DATES = frozenset(
     {"_since", *(one.name for kind in TYPES.values() for one in kind.parameters.values() if one.kind == "date")}
 )
-_BLANK_OFFSET = re.compile(r"(?<=[0-9]) (?=[0-9]{2}:[0-9]{2}(?:,|$))")
 
 
 def _link(relation: str, url: str) -> dict[str, str]:

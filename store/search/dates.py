@@ -15,7 +15,7 @@ from store.search.model import Query
 
 PREFIXES = ("eq", "ne", "gt", "ge", "lt", "le", "sa", "eb", "ap")
 
-_LOST_PLUS = re.compile(r"(:[0-9]{2}(?:\.[0-9]+)?) ([0-9]{2}:[0-9]{2})$")
+_LOST_PLUS = re.compile(r"(:[0-9]{2}(?:\.[0-9]+)?) (?=[0-9]{2}:[0-9]{2}(?:,|$))")
 
 
 def prefixed(text: str) -> tuple[str, str]:
@@ -24,8 +24,8 @@ def prefixed(text: str) -> tuple[str, str]:
 
 
 def repaired(text: str) -> str:
-    """Return `text` with the ``+`` that a URL turned into a blank: ``09:00:00 03:00``."""
-    return _LOST_PLUS.sub(r"\1+\2", text) if " " in text else text
+    """Return a date, or several with commas, with the ``+`` that a URL turned into a blank: ``09:00:00 03:00``."""
+    return _LOST_PLUS.sub(r"\1+", text) if " " in text else text
 
 
 def widened(lo: datetime, hi: datetime, now: datetime) -> tuple[datetime, datetime]:

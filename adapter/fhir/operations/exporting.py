@@ -31,6 +31,7 @@ from store.dates import in_utc
 from store.export_jobs import ExportJobs
 from store.extract import relative
 from store.search import results
+from store.search.dates import repaired
 from store.types import TYPES
 
 FORMATS = ("application/fhir+ndjson", "application/ndjson", "ndjson")
@@ -206,7 +207,7 @@ def _patient(text: str, base: str) -> str:
 
 
 def _moment(text: str, call: Call) -> datetime:
-    text = re.sub(r"(?<=[0-9]) (?=[0-9]{2}:[0-9]{2}$)", "+", text)  # the plus of a query is read as a blank
+    text = repaired(text)
     bad = _bad("_since", "_since takes an instant, such as 2024-01-20T10:00:00Z.")
     if not _INSTANT.fullmatch(text):
         raise bad

@@ -184,6 +184,23 @@ async def test_appointments_by_their_start_or_what_was_asked_for(store: Store) -
         assert await found(store, "Appointment", f"-date-or-req-period={value}") == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("2026-01-10T09:30:00 03:00", "2026-01-10T09:30:00+03:00"),
+        ("ge2026-01-10T09:30 03:00", "ge2026-01-10T09:30+03:00"),
+        (
+            "2026-01-10T09:30:00.5 03:00,2026-01-11T09:30:00 03:00",
+            "2026-01-10T09:30:00.5+03:00,2026-01-11T09:30:00+03:00",
+        ),
+        ("2026-01-10 09:30", "2026-01-10 09:30"),
+        ("2026-01-10T09:30:00-03:00", "2026-01-10T09:30:00-03:00"),
+    ],
+)
+def test_a_blank_before_an_offset_was_a_plus(text: str, meant: str) -> None:
+    assert dates.repaired(text) == meant
+
+
 def test_what_is_no_date_is_refused_with_a_remedy() -> None:
     for value in (
         "tomorrow",
