@@ -16,14 +16,12 @@ from adapter.scheduling import availability, holds
 from store.codec import Resource, encode
 from store.history import Version
 from store.search import SearchRefused, results
-from store.search.dates import repaired
 from store.types import TYPES
 
 _PAGE = 50
 _LARGEST = 1_000
 _KEPT = ("_since", "_count", "_summary", "_elements")  # parameters of history that its pages share
 _VERSION = re.compile(r"[1-9][0-9]{0,9}")  # as it is written: 01 is the name of no version
-_INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2})")
 _STATUSES = {"POST": "201 Created", "PUT": "200 OK", "PATCH": "200 OK", "DELETE": "204 No Content"}
 
 
@@ -223,11 +221,7 @@ def _parameters(call: Call) -> tuple[datetime | None, int, int | None]:
 def _since(text: str | None) -> datetime | None:
     if text is None:
         return None
-    text = repaired(text)
-    try:
-        moment = datetime.fromisoformat(text).astimezone(UTC) if _INSTANT.fullmatch(text) else None
-    except (ValueError, OverflowError):
-        moment = None
+    moment = searching.moment(text)
     if moment is None:
         raise _bad("_since", "_since takes an instant such as 2024-01-20T10:00:00Z.")
     return moment

@@ -10,6 +10,7 @@ import re
 import zlib
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
+from datetime import datetime
 from urllib.parse import urlencode
 
 import orjson
@@ -18,8 +19,10 @@ from adapter.errors import Forbidden, Malformed, Problem, Refused, few
 from adapter.fhir import outcome, presentation
 from adapter.fhir.access import may, require_type
 from adapter.fhir.call import LONGEST_URL, MOST_PARAMETERS, Call, Pairs, Reply
+from adapter.fhir.validation.primitives import PRIMITIVES
 from adapter.security.callers import Caller
 from store import search as engine
+from store.extract import instant
 from store.search import Note, Page, Reading, Search, SearchRefused, results
 from store.search.dates import repaired
 from store.source import Source
@@ -79,6 +82,12 @@ def listed(name: str, values: Iterable[str]) -> tuple[str, ...]:
         return results.listed(name, ",".join(values))
     except SearchRefused as refused:
         raise as_refusal(refused) from None
+
+
+def moment(text: str) -> datetime | None:
+    """Return the moment that a parameter has as an instant of FHIR; None if that is none."""
+    text = repaired(text)
+    return instant(text) if PRIMITIVES["instant"].accepts(text) else None
 
 
 async def search(

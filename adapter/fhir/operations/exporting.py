@@ -24,14 +24,14 @@ from adapter.fhir.call import MOST_PARAMETERS, Call, Pairs, Reply
 from adapter.fhir.operations import exporting_filters
 from adapter.fhir.operations.exporting_patients import Whose, patients
 from adapter.fhir.operations.parameters import parameters
+from adapter.fhir.validation.primitives import PRIMITIVES
 from adapter.scheduling.road import IDEMPOTENCY_HEADER
 from adapter.security.permissions import require
 from store.codec import Resource
-from store.dates import in_utc
+from store.dates import span
 from store.export_jobs import ExportJobs
 from store.extract import relative
 from store.search import results
-from store.search.dates import repaired
 from store.types import TYPES
 
 FORMATS = ("application/fhir+ndjson", "application/ndjson", "ndjson")
@@ -40,8 +40,7 @@ _KNOWN = (*_TAKES, "patient")
 _ONCE = ("_outputFormat", "_since", "_deidentify")
 _PASSED_BY = ("_format", "_pretty")
 _NEXT_FILTER = re.compile(r",\s*(?=[A-Z][A-Za-z]*\?)")
-# https://hl7.org/fhir/R4/datatypes.html#instant, and a date alone, which is read as its beginning.
-_INSTANT = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d))?")
+_DAY = len("2024-01-20")
 _RETRY_SECONDS = 30
 _MOST_BYTES = 15_000_000  # of a query: a command has 16 MB, and ids or documents stand beside it
 
@@ -207,15 +206,12 @@ def _patient(text: str, base: str) -> str:
 
 
 def _moment(text: str, call: Call) -> datetime:
-    text = repaired(text)
-    bad = _bad("_since", "_since takes an instant, such as 2024-01-20T10:00:00Z.")
-    if not _INSTANT.fullmatch(text):
-        raise bad
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise bad from None
-    return in_utc(moment if moment.tzinfo else moment.replace(tzinfo=call.who.service.settings.zone))
+    moment = searching.moment(text)
+    if moment is None and len(text) == _DAY and PRIMITIVES["date"].accepts(text):
+        moment = span(text, call.who.service.settings.zone)[0]
+    if moment is None:
+        raise _bad("_since", "_since takes an instant, such as 2024-01-20T10:00:00Z, or a day, for its beginning.")
+    return moment
 
 
 def _bad(name: str, text: str, issue: str = "value") -> Malformed:

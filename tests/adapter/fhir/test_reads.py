@@ -299,6 +299,21 @@ class TestHistory:
         assert found["total"] == 0
         assert "entry" not in found
 
+    @pytest.mark.parametrize(
+        ("since", "count"),
+        [
+            ("2016-12-31T23:59:60Z", 4),
+            ("2024-01-15T10:01:60Z", 2),
+            ("0001-01-01T00:00:00%2B14:00", 4),
+            ("9999-12-31T23:59:59-14:00", 0),
+        ],
+    )
+    @pytest.mark.parametrize("path", ["Patient/p/_history", "Patient/_history"])
+    async def test_since_may_be_a_leap_second_or_beyond_the_calendar(
+        self, story: Api, path: str, since: str, count: int
+    ) -> None:
+        assert bundled(await get(story, f"{path}?_since={since}"), "history")["total"] == count
+
     @pytest.mark.parametrize("path", ["Patient/p/_history", "Patient/_history", "_history"])
     async def test_pages_give_each_version_once(self, story: Api, path: str) -> None:
         for count in (1, 2, 3, 4):
@@ -347,7 +362,7 @@ class TestHistory:
             ("_since=yesterday", "value"),
             ("_since=2024-01-15", "value"),
             ("_since=2024-13-15T10:00:00Z", "value"),
-            ("_since=0001-01-01T00:00:00%2B14:00", "value"),
+            ("_since=2024-01-15T10:00:00%2B15:00", "value"),
             ("_count=-1", "value"),
             ("_count=many", "value"),
             ("_before=x", "value"),
