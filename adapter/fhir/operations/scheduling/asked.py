@@ -110,11 +110,15 @@ class Asked:
             Malformed: it is none, or given several times.
         """
         found = self.one(name)
-        if found is None:
-            return None
-        if not isinstance(found.value, str):
-            raise Malformed(bad(found, f"{name} takes a text."))
-        return found.value
+        return None if found is None else _text(found)
+
+    def texts(self, name: str) -> list[str]:
+        """Return a parameter's texts.
+
+        Raises:
+            Malformed: one that is none.
+        """
+        return [_text(one) for one in self.all(name)]
 
     def references(self, name: str, *kinds: str, base: str = "") -> list[Resource]:
         """Return a parameter's References; a uri, a url or an id means the same.
@@ -156,6 +160,12 @@ def is_instant(text: str) -> bool:
 def bad(given: Given, text: str, issue: str = "value") -> Problem:
     """Return the problem with a parameter."""
     return Problem("invalid_parameter", text, given.where, issue=issue)
+
+
+def _text(given: Given) -> str:
+    if not isinstance(given.value, str):
+        raise Malformed(bad(given, f"{given.name} takes a text."))
+    return given.value
 
 
 def _reference(given: Given, kinds: Sequence[str], base: str) -> Resource:

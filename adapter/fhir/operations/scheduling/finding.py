@@ -126,9 +126,9 @@ async def _search(call: Call, asked: Asked, moment: Moment) -> Search:
     places: list[str] = []
     for one in asked.references("location-reference", "Location", base=call.base):
         places += await _named(call, "Location", one, moment)
-    for given in asked.all("location-string"):
+    for given in asked.texts("location-string"):
         for name in ("address", "name"):
-            places += await _found(call, "Location", [(name, escaped(str(given.value)))], moment)
+            places += await _found(call, "Location", [(name, escaped(given))], moment)
     named_places = bool(asked.all("location-reference") or asked.all("location-string"))
     others: list[tuple[str, ...]] = []
     organizations = asked.references("organization", "Organization", base=call.base)

@@ -233,6 +233,8 @@ async def test_find_refuses_what_it_cannot_read(api: Api) -> None:
         parameters(start=START, end=END, duration=0),
         parameters(start=[START, START], end=END),
         parameters(start=3, end=END),
+        parameters(start=START, end=END, location_string=["Mulago", 3]),
+        parameters(start=START, end=END, location_string={"reference": f"Location/{MULAGO}"}),
         parameters(start=START, end=END, reason="|"),
         parameters(start=START, end=END, specialty=f"{SERVICE}|"),
         {"resourceType": "Patient"},
