@@ -236,16 +236,21 @@ def _preferences(prefer: str) -> Preferences:
 _TAG = re.compile(r'(?:[Ww]/)?(?:"([^"]*)"|([^\s,"]+))')
 
 
+def names(tags: str, opaque: str) -> bool:
+    """Tell whether a list of entity tags has one: ``W/"3"``, ``"3"``, ``3``, or ``*`` for any.
+
+    Compared weakly (RFC 9110 section 8.8.3.2); ours have no quotes and no blanks in them.
+    """
+    return any(bare == "*" or opaque in (quoted, bare) for quoted, bare in _TAG.findall(tags))
+
+
 def matches(tags: str, version: int | None) -> bool:
-    """Tell whether If-Match or If-None-Match names `version`: ``W/"3"``, ``"3"``, ``3``, a list of these, or ``*``.
+    """Tell whether If-Match or If-None-Match names `version`.
 
     FHIR's version tags are weak, and compared as if they were strong (https://hl7.org/fhir/R4/http.html#concurrency).
     What is not there (None) has no version, and matches nothing.
     """
-    if version is None:
-        return False
-    wanted = str(version)
-    return any(bare == "*" or wanted in (quoted, bare) for quoted, bare in _TAG.findall(tags))
+    return version is not None and names(tags, str(version))
 
 
 def http_date(text: str | None) -> datetime | None:

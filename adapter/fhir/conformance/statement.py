@@ -51,7 +51,7 @@ def metadata(base: str, service: Service, known: str | None = None) -> Reply:
     publishes = settings.bulk_publish != "off"
     body, tag = _statement(base, settings.canonical_base, service.started, bool(settings.cors_origins), publishes)
     headers = {"ETag": f'W/"{tag}"'}
-    if known is not None and (known.strip() == "*" or tag in known):
+    if known is not None and negotiation.names(known, tag):
         return Reply(304, b"", headers)
     return Reply(200, body, headers)
 
