@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import UTC, datetime
-from email.utils import format_datetime, parsedate_to_datetime
+from email.utils import format_datetime
 
 import orjson
 from fastapi import APIRouter, Request, Response
@@ -17,8 +17,8 @@ from starlette.datastructures import State
 
 from adapter.compression import headed
 from adapter.errors import NotFound, Problem, Unavailable
+from adapter.fhir import negotiation
 from adapter.fhir.addresses import BASE, base_of
-from adapter.fhir.negotiation import known
 from adapter.publishing.making import MAX_AGE, TYPES, Publisher
 from adapter.routes import RequestRoute
 from adapter.service import Service
@@ -43,8 +43,9 @@ async def manifest(request: Request) -> Response:
     service: Service = request.app.state.service
     address = f"{base_of(request, service)}/$bulk-publish"
     body = orjson.dumps(_said(address, found))
-    headers = _headers(hashlib.sha256(body).hexdigest()[:32], found.moment)
-    if _is_known(request, headers, found.moment):
+    tag = hashlib.sha256(body).hexdigest()[:32]
+    headers = _headers(tag, found.moment)
+    if _is_known(request, tag, found.moment):
         return Response(b"", 304, headers)
     if request.method == "HEAD":
         return headed(request, 200, headers, "application/json", len(body))
@@ -77,8 +78,9 @@ async def file(request: Request) -> Response:
     if found is None or kind not in found.files:
         text = "There is no such file, or not any more: the manifest at $bulk-publish names those there are."
         raise NotFound(Problem("not_found", text))
-    headers = _headers(f"{name}-{kind}", found.moment)
-    if _is_known(request, headers, found.moment):
+    tag = f"{name}-{kind}"
+    headers = _headers(tag, found.moment)
+    if _is_known(request, tag, found.moment):
         return Response(b"", 304, headers)
     size = found.files[kind].size
     if request.method == "HEAD":
@@ -114,24 +116,13 @@ def _headers(tag: str, moment: datetime) -> dict[str, str]:
     }
 
 
-def _is_known(request: Request, headers: dict[str, str], moment: datetime) -> bool:
+def _is_known(request: Request, tag: str, moment: datetime) -> bool:
     """Tell whether the client has it (RFC 9110 sections 13.1.2 and 13.1.3)."""
-    tags = known(request.headers)
+    tags = negotiation.known(request.headers)
     if tags is not None:
-        own = _opaque(headers["ETag"])
-        return tags.strip() == "*" or own in (_opaque(one.strip()) for one in tags.split(","))
-    since = request.headers.get("if-modified-since")
-    if since is None:
-        return False
-    try:
-        return parsedate_to_datetime(since) >= moment.replace(microsecond=0)
-    except (TypeError, ValueError):  # a date that is none counts as none
-        return False
-
-
-def _opaque(tag: str) -> str:
-    """Return what is compared of an entity tag: If-None-Match compares weakly (RFC 9110 section 13.1.2)."""
-    return tag.removeprefix("W/").strip('"')
+        return negotiation.names(tags, tag)
+    since = negotiation.http_date(request.headers.get("if-modified-since"))
+    return since is not None and since >= moment.replace(microsecond=0)
 
 
 def _instant(moment: datetime) -> str:
