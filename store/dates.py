@@ -76,6 +76,11 @@ def shifted(moment: datetime, by: timedelta) -> datetime:
         return FIRST if by < timedelta(0) else LAST
 
 
+def as_instant(moment: datetime) -> str:
+    """Return an aware moment as the instant that FHIR has for it: in UTC, to the millisecond."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds")[:23] + "Z"
+
+
 def in_utc(local: datetime) -> datetime:
     """Return an aware moment in UTC, within the years 1 to 9999."""
     try:

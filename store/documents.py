@@ -14,6 +14,7 @@ from typing import Any
 from bson.binary import Binary
 
 from store.codec import Resource
+from store.dates import as_instant
 from store.extract import as_written, identifiers
 from store.indexing import named_field
 from store.types import ResourceType
@@ -71,9 +72,8 @@ def stamped(resource: Resource, version: int, moment: datetime) -> Resource:
 
     What a client has said beside these two (``_lastUpdated``: an id, extensions) was about the values that it sent.
     """
-    text = moment.astimezone(UTC).isoformat(timespec="milliseconds")[:23] + "Z"
     own = {name: value for name, value in resource.get("meta", {}).items() if name not in _BESIDE_STAMP}
-    meta = {**own, "versionId": str(version), "lastUpdated": text}
+    meta = {**own, "versionId": str(version), "lastUpdated": as_instant(moment)}
     head = {"resourceType": resource["resourceType"], "id": resource["id"], "meta": meta}
     return head | {name: value for name, value in resource.items() if name not in head}
 

@@ -20,11 +20,12 @@ from adapter.export.before import Before
 from adapter.export.copying import Copying, Wanted
 from adapter.export.engine import take_cut
 from adapter.export.filters import EVERY, Filters, asked_for, check, kinds, queries
-from adapter.export.folder import Folder, Manifest, NotUsable, instant
+from adapter.export.folder import Folder, Manifest, NotUsable
 from adapter.reading import database_of
 from adapter.settings import Settings, load
 from adapter.variables import PREFIX
 from store.connection import bounded
+from store.dates import as_instant
 from store.exporting_past import SECONDS
 from store.store import Store
 
@@ -142,7 +143,9 @@ def export(
     for name, count in counted.items():
         out.print(f"{name}: {count}", markup=False, highlight=False)
     out.print(
-        f"{len(manifest.output)} files as of {instant(manifest.cut.moment)} in {place}", markup=False, highlight=False
+        f"{len(manifest.output)} files as of {as_instant(manifest.cut.moment)} in {place}",
+        markup=False,
+        highlight=False,
     )
 
 
@@ -244,7 +247,7 @@ def _options(
         "format": asked.format,
         "types": chosen,
         "database": database_of(settings, asked.mode),
-        "since": None if asked.since is None else instant(asked.since.moment),
+        "since": None if asked.since is None else as_instant(asked.since.moment),
         "filters": filters,
         "fileResources": asked.most,
         "gzip": asked.zipped,
@@ -255,7 +258,7 @@ def _options(
 
 def _request(asked: _Asked, chosen: tuple[str, ...], deidentifier: Deidentifier | None) -> str:
     words = ["mediloop-fhir export", f"--mode {asked.mode}", f"--format {asked.format}", f"--type {','.join(chosen)}"]
-    words += [] if asked.since is None else [f"--since {instant(asked.since.moment)}"]
+    words += [] if asked.since is None else [f"--since {as_instant(asked.since.moment)}"]
     for name, value in asked.filters.as_options().items():
         shown = value if isinstance(value, str) else ",".join(value)
         words.append(f"--{name.replace('_', '-')} {shown if deidentifier is None else '(masked)'}")

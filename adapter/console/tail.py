@@ -19,6 +19,7 @@ from adapter.console.session import fail, plain_failures, read, types_in
 from adapter.reading import database_of
 from adapter.settings import load
 from store.changes import Change, follow
+from store.dates import as_instant
 from store.store import Store
 from store.types import TYPES
 
@@ -159,6 +160,6 @@ def line(change: Change) -> bytes:
         "id": change.ident,
         "version": change.version,
         "method": change.method,
-        "lastUpdated": change.moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "lastUpdated": as_instant(change.moment),
     }
     return orjson.dumps(said)[:-1] + b',"resource":' + (change.raw or b"null") + b"}\n"

@@ -13,8 +13,8 @@ from typing import Any
 
 import orjson
 
-from adapter.export.folder import NotUsable, instant, opened
-from store.dates import in_utc
+from adapter.export.folder import NotUsable, opened
+from store.dates import as_instant, in_utc
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Before:
             raise NotUsable(f"{text}: check --mode.")
         why = self._pseudonyms(options) or self._types(options) or self._filters(options)
         if why is not None:
-            raise NotUsable(f"--since {self.place} {why}, or give the instant: --since {instant(self.moment)}.")
+            raise NotUsable(f"--since {self.place} {why}, or give the instant: --since {as_instant(self.moment)}.")
 
     def _given(self, name: str, options: Mapping[str, Any]) -> Any:
         return self.options.get(name, options[name])

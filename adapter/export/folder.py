@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -20,6 +20,7 @@ import orjson
 
 from adapter import private
 from adapter.alone import Taken, alone
+from store.dates import as_instant
 from store.exporting import Cut
 
 MANIFEST = "manifest.json"
@@ -63,7 +64,7 @@ class Manifest:
         """Return it as it is written."""
         place = {"step": self.step, "after": self.after, "skip": self.skip}
         return {
-            "transactionTime": instant(self.cut.moment),
+            "transactionTime": as_instant(self.cut.moment),
             "request": self.request,
             "requiresAccessToken": False,
             "output": self.output,
@@ -91,11 +92,6 @@ class Manifest:
             skip=own.get("skip", 0),  # earlier versions of this command had none
             complete=own["complete"],
         )
-
-
-def instant(moment: datetime) -> str:
-    """Return a moment as FHIR writes it, to the millisecond."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class Folder:

@@ -10,8 +10,6 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from email.utils import format_datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -28,10 +26,12 @@ from adapter.export.working import tidy
 from adapter.fhir import outcome
 from adapter.fhir.access import may, require_type
 from adapter.fhir.addresses import BASE, EXPORT_JOBS, base_of
+from adapter.fhir.negotiation import as_http_date
 from adapter.routes import RequestRoute
 from adapter.security.callers import Caller, caller
 from adapter.security.permissions import Verb, require
 from store.connection import bounded
+from store.dates import as_instant
 from store.export_jobs import ExportJobs, File, Job
 from store.types import TYPES
 
@@ -70,7 +70,7 @@ async def status(request: Request) -> Response:
             b"", 202, {"X-Progress": _progress(job, counted=own or _may_read(who, job.plan["kinds"])), **again}
         )
     body = orjson.dumps(_manifest(base_of(request, who.service), job, who, own=own))
-    headers = {"Expires": _http_date(job.expires or who.service.now())}
+    headers = {"Expires": as_http_date(job.expires or who.service.now())}
     if request.method == "HEAD":
         return headed(request, 200, headers, "application/json", len(body))
     return Response(body, 200, headers, "application/json")
@@ -109,7 +109,7 @@ async def file(request: Request) -> Response:
     if size != found.size:
         text = f"The file is not as it was written: it has {size} bytes and should have {found.size}. Export anew."
         raise Refused(Problem("export_failed", text, issue="exception"), status=500)
-    headers = {"Expires": _http_date(job.expires or who.service.now())}
+    headers = {"Expires": as_http_date(job.expires or who.service.now())}
     if request.method == "HEAD":
         return headed(request, 200, headers, MEDIA_TYPE, found.size, is_stream=True)
     headers["Content-Length"] = str(found.size)
@@ -179,9 +179,8 @@ def _manifest(base: str, job: Job, who: Caller, *, own: bool) -> dict[str, Any]:
     many were found needs the types that were counted.
     """
     masked = job.plan["deidentified"] or not (own or _may_read(who, tuple(TYPES)))
-    moment = job.cut.moment.astimezone(UTC)
     manifest: dict[str, Any] = {
-        "transactionTime": f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03}Z",
+        "transactionTime": as_instant(job.cut.moment),
         "request": _masked(job.request) if masked else job.request,
         "requiresAccessToken": True,
         "output": [],
@@ -203,10 +202,6 @@ def _masked(request: str) -> str:
         (name, value if name in _SHOWN else "(masked)") for name, value in parse_qsl(query, keep_blank_values=True)
     ]
     return f"{address}?{urlencode(pairs, safe=':,/$*()')}" if pairs else address
-
-
-def _http_date(moment: datetime) -> str:
-    return format_datetime(moment.astimezone(UTC), usegmt=True)
 
 
 def _described(name: str, summary: str, good: Mapping[int, tuple[str, str | None]], *parameters: str) -> dict[str, Any]:

@@ -268,6 +268,15 @@ _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
+def as_http_date(moment: datetime) -> str:
+    """Return an aware moment as headers write it (RFC 9110 section 5.6.7).
+
+    As `email.utils.format_datetime` does, in a fifth of its time: every read sends one.
+    """
+    at = moment.astimezone(UTC)
+    return f"{_DAYS[at.weekday()]}, {at.day:02} {_MONTHS[at.month - 1]} {at.year:04} {at.isoformat()[11:19]} GMT"
+
+
 def version_headers(meta: Mapping[str, str]) -> dict[str, str]:
     """Return ETag and Last-Modified of a stored resource.
 
@@ -275,10 +284,8 @@ def version_headers(meta: Mapping[str, str]) -> dict[str, str]:
     (`adapter.gate`): another key's data may have the same id and the same tag, and a cache that has one asks with its
     tag for the other, whatever Vary says (RFC 9111 section 4.1).
     """
-    at = datetime.fromisoformat(meta["lastUpdated"]).astimezone(UTC)
-    # As `email.utils.format_datetime` writes it, in a fifth of its time: every read sends one.
-    date = f"{_DAYS[at.weekday()]}, {at.day:02} {_MONTHS[at.month - 1]} {at.year:04} {at.isoformat()[11:19]} GMT"
-    return {"ETag": f'W/"{meta["versionId"]}"', "Last-Modified": date}
+    changed = datetime.fromisoformat(meta["lastUpdated"])
+    return {"ETag": f'W/"{meta["versionId"]}"', "Last-Modified": as_http_date(changed)}
 
 
 _LEADING = re.compile(r"([^=?]*)\?")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 import orjson
 
@@ -14,6 +14,7 @@ from adapter.fhir.access import may, require_type
 from adapter.fhir.call import MODIFIED_SINCE, Call, Reply
 from adapter.scheduling import availability, holds
 from store.codec import Resource, encode
+from store.dates import as_instant
 from store.history import Version
 from store.search import SearchRefused, results
 from store.types import TYPES
@@ -174,7 +175,7 @@ async def history(call: Call, kind: str | None = None, ident: str | None = None)
         head["total"] = page.total
     if page.moment is not None:
         # The moment to ask `_since` with next time, without missing anything.
-        head["meta"] = {"lastUpdated": _text(page.moment)}
+        head["meta"] = {"lastUpdated": as_instant(page.moment)}
     head["link"] = links
     body = orjson.dumps(head)
     entries = [_entry(call.base, version, wanted) for version in (() if limit == 0 else page.entries)]
@@ -193,14 +194,10 @@ def _entry(base: str, version: Version, wanted: Part) -> bytes:
     status = "201 Created" if method == "PUT" and made else _STATUSES[method]
     rest = {
         "request": {"method": method, "url": version.kind if method == "POST" else name},
-        "response": {"status": status, "etag": f'W/"{version.version}"', "lastModified": _text(version.moment)},
+        "response": {"status": status, "etag": f'W/"{version.version}"', "lastModified": as_instant(version.moment)},
     }
     resource = b"" if version.raw is None else b',"resource":%b' % _reduced(version.raw, version.kind, wanted)
     return b'{"fullUrl":"%b/%b"%b,%b' % (base.encode(), name.encode(), resource, orjson.dumps(rest)[1:])
-
-
-def _text(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _parameters(call: Call) -> tuple[datetime | None, int, int | None]:

@@ -7,8 +7,7 @@ The manifest is the superset of SMART Scheduling Links and of Bulk Data's STU 4 
 from __future__ import annotations
 
 import hashlib
-from datetime import UTC, datetime
-from email.utils import format_datetime
+from datetime import datetime
 
 import orjson
 from fastapi import APIRouter, Request, Response
@@ -22,6 +21,7 @@ from adapter.fhir.addresses import BASE, base_of
 from adapter.publishing.making import MAX_AGE, TYPES, Publisher
 from adapter.routes import RequestRoute
 from adapter.service import Service
+from store.dates import as_instant
 from store.publications import Publication
 
 PATH = f"{BASE}/$bulk-publish"
@@ -55,7 +55,7 @@ async def manifest(request: Request) -> Response:
 def _said(address: str, found: Publication) -> dict[str, object]:
     return {
         "manifestType": _MANIFEST,
-        "transactionTime": _instant(found.moment),
+        "transactionTime": as_instant(found.moment),
         "request": address,
         "requiresAccessToken": False,
         "updateCadence": f"PT{MAX_AGE // 60}M",
@@ -107,10 +107,9 @@ def _publisher(request: Request) -> Publisher:
 
 
 def _headers(tag: str, moment: datetime) -> dict[str, str]:
-    modified = format_datetime(moment.astimezone(UTC).replace(microsecond=0), usegmt=True)
     return {
         "ETag": f'W/"{tag}"',  # weak: it is the same with gzip and without (RFC 9110 section 8.8.1)
-        "Last-Modified": modified,
+        "Last-Modified": negotiation.as_http_date(moment),
         "Cache-Control": _CACHE,
         "Access-Control-Allow-Origin": "*",  # public, and read by web pages
     }
@@ -123,10 +122,6 @@ def _is_known(request: Request, tag: str, moment: datetime) -> bool:
         return negotiation.names(tags, tag)
     since = negotiation.http_date(request.headers.get("if-modified-since"))
     return since is not None and since >= moment.replace(microsecond=0)
-
-
-def _instant(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 _ANSWERS = {

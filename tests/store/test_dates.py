@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 
 from store import extract
-from store.dates import FIRST, LAST, shifted, span
+from store.dates import FIRST, LAST, as_instant, shifted, span
 from tests import strategies
 
 KAMPALA = ZoneInfo("Africa/Kampala")
@@ -96,3 +96,17 @@ def test_time_ends_at_the_edges_of_the_calendar() -> None:
     assert shifted(LAST, timedelta(days=1)) == LAST
     assert shifted(FIRST, -timedelta(days=1)) == FIRST
     assert shifted(FIRST, timedelta(days=1)) == utc(1, 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("moment", "text"),
+    [
+        (datetime(2026, 1, 10, 12, 30, 15, 123_999, KAMPALA), "2026-01-10T09:30:15.123Z"),
+        (utc(2026, 1, 10), "2026-01-10T00:00:00.000Z"),
+        (FIRST, "0001-01-01T00:00:00.000Z"),
+        (LAST, "9999-12-31T23:59:59.999Z"),
+    ],
+)
+def test_an_instant_has_milliseconds(moment: datetime, text: str) -> None:
+    assert as_instant(moment) == text
+    assert extract.instant(text) == moment.replace(microsecond=moment.microsecond // 1000 * 1000)

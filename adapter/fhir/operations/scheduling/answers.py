@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
-from email.utils import format_datetime
 from typing import Any
 
 import orjson
@@ -17,6 +15,7 @@ import orjson
 from adapter.errors import Problem, Refused
 from adapter.fhir import outcome, repeating
 from adapter.fhir.call import Call, Reply
+from adapter.fhir.negotiation import as_http_date
 from adapter.fhir.refusing import clashed
 from adapter.fhir.writing import alone
 from adapter.scheduling import holds
@@ -84,7 +83,7 @@ async def written(
         headers["Location"] = f"{call.base}/Appointment/{appointment['id']}/_history/{version}"
     ends = holds.expires(appointment)
     if ends is not None:
-        headers["Expires"] = http_date(ends)
+        headers["Expires"] = as_http_date(ends)
     return Reply(answer.status, answer.body, headers)
 
 
@@ -101,8 +100,3 @@ def _refused(call: Call, refused: Refused, holding: bool) -> Reply:
         for one in told(call.who.key, refused.problems)
     ]
     return Reply(refused.status, bundle(call, [], problems), refused.headers)
-
-
-def http_date(moment: datetime) -> str:
-    """Return a moment as HTTP headers write it (RFC 9110 section 5.6.7)."""
-    return format_datetime(moment.astimezone(UTC), usegmt=True)
