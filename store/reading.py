@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -78,13 +79,19 @@ class Moment(Reading):
         database: where the collections are.
         session: a snapshot session.
         timeout: seconds after which a query gives up.
+        writes: how often this process had written each type when it began; what is seen is of then, or later.
     """
 
     def __init__(
-        self, database: AsyncDatabase[dict[str, Any]], session: AsyncClientSession, timeout: float | None
+        self,
+        database: AsyncDatabase[dict[str, Any]],
+        session: AsyncClientSession,
+        timeout: float | None,
+        writes: Counter[str] | None = None,
     ) -> None:
         super().__init__(database, session=session, timeout=timeout)
         self.session: AsyncClientSession = session
+        self.writes = Counter() if writes is None else writes
         self._turn = asyncio.Lock()
 
     async def _bounded(self, call: Callable[[], Awaitable[T]]) -> T:

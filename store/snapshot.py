@@ -16,6 +16,7 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
 
 from store.source import Documents, Find, Hint
+from store.staged import Staged
 
 T = TypeVar("T")
 
@@ -50,6 +51,9 @@ class Snapshot(Documents):
         database: where the collections are.
         session: whose transaction.
         joins: whether several units of work read through it.
+
+    Attributes:
+        written: what was written in its transaction.
     """
 
     def __init__(
@@ -57,6 +61,7 @@ class Snapshot(Documents):
     ) -> None:
         super().__init__(database)
         self.session: AsyncClientSession = session
+        self.written: Sequence[Staged] = ()
         self._joins = joins
         self._turn = asyncio.Lock()
         self._asked: dict[_Kind, _Asked] = {}

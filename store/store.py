@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import secrets
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -18,6 +17,7 @@ from pymongo.errors import DocumentTooLarge, OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 
 from store import zones
+from store.committed import Committed
 from store.connection import MAJORITY, Client, bounded, is_oversized
 from store.counters import Counters
 from store.documents import Rules
@@ -85,7 +85,7 @@ class Store(Reading):
         self._large = asyncio.Semaphore(_LARGE)
         self._begun = itertools.count(secrets.randbelow(1_000))  # processes do not all begin with the same turn
         self._running: set[asyncio.Task[Any]] = set()
-        self.writes: Counter[str] = Counter()  # by this process, of each type: what it remembers of one may be old then
+        self.committed = Committed()
         self._together = Together(
             self._alone, partial(self._snapshot, joins=True), self._written, self.rules, self._now
         )
@@ -136,7 +136,8 @@ class Store(Reading):
             patience: seconds after which a query gives up; None: those of the store.
         """
         async with self._client.start_session(snapshot=True) as session:
-            yield Moment(self.database, session, self._patience if patience is None else patience)
+            seconds = self._patience if patience is None else patience
+            yield Moment(self.database, session, seconds, self.committed.counts.copy())
 
     async def read_version(self, kind: str, ident: str, version: int) -> Version | None:
         """Return one version of a resource (without JSON if it is its deletion), or None."""
@@ -284,21 +285,36 @@ class Store(Reading):
             return await self._snapshot(attempt)
 
     async def _snapshot(self, attempt: Callable[[Snapshot], Awaitable[T]], *, joins: bool = False) -> T:
-        return await self._transaction(lambda session: attempt(Snapshot(self.database, session, joins=joins)))
+        last: Snapshot | None = None
+
+        async def seen(session: AsyncClientSession) -> T:
+            nonlocal last
+            last = Snapshot(self.database, session, joins=joins)
+            return await attempt(last)
+
+        def ended() -> None:
+            self.committed.note(() if last is None else last.written)
+
+        return await self._transaction(seen, ended)
 
     async def _written(self, snapshot: Snapshot, staged: Sequence[Staged]) -> None:
         turn, now = next(self._begun), self._now()
         await write(self.database, snapshot.session, self.rules, staged, turn=turn, now=now)
-        self.writes.update({kind for one in staged for kind, _ in one.writes})
+        snapshot.written = staged
 
-    async def _transaction(self, attempt: Callable[[AsyncClientSession], Awaitable[T]]) -> T:
+    async def _transaction(
+        self, attempt: Callable[[AsyncClientSession], Awaitable[T]], ended: Callable[[], object] = lambda: None
+    ) -> T:
         async def run() -> T:
-            async with self._client.start_session() as session:
-                return await session.with_transaction(
-                    attempt,
-                    read_concern=ReadConcern("snapshot"),
-                    write_concern=MAJORITY,
-                )
+            try:
+                async with self._client.start_session() as session:
+                    return await session.with_transaction(
+                        attempt,
+                        read_concern=ReadConcern("snapshot"),
+                        write_concern=MAJORITY,
+                    )
+            finally:
+                ended()
 
         async def turn() -> T:
             async with self._turns:

@@ -32,7 +32,7 @@ class _Look:
 
     Attributes:
         schedules: of strangers.
-        writes: how often this process had written what they depend on.
+        writes: how often this process had written what they depend on when the moment that was looked at began.
         until: when, by the event loop's clock, somebody is to look again.
     """
 
@@ -59,7 +59,7 @@ async def schedules(source: Moment, strangers_of: Store | None = None) -> frozen
 
 async def _seen(store: Store, source: Moment) -> frozenset[str]:
     look, now = _looks.get(store), asyncio.get_running_loop().time()
-    writes = tuple(store.writes[kind] for kind in _TOLD_BY)
+    writes = tuple(source.writes[kind] for kind in _TOLD_BY)
     if look is not None and look.writes == writes:
         if now < look.until:
             return look.schedules

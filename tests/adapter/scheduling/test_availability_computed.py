@@ -135,6 +135,15 @@ async def test_whose_practitioners_are_not_stored_is_looked_for_every_two_second
     assert await looking.nobodys(store, strangers=True) == frozenset()
 
 
+async def test_what_was_seen_of_an_earlier_moment_is_not_taken_for_the_present(store: Store) -> None:
+    await create(store, schedule("s", "Practitioner/new"))
+    async with store.moment() as old:
+        assert await old.count("Patient", {}) == 0  # the first read: what is seen is of now
+        await create(store, {"resourceType": "Practitioner", "id": "new"})
+        assert await nobodys.schedules(old, store) == {"Schedule/s"}
+    assert await looking.nobodys(store, strangers=True) == frozenset()
+
+
 async def test_without_practitioners_things_alone_are_nobodys(store: Store) -> None:
     await create(store, schedule("things", "Location/l"))
     assert await looking.nobodys(store, strangers=True) == {"Schedule/things"}
