@@ -18,6 +18,9 @@ from store.values import period
 
 Finish = Callable[[Resource, dict[str, Any], Reading], None]
 
+HOLD_EXPIRES = "hold-expires"
+"""The name of the extension, below the deployment's StructureDefinitions; its valueInstant is when a hold ends."""
+
 LONG = timedelta(days=1)
 """What lasts longer is found by its end as well (``long``), whoever looks for what is under way at a time: of all that
 began in the weeks before, few are."""
@@ -38,8 +41,8 @@ def appointment(resource: Resource, index: dict[str, Any], reading: Reading) -> 
         found = [period(one, reading.zone) for one in (asked if isinstance(asked, list) else ())]
         spans = [one for one in found if one is not None]
     _lasting(index, "date")
-    ends = _hold(resource)
-    if ends is not None:
+    ends = hold_end(resource)
+    if ends is not None and resource.get("status") == "pending":
         index["hold"] = ends
     if spans:
         index["date-or-req-period"] = spans
@@ -47,15 +50,15 @@ def appointment(resource: Resource, index: dict[str, Any], reading: Reading) -> 
         index["date-or-req-period:sort"], index["date-or-req-period:last"] = min(starts), max(starts)
 
 
-def _hold(resource: Resource) -> datetime | None:
-    """Return when an appointment that is held for a moment only is free again."""
-    if resource.get("status") != "pending":
-        return None
-    own = resource.get("extension")
-    for one in own if isinstance(own, list) else ():
-        if str(one.get("url", "")).endswith("/StructureDefinition/hold-expires"):
-            return instant(one.get("valueInstant"))
-    return None
+def hold_end(resource: Resource) -> datetime | None:
+    """Return when an appointment ends as a hold, whatever has become of it: the first instant that says so."""
+    found = [instant(one.get("valueInstant")) for one in walk(resource, "extension") if is_hold_end(one)]
+    return next((moment for moment in found if moment is not None), None)
+
+
+def is_hold_end(extension: Resource) -> bool:
+    """Tell whether an extension is the one that says when a hold ends."""
+    return str(extension.get("url", "")).endswith(f"/StructureDefinition/{HOLD_EXPIRES}")
 
 
 def slot(resource: Resource, index: dict[str, Any], _: Reading) -> None:

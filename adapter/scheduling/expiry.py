@@ -8,10 +8,8 @@ from typing import Any
 from adapter.errors import Conflict, Problem
 from adapter.scheduling.status import HOLDING
 from store.codec import Resource
-from store.extract import instant, walk
-
-EXPIRES = "hold-expires"
-"""The name of the extension, below the deployment's StructureDefinitions; its valueInstant is when the hold ends."""
+from store.extract import walk
+from store.finishing import hold_end, is_hold_end
 
 LAPSED = "The hold lapsed before it was booked."
 """The reason of a cancellation that nobody has asked for."""
@@ -24,8 +22,7 @@ def expires(appointment: Resource) -> datetime | None:
 
 def ended(appointment: Resource) -> datetime | None:
     """Return when an appointment ends, or ended, as a hold, whatever has become of it; None if it never was one."""
-    found = [instant(one.get("valueInstant")) for one in walk(appointment, "extension") if _is_end(one)]
-    return next((moment for moment in found if moment is not None), None)
+    return hold_end(appointment)
 
 
 def has_lapsed(appointment: Resource) -> bool:
@@ -36,7 +33,7 @@ def has_lapsed(appointment: Resource) -> bool:
 
 def other_extensions(appointment: Resource) -> list[Any]:
     """Return the extensions of an appointment but for the end of a hold."""
-    return [one for one in walk(appointment, "extension") if not _is_end(one)]
+    return [one for one in walk(appointment, "extension") if not is_hold_end(one)]
 
 
 def released(appointment: Resource) -> Resource:
@@ -45,15 +42,11 @@ def released(appointment: Resource) -> Resource:
     Cancelled some day, it would be told to have lapsed, which is a hold's own end.
     """
     held_on = appointment["status"] in HOLDING and appointment["status"] != "pending"
-    if not held_on or not any(map(_is_end, walk(appointment, "extension"))):
+    if not held_on or not any(map(is_hold_end, walk(appointment, "extension"))):
         return appointment
     rest = other_extensions(appointment)
     bare = {name: value for name, value in appointment.items() if name != "extension"}
     return {**bare, "extension": rest} if rest else bare
-
-
-def _is_end(extension: Resource) -> bool:
-    return str(extension.get("url", "")).endswith(f"/StructureDefinition/{EXPIRES}")
 
 
 def require_running(before: Resource, after: Resource | None, now: datetime, entry: int | None = None) -> None:

@@ -26,10 +26,11 @@ from weakref import WeakKeyDictionary
 from adapter.clock import text
 from adapter.scheduling import settling
 from adapter.scheduling.claimset import Change
-from adapter.scheduling.expiry import EXPIRES, LAPSED, ended, expires, other_extensions
+from adapter.scheduling.expiry import LAPSED, ended, expires, other_extensions
 from store.codec import Resource
 from store.errors import Oversized, Unreachable
 from store.extract import walk
+from store.finishing import HOLD_EXPIRES
 from store.reading import Moment
 from store.store import Store
 from store.unit_of_work import UnitOfWork
@@ -48,7 +49,7 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 def holding(appointment: Resource, until: datetime, extensions: str) -> Resource:
     """Return the appointment as a hold that ends at `until`; `extensions` is the base of our StructureDefinitions."""
     rest = other_extensions(appointment)
-    held = {"url": f"{extensions}/{EXPIRES}", "valueInstant": text(until)}
+    held = {"url": f"{extensions}/{HOLD_EXPIRES}", "valueInstant": text(until)}
     return {**appointment, "status": "pending", "extension": [*rest, held]}
 
 

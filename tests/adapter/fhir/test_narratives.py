@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from adapter.scheduling import holds
-from adapter.scheduling.expiry import EXPIRES
+from store.finishing import HOLD_EXPIRES
 from store.store import Store
 from tests.adapter.fhir.door import call, person
 from tests.adapter.mediloop.clinic import ACTION_BODIES, SARAH, action_path, appointment, open_clinic, put, slot, stored
@@ -144,7 +144,7 @@ async def test_an_answer_of_a_participant(api: Api, store: Store) -> None:
 
 async def test_a_hold_that_lapses(api: Api, store: Store, clock: Clock) -> None:
     await open_clinic(store)
-    ends = {"url": f"urn:x/StructureDefinition/{EXPIRES}", "valueInstant": "2024-01-15T10:05:00Z"}
+    ends = {"url": f"urn:x/StructureDefinition/{HOLD_EXPIRES}", "valueInstant": "2024-01-15T10:05:00Z"}
     await put(store, appointment("h", "pending", extension=[ends], text=text("Held")))
     clock.advance(minutes=10)
     assert await holds.lapse(store, ["h"]) == 1

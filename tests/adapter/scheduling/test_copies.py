@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from adapter.scheduling import occupancy
-from adapter.scheduling.expiry import EXPIRES
 from adapter.scheduling.holds import tidy
 from adapter.scheduling.occupancy import CAPACITY
 from adapter.scheduling.status import GRAPH
 from mappings.systems import DEFAULT_SYSTEMS
 from store.codec import Resource
+from store.finishing import HOLD_EXPIRES
 from store.store import Store
 from tests.adapter.scheduling.support import at, linking, publish_day, refused, settle_all, slot, statuses, visit
 from tests.adapter.scheduling.test_responses import parts, response
@@ -34,7 +34,7 @@ LATER = {
 
 def until(clock: str) -> dict[str, Any]:
     """The members of a hold that ends at that time."""
-    url = f"https://mediloop.co/fhir/StructureDefinition/{EXPIRES}"
+    url = f"https://mediloop.co/fhir/StructureDefinition/{HOLD_EXPIRES}"
     return {"status": "pending", "extension": [{"url": url, "valueInstant": at(clock, 15)}]}
 
 

@@ -82,6 +82,19 @@ def test_what_a_hold_says(clock: Clock) -> None:
     assert holds.expires(appointment("a", status="pending", extension=[broken])) is None
 
 
+@pytest.mark.parametrize("more", [{"valueString": "x"}, {"extension": [{"url": "urn:other", "valueCode": "x"}]}])
+async def test_of_several_ends_the_first_that_is_an_instant_counts(api: Api, clock: Clock, more: Json) -> None:
+    """It lapses then, and what is decided about it goes by the same."""
+    other, slot = {"url": f"{DEFAULT_SYSTEMS.extensions}/hold-expires"} | more, [{"reference": "Slot/s1"}]
+    await api.delete("/fhir/R4/Appointment/h")
+    one = held(clock, ident="two", slot=slot)
+    answer = await api.put("/fhir/R4/Appointment/two", one | {"extension": [other, *one["extension"]]})
+    assert answer.status_code == 201, answer.text
+    clock.advance(seconds=300)
+    assert (await api.get("/fhir/R4/Appointment/two")).json()["status"] == "cancelled"
+    assert (await api.get("/fhir/R4/Slot/s1")).json()["status"] == "free"
+
+
 @pytest.mark.parametrize("door", ["PUT", "PATCH"])
 async def test_what_is_booked_says_no_longer_when_it_ends(api: Api, store: Store, clock: Clock, door: str) -> None:
     fhir = "/fhir/R4/Appointment/h"
