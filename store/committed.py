@@ -6,9 +6,9 @@ Not before: whoever looks between a write and its commit would note what was the
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
-from store.staged import Staged
+from store.staged import Staged, Write
 
 
 class Committed:
@@ -20,10 +20,19 @@ class Committed:
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
+        self._followers: list[Callable[[Write], None]] = []
+
+    def follow(self, follower: Callable[[Write], None]) -> None:
+        """Have `follower` told each write from now on. All wait for it, and it must not fail."""
+        self._followers.append(follower)
 
     def note(self, staged: Iterable[Staged]) -> None:
-        """Count what a transaction has written, before anybody is answered; also where nobody knows what became of it.
+        """Tell what a transaction has written, before anybody is answered; also where nobody knows what became of it.
 
-        What is counted though nothing was written costs a look too many.
+        What is told though nothing was written costs a look too many.
         """
-        self.counts.update({kind for one in staged for kind, _ in one.writes})
+        writes = [write for one in staged for write in one.writes.values()]
+        self.counts.update({write.kind for write in writes})
+        for follower in self._followers:
+            for write in writes:
+                follower(write)

@@ -6,7 +6,7 @@ Slots like any pending one, up to that moment; from it on it holds nothing. Nobo
 - Who decides is never refused for a lapsed hold: before a refusal is answered, the road lets those that are due lapse,
   in units of work of their own, and runs the step again (`adapter.scheduling.road.decide`).
 - Who reads lets those that are due lapse first (`settle_due`, `settled`). That costs nothing while this process knows,
-  from a look at the index not long ago, that none is.
+  from a look at the index not long ago and what it has written since, that none is.
 
 A lapsed hold is a cancelled Appointment, its Slots free; it goes through the rules like every other change. One that
 cannot lapse, whatever is wrong with it, is in nobody's way but that of its own time.
@@ -28,10 +28,12 @@ from adapter.scheduling import settling
 from adapter.scheduling.claimset import Change
 from adapter.scheduling.expiry import LAPSED, ended, expires, other_extensions
 from store.codec import Resource
+from store.dates import LAST
 from store.errors import Oversized, Unreachable
 from store.extract import walk
 from store.finishing import HOLD_EXPIRES
 from store.reading import Moment
+from store.staged import Write
 from store.store import Store
 from store.unit_of_work import UnitOfWork
 
@@ -112,19 +114,30 @@ class _Watch:
     Attributes:
         seconds: how long holds last.
         clear_until: before this moment none is due that was there at the last look.
+        heard: nor, before this one, any that this process has written since that look began.
         looking, lapsing: one at a time.
         stuck: the holds that could not lapse, and until when they are left alone.
     """
 
-    seconds: float = SECONDS
+    seconds: float
     clear_until: datetime = _NEVER
+    heard: datetime = LAST
     looking: asyncio.Lock = field(default_factory=asyncio.Lock)
     lapsing: asyncio.Lock = field(default_factory=asyncio.Lock)
     stuck: dict[str, datetime] = field(default_factory=dict)
 
     def is_clear(self, now: datetime) -> bool:
         """Tell whether none is due by the last look; one that was taken by a clock that was ahead tells nothing."""
-        return now < self.clear_until <= now + timedelta(seconds=_LOOK_AGAIN)
+        return now < self.clear_until <= now + timedelta(seconds=_LOOK_AGAIN) and now < self.heard
+
+    def look(self) -> None:
+        """Begin a look: none is known to be clear until it has ended, and what is written meanwhile it may not see."""
+        self.clear_until, self.heard = _NEVER, LAST
+
+    def hear(self, write: Write) -> None:
+        """Note when a hold ends that this process has written."""
+        end = expires(write.after) if write.kind == "Appointment" and write.after is not None else None
+        self.heard = self.heard if end is None else min(self.heard, end)
 
     def due(self, now: datetime, until: datetime) -> dict[str, Any]:
         """Return the query for the holds that are due by `until`, but for those that are left alone now."""
@@ -136,18 +149,23 @@ _WATCHES: WeakKeyDictionary[Store, _Watch] = WeakKeyDictionary()
 
 
 def watch(store: Store, seconds: float) -> None:
-    """Say how long holds of a store last: what is made after a look is not due before the next one."""
-    _WATCHES[store] = _Watch(seconds)
+    """Say how long holds of a store last: what others make after a look is not due before the next one."""
+    known = _WATCHES[store] = _Watch(seconds)
+    store.committed.follow(known.hear)
 
 
 def _watch(store: Store) -> _Watch:
-    return _WATCHES.setdefault(store, _Watch())
+    if store not in _WATCHES:
+        watch(store, SECONDS)
+    return _WATCHES[store]
 
 
 async def settle_due(store: Store) -> None:
     """Let the holds that are due lapse, before somebody reads.
 
-    Free while a look, not older than ten seconds and than a third of the time that holds last, says that none is due.
+    Free while a look, not older than ten seconds and than a third of the time that holds last, says that none is due,
+    nor any that this process has written since. Of one that another process has written with a shorter life it is told
+    by the next look.
 
     Raises:
         Unreachable: MongoDB did not answer in time.
@@ -158,6 +176,7 @@ async def settle_due(store: Store) -> None:
     async with known.looking:
         if known.is_clear(store.now()):
             return  # somebody else has looked while we waited
+        known.look()
         await tidy(store)
         now = store.now()
         good = now + timedelta(seconds=min(_LOOK_AGAIN, known.seconds / 3))

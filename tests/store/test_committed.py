@@ -8,6 +8,7 @@ import pytest
 from pymongo import monitoring
 
 from store.connection import connect
+from store.staged import Write
 from store.store import Store
 from store.unit_of_work import UnitOfWork
 from tests.store.support import Listener, appointment, change, create, patient
@@ -45,6 +46,14 @@ async def test_what_travels_together_counts_too(store: Store) -> None:
         assert store.committed.counts["Patient"]
 
     await asyncio.gather(*(made(f"p{number}") for number in range(5)))
+
+
+async def test_who_follows_is_told_each_write_that_is_committed(store: Store) -> None:
+    told: list[Write] = []
+    store.committed.follow(told.append)
+    await create(store, patient("p"), appointment("a"))
+    await change(store, "Patient", "p", active=False)
+    assert [(one.name, one.version) for one in told] == [("Patient/p", 1), ("Appointment/a", 1), ("Patient/p", 2)]
 
 
 async def test_who_is_refused_has_written_nothing(store: Store) -> None:

@@ -202,9 +202,55 @@ async def test_a_look_is_good_until_the_next_hold_ends(store: Store, clock: Cloc
     assert await status(store, "Appointment", "h") == "cancelled"
 
 
-async def test_a_shorter_hold_than_was_known_refuses_nobody(store: Store, clock: Clock) -> None:
+@pytest.mark.parametrize("seconds", [2, 0, -60])
+async def test_one_that_is_written_by_fhir_lapses_at_its_moment(api: Api, clock: Clock, seconds: float) -> None:
+    assert (await api.get("/fhir/R4/Slot/s1")).json()["status"] == "busy-tentative"  # none is due for ten seconds
+    assert (await api.put("/fhir/R4/Appointment/h", held(clock, seconds))).status_code == 200
+    clock.advance(seconds=max(seconds, 0))
+    assert (await api.get("/fhir/R4/Slot/s1")).json()["status"] == "free"
+    assert (await api.get("/fhir/R4/Appointment/h")).json()["status"] == "cancelled"
+
+
+async def test_one_that_is_written_during_a_look_lapses_at_its_moment(
+    store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look = store.documents
+
+    async def slowly(*asked: Any, **more: Any) -> list[Json]:
+        found = await look(*asked, **more)
+        await put(store, held(clock, 3))
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "documents", slowly)
+        await holds.settle_due(store)
+    clock.advance(seconds=3)
+    await holds.settle_due(store)
+    assert await status(store, "Appointment", "h") == "cancelled"
+
+
+async def test_what_holds_for_longer_or_not_at_all_asks_for_no_look(
+    store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def none(_: Store) -> int:
+        pytest.fail("a look")
+
+    await holds.settle_due(store)
+    monkeypatch.setattr(holds, "tidy", none)
+    await put(store, held(clock, 300), appointment("a"), held(clock, 2, "over") | {"status": "cancelled"})
+    clock.advance(seconds=9)
+    await holds.settle_due(store)
+
+
+@pytest.fixture
+def other(make_service: ServiceMaker) -> Store:
+    """That of another process."""
+    return make_service().stores["test"]
+
+
+async def test_a_shorter_hold_than_was_known_refuses_nobody(store: Store, other: Store, clock: Clock) -> None:
     await holds.settle_due(store)  # from now on this process believes that none is due for ten seconds
-    await put(store, held(clock, 3))
+    await put(other, held(clock, 3))
     with pytest.raises(Conflict):
         await book(store, "early")
     clock.advance(seconds=5)
@@ -212,9 +258,11 @@ async def test_a_shorter_hold_than_was_known_refuses_nobody(store: Store, clock:
     assert await status(store, "Appointment", "h") == "cancelled"
 
 
-async def test_a_hold_that_somebody_else_lets_lapse_meanwhile_refuses_nobody(store: Store, clock: Clock) -> None:
+async def test_a_hold_that_somebody_else_lets_lapse_meanwhile_refuses_nobody(
+    store: Store, other: Store, clock: Clock
+) -> None:
     await holds.settle_due(store)  # as above
-    await put(store, held(clock, 3))
+    await put(other, held(clock, 3))
     clock.advance(seconds=5)
     runs = 0
 

@@ -15,7 +15,7 @@ from store.unit_of_work import UnitOfWork
 from tests.adapter.fhir.door import HOST, Json, bare, call, get, outcome
 from tests.adapter.fhir.operations.calling import ANYBODY, clinic, find, first, only, operate, refused, status_of
 from tests.adapter.mediloop.clinic import OTHER_UHID, SARAH, appointment, booking, put, slot
-from tests.conftest import Api, Clock
+from tests.conftest import Api, Clock, ServiceMaker
 from tests.store.support import Callback
 
 __all__ = ["clinic"]
@@ -128,27 +128,28 @@ async def test_of_a_deletion_and_a_booking_of_a_proposal_at_once_the_later_sees_
     assert await status_of(api, "s1") == ["free"]
 
 
-async def test_a_hold_that_is_over_is_booked_by_nobody(api: Api) -> None:
+async def test_a_hold_that_is_over_is_booked_by_nobody(api: Api, make_service: ServiceMaker) -> None:
     """Whoever looked last knew of no hold that ends so soon: another process holds for a shorter time."""
+    other = make_service().stores["test"]
     over = {
         "url": f"{api.service.systems.extensions}/hold-expires",
         "valueInstant": api.service.now().isoformat(timespec="seconds").replace("+00:00", "Z"),
     }
     await api.get("/api/v1/appointments/")
     await put(
-        api.service.stores["test"],
+        other,
         {**appointment("a"), "status": "pending", "extension": [over]},
     )
     refused(await operate(api, "$book", appointment_reference="Appointment/a"), 410, "hold_expired")
-    await put(api.service.stores["test"], {**appointment("b"), "status": "pending", "extension": [over]})
+    await put(other, {**appointment("b"), "status": "pending", "extension": [over]})
     answer = await call(api, "PUT", "Appointment/b", {**appointment("b"), "status": "booked"})
     outcome(answer, 422, "business-rule")
-    await put(api.service.stores["test"], {**appointment("c"), "status": "pending", "extension": [over]})
+    await put(other, {**appointment("c"), "status": "pending", "extension": [over]})
     moved = await api.post("/api/v1/appointments/c/reschedule/", json={"new_start_time": "2024-01-20T12:00:00Z"})
     assert moved.json()["error"]["code"] == "invalid_status_transition"
     held = {**appointment("d"), "status": "pending", "extension": [over], "slot": [{"reference": "Slot/held"}]}
     busy = slot("held", "2024-01-20T10:00", "2024-01-20T10:30", "busy-tentative")
-    await put(api.service.stores["test"], busy, held)
+    await put(other, busy, held)
     answer = await call(api, "POST", "Appointment", {**bare(appointment("e")), "slot": held["slot"]})
     assert answer.status_code == 201, answer.text
     assert await status_of(api, "held") == ["busy"]
