@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
 
-from store.source import Documents, Hint, Sort, by_kind, index_hint
+from store.source import Documents, Find, Hint, Sort, by_kind
 
 T = TypeVar("T")
 
@@ -46,23 +46,8 @@ class Reading(Documents):
 
         `hint` names the declared index to use, by its keys (see `store.types`).
         """
-        find = self.database[kind].find
-        pattern = None if hint is None else index_hint(hint)
-
-        def call() -> Awaitable[list[dict[str, Any]]]:
-            # Made inside the time limit: a cursor keeps the one it was made under.
-            page = find(
-                query,
-                {"_json": 1, "_id": 0},
-                sort=list(sort) or None,
-                skip=skip,
-                limit=limit,
-                hint=pattern,
-                session=self.session,
-            )
-            return page.to_list()
-
-        return [found["_json"] for found in await self._bounded(call)]
+        find = Find(kind, query, ("_json",), sort, limit, hint, skip=skip)
+        return [found["_json"] for found in await self._find(find)]
 
     async def _of_kind(self, kind: str, idents: list[str]) -> tuple[str, dict[str, bytes]]:
         found = await self.documents(kind, {"_id": {"$in": idents}})

@@ -118,7 +118,7 @@ class Snapshot(Documents):
 def _values(find: Find) -> Values | None:
     """Return what a query looks for; None where it is another one than those that can be joined."""
     query = find.query
-    if find.sort or find.most or (find.limit and not _is_one(query)):
+    if find.sort or find.skip or find.most or (find.limit and not _is_one(query)):
         return None
     branches = query["$or"] if [*query] == ["$or"] else [query]
     found: dict[str, Sequence[str]] = {}

@@ -42,6 +42,7 @@ class Find(NamedTuple):
         sort, limit, hint: as a `Source` has them.
         batch: documents in one answer of MongoDB where there is no limit.
         most: bytes of JSON after which no more are read, but for a few; 0: all are.
+        skip: how many of the first matches are passed over.
     """
 
     kind: str
@@ -52,6 +53,7 @@ class Find(NamedTuple):
     hint: Hint = None
     batch: int = BATCH
     most: int = 0
+    skip: int = 0
 
 
 class Source(Protocol):
@@ -184,6 +186,7 @@ class Documents:
                 find.query,
                 dict.fromkeys(find.fields, 1),
                 sort=list(find.sort) or None,
+                skip=find.skip,
                 limit=find.limit,
                 # One more than wanted: the answer then ends the cursor.
                 batch_size=find.limit + 1 if find.limit else find.batch,
