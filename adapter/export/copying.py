@@ -209,18 +209,19 @@ class Copying:
             await task
 
     async def _write_deletions(self, since: datetime) -> None:
-        file, writing, wanted, name = None, None, self._wanted, "deleted.00001.ndjson"
+        writing, wanted, name = None, self._wanted, "deleted.00001.ndjson"
         queries = {kind: list(found) for kind, found in wanted.queries.items()}
         pseudonym = str if self._deidentifier is None else self._deidentifier.name
         async for names in deletions(self._store, self._manifest.cut, since, wanted.kinds, queries):
             if writing is None:
-                file = await asyncio.to_thread(self._folder.create, name)
-                writing = formats.Ndjson(file)
+                self._file = await asyncio.to_thread(self._folder.create, name)
+                writing = formats.Ndjson(self._file)
             told = [pseudonym(one) for one in names]
             cut = (told[first : first + _BUNDLED] for first in range(0, len(told), _BUNDLED))
             await asyncio.to_thread(writing.add, "Bundle", [_deleting(some) for some in cut])
-        if writing is not None and file is not None:
-            await asyncio.to_thread(self._folder.close, file)
+        if writing is not None and self._file is not None:
+            await asyncio.to_thread(self._folder.close, self._file)
+            self._file = None
             self._manifest.deleted = [_entry("Bundle", name, writing)]
 
     async def _read_schedules(self, rows: Rows) -> None:

@@ -8,6 +8,7 @@ import errno
 import io
 import json
 import threading
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
@@ -15,7 +16,7 @@ from typing import IO, Any
 import pytest
 
 from adapter.errors import Malformed
-from adapter.export import tables
+from adapter.export import copying, tables
 from adapter.export.columns import Rows
 from adapter.export.copying import Copying, Wanted
 from adapter.export.deidentify import Deidentifier
@@ -26,6 +27,7 @@ from adapter.service import Service
 from mappings.systems import DEFAULT_SYSTEMS
 from mappings.vocabulary import Vocabulary
 from store.codec import Resource
+from store.errors import Unreachable
 from store.exporting import Query
 from store.store import Store
 from store.unit_of_work import UnitOfWork
@@ -189,6 +191,28 @@ async def test_a_file_that_the_disk_does_not_keep_is_not_remembered_nor_what_com
     whole = await copied(service, tmp_path, wanted)
     assert [one["count"] for one in whole.output] == [3, 3, 2]
     assert [one["id"] for one in lines(tmp_path, whole.output)] == [f"s{number:02}" for number in range(8)]
+
+
+async def test_the_file_of_deletions_is_let_go_of_where_they_cannot_be_read(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[IO[bytes]] = []
+
+    class Noting(Folder):
+        def create(self, name: str) -> IO[bytes]:
+            made.append(super().create(name))
+            return made[-1]
+
+    async def cut_off(*_: Any) -> AsyncIterator[list[str]]:
+        yield ["Slot/gone"]
+        raise Unreachable("MongoDB did not answer in time")
+
+    monkeypatch.setattr(copying, "deletions", cut_off)
+    with pytest.raises(Unreachable):
+        await copied(
+            service, tmp_path, Wanted("ndjson", ("Slot",), BASE, since=datetime(2024, 1, 1, tzinfo=UTC)), kind=Noting
+        )
+    assert [(Path(file.name).name, file.closed) for file in made] == [("deleted.00001.ndjson", True)]
 
 
 @pytest.mark.parametrize(
