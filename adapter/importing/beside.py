@@ -61,7 +61,7 @@ async def checks(means: Means, items: int) -> AsyncIterator[Check]:
     async def here(batch: Sequence[Item]) -> Checked:
         return await check_all(means, batch)
 
-    if items < WORTH or len(os.sched_getaffinity(0)) < 2:
+    if items < WORTH or _cores() < 2:
         yield here
         return
     ours, theirs = multiprocessing.Pipe()
@@ -85,6 +85,11 @@ async def checks(means: Means, items: int) -> AsyncIterator[Check]:
         await asyncio.to_thread(child.join)
         await asyncio.gather(started, return_exceptions=True)
         ours.close()
+
+
+def _cores() -> int:
+    """Return how many this process may use; where the system does not tell (macOS, Windows), all there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _ask(pipe: Connection, batch: Sequence[Item]) -> Checked:

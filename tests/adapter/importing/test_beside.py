@@ -117,3 +117,14 @@ async def test_one_core_is_not_shared(tables: Tables, monkeypatch: pytest.Monkey
     async with beside.checks(tables, beside.WORTH) as check:
         assert len((await check(ITEMS)).found) == len(ITEMS)
         assert not multiprocessing.active_children()
+
+
+@pytest.mark.parametrize("cores", [1, None])
+async def test_where_the_system_tells_no_cores_of_ours_all_of_the_machine_count(
+    tables: Tables, monkeypatch: pytest.MonkeyPatch, cores: int | None
+) -> None:
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    async with beside.checks(tables, beside.WORTH) as check:
+        assert len((await check(ITEMS)).found) == len(ITEMS)
+        assert not multiprocessing.active_children()
