@@ -17,6 +17,7 @@ from adapter.scheduling import checking
 from adapter.scheduling.checking import Roles, Sweep
 from store.checking import BATCH, SECONDS, Finding, Step
 from store.codec import Resource
+from store.connection import bounded
 from store.extract import reference, walk
 from store.indexing import naming
 from store.reading import Moment
@@ -46,7 +47,7 @@ async def appointments(store: Store, batch: int = BATCH) -> AsyncIterator[Step]:
                 allow_disk_use=True,
                 session=view.session,
             )
-            found = await find.to_list()
+            found = await bounded(find.to_list, SECONDS)
         if not found:
             return
         pairs: dict[tuple[str, str], None] = {}
@@ -217,7 +218,7 @@ async def _by_start(view: Moment, queries: Iterable[dict[str, Any]], batch: int)
             allow_disk_use=True,
             session=view.session,
         )
-        found += await find.to_list()
+        found += await bounded(find.to_list, SECONDS)
     return sorted(found, key=lambda one: (one["_index"]["start"], one["_id"]))[:batch]
 
 

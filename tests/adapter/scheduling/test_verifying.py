@@ -16,6 +16,7 @@ from adapter.scheduling import checking, holds, occupancy, verifying
 from adapter.scheduling.checking import Sweep, visit_of
 from store.checking import Finding
 from store.codec import Resource, decode, encode
+from store.connection import within
 from store.documents import compose
 from store.errors import Unreachable
 from store.extract import instant
@@ -143,6 +144,16 @@ async def test_a_sound_store_is_clean_whatever_has_happened_in_it(clinic: Store,
     assert counted["Appointment"] == await clinic.count("Appointment", {})
     assert counted["history"] == await clinic.database["history"].count_documents({})
     assert counted["idempotency"] == 1
+
+
+async def test_a_database_that_does_not_answer_holds_up_no_walk_for_ever(clinic: Store) -> None:
+    steps = verifying.appointments(clinic, 1)
+    await anext(steps)
+    with within(0), pytest.raises(Unreachable):
+        await anext(steps)
+    async with clinic.moment() as view:
+        with within(0), pytest.raises(Unreachable):
+            await verifying._by_start(view, [{}], 1)
 
 
 @pytest.mark.parametrize(
