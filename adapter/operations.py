@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import orjson
-import pymongo
 from fastapi import APIRouter, Request, Response
 
 from adapter import metrics
 from adapter.service import Service
+from store.connection import bounded
 from store.errors import Unreachable
 
 _PATIENCE = 2.0
@@ -27,8 +27,7 @@ async def readyz(request: Request) -> Response:
     """Whether MongoDB can be reached and takes writes: 200, or 503 with the reason."""
     service: Service = request.app.state.service
     try:
-        with pymongo.timeout(_PATIENCE):
-            await service.stores["live"].ping()
+        await bounded(service.stores["live"].ping, _PATIENCE)
     except Unreachable as error:
         return _said(503, "not ready", str(error))
     return _said(200, "ready")

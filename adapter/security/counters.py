@@ -12,7 +12,6 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, cast
 
-import pymongo
 from bson.codec_options import CodecOptions
 from pymongo import ASCENDING, ReadPreference, ReturnDocument, WriteConcern
 from pymongo.asynchronous.database import AsyncDatabase
@@ -20,6 +19,7 @@ from pymongo.errors import DuplicateKeyError
 from pymongo.read_concern import ReadConcern
 
 from adapter.clock import Now
+from store.connection import bounded
 
 #: Seconds that a counter may take before the request goes on without it.
 PATIENCE: Final = 1.0
@@ -55,14 +55,17 @@ class Counters:
             The hits in the present window, this one included, and the moment at which it ends, UTC.
 
         Raises:
-            PyMongoError: it could not be counted within `PATIENCE` seconds.
+            Unreachable: it could not be counted within `PATIENCE` seconds.
+            PyMongoError: it could not be counted.
         """
-        with pymongo.timeout(PATIENCE):
-            try:
-                return await self._hit(key, length)
-            except DuplicateKeyError:
-                # Two upserts may both find nothing and both insert; the one that came second now finds it.
-                return await self._hit(key, length)
+        return await bounded(lambda: self._counted(key, length), PATIENCE)
+
+    async def _counted(self, key: str, length: timedelta) -> tuple[int, datetime]:
+        try:
+            return await self._hit(key, length)
+        except DuplicateKeyError:
+            # Two upserts may both find nothing and both insert; the one that came second now finds it.
+            return await self._hit(key, length)
 
     async def _hit(self, key: str, length: timedelta) -> tuple[int, datetime]:
         moment = self._now()
