@@ -15,7 +15,7 @@ cannot lapse, whatever is wrong with it, is in nobody's way but that of its own 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -44,6 +44,7 @@ SECONDS = 300
 
 _LOOK_AGAIN = 10.0  # seconds for which a look is good, at most
 _BATCH = 100
+_TOGETHER = 20  # in one unit of work: whoever reads waits for all that are due; each may have some megabytes
 _REST = timedelta(minutes=1)  # for one that could not lapse
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
@@ -60,8 +61,8 @@ def due_query(moment: datetime) -> dict[str, Any]:
     return {"_index.hold": {"$lte": moment}}
 
 
-async def lapse(store: Store, idents: list[str]) -> int:
-    """Let holds lapse, each in a unit of work of its own; return how many did.
+async def lapse(store: Store, idents: Sequence[str]) -> int:
+    """Let holds lapse, some in one unit of work, or each in one of its own where that fails; return how many did.
 
     One that was booked, prolonged or cancelled meanwhile is left as it is. One that cannot lapse is told in the log,
     and not tried for a while: it is in the way of its own time alone, and nobody's reading waits for it.
@@ -69,42 +70,58 @@ async def lapse(store: Store, idents: list[str]) -> int:
     Raises:
         Unreachable: MongoDB did not answer in time.
     """
-    done = 0
     known = _watch(store)
     async with known.lapsing:  # rivals of this process, who all have met the same holds, do not meet once more
-        for ident in idents:
-            try:
-                done += await _let_lapse(store, ident)
-            except Unreachable:
-                raise
-            except Exception:  # noqa: BLE001  (whatever is wrong with one, others must lapse, and whoever reads go on)
-                from adapter.logs import logger  # loads what draws tracebacks: not for every command
+        parts = (idents[first : first + _TOGETHER] for first in range(0, len(idents), _TOGETHER))
+        return sum([await _all_lapse(store, known, part) for part in parts])
 
-                logger.exception("hold_not_lapsed")
-                known.stuck[ident] = store.now() + _REST
+
+async def _all_lapse(store: Store, known: _Watch, idents: Sequence[str]) -> int:
+    if len(idents) > 1:
+        try:
+            return await store.transact(partial(_lapse, idents=idents))
+        except Unreachable:
+            raise
+        except Exception:  # noqa: BLE001, S110  (whatever is wrong with one of them, it is met again below)
+            pass
+    done = 0
+    for ident in idents:
+        try:
+            done += await _let_lapse(store, ident)
+        except Unreachable:
+            raise
+        except Exception:  # noqa: BLE001  (whatever is wrong with one, others must lapse, and whoever reads go on)
+            from adapter.logs import logger  # loads what draws tracebacks: not for every command
+
+            logger.exception("hold_not_lapsed")
+            known.stuck[ident] = store.now() + _REST
     return done
 
 
 async def _let_lapse(store: Store, ident: str) -> int:
     # Not by `road.decide`, which lets holds lapse by this very function; and a lapse takes nothing.
     try:
-        return await store.transact(partial(_lapse, ident=ident))
+        return await store.transact(partial(_lapse, idents=[ident]))
     except Oversized:  # it fills its document up to the last bytes: there is no room to say why
-        return await store.transact(partial(_lapse, ident=ident, told=False))
+        return await store.transact(partial(_lapse, idents=[ident], told=False))
 
 
-async def _lapse(work: UnitOfWork, ident: str, *, told: bool = True) -> int:
-    before = await work.read("Appointment", ident)
-    end = None if before is None else expires(before)
-    if before is None or end is None or end > work.now:
-        return 0
-    stamp = {"url": CANCELLED_AT, "valueDateTime": text(end)}
-    after = {**before, "status": "cancelled"}
+async def _lapse(work: UnitOfWork, idents: Sequence[str], *, told: bool = True) -> int:
+    found = await work.read_many([f"Appointment/{ident}" for ident in idents])
+    ends = [(before, end) for before in found.values() if (end := expires(before)) is not None and end <= work.now]
+    changes = [Change(before, _lapsed(before, end, told=told)) for before, end in ends]
+    if changes:
+        settling.stage(work, await settling.settle(work, changes, fills_slots=False))
+    return len(changes)
+
+
+def _lapsed(hold: Resource, end: datetime, *, told: bool) -> Resource:
+    after = {**hold, "status": "cancelled"}
     if told:
-        rest = (one for one in walk(before, "extension") if one.get("url") != CANCELLED_AT)
+        stamp = {"url": CANCELLED_AT, "valueDateTime": text(end)}
+        rest = (one for one in walk(hold, "extension") if one.get("url") != CANCELLED_AT)
         after |= {"cancelationReason": {"text": LAPSED}, "extension": [*rest, stamp]}
-    settling.stage(work, await settling.settle(work, [Change(before, after)], fills_slots=False))
-    return 1
+    return after
 
 
 @dataclass(slots=True)

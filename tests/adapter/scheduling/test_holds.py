@@ -347,10 +347,11 @@ async def test_one_that_fills_its_document_lapses_without_a_word(store: Store, c
     assert (await book(store, "b"))["status"] == "booked"
 
 
+@pytest.mark.parametrize("batch", [1, 100])
 async def test_one_that_cannot_lapse_is_logged_and_stops_nobody(
-    store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch, batch: int
 ) -> None:
-    monkeypatch.setattr(holds, "_BATCH", 1)
+    monkeypatch.setattr(holds, "_BATCH", batch)
     await put(store, held(clock, 200, ident="broken", slot=None, participant=with_actors("Patient/john")))
     whole = await store.database["Appointment"].find_one({"_id": "broken"})
     assert whole is not None
@@ -367,9 +368,40 @@ async def test_one_that_cannot_lapse_is_logged_and_stops_nobody(
     assert await status(store, "Appointment", "broken") == "cancelled"
 
 
+async def test_many_lapse_in_few_units_of_work(store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever reads waits for all that are due: one by one, those of a busy hour would take seconds."""
+    many = [
+        held(
+            clock,
+            ident=f"h{n}",
+            slot=None,
+            start=f"2024-02-{n // 2 + 1:02}T1{n % 2}:00",
+            participant=with_actors(f"Practitioner/{SARAH}"),
+        )
+        for n in range(40)
+    ]
+    await put(store, *many)
+    units, transact = 0, store.transact
+
+    async def counted(*asked: Any, **more: Any) -> Any:
+        nonlocal units
+        units += 1
+        return await transact(*asked, **more)
+
+    monkeypatch.setattr(store, "transact", counted)
+    clock.advance(seconds=300)
+    assert await holds.tidy(store) == 41
+    assert units == 3
+    assert await status(store, "Appointment", "h39") == "cancelled"
+    assert (await status(store, "Appointment", "h"), await status(store, "Slot", "s1")) == ("cancelled", "free")
+
+
+@pytest.mark.parametrize("more", [0, 1])
 async def test_a_database_that_does_not_answer_is_no_fault_of_a_hold(
-    store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch, more: int
 ) -> None:
+    await put(store, *(held(clock, ident=f"h{n}", slot=None, start="2024-02-01T10:00") for n in range(more)))
+
     async def silent(*_: Any, **__: Any) -> None:
         raise Unreachable("MongoDB did not answer in time")
 
