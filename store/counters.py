@@ -39,6 +39,8 @@ class Counters:
     async def pass_over(self, name: str, last: int) -> None:
         """Hand out no number of the counter `name` up to `last` from now on: others have given them out.
 
+        Other processes go on with the blocks that they have taken; of a number that is used twice one is refused.
+
         Raises:
             Unreachable: MongoDB did not answer in time.
         """
@@ -48,7 +50,7 @@ class Counters:
         async with self._taking:
             ready = self._ready.get(name, range(0))
             left = range(max(ready.start, last + 1), ready.stop)
-            if not left:  # else the counter is behind `last` already
+            if not left:  # else the counter is beyond `last` already
                 await self._collection.update_one({"_id": name}, {"$max": {"value": last}}, upsert=True)
             self._ready[name] = left
 

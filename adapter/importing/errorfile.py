@@ -128,7 +128,7 @@ class ErrorFile:
         self._opened().write(orjson.dumps(said | {"resource": raw.decode("utf-8", "replace")}) + b"\n")
 
     def flush(self) -> int:
-        """Make what is written lasting; return how many bytes that are."""
+        """Hand what is written to the system, so that it outlives this process; return how many bytes that are."""
         if self._file is None:
             return 0
         self._file.flush()

@@ -60,7 +60,7 @@ class Item:
 
     Attributes:
         line: its number in the file from 1; of a Bundle or list, the number of the entry.
-        raw: its JSON; None for an entry of a Bundle that has been read.
+        raw: its JSON; empty for an entry of a Bundle that has been read.
         kind: its FHIR type; ``MediLoop`` for an object of that API; empty where neither can be told.
         value: what was read of it.
         fault: why it cannot be imported.

@@ -162,6 +162,7 @@ async def test_who_leaves_the_time_that_several_share_keeps_the_rest(store: Stor
     await settle_all(store, visit("x", "10:00", "11:00", who=(), **linking("all", "early")))
     await settle_all(store, visit("y", who=(), **linking("early")))
     await settle_all(store, visit("x", "10:30", "11:00", who=(), **linking("all")))
+    assert await statuses(store, "all", "early") == ["busy", "free"]
 
 
 @pytest.mark.parametrize("leaving", [False, True])
@@ -171,6 +172,7 @@ async def test_who_was_booked_over_lets_go_of_what_they_share_and_keeps_the_room
     await settle_all(store, whole() if leaving else both)
     await store.transact(settling(over(both if leaving else whole()), overbooks="key-1"))
     await settle_all(store, over(half()) if leaving else half())
+    assert await statuses(store, "half", "whole") == ["busy", "busy"], "each has the one that is left to it"
 
 
 async def test_who_books_over_others_has_it_and_holds_it_like_any_other(store: Store) -> None:

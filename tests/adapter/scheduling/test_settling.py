@@ -259,6 +259,7 @@ async def test_what_shared_a_slot_may_be_moved_within_it(store: Store) -> None:
 async def test_slots_given_back_are_those_that_are_there(store: Store) -> None:
     await create(store, visit("x", **linking("gone")))
     await settle_all(store, visit("x", status="cancelled", **linking("gone")))
+    assert await store.keys("Slot", {}, limit=1) == []
 
 
 async def test_a_slot_that_was_withdrawn_is_not_freed(store: Store) -> None:

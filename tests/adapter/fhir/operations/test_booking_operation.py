@@ -183,7 +183,9 @@ async def test_what_was_proposed_for_nobody_is_booked_for_somebody(api: Api, hel
 @pytest.mark.parametrize("whom", ["Patient/john", {"identifier": {"system": "urn:mrn", "value": "4711"}}])
 async def test_whom_it_was_proposed_for_need_not_be_named_again(api: Api, whom: Any) -> None:
     proposed = await first(api, practitioner=SARAH, patient_reference=whom)
-    only(await operate(api, f"{proposed}/$book"))
+    booked = only(await operate(api, f"{proposed}/$book"))
+    actor = whom if isinstance(whom, dict) else {"reference": whom}
+    assert any(one["actor"].items() >= actor.items() for one in booked["participant"])
 
 
 async def test_time_of_ones_own_is_booked_for_nobody(api: Api) -> None:
