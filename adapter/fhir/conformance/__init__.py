@@ -1,7 +1,7 @@
 """What this server says of itself: the CapabilityStatement, the search parameters of our own, and the operations.
 
-All three are made from the declarations that serve the requests (`store.types`, `adapter.fhir.operations`), so that they
-cannot claim more than there is; a test calls everything that is claimed.
+All three are made from the declarations that serve the requests (`store.types`, `adapter.fhir.operations`), so that
+they cannot claim more than there is; a test calls everything that is claimed.
 """
 
 from __future__ import annotations
