@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from adapter.errors import Malformed, Problem
-from adapter.fhir.bundles.urls import sharing
+from adapter.fhir.bundles.urls import is_of_another, sharing
 from adapter.fhir.validation.findings import Findings, Place
 from adapter.fhir.validation.structure import Repeated, as_object, check_structure
 from adapter.importing import mediloop
@@ -145,8 +145,8 @@ def _bundle(bundle: Resource) -> Iterator[Item]:
             names.add(line, entry, faulty=fault is not None)
         if fault is not None:
             faults[line] = fault
-    for line, other in _shared(plain).items():
-        faults.setdefault(line, _shares(line, other))
+    for line, refused in (*_misnamed(plain), *_shared(plain)):
+        faults.setdefault(line, refused)
         names.close(line, plain[line - 1])
     found = [
         _entry(line, entry, names) if line not in faults else _faulty(line, entry, faults[line])
@@ -156,17 +156,28 @@ def _bundle(bundle: Resource) -> Iterator[Item]:
     yield from (item for item in found if item is not None)
 
 
-def _shared(given: Sequence[Any]) -> dict[int, int]:
-    """Return the number of each entry that shares its fullUrl, with that of another one that has it.
+def _misnamed(given: Sequence[Any]) -> Iterator[tuple[int, Malformed]]:
+    """Yield the number of each entry whose fullUrl is the address of another resource, with its refusal."""
+    for index, entry in enumerate(given):
+        resource, url = (entry.get("resource"), entry.get("fullUrl")) if isinstance(entry, dict) else (None, None)
+        if not isinstance(resource, dict) or not isinstance(url, str) or _is_outcome(entry):
+            continue
+        kind, ident = resource.get("resourceType"), resource.get("id")
+        if isinstance(kind, str) and is_of_another(url, kind, ident if isinstance(ident, str) else None):
+            text = "The fullUrl is the address of another resource. Give the entry its own, or a urn:uuid."
+            yield index + 1, Malformed(Problem("id_mismatch", text, f"Bundle.entry[{index}].fullUrl", issue="value"))
+
+
+def _shared(given: Sequence[Any]) -> Iterator[tuple[int, Malformed]]:
+    """Yield the number of each entry that shares its fullUrl with another one, with its refusal.
 
     What is one resource by its id may be there twice, as on two pages of a search.
     """
-    found: dict[int, int] = {}
     for places in sharing(given):
         if len({_stated(given[place]) for place in places}) > 1 or _stated(given[places[0]]) is None:
             first, second, *_ = places
-            found |= {place + 1: (second if place == first else first) + 1 for place in places}
-    return found
+            for place in places:
+                yield place + 1, _shares(place + 1, (second if place == first else first) + 1)
 
 
 def _stated(entry: Resource) -> tuple[str, str] | None:
@@ -220,11 +231,15 @@ def _faulty(line: int, entry: Any, fault: Malformed) -> Item:
     return Item(line, raw, kind_of(shown), fault=fault, entry=spelled(entry) if _BY_NAME in raw else b"")
 
 
+def _is_outcome(entry: Resource) -> bool:
+    """Tell whether an entry is about the search that found the others."""
+    return isinstance(entry.get("search"), dict) and entry["search"].get("mode") == "outcome"
+
+
 def _entry(line: int, entry: Resource, names: Naming) -> Item | None:
     resource = entry.get("resource")
-    mode = entry["search"].get("mode") if isinstance(entry.get("search"), dict) else None
-    if mode == "outcome":
-        return None  # it is about the search
+    if _is_outcome(entry):
+        return None
     request = entry.get("request")
     method = request.get("method") if isinstance(request, dict) else None
     if not isinstance(resource, dict) or method in ("DELETE", "PATCH", "GET", "HEAD"):

@@ -74,7 +74,7 @@ class Naming:
             self._names.add(url, f"{kind}/{ident}")
 
     def close(self, line: int, entry: Resource) -> None:
-        """Let a fullUrl that several entries share mean none of them, nor what was stored by it before."""
+        """Let a fullUrl that several entries share, or that is another's address, mean nobody, stored before or not."""
         resource, url = entry.get("resource"), entry["fullUrl"]
         kind = resource.get("resourceType") if isinstance(resource, dict) else None
         if isinstance(kind, str):

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from adapter.errors import Malformed, Problem, Refused, TooLarge, Unprocessable
-from adapter.fhir.bundles.urls import address, sharing
+from adapter.fhir.bundles.urls import address, is_of_another, sharing
 from adapter.fhir.call import MODIFIED_SINCE, Pairs
 from adapter.fhir.operations import changes_state
 from adapter.fhir.validation import strict_json
@@ -200,7 +200,19 @@ def _entry(index: int, raw: Resource, base: str) -> Entry:
         raise _refused(index, "search_with_body", text, "resource", "not-supported")
     if resource is None and method in _BRINGING and entry.writes:
         raise _refused(index, "missing_resource", f"{method} brings a resource. Add it.", "resource", "required")
+    if _is_misnamed(entry):
+        text = "The fullUrl is the address of another resource. Give the entry its own, or a urn:uuid."
+        raise _refused(index, "id_mismatch", text, "fullUrl")
     return entry
+
+
+def _is_misnamed(entry: Entry) -> bool:
+    """Tell whether what an entry brings has the address of something else; the id that a POST brings is none."""
+    if entry.full_url is None or entry.method not in _BRINGING or not entry.writes or not entry.path:
+        return False
+    given = (entry.resource or {}).get("id") if entry.method == "PUT" else None
+    ident = entry.path[1] if len(entry.path) > 1 else given if isinstance(given, str) else None
+    return is_of_another(entry.full_url, entry.path[0], ident)
 
 
 def _require_sound_resource(entry: Entry) -> None:

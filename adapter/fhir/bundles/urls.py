@@ -1,4 +1,4 @@
-"""What the URL of an entry means: a path below the base and the pairs of a query; and which entries share a fullUrl."""
+"""What the URL of an entry means, a path below the base and the pairs of a query; and what its fullUrl must not be."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from urllib.parse import parse_qsl, unquote
 
 from adapter.fhir.call import Pairs
 from adapter.fhir.references import comparable
-from store.extract import spellings
+from adapter.fhir.validation.definitions import resource_types
+from store.extract import reference, spellings, type_of
 
 _SEGMENT = re.compile(r"[A-Za-z0-9\-.]{1,64}|_search|_history|\$[a-z\-]+|\*")
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:")
@@ -52,6 +53,18 @@ def pairs(query: str) -> Pairs:
         return tuple(parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=_MOST)) if query else ()
     except ValueError as error:
         raise ValueError("The query cannot be read. Write it as UTF-8, percent-encoded: name=value.") from error
+
+
+def is_of_another(full_url: str, kind: str, ident: str | None) -> bool:
+    """Tell whether a fullUrl is the address of another resource than this one (`ident`: None where it is not known).
+
+    https://hl7.org/fhir/R4/bundle-definitions.html#Bundle.entry.fullUrl: it does not disagree with the id. Who named
+    that other resource would mean this one. A name of another form (``urn:uuid:``, any URL) stands for nothing else.
+    """
+    named = type_of(full_url)
+    if named is None or named not in resource_types():
+        return False
+    return named != kind or (ident is not None and reference(full_url) != f"{kind}/{ident}")
 
 
 def sharing(entries: Sequence[Any]) -> list[list[int]]:

@@ -328,3 +328,33 @@ def test_one_resource_may_be_there_twice_and_in_two_versions(bring: Import, stor
     pages = [{"fullUrl": url, "resource": JOHN | {"id": "a"}}] * 2
     pages.append({"fullUrl": url, "resource": JOHN | {"id": "a", "active": True, "meta": {"versionId": "2"}}})
     assert bring(a__json=bundle(*pages, kind="collection")) == {"created": 1, "updated": 1, "unchanged": 1}
+
+
+@pytest.mark.parametrize("url", ["https://his.example/fhir/Patient/alice", "https://his.example/fhir/Practitioner/bob"])
+@pytest.mark.parametrize("patient", [{"id": "bob"}, {"id": "bob", "active": None}])
+def test_a_full_url_that_is_the_address_of_another_means_nobody(
+    bring: Import, stored: Stored, url: str, patient: Json
+) -> None:
+    """Else a visit of alice would come in as one of bob."""
+    came = bundle(
+        {"fullUrl": url, "resource": {"resourceType": "Patient"} | patient},
+        {"fullUrl": "https://his.example/fhir/Appointment/x", "resource": meeting(url[25:], "Practitioner/p")},
+        kind="collection",
+    )
+    assert bring(a__ndjson=lines(PEOPLE[0]), b__json=came) == {"created": 1, "refused": 2}
+    told = [(reason["code"], reason["param"]) for reason in reasons(bring)]
+    null, misnamed = ("null_value", "Bundle.entry[0].resource.active"), ("id_mismatch", "Bundle.entry[0].fullUrl")
+    referring = ("unresolved_reference", "Appointment.participant[0].actor.reference")
+    assert told == [null if "active" in patient else misnamed, referring]
+
+
+def test_a_full_url_of_another_type_names_no_entry_without_an_id(bring: Import) -> None:
+    came = bundle(entry(JOHN, "https://his.example/fhir/Practitioner/17"), entry(DOCTOR, "https://his.example/x/17"))
+    assert bring(a__json=came) == {"created": 1, "refused": 1}
+    assert bring.refused() == [(1, ["id_mismatch"])]
+
+
+def test_what_a_search_says_of_itself_has_any_full_url(bring: Import) -> None:
+    said = {"resource": {"resourceType": "OperationOutcome", "id": "x"}, "search": {"mode": "outcome"}}
+    page = bundle({"fullUrl": "https://his.example/fhir/OperationOutcome/y"} | said, kind="searchset")
+    assert bring(a__ndjson=lines(PEOPLE[0]), b__json=page) == {"created": 1}

@@ -10,7 +10,7 @@ from adapter.errors import Malformed, Refused, TooLarge, Unprocessable
 from adapter.fhir.bundles.reading import MAX_BUNDLE_ENTRIES, read
 from adapter.fhir.bundles.urls import address
 from adapter.fhir.call import MODIFIED_SINCE
-from tests.adapter.fhir.bundles.sending import ROOT, bundle, entry, person, urn
+from tests.adapter.fhir.bundles.sending import NO_PATCH, ROOT, bundle, entry, person, urn
 
 Json = dict[str, Any]
 
@@ -214,6 +214,46 @@ def test_each_name_once() -> None:
 @pytest.mark.parametrize("kind", ["batch", "transaction"])
 def test_an_entry_that_cannot_be_carried_out(one: Json, code: str, place: str, kind: str) -> None:
     assert fault(one, kind) == (code, f"Bundle.entry[0].{place}", 0)
+
+
+@pytest.mark.parametrize(
+    ("method", "url", "full"),
+    [
+        ("PUT", "Patient/bob", f"{ROOT}/Patient/alice"),
+        ("PUT", "Patient/bob", "https://his.example/fhir/Patient/alice"),
+        ("PUT", "Patient/bob", "Patient/alice"),
+        ("PUT", "Patient/bob", f"{ROOT}/Practitioner/bob"),
+        ("PUT", "Patient?identifier=1", f"{ROOT}/Patient/alice"),  # the resource says its id
+        ("PUT", "Patient?identifier=1", f"{ROOT}/Practitioner/bob"),
+        ("PATCH", "Patient/bob", f"{ROOT}/Patient/alice"),
+        ("PATCH", "Patient?identifier=1", f"{ROOT}/Practitioner/bob"),
+        ("POST", "Patient", f"{ROOT}/Practitioner/bob"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["batch", "transaction"])
+def test_a_full_url_is_no_address_of_another_resource(method: str, url: str, full: str, kind: str) -> None:
+    """https://hl7.org/fhir/R4/bundle-definitions.html#Bundle.entry.fullUrl: it does not disagree with the id."""
+    one = entry(method, url, NO_PATCH if method == "PATCH" else person(id="bob"), full)
+    assert fault(one, kind) == ("id_mismatch", "Bundle.entry[0].fullUrl", 0)
+
+
+@pytest.mark.parametrize(
+    ("method", "url", "full"),
+    [
+        ("PUT", "Patient/bob", "https://his.example/fhir/Patient/bob"),
+        ("PUT", "Patient/bob", urn(1)),
+        ("PUT", "Patient/bob", "https://his.example/messages/4711"),
+        ("PUT", "Patient/bob", "https://his.example/Message/4711"),  # nothing that FHIR has
+        ("PATCH", "Patient/bob", f"{ROOT}/Patient/bob"),
+        ("PATCH", "Patient?identifier=1", f"{ROOT}/Patient/alice"),  # which one it is, its criteria tell
+        ("POST", "Patient", f"{ROOT}/Patient/alice"),  # the id that a creation brings is none
+        ("GET", "Patient/bob", f"{ROOT}/Patient/alice"),  # it names nothing
+    ],
+)
+def test_any_other_full_url_is_taken(method: str, url: str, full: str) -> None:
+    resource = {"PATCH": NO_PATCH, "GET": None}.get(method, person(id="bob"))
+    [one] = read(bundle("transaction", entry(method, url, resource, full)), ROOT).entries
+    assert one.full_url == full
 
 
 @pytest.mark.parametrize("kind", ["batch", "transaction"])
