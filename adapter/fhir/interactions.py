@@ -241,8 +241,13 @@ def _patch_sent(call: Call) -> Patch:
 async def _write(call: Call, write: Write) -> Reply:
     reads.part(call, (write.kind,))  # what cannot be shown is refused before anything is done
     if write.method != "POST":
-        versions = call.headers.get("if-match"), call.headers.get("if-none-match")
-        write = replace(write, if_match=versions[0], if_none_match=versions[1])
+        headers = call.headers
+        write = replace(
+            write,
+            if_match=headers.get("if-match"),
+            if_none_match=headers.get("if-none-match"),
+            unmodified_since=negotiation.http_date(headers.get("if-unmodified-since")),
+        )
 
     async def step(work: UnitOfWork) -> list[Written]:
         return await carry_out(work, call.who, call.base, [write])

@@ -106,7 +106,15 @@ def _reader(method: str, path: tuple[str, ...]) -> Callable[[bytes], Resource]:
     return strict_json.read_as_sent if path[-1] == "$validate" else strict_json.read
 
 
-_HEADERS = ("if-match", "if-none-match", "if-none-exist", "if-modified-since", "prefer", "x-idempotency-key")
+_HEADERS = (
+    "if-match",
+    "if-none-match",
+    "if-none-exist",
+    "if-modified-since",
+    "if-unmodified-since",
+    "prefer",
+    "x-idempotency-key",
+)
 
 
 @remembered(1_024)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from adapter.fhir.access import may
 from adapter.fhir.patching import Patch
@@ -25,6 +26,7 @@ class Write:
         sent: whether `resource` is as a client sent it, its narrative too; an operation changes what is stored.
         patch: what PATCH brings.
         if_match, if_none_match: versions, as in the headers of these names.
+        unmodified_since: a date, as in the header of this name; nothing where that is none.
         if_none_exist: criteria of a conditional create.
         makes: its criteria matched nothing: it makes a resource, and never replaces one that has the id.
     """
@@ -38,6 +40,7 @@ class Write:
     patch: Patch | None = None
     if_match: str | None = None
     if_none_match: str | None = None
+    unmodified_since: datetime | None = None
     if_none_exist: Criteria | None = None
     makes: bool = False
 

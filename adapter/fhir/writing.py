@@ -10,6 +10,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 
 from adapter.aside import aside
@@ -219,7 +220,8 @@ def require_version(write: Write, before: Resource | None) -> None:
     """Let pass a write whose preconditions hold for what is stored.
 
     Raises:
-        PreconditionFailed: If-Match names another version, or If-None-Match the present one.
+        PreconditionFailed: If-Match names another version, or If-None-Match the present one; or it was changed after
+            the date of If-Unmodified-Since, which counts where there is no If-Match (RFC 9110 section 13.2.2).
     """
     version = None if before is None else version_of(before)
     if write.if_match is not None and not negotiation.matches(write.if_match, version):
@@ -228,6 +230,11 @@ def require_version(write: Write, before: Resource | None) -> None:
             done = "There is nothing to delete." if write.method == "DELETE" else "Leave If-Match out to create it."
             text = f"It is not there, in whatever version. {done}"
         raise PreconditionFailed(Problem("version_mismatch", text, "If-Match"))
+    if write.if_match is None and write.unmodified_since is not None and before is not None:
+        changed = datetime.fromisoformat(before["meta"]["lastUpdated"])
+        if changed.replace(microsecond=0) > write.unmodified_since:  # an HTTP date knows nothing finer
+            text = "It was changed after the date in If-Unmodified-Since. Read it again and repeat the change on that."
+            raise PreconditionFailed(Problem("version_mismatch", text, "If-Unmodified-Since"))
     if write.if_none_match is not None and version is not None and negotiation.matches(write.if_none_match, version):
         text = f"The {write.kind} is there already, in a version that If-None-Match names."
         raise PreconditionFailed(Problem("version_match", text, "If-None-Match"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -253,6 +254,27 @@ class TestUpdate:
         for method, body, told in (("PUT", person("p"), "create it"), ("DELETE", None, "nothing to delete")):
             answer = await call(api, method, "Patient/p", body, headers={"If-Match": "*"})
             assert told in outcome(answer, 412, "conflict")["diagnostics"]
+
+    @pytest.mark.parametrize("path", ["Patient/p", "Patient?_id=p"])
+    @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
+    async def test_what_was_changed_after_a_date_is_412(
+        self, api: Api, store: Store, clock: Clock, method: str, path: str
+    ) -> None:
+        """https://www.rfc-editor.org/rfc/rfc9110#section-13.1.4, to the second."""
+        clock.moment += timedelta(seconds=1, milliseconds=500)
+        await made(api, person("p"))
+        body = {"PUT": person("p", "New"), "PATCH": ACTIVE}.get(method)
+        before, then = ({"If-Unmodified-Since": f"Mon, 15 Jan 2024 10:00:0{second} GMT"} for second in (0, 1))
+        found = outcome(await call(api, method, path, body, headers=before), 412, "conflict")
+        assert found["location"] == ["http.If-Unmodified-Since"]
+        assert (await stored(store, "Patient", "p"))["meta"]["versionId"] == "1"
+        assert (await call(api, method, path, body, headers=then)).status_code in (200, 204)
+
+    async def test_a_date_counts_for_what_is_there_and_where_no_version_is_named(self, api: Api) -> None:
+        old = {"If-Unmodified-Since": "Mon, 15 Jan 2024 09:00:00 GMT"}
+        assert (await call(api, "PUT", "Patient/p", person("p"), headers=old)).status_code == 201
+        for headers in (old | {"If-Match": "*"}, {"If-Unmodified-Since": "yesterday"}):
+            assert (await call(api, "PUT", "Patient/p", person("p"), headers=headers)).status_code == 200
 
     async def test_if_none_match_star_makes_and_never_replaces(self, api: Api, store: Store) -> None:
         first = await call(api, "PUT", "Patient/p", person("p"), headers={"If-None-Match": "*"})
