@@ -166,6 +166,7 @@ async def _create(call: Call, kind: str) -> Reply:
         "POST",
         kind,
         resource=await _sent(call, kind),
+        if_match=call.headers.get("if-match"),
         if_none_exist=None if criteria is None else negotiation.criteria(criteria, kind),
     )
     return await _write(call, write)

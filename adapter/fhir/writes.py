@@ -25,7 +25,7 @@ class Write:
         resource: what POST and PUT bring, checked by `require_valid`.
         sent: whether `resource` is as a client sent it, its narrative too; an operation changes what is stored.
         patch: what PATCH brings.
-        if_match, if_none_match: versions, as in the headers of these names.
+        if_match, if_none_match: versions, as in the headers of these names; a POST has only the first.
         unmodified_since: a date, as in the header of this name; nothing where that is none.
         if_none_exist: criteria of a conditional create.
         makes: its criteria matched nothing: it makes a resource, and never replaces one that has the id.

@@ -181,17 +181,17 @@ def _decide(write: Write, before: Resource | None, *, deleted: bool) -> Change |
         PreconditionFailed, Conflict, NotFound, Gone; whatever the patch is refused for.
     """
     ident = write.ident or ""
+    if write.method == "PATCH" and before is None:  # whatever version it is for
+        if deleted:
+            raise Gone(Problem("deleted", f"That {write.kind} has been deleted. PUT brings it back."))
+        raise NotFound(Problem("unknown_resource", f"There is no {write.kind} with that id."))
+    require_version(write, before)
     if write.method == "POST":
         if write.resource is None:
             if before is None:
                 raise AssertionError("a match of this very transaction cannot be gone")
             return Written(200, write.kind, ident, before, changed=False)
         return Change(None, {**write.resource, "id": ident}, _sent(write))
-    if write.method == "PATCH" and before is None:  # whatever version it is for
-        if deleted:
-            raise Gone(Problem("deleted", f"That {write.kind} has been deleted. PUT brings it back."))
-        raise NotFound(Problem("unknown_resource", f"There is no {write.kind} with that id."))
-    require_version(write, before)
     if write.method == "DELETE":
         if before is None:
             return Written(204, write.kind, ident, None, changed=False)

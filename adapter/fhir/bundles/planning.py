@@ -156,7 +156,7 @@ def write_of(
         entry.path[1] if len(entry.path) > 1 else ident if method == "POST" else None,
         criteria=criteria,
         if_match=headers.get("if-match"),
-        if_none_match=headers.get("if-none-match"),
+        if_none_match=None if method == "POST" else headers.get("if-none-match"),
         if_none_exist=negotiation.criteria(headers["if-none-exist"], kind) if "if-none-exist" in headers else None,
     )
     if method == "DELETE" or resource is None:

@@ -64,6 +64,14 @@ class TestConditionalCreate:
         answer = await call(api, "POST", "Patient", bare(tagged("x", "1")), headers=headers)
         assert "already" in outcome(answer, 200)["diagnostics"]
 
+    @pytest.mark.parametrize("none", [{}, {"If-None-Match": "*"}])
+    async def test_an_if_match_is_about_the_match(self, api: Api, none: dict[str, str]) -> None:
+        await made(api, tagged("p", "1"))
+        for tag, status in (('W/"1"', 200), ('W/"2"', 412)):
+            headers = {"If-None-Exist": criteria("1"), "If-Match": tag} | none
+            answer = await call(api, "POST", "Patient", bare(tagged("x", "1")), headers=headers)
+            assert answer.status_code == status
+
     async def test_several_matches_are_412(self, api: Api) -> None:
         for ident in ("p", "q"):
             await made(api, tagged(ident, "1"))

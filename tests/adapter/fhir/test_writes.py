@@ -67,8 +67,12 @@ class TestCreate:
         slotless = bare(appointment("x", slot=[{"reference": "Slot/none"}]))
         assert (await call(api, "POST", "Appointment", slotless)).status_code == 422
 
-    async def test_an_if_match_says_nothing_of_what_is_only_made(self, api: Api) -> None:
-        answer = await call(api, "POST", "Patient", bare(person("x")), headers={"If-Match": 'W/"9"'})
+    @pytest.mark.parametrize("tag", ['W/"9"', "*"])
+    async def test_an_if_match_is_met_by_nothing_that_is_only_made(self, api: Api, tag: str) -> None:
+        answer = await call(api, "POST", "Patient", bare(person("x")), headers={"If-Match": tag})
+        assert outcome(answer, 412, "conflict")["location"] == ["http.If-Match"]
+        assert bundled(await get(api, "Patient?_summary=count"))["total"] == 0
+        answer = await call(api, "POST", "Patient", bare(person("x")), headers={"If-None-Match": "*"})
         assert answer.status_code == 201
 
 

@@ -153,6 +153,7 @@ async def test_what_is_wrong_with_reads_and_writes_is_told_together(api: Api) ->
         (entry("POST", "Appointment", visit(urn(9), slot=[{"reference": "Patient/1"}])), 400, "value"),
         (entry("PUT", "Patient/old", person(id="old"), ifMatch='W/"9"'), 412, "conflict"),
         (entry("DELETE", "Patient?_id=never", ifMatch='W/"1"'), 412, "conflict"),
+        (entry("POST", "Patient", person(), ifMatch='W/"1"'), 412, "conflict"),
         (entry("PATCH", "Patient/never", {"resourceType": "Parameters"}), 404, "not-found"),
         (entry("PUT", "Patient/twice", person(id="twice")), 400, "duplicate"),
     ],
