@@ -22,6 +22,7 @@ from store.types import TYPES
 _PAGE = 50
 _LARGEST = 1_000
 _KEPT = ("_since", "_count", "_summary", "_elements")  # parameters of history that its pages share
+_NARROWING = ("_at", "_list")  # FHIR has these of history, too: who asks for less is not given everything
 _VERSION = re.compile(r"[1-9][0-9]{0,9}")  # as it is written: 01 is the name of no version
 _STATUSES = {"POST": "201 Created", "PUT": "200 OK", "PATCH": "200 OK", "DELETE": "204 No Content"}
 
@@ -210,8 +211,9 @@ def _parameters(call: Call) -> tuple[datetime | None, int, int | None]:
         given[name] = value
     strict = negotiation.preferences(call.headers.get("prefer")).strict
     unknown = [name for name in given if name not in (*_KEPT, "_before", "_format", "_pretty")]
-    if "_at" in unknown or (unknown and strict):
-        raise _bad(unknown[0], f"History does not take {unknown[0]}: it takes _since and _count.", "not-supported")
+    refused = next((name for name in unknown if strict or name in _NARROWING), None)
+    if refused is not None:
+        raise _bad(refused, f"History does not take {refused}: it takes _since and _count.", "not-supported")
     return _since(given.get("_since")), _count(given.get("_count")), _before(given.get("_before"))
 
 

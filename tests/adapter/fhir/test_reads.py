@@ -368,6 +368,7 @@ class TestHistory:
             ("_before=x", "value"),
             ("_count=1&_count=2", "value"),
             ("_at=2024", "not-supported"),
+            ("_list=42", "not-supported"),
         ],
     )
     async def test_a_bad_parameter_is_400_and_named(self, api: Api, query: str, issue: str) -> None:
