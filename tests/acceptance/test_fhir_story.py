@@ -277,7 +277,7 @@ async def test_of_64_updates_of_one_version_one_wins(hospital: Hospital) -> None
     patient, _, _ = await hospital.open()
     answers = await asyncio.gather(
         *(
-            hospital.fhir("PUT", f"Patient/{patient['id']}", patient | {"language": f"en-{n}"}, if_match='W/"1"')
+            hospital.fhir("PUT", f"Patient/{patient['id']}", patient | {"language": f"en-{n:03}"}, if_match='W/"1"')
             for n in range(CLIENTS)
         )
     )

@@ -12,7 +12,7 @@ from functools import cache, partial
 from typing import Any
 
 from adapter.fhir.validation.invariants import INVARIANTS, Invariant
-from adapter.fhir.validation.primitives import PRIMITIVES, Primitive
+from adapter.fhir.validation.primitives import LANGUAGE, PRIMITIVES, Primitive
 from store import r4
 
 _RESOURCE_TYPES = "http://hl7.org/fhir/ValueSet/resource-types"
@@ -135,7 +135,7 @@ def _member(
         return Member(name, many, type=lambda: made, invariants=_invariants(element))
     codings = r4.value_set(element["bind"]) if "bind" in element else None
     codes = None if codings is None else frozenset(found for _, found in codings)
-    primitive = PRIMITIVES.get(code)
+    primitive = LANGUAGE if _is_language(name, code, element) else PRIMITIVES.get(code)
     if primitive is not None:
         accepts = primitive.accepts if codes is None else _one_of(codes)
         return Member(name, many, primitive, accepts, codes=codes)
@@ -151,6 +151,15 @@ def _member(
         targets=targets,
         invariants=tuple(found for found in _invariants(element) if found.key not in known),
     )
+
+
+def _is_language(name: str, code: str, element: Mapping[str, Any]) -> bool:
+    """Tell whether a code is bound to BCP 47: R4's elements of this name are, where they are not bound otherwise.
+
+    The binding names it as its largest value set (http://hl7.org/fhir/R4/extension-elementdefinition-maxvalueset.html),
+    which `store.r4` does not carry, as it cannot be listed.
+    """
+    return name == "language" and code == "code" and "bind" not in element and "xbind" not in element
 
 
 def _one_of(codes: frozenset[str]) -> Callable[[Any], bool]:

@@ -127,3 +127,19 @@ PRIMITIVES: Mapping[str, Primitive] = {
         Primitive("time", _pattern(_CLOCK), "a time of day with seconds, such as 09:30:00"),
     )
 }
+
+_LANGUAGE_TAG = (
+    r"(?:[a-z]{2,3}(?:-[a-z]{3}){0,3}|[a-z]{4,8})(?:-[a-z]{4})?(?:-(?:[a-z]{2}|[0-9]{3}))?"  # language, script, region
+    r"(?:-(?:[a-z0-9]{5,8}|[0-9][a-z0-9]{3}))*"  # variants
+    r"(?:-[0-9a-wyz](?:-[a-z0-9]{2,8})+)*(?:-x(?:-[a-z0-9]{1,8})+)?"  # extensions, private use
+    r"|x(?:-[a-z0-9]{1,8})+"
+    r"|en-gb-oed|i-(?:ami|bnn|default|enochian|hak|klingon|lux|mingo|navajo|pwn|tao|tay|tsu)|sgn-(?:be-fr|be-nl|ch-de)"
+)
+
+LANGUAGES = "urn:ietf:bcp:47"
+"""The system of language tags in a Coding."""
+
+LANGUAGE = Primitive(
+    "code", _pattern(f"(?i:{_LANGUAGE_TAG})"), "a language tag as BCP 47 writes them, such as en or en-UG"
+)
+"""A code that R4 limits to BCP 47, judged by its form alone (https://www.rfc-editor.org/rfc/rfc5646#section-2.1)."""

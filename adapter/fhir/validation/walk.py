@@ -14,6 +14,7 @@ from adapter.fhir.validation.findings import Findings, Place, tellable
 from adapter.fhir.validation.hints import code_hint, hint
 from adapter.fhir.validation.invariants import Invariant
 from adapter.fhir.validation.narrative import check_narrative
+from adapter.fhir.validation.primitives import LANGUAGE, LANGUAGES
 from adapter.fhir.validation.references import check_reference
 from store.codec import Resource
 
@@ -138,6 +139,9 @@ class Walk:
             )
         elif member.codings is not None:
             self._bound(value, made, member.codings, place)
+        elif made.name == "Coding":
+            if value.get("system") == LANGUAGES:
+                self._language(value, (place, "code", None))
         elif made.name == "Narrative" and isinstance(value.get("div"), str) and value["div"]:
             check_narrative(value["div"], self.findings, (place, "div", None))
 
@@ -181,6 +185,8 @@ class Walk:
             self.findings.add("wrong_type", "structure", text, place)
         elif member.codes is not None:
             self._unknown_code(value, member, place)
+        elif primitive is LANGUAGE:
+            self._no_language(member.name, place)
         else:
             self.findings.add("bad_value", "value", f"{member.name} must be {primitive.form}.", place)
 
@@ -190,6 +196,15 @@ class Walk:
         if len(codes) <= _LISTED:
             text = f"{member.name} must be one of {', '.join(codes)}."
         self.findings.add("unknown_code", "code-invalid", text + code_hint(frozenset(codes), value), place)
+
+    def _language(self, coding: Resource, place: Place) -> None:
+        """Judge the code of a Coding that says it is a language; what is no code has been told."""
+        code = coding.get("code")
+        if isinstance(code, str) and code and not LANGUAGE.accepts(code):
+            self._no_language("code", place)
+
+    def _no_language(self, name: str, place: Place) -> None:
+        self.findings.add("unknown_code", "code-invalid", f"{name} must be {LANGUAGE.form}.", place)
 
     def _bound(self, value: Resource, made: Type, codings: frozenset[tuple[str, str]], place: Place) -> None:
         """Judge a Coding or a CodeableConcept under a required binding: one coding must be of the value set."""

@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from adapter.fhir.validation.definitions import Member, Type, type_of
+from adapter.fhir.validation.primitives import LANGUAGE
 from store.codec import ExactDecimal
 
 Json = dict[str, Any]
@@ -54,6 +55,8 @@ EXTENSION = {"url": "http://example.org/a", "valueString": "x"}
 
 @cache
 def _value(member: Member, depth: int) -> st.SearchStrategy[Any]:
+    if member.primitive is LANGUAGE:
+        return st.sampled_from(("en", "lg-UG", "zh-Hant"))
     if member.primitive is not None:
         return st.sampled_from(sorted(member.codes) if member.codes else VALUES[member.primitive.name])
     assert member.type is not None

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from adapter.fhir.validation.primitives import PRIMITIVES
+from adapter.fhir.validation.primitives import LANGUAGE, PRIMITIVES
 from store.codec import ExactDecimal
 
 TAKEN: dict[str, list[Any]] = {
@@ -76,3 +76,27 @@ def test_refused(name: str, value: Any) -> None:
 @pytest.mark.parametrize("value", [None, [], {}])
 def test_nothing_else_is_a_primitive(name: str, value: Any) -> None:
     assert not PRIMITIVES[name].accepts(value)
+
+
+@pytest.mark.parametrize(
+    "tag",
+    [
+        *("en", "lug", "en-UG", "zh-Hant-TW", "es-419", "de-CH-1996", "sl-rozaj-biske-1994", "zh-cmn-Hans-CN", "qaaa"),
+        *("hy-Latn-IT-arevela", "en-a-myext-b-another", "de-u-co-phonebk-x-clinic", "x-own-7", "EN-ug", "english"),
+        *("i-klingon", "sgn-BE-FR", "en-GB-oed", "I-Default", "zh-min-nan", "art-lojban"),
+    ],
+)
+def test_a_language_is_a_tag_of_bcp_47(tag: str) -> None:
+    """https://www.rfc-editor.org/rfc/rfc5646#section-2.1, its grammar and no registry."""
+    assert LANGUAGE.accepts(tag)
+
+
+@pytest.mark.parametrize(
+    "tag",
+    [
+        *("no such language", "english language", "en_US", "12", "e", "abcdefghij", "en-", "-en", "en--US", "en-US-"),
+        *("en-U", "en-1", "en-a", "en-x", "x", "x-", "i-unheard", "en-UG-UG", "en-abcdefghi", "ën", "en\n", "*", "", 7),
+    ],
+)
+def test_anything_else_is_no_language(tag: Any) -> None:
+    assert not LANGUAGE.accepts(tag)

@@ -35,6 +35,7 @@ SLOT: Json = {
     "end": END,
 }
 PATIENT: Json = {"resourceType": "Patient", "id": "p1"}
+PRACTITIONER: Json = {"resourceType": "Practitioner", "id": "d1"}
 ORGANIZATION: Json = {"resourceType": "Organization", "name": "Clinic"}
 LOCATION: Json = {"resourceType": "Location", "position": {"longitude": 32, "latitude": ExactDecimal("0.31")}}
 RESPONSE: Json = {
@@ -111,7 +112,12 @@ CASES: list[tuple[Json, str, Any, str, str, str, str]] = [
     (APPOINTMENT, "id", "x" * 65, "bad_value", "value", "Appointment.id", "1 to 64"),
     (APPOINTMENT, "id", "a_b", "bad_value", "value", "Appointment.id", "1 to 64"),
     (APPOINTMENT, "comment", 5, "bad_value", "value", "Appointment.comment", "text in quotes"),
-    (APPOINTMENT, "language", "en ", "bad_value", "value", "Appointment.language", "white space"),
+    (PATIENT, "photo", [{"contentType": "image/png "}], "bad_value", "value", "Patient.photo[0].contentType", "white space"),
+    (APPOINTMENT, "language", "en_US", "unknown_code", "code-invalid", "Appointment.language", "such as en or en-UG"),
+    (PATIENT, "contained", [{"resourceType": "Location", "id": "l", "language": "en-", "partOf": {"reference": "#"}}], "unknown_code", "code-invalid", "Patient.contained[0].language", "BCP 47"),
+    (PATIENT, "photo", [{"language": "english language"}], "unknown_code", "code-invalid", "Patient.photo[0].language", "BCP 47"),
+    (PATIENT, "communication", [{"language": {"coding": [{"system": "urn:ietf:bcp:47", "code": "en_US"}]}}], "unknown_code", "code-invalid", "Patient.communication[0].language.coding[0].code", "BCP 47"),
+    (PRACTITIONER, "communication", [{"coding": [{"system": "urn:ietf:bcp:47", "code": "12"}]}], "unknown_code", "code-invalid", "Practitioner.communication[0].coding[0].code", "BCP 47"),
     (APPOINTMENT, "identifier", [{"system": "my system"}], "bad_value", "value", "Appointment.identifier[0].system", "white space"),
     (SLOT, "start", "2024-01-20T10:00:00", "bad_value", "value", "Slot.start", "2024-01-20T10:00:00+03:00"),
     (SLOT, "start", "2024-02-30T10:00:00Z", "bad_value", "value", "Slot.start", "2024-01-20T10:00:00+03:00"),
@@ -241,6 +247,9 @@ def test_times_against_scheduling_are_422(resource: Json, path: str, value: str,
         (PATIENT, "extension", [{"url": "http://x", "_valueDate": ABSENT}]),
         (PATIENT, "multipleBirthInteger", 2),
         (PATIENT, "communication", [{"language": {"text": "Luganda"}}]),
+        (PATIENT, "communication", [{"language": {"coding": [{"system": "urn:own", "code": "en_US"}]}}]),
+        (PRACTITIONER, "communication", [{"coding": [{"system": "urn:ietf:bcp:47", "display": "Luganda"}]}]),
+        (PRACTITIONER, "communication", [{"coding": [{"system": "urn:ietf:bcp:47", "code": "lg-UG"}]}]),
         (PATIENT, "photo", [{"data": "AAAA QUI=\n", "contentType": "image/png"}]),
         (PATIENT, "meta", {"profile": ["http://example.org/StructureDefinition/x|1.0"], "security": [{"code": "R"}]}),
     ],
