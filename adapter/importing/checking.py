@@ -13,6 +13,7 @@ from adapter.errors import Malformed, Problem, Refused
 from adapter.fhir import validation
 from adapter.fhir.presentation import require_whole
 from adapter.importing import mediloop
+from adapter.importing.carriers import unique_systems
 from adapter.importing.documents import deleted
 from adapter.importing.item import Item, Referent, name_without_id
 from adapter.importing.mediloop import Means
@@ -38,7 +39,7 @@ class Ready:
         kind: the type that it is stored as.
         ident: its id; the one that it gets if it is not found by its identifiers.
         stated: whether it came with that id.
-        tokens: its identifiers, as they are indexed.
+        tokens: its identifiers, as they are indexed; first those that it alone has.
         resource: what is to be stored; of a MediLoop object as it would be anew.
         members: of a MediLoop object.
         deletes: the resource is to be deleted; there is none here then.
@@ -76,8 +77,13 @@ class Ready:
     @property
     def signs(self) -> tuple[str, ...]:
         """The identifiers by which one without an id is seen to be the same resource, each with the type."""
+        return tuple(f"{self.kind} {one}" for one in self.told)
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """The identifiers by which one without an id is looked for, as they are indexed."""
         found = [one for one in self.tokens if not one.startswith("|") and one != self.sought]
-        return tuple(f"{self.kind} {one}" for one in (*filter(None, [self.sought]), *found))
+        return (*filter(None, [self.sought]), *found)
 
     @property
     def is_told_by_signs(self) -> bool:
@@ -154,7 +160,8 @@ def check(means: Means, item: Item) -> Ready:
         value.setdefault("id", None)
     kind = value["resourceType"]
     given = value.get("id")
-    named = identifiers(value, "identifier")
+    ours = unique_systems(means.systems, kind)  # the first ones: by them it is known, and kept while it waits
+    named = sorted(identifiers(value, "identifier"), key=lambda one: one[0] not in ours)
     if given is None:
         # Not by its token: earlier releases escaped nothing in values, and the same file is to give the same id.
         of = next((f"{escaped(system)}|{number.casefold()}" for system, number in named), None)

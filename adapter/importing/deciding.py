@@ -189,7 +189,7 @@ class Writer:
         await self._attempt(pending[middle:], results)
 
     async def _step(self, work: UnitOfWork, batch: Sequence[Ready]) -> list[str]:
-        found = await identities(work, batch, self.service.systems.all_uhid)
+        found = await identities(work, batch, self.service.systems)
         for ready, ident in zip(batch, found, strict=True):
             ready.found = ident  # what waits, waits as the resource that it is
         names = [ready.name for ready in batch]
@@ -201,7 +201,7 @@ class Writer:
         earlier = [stored.get(name) for name in names]
         people = await becoming.referred(self.service, work, batch, earlier)
         patients = await becoming.patients_of(self.service, work, batch)
-        given = await referring.resolved(work, batch)
+        given = await referring.resolved(work, batch, self.service.systems)
         wanted = becoming.resources(self.service, batch, given, earlier, people, patients)
         await freeing.restore(work, wanted, batch, stored)
         await keeping.keep(work, wanted, names, stored)

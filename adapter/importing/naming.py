@@ -63,6 +63,8 @@ class Naming:
             own = url.removeprefix(_URN)
             is_own = own != url and _UUID.fullmatch(own) is not None
             made = own if is_own else name_without_id(kind, _told_by(resource, url, named))
+            if f"{kind}/{made}" in self._made:  # by an identifier that both have: they may be two for all that
+                made = name_without_id(kind, _told_by(resource, url, ()))
             ident = self._idents.setdefault(line, made)
             if kind in TYPES:  # what is not stored here is referred to by the name that it would have
                 self._made[f"{kind}/{ident}"] = Referent(line, (*tokens, by) if lacks else tokens)

@@ -9,21 +9,25 @@ from typing import Any
 from adapter.errors import Conflict, Problem
 from adapter.fhir.references import rewriting
 from adapter.fhir.validation.findings import Place, expression
+from adapter.importing.carriers import Carriers
 from adapter.importing.checking import Ready
 from adapter.importing.item import Referent
+from mappings.systems import Systems
 from store.codec import Resource
 from store.unit_of_work import UnitOfWork
 
 _KIND = re.compile(r"[A-Za-z]+(?=[/?])")
 _Asked = tuple[str, Referent]
+_CARRIED = ("_id", "_index.identifier")
 
 
-async def resolved(work: UnitOfWork, batch: Sequence[Ready]) -> list[Resource]:
+async def resolved(work: UnitOfWork, batch: Sequence[Ready], systems: Systems) -> list[Resource]:
     """Return the resource of each item, its references leading to what is stored, or written in the same batch.
 
     Args:
         work: the unit of work to read through.
         batch: the items; which resources they are is known (`Ready.found`).
+        systems: of the deployment: which identifiers tell who is who.
 
     Raises:
         Conflict: ``unresolved_reference``: one leads to nothing, as what it means was refused, or to several resources.
@@ -31,15 +35,16 @@ async def resolved(work: UnitOfWork, batch: Sequence[Ready]) -> list[Resource]:
     asked = {(text, one): _kind(text) for ready in batch for text, one in ready.referents.items()}
     if not asked:
         return [ready.resource for ready in batch]
-    own = {f"{ready.kind}/{ready.ident}": {ready.name} for ready in batch if not ready.stated}
-    found = await _stored(work, asked)
+    # By the identifiers too: another Bundle may use the same name for somebody else.
+    own = {(f"{ready.kind}/{ready.ident}", frozenset(ready.told)): {ready.name} for ready in batch if not ready.stated}
+    found = await _stored(work, asked, Carriers(systems))
     problems: list[Problem] = []
     resources: list[Resource] = []
     for entry, ready in enumerate(batch):
         table: dict[str, str] = {}
         searches: dict[str, str] = {}
         for text, referent in ready.referents.items():
-            names = own.get(text) or found[text, referent]
+            names = own.get((text, frozenset(referent.tokens))) or found[text, referent]
             if len(names) == 1:
                 [(table if referent.entry else searches)[text]] = names
             else:
@@ -51,27 +56,25 @@ async def resolved(work: UnitOfWork, batch: Sequence[Ready]) -> list[Resource]:
     return resources
 
 
-async def _stored(work: UnitOfWork, asked: Mapping[_Asked, str]) -> dict[_Asked, set[str]]:
-    """Return what is stored of each: what carries its identifiers, or else has the id that its entry would get."""
-    carriers: dict[tuple[str, str], set[str]] = {}
+async def _stored(work: UnitOfWork, asked: Mapping[_Asked, str], carriers: Carriers) -> dict[_Asked, set[str]]:
+    """Return what is stored of each: what its identifiers mean, or else what has the id that its entry would get."""
     there: set[str] = set()
     for kind in dict.fromkeys(asked.values()):
         of_kind = [one for one, its in asked.items() if its == kind]
         tokens = list(dict.fromkeys(text for _, one in of_kind for text in one.tokens))
         idents = list(dict.fromkeys(text.partition("/")[2] for text, one in of_kind if one.entry))
         # Two look-ups, each in its index.
-        documents = (
-            await work.values(kind, {"_index.identifier": {"$in": tokens}}, ["_index.identifier"]) if tokens else []
-        )
-        for document in documents:
-            for text in document["_index"]["identifier"]:
-                carriers.setdefault((kind, text), set()).add(f"{kind}/{document['_id']}")
-        there.update(f"{kind}/{one['_id']}" for one in await work.values(kind, {"_id": {"$in": idents}}, ["_id"]))
-    return {
-        (text, one): {name for its in one.tokens for name in carriers.get((kind, its), ())}
-        or there.intersection([text])
-        for (text, one), kind in asked.items()
-    }
+        if tokens:
+            carriers.add(kind, await work.values(kind, {"_index.identifier": {"$in": tokens}}, _CARRIED))
+        under = await work.values(kind, {"_id": {"$in": idents}}, _CARRIED)
+        carriers.add(kind, under)
+        there.update(f"{kind}/{one['_id']}" for one in under)
+    found: dict[_Asked, set[str]] = {}
+    for (text, one), kind in asked.items():
+        meant = {f"{kind}/{ident}" for ident in carriers.meant(kind, one.tokens)}
+        is_another = carriers.is_another(kind, text.partition("/")[2], one.tokens)
+        found[text, one] = meant or (set() if is_another else there.intersection([text]))
+    return found
 
 
 def _kind(text: str) -> str:

@@ -58,7 +58,8 @@ async def test_who_carries_a_uhid_already_does_not_use_it_a_second_time(api: Api
 
 
 async def test_who_is_found_by_an_identifier_brings_a_uhid_too(api: Api, store: Store) -> None:
-    await create(store, patient("p", "UG222222222B").resource)
+    number = {"system": "urn:mrn", "value": "p"}
+    await create(store, {"resourceType": "Patient", "id": "p", "identifier": [number]})
     writer = Writer(api.service, store)
     assert await writer.write([patient("p", stated=False, if_none=True), patient("q")]) == ["unchanged", "created"]
     assert await writer.write([patient("q", "UG333333333C")]) == ["updated"]
