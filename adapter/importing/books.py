@@ -158,6 +158,7 @@ class Books:
         for rows in self.waiting.batches(size):
             for row in rows:
                 self._refuse(row.key, row.item, row.refused)
+        self.waiting.forget_taken()  # moved by a later increment, a visit is the same one
         self.waiting.forget_freed()  # while it is this stage still: in the next one others are given up
         self.place.stage += 1
         self.place.since = now.isoformat()

@@ -39,7 +39,7 @@ class Ready:
         kind: the type that it is stored as.
         ident: its id; the one that it gets if it is not found by its identifiers.
         stated: whether it came with that id.
-        tokens: its identifiers, as they are indexed; first those that it alone has.
+        tokens: its identifiers that may tell which it is, as they are indexed; first those that it alone has.
         resource: what is to be stored; of a MediLoop object as it would be anew.
         members: of a MediLoop object.
         deletes: the resource is to be deleted; there is none here then.
@@ -169,7 +169,7 @@ def check(means: Means, item: Item) -> Ready:
         value = {**value, "id": made}
     validation.require_valid(value, kind, conditional=any("?" in text for text in item.referents))
     require_whole(value)
-    tokens, stated = [token(*one) for one in named], given is not None
+    tokens, stated = [text for one in named if (text := token(*one)) not in item.shared], given is not None
     return Ready(
         kind,
         value["id"],

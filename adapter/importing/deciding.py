@@ -6,12 +6,12 @@ tried again, and the ones taken out are tried alone, in their order, so that of 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from adapter.errors import Conflict, Malformed, Problem, Refused, oversized
-from adapter.importing import becoming, blocking, freeing, keeping, referring
+from adapter.importing import becoming, blocking, freeing, keeping, referring, whose
 from adapter.importing.checking import Ready
 from adapter.importing.freeing import Freed
 from adapter.importing.identity import identities, same
@@ -42,12 +42,16 @@ class Writer:
         freed: is told the Slots that appointments give up, before that is written, and perhaps a few more: so it is
             known whatever happens.
         since: when the stage of the import began that is written.
+        take: is told the identifiers by which Appointments were known (`whose.signs`), when they are written.
+        taken: returns those of some that were told so in this stage.
     """
 
     service: Service
     store: Store
     freed: Callable[[Mapping[str, Freed]], None] = lambda _: None
     since: datetime | None = None
+    take: Callable[[Collection[str]], None] = lambda _: None
+    taken: whose.Taken = lambda _: ()
 
     async def write(self, batch: Sequence[Ready], course: Course | None = None) -> list[Result]:
         """Write a batch; return what became of each: one of the words above, or why it was refused.
@@ -178,10 +182,14 @@ class Writer:
 
         for _ in range(_ROUNDS):
             try:
-                return await road(self.store, step)
+                done = await road(self.store, step)
+                break
             except Unreachable:
                 await self.store.ping()  # or it is not there at all
-        return await road(self.store, step)
+        else:
+            done = await road(self.store, step)
+        self.take(whose.signs(self.service.systems, batch))
+        return done
 
     async def _halves(self, pending: Sequence[Numbered], results: dict[int, Result]) -> None:
         middle = len(pending) // 2
@@ -212,6 +220,7 @@ class Writer:
                 changes.append(Change(before, after, after if batch[place].members is None else None))
                 places.append(place)
         await becoming.require_known(self.service, work, batch, places, patients)
+        whose.require_own(self.service.systems, batch, places, changes, self.taken)
         if not changes:
             return words
         await keeping.require_unreferenced(work, changes, places, self.service.settings.fhir_bases)

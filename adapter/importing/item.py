@@ -70,6 +70,7 @@ class Item:
         sought: the identifier, as it is indexed, that it is looked for by, whether it carries it or not (criteria).
         referents: what its references are to lead to (``Patient/<that one's ident>``, ``Patient?identifier=s|1``).
         entry: the entry of a Bundle that it is, as JSON, if it has such references: they mean something there alone.
+        shared: its identifiers, as they are indexed, that do not tell which one it is: others of its Bundle have them.
     """
 
     line: int
@@ -83,6 +84,7 @@ class Item:
     sought: str = ""
     referents: dict[str, Referent] = field(default_factory=dict)
     entry: bytes = b""
+    shared: tuple[str, ...] = ()
 
     @property
     def rank(self) -> int:

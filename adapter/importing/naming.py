@@ -94,20 +94,31 @@ class Naming:
             value = walk.resource(resource)
         except (LookupError, TypeError, ValueError, AttributeError):  # of no FHIR shape: validation says what is wrong
             value = resource
-        referents = {name: self._made[name] for name in table.used if name in self._made}
+        referents = {name: self._referent(name) for name in table.used if name in self._made}
         self._used.update(referents)
         if self._by_criteria:
             referents |= _by_identifiers(walk.conditionals)
         if_none = isinstance(request, dict) and request.get("method") == "POST" and "ifNoneExist" in request
         ident, by = self._idents.get(line, ""), self._sought.get(line, "")
-        if value.get("resourceType") == "Appointment" and any(
-            self._carried[one] > 1 for one in self._tokens.get(line, ())
-        ):
-            value, by = {**value, "id": ident}, ""  # of visits that share an order's number each is its own
+        shared = self._shared(self._tokens.get(line, ()))
+        if shared:
+            by, if_none = "", False  # of visits that share an order's number each is its own
         came = encode(entry) if referents else b""
-        item = Item(line, b"", kind_of(value), value, ident=ident, if_none=if_none, sought=by, entry=came)
+        item = Item(
+            line, b"", kind_of(value), value, ident=ident, if_none=if_none, sought=by, entry=came, shared=shared
+        )
         item.referents = referents
         return item
+
+    def _shared(self, tokens: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+        """Return those of some identifiers, each with its type, that several Appointments of the Bundle have."""
+        return tuple(text for kind, text in tokens if kind == "Appointment" and self._carried[kind, text] > 1)
+
+    def _referent(self, name: str) -> Referent:
+        """Return what a name means: of visits that share an identifier not what has that."""
+        made, kind = self._made[name], name.partition("/")[0]
+        shared = self._shared((kind, text) for text in made.tokens)
+        return Referent(made.entry, tuple(text for text in made.tokens if text not in shared)) if shared else made
 
     def settle(self, items: Iterable[Item]) -> None:
         """Let entries that only a fullUrl could give an id, and that nobody names, get one as outside of a Bundle."""

@@ -80,7 +80,7 @@ async def run(service: Service, sources: Sequence[Source], options: Options) -> 
         if refusals.note:
             tally.notes.append(refusals.note)
         books = Books(sources, options.state, place, tally, refusals, waiting)
-        writer = Writer(service, store, waiting.free)
+        writer = Writer(service, store, waiting.free, take=waiting.take, taken=waiting.taken)
         async with checks(service, tally.total - tally.done) as check:
             for stage in range(place.stage, 1 + max((source.stage for source in sources), default=-1)):
                 writer.since = datetime.fromisoformat(place.since) if place.since else None

@@ -1,7 +1,9 @@
 """What was refused for something that stands in its way, kept until the rest is done: that may move away.
 
-It is kept on disk, in a file of SQLite beside the state file, so that memory stays flat however much it is; the file is
-made when there is something to keep, for its owner alone (it holds the data), and removed when all is done.
+With it what the rest of the stage has to know of what came before: the Slots that were given up, and the identifiers by
+which Appointments were known. It is kept on disk, in a file of SQLite beside the state file, so that memory stays flat
+however much it is; the file is made when there is something to keep, for its owner alone (it holds the data), and
+removed when all is done.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -34,6 +36,7 @@ CREATE TABLE IF NOT EXISTS waiting (
 CREATE INDEX IF NOT EXISTS by_name ON waiting (name);
 CREATE INDEX IF NOT EXISTS by_sign ON waiting (sign);
 CREATE TABLE IF NOT EXISTS freed (name TEXT PRIMARY KEY, was BLOB, closed INTEGER) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS taken (sign TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TEMP TABLE tried (these BLOB PRIMARY KEY) WITHOUT ROWID;
 """
 _ADDED = {"waiting": {"told": "BLOB"}, "freed": {"was": "BLOB", "closed": "INTEGER"}}
@@ -199,6 +202,25 @@ class Waiting:
         """Forget what was tried together."""
         self._opened().execute("DELETE FROM tried")
 
+    def take(self, signs: Collection[str]) -> None:
+        """Note identifiers that were one Appointment's (`whose.signs`)."""
+        if signs:
+            with self._opened() as file:
+                file.executemany("INSERT OR IGNORE INTO taken VALUES (?)", [(one,) for one in signs])
+
+    def taken(self, signs: Collection[str]) -> set[str]:
+        """Return those of some identifiers that were noted in this stage."""
+        if self._file is None:
+            return set()
+        query = "SELECT 1 FROM taken WHERE sign = ?"
+        return {one for one in signs if self._opened().execute(query, (one,)).fetchone() is not None}
+
+    def forget_taken(self) -> None:
+        """Forget which identifiers were noted."""
+        if self._file is not None:
+            with self._opened() as file:
+                file.execute("DELETE FROM taken")
+
     def free(self, slots: Mapping[str, Freed]) -> None:
         """Note Slots that are given up; what one was before is what was noted first."""
         if slots:
@@ -242,7 +264,7 @@ def _values(row: Row) -> tuple[object, ...]:
     refused = orjson.dumps([row.refused.status, problems])
     raw = item.raw if item.value is None else encode(item.value)
     referents = {text: (one.entry, one.tokens) for text, one in item.referents.items()}
-    about = [item.ident, item.if_none, referents, item.entry.decode(), item.sought]
+    about = [item.ident, item.if_none, referents, item.entry.decode(), item.sought, item.shared]
     told = orjson.dumps(about) if any(about) else None
     return (*row.key, row.name, item.kind, int(item.deletes), raw, refused, row.sign, told)
 
@@ -254,7 +276,7 @@ def _row(values: tuple[int, int, int, str, str, int, bytes, bytes, str, bytes | 
     item = Item(line, raw, kind, deletes=bool(deletes))
     if told is not None:
         item.ident, item.if_none, referents, *more = orjson.loads(told)
-        entry, item.sought = (*more, "", "")[:2]  # an earlier release has not noted them
-        item.entry = entry.encode()
+        more += ["", "", []][len(more) :]  # an earlier release has not noted them
+        item.entry, item.sought, item.shared = more[0].encode(), more[1], tuple(more[2])
         item.referents = {text: Referent(entry, tuple(tokens)) for text, (entry, tokens) in referents.items()}
     return Row((rank, source, line), name, item, why, sign)

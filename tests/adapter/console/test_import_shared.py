@@ -106,3 +106,84 @@ def test_nor_is_an_id_that_was_made_of_a_uhid_whose_it_is_no_longer(small: Impor
     assert small(a__ndjson=lines(someone)) == {"refused": 1}
     assert small.refused() == [(1, ["identifier_taken"])]
     assert named(stored) == [CHILD]
+
+
+def ordered(day: int, patient: str, *more: Json, **members: Any) -> Json:
+    """A visit of one order, at a day of its own."""
+    times = {"start": f"2027-02-0{day}T09:00:00Z", "end": f"2027-02-0{day}T09:30:00Z"}
+    numbers = [{"system": "urn:order", "value": "O-1"}, *more]
+    found = meeting(f"Patient/{patient}", "Practitioner/p", identifier=numbers) | times | members
+    return {name: value for name, value in found.items() if name != "id"}
+
+
+def number(value: str) -> Json:
+    return {"system": "https://mediloop.co/fhir/sid/appointment-number", "value": value}
+
+
+TWO = lines(PEOPLE[0], *({"resourceType": "Patient", "id": one} for one in ("ga", "gb")))
+
+
+def starts(stored: Stored) -> list[str]:
+    found = {one["participant"][0]["actor"]["reference"][-2:]: one["start"] for one in stored("Appointment")}
+    return sorted(f"{patient} {start}" for patient, start in found.items())
+
+
+@pytest.mark.parametrize("as_bundle", [True, False])
+def test_visits_of_one_order_are_told_by_their_numbers(small: Import, stored: Stored, as_bundle: bool) -> None:
+    assert small(people__ndjson=TWO) == {"created": 3}
+    visits = ordered(1, "ga", number("APT-2034-000001")), ordered(2, "gb", number("APT-2034-000002"))
+    if as_bundle:
+        files = {f"{place}__json": bundle(entry(one, urn(place))) for place, one in enumerate(visits)}
+        files |= {"both__json": bundle(*(entry(one, urn(place)) for place, one in enumerate(visits, 7)))}
+    else:
+        files = {"both__ndjson": lines(*visits)}
+    assert small(**files)["created"] == 2
+    assert small(**files) == {"unchanged": 4 if as_bundle else 2}
+    assert starts(stored) == ["ga 2027-02-01T09:00:00Z", "gb 2027-02-02T09:00:00Z"]
+
+
+@pytest.mark.parametrize("as_bundle", [True, False])
+@pytest.mark.parametrize("patient", ["ga", "gb"])
+def test_an_order_alone_does_not_lead_from_one_visit_to_another(
+    small: Import, stored: Stored, patient: str, as_bundle: bool
+) -> None:
+    assert small(people__ndjson=TWO) == {"created": 3}
+    visits = ordered(1, "ga"), ordered(2, patient)
+    if as_bundle:
+        files = {f"{place}__json": bundle(entry(one, urn(place))) for place, one in enumerate(visits)}
+    else:
+        files = {"both__ndjson": lines(*visits, visits[0])}
+    for word in ("created", "unchanged"):
+        counts = small(**files)
+        assert counts == (
+            {word: 1, "refused": 1}
+            if as_bundle
+            else {word: 1, "refused": 1, "unchanged": 1} | ({"unchanged": 2} if word == "unchanged" else {})
+        )
+        assert [codes for _, codes in small.refused()] == [["identifier_taken"]]
+    assert starts(stored) == ["ga 2027-02-01T09:00:00Z"]
+
+
+def test_a_visit_that_was_moved_comes_under_its_order_in_a_later_import(small: Import, stored: Stored) -> None:
+    assert small(people__ndjson=TWO, a__ndjson=lines(ordered(1, "ga"))) == {"created": 4}
+    cancelled = ordered(2, "ga", status="cancelled")
+    assert small(b__ndjson=lines(ordered(2, "ga"), cancelled)) == {"updated": 2}  # one time: one visit
+    assert starts(stored) == ["ga 2027-02-02T09:00:00Z"]
+    assert small(c__ndjson=lines(ordered(2, "gb"))) == {"refused": 1}
+
+
+def test_the_name_of_a_visit_that_is_used_again_leads_to_nobody_elses(small: Import, stored: Stored) -> None:
+    def one(patient: str, hour: int) -> bytes:
+        return bundle(entry(meeting(f"Patient/{patient}", "Practitioner/p", hour), urn(1)))
+
+    assert small(people__ndjson=TWO, a__json=one("ga", 9), b__json=one("gb", 10)) == {"created": 4, "refused": 1}
+    assert [codes for _, codes in small.refused()] == [["identifier_taken"]]
+    assert starts(stored) == ["ga 2027-01-20T09:00:00Z"]
+
+
+def test_an_answer_finds_its_visit_among_those_of_one_order(small: Import, stored: Stored) -> None:
+    people = [{"actor": {"reference": "Patient/ga"}, "participantStatus": "accepted"}]
+    answer = {"resourceType": "AppointmentResponse", "appointment": {"reference": urn(2)}, **people[0]}
+    came = bundle(entry(ordered(1, "ga"), urn(1)), entry(ordered(2, "ga"), urn(2)), entry(answer, urn(3)))
+    assert small(people__ndjson=TWO, a__json=came) == {"created": 6}
+    assert stored("AppointmentResponse")[0]["appointment"]["reference"] == f"Appointment/{ident(2)}"

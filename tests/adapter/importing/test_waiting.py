@@ -40,6 +40,9 @@ def test_nothing_is_made_while_nothing_waits(path: Path) -> None:
         waiting.drop([(0, 0, 1)])
         waiting.drop_before(9)
         waiting.forget_freed()
+        waiting.take([])
+        waiting.forget_taken()
+        assert not waiting.taken(["urn:order|1"])
         assert not waiting.named(["Slot/x"])
         assert not lines(waiting)
         waiting.remove()
@@ -80,7 +83,15 @@ def test_what_waits_comes_back_as_it_was_in_the_order_of_the_first_go(path: Path
 def test_an_entry_of_a_bundle_knows_its_names_still(path: Path) -> None:
     referents = {"Schedule/s": Referent(2, ("urn:s|1",))}
     item = Item(
-        1, b"{}", "Slot", ident="x", if_none=True, referents=referents, sought="urn:s|2", entry=b'{"fullUrl":"urn:x"}'
+        1,
+        b"{}",
+        "Slot",
+        ident="x",
+        if_none=True,
+        referents=referents,
+        sought="urn:s|2",
+        entry=b'{"fullUrl":"urn:x"}',
+        shared=("urn:s|3",),
     )
     with Waiting(path, anew=True) as waiting:
         waiting.add([Row((3, 0, 1), "Slot/x", item, WHY), row(2)])
@@ -153,3 +164,13 @@ def test_the_same_are_tried_together_once_in_a_round(path: Path) -> None:
         assert [waiting.try_once(both), waiting.try_once(both), waiting.try_once(both[:1])] == [True, False, True]
         waiting.begin_round()
         assert waiting.try_once(both)
+
+
+def test_what_was_taken_is_known_after_an_interruption(path: Path) -> None:
+    with Waiting(path, anew=True) as waiting:
+        waiting.take(["urn:order|1", "urn:order|2"])
+        waiting.take(["urn:order|1"])
+    with Waiting(path, anew=False) as waiting:
+        assert waiting.taken(["urn:order|1", "urn:order|3"]) == {"urn:order|1"}
+        waiting.forget_taken()
+        assert waiting.taken(["urn:order|1"]) == set()
