@@ -2,7 +2,7 @@
 
 A connection that is lost ends a file as if that were its end, perhaps even at the end of a line. So what has come is
 compared with what the server and the manifest say of it, before it counts as fetched. `urllib` is enough for fetching
-and needs no further dependency; a token is sent to the manifest's own host and to no other.
+and needs no further dependency; a token is sent to the host that it was given for and to no other (`is_for`).
 
 Whoever is elsewhere does not have this machine ask itself, or its own network (a cloud's metadata, say), neither by a
 manifest nor by a redirect: what is answered there may be told in the error file.
@@ -21,6 +21,7 @@ import urllib.error
 import urllib.request
 import zlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from email.message import Message
 from pathlib import Path
 from typing import IO, Any
@@ -30,6 +31,7 @@ from adapter import private
 
 _GZIP = b"\x1f\x8b"
 _SECONDS = 60.0
+_HEADER = "Authorization"
 SPOILT = (EOFError, zlib.error, gzip.BadGzipFile)
 """What reading an `opened` file raises where it is packed and spoilt, or cut off."""
 
@@ -38,6 +40,20 @@ _AGAIN = "Run the same command again: what has come whole is not fetched twice."
 
 class SourceError(OSError):
     """A source cannot be read; the message is the one line to print."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A file that was fetched.
+
+    Attributes:
+        path: where it is.
+        address: the one that it came from in the end, after redirects: what it says of others is relative to that
+            (RFC 3986, 5.1.3).
+    """
+
+    path: Path
+    address: str
 
 
 def opened(path: Path) -> IO[bytes]:
@@ -57,7 +73,7 @@ def download(
     *,
     anew: bool = False,
     near: bool | None = None,
-) -> Path:
+) -> Fetched:
     """Fetch a file once, into `folder`: what is there already is not fetched again while the same is said of it.
 
     It is about patients, and stays there where the import is interrupted: nobody else can read it meanwhile.
@@ -76,8 +92,9 @@ def download(
     """
     known = json.dumps([url, moment, listed], sort_keys=True)
     target = folder / hashlib.sha256(known.encode()).hexdigest()[:32]
+    led = target.with_suffix(".address")
     if target.exists() and not anew:
-        return target
+        return Fetched(target, led.read_text() if led.exists() else url)
     if not url.startswith(("http://", "https://")):
         raise SourceError(f"{url}: only http and https addresses are fetched.")
     near = is_near(url) if near is None else near
@@ -90,9 +107,10 @@ def download(
             private.make_folder(str(folder))
             with private.create(str(part)) as file:
                 shutil.copyfileobj(answer, file)
-            said = answer.headers.get("Content-Length")
+            said, address = answer.headers.get("Content-Length"), str(answer.url)
     except urllib.error.HTTPError as error:
-        raise SourceError(f"{url}: answered {error.code}. Is the token right (--token)?") from error
+        error.close()
+        raise SourceError(f"{url}: answered {error.code}{_reason(error.code)}") from error
     except urllib.error.URLError as error:
         raise SourceError(f"{url}: {error.reason}") from error
     except (http.client.InvalidURL, ValueError) as error:  # what the library says of addresses, redirects' too
@@ -103,8 +121,22 @@ def download(
     if said is not None and said.isdecimal() and int(said) != (came := part.stat().st_size):
         raise SourceError(f"{url}: only {came} of {said} bytes have come. {_AGAIN}")
     require_whole(url, part, listed or {})
+    if address == url:
+        led.unlink(missing_ok=True)
+    else:
+        private.replace(led, address.encode())
     part.replace(target)
-    return target
+    return Fetched(target, address)
+
+
+def _reason(code: int) -> str:
+    if code in (401, 403):
+        return ". Is the token right (--token)?"
+    if code in (404, 410):
+        return ": there is nothing, or nothing any more. Is the address right?"
+    if 300 <= code < 400:
+        return ", which leads in a circle, or to what is no http or https address."
+    return ". Ask whoever runs that server, or try again later."
 
 
 def _request(url: str, token: str | None) -> urllib.request.Request:
@@ -113,7 +145,7 @@ def _request(url: str, token: str | None) -> urllib.request.Request:
     if token is not None:
         if not (token.isascii() and token.isprintable()):  # the library would show it
             raise SourceError("--token: a bearer token has printable ASCII characters alone, and no line break.")
-        request.add_unredirected_header("Authorization", f"Bearer {token}")
+        request.add_unredirected_header(_HEADER, f"Bearer {token}")
     return request
 
 
@@ -150,6 +182,23 @@ def _lines(name: str, path: Path, remedy: str) -> int:
         raise SourceError(f"{name}: it cannot be unpacked ({error}). {remedy}") from error
 
 
+def is_for(named: str, url: str) -> bool:
+    """Tell whether a token that was given for one address is for another: of the same scheme, host and port.
+
+    So it is for https on the same host, where the address that was named leads from http there.
+    """
+    one, other = _origin(named), _origin(url)
+    return one == other or (one[::2] == ("http", 80) and other == ("https", one[1], 443))
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    except ValueError:
+        return "", url, None  # it is told when it is asked
+
+
 def is_near(url: str) -> bool:
     """Tell whether an address is of this machine or its own network: loopback, link-local, private (RFC 6890)."""
     try:
@@ -178,9 +227,13 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(
         self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Message, newurl: str
     ) -> urllib.request.Request | None:
-        """Return the request to the new address; unredirected headers (the token) stay behind."""
+        """Return the request to the new address; the token goes with it where it is for that."""
         if not newurl.startswith(("http://", "https://")):
             return None
         _require_far(newurl, near=self._near)
         # typeshed and the library name the headers' type differently.
-        return super().redirect_request(req, fp, code, msg, headers, newurl)  # type: ignore[arg-type]
+        request = super().redirect_request(req, fp, code, msg, headers, newurl)  # type: ignore[arg-type]
+        token = req.unredirected_hdrs.get(_HEADER)
+        if request is not None and token is not None and is_for(req.full_url, newurl):
+            request.add_unredirected_header(_HEADER, token)
+        return request

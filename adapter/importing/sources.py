@@ -13,7 +13,7 @@ from typing import IO, Any
 from urllib.parse import urljoin, urlsplit
 
 from adapter.importing import manifests
-from adapter.importing.fetching import SourceError, download, is_near, opened, require_whole
+from adapter.importing.fetching import SourceError, download, is_for, is_near, opened, require_whole
 from adapter.importing.manifests import Manifest
 
 _SUFFIXES = (".ndjson", ".jsonl", ".json", ".ndjson.gz", ".jsonl.gz", ".json.gz")
@@ -159,15 +159,15 @@ def require_beside(sources: Sequence[Source], written: Mapping[str, Path]) -> No
 
 def _fetched(url: str, folder: Path, token: str | None, *, anew: bool) -> tuple[list[Source], list[Source]]:
     whole = download(url, folder, token, anew=anew)
-    listed = manifests.read(whole)
+    listed = manifests.read(whole.path)
     if listed is None:
-        return [], [Source(url, whole)]  # a file by itself
+        return [], [Source(url, whole.path)]  # a file by itself
     near = is_near(url)
     found = []
     for one, deletes in listed.entries():
-        address = urljoin(url, one["url"])
-        own = token if _origin(address) == _origin(url) else None
-        found.append(Source(address, download(address, folder, own, one, listed.moment, near=near), deletes))
+        address = urljoin(whole.address, one["url"])
+        own = token if is_for(url, address) else None
+        found.append(Source(address, download(address, folder, own, one, listed.moment, near=near).path, deletes))
     return found, []
 
 
@@ -190,7 +190,7 @@ def _of_manifest(listed: Manifest, path: Path, folder: Path) -> list[Source]:
         address = one["url"]
         if address.startswith(("http://", "https://")):
             # Without the token: a file does not tell which host it is for.
-            found.append(Source(address, download(address, folder, None, one, listed.moment), deletes))
+            found.append(Source(address, download(address, folder, None, one, listed.moment).path, deletes))
             continue
         parts = urlsplit(address)
         if parts.scheme not in ("", "file"):
@@ -201,8 +201,3 @@ def _of_manifest(listed: Manifest, path: Path, folder: Path) -> list[Source]:
         require_whole(str(place), place, one, "Fetch or export it again.")
         found.append(Source(str(place), place, deletes))
     return found
-
-
-def _origin(url: str) -> tuple[str, str]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.netloc

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from adapter.importing.fetching import SourceError, is_near
+from adapter.importing.fetching import SourceError, is_for, is_near
 from adapter.importing.sources import find
 from tests.adapter.importing.hosts import Host, manifest
 
@@ -64,6 +64,63 @@ def test_a_file_is_kept_for_what_its_manifest_says_of_it(
     first, _ = find([f"{ours.base}/m"], tmp_path / "fetched")
     assert first.path.read_bytes() == OTHER
     assert [path for path, _ in ours.asked].count("/f") == 4  # twice for each folder
+
+
+def test_a_manifest_that_was_led_to_lists_what_is_beside_it_there(hosts: tuple[Host, Host], tmp_path: Path) -> None:
+    ours, _ = hosts
+    ours.answers = {
+        "/latest": (302, b"/exports/1/m"),
+        "/exports/1/m": (200, manifest("f")),
+        "/exports/1/f": (200, LINE),
+        "/f": (200, OTHER),
+    }
+    asked = [(path, "Bearer secret") for path in ("/latest", "/exports/1/m", "/exports/1/f")]
+    [source] = find([f"{ours.base}/latest"], tmp_path, "secret")
+    assert (source.name, source.path.read_bytes()) == (f"{ours.base}/exports/1/f", LINE)
+    assert ours.asked == asked
+    ours.answers["/latest"] = (302, b"/exports/2/m")
+    assert find([f"{ours.base}/latest"], tmp_path, "secret", resumed=True) == [source]
+    assert ours.asked == asked
+
+
+def test_a_token_is_for_no_host_that_is_led_to(hosts: tuple[Host, Host], tmp_path: Path) -> None:
+    ours, other = hosts
+    ours.answers = {"/m": (302, f"{other.base}/m".encode()), "/back": (200, LINE), "/f": (200, LINE)}
+    other.answers = {"/m": (200, manifest("f", "g", f"{ours.base}/f")), "/f": (200, LINE)}
+    other.answers["/g"] = (302, f"{ours.base}/back".encode())
+    find([f"{ours.base}/m"], tmp_path, "secret")
+    assert other.asked == [("/m", None), ("/f", None), ("/g", None)]
+    assert ours.asked == [("/m", "Bearer secret"), ("/back", None), ("/f", "Bearer secret")]
+
+
+@pytest.mark.parametrize(
+    ("named", "url", "is_theirs"),
+    [
+        ("https://a.example/m", "https://A.example:443/f", True),
+        ("http://a.example/m", "https://a.example/f", True),
+        ("https://a.example/m", "http://a.example/f", False),
+        ("http://a.example:8080/m", "https://a.example/f", False),
+        ("http://a.example/m", "https://a.example:8443/f", False),
+        ("http://a.example/m", "https://b.example/f", False),
+        ("http://a.example/m", "http://a.example:p/f", False),
+    ],
+)
+def test_whom_a_token_is_for(named: str, url: str, is_theirs: bool) -> None:
+    assert is_for(named, url) is is_theirs
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [(401, "token right"), (403, "token right"), (404, "address right"), (410, "address right"), (500, "later")],
+)
+def test_what_an_answer_may_mean_is_said(hosts: tuple[Host, Host], tmp_path: Path, code: int, said: str) -> None:
+    ours, _ = hosts
+    ours.answers = {"/m": (code, b""), "/round": (302, b"/round")}
+    with pytest.raises(SourceError, match=f"answered {code}.*{said}"):
+        find([f"{ours.base}/m"], tmp_path, "secret")
+    with pytest.raises(SourceError, match=r"/round: answered 302, which leads in a circle") as raised:
+        find([f"{ours.base}/round"], tmp_path, "secret")
+    assert "token" not in str(raised.value)
 
 
 def test_an_address_may_be_that_of_a_file(hosts: tuple[Host, Host], tmp_path: Path) -> None:
