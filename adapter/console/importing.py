@@ -55,6 +55,7 @@ def import_(
     options = running.Options(mode, errors, where, batch)
     fetched = where.with_name(where.name + ".files")
 
+    lacking: list[str] = []
     written = {"--errors": errors, "--state": where}
 
     async def work(service: Service) -> Tally:
@@ -64,10 +65,11 @@ def import_(
         tally = Tally()
         with alone_at(written), bar(mode) as move:
             with at_once():
-                found = find(sources, fetched, token, (errors, where), resumed=where.exists())
+                found = find(sources, fetched, token, (errors, where), resumed=where.exists(), tell=lacking.append)
             async for tally in running.run(service, found, options):
                 move(completed=tally.done, total=tally.total)
             shutil.rmtree(fetched, ignore_errors=True)
+        tally.notes += lacking
         return tally
 
     try:
@@ -90,4 +92,5 @@ def import_(
         err.print(note, markup=False, highlight=False)
     if tally.refused:
         err.print(f"Refused lines and their reasons: {errors}", markup=False, highlight=False)
+    if tally.refused or lacking:
         raise typer.Exit(FAILED)

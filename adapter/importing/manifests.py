@@ -1,12 +1,13 @@
 """What a bulk manifest says: which files there are, and which of them tell what was deleted.
 
-https://hl7.org/fhir/uv/bulkdata/STU2/export.html#response---complete-status
+https://hl7.org/fhir/uv/bulkdata/STU2/export.html#response---complete-status, and as later versions have it: in parts
+(``link``), with ``outcome`` in the place of ``error``.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,11 +30,15 @@ class Manifest:
         moment: the time of the export, as it is written; empty where it is not told.
         output: the entries of files of resources.
         deleted: likewise, of those that tell what was deleted.
+        faults: the addresses of files in which the server tells what went wrong.
+        next: where the manifest goes on; empty where this is all of it.
     """
 
     moment: str
     output: list[dict[str, Any]]
     deleted: list[dict[str, Any]]
+    faults: tuple[str, ...] = ()
+    next: str = ""
 
     @property
     def time(self) -> datetime | None:
@@ -69,12 +74,49 @@ def read(path: Path) -> Manifest | None:
         raise SourceError(f"{path}: that export has not come to its end. Give its command again, then import it.")
     if not all(isinstance(one, dict) and isinstance(one.get("url"), str) for one in (*output, *deleted)):
         return None
-    for one in (*output, *deleted):
+    faults = tuple(
+        str(one["url"])
+        for name in ("error", "outcome")
+        for one in _objects(document.get(name))
+        if "url" in one and one.get("count") != 0
+    )
+    onward = next((str(one["url"]) for one in _objects(document.get("link")) if _leads_on(one)), "")
+    for address in (*(one["url"] for one in (*output, *deleted)), *faults, onward):
         try:
-            urlsplit(one["url"])
+            urlsplit(address)
         except ValueError as error:
-            raise SourceError(f"{one['url']}: {path} lists it, and it is no address ({error}).") from error
-    return Manifest(str(document.get("transactionTime", "")), output, deleted)
+            raise SourceError(f"{address}: {path} lists it, and it is no address ({error}).") from error
+    return Manifest(str(document.get("transactionTime", "")), output, deleted, faults, onward)
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def _leads_on(link: dict[str, Any]) -> bool:
+    return link.get("relation") == "next" and "url" in link
+
+
+def said(name: str, faults: Sequence[str]) -> str:
+    """Return what to tell of a manifest that lists files in which the server tells what went wrong."""
+    files = "1 file, which is" if len(faults) == 1 else f"{len(faults)} files, which are"
+    return (
+        f"{name}: in {files} not imported, its server tells what is missing of that export, or wrong with it: "
+        f"{', '.join(faults)}"
+    )
+
+
+def require_all(manifest: Manifest, path: Path) -> None:
+    """Make sure that a manifest that is here goes on nowhere else.
+
+    Raises:
+        SourceError: it is only a part.
+    """
+    if manifest.next:
+        raise SourceError(
+            f"{path}: it is only a part of a manifest, which goes on at {manifest.next}. Import it by the address "
+            "that it came from, or all files by name."
+        )
 
 
 def deletions(manifest: Manifest, folder: Path) -> set[Path]:

@@ -5,7 +5,7 @@ A manifest's files are fetched first, so that an import that is interrupted goes
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -53,6 +53,7 @@ def find(
     beside: Collection[Path] = (),
     *,
     resumed: bool = False,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> list[Source]:
     """Return the files that `words` name: paths, folders, bulk manifests (URLs, or files of that name).
 
@@ -65,6 +66,7 @@ def find(
         token: bearer token for a manifest and the files on its host.
         beside: what an import writes itself; in a folder that is searched, these are no sources.
         resumed: an import goes on, with the manifests that it began with; else these are fetched anew.
+        tell: is told what servers say to be missing of their exports, in sentences.
 
     Raises:
         SourceError: something is not there, cannot be fetched, or has not come whole.
@@ -74,7 +76,7 @@ def find(
     own = {path.resolve() for path in beside}
     told = False
     for word in words:
-        exports, others = _named(word, folder, token, own, resumed=resumed)
+        exports, others = _named(word, folder, token, own, resumed, tell)
         told |= bool(exports)
         loose += others
         for export in filter(None, exports):
@@ -92,27 +94,30 @@ def _joined(before: list[Source], later: Sequence[Source]) -> list[Source]:
 
 
 def _named(
-    word: str, folder: Path, token: str | None, own: Collection[Path], *, resumed: bool
+    word: str, folder: Path, token: str | None, own: Collection[Path], resumed: bool, tell: Callable[[str], None]
 ) -> tuple[list[list[Source]], list[Source]]:
     """Return the exports that a word names, in the order of their times, and the files that are of none."""
     if word.startswith(("http://", "https://")):
-        export, others = _fetched(word, folder, token, anew=not resumed)
+        export, others = _fetched(word, folder, token, not resumed, tell)
         return ([] if others else [export]), others
     if not word.strip():  # Path has it as the folder one is in
         raise SourceError("A source is blank: name a file, a folder or an address. Is a variable not set?")
     path = Path(word)
     if path.is_dir():
-        return _inside(path, own)
+        return _inside(path, own, tell)
     if not path.is_file():
         there = "it is no regular file; store it in one first" if path.exists() else "there is no such file or folder"
         raise SourceError(f"{word}: {there}.")
     listed = manifests.read(path) if path.name == manifests.NAME else None
     if listed is None:
         return [], [Source(word, path)]
+    _require_all(listed, path, tell)
     return [_of_manifest(listed, path, folder)], []
 
 
-def _inside(folder: Path, own: Collection[Path]) -> tuple[list[list[Source]], list[Source]]:
+def _inside(
+    folder: Path, own: Collection[Path], tell: Callable[[str], None]
+) -> tuple[list[list[Source]], list[Source]]:
     """Return the files of a folder; a manifest in it is about the files beside and below it, and is none of them.
 
     Raises:
@@ -123,6 +128,7 @@ def _inside(folder: Path, own: Collection[Path]) -> tuple[list[list[Source]], li
     gone = {parent: manifests.deletions(found, parent) for parent, found in listed.items()}
     for parent, known in listed.items():
         manifests.require_listed(known, parent)
+        _require_all(known, parent / manifests.NAME, tell)
     exports: dict[Path, list[Source]] = {path: [] for path in _by_time(listed)}
     others: list[Source] = []
     for path in inside:
@@ -157,18 +163,43 @@ def require_beside(sources: Sequence[Source], written: Mapping[str, Path]) -> No
             )
 
 
-def _fetched(url: str, folder: Path, token: str | None, *, anew: bool) -> tuple[list[Source], list[Source]]:
-    whole = download(url, folder, token, anew=anew)
-    listed = manifests.read(whole.path)
-    if listed is None:
-        return [], [Source(url, whole.path)]  # a file by itself
+def _fetched(
+    url: str, folder: Path, token: str | None, anew: bool, tell: Callable[[str], None]
+) -> tuple[list[Source], list[Source]]:
+    """Return the files that the manifest at an address lists, all its parts; or else the file that is there.
+
+    Raises:
+        SourceError: something cannot be fetched, or has not come whole; a further part is none, or goes on with an
+            earlier one.
+    """
     near = is_near(url)
-    found = []
-    for one, deletes in listed.entries():
-        address = urljoin(whole.address, one["url"])
-        own = token if is_for(url, address) else None
-        found.append(Source(address, download(address, folder, own, one, listed.moment, near=near).path, deletes))
+    found: list[Source] = []
+    parts: set[str] = set()
+    part = url
+    while part:
+        own = token if is_for(url, part) else None
+        whole = download(part, folder, own, anew=anew, near=near)
+        listed = manifests.read(whole.path)
+        if listed is None and not parts:
+            return [], [Source(url, whole.path)]  # a file by itself
+        if listed is None or part in parts:
+            raise SourceError(f"{part}: {url} goes on there, and it is no further part of that manifest.")
+        parts.add(part)
+        for one, deletes in listed.entries():
+            address = urljoin(whole.address, one["url"])
+            own = token if is_for(url, address) else None
+            found.append(Source(address, download(address, folder, own, one, listed.moment, near=near).path, deletes))
+        if listed.faults:
+            tell(manifests.said(part, [urljoin(whole.address, one) for one in listed.faults]))
+        part = urljoin(whole.address, listed.next) if listed.next else ""
     return found, []
+
+
+def _require_all(listed: Manifest, path: Path, tell: Callable[[str], None]) -> None:
+    """Refuse a manifest that is here and only a part; tell what its server says to be missing."""
+    manifests.require_all(listed, path)
+    if listed.faults:
+        tell(manifests.said(str(path), listed.faults))
 
 
 def _by_time(listed: Mapping[Path, Manifest]) -> list[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import threading
@@ -29,6 +30,17 @@ def test_a_manifest_that_failed_is_not_kept(bring: Import, host: Host) -> None:
     host.answers = {"/latest.json": (200, manifest("f.ndjson")), "/f.ndjson": (200, lines(PEOPLE[2]))}
     assert bring.run(f"{host.base}/latest.json") == {"created": 1}
     assert sorted(one.name for one in Path().iterdir()) == ["files"]
+
+
+def test_an_export_of_which_its_server_tells_faults_is_not_whole(bring: Import, host: Host) -> None:
+    faults = [{"type": "OperationOutcome", "url": f"e{number}"} for number in (1, 2)]
+    told = {**json.loads(manifest("f.ndjson")), "error": faults}
+    host.answers = {"/m": (200, json.dumps(told).encode()), "/f.ndjson": (200, lines(PEOPLE[2]))}
+    result = bring.cli.run("import", f"{host.base}/m")
+    assert (result.exit_code, "1 created" in result.stdout) == (1, True)
+    assert "2 files, which are not imported, its server tells" in result.stderr
+    assert f"{host.base}/e1, {host.base}/e2" in result.stderr
+    assert bring.run(f"{host.base}/m", code=1)["unchanged"] == 1
 
 
 def test_an_interrupted_import_goes_on_with_the_manifest_it_began_with(

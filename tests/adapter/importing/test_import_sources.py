@@ -83,6 +83,50 @@ def test_a_manifest_that_was_led_to_lists_what_is_beside_it_there(hosts: tuple[H
     assert ours.asked == asked
 
 
+def test_a_manifest_in_parts_is_fetched_whole(hosts: tuple[Host, Host], tmp_path: Path) -> None:
+    def part(*urls: str, onward: str = "") -> bytes:
+        links = [{"relation": "self", "url": "x"}, *([{"relation": "next", "url": onward}] if onward else [])]
+        return json.dumps({**json.loads(manifest(*urls)), "link": links}).encode()
+
+    ours, _ = hosts
+    ours.answers = {
+        "/m": (200, part("1", onward="b/m")),
+        "/b/m": (200, part("2", onward="c")),
+        "/b/c": (200, part()),
+        "/1": (200, LINE),
+        "/b/2": (200, OTHER),
+    }
+    found = find([f"{ours.base}/m"], tmp_path, "secret")
+    assert [(one.path.read_bytes(), one.stage) for one in found] == [(LINE, 0), (OTHER, 0)]
+    assert {token for _, token in ours.asked} == {"Bearer secret"}
+    for wrong in (part(onward="/m"), b"[]"):
+        ours.answers["/b/c"] = (200, wrong)
+        with pytest.raises(SourceError, match="no further part"):
+            find([f"{ours.base}/m"], tmp_path)
+    here = tmp_path / "here" / "manifest.json"
+    here.parent.mkdir()
+    here.write_bytes(part(onward=f"{ours.base}/b/m"))
+    for word in (here, here.parent):
+        with pytest.raises(SourceError, match=r"only a part of a manifest, which goes on at .*/b/m"):
+            find([str(word)], tmp_path)
+
+
+@pytest.mark.parametrize("name", ["error", "outcome"])
+def test_what_a_server_tells_to_be_missing_is_told(hosts: tuple[Host, Host], tmp_path: Path, name: str) -> None:
+    ours, _ = hosts
+    files = [{"type": "OperationOutcome", "url": "e"}, {"type": "OperationOutcome", "url": "none", "count": 0}]
+    body = json.dumps({**json.loads(manifest()), name: files}).encode()
+    ours.answers = {"/m": (200, body)}
+    here = tmp_path / "here" / "manifest.json"
+    here.parent.mkdir()
+    here.write_bytes(body)
+    told: list[str] = []
+    for word in (f"{ours.base}/m", str(here), str(here.parent)):
+        assert find([word], tmp_path, tell=told.append) == []
+    said = "in 1 file, which is not imported, its server tells what is missing of that export, or wrong with it"
+    assert told == [f"{ours.base}/m: {said}: {ours.base}/e", *[f"{here}: {said}: e"] * 2]
+
+
 def test_a_token_is_for_no_host_that_is_led_to(hosts: tuple[Host, Host], tmp_path: Path) -> None:
     ours, other = hosts
     ours.answers = {"/m": (302, f"{other.base}/m".encode()), "/back": (200, LINE), "/f": (200, LINE)}
