@@ -39,6 +39,8 @@ def parameters(call: Call, *, bare: bool = False) -> tuple[Pairs, Resource | Non
         value = value_of(one)
         if not isinstance(value, str | int):
             text = f"{one['name']} takes a primitive value, such as valueString."
+            if isinstance(value, dict) and "identifier" in value:
+                text = f"{one['name']} is by an identifier, which is not looked for. Give a reference: Patient/1."
             raise Malformed(Problem("invalid_parameter", text, f"Parameters.parameter[{index}]", issue="value"))
         pairs.append((one["name"], str(value)))
     return (*call.query, *pairs), resource

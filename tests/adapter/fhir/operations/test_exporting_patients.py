@@ -100,6 +100,14 @@ async def test_patients_who_are_not_known_are_refused_by_name(api: Api, monkeypa
     assert (await api.post("/fhir/R4/Patient/$export", asked("there", "was-there"))).status_code == 400
 
 
+async def test_a_patient_is_named_by_a_reference(api: Api) -> None:
+    named = parameters(("patient", "valueReference", {"identifier": {"system": "urn:mrn", "value": "1"}}))
+    refused = await api.post("/fhir/R4/Patient/$export", named)
+    [issue] = refused.json()["issue"]
+    told = "patient is by an identifier, which is not looked for. Give a reference: Patient/1."
+    assert (refused.status_code, issue["diagnostics"]) == (400, told)
+
+
 async def test_several_filters_within_a_compartment(api: Api) -> None:
     await clinic(api)
     await group(api, "a", "b")
