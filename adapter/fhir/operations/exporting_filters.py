@@ -33,9 +33,9 @@ def parsed(text: str) -> tuple[str, Pairs, list[Problem]]:
     if not kind or not mark or not pairs:
         wrong = "_typeFilter takes search queries such as Appointment?status=booked."
         raise _bad(wrong)
-    shown = dict.fromkeys(name for name, _ in pairs if name.partition(":")[0] in NAMES)
+    shown = dict.fromkeys(name for name, _ in pairs if name.partition(":")[0] in NAMES | PASSED_BY)
     for name, value in pairs:
-        if not value.strip(", ") and name not in shown and name not in PASSED_BY:
+        if not value.strip(", ") and name not in shown:
             raise _bad(f"{kind}?{name} is empty in a _typeFilter: give a value, or leave it out.")
     problems = [
         _unsupported(f"{name} has no place in a _typeFilter: it says how results are shown. Leave it out.")

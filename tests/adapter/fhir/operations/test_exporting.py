@@ -327,5 +327,11 @@ async def test_a_list_names_something(api: Api, name: str) -> None:
 
 async def test_what_is_empty_and_not_known_is_passed_by(api: Api) -> None:
     assert (await api.get("/fhir/R4/$export?_format=&nonsense=")).status_code == 202
-    filtered = urlencode({"_type": "Patient", "_typeFilter": "Patient?active=true&_pretty="})
-    assert (await api.get(f"/fhir/R4/$export?{filtered}")).status_code == 202
+
+
+@pytest.mark.parametrize("query", ["Patient?_format=json", "Patient?_pretty=true", "Patient?active=true&_pretty="])
+async def test_the_form_of_an_answer_filters_nobody(api: Api, query: str) -> None:
+    filtered = urlencode({"_type": "Patient", "_typeFilter": query})
+    refused = await api.get(f"/fhir/R4/$export?{filtered}")
+    assert (refused.status_code, "has no place in a _typeFilter" in refused.text) == (400, True)
+    assert (await api.get(f"/fhir/R4/$export?{filtered}", **LENIENT)).status_code == 202
