@@ -79,6 +79,7 @@ async def export(call: Call, kind: str, ident: str | None) -> Reply:
         raise Malformed(few(asked.problems))
     cut = await take_cut(call.who.store)
     whose = await patients(call, cut, ident, asked.patients, asked.since)
+    asked.problems += whose.problems
     plan = await _plan(call, kinds, whose, asked, everybody=bool(kind) and whose.patients is None)
     _require_room(plan)
     jobs = ExportJobs(call.who.store.database)

@@ -100,6 +100,33 @@ async def test_patients_who_are_not_known_are_refused_by_name(api: Api, monkeypa
     assert (await api.post("/fhir/R4/Patient/$export", asked("there", "was-there"))).status_code == 400
 
 
+async def test_members_who_cannot_be_told_are_told_of(api: Api) -> None:
+    await clinic(api)
+    system = "https://mediloop.co/fhir/sid/uhid"
+    members: list[dict[str, Any]] = [
+        {"entity": {"reference": "Patient/a"}},
+        {"entity": {"identifier": {"system": system, "value": "UG123456789A"}}},
+        {"entity": {"type": "Patient", "identifier": {"system": "urn:mrn", "value": "1"}}},
+        {"entity": {"identifier": {"system": "urn:mrn", "value": "2"}}},
+        {"entity": {"reference": "Group/other"}},
+        {"entity": {"reference": "https://elsewhere.example/fhir/Patient/a"}},
+        {"entity": {"reference": "https://elsewhere.example/fhir/Patient/b"}, "inactive": True},
+        {"entity": {"reference": "Practitioner/p"}},
+    ]
+    await put(api, "Group", "other", type="person", actual=True)
+    await put(api, "Group", "g", type="person", actual=True, member=members)
+    manifest = await exported(api, "Group/g/$export?_type=Patient")
+    assert await names(api, manifest) == ["Patient/a"]
+    [told] = await content(api, manifest, "error")
+    [issue] = told["issue"]
+    assert (issue["severity"], issue["code"]) == ("warning", "incomplete")
+    assert issue["diagnostics"].startswith("5 of the Group's members cannot be told")
+    later = await exported(api, f"Group/g/$export?_type=Patient&_since={manifest['transactionTime']}")
+    assert len(later["error"]) == 1
+    one = parameters(("patient", "valueReference", {"reference": "Patient/a"}))
+    assert (await exported(api, "Group/g/$export", one))["error"] == []
+
+
 async def test_a_patient_is_named_by_a_reference(api: Api) -> None:
     named = parameters(("patient", "valueReference", {"identifier": {"system": "urn:mrn", "value": "1"}}))
     refused = await api.post("/fhir/R4/Patient/$export", named)
