@@ -105,9 +105,9 @@ def _found(entry: int, ready: Ready, found: set[str], carriers: Carriers) -> str
     """Return the id of the one that carries its identifiers; empty: nobody does."""
     asked = set(carriers.of(ready.kind, ready.sought))
     if asked and asked.isdisjoint(found):
+        own = _UNIQUE[ready.kind]
         text = (
-            f"Its criteria mean another {ready.kind}, which has another {_UNIQUE[ready.kind]}. "
-            "Give criteria by that, or the id of the one it is."
+            f"Its criteria mean another {ready.kind} than its {own}. Give criteria by that, or the id of the one it is."
         )
         raise _taken(entry, ready, text, asked)
     if len(found) > 1:
