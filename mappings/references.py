@@ -7,7 +7,7 @@ contained, ``urn:uuid`` or by identifier alone. The rest of the mapping asks her
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -173,8 +173,26 @@ def present_name(actor: Resource, container: Resource, known: Known) -> str | No
 
 
 def uhids(patient: Resource, systems: Systems) -> list[str]:
-    """Return the UHIDs among the identifiers of a Patient, those of our own system before those of the aliases."""
-    identifiers = patient.get("identifier", ())
+    """Return the UHIDs among the identifiers of a Patient, those of earlier days last (`current_uhids`)."""
+    return [*current_uhids(patient, systems), *former_uhids(patient, systems)]
+
+
+def current_uhids(patient: Resource, systems: Systems) -> list[str]:
+    """Return those that are not marked ``old``, those of our own system before those of the aliases.
+
+    What their ``period`` says is not looked at: a view depends on no moment.
+    """
+    return _uhids([one for one in patient.get("identifier", ()) if one.get("use") != "old"], systems)
+
+
+def former_uhids(patient: Resource, systems: Systems) -> list[str]:
+    """Return those that are marked ``old``, in the same order."""
+    return _uhids([one for one in patient.get("identifier", ()) if one.get("use") == "old"], systems)
+
+
+def _uhids(identifiers: Sequence[Resource], systems: Systems) -> list[str]:
+    if not identifiers:
+        return []
     return [
         normalise(identifier["value"])
         for system in systems.all_uhid
@@ -200,12 +218,12 @@ def stated_uhid(actor: Resource, systems: Systems) -> str | None:
 def uhid_of(actor: Resource, container: Resource, known: Known, systems: Systems) -> str | None:
     """Return the UHID of the patient `actor`: that of the Patient referred to, else the one stated.
 
-    Of several the one stated. Where it is none of theirs, it was corrected since, or never theirs: then it must not
-    stand beside their name.
+    Of several the one stated. Where it is none of theirs, or no longer, it was corrected since, or never theirs: then
+    it must not stand beside their name.
     """
     stated = stated_uhid(actor, systems)
     resource = resolve(actor, container, known)
-    theirs = uhids(resource, systems) if resource is not None else []
+    theirs = (current_uhids(resource, systems) or uhids(resource, systems)) if resource is not None else []
     return stated if not theirs or stated in theirs else theirs[0]
 
 

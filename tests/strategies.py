@@ -102,7 +102,8 @@ human_names = mapping(
     given=st.lists(words, min_size=1, max_size=2), prefix=st.lists(words, min_size=1, max_size=1),
 )  # fmt: skip
 uhid_identifiers = mapping(
-    {"system": st.sampled_from([*SYSTEMS.all_uhid, "urn:example:mrn"]), "value": uhids.map(str.lower) | uhids}
+    {"system": st.sampled_from([*SYSTEMS.all_uhid, "urn:example:mrn"]), "value": uhids.map(str.lower) | uhids},
+    use=st.sampled_from(["official", "old"]),
 )
 
 

@@ -210,10 +210,19 @@ def _first_of(paths: Sequence[str]) -> str:
 def _uhid(systems: Systems) -> _Path:
     actor = _actor(_PARTICIPANTS, PATIENT, systems)
     stated = f"identifier.where(system in ({_union(systems.all_uhid)})).value"
-    own = _first_of([f"identifier.where(system = {_text(one)}).value.first()" for one in systems.all_uhid])
+    current = "where(use.where($this = 'old').empty())"
+    own = _first_of(
+        [
+            f"identifier.where(system = {_text(one)}).{which}value.first()"
+            for which in (f"{current}.", "")
+            for one in systems.all_uhid
+        ]
+    )
     contained = _inside(actor, PATIENT)
-    theirs = f"{contained}.identifier.where(system in ({_union(systems.all_uhid)})).value.select(trim().upper())"
-    # What is none of the Patient's own is not shown beside their name.
+    all_theirs = f"{contained}.identifier.where(system in ({_union(systems.all_uhid)}))"
+    theirs = f"iif({all_theirs}.{current}.value.exists(), {all_theirs}.{current}, {all_theirs})"
+    theirs += ".value.select(trim().upper())"
+    # What is none of the Patient's own, or no longer, is not shown beside their name.
     fits = f"{theirs}.empty() or {stated}.trim().upper() in {theirs}"
     return actor, f"iif({stated}.exists() and ({fits}), {stated}, {contained}.select({own})).trim().upper()"
 

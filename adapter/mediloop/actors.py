@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from mappings.references import LOCATION, PATIENT, contained, kind_of, stated_uhid, uhids
+from mappings.references import LOCATION, PATIENT, contained, current_uhids, former_uhids, kind_of, stated_uhid
 from mappings.systems import Systems
 from store.codec import Resource
 from store.extract import reference, references, relative, type_of
@@ -25,13 +25,18 @@ _PRACTITIONER, _ROLE, _PLACE = "Practitioner/", "PractitionerRole/", "Location/"
 
 
 def carriers(known: Mapping[str, Resource], systems: Systems) -> Carriers:
-    """Return who of the Patients among `known` carries which UHID; not one that two carry: it does not say whom."""
-    found: dict[str, str | None] = {}
+    """Return who of the Patients among `known` carries which UHID; not one that two carry: it does not say whom.
+
+    Who carries it now goes before who carries it as one of earlier days.
+    """
+    now: dict[str, str | None] = {}
+    once: dict[str, str | None] = {}
     for name, resource in known.items():
         if resource["resourceType"] == PATIENT:
-            for uhid in dict.fromkeys(uhids(resource, systems)):
-                found[uhid] = None if uhid in found else name
-    return {uhid: name for uhid, name in found.items() if name is not None}
+            for found, theirs in ((now, current_uhids(resource, systems)), (once, former_uhids(resource, systems))):
+                for uhid in dict.fromkeys(theirs):
+                    found[uhid] = None if uhid in found else name
+    return {uhid: name for uhid, name in (once | now).items() if name is not None}
 
 
 def roles(resources: Iterable[Resource], bases: tuple[str, ...]) -> list[str]:

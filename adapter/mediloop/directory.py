@@ -54,20 +54,21 @@ async def look_up(
 ) -> tuple[dict[str, Any], list[Problem], dict[str, Resource], str | None]:
     """Return the names to write into a new appointment, what is wrong, who is stored, and the Patient's reference.
 
-    Where two Patients carry the UHID, it does not say which of them is meant: then there is neither name nor reference.
+    Where two Patients carry the UHID (`actors.carriers`), it does not say which of them is meant: then there is neither
+    name nor reference.
     It is looked up in the unit of work that books: whoever is deleted at the same time is gone, or is booked and stays.
     """
     wanted = [f"Practitioner/{practitioner_id}"] + ([f"Location/{facility_id}"] if facility_id else [])
     found = await work.read_many(wanted)
     documents = await work.documents("Patient", patient_query(who, [patient_uhid]), hint=BY_IDENTIFIER)
-    carriers = {f"Patient/{one['_id']}": decode(one["_json"]) for one in documents}
-    problems = [] if carriers else _unknown_patient(who)
+    patients = {f"Patient/{one['_id']}": decode(one["_json"]) for one in documents}
+    problems = [] if patients else _unknown_patient(who)
     problems += _unknown(who, found, practitioner_id, facility_id)
-    reference = next(iter(carriers)) if len(carriers) == 1 else None
-    names = {"patient_name": _name(carriers.get(reference or "")), "practitioner_name": _name(found.get(wanted[0]))}
+    reference = actors.carriers(patients, who.service.systems).get(patient_uhid)
+    names = {"patient_name": _name(patients.get(reference or "")), "practitioner_name": _name(found.get(wanted[0]))}
     if facility_id:
         names["facility_name"] = _name(found.get(wanted[-1]))
-    return {name: value for name, value in names.items() if value is not None}, problems, found | carriers, reference
+    return {name: value for name, value in names.items() if value is not None}, problems, found | patients, reference
 
 
 async def unknown(who: Caller, members: Mapping[str, Any]) -> list[Problem]:

@@ -193,12 +193,18 @@ def test_a_patient_of_another_server_has_no_id_here(reference: str, without: str
         ("ug987654321b", ["ug123456789a"], "UG123456789A"),
         ("ug987654321b ", ["UG123456789A", "UG987654321B"], "UG987654321B"),
         (None, ["ug123456789a"], "UG123456789A"),
+        (None, ["UG123456789A-old", "UG987654321B"], "UG987654321B"),
+        ("UG123456789A", ["UG123456789A-old", "UG987654321B"], "UG987654321B"),
+        ("UG987654321B", ["UG123456789A-old", "UG987654321B-old"], "UG987654321B"),
     ],
 )
 def test_the_uhid_is_one_of_the_contained_patients_own(stated: str | None, contained: list[str], shown: str) -> None:
     inside: Json = {"resourceType": "Patient", "id": "p"}
     if contained:
-        inside["identifier"] = [{"system": SYSTEMS.uhid, "value": one} for one in contained]
+        parts = [one.partition("-") for one in contained]
+        inside["identifier"] = [
+            {"system": SYSTEMS.uhid, "value": value} | ({"use": use} if use else {}) for value, _, use in parts
+        ]
     actor: Json = {"reference": "#p"} | ({"identifier": {"system": SYSTEMS.uhid, "value": stated}} if stated else {})
     resource = {"resourceType": "Appointment", "contained": [inside], "participant": [{"actor": actor}]}
     position = [one.name for one in COLUMNS["Appointment"]].index("patient_uhid")

@@ -34,6 +34,7 @@ from tests.adapter.mediloop.clinic import (
 from tests.conftest import Api
 
 Asked = Callable[[], int]
+OLD = "old"
 
 
 @pytest.fixture(autouse=True)
@@ -184,3 +185,47 @@ async def test_the_look_up_goes_through_the_index_of_identifiers(api: Api, store
     assert "COLLSCAN" not in str(did["queryPlanner"]["winningPlan"])
     assert did["executionStats"]["totalDocsExamined"] == did["executionStats"]["nReturned"] == 2
     assert did["executionStats"]["totalKeysExamined"] <= 6
+
+
+def _carrying(ident: str, name: str, **uses: str) -> dict[str, Any]:
+    """A Patient with UHIDs, in the order given, each with its ``Identifier.use``."""
+    carried = [{"system": DEFAULT_SYSTEMS.uhid, "value": uhid, "use": use} for uhid, use in uses.items()]
+    return patient(ident, "", name) | {"identifier": carried}
+
+
+async def test_a_uhid_of_earlier_days_finds_the_visit_and_the_present_one_is_shown(api: Api, store: Store) -> None:
+    await put(store, _carrying("mary", OTHER_NAME, UG000000001A=OLD, UG000000002B="official"))
+    made = [(await api.post(PATH, booking(patient_uhid="UG000000001A"))).json()]
+    made.append((await api.post(PATH, booking(patient_uhid="UG000000002B", practitioner_id=JAMES))).json())
+    for one in made:
+        assert (one["patient_uhid"], one["patient_name"]) == ("UG000000002B", OTHER_NAME)
+        assert await _shown(api, one["id"]) == ("UG000000002B", OTHER_NAME)
+    for uhid in ("UG000000001A", "UG000000002B"):
+        found = await api.get(f"{PATH}by-patient/?patient_uhid={uhid}")
+        assert sorted(ids(found)) == sorted(one["id"] for one in made)
+
+
+@pytest.mark.parametrize("of_yore", [("mary", "zoe"), ("zoe", "mary")])
+async def test_who_has_a_uhid_now_goes_before_who_had_it(api: Api, store: Store, of_yore: tuple[str, str]) -> None:
+    now, once = of_yore
+    await put(
+        store,
+        _carrying(now, OTHER_NAME, UG987654321B="official"),
+        _carrying(once, "Somebody Else", UG987654321B=OLD, UG000000002B="official"),
+        appointment("x", "cancelled", participant=_with(_stating())),
+    )
+    made = (await api.post(PATH, booking(patient_uhid=OTHER_UHID))).json()
+    for ident in (made["id"], "x"):
+        assert await _shown(api, ident) == (OTHER_UHID, OTHER_NAME)
+    actor = (await stored(store, "Appointment", made["id"]))["participant"][0]["actor"]
+    assert actor["reference"] == f"Patient/{now}"
+
+
+async def test_a_uhid_that_two_had_does_not_say_whom(api: Api, store: Store) -> None:
+    await put(
+        store,
+        _carrying("mary", OTHER_NAME, UG987654321B=OLD),
+        _carrying("zoe", "Somebody Else", UG987654321B=OLD, UG000000002B="official"),
+    )
+    made = (await api.post(PATH, booking(patient_uhid=OTHER_UHID))).json()
+    assert (made["patient_uhid"], made["patient_name"]) == (OTHER_UHID, None)
