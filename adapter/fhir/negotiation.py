@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl
 from starlette.datastructures import Headers
 
 from adapter.errors import Malformed, NotAcceptable, Problem, UnsupportedMediaType
+from adapter.scheduling.road import IDEMPOTENCY_HEADER
 from store.remembering import remembered
 
 FHIR_JSON = "application/fhir+json"
@@ -191,11 +192,15 @@ def header(headers: Headers, name: str) -> str:
 
     Raises:
         Malformed: If-None-Exist is there twice, or not in UTF-8. No list is made of two searches, and to look for
-            another text than was meant finds nobody: each POST would make a duplicate.
+            another text than was meant finds nobody: each POST would make a duplicate. So it would by another one of
+            two keys of one request.
     """
     lines = headers.getlist(name)
     if name in _LISTS:
         return ", ".join(lines)
+    if name == IDEMPOTENCY_HEADER.lower() and len(lines) > 1:
+        text = f"{IDEMPOTENCY_HEADER} is given twice. Give it once."
+        raise Malformed(Problem("invalid_request_error", text, IDEMPOTENCY_HEADER, issue="value"))
     if name != _CRITERIA:
         return lines[0]
     if len(lines) > 1:

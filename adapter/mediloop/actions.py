@@ -19,6 +19,7 @@ from adapter import clock
 from adapter.errors import Conflict, Malformed, NotFound, Problem, Refused, Unavailable, Unprocessable
 from adapter.mediloop import answers, directory, numbers
 from adapter.mediloop.fields import require_nameable
+from adapter.mediloop.parsing import read_header
 from adapter.mediloop.requests import BookRequest, CancelRequest, RescheduleRequest
 from adapter.metrics import BOOKINGS
 from adapter.scheduling import claims, commands, moments, occupancy
@@ -48,12 +49,12 @@ def once(request: Request, who: Caller, raw: bytes) -> Once | None:
     """Return what makes this request repeatable, if its sender asked for that (decision 2.13).
 
     Raises:
-        Malformed: the key is empty or too long.
+        Malformed: the key is empty, too long, or given twice.
     """
-    given = request.headers.get(IDEMPOTENCY_HEADER)
+    given, overbook = read_header(request, IDEMPOTENCY_HEADER), read_header(request, OVERBOOK_HEADER)
     request_line = f"{request.method} {request.scope['path']}"
-    if OVERBOOK_HEADER in request.headers:
-        request_line += f"\n{request.headers[OVERBOOK_HEADER]}"
+    if overbook is not None:
+        request_line += f"\n{overbook}"
     return Once.of(given, who.key.origin, request_line, None if given is None else orjson.loads(raw))
 
 
@@ -62,9 +63,9 @@ def overbooking(request: Request, who: Caller) -> str | None:
 
     Raises:
         Forbidden: without the permission ``overbook:write``.
-        Malformed: the reason is empty or too long.
+        Malformed: the reason is empty, too long, or given twice.
     """
-    given = request.headers.get(OVERBOOK_HEADER)
+    given = read_header(request, OVERBOOK_HEADER)
     if given is None:
         return None
     if "write" not in who.key.permissions.get("overbook", ()):

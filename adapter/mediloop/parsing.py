@@ -1,6 +1,7 @@
 """Reads request bodies and query parameters, and tells every problem with them by name (decision 2.9).
 
-Nothing is guessed at: a parameter or member that is given twice is refused, as no reader may choose between the two.
+Nothing is guessed at: a parameter, member or header that is given twice is refused, as no reader may choose between
+the two.
 """
 
 from __future__ import annotations
@@ -124,6 +125,18 @@ def read_query(request: Request, model: type[Model]) -> Model:
     if twice:
         raise Malformed(list(twice.values()))
     return checked
+
+
+def read_header(request: Request, name: str) -> str | None:
+    """Return what a header says; None where it is not there.
+
+    Raises:
+        Malformed: it is given twice.
+    """
+    lines = request.headers.getlist(name)
+    if len(lines) > 1:
+        raise Malformed(_twice(name))
+    return lines[0] if lines else None
 
 
 def _problems(told: Sequence[ErrorDetails]) -> list[Problem]:

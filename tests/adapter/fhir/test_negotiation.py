@@ -322,6 +322,12 @@ class TestHeader:
             self.read("if-none-exist", "identifier=urn:clinic|1", "family=Okello")
         assert refused.value.problems[0].param == "If-None-Exist"
 
+    def test_the_key_of_a_request_stands_in_one_line(self) -> None:
+        assert self.read("x-idempotency-key", "k1") == "k1"
+        with pytest.raises(Malformed, match="twice") as refused:
+            self.read("x-idempotency-key", "k1", "k2")
+        assert refused.value.problems[0].param == "X-Idempotency-Key"
+
 
 LONG = "application/fhir+json" + ";a=b" * 1_000
 

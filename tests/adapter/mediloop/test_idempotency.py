@@ -133,6 +133,13 @@ async def test_the_key_of_a_live_key_is_another(api: Api, make_api: ApiMaker) ->
 
 
 class TestRefusals:
+    @pytest.mark.parametrize("endpoint", ENDPOINTS)
+    async def test_two_keys_are_400_as_nobody_may_choose_one(self, api: Api, store: Store, endpoint: str) -> None:
+        path, body = ENDPOINTS[endpoint]
+        lines = [("Authorization", f"Bearer {api.key}"), ("X-Idempotency-Key", "k1"), ("x-idempotency-key", "k2")]
+        malformed(await api.http.post(path, json=body or {}, headers=lines), "X-Idempotency-Key")
+        assert await store.count("Appointment", {}) == 1
+
     async def test_one_stores_nothing(self, api: Api) -> None:
         malformed(await _send(api, PATH, booking(priority=11)), "priority")
         refused(await _send(api, PATH, booking(practitioner_id="x")), 422, ("unknown_practitioner", "practitioner_id"))

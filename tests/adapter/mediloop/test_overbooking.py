@@ -10,7 +10,7 @@ from adapter.scheduling import occupancy
 from adapter.service import Service
 from store.store import Store
 from tests.adapter.fhir.door import call, made
-from tests.adapter.mediloop.clinic import PATH, action_path, booking, open_clinic, put, slot
+from tests.adapter.mediloop.clinic import PATH, action_path, booking, malformed, open_clinic, put, slot
 from tests.conftest import Api, ApiMaker
 
 BASE = "https://mediloop.co/fhir/StructureDefinition"
@@ -55,6 +55,13 @@ async def test_the_header_books_over_and_says_why_and_by_whom(api: Api, service:
             await api.post(action_path(ident, "cancel"), {"cancellation_reason_code": "patient-request"})
         ).is_success
     assert (await call(api, "GET", "Slot/slot-002")).json()["status"] == "free"
+
+
+@pytest.mark.parametrize("path", [PATH, action_path("x", "reschedule")])
+async def test_two_reasons_are_400_as_nobody_may_choose_one(api: Api, path: str) -> None:
+    lines = [("Authorization", f"Bearer {api.key}"), *WHY.items(), *WHY.items()]
+    body = NAMED if path == PATH else {"new_start_time": "2024-01-22T14:00:00Z"}
+    malformed(await api.http.post(path, json=body, headers=lines), "X-Overbook-Reason")
 
 
 async def test_a_move_by_header_books_over_and_one_without_is_an_ordinary_one(api: Api) -> None:
