@@ -5,7 +5,7 @@ Decisions 2.9 to 2.11 and 3. Every reason against a booking is named at once; no
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from adapter.errors import Conflict, Problem, Unprocessable
 from adapter.scheduling import claims, intervals, leave, occupancy, reasons
@@ -31,7 +31,9 @@ def decide(wish: Wish, facts: Facts) -> list[Resource]:
             taken.append(facts.slot)
         else:
             away = [schedule_of(facts.slot)] if leave.closes(facts.tables, facts.slot) else []
-            problems.append(_unavailable([facts.slot], wish.names.slot, away))
+            is_offered = _is_offered(facts.slot, wish, facts)
+            text = reasons.AWAY if away else reasons.NONE_FREE if is_offered else reasons.INACTIVE
+            problems.append(_unavailable([facts.slot], wish.names.slot, text, away))
     for whose in sought(wish, facts):
         found, problem = cover(whose, wish, facts)
         taken += [slot for slot in found if slot not in taken and whose not in wish.elsewhere]
@@ -180,7 +182,14 @@ def cover(whose: str, wish: Wish, facts: Facts) -> tuple[list[Resource], Problem
     # One that it might take, its own above all, only leaves a gap.
     barred = [slot for _, slot in published if not _is_free(slot, wish, facts, over=wish.overbooks)]
     near = barred or [slot for _, slot in published]
-    return [], _unavailable(near, wish.names.start, concerned, is_away=bool(away))
+    text = reasons.AWAY if away else reasons.NONE_FREE if barred or not near else _gap(near, suiting, wish)
+    return [], _unavailable(near, wish.names.start, text, concerned)
+
+
+def _gap(slots: Sequence[Resource], suiting: Container[str], wish: Wish) -> str:
+    """Say why Slots that are all to be had do not cover the time; `suiting` are the Schedules where it is asked for."""
+    here = [slot for slot in slots if schedule_of(slot) in suiting]
+    return reasons.in_part(here) if here else reasons.elsewhere(stays=wish.names == MOVING)
 
 
 def _is_offered(slot: Resource, wish: Wish, facts: Facts) -> bool:
@@ -237,16 +246,8 @@ def _is_of(person: str, slot: Resource, facts: Facts, *, nameless: bool) -> bool
     return person in offered or (nameless and bool(offered))
 
 
-def _unavailable(
-    slots: Sequence[Resource], param: str, schedules: Sequence[str] = (), *, is_away: bool = True
-) -> Problem:
-    """Return the problem with Slots that are not to be had, and with Schedules of who `is_away` then, or of a thing."""
+def _unavailable(slots: Sequence[Resource], param: str, text: str, schedules: Sequence[str] = ()) -> Problem:
+    """Return the problem with Slots that are not to be had, and with Schedules of who is away then, or of a thing."""
     in_the_way = [slot["id"] for slot in slots if slot["status"] != "free"] or [slot["id"] for slot in slots]
     told = {"schedules": [name.partition("/")[2] for name in schedules]} if schedules else {}
-    text = "No free slot covers that time. Search availability for another one."
-    return Problem(
-        "slot_unavailable",
-        reasons.AWAY if schedules and is_away else text,
-        param,
-        {"slots": in_the_way} | told,
-    )
+    return Problem("slot_unavailable", text, param, {"slots": in_the_way} | told)

@@ -5,12 +5,23 @@ The door names the element (`param`), MediLoop's or FHIR's. What one door alone 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from adapter.errors import Problem
 from adapter.scheduling.intervals import LONGEST
+from mappings.instants import parse
+from store.codec import Resource
 
 AWAY = "That time is closed: the schedule says that nobody is there. Search availability for another one."
+NONE_FREE = "No free slot covers that time. Search availability for another one."
+INACTIVE = "The slot's schedule is not active. Search for a free slot of an active one."
+_ELSEWHERE = "The free slots of that time are at another facility: give that facility or another time."
+_IN_PART = (
+    "The slots that are to be had at one facility cover only a part of that time: {told}. Give a time within them, or "
+    "search availability for another one."
+)
+_MOST_TOLD = 3
 _TOO_LONG = "{what} may last {days} days at most: give an earlier end."
 _NOT_THEIRS = "The slot is not one of that practitioner's: give the slot's own practitioner or another slot."
 _NOT_THERE = "The slot is at another facility: give the slot's own facility or another slot."
@@ -37,6 +48,18 @@ def not_theirs(param: str, *, stays: bool = False) -> Problem:
 def not_there(param: str, *, stays: bool = False) -> Problem:
     """Return the problem with a Slot that is at another facility than the visit, which `stays` there in a move."""
     return Problem("slot_mismatch", _kept(_NOT_THERE) if stays else _NOT_THERE, param)
+
+
+def elsewhere(*, stays: bool = False) -> str:
+    """Say that all that is free is at another facility than the visit, which `stays` there in a move."""
+    return _kept(_ELSEWHERE) if stays else _ELSEWHERE
+
+
+def in_part(slots: Sequence[Resource]) -> str:
+    """Say when the first of the Slots are that leave a gap."""
+    ordered = sorted(slots, key=lambda slot: parse(slot["start"]))
+    times = [f"{slot['start']} to {slot['end']}" for slot in ordered[:_MOST_TOLD]]
+    return _IN_PART.format(told=", ".join([*times, *(["..."] if len(ordered) > _MOST_TOLD else [])]))
 
 
 def _kept(text: str) -> str:

@@ -208,7 +208,7 @@ def _obstacle(world: World, visit: Visit, name: str, *, fills_slots: bool) -> Pr
     elif world.is_to_be_had(name, visit):
         return None
     elif not world.is_open(slot) and not world.copied:  # a copy was booked when it still was
-        text = "The slot's schedule is not active. Search for a free slot of an active one."
+        text = reasons.INACTIVE
     elif world.is_closed_to(name, visit):
         details["schedules"] = [booking.schedule_of(slot).partition("/")[2]]
         text = reasons.AWAY

@@ -73,6 +73,37 @@ def test_a_gap_between_slots_is_not_covered() -> None:
     assert found.problems[0].details == {"slots": ["a", "b"]}
 
 
+def told(wish: Wish, found: Facts) -> str:
+    [problem] = refusal(wish, found).problems
+    return problem.message
+
+
+def test_where_free_slots_cover_a_part_it_is_told_which() -> None:
+    wish = replace(WISH, when=span("09:45", "10:15"))
+    assert "only a part" in told(wish, facts(slot("a")))
+    assert f"{at('10:00')} to {at('10:30')}. Give a time" in told(wish, facts(slot("a")))
+    several = [slot(f"s{n}", f"10:{n}0", f"10:{n}5") for n in (4, 0, 1, 2)]
+    long = told(replace(WISH, when=span("10:00", "11:00")), facts(*several))
+    assert f"{at('10:00')} to {at('10:05')}, {at('10:10')} to {at('10:15')}, {at('10:20')} to {at('10:25')}, .." in long
+    assert at("10:40") not in long
+
+
+def test_a_part_at_one_facility_and_the_rest_at_another_is_told_as_parts() -> None:
+    schedules = {"Schedule/s": schedule(), "Schedule/t": schedule("t", P, THERE)}
+    halves = facts(slot("a", "10:00", "10:15"), slot("b", "10:15", "10:30", schedule="t"), schedules=schedules)
+    assert "at one facility" in told(replace(WISH, facilities=()), halves)
+    here = told(WISH, halves)
+    assert (at("10:00") in here, at("10:30") in here) == (True, False)
+
+
+def test_where_free_slots_are_at_another_facility_it_is_told() -> None:
+    wish = replace(WISH, facilities=(THERE,))
+    assert told(wish, facts(slot("a"))).startswith("The free slots of that time are at another facility: give")
+    moving = told(replace(wish, names=MOVING), facts(slot("a")))
+    assert moving.startswith("The free slots of that time are at another facility. A reschedule keeps")
+    assert told(wish, facts(slot("a", status="busy"))).startswith("No free slot covers that time.")
+
+
 @pytest.mark.parametrize("status", ["busy", "busy-tentative", "busy-unavailable"])
 def test_a_slot_that_is_not_free_is_unavailable_and_named(status: str) -> None:
     wish = replace(WISH, when=span("10:00", "11:00"))
@@ -254,6 +285,7 @@ def test_a_named_slot_of_an_inactive_schedule_is_unavailable() -> None:
     found = refusal(NAMED, facts(named=slot("a"), schedules={"Schedule/s": schedule(active=False)}))
     assert codes(found) == [("slot_unavailable", "new_slot_id")]
     assert found.problems[0].details == {"slots": ["a"]}
+    assert found.problems[0].message.startswith("The slot's schedule is not active.")
 
 
 def test_a_named_slot_over_another_appointment_is_a_conflict() -> None:
