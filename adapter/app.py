@@ -144,6 +144,7 @@ def _describe(app: FastAPI, *, hidden: tuple[str, ...]) -> None:
             document["servers"] = [{"url": ".", "description": "The service that this document comes from"}]
             components = document.setdefault("components", {})
             components["schemas"] = describe.schemas() | describe_fhir.schemas()
+            components["headers"] = describe.headers()
             components["securitySchemes"] = {"apiKey": {"type": "http", "scheme": "bearer", "bearerFormat": "sk_..."}}
         return app.openapi_schema or {}
 

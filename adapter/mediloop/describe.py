@@ -48,6 +48,7 @@ _TYPES: dict[str, dict[str, Any]] = {
     "datetime": {"type": "string", "format": "date-time"},
     "integer": {"type": "integer"},
 }
+_TEXTS: dict[str, Any] = {"type": "array", "items": {"type": "string"}}
 _ERROR_MEMBERS = {
     "code": {"type": "string", "description": "Stable word for machines."},
     "message": {"type": "string", "description": "For people: what is wrong and what to do."},
@@ -64,7 +65,23 @@ _ERROR_MEMBERS = {
     "param": {"type": "string", "description": "The member, parameter or header it is about."},
     "doc_url": {"type": "string", "format": "uri"},
     "retry_after": {"type": "integer", "description": "Seconds to wait (rate_limit_error)."},
+    "slots": _TEXTS | {"description": "Ids of the slots that are in the way, or do not cover the time."},
+    "appointments": _TEXTS | {"description": "Ids of the appointments in the way, to keys with appointments:read."},
+    "schedules": _TEXTS | {"description": "Ids of the schedules by which nobody, or no room, is to be had then."},
+    "status": {"type": "string", "description": "The appointment's present status (invalid_status_transition)."},
+    "allowed": _TEXTS | {"description": "What that status allows (invalid_status_transition)."},
+    "permission": {"type": "string", "description": "The permission that the key lacks (permission_denied)."},
 }
+_HEADERS = {
+    "X-Request-Id": ("string", "Names the request in the log: the caller's name for it, else a new one."),
+    "X-RateLimit-Limit": ("integer", "Requests a minute."),
+    "X-RateLimit-Remaining": ("integer", "Requests left in this minute."),
+    "X-RateLimit-Reset": ("integer", "Unix time at which the minute ends."),
+    "X-Idempotency-Replayed": ("string", '"true" where an equal request was answered so before.'),
+    "Retry-After": ("integer", "Seconds to wait."),
+}
+_EVERYWHERE = ("X-Request-Id", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
+_FURTHER = {429: ("Retry-After",), 503: ("Retry-After",)}
 
 _MEANINGS = {
     400: "Missing or malformed input; every problem is named in error.errors.",
@@ -134,6 +151,11 @@ def schemas() -> dict[str, Any]:
     }
 
 
+def headers() -> dict[str, Any]:
+    """Return the component headers that the answers refer to."""
+    return {name: {"schema": {"type": kind}, "description": told} for name, (kind, told) in _HEADERS.items()}
+
+
 def operation(
     answer: str,
     *,
@@ -145,18 +167,11 @@ def operation(
     errors: tuple[int, ...] = (),
 ) -> dict[str, Any]:
     """Return the OpenAPI members of one operation, for a route's ``openapi_extra``."""
-    rate_headers = {
-        name: {"schema": {"type": "integer"}, "description": meaning}
-        for name, meaning in (
-            ("X-RateLimit-Limit", "Requests a minute."),
-            ("X-RateLimit-Remaining", "Requests left in this minute."),
-            ("X-RateLimit-Reset", "Unix time at which the minute ends."),
-        )
-    }
+    repeated = () if body is None else ("X-Idempotency-Replayed",)
     responses: dict[str, Any] = {
         str(status): {
             "description": "Done." if status == 200 else "Booked.",
-            "headers": rate_headers,
+            "headers": _headed(*_EVERYWHERE, *repeated),
             "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{answer}"}}},
         }
     }
@@ -164,10 +179,20 @@ def operation(
         schema = {"$ref": "#/components/schemas/Error"}
         responses[str(code)] = {
             "description": _MEANINGS[code],
+            "headers": _headed(*_EVERYWHERE, *_FURTHER.get(code, ())),
             "content": {"application/json": {"schema": schema}},
         }
     extra: dict[str, Any] = {"responses": responses, "security": [{"apiKey": []}]}
-    parameters: list[dict[str, Any]] = []
+    parameters: list[dict[str, Any]] = [
+        {
+            "name": "X-Request-Id",
+            "in": "header",
+            "required": False,
+            "description": "A name for the request, of 1 to 128 printable ASCII characters without blanks: it stands "
+            "in the log and comes back with the answer.",
+            "schema": {"type": "string"},
+        }
+    ]
     if query is not None:
         parameters += _query_parameters(query)
     if body is not None:
@@ -193,9 +218,11 @@ def operation(
                 "schema": {"type": "string", "minLength": 1, "maxLength": 500, "pattern": "\\S"},
             }
         )
-    if parameters:
-        extra["parameters"] = parameters
-    return extra
+    return extra | {"parameters": parameters}
+
+
+def _headed(*names: str) -> dict[str, Any]:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
 
 
 def _plain_schema(model: type[BaseModel]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from tests.adapter.mediloop.clinic import (
     booking,
     open_clinic,
 )
-from tests.conftest import Api
+from tests.conftest import Api, ApiMaker, ServiceMaker
 
 Json = dict[str, Any]
 
@@ -227,6 +227,48 @@ class TestTruth:
                 assert answer.status_code in (400, 401, 404)
                 schema = _answer_schema(document, method, path, answer.status_code)
                 _assert_valid(answer.json(), schema, document, path)
+
+    async def test_every_member_and_header_of_an_answer_is_described(
+        self, api: Api, make_api: ApiMaker, make_service: ServiceMaker, store: Store, document: Json
+    ) -> None:
+        await open_clinic(store)
+        once = {"X-Idempotency-Key": "k"}
+        made = await api.post(PATH, booking(), headers=once)
+        cancel = ACTION_BODIES["cancel"]
+        path = action_path(made.json()["id"], "cancel")
+        reader = await make_api(api.service, granted=["appointments:read"])
+        hurried = await make_api(make_service(rate_limit_test=1))
+        await hurried.get(PATH)
+        answers = [
+            ("post", PATH, made),
+            ("post", PATH, await api.post(PATH, booking(), headers=once)),
+            ("post", PATH, await api.post(PATH, booking())),
+            ("post", action_path("{id}", "cancel"), await api.post(path, cancel)),
+            ("post", action_path("{id}", "cancel"), await api.post(path, cancel)),
+            ("post", PATH, await reader.post(PATH, booking())),
+            ("get", PATH, await hurried.get(PATH)),
+        ]
+        assert [answer.status_code for *_, answer in answers] == [201, 201, 409, 200, 409, 403, 429]
+        told: set[str] = set()
+        for method, where, answer in answers:
+            described = document["paths"][where][method]["responses"][str(answer.status_code)]["headers"]
+            ours = ("x-request", "x-rate", "x-idempotency", "retry-after")
+            assert {name for name in answer.headers if name.startswith(ours)} <= {name.lower() for name in described}
+            schema = _answer_schema(document, method, where, answer.status_code)
+            if "error" in answer.json():
+                error = _resolved(schema, document)["properties"]["error"]["properties"]
+                assert set(answer.json()["error"]) <= set(error)
+                members = {name for one in answer.json()["error"]["errors"] for name in one}
+                assert members <= set(error["errors"]["items"]["properties"])
+                told |= members
+                _assert_valid(answer.json(), schema, document, where)
+        assert {"slots", "appointments", "status", "allowed", "permission", "retry_after"} <= told
+
+    def test_who_calls_may_name_the_request(self, document: Json) -> None:
+        for method, path in ENDPOINTS:
+            parameters = document["paths"][path][method]["parameters"]
+            [found] = [one for one in parameters if one["name"] == "X-Request-Id"]
+            assert found["in"] == "header"
 
     def test_a_booking_is_described_with_its_required_members(self, document: Json) -> None:
         body = document["paths"][PATH]["post"]["requestBody"]
