@@ -141,15 +141,15 @@ def cover(whose: str, wish: Wish, facts: Facts) -> tuple[list[Resource], Problem
     """Find free Slots that cover the time, of a practitioner or of one Schedule (of a room, say).
 
     For a practitioner there is nothing to find where none are published; a Schedule must have some. One that is not
-    active publishes nothing: the booking's own Slot there may be kept, and is never in the way. Leave is in the way at
-    the places asked for, unless the practitioner is in by another Schedule there.
+    active publishes nothing: the booking's own Slot there may be kept, and is never in the way. Who has none but such
+    at the places asked for is not to be had. Leave is in the way there, unless the practitioner is in by another
+    Schedule there.
     """
     is_thing = whose.startswith("Schedule/")
     offering = {
         name: schedule
-        for name in {*facts.tables, *map(schedule_of, facts.slots)}
-        if (schedule := facts.schedules.get(name)) is not None
-        and (name == whose if is_thing else whose in facts.people.of(references(schedule, "actor")))
+        for name, schedule in facts.schedules.items()
+        if (name == whose if is_thing else whose in facts.people.of(references(schedule, "actor")))
     }
     suiting = {name for name, schedule in offering.items() if is_thing or is_at(wish.facilities, schedule)}
     here = {name: table for name, table in facts.tables.items() if name in suiting}
@@ -177,6 +177,8 @@ def cover(whose: str, wish: Wish, facts: Facts) -> tuple[list[Resource], Problem
         if taken:
             return taken, None
     if not away and not is_thing and not any(_schedule_is_active(slot, facts) for _, slot in published):
+        if suiting and not any(_is_active(offering[name]) for name in suiting):
+            return [], _unavailable([], wish.names.start, reasons.IDLE, sorted(suiting))
         return [], None
     concerned = away or ([whose] if is_thing else [])
     # One that it might take, its own above all, only leaves a gap.
@@ -198,7 +200,11 @@ def _is_offered(slot: Resource, wish: Wish, facts: Facts) -> bool:
 
 
 def _schedule_is_active(slot: Resource, facts: Facts) -> bool:
-    return facts.schedules.get(schedule_of(slot), {}).get("active") is not False
+    return _is_active(facts.schedules.get(schedule_of(slot), {}))
+
+
+def _is_active(schedule: Resource) -> bool:
+    return schedule.get("active") is not False
 
 
 def busy(wish: Wish, facts: Facts, taken: Sequence[Resource]) -> list[Problem]:
@@ -247,7 +253,7 @@ def _is_of(person: str, slot: Resource, facts: Facts, *, nameless: bool) -> bool
 
 
 def _unavailable(slots: Sequence[Resource], param: str, text: str, schedules: Sequence[str] = ()) -> Problem:
-    """Return the problem with Slots that are not to be had, and with Schedules of who is away then, or of a thing."""
+    """Return the problem with Slots that are not to be had, and with Schedules of who is away or a thing."""
     in_the_way = [slot["id"] for slot in slots if slot["status"] != "free"] or [slot["id"] for slot in slots]
     told = {"schedules": [name.partition("/")[2] for name in schedules]} if schedules else {}
     return Problem("slot_unavailable", text, param, {"slots": in_the_way} | told)

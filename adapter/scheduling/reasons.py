@@ -16,6 +16,10 @@ from store.codec import Resource
 AWAY = "That time is closed: the schedule says that nobody is there. Search availability for another one."
 NONE_FREE = "No free slot covers that time. Search availability for another one."
 INACTIVE = "The slot's schedule is not active. Search for a free slot of an active one."
+IDLE = (
+    "The practitioner's schedules there are not active, so no time of theirs is to be booked. Search availability for "
+    "another practitioner, or have a schedule made active, or all of them deleted where none is kept any more."
+)
 _ELSEWHERE = "The free slots of that time are at another facility: give that facility or another time."
 _IN_PART = (
     "The slots that are to be had at one facility cover only a part of that time: {told}. Give a time within them, or "

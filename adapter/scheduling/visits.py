@@ -238,7 +238,7 @@ def _found(
             continue
         for fills in (False, True) if fills_slots else (False,):  # what is free goes before what is to be filled
             offered = _offered(world, visit, person, wish.when, fills=fills)
-            facts = Facts(None, world.schedules, offered, people=world.people, tables=world.tables)
+            facts = Facts(None, world.calendars(person), offered, people=world.people, tables=world.tables)
             slots, problem = booking.cover(person, wish, facts)
             if problem is None:
                 break

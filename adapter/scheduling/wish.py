@@ -75,7 +75,8 @@ class Facts:
 
     Attributes:
         slot: the named Slot, None where there is no such one.
-        schedules: the Schedules of the named Slot, and of all for whom Slots are looked for, by relative reference.
+        schedules: the Schedules of the named Slot, and all of those for whom Slots are looked for, active or not, by
+            relative reference.
         slots: published Slots of those Schedules near that time.
         appointments: appointments that hold time of those practitioners near that time.
         people: who is behind the roles that Schedules name.

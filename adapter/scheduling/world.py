@@ -214,6 +214,10 @@ class World:
         there = self.slots[slot]["status"] != "entered-in-error"
         return there and not self._is_written(slot) and not self.in_the_way(slot, visit)
 
+    def calendars(self, person: str) -> dict[str, Resource]:
+        """Return the Schedules of a practitioner."""
+        return {name: self.schedules[name] for name in self._calendars.get(person, ())}
+
     def offers(self, person: str, when: Interval) -> list[str]:
         """Return the Slots, in whatever status, of a practitioner's Schedules in the hours of `when`."""
         found = [

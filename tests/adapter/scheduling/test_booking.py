@@ -124,15 +124,45 @@ def test_a_slot_that_only_touches_the_time_is_not_published_for_it() -> None:
     assert taken(WISH, facts(slot("a", "09:30", "10:00", status="busy"), slot("b", "10:30", "11:00"))) == []
 
 
+IDLE = {"Schedule/s": schedule(active=False)}
+
+
 def test_a_slot_of_an_inactive_schedule_is_not_published() -> None:
-    assert taken(WISH, facts(slot("a"), schedules={"Schedule/s": schedule(active=False)})) == []
+    open_ones = {"Schedule/t": schedule("t", P, HERE)}
+    assert taken(WISH, facts(slot("a"), schedules=IDLE | open_ones)) == []
+
+
+@pytest.mark.parametrize("published", [(), (slot("a"),), (slot("a", status="busy-unavailable"),)])
+def test_who_has_inactive_schedules_alone_is_not_to_be_booked(published: tuple[Resource, ...]) -> None:
+    both = IDLE | {"Schedule/r": schedule("r", P, active=False)}
+    found = refusal(WISH, facts(*published, schedules=both))
+    assert (found.status, codes(found)) == (409, [("slot_unavailable", "start_time")])
+    assert found.problems[0].details == {"slots": [], "schedules": ["r", "s"]}
+    assert "active" in found.problems[0].message
+    assert refusal(replace(WISH, overbooks=True), facts(*published, schedules=both)).status == 409
+    assert taken(replace(WISH, beside=True), facts(*published, schedules=both)) == []
+
+
+def test_it_is_the_schedules_of_the_place_asked_for_that_count() -> None:
+    there = {"Schedule/t": schedule("t", P, THERE)}
+    assert refusal(WISH, facts(schedules=IDLE | there)).problems[0].details == {"slots": [], "schedules": ["s"]}
+    assert taken(replace(WISH, facilities=(THERE,)), facts(schedules=IDLE | there)) == []
+    assert taken(replace(WISH, facilities=()), facts(schedules=IDLE | there)) == []
+    assert taken(replace(WISH, facilities=(THERE,)), facts(schedules=IDLE)) == []
+    assert taken(replace(WISH, practitioners=(Q,)), facts(schedules=IDLE)) == []
+
+
+def test_of_the_time_that_it_had_a_visit_is_not_asked_whether_a_schedule_is_active() -> None:
+    moved = replace(WISH, own="Appointment/x", had=span("10:00", "11:00"))
+    assert taken(moved, facts(schedules=IDLE)) == []
+    assert refusal(replace(moved, had=span("10:00", "10:15")), facts(schedules=IDLE)).status == 409
 
 
 def test_its_own_slot_of_an_inactive_schedule_is_kept_where_it_covers_the_time() -> None:
-    closed = facts(slot("a", status="busy"), schedules={"Schedule/s": schedule(active=False)})
+    closed = facts(slot("a", status="busy"), schedules=IDLE)
     wish = replace(WISH, own="Appointment/x", own_slots=frozenset({"Slot/a"}))
     assert taken(wish, closed) == ["a"]
-    assert taken(replace(wish, when=span("10:00", "11:00")), closed) == []
+    assert refusal(replace(wish, when=span("10:00", "11:00")), closed).problems[0].details["schedules"] == ["s"]
 
 
 def test_a_slot_of_another_practitioner_is_none_of_this_ones() -> None:

@@ -247,6 +247,7 @@ async def test_a_service_that_is_closed_closes_too_and_an_inactive_schedule_says
         weekly("w", available(HOURS), actors=("Practitioner/p", "HealthcareService/h")),
         slot("a", schedule="w"),
         weekly("off", available(HOURS, LEAVE), actors=("Practitioner/q",), active=False),
+        schedule("on", "Practitioner/q"),
     )
     with pytest.raises(Conflict):
         await book(store, visit("x"), "a")

@@ -225,16 +225,29 @@ async def test_so_it_does_a_practitioners_where_that_covers_the_time(store: Stor
     await settle_all(store, visit("x", **linking("a")))
     await closed(store, "s")
     assert links(await move(store, "x", "10:10", "10:30")) == ["Slot/a"]
-    # Else nothing is published for it.
-    assert links(await move(store, "x", "10:10", "10:40")) == []
-    assert await statuses(store, "a", "b") == ["free", "free"]
+    # Else it takes time of who is not to be booked any more.
+    found = await refusal(store, "10:10", "10:40")
+    assert codes(found) == [("slot_unavailable", "new_start_time")]
+    assert found.problems[0].details == {"slots": [], "schedules": ["s"]}
 
 
 async def test_fhir_does_the_same(store: Store) -> None:
     await publish_day(store)
     await settle_all(store, visit("x", **linking("a")))
     await closed(store, "s")
-    assert links((await settle_all(store, visit("x", "10:10", "10:40")))[0]) == []
+    assert links((await settle_all(store, visit("x", "10:10", "10:30")))[0]) == ["Slot/a"]
+    wanted = visit("x", "10:10", "10:40")
+    assert await refused(store, wanted) == [("slot_unavailable", "Appointment.start", 0)]
+    await settle_all(store, schedule("t"))
+    assert links((await settle_all(store, wanted))[0]) == []
+
+
+async def test_an_import_and_who_stands_beside_others_do_not_ask(store: Store) -> None:
+    await publish_day(store)
+    await closed(store, "s")
+    assert await refused(store, visit("x")) == [("slot_unavailable", "Appointment.start", 0)]
+    await settle_all(store, visit("x", appointmentType=of_type("WALKIN")))
+    await settle_all(store, visit("y"), copied=True)
 
 
 # A room whose openings are computed.
