@@ -13,7 +13,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from adapter import __version__, chores, docs_page, logs, memory, operations, refusals, service, settings
+from adapter import __version__, chores, docs_page, logs, memory, operations, refusals, service
 from adapter.compression import Compression
 from adapter.export import running
 from adapter.export.router import router as export
@@ -21,13 +21,13 @@ from adapter.fhir import describe as describe_fhir
 from adapter.fhir import validation
 from adapter.fhir.router import router as fhir
 from adapter.gate import Gate
+from adapter.handing import handed_over
 from adapter.mediloop import describe
 from adapter.mediloop.router import router as mediloop
 from adapter.metrics import PoolWatch
 from adapter.origins import Origins
 from adapter.publishing.router import PATH as PUBLISHED
 from adapter.publishing.router import router as publishing
-from adapter.variables import URI_VARIABLE
 from store.types import TYPES
 
 _ABOUT = """The MediLoop Appointments API over FHIR R4 documents: the same appointment through both APIs.
@@ -79,12 +79,12 @@ def create_app(parts: service.Service) -> FastAPI:
 
 
 def worker() -> FastAPI:
-    """Return the application of one worker process: settings and MongoDB's address are in its environment."""
+    """Return the application of one worker process: what it is told is in its environment."""
     _end_with_parent()
     _pass_nothing_on()
-    read = settings.load()
+    read, uri = handed_over()
     logs.configure(read.log_format, read.log_level, read.uhid_pattern)
-    return create_app(service.build(read, os.environ[URI_VARIABLE], watches=[PoolWatch()]))
+    return create_app(service.build(read, uri, watches=[PoolWatch()]))
 
 
 def _tell_only_what_is_sent(responses: dict[str, Any]) -> None:

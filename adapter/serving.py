@@ -11,21 +11,22 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 import uvicorn
+from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
 from adapter import demo, logs
 from adapter.console.session import err, mongodb, opened
 from adapter.counting import together
 from adapter.export.files import require_usable
+from adapter.handing import hand_over
 from adapter.keeping import kept
+from adapter.logs import logger
 from adapter.protocol import Protocol
 from adapter.service import Service
 from adapter.settings import Settings
-from adapter.variables import KEY_VARIABLE, PREFIX, URI_VARIABLE
+from adapter.variables import KEY_VARIABLE
 
 _METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
-FROM_COMMAND_LINE = ("host", "port", "workers")
-"""Settings that ``mediloop-fhir serve`` takes as options."""
 
 _REMEDIES = {
     errno.EADDRINUSE: "end what uses it, or set ADAPTER_PORT (--port)",
@@ -35,6 +36,9 @@ _REMEDIES = {
 
 GRACE_SECONDS = 30
 """How long running requests may take to end once the service is told to stop."""
+
+STARTS_IN_VAIN = 6
+"""So many workers end one after the other without having served before the service ends: some ten seconds."""
 
 IDLE_SECONDS = 75
 """For which a connection without a request is kept: longer than proxies and clients keep theirs (5 to 60 s), or one of
@@ -48,16 +52,14 @@ def serve(settings: Settings) -> None:
         SettingsError: nothing opens the address of exports.
         EmbeddedMongoError, NoTransactions, Unreachable: MongoDB cannot be started, or not again, or is not fit, or not
             there.
-        OSError: the address is in use, or none of this machine's.
+        OSError: the address is in use, or none of this machine's; or the workers do not start.
     """
     require_usable(settings)
     logs.configure(settings.log_format, settings.log_level, settings.uhid_pattern)
     # Ctrl-C, SIGTERM and SIGHUP are how it is told to stop: no failure.
     with suppress(KeyboardInterrupt), mongodb(settings) as (uri, server), _shared_metrics(settings):
         key = asyncio.run(_prepare(settings, uri))
-        os.environ[URI_VARIABLE] = uri
-        for name in FROM_COMMAND_LINE:  # the workers read the settings themselves
-            os.environ[f"{PREFIX}{name.upper()}"] = str(getattr(settings, name))
+        os.environ.update(hand_over(settings, uri))
         _take_all_files()
         listening = _listen(settings)
         _announce(settings, listening, key)
@@ -93,7 +95,42 @@ def _config(settings: Settings) -> uvicorn.Config:
 
 
 class _Workers(Multiprocess):
-    """Several workers. Only they take connections, so the socket is theirs to close once they are told to stop."""
+    """Several workers. Only they take connections, so the socket is theirs to close once they are told to stop.
+
+    Attributes:
+        in_vain: how many have ended since the last one that served, without having served themselves.
+    """
+
+    def __init__(self, config: uvicorn.Config, listening: socket.socket) -> None:
+        super().__init__(config, [listening])
+        self.in_vain = 0
+        self._served: set[int | None] = set()
+
+    def run(self) -> None:
+        """Run until told to stop (uvicorn's hook).
+
+        Raises:
+            ChildProcessError: none of them starts; the port would stay open for nobody.
+        """
+        super().run()
+        if self.in_vain >= STARTS_IN_VAIN:
+            raise ChildProcessError("the service processes do not start; the log above says why")
+
+    def keep_subprocess_alive(self) -> None:
+        """Start another one for each that has ended (uvicorn's hook), and give up where that is in vain."""
+        before = list(self.processes)
+        super().keep_subprocess_alive()
+        for one in before:
+            if one.exitcode is not None:
+                logger.error("worker_ended", pid=one.pid, exit_code=one.exitcode)
+                self.in_vain += one.pid not in self._served
+                if one.exitcode == STARTUP_FAILURE:  # uvicorn takes it for final
+                    self.in_vain = STARTS_IN_VAIN
+            elif one.pid not in self._served and one.is_ready(timeout=1):
+                self._served.add(one.pid)
+                self.in_vain = 0
+        if self.in_vain >= STARTS_IN_VAIN:
+            self.should_exit.set()
 
     def terminate_all(self) -> None:
         """Tell all to stop (uvicorn's hook)."""
@@ -105,7 +142,7 @@ class _Workers(Multiprocess):
 def _runner(config: uvicorn.Config, listening: socket.socket) -> tuple[Callable[[], None], Callable[[], None]]:
     """Return what runs the service, and what ends it in order, from any thread."""
     if config.workers > 1:
-        several = _Workers(config, sockets=[listening])
+        several = _Workers(config, listening)
         return several.run, several.should_exit.set
     one = uvicorn.Server(config)
     return lambda: one.run(sockets=[listening]), lambda: setattr(one, "should_exit", True)

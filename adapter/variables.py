@@ -11,7 +11,8 @@ from difflib import get_close_matches
 PREFIX = "ADAPTER_"
 KEY_VARIABLE = f"{PREFIX}BOOTSTRAP_KEY"
 URI_VARIABLE = f"{PREFIX}RUNNING_MONGODB_URI"
-"""No setting: set by `mediloop-fhir serve` for its workers, the server that it has started or found."""
+SETTINGS_VARIABLE = f"{PREFIX}RUNNING_SETTINGS"
+"""No settings: set by `mediloop-fhir serve` for its processes (`adapter.handing`)."""
 
 _ALIKE = 0.75  # of a name is that of a setting (`difflib`): PROT is PORT still, VERSION is none
 _WHOLLY_ALIKE = 0.9  # of a name with its prefix: ADAPTOR_PORT is ADAPTER_PORT, CHARTER_PORT is another's
@@ -33,7 +34,7 @@ def misspelt(settings: Iterable[str], lines: Iterable[str]) -> Iterator[str]:
         near: Sequence[str] = ()
         if not name.startswith(PREFIX):
             near = get_close_matches(name, known, 1, _WHOLLY_ALIKE)
-        elif name not in (*known, URI_VARIABLE) and not name.startswith(services):
+        elif name not in (*known, URI_VARIABLE, SETTINGS_VARIABLE) and not name.startswith(services):
             # Without the prefix: it would make all of them alike.
             near = [f"{PREFIX}{one}" for one in get_close_matches(name.removeprefix(PREFIX), names, 1, _ALIKE)]
         if near:

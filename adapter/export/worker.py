@@ -17,14 +17,15 @@ from datetime import timedelta
 
 import uvloop
 
-from adapter import clock, settings
+from adapter import clock
 from adapter.export.files import Files
 from adapter.export.shaping import WrongKey
 from adapter.export.working import Lost, Work, give_up, tidy
-from adapter.reading import store_of
+from adapter.handing import handed_over
 
 # Not `adapter.service`: what an export does not need would be half of the time that this process takes to begin.
-from adapter.variables import URI_VARIABLE
+from adapter.reading import store_of
+from adapter.settings import Settings
 from store.connection import Client, connect
 from store.export_jobs import ExportJobs
 from store.store import Store
@@ -33,23 +34,23 @@ from store.store import Store
 def main() -> int:
     """Carry out jobs until nobody is there to name one; return 1 if one could not be."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all: this process ends with its service
-    return uvloop.run(_serve(settings.load()))
+    return uvloop.run(_serve(*handed_over()))
 
 
-async def _serve(read: settings.Settings) -> int:
+async def _serve(read: Settings, uri: str) -> int:
     loop, asked = asyncio.get_running_loop(), asyncio.Queue[str]()
     threading.Thread(target=_listen, args=(loop, asked), name="listen", daemon=True).start()
     while True:
         mode, job, worker = (await asked.get()).split()
-        if await _run(read, mode, job, worker):
+        if await _run(read, uri, mode, job, worker):
             return 1
         os.write(1, b"done\n")
 
 
-async def _run(read: settings.Settings, mode: str, ident: str, worker: str) -> int:
+async def _run(read: Settings, uri: str, mode: str, ident: str, worker: str) -> int:
     client: Client | None = None
     try:
-        client = connect(os.environ[URI_VARIABLE])
+        client = connect(uri)
         return await work(read, store_of(read, client, mode), mode, ident, worker)
     except Exception:  # noqa: BLE001  (whatever it is: untold by the log it would quote what it chokes on)
         from adapter import logs
@@ -62,9 +63,7 @@ async def _run(read: settings.Settings, mode: str, ident: str, worker: str) -> i
             await client.close()
 
 
-async def work(
-    read: settings.Settings, store: Store, mode: str, ident: str, worker: str, now: clock.Now = clock.now
-) -> int:
+async def work(read: Settings, store: Store, mode: str, ident: str, worker: str, now: clock.Now = clock.now) -> int:
     """Carry out a job that `worker` has taken; return the exit code.
 
     Raises:

@@ -15,6 +15,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from adapter import serving
 from adapter.export.files import require_usable
+from adapter.handing import hand_over
 from adapter.settings import SettingsError, load
 from tests.adapter.records import recorded
 from tests.conftest import ServiceMaker
@@ -147,8 +148,8 @@ def test_whether_it_is_there_just_now_is_not_asked(url: str | None) -> None:
 
 def test_the_worker_of_exports_logs_whatever_goes_wrong(tmp_path: Path) -> None:
     environment = {name: text for name, text in os.environ.items() if not name.startswith("ADAPTER_")}
-    environment |= {"ADAPTER_RUNNING_MONGODB_URI": "nonsense://u:hunter2@x", "PYTHONPATH": str(Path.cwd())}
-    environment["ADAPTER_UHID_PATTERN"] = "^KE-[0-9]{4}$"
+    environment |= hand_over(load(uhid_pattern="^KE-[0-9]{4}$"), "nonsense://u:hunter2@x")
+    environment["PYTHONPATH"] = str(Path.cwd())
     worker = subprocess.Popen(
         [sys.executable, "-m", "adapter.export.worker"],
         stdin=subprocess.PIPE,  # stays open: the worker ends with who holds it

@@ -14,8 +14,9 @@ import pytest
 from adapter.export import running
 from adapter.export.files import Files
 from adapter.export.processes import Workers
+from adapter.handing import hand_over
 from adapter.service import Service
-from adapter.variables import KEY_VARIABLE, URI_VARIABLE
+from adapter.variables import KEY_VARIABLE
 from store.errors import Unreachable
 from store.export_jobs import EXPORTS
 from tests.adapter.export.exports import jobs_of
@@ -113,8 +114,14 @@ async def test_a_service_that_is_stopped_gives_its_job_back(api: Api, ends: list
     assert await jobs_of(api.service).take("another") is not None
 
 
+def handed(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have this process's environment be that of a process of the service."""
+    for name, value in hand_over(api.service.settings, os.environ[URI]).items():
+        monkeypatch.setenv(name, value)
+
+
 async def test_the_process_stays_for_the_next_export(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(URI_VARIABLE, os.environ[URI])
+    handed(api, monkeypatch)
     workers = Workers()
     assert await workers.carry_out("test", "none", "w") == 0
     first = workers.process
@@ -139,7 +146,7 @@ async def test_the_process_stays_for_the_next_export(api: Api, monkeypatch: pyte
 async def test_the_process_is_not_told_the_key_that_may_do_everything(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(URI_VARIABLE, os.environ[URI])
+    handed(api, monkeypatch)
     monkeypatch.setenv(KEY_VARIABLE, "sk_test_" + "a" * 40)
     monkeypatch.setenv("ADAPTER_LOG_LEVEL", "warning")
     workers = Workers()
@@ -151,8 +158,22 @@ async def test_the_process_is_not_told_the_key_that_may_do_everything(
     await workers.end()
 
 
+async def test_the_process_goes_by_the_settings_of_the_service(
+    api: Api, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    handed(api, monkeypatch)
+    monkeypatch.setenv("PYTHONPATH", str(Path.cwd()))
+    monkeypatch.chdir(tmp_path)
+    Path(".env").write_text("ADAPTER_EXPORT_URL=file:///nowhere\nADAPTER_PROT=1\n")
+    location = (await api.get("/fhir/R4/$export?_type=Patient")).headers["content-location"]
+    workers = Workers()
+    assert await running.take_one(api.service, workers)
+    assert (await api.get(location)).status_code == 200
+    await workers.end()
+
+
 async def test_the_process_ends_with_the_service(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(URI_VARIABLE, os.environ[URI])
+    handed(api, monkeypatch)
     workers = Workers()
     assert await workers.carry_out("test", "none", "w") == 0
     process = workers.process

@@ -1,0 +1,52 @@
+"""Several workers: those that begin later are like those before, and a service whose workers cannot begin ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.acceptance.conftest import Running, serving
+from tests.acceptance.load import children
+from tests.acceptance.test_embedded_ends import answers, wait_until
+
+
+def workers(running: Running) -> set[int]:
+    """Return the process ids of the workers: who else is there has not called for `worker`."""
+    found = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in children(running.process.pid)}
+    return {pid for pid, command in found.items() if b"spawn_main" in command}
+
+
+@pytest.mark.parametrize("way", ["killed", "replaced"])
+def test_a_worker_that_begins_later_has_the_settings_of_the_start(tmp_path: Path, way: str) -> None:
+    with serving(tmp_path, workers="2") as running:
+        before = workers(running)
+        # Another time zone, and a line that would stop a start.
+        (tmp_path / ".env").write_text("ADAPTER_TIMEZONE=Africa/Kampala\nADAPTER_PROT=1\n")
+        if way == "killed":
+            for pid in before:
+                os.kill(pid, signal.SIGKILL)
+        else:
+            running.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: len(workers(running) - before) == 2 and not workers(running) & before)
+        wait_until(lambda: answers(running))
+        answer = httpx.get(f"{running.base}/api/v1/appointments/", headers=running.headers)
+        assert answer.status_code == 200
+        assert running.process.poll() is None
+        assert ('"event":"worker_ended"' in running.log.read_text()) is (way == "killed")
+
+
+def test_a_service_whose_workers_do_not_start_ends(tmp_path: Path) -> None:
+    maps = tmp_path / "maps"
+    maps.mkdir()
+    with serving(tmp_path, workers="2", concept_maps=str(maps)) as running:
+        (maps / "broken.json").write_text("{")
+        for pid in workers(running):
+            os.kill(pid, signal.SIGKILL)
+        assert running.process.wait(60) == 1
+        assert running.log.read_text().endswith(
+            "mediloop-fhir: the service processes do not start; the log above says why\n"
+        )
