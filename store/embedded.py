@@ -6,6 +6,8 @@ writes, from a `mongod` that is started when it is first needed. Nothing here si
 The data is in `<data_dir>/mongodb/`. Several processes may share the server: the first one starts it and owns it, later
 ones join it. It stops when its owner ends, also where others still use it, because a server that nobody is responsible
 for would stay for ever. Where the owner was killed and could not stop it, the next start adopts the server it finds.
+One that cannot be seen, as it runs in another container that has the same directory, is joined through its socket, and
+never owned; where that does not answer, nothing is changed.
 Whoever is to go on when the server or its owner has ended looks now and then whether it is `kept`, and has it `renew`ed
 at the same address otherwise: of several, the first one starts it and owns it, as ever.
 
@@ -22,20 +24,21 @@ import contextlib
 import os
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
 from store.embedded_binary import (
     EmbeddedMongoError,
-    InUseError,
     NoRoomError,
     explain_delay,
     explain_exit,
+    explain_use,
     failure,
     find_mongod,
     unusable,
 )
-from store.embedded_process import POLL, Process, State, clear_socket, inode, locked
+from store.embedded_process import POLL, Process, State, clear_socket, in_use, inode, locked
 from store.embedded_server import (
     ServerGoneError,
     await_primary,
@@ -43,7 +46,6 @@ from store.embedded_server import (
     log_tail,
     place_socket,
     spawn,
-    take_back_log,
     uri_of,
 )
 
@@ -65,18 +67,27 @@ class EmbeddedMongo:
         owned: whether this process must stop it.
     """
 
-    __slots__ = ("_child", "_home", "_inode", "_owner", "_server", "_socket", "owned", "pid", "uri")
+    __slots__ = ("_child", "_home", "_inode", "_owner", "_server", "_socket", "_unseen", "owned", "pid", "uri")
 
-    def __init__(self, home: Path, state: State, *, owned: bool, child: subprocess.Popen[bytes] | None = None) -> None:
+    def __init__(
+        self,
+        home: Path,
+        state: State,
+        *,
+        owned: bool,
+        child: subprocess.Popen[bytes] | None = None,
+        unseen: bool = False,
+    ) -> None:
         self.uri = uri_of(state.socket)
         self._home = home
         self._inode = state.inode
         self._socket = Path(state.socket)
         self._owner = os.getpid()
-        self._use(state.server, owned, child)
+        self._use(state.server, owned, child, unseen)
 
-    def _use(self, server: Process, owned: bool, child: subprocess.Popen[bytes] | None) -> None:
+    def _use(self, server: Process, owned: bool, child: subprocess.Popen[bytes] | None, unseen: bool) -> None:
         self.pid = server.pid
+        self._unseen = unseen
         self.owned = owned
         self._server = server
         self._child = child
@@ -85,6 +96,8 @@ class EmbeddedMongo:
 
     def kept(self) -> bool:
         """Tell whether the server runs and somebody is there to stop it. Waits for nothing."""
+        if self._unseen:
+            return in_use(self._home)
         if not self._server.alive():
             return False
         state = State.load(self._home)
@@ -110,7 +123,7 @@ class EmbeddedMongo:
             raise failure(f"The MongoDB server of {self._home} has another address now", "start the service again")
         atexit.unregister(found.close)
         atexit.unregister(self.close)
-        self._use(found._server, found.owned, found._child)
+        self._use(found._server, found.owned, found._child, found._unseen)
 
     def close(self) -> None:
         """Stop the server where this process owns it, and wait until it is gone. May be called again, and after a fork.
@@ -167,7 +180,7 @@ def start(data_dir: Path, *, cache_gb: float = 0.5, timeout: float = 30.0, again
         if home.stat().st_mode & 0o077:
             home.chmod(0o700)
         with locked(home, deadline):
-            return _join(home, deadline) or _launched(home, cache_gb, deadline, again)
+            return _join(home, deadline) or _launch(home, cache_gb, deadline, again)
     except OSError as error:
         raise unusable(home, error) from error
 
@@ -215,24 +228,24 @@ def _join(home: Path, deadline: float) -> EmbeddedMongo | None:
                 state = State.now(home, state.server, Path(state.socket))
                 state.save(home)
             return EmbeddedMongo(home, state, owned=orphaned)
+    elif in_use(home) and is_primary(state.address(home)):
+        return EmbeddedMongo(home, replace(state, socket=str(state.address(home))), owned=False, unseen=True)
+    _require_free(home, deadline)
     state.forget(home)
     return None
 
 
-def _launched(home: Path, cache_gb: float, deadline: float, again: Path | None) -> EmbeddedMongo:
-    """Start a server; where one that was killed is not quite gone, once it is."""
+def _require_free(home: Path, deadline: float) -> None:
+    """Make sure that no server has the data; where one that was killed is not quite gone, wait until it is."""
     gone = min(deadline, time.monotonic() + _LAST_BREATH)
-    while True:
-        try:
-            return _launch(home, cache_gb, deadline, again)
-        except InUseError:
-            take_back_log(home)
-            if time.monotonic() >= gone:
-                raise
-            time.sleep(POLL)
+    while in_use(home):
+        if time.monotonic() >= gone:
+            raise explain_use(home)
+        time.sleep(POLL)
 
 
 def _launch(home: Path, cache_gb: float, deadline: float, again: Path | None) -> EmbeddedMongo:
+    _require_free(home, deadline)  # before its socket and its log are put aside
     binary = find_mongod()
     address = place_socket(home, again)
     try:

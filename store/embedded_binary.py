@@ -41,10 +41,6 @@ class EmbeddedMongoError(RuntimeError):
     """The embedded MongoDB cannot be used. The message is one sentence that says what to do."""
 
 
-class InUseError(EmbeddedMongoError):
-    """Another server has the data: perhaps one that was killed just now, and keeps it until its last thread is gone."""
-
-
 class NoRoomError(EmbeddedMongoError):
     """The disk is full."""
 
@@ -161,13 +157,17 @@ def explain_exit(binary: Path, code: int, output: str, home: Path | None = None)
                 "put the mongod that wrote it on the PATH",
             )
         if "DBPathInUse" in output:
-            return failure(
-                f"Another MongoDB server uses {home} and cannot be joined ({line})",
-                "stop it (its process id is in mongod.lock)",
-                InUseError,
-            )
+            return explain_use(home)
         return failure(f"The MongoDB server stopped at start ({line})", f"see {home / 'mongod.log'}")
     return failure(f"{binary} does not run ({line})", _NOT_SET_UP)
+
+
+def explain_use(home: Path) -> EmbeddedMongoError:
+    """Say that the data are another server's."""
+    return failure(
+        f"Another MongoDB server uses {home} and cannot be joined from here",
+        "stop it (its process id is in mongod.lock; it may run in another container or on another machine)",
+    )
 
 
 def explain_delay(home: Path, error: TimeoutError) -> EmbeddedMongoError:

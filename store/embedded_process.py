@@ -23,6 +23,7 @@ from store.embedded_binary import failure
 POLL = 0.01  # seconds between two looks
 _KILL_PATIENCE = 10.0
 _LOCK = "adapter.lock"
+_MONGOD_LOCK = "mongod.lock"
 _STATE = "adapter.json"
 
 
@@ -113,11 +114,14 @@ class State:
         fresh.write_text(json.dumps(asdict(self)))
         fresh.replace(home / _STATE)
 
+    def address(self, home: Path) -> Path:
+        """Return where the socket is by now: in a directory that was moved since, its path may be another server's."""
+        socket = Path(self.socket)
+        return home / socket.name if socket.parent == Path(self.directory) else socket
+
     def forget(self, home: Path) -> None:
         """Remove what a server leaves behind: its socket, the run directory made for it, the state file."""
-        socket = Path(self.socket)
-        # In a directory that was moved since, the path may by now be the socket of another server.
-        clear_socket(home, home / socket.name if socket.parent == Path(self.directory) else socket)
+        clear_socket(home, self.address(home))
         with contextlib.suppress(OSError):
             (home / _STATE).unlink()
 
@@ -139,6 +143,24 @@ def inode(home: Path) -> list[int]:
     """
     found = home.stat()
     return [found.st_dev, found.st_ino]
+
+
+def in_use(home: Path) -> bool:
+    """Tell whether a server has the data, be it one that cannot be seen: in another container, say.
+
+    mongod locks its file until its last thread is gone, whoever can see that.
+    """
+    try:
+        handle = os.open(home / _MONGOD_LOCK, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
 
 
 @contextlib.contextmanager

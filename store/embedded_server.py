@@ -155,12 +155,6 @@ def _environment() -> dict[str, str]:
     return {**told, "LC_ALL": "C"}  # a locale that is not installed ends mongod
 
 
-def take_back_log(home: Path) -> None:
-    """Put the log of the server before into its place again: the one that was started has not served."""
-    with suppress(FileNotFoundError):
-        (home / f"{_LOG}.1").replace(home / _LOG)
-
-
 def log_tail(home: Path) -> str:
     """Read the end of the server's log, from the beginning of a line."""
     with (home / _LOG).open("rb") as log:
@@ -195,8 +189,10 @@ def await_primary(address: str | Path, server: Process, deadline: float) -> None
             _go_on(server, deadline, trouble)
 
 
-def is_primary(address: str) -> bool:
+def is_primary(address: str | Path) -> bool:
     """Tell whether a server that takes writes answers there."""
+    if not _connects(address):  # PyMongo would wait
+        return False
     client: MongoClient[dict[str, Any]] = MongoClient(
         _bare_uri(address), serverSelectionTimeoutMS=1000, socketTimeoutMS=2000
     )

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -93,10 +93,10 @@ OWNER = """
 class Other:
     """A second process that starts or joins the server and then does what its script says."""
 
-    def __init__(self, data: Path, then: str = "time.sleep(60)", before: str = "") -> None:
+    def __init__(self, data: Path, then: str = "time.sleep(60)", before: str = "", where: Sequence[str] = ()) -> None:
         script = textwrap.dedent(before) + textwrap.dedent(OWNER) + textwrap.dedent(then)
         self.process = subprocess.Popen(
-            [sys.executable, "-c", script, data],
+            [*where, sys.executable, "-c", script, data],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
