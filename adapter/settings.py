@@ -45,6 +45,7 @@ _SHAPES = {
     "export_url": (r"[a-z0-9+.]+://.+", "give an address such as s3://bucket/folder or file:///srv/exports"),
 }
 """What a text must look like, and what to say where it does not: a pattern tells people little."""
+_LISTS = "uhid_aliases", "cors_origins", "trusted_proxies"
 _SHORTEST_KEY = 16
 
 
@@ -209,19 +210,29 @@ class Settings(BaseSettings):
             raise ValueError(f"not a regular expression: {error}") from error
         return pattern
 
-    @field_validator("uhid_aliases", "cors_origins", "trusted_proxies", mode="before")
+    @field_validator(*_LISTS, mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
-    @field_validator("data_dir", "concept_maps", "uhid_pattern", mode="before")
+    @field_validator("port", mode="before")
     @classmethod
-    def _not_empty(cls, value: object) -> object:
+    def _our_port(cls, value: object) -> object:
+        if isinstance(value, str) and value.startswith("tcp://"):
+            raise ValueError(
+                "Kubernetes has set it, for a Service that is named adapter; write enableServiceLinks: false into the "
+                "Pod's spec, or set it there"
+            )
+        return value
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _not_empty(cls, value: object, info: ValidationInfo) -> object:
         # An empty path is the working directory, which nobody means by a variable that was left empty; an empty pattern
-        # fits no UHID.
-        if isinstance(value, str) and not value.strip():
+        # fits no UHID. An empty list is one.
+        if isinstance(value, str) and not value.strip() and info.field_name not in _LISTS:
             raise ValueError("it is empty; leave it out for the default")
         return value
 

@@ -22,19 +22,22 @@ def misspelt(settings: Iterable[str], lines: Iterable[str]) -> Iterator[str]:
     """Yield what is to be said of each variable, or of the `lines` of ``.env``, that looks like one of the `settings`.
 
     It would have no effect, and nobody would know. What is like none of them is left alone: others may have our prefix.
-    So do what Kubernetes sets for each of its Services: `..._SERVICE_HOST`, and what else begins like that. A line may
+    So does what Kubernetes sets for each of its Services: `..._SERVICE_HOST`, `..._PORT_80_TCP` and so on. A line may
     be a setting without its prefix; it is another program's where the setting is given as well.
     """
     names = [name.upper() for name in settings]
     known = [f"{PREFIX}{name}" for name in names]
     own = [name.upper() for name in lines]
     given = dict.fromkeys((*(name.upper() for name in os.environ), *own))
-    services = tuple(name.removesuffix("SERVICE_HOST") for name in given if name.endswith("_SERVICE_HOST"))
+    services = [name.removesuffix("SERVICE_HOST") for name in given if name.endswith("_SERVICE_HOST")]
+    # By their whole beginnings: a Service named `adapter` has our prefix.
+    theirs = tuple(f"{one}{part}" for one in services for part in ("SERVICE_", "PORT_"))
+    ports = [f"{one}PORT" for one in services]
     for name in given:
         near: Sequence[str] = ()
         if not name.startswith(PREFIX):
             near = get_close_matches(name, known, 1, _WHOLLY_ALIKE)
-        elif name not in (*known, URI_VARIABLE, SETTINGS_VARIABLE) and not name.startswith(services):
+        elif name not in (*known, *ports, URI_VARIABLE, SETTINGS_VARIABLE) and not name.startswith(theirs):
             # Without the prefix: it would make all of them alike.
             near = [f"{PREFIX}{one}" for one in get_close_matches(name.removeprefix(PREFIX), names, 1, _ALIKE)]
         if near:

@@ -161,6 +161,10 @@ def test_every_setting_that_can_be_bad_is_among_these() -> None:
         ("data_dir", "", "empty"),
         ("concept_maps", "", "empty"),
         ("uhid_pattern", "", "empty"),
+        ("demo", "", "it is empty; leave it out for the default"),
+        ("host", "", "it is empty; leave it out for the default"),
+        ("port", " ", "it is empty; leave it out for the default"),
+        ("port", "tcp://10.0.0.1:80", "enableServiceLinks: false"),
     ],
 )
 def test_what_would_be_right_is_said(monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str) -> None:
@@ -314,6 +318,16 @@ def test_what_others_put_into_the_environment_is_let_be(monkeypatch: pytest.Monk
     monkeypatch.setenv("TIMEZONE", "Africa/Kampala")  # without the prefix it is anybody's
     monkeypatch.setenv("adapter_port", "9001")
     assert load().port == 9001
+
+
+def test_a_service_of_kubernetes_that_has_our_prefix_hides_no_misspelt_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_HTTP", "PORT_80_TCP", "PORT_80_TCP_PORT"):
+        monkeypatch.setenv(f"ADAPTER_{name}", "10.0.0.1")
+    monkeypatch.setenv("ADAPTER_PORT", "8080")
+    assert load().port == 8080
+    monkeypatch.setenv("ADAPTER_TIME_ZONE", "Africa/Kampala")
+    with pytest.raises(SettingsError, match="ADAPTER_TIME_ZONE: there is no such setting"):
+        load()
 
 
 @pytest.mark.parametrize(("place", "said"), [("/proc/self/mem", "Input/output error"), (None, "UTF-8")])
