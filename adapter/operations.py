@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import orjson
 from fastapi import APIRouter, Request, Response
+from pymongo.errors import OperationFailure
 
 from adapter import metrics
+from adapter.logs import logger
 from adapter.service import Service
-from store.connection import bounded
+from store.connection import bounded, refusal
 from store.errors import Unreachable
 
 _PATIENCE = 2.0
@@ -29,6 +31,9 @@ async def readyz(request: Request) -> Response:
     try:
         await bounded(service.stores["live"].ping, _PATIENCE)
     except Unreachable as error:
+        cause = error.__cause__
+        said = refusal(cause) if isinstance(cause, OperationFailure) else None
+        logger.warning("not_ready", reason=str(error), mongodb_says=said)
         return _said(503, "not ready", str(error))
     return _said(200, "ready")
 

@@ -69,6 +69,7 @@ _OVERSIZED = frozenset({10334, 257, 388, 17419})
 _TOO_LARGE = (2, "object to insert too large")
 _NOT_ALLOWED = (13, 18)  # Unauthorized, AuthenticationFailed
 _NOISE = re.compile(r"\[Errno -?\d+\] | \(configured timeouts: [^)]*\)")
+_SENT = re.compile(r" dup key: | to execute command ")
 _LABELS = (
     "TransientTransactionError",
     "UnknownTransactionCommitResult",
@@ -226,6 +227,14 @@ def _parts(error: Exception) -> list[dict[str, Any]]:
 def reason(error: PyMongoError) -> str:
     """Return what the driver says, without its timeouts and all that it knows of each server: that fills a screen."""
     return _NOISE.sub("", str(error).partition(", Timeout: ")[0])
+
+
+def refusal(error: OperationFailure) -> str:
+    """Return what MongoDB says of why it refuses, without what it was sent: whole resources, sessions, signatures."""
+    parts = [*_parts(error), error.details or {}]
+    said = next((str(part["errmsg"]) for part in parts if "errmsg" in part), "no reason given")
+    code = next((part["code"] for part in parts if "code" in part), error.code)
+    return f"{_SENT.split(said, maxsplit=1)[0]} (error {code})"
 
 
 async def require_transactions(client: Client) -> None:

@@ -217,7 +217,9 @@ class Store(Reading):
         try:
             await self._bounded(lambda: probe.update_one({"_id": "ready"}, now, upsert=True))
         except OperationFailure as error:
-            raise Unreachable(f"MongoDB takes no writes: {error.details and error.details.get('errmsg')}") from error
+            # Told to anybody: what MongoDB says names the database, and can hold the session.
+            kind = (error.details or {}).get("codeName", f"error {error.code}")
+            raise Unreachable(f"MongoDB takes no writes: refused ({kind})") from error
 
     # Writing.
 

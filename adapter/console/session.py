@@ -21,7 +21,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 from adapter import reading
 from adapter.errors import Malformed, Problem, Refused
 from adapter.settings import Settings, SettingsError, load
-from store.connection import reason
+from store.connection import reason, refusal
 from store.embedded_binary import EmbeddedMongoError
 from store.errors import StoreError
 from store.store import Store
@@ -125,13 +125,7 @@ def _remedy(error: OSError, goes_on: bool) -> str:
 
 def _of_mongodb(error: PyMongoError) -> str:
     """Return what MongoDB says was wrong, without what it was sent: the driver's own text holds whole resources."""
-    if not isinstance(error, OperationFailure):
-        return reason(error)
-    details = error.details or {}
-    parts = [*details.get("writeErrors", ()), *details.get("writeConcernErrors", ()), details]
-    said = next((str(part["errmsg"]) for part in parts if "errmsg" in part), "no reason given")
-    code = next((part["code"] for part in parts if "code" in part), error.code)
-    return f"{said.partition(' dup key: ')[0]} (error {code})"
+    return refusal(error) if isinstance(error, OperationFailure) else reason(error)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import pytest
 from adapter.app import create_app
 from adapter.service import Service
 from adapter.variables import PREFIX
+from tests.adapter.records import recorded
 from tests.conftest import Api
 
 
@@ -25,6 +26,21 @@ async def test_nothing_of_the_inside_is_told(api: Api, service: Service, path: s
     text = (await api.http.get(path)).text
     for inside in (service.settings.database, "mongodb", "sock", PREFIX):
         assert inside not in text
+
+
+async def test_why_mongodb_refuses_is_told_by_the_log_alone(api: Api, service: Service) -> None:
+    database = service.stores["live"].database
+    await database.drop_collection("readiness")
+    await database.create_collection("readiness", viewOn="none")  # a view takes no writes, and names its database
+    try:
+        with recorded() as records:
+            answer = await api.http.get("/readyz")
+    finally:
+        await database.drop_collection("readiness")
+    reason = "MongoDB takes no writes: refused (error 166)"
+    assert (answer.status_code, answer.json()) == (503, {"status": "not ready", "reason": reason})
+    [line] = [line for line in records.lines if line["event"] == "not_ready"]
+    assert f"{database.name}.readiness is a view" in line["mongodb_says"]
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/docs", "/", "/openapi.json"])
