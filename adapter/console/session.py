@@ -63,6 +63,9 @@ err = Said(stderr=True)
 FAILED = 1
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
+_UNAUTHORIZED = 13
+_RIGHTS = ". ADAPTER_MONGODB_URI needs a user with the role readWrite on the databases of ADAPTER_DATABASE"
+
 _ENDS = {signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}  # Windows has no SIGHUP
 
 
@@ -125,7 +128,9 @@ def _remedy(error: OSError, goes_on: bool) -> str:
 
 def _of_mongodb(error: PyMongoError) -> str:
     """Return what MongoDB says was wrong, without what it was sent: the driver's own text holds whole resources."""
-    return refusal(error) if isinstance(error, OperationFailure) else reason(error)
+    if not isinstance(error, OperationFailure):
+        return reason(error)
+    return refusal(error) + (_RIGHTS if error.code == _UNAUTHORIZED else "")
 
 
 @contextmanager

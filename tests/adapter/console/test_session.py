@@ -102,6 +102,7 @@ print([one for one in ("fastapi", "prometheus_client", "pyarrow", "uvicorn") if 
 
 
 ROW = {"index": 0, "code": 121, "errmsg": "Document failed validation", "op": {"name": "Okello"}}
+NOT_ALLOWED = 'not authorized on mediloop_test to execute command { findAndModify: "zones", lsid: { id: UUID("0") } }'
 TWICE = 'E11000 duplicate key error collection: c index: i dup key: { value: "Okello" }'
 
 
@@ -112,6 +113,11 @@ TWICE = 'E11000 duplicate key error collection: c index: i dup key: { value: "Ok
         (BulkWriteError({"writeConcernErrors": [{"code": 8}]}), "no reason given (error 8)"),
         (OperationFailure("Okello", 14031, {"errmsg": "no room", "code": 14031}), "no room (error 14031)"),
         (OperationFailure(TWICE, 11000, {"errmsg": TWICE}), TWICE.partition(" dup key")[0] + " (error 11000)"),
+        (
+            OperationFailure(NOT_ALLOWED, 13, {"errmsg": NOT_ALLOWED}),
+            "not authorized on mediloop_test (error 13). ADAPTER_MONGODB_URI needs a user with the role readWrite on the "
+            "databases of ADAPTER_DATABASE",
+        ),
         (OperationFailure("Okello", 8), "no reason given (error 8)"),
         (ConfigurationError("No servers"), "No servers"),
         (
