@@ -242,7 +242,7 @@ async def require_transactions(client: Client) -> None:
 
     Raises:
         NoTransactions: it is a standalone.
-        Unreachable: it does not answer.
+        Unreachable: it does not answer, or takes no writes as another member does.
     """
     try:
         hello = await client.admin.command("hello")
@@ -257,6 +257,11 @@ async def require_transactions(client: Client) -> None:
         else:
             remedy = "Check ADAPTER_MONGODB_URI, and that it runs there."
         raise Unreachable(f"MongoDB does not answer: {reason(error).rstrip('.')}. {remedy}") from error
+    if hello.get("secondary"):
+        raise Unreachable(
+            "This MongoDB server is not the primary. Name the whole replica set in ADAPTER_MONGODB_URI, and "
+            "leave directConnection out."
+        )
     if "setName" not in hello and hello.get("msg") != "isdbgrid":
         raise NoTransactions(
             "This MongoDB is a standalone server, which has no transactions. Start it as a replica set "

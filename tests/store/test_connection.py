@@ -19,7 +19,7 @@ from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from store.connection import Client, bounded, connect, renew_deadline, require_transactions, within
-from store.embedded import find_mongod
+from store.embedded import find_mongod, start
 from store.errors import NoTransactions, Unreachable
 from tests.store.support import Database
 
@@ -132,6 +132,15 @@ async def test_a_standalone_server_is_refused_with_the_remedy(standalone: str) -
     with pytest.raises(NoTransactions, match=r"standalone.*mongod --replSet.*ADAPTER_MONGODB_URI"):
         await require_transactions(client)
     await client.close()
+
+
+async def test_a_member_that_is_not_the_primary_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    with start(tmp_path) as server:
+        client = connect(server.uri)  # by `directConnection`
+        await client.admin.command("replSetStepDown", 60, force=True)
+        with pytest.raises(Unreachable, match=r"is not the primary\. .* leave directConnection out\.$"):
+            await require_transactions(client)
+        await client.close()
 
 
 async def test_a_replica_set_that_nobody_has_initiated_is_told_the_remedy(uninitiated: str) -> None:
