@@ -6,18 +6,18 @@ Every setting has a default that works on a laptop; `mediloop-fhir settings` pri
 from __future__ import annotations
 
 import re
-import warnings
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from dotenv import dotenv_values
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource, NoDecode, SettingsConfigDict
 from pymongo.errors import PyMongoError
 from pymongo.uri_parser import parse_uri
 
-from adapter.addresses import as_sent, has_host
+from adapter.addresses import as_sent, has_host, wrong_options
 from adapter.variables import PREFIX, misspelt, unread_lines
 
 MOST_A_MINUTE = 2**31 - 1
@@ -185,6 +185,14 @@ class Settings(BaseSettings):
             raise ValueError(wanted)
         return value
 
+    @field_validator("uhid_system", "uhid_aliases")
+    @classmethod
+    def _no_number(cls, value: str | tuple[str, ...] | None, info: ValidationInfo) -> str | tuple[str, ...] | None:
+        number = f"{info.data.get('canonical_base')}/sid/appointment-number"
+        if number in ((value,) if isinstance(value, str) else value or ()):
+            raise ValueError("that is the system of appointment numbers; a UHID needs another one")
+        return value
+
     @field_validator("base_url")
     @classmethod
     def _named_host(cls, address: str | None) -> str | None:
@@ -287,10 +295,11 @@ class Settings(BaseSettings):
     def _uri_shape(cls, uri: SecretStr | None) -> SecretStr | None:
         if uri is not None and not uri.get_secret_value().startswith(("mongodb://", "mongodb+srv://")):
             raise ValueError("a MongoDB address starts with mongodb:// or mongodb+srv://")
+        if uri is not None and (wrong := list(wrong_options(uri.get_secret_value()))):
+            raise ValueError(", ".join(wrong))
         if uri is not None and uri.get_secret_value().startswith("mongodb://"):  # the other kind needs DNS to be read
             try:
-                with warnings.catch_warnings(action="ignore"):
-                    parse_uri(uri.get_secret_value(), warn=True)
+                parse_uri(uri.get_secret_value())
             except (PyMongoError, ValueError) as error:
                 # What the driver says is not repeated: it can hold a piece of the password.
                 raise ValueError(
@@ -328,6 +337,14 @@ class Settings(BaseSettings):
         return self.mongodb_uri is None if self.demo is None else self.demo
 
 
+class _Lines(DotEnvSettingsSource):
+    """``.env``, its values as they are written: the library would take ``${...}`` for a variable, in a password too."""
+
+    def _read_env_file(self, file_path: Path) -> dict[str, str | None]:
+        found = dotenv_values(file_path, encoding="utf-8", interpolate=False)
+        return {name.lower(): value for name, value in found.items()}
+
+
 def load(**overrides: object) -> Settings:
     """Read the settings; `overrides` (from the command line) win over the environment.
 
@@ -336,7 +353,7 @@ def load(**overrides: object) -> Settings:
     """
     try:
         with unread_lines() as unread:
-            lines = DotEnvSettingsSource(Settings)  # read once: it may be a pipe
+            lines = _Lines(Settings)  # read once: it may be a pipe
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
         raise SettingsError(f"Bad setting. .env: it cannot be read ({why}).") from error

@@ -50,6 +50,10 @@ BAD = [
     ("mongodb_uri", "mongodb://host:notaport/"),
     ("mongodb_uri", "mongodb://host:99999/"),
     ("mongodb_uri", "mongodb://user:pa/ss@host/"),
+    ("mongodb_uri", "mongodb://host/?tlsCaFil=/x"),
+    ("mongodb_uri", "mongodb+srv://u:p@host/?w=1&retryWrite=true"),
+    ("mongodb_uri", "mongodb://host/?maxPoolSize=many"),
+    ("mongodb_uri", "mongodb://host/?tlsCAFile=/nowhere/ca.pem"),
     ("database", ""),
     ("database", "with blank"),
     ("database", "x" * 51),
@@ -82,6 +86,8 @@ BAD = [
     ("canonical_base", "https://medi loop.co/fhir"),
     ("uhid_system", ""),
     ("uhid_system", "urn: ours"),
+    ("uhid_system", "https://mediloop.co/fhir/sid/appointment-number"),
+    ("uhid_aliases", "urn:a,https://mediloop.co/fhir/sid/appointment-number"),
     ("uhid_aliases", "urn:a,urn: b"),
     ("uhid_pattern", "^UG[0-9"),
     ("uhid_pattern", ""),
@@ -161,6 +167,11 @@ def test_every_setting_that_can_be_bad_is_among_these() -> None:
         ("data_dir", "", "empty"),
         ("concept_maps", "", "empty"),
         ("uhid_pattern", "", "empty"),
+        ("mongodb_uri", "mongodb://host/?tlsCaFil=/x&w=1", "there is no option tlsCaFil."),
+        ("mongodb_uri", "mongodb+srv://host/?retryWrite=true", "there is no option retryWrite."),
+        ("mongodb_uri", "mongodb://host/?maxPoolSize=many", "maxPoolSize has a value that it does not take."),
+        ("mongodb_uri", "mongodb://host/?tlsCAFile=/nowhere/ca.pem", "the file of tlsCAFile cannot be read."),
+        ("uhid_system", "https://mediloop.co/fhir/sid/appointment-number", "the system of appointment numbers"),
         ("demo", "", "it is empty; leave it out for the default"),
         ("host", "", "it is empty; leave it out for the default"),
         ("port", " ", "it is empty; leave it out for the default"),
@@ -187,6 +198,7 @@ def test_all_bad_ones_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None
         ("bootstrap_key", "sk_live_hunter2"),
         ("mongodb_uri", "mongodb://user:hunter2/x@host/"),
         ("mongodb_uri", "hunter2"),
+        ("mongodb_uri", "mongodb://user:x?hunter2=x@host/?tlsCaFil=hunter2"),
     ],
 )
 def test_a_secret_is_not_repeated(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
@@ -232,7 +244,7 @@ def test_a_good_one_is_read_from_the_environment(
         "mongodb://user:p%40ss@host/admin?tls=true",
         "mongodb://%2Ftmp%2Fmongod.sock/?directConnection=true",
         "mongodb+srv://cluster.example.org/",
-        "mongodb://host/?unknownOption=1",
+        "mongodb://host/?w=1&tlsInsecure=true",
     ],
 )
 def test_any_mongodb_address_is_taken(uri: str) -> None:
@@ -296,6 +308,14 @@ def test_a_line_that_is_a_setting_without_its_prefix_is_named(
     )
     monkeypatch.setenv("ADAPTER_TIMEZONE", "Africa/Lagos")
     assert load().timezone == "Africa/Lagos"
+
+
+def test_what_a_dot_env_file_says_is_taken_as_it_is_written(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NAME", "other")
+    (elsewhere / ".env").write_text('ADAPTER_DEIDENTIFY_KEY="0123456789${NAME}abcdef"\n')
+    read = load().deidentify_key
+    assert read is not None
+    assert read.get_secret_value() == "0123456789${NAME}abcdef"
 
 
 def test_a_dot_env_file_is_read_once(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -115,8 +115,8 @@ TWICE = 'E11000 duplicate key error collection: c index: i dup key: { value: "Ok
         (OperationFailure(TWICE, 11000, {"errmsg": TWICE}), TWICE.partition(" dup key")[0] + " (error 11000)"),
         (
             OperationFailure(NOT_ALLOWED, 13, {"errmsg": NOT_ALLOWED}),
-            "not authorized on mediloop_test (error 13). ADAPTER_MONGODB_URI needs a user with the role readWrite on the "
-            "databases of ADAPTER_DATABASE",
+            "not authorized on mediloop_test (error 13). ADAPTER_MONGODB_URI needs a user with the role readWrite on "
+            "the databases of ADAPTER_DATABASE",
         ),
         (OperationFailure("Okello", 8), "no reason given (error 8)"),
         (ConfigurationError("No servers"), "No servers"),
