@@ -12,13 +12,13 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, context
 from functools import cached_property, partial
 from io import TextIOWrapper
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import typer
 from pymongo.errors import OperationFailure, PyMongoError
 
 from adapter import reading
+from adapter.ending import orderly
 from adapter.errors import Malformed, Problem, Refused
 from adapter.settings import Settings, SettingsError, load
 from store.connection import reason, refusal
@@ -65,8 +65,6 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 _UNAUTHORIZED = 13
 _RIGHTS = ". ADAPTER_MONGODB_URI needs a user with the role readWrite on the databases of ADAPTER_DATABASE"
-
-_ENDS = {signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}  # Windows has no SIGHUP
 
 
 def fail(message: str) -> NoReturn:
@@ -169,7 +167,7 @@ def mongodb(settings: Settings) -> Iterator[tuple[str, EmbeddedMongo | None]]:
     Raises:
         KeyboardInterrupt: by Ctrl-C, SIGTERM or SIGHUP.
     """
-    with _orderly_end():
+    with orderly():  # the command line does so from its start; whoever uses this alone leaves no server behind either
         if settings.mongodb_uri is not None:
             yield settings.mongodb_uri.get_secret_value(), None
             return
@@ -177,27 +175,6 @@ def mongodb(settings: Settings) -> Iterator[tuple[str, EmbeddedMongo | None]]:
 
         with embedded.start(settings.data_dir) as server:
             yield server.uri, server
-
-
-@contextmanager
-def _orderly_end() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP unwind this process as Ctrl-C does, so that what it has started is stopped too.
-
-    What is ignored (SIGHUP under `nohup`) stays so.
-    """
-
-    def end(_: int, frame: FrameType | None) -> None:
-        # asyncio and uvicorn have their own way to end at Ctrl-C, which loses nothing that can be kept.
-        interrupt = signal.getsignal(signal.SIGINT)
-        # Ignored in a shell's background jobs, which are to end all the same.
-        (interrupt if callable(interrupt) else signal.default_int_handler)(signal.SIGINT, frame)
-
-    before = {one: signal.signal(one, end) for one in _ENDS if signal.getsignal(one) is not signal.SIG_IGN}
-    try:
-        yield
-    finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)
 
 
 @contextmanager

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from tests.adapter.console.cli import Cli
 
 COMMAND = """
 import sys
+import time
 from adapter import __main__
 try:
     __main__.main()
@@ -45,3 +48,33 @@ def test_the_bar_is_there_on_a_terminal(clinic: Cli, tmp_path: Path) -> None:
 
 def test_who_follows_the_changes_does_not_load_them_either() -> None:
     assert loaded((*DOORS, "pyarrow"), "tail", "--help") == "[] 0"
+
+
+ENDED = """
+import os, sys
+from adapter import __main__
+class Ends:
+    @staticmethod
+    def find_spec(name, *_):
+        if name == "pydantic":
+            os.kill(os.getpid(), {how})
+sys.meta_path[:0] = [Ends] * {loading}
+sys.argv[1:] = ["translate", "--to", "fhir"]
+print(flush=True)
+__main__.main()
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+@pytest.mark.parametrize("loading", [True, False])
+def test_whatever_a_command_is_doing_it_ends_as_by_ctrl_c(how: signal.Signals, loading: bool) -> None:
+    command = [sys.executable, "-c", ENDED.format(how=int(how), loading=loading)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        if not loading:
+            time.sleep(1)  # by then it waits for its input
+            process.send_signal(how)
+        assert process.wait(20) == 130
+        assert b"Traceback" not in process.stderr.read()
