@@ -117,9 +117,12 @@ def serve(
 
     [dim]Example:  mediloop-fhir serve --port 8080 --workers 2[/dim]
     """
-    from adapter import serving  # loads the whole service: not for `version`
+    from adapter import counting
 
     with plain_failures():
+        counting.require_folder()
+        from adapter import serving  # loads the whole service: not for `version`
+
         serving.serve(load(host=host, port=port, workers=workers))
 
 

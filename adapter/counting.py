@@ -14,9 +14,25 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from adapter.alone import Taken, alone
+from adapter.settings import SettingsError
 
 _PREFIX = "mediloop-metrics-"
 _LOCK = "service.lock"
+
+
+COUNTED = "PROMETHEUS_MULTIPROC_DIR"
+"""prometheus_client's variable, which may name a folder of the operator's."""
+
+
+def require_folder() -> None:
+    """Make sure that the folder is there, where one is named; before `adapter.metrics` is loaded, which writes there.
+
+    Raises:
+        SettingsError: it is not.
+    """
+    folder = os.environ.get(COUNTED)
+    if folder is not None and not (Path(folder).is_dir() and os.access(folder, os.W_OK | os.X_OK)):
+        raise SettingsError(f"Bad setting. {COUNTED}: name a folder that is there and can be written, or leave it out.")
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from uvicorn.supervisors import Multiprocess
 
 from adapter import demo, logs
 from adapter.console.session import err, mongodb, opened
-from adapter.counting import together
+from adapter.counting import COUNTED, together
 from adapter.export.files import require_usable
 from adapter.handing import hand_over
 from adapter.keeping import kept
@@ -25,8 +25,6 @@ from adapter.protocol import Protocol
 from adapter.service import Service
 from adapter.settings import Settings
 from adapter.variables import KEY_VARIABLE
-
-_METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 _REMEDIES = {
     errno.EADDRINUSE: "end what uses it, or set ADAPTER_PORT (--port)",
@@ -208,12 +206,12 @@ def _announce(settings: Settings, listening: socket.socket, key: str | None) -> 
 @contextmanager
 def _shared_metrics(settings: Settings) -> Iterator[None]:
     """Where there are several workers, have them count in one place."""
-    if settings.workers == 1 or _METRICS_VARIABLE in os.environ:
+    if settings.workers == 1 or COUNTED in os.environ:
         yield
         return
     with together() as folder:
-        os.environ[_METRICS_VARIABLE] = str(folder)
+        os.environ[COUNTED] = str(folder)
         try:
             yield
         finally:
-            del os.environ[_METRICS_VARIABLE]
+            del os.environ[COUNTED]

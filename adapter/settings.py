@@ -42,7 +42,10 @@ _SHAPES = {
         "give an address such as https://portal.example.org/book/{slot}, without blanks, quotes, < and >",
     ),
     "booking_phone": (r"\+?[0-9][0-9 ().\-]{2,30}", "give a number such as +256 41 123456: digits, blanks and ( ) . -"),
-    "export_url": (r"[a-z0-9+.]+://.+", "give an address such as s3://bucket/folder or file:///srv/exports"),
+    "export_url": (
+        r"(?!https?://)[a-z0-9+.]+://.+",
+        "give an address that can be written to, such as s3://bucket/folder or file:///srv/exports (https cannot)",
+    ),
 }
 """What a text must look like, and what to say where it does not: a pattern tells people little."""
 _LISTS = "uhid_aliases", "cors_origins", "trusted_proxies"

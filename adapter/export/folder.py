@@ -101,10 +101,14 @@ class Folder:
         place: a path, or an address that `fsspec` opens.
 
     Raises:
-        NotUsable: nothing that is installed opens such an address.
+        NotUsable: nothing that is installed opens such an address, or writes there.
     """
 
     def __init__(self, place: str) -> None:
+        if place.startswith(("http://", "https://")):  # what opens these only reads
+            raise NotUsable(
+                f"{place.partition('://')[0]}:// cannot be written to. Name a folder, or an address as s3://."
+            )
         self._system, root = opened(place)
         self._root = root.rstrip("/")
         self._local = self._system is Here

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from adapter.counting import together
+from adapter.counting import COUNTED, require_folder, together
+from adapter.settings import SettingsError
 
 _STARTS = "from adapter.counting import together; t = together(); print(t.__enter__(), flush=True); input()"
 
@@ -78,3 +79,19 @@ def test_so_does_what_is_nobodys_known_to_be(temporary: Path, monkeypatch: pytes
     with together():
         assert unlocked.is_dir()
         assert folder.is_dir()
+
+
+def test_a_folder_of_the_operators_that_is_not_there_is_named_with_its_variable(
+    temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    require_folder()
+    monkeypatch.setenv(COUNTED, str(temporary))
+    require_folder()
+    monkeypatch.setenv(COUNTED, str(temporary / "gone"))
+    with pytest.raises(SettingsError, match=r"^Bad setting\. PROMETHEUS_MULTIPROC_DIR: "):
+        require_folder()
+    monkeypatch.setenv("ADAPTER_PORT", "0")
+    command = [sys.executable, "-m", "adapter", "serve"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("mediloop-fhir: Bad setting. PROMETHEUS_MULTIPROC_DIR: ")

@@ -118,6 +118,7 @@ BAD = [
     ("booking_link", "ftp://example.org/{slot}"),
     ("booking_phone", "call us"),
     ("export_url", "somewhere"),
+    ("export_url", "https://exports.example.org/x"),
     ("export_hours", "0"),
     ("export_hours", "inf"),
     ("export_hours", "nan"),

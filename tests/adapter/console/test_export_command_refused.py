@@ -71,6 +71,11 @@ def test_statuses_take_blanks_like_types(clinic: Cli, tmp_path: Path) -> None:
     assert both[0]["request"] == both[1]["request"]
 
 
+def test_an_address_that_nothing_writes_to_is_refused(cli: Cli) -> None:
+    said = refused(cli, "https://exports.example.org/x")
+    assert "https:// cannot be written to. Name a folder" in said
+
+
 def test_filters_that_no_type_has_are_named(cli: Cli, tmp_path: Path) -> None:
     said = refused(cli, str(tmp_path / "out"), "--status", "free", "--patient-uhid", "UG123456789A")
     assert "No type has all of --status, --patient-uhid; use fewer" in said
