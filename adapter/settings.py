@@ -68,7 +68,9 @@ def _absolute(path: Path) -> Path:
 class Settings(BaseSettings):
     """What can be set, with defaults."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True
+    )
 
     mongodb_uri: SecretStr | None = Field(
         None,

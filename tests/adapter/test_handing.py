@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from adapter.handing import hand_over, handed_over
 from adapter.settings import Settings, load
@@ -38,3 +39,14 @@ def test_the_key_that_may_do_everything_is_not_among_them(monkeypatch: pytest.Mo
     assert KEY not in str(told)
     monkeypatch.setenv("ADAPTER_BOOTSTRAP_KEY", KEY)
     assert handed_over()[0].bootstrap_key is None
+
+
+def test_what_is_wrong_by_then_is_told_without_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    authority = tmp_path / "ca.pem"
+    authority.touch()
+    handed(monkeypatch, load(mongodb_uri=f"mongodb://u:hunter2@host/?tls=true&tlsCAFile={authority}"))
+    authority.unlink()
+    with pytest.raises(ValidationError) as raised:
+        handed_over()
+    assert "mongodb_uri" in str(raised.value)
+    assert "hunter2" not in str(raised.value)
