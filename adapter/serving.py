@@ -35,6 +35,10 @@ _REMEDIES = {
 GRACE_SECONDS = 30
 """How long running requests may take to end once the service is told to stop."""
 
+START_SECONDS = 20
+"""For which a worker that replaces another may take to serve, and one may not answer before it counts as hung. To load
+takes two seconds, and several times that on a busy machine."""
+
 STARTS_IN_VAIN = 6
 """So many workers end one after the other without having served before the service ends: some ten seconds."""
 
@@ -88,6 +92,7 @@ def _config(settings: Settings) -> uvicorn.Config:
         date_header=False,  # the gate has one of the clock that stamps what is written
         forwarded_allow_ips=list(settings.trusted_proxies),
         timeout_keep_alive=IDLE_SECONDS,
+        timeout_worker_healthcheck=START_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
 
@@ -116,8 +121,12 @@ class _Workers(Multiprocess):
 
     def keep_subprocess_alive(self) -> None:
         """Start another one for each that has ended (uvicorn's hook), and give up where that is in vain."""
+        if self.should_exit.is_set():
+            return
         before = list(self.processes)
         super().keep_subprocess_alive()
+        if self.signal_queue:  # Ctrl-C ends the workers as well, and sooner
+            return
         for one in before:
             if one.exitcode is not None:
                 logger.error("worker_ended", pid=one.pid, exit_code=one.exitcode)

@@ -31,8 +31,8 @@ def test_a_worker_that_begins_later_has_the_settings_of_the_start(tmp_path: Path
                 os.kill(pid, signal.SIGKILL)
         else:
             running.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: len(workers(running) - before) == 2 and not workers(running) & before)
-        wait_until(lambda: answers(running))
+        wait_until(lambda: len(workers(running) - before) == 2 and not workers(running) & before, 60)
+        wait_until(lambda: answers(running), 60)
         answer = httpx.get(f"{running.base}/api/v1/appointments/", headers=running.headers)
         assert answer.status_code == 200
         assert running.process.poll() is None
@@ -50,3 +50,11 @@ def test_a_service_whose_workers_do_not_start_ends(tmp_path: Path) -> None:
         assert running.log.read_text().endswith(
             "mediloop-fhir: the service processes do not start; the log above says why\n"
         )
+
+
+def test_workers_that_are_stopped_with_the_service_are_no_failure(tmp_path: Path) -> None:
+    with serving(tmp_path, workers="2") as running:
+        for pid in (running.process.pid, *workers(running)):  # as a terminal does
+            os.kill(pid, signal.SIGINT)
+        assert running.process.wait(20) == 0
+        assert "worker_ended" not in running.log.read_text()
