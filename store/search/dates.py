@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from datetime import datetime, timedelta
 
-from store.dates import shifted
+from store.dates import LAST, shifted
 from store.search.model import Query
 
 PREFIXES = ("eq", "ne", "gt", "ge", "lt", "le", "sa", "eb", "ap")
@@ -57,7 +57,10 @@ def of_spans(path: str, prefix: str, lo: datetime, hi: datetime, *, several: boo
     start, end = f"{path}.lo", f"{path}.hi"
     match prefix:
         case "eq":
-            within: Query = {"lo": {"$gte": lo}, "hi": {"$lte": hi}}
+            # What ends by then begins before: said as well, it is one range of an index, and not all that comes after.
+            # Spans of no length are those at the end of time, and a day that a zone has left out (Samoa's).
+            before = "$lt" if lo < hi < LAST else "$lte"
+            within: Query = {"lo": {"$gte": lo, before: hi}, "hi": {"$lte": hi}}
             return {path: {"$elemMatch": within}} if several else {start: within["lo"], end: within["hi"]}
         case "ap":
             overlapping: Query = {"lo": {"$lt": hi}, "hi": {"$gt": lo}}

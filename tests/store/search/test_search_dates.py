@@ -167,6 +167,20 @@ async def test_a_date_of_birth(store: Store) -> None:
     assert await found(store, "Patient", "birthdate:missing=true") == set()
 
 
+async def test_spans_of_no_length_are_found(store: Store) -> None:
+    apia = reading(zone=ZoneInfo("Pacific/Apia"))
+    await put(store, schedule("last", "Practitioner/1", planningHorizon={"start": "9999-12-31T23:59:59.999Z"}))
+    lo, hi = span("2011-12-30", apia.zone)  # the day that Samoa left out
+    assert lo == hi
+    await store.database["Patient"].insert_one(
+        {"_id": "none", "_json": b"{}", "_index": {"birthdate": {"lo": lo, "hi": hi}}}
+    )
+    for value in ("9999-12-31T23:59:59.999Z", "9999-12-31", "9999"):
+        assert await found(store, "Schedule", f"date={value}") == {"last"}
+    for value in ("2011-12-30", "2011-12", "2011"):
+        assert await found(store, "Patient", f"birthdate={value}", apia) == {"none"}
+
+
 async def test_appointments_by_their_start_or_what_was_asked_for(store: Store) -> None:
     asked = [{"start": "2026-02-01", "end": "2026-02-03"}, {"start": "2026-03-01", "end": "2026-03-02"}]
     await put(store, appointment("fixed", "2026-02-02T10:00:00Z"), appointment("asked", requestedPeriod=asked))

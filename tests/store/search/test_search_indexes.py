@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -21,6 +21,7 @@ from tests.store.support import RULES
 
 SMALL, LARGE = 2_000, 10_000
 _START = datetime(2026, 1, 1, tzinfo=UTC)
+_BORN = date(1975, 6, 10)
 _MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -45,8 +46,16 @@ def _made(first: int, last: int) -> list[Resource]:
             slot(f"s{number}", str(ten), start, serviceType=[concept(f"c{ten}")]),
         ]
         if number % 10 == 0:
+            # Before and after that of 5, by turns: all others begin on one side of a day, and end on the other.
+            born = _BORN + timedelta(days=(ten - 5) * (-1) ** ten)
             made.append(
-                resource("Patient", str(ten), identifier=[identifier(f"U{ten}")], name=[{"text": f"N {ten:05d}"}])
+                resource(
+                    "Patient",
+                    str(ten),
+                    identifier=[identifier(f"U{ten}")],
+                    name=[{"text": f"N {ten:05d}"}],
+                    birthDate=born.isoformat(),
+                )
             )
             made.append(schedule(str(ten), f"Practitioner/{ten}"))
     return made
@@ -126,6 +135,7 @@ HOT = [
     ("Slot", "end=2026-01-03", False),
     ("Slot", "start=2026-01-03", False),
     ("Appointment", "-date-or-req-period=2026-01-03", False),
+    ("Appointment", "-date-or-req-period=2026-03-03", False),
     ("Slot", "service-type=c5", False),
     ("Patient", "identifier=u5", True),
     ("Patient", "identifier=urn:s|U5", True),
@@ -134,6 +144,10 @@ HOT = [
     ("Patient", "name=00155", False),
     ("Patient", "name=n-00155,0-0156&name=n.", False),
     ("Patient", "name:exact=N 00155", False),
+    ("Patient", "birthdate=1975-06-10", False),
+    ("Patient", "birthdate=1975-06", False),
+    ("Patient", "birthdate=1975-06-10&name=n", False),
+    ("Appointment", "patient.birthdate=1975-06-10", True),
     ("Appointment", "patient.name=n-00155", True),
     ("Patient", "_has:Appointment:patient:identifier=N55", False),
     ("Schedule", "actor=Practitioner/5", True),
