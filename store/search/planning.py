@@ -3,14 +3,17 @@
 Where no order is asked for, the one is chosen that an index serves together with the conditions: appointments of a
 patient come by their date, slots by their start. It follows from the conditions' paths alone and never from their
 values, so that it is the same for every page. An index is named to MongoDB only where it answers the whole query: it
-then need not be found by trial, and what is stored does not change the choice. All else is left to MongoDB.
+then need not be found by trial, and what is stored does not change the choice. All else is left to MongoDB, but for one
+thing: of an order that no index gives together with the conditions, MongoDB goes through all there is, in that order,
+where many may match, and finds the few that do at its end. So the index that answers such a query is named to whoever
+knows that few match (`store.search.running`): they are sorted by what the index holds, before a document is read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from store.search.model import NOTHING, Order, Query
 from store.source import Hint
@@ -22,8 +25,22 @@ _EQUAL = frozenset({"$eq", "$in"})
 _RANGE = frozenset({"$gte", "$gt", "$lt", "$lte"})
 
 
-def planned(kind: str, query: Query, wanted: Order) -> tuple[Order, Hint]:
-    """Return the order of a query's matches and the index to name, or None.
+class Plan(NamedTuple):
+    """How the matches of a query are found.
+
+    Attributes:
+        order: in which they come.
+        hint: the index to name, or None.
+        few: the index to name where few match, though it does not give the order; None: there is no such.
+    """
+
+    order: Order
+    hint: Hint
+    few: Hint
+
+
+def planned(kind: str, query: Query, wanted: Order) -> Plan:
+    """Return how a query's matches are found.
 
     Args:
         kind: the type searched.
@@ -31,7 +48,7 @@ def planned(kind: str, query: Query, wanted: Order) -> tuple[Order, Hint]:
         wanted: the order asked for, none if empty.
     """
     if query is NOTHING:
-        return wanted or BY_ID, None
+        return Plan(wanted or BY_ID, None, None)
     equal, ranged, other = set(), set(), False
     for path, condition in query.items():
         if path[0] == "$":
@@ -53,27 +70,29 @@ def _is_equality(condition: Any) -> bool:
 
 
 @lru_cache(maxsize=4_096)
-def _planned(
-    kind: str, equal: frozenset[str], ranged: frozenset[str], other: bool, wanted: Order
-) -> tuple[Order, Hint]:
+def _planned(kind: str, equal: frozenset[str], ranged: frozenset[str], other: bool, wanted: Order) -> Plan:
     if "_id" in equal:
-        return wanted or BY_ID, None  # nothing finds them faster
+        return Plan(wanted or BY_ID, None, None)  # nothing finds them faster
     best: tuple[tuple[int, int], Order, tuple[str, ...]] | None = None
+    few: tuple[tuple[int, int], tuple[str, ...]] | None = None
     for keys in TYPES[kind].indexes:
         paths = [key if key == "_id" else f"_index.{key}" for key in keys]
         fixed = 0
         while fixed < len(paths) and paths[fixed] in equal:
             fixed += 1
-        order = _served(paths[fixed:], wanted)
-        if order is None or not (fixed or ranged & set(paths[:1])):
+        if not (fixed or ranged & set(paths[:1])):
             continue
         rank = (len((equal | ranged) & set(paths)), fixed)
-        if best is None or rank > best[0]:
+        order = _served(paths[fixed:], wanted)
+        if order is not None and (best is None or rank > best[0]):
             best = rank, order, keys
-    if best is None:
-        return wanted or BY_ID, None
-    (covered, _), order, keys = best
-    return order, keys if covered == len(equal) + len(ranged) and not other else None
+        if {path for path, _ in wanted or BY_ID} <= set(paths) and (few is None or rank > few[0]):
+            few = rank, keys
+    asked = len(equal) + len(ranged)
+    if best is not None:
+        (covered, _), order, keys = best
+        return Plan(order, keys if covered == asked and not other else None, None)
+    return Plan(wanted or BY_ID, None, few[1] if few is not None and few[0][0] == asked and not other else None)
 
 
 def _served(paths: list[str], wanted: Order) -> Order | None:

@@ -1,7 +1,8 @@
 """A search carried out: look-ups first, then one query for the page, and one that counts where the page is not all.
 
 The query asks for one match more than the page has: whether there is a next page costs nothing, and where there is none
-the total is known. A page of large resources has fewer than were asked for (`PAGE_BYTES`).
+the total is known. Where the order is one that no index gives with the conditions, what matches is counted first. A
+page of large resources has fewer than were asked for (`PAGE_BYTES`).
 """
 
 from __future__ import annotations
@@ -38,12 +39,13 @@ COUNTED = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """What MongoDB is asked for one type: all of it, before a page is cut out."""
+    """What MongoDB is asked for one type: all of it, before a page is cut out. The last three as in `planning.Plan`."""
 
     kind: str
     query: Query
     sort: Order
     hint: Hint
+    few: Hint
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +84,7 @@ async def compiled(source: Source, search: Search) -> list[Compiled]:
     made = []
     for place, kind in enumerate(search.kinds):
         query = await resolved(source, search.filters[place], search.base)
-        order, hint = planning.planned(kind, query, _wanted(search, place))
-        made.append(Compiled(kind, query, order, hint))
+        made.append(Compiled(kind, query, *planning.planned(kind, query, _wanted(search, place))))
     return made
 
 
@@ -108,6 +109,7 @@ async def run(source: Source, search: Search) -> Page:
     queries = await compiled(source, search)
     if search.summary == "count" or search.count == 0:
         return Page((), await _count(source, queries, 0), None, ())
+    queries = [await _measured(source, one) for one in queries]
     found = await (_merged if search.sort and len(queries) > 1 else _in_turn)(source, search, queries)
     matches = found[: _room(search, found)]
     more = len(found) > len(matches)
@@ -124,6 +126,13 @@ async def run(source: Source, search: Search) -> Page:
         entries += included.entries
         notes = await included.notes()
     return Page(tuple(entries), None if search.total == "none" else total, cursor, notes)
+
+
+async def _measured(source: Source, one: Compiled) -> Compiled:
+    """Name the index of a query that few match: so many entries of an index are counted and sorted in milliseconds."""
+    if one.few is None or await source.count(one.kind, one.query, limit=COUNTED + 1, hint=one.few) > COUNTED:
+        return one
+    return replace(one, hint=one.few)
 
 
 async def _in_turn(source: Source, search: Search, queries: Sequence[Compiled]) -> list[_Match]:

@@ -13,7 +13,7 @@ import pytest
 from store.codec import Resource, encode
 from store.connection import Client
 from store.documents import compose, stamped
-from store.search import compiled
+from store.search import Page, compiled, run
 from store.store import Store
 from store.types import TYPES
 from tests.store.search.support import appointment, concept, identifier, parsed, resource, schedule, slot
@@ -195,6 +195,62 @@ async def test_a_page_of_many_matches_is_read_no_further(filled: tuple[Store, St
         if plan["executionStats"]["nReturned"]:
             assert plan["executionStats"]["totalDocsExamined"] < 500
             assert plan["executionStats"]["totalKeysExamined"] < 500
+
+
+@pytest.fixture(scope="module")
+async def crowded(filled: tuple[Store, Store]) -> AsyncIterator[Store]:
+    """The large store with two who have so much that MongoDB, left to itself, reads everybody's."""
+    day = "2026-01-05T10:00:00Z"
+    visits = [appointment(f"v{number}", day, "Practitioner/busy", status="booked") for number in range(4_000)]
+    slots = [slot(f"v{number}", "busy", day) for number in range(4_000)]
+    await _insert(filled[1], [*visits, *slots], 0)
+    yield filled[1]
+    for kind in ("Appointment", "Slot"):
+        await filled[1].database[kind].delete_many({"_id": {"$regex": "^v"}})
+
+
+async def asked(store: Store, kind: str, text: str, monkeypatch: pytest.MonkeyPatch) -> tuple[Page, dict[str, Any]]:
+    """The page of a search, and what MongoDB does for the query by which its matches were read."""
+    reads: list[dict[str, Any]] = []
+    real = store.documents
+
+    async def documents(kind: str, query: Any, **options: Any) -> Any:
+        reads.append({"kind": kind, "query": query, **{name: options[name] for name in ("sort", "limit", "hint")}})
+        return await real(kind, query, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "documents", documents)
+        page = await run(store, parsed(kind, text))
+    (read,) = reads
+    return page, await store.explain(**read)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "matches"),
+    [
+        ("Appointment", "practitioner=busy&status=cancelled&_sort=_id", 0),
+        ("Appointment", "practitioner=busy&status=booked&_sort=_id", 4_000),
+        ("Appointment", "practitioner=busy&_sort=-_id", 4_000),
+        ("Slot", "schedule=busy&_sort=_id", 4_000),
+    ],
+)
+async def test_few_matches_are_sorted_and_not_looked_for_among_all(
+    crowded: Store, kind: str, text: str, matches: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page, plan = await asked(crowded, kind, text, monkeypatch)
+    assert page.total == matches
+    assert plan["executionStats"]["totalDocsExamined"] == min(matches, 51)
+    if page.cursor:
+        page, plan = await asked(crowded, kind, f"{text}&_cursor={page.cursor}", monkeypatch)
+        assert len(page.entries) == 50
+        assert plan["executionStats"]["totalDocsExamined"] == 51
+
+
+async def test_many_matches_are_read_in_their_order(crowded: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("store.search.running.COUNTED", 3_999)
+    _, plan = await asked(crowded, "Slot", "schedule=busy&_sort=-_id", monkeypatch)
+    assert "SORT" not in stages(plan["queryPlanner"]["winningPlan"])
+    assert plan["executionStats"]["totalDocsExamined"] == 51
 
 
 @pytest.mark.parametrize("order", ["name", "-name", "family,given", "-family,-given"])
