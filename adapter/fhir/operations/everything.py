@@ -212,15 +212,21 @@ def _read(pairs: Pairs, zone: tzinfo) -> _Asked:
 
 
 def _span(given: Mapping[str, Sequence[str]], zone: tzinfo) -> dict[str, Any]:
-    """Return the query for what overlaps the time from the beginning of ``start`` to the end of ``end``."""
-    wanted: dict[str, Any] = {}
-    for name, place, bound, beyond in (("start", "hi", 0, "$gt"), ("end", "lo", 1, "$lt")):
+    """Return the query for what overlaps the time from the beginning of ``start`` to the end of ``end``.
+
+    Appointments that have a start are looked for by that, as one index has it behind the patient.
+    """
+    fixed: dict[str, Any] = {}
+    wished: dict[str, Any] = {}
+    for name, place, bound, at, beyond in (("start", "hi", 0, "$gte", "$gt"), ("end", "lo", 1, "$lt", "$lt")):
         if name in given:
             try:
-                wanted[place] = {beyond: span(repaired(given[name][0]), zone)[bound]}
+                moment = span(repaired(given[name][0]), zone)[bound]
             except ValueError:
                 raise _bad(name, f"{name} takes a date such as 2024-01-20.") from None
-    return {f"_index.{TYPES['Appointment'].parameters[_SPAN].field}": {"$elemMatch": wanted}} if wanted else {}
+            fixed[at], wished[place] = moment, {beyond: moment}
+    date, spans = (f"_index.{TYPES['Appointment'].parameters[one].field}" for one in ("date", _SPAN))
+    return {"$or": [{date: fixed}, {date: None, spans: {"$elemMatch": wished}}]} if wished else {}
 
 
 def _bad(name: str, text: str, issue: str = "value") -> Malformed:
