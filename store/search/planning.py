@@ -45,10 +45,10 @@ def planned(kind: str, query: Query, wanted: Order) -> Plan:
     Args:
         kind: the type searched.
         query: over the documents of the type.
-        wanted: the order asked for, none if empty.
+        wanted: the order asked for, as far as it goes; none if empty.
     """
     if query is NOTHING:
-        return Plan(wanted or BY_ID, None, None)
+        return Plan(_whole(wanted), None, None)
     equal, ranged, other = set(), set(), False
     for path, condition in query.items():
         if path[0] == "$":
@@ -71,34 +71,48 @@ def _is_equality(condition: Any) -> bool:
 
 @lru_cache(maxsize=4_096)
 def _planned(kind: str, equal: frozenset[str], ranged: frozenset[str], other: bool, wanted: Order) -> Plan:
+    whole = _whole(wanted)
     if "_id" in equal:
-        return Plan(wanted or BY_ID, None, None)  # nothing finds them faster
-    best: tuple[tuple[int, int], Order, tuple[str, ...]] | None = None
-    few: tuple[tuple[int, int], tuple[str, ...]] | None = None
+        return Plan(whole, None, None)  # nothing finds them faster
+    best: tuple[tuple[bool, int, int], Order, tuple[str, ...]] | None = None
+    few: tuple[tuple[bool, int, int], tuple[str, ...]] | None = None
     for keys in TYPES[kind].indexes:
         paths = [key if key == "_id" else f"_index.{key}" for key in keys]
         fixed = 0
         while fixed < len(paths) and paths[fixed] in equal:
             fixed += 1
-        if not (fixed or ranged & set(paths[:1])):
-            continue
-        rank = (len((equal | ranged) & set(paths)), fixed)
+        entered = bool(fixed or ranged & set(paths[:1]))
+        rank = (entered, len((equal | ranged) & set(paths)), fixed)
         order = _served(paths[fixed:], wanted)
-        if order is not None and (best is None or rank > best[0]):
+        if order is not None and (entered or wanted) and (best is None or rank > best[0]):
             best = rank, order, keys
-        if {path for path, _ in wanted or BY_ID} <= set(paths) and (few is None or rank > few[0]):
+        if {path for path, _ in whole} <= set(paths) and (few is None or rank > few[0]):
             few = rank, keys
-    asked = len(equal) + len(ranged)
-    if best is not None:
-        (covered, _), order, keys = best
-        return Plan(order, keys if covered == asked and not other else None, None)
-    return Plan(wanted or BY_ID, None, few[1] if few is not None and few[0][0] == asked and not other else None)
+    answers = (True, len(equal) + len(ranged))  # the whole query
+    order = whole if best is None else best[1]
+    if best is not None and best[0][:2] == answers and not other:
+        return Plan(order, best[2], None)
+    served = best is not None and best[0][0]
+    return Plan(order, None, few[1] if few is not None and few[0][:2] == answers and not other and not served else None)
+
+
+def _whole(wanted: Order) -> Order:
+    """Return an order that tells any two apart: the one asked for, and then by the id."""
+    if not wanted:
+        return BY_ID
+    path, direction = wanted[-1]
+    return wanted if path == "_id" else (*wanted, ("_id", direction))
 
 
 def _served(paths: list[str], wanted: Order) -> Order | None:
-    """Return the order that an index gives, if it is the one asked for, or any that ends with the id."""
+    """Return the order that an index gives and that is the one asked for, or any that ends with the id.
+
+    What is equal in what was asked for comes in whatever order the index has it, down to the id.
+    """
+    given = paths[: paths.index("_id") + 1] if "_id" in paths else []
     if wanted:
         asked, directions = [path for path, _ in wanted], {direction for _, direction in wanted}
-        return wanted if paths[: len(asked)] == asked and len(directions) == 1 else None
-    order = paths[: paths.index("_id") + 1] if "_id" in paths else []
-    return tuple((path, 1) for path in order) if 0 < len(order) <= _KEYS else None
+        if given[: len(asked)] != asked or len(directions) > 1:
+            return None
+        return tuple((path, wanted[0][1]) for path in given)
+    return tuple((path, 1) for path in given) if 0 < len(given) <= _KEYS else None

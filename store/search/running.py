@@ -89,13 +89,13 @@ async def compiled(source: Source, search: Search) -> list[Compiled]:
 
 
 def _wanted(search: Search, place: int) -> Order:
-    """Return the order that was asked for, made whole by the id."""
+    """Return the order that was asked for, as far as it goes."""
     asked: Order = ()
     for paths, direction in search.sort:
         asked += ((paths[place], direction),)
         if paths[place] == "_id":
-            return asked  # nothing is left to be ordered
-    return (*asked, ("_id", asked[-1][1])) if asked else ()
+            break  # nothing is left to be ordered
+    return asked
 
 
 @_that_mongodb_takes()

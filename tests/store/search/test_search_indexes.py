@@ -186,6 +186,10 @@ async def test_a_search_costs_what_it_finds(filled: tuple[Store, Store], kind: s
         "_sort=_id",
         "status=booked&_sort=_id",
         "date=ge2026-01-03&_sort=_id",
+        "_sort=status",
+        "_sort=-status",
+        "_sort=-status,-date",
+        "date=ge2026-01-03&_sort=status",
     ],
 )
 async def test_a_page_of_many_matches_is_read_no_further(filled: tuple[Store, Store], text: str) -> None:
@@ -253,7 +257,7 @@ async def test_many_matches_are_read_in_their_order(crowded: Store, monkeypatch:
     assert plan["executionStats"]["totalDocsExamined"] == 51
 
 
-@pytest.mark.parametrize("order", ["name", "-name", "family,given", "-family,-given"])
+@pytest.mark.parametrize("order", ["name", "-name", "family", "-family", "family,given", "-family,-given"])
 async def test_people_come_in_the_order_of_their_names_out_of_an_index(filled: tuple[Store, Store], order: str) -> None:
     from store.search.paging import beyond
 

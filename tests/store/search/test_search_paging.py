@@ -67,7 +67,9 @@ async def test_pages_are_the_whole_in_order(
     await put(store, *(_resource(number, *one) for number, one in enumerate(found)))
     expected = list(enumerate(found))
     last = order[-1][0] if order else ""
-    for name in [f"{last if last == '-' else ''}_id", *reversed(order)]:
+    # What is equal comes as the index has it, where one gives the order.
+    further = {"status": ["date"], "-status": ["-date"]}.get(order[0], []) if len(order) == 1 else []
+    for name in [f"{last if last == '-' else ''}_id", *further, *reversed(order)]:
         expected.sort(key=lambda item: _key(item, name), reverse=name.startswith("-"))
     if len({name.lstrip("-") for name in order}) < len(order):
         order = []  # a key that comes twice counts once: another test's business
