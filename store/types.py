@@ -14,7 +14,7 @@ from typing import Any
 
 from pymongo import ASCENDING, GEOSPHERE, IndexModel
 
-from store import declarations, finishing
+from store import declarations, finishing, slotids
 from store.codec import Resource
 from store.indexing import Extractor, Reading, extractor, fields, named_field
 from store.parameters import Parameter, Path
@@ -43,6 +43,7 @@ class ResourceType:
         references: the elements with the references that are searched by.
         named: the fields of references that who decides about time asks for at whatever address (`indexing.naming`),
             each with what its index has behind it.
+        extended: by the URL of an extension, like `indexes`: over the resources alone that have it themselves.
     """
 
     name: str
@@ -55,6 +56,7 @@ class ResourceType:
     sparse: tuple[tuple[str, ...], ...] = ()
     references: tuple[str, ...] = ()
     named: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    extended: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def index_models(self) -> list[IndexModel]:
         """Return the MongoDB indexes of this type's collection."""
@@ -67,6 +69,11 @@ class ResourceType:
                 partialFilterExpression={f"_index.{named_field(one)}": {"$exists": True}},
             )
             for one, further in self.named.items()
+        ]
+        models += [
+            # Over what is readable, so that it has what was stored before there was this index as well.
+            IndexModel(key_pattern(keys), partialFilterExpression={"extension.url": url})
+            for url, keys in self.extended.items()
         ]
         models.append(
             IndexModel(
@@ -133,6 +140,7 @@ def _declared(
     finish: finishing.Finish | None = None,
     sparse: tuple[tuple[str, ...], ...] = (),
     named: Mapping[str, tuple[str, ...]] | None = None,
+    extended: Mapping[str, tuple[str, ...]] | None = None,
 ) -> ResourceType:
     parameters = declarations.parameters(name)
     sorts = tuple(one for one in _SORTS if one in parameters)
@@ -156,6 +164,7 @@ def _declared(
         sparse,
         tuple({path.steps: None for one in parameters.values() if one.kind == "reference" for path in one.paths}),
         named or {},
+        extended or {},
     )
 
 
@@ -207,6 +216,8 @@ TYPES: Mapping[str, ResourceType] = {
             finish=finishing.slot,
             sparse=(("computed",), ("otherwise",), ("long",)),
             named={"schedule": ("start", "_id")},
+            # Who shares Slots of a Schedule: few are for several, whatever there is in all.
+            extended={slotids.CAPACITY: ("schedule",)},
         ),
         _declared(
             "Schedule",

@@ -153,6 +153,14 @@ async def test_it_reads_a_constant_number_of_times_and_by_indexes(store: Store) 
         assert "COLLSCAN" not in str(plan["queryPlanner"]["winningPlan"])
 
 
+async def test_of_the_slots_of_a_schedule_those_for_several_alone_are_read(store: Store) -> None:
+    single = [slot(f"s{number}", "10:00", "10:30", schedule="t") for number in range(150)]
+    await create(store, schedule("t", P), group(), *single, group("h", of="elsewhere"))
+    [query] = [query for kind, query in await queries(store, schedule("t", Q)) if kind == "Slot"]
+    done = (await store.explain("Slot", query))["executionStats"]
+    assert (done["nReturned"], done["totalDocsExamined"]) == (1, 1)
+
+
 @pytest.mark.parametrize("door", [booking, settling])
 async def test_nobody_shares_a_slot_unseen_while_its_schedule_changes(store: Store, door: Any) -> None:
     await create(store, schedule("t", P), group(), *sharing("x"))
