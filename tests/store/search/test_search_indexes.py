@@ -277,6 +277,26 @@ async def test_people_come_in_the_order_of_their_names_out_of_an_index(filled: t
             assert plan["executionStats"]["totalDocsExamined"] <= 60
 
 
+@pytest.mark.parametrize(
+    ("kind", "orders"),
+    [
+        ("Appointment", "_id,_lastUpdated,date,status"),
+        ("Slot", "_id,_lastUpdated,start,status,schedule"),
+        ("Patient", "_id,_lastUpdated,name,family"),
+        ("Practitioner", "name,family"),
+        ("Location", "name"),
+        ("RelatedPerson", "name"),
+    ],
+)
+async def test_what_is_asked_for_in_these_orders_comes_out_of_an_index(
+    filled: tuple[Store, Store], kind: str, orders: str
+) -> None:
+    """Those that docs/fhir.md names."""
+    for order in [sign + name for name in orders.split(",") for sign in ("", "-")]:
+        (plan,) = await explained(filled[0], kind, f"_sort={order}")
+        assert not stages(plan["queryPlanner"]["winningPlan"]) & {"COLLSCAN", "SORT"}, order
+
+
 async def test_a_page_far_on_costs_what_the_first_one_costs(filled: tuple[Store, Store]) -> None:
     from store.search.lookups import conjunction
     from store.search.paging import beyond
