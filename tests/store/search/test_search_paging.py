@@ -200,6 +200,24 @@ async def test_several_types_are_sorted_together(store: Store, clock: Clock, siz
         assert "".join(read) == expected, order
 
 
+@pytest.mark.parametrize("size", [1, 2, 3, 5])
+@pytest.mark.parametrize("sign", ["", "-"])
+async def test_types_whose_indexes_order_what_is_equal_otherwise_are_sorted_together(
+    store: Store, size: int, sign: str
+) -> None:
+    people = (resource("Patient", one, name=[{"family": "o", "given": [one]}]) for one in "ba")
+    given = {"a": "z", "b": "y"}
+    staff = (resource("Practitioner", one, name=[{"family": "o", "given": [given[one]]}]) for one in "ab")
+    await put(store, *people, *staff)
+    read = await pages(store, "Patient,Practitioner", f"_sort={sign}family&_count={size}")
+    names = [f"{one.kind}/{one.ident}" for part in read for one in part.entries]
+    expected = {
+        "": ["Patient/a", "Patient/b", "Practitioner/b", "Practitioner/a"],
+        "-": ["Patient/b", "Patient/a", "Practitioner/a", "Practitioner/b"],
+    }
+    assert names == expected[sign]
+
+
 async def test_equal_ids_of_several_types_are_all_there(store: Store) -> None:
     await put(store, slot("a"), schedule("a", "Practitioner/1"), resource("Patient", "a"), slot("b"))
     for size in (1, 2, 3):
