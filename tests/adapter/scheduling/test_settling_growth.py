@@ -2,46 +2,18 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from types import FrameType
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
-import adapter.scheduling
 from adapter.scheduling.settling import Change, settle
 from store.codec import Resource
 from store.store import Store
+from tests.adapter.scheduling.growth import SLACK, lines_run
 from tests.adapter.scheduling.support import linking, role, schedule, slot, visit
 from tests.store.support import create
 
-OURS = str(Path(adapter.scheduling.__file__).parent)
 FEW, MANY = 15, 60
-SLACK = 1.2
-"""How much more than in proportion is borne: less than what one loop over the set for each of its members costs."""
-
-
-@contextmanager
-def lines_run() -> Iterator[list[int]]:
-    """Count the lines that adapter/scheduling runs, each turn of a loop or a comprehension as one."""
-    counted = [0]
-
-    def local(frame: FrameType, event: str, argument: Any) -> Any:
-        counted[0] += event == "line"
-        return local
-
-    def entered(frame: FrameType, event: str, argument: Any) -> Any:
-        return local if frame.f_code.co_filename.startswith(OURS) else None
-
-    before = sys.gettrace()
-    sys.settrace(entered)
-    try:
-        yield counted
-    finally:
-        sys.settrace(before)
 
 
 def place(number: int) -> str:
