@@ -11,9 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
+from adapter.aside import aside
 from adapter.scheduling import claims, occupancy, people, rooms
 from adapter.scheduling.calendars import Reader, spellings
-from adapter.scheduling.intervals import Interval
+from adapter.scheduling.intervals import Interval, Spans
 from adapter.scheduling.people import People
 from adapter.scheduling.status import HOLDING
 from store.codec import Resource
@@ -26,6 +27,7 @@ from store.source import Documents
 _DAY = timedelta(days=1)
 _MINUTE = timedelta(minutes=1)
 _BATCH = 20_000  # values in one query: it must not become too large for a command
+_FEW = 1_000  # visits that are filed at once; more beside other requests (`aside`)
 _TIMES = ("_index.date", "_index.end", "_index.claims")
 _SLOT = ("_index.start", "_index.end", "_index.schedule")
 _IN_ORDER = ("schedule", "status", "start", "_id", "minutes", "end")
@@ -135,26 +137,48 @@ def _names(visit: Document) -> list[str]:
     return list({claim.rpartition("|")[0]: None for claim in visit["_index"].get("claims", ()) if "|" in claim})
 
 
+class _Engaged:
+    """When a Schedule's practitioners are engaged, and by which Slots."""
+
+    def __init__(self, visits: Sequence[Document]) -> None:
+        self.spans = [_span(visit) for visit in visits]
+        held: dict[str, list[Interval]] = {}
+        for visit, when in zip(visits, self.spans, strict=True):
+            for claim in {*visit["_index"]["claims"]}:
+                if "|" not in claim:
+                    held.setdefault(claim, []).append(when)
+        self._all = Spans(self.spans)
+        self._held = {name: Spans(spans) for name, spans in held.items()}
+
+    def elsewhere(self, slot: str, when: Interval) -> bool:
+        """Tell whether somebody who does not hold a Slot, by name, takes some of its time."""
+        others = self._all.overlapping(when)
+        return others > (self._held[slot].overlapping(when) if slot in self._held else 0)
+
+
 async def _overlapping(
     source: Documents, window: Interval, reach: Interval, taken: Mapping[str, Sequence[Document]]
 ) -> list[str]:
     """Return the free Slots that overlap what is taken from their Schedules, by appointments that do not hold them."""
-    hours = {
-        name: None
-        for schedule, visits in taken.items()
-        for visit in visits
-        for name in claims.names((schedule,), _within(_span(visit), reach))
-    }
-    wanted = list(hours)
+
+    def filed() -> tuple[dict[str, _Engaged], list[str]]:
+        engaged = {schedule: _Engaged(visits) for schedule, visits in taken.items()}
+        hours = {
+            name: None
+            for schedule, one in engaged.items()
+            for span in one.spans
+            for name in claims.names((schedule,), _within(span, reach))
+        }
+        return engaged, list(hours)
+
+    engaged, wanted = await aside(filed, much=sum(map(len, taken.values())) > _FEW)
     found: dict[str, None] = {}
     for start in range(0, len(wanted), _BATCH):
         query = {"_index.claims": {"$in": wanted[start : start + _BATCH]}, "_index.status": "free"}
         for slot in await source.values("Slot", query, _SLOT):
             when = _span(slot, "start")
-            if window.start <= when.start < window.end and any(
-                when.overlaps(_span(visit)) and f"Slot/{slot['_id']}" not in visit["_index"]["claims"]
-                for visit in taken[reference(slot["_index"]["schedule"])]
-            ):
+            theirs = engaged[reference(slot["_index"]["schedule"])]
+            if window.start <= when.start < window.end and theirs.elsewhere(f"Slot/{slot['_id']}", when):
                 found[slot["_id"]] = None
     return list(found)
 

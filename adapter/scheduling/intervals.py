@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -59,6 +60,20 @@ def _steps(first: datetime, end: datetime) -> int:
 
 # One decision asks about the same visit several times; of long spans the answers would fill the memory.
 _few_hours = lru_cache(maxsize=2_048)(_hours)
+
+
+class Spans:
+    """Several intervals, of which is told how many overlap one without looking at each."""
+
+    def __init__(self, spans: Iterable[Interval]) -> None:
+        some = list(spans)
+        self._starts = sorted(span.start for span in some)
+        self._ends = sorted(span.end for span in some)
+
+    def overlapping(self, when: Interval) -> int:
+        """Return how many of them share a moment with `when`."""
+        # Who is over by then has begun by then, too.
+        return bisect_left(self._starts, when.end) - bisect_right(self._ends, when.start)
 
 
 def of(resource: Resource) -> Interval | None:

@@ -1,4 +1,4 @@
-"""Counts the work that a decision is, so that tests can hold how it grows: no clock, which tells of the machine as well."""
+"""Counts the work that a decision is, so that tests can hold how it grows: a clock would tell of the machine too."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from adapter.scheduling.occupancy import CAPACITY
 from store.codec import Resource
 from store.store import Store
 from tests.adapter.scheduling import looking
+from tests.adapter.scheduling.growth import SLACK, lines_run
 from tests.adapter.scheduling.support import linking, of_type, role, schedule, slot, span, visit
 from tests.store.support import create
 
@@ -188,3 +189,24 @@ async def test_nor_is_what_they_find_of_rooms(store: Store, monkeypatch: pytest.
         await create(store, schedule(ident, f"Location/{ident}"), had, taking, slot(f"free-{ident}", schedule=ident))
     found = await looking.openings(store, Wanted(span("10:00", "12:00")), zone=UTC)
     assert [one.ident for one in found] == []
+
+
+async def test_what_is_in_the_way_is_told_without_comparing_each_slot_with_each_visit(store: Store) -> None:
+    async def lines(count: int) -> int:
+        who = f"Practitioner/{count}"
+        theirs = schedule(f"s{count}", who)
+        await create(store, theirs, slot(f"taken{count}", "10:04", "10:12", schedule=theirs["id"]))
+        for n in range(count):
+            free = slot(f"{count}.{n}", "10:00", "10:05", schedule=theirs["id"])
+            await create(store, free, visit(f"{count}.{n}", "10:10", "10:15", who=(who,)))
+        with lines_run() as counted:
+            assert await engaged.slots(store, DAY, DAY, [theirs]) == [f"taken{count}"]
+        return counted[0]
+
+    assert await lines(60) <= await lines(15) * SLACK * 4
+
+
+async def test_many_visits_are_filed_beside_other_requests(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engaged, "_FEW", 0)
+    await create(store, *at_two_places(visit("x")))
+    assert await offered(store) == ["c", "d"]

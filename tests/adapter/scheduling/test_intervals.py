@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter.scheduling.intervals import Interval, covered, of
+from adapter.scheduling.intervals import Interval, Spans, covered, of
 from tests.adapter.scheduling.support import at, span
 
 moments = st.timedeltas(timedelta(), timedelta(days=2)).map(lambda since: datetime(2024, 1, 1, tzinfo=UTC) + since)
@@ -27,6 +27,11 @@ def test_intervals_that_overlap_share_an_hour(one: Interval, other: Interval) ->
 @given(intervals, intervals)
 def test_two_intervals_overlap_exactly_if_they_share_a_moment(one: Interval, other: Interval) -> None:
     assert one.overlaps(other) == (max(one.start, other.start) < min(one.end, other.end)) == other.overlaps(one)
+
+
+@given(st.lists(intervals), intervals)
+def test_how_many_overlap_is_told_as_by_looking_at_each(some: list[Interval], when: Interval) -> None:
+    assert Spans(some).overlapping(when) == sum(one.overlaps(when) for one in some)
 
 
 @given(intervals)
