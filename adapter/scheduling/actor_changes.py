@@ -7,12 +7,15 @@ that it names becomes somebody else's, only where that makes no two appointments
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 
+from adapter.aside import aside
 from adapter.errors import Problem
-from adapter.scheduling import booking, claims, intervals, occupancy, people, role_changes
+from adapter.scheduling import booking, claims, occupancy, people, role_changes
 from adapter.scheduling.claimset import ClaimSet, Draft
-from adapter.scheduling.people import People
+from adapter.scheduling.crowd import Crowd, presence
 from adapter.scheduling.wish import Facts, Wish
 from store.codec import Resource
 from store.extract import references
@@ -20,6 +23,7 @@ from store.indexing import naming
 from store.unit_of_work import UnitOfWork
 
 _BATCH = 20_000  # values in one query
+_FEW = 300  # who share a Slot and are judged at once; more beside other requests (`aside`)
 
 
 async def conflicts(work: UnitOfWork, asked: ClaimSet) -> list[Problem]:
@@ -48,13 +52,13 @@ async def conflicts(work: UnitOfWork, asked: ClaimSet) -> list[Problem]:
     names.update(name for one in schedules.values() for name in references(one, "actor"))
     roles = {name: draft.after for name, draft in asked.written_of("PractitionerRole").items()}
     known = await people.read(work, names, roles)
+    facts = Facts(schedules=schedules, people=known)
     told: dict[str, dict[str, None]] = {}
     for name, ones in crowds.items():
-        cause = causes[booking.schedule_of(shared[name])]
-        for one in ones:
-            for problem in _overlaps(one, ones, slots, schedules, known):
-                found = told.setdefault(cause.name, {})
-                found |= dict.fromkeys([one["id"], *problem.details["appointments"]])  # type: ignore[misc]  # ids
+        cause = causes[booking.schedule_of(shared[name])].name
+        found = await aside(partial(_overlaps, ones, slots, facts, told.get(cause, {})), much=len(ones) > _FEW)
+        if found:
+            told[cause] = found
     drafts = {draft.name: draft for draft in causes.values()}
     return [_refusal(drafts[name], list(found)) for name, found in told.items()]
 
@@ -98,20 +102,17 @@ async def _holders(work: UnitOfWork, asked: ClaimSet, shared: Mapping[str, Resou
 
 
 def _overlaps(
-    one: Resource,
-    others: list[Resource],
-    slots: Mapping[str, Resource],
-    schedules: Mapping[str, Resource],
-    known: People,
-) -> list[Problem]:
-    when = intervals.of(one)
-    if when is None:
-        return []
-    persons = known.of(claims.practitioners(one))
-    rivals = [other for other in others if not set(persons).isdisjoint(known.of(claims.practitioners(other)))]
-    wish = Wish(when, persons, own=f"Appointment/{one['id']}")
-    held = [slots[name] for name in claims.slots(one) if name in slots]
-    return booking.busy(wish, Facts(schedules=schedules, appointments=rivals, people=known), held)
+    ones: Sequence[Resource], slots: Mapping[str, Resource], facts: Facts, told: dict[str, None]
+) -> dict[str, None]:
+    """Return the ids in `told`, and those of appointments that share a Slot and are in each other's way."""
+    found = [(one, there) for one in ones if (there := presence(one, slots, facts.people)) is not None]
+    crowd = Crowd([there for _, there in found], facts.schedules, facts.people)
+    for _, (name, when, persons, held) in found:
+        if not crowd.leaves_alone(name):
+            apart = crowd.company(name)
+            near = [one for one, other in found if other.name not in apart and not {*persons}.isdisjoint(other.people)]
+            role_changes.tell(told, Wish(when, persons, own=name), replace(facts, appointments=near), held)
+    return told
 
 
 def _refusal(draft: Draft, appointments: list[str]) -> Problem:

@@ -6,11 +6,17 @@ is referred to already, or left, only where that makes no two appointments of on
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import chain
+from typing import NamedTuple
 
+from adapter.aside import aside
 from adapter.errors import Problem
 from adapter.scheduling import booking, claims, intervals, occupancy, people
 from adapter.scheduling.claimset import ClaimSet, Draft
+from adapter.scheduling.crowd import Crowd, presence
+from adapter.scheduling.intervals import Interval
 from adapter.scheduling.status import HOLDING
 from adapter.scheduling.wish import Facts, Wish
 from store.codec import Resource
@@ -23,6 +29,15 @@ PARAM = "PractitionerRole.practitioner"
 """What a refusal is about."""
 
 _BATCH = 20_000  # values in one query
+_FEW = 300  # appointments that are judged at once; more beside other requests (`aside`)
+
+
+class _Moved(NamedTuple):
+    """An appointment of roles that change hands, with its time and these roles."""
+
+    appointment: Resource
+    when: Interval
+    roles: Sequence[str]
 
 
 def roles(names: Iterable[str]) -> Iterator[str]:
@@ -43,7 +58,7 @@ async def conflicts(work: UnitOfWork, asked: ClaimSet) -> list[Problem]:
     work.seize(given)
     query = naming("actor", sorted(given), {"_index.status": {"$in": list(HOLDING)}})
     theirs = [
-        (one, when, [name for name in claims.practitioners(one) if name in given])
+        _Moved(one, when, [name for name in claims.practitioners(one) if name in given])
         for one in as_asked(asked, await work.find("Appointment", query))
         if not claims.stands_beside(one) and (when := intervals.of(one)) is not None
     ]
@@ -58,20 +73,67 @@ async def conflicts(work: UnitOfWork, asked: ClaimSet) -> list[Problem]:
         for start in range(0, len(names), _BATCH)
         for one in await work.find("Appointment", {"_index.claims": {"$in": names[start : start + _BATCH]}})
     ]
-    rivals = [(one, {*known.of(claims.practitioners(one))}) for one in as_asked(asked, near) if _counts(one)]
-    slots = asked.overlaid("Slot", await work.read_many({name for one, _ in rivals for name in claims.slots(one)}))
+    rivals = [one for one in as_asked(asked, near) if _counts(one)]
+    slots = asked.overlaid("Slot", await work.read_many({name for one in rivals for name in claims.slots(one)}))
     schedules = asked.overlaid("Schedule", await work.read_many(map(booking.schedule_of, slots.values())))
-    ways: dict[str, dict[str, None]] = {}
-    for one, when, named in theirs:
-        persons = known.of(named)
-        others = [rival for rival, those in rivals if not those.isdisjoint(persons)]
-        wish = Wish(when, persons, own=f"Appointment/{one['id']}")
-        facts = Facts(schedules=schedules, appointments=others, people=known)
-        held = [slots[name] for name in claims.slots(one) if name in slots]
-        for problem in booking.busy(wish, facts, held) if _counts(one) else ():
-            told = ways.setdefault(named[0], {})
-            told |= dict.fromkeys([one["id"], *problem.details["appointments"]])  # type: ignore[misc]  # a list of ids
+    ways = await aside(
+        lambda: _ways(theirs, rivals, slots, Facts(schedules=schedules, people=known)),
+        much=len(theirs) + len(rivals) > _FEW,
+    )
     return [_refusal(given[name], list(told)) for name, told in ways.items()]
+
+
+def _ways(
+    theirs: Sequence[_Moved], rivals: Sequence[Resource], slots: Mapping[str, Resource], facts: Facts
+) -> dict[str, dict[str, None]]:
+    """Return the ids of appointments in each other's way, by the role that makes them so.
+
+    Args:
+        theirs: the appointments of roles that change hands.
+        rivals: all that may be in their way, these among them.
+        slots: those that they hold, by relative reference.
+        facts: their Schedules, and who is behind the roles.
+    """
+    known = facts.people
+    counting = [moved for moved in theirs if _counts(moved.appointment)]
+    there = {one["id"]: one for one in (*(moved.appointment for moved in counting), *rivals)}
+    present = {ident: found for ident, one in there.items() if (found := presence(one, slots, known)) is not None}
+    crowd = Crowd(present.values(), facts.schedules, known)
+    filed: dict[str, list[int]] = {}
+    for place, rival in enumerate(rivals):
+        for claim in claims.names(present[rival["id"]].people, present[rival["id"]].when):
+            filed.setdefault(claim, []).append(place)
+    ways: dict[str, dict[str, None]] = {}
+    for one, when, named in counting:
+        name = f"Appointment/{one['id']}"
+        if crowd.leaves_alone(name):
+            continue
+        persons, company = known.of(named), crowd.company(name)
+        places = sorted({place for claim in claims.names(persons, when) for place in filed.get(claim, ())})
+        near = [rivals[place] for place in places if f"Appointment/{rivals[place]['id']}" not in company]
+        told = ways.get(named[0], {})
+        tell(told, Wish(when, persons, own=name), replace(facts, appointments=near), present[one["id"]].slots)
+        if told:
+            ways[named[0]] = told
+    return ways
+
+
+def tell(told: dict[str, None], wish: Wish, facts: Facts, held: Sequence[Resource]) -> None:
+    """Add to the ids in `told` that of an appointment, if somebody is in its way, and of whoever is.
+
+    Args:
+        told: those that are in each other's way; of these it is not asked again who is in whose.
+        wish: what the appointment takes; `Wish.own` is its name.
+        facts: with those who may be in its way.
+        held: the Slots that it holds.
+    """
+    own = str(wish.own).partition("/")[2]
+    fresh = [one for one in facts.appointments if one["id"] not in told]
+    known = () if own in told else ([one] for one in facts.appointments if one["id"] in told)
+    for some in chain((fresh,), known):  # of those who are told already one is enough
+        for problem in booking.busy(wish, replace(facts, appointments=some), held):
+            told |= dict.fromkeys([own, *problem.details["appointments"]])  # type: ignore[misc]  # a list of ids
+            return
 
 
 def _changes_hands(draft: Draft) -> bool:

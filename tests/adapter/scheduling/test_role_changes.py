@@ -12,6 +12,7 @@ from adapter.scheduling.occupancy import CAPACITY
 from mappings.systems import DEFAULT_SYSTEMS
 from store.codec import Resource
 from store.store import Store
+from tests.adapter.scheduling.growth import SLACK, lines_run
 from tests.adapter.scheduling.support import (
     booking,
     linking,
@@ -110,6 +111,16 @@ async def test_who_shares_a_slot_of_the_role_goes_on_sharing_it(store: Store) ->
     assert await settle_all(store, role("r"))
     await create(store, visit("x", who=("Practitioner/n",)))
     assert await refused(store, role("r", "n")) == REFUSED
+    with pytest.raises(Conflict) as raised:
+        await settle_all(store, role("r", "n"))
+    assert raised.value.problems[0].details == {"appointments": ["y", "x", "z"]}
+
+
+async def test_who_else_is_had_twice_by_those_who_share_it_does_not_keep_the_role(store: Store) -> None:
+    group = {**slot("g", schedule="t"), "extension": [{"url": CAPACITY, "valueInteger": 3}]}
+    sharing: list[Resource] = [visit(ident, who=(*ROLE, "Practitioner/n"), **linking("g")) for ident in ("y", "z")]
+    await create(store, role("r", "q"), schedule("t"), group, *sharing)
+    assert await settle_all(store, role("r"))
 
 
 @pytest.mark.parametrize("door", [booking, settling])
@@ -161,3 +172,34 @@ async def test_who_takes_none_waits_for_nobody(store: Store, moves: Any) -> None
     await create(store, role("r"), visit("y", **WALK_IN))
     _, runs = await overtaken(store, moves("y", "14:00", "14:30"), lambda: settle_all(store, role("r", "q")))
     assert runs == 1
+
+
+# Many.
+
+
+def minutes(ident: str, number: int, *who: str) -> Resource:
+    """A visit of one minute, in the order of its number from ten o'clock on."""
+    begins, ends = (f"{10 + minute // 60}:{minute % 60:02}" for minute in (number, number + 1))
+    return visit(f"{ident}{number}", begins, ends, who=who)
+
+
+@pytest.mark.parametrize("shared", [False, True], ids=["one after another", "together"])
+async def test_work_grows_as_the_appointments_do(store: Store, shared: bool) -> None:
+    async def lines(count: int) -> int:
+        ident, who, to = f"r{count}", f"PractitionerRole/r{count}", f"Practitioner/{count}"
+        full = {**slot(f"g{count}", schedule=ident), "extension": [{"url": CAPACITY, "valueInteger": count}]}
+        await create(store, role(ident, "q"), schedule(ident, who), full)
+        for n in range(count):
+            own = visit(f"{ident}.{n}", who=(who,), **linking(full["id"])) if shared else minutes(ident, 2 * n, who)
+            await create(store, own, minutes(f"{ident}.of", 60 + 2 * n if shared else 2 * n + 1, to))
+        with lines_run() as counted:
+            await settle_all(store, role(ident, f"{count}"))
+        return counted[0]
+
+    assert await lines(60) <= await lines(15) * SLACK * 4
+
+
+async def test_many_are_judged_beside_other_requests(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(role_changes, "_FEW", 0)
+    await create(store, role("r", "q"), visit("x"), visit("y", who=ROLE))
+    assert await refused(store, role("r")) == REFUSED
