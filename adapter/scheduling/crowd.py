@@ -77,8 +77,10 @@ class Crowd:
         self._shared = {key: Spans(spans) for key, spans in shared.items()}
 
     def leaves_alone(self, name: str) -> bool:
-        """Tell whether certainly nobody is in the way of one of them; who is, is told by a look at each."""
-        one = self._present[name]
+        """Tell whether one is among them and certainly nobody in its way; who is, is told by a look at each."""
+        one = self._present.get(name)
+        if one is None:
+            return False
         groups = [*self._groups_of(one)]
         return all(
             self._is_alone(person, one.when, [group for group in groups if person in group.people])
@@ -97,7 +99,9 @@ class Crowd:
 
     def company(self, name: str) -> Collection[str]:
         """Return those who are certainly not in the way of one: they hold with it a Slot that is all of its time."""
-        one = self._present[name]
+        one = self._present.get(name)
+        if one is None:
+            return ()
         for group in self._groups_of(one):
             covers = group.when.start <= one.when.start and one.when.end <= group.when.end
             if covers and group.people.issuperset(one.people):

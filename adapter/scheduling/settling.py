@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
+from adapter.aside import aside
 from adapter.errors import Conflict, Problem, Unprocessable
 from adapter.scheduling import (
     actor_changes,
@@ -36,6 +38,7 @@ from store.extract import reference
 from store.unit_of_work import UnitOfWork
 
 _CONCERNED = ("Appointment", "AppointmentResponse", "Slot", "Schedule", "PractitionerRole")
+_FEW = 300  # changes and appointments that are judged at once; more beside other requests (`aside`)
 
 
 async def settle(
@@ -112,7 +115,10 @@ async def settle(
     stored = await reading.read(work, asked, copied=copied)
     stored.schedules.update(await _of_ids(work, asked, stored))
     against = [*await role_changes.conflicts(work, asked), *await actor_changes.conflicts(work, asked)]
-    world = decide(asked, stored, found, against, fills_slots=fills_slots, free=free, copied=copied, bases=configured)
+    judged = partial(
+        decide, asked, stored, found, against, fills_slots=fills_slots, free=free, copied=copied, bases=configured
+    )
+    world = await aside(judged, much=len(drafts) + len(stored.appointments) > _FEW)
     if shut is not None:
         shut.update(slot_changes.shut(world))
     work.guard(slot_changes.guards(world))
@@ -171,8 +177,8 @@ def decide(
         return _about(visit.draft, in_the_way)
 
     conflicts = [*against, *turns.take(world, taken)]
-    for visit, stake, when in asked.new:
-        conflicts += _about(visit.draft, visits.conflicts(world, visit, stake, when))
+    for visit, problem in visits.conflicts(world):
+        conflicts += _about(visit.draft, [problem])
     for name, draft in slots.items():
         conflicts += _about(draft, slot_changes.conflicts(world, name, draft))
     if conflicts:

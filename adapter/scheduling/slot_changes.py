@@ -100,13 +100,14 @@ def _breach(draft: Draft, holders: list[Resource]) -> tuple[str, str] | None:
 def settled(world: World) -> dict[str, Resource]:
     """Return the Slots that become something else than they are, or were written to be, by relative reference."""
     changed: dict[str, Resource] = {}
-    for visit in world.asked.visits.values():
-        for name in (*visit.stirs, *world.taken.get(visit.name, ())):
-            slot = world.slots.get(name)
-            if slot is not None:
-                wanted = _status(world, name, slot)
-                if wanted != slot["status"]:
-                    changed[name] = {**slot, "status": wanted}
+    visits = world.asked.visits.values()
+    touched = (name for visit in visits for name in (*visit.stirs, *world.taken.get(visit.name, ())))
+    for name in dict.fromkeys(touched):
+        slot = world.slots.get(name)
+        if slot is not None:
+            wanted = _status(world, name, slot)
+            if wanted != slot["status"]:
+                changed[name] = {**slot, "status": wanted}
     for name, draft in world.asked.written_of("Slot").items():
         if draft.after is not None:
             wanted = _status(world, name, draft.after)

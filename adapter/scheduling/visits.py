@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Container, Iterator, Sequence
 from dataclasses import replace
 
-from adapter.errors import Problem
+from adapter.errors import MOST_NAMED, Problem
 from adapter.scheduling import booking, claims, intervals, reasons
 from adapter.scheduling.claimset import Stake, Visit
 from adapter.scheduling.inherent import SLOT, START
@@ -189,11 +189,25 @@ def taken_slots(
         yield from _found(world, visit, wish, named, newly, fills_slots=fills)
 
 
-def conflicts(world: World, visit: Visit, stake: Stake, when: Interval) -> Iterator[Problem]:
-    """Yield every appointment in the way; to be asked when all of the set have their slots."""
-    if not stake.beside:
-        facts = Facts(schedules=world.schedules, appointments=world.rivals(visit, stake, when), people=world.people)
-        yield from booking.busy(_wish(world, visit, stake, when), facts, world.slots_of(visit))
+def conflicts(world: World) -> Iterator[tuple[Visit, Problem]]:
+    """Yield what is in the way of each appointment of the set; to be asked when all of them have their Slots.
+
+    Where hundreds are in each other's way, the first tell every one that is in theirs, and each of the others one.
+    """
+    crowd = world.crowd()
+    told = 0
+    for visit, stake, when in sorted(world.asked.new, key=lambda claim: claim[0].draft.entry or 0):
+        if stake.beside or visit.books_over or crowd.leaves_alone(visit.name):
+            continue
+        wish, held = _wish(world, visit, stake, when), world.slots_of(visit)
+        rivals = world.rivals(visit, stake, when, crowd.company(visit.name))
+        # Who brings in what was decided elsewhere goes by all that is in the way.
+        some = ([*rivals],) if told < MOST_NAMED or world.copied else ([one] for one in rivals)
+        facts = (Facts(schedules=world.schedules, appointments=few, people=world.people) for few in some)
+        problem = next((problem for few in facts for problem in booking.busy(wish, few, held)), None)
+        if problem is not None:
+            told += 1
+            yield visit, problem
 
 
 def _obstacle(world: World, visit: Visit, name: str, *, fills_slots: bool) -> Problem | None:

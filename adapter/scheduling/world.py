@@ -6,10 +6,11 @@ Pure: made from what was read, asked and changed by the decision, written by nob
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 
 from adapter.scheduling import booking, claims, intervals, leave, occupancy, role_changes, surplus
 from adapter.scheduling.claimset import ClaimSet, Stake, Visit, left_busy
+from adapter.scheduling.crowd import Crowd, Presence
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.neighbours import Neighbours
 from adapter.scheduling.reading import Stored
@@ -61,6 +62,7 @@ class World:
         self.holders: dict[str, dict[str, Resource]] = {}
         self.held: Counter[str] = Counter()
         self._busy: dict[str, dict[str, Resource]] = {}
+        self._taking: dict[str, tuple[Resource, Interval, tuple[str, ...]]] = {}
         self._offered: dict[str, list[str]] = {}
         self._calendars: dict[str, list[str]] = {}
         standing = {name: one for name, one in stored.appointments.items() if name not in asked.visits}
@@ -85,7 +87,9 @@ class World:
             return
         self._hold(name, appointment, (slot for slot in stake.slots if slot not in self.given_back.get(name, ())))
         if stake.when is not None and not stake.beside:
-            for claim in claims.names(self.people.of(stake.people), stake.when):
+            people = self.people.of(stake.people)
+            self._taking[name] = appointment, stake.when, people
+            for claim in claims.names(people, stake.when):
                 self._busy.setdefault(claim, {})[name] = appointment
 
     def _given_up(self) -> set[str]:
@@ -158,23 +162,33 @@ class World:
         schedule = booking.schedule_of(self.slots[slot]) if slot in self.slots else ""
         return slot in self.asked.written or schedule in self.asked.written
 
-    def rivals(self, visit: Visit, stake: Stake, when: Interval) -> list[Resource]:
-        """Return the appointments, itself among them, that hold time that it takes newly (`newly`).
+    def crowd(self) -> Crowd:
+        """Return who takes time and is not passed over by `rivals`, with the Slots that they are going to hold."""
+        present = (
+            Presence(name, when, people, [self.slots[slot] for slot in self._links(name, one) if slot in self.slots])
+            for name, (one, when, people) in self._taking.items()
+            if not self._books_over(name, one)
+        )
+        return Crowd(present, self.schedules, self.people)
+
+    def rivals(self, visit: Visit, stake: Stake, when: Interval, apart: Container[str] = ()) -> Iterator[Resource]:
+        """Yield the appointments that hold time that it takes newly (`newly`), but for itself and those in `apart`.
 
         They name the Slots that they are going to hold; those that book over it in this very set are not rivals, nor,
         for a copy, those that did so before: it was there first.
         """
-        rivals = {
-            name: one
-            for person, spans in self.newly(visit, stake, when).items()
-            for span in spans
-            for claim in claims.names((person,), span)
-            for name, one in self._busy.get(claim, {}).items()
-            if not self._books_over(name, one) and (theirs := intervals.of(one)) is not None and theirs.overlaps(span)
-        }
-        return [
-            {**one, "slot": [{"reference": slot} for slot in self._links(name, one)]} for name, one in rivals.items()
-        ]
+        seen = {visit.name}
+        for person, spans in self.newly(visit, stake, when).items():
+            for span in spans:
+                for claim in claims.names((person,), span):
+                    for name, one in self._busy.get(claim, {}).items():
+                        if name not in seen and name not in apart and self._is_in_the_way(name, one, span):
+                            seen.add(name)
+                            yield {**one, "slot": [{"reference": slot} for slot in self._links(name, one)]}
+
+    def _is_in_the_way(self, name: str, appointment: Resource, span: Interval) -> bool:
+        _, theirs, _ = self._taking[name]
+        return theirs.overlaps(span) and not self._books_over(name, appointment)
 
     def _links(self, name: str, appointment: Resource) -> list[str]:
         gone = self.given_back.get(name, ())
@@ -244,6 +258,8 @@ class World:
     def _filling(self, slot: str, visit: Visit, *, is_own: bool) -> list[str]:
         """Return the others that hold a Slot itself, where they leave no place in it."""
         holders = self.holders.get(slot, {})
+        if len(holders) - (visit.name in holders) < occupancy.capacity(self.slots[slot]):
+            return []
         others = [name for name, one in holders.items() if name != visit.name and not self._books_over(name, one)]
         if visit.is_copy:  # one after another, in a Slot that was published over both
             others = [name for name in others if _at_once(holders[name], visit.appointment)]

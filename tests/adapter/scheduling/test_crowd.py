@@ -94,3 +94,9 @@ def test_a_slot_that_is_of_one_of_two_alone_is_no_reason_for_the_other() -> None
 
 def test_who_has_no_time_takes_none() -> None:
     assert presence(visit("x", end=None), {}, PEOPLE) is None
+
+
+def test_of_who_is_not_among_them_nothing_is_certain() -> None:
+    crowd = crowd_of([], {})
+    assert not crowd.leaves_alone("Appointment/x")
+    assert not crowd.company("Appointment/x")
