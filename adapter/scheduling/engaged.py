@@ -7,8 +7,8 @@ then (``time_conflict``), so it must not be offered. Of a room, or a device, Slo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from adapter.aside import aside
@@ -27,7 +27,7 @@ from store.source import Documents
 _DAY = timedelta(days=1)
 _MINUTE = timedelta(minutes=1)
 _BATCH = 20_000  # values in one query: it must not become too large for a command
-_FEW = 1_000  # visits that are filed at once; more beside other requests (`aside`)
+_FEW = 1_000  # visits, or Slots, that are filed at once; more beside other requests (`aside`)
 _TIMES = ("_index.date", "_index.end", "_index.claims")
 _SLOT = ("_index.start", "_index.end", "_index.schedule")
 _IN_ORDER = ("schedule", "status", "start", "_id", "minutes", "end")
@@ -212,17 +212,63 @@ async def in_rooms(
     known = {name: rooms.of(one) for name, one in theirs.items()}
     if not known:
         return []
-    beside: dict[str, list[str]] = {}
-    running: dict[str, list[Document]] = {}
-    for slot in await _of_rooms(source, reach, list(known)):
-        room, when = known[reference(slot["_index"]["schedule"])], _span(slot, "start")
-        running[room] = [one for one in running.get(room, ()) if _span(one, "start").end > when.start]
-        for one, other in ((a, b) for earlier in running[room] for a, b in ((slot, earlier), (earlier, slot))):
-            if one["_index"]["status"] == "free" and window.start <= one["_index"]["start"] < window.end:
-                beside.setdefault(f"Slot/{one['_id']}", []).append(f"Slot/{other['_id']}")
-        running[room].append(slot)
-    holders = await _holders(source, {name for one, others in beside.items() for name in (one, *others)}, without)
-    return [name.partition("/")[2] for name, others in beside.items() if rooms.is_had(name, others, holders)]
+    found = await _of_rooms(source, reach, list(known))
+
+    def beside() -> list[list[Document]]:
+        """Return the Slots that overlap others of their room, where one of them may be told of."""
+        of_room: dict[str, list[Document]] = {}
+        for slot in found:
+            of_room.setdefault(known[reference(slot["_index"]["schedule"])], []).append(slot)
+        parts = [part for slots in of_room.values() for part in apart(slots) if len(part) > 1]
+        return [part for part in parts if any(_is_free(slot, window) for slot in part)]
+
+    parts = await aside(beside, much=len(found) > _FEW)
+    holders = await _holders(source, {_name(slot) for part in parts for slot in part}, without)
+    return await aside(
+        lambda: [slot["_id"] for part in parts for slot in had(part, holders) if _is_free(slot, window)],
+        much=len(found) > _FEW,
+    )
+
+
+def apart(slots: Iterable[Document]) -> Iterator[list[Document]]:
+    """Yield Slots, which are in order of their starts, in parts: no Slot of one overlaps a Slot of another."""
+    part: list[Document] = []
+    until = datetime.min.replace(tzinfo=UTC)
+    for slot in slots:
+        when = _span(slot, "start")
+        if part and when.start >= until:
+            yield part
+            part = []
+        part.append(slot)
+        until = max(until, when.end)
+    yield part
+
+
+def had(slots: Sequence[Document], holders: Mapping[str, Collection[str]]) -> Iterator[Document]:
+    """Yield those of a room's Slots that overlap one which somebody holds who does not hold them too (`rooms.is_had`).
+
+    `holders` are the appointments that hold Slots, by the Slot's name.
+    """
+    held: dict[str, list[Interval]] = {}
+    for slot in slots:
+        for one in holders.get(_name(slot), ()):
+            held.setdefault(one, []).append(_span(slot, "start"))
+    every = Spans(when for spans in held.values() for when in spans)
+    by_holder = {one: Spans(spans) for one, spans in held.items()}
+    for slot in slots:
+        when = _span(slot, "start")
+        own = sum(by_holder[one].overlapping(when) for one in holders.get(_name(slot), ()))
+        if every.overlapping(when) > own:
+            yield slot
+
+
+def _name(slot: Document) -> str:
+    return f"Slot/{slot['_id']}"
+
+
+def _is_free(slot: Document, window: Interval) -> bool:
+    index = slot["_index"]
+    return bool(index["status"] == "free" and window.start <= index["start"] < window.end)
 
 
 async def _of_rooms(source: Documents, reach: Interval, schedules: Sequence[str]) -> list[Document]:
@@ -244,14 +290,14 @@ async def _of_rooms(source: Documents, reach: Interval, schedules: Sequence[str]
     return sorted(there, key=lambda slot: (slot["_index"]["start"], slot["_id"]))
 
 
-async def _holders(source: Documents, slots: set[str], without: frozenset[str]) -> dict[str, list[str]]:
+async def _holders(source: Documents, slots: set[str], without: frozenset[str]) -> dict[str, set[str]]:
     """Return the appointments that hold Slots, by the Slot's name, but for those in `without`."""
-    holders: dict[str, list[str]] = {}
+    holders: dict[str, set[str]] = {}
     wanted = sorted(slots)
     for start in range(0, len(wanted), _BATCH):
         query = {"_index.claims": {"$in": wanted[start : start + _BATCH]}}
         for one in await source.values("Appointment", query, ("_index.claims",)):
             if f"Appointment/{one['_id']}" not in without:
                 for claim in slots.intersection(one["_index"]["claims"]):
-                    holders.setdefault(claim, []).append(one["_id"])
+                    holders.setdefault(claim, set()).add(one["_id"])
     return holders

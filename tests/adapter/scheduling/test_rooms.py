@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import UTC
+from datetime import UTC, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from adapter.errors import Conflict, Unprocessable
 from adapter.scheduling import commands, engaged, rooms
 from adapter.scheduling.availability import Wanted
+from adapter.scheduling.intervals import Interval
 from adapter.scheduling.wish import MOVING
 from store.codec import Resource
 from store.source import Documents, Find
 from store.store import Store
 from store.unit_of_work import UnitOfWork
 from tests.adapter.scheduling import looking
+from tests.adapter.scheduling.growth import SLACK, lines_run
 from tests.adapter.scheduling.sharing import group, over
 from tests.adapter.scheduling.support import (
     at,
@@ -37,6 +41,7 @@ from tests.adapter.scheduling.weekly import weekly
 from tests.store.support import change, create, present, side_by_side
 
 P, ROOM = "Practitioner/p", "Location/room"
+QUARTER = timedelta(minutes=15)
 TAKEN = [("slot_unavailable", "Appointment.slot[0]", 0)]
 COMPUTED = "w.20240120T1030Z.30"
 HALF, WHOLE = slot("half", "10:30", "11:00"), slot("whole", "10:00", "11:00")
@@ -373,3 +378,47 @@ async def test_so_is_who_has_the_room_when_it_is_computed_what_is_open(
     await create(store, weekly("w", actors=(ROOM,)), schedule("t", ROOM), first, of("t", HALF))
     await settle_all(store, half(), visit("y", who=(), **linking("first")))
     assert await offered(store) == [f"w.20240120T{clock}Z.30" for clock in ("0900", "0930", "1100", "1130")]
+
+
+# Many.
+
+
+async def test_slots_of_a_room_that_overlap_are_not_compared_in_pairs(store: Store) -> None:
+    async def lines(count: int) -> int:
+        theirs, who = schedule(f"r{count}", f"Location/{count}"), {"who": (), **linking(f"{count}.0")}
+        slots = [slot(f"{count}.{n}", "10:00", f"10:{30 + n % 30}", schedule=theirs["id"]) for n in range(count)]
+        await create(store, theirs, *slots)
+        with lines_run() as counted:
+            assert await engaged.in_rooms(store, DAY, DAY, [theirs]) == []
+        await create(store, visit(f"{count}", **who))
+        with lines_run() as counted_held:
+            assert len(await engaged.in_rooms(store, DAY, DAY, [theirs])) == count - 1
+        return counted[0] + counted_held[0]
+
+    assert await lines(60) <= await lines(15) * SLACK * 4
+
+
+quarters = st.lists(st.integers(0, 8), min_size=2, max_size=2, unique=True).map(sorted)
+held = st.lists(st.tuples(quarters, st.sets(st.sampled_from("xyz"))), min_size=1, max_size=8)
+
+
+@given(held)
+def test_whose_room_is_had_is_told_as_by_comparing_each_with_each(some: list[tuple[list[int], set[str]]]) -> None:
+    in_order = sorted(some, key=lambda one: one[0])
+    whens = {
+        f"{n}": Interval(DAY.start + a * QUARTER, DAY.start + b * QUARTER) for n, ((a, b), _) in enumerate(in_order)
+    }
+    holders = {f"Slot/{n}": those for n, (_, those) in enumerate(in_order)}
+    parts = [*engaged.apart({"_id": n, "_index": {"start": when.start, "end": when.end}} for n, when in whens.items())]
+    assert [one["_id"] for part in parts for one in part] == [*whens]
+    beside = {n: [f"Slot/{m}" for m, other in whens.items() if other.overlaps(when)] for n, when in whens.items()}
+    assert [one["_id"] for part in parts for one in engaged.had(part, holders)] == [
+        n for n, others in beside.items() if rooms.is_had(f"Slot/{n}", others, holders)
+    ]
+
+
+async def test_many_slots_are_judged_beside_other_requests(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engaged, "_FEW", 0)
+    await of_room(store, HALF, WHOLE)
+    await settle_all(store, half())
+    assert await offered(store) == []
