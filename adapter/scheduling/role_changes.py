@@ -73,7 +73,7 @@ async def conflicts(work: UnitOfWork, asked: ClaimSet) -> list[Problem]:
         for start in range(0, len(names), _BATCH)
         for one in await work.find("Appointment", {"_index.claims": {"$in": names[start : start + _BATCH]}})
     ]
-    rivals = [one for one in as_asked(asked, near) if _counts(one)]
+    rivals = [one for one in as_asked(asked, near) if _counts(one) and intervals.of(one) is not None]
     slots = asked.overlaid("Slot", await work.read_many({name for one in rivals for name in claims.slots(one)}))
     schedules = asked.overlaid("Schedule", await work.read_many(map(booking.schedule_of, slots.values())))
     ways = await aside(
