@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -29,10 +29,9 @@ from store.ordering import BATCH, Order
 from store.proposals import Proposals
 from store.reading import Moment, Reading
 from store.snapshot import Snapshot
-from store.source import Hint, Sort
 from store.staged import IDEMPOTENCY, Staged
 from store.together import Together
-from store.types import TYPES, key_pattern
+from store.types import TYPES
 from store.unit_of_work import UnitOfWork
 from store.writing import require_free, write
 
@@ -179,32 +178,6 @@ class Store(Reading):
     async def first_since(self, moment: datetime, otherwise: int) -> int:
         """Return the place from which on every version counts as made at `moment` or later; `otherwise` for none."""
         return await self._history.first_since(as_stored(moment), otherwise)
-
-    async def explain(
-        self,
-        kind: str,
-        query: Mapping[str, Any],
-        *,
-        sort: Sort = (),
-        skip: int = 0,
-        limit: int = 0,
-        hint: Hint = None,
-        count: bool = False,
-        fields: Sequence[str] = (),
-    ) -> dict[str, Any]:
-        """Return what MongoDB does for a `find`, `values` or `count` of the same arguments.
-
-        Tests hold queries to their index by it.
-        """
-        find: dict[str, Any] = {"find": kind, "filter": query, "sort": dict(sort), "skip": skip, "limit": limit}
-        if fields:
-            find["projection"] = dict.fromkeys(fields, 1)
-        if count:  # what `count_documents` sends
-            total = [{"$match": query}, {"$group": {"_id": 1, "n": {"$sum": 1}}}]
-            find = {"aggregate": kind, "pipeline": total, "cursor": {}}
-        if hint is not None:
-            find["hint"] = hint if isinstance(hint, str) else dict(key_pattern(hint))
-        return dict(await self.database.command({"explain": find, "verbosity": "executionStats"}))
 
     async def ping(self) -> None:
         """Make sure that MongoDB can be reached and takes writes.

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,10 @@ from store.documents import Rules, compose
 from store.extract import instant
 from store.guards import GUARDS
 from store.history import HISTORY
+from store.source import Hint, Sort
 from store.staged import IDEMPOTENCY
 from store.store import PROBE, Store
-from store.types import TYPES
+from store.types import TYPES, key_pattern
 from store.unit_of_work import UnitOfWork
 from store.zones import ZONES
 from tests.conftest import empty
@@ -126,6 +127,30 @@ async def stored(store: Store, kind: str, ident: str) -> Resource:
     raw = await store.read(kind, ident)
     assert raw is not None
     return decode(raw)
+
+
+async def explain(
+    store: Store,
+    kind: str,
+    query: Mapping[str, Any],
+    *,
+    sort: Sort = (),
+    skip: int = 0,
+    limit: int = 0,
+    hint: Hint = None,
+    count: bool = False,
+    fields: Sequence[str] = (),
+) -> dict[str, Any]:
+    """What MongoDB does for a `find`, `values` or `count` of the same arguments: it holds queries to their index."""
+    find: dict[str, Any] = {"find": kind, "filter": query, "sort": dict(sort), "skip": skip, "limit": limit}
+    if fields:
+        find["projection"] = dict.fromkeys(fields, 1)
+    if count:  # what `count_documents` sends
+        total = [{"$match": query}, {"$group": {"_id": 1, "n": {"$sum": 1}}}]
+        find = {"aggregate": kind, "pipeline": total, "cursor": {}}
+    if hint is not None:
+        find["hint"] = hint if isinstance(hint, str) else dict(key_pattern(hint))
+    return dict(await store.database.command({"explain": find, "verbosity": "executionStats"}))
 
 
 async def guards(database: Database) -> dict[str, int]:

@@ -21,7 +21,7 @@ from store.ordering import HISTORY
 from store.store import Store
 from store.unit_of_work import UnitOfWork
 from tests.conftest import Clock
-from tests.store.support import appointment, change, create, large, patient, present
+from tests.store.support import appointment, change, create, explain, large, patient, present
 
 BEFORE = datetime(2020, 1, 1, tzinfo=UTC)
 
@@ -390,7 +390,7 @@ async def test_every_query_has_an_index(
     await create(store, *(patient(f"p{n}") for n in range(20)))
     await delete(store, "Patient", "p3")
     await take_cut(store)
-    found = await store.explain(collection, query, sort=sort)
+    found = await explain(store, collection, query, sort=sort)
     assert "COLLSCAN" not in stages(found["queryPlanner"]["winningPlan"])
     if collection == HISTORY:
         assert "SORT" not in stages(found["queryPlanner"]["winningPlan"])
@@ -401,7 +401,7 @@ async def test_every_query_has_an_index(
 async def test_where_a_span_ends_is_told_by_the_index_alone(store: Store) -> None:
     await create(store, *(patient(f"p{n}") for n in range(20)))
     query = {"_id": {"$gt": "p1"}}
-    found = await store.explain("Patient", query, sort=[("_id", 1)], skip=4, limit=1, hint="_id_", fields=["_id"])
+    found = await explain(store, "Patient", query, sort=[("_id", 1)], skip=4, limit=1, hint="_id_", fields=["_id"])
     assert (found["executionStats"]["totalKeysExamined"], found["executionStats"]["totalDocsExamined"]) == (5, 0)
 
 

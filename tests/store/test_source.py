@@ -14,7 +14,7 @@ from store.connection import connect
 from store.source import Source, fitting
 from store.store import Store
 from store.unit_of_work import UnitOfWork
-from tests.store.support import Listener, appointment, create, large, patient
+from tests.store.support import Listener, appointment, create, explain, large, patient
 
 Reading = Callable[[Source], Awaitable[Any]]
 Reader = Callable[[Store, Reading], Awaitable[Any]]
@@ -75,7 +75,7 @@ async def test_an_index_may_be_named_by_mongodbs_name(store: Store, read: Reader
 
 async def test_an_explanation_takes_mongodbs_name_too(store: Store) -> None:
     name = "_index.status_1__index.date_1__id_1"
-    assert name in str(await store.explain("Appointment", BOOKED, hint=name))
+    assert name in str(await explain(store, "Appointment", BOOKED, hint=name))
 
 
 @readers

@@ -21,7 +21,7 @@ from store.errors import Unreachable
 from store.store import REMEMBERED_FOR, Store
 from store.types import TYPES, key_pattern
 from store.unit_of_work import UnitOfWork
-from tests.store.support import Database, Listener, appointment, create, everything, patient, stop
+from tests.store.support import Database, Listener, appointment, create, everything, explain, patient, stop
 
 DAY = "2024-01-{:02}T10:00:00Z"
 
@@ -128,12 +128,14 @@ async def test_many_resources_are_read_at_once_by_reference(store: Store) -> Non
 @pytest.mark.parametrize("count", [False, True])
 async def test_an_explanation_tells_which_index_is_used(store: Store, count: bool) -> None:
     await create(store, appointment("a"))
-    found = await store.explain("Appointment", {"_index.status": "booked"}, hint=("status", "date", "_id"), count=count)
+    found = await explain(
+        store, "Appointment", {"_index.status": "booked"}, hint=("status", "date", "_id"), count=count
+    )
     assert "_index.status_1__index.date_1__id_1" in str(found)
 
 
 async def test_an_explanation_without_a_hint_leaves_the_choice_to_mongodb(store: Store) -> None:
-    found = await store.explain("Patient", {"_id": "a"}, sort=[("_id", 1)])
+    found = await explain(store, "Patient", {"_id": "a"}, sort=[("_id", 1)])
     assert "IDHACK" in str(found) or "IXSCAN" in str(found)
 
 

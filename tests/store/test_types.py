@@ -18,7 +18,7 @@ from store.indexing import naming
 from store.store import Store
 from store.types import TYPES, ResourceType, includes, key_pattern, rev_includes
 from tests import strategies
-from tests.store.support import Database
+from tests.store.support import Database, explain
 
 MOMENT = datetime(2024, 1, 15, 10, tzinfo=UTC)
 RULES = Rules()
@@ -207,7 +207,7 @@ async def test_every_field_is_searched_in_an_index(indexed: Store, kind: str) ->
     names = {model.document["name"] for model in declared.index_models()}
     for field in declared.wildcard():
         for asked in ("x", {"$in": ["x", "y"]}, {"$regex": "^x"}):
-            plan = await indexed.explain(kind, {f"_index.{field}": asked})
+            plan = await explain(indexed, kind, {f"_index.{field}": asked})
             used = _indexes_of(plan["queryPlanner"]["winningPlan"])
             assert len(used) == 1
             assert next(iter(used)).startswith("search_"), (field, used)
@@ -219,14 +219,14 @@ async def test_every_field_is_searched_in_an_index(indexed: Store, kind: str) ->
 )
 async def test_spans_are_searched_in_an_index_by_both_ends(indexed: Store, kind: str, field: str) -> None:
     for end in ("lo", "hi"):
-        plan = await indexed.explain(kind, {f"_index.{field}.{end}": {"$gt": MOMENT}})
+        plan = await explain(indexed, kind, {f"_index.{field}.{end}": {"$gt": MOMENT}})
         assert {name[:7] for name in _indexes_of(plan["queryPlanner"]["winningPlan"])} == {"search_"}
 
 
 @pytest.mark.parametrize(("kind", "field"), [(one.name, field) for one in TYPES.values() for field in one.named])
 async def test_who_is_named_at_whatever_address_is_found_in_two_indexes(indexed: Store, kind: str, field: str) -> None:
     query = naming(field, ["Practitioner/a", "Practitioner/b"])
-    plan = await indexed.explain(kind, query)
+    plan = await explain(indexed, kind, query)
     used = _indexes_of(plan["queryPlanner"]["winningPlan"])
     assert "none" not in used
     assert {name for name in used if name.startswith(f"_index.{field}:named_1")}
@@ -257,7 +257,7 @@ async def test_places_are_searched_in_an_index_on_the_globe(indexed: Store) -> N
     documents = [compose(TYPES["Location"], one, encode(one), MOMENT, RULES) for one in (location, away, nowhere)]
     await indexed.database.Location.insert_many(documents)
     assert await indexed.keys("Location", {"_index.near": around}, limit=5) == ["near"]
-    plan = await indexed.explain("Location", {"_index.near": around})
+    plan = await explain(indexed, "Location", {"_index.near": around})
     assert _indexes_of(plan["queryPlanner"]["winningPlan"]) == {"_index.near_2dsphere"}
 
 

@@ -29,6 +29,7 @@ from store.codec import CODEC_OPTIONS, Resource, encode
 from store.documents import Rules, compose, stamped
 from store.types import TYPES
 from tests.scale import LONG
+from tests.store.support import explain
 
 APPOINTMENTS, SLOTS = (100_000, 20_000) if LONG else (11_000, 6_000)
 PRACTITIONERS, FACILITIES, PATIENTS = (50 if LONG else 10), 5, 2_000
@@ -139,7 +140,7 @@ async def _explained(
 ) -> tuple[set[str], dict[str, Any]]:
     wanted = ListQuery.model_validate(filters)
     query, hint = appointment_query(who, wanted, await asked_for(who, wanted, who.store))
-    explained = await who.store.explain("Appointment", query, sort=ORDER, skip=skip, limit=limit, hint=hint)
+    explained = await explain(who.store, "Appointment", query, sort=ORDER, skip=skip, limit=limit, hint=hint)
     return _stages(explained["queryPlanner"]["winningPlan"]), explained["executionStats"]
 
 
@@ -237,7 +238,7 @@ async def test_a_stored_patient_is_found_by_two_indexes_merged(
 ) -> None:
     wanted = ListQuery.model_validate({"patient_uhid": known, **filters})
     query, hint = appointment_query(large, wanted, await asked_for(large, wanted, large.store))
-    explained = await large.store.explain("Appointment", query, sort=ORDER, limit=20, hint=hint)
+    explained = await explain(large.store, "Appointment", query, sort=ORDER, limit=20, hint=hint)
     plan, did = explained["queryPlanner"]["winningPlan"], explained["executionStats"]
     stages = _stages(plan)
     assert stages & {"COLLSCAN", "SORT"} == set()
@@ -281,7 +282,7 @@ async def test_a_practitioner_with_a_role_reads_no_more(large: Caller) -> None:
     stages, did = await _explained(large, {"practitioner_id": "p8"})
     assert stages & {"COLLSCAN", "SORT"} == set()
     assert did["totalDocsExamined"] == did["nReturned"] == 20
-    sought = await large.store.explain("PractitionerRole", {"_index.practitioner": "Practitioner/p8"})
+    sought = await explain(large.store, "PractitionerRole", {"_index.practitioner": "Practitioner/p8"})
     assert "COLLSCAN" not in _stages(sought["queryPlanner"]["winningPlan"])
 
 
@@ -292,7 +293,7 @@ COUNTED: list[dict[str, Any]] = [{}, {"status": "booked"}, {"practitioner_id": "
 async def test_a_total_is_counted_in_the_index(large: Caller, filters: dict[str, Any]) -> None:
     wanted = ListQuery.model_validate(filters)
     query, hint = appointment_query(large, wanted, await asked_for(large, wanted, large.store))
-    did = await large.store.explain("Appointment", query, hint=hint, count=True)
+    did = await explain(large.store, "Appointment", query, hint=hint, count=True)
     did = did["stages"][0]["$cursor"] if "stages" in did else did
     assert did["executionStats"]["totalDocsExamined"] == 0
 
@@ -310,7 +311,7 @@ async def test_availability_reads_the_slots_it_shows_and_no_more(large: Caller, 
     async with large.store.moment() as moment:
         groups = (await asked_for(large, wanted, moment)).groups
         query, hint = await slot_query(large, moment, wanted, groups)
-    did = await large.store.explain("Slot", query, sort=SLOT_ORDER, limit=20, hint=hint)
+    did = await explain(large.store, "Slot", query, sort=SLOT_ORDER, limit=20, hint=hint)
     assert _stages(did["queryPlanner"]["winningPlan"]) & {"COLLSCAN", "SORT"} == set()
     assert did["executionStats"]["nReturned"] == 20
     assert did["executionStats"]["totalDocsExamined"] == 20
@@ -322,7 +323,7 @@ async def test_availability_by_specialty_reads_within_its_days(large: Caller, fi
     async with large.store.moment() as moment:
         groups = (await asked_for(large, wanted, moment)).groups
         query, hint = await slot_query(large, moment, wanted, groups)
-    did = await large.store.explain("Slot", query, sort=SLOT_ORDER, limit=20, hint=hint)
+    did = await explain(large.store, "Slot", query, sort=SLOT_ORDER, limit=20, hint=hint)
     assert _stages(did["queryPlanner"]["winningPlan"]) & {"COLLSCAN", "SORT"} == set()
     assert did["executionStats"]["nReturned"] == 20
     assert did["executionStats"]["totalDocsExamined"] <= 20 * 12

@@ -14,6 +14,7 @@ from mappings.systems import DEFAULT_SYSTEMS
 from store.store import Store
 from tests.adapter.mediloop.clinic import JAMES, PATH, appointment, booking, open_clinic, put, refused, slot_status
 from tests.conftest import Api, Clock, ServiceMaker
+from tests.store.support import explain
 
 
 @pytest.fixture(autouse=True)
@@ -143,7 +144,7 @@ async def test_where_others_are_always_faster_it_is_told_and_nothing_is_booked(
 async def test_the_look_up_reads_the_used_ones_of_its_span_in_the_unique_index(api: Api, store: Store) -> None:
     await _bring_in(store, [*range(1, 40), *range(900, 950)], *(f"APT-2024-I{number:05d}" for number in range(50)))
     query = numbers.used(DEFAULT_SYSTEMS.appointment_number, 2024, range(2, 502))
-    did = await store.explain("Appointment", query, hint=numbers.BY_NUMBER, fields=("_index.unique",))
+    did = await explain(store, "Appointment", query, hint=numbers.BY_NUMBER, fields=("_index.unique",))
     stages = str(did["queryPlanner"]["winningPlan"])
     assert "'_index.unique': 1" in stages
     assert "COLLSCAN" not in stages

@@ -32,6 +32,7 @@ from tests.adapter.mediloop.clinic import (
     with_actors,
 )
 from tests.conftest import Api
+from tests.store.support import explain
 
 Asked = Callable[[], int]
 OLD = "old"
@@ -181,7 +182,7 @@ async def test_the_look_up_goes_through_the_index_of_identifiers(api: Api, store
     await put(store, *(patient(f"p{number}", f"UG00000000{number}A", "N") for number in range(10)))
     who = Caller(Key("k", "k", "test", everything(), None, store.now(), None, "hint", "k"), api.service, store)
     query = directory.patient_query(who, ["UG000000001A", "UG000000002A", OTHER_UHID])
-    did = await store.explain("Patient", query, hint=directory.BY_IDENTIFIER)
+    did = await explain(store, "Patient", query, hint=directory.BY_IDENTIFIER)
     assert "COLLSCAN" not in str(did["queryPlanner"]["winningPlan"])
     assert did["executionStats"]["totalDocsExamined"] == did["executionStats"]["nReturned"] == 2
     assert did["executionStats"]["totalKeysExamined"] <= 6

@@ -38,7 +38,7 @@ from tests.adapter.scheduling.support import (
 )
 from tests.adapter.scheduling.test_engaged import DAY
 from tests.adapter.scheduling.weekly import weekly
-from tests.store.support import change, create, present, side_by_side
+from tests.store.support import change, create, explain, present, side_by_side
 
 P, ROOM = "Practitioner/p", "Location/room"
 QUARTER = timedelta(minutes=15)
@@ -354,7 +354,7 @@ async def test_every_query_has_an_index_and_without_a_room_there_is_none(
         await store.transact(settling(whole()))
     monkeypatch.undo()
     for kind, query in asked:
-        explained = await store.explain(kind, query)
+        explained = await explain(store, kind, query)
         assert "COLLSCAN" not in str(explained["queryPlanner"]["winningPlan"]), (kind, query)
 
 

@@ -17,7 +17,7 @@ from store.search import Page, compiled, run
 from store.store import Store
 from store.types import TYPES
 from tests.store.search.support import appointment, concept, identifier, parsed, resource, schedule, slot
-from tests.store.support import RULES
+from tests.store.support import RULES, explain
 
 SMALL, LARGE = 2_000, 10_000
 _START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -96,7 +96,7 @@ def stages(plan: Any) -> set[str]:
 async def explained(store: Store, kind: str, text: str, limit: int = 51) -> list[dict[str, Any]]:
     """What MongoDB does for the page of a search."""
     return [
-        await store.explain(one.kind, one.query, sort=one.sort, limit=limit, hint=one.hint)
+        await explain(store, one.kind, one.query, sort=one.sort, limit=limit, hint=one.hint)
         for one in await compiled(store, parsed(kind, text))
     ]
 
@@ -263,12 +263,12 @@ async def test_people_come_in_the_order_of_their_names_out_of_an_index(filled: t
 
     for store in filled:
         (one,) = await compiled(store, parsed("Patient", f"_sort={order}"))
-        first = await store.explain(one.kind, one.query, sort=one.sort, limit=51, hint=one.hint)
+        first = await explain(store, one.kind, one.query, sort=one.sort, limit=51, hint=one.hint)
         places: dict[str, Any] = {"name": "n 00050", "-name": "n 00050"}
         if order in places:
             after = beyond(one.sort, (places[order], "50"))
             assert after is not None
-            further = await store.explain(one.kind, after, sort=one.sort, limit=51, hint=one.hint)
+            further = await explain(store, one.kind, after, sort=one.sort, limit=51, hint=one.hint)
         else:
             further = first
         for plan in (first, further):
@@ -306,13 +306,13 @@ async def test_a_page_far_on_costs_what_the_first_one_costs(filled: tuple[Store,
     far = _START + timedelta(hours=LARGE // 2)
     after = beyond(one.sort, (far, "a1"))
     assert after is not None
-    plan = await store.explain(one.kind, conjunction([one.query, after]), sort=one.sort, limit=51, hint=one.hint)
+    plan = await explain(store, one.kind, conjunction([one.query, after]), sort=one.sort, limit=51, hint=one.hint)
     assert plan["executionStats"]["nReturned"] == 51
     assert plan["executionStats"]["totalDocsExamined"] <= 60
     assert plan["executionStats"]["totalKeysExamined"] <= 60
 
 
 async def test_counting_everything_reads_keys_alone(filled: tuple[Store, Store]) -> None:
-    plan = await filled[0].explain("Appointment", {}, count=True, hint=("_id",))
+    plan = await explain(filled[0], "Appointment", {}, count=True, hint=("_id",))
     assert "FETCH" not in stages(plan)
     assert "COLLSCAN" not in stages(plan)

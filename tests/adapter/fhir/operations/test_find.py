@@ -39,6 +39,7 @@ from tests.adapter.mediloop.clinic import (
 )
 from tests.adapter.scheduling.weekly import weekly
 from tests.conftest import Api, ApiMaker, ServiceMaker
+from tests.store.support import explain
 
 __all__ = ["clinic"]
 
@@ -186,7 +187,7 @@ async def test_what_find_asks_at_whatever_address_it_finds_by_an_index(api: Api,
     named = [(kind, query) for kind, query in asked if ":named" in str(query)]
     assert {kind for kind, _ in named} == {"PractitionerRole", "Schedule", "Appointment"}
     for kind, query in named:
-        plan = await store.explain(kind, query)
+        plan = await explain(store, kind, query)
         assert "COLLSCAN" not in str(plan["queryPlanner"]["winningPlan"]), (kind, query)
 
 
