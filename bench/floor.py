@@ -33,7 +33,7 @@ from bench import data, fhir_floor
 from bench.floor_parts import Document, Wanted, days, joined, past
 from mappings.systems import DEFAULT_SYSTEMS
 from store.connection import MAJORITY, connect
-from store.counters import Counters
+from store.counters import Numbers
 from store.extract import token
 from store.finishing import LONG
 from store.indexing import naming
@@ -94,7 +94,7 @@ class Floor:
         self._appointments = self._database["Appointment"]
         self._slots = self._database["Slot"]
         self._schedules = self._database["Schedule"]
-        self._counters = Counters(self._database)
+        self._counters = Numbers(self._database)
         self._numbers, self._turns = itertools.count(1), itertools.count()
         self._slot: Document = {}
         self._appointment: Document = {}

@@ -17,7 +17,7 @@ from store.connection import MAJORITY, bounded
 COUNTERS = "counters"
 
 
-class Counters:
+class Numbers:
     """Hands out numbers of one database; each process takes them in blocks of `block`."""
 
     def __init__(self, database: AsyncDatabase[dict[str, Any]], block: int = 20, timeout: float = 10.0) -> None:

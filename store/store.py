@@ -19,7 +19,7 @@ from pymongo.read_concern import ReadConcern
 from store import zones
 from store.committed import Committed
 from store.connection import MAJORITY, Client, bounded, is_oversized
-from store.counters import Counters
+from store.counters import Numbers
 from store.documents import Rules
 from store.errors import AlreadyExists, NotUnique, Oversized, Unreachable
 from store.gathering import Gathering
@@ -75,7 +75,7 @@ class Store(Reading):
         self.rules = rules or Rules()
         self._now = now
         self._patience = timeout
-        self._counters = Counters(self.database, timeout=timeout)
+        self._numbers = Numbers(self.database, timeout=timeout)
         self._order = Order(self.database, self._transaction, now, timeout)
         self._gathering = Gathering(self.database, timeout)
         self._history = History(self.database, self._order, timeout)
@@ -198,11 +198,11 @@ class Store(Reading):
 
     async def next_number(self, name: str) -> int:
         """Return the next number of the counter `name`, from 1; gaps are possible."""
-        return await self._bounded(lambda: self._counters.next(name))
+        return await self._bounded(lambda: self._numbers.next(name))
 
     async def pass_numbers(self, name: str, last: int) -> None:
         """Have the counter `name` hand out no number up to `last` from now on."""
-        await self._bounded(lambda: self._counters.pass_over(name, last))
+        await self._bounded(lambda: self._numbers.pass_over(name, last))
 
     async def transact(
         self, callback: Callable[[UnitOfWork], Awaitable[T]], *, together: bool = False, large: bool = False

@@ -25,7 +25,7 @@ from store.connection import bounded
 PATIENCE: Final = 1.0
 
 
-class Counters:
+class Hits:
     """Fixed windows, counted in MongoDB. A window starts with its first hit."""
 
     def __init__(self, database: AsyncDatabase[dict[str, Any]], now: Now) -> None:

@@ -29,7 +29,7 @@ from pymongo.errors import PyMongoError
 
 from adapter.clock import Now
 from adapter.errors import Problem, RateLimited
-from adapter.security.counters import Counters
+from adapter.security.counters import Hits
 from adapter.security.keys import Key, Mode
 from adapter.settings import MOST_A_MINUTE
 from store.errors import Unreachable
@@ -104,7 +104,7 @@ class RateLimiter:
         """
         if min(default_test, default_live) < 0:
             raise ValueError("A rate limit is a number of requests per minute, or 0 for none.")
-        self._counters = Counters(database, now)
+        self._hits = Hits(database, now)
         self._now = now
         self._defaults: Final[Mapping[Mode, int]] = {"test": default_test, "live": default_live}
         # Counters that are used up -> the end of their window. Nothing can make them free before, so a caller
@@ -115,7 +115,7 @@ class RateLimiter:
 
     async def ensure_indexes(self) -> None:
         """Make the index by which MongoDB removes ended windows."""
-        await self._counters.ensure_indexes()
+        await self._hits.ensure_indexes()
 
     async def check(self, key: Key | None, client: str) -> RateState:
         """Count one request.
@@ -132,13 +132,13 @@ class RateLimiter:
             return self._uncounted(UNLIMITED)
         counter = "/".join((*who, str(limit)))
         end = self._used_up.get(counter)
-        # The upper bound is for a clock that was set back, as in `Counters`.
+        # The upper bound is for a clock that was set back, as in `Hits`.
         if end is not None and _ZERO < end - self._now() <= 2 * _WINDOW:
             return self._state(limit, limit + 1, end)
         if self._within(_PAUSE, self._failed):
             return self._uncounted(limit)
         try:
-            count, end = await self._counters.hit(counter, _WINDOW)
+            count, end = await self._hits.hit(counter, _WINDOW)
         except (PyMongoError, Unreachable) as error:
             self._report(error)
             return self._uncounted(limit)

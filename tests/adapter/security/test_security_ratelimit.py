@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 
 from adapter.security import counters
 from adapter.security import ratelimit as module
-from adapter.security.counters import Counters
+from adapter.security.counters import Hits
 from adapter.security.keys import Key, Mode
 from adapter.security.ratelimit import UNLIMITED, RateLimiter, RateState
 
@@ -39,8 +39,8 @@ async def counted(database: Database) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-async def storage(database: Database, clock: Clock) -> Counters:
-    storage = Counters(database, clock)
+async def storage(database: Database, clock: Clock) -> Hits:
+    storage = Hits(database, clock)
     await storage.ensure_indexes()
     return storage
 
@@ -226,13 +226,13 @@ async def test_without_storage_requests_pass_and_one_line_a_minute_says_so(
     assert states[-1].headers()["X-RateLimit-Remaining"] == "1"
 
 
-async def test_counters_are_removed_by_mongodb(storage: Counters, database: Database) -> None:
+async def test_counters_are_removed_by_mongodb(storage: Hits, database: Database) -> None:
     indexes = await database["rate_limits"].index_information()
     assert indexes["expires"]["expireAfterSeconds"] == 0
     assert storage._counters.write_concern.document == {"w": 1, "j": False}
 
 
-class Overtaken(Counters):
+class Overtaken(Hits):
     """Loses the race of two upserts: a rival inserts first, and MongoDB's own error says so."""
 
     attempts = 0
@@ -252,7 +252,7 @@ async def test_the_loser_of_two_upserts_counts_too(database: Database, clock: Cl
 
 
 async def test_a_second_collision_is_an_error_which_lets_the_request_pass(
-    database: Database, storage: Counters, limiter: RateLimiter
+    database: Database, storage: Hits, limiter: RateLimiter
 ) -> None:
     # A unique index on the count makes every second counter collide.
     await database["rate_limits"].create_index("count", unique=True)
@@ -265,7 +265,7 @@ async def test_a_second_collision_is_an_error_which_lets_the_request_pass(
 
 
 async def test_after_a_failure_nothing_is_counted_for_five_seconds(
-    database: Database, storage: Counters, limiter: RateLimiter, clock: Clock
+    database: Database, storage: Hits, limiter: RateLimiter, clock: Clock
 ) -> None:
     await database["rate_limits"].create_index("count", unique=True, name="broken")
     await storage.hit("a", MINUTE)
