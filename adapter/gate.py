@@ -25,13 +25,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from adapter.errors import Problem, Refused, TooLarge, Unauthenticated
 from adapter.logs import logger
 from adapter.metrics import answered
-from adapter.refusals import FHIR_BASE, respond, stopped, unavailable, unexpected
+from adapter.refusals import FHIR_BASE, METHODS, respond, stopped, unavailable, unexpected
 from adapter.security.ratelimit import RateState
 from adapter.service import Service
 from store.connection import Deadline, within
 from store.errors import Unreachable
 
-_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 _API = ("/api/", "/fhir")
 _UNKEPT = b"private, no-store"
 """For answers that say nothing of caching themselves: they may be about patients (RFC 9111 section 5.2.2.5)."""
@@ -73,7 +72,7 @@ def add_common(headers: list[tuple[bytes, bytes]], ids: Ids, path: str, now: dat
 
 def known(method: str) -> str:
     """Return what a method is counted as: there are as many figures as names."""
-    return method if method in _METHODS else "other"
+    return method if method in METHODS else "other"
 
 
 class Gate:

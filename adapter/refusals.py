@@ -16,7 +16,7 @@ from adapter.service import Service
 from store.errors import Oversized, StoreError, Unreachable
 
 FHIR_BASE = "/fhir"
-_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _READING = ("GET", "HEAD", "OPTIONS")
 
 _HTTP_PROBLEMS = {
@@ -74,7 +74,7 @@ def _allowed(scope: Scope) -> list[str]:
     routes = scope["app"].router.routes
     return [
         method
-        for method in _METHODS
+        for method in METHODS
         if any(route.matches({**scope, "method": method})[0] is Match.FULL for route in routes)
     ]
 

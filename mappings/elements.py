@@ -17,7 +17,7 @@ Known = Mapping[str, Resource]
 
 NOBODY: Known = MappingProxyType({})
 
-_ABSENT = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
+ABSENT_REASON = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
 
 
 def copied(value: Any) -> Any:
@@ -42,7 +42,7 @@ def put(element: Resource, name: str, value: Any) -> None:
     element[name] = value
     extra = element.get(sibling)
     if extra is not None and "extension" in extra:
-        kept = [extension for extension in extra["extension"] if extension.get("url") != _ABSENT]
+        kept = [extension for extension in extra["extension"] if extension.get("url") != ABSENT_REASON]
         put_list(extra, "extension", kept)
         if not extra:
             del element[sibling]

@@ -13,10 +13,13 @@ from functools import cache
 from typing import Literal
 from zoneinfo import available_timezones
 
+from adapter.scheduling.hours import TIMEZONE
+from mappings.elements import ABSENT_REASON
 from mappings.fields import CANCELLED_AT
 from mappings.systems import Systems
 from mappings.uhid import anywhere
 from store.remembering import remembered
+from store.slotids import CAPACITY
 
 Rule = Literal["kept", "codes", "reference", "identifier", "dead"] | str
 """What becomes of an element; any other word is the name of the table for what is nested in it."""
@@ -30,10 +33,6 @@ MEANINGS = {
     IDENTIFIER: "a pseudonym of system and value; the system is kept where it is one of this service's own",
     DEAD: "`deceasedBoolean` true in its place: the time goes, that somebody is dead does not",
 }
-
-ABSENT_REASON = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
-TIMEZONE = "http://hl7.org/fhir/StructureDefinition/timezone"
-CAPACITY = "http://fhir-registry.smarthealthit.org/StructureDefinition/slot-capacity"
 
 
 def _kept(*names: str) -> dict[str, Rule]:

@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from adapter.export.allowed import (
-    ABSENT_REASON,
     CODES,
     DEAD,
     IDENTIFIER,
@@ -20,7 +19,6 @@ from adapter.export.allowed import (
     NESTED,
     REFERENCE,
     RESOURCES,
-    TIMEZONE,
     Values,
     extensions,
     holds_uhid,
@@ -30,6 +28,8 @@ from adapter.export.allowed import (
 )
 from adapter.export.pseudonyms import Pseudonyms
 from adapter.fhir.validation.definitions import Member, Type, type_of
+from adapter.scheduling.hours import DAYS, TIMEZONE
+from mappings.elements import ABSENT_REASON
 from mappings.systems import Systems
 from mappings.uhid import PATTERN
 from store.codec import Resource, decode, encode
@@ -40,7 +40,6 @@ PSEUDONYMISED: Resource = {"system": _LABELS, "code": "PSEUDED"}
 REDACTED: Resource = {"system": _LABELS, "code": "REDACTED"}
 """Carried as well where a modifier extension went: what it said must not be forgotten silently."""
 
-_DAYS = frozenset(("mon", "tue", "wed", "thu", "fri", "sat", "sun"))
 _REASONS = frozenset(
     (
         *("unknown", "asked-unknown", "temp-unknown", "not-asked", "asked-declined", "masked", "not-applicable"),
@@ -208,7 +207,7 @@ def _extension(given: Resource, table: Mapping[str, Values | tuple[str, ...]]) -
 
 def _harmless(url: str, name: str, value: Any) -> bool:
     if name == "valueCode":
-        allowed = zones() if url == TIMEZONE else _REASONS if url == ABSENT_REASON else _DAYS
+        allowed = zones() if url == TIMEZONE else _REASONS if url == ABSENT_REASON else DAYS
         return value in allowed
     if name == "valuePeriod":
         moments = type_of("Period").members

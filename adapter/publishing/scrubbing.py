@@ -13,14 +13,14 @@ from typing import Any
 
 from adapter.export.allowed import zones
 from adapter.publishing.codes import Codes
+from adapter.scheduling.hours import TIMEZONE
 from mappings.references import contained
 from store import slotids
 from store.codec import Resource
 from store.extract import reference
 
 SMART = "http://fhir-registry.smarthealthit.org/StructureDefinition"
-DEEP_LINK, PHONE, CAPACITY = f"{SMART}/booking-deep-link", f"{SMART}/booking-phone", f"{SMART}/slot-capacity"
-_TIMEZONE = "http://hl7.org/fhir/StructureDefinition/timezone"
+DEEP_LINK, PHONE = f"{SMART}/booking-deep-link", f"{SMART}/booking-phone"
 
 _NUMBER = re.compile(r"\+?[0-9][0-9 ().\-]{2,30}")
 _ADDRESS = ("use", "type", "city", "district", "state", "postalCode", "country")
@@ -134,7 +134,7 @@ def _schedule_extensions(resource: Resource, codes: Codes) -> list[Resource]:
                 kept.append({"url": url, "valueCoding": coding})
         elif url == f"{SMART}/vaccine-dose" and type(one.get("valueInteger")) is int:
             kept.append({"url": url, "valueInteger": one["valueInteger"]})
-        elif url == _TIMEZONE and isinstance(one.get("valueCode"), str) and one["valueCode"] in zones():
+        elif url == TIMEZONE and isinstance(one.get("valueCode"), str) and one["valueCode"] in zones():
             kept.append({"url": url, "valueCode": one["valueCode"]})
     return kept
 
@@ -180,7 +180,7 @@ def _slot_extensions(resource: Resource, codes: Codes, link: str | None, phone: 
             found[url] = {"url": url, "valueUrl": one["valueUrl"]}
         elif url == PHONE and isinstance(one.get("valueString"), str) and _NUMBER.fullmatch(one["valueString"]):
             found[url] = {"url": url, "valueString": one["valueString"]}
-        elif url == CAPACITY and type(one.get("valueInteger")) is int:
+        elif url == slotids.CAPACITY and type(one.get("valueInteger")) is int:
             found[url] = {"url": url, "valueInteger": one["valueInteger"]}
     return list(found.values())
 

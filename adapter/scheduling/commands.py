@@ -24,6 +24,7 @@ from adapter.scheduling import (
     taking,
 )
 from adapter.scheduling.claimset import Stake
+from adapter.scheduling.hours import DEFAULT_MINUTES
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.people import People
 from adapter.scheduling.status import HOLDING, require_move, require_reschedulable
@@ -33,9 +34,6 @@ from mappings.instants import lasting, minutes_between, parse, shift
 from store.codec import Resource
 from store.extract import references
 from store.unit_of_work import UnitOfWork
-
-DEFAULT_MINUTES = 30
-"""The length of a visit where neither the request nor a slot says one (the page's own default)."""
 
 RELEASING = ("cancelled", "entered-in-error")
 """The statuses on entering which an appointment gives its slots back; a no-show leaves them busy (decision 3.2)."""

@@ -27,6 +27,7 @@ from adapter.clock import text
 from adapter.scheduling import settling
 from adapter.scheduling.claimset import Change
 from adapter.scheduling.expiry import LAPSED, ended, expires, other_extensions
+from mappings.fields import CANCELLED_AT
 from store.codec import Resource
 from store.dates import LAST
 from store.errors import Oversized, Unreachable
@@ -36,8 +37,6 @@ from store.reading import Moment
 from store.staged import Write
 from store.store import Store
 from store.unit_of_work import UnitOfWork
-
-CANCELLED_AT = "http://hl7.org/fhir/5.0/StructureDefinition/extension-Appointment.cancellationDate"
 
 SECONDS = 300
 """How long a hold lasts, unless a setting says otherwise."""

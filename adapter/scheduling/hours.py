@@ -30,7 +30,7 @@ TIMEZONE = "http://hl7.org/fhir/StructureDefinition/timezone"
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 DEFAULT_MINUTES = 30
-"""The length of a visit where nothing says one."""
+"""The length of a visit where nothing says one (the MediLoop page's own default)."""
 
 ALWAYS = Interval(FIRST, LAST)
 NEVER = Interval(FIRST, FIRST)

@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 from adapter.clock import text
 from adapter.errors import Problem, Unprocessable
 from adapter.scheduling import booking, claims, intervals, occupancy, people
-from adapter.scheduling.hours import Weekly
+from adapter.scheduling.hours import DAYS, Weekly
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.openings import pieces
 from adapter.scheduling.status import HOLDING
@@ -29,7 +29,6 @@ from store.dates import shifted
 from store.extract import references
 from store.unit_of_work import UnitOfWork
 
-_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _DAY = timedelta(days=1)
 _NAMESPACE = uuid.UUID("6ba7b811-9dad-11d1-80b4-00c04fd430c8")  # RFC 9562: names that are URLs
 _PART = re.compile(r"(?P<days>[a-z]{3}(?:-[a-z]{3})?(?:,[a-z]{3}(?:-[a-z]{3})?)*)\s+(?P<times>\S+)")
@@ -71,10 +70,10 @@ def parse_hours(hours: str) -> tuple[Opening, ...]:
 def _days(words: str, part: str) -> Iterator[int]:
     for word in words.split(","):
         first, _, last = word.partition("-")
-        if first not in _DAYS or (last or first) not in _DAYS:
+        if first not in DAYS or (last or first) not in DAYS:
             raise _bad_hours(part)
-        start = _DAYS.index(first)
-        for step in range((_DAYS.index(last or first) - start) % 7 + 1):
+        start = DAYS.index(first)
+        for step in range((DAYS.index(last or first) - start) % 7 + 1):
             yield (start + step) % 7
 
 

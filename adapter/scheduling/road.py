@@ -153,7 +153,7 @@ async def _earlier(work: UnitOfWork, once: Once) -> Answer | None:
             Problem(
                 "idempotency_key_reuse",
                 "This idempotency key was used before for another request. Use a new key for a new request.",
-                "X-Idempotency-Key",
+                IDEMPOTENCY_HEADER,
             )
         )
     return Answer(found.status, found.body, replayed=True)

@@ -16,7 +16,10 @@ from adapter.export import allowed
 from adapter.export.deidentify import PSEUDONYMISED, REDACTED, Deidentifier
 from adapter.fhir.validation import check
 from adapter.fhir.validation.definitions import Type, type_of
+from adapter.scheduling.hours import TIMEZONE
+from mappings.elements import ABSENT_REASON
 from store.codec import decode, encode
+from store.slotids import CAPACITY
 from store.types import TYPES
 from tests import strategies
 from tests.adapter.fhir.validation import generated
@@ -227,11 +230,11 @@ def test_known_extensions_stay_and_their_texts_go(deidentifier: Deidentifier) ->
             {"url": f"{own}/availability", "extension": hours},
             {"url": f"{own}/scheduling-parameters", "extension": [{"url": "duration", "valuePositiveInt": 20}]},
             {"url": f"{own}/scheduling-parameters", "extension": [{"url": "secret", "valuePositiveInt": 20}]},
-            {"url": allowed.TIMEZONE, "valueCode": "Africa/Kampala"},
-            {"url": allowed.TIMEZONE, "valueCode": "secret"},
+            {"url": TIMEZONE, "valueCode": "Africa/Kampala"},
+            {"url": TIMEZONE, "valueCode": "secret"},
             {"url": f"{own}/appointment-reschedule-reason", "valueString": "secret"},
             {"url": f"{own}/hold-expires", "valueInstant": "secret"},
-            {"url": allowed.CAPACITY, "valueInteger": 3},
+            {"url": CAPACITY, "valueInteger": 3},
         ],
     }
     made = deidentifier.resource(resource)
@@ -248,10 +251,10 @@ def test_known_extensions_stay_and_their_texts_go(deidentifier: Deidentifier) ->
             ],
         },
         {"url": f"{own}/scheduling-parameters", "extension": [{"url": "duration", "valuePositiveInt": 20}]},
-        {"url": allowed.TIMEZONE, "valueCode": "Africa/Kampala"},
-        {"url": allowed.CAPACITY, "valueInteger": 3},
+        {"url": TIMEZONE, "valueCode": "Africa/Kampala"},
+        {"url": CAPACITY, "valueInteger": 3},
     ]
-    assert made["actor"] == [{"extension": [{"url": allowed.ABSENT_REASON, "valueCode": "masked"}]}]
+    assert made["actor"] == [{"extension": [{"url": ABSENT_REASON, "valueCode": "masked"}]}]
 
 
 def test_codes_of_unknown_systems_and_codes_like_a_uhid_go(deidentifier: Deidentifier) -> None:
@@ -266,7 +269,7 @@ def test_codes_of_unknown_systems_and_codes_like_a_uhid_go(deidentifier: Deident
     assert "coding" not in codes({"system": "http://snomed.info/sct?x=Amina Nakato", "code": "57"})
 
 
-_ABSENT = {"extension": [{"url": allowed.ABSENT_REASON, "valueCode": "unknown"}]}
+_ABSENT = {"extension": [{"url": ABSENT_REASON, "valueCode": "unknown"}]}
 
 
 @pytest.mark.parametrize(

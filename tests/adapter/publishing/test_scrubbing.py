@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from adapter.publishing import scrubbing
 from adapter.publishing.codes import Codes
-from adapter.publishing.scrubbing import CAPACITY, DEEP_LINK, PHONE
+from adapter.publishing.scrubbing import DEEP_LINK, PHONE
 from mappings.systems import Systems
 from mappings.uhid import PATTERN
 from store import r4
+from store.slotids import CAPACITY
 from tests.scale import examples
 
 Json = dict[str, Any]

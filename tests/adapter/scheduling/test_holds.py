@@ -15,6 +15,7 @@ from adapter.scheduling import commands, expiry, holds
 from adapter.scheduling.expiry import LAPSED
 from adapter.scheduling.road import decide
 from adapter.service import Service
+from mappings.fields import CANCELLED_AT
 from mappings.systems import DEFAULT_SYSTEMS
 from store.codec import decode
 from store.errors import Unreachable
@@ -124,7 +125,7 @@ async def test_whoever_books_finds_the_time_free_though_no_cleaner_ran(store: St
     assert raw is not None
     lapsed = decode(raw)
     assert lapsed["cancelationReason"] == {"text": LAPSED}
-    assert {"url": holds.CANCELLED_AT, "valueDateTime": "2024-01-15T10:05:00Z"} in lapsed["extension"]
+    assert {"url": CANCELLED_AT, "valueDateTime": "2024-01-15T10:05:00Z"} in lapsed["extension"]
 
 
 async def test_it_lapses_while_two_book(store: Store, clock: Clock) -> None:
