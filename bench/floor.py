@@ -27,7 +27,9 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.read_concern import ReadConcern
 
-from adapter.mediloop.lists import BY_ACTOR, BY_DATE, SLOTS_BY_SCHEDULE, SLOTS_BY_STATUS
+from adapter.mediloop.lists import BY_ACTOR, BY_DATE
+from adapter.scheduling.availability import SLOTS_BY_STATUS
+from adapter.scheduling.leave import SLOTS_BY_SCHEDULE
 from adapter.scheduling.status import GRAPH, HOLDING
 from bench import data, fhir_floor
 from bench.floor_parts import Document, Wanted, days, joined, past

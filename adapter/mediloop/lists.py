@@ -23,8 +23,10 @@ from adapter.mediloop.fields import BEYOND_NAMEABLE, FIRST_NAMEABLE
 from adapter.mediloop.requests import AvailabilityQuery, ListQuery, Page
 from adapter.scheduling import availability as opened
 from adapter.scheduling import holds, nobodys
+from adapter.scheduling.availability import SLOTS_BY_STATUS
 from adapter.scheduling.calendars import spellings
 from adapter.scheduling.intervals import Interval
+from adapter.scheduling.leave import SLOTS_BY_SCHEDULE
 from adapter.scheduling.status import GRAPH, UPCOMING
 from adapter.security.callers import Caller
 from mappings import slot as slot_lens
@@ -38,8 +40,6 @@ BY_ACTOR = ("actor", "date", "_id", "status")
 BY_UHID = ("patient:identifier", "date", "_id", "status")
 BY_STATUS = ("status", "date", "_id")
 BY_DATE = ("date", "_id", "status")
-SLOTS_BY_SCHEDULE = ("schedule", "status", "start", "_id", "minutes", "end")
-SLOTS_BY_STATUS = ("status", "start", "_id", "schedule", "minutes", "end")
 
 _DATE_ORDER = (("_index.date", 1), ("_id", 1))
 _START_ORDER = (("_index.start", 1), ("_id", 1))
