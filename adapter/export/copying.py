@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Any
 import orjson
 
 from adapter.export import formats
-from adapter.export.engine import Selection, deletions, resources
+from adapter.export.engine import Selection, deleting, deletions, resources
 from adapter.export.folder import Folder, Manifest
 from store import codec
 from store.exporting import Query
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 Progress = Callable[[int], None]
 """Told how many resources more are read."""
 
-_BUNDLED = 1_000  # deletions in one line
 _PART = 10_000  # resources read at a time, where they are written as they are
 _ROWS = 1_000  # where something is made of them: that takes longer than to read them, and more memory
 _BUNDLE = "bundle"
@@ -217,8 +216,7 @@ class Copying:
                 self._file = await asyncio.to_thread(self._folder.create, name)
                 writing = formats.Ndjson(self._file)
             told = [pseudonym(one) for one in names]
-            cut = (told[first : first + _BUNDLED] for first in range(0, len(told), _BUNDLED))
-            await asyncio.to_thread(writing.add, "Bundle", [_deleting(some) for some in cut])
+            await asyncio.to_thread(writing.add, "Bundle", deleting(told))
         if writing is not None and self._file is not None:
             await asyncio.to_thread(self._folder.close, self._file)
             self._file = None
@@ -251,9 +249,3 @@ def _entry(kind: str, name: str, writing: formats.Writing) -> dict[str, Any]:
         "sha256": hashed.sha256.hexdigest(),
         "size": hashed.size,
     }
-
-
-def _deleting(names: Sequence[str]) -> bytes:
-    """Return the transaction that deletes what has been deleted here."""
-    entries = [{"request": {"method": "DELETE", "url": name}} for name in names]
-    return orjson.dumps({"resourceType": "Bundle", "type": "transaction", "entry": entries})

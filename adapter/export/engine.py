@@ -1,10 +1,27 @@
 """What every export is made of: resources at one moment, in parts.
 
-The reading is the store's (`store.exporting`); here is its face for the two that export: ``$export`` and the command.
+The reading is the store's (`store.exporting`); here is its face for the two that export, ``$export`` and the command,
+and how both tell what has been deleted.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import orjson
+
 from store.exporting import Cut, Selection, cut_before, deletions, resource, resources, take_cut
 
-__all__ = ["Cut", "Selection", "cut_before", "deletions", "resource", "resources", "take_cut"]
+__all__ = ["Cut", "Selection", "cut_before", "deleting", "deletions", "resource", "resources", "take_cut"]
+
+_BUNDLED = 1_000  # deletions in one line of a file of them
+
+
+def deleting(names: Sequence[str]) -> list[bytes]:
+    """Return the transactions that delete what has been deleted here, as the lines of a file."""
+    return [_transaction(names[first : first + _BUNDLED]) for first in range(0, len(names), _BUNDLED)]
+
+
+def _transaction(names: Sequence[str]) -> bytes:
+    entries = [{"request": {"method": "DELETE", "url": name}} for name in names]
+    return orjson.dumps({"resourceType": "Bundle", "type": "transaction", "entry": entries})

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import orjson
 
 from adapter import clock
-from adapter.export.engine import deletions, resources
+from adapter.export.engine import deleting, deletions, resources
 from adapter.export.files import Files, Writing
 from adapter.export.plan import Plan
 from adapter.export.shaping import shape
@@ -27,7 +26,6 @@ from store.export_jobs import LEASE_SECONDS, ExportJobs, File, Job
 from store.store import Store
 
 _PART = 10_000  # resources read at a time; of large ones MongoDB gives fewer, 16 MB at most
-_BUNDLE = 1_000  # deletions in one line of a file of them
 
 
 class Lost(Exception):
@@ -173,7 +171,7 @@ class Work:
             if writing is None:
                 writing = self._begin(name)
             names = [self._shape.name(one) for one in names]
-            await writing.write([_bundle(names[first : first + _BUNDLE]) for first in range(0, len(names), _BUNDLE)])
+            await writing.write(deleting(names))
         if writing is not None:
             await self._finish(step + 1, "", "Bundle", name, writing, "deleted")
 
@@ -208,12 +206,6 @@ class Work:
         if self._finishing is not None:
             task, self._finishing = self._finishing, None
             await task
-
-
-def _bundle(names: Sequence[str]) -> bytes:
-    """Return the transaction that deletes what has been deleted here."""
-    entries = [{"request": {"method": "DELETE", "url": name}} for name in names]
-    return orjson.dumps({"resourceType": "Bundle", "type": "transaction", "entry": entries})
 
 
 async def tidy(jobs: ExportJobs, files: Files, ident: str, now: datetime) -> bool:
