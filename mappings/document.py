@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from mappings.elements import Resource
@@ -19,7 +19,8 @@ from mappings.vocabulary import Vocabulary
 _PART = re.compile(r"(<!-- generated: (?P<name>[a-z-]+) -->\n).*?(<!-- /generated -->)", re.DOTALL)
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table of Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
 
@@ -30,7 +31,7 @@ def fields() -> str:
         (f"`{field.name}`", field.type + (", nullable" if field.nullable else ""), field.element, field.note)
         for field in FIELDS
     )
-    return _table(("MediLoop", "Type", "FHIR Appointment", "Note"), rows)
+    return table(("MediLoop", "Type", "FHIR Appointment", "Note"), rows)
 
 
 def _targets(element: Resource, unmapped: str) -> tuple[str, str]:
@@ -52,7 +53,7 @@ def _rule(group: Resource) -> str:
 def code_tables(vocabulary: Vocabulary) -> str:
     """Return a heading, the description and a table for each ConceptMap."""
     parts = []
-    for resource in (table.resource for table in vocabulary.maps):
+    for resource in (one.resource for one in vocabulary.maps):
         parts.append(f"### `{resource['id']}`\n\n{resource.get('description', '')}\n\n")
         for group in resource["group"]:
             rule = _rule(group)
@@ -63,7 +64,7 @@ def code_tables(vocabulary: Vocabulary) -> str:
             if "unmapped" in group:
                 rows.append(("any other", "", rule.replace("`{code}` (as it is)", "as it is"), ""))
             parts.append(f"From `{group['source']}` to `{group['target']}`:\n\n")
-            parts.append(_table(("Code", "Display", "Shown or written as", "Target relative to source"), rows))
+            parts.append(table(("Code", "Display", "Shown or written as", "Target relative to source"), rows))
             parts.append("\n")
     return "".join(parts).rstrip("\n") + "\n"
 
@@ -73,13 +74,12 @@ def parts() -> dict[str, str]:
     return {"fields": fields(), "code-tables": code_tables(Vocabulary.default())}
 
 
-def rewritten(page: str) -> str:
-    """Return `page` with the text between each pair of markers generated anew.
+def rewritten(page: str, generated: Mapping[str, str]) -> str:
+    """Return `page` with the text between each pair of markers made anew: the part that the marker names.
 
     Raises:
         KeyError: a marker names a part that there is not.
     """
-    generated = parts()
     return _PART.sub(lambda found: f"{found[1]}\n{generated[found['name']]}\n{found[3]}", page)
 
 
@@ -87,7 +87,7 @@ def main(arguments: Sequence[str]) -> None:
     """Rewrite the page at the path given as the only argument, or print the parts without one."""
     if arguments:
         path = Path(arguments[0])
-        path.write_text(rewritten(path.read_text("utf-8")), "utf-8")
+        path.write_text(rewritten(path.read_text("utf-8"), parts()), "utf-8")
     else:
         sys.stdout.write("\n".join(parts().values()))
 

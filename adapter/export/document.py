@@ -7,20 +7,19 @@ The pages promise what the code does, so their tables are made from its tables; 
 from __future__ import annotations
 
 import json
-import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from adapter.export.allowed import MEANINGS, NESTED, RESOURCES, VOCABULARIES, Values, extensions
 from adapter.export.columns import COLUMNS
 from adapter.export.views import views
+from mappings.document import rewritten, table
 from mappings.systems import DEFAULT_SYSTEMS
 from mappings.vocabulary import Vocabulary
 
 PAGES = ("data.md", "deidentification.md")
 VIEWS = "views"
-_PART = re.compile(r"(<!-- generated: (?P<name>[a-z-]+) -->\n).*?(<!-- /generated -->)", re.DOTALL)
 
 
 def parts() -> dict[str, str]:
@@ -34,30 +33,15 @@ def parts() -> dict[str, str]:
     }
 
 
-def rewritten(page: str) -> str:
-    """Return `page` with the text between each pair of markers generated anew.
-
-    Raises:
-        KeyError: a marker names a part that there is not.
-    """
-    generated = parts()
-    return _PART.sub(lambda found: f"{found[1]}\n{generated[found['name']]}\n{found[3]}", page)
-
-
 def view_files() -> dict[str, str]:
     """Return the ViewDefinitions of the default canonicals and code tables, by the names of their files."""
     made = views(DEFAULT_SYSTEMS, Vocabulary.default())
     return {f"{one['name']}.json": json.dumps(one, indent=2, ensure_ascii=False) + "\n" for one in made}
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
-
-
 def _columns(kind: str) -> str:
     rows = ((f"`{column.name}`", column.kind, column.note) for column in COLUMNS[kind])
-    return _table(("Column", "Type", "Note"), rows)
+    return table(("Column", "Type", "Note"), rows)
 
 
 def _kept() -> str:
@@ -66,7 +50,7 @@ def _kept() -> str:
         for kind, table in {**RESOURCES, **NESTED}.items()
         for name, rule in table.items()
     ]
-    return _table(("Element", "What becomes of it"), rows)
+    return table(("Element", "What becomes of it"), rows)
 
 
 def _extensions() -> str:
@@ -81,7 +65,7 @@ def _extensions() -> str:
 
     for url, known in extensions(DEFAULT_SYSTEMS).items():
         add(f"`{url}`", known)
-    return _table(("Extension", "Value that is kept"), rows)
+    return table(("Extension", "Value that is kept"), rows)
 
 
 def _systems() -> tuple[str, ...]:
@@ -94,7 +78,7 @@ def main(arguments: Sequence[str]) -> None:
     folder = Path(arguments[0])
     for name in PAGES:
         path = folder / name
-        path.write_text(rewritten(path.read_text("utf-8")), "utf-8")
+        path.write_text(rewritten(path.read_text("utf-8"), parts()), "utf-8")
     (folder / VIEWS).mkdir(exist_ok=True)
     for name, text in view_files().items():
         (folder / VIEWS / name).write_text(text, "utf-8")

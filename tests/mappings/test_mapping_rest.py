@@ -110,7 +110,7 @@ class TestDocument:
     def test_the_page_is_up_to_date(self) -> None:
         page = PAGE.read_text("utf-8")
         assert page.count("<!-- generated: ") == len(document.parts())
-        assert document.rewritten(page) == page, "run: python -m mappings.document docs/mapping.md"
+        assert document.rewritten(page, document.parts()) == page, "run: python -m mappings.document docs/mapping.md"
 
     def test_as_a_command(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         page = tmp_path / "page.md"
@@ -123,4 +123,4 @@ class TestDocument:
 
     def test_an_unknown_part_is_refused(self) -> None:
         with pytest.raises(KeyError, match="nothing"):
-            document.rewritten("<!-- generated: nothing -->\n<!-- /generated -->")
+            document.rewritten("<!-- generated: nothing -->\n<!-- /generated -->", document.parts())
