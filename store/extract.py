@@ -47,6 +47,11 @@ def walk(node: Any, path: str) -> Iterator[Any]:
     return iter(found) if None not in found else iter([one for one in found if one is not None])
 
 
+def value_of(element: Resource) -> Any:
+    """Return the value of an extension or a parameter, of whatever type; None where it has none."""
+    return next((value for name, value in element.items() if name.startswith("value")), None)
+
+
 def instant(text: str | None) -> datetime | None:
     """Return the moment of a FHIR instant in UTC, to the millisecond; None for none.
 

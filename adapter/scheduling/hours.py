@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 from adapter.scheduling.intervals import Interval
 from store.codec import Resource
 from store.dates import FIRST, LAST, span
-from store.extract import instant, walk
+from store.extract import instant, value_of, walk
 from store.remembering import remembered
 
 AVAILABILITY = "/StructureDefinition/availability"
@@ -167,11 +167,6 @@ def _extension(resource: Resource, ending: str) -> Resource | None:
 
 def _parts(extension: Resource, name: str) -> Iterator[Resource]:
     return (one for one in walk(extension, "extension") if one.get("url") == name)
-
-
-def value_of(extension: Resource) -> Any:
-    """Return what an extension says, of whatever type."""
-    return next((value for name, value in extension.items() if name.startswith("value")), None)
 
 
 def plain(part: Resource) -> Resource:

@@ -11,6 +11,7 @@ from adapter.errors import Problem
 from adapter.scheduling import hours
 from store import slotids
 from store.codec import Resource
+from store.extract import value_of
 
 _OURS = (hours.AVAILABILITY, hours.PARAMETERS, hours.TIMEZONE)
 
@@ -36,7 +37,7 @@ def faults(resource: Resource) -> Iterator[Problem]:
             yield from _number_faults(one, place)
         elif ending == hours.AVAILABILITY:
             yield from _hours_faults(resource, one, place)
-        elif hours.named_zone(str(hours.value_of(one))) is None:
+        elif hours.named_zone(str(value_of(one))) is None:
             yield _fault("There is no such time zone. Use an IANA name such as Africa/Kampala.", place)
 
 
@@ -76,7 +77,7 @@ def _fault(text: str, place: str) -> Problem:
 def _number_faults(extension: Resource, place: str) -> Iterator[Problem]:
     seen: set[str] = set()
     for inner, one in _inner(extension, place):
-        name, value = str(one.get("url")), hours.value_of(one)
+        name, value = str(one.get("url")), value_of(one)
         if name not in hours.MOST:
             yield _fault(f"It takes {', '.join(hours.MOST)} here.", inner)
         elif name in seen:
@@ -138,7 +139,7 @@ def _unknown_parts(part: Resource, place: str, known: tuple[str, ...]) -> Iterat
 def _time_faults(part: Resource, place: str) -> Iterator[Problem]:
     yield from _unknown_parts(part, place, _TIME_PARTS)
     for inner, one in _inner(part, place):
-        if one.get("url") == "daysOfWeek" and hours.value_of(one) not in hours.DAYS:
+        if one.get("url") == "daysOfWeek" and value_of(one) not in hours.DAYS:
             yield _fault(f"A day is one of {', '.join(hours.DAYS)} (valueCode).", inner)
     plain = hours.plain(part)
     times = [plain.get(name) for name in _TIME_PARTS[2:]]

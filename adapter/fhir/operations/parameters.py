@@ -11,6 +11,7 @@ from adapter.errors import Malformed, Problem
 from adapter.fhir.call import Call, Pairs
 from adapter.fhir.validation import check
 from store.codec import Resource
+from store.extract import value_of
 
 
 def parameters(call: Call, *, bare: bool = False) -> tuple[Pairs, Resource | None]:
@@ -64,11 +65,6 @@ def sent(body: Resource) -> list[dict[str, Any]]:
     if problems:
         raise Malformed(problems)
     return list(parts)
-
-
-def value_of(parameter: dict[str, Any]) -> object:
-    """Return the value of a parameter, of whatever type; None where it has none."""
-    return next((value for name, value in parameter.items() if name.startswith("value")), None)
 
 
 def _without_resource(one: object) -> object:

@@ -13,9 +13,10 @@ from typing import Any
 from adapter.errors import Malformed, Problem, few
 from adapter.fhir import searching
 from adapter.fhir.call import Call
-from adapter.fhir.operations.parameters import no_parameters, sent, value_of
+from adapter.fhir.operations.parameters import no_parameters, sent
 from mappings.instants import parse
 from store.codec import Resource
+from store.extract import value_of
 from store.search.text import escaped
 
 ALIASES: Mapping[str, str] = {
