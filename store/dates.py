@@ -7,7 +7,7 @@ same way. Spans are half open, [lo, hi), in UTC, to the millisecond.
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from functools import lru_cache
 
 FIRST = datetime.min.replace(tzinfo=UTC)
@@ -66,6 +66,20 @@ def _span(text: str, zone: tzinfo) -> tuple[datetime, datetime]:
     length = timedelta(minutes=1) if second is None else timedelta(milliseconds=10 ** (3 - len(digits)))
     lo = shifted(in_utc(local), timedelta(seconds=leap))
     return lo, shifted(lo, length)
+
+
+def days(first: date | None, last: date | None, zone: tzinfo) -> dict[str, datetime]:
+    """Return the span of inclusive calendar days in `zone`, as a query has it; None: open at that end.
+
+    Raises:
+        OverflowError: it is not within the years 1 to 9999.
+    """
+    span: dict[str, datetime] = {}
+    if first is not None:
+        span["$gte"] = datetime.combine(first, time(), zone).astimezone(UTC)
+    if last is not None:
+        span["$lt"] = datetime.combine(last + timedelta(days=1), time(), zone).astimezone(UTC)
+    return span
 
 
 def shifted(moment: datetime, by: timedelta) -> datetime:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date
 from typing import Any
 
 from adapter.errors import Malformed, Problem
@@ -17,6 +17,7 @@ from adapter.export.asked import Asked
 from adapter.export.engine import Cut, Selection, resources
 from adapter.settings import Settings
 from store import codec
+from store.dates import days
 from store.exporting import Query
 from store.extract import token
 from store.indexing import naming
@@ -149,11 +150,11 @@ def check(settings: Settings, filters: Filters) -> None:
             raise _bad("--patient-uhid: not a UHID. Check it for typing errors.", "patient_uhid")
     if filters.date_from and filters.date_to and filters.date_to < filters.date_from:
         raise _bad("--date-to is before --date-from. Give a later day.", "date_to")
-    for name in ("date_from", "date_to"):
+    for name, first, last in (("date_from", filters.date_from, None), ("date_to", None, filters.date_to)):
         try:
-            _days(settings, Filters(**{name: getattr(filters, name)}))
+            days(first, last, settings.zone)
         except OverflowError:
-            text = f"{_option(name)} {getattr(filters, name)}: there is no such moment. Leave it out."
+            text = f"{_option(name)} {first or last}: there is no such moment. Leave it out."
             raise _bad(text, name) from None
 
 
@@ -195,9 +196,8 @@ async def queries(
     query: dict[str, Any] = {}
     if filters.status is not None:
         query["_index.status"] = {"$in": list(filters.status)}
-    days = _days(settings, filters)
-    if days:
-        query[f"_index.{_BEGINS[kind]}"] = days
+    if span := days(filters.date_from, filters.date_to, settings.zone):
+        query[f"_index.{_BEGINS[kind]}"] = span
     actors: list[dict[str, Any]] = [{"_index.actor": {"$in": list(group)}} for group in asked.groups]
     if actors and kind == "Slot":
         found = await _names(store, cut, Selection("Schedule", queries=({"$and": actors},)))
@@ -228,16 +228,6 @@ def _patient(settings: Settings, asked: Asked, kind: str) -> list[dict[str, Any]
     # The UHID is written in the appointment, or known from the Patient it refers to (decision 1.7).
     named: list[dict[str, Any]] = [{"_index.patient:identifier": {"$in": tokens}}]
     return named + ([{"_index.actor": {"$in": list(asked.patients)}}] if asked.patients else [])
-
-
-def _days(settings: Settings, filters: Filters) -> dict[str, datetime]:
-    """Return the span of inclusive calendar days in the clinic's time zone (decision 2.5)."""
-    zone, span = settings.zone, {}
-    if filters.date_from:
-        span["$gte"] = datetime.combine(filters.date_from, time(), zone).astimezone(UTC)
-    if filters.date_to:
-        span["$lt"] = datetime.combine(filters.date_to + timedelta(days=1), time(), zone).astimezone(UTC)
-    return span
 
 
 def _bad(text: str, param: str) -> Malformed:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import orjson
@@ -31,7 +31,7 @@ from adapter.scheduling.status import GRAPH, UPCOMING
 from adapter.security.callers import Caller
 from mappings import slot as slot_lens
 from store.codec import Resource
-from store.dates import FIRST
+from store.dates import FIRST, days
 from store.extract import reference
 from store.reading import Moment, Reading
 from store.search.text import escaped
@@ -148,15 +148,9 @@ def _statuses(who: Caller, wanted: ListQuery) -> list[str]:
 
 
 def _moments(who: Caller, first: str | None, last: str | None) -> dict[str, datetime]:
-    """Return the span of inclusive calendar days in the clinic's time zone (decision 2.5)."""
-    zone = who.service.settings.zone
-    span: dict[str, datetime] = {}
-    if first:
-        span["$gte"] = datetime.combine(date.fromisoformat(first), time(), zone).astimezone(UTC)
-    if last:
-        after = date.fromisoformat(last) + timedelta(days=1)
-        span["$lt"] = datetime.combine(after, time(), zone).astimezone(UTC)
-    return span
+    """Return the span of inclusive calendar days in the clinic's time zone."""
+    begins, ends = (date.fromisoformat(one) if one else None for one in (first, last))
+    return days(begins, ends, who.service.settings.zone)
 
 
 def _offered(who: Caller, wanted: AvailabilityQuery) -> Interval:
