@@ -138,7 +138,7 @@ class _Passage:
             structlog.contextvars.unbind_contextvars("request_id")
 
     def _unify_path(self) -> None:
-        """Read a MediLoop path without its trailing slash as one with it (decision 2.1), and a FHIR path with one as
+        """Read a MediLoop path without its trailing slash as one with it, and a FHIR path with one as
         one without: never a redirect.
         """
         path: str = self.scope["path"]

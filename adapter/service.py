@@ -36,7 +36,7 @@ class Service:
     Attributes:
         settings: as read at the start.
         client: of MongoDB.
-        stores: by mode, ``test`` and ``live``: two databases, never mixed (decision 2.14).
+        stores: by mode, ``test`` and ``live``: two databases, never mixed.
         keys: by mode.
         keyring: tells whose a request is.
         limiter: tells whether there are too many.

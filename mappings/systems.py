@@ -1,7 +1,7 @@
 """The canonical URLs of a deployment.
 
 They live in one value that every mapping takes, because a hospital that already has its own naming must be
-able to use it without touching a mapping (decision 1.5 of docs/mapping.md: defaults under
+able to use it without touching a mapping (defaults are under
 ``https://mediloop.co/fhir``).
 """
 

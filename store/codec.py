@@ -1,6 +1,6 @@
 """JSON without losses.
 
-What a client sent is what it reads back (decision 1.3): a decimal keeps its digits (``1.10`` stays ``1.10``),
+What a client sent is what it reads back: a decimal keeps its digits (``1.10`` stays ``1.10``),
 which neither `json` nor `orjson` does by itself. Numbers with a fraction or an exponent, and integers that a
 machine's own cannot hold, are therefore read as `ExactDecimal`, which remembers its text, and written from that text.
 """

@@ -149,7 +149,7 @@ def connect(uri: str, *, listeners: Sequence[Any] = ()) -> Client:
     """Return a client for `uri` (nothing is sent yet).
 
     Writes are acknowledged by a majority, journaled; reads see only what a majority holds, so that no
-    failover takes back what was shown (decision 3.4), and go to the primary, as transactions have to. That is not for
+    failover takes back what was shown, and go to the primary, as transactions have to. That is not for
     `uri` to change; limits in it are kept.
     """
     limits: dict[str, Any] = {

@@ -1,7 +1,7 @@
 """Numbers that are handed out once: unique and growing, gaps allowed.
 
-Outside the booking transaction, where one shared document would make every booking conflict with every other
-(decision 2.16); and in blocks, so that a booking seldom pays for one.
+Outside the booking transaction, where one shared document would make every booking conflict with every other;
+and in blocks, so that a booking seldom pays for one.
 """
 
 from __future__ import annotations

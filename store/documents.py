@@ -1,7 +1,7 @@
 """The stored form of a resource: readable document, search values and served bytes, made together in one place.
 
 A document is the FHIR resource at the top level, `_id`, `_index` (what searches and sorts use) and `_json`, the
-exact bytes that are served (decision 1.4). Nothing else composes one.
+exact bytes that are served. Nothing else composes one.
 """
 
 from __future__ import annotations

@@ -225,7 +225,7 @@ def _patient(settings: Settings, asked: Asked, kind: str) -> list[dict[str, Any]
     tokens = _tokens(settings, asked.uhid or "")
     if kind == "Patient":
         return [{"_index.identifier": {"$in": tokens}}]
-    # The UHID is written in the appointment, or known from the Patient it refers to (decision 1.7).
+    # The UHID is written in the appointment, or known from the Patient it refers to.
     named: list[dict[str, Any]] = [{"_index.patient:identifier": {"$in": tokens}}]
     return named + ([{"_index.actor": {"$in": list(asked.patients)}}] if asked.patients else [])
 

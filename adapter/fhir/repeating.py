@@ -1,4 +1,4 @@
-"""POSTs that their sender may repeat (decision 2.13): those that write are one unit of work, and remembered with it.
+"""POSTs that their sender may repeat: those that write are one unit of work, and remembered with it.
 
 Creates and transactions remember which versions they have left, not the answer: how it is shown is for each request to
 say, and the history keeps every version. So the record stays small, however much a transaction writes.

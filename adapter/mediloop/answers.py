@@ -1,4 +1,4 @@
-"""Shapes answers from stored documents (decisions 2.2 and 2.3).
+"""Shapes answers from stored documents.
 
 An answer about an appointment is the whole object of the page, absent members as null, plus the members of
 what has happened to it (cancelled, rescheduled, ...), which stay with it from then on.

@@ -1,7 +1,7 @@
 """Who and where: the people and places that an appointment names, looked up in the store.
 
 A practitioner and a facility must be known, a patient need not be (the registry is elsewhere); each is a
-setting (decision 2.11). Names come from here when an appointment is made, and where a stored one has none.
+setting. Names come from here when an appointment is made, and where a stored one has none.
 """
 
 from __future__ import annotations

@@ -71,7 +71,7 @@ def _no_leap_second(instant: str) -> str:
 
 
 def _uhid(text: str, info: ValidationInfo) -> str:
-    """Return a UHID in its normal form (decision 1.6)."""
+    """Return a UHID in its normal form."""
     form = (info.context or {}).get(UHID_PATTERN, uhid.PATTERN)
     if not text.strip() or _CONTROL.search(text) or not uhid.matches(text, form):
         raise ValueError(f"not a UHID (expected form: {form}); check it for typing errors")

@@ -105,7 +105,7 @@ def _stated(who: Caller, uhid: str) -> dict[str, Any]:
 def _stored_patients(
     who: Caller, asked: Asked, statuses: Sequence[str], dates: Mapping[str, datetime]
 ) -> dict[str, Any]:
-    """Return the query of who states the UHID, or refers to a Patient that is stored with it (decision 1.7).
+    """Return the query of who states the UHID, or refers to a Patient that is stored with it.
 
     A hint is for one index, and these are two. So all else is judged on that patient's documents, in forms that no
     index serves: given another one, by status or by date, MongoDB may choose it and read what is everybody's; and where

@@ -1,4 +1,4 @@
-"""Appointment numbers: ``APT-<year>-<six digits>``, unique, gaps allowed (decision 2.16).
+"""Appointment numbers: ``APT-<year>-<six digits>``, unique, gaps allowed.
 
 A counter gives them. Whoever writes appointments through FHIR, or brings some in, may have used numbers that the
 counter comes to: these are then passed over together, since each clash costs a booking that is refused and tried again.

@@ -1,4 +1,4 @@
-"""Reads request bodies and query parameters, and tells every problem with them by name (decision 2.9).
+"""Reads request bodies and query parameters, and tells every problem with them by name.
 
 Nothing is guessed at: a parameter, member or header that is given twice is refused, as no reader may choose between
 the two.
@@ -34,7 +34,7 @@ _TOO_DEEP = "The body is nested more than 200 levels deep. Send it flat: members
 
 
 class Unsound(Malformed):
-    """400, with what of the body is sound: what it says may be wrong too, and is then told together (decision 2.9).
+    """400, with what of the body is sound: what it says may be wrong too, and is then told together.
 
     Attributes:
         sound: members of the body that nothing is wrong with by themselves.

@@ -1,4 +1,4 @@
-"""Request bodies and query parameters, as the Appointments page lists them (decisions 2.4 to 2.7).
+"""Request bodies and query parameters, as the Appointments page lists them.
 
 Strict: a wrong type or an unknown member is refused by name rather than guessed at (`parsing`).
 """

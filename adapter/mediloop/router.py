@@ -1,6 +1,6 @@
 """The twelve endpoints (https://docs.mediloop.co/docs/api/appointments).
 
-Paths carry the page's trailing slash; `adapter.gate` reads a path without it as the same (decision 2.1). The names of
+Paths carry the page's trailing slash; `adapter.gate` reads a path without it as the same. The names of
 lists (``availability``) are never read as ids. After the lists comes what is called most: each path is tried in turn.
 """
 

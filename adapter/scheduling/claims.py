@@ -1,4 +1,4 @@
-"""What an appointment or a slot takes for itself, as names that rivals share (decision 3.1).
+"""What an appointment or a slot takes for itself, as names that rivals share.
 
 A holding appointment claims, for each of its practitioners, every hour it touches: two that overlap share a
 name, so MongoDB makes them meet. Hours rather than days, so that bookings of one busy practitioner meet only
@@ -22,7 +22,7 @@ from store.documents import Claims
 from store.extract import is_elsewhere, reference, references, relative, type_of, walk
 
 BESIDE = frozenset({"EMERGENCY", "WALKIN"})
-"""The appointment types that may stand beside others: they neither block nor are blocked (decision 2.10)."""
+"""The appointment types that may stand beside others: they neither block nor are blocked."""
 
 _KINDS = ("Practitioner", "PractitionerRole")
 PRACTITIONERS = tuple(f"{kind}/" for kind in _KINDS)

@@ -1,6 +1,6 @@
 """The changes that are decided together, and what each Appointment among them takes and gives up.
 
-A transaction that sets a Slot busy and sends the Appointment that fills it makes one claim, not two (decision 3.2).
+A transaction that sets a Slot busy and sends the Appointment that fills it makes one claim, not two.
 So nothing is decided change by change: all of them are laid over what is stored, and that is judged.
 """
 
@@ -136,7 +136,7 @@ class Visit:
         sheds: whether somebody, or a place, takes part no longer: Slots of theirs may have to go back (`surplus`).
         books_over: whether it takes more and passes over others, or gives another reason for having done so: it needs
             the permission.
-        gives_up: the Slots that it held and holds no longer. A no-show leaves them busy (decision 3.2) and keeps the
+        gives_up: the Slots that it held and holds no longer. A no-show leaves them busy and keeps the
             links, until it is entered in error or deleted.
         stirs: the Slots that have to be looked at.
         is_copy: whether it says itself, as it was decided elsewhere, which Slots it holds.
@@ -179,7 +179,7 @@ class Visit:
             self.draft.after = occupancy.signed(after, occupancy.by(before))
 
     def seeks(self, known: People, named: Iterable[Resource], *, copied: bool) -> list[str]:
-        """Return the practitioners for whom Slots are to be found (decision 2.10): none that it names is theirs.
+        """Return the practitioners for whom Slots are to be found: none that it names is theirs.
 
         Args:
             known: who is behind the roles.

@@ -36,7 +36,7 @@ from store.extract import references
 from store.unit_of_work import UnitOfWork
 
 RELEASING = ("cancelled", "entered-in-error")
-"""The statuses on entering which an appointment gives its slots back; a no-show leaves them busy (decision 3.2)."""
+"""The statuses on entering which an appointment gives its slots back; a no-show leaves them busy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ async def plan(
             work.guard(claims.names([name for name in wish.practitioners if name not in booked], wish.when))
             work.share(role_changes.roles(booked))
     else:
-        # A proposal holds no time (decision 3.1): its slots are only noted.
+        # A proposal holds no time: its slots are only noted.
         booking.require_consistent(wish, facts)
         taken, statuses = [] if named is None else [named], {}
         if named is None and before is not None:

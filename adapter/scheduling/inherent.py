@@ -1,4 +1,4 @@
-"""What is wrong with an Appointment that comes by FHIR in itself: status, time, reason (decisions 2.8 and 3).
+"""What is wrong with an Appointment that comes by FHIR in itself: status, time, reason.
 
 Pure functions on what was there and what is to be. Problems name the Appointment's elements by FHIRPath, and never a
 patient.

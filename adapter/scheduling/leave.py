@@ -2,7 +2,7 @@
 
 It is the leave of one Schedule with weekly hours (and of its HealthcareServices): whoever is away from one place may be
 at another. A Slot keeps its status; whoever has it already keeps it. Likewise one that was set busy by hand stays what
-it is, meant for the appointment that is going to name it (decision 3.2): so visits that were agreed before can be
+it is, meant for the appointment that is going to name it: so visits that were agreed before can be
 brought in.
 """
 

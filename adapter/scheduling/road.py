@@ -1,4 +1,4 @@
-"""The one road of every write, whichever door it came by (see the README of the house: one unit of work).
+"""The one road of every write, whichever door it came by (docs/architecture.md, One road for every write).
 
 The door parses and gives a `step`; the step reads, decides and stages; the store writes guards, documents,
 history and the idempotency record in one transaction; the door's `shape` makes the answer from the document
@@ -33,7 +33,7 @@ _FEW = 100  # of the holds that are over: that one of them has gone is reason en
 
 @dataclass(frozen=True, slots=True)
 class Once:
-    """A request that its sender may repeat (decision 2.13).
+    """A request that its sender may repeat.
 
     Attributes:
         key: the idempotency key, made unique to the API key that sent it and what that is rolled to.

@@ -1,4 +1,4 @@
-"""Decides the writes that come by FHIR, one or a whole transaction, as one claim set (decisions 2.8 to 2.10 and 3).
+"""Decides the writes that come by FHIR, one or a whole transaction, as one claim set.
 
 `settle` reads what the set touches in a handful of queries, judges the state that the set would leave behind, and
 returns the changes completed by what follows from them: Slots taken and given back, answers carried over into their
@@ -62,7 +62,7 @@ async def settle(
     Args:
         work: the unit of work to read through, and in which the result is to be staged.
         changes: what is asked for, each resource once; `before` as this unit of work has read it.
-        fills_slots: whether an Appointment may fill a Slot that is busy but held by none (decision 3.2).
+        fills_slots: whether an Appointment may fill a Slot that is busy but held by none.
         free: the Slots that were found for an Appointment, which it may not fill: they have to be free.
         copied: whether the changes bring in what has been decided elsewhere. A status may then have gone several steps;
             a hold may have been booked in time that has lapsed here, and a Slot before its Schedule was closed or

@@ -1,7 +1,7 @@
 """What is against a Slot that is written by hand, and what becomes of the Slots that appointments take and leave.
 
 A hospital may keep its Slots itself; but one that an appointment holds stays busy until that appointment is moved
-or cancelled, and which of the two busy statuses it has is told by its holders (decision 3.2).
+or cancelled, and which of the two busy statuses it has is told by its holders.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ def settled(world: World) -> dict[str, Resource]:
 
 
 def _status(world: World, name: str, slot: Resource) -> str:
-    """Return what a Slot becomes: full, it is what its holders make it, whatever is written (decision 3.2)."""
+    """Return what a Slot becomes: full, it is what its holders make it, whatever is written."""
     status: str = slot["status"]
     holders = world.holders.get(name, {})
     has_places = len(holders) < occupancy.capacity(slot)

@@ -1,4 +1,4 @@
-"""The life of an appointment: which status may follow which (decision 2.8).
+"""The life of an appointment: which status may follow which.
 
 FHIR defines no graph of its own (https://hl7.org/fhir/R4/appointment.html); this one holds for every door.
 """
@@ -45,7 +45,7 @@ HOLDING: Mapping[str, str] = {
     "checked-in": "busy",
     "fulfilled": "busy",
 }
-"""The statuses that hold time, and what the Slot of such an appointment is (decisions 3.1, 3.2)."""
+"""The statuses that hold time, and what the Slot of such an appointment is."""
 
 UPCOMING = ("proposed", "pending", "waitlist", "booked", "arrived", "checked-in")
 """The statuses of a visit that is still to happen or to end."""

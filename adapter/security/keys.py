@@ -1,7 +1,7 @@
 """API keys as they are stored: made, listed, rolled, revoked and found again by their secret.
 
 Why it exists: ``sk_test_`` keys see test data and ``sk_live_`` keys live data, in two databases that never mix
-(https://docs.mediloop.co/docs/authentication; decision 2.14), so each database holds its own keys and a
+(https://docs.mediloop.co/docs/authentication), so each database holds its own keys and a
 `KeyStore` belongs to exactly one of them. What a request's header is worth is decided in
 `adapter.security.keyring`.
 

@@ -3,7 +3,7 @@
 Why it exists: https://docs.mediloop.co/docs/rate-limits documents ``X-RateLimit-Limit`` (a minute),
 ``X-RateLimit-Remaining`` and ``X-RateLimit-Reset`` (Unix seconds) on every response, and 429 with
 ``retry_after``; its samples read ``Retry-After``. The page does not name the window: here it is a fixed one of
-a minute that starts with the first request (decision 2.15).
+a minute that starts with the first request.
 
 Requests without a valid key count per client address, with the limit of test keys: who guesses soon gets 429
 instead of 401. The look-up itself still happens, since a valid key from the same address (a hospital behind one

@@ -1,4 +1,4 @@
-"""Every status and every action over HTTP: what decision 2.8 allows happens, and nothing else does."""
+"""Every status and every action over HTTP: what the life of an appointment allows happens, and nothing else does."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.adapter.mediloop.clinic import (
 )
 from tests.conftest import Api, Clock
 
-# Written out from decision 2.8, not taken from the code.
+# Written out by hand, not taken from the code.
 GRAPH = {
     "proposed": {"pending", "booked", "cancelled"},
     "pending": {"booked", "cancelled"},

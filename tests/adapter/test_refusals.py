@@ -1,4 +1,4 @@
-"""Unknown paths and methods, in the shape of the API that was called (decision 2.12)."""
+"""Unknown paths and methods, in the shape of the API that was called."""
 
 from __future__ import annotations
 

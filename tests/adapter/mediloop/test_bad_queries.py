@@ -1,4 +1,4 @@
-"""Query parameters that are refused, each by name (decision 2.5)."""
+"""Query parameters that are refused, each by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a booking answers and stores (decisions 2.2, 2.6, 2.16)."""
+"""What a booking answers and stores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which bookings are refused, and that every reason is named at once (decisions 2.9 to 2.11)."""
+"""Which bookings are refused, and that every reason is named at once."""
 
 from __future__ import annotations
 

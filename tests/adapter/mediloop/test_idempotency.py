@@ -1,4 +1,4 @@
-"""A request that its sender repeats is carried out once (decision 2.13)."""
+"""A request that its sender repeats is carried out once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``date_from`` and ``date_to`` are the clinic's own calendar days, both included (decision 2.5)."""
+"""``date_from`` and ``date_to`` are the clinic's own calendar days, both included."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The lists of appointments: filters, order, pages (decisions 2.3 to 2.5)."""
+"""The lists of appointments: filters, order, pages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Appointment numbers are unique, whoever else has given some out (decision 2.16)."""
+"""Appointment numbers are unique, whoever else has given some out."""
 
 from __future__ import annotations
 

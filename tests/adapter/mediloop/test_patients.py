@@ -1,4 +1,4 @@
-"""Whose appointment it is, however the FHIR document says so (decisions 1.7 and 2.4)."""
+"""Whose appointment it is, however the FHIR document says so."""
 
 from __future__ import annotations
 

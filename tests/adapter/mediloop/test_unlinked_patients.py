@@ -1,4 +1,4 @@
-"""Patients of whom an appointment says the UHID alone: booked before they were stored here (decision 1.7)."""
+"""Patients of whom an appointment says the UHID alone: booked before they were stored here."""
 
 from __future__ import annotations
 

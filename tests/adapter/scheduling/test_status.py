@@ -1,4 +1,4 @@
-"""Which status may follow which, against a table written out by hand (decision 2.8)."""
+"""Which status may follow which, against a table written out by hand."""
 
 from __future__ import annotations
 

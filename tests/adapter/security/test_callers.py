@@ -1,4 +1,4 @@
-"""Who may do what at which door: 401, 403, and test and live data apart (decision 2.14)."""
+"""Who may do what at which door: 401, 403, and test and live data apart."""
 
 from __future__ import annotations
 
