@@ -25,7 +25,7 @@ from tests.adapter.scheduling.support import (
     slot,
     visit,
 )
-from tests.store.support import create, overtaken, side_by_side
+from tests.store.support import create, explain, overtaken, side_by_side
 
 P, Q, ROLE = "Practitioner/p", "Practitioner/q", "PractitionerRole/r"
 REFUSED = [("time_conflict", "Schedule.actor", 0)]
@@ -157,7 +157,7 @@ async def test_of_the_slots_of_a_schedule_those_for_several_alone_are_read(store
     single = [slot(f"s{number}", "10:00", "10:30", schedule="t") for number in range(150)]
     await create(store, schedule("t", P), group(), *single, group("h", of="elsewhere"))
     [query] = [query for kind, query in await queries(store, schedule("t", Q)) if kind == "Slot"]
-    done = (await store.explain("Slot", query))["executionStats"]
+    done = (await explain(store, "Slot", query))["executionStats"]
     assert (done["nReturned"], done["totalDocsExamined"]) == (1, 1)
 
 

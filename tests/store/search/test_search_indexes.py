@@ -226,7 +226,7 @@ async def asked(store: Store, kind: str, text: str, monkeypatch: pytest.MonkeyPa
         patched.setattr(store, "documents", documents)
         page = await run(store, parsed(kind, text))
     (read,) = reads
-    return page, await store.explain(**read)
+    return page, await explain(store, **read)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from store.store import Store
 from tests.adapter.fhir.door import HOST, bundled, call, get, link, made, names, outcome, person
 from tests.adapter.mediloop.clinic import SARAH, appointment, open_clinic, put, schedule, with_actors
 from tests.conftest import Api, ApiMaker, Clock
+from tests.store.support import explain
 
 Json = dict[str, Any]
 RECORD = [
@@ -149,7 +150,7 @@ async def test_of_many_visits_those_of_the_span_of_care_are_read(
     found = await everything(api, "Patient/john/$everything?start=2023-06-15&end=2023-06-16")
     assert len([name for name in names(found, "match") if name.startswith("Appointment/h")]) == 6
     read = asked[-1]  # the one before looks for holds that are due
-    done = (await store.explain("Appointment", **read))["executionStats"]
+    done = (await explain(store, "Appointment", **read))["executionStats"]
     assert (done["nReturned"], done["totalDocsExamined"]) == (6, 7)  # what is wished for is looked at
 
 
