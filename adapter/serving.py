@@ -124,6 +124,8 @@ class _Workers(Multiprocess):
         if self.should_exit.is_set():
             return
         before = list(self.processes)
+        for one in before:  # the worker has its own end: when that is gone, nobody waits for what it would answer
+            one.child_conn.close()
         super().keep_subprocess_alive()
         if self.signal_queue:  # Ctrl-C ends the workers as well, and sooner
             return

@@ -23,7 +23,7 @@ from tests.scale import LONG
 
 COUNT = 200_000 if LONG else 10_000
 MOMENT = "2024-01-15T10:00:00.000Z"
-WORDS = ("--type", "Slot,Location", "--file-resources", "1500", "--json")
+WORDS = ("--type", "Slot,Location", "--file-resources", "400", "--json")
 
 
 @pytest.fixture(scope="module")

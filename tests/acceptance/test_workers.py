@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import httpx
 import pytest
 
+from adapter.serving import START_SECONDS
 from tests.acceptance.conftest import Running, serving
 from tests.acceptance.load import children
 from tests.acceptance.test_embedded_ends import answers, wait_until
@@ -58,3 +60,12 @@ def test_workers_that_are_stopped_with_the_service_are_no_failure(tmp_path: Path
             os.kill(pid, signal.SIGINT)
         assert running.process.wait(20) == 0
         assert "worker_ended" not in running.log.read_text()
+
+
+def test_nobody_waits_for_what_a_worker_that_has_ended_would_answer(tmp_path: Path) -> None:
+    with serving(tmp_path, workers="2") as running:
+        one = min(workers(running))
+        os.kill(one, signal.SIGSTOP)
+        time.sleep(1)  # by now it is asked whether it is well, as it is twice a second
+        os.kill(one, signal.SIGKILL)
+        wait_until(lambda: len(workers(running) - {one}) == 2, START_SECONDS / 2)
