@@ -18,8 +18,14 @@ from tests.acceptance.test_embedded_ends import answers, wait_until
 
 def workers(running: Running) -> set[int]:
     """Return the process ids of the workers: who else is there has not called for `worker`."""
-    found = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in children(running.process.pid)}
-    return {pid for pid, command in found.items() if b"spawn_main" in command}
+    return {pid for pid in children(running.process.pid) if b"spawn_main" in _command(pid)}
+
+
+def _command(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+        return b""
 
 
 @pytest.mark.parametrize("way", ["killed", "replaced"])
