@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import orjson
+import pymongo
 from fastapi import APIRouter, Request, Response
 from pymongo.errors import OperationFailure
 
 from adapter import metrics
 from adapter.logs import logger
 from adapter.service import Service
-from store.connection import bounded, refusal
+from store.connection import refusal
 from store.errors import Unreachable
 
 _PATIENCE = 2.0
@@ -29,7 +30,10 @@ async def readyz(request: Request) -> Response:
     """Whether MongoDB can be reached and takes writes: 200, or 503 with the reason."""
     service: Service = request.app.state.service
     try:
-        await bounded(service.stores["live"].ping, _PATIENCE)
+        # Not `bounded`: what ends the driver's search for a server from outside may break its lock (gh-106176), and
+        # here the bound falls together with the pauses of that search.
+        with pymongo.timeout(_PATIENCE):
+            await service.stores["live"].ping()
     except Unreachable as error:
         cause = error.__cause__
         said = refusal(cause) if isinstance(cause, OperationFailure) else None

@@ -12,6 +12,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, cast
 
+import pymongo
 from bson.codec_options import CodecOptions
 from pymongo import ASCENDING, ReadPreference, ReturnDocument, WriteConcern
 from pymongo.asynchronous.database import AsyncDatabase
@@ -19,7 +20,6 @@ from pymongo.errors import DuplicateKeyError
 from pymongo.read_concern import ReadConcern
 
 from adapter.clock import Now
-from store.connection import bounded
 
 #: Seconds that a counter may take before the request goes on without it.
 PATIENCE: Final = 1.0
@@ -55,17 +55,14 @@ class Hits:
             The hits in the present window, this one included, and the moment at which it ends, UTC.
 
         Raises:
-            Unreachable: it could not be counted within `PATIENCE` seconds.
-            PyMongoError: it could not be counted.
+            PyMongoError: it could not be counted within `PATIENCE` seconds.
         """
-        return await bounded(lambda: self._counted(key, length), PATIENCE)
-
-    async def _counted(self, key: str, length: timedelta) -> tuple[int, datetime]:
-        try:
-            return await self._hit(key, length)
-        except DuplicateKeyError:
-            # Two upserts may both find nothing and both insert; the one that came second now finds it.
-            return await self._hit(key, length)
+        with pymongo.timeout(PATIENCE):  # not `bounded`, as in `adapter.operations`
+            try:
+                return await self._hit(key, length)
+            except DuplicateKeyError:
+                # Two upserts may both find nothing and both insert; the one that came second now finds it.
+                return await self._hit(key, length)
 
     async def _hit(self, key: str, length: timedelta) -> tuple[int, datetime]:
         moment = self._now()

@@ -12,10 +12,14 @@ import re
 from datetime import datetime, timedelta
 from typing import Final
 
+import pymongo
+from pymongo.errors import ConnectionFailure, PyMongoError
+
 from adapter.clock import Now
 from adapter.errors import Problem, Unauthenticated
 from adapter.security.keys import SECRET, Key, KeyStore, digest
-from store.connection import bounded
+from store.connection import passes
+from store.errors import Unreachable
 
 #: Entries in the cache of one process; about 1 kB each.
 CAPACITY: Final = 1024
@@ -91,7 +95,13 @@ class Keyring:
 
     async def _ask(self, mode: str, hashed: bytes, moment: datetime) -> Key:
         """Look the key up in its store and remember it; `moment` is from before the query, to be on the safe side."""
-        key = await bounded(lambda: self._stores[mode].lookup(hashed), PATIENCE)
+        try:
+            with pymongo.timeout(PATIENCE):  # not `bounded`, as in `adapter.operations`
+                key = await self._stores[mode].lookup(hashed)
+        except PyMongoError as error:
+            if error.timeout or isinstance(error, ConnectionFailure) or passes(error):
+                raise Unreachable("MongoDB did not answer in time") from error
+            raise
         self._cache.pop(hashed, None)  # to go to the end, or to go
         if key is None:
             raise _refusal(

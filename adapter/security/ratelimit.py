@@ -32,7 +32,6 @@ from adapter.errors import Problem, RateLimited
 from adapter.security.counters import Hits
 from adapter.security.keys import Key, Mode
 from adapter.settings import MOST_A_MINUTE
-from store.errors import Unreachable
 
 #: What the headers say where there is no limit: clients read an integer, and this fits every one's.
 UNLIMITED: Final = MOST_A_MINUTE
@@ -139,7 +138,7 @@ class RateLimiter:
             return self._uncounted(limit)
         try:
             count, end = await self._hits.hit(counter, _WINDOW)
-        except (PyMongoError, Unreachable) as error:
+        except PyMongoError as error:
             self._report(error)
             return self._uncounted(limit)
         if count >= limit:
@@ -171,7 +170,7 @@ class RateLimiter:
     def _within(self, span: timedelta, since: datetime | None) -> bool:
         return since is not None and _ZERO <= self._now() - since < span
 
-    def _report(self, error: Exception) -> None:
+    def _report(self, error: PyMongoError) -> None:
         """Log that counting fails, once a minute: each request of a busy service would otherwise say it."""
         self._failed = self._now()
         if self._within(_WINDOW, self._reported):
@@ -180,8 +179,7 @@ class RateLimiter:
         from adapter.logs import logger  # loads what draws tracebacks: not for commands that limit nobody
 
         # Only the kind of error: its text can quote the counter.
-        kind = type(error.__cause__ or error).__name__
-        logger.warning("rate_limit_not_counted", error=kind, effect="requests pass uncounted")
+        logger.warning("rate_limit_not_counted", error=type(error).__name__, effect="requests pass uncounted")
 
 
 def _anonymous(client: str) -> str:
