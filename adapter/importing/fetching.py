@@ -140,8 +140,8 @@ def _reason(code: int) -> str:
 
 
 def _request(url: str, token: str | None) -> urllib.request.Request:
-    # The scheme has been looked at.
-    request = urllib.request.Request(url, headers={"Accept": "application/fhir+ndjson, application/json, */*;q=0.1"})  # noqa: S310
+    headers = {"Accept": "application/fhir+ndjson, application/json, */*;q=0.1"}
+    request = urllib.request.Request(url, headers=headers)  # noqa: S310  (the scheme has been looked at)
     if token is not None:
         if not (token.isascii() and token.isprintable()):  # the library would show it
             raise SourceError("--token: a bearer token has printable ASCII characters alone, and no line break.")
