@@ -13,7 +13,7 @@ from functools import partial
 
 from adapter.aside import aside
 from adapter.errors import Problem
-from adapter.scheduling import booking, claims, occupancy, people, role_changes
+from adapter.scheduling import booking, claiming, claims, occupancy, people, role_changes
 from adapter.scheduling.claimset import ClaimSet, Draft
 from adapter.scheduling.crowd import Crowd, presence
 from adapter.scheduling.wish import Facts, Wish
@@ -22,7 +22,6 @@ from store.extract import references
 from store.indexing import naming
 from store.unit_of_work import UnitOfWork
 
-_BATCH = 20_000  # values in one query
 _FEW = 300  # who share a Slot and are judged at once; more beside other requests (`aside`)
 
 
@@ -87,14 +86,9 @@ def _loses_somebody(draft: Draft) -> bool:
 
 async def _holders(work: UnitOfWork, asked: ClaimSet, shared: Mapping[str, Resource]) -> dict[str, list[Resource]]:
     """Return those who go on sharing Slots, by the Slot's name; who may stand beside others is in nobody's way."""
-    names = sorted(shared)
-    found = [
-        one
-        for start in range(0, len(names), _BATCH)
-        for one in await work.find("Appointment", {"_index.claims": {"$in": names[start : start + _BATCH]}})
-    ]
+    found = await claiming.found(work, "Appointment", shared)
     holders: dict[str, list[Resource]] = {}
-    for one in role_changes.as_asked(asked, found):
+    for one in role_changes.as_asked(asked, found.values()):
         if not claims.stands_beside(one) and occupancy.reason(one) is None:
             for name in shared.keys() & set(claims.slots(one)):
                 holders.setdefault(name, []).append(one)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
-from adapter.scheduling import claims, hours, intervals, occupancy, openings, people, rooms
+from adapter.scheduling import claiming, claims, hours, intervals, occupancy, openings, people, rooms
 from adapter.scheduling.hours import Timetable
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.people import People
@@ -24,7 +24,6 @@ from store.source import Documents
 
 _ROLE = "PractitionerRole/"
 _MINUTE = timedelta(minutes=1)
-_BATCH = 20_000  # values in one query: it must not become too large for a command
 
 
 class Reader:
@@ -293,9 +292,9 @@ async def _shared(find: people.Finds, slots: Iterable[Resource], without: frozen
     several = {f"Slot/{slot['id']}" for slot in slots if occupancy.capacity(slot) > 1}
     if not several:
         return set()
-    names, found = sorted(several), set[str]()
-    for start in range(0, len(names), _BATCH):
-        holders = await find.find("Appointment", {"_index.claims": {"$in": names[start : start + _BATCH]}})
+    found = set[str]()
+    for query in claiming.queries(sorted(several)):
+        holders = await find.find("Appointment", query)
         staying = [one for one in holders if f"Appointment/{one['id']}" not in without]
         found |= {name.partition("/")[2] for one in staying for name in claims.slots(one) if name in several}
     return found

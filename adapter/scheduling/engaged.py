@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from adapter.aside import aside
-from adapter.scheduling import claims, occupancy, people, rooms
+from adapter.scheduling import claiming, claims, occupancy, people, rooms
 from adapter.scheduling.calendars import Reader, spellings
 from adapter.scheduling.intervals import Interval, Spans
 from adapter.scheduling.people import People
@@ -26,7 +26,6 @@ from store.source import Documents
 
 _DAY = timedelta(days=1)
 _MINUTE = timedelta(minutes=1)
-_BATCH = 20_000  # values in one query: it must not become too large for a command
 _FEW = 1_000  # visits, or Slots, that are filed at once; more beside other requests (`aside`)
 _TIMES = ("_index.date", "_index.end", "_index.claims")
 _SLOT = ("_index.start", "_index.end", "_index.schedule")
@@ -173,9 +172,8 @@ async def _overlapping(
 
     engaged, wanted = await aside(filed, much=sum(map(len, taken.values())) > _FEW)
     found: dict[str, None] = {}
-    for start in range(0, len(wanted), _BATCH):
-        query = {"_index.claims": {"$in": wanted[start : start + _BATCH]}, "_index.status": "free"}
-        for slot in await source.values("Slot", query, _SLOT):
+    for query in claiming.queries(wanted):
+        for slot in await source.values("Slot", {**query, "_index.status": "free"}, _SLOT):
             when = _span(slot, "start")
             theirs = engaged[reference(slot["_index"]["schedule"])]
             if window.start <= when.start < window.end and theirs.elsewhere(f"Slot/{slot['_id']}", when):
@@ -282,9 +280,9 @@ async def _of_rooms(source: Documents, reach: Interval, schedules: Sequence[str]
     found = await source.values("Slot", {**some, "_index.start": between}, fields, hint=_IN_ORDER)
     # Who began earlier and still goes on claims this hour.
     hour = claims.names(schedules, Interval(reach.start, shifted(reach.start, _MINUTE)))
-    for start in range(0, len(hour), _BATCH):
-        earlier = {"_index.claims": {"$in": hour[start : start + _BATCH]}, "_index.start": {"$lt": reach.start}}
-        found += await source.values("Slot", {**earlier, "_index.status": {"$in": list(_OFFERED)}}, fields)
+    earlier = {"_index.start": {"$lt": reach.start}, "_index.status": {"$in": list(_OFFERED)}}
+    for query in claiming.queries(hour):
+        found += await source.values("Slot", {**query, **earlier}, fields)
     # A list of Schedules is none: it came from elsewhere than our doors.
     there = [slot for slot in found if "end" in slot["_index"] and slot["_index"]["schedule"].__class__ is str]
     return sorted(there, key=lambda slot: (slot["_index"]["start"], slot["_id"]))
@@ -293,9 +291,7 @@ async def _of_rooms(source: Documents, reach: Interval, schedules: Sequence[str]
 async def _holders(source: Documents, slots: set[str], without: frozenset[str]) -> dict[str, set[str]]:
     """Return the appointments that hold Slots, by the Slot's name, but for those in `without`."""
     holders: dict[str, set[str]] = {}
-    wanted = sorted(slots)
-    for start in range(0, len(wanted), _BATCH):
-        query = {"_index.claims": {"$in": wanted[start : start + _BATCH]}}
+    for query in claiming.queries(sorted(slots)):
         for one in await source.values("Appointment", query, ("_index.claims",)):
             if f"Appointment/{one['_id']}" not in without:
                 for claim in slots.intersection(one["_index"]["claims"]):

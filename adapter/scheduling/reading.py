@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
-from adapter.scheduling import booking, bounds, claims, leave, people, rooms, surplus, taking
+from adapter.scheduling import booking, bounds, claiming, claims, leave, people, rooms, surplus, taking
 from adapter.scheduling.claimset import ClaimSet
 from adapter.scheduling.hours import Timetable
 from adapter.scheduling.intervals import Interval
@@ -16,8 +15,6 @@ from store.codec import Resource
 from store.extract import references
 from store.indexing import naming
 from store.unit_of_work import UnitOfWork
-
-_BATCH = 20_000  # values in one query: a set of month-long visits names so many hours that one would be too large
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +61,7 @@ async def read(work: UnitOfWork, asked: ClaimSet, *, copied: bool = False) -> St
     opened = await taking.for_set(work, asked, slots, asked.overlaid("Schedule", schedules))
     seeking = _seeking(asked, Stored(slots | opened, schedules, people=known), offered_by, copied=copied)
     actors = known.names(person for persons, _ in seeking for person in persons)
-    schedules |= await _where(work, "Schedule", partial(naming, "actor"), actors)
+    schedules |= await claiming.found(work, "Schedule", actors, partial(naming, "actor"))
     slots |= await _offers(work, asked, known, schedules, seeking)
     slots |= opened
     final = asked.overlaid("Slot", slots)
@@ -81,10 +78,10 @@ async def read(work: UnitOfWork, asked: ClaimSet, *, copied: bool = False) -> St
         if not stake.beside
         for name in claims.names(known.names(known.of(stake.people)), when)
     ]
-    appointments = await _where(work, "Appointment", _claiming, [*rivals, *held])
+    appointments = await claiming.found(work, "Appointment", [*rivals, *held])
     left = [name for visit in asked.visits.values() if visit.had is None for name in visit.gives_up]
     # A no-show's: another may leave it busy.
-    appointments |= await _where(work, "Appointment", partial(naming, "slot"), left)
+    appointments |= await claiming.found(work, "Appointment", left, partial(naming, "slot"))
     return Stored(slots, schedules, appointments, known, tables, taking.hidden(asked, slots))
 
 
@@ -137,7 +134,7 @@ async def _offers(
         for person in persons
         for name in claims.names(calendars.get(person, ()), when)
     ]
-    return await _where(work, "Slot", _claiming, names)
+    return await claiming.found(work, "Slot", names)
 
 
 async def _timetables(
@@ -162,19 +159,3 @@ async def _timetables(
 
 async def _named(work: UnitOfWork, kind: str, names: Iterable[str]) -> dict[str, Resource]:
     return await work.read_many(sorted({name for name in names if name.startswith(f"{kind}/")}))
-
-
-def _claiming(names: Iterable[str]) -> dict[str, Any]:
-    return {"_index.claims": {"$in": list(names)}}
-
-
-async def _where(
-    work: UnitOfWork, kind: str, query: Callable[[Sequence[str]], dict[str, Any]], names: Iterable[str]
-) -> dict[str, Resource]:
-    """Read the resources of a type for which the `query` of some of `names` asks."""
-    wanted = sorted(set(names))
-    return {
-        f"{kind}/{resource['id']}": resource
-        for start in range(0, len(wanted), _BATCH)
-        for resource in await work.find(kind, query(wanted[start : start + _BATCH]))
-    }

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from adapter.aside import aside
 from adapter.errors import Problem
-from adapter.scheduling import booking, claims, intervals, occupancy, people
+from adapter.scheduling import booking, claiming, claims, intervals, occupancy, people
 from adapter.scheduling.claimset import ClaimSet, Draft
 from adapter.scheduling.crowd import Crowd, presence
 from adapter.scheduling.intervals import Interval
@@ -28,7 +28,6 @@ _ROLE = "PractitionerRole"
 PARAM = "PractitionerRole.practitioner"
 """What a refusal is about."""
 
-_BATCH = 20_000  # values in one query
 _FEW = 300  # appointments that are judged at once; more beside other requests (`aside`)
 
 
@@ -68,12 +67,8 @@ async def conflicts(work: UnitOfWork, asked: ClaimSet) -> list[Problem]:
         persons = known.of(named)
         work.guard(claims.names(persons, when))
         names += claims.names(known.names(persons), when)
-    near = [
-        one
-        for start in range(0, len(names), _BATCH)
-        for one in await work.find("Appointment", {"_index.claims": {"$in": names[start : start + _BATCH]}})
-    ]
-    rivals = [one for one in as_asked(asked, near) if _counts(one) and intervals.of(one) is not None]
+    near = await claiming.found(work, "Appointment", names)
+    rivals = [one for one in as_asked(asked, near.values()) if _counts(one) and intervals.of(one) is not None]
     slots = asked.overlaid("Slot", await work.read_many({name for one in rivals for name in claims.slots(one)}))
     schedules = asked.overlaid("Schedule", await work.read_many(map(booking.schedule_of, slots.values())))
     ways = await aside(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
-from adapter.scheduling import claims, intervals, occupancy
+from adapter.scheduling import claiming, claims, intervals, occupancy
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.people import Finds
 from store.codec import Resource
@@ -17,7 +17,6 @@ from store.extract import reference, references, walk
 from store.indexing import naming
 
 _PLACE, _DEVICE = "Location/", "Device/"
-_BATCH = 20_000  # values in one query
 
 
 def of(schedule: Resource) -> str:
@@ -81,15 +80,15 @@ async def beside(
         if when is not None and name in theirs:
             for claim in claims.names(alike[of(theirs[name])], when):
                 wanted.setdefault(claim, []).append(when)
-    names = list(wanted)
-    found: dict[str, Resource] = {}
-    for start in range(0, len(names), _BATCH):
-        for slot in await find.find("Slot", {"_index.claims": {"$in": names[start : start + _BATCH]}}):
-            span = intervals.of(slot)
-            near = (when for name in claims.claims(slot).names for when in wanted.get(name, ()))
-            if span is not None and any(span.overlaps(when) for when in near):
-                found[f"Slot/{slot['id']}"] = slot
-    return found, theirs
+    found = await claiming.found(find, "Slot", wanted)
+    return {name: slot for name, slot in found.items() if _overlaps(slot, wanted)}, theirs
+
+
+def _overlaps(slot: Resource, wanted: Mapping[str, Iterable[Interval]]) -> bool:
+    """Tell whether a Slot overlaps one of the times that are wanted, by the names that it would claim."""
+    span = intervals.of(slot)
+    near = (when for name in claims.claims(slot).names for when in wanted.get(name, ()))
+    return span is not None and any(span.overlaps(when) for when in near)
 
 
 def hours(slots: Mapping[str, Resource], known: Mapping[str, Resource]) -> dict[str, tuple[str, ...]]:
@@ -129,10 +128,9 @@ async def had(
         and _schedule_of(slot) in known
         and (when := intervals.of(slot)) is not None
     }
-    names = list(spans)
     found: dict[str, list[Interval]] = {}
-    for start in range(0, len(names), _BATCH):
-        for one in await find.find("Appointment", {"_index.claims": {"$in": names[start : start + _BATCH]}}):
+    for query in claiming.queries(list(spans)):
+        for one in await find.find("Appointment", query):
             if f"Appointment/{one['id']}" not in without:
                 for room, when in (spans[name] for name in claims.slots(one) if name in spans):
                     found.setdefault(room, []).append(when)

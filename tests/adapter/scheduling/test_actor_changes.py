@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from adapter.errors import Conflict
-from adapter.scheduling import actor_changes, occupancy
+from adapter.scheduling import claiming, occupancy
 from adapter.scheduling.occupancy import CAPACITY
 from mappings.systems import DEFAULT_SYSTEMS
 from store.codec import Resource
@@ -194,6 +194,6 @@ async def test_a_slot_that_gets_places_meanwhile_is_met(store: Store) -> None:
 async def test_who_is_found_by_a_later_query_is_in_the_way_as_well(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(actor_changes, "_BATCH", 1)
+    monkeypatch.setattr(claiming, "_MOST", 1)
     await create(store, schedule("t", P), group("empty", "11:00", "11:30"), group(), *sharing("x", "y"))
     assert await refused(store, schedule("t", Q)) == REFUSED

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from adapter.errors import TooLarge
-from adapter.scheduling import bounds, reading
+from adapter.scheduling import bounds, claiming
 from adapter.scheduling.claims import claims, how_many
 from store.codec import Resource
 from store.store import Store
@@ -94,7 +94,7 @@ async def test_what_was_stored_before_there_was_a_limit_can_be_ended(
 async def test_who_is_asked_for_in_a_later_query_is_in_the_way_as_well(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "_BATCH", 1)
+    monkeypatch.setattr(claiming, "_MOST", 1)
     await create(store, visit("z", who=("Practitioner/q",)))
     wanted = visit("x", who=("Practitioner/p", "Practitioner/q"))
     assert await refused(store, wanted) == [("time_conflict", "Appointment.start", 0)]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from adapter.scheduling import calendars
+from adapter.scheduling import claiming
 from adapter.scheduling.availability import Wanted
 from store.codec import Resource
 from store.store import Store
@@ -62,7 +62,7 @@ async def test_who_leaves_a_slot_for_several_passes_over_the_others_in_it_no_mor
 async def test_who_is_found_in_one_by_a_later_query_is_in_the_way_as_well(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(calendars, "_BATCH", 1)
+    monkeypatch.setattr(claiming, "_MOST", 1)
     await create(store, weekly("w", *HOURS, GRID, actors=(MRI,)), group("empty", 2, "10:30", "10:45", schedule="w"))
     await create(store, group("group", 2, schedule="w"))
     await settle_all(store, nameless("x", "10:00", "10:30", "group"))

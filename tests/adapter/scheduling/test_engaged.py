@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from adapter.scheduling import engaged
+from adapter.scheduling import claiming, engaged
 from adapter.scheduling.availability import Wanted
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.occupancy import CAPACITY
@@ -176,13 +176,13 @@ async def test_every_query_has_an_index_and_there_are_few(store: Store, monkeypa
 
 
 async def test_what_later_queries_find_is_not_offered_either(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engaged, "_BATCH", 1)
+    monkeypatch.setattr(claiming, "_MOST", 1)
     await create(store, *at_two_places(visit("x", "09:30", "10:45")))
     assert await offered(store) == []
 
 
 async def test_nor_is_what_they_find_of_rooms(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engaged, "_BATCH", 1)
+    monkeypatch.setattr(claiming, "_MOST", 1)
     for ident in ("l", "m"):
         had = slot(f"had-{ident}", "09:00", "10:15", status="busy", schedule=ident)
         taking = visit(ident, "09:00", "10:15", who=(), **linking(f"had-{ident}"))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from adapter.errors import Conflict
-from adapter.scheduling import occupancy, role_changes
+from adapter.scheduling import claiming, occupancy, role_changes
 from adapter.scheduling.occupancy import CAPACITY
 from mappings.systems import DEFAULT_SYSTEMS
 from store.codec import Resource
@@ -155,7 +155,7 @@ async def test_a_role_that_moved_is_met_by_a_booking_that_has_read_it(store: Sto
 async def test_who_is_found_by_a_later_query_is_in_the_way_as_well(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(role_changes, "_BATCH", 1)
+    monkeypatch.setattr(claiming, "_MOST", 1)
     await create(store, role("r", "q"), visit("y", "09:30", "10:30", who=ROLE), visit("x"))
     assert await refused(store, role("r")) == REFUSED
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter.errors import Conflict, Unprocessable
-from adapter.scheduling import commands, engaged, rooms
+from adapter.scheduling import claiming, commands, engaged, rooms
 from adapter.scheduling.availability import Wanted
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.wish import MOVING
@@ -364,7 +364,7 @@ async def test_every_query_has_an_index_and_without_a_room_there_is_none(
 async def test_a_slot_that_a_later_query_finds_is_in_the_way_as_well(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rooms, "_BATCH", 1)
+    monkeypatch.setattr(claiming, "_MOST", 1)
     await of_room(store, slot("early", "09:30", "10:45"), of("t", HALF))
     await settle_all(store, half())
     assert await refused(store, visit("y", "09:30", "10:45", who=(), **linking("early"))) == TAKEN
@@ -373,7 +373,7 @@ async def test_a_slot_that_a_later_query_finds_is_in_the_way_as_well(
 async def test_so_is_who_has_the_room_when_it_is_computed_what_is_open(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rooms, "_BATCH", 1)
+    monkeypatch.setattr(claiming, "_MOST", 1)
     first = slot("first", "10:00", "10:30", schedule="t")
     await create(store, weekly("w", actors=(ROOM,)), schedule("t", ROOM), first, of("t", HALF))
     await settle_all(store, half(), visit("y", who=(), **linking("first")))
