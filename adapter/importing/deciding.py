@@ -16,7 +16,7 @@ from adapter.importing.checking import Ready
 from adapter.importing.freeing import Freed
 from adapter.importing.identity import identities, same
 from adapter.importing.overlapping import Course, MetError, Numbered
-from adapter.scheduling import booking, rooms
+from adapter.scheduling import claims, rooms
 from adapter.scheduling.road import decide
 from adapter.scheduling.settling import Change, settle, stage
 from adapter.service import Service
@@ -250,7 +250,7 @@ class Writer:
 async def _in_rooms(work: UnitOfWork, batch: Iterable[Ready]) -> list[str]:
     """Return where a batch is going to meet others for rooms, as only the Slots that it names tell."""
     slots = await work.read_many({name for ready in batch for name in ready.claims if name.startswith("Slot/")})
-    schedules = await work.read_many({booking.schedule_of(slot) for slot in slots.values()})
+    schedules = await work.read_many({claims.schedule_of(slot) for slot in slots.values()})
     return [guard for slot in slots.values() for guard in rooms.guards(slot, schedules)]
 
 

@@ -13,7 +13,7 @@ from functools import partial
 
 from adapter.aside import aside
 from adapter.errors import Problem
-from adapter.scheduling import booking, claiming, claims, occupancy, people, role_changes
+from adapter.scheduling import claiming, claims, occupancy, people, role_changes
 from adapter.scheduling.claimset import ClaimSet, Draft
 from adapter.scheduling.crowd import Crowd, presence
 from adapter.scheduling.wish import Facts, Wish
@@ -45,7 +45,7 @@ async def conflicts(work: UnitOfWork, asked: ClaimSet) -> list[Problem]:
     visits = {one["id"]: one for ones in crowds.values() for one in ones}
     held = {name for one in visits.values() for name in claims.slots(one)}
     slots = asked.overlaid("Slot", await work.read_many(sorted(held)))
-    schedules = await work.read_many(sorted({booking.schedule_of(slot) for slot in slots.values()}))
+    schedules = await work.read_many(sorted({claims.schedule_of(slot) for slot in slots.values()}))
     schedules = asked.overlaid("Schedule", schedules)
     names = {name for one in visits.values() for name in claims.practitioners(one)}
     names.update(name for one in schedules.values() for name in references(one, "actor"))
@@ -54,7 +54,7 @@ async def conflicts(work: UnitOfWork, asked: ClaimSet) -> list[Problem]:
     facts = Facts(schedules=schedules, people=known)
     told: dict[str, dict[str, None]] = {}
     for name, ones in crowds.items():
-        cause = causes[booking.schedule_of(shared[name])].name
+        cause = causes[claims.schedule_of(shared[name])].name
         found = await aside(partial(_overlaps, ones, slots, facts, told.get(cause, {})), much=len(ones) > _FEW)
         if found:
             told[cause] = found

@@ -30,7 +30,7 @@ def decide(wish: Wish, facts: Facts) -> list[Resource]:
         if _is_free(facts.slot, wish, facts, over=wish.overbooks):
             taken.append(facts.slot)
         else:
-            away = [schedule_of(facts.slot)] if leave.closes(facts.tables, facts.slot) else []
+            away = [claims.schedule_of(facts.slot)] if leave.closes(facts.tables, facts.slot) else []
             is_offered = _is_offered(facts.slot, wish, facts)
             text = reasons.AWAY if away else reasons.NONE_FREE if is_offered else reasons.INACTIVE
             problems.append(_unavailable([facts.slot], wish.names.slot, text, away))
@@ -52,10 +52,10 @@ def sought(wish: Wish, facts: Facts) -> list[str]:
     Of what keeps the Slots that it has: the things of which none of these is.
     """
     if facts.kept:
-        having = set(map(schedule_of, facts.kept))
+        having = set(map(claims.schedule_of, facts.kept))
         return [thing for thing in wish.things if thing not in having]
     named = [] if facts.slot is None else [facts.slot]
-    given = {name: facts.schedules.get(name, {}) for name in map(schedule_of, named)}
+    given = {name: facts.schedules.get(name, {}) for name in map(claims.schedule_of, named)}
     people = [] if wish.beside else facts.people.unserved(wish.practitioners, given.values())
     return [*people, *(thing for thing in wish.things if thing not in given)]
 
@@ -90,20 +90,15 @@ def _contradictions(wish: Wish, facts: Facts) -> list[Problem]:
             )
         )
     theirs = any(practitioner in _people(slot, facts) for practitioner in wish.practitioners)
-    if not theirs and schedule_of(slot) not in wish.things:
+    if not theirs and claims.schedule_of(slot) not in wish.things:
         found.append(reasons.not_theirs(wish.names.practitioner, stays=wish.names == MOVING))
-    if not is_at(wish.facilities, facts.schedules.get(schedule_of(slot), {})):
+    if not is_at(wish.facilities, facts.schedules.get(claims.schedule_of(slot), {})):
         found.append(reasons.not_there(wish.names.facility, stays=wish.names == MOVING))
     return found
 
 
-def schedule_of(slot: Resource) -> str:
-    """Return the Slot's Schedule (``Schedule/s``); empty where it is not named by a literal reference."""
-    return next(iter(references(slot, "schedule")), "")
-
-
 def _people(slot: Resource, facts: Facts) -> tuple[str, ...]:
-    return facts.people.of(claims.offering(facts.schedules.get(schedule_of(slot), {})))
+    return facts.people.of(claims.offering(facts.schedules.get(claims.schedule_of(slot), {})))
 
 
 def is_at(facilities: Sequence[str], schedule: Resource) -> bool:
@@ -161,17 +156,17 @@ def cover(whose: str, wish: Wish, facts: Facts) -> tuple[list[Resource], Problem
         if (span := intervals.of(slot)) is not None
         and span.overlaps(wish.when)
         and slot["status"] != "entered-in-error"
-        and schedule_of(slot) in offering
+        and claims.schedule_of(slot) in offering
         and _is_offered(slot, wish, facts)
-        and (schedule_of(slot) in here or not _is_closed(slot, wish, facts))
+        and (claims.schedule_of(slot) in here or not _is_closed(slot, wish, facts))
     ]
-    closed = {schedule_of(slot) for _, slot in published if _is_closed(slot, wish, facts)}
+    closed = {claims.schedule_of(slot) for _, slot in published if _is_closed(slot, wish, facts)}
     away = sorted(closed.union(name for name, table in here.items() if table.is_away(wish.when)))
     for over in (False, True) if wish.overbooks else (False,):  # what is free goes before what is booked over
         free = [
-            Free(span, slot, _places(facts.schedules[schedule_of(slot)]))
+            Free(span, slot, _places(facts.schedules[claims.schedule_of(slot)]))
             for span, slot in published
-            if schedule_of(slot) in suiting and _is_free(slot, wish, facts, over=over)
+            if claims.schedule_of(slot) in suiting and _is_free(slot, wish, facts, over=over)
         ]
         taken = choose(free, wish.when, wish.own_slots, one_place=not wish.facilities)
         if taken:
@@ -190,7 +185,7 @@ def cover(whose: str, wish: Wish, facts: Facts) -> tuple[list[Resource], Problem
 
 def _gap(slots: Sequence[Resource], suiting: Container[str], wish: Wish) -> str:
     """Say why Slots that are all to be had do not cover the time; `suiting` are the Schedules where it is asked for."""
-    here = [slot for slot in slots if schedule_of(slot) in suiting]
+    here = [slot for slot in slots if claims.schedule_of(slot) in suiting]
     return reasons.in_part(here) if here else reasons.elsewhere(stays=wish.names == MOVING)
 
 
@@ -200,7 +195,7 @@ def _is_offered(slot: Resource, wish: Wish, facts: Facts) -> bool:
 
 
 def _schedule_is_active(slot: Resource, facts: Facts) -> bool:
-    return _is_active(facts.schedules.get(schedule_of(slot), {}))
+    return _is_active(facts.schedules.get(claims.schedule_of(slot), {}))
 
 
 def _is_active(schedule: Resource) -> bool:

@@ -253,7 +253,7 @@ async def with_busy(
     taken = _taken([one for one in appointments if f"Appointment/{one['id']}" not in without], known)
     stored: dict[str, dict[str, Resource]] = {}
     for slot in slots:
-        stored.setdefault(next(iter(references(slot, "schedule")), ""), {})[slot["id"]] = slot
+        stored.setdefault(claims.schedule_of(slot), {})[slot["id"]] = slot
     unnamed = frozenset(slot["id"] for slot in slots if slotids.parts(slot["id"]) and not slotids.is_computed(slot))
     had = await rooms.had(find, slots, alike, without) if alike else {}
     shared = await _shared(find, slots, without)

@@ -140,6 +140,11 @@ def slots(appointment: Resource) -> tuple[str, ...]:
     return tuple(r for r in references(appointment, "slot") if r.startswith("Slot/"))
 
 
+def schedule_of(slot: Resource) -> str:
+    """Return the Slot's Schedule (``Schedule/s``); empty where it is not named by a literal reference."""
+    return next(iter(references(slot, "schedule")), "")
+
+
 def link(appointment: Resource, slot: str) -> Resource:
     """Return the appointment's own reference to a Slot, with all that it says beside, or a plain one."""
     for found in walk(appointment, "slot"):

@@ -111,7 +111,7 @@ async def plan(
         taken, statuses = [] if named is None else [named], {}
         if named is None and before is not None:
             taken = await seeing.noted(work, before, wish.when)
-    theirs = dict.fromkeys(map(booking.schedule_of, taken))
+    theirs = dict.fromkeys(map(claims.schedule_of, taken))
     schedules = [facts.schedules[name] for name in theirs if name in facts.schedules]
     released = () if before is None else await given_back(work, before)
     return Plan(appointment, taken, schedules, statuses, released)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from adapter.scheduling import booking, claims, intervals, occupancy
+from adapter.scheduling import claims, intervals, occupancy
 from adapter.scheduling.intervals import Interval, Spans
 from adapter.scheduling.people import People
 from store.codec import Resource
@@ -121,5 +121,5 @@ class Crowd:
         when = intervals.of(slot)
         if when is None or occupancy.capacity(slot) == 1:
             return None
-        schedule = self._schedules.get(booking.schedule_of(slot), {})
+        schedule = self._schedules.get(claims.schedule_of(slot), {})
         return _Group(name, when, frozenset(self._people.of(claims.offering(schedule))))

@@ -11,14 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import tzinfo
 
-from adapter.scheduling import calendars, intervals, openings, people
+from adapter.scheduling import calendars, claims, intervals, openings, people
 from adapter.scheduling.calendars import Reader
 from adapter.scheduling.hours import Timetable
 from adapter.scheduling.intervals import Interval
 from store import slotids
 from store.codec import Resource
 from store.dates import shifted
-from store.extract import reference, references
+from store.extract import reference
 from store.source import Documents
 
 SLOTS_BY_SCHEDULE = ("schedule", "status", "start", "_id", "minutes", "end")
@@ -47,7 +47,7 @@ def is_judged_elsewhere(slot: Resource) -> bool:
 
 def closes(tables: Mapping[str, Timetable], slot: Resource) -> bool:
     """Tell whether leave of its Schedule touches a Slot."""
-    table = tables.get(next(iter(references(slot, "schedule")), ""))
+    table = tables.get(claims.schedule_of(slot))
     when = None if table is None else intervals.of(slot)
     return table is not None and when is not None and table.is_away(when)
 

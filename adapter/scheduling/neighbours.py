@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 
-from adapter.scheduling import booking, intervals, occupancy, rooms
+from adapter.scheduling import claims, intervals, occupancy, rooms
 from adapter.scheduling.claimset import Visit
 from store.codec import Resource
 
@@ -85,4 +85,4 @@ class Neighbours:
         """Tell whether a copy and another are in a room at once, by Slots of one Schedule: which may have moved."""
         slots = self._slots[slot], self._slots[other]
         spans = [span for has in (*slots, one, visit.appointment) if (span := intervals.of(has)) is not None]
-        return booking.schedule_of(slots[0]) == booking.schedule_of(slots[1]) and intervals.meet(*spans)
+        return claims.schedule_of(slots[0]) == claims.schedule_of(slots[1]) and intervals.meet(*spans)

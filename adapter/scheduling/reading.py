@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from adapter.scheduling import booking, bounds, claiming, claims, leave, people, rooms, surplus, taking
+from adapter.scheduling import bounds, claiming, claims, leave, people, rooms, surplus, taking
 from adapter.scheduling.claimset import ClaimSet
 from adapter.scheduling.hours import Timetable
 from adapter.scheduling.intervals import Interval
@@ -149,7 +149,7 @@ async def _timetables(
     there = asked.overlaid("Schedule", schedules)
     final = asked.overlaid("Slot", slots)
     named = (final[name] for _, stake, _ in asked.new for name in stake.slots if name in final)
-    wanted = {booking.schedule_of(slot) for slot in named if not leave.is_judged_elsewhere(slot)}
+    wanted = {claims.schedule_of(slot) for slot in named if not leave.is_judged_elsewhere(slot)}
     if seeking:
         people_ = {person for persons, _ in seeking for person in persons}
         wanted |= {name for name, one in there.items() if people_ & {*known.of(references(one, "actor"))}}

@@ -70,7 +70,7 @@ async def conflicts(work: UnitOfWork, asked: ClaimSet) -> list[Problem]:
     near = await claiming.found(work, "Appointment", names)
     rivals = [one for one in as_asked(asked, near.values()) if _counts(one) and intervals.of(one) is not None]
     slots = asked.overlaid("Slot", await work.read_many({name for one in rivals for name in claims.slots(one)}))
-    schedules = asked.overlaid("Schedule", await work.read_many(map(booking.schedule_of, slots.values())))
+    schedules = asked.overlaid("Schedule", await work.read_many(map(claims.schedule_of, slots.values())))
     ways = await aside(
         lambda: _ways(theirs, rivals, slots, Facts(schedules=schedules, people=known)),
         much=len(theirs) + len(rivals) > _FEW,

@@ -13,7 +13,7 @@ from adapter.scheduling import claiming, claims, intervals, occupancy
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.people import Finds
 from store.codec import Resource
-from store.extract import reference, references, walk
+from store.extract import reference, walk
 from store.indexing import naming
 
 _PLACE, _DEVICE = "Location/", "Device/"
@@ -34,16 +34,12 @@ def _actors(schedule: Resource) -> list[str]:
     return sorted(devices or named) if known else []
 
 
-def _schedule_of(slot: Resource) -> str:
-    return next(iter(references(slot, "schedule")), "")
-
-
 def guards(slot: Resource, known: Mapping[str, Resource]) -> tuple[str, ...]:
     """Return where who takes a Slot of a room meets who takes another one then; nothing for what is no room's.
 
     `known` has its Schedule, by name.
     """
-    room, when = of(known.get(_schedule_of(slot), {})), intervals.of(slot)
+    room, when = of(known.get(claims.schedule_of(slot), {})), intervals.of(slot)
     return claims.names((room,), when) if room and when is not None else ()
 
 
@@ -69,7 +65,7 @@ async def beside(
         slots: Slots of whatever Schedules.
         known: these Schedules, by name.
     """
-    named = [(_schedule_of(slot), slot) for slot in slots]
+    named = [(claims.schedule_of(slot), slot) for slot in slots]
     theirs = await schedules(find, [known[name] for name, _ in named if name in known])
     alike: dict[str, list[str]] = {}
     for name, schedule in theirs.items():
@@ -121,11 +117,11 @@ async def had(
     `known` are the Schedules of the rooms, by name; Slots of others are passed over.
     """
     spans = {
-        f"Slot/{slot['id']}": (of(known[_schedule_of(slot)]), when)
+        f"Slot/{slot['id']}": (of(known[claims.schedule_of(slot)]), when)
         for slot in slots
         # Free, it may have holders if it is for several.
         if (slot["status"] in occupancy.TAKEN or occupancy.capacity(slot) > 1)
-        and _schedule_of(slot) in known
+        and claims.schedule_of(slot) in known
         and (when := intervals.of(slot)) is not None
     }
     found: dict[str, list[Interval]] = {}

@@ -39,8 +39,8 @@ async def read(
         known: who is behind its roles.
         deciding: whether time is taken; else only the named Slot has to agree with the rest.
     """
-    mine = set(map(booking.schedule_of, held))
-    near = {*mine, *([] if named is None else [booking.schedule_of(named)])}
+    mine = set(map(claims.schedule_of, held))
+    near = {*mine, *([] if named is None else [claims.schedule_of(named)])}
     by_time = deciding and named is None and not wish.beside
     persons = known.names(wish.practitioners) if by_time else ()
     schedules = await _schedules(work, persons, near)
@@ -53,7 +53,7 @@ async def read(
     if others and not by_time:
         schedules |= await _schedules(work, others, ())
     slots = await _slots(work, wish, schedules) if sought else []
-    unjudged = booking.schedule_of(named) if named is not None and leave.is_judged_elsewhere(named) else None
+    unjudged = claims.schedule_of(named) if named is not None and leave.is_judged_elsewhere(named) else None
     judged = [one for name, one in schedules.items() if name != unjudged]
     tables = await leave.timetables(work, judged, work.zone)
     computed = {name: (schedules[name], tables[name]) for name in things if name in tables and name in sought}
@@ -69,7 +69,7 @@ async def read(
         for slot in (*slots, *([] if named is None else [named]), *kept)
         if wish.overbooks or f"Slot/{slot['id']}" in wish.own_slots or occupancy.capacity(slot) > 1
     ]
-    of_things = [slot for slot in (*slots, *([] if named is None else [named])) if booking.schedule_of(slot) in things]
+    of_things = [slot for slot in (*slots, *([] if named is None else [named])) if claims.schedule_of(slot) in things]
     engaged = await _engaged(work, wish, of_things, schedules) if of_things else frozenset[str]()
     held_by = await holders(work, crowds, wish.own)
     if wish.yields:
@@ -89,7 +89,7 @@ def _staying(wish: Wish, held: Sequence[Resource]) -> list[Resource]:
     if not wish.beside or wish.slot is not None:
         return []
     own = [slot for slot in there if f"Slot/{slot['id']}" in wish.own_slots]
-    return [slot for slot in own if booking.schedule_of(slot) not in wish.things]
+    return [slot for slot in own if claims.schedule_of(slot) not in wish.things]
 
 
 def is_at(slot: Resource, when: Interval) -> bool:
@@ -116,7 +116,7 @@ async def _slots(work: UnitOfWork, wish: Wish, schedules: Mapping[str, Resource]
         slot
         for slot in offered
         # Of a thing its own Slot is one of those that its time is put together from.
-        if not taking.is_left_over(slot, () if booking.schedule_of(slot) in wish.things else wish.own_slots, wish.when)
+        if not taking.is_left_over(slot, () if claims.schedule_of(slot) in wish.things else wish.own_slots, wish.when)
     ]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from adapter.errors import Problem
-from adapter.scheduling import booking, claims, hours, intervals, occupancy, reasons, role_changes
+from adapter.scheduling import claims, hours, intervals, occupancy, reasons, role_changes
 from adapter.scheduling.claimset import Draft
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.world import World
@@ -36,7 +36,7 @@ def faults(world: World, draft: Draft) -> Iterator[Problem]:
     if world.schedule_of(slot) is None:
         text = "There is no such schedule. Store it first, or in the same transaction."
         yield Problem("unknown_schedule", text, "Slot.schedule", issue="not-found")
-    if not world.copied and (draft.before is None or booking.schedule_of(draft.before) != booking.schedule_of(slot)):
+    if not world.copied and (draft.before is None or claims.schedule_of(draft.before) != claims.schedule_of(slot)):
         yield from _id_faults(world, slot)
 
 
@@ -44,7 +44,7 @@ def _id_faults(world: World, slot: Resource) -> Iterator[Problem]:
     """Yield that the id is that of another Schedule's opening: the opening could not be booked, and has that id too."""
     named = slotids.parts(slot["id"])
     whose = "" if named is None else f"Schedule/{named.schedule}"
-    if whose != booking.schedule_of(slot) and hours.is_computed(world.schedules.get(whose, {})):
+    if whose != claims.schedule_of(slot) and hours.is_computed(world.schedules.get(whose, {})):
         text = "That is the id of an opening of another schedule, which has weekly hours. Give the slot another id."
         yield Problem("reserved_id", text, "Slot.id")
 
@@ -84,7 +84,7 @@ def _breach(draft: Draft, holders: list[Resource]) -> tuple[str, str] | None:
         return "Slot.status", "it must stay busy or busy-tentative"
     if before is None:
         return None
-    if booking.schedule_of(before) != booking.schedule_of(after):
+    if claims.schedule_of(before) != claims.schedule_of(after):
         return "Slot.schedule", "it must stay in its schedule"
     old, new = intervals.of(before), intervals.of(after)
     for holder in holders:
@@ -162,7 +162,7 @@ def shared(world: World) -> Iterator[str]:
     for draft in world.asked.written_of("Slot").values():
         # Who shares it must be able to by the Schedule's actors; a Schedule that is named anew is met in any case.
         if draft.before is not None and draft.after is not None and _has_other_room(draft.before, draft.after):
-            yield booking.schedule_of(draft.after)
+            yield claims.schedule_of(draft.after)
 
 
 def _slot_guards(world: World, name: str, draft: Draft) -> Iterator[str]:
@@ -193,6 +193,6 @@ def _offers_otherwise(before: Resource, after: Resource) -> bool:
     old, new = before["status"], after["status"]
     return (
         _times(before) != _times(after)
-        or booking.schedule_of(before) != booking.schedule_of(after)
+        or claims.schedule_of(before) != claims.schedule_of(after)
         or (old != new and (new == "free" or "entered-in-error" in (old, new)))
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from adapter.scheduling import booking, claims, intervals
+from adapter.scheduling import claims, intervals
 from adapter.scheduling.claimset import Visit
 from adapter.scheduling.people import People
 from store.codec import Resource
@@ -51,9 +51,7 @@ def left(
     """
     before, after = (_taking_part(one or {}, people) for one in (visit.draft.before, visit.draft.after))
     held = () if visit.had is None else visit.had.slots
-    whose = {
-        name: owners(schedules.get(booking.schedule_of(slots[name]), {}), people) for name in held if name in slots
-    }
+    whose = {name: owners(schedules.get(claims.schedule_of(slots[name]), {}), people) for name in held if name in slots}
     leaving = before - after
     known = {one for some in whose.values() for one in some}
     # Who leaves and has none of these by a Schedule may have had anybody's of practitioners: that of one who left

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
-from adapter.scheduling import booking, calendars, intervals, openings
+from adapter.scheduling import calendars, claims, intervals, openings
 from adapter.scheduling.calendars import Calendar
 from adapter.scheduling.claimset import ClaimSet, Visit
 from adapter.scheduling.hours import Timetable
@@ -94,7 +94,7 @@ def _others(asked: ClaimSet, final: Mapping[str, Resource], visit: Visit, calend
         for name in stake.slots:
             slot = final.get(name) or _yielded(name)
             when = intervals.of(slot)
-            if when is not None and booking.schedule_of(slot) == calendar.name:
+            if when is not None and claims.schedule_of(slot) == calendar.name:
                 found.append(calendar.table.kept(when) if slotids.is_computed(slot) else when)
     return found
 
@@ -168,7 +168,7 @@ async def _calendars(
 def schedule_of(name: str, stored: Resource | None) -> str | None:
     """Return the Schedule of a Slot, stored or computed, by the Slot's name; None for one that there is none of."""
     if stored is not None:
-        return booking.schedule_of(stored)
+        return claims.schedule_of(stored)
     parts = slotids.parts(_id(name))
     return None if parts is None else f"Schedule/{parts.schedule}"
 

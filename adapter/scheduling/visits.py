@@ -129,7 +129,7 @@ def _held_in(world: World, visit: Visit, slot: Resource) -> Resource:
     name = f"Slot/{slot['id']}"
     written = world.asked.written.get(name)
     before = slot if written is None else (written.before or {})
-    is_kept = booking.schedule_of(before) == booking.schedule_of(slot)
+    is_kept = claims.schedule_of(before) == claims.schedule_of(slot)
     is_own = visit.had is not None and name in visit.had.slots
     return (visit.draft.before or {}) if is_own and is_kept else {}
 
@@ -224,7 +224,7 @@ def _obstacle(world: World, visit: Visit, name: str, *, fills_slots: bool) -> Pr
     elif not world.is_open(slot) and not world.copied:  # a copy was booked when it still was
         text = reasons.INACTIVE
     elif world.is_closed_to(name, visit):
-        details["schedules"] = [booking.schedule_of(slot).partition("/")[2]]
+        details["schedules"] = [claims.schedule_of(slot).partition("/")[2]]
         text = reasons.AWAY
     elif slot["status"] == "busy-unavailable":
         text = "The slot is not to be booked. Search for a free one."

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Sequence
 
-from adapter.scheduling import booking, claims, intervals, leave, occupancy, role_changes, surplus
+from adapter.scheduling import claims, intervals, leave, occupancy, role_changes, surplus
 from adapter.scheduling.claimset import ClaimSet, Stake, Visit, left_busy
 from adapter.scheduling.crowd import Crowd, Presence
 from adapter.scheduling.intervals import Interval
@@ -159,7 +159,7 @@ class World:
         return [name for name in had.slots if name not in kept]
 
     def _is_written(self, slot: str) -> bool:
-        schedule = booking.schedule_of(self.slots[slot]) if slot in self.slots else ""
+        schedule = claims.schedule_of(self.slots[slot]) if slot in self.slots else ""
         return slot in self.asked.written or schedule in self.asked.written
 
     def crowd(self) -> Crowd:
@@ -243,7 +243,7 @@ class World:
 
     def schedule_of(self, slot: Resource) -> Resource | None:
         """Return the Schedule of a Slot, if there is one."""
-        return self.schedules.get(booking.schedule_of(slot))
+        return self.schedules.get(claims.schedule_of(slot))
 
     def in_the_way(self, slot: str, visit: Visit) -> list[str]:
         """Return the appointments that leave it no place in a Slot; if it held it already, only newcomers may."""

@@ -11,7 +11,7 @@ from adapter.errors import Problem, Unprocessable
 from adapter.fhir.call import Call
 from adapter.fhir.operations.scheduling import targets
 from adapter.fhir.operations.scheduling.search import covering
-from adapter.scheduling import booking, claims, intervals, people, reasons, seeing, taking
+from adapter.scheduling import claims, intervals, people, reasons, seeing, taking
 from adapter.scheduling.availability import Opening, Wanted, openings
 from adapter.scheduling.claimset import Stake
 from adapter.scheduling.intervals import Interval
@@ -53,12 +53,12 @@ async def moved(
         if noted:
             return [claims.link(before, f"Slot/{one['id']}") for one in noted]
     own = await _slots(work, before)
-    schedules = await work.read_many([booking.schedule_of(one) for one in own])
+    schedules = await work.read_many([claims.schedule_of(one) for one in own])
     things = people.moving_along(after, schedules)
     if not things:
         return links
     staying = _staying(own, before, {**after, "slot": links})
-    kept = tuple({*things} - {*map(booking.schedule_of, staying)})
+    kept = tuple({*things} - {*map(claims.schedule_of, staying)})
     if staying and not named and not kept:
         return []  # scheduling keeps them, whosever they are by now
     if named:
@@ -66,7 +66,7 @@ async def moved(
         given = {taking.schedule_of(name, stored.get(name)) for name in named} - {None}
         if people.moving_along(after, await work.read_many(filter(None, given))):
             return links
-        staying = [one for one in staying if booking.schedule_of(one) in things]
+        staying = [one for one in staying if claims.schedule_of(one) in things]
     elif not staying:
         coming = claims.practitioners(after)
         kept = (*things, *(await people.read(work, coming)).serving(coming, schedules))
@@ -189,5 +189,5 @@ def _own(slots: Sequence[Resource], name: str, schedule: Resource) -> list[Openi
     return [
         Opening(one["id"], one, schedule, span, stored=True)
         for one in slots
-        if booking.schedule_of(one) == name and (span := intervals.of(one)) is not None
+        if claims.schedule_of(one) == name and (span := intervals.of(one)) is not None
     ]
