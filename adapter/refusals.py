@@ -11,6 +11,7 @@ from adapter.errors import Problem, Refused, Unavailable, oversized
 from adapter.fhir import outcome
 from adapter.fhir.misdirected import misdirected
 from adapter.mediloop.errors import envelope
+from adapter.scheduling.road import IDEMPOTENCY_HEADER
 from adapter.security.keys import Key
 from adapter.service import Service
 from store.errors import Oversized, StoreError, Unreachable
@@ -47,7 +48,7 @@ def unexpected(method: str) -> Refused:
     """
     text = "Something went wrong on our side. The log has the request id."
     if method not in _READING:
-        text += " Whether it was done is not known: look, or send a POST again with the same X-Idempotency-Key."
+        text += f" Whether it was done is not known: look, or send a POST again with the same {IDEMPOTENCY_HEADER}."
     return Refused(Problem("api_error", text), status=500)
 
 
@@ -55,7 +56,7 @@ def unavailable() -> Unavailable:
     """Return the refusal for a MongoDB that does not answer."""
     problem = Problem(
         "service_unavailable",
-        "The database did not answer in time. Repeat the request, a POST with the same X-Idempotency-Key.",
+        f"The database did not answer in time. Repeat the request, a POST with the same {IDEMPOTENCY_HEADER}.",
     )
     return Unavailable(problem, headers={"Retry-After": "1"})
 
@@ -64,7 +65,8 @@ def stopped() -> Unavailable:
     """Return the refusal for what was not answered, or had not come in whole, when the service was stopped."""
     problem = Problem(
         "service_unavailable",
-        "The service was stopped before this was answered. Repeat the request, a POST with the same X-Idempotency-Key.",
+        "The service was stopped before this was answered. Repeat the request, a POST with the same "
+        f"{IDEMPOTENCY_HEADER}.",
     )
     return Unavailable(problem, headers={"Retry-After": "1", "Connection": "close"})
 

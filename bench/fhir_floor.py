@@ -18,6 +18,7 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.read_concern import ReadConcern
 
 from adapter.scheduling.claims import claims
+from adapter.scheduling.leave import SLOTS_BY_SCHEDULE
 from store.connection import MAJORITY, Client
 from store.documents import Rules, compose, past, stamped
 from store.extract import spellings
@@ -33,7 +34,7 @@ _JSON = "application/fhir+json; charset=utf-8"
 _RULES = Rules(claims=claims)
 _SNAPSHOT = ReadConcern("snapshot")
 _BY_ACTOR = key_pattern(("actor", "date", "_id", "status"))
-_BY_SCHEDULE = key_pattern(("schedule", "status", "start", "_id", "minutes", "end"))
+_BY_SCHEDULE = key_pattern(SLOTS_BY_SCHEDULE)
 _PAGE = 51
 
 

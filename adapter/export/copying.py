@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Any
 import orjson
 
 from adapter.export import formats
-from adapter.export.engine import Selection, deleting, deletions, resources
+from adapter.export.engine import DELETED, Selection, deleting, deletions, resources
 from adapter.export.folder import Folder, Manifest
 from store import codec
 from store.exporting import Query
@@ -208,7 +208,7 @@ class Copying:
             await task
 
     async def _write_deletions(self, since: datetime) -> None:
-        writing, wanted, name = None, self._wanted, "deleted.00001.ndjson"
+        writing, wanted, name = None, self._wanted, DELETED
         queries = {kind: list(found) for kind, found in wanted.queries.items()}
         pseudonym = str if self._deidentifier is None else self._deidentifier.name
         async for names in deletions(self._store, self._manifest.cut, since, wanted.kinds, queries):

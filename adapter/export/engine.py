@@ -12,7 +12,10 @@ import orjson
 
 from store.exporting import Cut, Selection, cut_before, deletions, resource, resources, take_cut
 
-__all__ = ["Cut", "Selection", "cut_before", "deleting", "deletions", "resource", "resources", "take_cut"]
+__all__ = ["DELETED", "Cut", "Selection", "cut_before", "deleting", "deletions", "resource", "resources", "take_cut"]
+
+DELETED = "deleted.00001.ndjson"
+"""The file that tells what has been deleted."""
 
 _BUNDLED = 1_000  # deletions in one line of a file of them
 

@@ -26,7 +26,7 @@ from adapter.export.working import tidy
 from adapter.fhir import outcome
 from adapter.fhir.access import may, require_type
 from adapter.fhir.addresses import BASE, EXPORT_JOBS, base_of
-from adapter.fhir.negotiation import as_http_date
+from adapter.fhir.negotiation import FHIR_NDJSON, as_http_date
 from adapter.routes import RequestRoute
 from adapter.security.callers import Caller, caller
 from adapter.security.permissions import Verb, require
@@ -34,8 +34,6 @@ from store.connection import bounded
 from store.dates import as_instant
 from store.export_jobs import ExportJobs, File, Job
 from store.types import TYPES
-
-MEDIA_TYPE = "application/fhir+ndjson"
 
 _SHOWN = ("_deidentify", "_elements", "_outputFormat", "_since", "_type")
 """The parameters whose values tell nobody: a manifest whose request is masked has those of no others."""
@@ -111,9 +109,9 @@ async def file(request: Request) -> Response:
         raise Refused(Problem("export_failed", text, issue="exception"), status=500)
     headers = {"Expires": as_http_date(job.expires or who.service.now())}
     if request.method == "HEAD":
-        return headed(request, 200, headers, MEDIA_TYPE, found.size, is_stream=True)
+        return headed(request, 200, headers, FHIR_NDJSON, found.size, is_stream=True)
     headers["Content-Length"] = str(found.size)
-    return StreamingResponse(files.read(job.ident, found.path), 200, headers, MEDIA_TYPE)
+    return StreamingResponse(files.read(job.ident, found.path), 200, headers, FHIR_NDJSON)
 
 
 def _kinds(job: Job, one: File) -> Sequence[str]:
@@ -223,7 +221,7 @@ def _described(name: str, summary: str, good: Mapping[int, tuple[str, str | None
 
 _STATUS = {200: ("The manifest.", "application/json"), 202: ("Not yet; X-Progress tells how far it is.", None)}
 _DELETED = {202: ("It is ended, and its files are removed.", "application/fhir+json")}
-_FILE = {200: ("A resource in each line.", MEDIA_TYPE)}
+_FILE = {200: ("A resource in each line.", FHIR_NDJSON)}
 
 
 def _add_routes() -> None:

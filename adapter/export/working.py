@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 import orjson
 
 from adapter import clock
-from adapter.export.engine import deleting, deletions, resources
+from adapter.export.engine import DELETED, deleting, deletions, resources
 from adapter.export.files import Files, Writing
 from adapter.export.plan import Plan
 from adapter.export.shaping import shape
@@ -166,7 +166,7 @@ class Work:
     async def _write_deleted(self, step: int, since: datetime) -> None:
         kinds = self._plan.kinds
         queries = {kind: self._plan.queries(kind) for kind in kinds}
-        name, writing = "deleted.00001.ndjson", None
+        name, writing = DELETED, None
         async for names in deletions(self._store, self._job.cut, since, kinds, queries):
             if writing is None:
                 writing = self._begin(name)

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from adapter.fhir.negotiation import FHIR_JSON, FORM, JSON_PATCH
 from adapter.fhir.operations import OPERATIONS
 from adapter.scheduling.road import IDEMPOTENCY_HEADER, IDEMPOTENCY_LENGTH
 from store.types import TYPES
 
-_JSON = "application/fhir+json"
 _MEANINGS = {
     304: "The client has this version already.",
     400: "Malformed: an issue for each problem, with the FHIRPath of the element.",
@@ -178,15 +178,15 @@ def _body(method: str, path: str) -> dict[str, Any] | None:
         return None
     resource = {"schema": {"$ref": "#/components/schemas/FhirResource"}}
     if path.endswith("_search"):
-        return {"content": {"application/x-www-form-urlencoded": {"schema": {"type": "object"}}}}
-    content: dict[str, Any] = {_JSON: resource}
+        return {"content": {FORM: {"schema": {"type": "object"}}}}
+    content: dict[str, Any] = {FHIR_JSON: resource}
     if method == "PATCH":
         operation = {
             "type": "object",
             "required": ["op", "path"],
             "properties": {"op": {"type": "string"}, "path": {"type": "string"}},
         }
-        content["application/json-patch+json"] = {"schema": {"type": "array", "items": operation}}
+        content[JSON_PATCH] = {"schema": {"type": "array", "items": operation}}
     return {"required": "{operation}" not in path, "content": content}
 
 
@@ -194,4 +194,4 @@ def _answer(code: int, text: str) -> dict[str, Any]:
     if code in (204, 304):
         return {"description": text}
     name = "FhirResource" if code < 300 else "OperationOutcome"
-    return {"description": text, "content": {_JSON: {"schema": {"$ref": f"#/components/schemas/{name}"}}}}
+    return {"description": text, "content": {FHIR_JSON: {"schema": {"$ref": f"#/components/schemas/{name}"}}}}

@@ -20,6 +20,7 @@ from adapter.scheduling.road import IDEMPOTENCY_HEADER
 from store.remembering import remembered
 
 FHIR_JSON = "application/fhir+json"
+FHIR_NDJSON = "application/fhir+ndjson"
 JSON_PATCH = "application/json-patch+json"
 FORM = "application/x-www-form-urlencoded"
 

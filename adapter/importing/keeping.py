@@ -13,8 +13,6 @@ from store import narrative
 from store.codec import Resource
 from store.unit_of_work import UnitOfWork
 
-_HELD = ("busy", "busy-tentative")
-
 
 async def keep(
     work: UnitOfWork, wanted: list[Resource | None], names: Sequence[str], stored: Mapping[str, Resource]
@@ -37,7 +35,8 @@ async def keep(
             continue
         if after["resourceType"] == "Slot":
             # Free, or busy in another way; one that is closed was let go, by what comes after it.
-            if before["status"] in _HELD and before["status"] != after["status"] in ("free", *_HELD):
+            here, told = before["status"], after["status"]
+            if here in occupancy.TAKEN and here != told in ("free", *occupancy.TAKEN):
                 asked[name] = place
         elif after["resourceType"] == "Appointment" and _is_over(before, after, work):
             wanted[place] = before

@@ -16,7 +16,7 @@ from adapter.errors import Malformed, Problem, Unprocessable
 from adapter.fhir.validation.findings import tellable
 from adapter.fhir.validation.structure import as_object, repeated_names
 from adapter.importing import shown, withdrawing
-from adapter.mediloop.fields import UHID_PATTERN, AppointmentTypeCode, Id, Instant, Priority, Uhid, Words
+from adapter.mediloop.fields import STATUSES, UHID_PATTERN, AppointmentTypeCode, Id, Instant, Priority, Uhid, Words
 from adapter.settings import Settings
 from mappings import appointment as lens
 from mappings import uhid
@@ -44,7 +44,6 @@ _CHECKS: Mapping[str, TypeAdapter[Any]] = (
     }
 )
 _REQUIRED = ("patient_uhid", "practitioner_id", "status", "start_time", "end_time")
-_STATUSES = ("proposed", "pending", "booked", "arrived", "checked-in", "fulfilled", "cancelled", "noshow")
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,8 +171,8 @@ def _checked(service: Means, name: str, value: Any) -> Any:
     if name == "patient_uhid":
         return _UHID.validate_python(value, strict=True, context={UHID_PATTERN: service.settings.uhid_pattern})
     if name == "status":
-        if value not in _STATUSES:
-            raise ValueError(f"give one of {', '.join(_STATUSES)}")
+        if value not in STATUSES:
+            raise ValueError(f"give one of {', '.join(STATUSES)}")
         return value
     return _CHECKS[name].validate_python(value, strict=True)
 

@@ -42,7 +42,7 @@ T = TypeVar("T")
 _NUMBER_TRIES = 20
 
 OVERBOOK_HEADER = "X-Overbook-Reason"
-_REASON_LENGTH = 500
+OVERBOOK_LENGTH = 500
 
 
 def once(request: Request, who: Caller, raw: bytes) -> Once | None:
@@ -72,8 +72,8 @@ def overbooking(request: Request, who: Caller) -> str | None:
         raise occupancy.forbidden(OVERBOOK_HEADER)
     with suppress(UnicodeDecodeError):
         given = given.encode("latin-1").decode()  # headers are read as Latin-1; people send UTF-8
-    if not 1 <= len(given.strip()) <= _REASON_LENGTH:
-        text = f"{OVERBOOK_HEADER} must say why, in 1 to {_REASON_LENGTH} characters."
+    if not 1 <= len(given.strip()) <= OVERBOOK_LENGTH:
+        text = f"{OVERBOOK_HEADER} must say why, in 1 to {OVERBOOK_LENGTH} characters."
         raise Malformed(Problem("invalid_request_error", text, OVERBOOK_HEADER))
     return given.strip()
 

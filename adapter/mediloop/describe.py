@@ -10,6 +10,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from adapter.mediloop.actions import OVERBOOK_HEADER, OVERBOOK_LENGTH
+from adapter.scheduling.road import IDEMPOTENCY_HEADER, IDEMPOTENCY_LENGTH
 from mappings.fields import FIELDS
 
 _EXAMPLE: dict[str, Any] = {
@@ -202,20 +204,20 @@ def operation(
         }
         parameters.append(
             {
-                "name": "X-Idempotency-Key",
+                "name": IDEMPOTENCY_HEADER,
                 "in": "header",
                 "description": "Makes the request safe to repeat for 24 hours.",
-                "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+                "schema": {"type": "string", "minLength": 1, "maxLength": IDEMPOTENCY_LENGTH},
             }
         )
     if overbook:
         parameters.append(
             {
-                "name": "X-Overbook-Reason",
+                "name": OVERBOOK_HEADER,
                 "in": "header",
                 "description": "Why this may be booked over busy slots and other appointments. Needs the permission "
                 "overbook:write.",
-                "schema": {"type": "string", "minLength": 1, "maxLength": 500, "pattern": "\\S"},
+                "schema": {"type": "string", "minLength": 1, "maxLength": OVERBOOK_LENGTH, "pattern": "\\S"},
             }
         )
     return extra | {"parameters": parameters}

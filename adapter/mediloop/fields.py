@@ -16,6 +16,7 @@ CODE_LENGTH = 64
 TEXT_LENGTH = 1_000
 LONG_TEXT_LENGTH = 10_000
 LONGEST_MINUTES = 1_440
+STATUSES = ("proposed", "pending", "booked", "arrived", "checked-in", "fulfilled", "cancelled", "noshow")
 UHID_PATTERN = "uhid_pattern"
 """Where the context of a check has the form of the deployment's UHIDs."""
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
 from adapter.mediloop.fields import (
+    STATUSES,
     AppointmentTypeCode,
     Code,
     Day,
@@ -23,8 +24,6 @@ from adapter.mediloop.fields import (
     number,
     truth,
 )
-
-STATUSES = ("proposed", "pending", "booked", "arrived", "checked-in", "fulfilled", "cancelled", "noshow")
 
 Digits = BeforeValidator(number)
 

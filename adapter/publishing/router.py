@@ -25,7 +25,6 @@ from store.dates import as_instant
 from store.publications import Publication
 
 PATH = f"{BASE}/$bulk-publish"
-NDJSON = "application/fhir+ndjson"
 _MANIFEST = "http://hl7.org/fhir/uv/bulkdata/StructureDefinition/BulkPublishManifest"
 _CACHE = f"public, max-age={MAX_AGE}"
 
@@ -59,7 +58,7 @@ def _said(address: str, found: Publication) -> dict[str, object]:
         "request": address,
         "requiresAccessToken": False,
         "updateCadence": f"PT{MAX_AGE // 60}M",
-        "outputFormat": NDJSON,
+        "outputFormat": negotiation.FHIR_NDJSON,
         "output": [
             {"type": kind, "url": f"{address}/{found.name}/{kind}.ndjson", "count": found.files[kind].lines}
             for kind in TYPES
@@ -84,9 +83,9 @@ async def file(request: Request) -> Response:
         return Response(b"", 304, headers)
     size = found.files[kind].size
     if request.method == "HEAD":
-        return headed(request, 200, headers, NDJSON, size, is_stream=True)
+        return headed(request, 200, headers, negotiation.FHIR_NDJSON, size, is_stream=True)
     headers["Content-Length"] = str(size)
-    return StreamingResponse(publisher.read(name, kind), 200, headers, NDJSON)
+    return StreamingResponse(publisher.read(name, kind), 200, headers, negotiation.FHIR_NDJSON)
 
 
 def _publisher(request: Request) -> Publisher:
@@ -143,4 +142,4 @@ for _path, _endpoint, _given in ((PATH, manifest, []), (PATH + "/{publication}/{
     )
     router.add_api_route(_path, _endpoint, methods=["HEAD"], include_in_schema=False)
 
-__all__ = ["NDJSON", "PATH", "router"]
+__all__ = ["PATH", "router"]

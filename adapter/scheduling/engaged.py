@@ -15,6 +15,7 @@ from adapter.aside import aside
 from adapter.scheduling import claiming, claims, occupancy, people, rooms
 from adapter.scheduling.calendars import Reader, spellings
 from adapter.scheduling.intervals import Interval, Spans
+from adapter.scheduling.leave import SLOTS_BY_SCHEDULE
 from adapter.scheduling.people import People
 from adapter.scheduling.status import HOLDING
 from store.codec import Resource
@@ -29,7 +30,6 @@ _MINUTE = timedelta(minutes=1)
 _FEW = 1_000  # visits, or Slots, that are filed at once; more beside other requests (`aside`)
 _TIMES = ("_index.date", "_index.end", "_index.claims")
 _SLOT = ("_index.start", "_index.end", "_index.schedule")
-_IN_ORDER = ("schedule", "status", "start", "_id", "minutes", "end")
 _OFFERED = ("free", *occupancy.TAKEN)
 _BY_DATE = ("date", "_id", "status")
 
@@ -277,7 +277,7 @@ async def _of_rooms(source: Documents, reach: Interval, schedules: Sequence[str]
     }
     between = {"$gte": reach.start, "$lt": reach.end}
     fields = (*_SLOT, "_index.status")
-    found = await source.values("Slot", {**some, "_index.start": between}, fields, hint=_IN_ORDER)
+    found = await source.values("Slot", {**some, "_index.start": between}, fields, hint=SLOTS_BY_SCHEDULE)
     # Who began earlier and still goes on claims this hour.
     hour = claims.names(schedules, Interval(reach.start, shifted(reach.start, _MINUTE)))
     earlier = {"_index.start": {"$lt": reach.start}, "_index.status": {"$in": list(_OFFERED)}}

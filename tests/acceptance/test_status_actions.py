@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from adapter.mediloop.requests import STATUSES
+from adapter.mediloop.fields import STATUSES
 from store.store import Store
 from tests.adapter.mediloop.clinic import (
     ACTION_BODIES,

@@ -15,6 +15,7 @@ from adapter.fhir.conformance.serving import Searched, serve
 from mappings.systems import BASE
 from store.declarations import OWN
 from store.parameters import Parameter
+from store.search.dates import PREFIXES
 from store.types import TYPES
 
 SEARCH_PARAMETER = "SearchParameter"
@@ -22,7 +23,6 @@ MEANINGS = {
     "end": "When the slot ends.",
     "-date-or-req-period": "When the appointment starts, or else the periods that were asked for.",
 }
-_COMPARATORS = ("eq", "ne", "gt", "ge", "lt", "le", "sa", "eb", "ap")
 
 
 SEARCHED: Mapping[str, Searched] = {
@@ -69,7 +69,7 @@ def search_parameters(canonical_base: str = BASE) -> Mapping[str, dict[str, Any]
             "expression": parameter.expression,
             "multipleOr": True,
             "multipleAnd": True,
-            "comparator": list(_COMPARATORS),
+            "comparator": list(PREFIXES),
             "modifier": ["missing"],
         }
         for declared in TYPES.values()

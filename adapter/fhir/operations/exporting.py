@@ -34,7 +34,7 @@ from store.extract import relative
 from store.search import results
 from store.types import TYPES
 
-FORMATS = ("application/fhir+ndjson", "application/ndjson", "ndjson")
+FORMATS = (negotiation.FHIR_NDJSON, "application/ndjson", "ndjson")
 _TAKES = ("_outputFormat", "_since", "_type", "_typeFilter", "_elements", "_deidentify")
 _KNOWN = (*_TAKES, "patient")
 _ONCE = ("_outputFormat", "_since", "_deidentify")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from adapter.mediloop.requests import STATUSES
+from adapter.mediloop.fields import STATUSES
 from store.store import Store
 from tests.adapter.mediloop.clinic import (
     ACTION_BODIES,
