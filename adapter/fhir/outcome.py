@@ -106,15 +106,16 @@ def _of_request(param: str, entry: int | None) -> str | None:
     return f"Bundle.entry[{entry}]{element}"
 
 
-_NAMED = {"slots": "Slot/", "appointments": "Appointment/", "schedules": "Schedule/"}
+IN_THE_WAY = {"slots": "Slot", "appointments": "Appointment", "schedules": "Schedule"}
+"""The details of a problem that name resources by their ids, and of which type."""
 
 
 def _in_the_way(problem: Problem) -> str:
     """Return the references of what a conflict is with; ids alone, nothing about a patient."""
     found: list[str] = []
-    for member, prefix in _NAMED.items():
+    for member, kind in IN_THE_WAY.items():
         idents = problem.details.get(member)
-        found += [f"{prefix}{ident}" for ident in idents] if isinstance(idents, (list, tuple)) else []
+        found += [f"{kind}/{ident}" for ident in idents] if isinstance(idents, (list, tuple)) else []
     return ", ".join(found)
 
 

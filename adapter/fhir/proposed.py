@@ -23,9 +23,14 @@ async def read(call: Call, kind: str, ident: str) -> bytes | None:
     if found is None or await call.who.store.gone(kind, ident) is not None:
         return None
     if found.expires <= call.who.store.now():
-        text = "That proposal has expired. Search for time again, with Appointment/$find."
-        raise Gone(Problem("proposal_expired", text, issue="expired"))
+        raise expired()
     return found.raw
+
+
+def expired(param: str | None = None) -> Gone:
+    """Return the refusal of what was proposed until a moment that is over; `param` is what named it."""
+    text = "That proposal has expired. Search for time again, with Appointment/$find."
+    return Gone(Problem("proposal_expired", text, param, issue="expired"))
 
 
 async def require_none(call: Call, kind: str, ident: str) -> None:

@@ -12,6 +12,7 @@ from adapter.errors import Gone, Malformed, NotFound, Problem
 from adapter.fhir import negotiation, presentation, proposed, searching
 from adapter.fhir.access import may, require_type
 from adapter.fhir.call import MODIFIED_SINCE, Call, Reply
+from adapter.fhir.refusing import invalid
 from adapter.scheduling import availability, holds
 from store.codec import Resource, encode
 from store.dates import as_instant
@@ -207,13 +208,13 @@ def _parameters(call: Call) -> tuple[datetime | None, int, int | None]:
         if not value:
             continue
         if name in given:
-            raise _bad(name, f"{name} may be given once.")
+            raise invalid(name, f"{name} may be given once.")
         given[name] = value
     strict = negotiation.preferences(call.headers.get("prefer")).strict
     unknown = [name for name in given if name not in (*_KEPT, "_before", "_format", "_pretty")]
     refused = next((name for name in unknown if strict or name in _NARROWING), None)
     if refused is not None:
-        raise _bad(refused, f"History does not take {refused}: it takes _since and _count.", "not-supported")
+        raise invalid(refused, f"History does not take {refused}: it takes _since and _count.", "not-supported")
     return _since(given.get("_since")), _count(given.get("_count")), _before(given.get("_before"))
 
 
@@ -222,7 +223,7 @@ def _since(text: str | None) -> datetime | None:
         return None
     moment = searching.moment(text)
     if moment is None:
-        raise _bad("_since", "_since takes an instant such as 2024-01-20T10:00:00Z.")
+        raise invalid("_since", "_since takes an instant such as 2024-01-20T10:00:00Z.")
     return moment
 
 
@@ -230,7 +231,7 @@ def _count(text: str | None) -> int:
     if text is None:
         return _PAGE
     if not re.fullmatch(r"[0-9]{1,9}", text):
-        raise _bad("_count", "_count takes a number from 0.")
+        raise invalid("_count", "_count takes a number from 0.")
     return min(int(text), _LARGEST)
 
 
@@ -238,12 +239,8 @@ def _before(text: str | None) -> int | None:
     if text is None:
         return None
     if not re.fullmatch(r"[0-9]{1,15}", text):
-        raise _bad("_before", "That page link was changed. Ask for the history again and follow its links.")
+        raise invalid("_before", "That page link was changed. Ask for the history again and follow its links.")
     return int(text)
-
-
-def _bad(name: str, text: str, issue: str = "value") -> Malformed:
-    return Malformed(Problem("invalid_parameter", text, name, issue=issue))
 
 
 __all__ = ["absent", "history", "read", "shown", "vread"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from adapter.errors import MethodNotAllowed, NotFound, Problem, Refused
+from adapter.errors import Malformed, MethodNotAllowed, NotFound, Problem, Refused
 from store.errors import AlreadyExists, NotUnique
 
 
@@ -10,6 +10,11 @@ def unknown_type(name: str) -> NotFound:
     """Return the refusal for a resource type, or another word, that this server does not have."""
     text = f"This server has no {name}. Its CapabilityStatement (metadata) lists the types it has."
     return NotFound(Problem("unknown_type", text, issue="not-supported"))
+
+
+def invalid(name: str, text: str, issue: str = "value") -> Malformed:
+    """Return the refusal of a parameter that cannot be taken as it is."""
+    return Malformed(Problem("invalid_parameter", text, name, issue=issue))
 
 
 def not_allowed(*methods: str) -> MethodNotAllowed:

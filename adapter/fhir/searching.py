@@ -235,9 +235,13 @@ def unpacked(path: str, pairs: Pairs) -> Pairs:
     except (ValueError, TypeError, zlib.error):
         of, inside = None, None
     if of != path or inside is None:
-        problem = Problem("invalid_search", "That page link was changed. Search again and follow its links.", PAGE)
-        raise Malformed(problem)
+        raise changed_link()
     return (*inside, *(pair for pair in pairs if pair[0] in results.PASSED_BY))
+
+
+def changed_link() -> Malformed:
+    """Return the refusal of a page link that is not as it was given."""
+    return Malformed(Problem("invalid_search", "That page link was changed. Search again and follow its links.", PAGE))
 
 
 def beside(pairs: Pairs) -> list[str]:

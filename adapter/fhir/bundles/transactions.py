@@ -20,6 +20,7 @@ from adapter.fhir.bundles.planning import Plan, Wanted, about, plan, require_non
 from adapter.fhir.bundles.reading import Parsed
 from adapter.fhir.bundles.responses import Budget
 from adapter.fhir.call import Call, Reply
+from adapter.fhir.outcome import IN_THE_WAY
 from adapter.fhir.patching import Patch
 from adapter.fhir.references import Rewriting, rewriting
 from adapter.fhir.refusing import clashed
@@ -31,9 +32,6 @@ from store.documents import version_of
 from store.errors import AlreadyExists, NotUnique, Unreachable
 from store.search import Reading
 from store.unit_of_work import UnitOfWork
-
-_IN_THE_WAY = {"appointments": "Appointment", "slots": "Slot", "schedules": "Schedule"}
-"""The details of a problem that name resources by their ids, and of which type."""
 
 
 async def run(call: Call, parsed: Parsed, answer: Answer) -> Reply:
@@ -153,7 +151,7 @@ def _beside(problem: Problem, entries: Mapping[str, int]) -> Problem:
     `entries`: their places, by what they write (``Appointment/a``).
     """
     details, rivals = dict(problem.details), set[int]()
-    for member, kind in _IN_THE_WAY.items():
+    for member, kind in IN_THE_WAY.items():
         idents = details.get(member)
         if isinstance(idents, list | tuple):
             there = {one: entries.get(f"{kind}/{one}", problem.entry) for one in idents}

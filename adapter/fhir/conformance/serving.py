@@ -105,8 +105,7 @@ def _page_of(pairs: Sequence[tuple[str, str]]) -> _Page:
     given = {name: value for name, value in pairs if value}
     start = given.get(_CURSOR, "0")
     if not (start.isascii() and start.isdigit() and len(start) <= len(str(results.MOST_COUNT))):
-        text = "That page link was changed. Search again and follow its links."
-        raise Malformed(Problem("invalid_search", text, searching.PAGE))
+        raise searching.changed_link()
     try:
         size = results.count(given.get("_count", str(results.DEFAULT_COUNT)))
         summary = results.summary(given.get("_summary", "false"))

@@ -15,11 +15,11 @@ from typing import Any
 
 import orjson
 
-from adapter.errors import Malformed, Problem
 from adapter.fhir import reads, searching
 from adapter.fhir.access import may, require_type
 from adapter.fhir.call import Call, Pairs, Reply
 from adapter.fhir.operations.parameters import parameters
+from adapter.fhir.refusing import invalid
 from store import search as engine
 from store.dates import span
 from store.extract import relative, spellings
@@ -76,7 +76,7 @@ async def everything(call: Call, kind: str, ident: str | None) -> Reply:
         raise await reads.absent(call, kind, ident)
     pairs, _ = parameters(call)
     for name in searching.beside(pairs):
-        raise _bad(name, searching.BESIDE, "not-supported")
+        raise invalid(name, searching.BESIDE, "not-supported")
     asked = _read(searching.unpacked("/".join(call.path), pairs), call.who.service.settings.zone)
     found, more = await _members(call, ident, asked)
     entries = [Entry(name, document["_id"], document["_json"], "match") for name, document in found]
@@ -140,7 +140,7 @@ async def _compiled(call: Call, kind: str, asked: _Asked, compartment: tuple[str
     try:
         wanted = engine.parse((kind,), asked.since, how, compartment)
     except SearchRefused:  # it is no date: nothing else is asked
-        raise _bad("_since", "_since takes an instant such as 2024-01-20T10:00:00Z.") from None
+        raise invalid("_since", "_since takes an instant such as 2024-01-20T10:00:00Z.") from None
     [compiled] = await engine.compiled(call.who.store, wanted)
     return compiled.query
 
@@ -191,21 +191,21 @@ def _read(pairs: Pairs, zone: tzinfo) -> _Asked:
         if name in ("_format", "_pretty") or not value:
             continue
         if name not in (*_TAKES, *_PLACE):
-            raise _bad(name, f"$everything does not take {name}. It takes {', '.join(_TAKES)}.", "not-supported")
+            raise invalid(name, f"$everything does not take {name}. It takes {', '.join(_TAKES)}.", "not-supported")
         given.setdefault(name, []).append(value)
     for name, values in given.items():
         if len(values) > 1 and name != "_type":
-            raise _bad(name, f"{name} may be given once.")
+            raise invalid(name, f"{name} may be given once.")
     types = frozenset(searching.listed("_type", given.get("_type", ())))
     for one in sorted(types - TYPES.keys()):
-        raise _bad("_type", f"This server has no {one}. It has: {', '.join(TYPES)}.", "not-supported")
+        raise invalid("_type", f"This server has no {one}. It has: {', '.join(TYPES)}.", "not-supported")
     count = given.get("_count", [str(_PAGE)])[0]
     if not re.fullmatch(r"0*[1-9]\d{0,8}", count):
-        raise _bad("_count", "_count takes a number from 1.")
+        raise invalid("_count", "_count takes a number from 1.")
     since = [("_lastUpdated", f"ge{value}") for value in given.get("_since", ())]
     after = [given[name][0] for name in _PLACE if name in given]
     if after and (len(after) != len(_PLACE) or after[0] not in MEMBERS):
-        raise _bad(_PLACE[0], "That page link was changed. Ask again and follow the links.")
+        raise invalid(_PLACE[0], "That page link was changed. Ask again and follow the links.")
     used = tuple((name, value) for name, values in given.items() if name not in _PLACE for value in values)
     place = (after[0], after[1]) if after else None
     return _Asked(used, types, _span(given, zone), tuple(since), min(int(count), _LARGEST), place)
@@ -223,14 +223,10 @@ def _span(given: Mapping[str, Sequence[str]], zone: tzinfo) -> dict[str, Any]:
             try:
                 moment = span(repaired(given[name][0]), zone)[bound]
             except ValueError:
-                raise _bad(name, f"{name} takes a date such as 2024-01-20.") from None
+                raise invalid(name, f"{name} takes a date such as 2024-01-20.") from None
             fixed[at], wished[place] = moment, {beyond: moment}
     date, spans = (f"_index.{TYPES['Appointment'].parameters[one].field}" for one in ("date", _SPAN))
     return {"$or": [{date: fixed}, {date: None, spans: {"$elemMatch": wished}}]} if wished else {}
-
-
-def _bad(name: str, text: str, issue: str = "value") -> Malformed:
-    return Malformed(Problem("invalid_parameter", text, name, issue=issue))
 
 
 def _bundle(

@@ -24,6 +24,7 @@ from adapter.fhir.call import MOST_PARAMETERS, Call, Pairs, Reply
 from adapter.fhir.operations import exporting_filters
 from adapter.fhir.operations.exporting_patients import Whose, patients
 from adapter.fhir.operations.parameters import parameters
+from adapter.fhir.refusing import invalid
 from adapter.fhir.validation.primitives import PRIMITIVES
 from adapter.scheduling.road import IDEMPOTENCY_HEADER
 from adapter.security.permissions import require
@@ -116,21 +117,21 @@ def _read(call: Call, kind: str) -> _Asked:
     for value in given.get("_outputFormat", ())[:1]:
         # The plus of a query is read as a blank.
         if value.replace(" ", "+") not in FORMATS:
-            raise _bad("_outputFormat", f"Files are written as {', '.join(FORMATS)}.", "not-supported")
+            raise invalid("_outputFormat", f"Files are written as {', '.join(FORMATS)}.", "not-supported")
     for value in given.get("_since", ())[:1]:
         asked.since = _moment(value, call)
     for value in given.get("_deidentify", ())[:1]:
         asked.deidentified = _wants_pseudonyms(value, call)
     asked.kinds = [*searching.listed("_type", given.get("_type", ()))]
     if "_type" in given and not asked.kinds:  # that is not to mean all of them
-        raise _bad("_type", "_type takes types, separated by commas. Name one.")
+        raise invalid("_type", "_type takes types, separated by commas. Name one.")
     asked.elements = [*searching.listed("_elements", given.get("_elements", ()))]
     if "_elements" in given and not asked.elements:
-        raise _bad("_elements", "_elements takes names of elements, separated by commas. Name one.")
+        raise invalid("_elements", "_elements takes names of elements, separated by commas. Name one.")
     filters = given.get("_typeFilter", ())
     if sum(value.count("?") + value.count("&") for value in filters) > MOST_PARAMETERS:
         text = f"The filters have more than {MOST_PARAMETERS:,} parameters: one takes several values, with commas."
-        raise _bad("_typeFilter", text, "too-costly")
+        raise invalid("_typeFilter", text, "too-costly")
     for value in filters:
         for one in _NEXT_FILTER.split(value):
             name, pairs, problems = exporting_filters.parsed(one)
@@ -140,7 +141,7 @@ def _read(call: Call, kind: str) -> _Asked:
     asked.patients = [_patient(one.strip(), call.base) for one in named]
     if asked.patients and (call.method != "POST" or not kind):
         text = "patient is for Patient/$export and Group/[id]/$export, sent by POST as Parameters."
-        raise _bad("patient", text, "not-supported")
+        raise invalid("patient", text, "not-supported")
     return asked
 
 
@@ -155,7 +156,7 @@ def _given(pairs: Pairs) -> dict[str, list[str]]:
         if name in _PASSED_BY or (not value and name not in _KNOWN):
             continue
         if not value:
-            raise _bad(name, f"{name} is empty: give a value, or leave it out.")
+            raise invalid(name, f"{name} is empty: give a value, or leave it out.")
         given.setdefault(name, []).append(value)
     return given
 
@@ -172,15 +173,15 @@ def _check_names(given: Mapping[str, Sequence[str]], asked: _Asked) -> None:
             asked.problems.append(Problem("unsupported_parameter", text, name, issue="not-supported"))
     for name in _ONCE:
         if len(set(given.get(name, ()))) > 1:
-            raise _bad(name, f"Give {name} once: it says one thing.")
+            raise invalid(name, f"Give {name} once: it says one thing.")
 
 
 def _wants_pseudonyms(value: str, call: Call) -> bool:
     if value.lower() not in ("true", "false"):
-        raise _bad("_deidentify", "_deidentify takes true or false.")
+        raise invalid("_deidentify", "_deidentify takes true or false.")
     if value.lower() == "true" and call.who.service.settings.deidentify_key is None:
         text = "This server has no key for pseudonyms: ADAPTER_DEIDENTIFY_KEY is not set."
-        raise _bad("_deidentify", text, "not-supported")
+        raise invalid("_deidentify", text, "not-supported")
     return value.lower() == "true"
 
 
@@ -202,7 +203,7 @@ def _as_text(one: Any) -> Any:
 def _patient(text: str, base: str) -> str:
     kind, _, ident = relative(text, (base,)).partition("/")
     if kind != OWNER or not re.fullmatch(r"[A-Za-z0-9\-.]{1,64}", ident):
-        raise _bad("patient", "patient takes references such as Patient/123.")
+        raise invalid("patient", "patient takes references such as Patient/123.")
     return ident
 
 
@@ -211,12 +212,8 @@ def _moment(text: str, call: Call) -> datetime:
     if moment is None and len(text) == _DAY and PRIMITIVES["date"].accepts(text):
         moment = span(text, call.who.service.settings.zone)[0]
     if moment is None:
-        raise _bad("_since", "_since takes an instant, such as 2024-01-20T10:00:00Z, or a day, for its beginning.")
+        raise invalid("_since", "_since takes an instant, such as 2024-01-20T10:00:00Z, or a day, for its beginning.")
     return moment
-
-
-def _bad(name: str, text: str, issue: str = "value") -> Malformed:
-    return Malformed(Problem("invalid_parameter", text, name, issue=issue))
 
 
 # What is to be done.

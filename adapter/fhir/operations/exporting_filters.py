@@ -10,9 +10,10 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import parse_qsl
 
-from adapter.errors import Malformed, Problem
+from adapter.errors import Problem
 from adapter.fhir import searching
 from adapter.fhir.call import Call, Pairs
+from adapter.fhir.refusing import invalid
 from store import search as engine
 from store.search import SearchRefused
 from store.search.model import NOTHING
@@ -29,14 +30,16 @@ def parsed(text: str) -> tuple[str, Pairs, list[Problem]]:
     try:
         pairs = tuple(parse_qsl(query, keep_blank_values=True, errors="strict"))
     except ValueError:
-        raise _bad("A _typeFilter cannot be read. Write it as UTF-8, percent-encoded: name=value.") from None
+        raise invalid(
+            "_typeFilter", "A _typeFilter cannot be read. Write it as UTF-8, percent-encoded: name=value."
+        ) from None
     if not kind or not mark or not pairs:
         wrong = "_typeFilter takes search queries such as Appointment?status=booked."
-        raise _bad(wrong)
+        raise invalid("_typeFilter", wrong)
     shown = dict.fromkeys(name for name, _ in pairs if name.partition(":")[0] in NAMES | PASSED_BY)
     for name, value in pairs:
         if not value.strip(", ") and name not in shown:
-            raise _bad(f"{kind}?{name} is empty in a _typeFilter: give a value, or leave it out.")
+            raise invalid("_typeFilter", f"{kind}?{name} is empty in a _typeFilter: give a value, or leave it out.")
     problems = [
         _unsupported(f"{name} has no place in a _typeFilter: it says how results are shown. Leave it out.")
         for name in shown
@@ -69,10 +72,6 @@ async def query(call: Call, kind: str, pairs: Pairs, *, strict: bool) -> tuple[d
         raise searching.as_refusal(refused) from None
     left_out = [_unsupported(f"_typeFilter for {kind}: {note.text}") for note in wanted.ignored]
     return None if compiled.query is NOTHING else compiled.query, left_out
-
-
-def _bad(text: str) -> Malformed:
-    return Malformed(Problem("invalid_parameter", text, "_typeFilter", issue="value"))
 
 
 def _unsupported(text: str) -> Problem:

@@ -10,13 +10,13 @@ from adapter.fhir.validation.primitives import PRIMITIVES
 from adapter.scheduling.intervals import LONGEST
 from adapter.scheduling.status import HOLDING
 from store.codec import Resource
+from store.dates import FIRST, shifted
 from store.extract import instant
 from store.remembering import remembered
 
 _DATE_TIME, _INSTANT = PRIMITIVES["dateTime"].accepts, PRIMITIVES["instant"].accepts
 _EAST, _WEST = timedelta(hours=14), timedelta(hours=12)
 _HOLDING = tuple(HOLDING)
-_FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 
 def ordered(start: Any, end: Any) -> bool:
@@ -36,19 +36,12 @@ def ordered(start: Any, end: Any) -> bool:
 def _bounds(text: str) -> tuple[datetime, datetime]:
     """Return the first and the last moment that `text`, a dateTime, may mean."""
     if "T" in text:
-        moment = instant(text) or _FIRST
+        moment = instant(text) or FIRST
         return moment, moment
     year, month, day = (*(int(part) for part in text.split("-")), 0, 0)[:3]
     first = datetime(year, month or 1, day or 1, tzinfo=UTC)
     length = timedelta(days=1 if day else 31 if month else 366)
-    return _moved(first, -_EAST), _moved(first, length + _WEST)
-
-
-def _moved(moment: datetime, by: timedelta) -> datetime:
-    try:
-        return moment + by
-    except OverflowError:
-        return _FIRST if by < timedelta() else _LAST
+    return shifted(first, -_EAST), shifted(first, length + _WEST)
 
 
 def check_told(resource: Resource, findings: Findings, kind: str) -> None:

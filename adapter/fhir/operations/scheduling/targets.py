@@ -8,7 +8,7 @@ from typing import Any
 
 from adapter import clock
 from adapter.errors import Conflict, Gone, Malformed, NotFound, Problem, Unprocessable
-from adapter.fhir import writing
+from adapter.fhir import proposed, writing
 from adapter.fhir.call import Call
 from adapter.fhir.writes import Write
 from adapter.scheduling import claims, holds, occupancy
@@ -90,8 +90,7 @@ async def _found(call: Call, work: UnitOfWork, ident: str, *, proposals: bool) -
         text = "There is no such appointment, stored or proposed. Search for time with Appointment/$find."
         raise NotFound(Problem("unknown_appointment", text, KIND))
     if found.expires <= work.now:
-        text = "That proposal has expired. Search for time again, with Appointment/$find."
-        raise Gone(Problem("proposal_expired", text, KIND, issue="expired"))
+        raise proposed.expired(KIND)
     return Target(decode(found.raw), stored=False)
 
 
