@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from adapter.fhir.access import may
+from adapter.fhir.call import Pairs
 from adapter.fhir.patching import Patch
 from adapter.security.callers import Caller
 from store.codec import Resource
-
-Criteria = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +33,14 @@ class Write:
     method: str
     kind: str
     ident: str | None = None
-    criteria: Criteria | None = None
+    criteria: Pairs | None = None
     resource: Resource | None = None
     sent: bool = True
     patch: Patch | None = None
     if_match: str | None = None
     if_none_match: str | None = None
     unmodified_since: datetime | None = None
-    if_none_exist: Criteria | None = None
+    if_none_exist: Pairs | None = None
     makes: bool = False
 
 

@@ -24,10 +24,11 @@ from adapter.errors import (
     Refused,
 )
 from adapter.fhir import meeting, negotiation, proposed, searching, ties, validation
+from adapter.fhir.call import Pairs
 from adapter.fhir.elsewhere import require_here, require_resolved
 from adapter.fhir.patching import apply
 from adapter.fhir.presentation import require_whole
-from adapter.fhir.writes import Criteria, Write, Written
+from adapter.fhir.writes import Write, Written
 from adapter.scheduling.settling import Change, settle
 from adapter.security.callers import Caller
 from store.codec import Resource
@@ -138,7 +139,7 @@ async def identify(work: UnitOfWork, reading: Reading, write: Write, index: int,
         raise _about(refused, index) from None
 
 
-def _matched(work: UnitOfWork, write: Write, found: str | None, criteria: Criteria) -> Write:
+def _matched(work: UnitOfWork, write: Write, found: str | None, criteria: Pairs) -> Write:
     if write.method == "POST":
         if found is not None:
             return replace(write, ident=found, resource=None)
