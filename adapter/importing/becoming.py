@@ -90,7 +90,7 @@ def resources(
 async def require_known(
     service: Service, work: UnitOfWork, batch: Sequence[Ready], places: Iterable[int], patients: Collection[str]
 ) -> None:
-    """Refuse a MediLoop appointment with somebody who is not stored, where the settings say so (decision 2.11)."""
+    """Refuse a MediLoop appointment with somebody who is not stored, where the settings say so."""
     settings = service.settings
     written = {place: members for place in places if (members := batch[place].members) is not None}
     faults: list[Problem] = []

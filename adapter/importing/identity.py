@@ -151,7 +151,8 @@ def _taken(entry: int, ready: Ready, text: str, others: Iterable[str]) -> Confli
 def same(one: Resource, other: Resource) -> bool:
     """Tell whether two versions say the same: all but what the server writes into ``meta``.
 
-    A decimal says how exact it is as well (decision 1.3): 1.00 is another than 1, though they are equal.
+    A decimal says how exact it is as well: 1.00 is another than 1, though they are equal
+    (https://hl7.org/fhir/R4/datatypes.html#decimal).
     """
     if one is other:
         return True

@@ -145,8 +145,8 @@ def _wrong(name: str, message: str) -> Problem:
 def _lasting(found: dict[str, Any]) -> list[Problem]:
     """Return what is wrong with the length of a visit; work out its end where it is not given.
 
-    A duration may be less than the time from start to end, as FHIR has it and our own lists show it (decision 2.9 is
-    about what is booked).
+    A duration may be less than the time from start to end, as FHIR has it and our own lists show it. (A booking must
+    have them agree.)
     """
     start, minutes = found.get("start_time"), found.get("duration_minutes")
     if start is None:
@@ -240,7 +240,7 @@ def completed(service: Means, resource: Resource, patient: Patient, uhid_: str) 
 
 
 def people(wanted: Mapping[str, Any]) -> dict[str, str]:
-    """Return who and where must be known (decision 2.11): member by reference."""
+    """Return who and where must be known where the settings say so (`ADAPTER_UNKNOWN_ACTORS`): member by reference."""
     found = {f"Practitioner/{wanted['practitioner_id']}": "practitioner_id"}
     if wanted.get("facility_id") is not None:
         found[f"Location/{wanted['facility_id']}"] = "facility_id"

@@ -46,7 +46,7 @@ OVERBOOK_LENGTH = 500
 
 
 def once(request: Request, who: Caller, raw: bytes) -> Once | None:
-    """Return what makes this request repeatable, if its sender asked for that (decision 2.13).
+    """Return what makes this request repeatable, if its sender asked for that.
 
     Raises:
         Malformed: the key is empty, too long, or given twice.
@@ -223,7 +223,7 @@ def _counted(refused: Refused) -> Refused:
 
 
 async def _all_told(found: Sequence[Problem], planning: Awaitable[T]) -> T:
-    """Await a plan; what was found wrong before is told together with what contradicts it (decision 2.9)."""
+    """Await a plan; what was found wrong before is told together with what contradicts it."""
     if not found:
         return await planning
     further: tuple[Problem, ...] = ()
@@ -253,7 +253,7 @@ def _lens(who: Caller, resource: Resource, changes: Mapping[str, Any]) -> Resour
 
 
 def _settle_length(changes: dict[str, Any], start: str, end: str | None, minutes: int | None) -> list[Problem]:
-    """Make end and duration agree; where neither is given, the slot or the default decides later (decision 2.9)."""
+    """Make end and duration agree; where neither is given, the slot or the default decides later."""
     if end is None:
         if minutes is not None:
             changes["end_time"] = shift(start, minutes)

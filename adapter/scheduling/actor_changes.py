@@ -1,8 +1,8 @@
 """What stands in the way of a Schedule that loses an actor: those who share its Slots for several.
 
 They may have the same time because the Slot is their practitioner's. So a Schedule lets go of a practitioner, or a role
-that it names becomes somebody else's, only where that makes no two appointments of one practitioner overlap (decision
-3.1). What one appointment holds alone it keeps, whosever the Schedule becomes.
+that it names becomes somebody else's, only where that makes no two appointments of one practitioner overlap. What one
+appointment holds alone it keeps, whosever the Schedule becomes.
 """
 
 from __future__ import annotations

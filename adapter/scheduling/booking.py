@@ -1,6 +1,6 @@
 """Does a booking stand, and which slots does it take? Pure functions on what the transaction has read.
 
-Decisions 2.9 to 2.11 and 3. Every reason against a booking is named at once; none names a patient.
+Every reason against a booking is named at once; none names a patient.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def require_consistent(wish: Wish, facts: Facts) -> None:
 
 
 def _contradictions(wish: Wish, facts: Facts) -> list[Problem]:
-    """Name everything in which a named Slot disagrees with the rest of the request (422, decision 2.9)."""
+    """Name everything in which a named Slot disagrees with the rest of the request (422)."""
     if wish.slot is None:
         return []
     slot = facts.slot

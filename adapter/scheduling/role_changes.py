@@ -1,7 +1,7 @@
 """What stands in the way of a PractitionerRole that gets another practitioner: the appointments come along.
 
 Whoever holds time in that role holds it for its practitioner. So a role is given to somebody else, stored for one who
-is referred to already, or left, only where that makes no two appointments of one practitioner overlap (decision 3.1).
+is referred to already, or left, only where that makes no two appointments of one practitioner overlap.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is against an Appointment of a claim set, and which Slots it takes (decisions 2.8 to 2.10 and 3).
+"""What is against an Appointment of a claim set, and which Slots it takes.
 
 Pure functions on the `World`. Problems name the Appointment's elements by FHIRPath, and never a patient.
 """
@@ -229,7 +229,7 @@ def _obstacle(world: World, visit: Visit, name: str, *, fills_slots: bool) -> Pr
     elif slot["status"] == "busy-unavailable":
         text = "The slot is not to be booked. Search for a free one."
     elif fills_slots and world.is_for_nobody(name):
-        return None  # busy: set so by hand for this very appointment (decision 3.2)
+        return None  # busy: set so by hand for this very appointment
     else:
         text = "The slot is busy. Search for a free one; who may write slots may also name one that is busy for nobody."
     return Problem("slot_unavailable", text, None, details)
@@ -238,7 +238,7 @@ def _obstacle(world: World, visit: Visit, name: str, *, fills_slots: bool) -> Pr
 def _found(
     world: World, visit: Visit, wish: Wish, named: Sequence[str], newly: Container[str], *, fills_slots: bool
 ) -> Iterator[Problem]:
-    """Take free slots for each practitioner who has published some for that time (decision 2.10), beside those named.
+    """Take free slots for each practitioner who has published some for that time, beside those named.
 
     Whose time it had already keeps the slots that it had for it, or goes on without one where none is to be had. Where
     it names none, it keeps all others that are at its time too, but for those of who has left: a room that it goes on

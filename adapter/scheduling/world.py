@@ -320,7 +320,7 @@ class World:
         return bool(status == "free")
 
     def is_for_nobody(self, name: str) -> bool:
-        """Tell whether a Slot is busy for none who had it, so that somebody may fill it (decision 3.2).
+        """Tell whether a Slot is busy for none who had it, so that somebody may fill it.
 
         One for several in which others stay was closed by hand. A copy was let in where it was decided.
         """

@@ -170,7 +170,7 @@ async def done(call: Call, work: UnitOfWork, writes: Sequence[Write], *, named: 
     """Have writes decided and staged; return what the first one makes.
 
     `named`: the Slots that the call names for it: where they are busy for nobody, who may write Slots fills them, as by
-    any other write (decision 3.2). All others that it is to have were found, and have to be free, whoever asks.
+    any other write. All others that it is to have were found, and have to be free, whoever asks.
     """
     found = {*claims.slots(writes[0].resource or {})}.difference(named)
     first = (await carry_out(work, call.who, call.base, writes, free=found))[0].resource
