@@ -236,7 +236,7 @@ async def _query(
         query["_index.schedule"] = {"$in": await calendars.spellings(source, schedules, wanted.window)}
         hint = SLOTS_BY_SCHEDULE
     else:
-        useless = [*await _schedules(source, {"_index.active": "false"}), *wanted.passed_over]
+        useless = [*await _names(source, {"_index.active": "false"}), *wanted.passed_over]
         query["_index.schedule"] = {"$nin": await calendars.spellings(source, useless, wanted.window)}
         hint = SLOTS_BY_STATUS
     asked = schedules.values() if wanted.actors else None
@@ -247,7 +247,7 @@ async def _query(
     both: list[dict[str, Any]] = []
     for own, none in _stated(wanted):
         # A Slot's own says more than its Schedule's; without its own it has the Schedule's.
-        inherited = await calendars.spellings(source, await _schedules(source, own), wanted.window)
+        inherited = await calendars.spellings(source, await _names(source, own), wanted.window)
         both.append({"$or": [own, {**none, "_index.schedule": {"$in": inherited}}]})
     if both:
         query["$and"] = both
@@ -312,3 +312,7 @@ def matching(actors: Iterable[Iterable[str]]) -> dict[str, Any]:
 async def _schedules(source: Moment, query: dict[str, Any]) -> dict[str, Resource]:
     found = [decode(raw) for raw in await source.find("Schedule", query)]
     return {f"Schedule/{one['id']}": one for one in found}
+
+
+async def _names(source: Moment, query: dict[str, Any]) -> list[str]:
+    return [f"Schedule/{ident}" for ident in await source.keys("Schedule", query, limit=0)]
