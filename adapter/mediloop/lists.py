@@ -20,20 +20,15 @@ from adapter.errors import Malformed, Problem
 from adapter.mediloop import answers, directory
 from adapter.mediloop.asked import Asked, asked_for
 from adapter.mediloop.fields import BEYOND_NAMEABLE, FIRST_NAMEABLE
-from adapter.mediloop.requests import AvailabilityQuery, ListQuery, Page
+from adapter.mediloop.requests import AvailabilityQuery, ListQuery
 from adapter.scheduling import availability as opened
 from adapter.scheduling import holds, nobodys
-from adapter.scheduling.availability import SLOTS_BY_STATUS
-from adapter.scheduling.calendars import spellings
 from adapter.scheduling.intervals import Interval
-from adapter.scheduling.leave import SLOTS_BY_SCHEDULE
 from adapter.scheduling.status import GRAPH, UPCOMING
 from adapter.security.callers import Caller
 from mappings import slot as slot_lens
-from store.codec import Resource
 from store.dates import FIRST, days
 from store.extract import reference
-from store.reading import Moment, Reading
 from store.search.text import escaped
 
 BY_ACTOR = ("actor", "date", "_id", "status")
@@ -42,7 +37,6 @@ BY_STATUS = ("status", "date", "_id")
 BY_DATE = ("date", "_id", "status")
 
 _DATE_ORDER = (("_index.date", 1), ("_id", 1))
-_START_ORDER = (("_index.start", 1), ("_id", 1))
 _LONGEST_COMPUTED = timedelta(days=92)
 
 
@@ -51,26 +45,12 @@ async def appointments(who: Caller, wanted: ListQuery) -> Response:
     await holds.settle_due(who.store)
     asked = await asked_for(who, wanted, who.store)
     query, hint = appointment_query(who, wanted, asked)
-    found, total = await _page(who.store, "Appointment", query, _DATE_ORDER, hint, wanted)
-    items = await answers.appointments(who, found, asked)
-    return Response(answers.page(items, total, wanted.page, wanted.page_size), media_type="application/json")
-
-
-async def _page(
-    source: Reading,
-    kind: str,
-    query: dict[str, Any],
-    order: Sequence[tuple[str, int]],
-    hint: Sequence[str] | None,
-    wanted: Page,
-) -> tuple[list[Resource], int]:
-    """Return one page of what matches, and how many match in all."""
-    skip = (wanted.page - 1) * wanted.page_size
     raw, total = await asyncio.gather(
-        source.find(kind, query, sort=order, skip=skip, limit=wanted.page_size, hint=hint),
-        source.count(kind, query, hint=hint),
+        who.store.find("Appointment", query, sort=_DATE_ORDER, skip=wanted.skip, limit=wanted.page_size, hint=hint),
+        who.store.count("Appointment", query, hint=hint),
     )
-    return [orjson.loads(one) for one in raw], total
+    items = await answers.appointments(who, [orjson.loads(one) for one in raw], asked)
+    return Response(answers.page(items, total, wanted.page, wanted.page_size), media_type="application/json")
 
 
 def appointment_query(who: Caller, wanted: ListQuery, asked: Asked) -> tuple[dict[str, Any], tuple[str, ...] | None]:
@@ -170,12 +150,11 @@ async def availability(who: Caller, wanted: AvailabilityQuery) -> Response:
             useless = await nobodys.schedules(moment, who.store if strict else None)
         elif strict and await moment.read("Practitioner", wanted.practitioner_id) is None:
             asked = replace(asked, groups=((),))  # whom no booking may name has nothing to offer
-        computed = _computed_query(who, wanted, asked.groups, useless)
-        if await opened.computed_schedules(moment, computed):
-            slots, total = await _merged(who, moment, computed, wanted)
-        else:
-            query, hint = await slot_query(who, moment, wanted, asked.groups, useless)
-            slots, total = await _page(moment, "Slot", query, _START_ORDER, hint, wanted)
+        search = _search(who, wanted, asked.groups, useless)
+        computing = await opened.computed_schedules(moment, search)
+        if computing:
+            _require_few_days(search.window)
+        slots, total = await opened.page(moment, search, computing, wanted.skip, zone=who.service.settings.zone)
         names = [reference(slot["schedule"].get("reference", "")) for slot in slots]
         published = await moment.read_all(_each(names))
     stored = {name: orjson.loads(one) for name, one in published.items()}
@@ -189,90 +168,32 @@ async def availability(who: Caller, wanted: AvailabilityQuery) -> Response:
     return Response(answers.page(items, total, wanted.page, wanted.page_size), media_type="application/json")
 
 
-def _computed_query(
+def _search(
     who: Caller, wanted: AvailabilityQuery, actors: tuple[tuple[str, ...], ...], useless: frozenset[str]
 ) -> opened.Wanted:
-    """Return the search as scheduling knows it, for who has weekly hours instead of published slots."""
+    """Return the search as scheduling knows it.
+
+    Slots of Schedules that are `useless` (`nobodys`) are left out: every MediLoop booking has a practitioner.
+    """
     return opened.Wanted(
         window=_offered(who, wanted),
         actors=actors,
         service_types=(escaped(wanted.service_type),) if wanted.service_type else (),
         specialties=(escaped(wanted.specialty),) if wanted.specialty else (),
         minutes=wanted.duration_minutes or 0,
+        limit=wanted.page_size,
         by_text=True,
         passed_over=useless,
     )
 
 
-async def _merged(
-    who: Caller, moment: Moment, computed: opened.Wanted, wanted: AvailabilityQuery
-) -> tuple[list[Resource], int]:
-    """Return one page of what is published and what is computed, and how many there are in all."""
-    if computed.window.end - computed.window.start > _LONGEST_COMPUTED + timedelta(hours=2):  # the clocks may change
+def _require_few_days(window: Interval) -> None:
+    if window.end - window.start > _LONGEST_COMPUTED + timedelta(hours=2):  # the clocks may change
         text = (
             f"date_to: {_LONGEST_COMPUTED.days} days at most from date_from, where openings are computed from weekly "
             "hours. Give an earlier day."
         )
         raise Malformed(Problem("invalid_request_error", text, "date_to"))
-    zone = who.service.settings.zone
-    found = await opened.openings(moment, computed, zone=zone)
-    skip = (wanted.page - 1) * wanted.page_size
-    return [one.slot for one in found[skip : skip + wanted.page_size]], len(found)
-
-
-async def slot_query(
-    who: Caller,
-    moment: Moment,
-    wanted: AvailabilityQuery,
-    actors: Sequence[Sequence[str]],
-    useless: frozenset[str] = frozenset(),
-) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Return the MongoDB query of an availability search by actors (`Asked.groups`), and the index that serves it.
-
-    Slots of Schedules that are `useless` (`nobodys`) are left out: every MediLoop booking has a practitioner.
-    """
-    chosen: dict[str, Resource] | None = None
-    window = _offered(who, wanted)
-    query: dict[str, Any] = {"_index.status": "free", "_index.start": {"$gte": window.start, "$lt": window.end}}
-    if wanted.duration_minutes:
-        query["_index.minutes"] = {"$gte": wanted.duration_minutes}
-    if actors:
-        found = await _schedules(moment, opened.matching(actors))
-        chosen = {name: one for name, one in found.items() if name not in useless}
-        query["_index.schedule"] = {"$in": await spellings(moment, chosen, window)}
-        hint = SLOTS_BY_SCHEDULE
-    else:
-        # A Schedule that is not active must not be offered (FHIR: Schedule.active is a modifier).
-        closed = await _schedules(moment, {"_index.active": "false"})
-        query["_index.schedule"] = {"$nin": await spellings(moment, [*closed, *useless], window)}
-        hint = SLOTS_BY_STATUS
-    zone = who.service.settings.zone
-    hidden = await opened.not_offered(
-        moment,
-        window,
-        None if chosen is None else chosen.values(),
-        zone,
-        # What computes is looked for first (`availability`): of all, where nothing narrows the search.
-        nobody_has_hours=not (actors or wanted.service_type or wanted.specialty),
-        no_rooms=True,
-    )
-    if hidden:
-        query["_id"] = {"$nin": hidden}
-    both: list[dict[str, Any]] = []
-    for element, code in (("service-type", wanted.service_type), ("specialty", wanted.specialty)):
-        if code:
-            # A Slot's own says more than its Schedule's; without its own it has the Schedule's.
-            own, none = opened.stating(element, (escaped(code),), by_text=True)
-            inherited = await spellings(moment, await _schedules(moment, own), window)
-            both.append({"$or": [own, {**none, "_index.schedule": {"$in": inherited}}]})
-    if both:
-        query["$and"] = both
-    return query, hint
-
-
-async def _schedules(source: Reading, query: dict[str, Any]) -> dict[str, Resource]:
-    found = [orjson.loads(raw) for raw in await source.find("Schedule", query)]
-    return {f"Schedule/{one['id']}": one for one in found}
 
 
 def _each(names: list[str]) -> list[str]:

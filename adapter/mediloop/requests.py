@@ -123,6 +123,11 @@ class Page(Strict):
     page: Annotated[int, Digits] = Field(1, ge=1, le=10_000_000, description="Page number.")
     page_size: Annotated[int, Digits] = Field(20, ge=1, le=100, description="Items on a page.")
 
+    @property
+    def skip(self) -> int:
+        """How many are on the pages before."""
+        return (self.page - 1) * self.page_size
+
 
 def _after(first: str | None, last: str | None) -> str | None:
     if first and last and last < first:

@@ -6,7 +6,7 @@ queries tell them, so they are read from one moment (`holds.settled`).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
 from typing import Any, NamedTuple
@@ -37,6 +37,7 @@ _TOO_MANY = (
 FEW = 1_000
 """So many openings are dealt with at once; more beside other requests (`aside`)."""
 _FIELDS = ("_index.start", "_index.end", "_index.schedule")
+_ORDER = (("_index.start", 1), ("_id", 1))
 
 
 class Opening(NamedTuple):
@@ -82,7 +83,8 @@ class Wanted:
         contents: whether to read the Slots that are published; their times are read from an index alone.
         whole: whether openings are to end within the window as well.
         by_text: whether what has no code is known by its text, as MediLoop shows it.
-        passed_over: Schedules (``Schedule/s``) whose openings are of no use (`nobodys`).
+        passed_over: Schedules (``Schedule/s``) whose openings are of no use, all of rooms and devices among them
+            (`nobodys`); None: each is of use.
     """
 
     window: Interval
@@ -95,7 +97,16 @@ class Wanted:
     contents: bool = True
     whole: bool = False
     by_text: bool = False
-    passed_over: frozenset[str] = frozenset()
+    passed_over: frozenset[str] | None = None
+
+    @property
+    def is_of_some(self) -> bool:
+        """Whether something is asked of the Schedules: not all have to be looked at."""
+        return bool(self.actors or self.service_types or self.specialties)
+
+    def is_useful(self, schedule: str) -> bool:
+        """Tell whether the openings of a Schedule are of use."""
+        return self.passed_over is None or schedule not in self.passed_over
 
 
 async def openings(source: Moment, wanted: Wanted, *, zone: tzinfo) -> list[Opening]:
@@ -106,11 +117,7 @@ async def openings(source: Moment, wanted: Wanted, *, zone: tzinfo) -> list[Open
         wanted: what for.
         zone: of hours whose Schedule names no time zone.
     """
-    found = await _read(source, wanted, *await _query(source, wanted, zone))
-    schedules = await computed_schedules(source, wanted)
-    if schedules:
-        found += await _computed(source, wanted, schedules, zone)
-        found = await aside(lambda: sorted(found, key=_place), much=len(found) > FEW)
+    found = await _openings(source, wanted, await computed_schedules(source, wanted), zone)
     return found[: wanted.limit] if wanted.limit else found
 
 
@@ -119,12 +126,45 @@ async def first(source: Moment, wanted: Wanted, *, zone: tzinfo) -> tuple[list[O
 
     What is published is counted in the index: of a month's openings nothing is read but the page.
     """
-    if await computed_schedules(source, wanted):
-        found = await openings(source, replace(wanted, limit=0), zone=zone)
+    computing = await computed_schedules(source, wanted)
+    if computing:
+        found = await _openings(source, replace(wanted, limit=0), computing, zone)
         return found[: wanted.limit], len(found)
-    query, hint, known = await _query(source, wanted, zone)
-    page = await _read(source, wanted, query, hint, known) if wanted.limit else []
-    return page, await source.count("Slot", query, hint=hint)
+    query, hint, known = await _query(source, wanted, computing, zone)
+    shown = await _read(source, wanted, query, hint, known) if wanted.limit else []
+    return shown, await source.count("Slot", query, hint=hint)
+
+
+async def page(
+    source: Moment, wanted: Wanted, computing: Sequence[Resource], skip: int, *, zone: tzinfo
+) -> tuple[list[Resource], int]:
+    """Return the Slots of `wanted.limit` openings after the first `skip`, and how many openings there are in all.
+
+    As `first`, for pages that go by their number: each Slot that was counted is on its page, however large those before
+    it are, and whether or not its Schedule is stored.
+
+    Args:
+        source: where to look.
+        wanted: what for.
+        computing: the `computed_schedules` of `wanted`.
+        skip: how many are on the pages before.
+        zone: of hours whose Schedule names no time zone.
+    """
+    if computing:
+        found = await _openings(source, replace(wanted, limit=0), computing, zone)
+        return [one.slot for one in found[skip : skip + wanted.limit]], len(found)
+    query, hint, _ = await _query(source, wanted, computing, zone)
+    shown = await source.find("Slot", query, sort=_ORDER, skip=skip, limit=wanted.limit, hint=hint)
+    return [decode(raw) for raw in shown], await source.count("Slot", query, hint=hint)
+
+
+async def _openings(source: Moment, wanted: Wanted, computing: Sequence[Resource], zone: tzinfo) -> list[Opening]:
+    """Return the first `wanted.limit` that are published, and all that are `computing`, in one order."""
+    found = await _read(source, wanted, *await _query(source, wanted, computing, zone))
+    if computing:
+        found += await _computed(source, wanted, computing, zone)
+        found = await aside(lambda: sorted(found, key=_place), much=len(found) > FEW)
+    return found
 
 
 def _place(opening: Opening) -> tuple[datetime, str]:
@@ -137,11 +177,10 @@ async def computed_schedules(source: Moment, wanted: Wanted) -> list[Resource]:
     stated = [one for one, _ in _stated(wanted)]
     if stated:
         query["$and"] = [*query.get("$and", ()), *stated]
-    found = await _schedules(source, query)
-    return [one for name, one in found.items() if name not in wanted.passed_over]
+    return [one for name, one in (await _schedules(source, query)).items() if wanted.is_useful(name)]
 
 
-async def _computed(source: Moment, wanted: Wanted, schedules: list[Resource], zone: tzinfo) -> list[Opening]:
+async def _computed(source: Moment, wanted: Wanted, schedules: Sequence[Resource], zone: tzinfo) -> list[Opening]:
     """Return what is computed.
 
     Raises:
@@ -166,15 +205,12 @@ async def _computed(source: Moment, wanted: Wanted, schedules: list[Resource], z
     return await aside(computed, much=many > FEW)
 
 
-async def not_offered(
+async def _not_offered(
     source: Moment,
-    window: Interval,
+    wanted: Wanted,
     schedules: Collection[Resource] | None,
+    computing: Collection[Resource],
     zone: tzinfo,
-    without: frozenset[str] = frozenset(),
-    *,
-    nobody_has_hours: bool = False,
-    no_rooms: bool = False,
 ) -> list[str]:
     """Return the ids of Slots that are stored as free and are not open as such.
 
@@ -183,19 +219,20 @@ async def not_offered(
 
     Args:
         source: where to look.
-        window: of time in which the Slots begin.
+        wanted: what for.
         schedules: those that matter; None for all.
+        computing: the `computed_schedules` of `wanted`.
         zone: of hours whose Schedule names no time zone.
-        without: Appointments that are in nobody's way.
-        nobody_has_hours: that no Schedule at all has weekly hours was just read, so there is no leave to look for.
-        no_rooms: that Slots of rooms and devices are passed over anyhow (`nobodys`).
     """
+    window, without = wanted.window, wanted.without
     query = {"_index.computed": {"$gte": window.start, "$lt": window.end}}
     leftover = await source.keys("Slot", query, limit=0)
     reach = await engaged.near(source, window, schedules)
     taken = await engaged.slots(source, window, reach, schedules, without)
-    taken += [] if no_rooms else await engaged.in_rooms(source, window, reach, schedules, without)
-    away = [] if nobody_has_hours else await leave.slots(source, window, schedules, zone)
+    if wanted.passed_over is None:  # else rooms are anyhow
+        taken += await engaged.in_rooms(source, window, reach, schedules, without)
+    # Where all were looked at and none has weekly hours, none has leave.
+    away = await leave.slots(source, window, schedules, zone) if computing or wanted.is_of_some else []
     return [*leftover, *taken, *away]
 
 
@@ -218,7 +255,7 @@ async def computed_slot(source: Moment, ident: str, zone: tzinfo) -> Resource | 
 
 
 async def _query(
-    source: Moment, wanted: Wanted, zone: tzinfo
+    source: Moment, wanted: Wanted, computing: Collection[Resource], zone: tzinfo
 ) -> tuple[dict[str, Any], tuple[str, ...], dict[str, Resource]]:
     """Return the query of the published Slots, the index that serves it, and the Schedules that were read for it."""
     query: dict[str, Any] = {
@@ -232,16 +269,16 @@ async def _query(
     schedules: dict[str, Resource] = {}
     if wanted.actors:
         found = await _schedules(source, matching(wanted.actors))
-        schedules = {name: one for name, one in found.items() if name not in wanted.passed_over}
+        schedules = {name: one for name, one in found.items() if wanted.is_useful(name)}
         query["_index.schedule"] = {"$in": await calendars.spellings(source, schedules, wanted.window)}
         hint = SLOTS_BY_SCHEDULE
     else:
-        useless = [*await _names(source, {"_index.active": "false"}), *wanted.passed_over]
+        # A Schedule that is not active must not be offered (FHIR: Schedule.active is a modifier).
+        useless = [*await _names(source, {"_index.active": "false"}), *(wanted.passed_over or ())]
         query["_index.schedule"] = {"$nin": await calendars.spellings(source, useless, wanted.window)}
         hint = SLOTS_BY_STATUS
     asked = schedules.values() if wanted.actors else None
-    no_rooms = bool(wanted.passed_over)
-    hidden = await not_offered(source, wanted.window, asked, zone, wanted.without, no_rooms=no_rooms)
+    hidden = await _not_offered(source, wanted, asked, computing, zone)
     if hidden:
         query["_id"] = {"$nin": hidden}
     both: list[dict[str, Any]] = []
@@ -257,15 +294,14 @@ async def _query(
 async def _read(
     source: Moment, wanted: Wanted, query: dict[str, Any], hint: tuple[str, ...], schedules: dict[str, Resource]
 ) -> list[Opening]:
-    order = (("_index.start", 1), ("_id", 1))
     if wanted.contents:
         most = PAGE_BYTES if wanted.limit else 0  # of a page; who asks for all has to have all
         slots = await source.documents(
-            "Slot", query, fields=_FIELDS, sort=order, limit=wanted.limit, hint=hint, most=most
+            "Slot", query, fields=_FIELDS, sort=_ORDER, limit=wanted.limit, hint=hint, most=most
         )
         slots = slots[: fitting(slots, most)] if most else slots
     else:
-        slots = await source.values("Slot", query, _FIELDS, sort=order, limit=wanted.limit, hint=hint)
+        slots = await source.values("Slot", query, _FIELDS, sort=_ORDER, limit=wanted.limit, hint=hint)
     names = {reference(name) for slot in slots if isinstance(name := slot["_index"].get("schedule"), str)}
     missing = sorted(names - schedules.keys())
     schedules |= {name: decode(one) for name, one in (await source.read_all(missing)).items()}
@@ -280,12 +316,12 @@ async def _read(
 
 
 def _stated(wanted: Wanted) -> list[tuple[dict[str, Any], dict[str, Any]]]:
-    """Return the `stating` of what is asked for: of service types and of specialties."""
+    """Return the `_stating` of what is asked for: of service types and of specialties."""
     asked = (("service-type", wanted.service_types), ("specialty", wanted.specialties))
-    return [stating(element, codes, by_text=wanted.by_text) for element, codes in asked if codes]
+    return [_stating(element, codes, by_text=wanted.by_text) for element, codes in asked if codes]
 
 
-def stating(element: str, codes: Iterable[str], *, by_text: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+def _stating(element: str, codes: Iterable[str], *, by_text: bool) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the queries of the Slots, or Schedules, that state one of the codes, and of those that state none at all.
 
     Args:

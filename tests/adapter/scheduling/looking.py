@@ -7,6 +7,7 @@ from datetime import tzinfo
 from adapter.scheduling import availability, holds
 from adapter.scheduling import nobodys as passing
 from adapter.scheduling.availability import Opening, Wanted
+from store.codec import Resource
 from store.store import Store
 
 
@@ -20,6 +21,13 @@ async def first(store: Store, wanted: Wanted, *, zone: tzinfo) -> tuple[list[Ope
     """`availability.first`."""
     async with holds.settled(store) as moment:
         return await availability.first(moment, wanted, zone=zone)
+
+
+async def page(store: Store, wanted: Wanted, skip: int, *, zone: tzinfo) -> tuple[list[Resource], int]:
+    """`availability.page`."""
+    async with holds.settled(store) as moment:
+        computing = await availability.computed_schedules(moment, wanted)
+        return await availability.page(moment, wanted, computing, skip, zone=zone)
 
 
 async def nobodys(store: Store, *, strangers: bool = False) -> frozenset[str]:

@@ -256,6 +256,30 @@ async def test_the_first_ones_come_with_the_number_of_all(store: Store) -> None:
     assert await shown(whole=True) == ([], 4)
 
 
+async def test_a_page_has_what_comes_after_those_before_it_and_the_number_of_all(store: Store) -> None:
+    large = {"comment": 1_000_000 * "x"}
+    wide = [{**slot(f"a{n:02d}"), **large} for n in range(19)]
+    await create(store, schedule("s"), *wide, slot("b", "10:30", "11:00"), slot("c", "11:00", "11:30"))
+
+    async def shown(skip: int, limit: int) -> tuple[list[str], int]:
+        slots, total = await looking.page(store, Wanted(DAY, limit=limit), skip, zone=UTC)
+        return [one["id"] for one in slots], total
+
+    assert await shown(0, 20) == ([*(one["id"] for one in wide), "b"], 21)
+    assert await shown(20, 20) == (["c"], 21)
+    assert await shown(18, 2) == (["a18", "b"], 21)
+    assert await shown(40, 20) == ([], 21)
+    await create(store, weekly("w", available(open_on("", "10:30", "11:00")), actors=("Practitioner/q",)))
+    assert await shown(18, 2) == (["a18", "b"], 22)
+    assert await shown(20, 20) == (["w.20240120T1030Z.30", "c"], 22)
+
+
+async def test_a_page_has_what_is_counted_though_its_schedule_is_gone(store: Store) -> None:
+    await create(store, schedule("s"), slot("a"), slot("b", "10:30", "11:00", schedule="gone"))
+    slots, total = await looking.page(store, Wanted(DAY, limit=9), 0, zone=UTC)
+    assert ([one["id"] for one in slots], total) == (["a", "b"], 2)
+
+
 async def test_a_slot_whose_schedule_is_gone_is_nowhere(store: Store) -> None:
     await create(store, schedule("s"), slot("a"), slot("b", "10:30", "11:00", schedule="gone"))
     assert await found(store) == ["a"]
