@@ -21,23 +21,30 @@ from adapter.service import Service
 from tests.conftest import ServiceMaker
 
 
-async def answered(service: Service, *parts: bytes) -> tuple[bytes, dict[str, str], bytes]:
-    """The status line, headers and body that a real server answers on one connection, which it then closes."""
+async def said(service: Service, *parts: bytes, pause: float = 0.05) -> bytes:
+    """All that a real server says on one connection, which it then closes."""
     app = create_app(service)
     config = uvicorn.Config(app, http=Protocol, loop="none", lifespan="off", log_config=None, server_header=False)
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         running = asyncio.create_task(server.serve(sockets=[listening]))
         reader, writer = await asyncio.open_connection(*listening.getsockname())
-        for part in parts:
-            writer.write(part)
-            await writer.drain()
-            await asyncio.sleep(0.05)
-        whole = await asyncio.wait_for(reader.read(), 5)
-        writer.close()
-        server.should_exit = True
-        await running
-    head, _, body = whole.partition(b"\r\n\r\n")
+        try:
+            for part in parts:
+                writer.write(part)
+                await writer.drain()
+                await asyncio.sleep(pause)
+            whole = await asyncio.wait_for(reader.read(), 5)
+        finally:
+            writer.close()
+            server.should_exit = True
+            await running
+    return whole
+
+
+async def answered(service: Service, *parts: bytes) -> tuple[bytes, dict[str, str], bytes]:
+    """The status line, headers and body of the first answer on a connection, with all that comes after it."""
+    head, _, body = (await said(service, *parts)).partition(b"\r\n\r\n")
     status, *lines = head.split(b"\r\n")
     return status, {name.lower(): value for name, _, value in (line.decode().partition(": ") for line in lines)}, body
 
