@@ -3,16 +3,18 @@
 Such a request never becomes one, so no handler sees it: an address with a blank or a letter that is not ASCII, as curl
 sends what it is given, or a method that HTTP does not have. Nor does one whose address is longer than the parser takes,
 whose head has no bound, or that does not say once which host it is for.
+
+An offer to speak another protocol is passed over, and the request is what it is without it.
 """
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from starlette.datastructures import Headers
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -51,10 +53,6 @@ _CHUNKED = (
 _HEAD = 64  # bytes: enough to tell which API was called, and nothing to keep for each open connection
 
 
-# Uvicorn's own line for each of them: there is one of ours, which has the request's id.
-logging.getLogger("uvicorn.error").addFilter(lambda record: record.msg != "Invalid HTTP request received.")
-
-
 class Protocol(HttpToolsProtocol):
     """HTTP/1.1 by httptools."""
 
@@ -69,14 +67,45 @@ class Protocol(HttpToolsProtocol):
     _unfit: Refused | None = None
 
     def data_received(self, data: bytes) -> None:
-        """Take what has come in (asyncio's hook)."""
+        """Take what has come in (asyncio's hook), in the place of uvicorn's own.
+
+        That one logs what is no request, of which there is a line of ours with the request's id; and where the parser
+        stops, it drops the rest.
+        """
+        self._unset_keepalive_if_required()
         self._received = data[:_HEAD]
         self._heard = False
-        super().data_received(data)
+        try:
+            self._parse(data)
+        except HttpParserError:
+            self.send_400_response("")
         self._untold = 0 if self._heard else self._untold + len(data)
         if self._untold > MOST_FIELD_BYTES and not self.transport.is_closing():
             self._unfit = _too_many()
             self.send_400_response("")
+
+    def _parse(self, data: bytes) -> None:
+        """Have the parser read it, and read on where it stops at an offer to speak another protocol.
+
+        RFC 9110 section 7.8: a server may ignore Upgrade. The parser then ends the request with its head, whatever
+        length that says: the body would be lost, or be the next request. So a new one reads the head without it.
+        """
+        rest = memoryview(data)
+        while rest:
+            try:
+                self.parser.feed_data(rest)
+                break
+            except HttpParserUpgrade as offer:
+                head, rest = self._head_without_upgrade(), rest[offer.args[0] :]
+            self.parser = HttpRequestParser(self)
+            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn has its own
+            self.parser.feed_data(head)
+
+    def _head_without_upgrade(self) -> bytes:
+        """Return the head that has come in, as the parser told it: it takes no field that holds the end of a line."""
+        line = b"%s %s HTTP/%s" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
+        fields = [b"%s: %s" % field for field in self.headers if field[0] != b"upgrade"]
+        return b"\r\n".join([line, *fields, b"", b""])
 
     def on_message_begin(self) -> None:
         """Begin a request (the parser's hook, as are those below)."""
@@ -107,7 +136,11 @@ class Protocol(HttpToolsProtocol):
                 self._hosts = (*self._hosts, value)
 
     def on_headers_complete(self) -> None:
-        """Have the request answered."""
+        """Have the request answered; one that is read again without its Upgrade, then."""
+        if self.parser.should_upgrade():
+            if self.parser.get_method() == b"CONNECT":  # whatever follows would go through the tunnel
+                raise self._not(Malformed(Problem("invalid_request_error", _TEXT)))
+            return
         least = 1 if self.parser.get_http_version() == "1.1" else 0
         if not least <= len(self._hosts) <= 1 or any(len(host) > _LONGEST_HOST for host in self._hosts):
             raise self._not(Malformed(Problem("invalid_request_error", _HOST, "Host")))
@@ -121,6 +154,11 @@ class Protocol(HttpToolsProtocol):
         """Take a part of the body."""
         self._heard = True
         super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """End the request, unless it is read again."""
+        if not self.parser.should_upgrade():
+            super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what cannot be parsed, and close the connection: where the next request begins is not known."""

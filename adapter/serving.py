@@ -86,6 +86,7 @@ def _config(settings: Settings) -> uvicorn.Config:
         workers=settings.workers,
         loop="uvloop",
         http=Protocol,
+        ws="none",  # an offer of it is passed over
         access_log=False,
         log_config=None,
         server_header=False,
