@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 
 from adapter.errors import Problem, Unprocessable
 from adapter.scheduling import (
@@ -30,9 +31,9 @@ from adapter.scheduling.people import People
 from adapter.scheduling.status import HOLDING, require_move, require_reschedulable
 from adapter.scheduling.wish import BOOKING, Facts, Names, Wish
 from mappings.elements import copied, put
-from mappings.instants import lasting, minutes_between, parse, shift
+from mappings.instants import lasting, parse, shift
 from store.codec import Resource
-from store.extract import references
+from store.extract import instant, references
 from store.unit_of_work import UnitOfWork
 
 RELEASING = ("cancelled", "entered-in-error")
@@ -235,13 +236,14 @@ def _timed(appointment: Resource, slot: Resource | None) -> Resource:
     """Give an appointment without an end the named slot's, or the default length."""
     if "end" in appointment:
         return appointment
-    end: str = shift(appointment["start"], DEFAULT_MINUTES)
+    end, minutes = shift(appointment["start"], DEFAULT_MINUTES), DEFAULT_MINUTES
+    when = None if slot is None else intervals.of(slot)
     # At another time than the slot's it is refused for that, however far they are apart.
-    if slot is not None and parse(slot["start"]) == parse(appointment["start"]) < parse(slot["end"]):
-        end = slot["end"]
+    if slot is not None and when is not None and when.start == instant(appointment["start"]):
+        end, minutes = slot["end"], max(1, (when.end - when.start) // timedelta(minutes=1))
     timed: Resource = copied(appointment)
     put(timed, "end", end)
-    put(timed, "minutesDuration", max(1, minutes_between(appointment["start"], end)))
+    put(timed, "minutesDuration", minutes)
     return timed
 
 

@@ -74,6 +74,14 @@ async def test_a_visit_without_an_end_lasts_as_long_as_its_slot(store: Store) ->
     assert (made["end"], made["minutesDuration"]) == (at("10:45"), 45)
 
 
+async def test_a_slot_begins_with_its_visit_if_they_differ_by_less_than_a_millisecond(store: Store) -> None:
+    """Nobody is shown more digits than three."""
+    odd = {"start": "2024-01-20T10:00:00.000723Z", "end": "2024-01-20T10:45:00.000123Z"}
+    await publish_day(store, {**slot("odd"), **odd})
+    made = await book(store, visit("x", end=None), "odd")
+    assert (made["end"], made["minutesDuration"], links(made)) == (odd["end"], 45, ["Slot/odd"])
+
+
 async def test_it_lasts_a_minute_at_least(store: Store) -> None:
     await publish_day(store, {**slot("short"), "end": "2024-01-20T10:00:30Z"})
     made = await book(store, visit("x", end=None), "short")
