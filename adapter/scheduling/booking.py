@@ -84,7 +84,7 @@ def _contradictions(wish: Wish, facts: Facts) -> list[Problem]:
         found.append(
             Problem(
                 "slot_mismatch",
-                f"The slot is from {slot['start']} to {slot['end']}: give a time that starts with it and ends "
+                f"The slot is from {reasons.times(slot)}: give a time that starts with it and ends "
                 "no later, or another slot.",
                 wish.names.start,
             )

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from adapter.errors import Problem
 from adapter.scheduling.intervals import LONGEST
-from mappings.instants import parse
+from mappings.instants import parse, to_utc
 from store.codec import Resource
 
 AWAY = "That time is closed: the schedule says that nobody is there. Search availability for another one."
@@ -62,8 +62,13 @@ def elsewhere(*, stays: bool = False) -> str:
 def in_part(slots: Sequence[Resource]) -> str:
     """Say when the first of the Slots are that leave a gap."""
     ordered = sorted(slots, key=lambda slot: parse(slot["start"]))
-    times = [f"{slot['start']} to {slot['end']}" for slot in ordered[:_MOST_TOLD]]
-    return _IN_PART.format(told=", ".join([*times, *(["..."] if len(ordered) > _MOST_TOLD else [])]))
+    told = [times(slot) for slot in ordered[:_MOST_TOLD]]
+    return _IN_PART.format(told=", ".join([*told, *(["..."] if len(ordered) > _MOST_TOLD else [])]))
+
+
+def times(slot: Resource) -> str:
+    """Return when a Slot is, in UTC as all answers are, whatever offset it is stored in."""
+    return f"{to_utc(slot['start'])} to {to_utc(slot['end'])}"
 
 
 def _kept(text: str) -> str:

@@ -88,6 +88,13 @@ def test_where_free_slots_cover_a_part_it_is_told_which() -> None:
     assert at("10:40") not in long
 
 
+def test_the_times_of_slots_are_told_in_utc_whatever_they_are_stored_in() -> None:
+    there = {**slot("a"), "start": "2024-01-20T06:00:00-04:00", "end": "2024-01-20T06:30:00-04:00"}
+    told_in_utc = f"{at('10:00')} to {at('10:30')}"
+    assert told_in_utc in told(replace(WISH, when=span("09:45", "10:15")), facts(there))
+    assert told_in_utc in told(replace(NAMED, when=span("09:45", "10:15")), facts(named=there))
+
+
 def test_a_part_at_one_facility_and_the_rest_at_another_is_told_as_parts() -> None:
     schedules = {"Schedule/s": schedule(), "Schedule/t": schedule("t", P, THERE)}
     halves = facts(slot("a", "10:00", "10:15"), slot("b", "10:15", "10:30", schedule="t"), schedules=schedules)
