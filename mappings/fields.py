@@ -196,7 +196,7 @@ FIELDS: tuple[Field, ...] = (
         "datetime",
         False,
         "`created`",
-        "A partial date shows as its first moment.",
+        "A partial date shows as its first moment in UTC.",
         *members.moment("created"),
     ),
     Field(

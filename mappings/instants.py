@@ -44,8 +44,9 @@ def to_utc(instant: str) -> str:
     """Return the FHIR instant or dateTime `instant` in UTC, spelt with ``Z``.
 
     The digits of the fraction and a leap second (``:60``) stay as they are. A partial date is the first
-    moment of it (``2024-01`` -> ``2024-01-01T00:00:00Z``). A moment outside the years 1 to 9999 once it is
-    in UTC (``9999-12-31T23:59:59-05:00``, a common "for ever") has no such spelling and is returned as it is.
+    moment of it in UTC (``2024-01`` -> ``2024-01-01T00:00:00Z``): no clinic's zone is known here. A moment
+    outside the years 1 to 9999 once it is in UTC (``9999-12-31T23:59:59-05:00``, a common "for ever") has no
+    such spelling and is returned as it is.
 
     A text that is in UTC already is only looked at for its shape: this runs on every read.
 

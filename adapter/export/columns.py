@@ -121,7 +121,7 @@ _NOTES = {
     "duration_minutes": "As stated; what MediLoop books always states it.",
     "reason_text": "The text of the first reason, else a display.",
     "priority": "1 to 10; 5 where nothing is stated.",
-    "created_at": "A date alone is its first moment.",
+    "created_at": "A date alone is its first moment in UTC.",
     "cancellation_reason_code": "MediLoop's code, else HL7's, translated where there is a translation.",
     "cancellation_reason_text": "The text, else the display of a code that is not translated.",
 }
