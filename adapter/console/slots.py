@@ -49,7 +49,12 @@ def _zone_name(name: str | None) -> str | None:
 
 
 Practitioner = Annotated[str, typer.Option(callback=_text, help="The practitioner's id; a stored Practitioner.")]
-Hours = Annotated[str, typer.Option(help="Weekly hours: 'mon-fri 09:00-12:00,14:00-17:00; sat 09:00-12:00'.")]
+Hours = Annotated[
+    str,
+    typer.Option(
+        help="Weekly hours: 'mon-fri 09:00-12:00,14:00-17:00; sat 09:00-12:00'; 22:00-06:00 ends on the next day."
+    ),
+]
 Facility = Annotated[str | None, typer.Option(callback=_text, help="The facility's id; a stored Location.")]
 FirstDay = Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First day.")]
 LastDay = Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day, included.")]

@@ -32,12 +32,17 @@ from store.unit_of_work import UnitOfWork
 _DAY = timedelta(days=1)
 _NAMESPACE = uuid.UUID("6ba7b811-9dad-11d1-80b4-00c04fd430c8")  # RFC 9562: names that are URLs
 _PART = re.compile(r"(?P<days>[a-z]{3}(?:-[a-z]{3})?(?:,[a-z]{3}(?:-[a-z]{3})?)*)\s+(?P<times>\S+)")
-_TIMES = re.compile(r"(\d{2}:\d{2})-(\d{2}:\d{2})")
+_TIME = "(?:[01][0-9]|2[0-3]):[0-5][0-9]"
+_MIDNIGHT = "24:00"  # ISO 8601's other word for 00:00, of a day that ends
+_TIMES = re.compile(f"({_TIME})-({_TIME}|{_MIDNIGHT})")
 
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """Open on one day of the week (0 is Monday) from one wall-clock time to another; 00:00 as the end is midnight."""
+    """Open on one day of the week (0 is Monday) from one wall-clock time to another.
+
+    An end that is not after the start is on the next day, as of `availableTime`: 22:00 to 06:00; 00:00 is midnight.
+    """
 
     day: int
     opens: time
@@ -46,11 +51,11 @@ class Opening:
     def weekly(self) -> Weekly:
         """Return it as weekly hours have it."""
         opens, closes = (timedelta(hours=one.hour, minutes=one.minute) for one in (self.opens, self.closes))
-        return Weekly(frozenset([self.day]), opens, closes if self.closes != time() else _DAY)
+        return Weekly(frozenset([self.day]), opens, closes if closes > opens else closes + _DAY)
 
 
 def parse_hours(hours: str) -> tuple[Opening, ...]:
-    """Read weekly hours: ``mon-fri 09:00-12:00,14:00-17:00; sat 09:00-12:00``.
+    """Read weekly hours: ``mon-fri 09:00-12:00,14:00-17:00; sat 09:00-12:00``, or ``fri 22:00-06:00``.
 
     Raises:
         ValueError: with the form that is expected.
@@ -82,11 +87,9 @@ def _spans(words: str, part: str) -> Iterator[tuple[time, time]]:
         found = _TIMES.fullmatch(word)
         if found is None:
             raise _bad_hours(part)
-        try:
-            opens, closes = time.fromisoformat(found[1]), time.fromisoformat(found[2])
-        except ValueError as error:
-            raise _bad_hours(part) from error
-        if closes <= opens and closes != time():
+        opens = time.fromisoformat(found[1])
+        closes = time() if found[2] == _MIDNIGHT else time.fromisoformat(found[2])
+        if opens == closes != time():
             raise _bad_hours(part)
         yield opens, closes
 

@@ -59,6 +59,13 @@ def test_hours_are_written_and_replaced_and_leave_stays(clinic: Cli, stored: Sto
     assert extension(stored, ident, "/timezone")["valueCode"] == "UTC"
 
 
+def test_hours_may_end_at_midnight_or_on_the_next_day(clinic: Cli, stored: Stored) -> None:
+    ident = clinic.json("slots", "hours", *WHO, "--hours", "fri 22:00-06:00; sat 18:00-24:00")["schedule"]
+    parts = extension(stored, ident, "/availability")["extension"]
+    told = [[one.get("valueCode") or one["valueTime"] for one in part["extension"]] for part in parts]
+    assert told == [["fri", "22:00:00", "06:00:00"], ["sat", "18:00:00", "00:00:00"]]
+
+
 def test_hours_of_who_is_named_by_another_address_end_as_well(clinic: Cli, stored: Stored, tmp_path: Path) -> None:
     """Their openings are offered under the id, and booked."""
     abroad = weekly("abroad", actors=tuple(f"https://other.example/fhir/{name}" for name in _ACTORS))

@@ -57,7 +57,10 @@ NINE, TWELVE = time(9), time(12)
         ("mon 09:00-12:00,14:00-17:00", [Opening(0, NINE, TWELVE), Opening(0, time(14), time(17))]),
         ("mon 09:00-12:00; sat 10:00-11:00", [Opening(0, NINE, TWELVE), Opening(5, time(10), time(11))]),
         ("mon 18:00-00:00", [Opening(0, time(18), time())]),
+        ("mon 18:00-24:00", [Opening(0, time(18), time())]),
         ("mon 00:00-00:00", [Opening(0, time(), time())]),
+        ("mon 00:00-24:00", [Opening(0, time(), time())]),
+        ("fri 22:00-06:00", [Opening(4, time(22), time(6))]),
     ],
 )
 def test_weekly_hours_are_read(text: str, expected: list[Opening]) -> None:
@@ -71,9 +74,10 @@ def test_weekly_hours_are_read(text: str, expected: list[Opening]) -> None:
         *("xyz 09:00-12:00", "mon-xyz 09:00-12:00", "xyz-mon 09:00-12:00", "mon, 09:00-12:00", "mon- 09:00-12:00"),
         *("mon 9:00-12:00", "mon 09:00-12:00,", "mon 09:00-12.00", "mon 25:00-26:00", "mon 09:60-12:00"),
         *(
-            "mon 12:00-09:00",
+            "mon 24:00-06:00",
+            "mon 09:00-24:01",
             "mon 09:00-09:00",
-            "mon 09:00-12:00,13:00-11:00",
+            "mon 09:00-12:00,13:00-13:00",
             "mon 09:00-12:00; tue",
             "mon ٠٩:٠٠-١٢:٠٠",
         ),
@@ -125,6 +129,11 @@ def test_hours_are_those_of_the_clinics_clock() -> None:
 def test_hours_may_last_until_midnight() -> None:
     assert starts("sat 23:00-00:00", "2024-01-20", "UTC") == ["20T23:00", "20T23:30"]
     assert len(starts("sat 00:00-00:00", "2024-01-20", "Africa/Kampala")) == 48
+
+
+def test_hours_may_end_on_the_next_day_and_are_those_of_the_day_on_which_they_begin() -> None:
+    assert starts("sat 23:30-00:30", "2024-01-20", "UTC") == ["20T23:30", "21T00:00"]
+    assert starts("sat 23:30-00:30", "2024-01-21", "UTC") == []
 
 
 @pytest.mark.parametrize(
@@ -503,6 +512,7 @@ async def test_whose_slots_are_published_is_told_by_the_schedule_as_it_is_by_now
         ("Africa/Casablanca", "2027-02-07", "02:30", "04:30"),
         ("America/Havana", "2027-11-07", "00:30", "01:30"),
         ("America/Santiago", "2027-04-03", "23:30", "00:00"),
+        ("Europe/Berlin", "2027-10-30", "22:00", "06:00"),
         ("Europe/Dublin", "2027-03-28", "00:30", "01:30"),
         ("Australia/Lord_Howe", "2027-04-04", "01:00", "03:00"),
         ("Pacific/Apia", "2011-12-30", "09:00", "10:00"),
@@ -536,7 +546,7 @@ def test_published_slots_are_those_of_weekly_hours_whatever_the_clocks_do(
 ) -> None:
     changes = _changes(zone)
     on = changes[nth % len(changes)] + timedelta(days=beside)
-    first, last = (time(minute // 60 % 24, minute % 60) for minute in (opens * 15, min(opens + quarters, 96) * 15))
+    first, last = (time(minute // 60 % 24, minute % 60) for minute in (opens * 15, (opens + quarters) * 15))
     opening = Opening(on.weekday(), first, last)
     table = Timetable(ZoneInfo(zone), (opening.weekly(),), minutes=length)
     midnight = datetime(on.year, on.month, on.day, tzinfo=UTC)
