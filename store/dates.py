@@ -31,7 +31,8 @@ def shortened(text: str) -> str:
 def span(text: str, zone: tzinfo) -> tuple[datetime, datetime]:
     """Return the span [lo, hi) in UTC that a date, partial or whole, stands for.
 
-    A leap second is the first moment of the next minute: a BSON date has no place for it.
+    A leap second is the first moment of the next minute: a BSON date has no place for it. A time that the clocks show
+    twice, as they are put back, is from the first to the end of the second: which of them is meant is left open.
 
     Args:
         text: year, month, day, minute, second or a fraction of one (of which three digits count).
@@ -40,17 +41,29 @@ def span(text: str, zone: tzinfo) -> tuple[datetime, datetime]:
     Raises:
         ValueError: it is no date.
     """
-    return _span(shortened(text), zone)  # so that no long text is remembered
+    lo, _, hi = _span(shortened(text), zone)  # so that no long text is remembered
+    return lo, hi
+
+
+def latest(text: str, zone: tzinfo) -> datetime:
+    """Return when what a date stands for begins, as `span`; of a time that the clocks show twice, the second of them.
+
+    Raises:
+        ValueError: it is no date.
+    """
+    return _span(shortened(text), zone)[1]
 
 
 @lru_cache(maxsize=16_384)
-def _span(text: str, zone: tzinfo) -> tuple[datetime, datetime]:
+def _span(text: str, zone: tzinfo) -> tuple[datetime, datetime, datetime]:
+    """Return the first moment, the latest at which it can begin, and the first one after."""
     found = _DATE.fullmatch(text)
     if found is None:
         raise ValueError("not a date")
     year, month, day, hour, minute, second, fraction, offset = found.groups()
     if hour is None:
-        return _days(int(year), int(month) if month else None, int(day) if day else None, zone)
+        lo, hi = _days(int(year), int(month) if month else None, int(day) if day else None, zone)
+        return lo, lo, hi
     leap = second == "60"
     digits = (fraction or "")[:3]
     local = datetime(
@@ -64,8 +77,10 @@ def _span(text: str, zone: tzinfo) -> tuple[datetime, datetime]:
         tzinfo=_offset(offset) if offset else zone,
     )
     length = timedelta(minutes=1) if second is None else timedelta(milliseconds=10 ** (3 - len(digits)))
-    lo = shifted(in_utc(local), timedelta(seconds=leap))
-    return lo, shifted(lo, length)
+    lo = last = shifted(in_utc(local), timedelta(seconds=leap))
+    if not offset:  # of a time that the clocks leave out the other reading is the earlier one
+        last = max(lo, shifted(in_utc(local.replace(fold=1)), timedelta(seconds=leap)))
+    return lo, last, shifted(last, length)
 
 
 def days(first: date | None, last: date | None, zone: tzinfo) -> dict[str, datetime]:

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 
 from store import extract
-from store.dates import FIRST, LAST, as_instant, shifted, span
+from store.dates import FIRST, LAST, as_instant, latest, shifted, span
 from tests import strategies
 
 KAMPALA = ZoneInfo("Africa/Kampala")
+NEW_YORK = ZoneInfo("America/New_York")
 AT = (2026, 1, 10, 9, 30, 15)
 
 
@@ -56,6 +57,22 @@ def test_a_date_is_the_time_that_its_precision_leaves_open(text: str, zone: tzin
     if text.startswith("0001"):  # local mean time, before there were zones
         hi = span(text, zone)[1]
     assert span(text, zone) == (lo, hi)
+
+
+@pytest.mark.parametrize(
+    ("text", "lo", "last", "hi"),
+    [
+        ("2027-11-07T01:30", utc(2027, 11, 7, 5, 30), utc(2027, 11, 7, 6, 30), utc(2027, 11, 7, 6, 31)),
+        ("2027-11-07T01:59:59", *(utc(2027, 11, 7, hour, 59, 59) for hour in (5, 6)), utc(2027, 11, 7, 7)),
+        ("2027-11-07T01:30-05:00", *[utc(2027, 11, 7, 6, 30)] * 2, utc(2027, 11, 7, 6, 31)),
+        ("2027-11-07T02:00", *[utc(2027, 11, 7, 7)] * 2, utc(2027, 11, 7, 7, 1)),
+        ("2027-11-07", *[utc(2027, 11, 7, 4)] * 2, utc(2027, 11, 8, 5)),
+        ("2027-03-14T02:30", *[utc(2027, 3, 14, 7, 30)] * 2, utc(2027, 3, 14, 7, 31)),
+    ],
+)
+def test_what_the_clocks_show_twice_is_both(text: str, lo: datetime, last: datetime, hi: datetime) -> None:
+    """And what they leave out is as long after the change as it would be after the hour before."""
+    assert (span(text, NEW_YORK), latest(text, NEW_YORK)) == ((lo, hi), last)
 
 
 @pytest.mark.parametrize(

@@ -99,6 +99,21 @@ async def test_a_day_is_a_day_where_the_clinic_is(store: Store) -> None:
     assert await found(store, "Appointment", "date=2026-01-10T12:00Z", KAMPALA) == {"2"}
 
 
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("2027-11-07T01:30", "12"),
+        ("le2027-11-07T01:59:59", "12"),
+        ("gt2027-11-07T01:59", "3"),
+        ("lt2027-11-07T01:30", ""),
+    ],
+)
+async def test_an_hour_that_comes_twice_is_looked_for_twice(store: Store, value: str, expected: str) -> None:
+    starts = ("05:30", "06:30", "07:00")  # in New York half past one, half past one, two
+    await put(store, *(appointment(str(nth), f"2027-11-07T{one}:00Z") for nth, one in enumerate(starts, 1)))
+    assert await found(store, "Appointment", f"date={value}", reading(zone=ZoneInfo("America/New_York"))) == {*expected}
+
+
 async def test_about_is_a_tenth_of_the_distance(store: Store) -> None:
     await put(store, appointment("near", "2026-01-12T00:00:00Z"), appointment("far", "2026-01-14T00:00:00Z"))
     assert await found(store, "Appointment", "date=ap2026-01-11") == {"near"}  # ten days off: a day more

@@ -25,7 +25,7 @@ from adapter.scheduling.intervals import Interval
 from mappings.instants import minutes_between
 from store import search as engine
 from store.codec import Resource, decode
-from store.dates import span
+from store.dates import latest, span
 from store.extract import references
 from store.indexing import naming
 from store.reading import Moment
@@ -197,13 +197,16 @@ async def _idents(call: Call, kind: str, pairs: list[tuple[str, str]], moment: M
 def _window(call: Call, asked: Asked) -> Interval:
     moments: list[datetime] = []
     problems: list[Problem] = []
-    for place, name in enumerate(("start", "end")):
+    zone = call.who.service.settings.zone
+    for name in ("start", "end"):
         given = asked.text(name)
         if given is None:
             problems.append(Problem("invalid_parameter", f"Give {name}: a date and time.", name, issue="required"))
             continue
         try:
-            moments.append(span(repaired(given), call.who.service.settings.zone)[0 if "T" in given else place])
+            first, after = span(repaired(given), zone)
+            end = latest(repaired(given), zone) if "T" in given else after
+            moments.append(first if name == "start" else end)
         except ValueError:
             text_ = f"{name} takes a date and time such as 2024-01-20T10:00:00Z."
             problems.append(Problem("invalid_parameter", text_, name, issue="value"))

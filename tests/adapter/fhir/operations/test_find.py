@@ -76,6 +76,19 @@ async def test_find_by_get_as_argonaut_allows(api: Api) -> None:
     assert by_day["total"] == 2
 
 
+async def test_find_looks_at_both_of_an_hour_that_comes_twice(make_service: ServiceMaker, make_api: ApiMaker) -> None:
+    api = await make_api(make_service(timezone="America/New_York"))
+    await put(
+        api.service.stores["test"],
+        slot("first", "2027-11-07T05:00", "2027-11-07T05:30"),
+        slot("second", "2027-11-07T06:00", "2027-11-07T06:30"),
+        slot("later", "2027-11-07T07:00", "2027-11-07T07:30"),
+    )
+    asked = f"Appointment/$find?provider={SARAH}&start=2027-11-07T01:00:00&end=2027-11-07T"
+    assert bundled(await get(api, f"{asked}01:59:00"))["total"] == 2
+    assert bundled(await get(api, f"{asked}02:00:00"))["total"] == 2
+
+
 @pytest.mark.parametrize(
     "given",
     [
