@@ -32,7 +32,7 @@ COUNTER = "history-order"
 BATCH = 1_000
 
 _ADOPTED = "history-adopted"
-# A process whose clock is further ahead than this does not take the order's clock with it.
+# A process whose clock is further ahead of MongoDB's than this does not take the order's clock with it.
 _TRUSTED = timedelta(minutes=1)
 
 Attempt = Callable[[AsyncClientSession], Awaitable[int]]
@@ -102,7 +102,7 @@ class Order:
     async def _sequence(self, session: AsyncClientSession, limit: int) -> int:
         found = await self._versions.find(
             {"pending": True},
-            {"lastUpdated": 1},
+            {"lastUpdated": 1, "now": "$$NOW"},
             # The versions of one resource have rising times, or equal ones: its own order is kept.
             sort=[("lastUpdated", ASCENDING), ("_id", ASCENDING)],
             limit=limit,
@@ -111,7 +111,7 @@ class Order:
         ).to_list()
         if not found:
             return 0
-        latest = self._now() + _TRUSTED
+        latest = min(self._now(), found[0]["now"]) + _TRUSTED
         moments = [min(one["lastUpdated"], latest) for one in found]
         # Rivals meet here: the later one is run again, and finds these versions no longer pending.
         counter = await self._counters.find_one_and_update(
@@ -150,16 +150,7 @@ class Order:
 
     async def tell(self) -> dict[str, Any]:
         """Return the counter, having noted that an answer is given now with all that has its place by now."""
-
-        def call() -> Awaitable[dict[str, Any]]:
-            return self._counters.find_one_and_update(
-                {"_id": COUNTER},
-                {"$max": {"at": self._now()}, "$inc": {"value": 0}},
-                upsert=True,
-                return_document=ReturnDocument.AFTER,
-            )  # type: ignore[return-value]  # an upsert that returns the document after it always has one
-
-        return await bounded(call, self._timeout)
+        return await self._moved(self._now(), "$at")
 
     async def cut(self) -> tuple[int, datetime]:
         """Return a place in the order and its moment: what has its place by now is before, all else at it or later.
@@ -172,15 +163,21 @@ class Order:
         """
         asked = self._now()
         await self.sequence_all()
+        # $at is that of what came last, or of an earlier cut.
+        counter = await self._moved(asked, {"$add": ["$at", 1]})
+        return int(counter["value"]), counter["at"]
+
+    async def _moved(self, asked: datetime, at_least: Any) -> dict[str, Any]:
+        """Return the counter, its moment moved on to when it was asked for, or to `at_least` if that is later."""
+        trusted = {"$add": ["$$NOW", _TRUSTED // timedelta(milliseconds=1)]}
+        at = {"$max": [at_least, {"$min": [asked, trusted]}]}
 
         def call() -> Awaitable[dict[str, Any]]:
-            later = {"$max": [asked, {"$add": ["$at", 1]}]}  # $at is that of what came last, or of an earlier cut
             return self._counters.find_one_and_update(
                 {"_id": COUNTER},
-                [{"$set": {"at": later, "value": {"$ifNull": ["$value", 0]}}}],
+                [{"$set": {"at": at, "value": {"$ifNull": ["$value", 0]}}}],
                 upsert=True,
                 return_document=ReturnDocument.AFTER,
             )  # type: ignore[return-value]  # an upsert that returns the document after it always has one
 
-        counter = await bounded(call, self._timeout)
-        return int(counter["value"]), counter["at"]
+        return await bounded(call, self._timeout)

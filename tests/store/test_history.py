@@ -237,6 +237,20 @@ async def test_a_clock_that_is_far_ahead_does_not_take_the_order_with_it(
     assert names(await store.history(since=clock(), limit=10)) == []
 
 
+@pytest.mark.parametrize("ask", [lambda ahead: ahead.history(limit=1), lambda ahead: ahead.cut()], ids=["told", "cut"])
+async def test_who_reads_by_a_clock_that_is_far_ahead_does_not_take_the_order_along_either(
+    client: Client, store: Store, ask: Callable[[Store], Awaitable[Any]]
+) -> None:
+    """MongoDB's clock is the judge of it."""
+    right, ahead = (
+        Store(client, store.database.name, rules=RULES, now=lambda by=by: datetime.now(UTC) + timedelta(days=by))  # type: ignore[misc]
+        for by in (0, 365)
+    )
+    await create(ahead, patient("ahead"))
+    await ask(ahead)
+    assert (await right.cut())[1] < datetime.now(UTC) + timedelta(minutes=2)
+
+
 # Putting in order.
 
 
