@@ -5,7 +5,7 @@ compared with what the server and the manifest say of it, before it counts as fe
 and needs no further dependency; a token is sent to the host that it was given for and to no other (`is_for`).
 
 Whoever is elsewhere does not have this machine ask itself, or its own network (a cloud's metadata, say), neither by a
-manifest nor by a redirect: what is answered there may be told in the error file.
+manifest nor by a redirect (`nearness`): what is answered there may be told in the error file.
 """
 
 from __future__ import annotations
@@ -13,10 +13,8 @@ from __future__ import annotations
 import gzip
 import hashlib
 import http.client
-import ipaddress
 import json
 import shutil
-import socket
 import urllib.error
 import urllib.request
 import zlib
@@ -28,6 +26,7 @@ from typing import IO, Any
 from urllib.parse import urlsplit
 
 from adapter import private
+from adapter.importing.nearness import Guard, Guarded, Near, is_near
 
 _GZIP = b"\x1f\x8b"
 _SECONDS = 60.0
@@ -50,10 +49,12 @@ class Fetched:
         path: where it is.
         address: the one that it came from in the end, after redirects: what it says of others is relative to that
             (RFC 3986, 5.1.3).
+        near: whether what it leads to may be near (`nearness`).
     """
 
     path: Path
     address: str
+    near: bool
 
 
 def opened(path: Path) -> IO[bytes]:
@@ -85,7 +86,7 @@ def download(
         listed: its entry in the manifest.
         moment: of the manifest: what it lists may have no more than an address, and that one stays.
         anew: fetch it all the same.
-        near: whether it, and what it redirects to, may be `is_near`: who names it is. None: it is named by the user.
+        near: whether it, and what it redirects to, may be near: who names it is. None: it is named by the user.
 
     Raises:
         SourceError: it cannot be fetched, or has not come whole, or is near where it must not be.
@@ -94,20 +95,22 @@ def download(
     target = folder / hashlib.sha256(known.encode()).hexdigest()[:32]
     led = target.with_suffix(".address")
     if target.exists() and not anew:
-        return Fetched(target, led.read_text() if led.exists() else url)
+        return Fetched(target, led.read_text() if led.exists() else url, is_near(url) if near is None else near)
     if not url.startswith(("http://", "https://")):
         raise SourceError(f"{url}: only http and https addresses are fetched.")
-    near = is_near(url) if near is None else near
-    _require_far(url, near=near)
     part = target.with_suffix(".part")
     try:
-        with urllib.request.build_opener(_Redirects(near=near)).open(_request(url, token), timeout=_SECONDS) as answer:
+        guard = Guard(url, near)
+        opener = urllib.request.build_opener(_Redirects(guard), Guarded(guard))
+        with opener.open(_request(url, token), timeout=_SECONDS) as answer:
             if answer.status != 200:
                 raise SourceError(f"{url}: answered {answer.status}; it is not ready, or is no manifest.")
             private.make_folder(str(folder))
             with private.create(str(part)) as file:
                 shutil.copyfileobj(answer, file)
             said, address = answer.headers.get("Content-Length"), str(answer.url)
+    except Near as error:
+        raise SourceError(str(error)) from error
     except urllib.error.HTTPError as error:
         error.close()
         raise SourceError(f"{url}: answered {error.code}{_reason(error.code)}") from error
@@ -126,7 +129,7 @@ def download(
     else:
         private.replace(led, address.encode())
     part.replace(target)
-    return Fetched(target, address)
+    return Fetched(target, address, guard.near)
 
 
 def _reason(code: int) -> str:
@@ -199,30 +202,11 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
         return "", url, None  # it is told when it is asked
 
 
-def is_near(url: str) -> bool:
-    """Tell whether an address is of this machine or its own network: loopback, link-local, private (RFC 6890)."""
-    try:
-        host = urlsplit(url).hostname or ""
-        found = {info[4][0] for info in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
-    except (OSError, ValueError):  # it is told when it is asked
-        return False
-    addresses = [ipaddress.ip_address(str(one).partition("%")[0]) for one in found]
-    return any(not (getattr(one, "ipv4_mapped", None) or one).is_global for one in addresses)
-
-
-def _require_far(url: str, *, near: bool) -> None:
-    if not near and is_near(url):
-        raise SourceError(
-            f"{url}: it is on this machine or its own network, and what leads to it is not, so it is not asked. If it "
-            "is meant, import it by its own address."
-        )
-
-
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows redirects, to http and https alone; to what is `is_near` from there alone."""
+    """Follows redirects, to http and https alone, where a guard lets them lead."""
 
-    def __init__(self, *, near: bool) -> None:
-        self._near = near
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
 
     def redirect_request(
         self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Message, newurl: str
@@ -230,7 +214,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         """Return the request to the new address; the token goes with it where it is for that."""
         if not newurl.startswith(("http://", "https://")):
             return None
-        _require_far(newurl, near=self._near)
+        self._guard.lead(newurl)
         # typeshed and the library name the headers' type differently.
         request = super().redirect_request(req, fp, code, msg, headers, newurl)  # type: ignore[arg-type]
         token = req.unredirected_hdrs.get(_HEADER)

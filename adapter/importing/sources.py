@@ -13,7 +13,7 @@ from typing import IO, Any
 from urllib.parse import urljoin, urlsplit
 
 from adapter.importing import manifests
-from adapter.importing.fetching import SourceError, download, is_for, is_near, opened, require_whole
+from adapter.importing.fetching import SourceError, download, is_for, opened, require_whole
 from adapter.importing.manifests import Manifest
 
 _SUFFIXES = (".ndjson", ".jsonl", ".json", ".ndjson.gz", ".jsonl.gz", ".json.gz")
@@ -172,13 +172,14 @@ def _fetched(
         SourceError: something cannot be fetched, or has not come whole; a further part is none, or goes on with an
             earlier one.
     """
-    near = is_near(url)
+    near: bool | None = None
     found: list[Source] = []
     parts: set[str] = set()
     part = url
     while part:
         own = token if is_for(url, part) else None
         whole = download(part, folder, own, anew=anew, near=near)
+        near = whole.near
         listed = manifests.read(whole.path)
         if listed is None and not parts:
             return [], [Source(url, whole.path)]  # a file by itself

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from adapter.importing.fetching import SourceError, is_for, is_near
+from adapter.importing.fetching import SourceError, is_for
 from adapter.importing.sources import find
 from tests.adapter.importing.hosts import Host, manifest
 
@@ -378,18 +378,6 @@ def test_who_is_elsewhere_has_this_machine_ask_nobody_near(
         f"{FAR}/b": (200, LINE),
     }
     assert [source.path.read_bytes() for source in find([f"{FAR}/o"], tmp_path)] == [LINE, LINE]
-
-
-@pytest.mark.parametrize(
-    ("host", "near"),
-    [
-        *((host, True) for host in ("127.0.0.1", "169.254.169.254", "10.1.2.3", "192.168.0.1", "[::1]", "[fe80::1]")),
-        *((host, True) for host in ("0.0.0.0", "localhost", "[fd00::1]", "[::ffff:10.0.0.1]", "2130706433")),
-        *((host, False) for host in ("8.8.8.8", "[2001:4860:4860::8888]", "[::ffff:8.8.8.8]", "[::1", "a..b", "")),
-    ],
-)
-def test_what_is_near(host: str, near: bool) -> None:
-    assert is_near(f"http://{host}/x") is near
 
 
 def deleting(*urls: str, moment: str = "x") -> bytes:
