@@ -16,13 +16,13 @@ from adapter.fhir.validation.structure import Repeated, as_object, check_structu
 from adapter.importing import mediloop
 from adapter.importing.criteria import sought
 from adapter.importing.item import Item, kind_of
+from adapter.importing.lines import SHOWN
 from adapter.importing.naming import Naming
 from adapter.importing.unwritable import is_writable, softened, spelled
 from store.codec import Resource, encode, parse
 
 _TARGET = re.compile(r"(?:\S*/)?(?P<kind>[A-Z][A-Za-z]+)/(?P<ident>[A-Za-z0-9\-.]{1,64})")
 _BY_NAME = b'"reference":"urn:'  # as `encode` writes what may refer to another entry
-_MOST = 1_000  # bytes of a document that are shown where it is refused as a whole
 
 
 def listed(document: Any) -> bool:
@@ -78,7 +78,7 @@ def deletions(line: int, raw: bytes) -> Iterator[Item]:
         if target is None:
             yield _no_deletion(number, entry)
         elif not is_writable(entry):
-            yield Item(number, spelled(entry)[:_MOST], fault=_unwritable("Bundle.entry"))
+            yield Item(number, spelled(entry)[:SHOWN], fault=_unwritable("Bundle.entry"))
         else:
             yield Item(number, encode(entry), target[0], deletes=True)
 
@@ -96,11 +96,11 @@ def deleted(entry: Any) -> tuple[str, str] | None:
 def _no_deletion(line: int, value: Any) -> Item:
     text = "Of a file of deletions only transactions are imported whose entries are a DELETE of Type/id each."
     fault = Malformed(Problem("not_importable", text, "Bundle.entry.request", issue="not-supported"))
-    return Item(line, spelled(value)[:_MOST], fault=fault)
+    return Item(line, spelled(value)[:SHOWN], fault=fault)
 
 
 def _refused(document: Any, problem: Problem) -> Item:
-    return Item(1, spelled(document)[:_MOST], fault=Malformed(problem))
+    return Item(1, spelled(document)[:SHOWN], fault=Malformed(problem))
 
 
 def _value(line: int, value: Any) -> Item:

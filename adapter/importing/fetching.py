@@ -26,6 +26,7 @@ from typing import IO, Any
 from urllib.parse import urlsplit
 
 from adapter import private
+from adapter.importing.lines import each_line
 from adapter.importing.nearness import Guard, Guarded, Near, is_near
 
 _GZIP = b"\x1f\x8b"
@@ -180,7 +181,7 @@ def require_whole(name: str, path: Path, listed: Mapping[str, Any], remedy: str 
 def _lines(name: str, path: Path, remedy: str) -> int:
     try:
         with opened(path) as file:
-            return sum(not line.isspace() for line in file)
+            return sum(not line.isspace() for line in each_line(file))
     except SPOILT as error:
         raise SourceError(f"{name}: it cannot be unpacked ({error}). {remedy}") from error
 

@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 import orjson
 
 from adapter.importing.fetching import SPOILT, SourceError, opened, require_whole
+from adapter.importing.lines import LONGEST
 
 NAME = "manifest.json"
 _ANEW = "Fetch or export it again, or import the files by name."
@@ -56,14 +57,15 @@ class Manifest:
 
 
 def read(path: Path) -> Manifest | None:
-    """Return the manifest in a file; None if it is none.
+    """Return the manifest in a file; None if it is none, or longer than any is.
 
     Raises:
         SourceError: it is of an export of ours that was interrupted, or lists what is no address.
     """
     with opened(path) as file:
         try:
-            document = orjson.loads(file.read())
+            raw = file.read(LONGEST + 1)
+            document = orjson.loads(raw if len(raw) <= LONGEST else b"")
             output, deleted = document["output"], document.get("deleted") or []
         except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError, *SPOILT):
             return None
