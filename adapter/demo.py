@@ -12,6 +12,7 @@ from typing import Any
 
 from adapter import clock, private
 from adapter.errors import Conflict
+from adapter.patience import patiently
 from adapter.scheduling import commands, publishing
 from adapter.scheduling.intervals import Interval
 from adapter.service import Service
@@ -19,7 +20,6 @@ from adapter.settings import SettingsError
 from mappings import appointment as lens
 from mappings import uhid
 from store.codec import Resource
-from store.errors import Unreachable
 from store.unit_of_work import UnitOfWork
 
 KEY_FILE = "demo-key"
@@ -47,7 +47,6 @@ _PRINTED_SLOTS = (
 _HOURS = publishing.parse_hours("mon-fri 09:00-12:00,14:00-17:00")
 _MINUTES = 30
 _BACK, _AHEAD = 5, 14  # days around today with slots
-_ROUNDS = 2  # of a load that took too long: a request would be given up, a first start has nobody waiting
 
 
 async def is_wanted(service: Service) -> bool:
@@ -86,30 +85,32 @@ async def key(service: Service) -> str | None:
 
 
 async def load_if_wanted(service: Service) -> None:
-    """Load the demo clinic where it is wanted; also on a machine that is slow over it just now.
+    """Load the demo clinic where it is wanted.
 
     Raises:
         Unreachable: MongoDB is not there, or does not answer in time. The next start completes the clinic.
     """
-    if not await is_wanted(service):
-        return
-    for _ in range(_ROUNDS):
-        try:
-            await load(service)
-        except Unreachable:
-            await service.stores["test"].ping()  # or it is not there at all
-        else:
-            return
-    await load(service)
+    if await is_wanted(service):
+        await load(service)
 
 
 async def load(service: Service) -> int:
-    """Load the demo clinic into the test store; return how many resources it made."""
-    made = await _create(service, [*_people(service), *_schedules(service)])
-    for schedule in _schedules(service):
-        made += await _publish(service, schedule)
-    for members, slot_id in _appointments(service):
-        made += await _book(service, members, slot_id)
+    """Load the demo clinic into the test store; return how many resources it made.
+
+    Raises:
+        Unreachable: MongoDB is not there, or does not answer in time (`patiently`).
+    """
+    made = 0
+
+    async def work() -> None:
+        nonlocal made
+        made += await _create(service, [*_people(service), *_schedules(service)])
+        for schedule in _schedules(service):
+            made += await _publish(service, schedule)
+        for members, slot_id in _appointments(service):
+            made += await _book(service, members, slot_id)
+
+    await patiently(service.stores["test"], work)
     return made
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from adapter.console.options import AsJson, TestOrLive
-from adapter.console.session import err, fail, out, run
+from adapter.console.session import err, fail, out, require_output, run
 from adapter.security import permissions
 from adapter.security.keys import Key, Mode
 from adapter.service import MODES, Service
@@ -46,6 +46,7 @@ def create(
         granted = permissions.parse(permission) if permission else permissions.everything()
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
+    require_output()
     key, secret = run(lambda service: service.keys[mode].create(name, granted, rate_limit=rate_limit))
     _show_new(key, secret, as_json)
 
@@ -76,6 +77,8 @@ def roll(key_id: KeyId, as_json: AsJson = False) -> None:
 
     [dim]Example:  mediloop-fhir keys roll key_5f0c1a2b3c4d5e6f[/dim]
     """
+
+    require_output()
 
     async def rolled(service: Service) -> tuple[Key, str] | None:
         mode = await _mode_of(service, key_id)

@@ -6,13 +6,14 @@ import asyncio
 import errno
 import os
 import signal
+import stat
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from functools import cached_property, partial
-from io import TextIOWrapper
+from io import BufferedWriter, RawIOBase, TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, TypeVar
 
 import typer
 from pymongo.errors import OperationFailure, PyMongoError
@@ -145,9 +146,40 @@ def bar(name: str, total: int | None = None) -> Iterator[Callable[..., Any]]:
 
 
 def prepare_output() -> None:
-    """Have letters that the terminal's encoding does not know shown by their numbers: a list does not end at one."""
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
+    """Have all that is printed come out, or an error of it.
+
+    Letters that the terminal's encoding does not know are shown by their numbers: a list does not end at one. And what
+    Python leaves without a buffer (PYTHONUNBUFFERED, as in many containers) gets one: a write may end half way then, at
+    a full disk or a pause, and nobody looks how far it came.
+    """
+    if not isinstance(sys.stdout, TextIOWrapper):
+        return
+    sys.stdout.reconfigure(errors="backslashreplace")
+    if isinstance(sys.stdout.buffer, RawIOBase):
+        encoding = sys.stdout.encoding
+        whole = BufferedWriter(sys.stdout.detach())
+        sys.stdout = TextIOWrapper(whole, encoding, errors="backslashreplace", line_buffering=True)
+
+
+def require_output() -> None:
+    """End a command whose output is all that it is for, where there is none (``>&-``): Python would print nowhere.
+
+    Raises:
+        Exit: with 1.
+    """
+    if sys.stdout is None:
+        fail("there is no standard output to print to. Give the command one.")
+
+
+def end_line(out: BinaryIO) -> None:
+    """End a line that a file which is written on (``>>``) was left with, as by a full disk: what comes begins anew."""
+    with suppress(OSError):  # it is no file, or is empty
+        if not stat.S_ISREG(os.fstat(out.fileno()).st_mode):
+            return
+        with Path(f"/dev/fd/{out.fileno()}").open("rb") as file:  # anew: ours is for writing alone
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) != b"\n":
+                out.write(b"\n")
 
 
 def settle_output() -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from itertools import groupby
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 from zoneinfo import ZoneInfo
 
 import typer
@@ -14,6 +14,7 @@ import typer
 from adapter.console.options import AsJson, TestOrLive
 from adapter.console.session import fail, out, run
 from adapter.fhir.validation import check
+from adapter.patience import patiently
 from adapter.scheduling import availability, hours_writing, publishing, settling
 from adapter.scheduling.claimset import Change
 from adapter.scheduling.hours import named_zone
@@ -21,7 +22,10 @@ from adapter.scheduling.road import decide
 from adapter.service import Service
 from mappings.references import own_name
 from store.codec import Resource
+from store.store import Store
 from store.unit_of_work import UnitOfWork
+
+T = TypeVar("T")
 
 app = typer.Typer(help="Published availability.", no_args_is_help=True)
 
@@ -117,7 +121,7 @@ def generate(
             async def step(work: UnitOfWork, slots: list[Resource] = slots) -> int:
                 return len(await publishing.publish(work, schedule, slots))
 
-            made += await decide(store, step)
+            made += await _decided(store, step)
         return schedule["id"], made
 
     result = run(work)
@@ -217,6 +221,11 @@ def away(
         out.print(f"{names}: away from {first:%Y-%m-%d} to {last:%Y-%m-%d}.", markup=False, highlight=False)
 
 
+async def _decided(store: Store, step: Callable[[UnitOfWork], Awaitable[T]]) -> T:
+    """Do as `decide`; the command may have been killed just now, and be given again."""
+    return await patiently(store, lambda: decide(store, step))
+
+
 async def _missing(
     service: Service, mode: Literal["test", "live"], practitioner: str, facility: str | None
 ) -> str | None:
@@ -239,7 +248,7 @@ async def _change(
             _require_valid(after)
             settling.stage(work, await settling.settle(work, [Change(before, after)], fills_slots=False))
 
-    await decide(service.stores[mode], step)
+    await _decided(service.stores[mode], step)
 
 
 def _require_valid(schedule: Resource) -> None:
@@ -286,7 +295,7 @@ async def _schedule(
         await work.last_version("Schedule", ident)  # it may have been there before
         return work.create(after)
 
-    return await decide(service.stores[mode], step)
+    return await _decided(service.stores[mode], step)
 
 
 async def _actor(work: UnitOfWork, name: str) -> Resource:

@@ -15,7 +15,7 @@ import typer
 
 from adapter import private
 from adapter.console.options import TestOrLive, Types
-from adapter.console.session import fail, plain_failures, read, types_in
+from adapter.console.session import end_line, fail, plain_failures, read, require_output, types_in
 from adapter.reading import database_of
 from adapter.settings import load
 from store.changes import Change, follow
@@ -54,8 +54,10 @@ def tail(
     if token_file is not None:
         with plain_failures():
             private.require_place(token_file, "--token-file")
-    writer = _Writer(sys.stdout.buffer, token_file, followed)
-    with suppress(KeyboardInterrupt):
+    require_output()
+    with suppress(KeyboardInterrupt), plain_failures():
+        end_line(sys.stdout.buffer)
+        writer = _Writer(sys.stdout.buffer, token_file, followed)
         read(settings, mode, lambda store: _follow(store, kinds, token, writer))
 
 

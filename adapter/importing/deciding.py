@@ -16,19 +16,19 @@ from adapter.importing.checking import Ready
 from adapter.importing.freeing import Freed
 from adapter.importing.identity import identities, same
 from adapter.importing.overlapping import Course, MetError, Numbered
+from adapter.patience import patiently
 from adapter.scheduling import claims, rooms
 from adapter.scheduling.road import decide
 from adapter.scheduling.settling import Change, settle, stage
 from adapter.service import Service
 from store.codec import Resource
-from store.errors import AlreadyExists, NotUnique, Oversized, Unreachable
+from store.errors import AlreadyExists, NotUnique, Oversized
 from store.store import Store
 from store.unit_of_work import UnitOfWork
 
 CREATED, UPDATED, UNCHANGED, DELETED = "created", "updated", "unchanged", "deleted"
 Result = str | Refused
 
-_ROUNDS = 2
 _Road = Callable[[Store, Callable[[UnitOfWork], Awaitable[list[str]]]], Awaitable[list[str]]]
 
 
@@ -167,11 +167,7 @@ class Writer:
     async def _patiently(
         self, road: _Road, batch: Sequence[Ready], course: Course | None = None, apart: Sequence[Ready] = ()
     ) -> list[str]:
-        """Write a batch, also where somebody keeps something of it for a while.
-
-        MongoDB goes on with the transaction of an import that was killed until it is too old: longer than a write
-        waits, and the same command is likely to be given again at once.
-        """
+        """Write a batch, also where somebody keeps something of it for a while."""
 
         async def step(work: UnitOfWork) -> list[str]:
             words = await self._step(work, batch)
@@ -180,14 +176,7 @@ class Writer:
                 course.decide(met, await _in_rooms(work, apart))
             return words
 
-        for _ in range(_ROUNDS):
-            try:
-                done = await road(self.store, step)
-                break
-            except Unreachable:
-                await self.store.ping()  # or it is not there at all
-        else:
-            done = await road(self.store, step)
+        done = await patiently(self.store, lambda: road(self.store, step))
         self.take(whose.signs(self.service.systems, batch))
         return done
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -93,6 +94,17 @@ class TestKeys:
         last = ended.stderr.splitlines()[-1]
         assert last.startswith("mediloop-fhir: the key cannot be shown (No space left on device).")
         assert f"keys revoke {made['id']}`" in last
+
+    def test_none_is_made_or_rolled_where_it_cannot_be_shown(self, cli: Cli) -> None:
+        made = cli.json("keys", "create", "--name", "first")
+        for words in (("create", "--name", "second"), ("roll", made["id"])):
+            command = shlex.join([sys.executable, "-m", "adapter", "keys", *words])
+            ended = subprocess.run(["sh", "-c", f"{command} >&-"], stderr=subprocess.PIPE, text=True, check=False)
+            assert (ended.returncode, ended.stderr) == (
+                1,
+                "mediloop-fhir: there is no standard output to print to. Give the command one.\n",
+            )
+        assert [one["id"] for one in cli.json("keys", "list")] == [made["id"]]
 
     def test_for_people_the_secret_alone_goes_to_standard_output(self, cli: Cli) -> None:
         result = cli.run("keys", "create", "--name", "first", "--mode", "live")

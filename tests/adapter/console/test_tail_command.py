@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+import resource
 import signal
 import subprocess
 import sys
+import termios
 import time
+from array import array
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -21,9 +26,9 @@ Json = dict[str, Any]
 class Tail:
     """A running command."""
 
-    def __init__(self, *words: str, out: int | IO[bytes] = subprocess.PIPE) -> None:
+    def __init__(self, *words: str, out: int | IO[bytes] = subprocess.PIPE, **environment: str) -> None:
         command = [sys.executable, "-m", "adapter", "tail", *words]
-        self.process = subprocess.Popen(command, stdout=out, stderr=subprocess.PIPE)
+        self.process = subprocess.Popen(command, stdout=out, stderr=subprocess.PIPE, env=os.environ | environment)
 
     def lines(self, count: int) -> list[Json]:
         assert self.process.stdout is not None
@@ -68,6 +73,19 @@ def ready(file: Path) -> None:
     while not file.exists() and time.monotonic() < deadline:
         time.sleep(0.02)
     assert file.exists()
+
+
+NARRATIVE = {"status": "generated", "div": f'<div xmlns="http://www.w3.org/1999/xhtml">{"x" * 2_000}</div>'}
+
+
+def filled(pipe: IO[bytes]) -> None:
+    """Wait until as much waits in a pipe as it holds."""
+    held, before, deadline = array("i", [0]), -1, time.monotonic() + 30
+    while held[0] != before or not held[0]:
+        assert time.monotonic() < deadline
+        before = held[0]
+        time.sleep(0.5)
+        fcntl.ioctl(pipe, termios.FIONREAD, held)
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -196,6 +214,46 @@ def test_an_output_that_cannot_be_written_is_one_line(bring: Any, tmp_path: Path
         1,
         b"mediloop-fhir: No space left on device. Make room, or raise the limit.\n",
     )
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_who_reads_slowly_and_pauses_misses_nothing(
+    bring: Any, tails: list[Tail], tmp_path: Path, unbuffered: str
+) -> None:
+    file = tmp_path / "token"
+    tails.append(Tail("--token-file", str(file), PYTHONUNBUFFERED=unbuffered))
+    ready(file)
+    bring(*(patient(f"p{number}", text=NARRATIVE) for number in range(60)))  # more than a pipe holds
+    process = tails[0].process
+    assert process.stdout is not None
+    filled(process.stdout)
+    for how in (signal.SIGSTOP, signal.SIGCONT):  # a write that waits is broken off, part of it done
+        process.send_signal(how)
+        time.sleep(0.3)
+    assert [one["id"] for one in tails[0].lines(60)] == [f"p{number}" for number in range(60)]
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_what_a_full_disk_cut_off_comes_again_in_lines_of_its_own(
+    bring: Any, tails: list[Tail], tmp_path: Path, unbuffered: str
+) -> None:
+    token, printed = tmp_path / "token", tmp_path / "printed"
+    with printed.open("ab") as out:
+        tail = Tail("--token-file", str(token), out=out, PYTHONUNBUFFERED=unbuffered)
+        tails.append(tail)
+        ready(token)
+        resource.prlimit(tail.process.pid, resource.RLIMIT_FSIZE, (3_000, resource.RLIM_INFINITY))
+        bring(*(patient(f"p{number}") for number in range(40)))
+        _, said = tail.process.communicate(timeout=30)
+        assert (tail.process.returncode, said.count(b"File too large"), printed.stat().st_size) == (1, 1, 3_000)
+        tails.append(Tail("--token-file", str(token), out=out))
+        deadline = time.monotonic() + 30
+        while b'"p39"' not in printed.read_bytes() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert tails[1].end() == (0, "")
+    whole = [json.loads(line)["id"] for line in printed.read_bytes().split(b"\n") if line.endswith(b"}}")]
+    assert {f"p{number}" for number in range(40)} <= set(whole)
+    assert whole[-40:] == [f"p{number}" for number in range(40)]
 
 
 def test_types_may_be_a_list(bring: Any, tails: list[Tail], tmp_path: Path) -> None:
