@@ -6,10 +6,10 @@ Every setting has a default that works on a laptop; `mediloop-fhir settings` pri
 from __future__ import annotations
 
 import re
+from datetime import tzinfo
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from dotenv import dotenv_values
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSou
 from pymongo.errors import PyMongoError
 from pymongo.uri_parser import parse_uri
 
+from adapter import timezones
 from adapter.addresses import as_sent, has_host, wrong_options
 from adapter.variables import PREFIX, misspelt, unread_lines
 
@@ -209,8 +210,8 @@ class Settings(BaseSettings):
     @classmethod
     def _known_zone(cls, name: str) -> str:
         try:
-            ZoneInfo(name)
-        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            timezones.zone(name)
+        except LookupError as error:
             raise ValueError("no such time zone; use an IANA name such as Africa/Kampala") from error
         return name
 
@@ -321,9 +322,9 @@ class Settings(BaseSettings):
         return path
 
     @property
-    def zone(self) -> ZoneInfo:
+    def zone(self) -> tzinfo:
         """The clinic's time zone."""
-        return ZoneInfo(self.timezone)
+        return timezones.zone(self.timezone)
 
     @property
     def fhir_bases(self) -> tuple[str, ...]:

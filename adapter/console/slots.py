@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Annotated, Literal, TypeVar
-from zoneinfo import ZoneInfo
 
 import typer
 
+from adapter import timezones
 from adapter.console.options import AsJson, TestOrLive
 from adapter.console.session import fail, out, run
 from adapter.fhir.validation import check
@@ -112,7 +112,7 @@ def generate(
             return missing
         codes = {"specialty": specialty, "serviceType": service_type}
         schedule = await _schedule(service, mode, practitioner, facility, codes)
-        zone = service.settings.zone if timezone is None else ZoneInfo(timezone)
+        zone = service.settings.zone if timezone is None else timezones.zone(timezone)
         spans = publishing.spans(openings, length, first.date(), last.date(), zone)
         made = 0
         for _, day in groupby(spans, key=lambda span: span.start.date()):

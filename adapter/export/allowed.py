@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from functools import cache
 from typing import Literal
-from zoneinfo import available_timezones
 
 from adapter.scheduling.hours import TIMEZONE
 from mappings.elements import ABSENT_REASON
@@ -191,12 +189,6 @@ def is_token(code: str) -> bool:
     A number as long as those of people, telephones and passports is none, unless it is a SNOMED CT concept.
     """
     return _TOKEN.fullmatch(code) is not None and (not _LONG_NUMBER.search(code) or is_concept(code))
-
-
-@cache
-def zones() -> frozenset[str]:
-    """Return the names of all time zones: read from the machine's files once."""
-    return frozenset(available_timezones())
 
 
 _SNOMED = "http://snomed.info/sct"

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from adapter import timezones
 from adapter.export.allowed import (
     CODES,
     DEAD,
@@ -24,7 +25,6 @@ from adapter.export.allowed import (
     holds_uhid,
     is_token,
     vocabulary,
-    zones,
 )
 from adapter.export.pseudonyms import Pseudonyms
 from adapter.fhir.validation.definitions import Member, Type, type_of
@@ -207,7 +207,7 @@ def _extension(given: Resource, table: Mapping[str, Values | tuple[str, ...]]) -
 
 def _harmless(url: str, name: str, value: Any) -> bool:
     if name == "valueCode":
-        allowed = zones() if url == TIMEZONE else _REASONS if url == ABSENT_REASON else DAYS
+        allowed = timezones.names() if url == TIMEZONE else _REASONS if url == ABSENT_REASON else DAYS
         return value in allowed
     if name == "valuePeriod":
         moments = type_of("Period").members

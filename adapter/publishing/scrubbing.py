@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from adapter.export.allowed import zones
+from adapter import timezones
 from adapter.publishing.codes import Codes
 from adapter.scheduling.hours import TIMEZONE
 from mappings.references import contained
@@ -134,7 +134,7 @@ def _schedule_extensions(resource: Resource, codes: Codes) -> list[Resource]:
                 kept.append({"url": url, "valueCoding": coding})
         elif url == f"{SMART}/vaccine-dose" and type(one.get("valueInteger")) is int:
             kept.append({"url": url, "valueInteger": one["valueInteger"]})
-        elif url == TIMEZONE and isinstance(one.get("valueCode"), str) and one["valueCode"] in zones():
+        elif url == TIMEZONE and isinstance(one.get("valueCode"), str) and one["valueCode"] in timezones.names():
             kept.append({"url": url, "valueCode": one["valueCode"]})
     return kept
 

@@ -15,8 +15,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import time, timedelta, timezone, tzinfo
 from typing import Any
-from zoneinfo import ZoneInfo
 
+from adapter import timezones
 from adapter.scheduling.intervals import Interval
 from store.codec import Resource
 from store.dates import FIRST, LAST, span
@@ -205,8 +205,8 @@ def _zone(schedule: Resource) -> tzinfo | None:
 def named_zone(name: str) -> tzinfo | None:
     """Return the time zone of an IANA name; None if there is none."""
     try:
-        return ZoneInfo(name)
-    except (LookupError, ValueError, OSError):
+        return timezones.zone(name)
+    except LookupError:
         return None
 
 

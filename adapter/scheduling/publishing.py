@@ -13,9 +13,8 @@ import re
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from itertools import pairwise
-from zoneinfo import ZoneInfo
 
 from adapter.clock import text
 from adapter.errors import Problem, Unprocessable
@@ -100,7 +99,7 @@ def _bad_hours(part: str) -> ValueError:
     )
 
 
-def spans(openings: Sequence[Opening], length: int, first: date, last: date, zone: ZoneInfo) -> Iterator[Interval]:
+def spans(openings: Sequence[Opening], length: int, first: date, last: date, zone: tzinfo) -> Iterator[Interval]:
     """Yield the slots of `length` minutes from day `first` to day `last`, both included.
 
     Opening times are wall-clock times in `zone`, as weekly hours have them (`openings.pieces`); a slot's length is real

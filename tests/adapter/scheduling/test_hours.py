@@ -172,6 +172,9 @@ def period(**during: str) -> Resource:
         (timezone("Africa/Kampala"), []),
         (timezone("../etc/passwd"), [PLACE]),
         (timezone("Nowhere/Land"), [PLACE]),
+        (timezone("localtime"), [PLACE]),
+        (timezone("posix/Europe/Berlin"), [PLACE]),
+        (timezone("Factory"), [PLACE]),
         ({"url": "urn:other", "valueString": "x"}, []),
     ],
 )
