@@ -40,7 +40,7 @@ async def prepare(store: Store, *, anew: bool = False) -> None:
     except OtherZone as error:
         raise SettingsError(
             f"Bad setting. {PREFIX}TIMEZONE: it is {error.wanted}, but the dates in {error.database} were made "
-            f"searchable for {error.made}. Set it back, or stop the service everywhere and run "
+            f"searchable for {error.made}. Go back to that, or stop the service everywhere and run "
             "`mediloop-fhir reindex --new-timezone` with the new one."
         ) from error
 

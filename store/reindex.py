@@ -69,7 +69,7 @@ async def reindex(store: Store, *, revision: str = "", batch: int = BATCH) -> As
     """
     await store.prepare(anew=True)
     await zones.begin(store.database, store.rules.zone)
-    revision = f"{revision} {store.rules.zone}"
+    revision = f"{revision} {store.rules.zone} {zones.rules_of(store.rules.zone)}"
     await store.adopt_history()
     while await store.sequence() == ordering.BATCH:  # not until none is left: the service goes on writing
         pass

@@ -23,7 +23,10 @@ def reindex(
     mode: TestLiveOrBoth = "both",
     new_timezone: Annotated[
         bool,
-        typer.Option(help="Make dates searchable for ADAPTER_TIMEZONE, which was another one; stop the service first."),
+        typer.Option(
+            help="Make dates searchable for ADAPTER_TIMEZONE, which was another one, or had other rules; stop the "
+            "service first."
+        ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -54,13 +57,13 @@ async def _rebuild(service: Service, modes: tuple[Mode, ...], *, new_timezone: b
     wanted = str(service.settings.zone)
     unfit: list[str] = []
     for mode in modes:
-        made = await zones.noted(service.stores[mode].database)
-        if made not in (None, wanted) and not new_timezone:
+        made = await zones.other(service.stores[mode].database, service.settings.zone)
+        if made is not None and not new_timezone:
             fail(
-                f"ADAPTER_TIMEZONE is {wanted} here, and the {mode} data is searched by {made}. Set that, or, to "
-                "change it, stop the service everywhere and add --new-timezone."
+                f"ADAPTER_TIMEZONE is {wanted} here, and the {mode} data is searched by {made}. Go back to that, or, "
+                "to change it, stop the service everywhere and add --new-timezone."
             )
-        if made not in (None, wanted):  # of all, before anything is changed: both databases are to have one zone
+        if made is not None:  # of all, before anything is changed: both databases are to have one zone
             unfit += [f"{mode}: {one}" for one in await rebuilding.unfit(service.stores[mode])]
     if unfit:
         for line in unfit[:_NAMED]:

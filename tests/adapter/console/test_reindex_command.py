@@ -16,6 +16,7 @@ from pymongo import MongoClient
 
 from store import reindex as rebuilding
 from store.codec import encode
+from store.zones import ZONES
 from tests.adapter.console.cli import Cli, Databases
 
 Patients = Callable[..., None]
@@ -148,6 +149,21 @@ def test_another_time_zone_needs_what_is_stored_made_anew(
     assert "made searchable for Africa/Kampala" in cli.run("keys", "list").stderr
     monkeypatch.setenv("ADAPTER_TIMEZONE", "Africa/Kampala")
     assert cli.run("reindex", "--new-timezone").exit_code == 0
+    assert cli.run("keys", "list").exit_code == 0
+
+
+def test_a_time_zone_by_other_rules_needs_what_is_stored_made_anew(cli: Cli, database: Callable[[str], Any]) -> None:
+    assert cli.run("keys", "list").exit_code == 0
+    patients(database("test"), 1)
+    for mode in ("test", "live"):
+        database(mode)[ZONES].update_one({}, {"$set": {"rules": "those of another tzdata"}})
+    for words in (["keys", "list"], ["reindex"]):
+        result = cli.run(*words)
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert "UTC by the rules of another tzdata. Go back to that, or" in result.stderr
+        assert "--new-timezone" in result.stderr
+    assert cli.run("reindex", "--new-timezone").exit_code == 0
+    assert restored(database("test")) == 1
     assert cli.run("keys", "list").exit_code == 0
 
 
