@@ -53,7 +53,7 @@ def practitioners(appointment: Resource, *, declined: bool = False, bases: Seque
     Whoever has the id of one of ours counts as that one, at whatever address: in doubt a practitioner is busy. Given
     the addresses of this server (`bases`), who is known to be another server's is left out.
     """
-    contained = {f"#{one.get('id')}": one for one in walk(appointment, "contained")}
+    contained = _contained(appointment)
     return tuple(
         dict.fromkeys(
             name
@@ -62,6 +62,10 @@ def practitioners(appointment: Resource, *, declined: bool = False, bases: Seque
             for name in _names(_actor(participant), contained, bases)
         )
     )
+
+
+def _contained(resource: Resource) -> dict[str, Resource]:
+    return {f"#{one.get('id')}": one for one in walk(resource, "contained")}
 
 
 def _actor(participant: Resource) -> Resource:
@@ -85,7 +89,7 @@ def offering(schedule: Resource) -> tuple[str, ...]:
 
     An address that does not tell what is there counts as a practitioner's, unless the actor says what it is.
     """
-    contained = {f"#{one.get('id')}": one for one in walk(schedule, "contained")}
+    contained = _contained(schedule)
     found: list[str] = []
     for actor in walk(schedule, "actor"):
         text = actor.get("reference", "")
@@ -99,10 +103,9 @@ def _names(actor: Resource, contained: Mapping[str, Resource], bases: Sequence[s
     found = reference(text)
     if found.startswith(PRACTITIONERS):
         return [] if is_elsewhere(text, bases) else [found]
-    kind = actor.get("type", "").rpartition("/")[2]  # may be spelt as the StructureDefinition's URL
+    kind = _kind(actor, contained)
     if text in contained:
         inner = contained[text]
-        kind = inner.get("resourceType")
         names = _player(inner, contained, bases) if kind == "PractitionerRole" else []
         names = names or (_tokens(inner) if kind in _KINDS else [])
         if names:
@@ -113,6 +116,13 @@ def _names(actor: Resource, contained: Mapping[str, Resource], bases: Sequence[s
         return _tokens(actor)
     # What refers to something else is something else, whatever it is said to be; an address may tell nothing.
     return [relative(text, ()), *_tokens(actor)] if ":" in text and not is_elsewhere(text, bases) else []
+
+
+def _kind(actor: Resource, contained: Mapping[str, Resource]) -> str | None:
+    """Return what an actor is, where no reference tells its type: what is contained, else what it is said to be."""
+    inner = contained.get(actor.get("reference", ""))
+    # May be spelt as the StructureDefinition's URL.
+    return actor.get("type", "").rpartition("/")[2] if inner is None else inner.get("resourceType")
 
 
 def _player(role: Resource, contained: Mapping[str, Resource], bases: Sequence[str]) -> list[str]:
