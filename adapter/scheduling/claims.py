@@ -64,6 +64,20 @@ def practitioners(appointment: Resource, *, declined: bool = False, bases: Seque
     )
 
 
+def is_attended(appointment: Resource) -> bool:
+    """Tell whether a practitioner comes, be it one whose time cannot be taken: of a locum the name alone may be known.
+
+    Who has declined is not coming.
+    """
+    contained = _contained(appointment)
+    coming = [one for one in walk(appointment, "participant") if "actor" in one and one.get("status") != "declined"]
+    return any(
+        _names(actor, contained, ())
+        or (type_of(actor.get("reference", "")) is None and _kind(actor, contained) in _KINDS)
+        for actor in map(_actor, coming)
+    )
+
+
 def _contained(resource: Resource) -> dict[str, Resource]:
     return {f"#{one.get('id')}": one for one in walk(resource, "contained")}
 

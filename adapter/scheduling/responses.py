@@ -90,7 +90,7 @@ def asked_anew(appointment: Resource) -> Resource:
 
     Nobody declined the new time. Were they left out, it would show a practitioner whose time it does not take.
     """
-    if claims.practitioners(appointment):
+    if claims.is_attended(appointment):
         return appointment
     participants = [
         {**one, "status": "needs-action"}

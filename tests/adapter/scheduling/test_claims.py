@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from adapter.scheduling import checking
-from adapter.scheduling.claims import claims, link, locations, names, practitioners, slots, stands_beside
+from adapter.scheduling.claims import claims, is_attended, link, locations, names, practitioners, slots, stands_beside
 from store.documents import NO_CLAIMS, Claims
 from tests.adapter.scheduling.sharing import over
 from tests.adapter.scheduling.support import ABROAD, HERE, TYPE_SYSTEM, at, of_type, role, schedule, slot, span, visit
@@ -95,6 +95,39 @@ def test_who_has_declined_is_not_coming() -> None:
     assert practitioners(wanted) == ("Practitioner/q",)
     assert practitioners(wanted, declined=True) == ("Practitioner/p", "Practitioner/q")
     assert claims(wanted).names == ("Practitioner/q|2024-01-20T10",)
+
+
+ATTENDER = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ParticipationType", "code": "ATND"}]}
+
+
+@pytest.mark.parametrize(
+    ("actor", "expected"),
+    [
+        ({"reference": "Practitioner/p"}, True),
+        ({"reference": "https://x.example/fhir/PractitionerRole/r"}, True),
+        ({"type": "Practitioner", "display": "Locum"}, True),
+        ({"type": "http://hl7.org/fhir/StructureDefinition/PractitionerRole", "display": "Cardiology"}, True),
+        ({"type": "Practitioner", "reference": "https://x.example/Staff/7"}, True),
+        ({"type": "Practitioner", "reference": "urn:uuid:0c3151bd-1cbf-4d64-b04d-cd9187a4c6e0"}, True),
+        ({"reference": "#d"}, True),
+        ({"reference": "#k", "type": "Practitioner"}, False),
+        ({"reference": "Patient/k", "type": "Practitioner"}, False),
+        ({"reference": "Location/l"}, False),
+        ({"display": "Somebody"}, False),
+    ],
+)
+def test_a_practitioner_may_come_whose_time_cannot_be_taken(actor: dict[str, Any], expected: bool) -> None:
+    inner = [{"resourceType": "Practitioner", "id": "d"}, {"resourceType": "Patient", "id": "k"}]
+    wanted = {**visit("a"), "contained": inner, "participant": [{"actor": actor, "status": "accepted"}]}
+    assert is_attended(wanted) is expected
+    wanted["participant"][0]["status"] = "declined"
+    assert not is_attended(wanted)
+
+
+def test_who_attends_is_a_practitioner_and_an_open_role_is_nobody() -> None:
+    somebody = {"type": [ATTENDER], "actor": {"display": "Locum"}, "status": "accepted"}
+    assert is_attended({**visit("a"), "participant": [somebody]})
+    assert not is_attended({**visit("a"), "participant": [{"type": [ATTENDER], "status": "accepted"}]})
 
 
 LICENCE = {"system": "https://x.example/Licence", "value": "UMDPC-7"}

@@ -539,3 +539,13 @@ async def test_who_declined_stays_away_where_another_one_comes(store: Store) -> 
     await settle_all(store, visit("x", who=BOTH))
     await declining(store, "x", 1)
     assert parts(await move(store, "x", *HOURS["11"])) == ["accepted", "declined", "accepted"]
+
+
+@pytest.mark.parametrize("actor", [{"type": "Practitioner", "display": "Locum"}, {"reference": "#locum"}])
+async def test_another_one_may_be_known_by_the_name_alone(store: Store, actor: Resource) -> None:
+    locum = {"resourceType": "Practitioner", "id": "locum", "name": [{"text": "Locum"}]}
+    contained = {"contained": [locum]} if "reference" in actor else {}
+    coming = [{"actor": {"reference": "Practitioner/p"}, "status": "declined"}, {"actor": actor, "status": "accepted"}]
+    await settle_all(store, visit("x") | contained | {"participant": coming})
+    await create(store, visit("y", *HOURS["11"]))
+    assert parts(await move(store, "x", *HOURS["11"])) == ["declined", "accepted"]
