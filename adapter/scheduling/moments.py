@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from adapter.clock import text
+from adapter.scheduling.status import WAYS
 from mappings import appointment as lens
 from mappings.elements import NOBODY
 from mappings.reading import Reading
@@ -33,10 +34,11 @@ _READ = {field.name: field.read for field in lens.FIELDS}
 
 
 def stamped(before: Resource | None, after: Resource, systems: Systems, moment: datetime) -> Resource:
-    """Return `after` with the moments of the status and the start that it moves to, or stays at, where it brings none.
+    """Return `after` with the moments of the status and the start that it moves to, where it brings none.
 
-    Who stays keeps the one that is stored: a change that is sent again, since its answer was lost, takes nothing away.
-    Who moves loses the reason of the move before together with its moment.
+    Those of what has happened before stay as they are stored: a copy that knows nothing of them, or a change that is
+    sent again, since its answer was lost, takes nothing away. Who moves loses the reason of the move before together
+    with its moment.
 
     Args:
         before: as it is stored. What comes from elsewhere with its history (None) is left as it was sent.
@@ -46,20 +48,26 @@ def stamped(before: Resource | None, after: Resource, systems: Systems, moment: 
     """
     if before is None:
         return after
-    member = MEMBERS.get(after["status"])
-    if member is not None:
-        after = _dated(before, after, member, systems, moment, stays=before["status"] == after["status"])
+    for status, member in MEMBERS.items():
+        if status == after["status"] != before["status"]:
+            after = _dated(before, after, member, systems, moment)
+        elif _has_been(status, before["status"]):
+            after = _kept(before, after, [member], systems)
     starts = instant(before.get("start")), instant(after.get("start"))
     if None in starts:  # it was given its first time, and not another one
         return after
-    return _dated(before, after, MOVED, systems, moment, stays=starts[0] == starts[1])
+    if starts[0] != starts[1]:
+        return _dated(before, after, MOVED, systems, moment)
+    # A reason that is sent is not that of another one, and one that the moment is sent without is taken away.
+    return _kept(before, after, [MOVED] if _stated(after, REASON, systems) else [MOVED, REASON], systems)
 
 
-def _dated(
-    before: Resource, after: Resource, member: str, systems: Systems, moment: datetime, *, stays: bool
-) -> Resource:
-    if stays:
-        return _kept(before, after, member, systems)
+def _has_been(status: str, present: str) -> bool:
+    """Tell whether a visit may have had `status` by now: what is sent of another one has not happened."""
+    return present in (status, *WAYS[status], "entered-in-error")
+
+
+def _dated(before: Resource, after: Resource, member: str, systems: Systems, moment: datetime) -> Resource:
     # Who sends the stored one back does not say anew when it happened, unless it is the present one: two moves may come
     # within a second, and what is said of the second one stays.
     stated = _stated(after, member, systems)
@@ -71,12 +79,15 @@ def _dated(
     return lens.update(after, told, systems=systems)
 
 
-def _kept(before: Resource, after: Resource, member: str, systems: Systems) -> Resource:
-    """Return `after` with the extension of `before` that says the moment, as it is, where it has none."""
-    if _stated(after, member, systems) is not None:
+def _kept(before: Resource, after: Resource, members: Sequence[str], systems: Systems) -> Resource:
+    """Return `after` with the extensions of `before` that say `members`, as they are, unless it says the first."""
+    if _stated(after, members[0], systems) is not None:
         return after
-    saying = [one for one in before.get("extension", ()) if _stated({"extension": [one]}, member, systems) is not None]
-    return {**after, "extension": [*after.get("extension", ()), saying[0]]} if saying else after
+    there = before.get("extension", ())
+    saying = [[one for one in there if _stated({"extension": [one]}, name, systems) is not None] for name in members]
+    if not saying[0]:
+        return after
+    return {**after, "extension": [*after.get("extension", ()), *(found[0] for found in saying if found)]}
 
 
 def _stated(appointment: Resource, member: str, systems: Systems) -> str | None:

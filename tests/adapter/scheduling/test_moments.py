@@ -122,6 +122,39 @@ async def test_who_brings_in_what_others_decided_has_it_left_as_it_is(store: Sto
         assert ("extension" in (settled.after or {})) is expected
 
 
+@pytest.mark.parametrize(
+    ("sent", "expected"),
+    [
+        ({}, ("2024-01-14T05:00:00Z", "Doctor ill")),
+        ({REASON: "Room flooded"}, ("2024-01-14T05:00:00Z", "Room flooded")),
+        ({MOVED: SHOWN}, (SHOWN, None)),
+    ],
+)
+def test_who_does_not_move_keeps_the_reason_with_the_moment(sent: dict[str, str], expected: tuple[str, str]) -> None:
+    before = lens.update(visit("x"), {MOVED: EARLIER, REASON: "Doctor ill"})
+    shown = lens.view(stamped(before, lens.update(visit("x", end="10:20"), sent), DEFAULT_SYSTEMS, NOW))
+    assert (shown[MOVED], shown[REASON]) == expected
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "kept"),
+    [
+        ("arrived", "checked-in", {"arrived"}),
+        ("arrived", "noshow", {"arrived"}),
+        ("checked-in", "fulfilled", {"arrived", "checked-in"}),
+        ("checked-in", "cancelled", {"arrived", "checked-in"}),
+        ("fulfilled", "fulfilled", {"arrived", "checked-in", "fulfilled"}),
+        ("checked-in", "entered-in-error", {"arrived", "checked-in"}),
+        ("entered-in-error", "entered-in-error", set(MEMBERS)),
+        ("booked", "booked", set()),  # what cannot have happened yet was sent so, and may be taken away
+    ],
+)
+def test_a_step_that_is_sent_alone_leaves_the_moments_of_those_before(before: str, after: str, kept: set[str]) -> None:
+    there = dated(visit("x", status=before), **dict.fromkeys(MEMBERS.values(), EARLIER))
+    shown = told(there, visit("x", status=after))
+    assert {status for status, member in MEMBERS.items() if shown.get(member) == "2024-01-14T05:00:00Z"} == kept
+
+
 @pytest.mark.parametrize("status", ["arrived", "checked-in", "fulfilled", "noshow", "cancelled"])
 def test_the_reason_of_a_move_stays_when_the_visit_goes_on(status: str) -> None:
     before = lens.update(visit("x"), {"rescheduled_at": EARLIER, "reschedule_reason": "Conflict"})
