@@ -89,9 +89,10 @@ def put_extension(resource: Resource, url: str, kind: str, value: Any) -> None:
     if value is None:
         put_list(resource, "extension", [one for one in extensions if one.get("url") != url])
         return
-    written = {"url": url, kind: value}
-    for place, extension in enumerate(extensions):
+    for extension in extensions:
         if extension.get("url") == url:
-            extensions[place] = ({"id": extension["id"]} if "id" in extension else {}) | written
+            for other in extension.keys() - {"id", "url", kind, f"_{kind}"}:  # it has one value, or extensions
+                del extension[other]
+            put(extension, kind, value)
             return
-    resource["extension"] = [*extensions, written]
+    resource["extension"] = [*extensions, {"url": url, kind: value}]

@@ -408,6 +408,19 @@ class TestExtensions:
         assert changed["extension"][2] == resource["extension"][2]
         assert update(resource, cancelled_at=None) == {"extension": [OTHER]}
 
+    def test_what_extends_the_moment_stays_when_it_changes_and_another_value_goes(self) -> None:
+        url = f"{SYSTEMS.extensions}/appointment-rescheduled-at"
+        there = {"url": url, "valueDateTime": "2024", "_valueDateTime": {"id": "v", "extension": [OTHER, ABSENT]}}
+        written = {
+            **there,
+            "valueDateTime": "2024-02-01T00:00:00Z",
+            "_valueDateTime": {"id": "v", "extension": [OTHER]},
+        }
+        assert update({"extension": [there]}, rescheduled_at="2024-02-01T00:00:00Z") == {"extension": [written]}
+        for other in ({"valueString": "soon", "_valueString": {"id": "s"}}, {"extension": [OTHER]}):
+            changed = update({"extension": [{"id": "x", "url": url} | other]}, rescheduled_at="2024-02-01T00:00:00Z")
+            assert changed == {"extension": [{"id": "x", "url": url, "valueDateTime": "2024-02-01T00:00:00Z"}]}
+
 
 class TestCancellation:
     def cancelled(self, *codings: tuple[str, str], **members: Any) -> Json:
