@@ -156,6 +156,20 @@ def lasting(start: str, begin: str, end: str) -> str:
     return f"{moment.isoformat(timespec='seconds')}{shown}{zone}"
 
 
+def elapsed(start: str, end: str) -> timedelta:
+    """Return how long it is from `start` to `end`, to the microsecond (negative where `end` is the earlier).
+
+    Also between moments that UTC puts outside the years 1 to 9999, which `parse` does not tell apart.
+
+    Raises:
+        ValueError: one of them is no point in time.
+    """
+    first, last = parse(start), parse(end)
+    if _FIRST < first < _LAST and _FIRST < last < _LAST:
+        return last - first
+    return timedelta(microseconds=(_nanoseconds(end) - _nanoseconds(start)) // 1_000)
+
+
 def minutes_between(start: str, end: str) -> int:
     """Return the whole minutes from `start` to `end`, rounded down (negative where `end` is the earlier).
 
@@ -165,4 +179,4 @@ def minutes_between(start: str, end: str) -> int:
     if start[:11] == end[:11] and start[16:] == end[16:] and start[-1:] == "Z":
         # As almost all visits are: within a day, and told alike. This runs on every read.
         return (int(end[11:13]) - int(start[11:13])) * 60 + int(end[14:16]) - int(start[14:16])
-    return (parse(end) - parse(start)) // timedelta(minutes=1)
+    return elapsed(start, end) // timedelta(minutes=1)

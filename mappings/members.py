@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 from mappings.elements import Resource, coded, emptied, put, put_extension, put_list, withdraw
-from mappings.instants import minutes_between, parse, shown, to_utc
+from mappings.instants import elapsed, minutes_between, shown, to_utc
 from mappings.reading import Reading
 from mappings.systems import Systems
 
@@ -166,7 +167,7 @@ def read_duration(r: Reading) -> int | None:
     try:
         minutes = minutes_between(start, end)
         if minutes <= 0:
-            if parse(end) <= parse(start):
+            if elapsed(start, end) <= timedelta(0):
                 return stated  # no time at all, which tells no length
             minutes = 1
     except ValueError:

@@ -31,7 +31,7 @@ from adapter.scheduling.people import People
 from adapter.scheduling.status import HOLDING, require_move, require_reschedulable
 from adapter.scheduling.wish import BOOKING, Facts, Names, Wish
 from mappings.elements import copied, put
-from mappings.instants import lasting, parse, shift
+from mappings.instants import elapsed, lasting, minutes_between, parse, shift
 from store.codec import Resource
 from store.extract import instant, references
 from store.unit_of_work import UnitOfWork
@@ -183,7 +183,7 @@ def ending(before: Resource, start: str) -> str:
     Raises:
         ValueError: `start` is no point in time, or the end is outside the years 1 to 9999.
     """
-    if "end" in before and parse(before["end"]) > parse(before["start"]):
+    if "end" in before and elapsed(before["start"], before["end"]) > timedelta(0):
         return lasting(start, before["start"], before["end"])
     return shift(start, before.get("minutesDuration", DEFAULT_MINUTES))
 
@@ -250,7 +250,7 @@ def _timed(appointment: Resource, slot: Resource | None) -> Resource:
 def _wish(appointment: Resource, before: Resource | None, slot_id: str | None, names: Names, known: People) -> Wish:
     when = intervals.of(appointment)
     if when is None:
-        raise Unprocessable(reasons.backwards(names.start))
+        raise Unprocessable(reasons.backwards(appointment, names.start))
     problem = reasons.too_long("An appointment", when.start, when.end, names.end)
     if problem is not None:
         raise Unprocessable(problem)

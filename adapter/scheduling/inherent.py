@@ -69,6 +69,6 @@ def _time_faults(appointment: Resource) -> Iterator[Problem]:
             text = f"An appointment that is {appointment['status']} needs a start and an end."
             yield Problem("invalid_time", text, START)
     elif end < start or (end == start and holds):
-        yield reasons.backwards(START)
+        yield reasons.backwards(appointment, START)
     elif problem := reasons.too_long("An appointment", start, end, "Appointment.end"):
         yield problem

@@ -6,11 +6,11 @@ The door names the element (`param`), MediLoop's or FHIR's. What one door alone 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from adapter.errors import Problem
 from adapter.scheduling.intervals import LONGEST
-from mappings.instants import parse, to_utc
+from mappings.instants import elapsed, parse, to_utc
 from store.codec import Resource
 
 AWAY = "That time is closed: the schedule says that nobody is there. Search availability for another one."
@@ -26,15 +26,22 @@ _IN_PART = (
     "search availability for another one."
 )
 _MOST_TOLD = 3
+_NOT_AFTER = "The end must be after the start."
+_NONE_KEPT = "Time is kept in UTC, to the millisecond, in the years 1 to 9999: there the end is not after the start."
 _TOO_LONG = "{what} may last {days} days at most: give an earlier end."
 _NOT_THEIRS = "The slot is not one of that practitioner's: give the slot's own practitioner or another slot."
 _NOT_THERE = "The slot is at another facility: give the slot's own facility or another slot."
 _STAYS = " A reschedule keeps practitioner and facility: give a slot of theirs, or cancel and book anew."
 
 
-def backwards(param: str) -> Problem:
-    """Return the problem with an end that is not after the start."""
-    return Problem("invalid_time", "The end must be after the start.", param)
+def backwards(timed: Resource, param: str) -> Problem:
+    """Return the problem with a time whose end is not after its start."""
+    return Problem("invalid_time", not_after(timed), param)
+
+
+def not_after(timed: Resource) -> str:
+    """Say why an Appointment or Slot has no time, as time is kept (`intervals.of`)."""
+    return _NONE_KEPT if elapsed(timed["start"], timed["end"]) > timedelta(0) else _NOT_AFTER
 
 
 def too_long(what: str, start: datetime, end: datetime, param: str) -> Problem | None:

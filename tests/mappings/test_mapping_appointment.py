@@ -278,6 +278,8 @@ class TestPrimitives:
             ("2024-01-20T11:00:00Z", "2024-01-20T11:20:00Z", 20),
             ("2024-01-20T11:00:00Z", "2024-01-20T12:20:00Z", 20),
             ("2024-01-20T11:00:00Z", "2024-01-20T11:00:00Z", 20),  # no time at all, which tells nothing
+            ("9999-12-31T23:00:00-05:00", "9999-12-31T23:15:00-05:00", 15),
+            ("9999-12-31T23:00:00-05:00", "9999-12-31T23:00:30-05:00", 1),
         ],
     )
     def test_a_stated_duration_is_shown_unless_the_time_is_shorter(self, start: str, end: str, shown: int) -> None:

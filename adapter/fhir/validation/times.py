@@ -7,6 +7,7 @@ from typing import Any
 
 from adapter.fhir.validation.findings import Findings, Place
 from adapter.fhir.validation.primitives import PRIMITIVES
+from adapter.scheduling import reasons
 from adapter.scheduling.intervals import LONGEST
 from adapter.scheduling.status import HOLDING
 from store.codec import Resource
@@ -65,7 +66,7 @@ def check_span(resource: Resource, findings: Findings, place: Place, *, empty: b
     if first is None or last is None:
         return
     if last < first or (last == first and not empty):
-        text = "The end must not be before the start." if empty else "The end must be after the start."
+        text = "The end must not be before the start." if empty else reasons.not_after(resource)
         findings.add("end_before_start", "business-rule", f"{text} Correct one of them.", (place, "end", None))
     elif last - first > LONGEST:
         text = f"It lasts longer than {LONGEST.days} days, which is the most that one {place} may take."

@@ -176,6 +176,20 @@ async def test_an_end_that_is_not_after_the_start_is_refused(store: Store, end: 
     assert codes(refused.value) == [("invalid_time", "start_time")]
 
 
+BEYOND = {"start": "9999-12-31T23:00:00-05:00", "end": "9999-12-31T23:20:00-05:00"}
+
+
+@pytest.mark.parametrize("times", [BEYOND, {"start": "2024-01-20T10:00:00.0001Z", "end": "2024-01-20T10:00:00.0005Z"}])
+async def test_a_time_that_cannot_be_kept_is_refused_for_that(store: Store, times: Resource) -> None:
+    with pytest.raises(Unprocessable, match="in the years 1 to 9999") as refused:
+        await book(store, visit("x") | times)
+    assert codes(refused.value) == [("invalid_time", "start_time")]
+
+
+def test_what_is_moved_from_beyond_the_calendar_keeps_its_length() -> None:
+    assert commands.ending(visit("x") | BEYOND, "2024-01-20T10:00:00Z") == "2024-01-20T10:20:00Z"
+
+
 async def test_a_visit_of_more_than_a_month_is_refused(store: Store) -> None:
     with pytest.raises(Unprocessable, match="31 days at most") as refused:
         await book(store, {**visit("x"), "end": "2024-02-20T10:00:01Z"})

@@ -108,6 +108,9 @@ async def test_an_end_before_the_start_is_refused(store: Store, status: str) -> 
 async def test_only_what_holds_time_needs_some_of_it(store: Store) -> None:
     assert await refused(store, visit("x", "10:00", "10:00")) == [("invalid_time", "Appointment.start", 0)]
     await settle_all(store, visit("x", "10:00", "10:00", status="proposed"))
+    beyond = {"start": "9999-12-31T23:00:00-05:00", "end": "9999-12-31T23:20:00-05:00"}
+    assert await refused(store, visit("x") | beyond) == [("invalid_time", "Appointment.start", 0)]
+    await settle_all(store, visit("x", status="proposed") | beyond)
 
 
 @pytest.mark.parametrize("status", ["booked", "proposed"])

@@ -158,7 +158,7 @@ async def _free(
 ) -> list[Resource]:
     when = intervals.of(after)
     if when is None:
-        raise Unprocessable(reasons.backwards("Appointment.start"))
+        raise Unprocessable(reasons.backwards(after, "Appointment.start"))
     taken: list[Resource] = []
     missing: list[str] = []
     moment = work.moment()

@@ -216,6 +216,11 @@ def test_times_against_scheduling_are_422(resource: Json, path: str, value: str,
     assert len(caught.value.problems) == 2
 
 
+def test_a_slot_that_utc_puts_beyond_the_calendar_is_refused_for_that() -> None:
+    (problem,) = check(SLOT | {"start": "9999-12-31T23:00:00-05:00", "end": "9999-12-31T23:20:00-05:00"})
+    assert (problem.code, "in the years 1 to 9999" in problem.message) == ("end_before_start", True)
+
+
 @pytest.mark.parametrize(
     ("resource", "path", "value"),
     [
