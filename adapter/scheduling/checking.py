@@ -16,7 +16,7 @@ from store.extract import instant, reference, type_of, walk
 
 HOLDING = frozenset({"pending", "booked", "arrived", "checked-in", "fulfilled"})
 _MAY_STAND_BESIDE = frozenset({"EMERGENCY", "WALKIN"})
-_TYPES = frozenset({"http://terminology.hl7.org/CodeSystem/v2-0276", "http://hl7.org/fhir/v2/0276"})
+_TYPES = "http://terminology.hl7.org/CodeSystem/v2-0276", "http://hl7.org/fhir/v2/0276"  # the present one goes first
 _CAPACITY = "http://fhir-registry.smarthealthit.org/StructureDefinition/slot-capacity"
 _OVERBOOKED = "/StructureDefinition/overbooked"
 _ATTENDING = frozenset({"ATND", "PPRF", "SPRF"})
@@ -73,9 +73,9 @@ def schedule_of(slot: Resource) -> str:
 
 def is_lenient(appointment: Resource) -> bool:
     """Tell whether an Appointment may stand beside others, or was booked over them."""
-    codings = walk(appointment, "appointmentType.coding")
-    beside = any(one.get("system") in _TYPES and one.get("code") in _MAY_STAND_BESIDE for one in codings)
-    return beside or was_booked_over(appointment)
+    said = [one for one in walk(appointment, "appointmentType.coding") if one.get("system") in _TYPES and "code" in one]
+    said.sort(key=lambda one: _TYPES.index(one["system"]))
+    return (bool(said) and said[0]["code"] in _MAY_STAND_BESIDE) or was_booked_over(appointment)
 
 
 def was_booked_over(appointment: Resource) -> bool:

@@ -33,7 +33,7 @@ _PARTICIPATION = frozenset(
     {"http://terminology.hl7.org/CodeSystem/v3-ParticipationType", "http://hl7.org/fhir/v3/ParticipationType"}
 )
 
-_TYPE_SYSTEMS = frozenset({"http://terminology.hl7.org/CodeSystem/v2-0276", "http://hl7.org/fhir/v2/0276"})
+_TYPE_SYSTEMS = ("http://terminology.hl7.org/CodeSystem/v2-0276", "http://hl7.org/fhir/v2/0276")
 
 
 def names(references_: Iterable[str], when: Interval) -> tuple[str, ...]:
@@ -178,11 +178,14 @@ def link(appointment: Resource, slot: str) -> Resource:
 
 
 def stands_beside(appointment: Resource) -> bool:
-    """Tell whether the appointment is of a type that may stand beside others."""
-    return any(
-        coding.get("system") in _TYPE_SYSTEMS and coding.get("code") in BESIDE
-        for coding in walk(appointment, "appointmentType.coding")
-    )
+    """Tell whether the appointment is of a type that may stand beside others.
+
+    Of several codings the one counts that MediLoop is shown (`mappings.members.read_type`). What a deployment takes a
+    type of its own for does not: claims are kept in an index, and a table may be another one tomorrow.
+    """
+    codings = [one for one in walk(appointment, "appointmentType.coding") if "code" in one]
+    codes = (one["code"] for system in _TYPE_SYSTEMS for one in codings if one.get("system") == system)
+    return next(codes, None) in BESIDE
 
 
 def claims(resource: Resource) -> Claims:

@@ -7,7 +7,18 @@ from typing import Any
 import pytest
 
 from adapter.scheduling import checking
-from adapter.scheduling.claims import claims, is_attended, link, locations, names, practitioners, slots, stands_beside
+from adapter.scheduling.claims import (
+    BESIDE,
+    claims,
+    is_attended,
+    link,
+    locations,
+    names,
+    practitioners,
+    slots,
+    stands_beside,
+)
+from mappings.appointment import view
 from store.documents import NO_CLAIMS, Claims
 from tests.adapter.scheduling.sharing import over
 from tests.adapter.scheduling.support import ABROAD, HERE, TYPE_SYSTEM, at, of_type, role, schedule, slot, span, visit
@@ -34,6 +45,27 @@ def test_what_may_stand_beside_others_claims_no_time(code: str, system: str) -> 
     )
     assert stands_beside(wanted)
     assert claims(wanted) == NO_CLAIMS
+
+
+def codings(*codes: tuple[str, str]) -> dict[str, Any]:
+    return {"coding": [{"system": system, "code": code} for system, code in codes]}
+
+
+STU3 = "http://hl7.org/fhir/v2/0276"
+SEVERAL = [  # MediLoop is shown the first of the present system, else of the obsolete one
+    (codings((TYPE_SYSTEM, "ROUTINE"), (TYPE_SYSTEM, "EMERGENCY")), False),
+    (codings((STU3, "EMERGENCY"), (TYPE_SYSTEM, "ROUTINE")), False),
+    (codings((STU3, "ROUTINE"), (TYPE_SYSTEM, "EMERGENCY"), (TYPE_SYSTEM, "ROUTINE")), True),
+    ({"coding": [{"system": TYPE_SYSTEM}, {"system": TYPE_SYSTEM, "code": "WALKIN"}]}, True),
+]
+
+
+@pytest.mark.parametrize(("kind", "beside"), SEVERAL)
+def test_of_several_types_the_one_that_is_shown_tells(kind: dict[str, Any], beside: bool) -> None:
+    wanted = visit("a", appointmentType=kind)
+    assert stands_beside(wanted) is beside
+    assert checking.is_lenient(wanted) is beside
+    assert (view(wanted)["appointment_type_code"] in BESIDE) is beside
 
 
 @pytest.mark.parametrize(
