@@ -24,7 +24,9 @@ from adapter.variables import PREFIX, misspelt, unread_lines
 MOST_A_MINUTE = 2**31 - 1
 """Requests; what the headers say where there is no limit."""
 
-_SYSTEM = r"\S+", "give a URI without blanks, such as urn:oid:1.2.3 or https://mediloop.co/fhir/sid/uhid"
+# Square brackets enclose an IPv6 address (https://www.rfc-editor.org/rfc/rfc3986#section-3.2.2), and no list.
+_URI = r"(?!')(?:[^\s\"<>\[\]\\^`{|}]|(?<=//)\[[0-9A-Fa-f:.]+\])+"
+_BARE = "without blanks, quotes and any of []{}<>"
 _SHAPES = {
     "database": (r"[A-Za-z0-9_-]{1,50}", "give 1 to 50 letters, digits, - or _"),
     "canonical_base": (
@@ -36,8 +38,8 @@ _SHAPES = {
         "give an address such as https://fhir.example.org, without blanks, ? and #, and neither a slash nor /fhir/R4, "
         "which is added, at its end",
     ),
-    "uhid_system": _SYSTEM,
-    "uhid_aliases": _SYSTEM,
+    "uhid_system": (_URI, f"give a URI {_BARE}, such as urn:oid:1.2.3 or https://mediloop.co/fhir/sid/uhid"),
+    "uhid_aliases": (_URI, f"give URIs {_BARE}, separated by commas: urn:oid:1.2.3,https://mediloop.co/fhir/sid/uhid"),
     "booking_link": (
         r"https?://[^\s\"<>]+",
         "give an address such as https://portal.example.org/book/{slot}, without blanks, quotes, < and >",
