@@ -20,6 +20,7 @@ from tests.adapter.mediloop.clinic import (
     UHID,
     action_path,
     appointment,
+    booking,
     ids,
     open_clinic,
     patient,
@@ -206,3 +207,20 @@ async def test_one_whose_time_is_none_takes_no_list_down(api: Api, store: Store)
     assert ids(answer) == ALL
     [shown] = [one for one in answer.json()["results"] if one["id"] == "d"]
     assert shown["cancelled_at"] is None
+
+
+async def test_who_is_named_through_the_slot_alone_is_found_by_fhir_and_by_no_list(api: Api) -> None:
+    held = [{"reference": "Slot/slot-001"}]
+    sent = appointment("x", start="2024-01-20T09:00", participant=with_actors("Patient/john"), slot=held)
+    assert (await api.put("/fhir/R4/Appointment/x", json=sent)).status_code == 201
+    shown = (await api.get(f"{PATH}x/")).json()
+    assert (shown["practitioner_id"], shown["facility_id"]) == (None, None)
+    for filters in ({"practitioner_id": SARAH}, {"facility_id": MULAGO}):
+        assert "x" not in ids(await api.get(PATH, params=filters))
+    error = refused(
+        await api.post(PATH, json=booking(start_time="2024-01-20T09:00:00Z")), 409, ("slot_unavailable", "start_time")
+    )
+    assert error["slots"] == ["slot-001"]
+    for found_by in ("slot=Slot/slot-001", f"slot.schedule.actor=Practitioner/{SARAH}&date=2024-01-20"):
+        page = (await api.get(f"/fhir/R4/Appointment?{found_by}")).json()
+        assert [one["resource"]["id"] for one in page["entry"]] == ["x"]
