@@ -31,7 +31,7 @@ from adapter.scheduling.people import People
 from adapter.scheduling.status import HOLDING, require_move, require_reschedulable
 from adapter.scheduling.wish import BOOKING, Facts, Names, Wish
 from mappings.elements import copied, put
-from mappings.instants import elapsed, lasting, minutes_between, parse, shift
+from mappings.instants import elapsed, lasting, shift
 from store.codec import Resource
 from store.extract import instant, references
 from store.unit_of_work import UnitOfWork
