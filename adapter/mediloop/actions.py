@@ -196,12 +196,12 @@ async def _write(
     sought: str | None = None,
 ) -> Response:
     """Write what `step` makes; `known` is who it has read, each time that it runs, `sought` the UHID it looked for."""
-    shown: dict[str, Resource] = {}
+    shown = directory.People()
 
     async def whole(work: UnitOfWork) -> Resource:
+        nonlocal shown
         resource = await step(work)
-        shown.clear()
-        shown.update(await directory.known_for(who, [resource], known, sought=[sought] if sought else ()))
+        shown = await directory.known_for(who, [resource], known, sought=[sought] if sought else ())
         return resource
 
     def shape(resource: Resource) -> bytes:

@@ -35,31 +35,27 @@ _OBJECT_MEMBERS = tuple(field.name for field in lens.FIELDS if field.name not in
 async def appointments(who: Caller, resources: Sequence[Resource], asked: Asked = NOBODY) -> list[dict[str, Any]]:
     """Return the MediLoop objects of stored Appointments, with everybody's present name; of several who is `asked`."""
     sought = () if asked.uhid is None else (asked.uhid,)
-    known = await directory.known_for(
+    people = await directory.known_for(
         who, resources, asked.patients, roles=asked.roles, asked=asked.shown, sought=sought
     )
-    names, carrying = names_of(known), actors.carriers(known, who.service.systems)
-    return [_shown(who.service, resource, known, names, carrying, asked) for resource in resources]
+    names = names_of(people.known)
+    return [_shown(who.service, resource, people, names, asked) for resource in resources]
 
 
-def appointment(service: Service, resource: Resource, known: Mapping[str, Resource]) -> dict[str, Any]:
+def appointment(service: Service, resource: Resource, people: directory.People) -> dict[str, Any]:
     """Return the MediLoop object of a stored Appointment.
 
-    Who is among `known` is called as there: a name that was corrected since the booking reaches every answer. The
+    Who is among `people` is called as there: a name that was corrected since the booking reaches every answer. The
     names that the document states are for everybody else.
     """
-    return _shown(service, resource, known, names_of(known), actors.carriers(known, service.systems), NOBODY)
+    return _shown(service, resource, people, names_of(people.known), NOBODY)
 
 
 def _shown(
-    service: Service,
-    resource: Resource,
-    known: Mapping[str, Resource],
-    names: Names,
-    carrying: actors.Carriers,
-    asked: Asked,
+    service: Service, resource: Resource, people: directory.People, names: Names, asked: Asked
 ) -> dict[str, Any]:
     systems, vocabulary = service.systems, service.vocabulary
+    known, carrying = people
     plain = actors.as_shown(resource, service.settings.fhir_bases, known, asked.roles, systems, carrying)
     return _told(lens.view(plain, systems=systems, vocabulary=vocabulary, known=known, names=names, asked=asked.shown))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -31,6 +31,18 @@ BY_IDENTIFIER = ("identifier", "_id")
 
 _MOST_ROLES = 1_000
 NO_ROLES: Mapping[str, str] = MappingProxyType({})
+
+
+class People(NamedTuple):
+    """Who and where is shown of appointments, as they are stored now.
+
+    Attributes:
+        known: people and places, by reference.
+        carrying: who is meant by the UHID that is all that an appointment says.
+    """
+
+    known: Mapping[str, Resource] = NOBODY
+    carrying: actors.Carriers = actors.NO_CARRIERS
 
 
 def uhid_tokens(who: Caller, values: Iterable[str]) -> list[str]:
@@ -118,7 +130,7 @@ async def known_for(
     roles: Mapping[str, str] = NO_ROLES,
     asked: Asked | None = None,
     sought: Collection[str] = (),
-) -> Mapping[str, Resource]:
+) -> People:
     """Return the stored people and places that are shown of these appointments, as they are now.
 
     Patients of whom an appointment has the UHID alone are among them: all who carry it.
@@ -139,7 +151,8 @@ async def known_for(
     at_hand = await _read(who, actors.roles(appointments, bases), known)
     shown = (actors.as_shown(one, bases, at_hand, roles, systems) for one in appointments)
     wanted = (name for one in shown for name in referred(one, systems=systems, asked=asked).values())
-    return await _read(who, wanted, at_hand)
+    known = await _read(who, wanted, at_hand)
+    return People(known, actors.carriers(known, systems))
 
 
 async def published_by(
