@@ -37,10 +37,19 @@ async def referred(
     return {**found, **await work.read_many(sorted(behind))} if behind else found
 
 
-async def patients_of(service: Service, work: UnitOfWork, batch: Sequence[Ready]) -> dict[str, list[Patient]]:
-    """Return the stored Patients of MediLoop objects, by UHID: all who carry it, those with the first id first."""
+async def patients_of(
+    service: Service, work: UnitOfWork, batch: Sequence[Ready], stored: Sequence[Resource | None]
+) -> dict[str, list[Patient]]:
+    """Return the stored Patients of MediLoop objects, and of the Appointments that they are to change, by UHID.
+
+    That is all who carry it, those with the first id first.
+    """
     systems = service.systems.all_uhid
-    uhids = {ready.members["patient_uhid"] for ready in batch if ready.members is not None}
+    uhids: set[str] = set()
+    for ready, before in zip(batch, stored, strict=True):
+        if ready.members is not None:
+            uhids.add(ready.members["patient_uhid"])
+            uhids |= set() if before is None else shown.unlinked(service, before)
     tokens = {token(system, one): one for one in uhids for system in systems}
     if not tokens:
         return {}
@@ -74,7 +83,9 @@ def resources(
             wanted.append(before)
         elif ready.members is not None and before is not None:
             members = {**ready.members, "id": ready.found}
-            known = {**people, **{one.reference: decode(one.raw) for one in carriers if one.reference not in people}}
+            meant = [one for uhid in shown.unlinked(service, before) for one in patients.get(uhid, ())]
+            met = {one.reference: one.raw for one in (*carriers, *meant)}
+            known = {**people, **{name: decode(raw) for name, raw in met.items() if name not in people}}
             after = mediloop.applied(service, before, members, known, patient)
             if patient is not None:
                 after = mediloop.completed(service, after, patient, ready.members["patient_uhid"])

@@ -197,7 +197,7 @@ class Writer:
         places: list[int] = []
         earlier = [stored.get(name) for name in names]
         people = await becoming.referred(self.service, work, batch, earlier)
-        patients = await becoming.patients_of(self.service, work, batch)
+        patients = await becoming.patients_of(self.service, work, batch, earlier)
         given = await referring.resolved(work, batch, self.service.systems)
         wanted = becoming.resources(self.service, batch, given, earlier, people, patients)
         await freeing.restore(work, wanted, batch, stored)

@@ -13,7 +13,7 @@ from adapter.mediloop import actors
 from mappings import appointment as lens
 from mappings.elements import NOBODY
 from mappings.reading import Reading
-from mappings.references import KINDS, LOCATION, PATIENT, PRACTITIONER, Asked, names_of, uhids
+from mappings.references import KINDS, LOCATION, PATIENT, PRACTITIONER, Asked, names_of, stated_uhid, uhids
 from store.codec import Resource
 from store.extract import relative
 
@@ -37,6 +37,13 @@ def referred(service: Means, before: Resource) -> list[str]:
     return [name for name in (relative(text, bases) for text in texts) if name.startswith(_READ)]
 
 
+def unlinked(service: Means, before: Resource) -> set[str]:
+    """Return the UHIDs that are all that a stored Appointment says of somebody."""
+    actors_ = (one["actor"] for one in before["participant"] if "actor" in one)
+    alone = (stated_uhid(actor, service.systems) for actor in actors_ if "reference" not in actor)
+    return {uhid for uhid in alone if uhid is not None}
+
+
 def told_already(
     service: Means, before: Resource, wanted: Mapping[str, Any], known: Mapping[str, Resource]
 ) -> frozenset[str]:
@@ -48,14 +55,16 @@ def told_already(
         service: whose settings, systems and tables.
         before: what is stored.
         wanted: the members that are given.
-        known: who, and where, is stored of those whom the two name, those behind roles among them.
+        known: who, and where, is stored of those whom the two name, by a UHID alone (`unlinked`) as well; those behind
+            roles are among them.
     """
     systems, bases, uhid = service.systems, service.settings.fhir_bases, wanted.get("patient_uhid")
     carriers = (name for name, one in known.items() if one["resourceType"] == PATIENT and uhid in uhids(one, systems))
     person, place = f"{PRACTITIONER}/{wanted.get('practitioner_id')}", f"{LOCATION}/{wanted.get('facility_id')}"
     asked = Asked(uhid, frozenset(carriers), person, place)
     roles = {role: who for role, who in actors.behind(known).items() if who == person}
-    plain = actors.as_shown(before, bases, known, roles, systems, actors.carriers(known, systems))
+    carrying = actors.carriers(known, systems, of=unlinked(service, before))
+    plain = actors.as_shown(before, bases, known, roles, systems, carrying)
     names = names_of(known)
     shown = lens.view(plain, systems=systems, vocabulary=service.vocabulary, known=known, names=names, asked=asked)
     seen = Reading(plain, systems, service.vocabulary, known, asked)

@@ -8,7 +8,7 @@ to, where one Patient carries it. The stored documents stay as they are.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -24,10 +24,15 @@ NO_CARRIERS: Carriers = MappingProxyType({})
 _PRACTITIONER, _ROLE, _PLACE = "Practitioner/", "PractitionerRole/", "Location/"
 
 
-def carriers(known: Mapping[str, Resource], systems: Systems) -> Carriers:
-    """Return who of the Patients among `known` carries which UHID; not one that two carry: it does not say whom.
+def carriers(known: Mapping[str, Resource], systems: Systems, of: Container[str]) -> Carriers:
+    """Return who carries which of the UHIDs `of`; not one that two carry: it does not say whom.
 
     Who carries it now goes before who carries it as one of earlier days.
+
+    Args:
+        known: stored resources by reference, all Patients among them who carry one of these UHIDs.
+        systems: canonical URLs.
+        of: UHIDs. Others are passed over: of who carries them, those that happen to be known may be a part.
     """
     now: dict[str, str | None] = {}
     once: dict[str, str | None] = {}
@@ -35,7 +40,8 @@ def carriers(known: Mapping[str, Resource], systems: Systems) -> Carriers:
         if resource["resourceType"] == PATIENT:
             for found, theirs in ((now, current_uhids(resource, systems)), (once, former_uhids(resource, systems))):
                 for uhid in dict.fromkeys(theirs):
-                    found[uhid] = None if uhid in found else name
+                    if uhid in of:
+                        found[uhid] = None if uhid in found else name
     return {uhid: name for uhid, name in (once | now).items() if name is not None}
 
 

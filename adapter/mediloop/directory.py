@@ -76,7 +76,7 @@ async def look_up(
     patients = {f"Patient/{one['_id']}": decode(one["_json"]) for one in documents}
     problems = [] if patients else _unknown_patient(who)
     problems += _unknown(who, found, practitioner_id, facility_id)
-    reference = actors.carriers(patients, who.service.systems).get(patient_uhid)
+    reference = actors.carriers(patients, who.service.systems, of=(patient_uhid,)).get(patient_uhid)
     names = {"patient_name": _name(patients.get(reference or "")), "practitioner_name": _name(found.get(wanted[0]))}
     if facility_id:
         names["facility_name"] = _name(found.get(wanted[-1]))
@@ -145,14 +145,13 @@ async def known_for(
     """
     bases, systems = who.service.settings.fhir_bases, who.service.systems
     unlinked = {uhid for one in appointments if (uhid := unlinked_uhid(one, systems=systems, asked=asked))}
-    unlinked.difference_update(sought)
-    if unlinked:
-        known = {**known, **await patients(who, unlinked)}
+    if further := unlinked.difference(sought):
+        known = {**known, **await patients(who, further)}
+    carrying = actors.carriers(known, systems, of=unlinked.union(sought))
     at_hand = await _read(who, actors.roles(appointments, bases), known)
     shown = (actors.as_shown(one, bases, at_hand, roles, systems) for one in appointments)
     wanted = (name for one in shown for name in referred(one, systems=systems, asked=asked).values())
-    known = await _read(who, wanted, at_hand)
-    return People(known, actors.carriers(known, systems))
+    return People(await _read(who, wanted, at_hand), carrying)
 
 
 async def published_by(

@@ -94,6 +94,22 @@ def test_another_practitioner_is_written(bring: Import, stored: Stored) -> None:
     assert [one["actor"]["reference"] for one in after["participant"]] == ["Patient/a", "Patient/b", "Practitioner/q"]
 
 
+def unlinked(uhid: str) -> Json:
+    actor = {"type": "Patient", "identifier": {"system": UHIDS, "value": uhid}}
+    return with_("Practitioner/p") | {"participant": [{"actor": actor, "status": "accepted"}]}
+
+
+def test_a_visit_by_a_uhid_of_earlier_days_is_shown_by_the_present_one_and_stays(bring: Import, stored: Stored) -> None:
+    known = patient("c", "Cy", "UG444444444D", "UG555555555E")
+    known["identifier"][0]["use"] = "old"
+    bring(a__ndjson=lines(*CLINIC, known, unlinked("UG444444444D")))
+    before = stored("Appointment")
+    shown = listed(before[0], Asked()) | {"patient_uhid": "UG555555555E", "patient_name": "Cy", "practitioner_id": "p"}
+    bring(b__json=lines(shown))
+    [after] = stored("Appointment")
+    assert after["participant"][0] == before[0]["participant"][0]
+
+
 def object_of(**members: Any) -> Json:
     times = {"start_time": "2027-01-20T09:00:00Z", "end_time": "2027-01-20T09:30:00Z", "cancellation_reason_code": None}
     return MEDILOOP | {"status": "booked", "cancelled_at": None, "branch": None} | times | members
@@ -130,3 +146,12 @@ def test_the_reason_of_a_move_is_not_told_of_the_next(bring: Import, stored: Sto
     assert bring(b__json=lines(again)) == {"updated": 1}
     shown = lens.view(stored("Appointment")[0])
     assert (shown["rescheduled_at"], shown["reschedule_reason"]) == ("2027-01-03T08:00:00Z", None)
+
+
+@pytest.mark.usefixtures("twins")
+def test_a_uhid_that_two_carry_is_replaced_by_another_of_one_of_them(bring: Import, stored: Stored) -> None:
+    """It says of nobody whose visit that was: so a UHID that one alone carries says something new."""
+    bring(b__json=lines(object_of()), c__ndjson=lines(patient("first", "One", "UG123456789A", "UG555555555E")))
+    assert bring(d__json=lines(object_of(patient_uhid="UG555555555E"))) == {"updated": 1}
+    actor = stored("Appointment")[0]["participant"][0]["actor"]
+    assert (actor["reference"], actor["identifier"]["value"]) == ("Patient/first", "UG555555555E")

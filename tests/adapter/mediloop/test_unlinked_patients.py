@@ -230,3 +230,17 @@ async def test_a_uhid_that_two_had_does_not_say_whom(api: Api, store: Store) -> 
     )
     made = (await api.post(PATH, booking(patient_uhid=OTHER_UHID))).json()
     assert (made["patient_uhid"], made["patient_name"]) == (OTHER_UHID, None)
+
+
+async def test_a_list_by_uhid_shows_nobody_to_whom_nothing_leads(api: Api, store: Store) -> None:
+    """Of the first patient's UHID two Patients have one each, of whom the list has read the one."""
+    await put(
+        store,
+        _carrying("amb3", "Third", UG000000001A="official", UG000000002B=OLD),
+        _carrying("amb4", "Fourth", UG000000002B="official"),
+        _carrying("amb5", "Fifth", UG000000001A="official"),
+        appointment("x", participant=_with(_stating("UG000000001A", display="first"), _stating("UG000000002B"))),
+    )
+    assert await _shown(api, "x") == ("UG000000001A", "first")
+    [found] = (await api.get(f"{PATH}?patient_uhid=UG000000002B")).json()["results"]
+    assert (found["patient_uhid"], found["patient_name"]) == ("UG000000002B", "Fourth")
