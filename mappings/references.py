@@ -32,12 +32,14 @@ class Asked(NamedTuple):
         patients: the stored Patients with that UHID, as relative references.
         practitioner: relative reference.
         facility: relative reference.
+        further: other UHIDs of that patient, each of which means them where it is all that is said.
     """
 
     uhid: str | None = None
     patients: frozenset[str] = frozenset()
     practitioner: str | None = None
     facility: str | None = None
+    further: frozenset[str] = frozenset()
 
     def names(self, actor: Resource, container: Resource, kind: str | None, systems: Systems) -> bool:
         """Tell whether `actor`, of that resource type, is asked for."""
@@ -47,7 +49,10 @@ class Asked(NamedTuple):
             return self.facility is not None and relative(actor) == self.facility
         if kind != PATIENT or self.uhid is None:
             return False
-        if relative(actor) in self.patients or stated_uhid(actor, systems) == self.uhid:
+        stated = stated_uhid(actor, systems)
+        if relative(actor) in self.patients or stated == self.uhid:
+            return True
+        if stated in self.further and "reference" not in actor:
             return True
         inside = resolve(actor, container, NOBODY)
         return inside is not None and self.uhid in uhids(inside, systems)

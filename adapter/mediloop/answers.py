@@ -34,9 +34,8 @@ _OBJECT_MEMBERS = tuple(field.name for field in lens.FIELDS if field.name not in
 
 async def appointments(who: Caller, resources: Sequence[Resource], asked: Asked = NOBODY) -> list[dict[str, Any]]:
     """Return the MediLoop objects of stored Appointments, with everybody's present name; of several who is `asked`."""
-    sought = () if asked.uhid is None else (asked.uhid,)
     people = await directory.known_for(
-        who, resources, asked.patients, roles=asked.roles, asked=asked.shown, sought=sought
+        who, resources, asked.carrying, roles=asked.roles, asked=asked.shown, sought=asked.sought
     )
     names = names_of(people.known)
     return [_shown(who.service, resource, people, names, asked) for resource in resources]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from adapter.mediloop import directory
+from adapter.mediloop import directory, uhids
 from adapter.mediloop.requests import AvailabilityQuery, ListQuery
 from adapter.security.callers import Caller
 from mappings import references
@@ -25,6 +25,9 @@ class Asked:
         groups: for the practitioner and the facility, the references of which a document names one.
         uhid: of the patient.
         patients: the stored Patients with that UHID, by reference.
+        further: the other UHIDs that mean one of them (`uhids.meaning`).
+        sought: all UHIDs that were looked for: those that the patients carry beside are among them.
+        carrying: the stored Patients with one of `sought`, by reference.
         shown: whom the view is to show; None where nobody is asked for, and it shows the first of each kind.
         roles: the practitioner's PractitionerRoles, and whom they stand for.
     """
@@ -32,6 +35,9 @@ class Asked:
     groups: tuple[tuple[str, ...], ...] = ()
     uhid: str | None = None
     patients: Mapping[str, Resource] = field(default_factory=dict)
+    further: frozenset[str] = frozenset()
+    sought: frozenset[str] = frozenset()
+    carrying: Mapping[str, Resource] = field(default_factory=dict)
     shown: references.Asked | None = None
     roles: Mapping[str, str] = field(default_factory=dict)
 
@@ -53,6 +59,14 @@ async def asked_for(who: Caller, wanted: ListQuery | AvailabilityQuery, source: 
     if wanted.facility_id is not None:
         facility = f"Location/{wanted.facility_id}"
         groups.append((facility,))
-    patients = {} if uhid is None else await directory.patients(who, [uhid])
-    shown = references.Asked(uhid, frozenset(patients), practitioner, facility)
-    return Asked(tuple(groups), uhid, patients, shown, roles)
+    if uhid is None:
+        shown = references.Asked(practitioner=practitioner, facility=facility)
+        return Asked(tuple(groups), shown=shown, roles=roles)
+    systems = who.service.systems
+    patients = carrying = await directory.patients(who, [uhid])
+    beside = uhids.others(patients, uhid, systems)
+    if beside:
+        carrying = {**patients, **await directory.patients(who, beside)}
+    further = uhids.meaning(patients, carrying, beside, systems)
+    shown = references.Asked(uhid, frozenset(patients), practitioner, facility, further)
+    return Asked(tuple(groups), uhid, patients, further, beside | {uhid}, carrying, shown, roles)

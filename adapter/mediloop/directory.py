@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from adapter.errors import Problem
-from adapter.mediloop import actors
+from adapter.mediloop import actors, uhids
 from adapter.security.callers import Caller
 from mappings import slot as slot_lens
 from mappings.appointment import referred, unlinked_uhid
@@ -21,7 +21,7 @@ from mappings.elements import NOBODY
 from mappings.references import Asked, own_name
 from mappings.uhid import normalise
 from store.codec import Resource, decode
-from store.extract import references, token
+from store.extract import references
 from store.indexing import naming
 from store.source import Documents
 from store.unit_of_work import UnitOfWork
@@ -45,14 +45,9 @@ class People(NamedTuple):
     carrying: actors.Carriers = actors.NO_CARRIERS
 
 
-def uhid_tokens(who: Caller, values: Iterable[str]) -> list[str]:
-    """Return UHIDs as the identifiers that may carry them, as they are indexed: our system's, then the aliases'."""
-    return [token(system, value) for value in values for system in who.service.systems.all_uhid]
-
-
 def patient_query(who: Caller, values: Iterable[str]) -> dict[str, Any]:
     """Return the MongoDB query of the Patients with one of these UHIDs; `BY_IDENTIFIER` serves it."""
-    return {"_index.identifier": {"$in": uhid_tokens(who, values)}}
+    return uhids.carriers_query(values, who.service.systems)
 
 
 async def patients(who: Caller, values: Iterable[str]) -> dict[str, Resource]:

@@ -17,7 +17,7 @@ from bson.min_key import MinKey
 from fastapi import Response
 
 from adapter.errors import Malformed, Problem
-from adapter.mediloop import answers, directory
+from adapter.mediloop import answers, directory, uhids
 from adapter.mediloop.asked import Asked, asked_for
 from adapter.mediloop.fields import BEYOND_NAMEABLE, FIRST_NAMEABLE
 from adapter.mediloop.requests import AvailabilityQuery, ListQuery
@@ -72,20 +72,16 @@ def appointment_query(who: Caller, wanted: ListQuery, asked: Asked) -> tuple[dic
         query |= _named(asked.groups)
         hint = BY_ACTOR
     if asked.uhid is not None:
-        query |= _stated(who, asked.uhid)
+        [stated] = uhids.visits(asked.uhid, (), (), who.service.systems)
+        query |= stated
         hint = BY_UHID
     return query, hint
-
-
-def _stated(who: Caller, uhid: str) -> dict[str, Any]:
-    # A patient's: others who take part may carry a UHID, too, and the visit is not theirs to see.
-    return {"_index.patient:identifier": {"$in": directory.uhid_tokens(who, [uhid])}}
 
 
 def _stored_patients(
     who: Caller, asked: Asked, statuses: Sequence[str], dates: Mapping[str, datetime]
 ) -> dict[str, Any]:
-    """Return the query of who states the UHID, or refers to a Patient that is stored with it.
+    """Return the query of who states the UHID, or refers to a Patient that is stored with it, or means one by another.
 
     A hint is for one index, and these are two. So all else is judged on that patient's documents, in forms that no
     index serves: given another one, by status or by date, MongoDB may choose it and read what is everybody's; and where
@@ -100,8 +96,11 @@ def _stored_patients(
     judged += [
         {"$ne": [{"$setIntersection": [{"$ifNull": ["$_index.actor", []]}, list(group)]}, []]} for group in asked.groups
     ]
-    referred = {"_index.actor": {"$in": list(asked.patients)}}
-    return {"$or": [_stated(who, asked.uhid or ""), referred], "$expr": {"$and": judged}}
+    visits = uhids.visits(asked.uhid or "", asked.further, asked.patients, who.service.systems)
+    if not asked.further:
+        return {"$or": visits, "$expr": {"$and": judged}}
+    # One of these has to be read to be judged. MongoDB would merge documents with entries here, too: so it reads all.
+    return {"$or": [{"$and": [one, {"$expr": {"$and": judged}}]} for one in visits]}
 
 
 def _named(actors: Sequence[Sequence[str]]) -> dict[str, Any]:

@@ -203,6 +203,7 @@ class TestOfSeveralWhoIsAskedFor:
         assert said(self.GROUP) is None
         assert said(self.GROUP, uhid="UG000000002B") == "UG000000002B"
         assert said(self.GROUP, uhid="UG000000001A", patients=frozenset({"Patient/1"})) is None
+        assert said(self.GROUP, uhid="UG000000009Z", further=frozenset({"UG000000002B"})) == "UG000000002B"
         assert said(self.GROUP | {"participant": self.GROUP["participant"][1:7]}) == "UG000000002B"
         assert said(self.GROUP | {"participant": self.GROUP["participant"][:6]}) is None
         assert said(with_actor(type="Practitioner", identifier={"system": SYSTEMS.uhid, "value": "A"})) is None

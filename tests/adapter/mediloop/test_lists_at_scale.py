@@ -204,23 +204,29 @@ OF_ONE: list[dict[str, Any]] = [
 ]
 
 
-@pytest.fixture(scope="module")
-async def known(large: Caller) -> str:
-    """The UHID of a patient who is stored, and has appointments without a start beside all others."""
-    uhid = _uhid(PATIENTS + 1)
-    system = large.service.systems.uhid
-    patient = {"resourceType": "Patient", "id": "pat7", "identifier": [{"system": system, "value": uhid}]}
-    stated = {"type": "Patient", "identifier": {"system": system, "value": uhid}}
-    both = stated | {"reference": "Patient/pat7"}
-    ways: list[dict[str, Any]] = [stated, {"reference": "Patient/pat7"}, both]
+@pytest.fixture(scope="module", params=[1, 3])
+async def known(large: Caller, request: pytest.FixtureRequest) -> tuple[str, str]:
+    """The UHID of a patient who is stored, and how the ids of the appointments begin.
+
+    Some are without a start, beside all others. One patient has that UHID alone, and one has two more, which some of
+    the appointments state alone.
+    """
+    ident = f"k{request.param}"
+    uhid, *others = (_uhid(PATIENTS + 10 * request.param + number) for number in range(request.param))
+    identifiers = [{"system": large.service.systems.uhid, "value": one} for one in (*others, uhid)]
+    patient = {"resourceType": "Patient", "id": ident, "identifier": identifiers}
+    *further, stated = ({"type": "Patient", "identifier": one} for one in identifiers)
+    referred = {"reference": f"Patient/{ident}"}
+    ways: list[dict[str, Any]] = [stated, referred, stated | referred, *further]
 
     async def put(work: Any) -> None:
         work.create(patient)
         for number in range(60):
-            actors = [ways[number % 3], {"reference": f"Practitioner/p{number % 9}"}, {"reference": "Location/f3"}]
+            names = (f"Practitioner/p{number % 9}", "Location/f3")
+            actors = [ways[number % len(ways)], *({"reference": name} for name in names)]
             made = {
                 "resourceType": "Appointment",
-                "id": f"k{(number * 7) % 60:02d}",
+                "id": f"{ident}-{(number * 7) % 60:02d}",
                 "status": "arrived" if number % 20 == 0 else ("proposed", "pending", "cancelled")[number % 5 % 3],
                 "participant": [{"actor": actor, "status": "accepted"} for actor in actors],
             }
@@ -230,14 +236,14 @@ async def known(large: Caller) -> str:
             work.create(made)
 
     await large.store.transact(put)
-    return uhid
+    return uhid, f"{ident}-"
 
 
 @pytest.mark.parametrize("filters", OF_ONE, ids=str)
 async def test_a_stored_patient_is_found_by_two_indexes_merged(
-    large: Caller, known: str, filters: dict[str, Any]
+    large: Caller, known: tuple[str, str], filters: dict[str, Any]
 ) -> None:
-    wanted = ListQuery.model_validate({"patient_uhid": known, **filters})
+    wanted = ListQuery.model_validate({"patient_uhid": known[0], **filters})
     query, hint = appointment_query(large, wanted, await asked_for(large, wanted, large.store))
     explained = await explain(large.store, "Appointment", query, sort=ORDER, limit=20, hint=hint)
     plan, did = explained["queryPlanner"]["winningPlan"], explained["executionStats"]
@@ -245,15 +251,18 @@ async def test_a_stored_patient_is_found_by_two_indexes_merged(
     assert stages & {"COLLSCAN", "SORT"} == set()
     assert "SORT_MERGE" in stages
     assert set(_leading(plan)) == {"_index.actor", "_index.patient:identifier"}
-    assert did["totalDocsExamined"] <= 60
+    # Where a visit may be found by another UHID, one that is found in both ways is read for each.
+    has_others = known[1] == "k3-"
+    assert did["totalDocsExamined"] <= (75 if has_others else 60)
     assert did["totalKeysExamined"] <= 90
     if not filters:
-        assert did["totalDocsExamined"] == did["nReturned"] == 20
+        assert did["nReturned"] == 20
+        assert did["totalDocsExamined"] <= (30 if has_others else 20)
 
 
 @pytest.mark.parametrize("filters", OF_ONE, ids=str)
 async def test_a_stored_patients_list_is_the_filtered_list_of_all_in_its_order(
-    large: Caller, known: str, filters: dict[str, Any]
+    large: Caller, known: tuple[str, str], filters: dict[str, Any]
 ) -> None:
     """Those without a start are in the order of their ids too, and the pages together are the list."""
 
@@ -265,10 +274,10 @@ async def test_a_stored_patients_list_is_the_filtered_list_of_all_in_its_order(
         assert limit or await large.store.count("Appointment", query, hint=hint) == len(idents)
         return idents
 
-    mine = await listed({"patient_uhid": known, **filters})
+    mine = await listed({"patient_uhid": known[0], **filters})
     everybodys = await listed(filters)
-    assert mine == [ident for ident in everybodys if ident.startswith("k")]
-    pages = [await listed({"patient_uhid": known, **filters}, skip, 7) for skip in range(0, 63, 7)]
+    assert mine == [ident for ident in everybodys if ident.startswith(known[1])]
+    pages = [await listed({"patient_uhid": known[0], **filters}, skip, 7) for skip in range(0, 63, 7)]
     assert [ident for page in pages for ident in page] == mine
     assert mine or "practitioner_id" in filters
 

@@ -232,6 +232,38 @@ async def test_a_uhid_that_two_had_does_not_say_whom(api: Api, store: Store) -> 
     assert (made["patient_uhid"], made["patient_name"]) == (OTHER_UHID, None)
 
 
+async def test_a_visit_is_found_by_each_uhid_that_means_its_patient(api: Api, store: Store) -> None:
+    """Booked by one before the Patient was stored: it is theirs by the others too, as it is shown."""
+    await put(store, appointment("x", "cancelled", participant=_with(_stating("UG000000001A"))))
+    group = _with(_stating("UG000000009Z", display="Zoe"), _stating(" ug000000001a"))
+    await put(store, appointment("y", "cancelled", participant=group))
+    for use in (OLD, "usual"):
+        await put(store, _carrying("late", OTHER_NAME, UG000000001A=use, UG000000002B="official"))
+        for uhid in ("UG000000001A", "UG000000002B"):
+            listed = (await api.get(f"{PATH}by-patient/?patient_uhid={uhid}")).json()
+            assert listed["total"] == 2
+            shown = [(one["id"], one["patient_uhid"], one["patient_name"]) for one in listed["results"]]
+            assert shown == [("x", uhid, OTHER_NAME), ("y", uhid, OTHER_NAME)]
+
+
+async def test_a_further_uhid_finds_only_what_means_that_patient(api: Api, store: Store) -> None:
+    """Not what leads to somebody else, or nowhere, nor what two may be meant by."""
+    inside = {"resourceType": "Patient", "id": "p", "identifier": [_stating("UG000000001A")["identifier"]]}
+    await put(
+        store,
+        _carrying("late", OTHER_NAME, UG000000001A=OLD, UG000000002B="official", UG000000003C=OLD),
+        _carrying("twin", "Somebody Else", UG000000003C=OLD),
+        appointment("of-another", "cancelled", participant=_with(_stating("UG000000001A", reference="Patient/john"))),
+        appointment(
+            "far", "cancelled", participant=_with(_stating("UG000000001A", reference="https://x.co/Patient/1"))
+        ),
+        appointment("inside", "cancelled", participant=with_actors("#p"), contained=[inside]),
+        appointment("unclear", "cancelled", participant=_with(_stating("UG000000003C"))),
+        appointment("theirs", "cancelled", participant=_with(_stating("UG000000001A"))),
+    )
+    assert ids(await api.get(f"{PATH}by-patient/?patient_uhid=UG000000002B")) == ["theirs"]
+
+
 async def test_a_list_by_uhid_shows_nobody_to_whom_nothing_leads(api: Api, store: Store) -> None:
     """Of the first patient's UHID two Patients have one each, of whom the list has read the one."""
     await put(
@@ -244,3 +276,16 @@ async def test_a_list_by_uhid_shows_nobody_to_whom_nothing_leads(api: Api, store
     assert await _shown(api, "x") == ("UG000000001A", "first")
     [found] = (await api.get(f"{PATH}?patient_uhid=UG000000002B")).json()["results"]
     assert (found["patient_uhid"], found["patient_name"]) == ("UG000000002B", "Fourth")
+
+
+async def test_who_has_several_uhids_is_looked_for_once_more(api: Api, store: Store, looks: Asked) -> None:
+    await put(
+        store,
+        _carrying("late", OTHER_NAME, **{f"UG00000000{number}A": "usual" for number in range(9)}),
+        *(
+            appointment(f"n{number}", "cancelled", participant=_with(_stating(f"UG00000000{number}A")))
+            for number in range(9)
+        ),
+    )
+    assert len(ids(await api.get(f"{PATH}?patient_uhid=UG000000001A"))) == 9
+    assert looks() == 2
