@@ -26,6 +26,7 @@ class Asked:
         facility: as a reference.
         uhid: of the patient, normalised.
         patients: the Patients with that UHID at the cut, as references.
+        further: the other UHIDs that mean one of them where nothing else is said (`adapter.mediloop.uhids.meaning`).
     """
 
     practitioner: str | None = None
@@ -33,6 +34,7 @@ class Asked:
     facility: str | None = None
     uhid: str | None = None
     patients: tuple[str, ...] = ()
+    further: tuple[str, ...] = ()
 
     @property
     def groups(self) -> tuple[tuple[str, ...], ...]:
@@ -52,7 +54,8 @@ class Asked:
 
         if self.practitioner is None and self.facility is None and self.uhid is None:
             return None
-        return references.Asked(self.uhid, frozenset(self.patients), self.practitioner, self.facility)
+        patients, further = frozenset(self.patients), frozenset(self.further)
+        return references.Asked(self.uhid, patients, self.practitioner, self.facility, further)
 
     def under(self, deidentifier: Deidentifier) -> Asked:
         """Return who that is in resources that are de-identified."""
@@ -64,6 +67,7 @@ class Asked:
             facility=None if self.facility is None else name(self.facility),
             uhid=None if self.uhid is None else deidentifier.uhid(self.uhid),
             patients=tuple(map(name, self.patients)),
+            further=tuple(map(deidentifier.uhid, self.further)),
         )
 
 

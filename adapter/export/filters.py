@@ -7,7 +7,7 @@ everything begins faster without.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date
 from typing import Any
@@ -19,7 +19,6 @@ from adapter.settings import Settings
 from store import codec
 from store.dates import days
 from store.exporting import Query
-from store.extract import token
 from store.indexing import naming
 from store.store import Store
 from store.types import TYPES
@@ -168,6 +167,7 @@ async def asked_for(settings: Settings, store: Store, cut: Cut, filters: Filters
     uhid: str | None = None
     roles: tuple[str, ...] = ()
     patients: tuple[str, ...] = ()
+    further: tuple[str, ...] = ()
     if practitioner is not None:
         having = naming("practitioner", [practitioner])["$or"]
         roles = await _names(store, cut, Selection("PractitionerRole", queries=tuple(having)))
@@ -175,14 +175,14 @@ async def asked_for(settings: Settings, store: Store, cut: Cut, filters: Filters
         from mappings.uhid import normalise
 
         uhid = normalise(filters.patient_uhid)
-        carrying = {"_index.identifier": {"$in": _tokens(settings, uhid)}}
-        patients = await _names(store, cut, Selection("Patient", queries=(carrying,)))
+        patients, further = await _patients(settings, store, cut, uhid)
     return Asked(
         practitioner=practitioner,
         roles=roles,
         facility=f"Location/{filters.facility}" if filters.facility else None,
         uhid=uhid,
         patients=patients,
+        further=further,
     )
 
 
@@ -215,19 +215,31 @@ async def _names(store: Store, cut: Cut, selection: Selection) -> tuple[str, ...
     return tuple(f"{selection.kind}/{ident}" for ident in found)
 
 
-def _tokens(settings: Settings, uhid: str) -> list[str]:
+async def _patients(settings: Settings, store: Store, cut: Cut, uhid: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the Patients with a UHID, and the others that mean one of them where nothing else is said."""
+    from adapter.mediloop import uhids
     from adapter.service import systems_of
 
-    return [token(system, uhid) for system in systems_of(settings).all_uhid]
+    async def carrying(values: Iterable[str]) -> dict[str, codec.Resource]:
+        selection = Selection("Patient", queries=(uhids.carriers_query(values, systems),))
+        lines = [line async for part in resources(store, cut, selection) for line in part.lines]
+        return {f"Patient/{one['id']}": one for one in map(codec.decode, lines)}
+
+    systems = systems_of(settings)
+    found = await carrying([uhid])
+    beside = uhids.others(found, uhid, systems)
+    everybody = found | await carrying(beside) if beside else found
+    return tuple(found), tuple(sorted(uhids.meaning(found, everybody, beside, systems)))
 
 
 def _patient(settings: Settings, asked: Asked, kind: str) -> list[dict[str, Any]]:
-    tokens = _tokens(settings, asked.uhid or "")
+    from adapter.mediloop import uhids
+    from adapter.service import systems_of
+
+    systems, uhid = systems_of(settings), asked.uhid or ""
     if kind == "Patient":
-        return [{"_index.identifier": {"$in": tokens}}]
-    # The UHID is written in the appointment, or known from the Patient it refers to.
-    named: list[dict[str, Any]] = [{"_index.patient:identifier": {"$in": tokens}}]
-    return named + ([{"_index.actor": {"$in": list(asked.patients)}}] if asked.patients else [])
+        return [uhids.carriers_query([uhid], systems)]
+    return uhids.visits(uhid, asked.further, asked.patients, systems)
 
 
 def _bad(text: str, param: str) -> Malformed:

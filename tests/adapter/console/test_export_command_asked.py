@@ -119,6 +119,28 @@ def test_who_is_there_in_a_role_is_found_and_shown(
     assert table(cli, tmp_path / "others", "Appointment", "--practitioner", "p4") == {}
 
 
+def test_a_visit_by_another_uhid_of_that_patient_is_theirs(cli: Cli, bring: Import, tmp_path: Path) -> None:
+    """As MediLoop's lists have it: where it states nothing else, and nobody else carries that UHID."""
+    late = patient("late", "UG000000004D", "UG000000005E", "UG000000006F")
+    late["identifier"][0]["use"] = "old"
+    people = {
+        "alone": stating(" ug000000004d"),
+        "of-another": stating("UG000000004D", reference="Patient/b"),
+        "far": stating("UG000000004D", reference="https://elsewhere.example/Patient/1"),
+    }
+    first = {"actor": {"reference": "Patient/a"}, "status": "accepted"}
+    visits = [
+        visit(ident, 14, participant=[first, {"actor": who, "status": "accepted"}]) for ident, who in people.items()
+    ]
+    bring(late__ndjson=lines(late, *visits))
+    rows = table(cli, tmp_path / "e", "Appointment", "--patient-uhid", "UG000000005E")
+    assert {name: (row["patient_uhid"], row["patient_id"]) for name, row in rows.items()} == {
+        "alone": ("UG000000005E", "")
+    }
+    rows = table(cli, tmp_path / "h", "Appointment", "--patient-uhid", "UG000000005E", "--deidentify")
+    assert [row["patient_uhid"] for row in rows.values()] == [HIDDEN.uhid("UG000000005E")]
+
+
 def test_under_pseudonyms_they_are_the_same(cli: Cli, tmp_path: Path) -> None:
     words = ("--patient-uhid", A, "--practitioner", "p2", "--facility", "l2", "--deidentify")
     rows = table(cli, tmp_path / "a", "Appointment", *words)

@@ -20,7 +20,7 @@ from adapter.export import copying, tables
 from adapter.export.columns import Rows
 from adapter.export.copying import Copying, Wanted
 from adapter.export.deidentify import Deidentifier
-from adapter.export.engine import Cut, take_cut
+from adapter.export.engine import Cut, Selection, resources, take_cut
 from adapter.export.filters import Filters, asked_for, check, kinds, queries
 from adapter.export.folder import Folder, Manifest
 from adapter.service import Service
@@ -230,7 +230,8 @@ async def test_the_file_of_deletions_is_let_go_of_where_they_cannot_be_read(
 )
 async def test_every_filter_is_served_by_an_index(service: Service, filters: Filters) -> None:
     store = service.stores["test"]
-    patient = {"resourceType": "Patient", "id": "p", "identifier": [{"system": service.systems.uhid, "value": UHID}]}
+    identifiers = [{"system": service.systems.uhid, "value": value} for value in (UHID, "UG000000002B")]
+    patient = {"resourceType": "Patient", "id": "p", "identifier": identifiers}
     role = {"resourceType": "PractitionerRole", "id": "r", "practitioner": {"reference": "Practitioner/p"}}
     await create(store, patient, role)
     cut = await take_cut(store)
@@ -302,6 +303,39 @@ async def test_what_filters_name_is_looked_up_as_it_was_at_the_cut(service: Serv
 
     await store.transact(step)
     assert [await queried(service, cut, filters, kind) for filters, kind in asked] == at_first
+
+
+async def test_by_which_uhids_a_visit_is_found_is_told_as_it_was_at_the_cut(service: Service) -> None:
+    store = service.stores["test"]
+    known, other = ({"system": service.systems.uhid, "value": value} for value in (UHID, "UG000000002B"))
+    await create(
+        store,
+        {"resourceType": "Patient", "id": "p", "identifier": [known, other]},
+        {
+            "resourceType": "Appointment",
+            "id": "alone",
+            "status": "proposed",
+            "participant": [{"status": "accepted", "actor": {"identifier": other}}],
+        },
+    )
+    cut = await take_cut(store)
+
+    async def step(work: UnitOfWork) -> None:
+        for kind, ident, change in (
+            ("Patient", "p", {"identifier": [known]}),
+            ("Appointment", "alone", {"comment": "x"}),
+        ):
+            before = await work.read(kind, ident)
+            assert before is not None
+            work.update(before, {**before, **change})
+
+    await store.transact(step)
+    for moment, expected in ((cut, ["1"]), (await take_cut(store), [])):
+        selection = Selection(
+            "Appointment", queries=await queried(service, moment, Filters(patient_uhid=UHID), "Appointment")
+        )
+        found = [json.loads(line) async for part in resources(store, moment, selection) for line in part.lines]
+        assert [one["meta"]["versionId"] for one in found] == expected
 
 
 @pytest.mark.parametrize(
