@@ -25,6 +25,7 @@ from store.codec import CODEC_OPTIONS, decode
 from store.connection import bounded, is_oversized
 from store.documents import Rules, compose
 from store.extract import instant
+from store.revision import revision
 from store.store import Store
 from store.types import TYPES, ResourceType
 
@@ -56,12 +57,13 @@ class Progress:
     stale: bool = False
 
 
-async def reindex(store: Store, *, revision: str = "", batch: int = BATCH) -> AsyncIterator[Progress]:
+async def reindex(store: Store, *, batch: int = BATCH) -> AsyncIterator[Progress]:
     """Make the indexes, put the history in order, then make every document anew; tell the progress after each batch.
+
+    A run that was begun by other rules (`store.revision`) is begun again.
 
     Args:
         store: which.
-        revision: of the rules (the release): a run that another one, or another time zone, has begun is begun again.
         batch: documents at a time.
 
     Raises:
@@ -69,12 +71,12 @@ async def reindex(store: Store, *, revision: str = "", batch: int = BATCH) -> As
     """
     await store.prepare(anew=True)
     await zones.begin(store.database, store.rules.zone)
-    revision = f"{revision} {store.rules.zone} {zones.rules_of(store.rules.zone)}"
+    filed = revision(store.rules)
     await store.adopt_history()
     while await store.sequence() == ordering.BATCH:  # not until none is left: the service goes on writing
         pass
     positions = store.database[POSITIONS]
-    await positions.delete_many({"revision": {"$ne": revision}})
+    await positions.delete_many({"revision": {"$ne": filed}})
     begun = {one["_id"]: one["after"] async for one in positions.find()}
     progress = Progress()
     for kind in TYPES:
@@ -91,7 +93,7 @@ async def reindex(store: Store, *, revision: str = "", batch: int = BATCH) -> As
             progress.failed += failed
             progress.stale |= stale
             after = found[-1]["_id"]
-            position = {"after": after, "revision": revision}
+            position = {"after": after, "revision": filed}
             await positions.replace_one({"_id": kind}, position, upsert=True)
             progress.done += len(found)
             progress.total = max(progress.total, progress.done)

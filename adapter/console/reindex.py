@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from adapter import __version__
 from adapter.console.options import AsJson, TestLiveOrBoth
 from adapter.console.session import FAILED, bar, err, fail, out, run
 from adapter.security.keys import Mode
@@ -75,7 +74,7 @@ async def _rebuild(service: Service, modes: tuple[Mode, ...], *, new_timezone: b
     done: dict[Mode, rebuilding.Progress] = {}
     for mode in modes:
         with bar(mode) as move:
-            async for progress in rebuilding.reindex(service.stores[mode], revision=__version__):
+            async for progress in rebuilding.reindex(service.stores[mode]):
                 done[mode] = progress
                 move(completed=progress.done, total=progress.total)
     return done

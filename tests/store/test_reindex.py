@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from bson.binary import Binary
 
-from store import reindex
+from store import reindex, revision
 from store.codec import encode
 from store.documents import Rules, past, stamped
 from store.ordering import BATCH
@@ -106,7 +107,7 @@ async def test_nothing_stored_is_soon_done(store: Store) -> None:
 
 async def test_what_is_written_meanwhile_is_not_undone(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     await filled(store, 10)
-    replace = reindex._replace
+    write = reindex._replace
 
     async def overtaken(*args: Any) -> tuple[list[str], bool]:
         """Read, then let others change, delete and make, then write."""
@@ -114,7 +115,7 @@ async def test_what_is_written_meanwhile_is_not_undone(store: Store, monkeypatch
             await change(store, "Patient", "p000", gender="female")
             await store.transact(lambda work: _delete(work, "p001"))
             await create(store, patient("p0005"))
-        return await replace(*args)
+        return await write(*args)
 
     monkeypatch.setattr(reindex, "_replace", overtaken)
     progress = await run(store)
@@ -175,12 +176,35 @@ async def test_an_interrupted_run_goes_on_where_it_stopped(store: Store) -> None
     assert await store.count(POSITIONS, {}) == 0
 
 
-async def test_what_another_release_has_begun_is_begun_again(store: Store) -> None:
+async def test_what_another_release_has_begun_is_begun_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     await filled(store)
-    await interrupted(store, 4, batch=10, revision="1")
+    await interrupted(store, 4, batch=10)
     await store.database.Patient.update_many({}, {"$set": {"_index": {}}})
-    assert (await run(store, batch=10, revision="2")).done == 50
+    monkeypatch.setattr(revision, "RULES", revision.RULES + 1)
+    assert (await run(store, batch=10)).done == 50
     await assert_agreement(store.database, RULES)
+
+
+async def test_what_a_release_without_numbered_rules_has_begun_is_begun_again(store: Store) -> None:
+    await filled(store)
+    await store.database[POSITIONS].insert_one({"_id": "Appointment", "after": "a019", "revision": "0.1.0 UTC"})
+    await store.database.Appointment.update_many({}, {"$set": {"_index": {}}})
+    assert (await run(store)).done == 50
+    await assert_agreement(store.database, RULES)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"bases": ("https://x.org/fhir/R4",)}, {"patient_systems": ("urn:nin",)}, {"unique_systems": ("urn:number",)}],
+    ids=lambda settings: next(iter(settings)),
+)
+async def test_what_was_begun_under_other_settings_is_begun_again(store: Store, settings: dict[str, Any]) -> None:
+    await filled(store)
+    await interrupted(store, 4, batch=10)
+    await store.database.Patient.update_many({}, {"$set": {"_index": {}}})
+    now = replace(RULES, **settings)
+    assert (await run(Store(store._client, store.database.name, rules=now), batch=10)).done == 50
+    await assert_agreement(store.database, now)
 
 
 async def test_what_cannot_be_made_anew_is_named_and_stays(store: Store) -> None:
