@@ -21,6 +21,7 @@ from adapter.settings import Settings, SettingsError
 from adapter.variables import PREFIX
 from mappings.systems import Systems
 from mappings.vocabulary import Vocabulary
+from store import revision
 from store.connection import Client, bounded, connect, require_transactions
 from store.documents import Rules
 from store.export_jobs import ExportJobs
@@ -73,7 +74,10 @@ class Service:
     async def _prepare(self, anew: bool) -> None:
         await require_transactions(self.client)
         for mode in MODES:
-            await reading.prepare(self.stores[mode], anew=anew)
+            store = self.stores[mode]
+            await reading.prepare(store, anew=anew)
+            if not anew:
+                await revision.prepare(store.database, store.rules)
             await self.keys[mode].ensure_indexes()
             await ExportJobs(self.stores[mode].database).prepare()
         await self.limiter.ensure_indexes()

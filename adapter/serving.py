@@ -25,6 +25,7 @@ from adapter.protocol import Protocol
 from adapter.service import Service
 from adapter.settings import Settings
 from adapter.variables import KEY_VARIABLE
+from store import revision
 
 _REMEDIES = {
     errno.EADDRINUSE: "end what uses it, or set ADAPTER_PORT (--port)",
@@ -160,9 +161,21 @@ def _runner(config: uvicorn.Config, listening: socket.socket) -> tuple[Callable[
 
 async def _prepare(settings: Settings, uri: str) -> str | None:
     async with opened(settings, uri) as parts:
+        await _tell_what_is_due(parts)
         if settings.loads_demo:
             await demo.load_if_wanted(parts)
         return await _working_key(parts)
+
+
+async def _tell_what_is_due(parts: Service) -> None:
+    """Say once where what is stored is filed by other rules than this service writes by."""
+    stores = parts.stores.values()
+    due = [store.database.name for store in stores if await revision.is_due(store.database, store.rules)]
+    if due:
+        remedy = "stop the service everywhere, run `mediloop-fhir reindex`, and start it again"
+        logger.warning("reindex_due", databases=due, until_then="somebody may be booked twice", remedy=remedy)
+    for store in stores:
+        await revision.begin(store.database, store.rules)
 
 
 async def _working_key(parts: Service) -> str | None:

@@ -23,6 +23,7 @@ from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 from pymongo.asynchronous.cursor import AsyncCursor
 
+from store import revision
 from store.codec import CODEC_OPTIONS, Resource, decode
 from store.connection import bounded
 from store.dates import span
@@ -223,6 +224,17 @@ def _repeatable(found: Mapping[str, Any]) -> bool:
         return False
     status, fingerprint = found.get("status"), found.get("fingerprint")
     return isinstance(status, int) and 200 <= status < 600 and isinstance(fingerprint, str) and "at" in found
+
+
+async def rules(store: Store) -> list[Finding]:
+    """Return whether what is stored is filed by other rules than the present ones."""
+    if not await bounded(lambda: revision.is_due(store.database, store.rules), SECONDS):
+        return []
+    text = (
+        "What is stored was made searchable by another release or under other settings, at least in part: somebody may "
+        "be booked twice. Stop the service everywhere, run `mediloop-fhir reindex`, and start it again."
+    )
+    return [Finding("reindex-due", store.database.name, text)]
 
 
 async def missing_indexes(store: Store) -> list[Finding]:

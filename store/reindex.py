@@ -20,12 +20,11 @@ from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.common import MAX_BSON_SIZE
 from pymongo.errors import BulkWriteError, DocumentTooLarge, DuplicateKeyError, PyMongoError
 
-from store import ordering, zones
+from store import ordering, revision, zones
 from store.codec import CODEC_OPTIONS, decode
 from store.connection import bounded, is_oversized
 from store.documents import Rules, compose
 from store.extract import instant
-from store.revision import revision
 from store.store import Store
 from store.types import TYPES, ResourceType
 
@@ -48,7 +47,7 @@ class Progress:
         done: documents gone through, those of an interrupted run before included.
         total: documents there are, about.
         failed: the resources that could not be made anew, each with the reason.
-        stale: some of these are searched as they were before.
+        stale: some of these are searched as they were before, or were so in an interrupted run.
     """
 
     done: int = 0
@@ -71,14 +70,16 @@ async def reindex(store: Store, *, batch: int = BATCH) -> AsyncIterator[Progress
     """
     await store.prepare(anew=True)
     await zones.begin(store.database, store.rules.zone)
-    filed = revision(store.rules)
+    await revision.begin(store.database, store.rules)
+    filed = revision.revision(store.rules)
     await store.adopt_history()
     while await store.sequence() == ordering.BATCH:  # not until none is left: the service goes on writing
         pass
     positions = store.database[POSITIONS]
     await positions.delete_many({"revision": {"$ne": filed}})
-    begun = {one["_id"]: one["after"] async for one in positions.find()}
-    progress = Progress()
+    kept = await positions.find().to_list()
+    begun = {one["_id"]: one["after"] for one in kept}
+    progress = Progress(stale=any(one["stale"] for one in kept))
     for kind in TYPES:
         collection = store.database[kind]
         progress.total += await bounded(collection.estimated_document_count, _SECONDS)
@@ -93,7 +94,7 @@ async def reindex(store: Store, *, batch: int = BATCH) -> AsyncIterator[Progress
             progress.failed += failed
             progress.stale |= stale
             after = found[-1]["_id"]
-            position = {"after": after, "revision": filed}
+            position = {"after": after, "revision": filed, "stale": progress.stale}
             await positions.replace_one({"_id": kind}, position, upsert=True)
             progress.done += len(found)
             progress.total = max(progress.total, progress.done)
@@ -101,6 +102,7 @@ async def reindex(store: Store, *, batch: int = BATCH) -> AsyncIterator[Progress
     await positions.delete_many({})
     if not progress.stale:
         await zones.finish(store.database, store.rules.zone)
+        await revision.finish(store.database, store.rules)
 
 
 async def unfit(store: Store, *, batch: int = BATCH) -> list[str]:

@@ -27,6 +27,7 @@ from adapter.importing.state import begin, end
 from adapter.importing.waiting import Key, Waiting
 from adapter.security.keys import Mode
 from adapter.service import Service
+from store import revision
 
 BATCH = 1_000
 
@@ -67,6 +68,7 @@ async def run(service: Service, sources: Sequence[Source], options: Options) -> 
     store = service.stores[options.mode]
     anew = not options.state.exists()
     place = await begin(store, sources, options.state)
+    await revision.begin(store.database, store.rules)
     tally = Tally(**place.tally)
     tally.total = sum(sum(counts) for counts in place.survey)
     path = options.state.with_name(f"{options.state.name}.waiting")

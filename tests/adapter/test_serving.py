@@ -16,9 +16,11 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from adapter import serving
 from adapter.export.files import require_usable
 from adapter.handing import hand_over
+from adapter.service import MODES
 from adapter.settings import SettingsError, load
 from tests.adapter.records import recorded
 from tests.conftest import ServiceMaker
+from tests.store.support import create, patient
 
 KEY = "sk_test_0123"
 
@@ -81,6 +83,21 @@ async def test_a_configured_key_is_announced_while_it_works(make_service: Servic
     assert await serving._working_key(service) == KEY
     await service.keys["test"].revoke(made.id)
     assert await serving._working_key(service) is None
+
+
+async def test_where_what_is_stored_is_filed_otherwise_it_says_so_once(make_service: ServiceMaker) -> None:
+    usual, other = make_service(), make_service(base_url="https://x.org")
+    await usual.prepare()
+    for mode in MODES:
+        await create(usual.stores[mode], patient("a"))
+    told = []
+    for service in (usual, other, usual):  # the last comes after one that has written by other rules
+        await service.prepare()
+        with recorded() as records:
+            await serving._tell_what_is_due(service)
+        told.append([(line["event"], line["databases"]) for line in records.lines])
+    due = ("reindex_due", [usual.stores[mode].database.name for mode in MODES])
+    assert told == [[], [due], [due]]
 
 
 def test_an_address_in_use_is_said_to_be(listening: socket.socket) -> None:

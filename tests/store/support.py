@@ -22,6 +22,7 @@ from store.documents import Rules, compose
 from store.extract import instant
 from store.guards import GUARDS
 from store.history import HISTORY
+from store.revision import REVISIONS
 from store.source import Hint, Sort
 from store.staged import IDEMPOTENCY
 from store.store import PROBE, Store
@@ -48,7 +49,7 @@ NUMBERS = "https://mediloop.co/fhir/sid/appointment-number"
 RULES = Rules(claims=claims, unique_systems=(NUMBERS,))
 """Those of the service."""
 _READ: CodecOptions[dict[str, Any]] = CodecOptions(tz_aware=True)
-COLLECTIONS = (*TYPES, HISTORY, GUARDS, IDEMPOTENCY, COUNTERS, PROBE, ZONES)
+COLLECTIONS = (*TYPES, HISTORY, GUARDS, IDEMPOTENCY, COUNTERS, PROBE, ZONES, REVISIONS)
 
 
 def appointment(

@@ -12,11 +12,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from store import revision
+from store import reindex, revision
 from store.codec import Resource, encode
 from store.documents import compose
+from store.store import Store
 from store.types import TYPES, ResourceType
-from tests.store.support import NUMBERS, RULES, appointment, patient
+from tests.store.support import NUMBERS, RULES, appointment, create, patient
 
 FILED = (1, "87078027b41f017a05694660d47f3b4df2566808c784f6c8c0f57199742485a8")
 """The number of the rules, and the digest of what they file of the resources below."""
@@ -140,3 +141,58 @@ def test_other_rules_have_another_digest(monkeypatch: pytest.MonkeyPatch) -> Non
     before = revision.revision(FULL)
     monkeypatch.setattr(revision, "RULES", revision.RULES + 1)
     assert revision.revision(FULL) != before
+
+
+async def test_an_empty_database_is_filed_by_the_rules_of_who_comes_first(store: Store) -> None:
+    other = replace(RULES, bases=("https://x.org/fhir/R4",))
+    await revision.prepare(store.database, other)
+    assert not await revision.is_due(store.database, RULES)  # nothing is stored
+    await revision.prepare(store.database, RULES)
+    await create(store, patient("a"))
+    await revision.prepare(store.database, other)
+    assert not await revision.is_due(store.database, RULES)
+    assert await revision.is_due(store.database, other)
+
+
+async def test_where_nobody_knows_how_something_is_filed_it_is_to_be_made_anew(store: Store) -> None:
+    await create(store, patient("a"))
+    await revision.prepare(store.database, RULES)
+    assert await revision.is_due(store.database, RULES)
+    async for _ in reindex.reindex(store):
+        assert await revision.is_due(store.database, RULES)
+    assert not await revision.is_due(store.database, RULES)
+
+
+async def test_what_is_half_made_anew_is_filed_by_neither_rules(store: Store) -> None:
+    await revision.prepare(store.database, RULES)
+    await create(store, patient("a"))
+    other = replace(RULES, bases=("https://x.org/fhir/R4",))
+    begun = reindex.reindex(Store(store._client, store.database.name, rules=other))
+    await anext(begun)
+    await begun.aclose()  # type: ignore[attr-defined]  # an async generator
+    assert await revision.is_due(store.database, RULES)
+    assert await revision.is_due(store.database, other)
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+async def test_where_something_could_not_be_made_anew_it_stays_due(store: Store, stopped: bool) -> None:
+    await create(store, patient("b"))
+    bad = {"_id": "a", "_json": b'{"resourceType":"Patient","id":"a"}', "_index": {}}
+    await store.database.Patient.insert_one(dict(bad))
+    if stopped:
+        first = reindex.reindex(store, batch=1)
+        while (await anext(first)).done < 1:
+            pass
+        await first.aclose()  # type: ignore[attr-defined]  # an async generator
+    async for _ in reindex.reindex(store):
+        pass
+    assert await revision.is_due(store.database, RULES)
+
+
+async def test_who_begins_by_other_rules_takes_the_mark_away(store: Store) -> None:
+    await revision.prepare(store.database, RULES)
+    await create(store, patient("a"))
+    await revision.begin(store.database, RULES)
+    assert not await revision.is_due(store.database, RULES)
+    await revision.begin(store.database, replace(RULES, bases=("https://x.org/fhir/R4",)))
+    assert await revision.is_due(store.database, RULES)

@@ -52,6 +52,17 @@ def test_what_is_found_is_told_with_exit_code_1(cli: Cli, database: Raw) -> None
     assert {one["kind"] for one in report["databases"]["test"]["findings"]} == {"document", "index"}
 
 
+def test_that_all_is_to_be_made_anew_is_named_first(cli: Cli, database: Raw, monkeypatch: pytest.MonkeyPatch) -> None:
+    database("test").Slot.update_one({"status": "free"}, {"$set": {"_index.status": "busy"}})
+    monkeypatch.setenv("ADAPTER_BASE_URL", "https://x.org")
+    for due in (True, False):
+        told = json.loads(cli.run("check", "--mode", "test", "--json").stdout)["databases"]["test"]
+        assert ("reindex-due" in told["counts"]) is due
+        assert told["clean"] is not due
+        assert [one["kind"] for one in told["findings"][:1]] == ["reindex-due"] * due
+        assert cli.run("reindex").exit_code == 0
+
+
 def test_what_may_be_meant_so_is_a_note_and_the_exit_code_0(cli: Cli, database: Raw) -> None:
     report = command.Report()
     report.add(Step("slots", 1, [Finding("slot-without-owner", "Slot/a", "It is busy.", note=True)]))

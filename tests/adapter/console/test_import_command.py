@@ -426,3 +426,12 @@ def test_what_another_import_is_writing_is_left_to_it(bring: Import, stored: Sto
         assert not stored("Practitioner")
     assert bring.cli.run(*command).exit_code == 0
     assert sorted(path.name for path in bring.folder.iterdir()) == ["a.ndjson"]
+
+
+def test_an_import_under_other_settings_is_told_of(bring: Import, monkeypatch: pytest.MonkeyPatch) -> None:
+    bring(a__ndjson=lines(*PEOPLE))
+    assert bring.cli.run("check", "--mode", "test").exit_code == 0
+    with monkeypatch.context() as patched:
+        patched.setenv("ADAPTER_BASE_URL", "https://x.org")
+        bring(b__ndjson=lines(SCHEDULE))
+    assert "reindex-due" in bring.cli.run("check", "--mode", "test").stdout

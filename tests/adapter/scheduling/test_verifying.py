@@ -14,6 +14,7 @@ from adapter.console.check import walk
 from adapter.errors import Conflict
 from adapter.scheduling import checking, holds, occupancy, verifying
 from adapter.scheduling.checking import Sweep, visit_of
+from store import revision
 from store.checking import Finding
 from store.codec import Resource, decode, encode
 from store.connection import within
@@ -99,7 +100,13 @@ async def _everything_happens(store: Store) -> None:
         work.remember("k", "f" * 64, 201, b'{"id": "x"}')
 
     await store.transact(go)
+    await at_rest(store)
+
+
+async def at_rest(store: Store) -> None:
+    """Do what is done beside the writes: the history has its order, and it is known by which rules all is filed."""
     await store.sequence_all()
+    await revision.finish(store.database, store.rules)
 
 
 def _over(wanted: Resource, slot_id: str) -> Any:
@@ -207,7 +214,7 @@ async def test_who_is_known_by_an_address_alone_and_booked_twice_is_found(store:
     who = [{"actor": {"type": "Practitioner", "reference": "https://other.example/doctors/7"}, "status": "accepted"}]
     times = {"x": ("10:00", "10:30"), "y": ("10:15", "10:45"), "z": ("10:45", "11:00")}
     await create(store, *({**visit(ident, *when), "participant": who} for ident, when in times.items()))
-    await store.sequence_all()
+    await at_rest(store)
     assert await kinds(store) == {"overlap": {"Appointment/y"}}
 
 
@@ -429,7 +436,7 @@ async def test_a_room_that_two_have_at_once_is_told(store: Store) -> None:
         visit("of-s3", "10:30", "10:45", who=(), **linking("s3")),
         visit("asked", "10:15", "10:30", status="proposed", who=(), **linking("s2")),
     )
-    await store.sequence_all()
+    await at_rest(store)
     told = {one.message for one in await found(store)}
     assert {one.kind for one in await found(store)} == {"room-overlap"}
     assert told == {one.message for one in await found(store, 1000)}
@@ -449,7 +456,7 @@ async def test_rooms_are_read_some_at_a_time_and_those_of_one_together(
     await create(store, *(schedule(ident, f"Location/{ident[0]}") for ident in ("a1", "b", "a2", "c")))
     await create(store, *(slot(f"of-{ident}", status="busy", schedule=ident) for ident in ("a1", "a2", "b", "c")))
     await create(store, *(visit(f"x-{ident}", who=(), **linking(f"of-{ident}")) for ident in ("a1", "a2", "b", "c")))
-    await store.sequence_all()
+    await at_rest(store)
     assert [one.resource for one in await found(store)] == ["Appointment/x-a2"]
 
 
