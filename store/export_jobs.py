@@ -231,7 +231,7 @@ def _job(found: Mapping[str, Any]) -> Job:
         cut=Cut(found["seq"], found["moment"]),
         created=found["created"],
         state=found["state"],
-        files=tuple(File(**one) for one in found["files"]),
+        files=tuple(_file(one) for one in found["files"]),
         step=found["step"],
         after=found["after"],
         done=found["done"],
@@ -240,3 +240,9 @@ def _job(found: Mapping[str, Any]) -> Job:
         expires=found.get("expires"),
         problem=found.get("problem"),
     )
+
+
+def _file(found: Mapping[str, Any]) -> File:
+    """Return a file; what another release has noted of it beside is not ours to know."""
+    role, kind, name, worker = found["role"], found["kind"], found["name"], found.get("worker", "")
+    return File(role=role, kind=kind, name=name, count=found["count"], size=found["size"], worker=worker)

@@ -242,6 +242,17 @@ async def test_an_export_is_for_what_its_key_was_rolled_to_as_well(api: Api, mak
     assert (await rolled.send("DELETE", location)).status_code == 202
 
 
+async def test_what_another_release_notes_of_a_file_is_passed_over(api: Api) -> None:
+    await put(api, "Patient", "a")
+    location = (await api.get("/fhir/R4/$export?_type=Patient")).headers["content-location"]
+    await worked(api.service)
+    jobs = api.service.stores["test"].database[EXPORTS]
+    await jobs.update_one({}, {"$set": {"files.0.sha256": "0"}})
+    assert (await api.get(location)).status_code == 200
+    await jobs.update_one({}, {"$unset": {"files.0.worker": ""}})
+    assert (await api.get(location)).status_code == 200
+
+
 async def test_files_that_are_not_there(api: Api) -> None:
     await put(api, "Patient", "a")
     location = (await api.get("/fhir/R4/$export?_type=Patient")).headers["content-location"]
