@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -106,12 +107,16 @@ def _read(path: Path) -> Place | None:
     if not path.exists():
         return None
     try:
-        found = Place(**orjson.loads(path.read_bytes()))
-    except (TypeError, ValueError) as error:
-        raise SourceError(f"{path}: not the state of an import. Remove it to begin anew.") from error
-    if any(len(counts) != len(PASSES) for counts in found.survey):
-        raise SourceError(f"{path} is the state of an import of an earlier release, which knew fewer passes. {_ANEW}")
-    return found
+        found = orjson.loads(path.read_bytes())
+    except ValueError:
+        found = None
+    if not isinstance(found, dict) or "survey" not in found:  # which each release has noted
+        raise SourceError(f"{path}: not the state of an import. Remove it to begin anew.")
+    with suppress(TypeError):  # by members that it lacks, or has beside
+        place = Place(**found)
+        if all(len(counts) == len(PASSES) for counts in place.survey):
+            return place
+    raise SourceError(f"{path} is the state of an import of another release, which this one cannot go on with. {_ANEW}")
 
 
 async def _require_begun(store: Store, place: Place, path: Path) -> None:

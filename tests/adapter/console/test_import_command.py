@@ -344,6 +344,17 @@ def test_the_state_of_other_files_is_not_taken(bring: Import, tmp_path: Path) ->
         assert "state" in result.stderr
 
 
+@pytest.mark.parametrize("members", [{"database": "d", "begun": "b", "total": 1}, {}], ids=["further", "fewer"])
+def test_the_state_of_another_release_is_said_to_be_one(bring: Import, tmp_path: Path, members: Json) -> None:
+    state, file = tmp_path / "s", bring.folder / "a.ndjson"
+    state.write_text(json.dumps({"marks": [], "survey": [[0] * 6], **members}))
+    file.write_bytes(lines(PEOPLE[0]))
+    result = bring.cli.run("import", str(file), "--state", str(state))
+    assert result.exit_code == 1
+    assert "of another release" in result.stderr
+    assert "Remove it to begin anew" in result.stderr
+
+
 @pytest.fixture
 def interrupted(bring: Import, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The words of an import of two people, of whom one has been written."""
