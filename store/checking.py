@@ -11,6 +11,7 @@ all. The history's own order is the matter of `store.checking_history`.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -237,14 +238,20 @@ async def rules(store: Store) -> list[Finding]:
     return [Finding("reindex-due", store.database.name, text)]
 
 
-async def missing_indexes(store: Store) -> list[Finding]:
-    """Return the declared indexes that are not there."""
+async def indexes(store: Store) -> list[Finding]:
+    """Return the declared indexes that are not there, and as notes those that are there and not declared."""
     findings: list[Finding] = []
     for kind, declared in TYPES.items():
         there = await bounded(store.database[kind].index_information, SECONDS)
-        names = [str(model.document["name"]) for model in declared.index_models()]
-        lacking = sorted(set(names) - there.keys())
+        names = {str(model.document["name"]) for model in declared.index_models()}
+        lacking = sorted(names - there.keys())
         if lacking:
             text = f"It lacks the indexes {', '.join(lacking)}: start the service or run `mediloop-fhir reindex`."
             findings.append(Finding("missing-index", kind, text))
+        for name in sorted(there.keys() - names - {"_id_"}):
+            text = (
+                "This release does not use an index of it, which each write fills. If it is not of your own making, "
+                f"and no older release serves: db.{kind}.dropIndex({json.dumps(name)})"
+            )
+            findings.append(Finding("unused-index", kind, text, note=True))
     return findings

@@ -131,7 +131,7 @@ async def _run(parts: Service, modes: tuple[Mode, ...]) -> dict[Mode, Report]:
 async def walk(store: Store, batch: int = checking.BATCH) -> AsyncIterator[Step]:
     """Verify one store; yield every batch with what it has shown."""
     yield Step("rules", 0, await checking.rules(store))
-    yield Step("indexes", 0, await checking.missing_indexes(store))
+    yield Step("indexes", 0, await checking.indexes(store))
     for declared in TYPES.values():
         async for step in checking.documents(store, declared, batch):
             yield step

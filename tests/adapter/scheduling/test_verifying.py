@@ -334,6 +334,16 @@ async def test_an_index_that_is_not_there_is_found(clinic: Store) -> None:
         await clinic.prepare()
 
 
+async def test_an_index_that_a_release_no_longer_uses_is_a_note_with_what_removes_it(clinic: Store) -> None:
+    name = await clinic.database.Appointment.create_index([("_index.former", 1)])
+    try:
+        [note] = await found(clinic)
+        assert (note.kind, note.resource, note.note) == ("unused-index", "Appointment", True)
+        assert note.message.endswith(': db.Appointment.dropIndex("_index.former_1")')
+    finally:
+        await clinic.database.Appointment.drop_index(name)
+
+
 async def test_a_resource_that_nobody_can_read_ends_no_check(clinic: Store) -> None:
     for kind in ("Appointment", "Slot", "PractitionerRole"):
         one = await clinic.database[kind].find_one({})
