@@ -17,7 +17,7 @@ from adapter.console.session import FAILED, at_once, bar, err, out, run
 from adapter.service import Service
 
 if TYPE_CHECKING:
-    from adapter.importing.books import Tally
+    from adapter.importing.state import Tally
 
 _INTERRUPTED = 130
 _BATCH = 1_000
@@ -47,9 +47,9 @@ def import_(
     [dim]Example:  mediloop-fhir import --mode live exported/[/dim]
     """
     from adapter.importing import running  # loads all of validation: not for `version`
-    from adapter.importing.books import Tally
     from adapter.importing.errorfile import alone_at
     from adapter.importing.sources import find
+    from adapter.importing.state import Tally
 
     where = state or Path(f"import-{hashlib.sha256(json.dumps([mode, sources]).encode()).hexdigest()[:12]}.state")
     options = running.Options(mode, errors, where, batch)

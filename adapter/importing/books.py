@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -14,32 +14,6 @@ from adapter.importing.item import FIRST, PASSES, Item
 from adapter.importing.sources import Source
 from adapter.importing.state import Place
 from adapter.importing.waiting import Key, Row, Waiting
-
-
-@dataclass(slots=True)
-class Tally:
-    """How far an import has come.
-
-    Attributes:
-        total: items there are.
-        created, updated, deleted, unchanged, refused: what became of those gone through.
-        left_out: members of MediLoop objects that its documentation does not know, and how often they came.
-        notes: what else is to be told, in sentences.
-    """
-
-    total: int = 0
-    created: int = 0
-    updated: int = 0
-    deleted: int = 0
-    unchanged: int = 0
-    refused: int = 0
-    left_out: dict[str, int] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-
-    @property
-    def done(self) -> int:
-        """Items gone through; what waits is not done."""
-        return self.created + self.updated + self.deleted + self.unchanged + self.refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,19 +43,18 @@ class Books:
     Args:
         sources: its files.
         path: of the state file.
-        place: how far it is.
-        tally: what has become of what is done.
+        place: how far it is, and what has become of what is done.
         refusals: the file of what is refused for good.
         waiting: what is refused as yet.
     """
 
     def __init__(
-        self, sources: Sequence[Source], path: Path, place: Place, tally: Tally, refusals: ErrorFile, waiting: Waiting
+        self, sources: Sequence[Source], path: Path, place: Place, refusals: ErrorFile, waiting: Waiting
     ) -> None:
         self._sources = sources
         self._path = path
         self.place = place
-        self.tally = tally
+        self.tally = place.tally
         self._refusals = refusals
         self.waiting = waiting
         waiting.drop([(rank, source, line) for rank, source, line in place.settled])
@@ -172,6 +145,5 @@ class Books:
         place.settled = [[*key] for key in settled] if self.waiting.count else []
         place.waits = waits and (self.waiting.count > 0 or self.waiting.frees)
         place.errors = self._refusals.flush()
-        place.tally = asdict(self.tally)
         place.save(self._path)
         self.waiting.drop(settled)

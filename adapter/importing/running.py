@@ -13,7 +13,7 @@ from pathlib import Path
 from adapter.errors import Refused
 from adapter.importing import again
 from adapter.importing.beside import Check, checks
-from adapter.importing.books import Books, Outcome, Tally
+from adapter.importing.books import Books, Outcome
 from adapter.importing.checking import Checked
 from adapter.importing.closing import close
 from adapter.importing.deciding import Writer
@@ -23,7 +23,7 @@ from adapter.importing.item import FIRST, PASSES, SLOTS, VISITS, Item, portions
 from adapter.importing.overlapping import Course
 from adapter.importing.reading import items
 from adapter.importing.sources import Source, require_beside
-from adapter.importing.state import begin, end
+from adapter.importing.state import Tally, begin, end
 from adapter.importing.waiting import Key, Waiting
 from adapter.security.keys import Mode
 from adapter.service import Service
@@ -69,7 +69,7 @@ async def run(service: Service, sources: Sequence[Source], options: Options) -> 
     anew = not options.state.exists()
     place = await begin(store, sources, options.state)
     await revision.begin(store.database, store.rules)
-    tally = Tally(**place.tally)
+    tally = place.tally
     tally.total = sum(sum(counts) for counts in place.survey)
     path = options.state.with_name(f"{options.state.name}.waiting")
     if place.waits and not path.exists():
@@ -81,7 +81,7 @@ async def run(service: Service, sources: Sequence[Source], options: Options) -> 
     with ErrorFile(options.errors, place.errors) as refusals, Waiting(path, anew=anew) as waiting:
         if refusals.note:
             tally.notes.append(refusals.note)
-        books = Books(sources, options.state, place, tally, refusals, waiting)
+        books = Books(sources, options.state, place, refusals, waiting)
         writer = Writer(service, store, waiting.free, take=waiting.take, taken=waiting.taken)
         async with checks(service, tally.total - tally.done) as check:
             for stage in range(place.stage, 1 + max((source.stage for source in sources), default=-1)):

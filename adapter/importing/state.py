@@ -33,6 +33,32 @@ _ANEW = "Remove it to begin anew: what is stored already stays as it is."
 
 
 @dataclass(slots=True)
+class Tally:
+    """How far an import has come.
+
+    Attributes:
+        total: items there are.
+        created, updated, deleted, unchanged, refused: what became of those gone through.
+        left_out: members of MediLoop objects that its documentation does not know, and how often they came.
+        notes: what else is to be told, in sentences.
+    """
+
+    total: int = 0
+    created: int = 0
+    updated: int = 0
+    deleted: int = 0
+    unchanged: int = 0
+    refused: int = 0
+    left_out: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def done(self) -> int:
+        """Items gone through; what waits is not done."""
+        return self.created + self.updated + self.deleted + self.unchanged + self.refused
+
+
+@dataclass(slots=True)
 class Place:
     """The state file: everything before this place is done.
 
@@ -59,7 +85,7 @@ class Place:
     source: int = 0
     line: int = 0
     errors: int = 0
-    tally: dict[str, Any] = field(default_factory=dict)
+    tally: Tally = field(default_factory=Tally)
     waits: bool = False
     settled: list[list[int]] = field(default_factory=list)
     since: str = ""
@@ -114,6 +140,7 @@ def _read(path: Path) -> Place | None:
         raise SourceError(f"{path}: not the state of an import. Remove it to begin anew.")
     with suppress(TypeError):  # by members that it lacks, or has beside
         place = Place(**found)
+        place.tally = Tally(**found.get("tally", {}))
         if all(len(counts) == len(PASSES) for counts in place.survey):
             return place
     raise SourceError(f"{path} is the state of an import of another release, which this one cannot go on with. {_ANEW}")
