@@ -57,7 +57,7 @@ class Books:
         self.tally = place.tally
         self._refusals = refusals
         self.waiting = waiting
-        waiting.drop([(rank, source, line) for rank, source, line in place.settled])
+        waiting.drop(place.settled)
         waiting.drop_before(next((n for n, one in enumerate(sources) if one.stage >= place.stage), 0))
 
     def note(self, outcomes: Sequence[Outcome], where: Key | None = None) -> bool:
@@ -142,7 +142,7 @@ class Books:
     def _save(self, settled: Sequence[Key], *, waits: bool = True) -> None:
         place = self.place
         # Before they are dropped: a crash between the two has them dropped then, and counted once.
-        place.settled = [[*key] for key in settled] if self.waiting.count else []
+        place.settled = [*settled] if self.waiting.count else []
         place.waits = waits and (self.waiting.count > 0 or self.waiting.frees)
         place.errors = self._refusals.flush()
         place.save(self._path)

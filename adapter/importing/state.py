@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import orjson
+from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 from pymongo.asynchronous.collection import AsyncCollection
 
 from adapter import private
@@ -29,9 +30,11 @@ IMPORTS = "imports"
 """The collection of the marks: a document for each import that is not finished, removed with its state file."""
 
 _SECONDS = 10.0
+_AS_WRITTEN = ConfigDict(extra="forbid", strict=True)
 _ANEW = "Remove it to begin anew: what is stored already stays as it is."
 
 
+@with_config(_AS_WRITTEN)
 @dataclass(slots=True)
 class Tally:
     """How far an import has come.
@@ -58,6 +61,7 @@ class Tally:
         return self.created + self.updated + self.deleted + self.unchanged + self.refused
 
 
+@with_config(_AS_WRITTEN)
 @dataclass(slots=True)
 class Place:
     """The state file: everything before this place is done.
@@ -87,12 +91,16 @@ class Place:
     errors: int = 0
     tally: Tally = field(default_factory=Tally)
     waits: bool = False
-    settled: list[list[int]] = field(default_factory=list)
+    settled: list[tuple[int, int, int]] = field(default_factory=list)
     since: str = ""
 
     def save(self, path: Path) -> None:
         """Write it in one step: a crash leaves the one before or this one."""
         private.replace(path, orjson.dumps(asdict(self)))
+
+
+_PLACE = TypeAdapter(Place)
+_MEMBERS = frozenset({"missing", "unexpected_keyword_argument"})  # what pydantic calls such errors
 
 
 async def begin(store: Store, sources: Sequence[Source], path: Path) -> Place:
@@ -133,17 +141,24 @@ def _read(path: Path) -> Place | None:
     if not path.exists():
         return None
     try:
-        found = orjson.loads(path.read_bytes())
-    except ValueError:
-        found = None
-    if not isinstance(found, dict) or "survey" not in found:  # which each release has noted
-        raise SourceError(f"{path}: not the state of an import. Remove it to begin anew.")
-    with suppress(TypeError):  # by members that it lacks, or has beside
-        place = Place(**found)
-        place.tally = Tally(**found.get("tally", {}))
-        if all(len(counts) == len(PASSES) for counts in place.survey):
-            return place
+        found = _PLACE.validate_json(path.read_bytes())
+        if found.since:
+            datetime.fromisoformat(found.since)
+    except ValueError as error:
+        if not _has_other_members(error):
+            raise SourceError(f"{path}: not the state of an import. Remove it to begin anew.") from error
+    else:
+        if all(len(counts) == len(PASSES) for counts in found.survey):
+            return found
     raise SourceError(f"{path} is the state of an import of another release, which this one cannot go on with. {_ANEW}")
+
+
+def _has_other_members(error: ValueError) -> bool:
+    """Tell whether a state is wrong by nothing but members that it lacks or has beside; each release noted the survey."""
+    wrong = error.errors() if isinstance(error, ValidationError) else []
+    where = [one["loc"] for one in wrong if one["type"] in _MEMBERS]
+    named = [loc for loc in where if loc != ("survey",) and all(isinstance(part, str) for part in loc)]
+    return bool(wrong) and len(named) == len(wrong)
 
 
 async def _require_begun(store: Store, place: Place, path: Path) -> None:

@@ -344,7 +344,11 @@ def test_the_state_of_other_files_is_not_taken(bring: Import, tmp_path: Path) ->
         assert "state" in result.stderr
 
 
-@pytest.mark.parametrize("members", [{"database": "d", "begun": "b", "total": 1}, {}], ids=["further", "fewer"])
+@pytest.mark.parametrize(
+    "members",
+    [{"database": "d", "begun": "b", "total": 1}, {"database": "d", "begun": "b", "tally": {"x": 1}}, {}],
+    ids=["further", "further of the tally", "fewer"],
+)
 def test_the_state_of_another_release_is_said_to_be_one(bring: Import, tmp_path: Path, members: Json) -> None:
     state, file = tmp_path / "s", bring.folder / "a.ndjson"
     state.write_text(json.dumps({"marks": [], "survey": [[0] * 6], **members}))
