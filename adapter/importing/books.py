@@ -143,7 +143,7 @@ class Books:
         place = self.place
         # Before they are dropped: a crash between the two has them dropped then, and counted once.
         place.settled = [*settled] if self.waiting.count else []
-        place.waits = waits and (self.waiting.count > 0 or self.waiting.frees)
+        place.waits = waits and self.waiting.kept
         place.errors = self._refusals.flush()
         place.save(self._path)
         self.waiting.drop(settled)

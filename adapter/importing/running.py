@@ -18,7 +18,6 @@ from adapter.importing.checking import Checked
 from adapter.importing.closing import close
 from adapter.importing.deciding import Writer
 from adapter.importing.errorfile import ErrorFile, require_ours
-from adapter.importing.fetching import SourceError
 from adapter.importing.item import FIRST, PASSES, SLOTS, VISITS, Item, portions
 from adapter.importing.overlapping import Course
 from adapter.importing.reading import items
@@ -72,13 +71,11 @@ async def run(service: Service, sources: Sequence[Source], options: Options) -> 
     tally = place.tally
     tally.total = sum(sum(counts) for counts in place.survey)
     path = options.state.with_name(f"{options.state.name}.waiting")
-    if place.waits and not path.exists():
-        raise SourceError(
-            f"{path} is gone: it has what was to be tried again of the interrupted import. Put it back, or remove "
-            f"{options.state} to begin anew: what is stored already stays as it is."
-        )
     yield tally
-    with ErrorFile(options.errors, place.errors) as refusals, Waiting(path, anew=anew) as waiting:
+    with (
+        Waiting(path, place.begun, anew=anew, waits=place.waits) as waiting,
+        ErrorFile(options.errors, place.errors) as refusals,
+    ):
         if refusals.note:
             tally.notes.append(refusals.note)
         books = Books(sources, options.state, place, refusals, waiting)

@@ -74,7 +74,7 @@ class Place:
         stage: which of the stages is being gone through.
         since: when that began, by the clock that stamps what is written; empty: an earlier release has not noted it.
         rank, source, line: where to go on: after that line of that file in that pass.
-        waits: whether something waits, or was given up (`waiting`).
+        waits: whether the file of what waits has something in it that counts (`waiting`).
         settled: what waited and is done, and may not be dropped from there yet.
         errors: bytes of the error file that belong to what is done.
         tally: what has become of the items gone through.

@@ -12,6 +12,7 @@ import hashlib
 import os
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -36,6 +37,7 @@ CREATE TABLE IF NOT EXISTS waiting (
 CREATE INDEX IF NOT EXISTS by_name ON waiting (name);
 CREATE INDEX IF NOT EXISTS by_sign ON waiting (sign);
 CREATE TABLE IF NOT EXISTS freed (name TEXT PRIMARY KEY, was BLOB, closed INTEGER) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS import (begun TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS taken (sign TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TEMP TABLE tried (these BLOB PRIMARY KEY) WITHOUT ROWID;
 """
@@ -73,22 +75,30 @@ class Waiting:
 
     Args:
         path: of the file.
+        begun: the mark of the import (`Place.begun`).
         anew: whether what is there is of an import that was given up.
+        waits: whether this import has noted that there is something in it.
 
     Raises:
         OSError: the file cannot be removed.
-        SourceError: SQLite cannot read or write it; so does the end of the ``with`` in which that came up.
+        SourceError: it is not what this import has left. SQLite cannot read or write it; so does the end of the
+            ``with`` in which that came up.
     """
 
-    def __init__(self, path: Path, *, anew: bool) -> None:
+    def __init__(self, path: Path, begun: str, *, anew: bool, waits: bool = False) -> None:
         self._path = path
+        self._begun = begun
         self._file: sqlite3.Connection | None = None
         self.count = 0
         self.frees = False
         if anew:
             self.remove()
+        elif waits and not path.exists():
+            raise self._lost()
         elif path.exists():
             try:
+                if not self._is_ours(waits):
+                    raise self._lost()
                 opened = self._opened()
                 [self.count] = opened.execute("SELECT count(*) FROM waiting").fetchone()
                 self.frees = opened.execute("SELECT 1 FROM freed").fetchone() is not None
@@ -121,6 +131,26 @@ class Waiting:
             )
         return SourceError(f"{self._path}: {error}. {remedy}")
 
+    def _is_ours(self, waits: bool) -> bool:
+        """Tell whether the file is what this import has left: one without anything in it is a valid one of SQLite."""
+        with closing(sqlite3.connect(self._path)) as file:
+            tables = {name for [name] in file.execute("SELECT name FROM sqlite_master")}
+            if "import" not in tables:
+                return "waiting" in tables or not waits  # an earlier release left no mark; or it was just begun
+            marks = [begun for [begun] in file.execute("SELECT begun FROM import")]
+        return marks == [self._begun] or not (marks or waits)
+
+    def _lost(self) -> SourceError:
+        return SourceError(
+            f"{self._path} is gone, or not as the interrupted import has left it: it has what was to be tried again. "
+            f"Put it back, or remove {self._path.with_suffix('')} to begin anew: what is stored already stays as it is."
+        )
+
+    @property
+    def kept(self) -> bool:
+        """Whether there is a file in which something may be kept."""
+        return self._file is not None
+
     def _opened(self) -> sqlite3.Connection:
         if self._file is None:
             os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
@@ -131,6 +161,8 @@ class Waiting:
                 for name, kind in columns.items():
                     if name not in there:
                         self._file.execute(f"ALTER TABLE {table} ADD COLUMN {name} {kind}")
+            with self._file:
+                self._file.execute("INSERT OR IGNORE INTO import VALUES (?)", (self._begun,))
         return self._file
 
     def remove(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -170,6 +171,23 @@ def test_a_visit_that_was_moved_comes_under_its_order_in_a_later_import(small: I
     assert small(b__ndjson=lines(ordered(2, "ga"), cancelled)) == {"updated": 2}  # one time: one visit
     assert starts(stored) == ["ga 2027-02-02T09:00:00Z"]
     assert small(c__ndjson=lines(ordered(2, "gb"))) == {"refused": 1}
+
+
+def test_which_orders_were_taken_is_not_lost_unsaid(bring: Import, monkeypatch: pytest.MonkeyPatch) -> None:
+    from adapter.importing import again
+
+    (bring.folder / "a.ndjson").write_bytes(TWO + lines(ordered(1, "ga")))
+    words = ["import", str(bring.folder / "a.ndjson"), "--state", "s", "--errors", str(bring.errors)]
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(again, "settle", stop)
+        assert bring.cli.run(*words).exit_code == 130
+    Path("s.waiting").write_bytes(b"")
+    result = bring.cli.run(*words)
+    assert (result.exit_code, "s.waiting is gone, or not" in result.stderr) == (1, True)
 
 
 def test_the_name_of_a_visit_that_is_used_again_leads_to_nobody_elses(small: Import, stored: Stored) -> None:

@@ -47,7 +47,7 @@ async def test_what_was_not_given_up_is_neither_checked_nor_written_again(tmp_pa
         (tmp_path / name).write_bytes(raw)
     sources = [Source(name, tmp_path / name) for name in files]
     writer = _Writer()
-    with Waiting(tmp_path / "s.waiting", anew=True) as waiting:
+    with Waiting(tmp_path / "s.waiting", "begun", anew=True) as waiting:
         was = {f"Slot/{one}": Freed(slot(one, 9, status="busy"), closed=True) for one in "bcdf"}
         waiting.free(was | {"Slot/e": Freed(None, closed=False)})
         await close(cast("Writer", writer), check, sources, waiting, 3)
@@ -65,7 +65,7 @@ async def test_where_a_file_has_told_of_all_no_visit_is_read(tmp_path: Path) -> 
     (tmp_path / "slots.ndjson").write_bytes(lines(slot("a", 9)))
     sources = [Source("slots.ndjson", tmp_path / "slots.ndjson")]
     writer = _Writer()
-    with Waiting(tmp_path / "s.waiting", anew=True) as waiting:
+    with Waiting(tmp_path / "s.waiting", "begun", anew=True) as waiting:
         waiting.free({"Slot/a": Freed(slot("a", 9, status="busy"), closed=True)})
         await close(cast("Writer", writer), check, sources, waiting, 2)
         assert not waiting.restores()
