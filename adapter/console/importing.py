@@ -49,11 +49,11 @@ def import_(
     from adapter.importing import running  # loads all of validation: not for `version`
     from adapter.importing.errorfile import alone_at
     from adapter.importing.sources import find
-    from adapter.importing.state import Tally
+    from adapter.importing.state import Tally, folder_of
 
     where = state or Path(f"import-{hashlib.sha256(json.dumps([mode, sources]).encode()).hexdigest()[:12]}.state")
     options = running.Options(mode, errors, where, batch)
-    fetched = where.with_name(where.name + ".files")
+    fetched = folder_of(where)
 
     lacking: list[str] = []
     written = {"--errors": errors, "--state": where}

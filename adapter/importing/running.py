@@ -22,7 +22,7 @@ from adapter.importing.item import FIRST, PASSES, SLOTS, VISITS, Item, portions
 from adapter.importing.overlapping import Course
 from adapter.importing.reading import items
 from adapter.importing.sources import Source, require_beside
-from adapter.importing.state import Tally, begin, end
+from adapter.importing.state import Tally, begin, end, require_all, require_unchanged
 from adapter.importing.waiting import Key, Waiting
 from adapter.security.keys import Mode
 from adapter.service import Service
@@ -58,8 +58,8 @@ async def run(service: Service, sources: Sequence[Source], options: Options) -> 
     refused stands in the error file, a line for each: ``{"file", "line", "reasons": [...], "resource"}``.
 
     Raises:
-        SourceError: the state file is of other files or of another database; files have changed since; the error file
-            is something else; what waited before an interruption is gone, or cannot be kept.
+        SourceError: the state file is of other files or of another database; files have changed since, or meanwhile;
+            the error file is something else; what waited before an interruption is gone, or cannot be kept.
         Unreachable: MongoDB did not answer in time; the same command goes on there.
     """
     require_beside(sources, {"--errors": options.errors, "--state": options.state})
@@ -91,8 +91,10 @@ async def run(service: Service, sources: Sequence[Source], options: Options) -> 
                         yield tally
                 if waiting.frees:
                     await close(writer, check, [one for one in sources if one.stage == stage], waiting, options.batch)
+                require_unchanged(place, sources, options.state)
                 books.end_stage(options.batch, store.now())
                 yield tally
+        require_all(place, options.state)
         waiting.remove()
     await end(store, place, options.state)
 

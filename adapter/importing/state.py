@@ -103,6 +103,11 @@ _PLACE = TypeAdapter(Place)
 _MEMBERS = frozenset({"missing", "unexpected_keyword_argument"})  # what pydantic calls such errors
 
 
+def folder_of(path: Path) -> Path:
+    """Return where fetched files are kept, by the state file."""
+    return path.with_name(f"{path.name}.files")
+
+
 async def begin(store: Store, sources: Sequence[Source], path: Path) -> Place:
     """Return where to go on: what the state file says, or the beginning, for which it is made.
 
@@ -124,6 +129,37 @@ async def begin(store: Store, sources: Sequence[Source], path: Path) -> Place:
     await bounded(lambda: imports.insert_one({"_id": place.begun, "at": store.now()}), _SECONDS)
     await asyncio.to_thread(place.save, path)
     return place
+
+
+def require_unchanged(place: Place, sources: Sequence[Source], path: Path) -> None:
+    """Make sure, at the end of a stage, that its files are still what they were: each pass reads them anew.
+
+    What has come to one behind the passes that it was for was not read, nor what was cut away before.
+
+    Raises:
+        SourceError: one has changed. The state file stays, and refuses it from then on.
+    """
+    for mark, source in zip(place.marks, sources, strict=True):
+        if source.stage == place.stage and source.mark != mark:
+            fetched = "" if source.path.parent != folder_of(path) else f" and {folder_of(path)}"
+            raise SourceError(
+                f"{source.name} has changed while it was imported, and may not have come in whole. "
+                f"Remove {path}{fetched} and import again: what is stored already stays as it is."
+            )
+
+
+def require_all(place: Place, path: Path) -> None:
+    """Make sure, at the end, that each item that was there at the beginning was gone through.
+
+    Raises:
+        SourceError: it was not: a file has changed that looks the same.
+    """
+    tally = place.tally
+    if tally.done != tally.total:
+        raise SourceError(
+            f"{tally.done} of {tally.total} items were gone through: a file has changed while it was imported. "
+            f"Remove {path} and import again: what is stored already stays as it is."
+        )
 
 
 async def end(store: Store, place: Place, path: Path) -> None:
@@ -154,7 +190,7 @@ def _read(path: Path) -> Place | None:
 
 
 def _has_other_members(error: ValueError) -> bool:
-    """Tell whether a state is wrong by nothing but members that it lacks or has beside; each release noted the survey."""
+    """Tell whether a state is wrong by nothing but members that it lacks or has beside; each has the survey."""
     wrong = error.errors() if isinstance(error, ValidationError) else []
     where = [one["loc"] for one in wrong if one["type"] in _MEMBERS]
     named = [loc for loc in where if loc != ("survey",) and all(isinstance(part, str) for part in loc)]
