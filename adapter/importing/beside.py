@@ -14,7 +14,7 @@ import re
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
@@ -122,14 +122,11 @@ def _serve(pipe: Connection, settings: Settings) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of the terminal: the other process ends this one
     means = _Tables(settings, systems_of(settings), vocabulary_of(settings))
     memory.settle(memory.BATCH)
-    pipe.send(True)
-    while True:
-        try:
-            batch = pipe.recv()
-        except (EOFError, OSError):
-            return
-        checked = Checked()
-        for item in batch:
-            checked.add(means, item)
-        told: _Told = ([_given(one) for one in checked.found], checked.left_out)
-        pipe.send(told)
+    with suppress(EOFError, OSError):  # nobody is there any more, in whatever moment that comes
+        pipe.send(True)
+        while True:
+            checked = Checked()
+            for item in pipe.recv():
+                checked.add(means, item)
+            told: _Told = ([_given(one) for one in checked.found], checked.left_out)
+            pipe.send(told)

@@ -97,6 +97,22 @@ async def test_a_child_checks_as_this_process_does(tables: Tables, monkeypatch: 
     assert not multiprocessing.active_children()
 
 
+@pytest.mark.parametrize("asked", [False, True])
+def test_a_child_that_nobody_waits_for_any_more_ends_without_a_word(
+    tables: Tables, capfd: pytest.CaptureFixture[str], asked: bool
+) -> None:
+    ours, theirs = multiprocessing.Pipe()
+    child = multiprocessing.get_context("spawn").Process(target=beside._serve, args=(theirs, tables.settings))
+    child.start()
+    theirs.close()
+    if asked:
+        ours.recv()
+        ours.send(ITEMS * 50)
+    ours.close()
+    child.join(30)
+    assert (child.exitcode, capfd.readouterr().err) == (0, "")
+
+
 NUMBERS = ("1.10", "-1e5", "1E2", "-0", "0", "7", "-7", "123456789012345678", "1234567890123456789", "0.0")
 
 
