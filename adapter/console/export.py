@@ -13,7 +13,7 @@ import orjson
 import typer
 
 from adapter.console.options import TestOrLive, Types
-from adapter.console.session import bar, err, fail, listed, out, plain_failures, read, types_in
+from adapter.console.session import at_once, bar, err, fail, listed, out, plain_failures, read, types_in
 from adapter.errors import Malformed, Problem
 from adapter.export import before, formats
 from adapter.export.before import Before
@@ -170,7 +170,8 @@ async def _export(settings: Settings, store: Store, asked: _Asked) -> Manifest:
         elif manifest.complete:
             raise NotUsable("That folder holds a finished export. Name another one, or remove it.")
         else:
-            await asyncio.to_thread(folder.require_whole, manifest)
+            with at_once():
+                folder.require_whole(manifest, read=True)
             await asyncio.to_thread(folder.remove_unfinished, manifest)
         whom = await asked_for(settings, store, manifest.cut, asked.filters)
         wanted = Wanted(

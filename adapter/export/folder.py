@@ -7,6 +7,7 @@ how far they reach, and is replaced as a whole after every file. On this machine
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, Literal, cast
 
 import orjson
 
@@ -172,20 +173,34 @@ class Folder:
                 text = f"That folder holds files of another export ({name}). Name another one, or remove them."
                 raise NotUsable(text)
 
-    def require_whole(self, manifest: Manifest) -> None:
+    def require_whole(self, manifest: Manifest, *, read: bool = False) -> None:
         """Make sure that the finished files are there.
 
+        Args:
+            manifest: names them.
+            read: whether to compare what is in them, too.
+
         Raises:
-            NotUsable: one is not, or has another size.
+            NotUsable: one is not, or is another.
         """
         for one in (*manifest.output, *manifest.deleted):
-            size = None
-            with suppress(FileNotFoundError):
-                size = self._system.size(self._path(one["url"]))
-            if size != one["size"]:
-                name, has = one["url"], "it is gone" if size is None else f"{size} bytes instead of {one['size']}"
-                text = f"{name} is not there as it was written ({has}). Remove the folder and export again."
+            if why := self._lacking(one, read):
+                text = f"{one['url']} is not there as it was written ({why}). Remove the folder and export again."
                 raise NotUsable(text)
+
+    def _lacking(self, one: dict[str, Any], read: bool) -> str:
+        path = self._path(one["url"])
+        try:
+            size = self._system.size(path)
+            if size != one["size"]:
+                return f"{size} bytes instead of {one['size']}"
+            if read:
+                with self._system.open(path, "rb") as file:
+                    if hashlib.file_digest(file, "sha256").hexdigest() != one["sha256"]:
+                        return "its content is another"
+        except FileNotFoundError:
+            return "it is gone"
+        return ""
 
     def remove_unfinished(self, manifest: Manifest) -> None:
         """Remove what an interrupted run has left half written: whoever reads all files would read it as well."""
@@ -246,6 +261,11 @@ class Here:
     def size(path: str) -> int:
         """Return how many bytes a file has."""
         return Path(path).stat().st_size
+
+    @staticmethod
+    def open(path: str, mode: Literal["rb"]) -> IO[bytes]:
+        """Open a file to be read."""
+        return Path(path).open(mode)
 
     @staticmethod
     def rm_file(path: str) -> None:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import fsspec
 import pytest
 
 from adapter.export import formats
@@ -110,6 +111,25 @@ def test_an_export_whose_files_are_not_all_there_is_not_complete(
     result = clinic.run("export", *words)
     assert (result.exit_code, "Slot.00001.ndjson is not there as it was written" in result.stderr) == (1, True)
     assert json.loads((tmp_path / "out" / "manifest.json").read_bytes())["extension"]["complete"] is False
+
+
+@pytest.mark.parametrize("where", ["folder", "memory"])
+def test_a_file_that_is_another_of_the_same_size_is_not_as_it_was_written(
+    clinic: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    place = str(tmp_path / "out") if where == "folder" else f"memory://{tmp_path.name}"
+    words = (place, "--type", "Slot", "--file-resources", "10")
+    stopped(monkeypatch, clinic, 3, *words)
+    with fsspec.open(f"{place}/Slot.00001.ndjson", "rb") as file:
+        whole = file.read()
+    for content, code in ((whole[:-9] + b'"other"}\n', 1), (whole, 0)):
+        with fsspec.open(f"{place}/Slot.00001.ndjson", "wb") as file:
+            file.write(content)
+        result = clinic.run("export", *words)
+        assert result.exit_code == code, result.output
+        assert ("Slot.00001.ndjson is not there as it was written (its content is another)" in result.stderr) is bool(
+            code
+        )
 
 
 def test_an_export_of_days_goes_on_in_the_same_time_zone_alone(
