@@ -172,7 +172,7 @@ async def _export(settings: Settings, store: Store, asked: _Asked) -> Manifest:
         else:
             with at_once():
                 folder.require_whole(manifest, read=True)
-            await asyncio.to_thread(folder.remove_unfinished, manifest)
+        await asyncio.to_thread(folder.remove_unfinished, manifest)
         whom = await asked_for(settings, store, manifest.cut, asked.filters)
         wanted = Wanted(
             format=asked.format,

@@ -156,10 +156,14 @@ class Folder:
             self._system.pipe_file(self._path(MANIFEST), data)
             return
         beside = self._path(f".{MANIFEST}.{os.getpid()}")
-        with private.create(beside) as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with private.create(beside) as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:  # the disk is full, perhaps: it takes room there, and is of no use
+            Path(beside).unlink(missing_ok=True)
+            raise
         os.replace(beside, self._path(MANIFEST))  # noqa: PTH105  (files are named by text, as for fsspec)
 
     def require_unused(self) -> None:

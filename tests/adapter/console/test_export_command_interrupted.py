@@ -70,6 +70,13 @@ def test_what_is_half_written_goes_and_what_is_anothers_stays(
     assert there == told | {"manifest.json", "notes.txt", "my.ndjson"}
 
 
+def test_what_is_left_of_a_manifest_goes_where_none_was_put_in_its_place(clinic: Cli, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / ".manifest.json.123").write_text("{")  # of a run that was killed then
+    clinic.json("export", str(tmp_path / "out"), "--type", "Slot")
+    assert sorted(one.name for one in (tmp_path / "out").iterdir()) == ["Slot.00001.ndjson", "manifest.json"]
+
+
 def test_a_second_run_at_the_same_time_is_refused(clinic: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It would take what the first one is writing for what an interrupted one has left, and remove it."""
     words = (str(tmp_path / "out"), "--type", "Slot", "--file-resources", "10")
@@ -127,9 +134,8 @@ def test_a_file_that_is_another_of_the_same_size_is_not_as_it_was_written(
             file.write(content)
         result = clinic.run("export", *words)
         assert result.exit_code == code, result.output
-        assert ("Slot.00001.ndjson is not there as it was written (its content is another)" in result.stderr) is bool(
-            code
-        )
+        said = "Slot.00001.ndjson is not there as it was written (its content is another)" in result.stderr
+        assert said == (code == 1)
 
 
 def test_an_export_of_days_goes_on_in_the_same_time_zone_alone(

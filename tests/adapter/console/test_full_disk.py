@@ -23,6 +23,13 @@ def test_an_export(clinic: Cli, tmp_path: Path, words: tuple[str, ...], name: st
     assert clinic.json(*command)["output"][0]["url"] == name
 
 
+def test_an_export_that_could_not_even_begin_leaves_nothing(clinic: Cli, tmp_path: Path) -> None:
+    command = ("export", str(tmp_path / "out"), "--type", "Slot")
+    with room_for(100):
+        assert clinic.run(*command).exit_code == 1
+    assert sorted(one.name for one in (tmp_path / "out").glob(".manifest*")) == []
+
+
 def test_an_import(bring: Import, stored: Stored) -> None:
     bad = [{"resourceType": "Patient", "id": f"p{number}", "gender": "x" * 500} for number in range(20)]
     (bring.folder / "some.ndjson").write_bytes(lines(*bad, PEOPLE[2]))
