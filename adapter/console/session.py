@@ -24,7 +24,7 @@ from adapter.errors import Malformed, Problem, Refused
 from adapter.settings import Settings, SettingsError, load
 from store.connection import reason, refusal
 from store.embedded_binary import EmbeddedMongoError
-from store.errors import StoreError
+from store.errors import StoreError, Unreachable
 from store.store import Store
 
 # Loaded where they are needed: a command that needs none of them begins faster without.
@@ -96,10 +96,12 @@ def plain_failures(*, goes_on: bool = False) -> Iterator[None]:
     """Turn what can be expected to go wrong into one line and exit code 1.
 
     Args:
-        goes_on: whether the same command goes on where it was; told where the disk is full.
+        goes_on: whether the same command goes on where it was; told where the disk is full, or MongoDB away.
     """
     try:
         yield
+    except Unreachable as error:
+        fail(f"{_ended(str(error))} When it answers, the same command goes on." if goes_on else str(error))
     except (SettingsError, EmbeddedMongoError, StoreError) as error:
         fail(str(error))
     except PyMongoError as error:
@@ -117,6 +119,10 @@ def _told(error: OSError) -> str:
     if error.strerror is None:
         return str(error)
     return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
+
+
+def _ended(text: str) -> str:
+    return text if text.endswith((".", "?")) else f"{text}."
 
 
 def _remedy(error: OSError, goes_on: bool) -> str:

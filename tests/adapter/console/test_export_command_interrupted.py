@@ -24,13 +24,14 @@ def stopped(monkeypatch: pytest.MonkeyPatch, clinic: Cli, at: int, *words: str) 
     def stop(self: Copying, writing: formats.Writing, kind: str, lines: Sequence[bytes]) -> None:
         written.append(kind)
         if len(written) == at:
-            raise Unreachable("MongoDB did not answer in time.")
+            raise Unreachable("MongoDB did not answer in time")
         add(self, writing, kind, lines)
 
     with monkeypatch.context() as patch:
         patch.setattr(Copying, "_add", stop)
         result = clinic.run("export", *words)
-        assert (result.exit_code, result.stderr) == (1, "mediloop-fhir: MongoDB did not answer in time.\n")
+        said = "mediloop-fhir: MongoDB did not answer in time. When it answers, the same command goes on.\n"
+        assert (result.exit_code, result.stderr) == (1, said)
 
 
 @pytest.mark.parametrize("hidden", [False, True], ids=["as they are", "deidentified"])

@@ -20,6 +20,7 @@ from pymongo.errors import AutoReconnect, BulkWriteError, ConfigurationError, Op
 from adapter.console.session import mongodb, plain_failures
 from adapter.settings import Settings
 from store.embedded_process import Process
+from store.errors import NoTransactions, StoreError, Unreachable
 
 COMMAND = """
 import asyncio, sys
@@ -146,6 +147,23 @@ def test_a_command_that_begins_anew_does_not_say_that_it_goes_on(capsys: pytest.
         with pytest.raises(typer.Exit), plain_failures():
             raise error
         assert capsys.readouterr().err == f"mediloop-fhir: {said}\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "more"),
+    [
+        (Unreachable("MongoDB did not answer in time"), ". When it answers, the same command goes on."),
+        (Unreachable("MongoDB does not answer: h. Is it there?"), " When it answers, the same command goes on."),
+        (NoTransactions("A standalone."), ""),
+    ],
+)
+def test_when_mongodb_is_away_what_goes_on_says_so(
+    capsys: pytest.CaptureFixture[str], error: StoreError, more: str
+) -> None:
+    for goes_on in (True, False):
+        with pytest.raises(typer.Exit), plain_failures(goes_on=goes_on):
+            raise error
+        assert capsys.readouterr().err == f"mediloop-fhir: {error}{more if goes_on else ''}\n"
 
 
 def test_a_text_that_cannot_be_encoded_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
