@@ -101,9 +101,9 @@ def _reader(method: str, path: tuple[str, ...]) -> Callable[[bytes], Resource]:
     """Return what reads a resource that is sent to `path`."""
     if method == "PATCH":
         return strict_json.read_patch_resource
-    if not path:
-        return strict_json.read_bundle
-    return strict_json.read_as_sent if path[-1] == "$validate" else strict_json.read
+    # What is written is judged as a whole: told beforehand, one empty list would hide all else that is wrong with it.
+    operates = path[-1:] != ("$validate",) and any(part.startswith("$") for part in path)
+    return strict_json.read if operates else strict_json.read_as_sent
 
 
 _HEADERS = (

@@ -23,10 +23,10 @@ from adapter.fhir.conformance import DEFINITIONS
 from adapter.fhir.patching import Patch
 from adapter.fhir.presentation import require_whole
 from adapter.fhir.reads import part
-from adapter.fhir.references import Conditional, Names, rewriting
+from adapter.fhir.references import Conditional, Names, Rewriting, rewriting
 from adapter.fhir.refusing import not_allowed, unknown_type
 from adapter.fhir.shaping import SHOWN_BY
-from adapter.fhir.validation import require_valid
+from adapter.fhir.validation import require_valid, strict_json
 from adapter.fhir.writes import Write
 from store.codec import Resource
 from store.extract import relative
@@ -84,7 +84,8 @@ def plan(call: Call, parsed: Parsed) -> Plan:
         Refused: with everything that is wrong with any write and needs no database to be seen, each problem naming its
             own entry.
     """
-    refusals = [*parsed.faults.values(), *(_not_here(entry) for entry in parsed.entries if _acts(entry))]
+    refusals = [about(refused, index) for index, refused in parsed.faults.items()]
+    refusals += [_not_here(entry) for entry in parsed.entries if _acts(entry)]
     reads = tuple(entry for entry in parsed.entries if entry.reads)
     # Stable, so what is to be done at the same step keeps its order: the same Bundle is always done the same way.
     entries = sorted((entry for entry in parsed.entries if entry.writes), key=lambda entry: _ORDER[entry.method])
@@ -101,7 +102,7 @@ def plan(call: Call, parsed: Parsed) -> Plan:
     for position, (entry, ident) in enumerate(zip(entries, idents, strict=True)):
         walk = rewriting(names.seen_from(entry.full_url), bases, version=version)
         try:
-            resource = None if entry.resource is None else walk.resource(entry.resource)
+            resource = None if entry.resource is None else _renamed(entry.resource, walk)
             write = write_of(call, entry, resource, ident=ident, conditional=True)
             if write.patch is not None and resource is not None and resource.get("resourceType") == "Parameters":
                 patches[position] = bare_texts(resource, walk)
@@ -126,6 +127,11 @@ def plan(call: Call, parsed: Parsed) -> Plan:
     }
     places = tuple(entry.index for entry in entries)
     return Plan(tuple(writes.values()), places, reads, provisional, frozenset(versioned), version, wanted, patches)
+
+
+def _renamed(resource: Resource, walk: Rewriting) -> Resource:
+    """Return `resource` with all names replaced; one that is refused as no JSON of FHIR stays as it was sent."""
+    return resource if strict_json.faults(resource) else walk.resource(resource)
 
 
 def write_of(

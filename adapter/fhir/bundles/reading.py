@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Literal
 
 from adapter.errors import Malformed, Problem, Refused, TooLarge, Unprocessable
 from adapter.fhir.bundles.urls import address, is_of_another, sharing
@@ -18,6 +18,7 @@ from adapter.fhir.call import MODIFIED_SINCE, Pairs
 from adapter.fhir.operations import changes_state
 from adapter.fhir.validation import strict_json
 from adapter.fhir.validation.findings import Findings
+from adapter.fhir.validation.structure import around, check_structure
 from adapter.fhir.validation.walk import Walk
 from store.codec import Resource
 
@@ -92,7 +93,7 @@ def read(bundle: Resource | None, base: str, limit: int = MAX_BUNDLE_ENTRIES) ->
     """Take a Bundle apart.
 
     Args:
-        bundle: what was sent, as `strict_json.read_bundle` reads it.
+        bundle: what was sent, as `strict_json.read_as_sent` reads it.
         base: of this server.
         limit: so many entries at most.
 
@@ -105,13 +106,12 @@ def read(bundle: Resource | None, base: str, limit: int = MAX_BUNDLE_ENTRIES) ->
     if isinstance(entries, list) and len(entries) > limit:
         text = f"A Bundle has at most {limit} entries here, this one {len(entries)}. Send it in parts."
         raise TooLarge(Problem("too_many_entries", text, "Bundle.entry", issue="too-costly"))
-    _require_sound({**(bundle or {}), "entry": entries})
+    _require_sound(bundle or {})
     read_, faults = [], {}
     for index, raw in enumerate(entries):
         try:
             entry = _entry(index, raw, base)
-            if kind == "batch":  # of a transaction all has been looked into: nothing is done if anything is wrong
-                _require_sound_resource(entry)
+            _require_sound_resource(entry)
             read_.append(entry)
         except Refused as refused:
             faults[index] = refused
@@ -137,25 +137,21 @@ def _kind(bundle: Resource | None) -> Kind:
 
 def _require_sound(bundle: Resource) -> None:
     """Refuse a Bundle that is not as FHIR has it; the resources in it are judged where they are used."""
-    entries = bundle["entry"]
-    bare = [_without_resource(one) for one in entries] if isinstance(entries, list) else entries
-    findings = Findings()
-    Walk(findings).resource({**bundle, "entry": bare}, "Bundle")
+    bare, findings = around(bundle, "entry"), Findings()
+    if check_structure(bare, findings, "Bundle"):
+        Walk(findings).resource(bare, "Bundle")
     problems = findings.all() or list(_invariants(bundle))
     if problems:
         raise Malformed(problems)
-
-
-def _without_resource(entry: Any) -> Any:
-    return {name: value for name, value in entry.items() if name != "resource"} if isinstance(entry, dict) else entry
 
 
 def _invariants(bundle: Resource) -> Iterator[Problem]:
     """Yield the breaches of the invariants of Bundle (https://hl7.org/fhir/R4/bundle.html#invs)."""
     if "total" in bundle:
         yield _against("bdl-1", "Only the answer to a search or a history has a total. Leave it out.", "Bundle.total")
-    first = {index: places[0] for places in sharing(bundle["entry"]) for index in places[1:]}
-    for index, entry in enumerate(bundle["entry"]):
+    entries = bundle.get("entry", [])
+    first = {index: places[0] for places in sharing(entries) for index in places[1:]}
+    for index, entry in enumerate(entries):
         place = f"Bundle.entry[{index}]"
         if "request" not in entry:
             yield _against("bdl-3", "Each entry needs a request, with method and url. Add it.", f"{place}.request")
@@ -216,8 +212,12 @@ def _is_misnamed(entry: Entry) -> bool:
 
 
 def _require_sound_resource(entry: Entry) -> None:
-    """Refuse an entry with a resource that is not as FHIR has its JSON; ``$validate`` says so itself."""
-    if entry.resource is not None and entry.path[-1:] != ("$validate",):
+    """Refuse an entry with a resource that is not as FHIR has its JSON, unless the whole of that is judged later.
+
+    Whoever creates, updates or calls ``$validate`` is told of it beside all else that is wrong.
+    """
+    judged = entry.path[-1:] == ("$validate",) or (entry.writes and entry.method in ("POST", "PUT"))
+    if entry.resource is not None and not judged:
         strict_json.require_structure(entry.resource)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import sys
 from collections import Counter
+from copy import copy
 from decimal import Decimal
 from typing import Any
 
@@ -28,6 +29,7 @@ MOST_IN_LISTS = 500_000
 """In what lists others: a Group's members, and the patients of an export, are 50,000 each
 (`adapter.fhir.operations.exporting_patients`), of some values each."""
 _LISTS = ("Group", "Parameters")
+_STAND_IN = {"resourceType": "Parameters"}  # nothing in it is required
 
 _FORBIDDEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _TOO_DEEP = f"It is nested more than {DEEPEST} levels deep. Send it flatter."
@@ -57,6 +59,27 @@ def repeated_names(value: Any) -> list[str]:
     if isinstance(value, list):
         return list(dict.fromkeys(name for item in value for name in repeated_names(item)))
     return []
+
+
+def around(wrapper: Resource, name: str) -> Resource:
+    """Return a Bundle or Parameters with stand-ins for the resources in its list `name`: each is judged by itself.
+
+    Its parts are copied, and not made anew: they remember which names were there twice.
+    """
+    items = wrapper.get(name)
+    if not isinstance(items, list):
+        return wrapper
+    bare = copy(wrapper)
+    bare[name] = [_without_resource(one) for one in items]
+    return bare
+
+
+def _without_resource(item: Any) -> Any:
+    if not isinstance(item, dict) or "resource" not in item:
+        return item
+    bare = copy(item)
+    bare["resource"] = _STAND_IN
+    return bare
 
 
 def check_structure(resource: Resource, findings: Findings, place: Place) -> bool:

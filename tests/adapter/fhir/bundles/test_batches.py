@@ -114,7 +114,6 @@ async def test_what_is_refused_fails_alone(api: Api, store: Store) -> None:
         ('{"resourceType":"Patient","active":null}', "Patient.active"),
         ('{"resourceType":"Patient","language":""}', "Patient.language"),
         ('{"resourceType":"Patient","gender":"male","gender":"female"}', "Patient.gender"),
-        ("{}", "Resource"),
         ("null", "Bundle.entry[1].resource"),
         ("[]", "Bundle.entry[1].resource"),
         ("7", "Bundle.entry[1].resource"),
@@ -137,6 +136,14 @@ async def test_json_that_fhir_does_not_allow_fails_its_own_entry(api: Api, writt
         else:
             assert answer.json()["issue"][0]["expression"][0].startswith("Bundle.entry[1].resource")
     assert await count(api, "Patient") == 1
+
+
+async def test_json_that_fhir_does_not_allow_hides_nothing_else_of_its_entry(api: Api) -> None:
+    sent = [entry("POST", "Patient", one) for one in (person(), {}, person(gender="m", photo=[]))]
+    found = await done(api, bundle("batch", *sent))
+    assert statuses(found) == ["201", "400", "400"]
+    told = [[one["expression"][0] for one in each["response"]["outcome"]["issue"]] for each in found[1:]]
+    assert told == [["Patient.resourceType", "Patient"], ["Patient.photo", "Patient.gender"]]
 
 
 async def test_what_is_asked_to_be_validated_may_be_wrong_in_every_way(api: Api) -> None:

@@ -155,7 +155,7 @@ def test_too_many_entries() -> None:
 @pytest.mark.parametrize(
     ("change", "code", "place"),
     [
-        ({"request": None}, "bdl-3", "request"),
+        ({"request": None, "fullUrl": urn(1)}, "bdl-3", "request"),
         ({"response": {"status": "200"}}, "bdl-4", "response"),
         ({"search": {"mode": "match"}}, "bdl-2", "search"),
         ({"fullUrl": f"{ROOT}/Patient/1/_history/2"}, "bdl-8", "fullUrl"),
@@ -177,12 +177,26 @@ def test_a_bundle_that_fhir_does_not_allow(change: Json, code: str, place: str) 
     assert (found[0][0], str(found[0][1]).startswith(f"Bundle.entry[1].{place}")) == (code, True), found
 
 
-@pytest.mark.parametrize("entries", ["x", {}, [1], [["x"]], 0, False, None])
-def test_entries_that_are_none(entries: Any) -> None:
-    body = {"resourceType": "Bundle", "type": "batch", "entry": entries}
-    [(code, place)] = problems(body)
-    assert code == "wrong_type"
-    assert str(place).startswith("Bundle.entry")
+@pytest.mark.parametrize(
+    ("entries", "codes"),
+    [
+        *(("x", ["wrong_type"]), ([1], ["wrong_type"]), (0, ["wrong_type"]), (False, ["wrong_type"])),
+        *(({}, ["empty_value", "wrong_type"]), (None, ["null_value", "wrong_type"])),
+        *(([], ["empty_value"]), ([{}], ["empty_value"]), ([["x"]], ["nested_list"])),
+    ],
+)
+def test_entries_that_are_none(entries: Any, codes: list[str]) -> None:
+    found = problems({"resourceType": "Bundle", "type": "batch", "entry": entries})
+    assert [code for code, _ in found] == codes
+    assert all(str(place).startswith("Bundle.entry") for _, place in found)
+
+
+def test_what_fhirs_json_does_not_allow_hides_nothing_else_of_a_bundle() -> None:
+    wrong = bundle("transaction", {**entry("GET", "Patient/1"), "link": []}, foo=1)
+    assert problems(wrong) == [
+        ("empty_value", "Bundle.entry[0].link"),
+        ("unknown_element", "Bundle.foo"),
+    ]
 
 
 def test_a_total_belongs_to_answers() -> None:
@@ -265,7 +279,21 @@ def test_the_parameters_of_a_search_are_not_taken_from_a_resource(kind: str, url
     assert one.reads
 
 
-def test_a_resource_that_is_no_json_of_fhir_is_a_fault_of_its_entry() -> None:
-    parsed = read(bundle("batch", entry("POST", "Patient", person()), entry("POST", "Patient", person(name=[]))), ROOT)
-    assert [one.index for one in parsed.entries] == [0]
-    assert [(one.code, one.param) for one in parsed.faults[1].problems] == [("empty_value", "Patient.name")]
+@pytest.mark.parametrize("kind", ["batch", "transaction"])
+@pytest.mark.parametrize(
+    ("method", "url", "is_fault"),
+    [
+        *(("POST", "Patient", False), ("PUT", "Patient/1", False), ("POST", "Patient/$validate", False)),
+        *(("PATCH", "Patient/1", True), ("DELETE", "Patient/1", True), ("GET", "Patient/1", True)),
+        *(("POST", "Patient/$everything", True), ("PUT", "Patient/$everything", True)),
+    ],
+)
+def test_json_that_fhir_does_not_allow_is_a_fault_of_its_entry_unless_the_whole_is_judged(
+    kind: str, method: str, url: str, is_fault: bool
+) -> None:
+    odd = entry(method, url, person(name=[]))
+    parsed = read(bundle(kind, entry("POST", "Patient", person()), odd), ROOT)
+    assert [one.index for one in parsed.entries] == ([0] if is_fault else [0, 1])
+    assert parsed.faults.keys() == ({1} if is_fault else set())
+    for refused in parsed.faults.values():
+        assert [(one.code, one.param) for one in refused.problems] == [("empty_value", "Patient.name")]

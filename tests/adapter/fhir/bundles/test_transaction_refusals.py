@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from adapter.fhir.writing import carry_out
+from store.codec import encode
 from store.errors import Unreachable
 from store.store import Store
 from tests.adapter.fhir.bundles.sending import (
+    BASE,
     NO_PATCH,
     ROOT,
     Json,
@@ -54,6 +56,40 @@ async def test_everything_that_is_wrong_is_told_at_once(api: Api) -> None:
         ("value", "Bundle.entry[5].resource.id"),
     ]
     assert await count(api, "Patient") == 0
+
+
+async def test_json_that_fhir_does_not_allow_hides_nothing_else_that_is_wrong(api: Api) -> None:
+    wrong = {"resourceType": "Schedule", "actor": [], "serviceType": ["1"], "foo": 1}
+    answer = await send(
+        api,
+        bundle(
+            "transaction",
+            entry("POST", "Schedule", wrong),
+            entry("POST", "Patient", person(gender="m", link=[{}]), urn(1)),
+            entry("PATCH", "Patient/a", {**NO_PATCH, "meta": {}}),
+            entry("POST", "Schedule", {"resourceType": "Schedule", "actor": [{"reference": urn(1)}], "foo": 2}),
+        ),
+    )
+    assert [place for _, place in issues(answer, 400)] == [
+        "Bundle.entry[0].resource.actor",
+        "Bundle.entry[0].resource.serviceType[0]",
+        "Bundle.entry[0].resource.foo",
+        "Bundle.entry[1].resource.link[0]",
+        "Bundle.entry[1].resource.gender",
+        "Bundle.entry[1].resource.link[0].other",
+        "Bundle.entry[1].resource.link[0].type",
+        "Bundle.entry[2].resource.meta",
+        "Bundle.entry[3].resource.foo",
+    ]
+
+
+async def test_a_name_that_is_there_twice_is_seen_though_names_are_replaced(api: Api) -> None:
+    """What is put together anew for that knows one of the two."""
+    both = entry("POST", "Patient", person(), urn(1)), entry("POST", "Appointment", visit(urn(1)))
+    raw = encode(bundle("transaction", *both)).replace(b'"status":"proposed"', b'"status":"x","status":"proposed"')
+    headers = {"Authorization": f"Bearer {api.key}", "Content-Type": "application/fhir+json"}
+    answer = await api.http.post(BASE, content=raw, headers=headers)
+    assert issues(answer, 400) == [("structure", "Bundle.entry[1].resource.status")]
 
 
 async def test_criteria_that_lead_to_what_another_entry_writes_are_refused(api: Api) -> None:

@@ -133,6 +133,21 @@ async def test_what_fhir_json_does_not_allow_is_a_finding_too(api: Api, members:
         assert (found[0][2] or "").startswith("Patient.")
 
 
+@pytest.mark.parametrize("empty", ['"actor":[]', '"actor":{}', '"actor":null', '"actor":[{"display":"\\u0000"}]'])
+async def test_a_write_is_refused_for_all_that_it_finds(api: Api, empty: str) -> None:
+    """What FHIR's JSON does not allow hides nothing else."""
+    rest = '"foo":1,"serviceType":["1"],"active":true,"active":true'
+    sent = f'{{"resourceType":"Schedule","id":"x",{empty},{rest}}}'.encode()
+    headers = {"Content-Type": "application/fhir+json"}
+    found = said(await call(api, "POST", "Schedule/$validate", content=sent, headers=headers))
+    assert {place for _, _, place in found} >= {"Schedule.active", "Schedule.foo", "Schedule.serviceType[0]"}
+    assert any((place or "").startswith("Schedule.actor") for _, _, place in found)
+    for method, path in (("POST", "Schedule"), ("PUT", "Schedule/x"), ("PUT", "Schedule?identifier=urn:x|1")):
+        written = await call(api, method, path, content=sent, headers=headers)
+        assert written.status_code == 400
+        assert [("error", one["code"], one["expression"][0]) for one in written.json()["issue"]] == found
+
+
 async def test_the_wrong_type_is_a_finding(api: Api) -> None:
     for body in (person("x"), parameters(person("x")), parameters({"resourceType": "Unheard"})):
         found = said(await call(api, "POST", "Appointment/$validate", body))

@@ -66,26 +66,22 @@ def test_duplicate_keys_are_named_where_they_are() -> None:
     assert found('{"a":1,"a":1,"a":2}') == [("duplicate_key", "Resource.a")]
 
 
-def test_the_resources_of_a_batch_are_left_to_their_entries() -> None:
-    entry = '{"request":{"method":"POST","url":"Patient"},"resource":{"a":1,"a":[],"b":null}}'
-    bundle = '{"resourceType":"Bundle","type":"%s","entry":[%s]%s}'
-    read = strict_json.read_bundle((bundle % ("batch", entry, "")).encode())
-    assert read["entry"][0]["resource"] == {"a": [], "b": None}
+def test_what_is_read_as_it_was_sent_is_looked_into_later() -> None:
+    read = strict_json.read_as_sent(b'{"a":1,"a":[],"b":null}')
+    assert read == {"a": [], "b": None}
     with pytest.raises(Malformed) as caught:
-        strict_json.require_structure(read["entry"][0]["resource"])
+        strict_json.require_structure(read)
     assert [one.param for one in caught.value.problems] == ["Resource.a", "Resource.a", "Resource.b"]
-    for kind, around, places in (
-        ("batch", ',"type":"batch"', ["Bundle.type"]),
-        (
-            "batch",
-            ',"entry":[{},{"resource":{}, "resource":{}}]',
-            ["Bundle.entry", "Bundle.entry[0]", "Bundle.entry[1].resource"],
-        ),
-        ("transaction", "", ["Bundle.entry[0].resource.a", "Bundle.entry[0].resource.a", "Bundle.entry[0].resource.b"]),
-    ):
-        with pytest.raises(Malformed) as caught:
-            strict_json.read_bundle((bundle % (kind, entry, around)).encode())
-        assert [one.param for one in caught.value.problems] == places
+    assert strict_json.faults(read) == [*caught.value.problems]
+
+
+def test_around_what_it_wraps_a_resource_is_as_it_was_sent() -> None:
+    entries = '[{},{"resource":[null],"resource":{"a":{}}}]'
+    sent = f'{{"resourceType":"Bundle","type":"batch","type":"batch","entry":{entries}}}'
+    read = strict_json.read_as_sent(sent.encode())
+    found = strict_json.faults(structure.around(read, "entry"))
+    assert [one.param for one in found] == ["Bundle.type", "Bundle.entry[0]", "Bundle.entry[1].resource"]
+    assert read["entry"][1]["resource"] == {"a": {}}
 
 
 def test_a_key_that_is_no_name_is_not_repeated_to_anybody() -> None:
@@ -228,7 +224,7 @@ def test_only_so_many_values_are_looked_into(kind: str, most: int, monkeypatch: 
     few = named(kind, most // 2 - 2)
     assert strict_json.read(encode(few)) == few
     several = {"resourceType": "Bundle", "type": "transaction", "entry": [{"resource": few}] * 2}
-    assert strict_json.read_bundle(encode(several)) == several
+    assert strict_json.read(encode(several)) == several
 
 
 @pytest.mark.parametrize("asked", [exporting_patients._MOST, exporting_patients._MOST + 1])
