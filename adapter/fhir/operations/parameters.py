@@ -9,7 +9,9 @@ from typing import Any
 
 from adapter.errors import Malformed, Problem
 from adapter.fhir.call import Call, Pairs
+from adapter.fhir.refusing import invalid
 from adapter.fhir.validation import check
+from adapter.fhir.validation.structure import around
 from store.codec import Resource
 from store.extract import value_of
 
@@ -23,8 +25,8 @@ def parameters(call: Call, *, bare: bool = False) -> tuple[Pairs, Resource | Non
             ``{"_type": "Patient"}`` wants less than all there is.
 
     Raises:
-        Malformed: the body is a resource that is not taken, or a Parameters resource that is not valid or holds what is
-            no primitive value.
+        Malformed: the body is a resource that is not taken, or a Parameters resource that is not valid, has a second
+            ``resource`` or holds what is no primitive value.
     """
     body = call.body
     if body is not None and body.get("resourceType") != "Parameters" and not bare:
@@ -35,6 +37,8 @@ def parameters(call: Call, *, bare: bool = False) -> tuple[Pairs, Resource | Non
     resource: Resource | None = None
     for index, one in enumerate(sent(body)):
         if bare and isinstance(one.get("resource"), dict) and one["name"] == "resource":
+            if resource is not None:
+                raise invalid(f"Parameters.parameter[{index}]", "resource may be given once.")
             resource = one["resource"]
             continue
         value = value_of(one)
@@ -45,6 +49,18 @@ def parameters(call: Call, *, bare: bool = False) -> tuple[Pairs, Resource | Non
             raise Malformed(Problem("invalid_parameter", text, f"Parameters.parameter[{index}]", issue="value"))
         pairs.append((one["name"], str(value)))
     return (*call.query, *pairs), resource
+
+
+def once(pairs: Pairs, name: str) -> str | None:
+    """Return the value of a parameter that says one thing, if it is given.
+
+    Raises:
+        Malformed: it is given several times: of two values nobody may choose one.
+    """
+    values = [value for given, value in pairs if given == name]
+    if len(values) > 1:
+        raise invalid(name, f"{name} may be given once.")
+    return values[0] if values else None
 
 
 def no_parameters() -> Malformed:
@@ -58,17 +74,8 @@ def sent(body: Resource) -> list[dict[str, Any]]:
     Raises:
         Malformed: it is not valid.
     """
-    parts = body.get("parameter", [])
-    bare = [_without_resource(one) for one in parts] if isinstance(parts, list) else parts
     # Also where there is none: who writes `parameters` has asked for less than all there is.
-    problems = check({**body, "parameter": bare} if "parameter" in body else body)
+    problems = check(around(body, "parameter"))
     if problems:
         raise Malformed(problems)
-    return list(parts)
-
-
-def _without_resource(one: object) -> object:
-    """Return a parameter with a stand-in for its resource, so that it is as valid as the rest of it."""
-    if not isinstance(one, dict) or "resource" not in one:
-        return one
-    return {**one, "resource": {"resourceType": "Basic", "code": {"text": "stand-in"}}}
+    return list(body.get("parameter", []))

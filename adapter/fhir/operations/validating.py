@@ -16,7 +16,7 @@ from adapter.fhir import outcome, reads, validation
 from adapter.fhir.access import require_type
 from adapter.fhir.call import Call, Reply
 from adapter.fhir.elsewhere import require_here
-from adapter.fhir.operations.parameters import parameters
+from adapter.fhir.operations.parameters import once, parameters
 from adapter.fhir.writes import Write
 from adapter.fhir.writing import carry_out
 from adapter.scheduling import by_itself
@@ -34,13 +34,12 @@ async def validate(call: Call, kind: str, ident: str | None) -> Reply:
     """Answer with an OperationOutcome about the resource in the body, or the one named (``delete``, ``profile``).
 
     Raises:
-        Malformed: there is no resource, or no such mode or profile. NotFound, Gone: nothing is stored by that id.
+        Malformed: there is no resource, no such mode or profile, or two of one.
+        NotFound, Gone: nothing is stored by that id.
     """
     require_type(call.who, kind, "read")
     pairs, resource = parameters(call, bare=True)
-    asked = dict(pairs)
-    mode = asked.get("mode")
-    profile = asked.get("profile")
+    mode, profile = once(pairs, "mode"), once(pairs, "profile")
     stored = b""
     if mode == "profile" and resource is None and ident is not None:
         stored = await _stored(call, kind, ident)

@@ -44,6 +44,7 @@ def narrated(resource: Json) -> Json:
     return resource | {"text": {"status": "generated", "div": div}}
 
 
+FHIR_JSON = {"Content-Type": "application/fhir+json"}
 FINE = [("information", "informational", None)]
 
 
@@ -126,8 +127,7 @@ async def test_what_fhir_json_does_not_allow_is_a_finding_too(api: Api, members:
     resource = f'{{"resourceType":"Patient",{members}}}'
     wrapped = f'{{"resourceType":"Parameters","parameter":[{{"name":"resource","resource":{resource}}}]}}'
     for body in (resource, wrapped):
-        headers = {"Content-Type": "application/fhir+json"}
-        answer = await call(api, "POST", "Patient/$validate?mode=create", content=body.encode(), headers=headers)
+        answer = await call(api, "POST", "Patient/$validate?mode=create", content=body.encode(), headers=FHIR_JSON)
         found = said(answer)
         assert found[0][0] == "error"
         assert (found[0][2] or "").startswith("Patient.")
@@ -138,12 +138,11 @@ async def test_a_write_is_refused_for_all_that_it_finds(api: Api, empty: str) ->
     """What FHIR's JSON does not allow hides nothing else."""
     rest = '"foo":1,"serviceType":["1"],"active":true,"active":true'
     sent = f'{{"resourceType":"Schedule","id":"x",{empty},{rest}}}'.encode()
-    headers = {"Content-Type": "application/fhir+json"}
-    found = said(await call(api, "POST", "Schedule/$validate", content=sent, headers=headers))
+    found = said(await call(api, "POST", "Schedule/$validate", content=sent, headers=FHIR_JSON))
     assert {place for _, _, place in found} >= {"Schedule.active", "Schedule.foo", "Schedule.serviceType[0]"}
     assert any((place or "").startswith("Schedule.actor") for _, _, place in found)
     for method, path in (("POST", "Schedule"), ("PUT", "Schedule/x"), ("PUT", "Schedule?identifier=urn:x|1")):
-        written = await call(api, method, path, content=sent, headers=headers)
+        written = await call(api, method, path, content=sent, headers=FHIR_JSON)
         assert written.status_code == 400
         assert [("error", one["code"], one["expression"][0]) for one in written.json()["issue"]] == found
 
@@ -204,6 +203,38 @@ async def test_a_profile_of_r4(api: Api) -> None:
     url = "http://hl7.org/fhir/StructureDefinition/Patient"
     assert said(await call(api, "POST", "Patient/$validate", parameters(narrated(person("x")), profile=url))) == FINE
     assert said(await call(api, "POST", f"Patient/$validate?profile={url}", narrated(person("x")))) == FINE
+
+
+@pytest.mark.parametrize(
+    ("query", "further"),
+    [
+        ("", [{"name": "resource", "resource": {"resourceType": "Patient"}}]),
+        ("mode=nope&mode=create", []),
+        ("mode=create", [{"name": "mode", "valueCode": "create"}]),
+        ("", [{"name": "mode", "valueCode": "nope"}, {"name": "mode", "valueCode": "create"}]),
+        ("profile=http://x.org/p&profile=http://hl7.org/fhir/StructureDefinition/Patient", []),
+    ],
+)
+async def test_what_may_be_given_once_is_not_given_twice(api: Api, query: str, further: list[Json]) -> None:
+    """The last one was judged, and the others passed over."""
+    body = parameters({"resourceType": "Patient", "gender": "m"})
+    body["parameter"] += further
+    issue = outcome(await call(api, "POST", f"Patient/$validate?{query}", body), 400, "value")
+    assert "may be given once" in issue["diagnostics"]
+
+
+@pytest.mark.parametrize(
+    ("parts", "place"),
+    [
+        ('"parameter":[{"name":"resource","resource":%s,"resource":%s}]', "Parameters.parameter[0].resource"),
+        ('"parameter":[{"name":"resource","resource":%s}],"parameter":[{"name":"resource","resource":%s}]', None),
+    ],
+)
+async def test_nor_by_a_name_that_is_there_twice(api: Api, parts: str, place: str | None) -> None:
+    both = '{"resourceType":"Patient","gender":"m"}', '{"resourceType":"Patient"}'
+    sent = f'{{"resourceType":"Parameters",{parts % both}}}'.encode()
+    answer = await call(api, "POST", "Patient/$validate", content=sent, headers=FHIR_JSON)
+    assert outcome(answer, 400, "structure")["expression"] == [place or "Parameters.parameter"]
 
 
 async def test_it_needs_the_permission_to_read(api: Api, make_api: ApiMaker) -> None:
