@@ -66,11 +66,10 @@ def is_computed(slot: Resource) -> bool:
 
 def capacity(slot: Resource) -> int:
     """Return how many appointments may hold a Slot: 1, unless it says otherwise in a way that makes sense."""
-    stated = stated_capacity(slot)
+    stated = next((one.get("valueInteger") for one in stating_capacity(slot)), None)
     return stated if isinstance(stated, int) and stated > 1 else 1
 
 
-def stated_capacity(slot: Resource) -> object:
-    """Return what the Slot's extension says, if it has one."""
-    extensions = (one for one in walk(slot, "extension") if isinstance(one, dict))
-    return next((one.get("valueInteger") for one in extensions if one.get("url") == CAPACITY), None)
+def stating_capacity(slot: Resource) -> list[Resource]:
+    """Return the extensions by which the Slot says so: one, if any; earlier releases have let in several."""
+    return [one for one in walk(slot, "extension") if isinstance(one, dict) and one.get("url") == CAPACITY]

@@ -41,7 +41,7 @@ TAKEN = ("busy", "busy-tentative")
 
 
 capacity = slotids.capacity
-stated_capacity = slotids.stated_capacity
+stating_capacity = slotids.stating_capacity
 
 
 def status_after(slot: Resource, before: int, holders: Collection[Resource]) -> str:

@@ -6,7 +6,7 @@ or cancelled, and which of the two busy statuses it has is told by its holders.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from adapter.errors import Problem
 from adapter.scheduling import claims, hours, intervals, occupancy, reasons, role_changes
@@ -29,15 +29,21 @@ def faults(world: World, draft: Draft) -> Iterator[Problem]:
             yield Problem("invalid_time", "A slot needs a start and an end that is after it.", "Slot.start")
         elif problem := reasons.too_long("A slot", start, end, "Slot.end"):
             yield problem
-    stated = occupancy.stated_capacity(slot)
-    is_new = stated is not None and (draft.before is None or stated != occupancy.stated_capacity(draft.before))
-    if is_new and (not isinstance(stated, int) or stated < 1):
-        yield Problem("invalid_capacity", "A slot's capacity must be an integer, 1 at least.", "Slot.extension")
+    stating = occupancy.stating_capacity(slot)
+    if (draft.before is None or stating != occupancy.stating_capacity(draft.before)) and not _is_capacity(stating):
+        text = "A slot's capacity must be an integer (valueInteger), 1 at least, and be stated once."
+        yield Problem("invalid_capacity", text, "Slot.extension")
     if world.schedule_of(slot) is None:
         text = "There is no such schedule. Store it first, or in the same transaction."
         yield Problem("unknown_schedule", text, "Slot.schedule", issue="not-found")
     if not world.copied and (draft.before is None or claims.schedule_of(draft.before) != claims.schedule_of(slot)):
         yield from _id_faults(world, slot)
+
+
+def _is_capacity(stating: Sequence[Resource]) -> bool:
+    """Tell whether the extensions that state a capacity, if there are any, state one."""
+    numbers = [one.get("valueInteger") for one in stating]
+    return not numbers or (len(numbers) == 1 and isinstance(numbers[0], int) and numbers[0] >= 1)
 
 
 def _id_faults(world: World, slot: Resource) -> Iterator[Problem]:

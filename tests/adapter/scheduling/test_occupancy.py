@@ -367,3 +367,32 @@ async def test_a_capacity_that_makes_no_sense_is_refused(store: Store, room: Any
     assert await refused(store, group("a", room)) == [("invalid_capacity", "Slot.extension", 0)]
     await create(store, group("old", room))
     assert (await settle_all(store, {**group("old", room), "comment": "as it came"}))[0]["comment"]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        *([{"valuePositiveInt": 3}], [{"valueUnsignedInt": 3}], [{"valueString": "3"}]),
+        *([{"extension": [{"url": "places", "valueInteger": 3}]}], [{"_valueInteger": {"id": "x"}}], [{}]),
+        *([{"valueInteger": 3}, {"valueInteger": 1}], [{"valueInteger": 1}, {"valuePositiveInt": 3}]),
+        [{"valueInteger": 3}, {"valueInteger": 3}],
+    ],
+)
+async def test_a_capacity_that_cannot_be_read_is_refused_where_it_is_new(store: Store, said: list[Resource]) -> None:
+    """It meant 1, or the first of two, without a word."""
+    odd = {"extension": [{"url": occupancy.CAPACITY, **one} for one in said]}
+    await create(store, schedule(), slot("b"), {**slot("old"), **odd})
+    for ident in ("a", "b"):
+        assert await refused(store, {**slot(ident), **odd}) == [("invalid_capacity", "Slot.extension", 0)]
+    [updated] = await settle_all(store, {**slot("old"), **odd, "comment": "as it came"})
+    assert updated["comment"]
+    other = {"extension": [{"url": occupancy.CAPACITY, "valuePositiveInt": 4}]}
+    assert await refused(store, {**slot("old"), **other}) == [("invalid_capacity", "Slot.extension", 0)]
+    [mended] = await settle_all(store, group("old", 3))
+    assert occupancy.capacity(mended) == 3
+
+
+async def test_another_extension_is_no_capacity(store: Store) -> None:
+    await create(store, schedule())
+    other = {"extension": [{"url": "http://x.org/note", "valuePositiveInt": 3}]}
+    assert occupancy.capacity((await settle_all(store, {**slot("a"), **other}))[0]) == 1

@@ -89,6 +89,8 @@ ANSWER |= {"participantStatus": "accepted"}
         appointment("new", slot=[{"reference": "http://o.org/Slot/1"}]),
         appointment("new", slot=[{"display": "the first"}]),
         OPEN | {"extension": [{"url": CAPACITY, "valueInteger": 0}]},
+        OPEN | {"extension": [{"url": CAPACITY, "valuePositiveInt": 3}]},
+        OPEN | {"extension": [{"url": CAPACITY, "valueInteger": 1}] * 2},
         OPEN | {"schedule": {"display": "hers"}},
         OPEN | {"schedule": {"reference": "#s"}, "contained": [HERS]},
         OPEN | {"schedule": {"reference": "http://o.org/Schedule/1"}},
