@@ -2,7 +2,9 @@
 
 Each would be a transaction of its own, and most of the time of a small transaction is waiting for the disk. So plain
 writes are tried together first; those that are refused then are carried out one by one, as are all others. What comes
-of it could also have come of the entries one after the other, which is all that a batch promises.
+of it could also have come of the entries one after the other, which is all that a batch promises. Entries that name
+one resource are carried out in the order of the Bundle: R4 forbids that they depend on each other, but all of them are
+answered with success, and the sender takes the last one to stand.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from adapter.fhir.writing import carry_out
 from adapter.scheduling.road import IDEMPOTENCY_HEADER
 from store.connection import renew_deadline
 from store.errors import AlreadyExists, NotUnique, Oversized, Unreachable
+from store.extract import references
 from store.unit_of_work import UnitOfWork
 
 logger = structlog.get_logger(__name__)
@@ -58,13 +61,36 @@ async def run(call: Call, parsed: Parsed, answer: Answer) -> Reply:
 
 
 async def _each(call: Call, entries: Iterable[Entry], answer: Answer, budget: Budget) -> dict[int, bytes]:
+    """Return the response entries of `entries`, by their places; what names one resource is done in their order."""
     turns = asyncio.Semaphore(_AT_ONCE)
+    last: dict[str, asyncio.Event] = {}
 
-    async def one(entry: Entry) -> tuple[int, bytes]:
-        async with turns:
-            return entry.index, await answered(call, entry, answer, budget)
+    async def one(entry: Entry, before: Sequence[asyncio.Event], done: asyncio.Event) -> tuple[int, bytes]:
+        for earlier in before:  # outside of the turns: who waits must not keep from theirs whom it waits for
+            await earlier.wait()
+        try:
+            async with turns:
+                return entry.index, await answered(call, entry, answer, budget)
+        finally:
+            done.set()
 
-    return dict(await asyncio.gather(*(one(entry) for entry in entries)))
+    asked = []
+    for entry in entries:
+        written, done = _written_by(entry), asyncio.Event()
+        asked.append(one(entry, [last[name] for name in written if name in last], done))
+        last |= dict.fromkeys(written, done)
+    return dict(await asyncio.gather(*asked))
+
+
+def _written_by(entry: Entry) -> list[str]:
+    """Return what an entry writes by name (``Slot/1``), as far as that shows; an answer writes to its Appointment."""
+    if entry.reads or not entry.path:
+        return []
+    kind, *rest = entry.path
+    own = [f"{kind}/{rest[0]}"] if rest and not rest[0].startswith("$") else []
+    if kind == "AppointmentResponse" and entry.resource is not None:
+        own += references(entry.resource, "appointment")
+    return own
 
 
 async def _together(call: Call, entries: Sequence[Entry], budget: Budget) -> dict[int, bytes]:
@@ -79,8 +105,12 @@ async def _together(call: Call, entries: Sequence[Entry], budget: Budget) -> dic
 
 def _plain(call: Call, entries: Iterable[Entry]) -> dict[int, _Plain]:
     plain: dict[int, _Plain] = {}
+    before: set[str] = set()
     for entry in entries:
-        if _is_plain(entry):
+        written = _written_by(entry)
+        follows = not before.isdisjoint(written)
+        before.update(written)
+        if _is_plain(entry) and not follows:
             try:
                 plain[entry.index] = entry, write_of(call, entry, entry.resource)
             except Refused:  # it is told when the entry is carried out by itself
