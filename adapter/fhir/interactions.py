@@ -24,6 +24,7 @@ from adapter.fhir import (
 )
 from adapter.fhir.access import may, require_type
 from adapter.fhir.call import Call, Reply
+from adapter.fhir.criteria import read_criteria
 from adapter.fhir.patching import Patch
 from adapter.fhir.presentation import require_whole
 from adapter.fhir.refusing import clashed, not_allowed, unknown_type
@@ -167,7 +168,7 @@ async def _create(call: Call, kind: str) -> Reply:
         kind,
         resource=await _sent(call, kind),
         if_match=call.headers.get("if-match"),
-        if_none_exist=None if criteria is None else negotiation.criteria(criteria, kind),
+        if_none_exist=None if criteria is None else read_criteria(criteria, kind),
     )
     return await _write(call, write)
 

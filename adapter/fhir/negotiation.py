@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from urllib.parse import parse_qsl
 
 from starlette.datastructures import Headers
 
@@ -205,12 +204,16 @@ def header(headers: Headers, name: str) -> str:
     if name != _CRITERIA:
         return lines[0]
     if len(lines) > 1:
-        text = "If-None-Exist is there twice. Send it once, its criteria joined with &."
-        raise Malformed(Problem("invalid_criteria", text, "If-None-Exist", issue="value"))
+        raise bad_criteria("If-None-Exist is there twice. Send it once, its criteria joined with &.")
     try:
         return lines[0].encode("latin-1").decode()  # Starlette reads headers as Latin-1
     except UnicodeDecodeError:
-        raise Malformed(Problem("invalid_criteria", _SEARCH, "If-None-Exist", issue="value")) from None
+        raise bad_criteria() from None
+
+
+def bad_criteria(text: str = _SEARCH) -> Malformed:
+    """Return the refusal of an If-None-Exist (of an ifNoneExist, in a Bundle)."""
+    return Malformed(Problem("invalid_criteria", text, "If-None-Exist", issue="value"))
 
 
 def known(headers: Headers) -> str | None:
@@ -292,34 +295,3 @@ def version_headers(meta: Mapping[str, str]) -> dict[str, str]:
     """
     changed = datetime.fromisoformat(meta["lastUpdated"])
     return {"ETag": f'W/"{meta["versionId"]}"', "Last-Modified": as_http_date(changed)}
-
-
-_LEADING = re.compile(r"([^=?]*)\?")
-
-
-def criteria(text: str, kind: str) -> tuple[tuple[str, str], ...]:
-    """Read If-None-Exist: the query of a search. A leading ``?`` or ``Patient?`` is more than it asks for, and fine.
-
-    Args:
-        text: of the header.
-        kind: the type that is to be created.
-
-    Raises:
-        Malformed: it is empty, no query, not in UTF-8, or that of another type.
-    """
-    query = text.strip()
-    leading = _LEADING.match(query)
-    if leading:
-        query = query[leading.end() :]
-        if leading[1].rpartition("/")[2] not in ("", kind):
-            remedy = f"If-None-Exist looks for a {kind}, as that is to be created. Send the query alone."
-            raise Malformed(Problem("invalid_criteria", remedy, "If-None-Exist", issue="value"))
-    try:
-        pairs = tuple(
-            parse_qsl(query, keep_blank_values=True, strict_parsing=True, errors="strict", max_num_fields=100)
-        )
-    except ValueError:
-        pairs = ()
-    if not pairs:
-        raise Malformed(Problem("invalid_criteria", _SEARCH, "If-None-Exist", issue="value"))
-    return pairs

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from adapter.errors import Malformed, Problem
-from adapter.fhir.negotiation import criteria
+from adapter.fhir.criteria import read_criteria
 from store.codec import Resource
 from store.extract import identifiers, token
 from store.search.matching import BadValue
@@ -53,7 +53,7 @@ def sought(entry: Resource, place: str) -> str:
     if not isinstance(kind, str) or kind not in TYPES or text is None or (where == "url" and "?" not in str(text)):
         return ""
     try:
-        found = identifier_in(kind, criteria(str(text), kind)) or ""
+        found = identifier_in(kind, read_criteria(str(text), kind)) or ""
     except Malformed:
         found = ""
     if "|" not in found or found.startswith("|"):

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from adapter.errors import Malformed, Problem, Refused
-from adapter.fhir import negotiation
 from adapter.fhir.access import require_type
 from adapter.fhir.bundles.alone import as_call
 from adapter.fhir.bundles.identifiers import sought
@@ -20,6 +19,7 @@ from adapter.fhir.bundles.reading import Entry, Parsed
 from adapter.fhir.bundles.urls import pairs
 from adapter.fhir.call import Call, Pairs
 from adapter.fhir.conformance import DEFINITIONS
+from adapter.fhir.criteria import read_criteria
 from adapter.fhir.patching import Patch
 from adapter.fhir.presentation import require_whole
 from adapter.fhir.reads import part
@@ -163,7 +163,7 @@ def write_of(
         criteria=criteria,
         if_match=headers.get("if-match"),
         if_none_match=None if method == "POST" else headers.get("if-none-match"),
-        if_none_exist=negotiation.criteria(headers["if-none-exist"], kind) if "if-none-exist" in headers else None,
+        if_none_exist=read_criteria(headers["if-none-exist"], kind) if "if-none-exist" in headers else None,
     )
     if method == "DELETE" or resource is None:
         return write

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from adapter.errors import Malformed
-from adapter.fhir import negotiation
+from adapter.fhir.criteria import read_criteria
 from adapter.fhir.writes import Write
 from adapter.fhir.writing import carry_out
 from adapter.security.callers import Caller
@@ -129,7 +129,7 @@ class TestConditionalCreate:
 
         async def create(text: str) -> int:
             asked = Write("POST", "Patient", resource=tagged("x", "One", active=True))
-            write = replace(asked, if_none_exist=negotiation.criteria(text, "Patient"))
+            write = replace(asked, if_none_exist=read_criteria(text, "Patient"))
             runs = 0
 
             async def step(work: UnitOfWork) -> int:

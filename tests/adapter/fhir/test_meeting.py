@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from adapter.fhir import negotiation
+from adapter.fhir.criteria import read_criteria
 from adapter.fhir.meeting import places
 from adapter.fhir.writes import Write
 from adapter.fhir.writing import carry_out
@@ -23,7 +23,7 @@ BORN = "family=Okello&birthdate=2000-01-01"
 
 def met(one: str, other: str, value: str = "One") -> set[str]:
     """Where creations of a Patient with that identifier meet, by their criteria."""
-    wanted = (negotiation.criteria(text, "Patient") for text in (one, other))
+    wanted = (read_criteria(text, "Patient") for text in (one, other))
     first, second = (places("Patient", criteria, tagged("x", value)) for criteria in wanted)
     return {*first} & {*second}
 
@@ -55,7 +55,7 @@ async def test_rivals_whose_criteria_name_no_identifier_make_one(api: Api, store
     await create(store, person("before", birthDate="1999-01-01"))
     who = Caller(await api.service.keyring.authenticate(f"Bearer {api.key}"), api.service, store)
     write = Write(method, "Patient", resource=bare(person("x", birthDate="2000-01-01")))
-    asked = negotiation.criteria(BORN, "Patient")
+    asked = read_criteria(BORN, "Patient")
     write = replace(write, if_none_exist=asked) if method == "POST" else replace(write, criteria=asked)
 
     async def step(work: UnitOfWork) -> Any:

@@ -22,7 +22,6 @@ from adapter.fhir.negotiation import (
     Format,
     Preferences,
     as_http_date,
-    criteria,
     header,
     http_date,
     matches,
@@ -275,29 +274,6 @@ class TestDates:
     def test_one_is_written_as_the_library_does(self, moment: datetime) -> None:
         with contextlib.suppress(OverflowError):
             assert as_http_date(moment) == format_datetime(moment.astimezone(UTC), usegmt=True)
-
-
-class TestCriteria:
-    def test_a_query(self) -> None:
-        expected = (("identifier", "https://x/sid|1"), ("status", "booked"))
-        query = "identifier=https://x/sid%7C1&status=booked"
-        for text in (query, f"?{query}", f"Appointment?{query}", f" https://h/fhir/R4/Appointment?{query}"):
-            assert criteria(text, "Appointment") == expected
-
-    def test_a_question_mark_in_a_value_is_a_part_of_it(self) -> None:
-        assert criteria("identifier=http://x?y|1", "Patient") == (("identifier", "http://x?y|1"),)
-
-    def test_letters_of_all_tongues(self) -> None:
-        for text in ("family=Müller", "family=M%C3%BCller"):
-            assert criteria(text, "Patient") == (("family", "Müller"),)
-
-    @pytest.mark.parametrize(
-        "text", ["", "  ", "?", "identifier", "Patient?", "family=M%FCller", "&".join(["a=b"] * 101)]
-    )
-    def test_no_query(self, text: str) -> None:
-        with pytest.raises(Malformed, match="identifier=system") as refused:
-            criteria(text, "Patient")
-        assert refused.value.problems[0].param == "If-None-Exist"
 
 
 class TestHeader:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from adapter.fhir import negotiation
+from adapter.fhir.criteria import read_criteria
 from adapter.fhir.writes import Write
 from adapter.fhir.writing import carry_out
 from adapter.importing.deciding import Writer
@@ -50,7 +50,7 @@ async def test_who_is_imported_while_somebody_makes_them_conditionally_is_there_
 ) -> None:
     await create(store, patient("before", "UG222222222B").resource)  # the first in an index of several changes that
     who = Caller(await api.service.keyring.authenticate(f"Bearer {api.key}"), api.service, store)
-    asked = negotiation.criteria(f"identifier={DEFAULT_SYSTEMS.uhid}|{UHID}", "Patient")
+    asked = read_criteria(f"identifier={DEFAULT_SYSTEMS.uhid}|{UHID}", "Patient")
     wanted = Write("POST", "Patient", resource=bare(patient("other").resource), if_none_exist=asked)
 
     async def made(work: UnitOfWork) -> int:
