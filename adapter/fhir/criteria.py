@@ -1,12 +1,19 @@
-"""Criteria that stand in no URL: those of If-None-Exist (https://hl7.org/fhir/R4/http.html#ccreate)."""
+"""Criteria that stand in no URL: in If-None-Exist, and in references by search.
+
+https://hl7.org/fhir/R4/http.html#ccreate and https://hl7.org/fhir/R4/http.html#trules. In a URL a ``+`` is a blank, as
+in every form. Here some write a blank so, as whatever encodes forms does, and others mean a plus (``A+B``, the
+``+256...`` of a telephone). Who takes it for the other looks for what nobody has, and makes a second one each time.
+"""
 
 from __future__ import annotations
 
 import re
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote, unquote_plus
 
 from adapter.fhir.call import Pairs
 from adapter.fhir.negotiation import bad_criteria
+from adapter.fhir.searching import is_date
+from store.search.dates import repaired
 
 _LEADING = re.compile(r"([^=?]*)\?")
 
@@ -19,7 +26,7 @@ def read_criteria(text: str, kind: str) -> Pairs:
         kind: the type that is to be created.
 
     Raises:
-        Malformed: it is empty, no query, not in UTF-8, or that of another type.
+        Malformed: it is empty, no query, not in UTF-8, or that of another type; or it is not clear (`require_clear`).
     """
     query = text.strip()
     leading = _LEADING.match(query)
@@ -35,4 +42,24 @@ def read_criteria(text: str, kind: str) -> Pairs:
         pairs = ()
     if not pairs:
         raise bad_criteria()
+    try:
+        require_clear(query)
+    except ValueError as error:
+        raise bad_criteria(str(error)) from None
     return pairs
+
+
+def require_clear(query: str) -> None:
+    """Let pass a query in which each ``+`` is certainly a plus: that of a date's offset, or an escaped one.
+
+    Raises:
+        ValueError: one may be a blank; the text says what to write.
+    """
+    for pair in query.split("&"):
+        name, _, value = pair.partition("=")
+        if "+" in pair and not ("+" not in name and is_date(unquote(name)) and _is_offset(value)):
+            raise ValueError("Outside of a URL a + may mean a plus or a blank. Write %2B for a plus, %20 for a blank.")
+
+
+def _is_offset(value: str) -> bool:
+    return repaired(unquote_plus(value)) == repaired(unquote(value))

@@ -182,11 +182,12 @@ def url(address: str, pairs: Pairs) -> str:
 
     The plus of a date's offset that came as a blank is one again.
     """
-    shown = [(name, repaired(value) if _is_date(name) else value) for name, value in pairs]
+    shown = [(name, repaired(value) if is_date(name) else value) for name, value in pairs]
     return f"{address}?{urlencode(shown, safe=':,/$*')}" if pairs else address
 
 
-def _is_date(name: str) -> bool:
+def is_date(name: str) -> bool:
+    """Tell whether a parameter, perhaps the end of a chain, is one of dates: it is that for every type which has it."""
     return _LAST_NAME.split(name)[-1] in _DATES
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from adapter.errors import Malformed, Problem
-from adapter.fhir.criteria import read_criteria
+from adapter.fhir.criteria import read_criteria, require_clear
 from store.codec import Resource
 from store.extract import identifiers, token
 from store.search.matching import BadValue
@@ -52,8 +52,12 @@ def sought(entry: Resource, place: str) -> str:
     text = request.get(where)
     if not isinstance(kind, str) or kind not in TYPES or text is None or (where == "url" and "?" not in str(text)):
         return ""
+    asked = str(text).replace("+", "%20") if where == "url" else str(text)
     try:
-        found = identifier_in(kind, read_criteria(str(text), kind)) or ""
+        require_clear(asked)
+        found = identifier_in(kind, read_criteria(asked, kind)) or ""
+    except ValueError as unclear:
+        raise _refused(str(unclear), f"{place}.request.{where}") from None
     except Malformed:
         found = ""
     if "|" not in found or found.startswith("|"):
@@ -68,4 +72,8 @@ def sought(entry: Resource, place: str) -> str:
         )
     else:
         return found
-    raise Malformed(Problem("not_importable", said, f"{place}.request.{where}", issue="not-supported"))
+    raise _refused(said, f"{place}.request.{where}")
+
+
+def _refused(text: str, where: str) -> Malformed:
+    return Malformed(Problem("not_importable", text, where, issue="not-supported"))

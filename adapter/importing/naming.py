@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from adapter.fhir.bundles.urls import pairs
+from adapter.fhir.criteria import require_clear
 from adapter.fhir.references import Conditional, Names, comparable, rewriting
 from adapter.importing.criteria import identifier_in, sought
 from adapter.importing.item import Item, Referent, kind_of, name_without_id
@@ -165,6 +166,7 @@ def _by_identifiers(conditionals: Sequence[Conditional]) -> dict[str, Referent]:
     for one in conditionals:
         kind, _, query = one.search.partition("?")
         try:
+            require_clear(query)
             wanted = identifier_in(kind, pairs(query))
         except ValueError:
             wanted = None

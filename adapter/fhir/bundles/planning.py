@@ -19,7 +19,7 @@ from adapter.fhir.bundles.reading import Entry, Parsed
 from adapter.fhir.bundles.urls import pairs
 from adapter.fhir.call import Call, Pairs
 from adapter.fhir.conformance import DEFINITIONS
-from adapter.fhir.criteria import read_criteria
+from adapter.fhir.criteria import read_criteria, require_clear
 from adapter.fhir.patching import Patch
 from adapter.fhir.presentation import require_whole
 from adapter.fhir.reads import part
@@ -256,6 +256,7 @@ def _wanted(call: Call, found: Conditional, position: int) -> Wanted:
         raise Malformed(Problem("unknown_type", f"This server has no {kind} to search for.", where, issue="not-found"))
     require_type(call.who, kind, "read")
     try:
+        require_clear(query)
         return Wanted(kind, pairs(query), position, where)
     except ValueError as error:
         raise Malformed(Problem("bad_reference", str(error), where, issue="value")) from None

@@ -98,6 +98,24 @@ def test_other_criteria_are_refused_and_what_refers_to_them(
     assert "identifier=system|value" in why["message"]
 
 
+def test_a_plus_is_a_blank_in_a_url_alone(bring: Import, stored: Stored) -> None:
+    numbers = [[{"system": "urn:mrn", "value": value}] for value in ("A+B", "A B")]
+    plus, blank = (SOLO | {"identifier": number} for number in numbers)
+    asked = meeting("Patient/j", "Practitioner?identifier=urn:mrn|A+B")
+    came = bundle(
+        entry(plus, urn(1), ifNoneExist="identifier=urn:mrn|A+B"),
+        put(blank, "identifier=urn:mrn|A+B", url=urn(2)),
+        entry(asked, urn(3)),
+    )
+    doctor = DOCTOR | {"id": "p", "identifier": numbers[1]}
+    assert bring(people__ndjson=lines(JOHN | {"id": "j"}, doctor), a__json=came) == {"created": 3, "refused": 2}
+    assert {one["code"]: one["param"] for one in reasons(bring)} == {
+        "not_importable": "Bundle.entry[0].request.ifNoneExist",
+        "bad_reference": "Appointment.participant[1].actor.reference",
+    }
+    assert "Write %2B for a plus" in next(one["message"] for one in reasons(bring) if one["code"] == "not_importable")
+
+
 def test_what_waits_knows_its_criteria_still(bring: Import, stored: Stored) -> None:
     """Two visits change places; each is known by its number alone, which it is looked for by."""
     visits = {"x": 9, "y": 10}

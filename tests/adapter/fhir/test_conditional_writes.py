@@ -115,6 +115,17 @@ class TestConditionalCreate:
         outcome(await call(api, "POST", "", transaction), 400, "value")
         assert bundled(await get(api, "Patient?_summary=count"))["total"] == 0
 
+    async def test_a_plus_that_may_be_a_blank_makes_no_second_one(self, api: Api) -> None:
+        await made(api, tagged("p", "A+B"))
+        issue = outcome(await self.create(api, f"identifier={TAGS}|A+B", bare(tagged("x", "A+B"))), 400, "value")
+        assert issue["location"] == ["http.If-None-Exist"]
+        assert (await self.create(api, f"identifier={TAGS}|A%2BB", bare(tagged("x", "A+B")))).json()["id"] == "p"
+
+    async def test_in_an_address_a_plus_is_a_blank(self, api: Api) -> None:
+        await made(api, tagged("p", "A B"))
+        query = f"Patient?identifier={TAGS}|A+B"
+        assert (await call(api, "PUT", query, bare(tagged("x", "A B")))).json()["id"] == "p"
+
     async def test_many_at_once_make_one(self, api: Api) -> None:
         answers = await asyncio.gather(*(self.create(api, criteria("1")) for _ in range(8)))
         assert Counter(one.status_code for one in answers) == {201: 1, 200: 7}

@@ -207,6 +207,33 @@ async def test_a_reference_by_criteria_may_be_written_below_our_own_base(api: Ap
     assert actors(await stored(api, f"Appointment/{ident(found[0])}")) == [elsewhere]
 
 
+@pytest.mark.parametrize("below", ["", f"{ROOT}/"])
+async def test_a_plus_that_may_be_a_blank_is_refused_where_it_stands(api: Api, below: str) -> None:
+    await done(api, bundle("transaction", entry("PUT", "Patient/known", identified("A+B", id="known"))))
+    by = "identifier=urn:mrn|{}".format
+    body = bundle(
+        "transaction",
+        entry("POST", "Patient", identified("A+B"), ifNoneExist=by("A+B")),
+        entry("POST", "Appointment", visit("Patient/known", f"{below}Patient?{by('A+B')}")),
+    )
+    answer = await send(api, body)
+    assert issues(answer, 400) == [
+        ("value", "Bundle.entry[0].request.ifNoneExist"),
+        ("value", "Bundle.entry[1].resource.participant[1].actor.reference"),
+    ]
+    assert answer.text.count('Write %2B for a plus, %20 for a blank."}') == 2
+    found = await done(
+        api,
+        bundle(
+            "transaction",
+            entry("POST", "Patient", identified("A+B"), ifNoneExist=by("A%2BB")),
+            entry("POST", "Appointment", visit(f"{below}Patient?{by('A%2BB')}")),
+        ),
+    )
+    assert statuses(found) == ["200", "201"]
+    assert actors(await stored(api, f"Appointment/{ident(found[1])}")) == ["Patient/known"]
+
+
 @pytest.mark.parametrize("criteria", ["_id=known", "identifier=urn:mrn|1"])
 async def test_only_a_reference_is_one_by_criteria(api: Api, criteria: str) -> None:
     """https://hl7.org/fhir/R4/http.html#trules: a conditional reference is a reference; a uri may hold any address."""
