@@ -25,6 +25,7 @@ from store.remembering import remembered
 _REFERENCE = re.compile(r"(?:^|/)([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})(?:/_history/[^/]+)?$")
 _RELATIVE = re.compile(r"[A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64}")
 _VERSION = re.compile(r"/_history/[^/]+$")
+_URN = re.compile(r"urn:(?:uuid|oid):", re.IGNORECASE)
 _LEAP_SECOND = re.compile(r":60(?=[.Z+-])")
 # Apostrophes (typographical, Hebrew and Armenian ones, and those that count as letters) and the full stop.
 _WITHIN = frozenset("'`.\u2018\u2019\u201b\u2032\u055a\u05f3" + "".join(map(chr, range(0x2B9, 0x2C0))))
@@ -142,6 +143,11 @@ def id_alone(text: str, bases: tuple[str, ...]) -> str | None:
     """
     found = reference(text)
     return found if found not in (text, relative(text, bases)) else None
+
+
+def is_urn(text: str) -> bool:
+    """Tell whether `text` is a ``urn:uuid`` or ``urn:oid``: a name that means something within one Bundle alone."""
+    return _URN.match(text) is not None
 
 
 def is_elsewhere(text: str, bases: Sequence[str]) -> bool:

@@ -15,10 +15,10 @@ from typing import Any
 
 from adapter.errors import Malformed, Problem, Unprocessable
 from adapter.fhir import ties
-from adapter.fhir.references import is_astray, is_urn, rewriting
+from adapter.fhir.references import is_astray, rewriting
 from adapter.scheduling.settling import Change
 from store.codec import Resource
-from store.extract import spellings
+from store.extract import is_urn, spellings
 
 _KEPT = {"Appointment": "slot", "AppointmentResponse": "appointment", "Slot": "schedule"}
 

@@ -17,19 +17,13 @@ from typing import Any
 from adapter.fhir.validation.definitions import Member, Type, resource_types, type_of
 from adapter.fhir.validation.findings import Place, expression
 from store.codec import Resource
-from store.extract import is_elsewhere, relative, spellings
+from store.extract import is_elsewhere, is_urn, relative, spellings
 
 _URIS = frozenset({"uri", "url"})
 _RESTFUL = re.compile(r"(?P<root>https?://\S+/)(?P<name>[A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64})")
 _CONDITIONAL = re.compile(r"[A-Z][A-Za-z]+\?\S+")
 _LINK = re.compile(r"""(?P<head>\b(?:href|src)\s*=\s*(?P<quote>["']))(?P<url>.*?)(?P=quote)""", re.DOTALL)
-_URN = re.compile(r"urn:(?:uuid|oid):", re.IGNORECASE)
 _VERSION = "/_history/"
-
-
-def is_urn(text: str) -> bool:
-    """Tell whether `text` is a ``urn:uuid`` or ``urn:oid``: a name that means something within one Bundle alone."""
-    return _URN.match(text) is not None
 
 
 def is_astray(text: str, bases: Sequence[str]) -> bool:
