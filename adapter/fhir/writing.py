@@ -36,6 +36,7 @@ from store.documents import KEPT_META, labelled, version_of
 from store.search import Reading
 from store.unit_of_work import UnitOfWork
 
+_HEADER = "If-None-Exist"
 _LONG = 500  # items: some tens of KB of JSON
 
 
@@ -136,7 +137,7 @@ async def identify(work: UnitOfWork, reading: Reading, write: Write, index: int,
             raise PreconditionFailed(Problem("multiple_matches", text, issue="multiple-matches"))
         return _matched(work, write, found[0] if found else None, criteria)
     except Refused as refused:
-        raise _about(refused, index) from None
+        raise _about(_in_header(refused) if write.method == "POST" else refused, index) from None
 
 
 def _matched(work: UnitOfWork, write: Write, found: str | None, criteria: Pairs) -> Write:
@@ -287,6 +288,11 @@ def _written(write: Write, change: Change, after: Resource | None) -> Written:
 
 def _about(refused: Refused, index: int) -> Refused:
     return _with(refused, [replace(problem, entry=index) for problem in refused.problems])
+
+
+def _in_header(refused: Refused) -> Refused:
+    """Let what is said of a criterion name the header that this stands in; its text names the criterion."""
+    return _with(refused, [one if one.param is None else replace(one, param=_HEADER) for one in refused.problems])
 
 
 def _moved(refused: Refused, places: Sequence[int]) -> Refused:

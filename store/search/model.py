@@ -63,6 +63,7 @@ class Reading:
         now: for ``ap``.
         strict: what is unknown is refused; else left out, with a note.
         readable: may the caller read resources of that type?
+        conditional: something is written or not by what is found: a value that leads nowhere is refused.
     """
 
     zone: tzinfo
@@ -70,6 +71,7 @@ class Reading:
     now: datetime
     strict: bool
     readable: Callable[[str], bool]
+    conditional: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,11 @@ def reference(parameter: Parameter, modifier: str | None, values: list[str], rea
     kinds = (modifier,) if modifier else target_types(parameter)
     forms: list[str] = []
     for value in map(unescaped, values):
+        if reading.conditional and extract.is_urn(value):
+            raise BadValue(
+                "A urn:uuid or urn:oid names an entry of one Bundle, and nothing that is stored. Look for an "
+                "identifier of what is meant, as in patient.identifier=system|value, or give its type and id."
+            )
         forms += _forms(value, kinds, reading.base, any_type=not parameter.targets and modifier is None)
     return any_of(path_of(parameter), forms)
 

@@ -232,7 +232,8 @@ async def matches(
     ids that do not count, as they are about to be deleted.
 
     Raises:
-        SearchRefused: a criterion is unknown, empty or about results; or there is none.
+        SearchRefused: a criterion is unknown, empty, about results or by a name that nothing stored has; or there is
+            none.
         Unreachable: MongoDB did not answer in time.
     """
     problems = [
@@ -247,7 +248,7 @@ async def matches(
     ]
     if problems:
         raise SearchRefused(*problems)
-    search = parse((kind,), pairs, replace(reading, strict=True))
+    search = parse((kind,), pairs, replace(reading, strict=True, conditional=True))
     if not search.used:
         text = "The criteria are empty: they would match everything. Name what identifies the resource."
         raise SearchRefused(Note("required", "", text))

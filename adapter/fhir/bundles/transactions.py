@@ -116,9 +116,9 @@ async def _written(call: Call, planned: Plan) -> tuple[list[Written], bool]:
     except (AlreadyExists, NotUnique) as clash:
         names = [f"{one.kind}/{one.ident}" for one in done]
         refused = clashed(clash, names.index(clash.name) if clash.name in names else None)
-        raise _placed(refused, planned.places, settled) from None
+        raise _placed(refused, planned, settled) from None
     except Refused as refused:
-        raise _placed(refused, planned.places, settled) from None
+        raise _placed(refused, planned, settled) from None
     except Unreachable:
         again = "See whether it is, and else send it again"
         if repeating.is_repeatable(call):
@@ -131,18 +131,28 @@ async def _written(call: Call, planned: Plan) -> tuple[list[Written], bool]:
         raise Unavailable(problem, headers={"Retry-After": "1"}) from None
 
 
-def _placed(refused: Refused, places: Sequence[int], writes: Sequence[Write]) -> Refused:
+def _placed(refused: Refused, planned: Plan, writes: Sequence[Write]) -> Refused:
     """Let the problems name entries where `carry_out` knows only its writes, also as what is in the way of another."""
+    places = planned.places
     entries = {
         f"{write.kind}/{write.ident}": place
         for place, write in zip(places, writes, strict=True)
         if write.resource is not None or write.patch is not None
     }
     problems = [
-        _beside(problem if problem.entry is None else replace(problem, entry=places[problem.entry]), entries)
+        _beside(
+            problem if problem.entry is None else _at(problem, places[problem.entry], planned.writes[problem.entry]),
+            entries,
+        )
         for problem in refused.problems
     ]
     return Refused(problems, status=refused.status, headers=refused.headers)
+
+
+def _at(problem: Problem, place: int, asked: Write) -> Problem:
+    """Let a problem name its entry, and the url in it where it is about one of the criteria that stand there."""
+    is_criterion = any(name == problem.param for name, _ in asked.criteria or ())
+    return replace(problem, entry=place, param=f"Bundle.entry[{place}].request.url" if is_criterion else problem.param)
 
 
 def _beside(problem: Problem, entries: Mapping[str, int]) -> Problem:

@@ -289,6 +289,17 @@ class TestCriteria:
         outcome(await call(api, method, f"Patient{query}", body), 400, code)
         assert (await get(api, "Patient/p")).headers["ETag"] == 'W/"1"'
 
+    @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "POST"])
+    async def test_the_name_of_a_bundles_entry_is_400_and_names_the_place(self, api: Api, method: str) -> None:
+        asked = "general-practitioner=urn:uuid:0c3151bd-1cbf-4d64-b04d-000000000001"
+        body = {"PATCH": ACTIVE, "DELETE": None}.get(method, bare(person("p")))
+        path, headers, place = f"Patient?{asked}", {}, "http.general-practitioner"
+        if method == "POST":
+            path, headers, place = "Patient", {"If-None-Exist": asked}, "http.If-None-Exist"
+        issue = outcome(await call(api, method, path, body, headers=headers), 400, "value")
+        assert issue["location"] == [place]
+        assert bundled(await get(api, f"Patient?{asked}", prefer="handling=strict"))["total"] == 0
+
     async def test_a_lenient_client_is_refused_too(self, api: Api) -> None:
         wish = {"Prefer": "handling=lenient"}
         outcome(await call(api, "DELETE", "Patient?foo=1", headers=wish), 400, "not-supported")

@@ -12,6 +12,7 @@ import pytest
 from store.store import Store
 from tests.adapter.fhir.bundles.sending import (
     BASE,
+    NO_PATCH,
     ROOT,
     Json,
     actors,
@@ -205,6 +206,46 @@ async def test_a_reference_by_criteria_may_be_written_below_our_own_base(api: Ap
     elsewhere = f"https://elsewhere.example/fhir/R4/{by(1)}"
     found = await done(api, bundle("transaction", entry("POST", "Appointment", visit(elsewhere))))
     assert actors(await stored(api, f"Appointment/{ident(found[0])}")) == [elsewhere]
+
+
+def kin(patient: str = urn(1)) -> Json:
+    return {"resourceType": "RelatedPerson", "patient": {"reference": patient}}
+
+
+@pytest.mark.parametrize(
+    ("member", "name"),
+    [
+        ("patient", urn(1)),
+        ("patient:Patient", urn(1).upper()),
+        ("patient", f"Patient/a,{urn(1)}"),
+        ("patient.link", "urn:oid:1.2.3"),
+        ("_has:Patient:link:organization", urn(1)),
+    ],
+)
+async def test_criteria_by_the_name_of_an_entry_would_match_nobody(api: Api, member: str, name: str) -> None:
+    asked, url = f"{member}={name}", "Bundle.entry[1].request.url"
+    for one, where in (
+        (entry("POST", "RelatedPerson", kin(), ifNoneExist=asked), "Bundle.entry[1].request.ifNoneExist"),
+        (entry("PUT", f"RelatedPerson?{asked}", kin()), url),
+        (entry("PATCH", f"RelatedPerson?{asked}", NO_PATCH), url),
+        (entry("DELETE", f"RelatedPerson?{asked}"), url),
+    ):
+        answer = await send(api, bundle("transaction", entry("POST", "Patient", person(), urn(1)), one))
+        assert issues(answer, 400) == [("value", where)]
+        assert f"'{member}'" in answer.text
+        assert "patient.identifier=system|value" in answer.text
+    assert await count(api, "Patient") == 0
+
+
+async def test_criteria_by_the_identifier_of_an_entry_are_met_the_second_time(api: Api) -> None:
+    criteria = "patient.identifier=urn:ine|1"
+    body = bundle(
+        "transaction",
+        entry("POST", "Patient", identified("1", "urn:ine"), urn(1), ifNoneExist="identifier=urn:ine|1"),
+        entry("POST", "RelatedPerson", kin(), ifNoneExist=criteria),
+        entry("DELETE", "RelatedPerson?identifier=urn:oid:1.2.3|4"),
+    )
+    assert [statuses(await done(api, body)) for _ in range(2)] == [["201", "201", "204"], ["200", "200", "204"]]
 
 
 @pytest.mark.parametrize("below", ["", f"{ROOT}/"])
