@@ -32,7 +32,7 @@ from tests.adapter.scheduling.support import (
     visit,
 )
 from tests.adapter.scheduling.test_actor_changes import ROLE_REFUSED, group
-from tests.adapter.scheduling.test_verifying import found, kinds, rewrite
+from tests.adapter.scheduling.test_verifying import at_rest, found, kinds, rewrite
 from tests.adapter.scheduling.weekly import available, away, open_on, weekly
 from tests.store.support import create, explain
 
@@ -158,7 +158,7 @@ async def test_a_slot_that_names_its_schedule_so_is_closed_by_its_leave(store: S
 
 async def test_a_slot_that_is_named_so_has_an_owner(store: Store) -> None:
     await create(store, schedule(), slot("a", status="busy"), abroad(visit("x", **linking("a"))))
-    await store.sequence_all()
+    await at_rest(store)
     assert await kinds(store) == {}
     await rewrite(store, "Slot", "a", status="free")
     assert await kinds(store) == {"slot-not-busy": {"Slot/a"}}
@@ -173,11 +173,11 @@ async def test_a_room_that_two_have_at_once_is_told_however_they_name_it(store: 
         await create(store, abroad(slot(there, half, end, status="busy", schedule="b")))
         await create(store, visit(here, f"{hour:02}:00", half, who=(), **linking(here)))
         await create(store, abroad(visit(there, half, end, who=(), **linking(there))))
-    await store.sequence_all()
+    await at_rest(store)
     assert await kinds(store) == {}
     await create(store, slot("c", "12:40", "13:10", status="busy", schedule="a"))
     await create(store, visit("c", "12:40", "13:10", who=(), **linking("c")))
-    await store.sequence_all()
+    await at_rest(store)
     assert await kinds(store) == {"room-overlap": {"Appointment/c"}}
     first, second = sorted(one.message for one in await found(store))
     assert "Appointment/a13 and Appointment/c" in first
