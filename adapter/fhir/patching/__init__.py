@@ -11,7 +11,6 @@ narrative unsafe otherwise (active content) is refused by validation, as in ever
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -115,9 +114,10 @@ def _unwrapped(binary: Resource) -> list[Any]:
     if not isinstance(kind, str) or kind.partition(";")[0].strip() != JSON_PATCH or not isinstance(data, str):
         raise malformed(f"A Binary that is a patch has the contentType {JSON_PATCH}, and data.", "Binary.contentType")
     try:
-        return strict_json.read_patch(base64.b64decode(data, validate=True))
-    except binascii.Error:
+        document = base64.b64decode(data, validate=True)
+    except ValueError:  # also what is not ASCII
         raise malformed("The data of a Binary are base64.", "Binary.data") from None
+    return strict_json.read_patch(document)
 
 
 def _keep_identity(before: Resource, after: Any, meta: Any) -> None:

@@ -388,6 +388,7 @@ class TestDocuments:
         for wrong in (
             {"contentType": "text/plain"},
             {"data": "%"},
+            {"data": "é"},
             {"data": 1},
             {"contentType": None},
             {"data": "e30="},
