@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from adapter.errors import Malformed
-from adapter.fhir.patching.contents import Content, append, content_of, pairs_of, put, put_pairs
+from adapter.fhir.patching.contents import Content, append, content_of, length, put, splice
 from adapter.fhir.patching.fhirpath import Path, read_path
 from adapter.fhir.patching.locating import Node, locate, members_named
 from adapter.fhir.patching.values import SHOWN, Budget, NotApplicable, malformed
@@ -157,7 +157,7 @@ def _list(nodes: list[Node]) -> Node:
     first = nodes[0]
     if first.index is None:
         raise NotApplicable("The element at the path does not repeat. Use add or replace.")
-    if len(nodes) != len(pairs_of(first.owner, first.name)) or any(node.owner is not first.owner for node in nodes):
+    if len(nodes) != length(first.owner, first.name) or any(node.owner is not first.owner for node in nodes):
         raise NotApplicable("The path must lead to a whole list, such as Appointment.participant.")
     return first
 
@@ -173,7 +173,7 @@ def _add(node: Node, name: str, content: Content) -> None:
         if node.index is None:
             put(node.owner, node.name, node.value, owner)
         else:
-            _set_item(node, (node.value, owner))
+            splice(node.owner, node.name, node.index, node.index + 1, [(node.value, owner)])
     if member.many:
         append(owner, json, value, sibling)
     elif any(key in owner or f"_{key}" in owner for key in members):
@@ -183,20 +183,22 @@ def _add(node: Node, name: str, content: Content) -> None:
 
 
 def _insert(node: Node, index: int, content: Content) -> None:
-    pairs = pairs_of(node.owner, node.name)
-    if index > len(pairs):
-        raise NotApplicable(f"The list has {len(pairs)} items; an item is inserted at 0 to {len(pairs)}.")
+    end = length(node.owner, node.name)
+    if index > end:
+        raise NotApplicable(f"The list has {end} items; an item is inserted at 0 to {end}.")
     _, _, value, sibling = content.placed(_own(node), node.name)
-    pairs.insert(index, (value, sibling))
-    put_pairs(node.owner, node.name, pairs)
+    splice(node.owner, node.name, index, index, [(value, sibling)])
 
 
 def _move(node: Node, source: int, destination: int) -> None:
-    pairs = pairs_of(node.owner, node.name)
-    if max(source, destination) >= len(pairs):
-        raise NotApplicable(f"The list has {len(pairs)} items, at 0 to {len(pairs) - 1}.")
-    pairs.insert(destination, pairs.pop(source))
-    put_pairs(node.owner, node.name, pairs)
+    end = length(node.owner, node.name)
+    if max(source, destination) >= end:
+        raise NotApplicable(f"The list has {end} items, at 0 to {end - 1}.")
+    if source != destination:
+        moved = replace(node, index=source)
+        pair = (moved.value, moved.sibling)
+        splice(node.owner, node.name, source, source + 1, [])
+        splice(node.owner, node.name, destination, destination, [pair])
 
 
 def _delete(node: Node) -> None:
@@ -205,9 +207,7 @@ def _delete(node: Node) -> None:
     if node.index is None:
         put(node.owner, node.name, None, None)
     else:
-        pairs = pairs_of(node.owner, node.name)
-        del pairs[node.index]
-        put_pairs(node.owner, node.name, pairs)
+        splice(node.owner, node.name, node.index, node.index + 1, [])
 
 
 def _replace(node: Node, content: Content) -> None:
@@ -215,7 +215,7 @@ def _replace(node: Node, content: Content) -> None:
         raise NotApplicable("A patch cannot replace the resource. Use PUT.")
     if node.index is not None:
         _, _, value, sibling = content.placed(_own(node), node.name)
-        _set_item(node, (value, sibling))
+        splice(node.owner, node.name, node.index, node.index + 1, [(value, sibling)])
         return
     json, _, value, sibling = content.placed(node.choice, node.name)
     if json != node.name:
@@ -225,9 +225,3 @@ def _replace(node: Node, content: Content) -> None:
 
 def _own(node: Node) -> dict[str, Member]:
     return {node.name: node.choice[node.name]}
-
-
-def _set_item(node: Node, pair: tuple[Any, Any]) -> None:
-    pairs = pairs_of(node.owner, node.name)
-    pairs[node.index or 0] = pair
-    put_pairs(node.owner, node.name, pairs)

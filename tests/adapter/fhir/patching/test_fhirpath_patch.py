@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from adapter.fhir.patching import Patch, apply
+from adapter.fhir.patching.values import Budget
 from store.codec import ExactDecimal, Resource, decode, encode
 from tests.adapter.fhir.patching.fhirpath import (
     DIV,
@@ -210,6 +212,38 @@ class TestPaths:
         assert change(group, *[by_place] * 1_000)["member"][7] == {"entity": {"reference": "Patient/x"}}
         refused = refusal(group, *[operation("move", "Group.member", source=0, destination=5)] * 60)
         assert refused.problems[0].code == "patch_too_costly"
+
+    @pytest.mark.parametrize(
+        ("one", "after"),
+        [
+            (operation("add", "Patient.name[0]", name="given", value={"valueString": "x"}), "abcx"),
+            (operation("insert", "Patient.name[0].given", index=1, value={"valueString": "x"}), "axbc"),
+            (operation("move", "Patient.name[0].given", source=2, destination=0), "cab"),
+            (operation("replace", "Patient.name[0].given[1]", value={"valueString": "x"}), "axc"),
+            (operation("delete", "Patient.name[0].given[1]"), "ac"),
+        ],
+    )
+    @pytest.mark.parametrize("siblings", [[], [None, None, {"id": "of c"}]])
+    def test_no_operation_goes_through_the_rest_of_its_list(
+        self, one: Resource, after: str, siblings: list[Any]
+    ) -> None:
+        """A Group has 50,000 members, and a patch 1,000 operations."""
+        given, beside = Untouched("abc"), Untouched(siblings)
+        name = {"given": given} | ({"_given": beside} if siblings else {})
+        [step] = Patch.read(parameters(one)).operations
+        step.carry_out(patient(name=[name]), Budget({}))
+        assert name["given"] is given
+        assert "".join(given[place] for place in range(len(given))) == after
+        if siblings:
+            assert beside.index({"id": "of c"}) == after.index("c")
+            assert len(beside) == len(given)
+
+
+class Untouched(list[Any]):
+    """A list whose items nobody may look at one after the other."""
+
+    def __iter__(self) -> Iterator[Any]:
+        raise AssertionError("somebody goes through the list")
 
 
 class TestAdd:
