@@ -20,8 +20,6 @@ from store.history import Version
 from store.search import SearchRefused, results
 from store.types import TYPES
 
-_PAGE = 50
-_LARGEST = 1_000
 _KEPT = ("_since", "_count", "_summary", "_elements")  # parameters of history that its pages share
 _NARROWING = ("_at", "_list")  # FHIR has these of history, too: who asks for less is not given everything
 _VERSION = re.compile(r"[1-9][0-9]{0,9}")  # as it is written: 01 is the name of no version
@@ -229,10 +227,11 @@ def _since(text: str | None) -> datetime | None:
 
 def _count(text: str | None) -> int:
     if text is None:
-        return _PAGE
-    if not re.fullmatch(r"[0-9]{1,9}", text):
-        raise invalid("_count", "_count takes a number from 0.")
-    return min(int(text), _LARGEST)
+        return results.DEFAULT_COUNT
+    try:
+        return results.count(text)
+    except SearchRefused:
+        raise invalid("_count", "_count takes a number from 0.") from None
 
 
 def _before(text: str | None) -> int | None:

@@ -42,16 +42,19 @@ _SUMMARIES = ("true", "text", "data", "count", "false")
 _TOTALS = ("none", "estimate", "accurate")
 
 
-def count(value: str) -> int:
-    """Return the size of a page, at most `MOST_COUNT`.
+def count(value: str, *, least: int = 0, most: int = MOST_COUNT) -> int:
+    """Return the size of a page; of one that is larger than `most`, that.
 
     Raises:
-        SearchRefused: it is no number.
+        SearchRefused: it is no number, or less than `least`.
     """
-    if not (value.isascii() and value.isdigit()):
-        raise _refused("_count", f"It is a number of matches for a page, 0 to {MOST_COUNT}.")
-    digits = value.lstrip("0")
-    return MOST_COUNT if len(digits) > len(str(MOST_COUNT)) else min(int(digits or "0"), MOST_COUNT)
+    if value.isascii() and value.isdigit():
+        digits = value.lstrip("0") or "0"
+        # Python reads no number of thousands of digits.
+        size = most if len(digits) > len(str(most)) else min(int(digits), most)
+        if size >= least:
+            return size
+    raise _refused("_count", f"It is a number of matches for a page, {least} to {most}.")
 
 
 def summary(value: str) -> str | None:

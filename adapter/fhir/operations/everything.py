@@ -23,13 +23,11 @@ from adapter.fhir.refusing import invalid
 from store import search as engine
 from store.dates import span
 from store.extract import relative, spellings
-from store.search import Entry, Note, SearchRefused
+from store.search import Entry, Note, SearchRefused, results
 from store.search.dates import repaired
 from store.source import PAGE_BYTES, by_kind, fitting
 from store.types import TYPES
 
-_PAGE = 50
-_LARGEST = 1_000
 _OWNER = "Patient"
 MEMBERS = (_OWNER, *(one.name for one in TYPES.values() if _OWNER in one.compartments and one.name != _OWNER))
 """The types of a record, in the order in which they come."""
@@ -199,16 +197,17 @@ def _read(pairs: Pairs, zone: tzinfo) -> _Asked:
     types = frozenset(searching.listed("_type", given.get("_type", ())))
     for one in sorted(types - TYPES.keys()):
         raise invalid("_type", f"This server has no {one}. It has: {', '.join(TYPES)}.", "not-supported")
-    count = given.get("_count", [str(_PAGE)])[0]
-    if not re.fullmatch(r"0*[1-9]\d{0,8}", count):
-        raise invalid("_count", "_count takes a number from 1.")
+    try:
+        count = results.count(given.get("_count", [str(results.DEFAULT_COUNT)])[0], least=1)
+    except SearchRefused:
+        raise invalid("_count", "_count takes a number from 1.") from None
     since = [("_lastUpdated", f"ge{value}") for value in given.get("_since", ())]
     after = [given[name][0] for name in _PLACE if name in given]
     if after and (len(after) != len(_PLACE) or after[0] not in MEMBERS):
         raise invalid(_PLACE[0], "That page link was changed. Ask again and follow the links.")
     used = tuple((name, value) for name, values in given.items() if name not in _PLACE for value in values)
     place = (after[0], after[1]) if after else None
-    return _Asked(used, types, _span(given, zone), tuple(since), min(int(count), _LARGEST), place)
+    return _Asked(used, types, _span(given, zone), tuple(since), count, place)
 
 
 def _span(given: Mapping[str, Sequence[str]], zone: tzinfo) -> dict[str, Any]:

@@ -86,6 +86,15 @@ def test_counts() -> None:
     assert parsed("Slot", "").count == 50
 
 
+def test_a_count_has_its_least_and_its_most() -> None:
+    for text, size in (("1", 1), ("007", 7), ("200", 200), ("201", 200), ("9" * 5_000, 200)):
+        assert results.count(text, least=1, most=200) == size
+    for text in ("0", "0" * 5_000, "", "-1", "x"):
+        with pytest.raises(SearchRefused) as refused:
+            results.count(text, least=1, most=200)
+        assert "1 to 200" in refused.value.problems[0].text
+
+
 def test_contained_resources_are_not_searched() -> None:
     for query in ("_contained=true", "_contained=both", "_containedType=contained"):
         assert [note.code for note in parsed("Slot", query).ignored] == ["not-supported"]

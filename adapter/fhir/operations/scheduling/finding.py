@@ -29,6 +29,7 @@ from store.dates import latest, span
 from store.extract import references
 from store.indexing import naming
 from store.reading import Moment
+from store.search import SearchRefused, results
 from store.search.dates import repaired
 from store.search.text import escaped
 from store.search.tokens import system_and_code
@@ -222,9 +223,10 @@ def _count(asked: Asked) -> int:
     given = asked.one("_count")
     if given is None:
         return _PAGE
-    if not re.fullmatch(r"[0-9]{1,9}", str(given.value)):
-        raise Malformed(bad(given, "_count takes a number from 0."))
-    return min(int(given.value), _LARGEST)
+    try:
+        return results.count(str(given.value), most=_LARGEST)
+    except SearchRefused:
+        raise Malformed(bad(given, "_count takes a number from 0.")) from None
 
 
 def _minutes(asked: Asked) -> int:

@@ -221,6 +221,8 @@ async def test_only_what_the_key_may_read(api: Api, make_api: ApiMaker) -> None:
     [
         ("_count=0", "value"),
         ("_count=x", "value"),
+        (f"_count={'0' * 5_000}", "value"),
+        ("_count=٣", "value"),
         ("_type=Device", "not-supported"),
         ("_since=soon", "value"),
         ("start=soon", "value"),
@@ -233,6 +235,12 @@ async def test_only_what_the_key_may_read(api: Api, make_api: ApiMaker) -> None:
 )
 async def test_what_it_does_not_take(api: Api, asked: str, code: str) -> None:
     outcome(await get(api, f"Patient/john/$everything?{asked}"), 400, code)
+
+
+@pytest.mark.parametrize("count", [f"{'0' * 5_000}9", "9" * 5_000])
+async def test_a_count_is_a_number_however_long(api: Api, count: str) -> None:
+    found = await everything(api, f"Patient/john/$everything?_count={count}")
+    assert names(found, "match") == RECORD
 
 
 async def test_what_is_empty_is_not_asked_for(api: Api) -> None:

@@ -65,6 +65,9 @@ async def test_find_honours_its_count_and_tells_the_total(api: Api) -> None:
     sent = parameters(start=START, end=END)
     by_query = bundled(await call(api, "POST", "Appointment/$find?_count=1", sent))
     assert (by_query["total"], len(by_query["entry"])) == (6, 1)
+    for long in ("0" * 5_000 + "2", "9" * 5_000):
+        told = bundled(await get(api, f"Appointment/$find?start={START}&end={END}&_count={long}"))
+        assert len(told["entry"]) == min(int(long[-4:]), 6)
     none = await find(api, _count=0)
     assert (none["total"], names(none)) == (6, ["OperationOutcome/"])
 
