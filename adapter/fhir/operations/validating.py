@@ -14,16 +14,20 @@ from adapter.aside import aside
 from adapter.errors import Problem, Refused, Unprocessable
 from adapter.fhir import outcome, reads, validation
 from adapter.fhir.access import require_type
-from adapter.fhir.call import Call, Reply
+from adapter.fhir.call import Call, Pairs, Reply
 from adapter.fhir.elsewhere import require_here
 from adapter.fhir.operations.parameters import once, parameters
+from adapter.fhir.refusing import invalid
 from adapter.fhir.writes import Write
 from adapter.fhir.writing import carry_out
 from adapter.scheduling import by_itself
 from adapter.scheduling.road import decide
 from adapter.security.permissions import told
 from store.codec import Resource, decode
+from store.search.results import PASSED_BY
 from store.unit_of_work import UnitOfWork
+
+_TAKES = ("mode", "profile")
 
 
 class _Possible(Exception):
@@ -34,11 +38,12 @@ async def validate(call: Call, kind: str, ident: str | None) -> Reply:
     """Answer with an OperationOutcome about the resource in the body, or the one named (``delete``, ``profile``).
 
     Raises:
-        Malformed: there is no resource, no such mode or profile, or two of one.
+        Malformed: there is no resource, no such mode, profile or parameter, or two of one.
         NotFound, Gone: nothing is stored by that id.
     """
     require_type(call.who, kind, "read")
     pairs, resource = parameters(call, bare=True)
+    _require_known(pairs)
     mode, profile = once(pairs, "mode"), once(pairs, "profile")
     stored = b""
     if mode == "profile" and resource is None and ident is not None:
@@ -55,6 +60,18 @@ async def validate(call: Call, kind: str, ident: str | None) -> Reply:
     if mode == "delete" and ident is not None:
         problems = await _deletable(call, kind, ident)
     return Reply(200, outcome.of(problems, call.who.service.settings.canonical_base, "invalid"))
+
+
+def _require_known(pairs: Pairs) -> None:
+    """Make sure that no parameter is passed over: who misspells `profile` would be told that all is well.
+
+    Raises:
+        Malformed: there is a parameter that is not taken.
+    """
+    for name, value in pairs:
+        if value and name not in (*_TAKES, *PASSED_BY):
+            text = f"$validate does not take {name} so. It takes {', '.join(_TAKES)}, and in the body resource."
+            raise invalid(name, text, "not-supported")
 
 
 async def _stored(call: Call, kind: str, ident: str) -> bytes:

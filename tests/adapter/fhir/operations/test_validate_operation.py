@@ -201,6 +201,27 @@ async def test_what_cannot_be_carried_out(api: Api, path: str, body: Any, code: 
     assert answer.json()["issue"][0]["code"] == code
 
 
+@pytest.mark.parametrize(
+    ("query", "body", "name"),
+    [
+        ("?profil=urn:x", person("x"), "profil"),
+        ("?modus=delete", None, "modus"),
+        ("", parameters(person("x"), profil="urn:x"), "profil"),
+        ("?resource=Patient/x", person("x"), "resource"),  # it comes in the body
+    ],
+)
+async def test_a_parameter_that_it_does_not_take_is_not_passed_over(
+    api: Api, query: str, body: Json | None, name: str
+) -> None:
+    issue = outcome(await call(api, "POST", f"Patient/x/$validate{query}", body), 400, "not-supported")
+    assert issue["location"] == [f"http.{name}"]
+
+
+async def test_what_is_empty_or_about_the_answers_form_is_taken(api: Api) -> None:
+    path = "Patient/$validate?_format=json&_pretty=true&foo="
+    assert said(await call(api, "POST", path, narrated(person("x")))) == FINE
+
+
 async def test_a_profile_of_r4(api: Api) -> None:
     url = "http://hl7.org/fhir/StructureDefinition/Patient"
     assert said(await call(api, "POST", "Patient/$validate", parameters(narrated(person("x")), profile=url))) == FINE
