@@ -113,8 +113,9 @@ class Rewriting:
         astray: the references met that lie below an address of this server and are no Type/id: it has nothing there.
         versioned: names put in where a certain version was meant.
         bases: addresses of this server: a search below one of them is ours, below any other it is another server's.
-        version: what is put in for that version; 1 is that of a resource made just now.
+        version: what is put in for that version; 1 is that of a resource made just now, and an empty one is none.
         searches: what references by criteria lead to, by their texts; the same text as a URI is an address like others.
+        copied: the resources stay what they were elsewhere, and so does the version that is meant.
     """
 
     table: Mapping[str, str]
@@ -125,6 +126,7 @@ class Rewriting:
     bases: Sequence[str]
     version: str
     searches: Mapping[str, str]
+    copied: bool
 
     def resource(self, resource: Resource) -> Resource:
         """Return `resource` with all names replaced; the very same where there is none."""
@@ -237,10 +239,12 @@ class Rewriting:
         if found is not None:
             return found
         if _VERSION in value:
-            name = self.table.get(comparable(value.partition(_VERSION)[0]))
+            address, _, meant = value.partition(_VERSION)
+            name = self.table.get(comparable(address))
             if name is not None:
                 self.versioned.add(name)
-                return f"{name}{_VERSION}{self.version}"
+                version = meant if self.copied else self.version
+                return f"{name}{_VERSION}{version}" if version else name
         elif "?" in value:
             own = (one for base in self.bases for one in spellings(base))
             base = next((one for one in own if value.startswith(f"{one}/")), None)
@@ -265,9 +269,10 @@ def rewriting(
     *,
     version: str = "1",
     searches: Mapping[str, str] | None = None,
+    copied: bool = False,
 ) -> Rewriting:
     """Return a walk that replaces what `table` names, on a server with these addresses (no slash at their ends).
 
-    `version`, `searches`: as `Rewriting` has them.
+    `version`, `searches`, `copied`: as `Rewriting` has them.
     """
-    return Rewriting(table, [], [], [], set(), bases, version, searches or {})
+    return Rewriting(table, [], [], [], set(), bases, version, searches or {}, copied)

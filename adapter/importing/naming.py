@@ -90,7 +90,7 @@ class Naming:
         """Return the item of an entry, its references following those that were added."""
         url, request = entry.get("fullUrl"), entry.get("request")
         table = _Noting(self._names.seen_from(url if isinstance(url, str) else None))
-        walk = rewriting(table)
+        walk = rewriting(table, copied=True)
         try:
             value = walk.resource(resource)
         except (LookupError, TypeError, ValueError, AttributeError):  # of no FHIR shape: validation says what is wrong

@@ -49,7 +49,7 @@ async def resolved(work: UnitOfWork, batch: Sequence[Ready], systems: Systems) -
                 [(table if referent.entry else searches)[text]] = names
             else:
                 problems.append(_problem(entry, ready.resource, text, referent, names))
-        walk = rewriting(table, searches=searches)
+        walk = rewriting(table, version="", searches=searches)  # who gets an id here has other versions than there
         resources.append(walk.resource(ready.resource) if ready.referents else ready.resource)
     if problems:
         raise Conflict(problems)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from adapter.fhir.references import Names, Urn, rewriting
+from adapter.fhir.references import Names, Rewriting, Urn, rewriting
 from tests.adapter.fhir.bundles.sending import ROOT, urn
 
 Json = dict[str, Any]
@@ -97,6 +97,19 @@ def test_a_reference_to_a_version_stays_one() -> None:
     assert walk.versioned == {"Patient/new"}
     kept = {"resourceType": "Slot", "schedule": {"reference": "Schedule/1/_history/7"}}
     assert walk.resource(kept) is kept
+
+
+@pytest.mark.parametrize(
+    ("walk", "text"),
+    [
+        (rewriting(TABLE, version="9"), "Patient/new/_history/9"),
+        (rewriting(TABLE, version=""), "Patient/new"),
+        (rewriting(TABLE, copied=True), "Patient/new/_history/7"),
+    ],
+)
+def test_which_version_that_is(walk: Rewriting, text: str) -> None:
+    found = walk.resource({"resourceType": "Slot", "schedule": {"reference": f"{URN}/_history/7"}})
+    assert found["schedule"] == {"reference": text}
 
 
 def test_conditional_references_are_noted_with_their_places() -> None:
