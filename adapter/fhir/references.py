@@ -115,7 +115,8 @@ class Rewriting:
         bases: addresses of this server: a search below one of them is ours, below any other it is another server's.
         version: what is put in for that version; 1 is that of a resource made just now, and an empty one is none.
         searches: what references by criteria lead to, by their texts; the same text as a URI is an address like others.
-        copied: the resources stay what they were elsewhere, and so does the version that is meant.
+        copied: the resources stay what they were elsewhere: so does the version that is meant, and a URI that ends in
+            the name that its resource keeps.
     """
 
     table: Mapping[str, str]
@@ -228,7 +229,7 @@ class Rewriting:
         if made.name == "Reference":
             return self.reference(value, place) if member.name == "reference" else value
         if name in _URIS:
-            return self.table.get(comparable(value), value)
+            return self._uri(value)
         if name == "xhtml" and self.table:
             return _LINK.sub(self._link, value)
         return value
@@ -258,9 +259,12 @@ class Rewriting:
             self.astray.append(Urn(value, expression(place)))
         return value
 
+    def _uri(self, value: str) -> str:
+        name = self.table.get(comparable(value), value)
+        return value if self.copied and value.endswith(f"/{name}") else name
+
     def _link(self, found: re.Match[str]) -> str:
-        url = found["url"]
-        return f"{found['head']}{self.table.get(comparable(url), url)}{found['quote']}"
+        return f"{found['head']}{self._uri(found['url'])}{found['quote']}"
 
 
 def rewriting(

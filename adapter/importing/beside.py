@@ -111,7 +111,7 @@ def _taken(one: Ready | _Bare | _Fault) -> Ready | Refused:
 def _given(one: Ready | Refused) -> Ready | _Bare | _Fault:
     if isinstance(one, Refused):
         return one.problems, one.status
-    if one.members is not None or one.deletes or one.if_none or one.sought or one.referents:
+    if one.members is not None or one.deletes or one.if_none or one.sought or one.referents or one.roots:
         return one
     raw = encode(one.resource)
     return one if _EXACT.search(raw) else (one.kind, one.ident, one.stated, one.tokens, one.claims, raw)

@@ -46,6 +46,7 @@ class Ready:
         if_none: what is there of it already stays as it is.
         sought: the identifier that it is looked for by, whether it carries it or not (`Item.sought`).
         referents: what its references are to lead to (`Item.referents`).
+        roots: where that lies which it refers to by its address (`Item.roots`).
         claims: the names under which it claims time and Slots (`adapter.scheduling.claims`), as far as it tells itself.
         left_by: of a Slot that is to be again what it was before the stage: the appointments of the stage that name it.
         closed: of such a Slot: whether it was closed by hand (`freeing.Freed`).
@@ -63,6 +64,7 @@ class Ready:
     if_none: bool = False
     sought: str = ""
     referents: dict[str, Referent] = field(default_factory=dict)
+    roots: tuple[str, ...] = ()
     claims: tuple[str, ...] = ()
     left_by: tuple[str, ...] = ()
     closed: bool = False
@@ -180,6 +182,7 @@ def check(means: Means, item: Item) -> Ready:
         if_none=item.if_none and not stated,
         sought=item.sought,
         referents=item.referents,
+        roots=item.roots,
         claims=claims.claims(value).names if claims.how_many(value) <= _MANY else (ANYTHING,),
     )
 

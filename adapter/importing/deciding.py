@@ -200,6 +200,7 @@ class Writer:
         patients = await becoming.patients_of(self.service, work, batch, earlier)
         given = await referring.resolved(work, batch, self.service.systems)
         wanted = becoming.resources(self.service, batch, given, earlier, people, patients)
+        keeping.keep_addresses(wanted, batch, earlier, self.service.settings.fhir_bases)
         await freeing.restore(work, wanted, batch, stored)
         await keeping.keep(work, wanted, names, stored)
         for place, (name, after) in enumerate(zip(names, wanted, strict=True)):

@@ -71,6 +71,8 @@ class Item:
         referents: what its references are to lead to (``Patient/<that one's ident>``, ``Patient?identifier=s|1``).
         entry: the entry of a Bundle that it is, as JSON, if it has such references: they mean something there alone.
         shared: its identifiers, as they are indexed, that do not tell which one it is: others of its Bundle have them.
+        roots: where what it refers to lies by the addresses that it gave (``http://x.example/fhir/``), which are
+            replaced: entries of its Bundle that keep their names.
     """
 
     line: int
@@ -85,6 +87,7 @@ class Item:
     referents: dict[str, Referent] = field(default_factory=dict)
     entry: bytes = b""
     shared: tuple[str, ...] = ()
+    roots: tuple[str, ...] = ()
 
     @property
     def rank(self) -> int:

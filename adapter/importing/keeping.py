@@ -4,14 +4,47 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import chain, repeat
+from typing import Any
 
 from adapter.errors import Conflict, Problem
 from adapter.fhir import ties
+from adapter.importing.checking import Ready
 from adapter.scheduling import expiry, occupancy
 from adapter.scheduling.claimset import Change, Stake
 from store import narrative
 from store.codec import Resource
+from store.extract import is_elsewhere
 from store.unit_of_work import UnitOfWork
+
+
+def keep_addresses(
+    wanted: list[Resource | None], batch: Sequence[Ready], earlier: Sequence[Resource | None], bases: Sequence[str]
+) -> None:
+    """Let references stay stored by the address that they came by, unless that is known to be another server's.
+
+    Of what lies there the Bundle brought a copy, which is meant from now on; at our own it brought nothing else.
+
+    Args:
+        wanted: what each is to be; None for what is to be deleted. It is changed.
+        batch: the items.
+        earlier: what is stored of them.
+        bases: addresses of this server, without a slash at the end; where there are none, any may be ours.
+    """
+    for place, (ready, before, after) in enumerate(zip(batch, earlier, wanted, strict=True)):
+        roots = [one for one in ready.roots if not is_elsewhere(one, bases)]
+        if roots and before is not None and after is not None:
+            wanted[place] = _addressed(after, before, roots)
+
+
+def _addressed(after: Any, before: Any, roots: Sequence[str]) -> Any:
+    if isinstance(after, dict) and isinstance(before, dict):
+        made = {name: _addressed(value, before.get(name), roots) for name, value in after.items()}
+        name, address = after.get("reference"), before.get("reference")
+        return {**made, "reference": address} if any(address == f"{root}{name}" for root in roots) else made
+    if isinstance(after, list) and isinstance(before, list):
+        return [_addressed(*pair, roots) for pair in zip(after, chain(before, repeat(None)), strict=False)]
+    return after
 
 
 async def keep(

@@ -108,7 +108,7 @@ class Naming:
         item = Item(
             line, b"", kind_of(value), value, ident=ident, if_none=if_none, sought=by, entry=came, shared=shared
         )
-        item.referents = referents
+        item.referents, item.roots = referents, tuple(table.roots)
         return item
 
     def _shared(self, tokens: Iterable[tuple[str, str]]) -> tuple[str, ...]:
@@ -137,17 +137,20 @@ def _told_by(resource: Resource, url: str, named: Sequence[tuple[str, str]]) -> 
 
 
 class _Noting(Mapping[str, str]):
-    """A table that notes what was found in it."""
+    """A table that notes what was found in it, and below which addresses that has its own name."""
 
     def __init__(self, table: Mapping[str, str]) -> None:
         self._table = table
         self.used: dict[str, None] = {}
+        self.roots: dict[str, None] = {}
 
     def get(self, key: str, default: Any = None) -> Any:
         found = self._table.get(key)
         if found is None:
             return default
         self.used[found] = None
+        if key.endswith(f"/{found}"):
+            self.roots[key.removesuffix(found)] = None
         return found
 
     def __getitem__(self, key: str) -> str:

@@ -296,7 +296,7 @@ def _values(row: Row) -> tuple[object, ...]:
     refused = orjson.dumps([row.refused.status, problems])
     raw = item.raw if item.value is None else encode(item.value)
     referents = {text: (one.entry, one.tokens) for text, one in item.referents.items()}
-    about = [item.ident, item.if_none, referents, item.entry.decode(), item.sought, item.shared]
+    about = [item.ident, item.if_none, referents, item.entry.decode(), item.sought, item.shared, item.roots]
     told = orjson.dumps(about) if any(about) else None
     return (*row.key, row.name, item.kind, int(item.deletes), raw, refused, row.sign, told)
 
@@ -308,7 +308,7 @@ def _row(values: tuple[int, int, int, str, str, int, bytes, bytes, str, bytes | 
     item = Item(line, raw, kind, deletes=bool(deletes))
     if told is not None:
         item.ident, item.if_none, referents, *more = orjson.loads(told)
-        more += ["", "", []][len(more) :]  # an earlier release has not noted them
-        item.entry, item.sought, item.shared = more[0].encode(), more[1], tuple(more[2])
+        more += ["", "", [], []][len(more) :]  # an earlier release has not noted them
+        item.entry, item.sought, item.shared, item.roots = more[0].encode(), more[1], tuple(more[2]), tuple(more[3])
         item.referents = {text: Referent(entry, tuple(tokens)) for text, (entry, tokens) in referents.items()}
     return Row((rank, source, line), name, item, why, sign)

@@ -94,6 +94,7 @@ def test_an_entry_of_a_bundle_knows_its_names_still(path: Path) -> None:
         sought="urn:s|2",
         entry=b'{"fullUrl":"urn:x"}',
         shared=("urn:s|3",),
+        roots=("http://x.example/fhir/",),
     )
     with Waiting(path, BEGUN, anew=True) as waiting:
         waiting.add([Row((3, 0, 1), "Slot/x", item, WHY), row(2)])

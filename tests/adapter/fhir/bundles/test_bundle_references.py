@@ -90,6 +90,20 @@ def test_links_of_the_narrative() -> None:
     assert found["text"]["div"] == div.format("Patient/new", URN)
 
 
+def test_in_copies_only_what_is_called_otherwise_changes_in_a_uri() -> None:
+    own, temp = f"{ROOT}/Patient/new", f"{ROOT}/Patient/temp"
+    div = '<div xmlns="http://www.w3.org/1999/xhtml"><a href="{0}">{0}</a></div>'
+    came = {
+        "resourceType": "Patient",
+        "meta": {"source": own},
+        "photo": [{"url": temp}],
+        "text": {"div": div.format(own)},
+        "generalPractitioner": [{"reference": own}],
+    }
+    found = rewriting({**TABLE, own: "Patient/new"}, copied=True).resource(came)
+    assert found == came | {"photo": [{"url": "Patient/new"}], "generalPractitioner": [{"reference": "Patient/new"}]}
+
+
 def test_a_reference_to_a_version_stays_one() -> None:
     walk = rewriting(TABLE)
     found = walk.resource({"resourceType": "Slot", "schedule": {"reference": f"{URN}/_history/7"}})
