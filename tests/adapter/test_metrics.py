@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import subprocess
 import sys
@@ -117,10 +118,18 @@ async def test_no_label_holds_what_a_client_has_sent(api: Api) -> None:
 
 
 async def test_connections_to_mongodb_are_counted(api: Api) -> None:
-    await api.get(PATH)
-    figures = await _figures(api)
-    assert figures["mediloop_mongodb_pool_connections{state=open}"] >= 1
-    assert figures["mediloop_mongodb_pool_connections{state=in_use}"] >= 0
+    pool = "mediloop_mongodb_pool_connections"
+    things = api.service.stores["test"].database.things
+    await things.insert_one({})
+    before = await _figures(api)
+    assert before[f"{pool}{{state=open}}"] >= 1
+    asked = asyncio.create_task(things.find_one({"$where": "sleep(500) || true"}))
+    async with asyncio.timeout(10):
+        while f"{pool}{{state=in_use}}" not in (grown := await _grown(api, before)):
+            await asyncio.sleep(0.01)
+    assert grown[f"{pool}{{state=in_use}}"] == 1
+    await asked
+    assert f"{pool}{{state=in_use}}" not in await _grown(api, before)
 
 
 def test_a_connection_that_cannot_be_had_is_counted() -> None:
@@ -132,8 +141,12 @@ def test_a_connection_that_cannot_be_had_is_counted() -> None:
 
 def test_with_several_workers_the_figures_of_all_are_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    told = "from adapter import metrics; metrics.answered('GET', '/', 200, 1)"
+    for worker in [subprocess.Popen([sys.executable, "-c", told]) for _ in range(2)]:
+        assert worker.wait(30) == 0
     body, media_type = metrics.exposition()
-    assert (body, media_type) == (b"", CONTENT_TYPE_LATEST)
+    assert b'mediloop_requests_total{method="GET",route="/",status="200"} 2.0' in body
+    assert media_type == CONTENT_TYPE_LATEST
 
 
 def test_the_connections_of_a_worker_that_is_gone_are_not_counted(
@@ -142,7 +155,9 @@ def test_the_connections_of_a_worker_that_is_gone_are_not_counted(
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
     told = "from adapter import metrics; metrics._OPEN.inc(); metrics.answered('GET', '/', 200, 1); input()"
     with subprocess.Popen([sys.executable, "-c", told], stdin=subprocess.PIPE) as worker:
+        deadline = time.monotonic() + 30
         while b"mediloop_requests_total" not in metrics.exposition()[0]:
+            assert time.monotonic() < deadline
             time.sleep(0.05)
         assert b'mediloop_mongodb_pool_connections{state="open"} 1.0' in metrics.exposition()[0]
         worker.kill()

@@ -91,8 +91,9 @@ async def test_nobody_is_refused_for_what_no_majority_holds_yet(
         machine.send(signal.SIGSTOP)
     try:
         first = asyncio.create_task(store.transact(_create))
-        while not await store.database["Location"].with_options(read_concern=LOCAL).find_one({"_id": "x"}):
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(SOON / 2):
+            while not await store.database["Location"].with_options(read_concern=LOCAL).find_one({"_id": "x"}):
+                await asyncio.sleep(0.01)
         second = asyncio.create_task(store.transact(step))
         done, _ = await asyncio.wait([first, second], timeout=SOON / 2)
         assert not done, "an answer, and no majority"
