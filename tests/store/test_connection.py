@@ -19,8 +19,9 @@ from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from store.connection import Client, bounded, connect, renew_deadline, require_transactions, within
-from store.embedded import find_mongod, start
+from store.embedded import find_mongod
 from store.errors import NoTransactions, Unreachable
+from tests.store.embedded.servers import quick
 from tests.store.support import Database
 
 
@@ -135,7 +136,7 @@ async def test_a_standalone_server_is_refused_with_the_remedy(standalone: str) -
 
 
 async def test_a_member_that_is_not_the_primary_is_refused_with_the_remedy(tmp_path: Path) -> None:
-    with start(tmp_path) as server:
+    with quick(tmp_path) as server:
         client = connect(server.uri)  # by `directConnection`
         await client.admin.command("replSetStepDown", 60, force=True)
         with pytest.raises(Unreachable, match=r"is not the primary\. .* leave directConnection out\.$"):

@@ -21,6 +21,7 @@ from store.errors import Unreachable
 from store.store import REMEMBERED_FOR, Store
 from store.types import TYPES, key_pattern
 from store.unit_of_work import UnitOfWork
+from tests.store.embedded.servers import quick
 from tests.store.support import Database, Listener, appointment, create, everything, explain, patient, stop
 
 DAY = "2024-01-{:02}T10:00:00Z"
@@ -254,7 +255,7 @@ async def test_a_rival_who_keeps_coming_first_does_not_hold_a_call_for_ever(clie
 @pytest.fixture(scope="module")
 def frozen() -> Iterator[embedded.EmbeddedMongo]:
     """A server of its own, which a test may bring to a standstill."""
-    with TemporaryDirectory(prefix="mlt-", dir="/tmp") as folder, embedded.start(Path(folder)) as server:
+    with TemporaryDirectory(prefix="mlt-", dir="/tmp") as folder, quick(Path(folder)) as server:
         yield server
 
 

@@ -18,13 +18,14 @@ from store import embedded
 from store.connection import connect
 from tests.adapter.publishing.test_publishing_files import CALENDAR, PATH, PLACE, put, read, slot
 from tests.conftest import Api, ApiMaker, Clock
+from tests.store.embedded.servers import quick
 from tests.store.support import stop
 
 
 @pytest.fixture(scope="module")
 def frozen() -> Iterator[embedded.EmbeddedMongo]:
     """A server of its own, which a test may bring to a standstill."""
-    with TemporaryDirectory(prefix="mlt-", dir="/tmp") as folder, embedded.start(Path(folder)) as server:
+    with TemporaryDirectory(prefix="mlt-", dir="/tmp") as folder, quick(Path(folder)) as server:
         yield server
 
 
