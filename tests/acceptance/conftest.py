@@ -117,11 +117,11 @@ def databases() -> Iterator[str]:
 
 
 @contextmanager
-def serving(folder: Path, **settings: str) -> Iterator[Running]:
+def serving(folder: Path, *, command: Sequence[str] = COMMAND, **settings: str) -> Iterator[Running]:
     """Give a service on the run's MongoDB that has nothing stored but what it loads itself."""
     with databases() as name:
         wanted: dict[str, Any] = settings | {"mongodb_uri": os.environ[URI], "database": name}
-        made = start(folder, **wanted)
+        made = start(folder, command=command, **wanted)
         try:
             yield made
         finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -14,6 +15,14 @@ from adapter.serving import START_SECONDS
 from tests.acceptance.conftest import Running, serving
 from tests.acceptance.load import children
 from tests.acceptance.test_embedded_ends import answers, wait_until
+
+_IMPATIENT = """
+from adapter import cli, serving
+serving.STARTS_IN_VAIN = 3
+cli.main()
+"""
+IMPATIENT = [sys.executable, "-c", _IMPATIENT]
+"""The command, which gives up after one more start in vain than there are workers: those that are killed may count."""
 
 
 def workers(running: Running) -> set[int]:
@@ -50,7 +59,7 @@ def test_a_worker_that_begins_later_has_the_settings_of_the_start(tmp_path: Path
 def test_a_service_whose_workers_do_not_start_ends(tmp_path: Path) -> None:
     maps = tmp_path / "maps"
     maps.mkdir()
-    with serving(tmp_path, workers="2", concept_maps=str(maps)) as running:
+    with serving(tmp_path, command=IMPATIENT, workers="2", concept_maps=str(maps)) as running:
         (maps / "broken.json").write_text("{")
         for pid in workers(running):
             os.kill(pid, signal.SIGKILL)
