@@ -5,11 +5,13 @@ And again with files that are cut small: what reads the first file alone gives a
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 
@@ -19,19 +21,37 @@ PAGE = Path(__file__).parents[2] / "docs" / "data.md"
 _BLOCKS = [*re.finditer(r"```(?P<kind>sh|python)\n(?P<text>.*?)```", PAGE.read_text("utf-8"), re.DOTALL)]
 
 
+# One after the other, each by itself: to start Python and to load what these load takes longer than what they do.
+_PYTHON = """
+import contextlib, io, json, sys
+for text in map(json.loads, sys.stdin):
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        exec(text, {"__name__": "__main__"})
+    print(json.dumps(said.getvalue()), flush=True)
+"""
+
+
 def _told(running: Running, folder: Path, export: str) -> list[str]:
     """Run the page in `folder`, with `export` for its ``mediloop-fhir export``, and return what each block says."""
     folder.mkdir()
-    told = []
     environment = running.environment | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    interpreters = {"sh": ["bash", "-euo", "pipefail", "-c"], "python": [sys.executable, "-W", "error", "-c"]}
-    for block in _BLOCKS:
-        text = block["text"].replace("mediloop-fhir export", export)
-        done = subprocess.run(
-            [*interpreters[block["kind"]], text], cwd=folder, env=environment, capture_output=True, text=True
-        )
-        assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
-        told.append(done.stdout)
+    interpreter = [sys.executable, "-W", "error", "-c", _PYTHON]
+    with subprocess.Popen(interpreter, cwd=folder, env=environment, stdin=PIPE, stdout=PIPE, text=True) as python:
+        assert python.stdin is not None
+        assert python.stdout is not None
+        told = []
+        for block in _BLOCKS:
+            text = block["text"].replace("mediloop-fhir export", export)
+            if block["kind"] == "sh":
+                shell = ["bash", "-euo", "pipefail", "-c", text]
+                done = subprocess.run(shell, cwd=folder, env=environment, capture_output=True, text=True)
+                assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
+                told.append(done.stdout)
+            else:
+                print(json.dumps(text), file=python.stdin, flush=True)
+                said = python.stdout.readline()
+                assert said, text  # what is wrong with it stands in the standard error
+                told.append(json.loads(said))
     return told
 
 
