@@ -80,16 +80,16 @@ async def test_practitioners_of_somebody_else_are_no_part_of_it(make_service: Se
 async def test_a_machine_that_is_slow_gets_the_clinic_all_the_same(
     make_service: ServiceMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    service, book, failed = make_service(), demo._book, 0
+    service, publish, failed = make_service(), demo._publish, 0
 
     async def slow(*given: Any) -> int:
         nonlocal failed
         failed += 1
         if failed <= 2:
             raise Unreachable("MongoDB did not answer in time")
-        return await book(*given)
+        return await publish(*given)
 
-    monkeypatch.setattr(demo, "_book", slow)
+    monkeypatch.setattr(demo, "_publish", slow)
     await demo.load_if_wanted(service)
     assert not await demo.is_wanted(service)
 
@@ -100,6 +100,6 @@ async def test_a_database_that_stays_away_ends_the_load(
     async def silent(*_: Any) -> int:
         raise Unreachable("MongoDB did not answer in time")
 
-    monkeypatch.setattr(demo, "_book", silent)
+    monkeypatch.setattr(demo, "_publish", silent)
     with pytest.raises(Unreachable):
         await demo.load_if_wanted(make_service())
