@@ -56,10 +56,10 @@ async def is_wanted(service: Service) -> bool:
         return True
     if await store.count("Practitioner", {"_id": _PRACTITIONERS[0][0]}) == 0:
         return False
-    members, _ = _appointments(service)[-1]
+    last = _appointments(service)[-1]
 
     async def never_came(work: UnitOfWork) -> bool:
-        return await work.last_version("Appointment", members["id"]) == 0
+        return await work.last_version("Appointment", last["id"]) == 0
 
     return await store.transact(never_came)
 
@@ -107,8 +107,8 @@ async def load(service: Service) -> int:
         made += await _create(service, [*_people(service), *_schedules(service)])
         for schedule in _schedules(service):
             made += await _publish(service, schedule)
-        for members, slot_id in _appointments(service):
-            made += await _book(service, members, slot_id)
+        for members in _appointments(service):
+            made += await _book(service, members)
 
     await patiently(service.stores["test"], work)
     return made
@@ -199,7 +199,7 @@ def _working_day(service: Service, steps: int) -> date:
     return day
 
 
-def _appointments(service: Service) -> list[tuple[dict[str, Any], str | None]]:
+def _appointments(service: Service) -> list[dict[str, Any]]:
     """Return the members of each appointment; the first is the one of the page's examples."""
 
     def at(steps: int, hour: int) -> str:
@@ -224,7 +224,7 @@ def _appointments(service: Service) -> list[tuple[dict[str, Any], str | None]]:
         ("apt-demo-005", 1, "prov-abc-123", at(-1, 9), "fulfilled"),
         ("apt-demo-006", 2, "prov-jkl-012", at(-1, 14), "noshow"),
     )
-    listed: list[tuple[dict[str, Any], str | None]] = [({**_patient(0), **printed, "status": "booked"}, None)]
+    listed: list[dict[str, Any]] = [{**_patient(0), **printed, "status": "booked"}]
     for number, (ident, patient, practitioner, start, status) in enumerate(others, 1):
         members = {
             "id": ident,
@@ -234,7 +234,7 @@ def _appointments(service: Service) -> list[tuple[dict[str, Any], str | None]]:
             "status": status,
             "created_at": clock.text(service.now()),
         }
-        listed.append(({**_patient(patient), **members}, None))
+        listed.append({**_patient(patient), **members})
     return listed
 
 
@@ -243,7 +243,7 @@ def _patient(index: int) -> dict[str, str]:
     return {"patient_uhid": value, "patient_name": f"{given} {family}"}
 
 
-async def _book(service: Service, members: dict[str, Any], slot_id: str | None) -> int:
+async def _book(service: Service, members: dict[str, Any]) -> int:
     names = {ident: f"{prefix} {given} {family}" for ident, prefix, given, family, _ in _PRACTITIONERS}
     place = _place(members["practitioner_id"])
     whole = {
@@ -262,7 +262,7 @@ async def _book(service: Service, members: dict[str, Any], slot_id: str | None) 
             return 0
         draft = lens.update(lens.blank(), whole, systems=service.systems, vocabulary=service.vocabulary)
         draft["participant"][0]["actor"]["reference"] = f"Patient/pat-{members['patient_uhid'][2:].lower()}"
-        commands.stage(work, None, await commands.plan(work, draft, slot_id=slot_id))
+        commands.stage(work, None, await commands.plan(work, draft))
         return 1
 
     try:
