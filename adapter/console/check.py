@@ -92,7 +92,7 @@ def check(
     wanted = MODES if mode == "both" else (mode,)
     try:
         with plain_failures():
-            settings = load() if database is None else load(database=database)
+            settings = load(database=database)
             with mongodb(settings) as (uri, _):
                 reports = asyncio.run(_run(service.build(settings, uri), wanted))
     except typer.Exit:
@@ -102,8 +102,9 @@ def check(
         databases = {name: report.as_json() for name, report in reports.items()}
         typer.echo(json.dumps({"clean": clean, "databases": databases}, indent=2))
     else:
-        for line in (line for name, report in reports.items() for line in _lines(name, report)):
-            out.print(line, markup=False, highlight=False)
+        for name, report in reports.items():
+            for line in _lines(name, report):
+                out.print(line, markup=False, highlight=False)
     if any(report.counts for report in reports.values()):
         raise typer.Exit(FOUND)
 
