@@ -138,7 +138,6 @@ class Copying:
                 room = wanted.most - writing.count if wanted.most else len(lines)
                 some, lines = lines[:room], lines[room:]
                 done += len(some)
-                await self._settle()
                 # Written while the next part is read.
                 self._background = asyncio.create_task(asyncio.to_thread(self._add, writing, kind, some))
                 if len(some) == room and wanted.most:
