@@ -66,7 +66,7 @@ async def target(
         NotFound: there is none. Gone: it was proposed, and that has expired.
         PreconditionFailed: it has another version than If-Match says, or none: it is only proposed.
     """
-    found = await _found(call, work, ident, proposals=proposals)
+    found = await _found(work, ident, proposals=proposals)
     if conditional:
         require_version(call, found.resource if found.stored else None)  # what is not stored has no version
     return found
@@ -81,7 +81,7 @@ def require_version(call: Call, found: Resource | None) -> None:
     writing.require_version(Write("PUT", KIND, if_match=call.headers.get("if-match")), found)
 
 
-async def _found(call: Call, work: UnitOfWork, ident: str, *, proposals: bool) -> Target:
+async def _found(work: UnitOfWork, ident: str, *, proposals: bool) -> Target:
     stored = await work.read(KIND, ident)
     if stored is not None:
         return Target(stored, stored=True)
