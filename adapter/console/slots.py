@@ -6,7 +6,7 @@ import json
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from itertools import groupby
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, TypeVar
 
 import typer
 
@@ -19,6 +19,7 @@ from adapter.scheduling import availability, hours_writing, publishing, settling
 from adapter.scheduling.claimset import Change
 from adapter.scheduling.hours import named_zone
 from adapter.scheduling.road import decide
+from adapter.security.keys import Mode
 from adapter.service import Service
 from mappings.references import own_name
 from store.codec import Resource
@@ -105,11 +106,9 @@ def generate(
     if first.year < _FIRST_YEAR or last.year > _LAST_YEAR:
         raise typer.BadParameter(f"--from and --to have years from {_FIRST_YEAR} to {_LAST_YEAR}")
 
-    async def work(service: Service) -> tuple[str, int] | str:
+    async def work(service: Service) -> tuple[str, int]:
         store = service.stores[mode]
-        missing = await _missing(service, mode, practitioner, facility)
-        if missing:
-            return missing
+        await _require_stored(service, mode, practitioner, facility)
         codes = {"specialty": specialty, "serviceType": service_type}
         schedule = await _schedule(service, mode, practitioner, facility, codes)
         zone = service.settings.zone if timezone is None else timezones.zone(timezone)
@@ -124,10 +123,7 @@ def generate(
             made += await _decided(store, step)
         return schedule["id"], made
 
-    result = run(work)
-    if isinstance(result, str):
-        fail(result)
-    schedule_id, made = result
+    schedule_id, made = run(work)
     if as_json:
         typer.echo(json.dumps({"schedule": schedule_id, "slots_created": made}))
     else:
@@ -164,9 +160,7 @@ def weekly_hours(
     given = {name: value for name, value in numbers.items() if value}
 
     async def work(service: Service) -> str:
-        missing = await _missing(service, mode, practitioner, facility)
-        if missing:
-            fail(missing)
+        await _require_stored(service, mode, practitioner, facility)
         zone_name = timezone or service.settings.timezone
         base = service.systems.extensions
         codes = {"specialty": specialty, "serviceType": service_type}
@@ -226,19 +220,16 @@ async def _decided(store: Store, step: Callable[[UnitOfWork], Awaitable[T]]) -> 
     return await patiently(store, lambda: decide(store, step))
 
 
-async def _missing(
-    service: Service, mode: Literal["test", "live"], practitioner: str, facility: str | None
-) -> str | None:
-    """Return what is to be said where the practitioner or the facility is not stored."""
+async def _require_stored(service: Service, mode: Mode, practitioner: str, facility: str | None) -> None:
+    """Let pass only a practitioner and a facility that are stored."""
     wanted = [f"Practitioner/{practitioner}"] + ([f"Location/{facility}"] if facility else [])
     stored = await service.stores[mode].read_all(wanted)
     missing = [name for name in wanted if name not in stored]
-    return f"{' and '.join(missing)} is not stored in the {mode} database." if missing else None
+    if missing:
+        fail(f"{' and '.join(missing)} is not stored in the {mode} database.")
 
 
-async def _change(
-    service: Service, mode: Literal["test", "live"], ident: str, changed: Callable[[Resource], Resource]
-) -> None:
+async def _change(service: Service, mode: Mode, ident: str, changed: Callable[[Resource], Resource]) -> None:
     """Change a Schedule that is stored, judged and decided as every other write of one."""
 
     async def step(work: UnitOfWork) -> None:
@@ -260,7 +251,7 @@ def _require_valid(schedule: Resource) -> None:
 
 async def _schedule(
     service: Service,
-    mode: Literal["test", "live"],
+    mode: Mode,
     practitioner: str,
     facility: str | None,
     codes: dict[str, str | None],
