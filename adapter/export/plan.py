@@ -16,7 +16,7 @@ from store.types import TYPES
 
 OWNER = "Patient"
 MEMBERS = (OWNER, *(one.name for one in TYPES.values() if OWNER in one.compartments and one.name != OWNER))
-"""The types that can be in a patient's compartment; a Slot is in none."""
+"""The types that can be in a patient's compartment, the patient first; a Slot is in none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +82,7 @@ class Plan:
             return self._filtered(kind, self._of(kind, self.patients))
         if not self.everybody or kind == OWNER:
             return self._filtered(kind, None)
-        anybody = [starting(one) for one in own_forms(OWNER, "", self.base)]
-        return self._filtered(kind, {"$or": [{path: {"$regex": one}} for path in _paths(kind) for one in anybody]})
+        return self._filtered(kind, of_anybody(kind, self.base))
 
     def _filtered(self, kind: str, compartment: Query | None) -> tuple[Query, ...]:
         own = tuple((self.filters or {}).get(kind, ()))
@@ -131,6 +130,12 @@ class Plan:
             deidentified=document["deidentified"],
             key=document.get("key"),
         )
+
+
+def of_anybody(kind: str, base: str) -> Query:
+    """Return the query for what is in the compartment of any patient."""
+    forms = [starting(one) for one in own_forms(OWNER, "", base)]
+    return {"$or": [{path: {"$regex": one}} for path in _paths(kind) for one in forms]}
 
 
 def _paths(kind: str) -> list[str]:

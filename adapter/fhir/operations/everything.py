@@ -15,6 +15,7 @@ from typing import Any
 
 import orjson
 
+from adapter.export.plan import MEMBERS, OWNER, of_anybody
 from adapter.fhir import reads, searching
 from adapter.fhir.access import may, require_type
 from adapter.fhir.call import Call, Pairs, Reply
@@ -22,15 +23,11 @@ from adapter.fhir.operations.parameters import parameters
 from adapter.fhir.refusing import invalid
 from store import search as engine
 from store.dates import span
-from store.extract import relative, spellings
+from store.extract import relative
 from store.search import Entry, Note, SearchRefused, results
 from store.search.dates import repaired
 from store.source import PAGE_BYTES, by_kind, fitting
 from store.types import TYPES
-
-_OWNER = "Patient"
-MEMBERS = (_OWNER, *(one.name for one in TYPES.values() if _OWNER in one.compartments and one.name != _OWNER))
-"""The types of a record, in the order in which they come."""
 
 _PLACE = ("_after_type", "_after_id")  # of our own links to the next page
 _TAKES = ("start", "end", "_since", "_type", "_count")
@@ -117,15 +114,12 @@ async def _query(call: Call, kind: str, ident: str | None, asked: _Asked) -> dic
     """Return the query for what of type `kind` is left of the record."""
     own: dict[str, Any] = {}
     compartment = None
-    if kind == _OWNER:
+    if kind == OWNER:
         own = {} if ident is None else {"_id": ident}
     elif ident is not None:
-        compartment = (_OWNER, ident)
+        compartment = (OWNER, ident)
     else:
-        fields = [TYPES[kind].parameters[name].field for name in TYPES[kind].compartments[_OWNER]]
-        ours = "|".join(map(re.escape, spellings(call.base)))
-        anybody = re.compile(rf"^((?:{ours})/)?{_OWNER}/")
-        own = {"$or": [{f"_index.{name}": anybody} for name in fields]}
+        own = of_anybody(kind, call.base)
     after = {"_id": {"$gt": asked.after[1]}} if asked.after is not None and asked.after[0] == kind else {}
     span = asked.span if _SPAN in TYPES[kind].parameters else {}
     wanted = await _compiled(call, kind, asked, compartment)
