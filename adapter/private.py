@@ -15,6 +15,9 @@ from typing import IO, TYPE_CHECKING, BinaryIO
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
+PART = ".part"
+"""What the name of a file ends with that has not yet taken the place of another (`replace`)."""
+
 _FOLDER, _FILE = 0o700, 0o600
 
 
@@ -69,11 +72,15 @@ def replace(path: Path, data: bytes) -> None:
     Raises:
         OSError: it cannot be made.
     """
-    part = path.with_name(f"{path.name}.part")
-    with create(str(part)) as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())  # or the name may come to last before what is in it
+    part = path.with_name(f"{path.name}{PART}")
+    try:
+        with create(str(part)) as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())  # or the name may come to last before what is in it
+    except OSError:  # the disk is full, perhaps: it takes room there, and is of no use
+        part.unlink(missing_ok=True)
+        raise
     part.replace(path)
 
 
