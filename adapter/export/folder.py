@@ -28,7 +28,7 @@ MANIFEST = "manifest.json"
 _LOCK = ".export.lock"
 # What the command itself writes: files of resources, and a manifest that was not put in its place.
 _FILE = re.compile(r"[A-Za-z]+\.[0-9]{5,}\.(ndjson|json|csv|parquet)(\.gz)?")
-_LEFT = re.compile(r"\.manifest\.json\.[0-9]+")
+_LEFT = f"{MANIFEST}{private.PART}"
 
 
 class NotUsable(ValueError):
@@ -155,16 +155,7 @@ class Folder:
         if not self._local:
             self._system.pipe_file(self._path(MANIFEST), data)
             return
-        beside = self._path(f".{MANIFEST}.{os.getpid()}")
-        try:
-            with private.create(beside) as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError:  # the disk is full, perhaps: it takes room there, and is of no use
-            Path(beside).unlink(missing_ok=True)
-            raise
-        os.replace(beside, self._path(MANIFEST))  # noqa: PTH105  (files are named by text, as for fsspec)
+        private.replace(Path(self._path(MANIFEST)), data)
 
     def require_unused(self) -> None:
         """Make sure that an export can begin in a place without a manifest.
@@ -210,7 +201,7 @@ class Folder:
         """Remove what an interrupted run has left half written: whoever reads all files would read it as well."""
         finished = {one["url"] for one in (*manifest.output, *manifest.deleted)}
         for name in self._names():
-            if (_FILE.fullmatch(name) or _LEFT.fullmatch(name)) and name not in finished:
+            if name == _LEFT or (_FILE.fullmatch(name) and name not in finished):
                 self.remove(name)
 
     def remove(self, name: str) -> None:

@@ -63,7 +63,7 @@ def test_what_is_half_written_goes_and_what_is_anothers_stays(
 ) -> None:
     words = (str(tmp_path / "out"), "--type", "Slot", "--file-resources", "10")
     stopped(monkeypatch, clinic, 3, *words)
-    for name in ("Slot.00099.ndjson", ".manifest.json.123", "notes.txt", "my.ndjson"):
+    for name in ("Slot.00099.ndjson", "manifest.json.part", "notes.txt", "my.ndjson"):
         (tmp_path / "out" / name).write_text("{")
     clinic.json("export", *words)
     there = {file.name for file in (tmp_path / "out").iterdir()}
@@ -73,7 +73,7 @@ def test_what_is_half_written_goes_and_what_is_anothers_stays(
 
 def test_what_is_left_of_a_manifest_goes_where_none_was_put_in_its_place(clinic: Cli, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / ".manifest.json.123").write_text("{")  # of a run that was killed then
+    (tmp_path / "out" / "manifest.json.part").write_text("{")  # of a run that was killed then
     clinic.json("export", str(tmp_path / "out"), "--type", "Slot")
     assert sorted(one.name for one in (tmp_path / "out").iterdir()) == ["Slot.00001.ndjson", "manifest.json"]
 

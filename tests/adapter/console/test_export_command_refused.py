@@ -121,7 +121,7 @@ def test_files_of_another_export_are_not_mixed_with_those_of_this_one(
     """Whoever reads ``Location.*.ndjson`` would read them as well."""
     monkeypatch.chdir(tmp_path)
     folder = Folder(place)
-    for name in ("notes.txt", ".manifest.json.7", "Location.00002.ndjson"):
+    for name in ("notes.txt", "manifest.json.part", "Location.00002.ndjson"):
         folder.close(folder.create(name))
     assert "holds files of another export (Location.00002.ndjson)" in refused(clinic, place)
     folder.remove("Location.00002.ndjson")

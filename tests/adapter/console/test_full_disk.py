@@ -27,7 +27,7 @@ def test_an_export_that_could_not_even_begin_leaves_nothing(clinic: Cli, tmp_pat
     command = ("export", str(tmp_path / "out"), "--type", "Slot")
     with room_for(100):
         assert clinic.run(*command).exit_code == 1
-    assert sorted(one.name for one in (tmp_path / "out").glob(".manifest*")) == []
+    assert not [*(tmp_path / "out").iterdir()]
 
 
 def test_an_import(bring: Import, stored: Stored) -> None:
