@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
-import structlog
-
 from adapter.errors import Problem, Refused, Unavailable, oversized
 from adapter.fhir.bundles import responses
 from adapter.fhir.bundles.reading import Entry
@@ -14,13 +12,12 @@ from adapter.fhir.bundles.responses import Budget
 from adapter.fhir.call import Call, Reply
 from adapter.fhir.shaping import shaped
 from adapter.fhir.writes import Written
+from adapter.logs import logger
 from store.connection import renew_deadline
 from store.errors import Oversized, Unreachable
 
 Answer = Callable[[Call], Awaitable[Reply]]
 """`adapter.fhir.interactions.answer`, which calls this package: so it is handed in."""
-
-logger = structlog.get_logger(__name__)
 
 
 def as_call(call: Call, entry: Entry) -> Call:
@@ -51,7 +48,7 @@ async def answered(call: Call, entry: Entry, answer: Answer, budget: Budget) -> 
         return responses.failed(call, unavailable())
     except Oversized:
         return responses.failed(call, oversized())
-    except Exception:  # the others have been done and are to be told: the log has the story
+    except Exception:  # noqa: BLE001  (the others have been done and are to be told: the log has the story)
         logger.exception("bundle_entry_failed", method=entry.method)
         return responses.failed(call, fault(reads=entry.reads))
 

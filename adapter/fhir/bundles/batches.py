@@ -12,8 +12,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 
-import structlog
-
 from adapter.aside import aside
 from adapter.errors import Malformed, Problem, Refused
 from adapter.fhir import repeating
@@ -25,13 +23,12 @@ from adapter.fhir.bundles.responses import Budget
 from adapter.fhir.call import Call, Reply
 from adapter.fhir.writes import Write, Written
 from adapter.fhir.writing import carry_out
+from adapter.logs import logger
 from adapter.scheduling.road import IDEMPOTENCY_HEADER
 from store.connection import renew_deadline
 from store.errors import AlreadyExists, NotUnique, Oversized, Unreachable
 from store.extract import references
 from store.unit_of_work import UnitOfWork
-
-logger = structlog.get_logger(__name__)
 
 _AT_ONCE = 16
 _TOGETHER = 200  # writes tried in one transaction: what is lost where a rival comes first is bounded
@@ -148,7 +145,7 @@ async def _attempted(call: Call, writes: dict[int, _Plain], budget: Budget, dept
         return {}
     except Unreachable:  # it may have been done: doing it again could make everything twice
         return dict.fromkeys(places, responses.failed(call, unavailable()))
-    except Exception:  # nor is it known of this; those before are committed, and are to be told
+    except Exception:  # noqa: BLE001  (nor is it known of this; those before are committed, and are to be told)
         logger.exception("bundle_entry_failed", entries=len(places))
         return dict.fromkeys(places, responses.failed(call, fault(reads=False)))
     renew_deadline()
