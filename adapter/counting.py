@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -65,10 +65,16 @@ def _clear() -> None:
 
 
 def _has_workers(folder: Path) -> bool:
-    return any(_lasts(int(one.stem.rpartition("_")[2])) for one in folder.glob("*_[0-9]*.db"))
+    return any(map(lasts, workers(folder.glob("*_[0-9]*.db"))))
 
 
-def _lasts(pid: int) -> bool:
+def workers(files: Iterable[Path]) -> set[int]:
+    """Return the process ids of those whose files these are."""
+    return {int(one.stem.rpartition("_")[2]) for one in files}
+
+
+def lasts(pid: int) -> bool:
+    """Tell whether a process is there."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -22,6 +22,8 @@ from prometheus_client import (
 )
 from pymongo import monitoring
 
+from adapter.counting import COUNTED, lasts, workers
+
 REQUESTS = Counter("mediloop_requests_total", "HTTP requests answered.", ["method", "route", "status"])
 LATENCY = Histogram(
     "mediloop_request_seconds",
@@ -55,7 +57,7 @@ def answered(method: str, route: str, status: int, seconds: float) -> None:
 
 def exposition() -> tuple[bytes, str]:
     """Return the figures of all workers in Prometheus' text format, and its media type."""
-    folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    folder = os.environ.get(COUNTED)
     if folder is not None:
         _forget_the_dead(folder)
         registry = CollectorRegistry()
@@ -66,14 +68,10 @@ def exposition() -> tuple[bytes, str]:
 
 def _forget_the_dead(folder: str) -> None:
     """Remove what workers that are gone have told of the present: a killed one has no connections any more."""
-    for pid in {int(one.stem.rpartition("_")[2]) for one in Path(folder).glob("gauge_live*.db")}:
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
+    for pid in workers(Path(folder).glob("gauge_live*.db")):
+        if not lasts(pid):
             with suppress(FileNotFoundError):  # another worker was quicker
                 multiprocess.mark_process_dead(pid, folder)  # type: ignore[no-untyped-call]  # untyped upstream
-        except PermissionError:  # it is there, and somebody else's
-            continue
 
 
 class PoolWatch(monitoring.ConnectionPoolListener):
