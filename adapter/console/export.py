@@ -13,7 +13,7 @@ import orjson
 import typer
 
 from adapter.console.options import TestOrLive, Types
-from adapter.console.session import at_once, bar, err, fail, listed, out, plain_failures, read, types_in
+from adapter.console.session import at_once, bar, fail, listed, out, plain_failures, read, types_in
 from adapter.errors import Malformed, Problem
 from adapter.export import before, formats
 from adapter.export.before import Before
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from adapter.export.columns import Rows
     from adapter.export.deidentify import Deidentifier
 
-_INTERRUPTED = 130
 _MOST = 100_000
 _DAY = ["%Y-%m-%d"]
 
@@ -131,9 +130,6 @@ def export(
         manifest = read(settings, mode, lambda store: _export(settings, store, asked), goes_on=True)
     except (NotUsable, formats.MissingLibrary) as error:
         fail(str(error))
-    except KeyboardInterrupt:
-        err.print("Stopped. The same command goes on from here.", highlight=False)
-        raise typer.Exit(_INTERRUPTED) from None
     if as_json:
         typer.echo(orjson.dumps(manifest.document()))
         return

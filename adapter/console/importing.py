@@ -19,7 +19,6 @@ from adapter.service import Service
 if TYPE_CHECKING:
     from adapter.importing.state import Tally
 
-_INTERRUPTED = 130
 _BATCH = 1_000
 
 
@@ -72,11 +71,7 @@ def import_(
         tally.notes += lacking
         return tally
 
-    try:
-        tally = run(work, goes_on=True)
-    except KeyboardInterrupt:
-        err.print("Stopped. The same command goes on from here.", highlight=False)
-        raise typer.Exit(_INTERRUPTED) from None
+    tally = run(work, goes_on=True)
     if as_json:
         typer.echo(json.dumps(asdict(tally)))
     else:

@@ -14,7 +14,6 @@ from adapter.service import MODES, Service
 from store import reindex as rebuilding
 from store import zones
 
-_INTERRUPTED = 130
 _NAMED = 20  # of the resources that could not be made anew, so many are named
 
 
@@ -36,11 +35,7 @@ def reindex(
     [dim]Example:  mediloop-fhir reindex --mode live[/dim]
     """
     wanted = MODES if mode == "both" else (mode,)
-    try:
-        found = run(lambda service: _rebuild(service, wanted, new_timezone=new_timezone), anew=True)
-    except KeyboardInterrupt:
-        err.print("Stopped. The same command goes on from here.", highlight=False)
-        raise typer.Exit(_INTERRUPTED) from None
+    found = run(lambda service: _rebuild(service, wanted, new_timezone=new_timezone), anew=True, goes_on=True)
     if as_json:
         typer.echo(json.dumps({name: {"resources": _made(one), "failed": one.failed} for name, one in found.items()}))
     for name, progress in found.items():

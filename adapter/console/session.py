@@ -19,7 +19,7 @@ import typer
 from pymongo.errors import OperationFailure, PyMongoError
 
 from adapter import reading
-from adapter.ending import orderly
+from adapter.ending import INTERRUPTED, orderly
 from adapter.errors import Malformed, Problem, Refused
 from adapter.settings import Settings, SettingsError, load
 from store.connection import reason, refusal
@@ -96,10 +96,16 @@ def plain_failures(*, goes_on: bool = False) -> Iterator[None]:
     """Turn what can be expected to go wrong into one line and exit code 1.
 
     Args:
-        goes_on: whether the same command goes on where it was; told where the disk is full, or MongoDB away.
+        goes_on: whether the same command goes on where it was; told at Ctrl-C, and where the disk is full, or MongoDB
+            away.
     """
     try:
         yield
+    except KeyboardInterrupt:
+        if not goes_on:
+            raise
+        err.print("Stopped. The same command goes on from here.", highlight=False)
+        raise typer.Exit(INTERRUPTED) from None
     except Unreachable as error:
         fail(f"{_ended(str(error))} When it answers, the same command goes on." if goes_on else str(error))
     except (SettingsError, EmbeddedMongoError, StoreError) as error:

@@ -166,6 +166,15 @@ def test_when_mongodb_is_away_what_goes_on_says_so(
         assert capsys.readouterr().err == f"mediloop-fhir: {error}{more if goes_on else ''}\n"
 
 
+def test_at_ctrl_c_what_goes_on_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(typer.Exit) as ended, plain_failures(goes_on=True):
+        raise KeyboardInterrupt
+    assert ended.value.exit_code == 130
+    assert capsys.readouterr().err == "Stopped. The same command goes on from here.\n"
+    with pytest.raises(KeyboardInterrupt), plain_failures():
+        raise KeyboardInterrupt
+
+
 def test_a_text_that_cannot_be_encoded_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(typer.Exit), plain_failures():
         "\udcff".encode()
