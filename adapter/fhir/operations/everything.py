@@ -112,7 +112,7 @@ def _kinds(call: Call, asked: _Asked) -> Sequence[str]:
 
 async def _query(call: Call, kind: str, ident: str | None, asked: _Asked) -> dict[str, Any]:
     """Return the query for what of type `kind` is left of the record."""
-    own: dict[str, Any] = {}
+    own: Mapping[str, Any] = {}
     compartment = None
     if kind == OWNER:
         own = {} if ident is None else {"_id": ident}
