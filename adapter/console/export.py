@@ -101,7 +101,7 @@ def export(
         settings = load()
         if show_views:
             from adapter.export.views import views
-            from adapter.service import systems_of, vocabulary_of
+            from adapter.terms import systems_of, vocabulary_of
 
             made = views(systems_of(settings), vocabulary_of(settings), settings.fhir_bases)
             typer.echo(json.dumps(made, indent=2, ensure_ascii=False).encode())
@@ -212,7 +212,7 @@ def _tables(asked: _Asked) -> tuple[str, ...]:
 
 def _rows(settings: Settings, whom: Asked, deidentifier: Deidentifier | None) -> Rows:
     from adapter.export.columns import Rows
-    from adapter.service import systems_of, vocabulary_of
+    from adapter.terms import systems_of, vocabulary_of
 
     shown = whom if deidentifier is None else whom.under(deidentifier)
     return Rows(systems_of(settings), vocabulary_of(settings), settings.fhir_bases, shown)
@@ -225,7 +225,7 @@ def _deidentifier(settings: Settings, key: bytes) -> Deidentifier:
         ValueError: it is too short.
     """
     from adapter.export.deidentify import Deidentifier
-    from adapter.service import systems_of
+    from adapter.terms import systems_of
 
     # Not below an address that is guessed: $export has the same pseudonyms.
     return Deidentifier(key, systems_of(settings), settings.fhir_bases, settings.uhid_pattern)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from adapter.export.plan import Plan
 from adapter.settings import Settings
-from mappings.systems import Systems
+from adapter.terms import systems_of
 
 if TYPE_CHECKING:
     from adapter.export.deidentify import Deidentifier
@@ -77,7 +77,6 @@ def _deidentifier(settings: Settings) -> Deidentifier:
 
     if settings.deidentify_key is None:
         raise WrongKey("ADAPTER_DEIDENTIFY_KEY is not set any more. Ask for the export again when it is.")
-    systems = Systems.under(settings.canonical_base, uhid=settings.uhid_system, uhid_aliases=settings.uhid_aliases)
     key = settings.deidentify_key.get_secret_value().encode()
     # Not below the address of a request, too: by which one an export is asked for must not change a pseudonym.
-    return Deidentifier(key, systems, settings.fhir_bases, settings.uhid_pattern)
+    return Deidentifier(key, systems_of(settings), settings.fhir_bases, settings.uhid_pattern)

@@ -11,8 +11,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from adapter.service import systems_of, vocabulary_of
 from adapter.settings import Settings, SettingsError, load
+from adapter.terms import systems_of, vocabulary_of
 from adapter.variables import PREFIX, URI_VARIABLE
 from mappings.systems import DEFAULT_SYSTEMS
 from mappings.vocabulary import IDS

@@ -40,6 +40,15 @@ def test_an_export_of_resources_as_they_are_loads_neither_doors_nor_rules(
     assert loaded((*DOORS, "fsspec", "pyarrow", "rich", "store.embedded"), *words) == "[] 0"
 
 
+@pytest.mark.parametrize("words", [("--format", "csv"), ("--patient-uhid", "UG123456789A"), ("--deidentify",)])
+def test_an_export_of_tables_or_of_a_patient_or_without_names_needs_no_service(
+    clinic: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("ADAPTER_DEIDENTIFY_KEY", "k" * 32)
+    told = loaded(("adapter.service", "adapter.security"), "export", str(tmp_path), "--json", *words)
+    assert told == "[] 0"
+
+
 def test_the_bar_is_there_on_a_terminal(clinic: Cli, tmp_path: Path) -> None:
     shown = clinic.on_a_terminal("export", str(tmp_path), "--type", "Location", "--json")
     [file] = json.loads((tmp_path / "manifest.json").read_bytes())["output"]
