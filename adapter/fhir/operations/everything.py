@@ -7,7 +7,6 @@ patients are no part of a record, even where they share an appointment.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
