@@ -26,10 +26,12 @@ class Workers:
 
     Attributes:
         process: the one that waits for a job.
+        turn: whose job is looked for first, by its place among the modes.
     """
 
     def __init__(self) -> None:
         self.process: Process | None = None
+        self.turn = 0
         self._since = 0.0
 
     async def carry_out(self, mode: Mode, job: str, worker: str) -> int:

@@ -71,11 +71,13 @@ async def run(service: Service, pause: float = PAUSE) -> None:
 
 async def take_one(service: Service, workers: Workers) -> bool:
     """Have a job carried out that nobody is at, if there is one; tell whether there was."""
-    for mode in MODES:
+    first = workers.turn
+    for mode in (*MODES[first:], *MODES[:first]):  # in turn: or those of one mode could wait as long as others come
         jobs, worker = ExportJobs(service.stores[mode].database), secrets.token_hex(8)
         job = await jobs.take(worker)
         if job is None:
             continue
+        workers.turn = (MODES.index(mode) + 1) % len(MODES)
         if job.attempts > ATTEMPTS:
             expires = service.now() + timedelta(hours=service.settings.export_hours)
             await give_up(jobs, Files(service.settings, mode), job.ident, worker, expires, _GIVEN_UP)

@@ -114,6 +114,25 @@ async def test_a_service_that_is_stopped_gives_its_job_back(api: Api, ends: list
     assert await jobs_of(api.service).take("another") is not None
 
 
+async def test_neither_test_exports_nor_live_ones_wait_behind_all_of_the_others(
+    api: Api, make_api: ApiMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    carried_out: list[str] = []
+
+    async def carry_out(self: Workers, mode: str, *_: str) -> int:
+        carried_out.append(mode)
+        return 0
+
+    monkeypatch.setattr(Workers, "carry_out", carry_out)
+    for one in (api, await make_api(api.service, mode="live")):
+        for _ in range(3):
+            assert (await one.get("/fhir/R4/$export?_type=Patient")).status_code == 202
+    workers = Workers()
+    while await running.take_one(api.service, workers):
+        pass
+    assert carried_out == ["test", "live"] * 3
+
+
 def handed(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """Have this process's environment be that of a process of the service."""
     for name, value in hand_over(api.service.settings, os.environ[URI]).items():
