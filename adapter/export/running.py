@@ -41,18 +41,15 @@ def wake() -> None:
 
 
 async def run(service: Service, pause: float = PAUSE) -> None:
-    """Take jobs, again and again, until cancelled."""
+    """Take jobs, and remove those that have expired, again and again, until cancelled."""
     event = asyncio.Event()
     _waiting.add(event)
-    tidied = 0.0
     workers = Workers()
-    loop = asyncio.get_running_loop()
+    # Beside the exports: one may take hours, and others come meanwhile.
+    tidying = asyncio.create_task(_keep_tidy(service), name="expired exports")
     try:
         while True:
             try:
-                if loop.time() - tidied >= _TIDY_SECONDS:
-                    tidied = loop.time()
-                    await remove_expired(service)
                 while await take_one(service, workers):
                     pass
                 await workers.end(unless_younger=KEEP_SECONDS)
@@ -66,6 +63,8 @@ async def run(service: Service, pause: float = PAUSE) -> None:
             event.clear()
     finally:
         _waiting.discard(event)
+        tidying.cancel()
+        await asyncio.gather(tidying, return_exceptions=True)
         await workers.end()
 
 
@@ -91,6 +90,15 @@ async def take_one(service: Service, workers: Workers) -> bool:
             await jobs.release(job.ident, worker, min(AGAIN_SECONDS * 2 ** (job.attempts - 1), _LONGEST_PAUSE))
         return True
     return False
+
+
+async def _keep_tidy(service: Service) -> None:
+    while True:
+        try:
+            await remove_expired(service)
+        except Exception:  # noqa: BLE001  (the next round may go better)
+            logger.exception("expired_exports_left")
+        await asyncio.sleep(_TIDY_SECONDS)
 
 
 async def remove_expired(service: Service) -> None:

@@ -19,9 +19,9 @@ from adapter.service import Service
 from adapter.variables import KEY_VARIABLE
 from store.errors import Unreachable
 from store.export_jobs import EXPORTS
-from tests.adapter.export.exports import jobs_of
+from tests.adapter.export.exports import jobs_of, worked
 from tests.adapter.records import recorded
-from tests.conftest import URI, Api, ApiMaker, ServiceMaker
+from tests.conftest import URI, Api, ApiMaker, Clock, ServiceMaker
 
 
 @pytest.fixture
@@ -104,6 +104,41 @@ async def test_files_that_cannot_be_removed_end_no_round(
         for _ in range(running.ATTEMPTS + 1):
             assert await running.take_one(api.service, Workers())
     assert (await api.get(location)).status_code == 500
+
+
+async def test_what_has_expired_goes_while_an_export_is_under_way(
+    api: Api, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expired = (await api.get("/fhir/R4/$export?_type=Patient")).headers["content-location"].rpartition("/")[2]
+    await worked(api.service)
+    under_way, answers = asyncio.Event(), [Unreachable("the first time")]
+
+    async def carry_out(*_: Any) -> int:
+        under_way.set()
+        await asyncio.sleep(60)
+        return 0
+
+    async def remove_expired(service: Service, remove: Any = running.remove_expired) -> None:
+        if answers:
+            raise answers.pop()
+        await remove(service)
+
+    monkeypatch.setattr(Workers, "carry_out", carry_out)
+    monkeypatch.setattr(running, "remove_expired", remove_expired)
+    monkeypatch.setattr(running, "_TIDY_SECONDS", 0.01)
+    await api.get("/fhir/R4/$export?_type=Patient")
+    with recorded():
+        task = asyncio.create_task(running.run(api.service))
+        try:
+            async with asyncio.timeout(10):
+                await under_way.wait()
+                clock.advance(hours=24)
+                while await jobs_of(api.service).read(expired) is not None:
+                    await asyncio.sleep(0.01)
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+    assert [one for one in asyncio.all_tasks() if one.get_name() == "expired exports"] == []
 
 
 async def test_a_service_that_is_stopped_gives_its_job_back(api: Api, ends: list[int | BaseException]) -> None:
