@@ -169,7 +169,7 @@ def place(folder: Path, url: str) -> Path:
     Whoever wrote a manifest does not say which other files of this machine are read, and told in the error file.
 
     Raises:
-        SourceError: it would be elsewhere.
+        SourceError: it would be elsewhere, or nowhere.
     """
     found = _named(folder, url)
     if not _is_within(folder, found):
@@ -187,4 +187,6 @@ def _is_within(folder: Path, path: Path) -> bool:
 def _named(folder: Path, url: str) -> Path:
     parts = urlsplit(url)
     path = unquote(parts.path)
+    if "\0" in path:
+        raise SourceError(f"{url}: {folder / NAME} lists it, and no file can have that name.")
     return folder / (path if parts.scheme in ("", "file") else path.rpartition("/")[2])

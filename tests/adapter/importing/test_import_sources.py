@@ -345,6 +345,17 @@ def test_a_manifest_reads_no_files_but_those_beside_and_below_it(tmp_path: Path,
             find([str(folder)], tmp_path / "fetched")
 
 
+@pytest.mark.parametrize("listed", ["a%00b.ndjson", "a\0b.ndjson", "https://x.org/a%00b.ndjson"])
+def test_a_name_that_no_file_can_have_is_refused(tmp_path: Path, listed: str) -> None:
+    here = tmp_path / "manifest.json"
+    (tmp_path / "f.ndjson").write_bytes(LINE)
+    for content in (manifest(listed), deleting(listed)):
+        here.write_bytes(content)
+        for word in [tmp_path, *([] if "://" in listed else [here])]:
+            with pytest.raises(SourceError, match=r"manifest\.json lists it, and no file can have that name"):
+                find([str(word)], tmp_path / "fetched")
+
+
 FAR = "http://8.8.8.8"
 """A host elsewhere; the tests ask a proxy for it."""
 
