@@ -182,7 +182,7 @@ def _printable(value: object) -> object:
         return ",".join(value)
     if isinstance(value, str):
         return _CREDENTIALS.sub("(secret)@", value)
-    return value if value is None or isinstance(value, bool | int) else str(value)
+    return value if value is None or isinstance(value, bool | int | float) else str(value)
 
 
 @app.command()

@@ -48,6 +48,7 @@ class TestVersionAndSettings:
         rows = {row["name"]: row for row in cli.json("settings")}
         assert rows["ADAPTER_PORT"] == rows["ADAPTER_PORT"] | {"value": 8765, "origin": "environment", "default": 8000}
         assert rows["ADAPTER_TIMEZONE"]["origin"] == "default"
+        assert [rows["ADAPTER_EXPORT_HOURS"][name] for name in ("value", "default")] == [24.0, 24.0]
         assert rows["ADAPTER_BOOTSTRAP_KEY"]["value"] == "(secret)"
         text = cli.run("settings").stdout
         assert "ADAPTER_PORT = 8765   (environment)" in text
