@@ -1,8 +1,8 @@
 """Checks items in a process beside this one, which decides and writes meanwhile: that is what two cores are for.
 
 The child has one end of a pipe: it ends when the other end is closed, however this process ended. What goes through is
-pickled, between two processes of one program. Until the child has started, and should it end too early, the checks are
-made here instead.
+pickled, between two processes of one program. Until the child has started, should it end too early, and where none can
+be started, the checks are made here instead.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
 
 import orjson
 
@@ -64,10 +65,11 @@ async def checks(means: Means, items: int) -> AsyncIterator[Check]:
     if items < WORTH or _cores() < 2:
         yield here
         return
-    ours, theirs = multiprocessing.Pipe()
-    child = multiprocessing.get_context("spawn").Process(target=_serve, args=(theirs, means.settings), daemon=True)
-    await asyncio.to_thread(child.start)
-    theirs.close()
+    begun = await asyncio.to_thread(_begun, means.settings)
+    if begun is None:
+        yield here
+        return
+    child, ours = begun
     started = asyncio.create_task(asyncio.to_thread(ours.recv))
 
     async def there(batch: Sequence[Item]) -> Checked:
@@ -90,6 +92,20 @@ async def checks(means: Means, items: int) -> AsyncIterator[Check]:
 def _cores() -> int:
     """Return how many this process may use; where the system does not tell (macOS, Windows), all there are."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _begun(settings: Settings) -> tuple[SpawnProcess, Connection] | None:
+    """Start the child; return it with our end of its pipe, or None where the system has no process left for it."""
+    ours, theirs = multiprocessing.Pipe()
+    child = multiprocessing.get_context("spawn").Process(target=_serve, args=(theirs, settings), daemon=True)
+    try:
+        child.start()
+    except OSError:
+        ours.close()
+        return None
+    finally:
+        theirs.close()
+    return child, ours
 
 
 def _ask(pipe: Connection, batch: Sequence[Item]) -> Checked:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import multiprocessing
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from multiprocessing.context import SpawnProcess
 
 import orjson
 import pytest
@@ -134,6 +136,19 @@ async def test_one_core_is_not_shared(tables: Tables, monkeypatch: pytest.Monkey
     async with beside.checks(tables, beside.WORTH) as check:
         assert len((await check(ITEMS)).found) == len(ITEMS)
         assert not multiprocessing.active_children()
+
+
+async def test_where_no_process_can_be_started_this_one_checks(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(_: object) -> None:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+    monkeypatch.setattr(SpawnProcess, "start", start)
+    ends = multiprocessing.Pipe()
+    monkeypatch.setattr(multiprocessing, "Pipe", lambda: ends)
+    async with beside.checks(tables, beside.WORTH) as check:
+        assert len((await check(ITEMS)).found) == len(ITEMS)
+    assert [one.closed for one in ends] == [True, True]
 
 
 @pytest.mark.parametrize("cores", [1, None])
