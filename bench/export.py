@@ -98,7 +98,7 @@ def _measure(folder: Path, uri: str, port: int, key: str, size: int, rounds: int
     bare, whole, written, memory = [], [], [], []
     for _ in range(rounds):
         bare.append(size / _timed(lambda: _bare(uri)))
-        with _Peak() as peak:
+        with _Peak((folder / "service.pid").read_text()) as peak:
             first, last, count = _export(port, key)
         if count != size:
             raise RuntimeError(f"{count} resources came, {size} are stored")
@@ -176,10 +176,15 @@ def _command(folder: Path, uri: str, size: int, name: str) -> Command:
 
 
 class _Peak:
-    """The peak memory of the export processes that run meanwhile."""
+    """The peak memory of the export processes that a service runs meanwhile.
 
-    def __init__(self) -> None:
+    Args:
+        service: the id of its process. Other services of this machine may export as well.
+    """
+
+    def __init__(self, service: str) -> None:
         self.megabytes = 0.0
+        self._service = service
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch)
 
@@ -195,8 +200,11 @@ class _Peak:
         workers: list[str] = []
         while not self._ended.wait(0.1):
             if not workers:
-                found = subprocess.run(["ps", "-e", "-o", "pid=,args="], capture_output=True, text=True, check=True)
-                workers = [line.split()[0] for line in found.stdout.splitlines() if "adapter.export.worker" in line]
+                told = subprocess.run(
+                    ["ps", "-e", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True
+                )
+                found = [line.split(maxsplit=2) for line in told.stdout.splitlines() if "adapter.export.worker" in line]
+                workers = [process for process, parent, _ in found if parent == self._service]
             for worker in workers:
                 self.megabytes = max(self.megabytes, _high_water(worker))
 
