@@ -47,8 +47,8 @@ def _columns(kind: str) -> str:
 def _kept() -> str:
     rows = [
         (f"`{kind}.{name}`", MEANINGS.get(rule, f"see `{rule}`"))
-        for kind, table in {**RESOURCES, **NESTED}.items()
-        for name, rule in table.items()
+        for kind, rules in {**RESOURCES, **NESTED}.items()
+        for name, rule in rules.items()
     ]
     return table(("Element", "What becomes of it"), rows)
 

@@ -49,6 +49,9 @@ class Work:
         job: as it was taken.
         worker: who has taken it.
         now: the clock.
+
+    Raises:
+        WrongKey: it wants pseudonyms, and the key for them is no longer there, or another one.
     """
 
     def __init__(
