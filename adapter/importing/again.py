@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 
-from adapter.errors import Refused
 from adapter.importing import blocking
 from adapter.importing.beside import Check
-from adapter.importing.books import Books, Outcome
-from adapter.importing.checking import Checked
-from adapter.importing.deciding import Result, Writer
-from adapter.importing.waiting import Row, Waiting
+from adapter.importing.books import Books, Outcome, outcomes_of
+from adapter.importing.deciding import Writer
+from adapter.importing.item import Item
+from adapter.importing.waiting import Key, Row, Waiting
 from adapter.scheduling import holds
 
 _MOST = 200  # that are tried together; that many change places in a ring seldom, and each try has its price
@@ -71,21 +70,14 @@ async def _all_or_none(writer: Writer, check: Check, group: Sequence[Row]) -> li
     checked = await check([row.item for row in group])
     fit = checked.ready()
     words = await writer.together(fit) if len(fit) == len(group) else None
-    return None if words is None else _outcomes(group, checked, words)
+    return None if words is None else outcomes_of(_seen(group), checked, words)
 
 
 async def _tried(writer: Writer, check: Check, rows: Sequence[Row]) -> list[Outcome]:
     checked = await check([row.item for row in rows])
     written = await writer.write(checked.ready())
-    return _outcomes(rows, checked, written)
+    return outcomes_of(_seen(rows), checked, written)
 
 
-def _outcomes(rows: Sequence[Row], checked: Checked, written: Sequence[Result]) -> list[Outcome]:
-    """Return what has become of `rows`, as the resources that they were seen to be this time."""
-    results = iter(written)
-    return [
-        Outcome(row.key, row.item, row.name, found)
-        if isinstance(found, Refused)
-        else Outcome(row.key, row.item, found.name, next(results), found.signs, found.stated)
-        for row, found in zip(rows, checked.found, strict=True)
-    ]
+def _seen(rows: Sequence[Row]) -> list[tuple[Key, Item, str]]:
+    return [(row.key, row.item, row.name) for row in rows]

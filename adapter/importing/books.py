@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from adapter.errors import Conflict, Refused
+from adapter.importing.checking import Checked
 from adapter.importing.deciding import CREATED, DELETED, UNCHANGED, UPDATED, Result
 from adapter.importing.errorfile import ErrorFile
 from adapter.importing.item import FIRST, PASSES, Item
@@ -35,6 +36,23 @@ class Outcome:
     result: Result
     signs: tuple[str, ...] = ()
     stated: bool = True
+
+
+def outcomes_of(seen: Iterable[tuple[Key, Item, str]], checked: Checked, written: Sequence[Result]) -> list[Outcome]:
+    """Return what has become of the items of a batch.
+
+    Args:
+        seen: where each stands, itself, and the resource that it was seen to be before; empty where it is new.
+        checked: what it was seen to be this time.
+        written: what has become of those that were fit to be written.
+    """
+    results = iter(written)
+    return [
+        Outcome(key, item, name, found)
+        if isinstance(found, Refused)
+        else Outcome(key, item, found.name, next(results), found.signs, found.stated)
+        for (key, item, name), found in zip(seen, checked.found, strict=True)
+    ]
 
 
 class Books:

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from adapter.errors import Refused
 from adapter.importing import again
 from adapter.importing.beside import Check, checks
-from adapter.importing.books import Books, Outcome
+from adapter.importing.books import Books, Outcome, outcomes_of
 from adapter.importing.checking import Checked
 from adapter.importing.closing import close
 from adapter.importing.deciding import Writer
@@ -152,14 +151,9 @@ class _Done:
 async def _written(
     writer: Writer, where: tuple[int, int], chunk: Sequence[Item], checked: Checked, course: Course
 ) -> _Done:
-    written = iter(await writer.write(checked.ready(), course))  # before their names are read
-    outcomes = [
-        Outcome((*where, item.line), item, "", found)
-        if isinstance(found, Refused)
-        else Outcome((*where, item.line), item, found.name, next(written), found.signs, found.stated)
-        for item, found in zip(chunk, checked.found, strict=True)
-    ]
-    return _Done((*where, chunk[-1].line), outcomes, checked)
+    written = await writer.write(checked.ready(), course)  # before their names are read
+    seen = (((*where, item.line), item, "") for item in chunk)
+    return _Done((*where, chunk[-1].line), outcomes_of(seen, checked, written), checked)
 
 
 def _note(done: _Done, books: Books) -> None:
