@@ -15,7 +15,6 @@ import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 
@@ -25,11 +24,9 @@ from adapter import memory
 from adapter.errors import Problem, Refused
 from adapter.importing.checking import Checked, Ready, check_all
 from adapter.importing.item import Item
-from adapter.importing.mediloop import Means
+from adapter.importing.means import Means, Tables
 from adapter.service import systems_of, vocabulary_of
 from adapter.settings import Settings
-from mappings.systems import Systems
-from mappings.vocabulary import Vocabulary
 from store.codec import encode
 
 WORTH = 4_000
@@ -46,13 +43,6 @@ _Told = tuple[list[Ready | _Bare | _Fault], Counter[str]]
 
 # In JSON without white space: a number that `store.codec` alone reads without a loss. It may find one in a text.
 _EXACT = re.compile(rb'(?:":|[\[,])-?(?:\d+[.eE]|\d{19}|0(?=[,}\]])(?<=-0))')
-
-
-@dataclass(frozen=True, slots=True)
-class _Tables:
-    settings: Settings
-    systems: Systems
-    vocabulary: Vocabulary
 
 
 @asynccontextmanager
@@ -136,7 +126,7 @@ def _given(one: Ready | Refused) -> Ready | _Bare | _Fault:
 def _serve(pipe: Connection, settings: Settings) -> None:
     """Check what comes, until nobody is there any more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of the terminal: the other process ends this one
-    means = _Tables(settings, systems_of(settings), vocabulary_of(settings))
+    means = Tables(settings, systems_of(settings), vocabulary_of(settings))
     memory.settle(memory.BATCH)
     with suppress(EOFError, OSError):  # nobody is there any more, in whatever moment that comes
         pipe.send(True)

@@ -16,7 +16,7 @@ from adapter.importing import mediloop
 from adapter.importing.carriers import unique_systems
 from adapter.importing.documents import deleted
 from adapter.importing.item import Item, Referent, name_without_id
-from adapter.importing.mediloop import Means
+from adapter.importing.means import Means
 from adapter.importing.reading import read
 from adapter.scheduling import claims
 from store.codec import Resource, encode, parse

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter, ValidationError
 
@@ -16,16 +16,14 @@ from adapter.errors import Malformed, Problem, Unprocessable
 from adapter.fhir.validation.findings import tellable
 from adapter.fhir.validation.structure import as_object, repeated_names
 from adapter.importing import shown, withdrawing
+from adapter.importing.means import Means
 from adapter.mediloop.fields import STATUSES, UHID_PATTERN, AppointmentTypeCode, Id, Instant, Priority, Uhid, Words
-from adapter.settings import Settings
 from mappings import appointment as lens
 from mappings import uhid
 from mappings.elements import NOBODY
 from mappings.instants import minutes_between, shift
 from mappings.instants import parse as parse_instant
 from mappings.references import PATIENT
-from mappings.systems import Systems
-from mappings.vocabulary import Vocabulary
 from store.codec import Resource, decode, parse
 
 _NAMES = {field.name: field for field in lens.FIELDS}
@@ -52,22 +50,6 @@ class Patient:
 
     reference: str
     raw: bytes
-
-
-class Means(Protocol):
-    """What is needed of a service: its settings and tables. A `Service` has them."""
-
-    @property
-    def settings(self) -> Settings:
-        """As read at the start."""
-
-    @property
-    def systems(self) -> Systems:
-        """The canonical URLs."""
-
-    @property
-    def vocabulary(self) -> Vocabulary:
-        """The code tables."""
 
 
 def read(raw: bytes) -> Any:

@@ -18,7 +18,7 @@ from store.codec import Resource
 from store.extract import relative
 
 if TYPE_CHECKING:
-    from adapter.importing.mediloop import Means
+    from adapter.importing.means import Means
 
 _OF = {
     PATIENT: ("patient_uhid", "patient_name"),

@@ -15,7 +15,7 @@ from mappings.instants import to_utc
 from store.codec import Resource, encode
 
 if TYPE_CHECKING:
-    from adapter.importing.mediloop import Means
+    from adapter.importing.means import Means
 
 _TOGETHER = (
     ("facility_id", "facility_name"),

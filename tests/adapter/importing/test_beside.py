@@ -7,7 +7,6 @@ import errno
 import multiprocessing
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from multiprocessing.context import SpawnProcess
 
 import orjson
@@ -17,20 +16,10 @@ from adapter.errors import Refused
 from adapter.importing import beside
 from adapter.importing.checking import Checked, Ready, check_all
 from adapter.importing.item import Item, Referent
-from adapter.importing.mediloop import Means
+from adapter.importing.means import Means, Tables
 from adapter.service import systems_of, vocabulary_of
 from adapter.settings import Settings
-from mappings.systems import Systems
-from mappings.vocabulary import Vocabulary
 from store.codec import decode, encode
-
-
-@dataclass(frozen=True)
-class Tables:
-    settings: Settings
-    systems: Systems
-    vocabulary: Vocabulary
-
 
 VISIT = {
     "patient_uhid": "UG123456789A",

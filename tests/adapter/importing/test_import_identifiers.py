@@ -7,9 +7,9 @@ import pytest
 
 from adapter.importing.checking import Ready, check
 from adapter.importing.item import Item, name_without_id
+from adapter.importing.means import Tables
 from adapter.service import systems_of, vocabulary_of
 from adapter.settings import Settings
-from tests.adapter.importing.test_beside import Tables
 
 
 @pytest.fixture(scope="module")
