@@ -137,4 +137,4 @@ def assemble(settings: Settings, client: Client, now: clock.Now = clock.now) -> 
     )
 
 
-__all__ = ["MODES", "Service", "assemble", "build", "systems_of", "vocabulary_of"]
+__all__ = ["MODES", "Service", "assemble", "build"]

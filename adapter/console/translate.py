@@ -4,28 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import typer
 
 from adapter.console.session import fail, plain_failures
 from adapter.errors import Malformed, Problem, Refused
-from adapter.service import systems_of, vocabulary_of
-from adapter.settings import Settings, load
+from adapter.importing.means import Tables
+from adapter.settings import load
+from adapter.terms import systems_of, vocabulary_of
 from mappings import appointment as lens
-from mappings.systems import Systems
-from mappings.vocabulary import Vocabulary
 from store.codec import encode
-
-
-@dataclass(frozen=True, slots=True)
-class _Means:
-    """What a translation goes by."""
-
-    settings: Settings
-    systems: Systems
-    vocabulary: Vocabulary
 
 
 def translate(
@@ -39,7 +28,7 @@ def translate(
     """
     with plain_failures():
         settings = load()
-        means = _Means(settings, systems_of(settings), vocabulary_of(settings))
+        means = Tables(settings, systems_of(settings), vocabulary_of(settings))
     one_by_one = _to_fhir if to == "fhir" else _to_mediloop
     which = ""
     try:
@@ -70,7 +59,7 @@ def _read(raw: bytes, to: str) -> Any:
     return given
 
 
-def _to_fhir(item: dict[str, Any], means: _Means) -> dict[str, Any]:
+def _to_fhir(item: dict[str, Any], means: Tables) -> dict[str, Any]:
     from adapter.fhir import validation
     from adapter.importing import mediloop
 
@@ -83,7 +72,7 @@ def _to_fhir(item: dict[str, Any], means: _Means) -> dict[str, Any]:
     return made
 
 
-def _to_mediloop(item: dict[str, Any], means: _Means) -> dict[str, Any]:
+def _to_mediloop(item: dict[str, Any], means: Tables) -> dict[str, Any]:
     from adapter.fhir import validation
 
     kind = item.get("resourceType")

@@ -25,8 +25,8 @@ from adapter.errors import Problem, Refused
 from adapter.importing.checking import Checked, Ready, check_all
 from adapter.importing.item import Item
 from adapter.importing.means import Means, Tables
-from adapter.service import systems_of, vocabulary_of
 from adapter.settings import Settings
+from adapter.terms import systems_of, vocabulary_of
 from store.codec import encode
 
 WORTH = 4_000

@@ -17,8 +17,8 @@ from adapter.importing import beside
 from adapter.importing.checking import Checked, Ready, check_all
 from adapter.importing.item import Item, Referent
 from adapter.importing.means import Means, Tables
-from adapter.service import systems_of, vocabulary_of
 from adapter.settings import Settings
+from adapter.terms import systems_of, vocabulary_of
 from store.codec import decode, encode
 
 VISIT = {

@@ -8,8 +8,8 @@ import pytest
 from adapter.importing.checking import Ready, check
 from adapter.importing.item import Item, name_without_id
 from adapter.importing.means import Tables
-from adapter.service import systems_of, vocabulary_of
 from adapter.settings import Settings
+from adapter.terms import systems_of, vocabulary_of
 
 
 @pytest.fixture(scope="module")
