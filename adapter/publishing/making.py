@@ -163,15 +163,9 @@ class _Lines:
         self._closed: frozenset[str] = frozenset()  # which of these nobody can have
 
     async def schedules(self) -> AsyncIterator[bytes]:
-        few: list[Resource] = []
-        async for raw in self._stored("Schedule", {}, [("_id", 1)]):
-            few.append(orjson.loads(raw))
-            if len(few) == _BATCH:
-                for line in await self._schedules_of(few):
-                    yield line
-                few.clear()
-        for line in await self._schedules_of(few):
-            yield line
+        async for few in self._parts("Schedule", {}, [("_id", 1)]):
+            for line in await self._schedules_of(few):
+                yield line
 
     async def _schedules_of(self, few: Sequence[Resource]) -> list[bytes]:
         """Return the lines of some Schedules; note them, and the places that they name."""
@@ -210,14 +204,14 @@ class _Lines:
     async def _open_or_stored(self) -> AsyncIterator[Resource]:
         # What has begun cannot be booked, and would be told of for ever.
         query = {"_index.start": {"$gt": self._now}}
-        async for raw in self._stored("Slot", query, [("_index.start", 1), ("_id", 1)]):
-            stored = orjson.loads(raw)
-            # One that was booked and given back is open if the hours still say so: it comes with them, and no further
-            # ahead than they do.
-            if stored["status"] != "free":
-                yield stored
-            elif not slotids.is_computed(stored):
-                yield {**stored, "status": "busy"} if await self._is_closed(stored) else stored
+        async for few in self._parts("Slot", query, [("_index.start", 1), ("_id", 1)]):
+            for stored in few:
+                # One that was booked and given back is open if the hours still say so: it comes with them, and no
+                # further ahead than they do.
+                if stored["status"] != "free":
+                    yield stored
+                elif not slotids.is_computed(stored):
+                    yield {**stored, "status": "busy"} if await self._is_closed(stored) else stored
         window = computed.window(self._now, self._settings.publish_days)
         async for slot in computed.slots(self._moment, self._weekly, window, self._settings.zone):
             yield slot
@@ -233,6 +227,18 @@ class _Lines:
             away = await leave.slots(self._moment, self._judged, None, self._settings.zone)
             self._closed = frozenset((*taken, *away))
         return slot["id"] in self._closed
+
+    async def _parts(
+        self, kind: str, query: dict[str, Any], order: list[tuple[str, int]]
+    ) -> AsyncIterator[list[Resource]]:
+        """Yield what is stored, some at a time."""
+        few: list[Resource] = []
+        async for raw in self._stored(kind, query, order):
+            few.append(orjson.loads(raw))
+            if len(few) == _BATCH:
+                yield few
+                few = []
+        yield few
 
     async def _stored(self, kind: str, query: dict[str, Any], order: list[tuple[str, int]]) -> AsyncIterator[bytes]:
         found = self._moment.database[kind].find(
