@@ -20,7 +20,7 @@ from pymongo.errors import PyMongoError
 from adapter.logs import logger
 from adapter.publishing import computed, scrubbing
 from adapter.publishing.codes import Codes
-from adapter.scheduling import engaged, holds, hours, leave
+from adapter.scheduling import engaged, holds, hours, leave, occupancy
 from adapter.scheduling.intervals import Interval
 from adapter.service import Service
 from adapter.settings import Settings
@@ -205,7 +205,7 @@ class _Lines:
         # What has begun cannot be booked, and would be told of for ever.
         query = {"_index.start": {"$gt": self._now}}
         async for few in self._parts("Slot", query, [("_index.start", 1), ("_id", 1)]):
-            for stored in few:
+            for stored in await self._with_places_left(few):
                 # One that was booked and given back is open if the hours still say so: it comes with them, and no
                 # further ahead than they do.
                 if stored["status"] != "free":
@@ -215,6 +215,15 @@ class _Lines:
         window = computed.window(self._now, self._settings.publish_days)
         async for slot in computed.slots(self._moment, self._weekly, window, self._settings.zone):
             yield slot
+
+    async def _with_places_left(self, few: Sequence[Resource]) -> list[Resource]:
+        """Return Slots as they are for who comes next: a free one for several with the places that nobody holds."""
+        several = {f"Slot/{one['id']}" for one in few if one["status"] == "free" and occupancy.capacity(one) > 1}
+        held = await engaged.holders(self._moment, several)
+        return [
+            occupancy.left(one, len(held.get(name, ()))) if (name := f"Slot/{one['id']}") in several else one
+            for one in few
+        ]
 
     async def _is_closed(self, slot: Resource) -> bool:
         """Tell whether the practitioner, or room, of a free Slot is engaged, or away; Slots come in order of starts."""

@@ -221,9 +221,9 @@ async def in_rooms(
         return [part for part in parts if any(_is_free(slot, window) for slot in part)]
 
     parts = await aside(beside, much=len(found) > _FEW)
-    holders = await _holders(source, {_name(slot) for part in parts for slot in part}, without)
+    held = await holders(source, {_name(slot) for part in parts for slot in part}, without)
     return await aside(
-        lambda: [slot["_id"] for part in parts for slot in had(part, holders) if _is_free(slot, window)],
+        lambda: [slot["_id"] for part in parts for slot in had(part, held) if _is_free(slot, window)],
         much=len(found) > _FEW,
     )
 
@@ -288,12 +288,12 @@ async def _of_rooms(source: Documents, reach: Interval, schedules: Sequence[str]
     return sorted(there, key=lambda slot: (slot["_index"]["start"], slot["_id"]))
 
 
-async def _holders(source: Documents, slots: set[str], without: frozenset[str]) -> dict[str, set[str]]:
+async def holders(source: Documents, slots: set[str], without: frozenset[str] = frozenset()) -> dict[str, set[str]]:
     """Return the appointments that hold Slots, by the Slot's name, but for those in `without`."""
-    holders: dict[str, set[str]] = {}
+    held: dict[str, set[str]] = {}
     for query in claiming.queries(sorted(slots)):
         for one in await source.values("Appointment", query, ("_index.claims",)):
             if f"Appointment/{one['_id']}" not in without:
                 for claim in slots.intersection(one["_index"]["claims"]):
-                    holders.setdefault(claim, set()).add(one["_id"])
-    return holders
+                    held.setdefault(claim, set()).add(one["_id"])
+    return held

@@ -64,6 +64,15 @@ def status_after(slot: Resource, before: int, holders: Collection[Resource]) -> 
     return "free" if not holders or before >= room else present
 
 
+def left(slot: Resource, holders: int) -> Resource:
+    """Return a free Slot for several with the capacity that so many holders leave; busy where that is none."""
+    room = capacity(slot) - holders
+    if room < 1:
+        return {**slot, "status": "busy"}
+    others = [one for one in walk(slot, "extension") if one.get("url") != CAPACITY]
+    return {**slot, "extension": [*others, {"url": CAPACITY, "valueInteger": room}]}
+
+
 def exceeds(holders: Iterable[Resource], room: int) -> bool:
     """Tell whether more hold a Slot than it has room for, those apart that were booked over it."""
     return sum(reason(holder) is None for holder in holders) > room

@@ -213,6 +213,43 @@ async def test_only_places_of_published_schedules_are_published_and_no_homes(ope
     assert "Nakato" not in json.dumps(found)
 
 
+async def test_a_slot_for_several_is_published_with_the_places_that_are_left(
+    open_api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SMART Scheduling Links: that it is free, with a capacity, is short for so many free ones."""
+    monkeypatch.setattr("adapter.publishing.making._BATCH", 3)
+    store = open_api.service.stores["test"]
+    other = {"url": f"{SMART}/booking-phone", "valueString": "+256 1"}
+    rooms = {"empty": 3, "two": 3, "last": 3, "full": 2, "alone": 1}
+    slots = [
+        slot(name, 11, extension=[{"url": f"{SMART}/slot-capacity", "valueInteger": room}, other])
+        for name, room in rooms.items()
+    ]
+    await put(store, *slots, slot("closed", 11, "busy", extension=slots[0]["extension"]))
+    held = {"b1": "two", "b2": "last", "b3": "last", "b4": "full", "b5": "full", "c1": "closed"}
+    visits = [
+        {
+            "resourceType": "Appointment",
+            "id": ident,
+            "status": "cancelled" if ident == "gone" else "booked",
+            "slot": [{"reference": f"Slot/{name}"}],
+            "participant": [{"actor": {"reference": "Patient/p"}, "status": "accepted"}],
+        }
+        for ident, name in (held | {"gone": "empty"}).items()
+    ]
+    await put(store, *visits)
+    told = {one["id"]: one for one in (await files(open_api))["Slot"]}
+    left = {
+        name: [one["valueInteger"] for one in told[name]["extension"] if one["url"] == f"{SMART}/slot-capacity"]
+        for name in ("empty", "two", "last", "alone")
+    }
+    assert left == {"empty": [3], "two": [2], "last": [1], "alone": [1]}
+    assert {name: told[name]["status"] for name in rooms} == dict.fromkeys(rooms, "free") | {"full": "busy"}
+    assert all(other in told[name]["extension"] for name in left)
+    assert told["closed"]["status"] == "busy"
+    assert not [name for name in ("closed", "full") if "extension" in told[name]]
+
+
 async def test_many_schedules_and_places(open_api: Api, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("adapter.publishing.making._BATCH", 2)
     store = open_api.service.stores["test"]
