@@ -18,6 +18,13 @@ _SYSTEM = re.compile(r"[A-Za-z0-9:./_-]{1,120}")
 # Systems of identifiers, by the words that FHIR, MediLoop and national registers name them with.
 _IDENTIFIERS = re.compile(r"(?:^|[/:.#])(?:sid|naming-?system|identifiers?|patient|related-?person|person)(?:$|[/:.#])")
 _PEOPLE = re.compile(r"(?:^|[/:.#_-])(?:patients?|related-?persons?|persons?|uhid)(?:$|[/:.#_-])")
+# What a link says of one: a reference, a part of its path, or a parameter. `patient-portal` is everybody's.
+_ONE = re.compile(
+    r"(?<![\w-])(?:patient|relatedperson)[/=]"
+    r"|[/?&;#](?:patients?|related-?persons?|persons?|uhids?)(?:[_-]?id)?(?![\w-])"
+    r"|[?&;#](?:patient|related-?person|person(?!nel|al)|uhid)[^/&;#=]*="
+)
+_HOST = re.compile(r"https?://[^/?#]*")
 _OID = "urn:oid:"
 
 
@@ -42,15 +49,14 @@ class Codes:
         return {"system": system, "code": code} if fits is not None and fits(code) else None
 
     def is_link(self, text: str) -> bool:
-        """Tell whether a text is the address of a web page, and no UHID stands in it."""
-        return _LINK.fullmatch(text) is not None and self.is_clean(text)
+        """Tell whether a text is the address of a web page, no UHID stands in it, and nothing tells of one patient."""
+        if _LINK.fullmatch(text) is None or not self.is_clean(text):
+            return False
+        return _ONE.search(_HOST.sub("", _unquoted(text).casefold(), count=1)) is None
 
     def is_clean(self, text: str) -> bool:
         """Tell whether no UHID stands in a text, however it is escaped."""
-        plain = text
-        for _ in range(3):
-            plain = unquote(plain)
-        return not any(holds_uhid(one, self._uhid_pattern) for one in (text, plain))
+        return not any(holds_uhid(one, self._uhid_pattern) for one in (text, _unquoted(text)))
 
     def identifier(self, given: Resource) -> Resource | None:
         """Return the system and the value of a place's Identifier; None where it has no value, or can be a person's."""
@@ -74,3 +80,10 @@ class Codes:
 
 def _plain(system: str) -> str:
     return system.casefold().rstrip("/")
+
+
+def _unquoted(text: str) -> str:
+    """Return what a text says, though it may be escaped more than once."""
+    for _ in range(3):
+        text = unquote(text)
+    return text

@@ -89,6 +89,22 @@ def test_which_codes_are_published(system: str, code: str, published: bool) -> N
         "https://a.example/?p=%55G123456789A",
         "https://a.example/?p=%2555G12345678%39A",
         "https://UG123456789A@a.example/",
+        "https://a.example/?patient=Patient/p1",
+        "https://a.example/?for=Patient/p1",
+        "https://a.example/?for=Patient%252Fp1",
+        "https://a.example/Patient/p1/book",
+        "https://a.example/relatedperson/r1",
+        "https://a.example/?who=https://fhir.example.org/fhir/RelatedPerson/r1",
+        "https://a.example/book/patients/7",
+        "https://a.example/book;person=7",
+        "https://a.example/?slot=a&patientId=7",
+        "https://a.example/?slot=a&amp;patient_name=Jane",
+        "https://a.example/?patient%5Bid%5D=7",
+        "https://a.example/?personId=7",
+        "https://a.example/?actor:Patient=p1",
+        "https://a.example/?UHID=7",
+        "https://a.example/#/patient-id/7",
+        "https://a.example/#related-person=7",
     ],
 )
 def test_a_link_for_one_patient_is_not_published(link: str) -> None:
@@ -99,6 +115,23 @@ def test_a_link_for_one_patient_is_not_published(link: str) -> None:
     made = scrubbing.slot(resource, CODES, "https://b.example/{slot}")
     assert made is not None
     assert made["extension"] == [{"url": DEEP_LINK, "valueUrl": "https://b.example/a"}]
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "https://patients.a.example/book?slot=a",
+        "https://a.example/patient-portal/?slot=a",
+        "https://a.example/outpatient/book/a",
+        "https://a.example/new-patient/book?slot=a&personnel=7",
+        "https://a.example/?practitioner=Practitioner/p&type=patient",
+    ],
+)
+def test_a_link_that_says_patient_and_means_none_is_published(link: str) -> None:
+    said = {"url": DEEP_LINK, "valueUrl": link}
+    made = scrubbing.slot(SLOT | {"status": "free", "extension": [said]}, CODES)
+    assert made is not None
+    assert made["extension"] == [said]
 
 
 def test_a_uhid_is_told_by_the_shape_that_it_has_here() -> None:
