@@ -95,6 +95,20 @@ async def test_an_export_goes_on_under_its_key(api: Api, monkeypatch: pytest.Mon
     assert [one["count"] for one in manifest["output"]] == [1, 1]
 
 
+async def test_who_asks_for_elements_and_pseudonyms_gets_both(api: Api) -> None:
+    identity = {
+        "name": [{"family": "Zebulon"}],
+        "identifier": [{"system": api.service.systems.uhid, "value": "UG123456789A"}],
+        "telecom": [{"system": "phone", "value": "+256700000001"}],
+    }
+    await put(api, "Patient", "jane-1", **identity, gender="female", birthDate="1990-05-01")
+    path = "$export?_type=Patient&_deidentify=true&_elements=name,identifier,telecom,gender"
+    [told] = await content(api, await exported(api, path))
+    assert not [one for one in ("Zebulon", "UG123456789A", "+256700000001", "jane-1") if one in str(told)]
+    assert (told["gender"], "birthDate" in told) == ("female", False)
+    assert {"PSEUDED", "SUBSETTED"} <= {one["code"] for kind in ("security", "tag") for one in told["meta"][kind]}
+
+
 @pytest.mark.parametrize("base", [None, "http://adapter.test"], ids=["no setting", "ADAPTER_BASE_URL"])
 async def test_pseudonyms_do_not_go_by_the_address_of_a_request(
     make_service: ServiceMaker, make_api: ApiMaker, tmp_path: Path, base: str | None
