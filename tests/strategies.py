@@ -207,7 +207,13 @@ OPTIONAL_ELEMENTS: dict[str, st.SearchStrategy[Any]] = {
     "start": instants,
     "end": instants,
     "minutesDuration": st.integers(1, 600),
-    "slot": st.just([{"reference": "Slot/slot-001"}]),
+    "slot": st.lists(
+        st.sampled_from(
+            ("Slot/slot-001", "Slot/slot-002/_history/3", "https://clinic.example.org/fhir/R4/Slot/slot-003")
+        ).map(lambda reference: {"reference": reference}),
+        min_size=1,
+        max_size=2,
+    ),
     "created": datetimes,
     "comment": words,
     "patientInstruction": words,
