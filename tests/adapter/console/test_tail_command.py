@@ -9,6 +9,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,8 +30,16 @@ class Tail:
         self.process = subprocess.Popen(command, stdout=out, stderr=subprocess.PIPE, env=os.environ | environment)
 
     def lines(self, count: int) -> list[Json]:
+        """Read so many lines; where they do not come in a minute, the command is killed, and there are fewer."""
         assert self.process.stdout is not None
-        return [json.loads(self.process.stdout.readline()) for _ in range(count)]
+        too_late = threading.Timer(60, self.process.kill)
+        too_late.start()
+        try:
+            found = [line for _ in range(count) if (line := self.process.stdout.readline())]
+        finally:
+            too_late.cancel()
+        assert len(found) == count, found
+        return [json.loads(line) for line in found]
 
     def end(self, how: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
         self.process.send_signal(how)
