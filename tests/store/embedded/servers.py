@@ -66,6 +66,13 @@ def quick(data: Path) -> Iterator[embedded.EmbeddedMongo]:
         server.close()
 
 
+def killed(server: embedded.EmbeddedMongo) -> int:
+    """Kill a server, wait until it is gone, and return which it was."""
+    os.kill(server.pid, signal.SIGKILL)
+    wait_until(lambda: not alive(server.pid))
+    return server.pid
+
+
 def alive(pid: int) -> bool:
     """Tell whether a process runs (and is no zombie)."""
     found = Process.of(pid)

@@ -15,7 +15,7 @@ from pymongo.errors import PyMongoError
 
 from store import embedded, embedded_server
 from store.embedded_process import Process, State
-from tests.store.embedded.servers import WAYS_OUT, Other, alive, quick, read, transact, wait_until, write
+from tests.store.embedded.servers import WAYS_OUT, Other, alive, killed, quick, read, transact, wait_until, write
 
 
 def test_a_server_whose_owner_was_killed_is_adopted(data: Path) -> None:
@@ -62,12 +62,6 @@ def test_a_server_that_somebody_stops_is_started_anew(data: Path) -> None:
         assert server.pid != first.pid
         transact(server.uri)
         first.close()
-
-
-def killed(server: embedded.EmbeddedMongo) -> int:
-    os.kill(server.pid, signal.SIGKILL)
-    wait_until(lambda: not alive(server.pid))
-    return server.pid
 
 
 @pytest.mark.parametrize("place", ["data", "long" * 20])
