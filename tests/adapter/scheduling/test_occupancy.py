@@ -47,6 +47,15 @@ def test_the_capacity_is_what_the_extension_says_if_that_makes_sense(stated: Any
 
 
 @pytest.mark.parametrize(
+    ("holders", "becomes"),
+    [(0, ("free", 3)), (2, ("free", 1)), (3, ("busy", 3)), (4, ("busy", 3))],  # the last was booked over it
+)
+def test_what_is_left_of_a_slot_for_several(holders: int, becomes: tuple[str, int]) -> None:
+    found = occupancy.left(group("a", 3), holders)
+    assert (found["status"], occupancy.capacity(found)) == becomes
+
+
+@pytest.mark.parametrize(
     ("status", "room", "before", "now", "becomes"),
     [
         ("free", 3, 1, ["booked", "booked"], "free"),
