@@ -8,7 +8,7 @@ not among them; a Slot that is not free shows its time and that it is busy, and 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
 from adapter import timezones
@@ -78,7 +78,7 @@ def places(schedules: Iterable[Resource]) -> set[str]:
     return {name for name in named if name.startswith("Location/")}
 
 
-def schedule(resource: Resource, locations: Mapping[str, object] | Iterable[str], codes: Codes) -> Resource | None:
+def schedule(resource: Resource, locations: Container[str], codes: Codes) -> Resource | None:
     """Return what is public of a Schedule; None where nothing is.
 
     It is of one place among `locations` (``Location/l``), none of its actors can be a patient or a relative, no UHID
