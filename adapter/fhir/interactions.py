@@ -26,7 +26,6 @@ from adapter.fhir.access import may, require_type
 from adapter.fhir.call import Call, Reply
 from adapter.fhir.criteria import read_criteria
 from adapter.fhir.patching import Patch
-from adapter.fhir.presentation import require_whole
 from adapter.fhir.refusing import clashed, not_allowed, unknown_type
 from adapter.fhir.shaping import SHOWN_BY, shaped
 from adapter.fhir.writes import Write, Written
@@ -175,10 +174,7 @@ async def _create(call: Call, kind: str) -> Reply:
 
 async def _update(call: Call, kind: str, ident: str) -> Reply:
     require_type(call.who, kind, "write")
-    resource = await _sent(call, kind)
-    if resource.get("id") != ident:
-        text = "The id in the body must be there and be the one in the address."
-        raise Malformed(Problem("id_mismatch", text, f"{kind}.id", issue="value"))
+    resource = await _sent(call, kind, ident)
     return await _write(call, Write("PUT", kind, ident, resource=resource))
 
 
@@ -222,8 +218,8 @@ async def _conditional(call: Call, kind: str) -> Reply:
     return await _write(call, write)
 
 
-async def _sent(call: Call, kind: str) -> Resource:
-    """Return the resource in the body, checked.
+async def _sent(call: Call, kind: str, ident: str | None = None) -> Resource:
+    """Return the resource in the body, checked; by its id, too, where it is to have a certain one.
 
     Raises:
         Malformed, Unprocessable: naming everything that is wrong with it.
@@ -231,8 +227,7 @@ async def _sent(call: Call, kind: str) -> Resource:
     body = call.body
     if body is None:
         raise Malformed(Problem("missing_body", f"Send the {kind} in the body.", kind, issue="required"))
-    await aside(lambda: validation.require_valid(body, kind), much=call.large)
-    require_whole(body)
+    await aside(lambda: validation.require_valid(body, kind, ident), much=call.large)
     return body
 
 

@@ -1,7 +1,7 @@
 """Parts of a resource for those who do not want the whole: ``_summary``, ``_elements``, ``_pretty``.
 
 https://hl7.org/fhir/R4/search.html#summary and #elements. What is left out is said: the subset carries the tag
-SUBSETTED, and is refused when it comes back (`require_whole`), as storing it would lose the rest. Which elements belong
+SUBSETTED, and is refused when it comes back (`part_faults`), as storing it would lose the rest. Which elements belong
 to a summary stands in ``summaries.json``; what is mandatory or modifies the meaning is taken from the definitions.
 """
 
@@ -16,7 +16,7 @@ from typing import Any
 
 import orjson
 
-from adapter.errors import Problem, Unprocessable
+from adapter.errors import Problem
 from store import r4
 from store.codec import Resource, decode, encode
 from store.search import results
@@ -135,18 +135,20 @@ def _is_mark(tag: Any) -> bool:
     return isinstance(tag, dict) and all(tag.get(name) == value for name, value in _TAG.items())
 
 
-def require_whole(resource: Resource) -> None:
-    """Refuse a resource that says of itself that it is only a part.
+def part_faults(resource: Resource, kind: str) -> Iterator[Problem]:
+    """Yield what is wrong with storing a resource that says of itself that it is only a part.
 
-    Raises:
-        Unprocessable: it carries the tag SUBSETTED.
+    Args:
+        resource: it, valid or not.
+        kind: the type that it should be of.
     """
     meta = resource.get("meta")
     tags = meta.get("tag") if isinstance(meta, dict) else None
     for index, tag in enumerate(tags if isinstance(tags, list) else ()):
         if _is_mark(tag):
             text = "This is a part of a resource (tag SUBSETTED); stored, it would replace the whole. Send the whole."
-            raise Unprocessable(Problem("subsetted", text, f"{resource.get('resourceType')}.meta.tag[{index}]"))
+            yield Problem("subsetted", text, f"{kind}.meta.tag[{index}]", issue="business-rule")
+            return  # once is enough, however many such tags there are
 
 
 @cache

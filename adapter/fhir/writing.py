@@ -27,7 +27,6 @@ from adapter.fhir import meeting, negotiation, proposed, searching, ties, valida
 from adapter.fhir.call import Pairs
 from adapter.fhir.elsewhere import require_here, require_resolved
 from adapter.fhir.patching import apply
-from adapter.fhir.presentation import require_whole
 from adapter.fhir.writes import Write, Written
 from adapter.scheduling.settling import Change, settle
 from adapter.security.callers import Caller
@@ -209,7 +208,6 @@ def _decide(write: Write, before: Resource | None, *, deleted: bool) -> Change |
         raise AssertionError("a PATCH brings a patch, for what is there")
     after = apply(write.patch, before)
     validation.require_valid(after, write.kind)
-    require_whole(after)
     # Who writes a narrative into what he patches sends one.
     return Change(before, after, None if after.get("text") == before.get("text") else after)
 

@@ -11,7 +11,6 @@ from typing import Any
 
 from adapter.errors import Malformed, Problem, Refused
 from adapter.fhir import validation
-from adapter.fhir.presentation import require_whole
 from adapter.importing import mediloop
 from adapter.importing.carriers import unique_systems
 from adapter.importing.documents import deleted
@@ -170,7 +169,6 @@ def check(means: Means, item: Item) -> Ready:
         made = item.ident or name_without_id(kind, of or encode({**value, "id": ""}).decode())
         value = {**value, "id": made}
     validation.require_valid(value, kind, conditional=any("?" in text for text in item.referents))
-    require_whole(value)
     tokens, stated = [text for one in named if (text := token(*one)) not in item.shared], given is not None
     return Ready(
         kind,

@@ -21,7 +21,6 @@ from adapter.fhir.call import Call, Pairs
 from adapter.fhir.conformance import DEFINITIONS
 from adapter.fhir.criteria import read_criteria, require_clear
 from adapter.fhir.patching import Patch
-from adapter.fhir.presentation import require_whole
 from adapter.fhir.reads import part
 from adapter.fhir.references import Conditional, Names, Rewriting, rewriting
 from adapter.fhir.refusing import not_allowed, unknown_type
@@ -169,11 +168,7 @@ def write_of(
         return write
     if method == "PATCH":
         return replace(write, patch=Patch.read(resource))
-    require_valid(resource, kind, conditional=conditional)
-    require_whole(resource)
-    if method == "PUT" and write.ident is not None and resource.get("id") != write.ident:
-        text = "The id in the resource must be there and be the one in the url."
-        raise Malformed(Problem("id_mismatch", text, f"{kind}.id", issue="value"))
+    require_valid(resource, kind, write.ident if method == "PUT" else None, conditional=conditional)
     return replace(write, resource=resource)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from adapter.errors import Malformed, Problem, Unprocessable
-from adapter.fhir.presentation import require_whole
+from adapter.fhir.presentation import part_faults
 from adapter.fhir.validation.definitions import resource_types
 from adapter.fhir.validation.findings import Findings, tellable
 from adapter.fhir.validation.models import check_model, check_shape
@@ -62,14 +62,33 @@ def _expected(stated: object, kind: str | None) -> str:
     )
 
 
-def require_valid(resource: Resource, kind: str | None = None, *, conditional: bool = False) -> None:
-    """Let only a valid resource pass; see `check`.
+def _unfit(
+    resource: Resource, kind: str | None, ident: str | None = None, *, conditional: bool = False
+) -> list[Problem]:
+    """Return everything that keeps a resource from being written by itself, whatever is stored; see `require_valid`."""
+    problems, place = check(resource, kind, conditional=conditional), kind or "Resource"
+    if ident is not None and resource.get("id") != ident:
+        text = "An update carries the id of the resource that it is for. Set id to the one in the URL."
+        problems = [*problems, Problem("id_mismatch", text, f"{place}.id", issue="value")]
+    return [*problems, *part_faults(resource, place)]
+
+
+def require_valid(
+    resource: Resource, kind: str | None = None, ident: str | None = None, *, conditional: bool = False
+) -> None:
+    """Let only a valid resource pass, that is a whole one and the one that the write is for; see `check`.
+
+    Args:
+        resource: what is to be written.
+        kind: the type that it must be of; any of R4's where there is none.
+        ident: the id that it must have; None where any will do.
+        conditional: references may still be search URLs.
 
     Raises:
         Malformed: 400, with every problem.
         Unprocessable: 422, where all problems are breaches of a business rule.
     """
-    problems = check(resource, kind, conditional=conditional)
+    problems = _unfit(resource, kind, ident, conditional=conditional)
     if problems:
         against_fhir = any(problem.issue != _BUSINESS for problem in problems)
         raise (Malformed if against_fhir else Unprocessable)(problems)
@@ -106,11 +125,7 @@ def outcome_of(
         Malformed: 400, it cannot be carried out.
     """
     _require_call(resource, mode, ident, profile, kind)
-    problems = [] if resource is None else check(resource, kind)
-    if resource is not None and mode == "update":
-        problems += _identity(resource, kind, ident)
-    if resource is not None and not problems:
-        problems += _whole(resource)
+    problems = [] if resource is None else _unfit(resource, kind, ident if mode == "update" else None)
     if resource is not None and not problems:
         problems += further(resource)
     if resource is not None and not problems:
@@ -152,18 +167,3 @@ def _remarks(resource: Resource, kind: str) -> Iterator[Problem]:
     if any(profile is not None and not _is_own(profile, kind) for profile in profiles):
         text = "It names a profile that is not known here. By that it has not been judged, but by R4's own alone."
         yield Problem("unknown_profile", text, f"{kind}.meta.profile", issue="not-supported", severity="warning")
-
-
-def _whole(resource: Resource) -> list[Problem]:
-    try:
-        require_whole(resource)
-    except Unprocessable as refused:
-        return list(refused.problems)
-    return []
-
-
-def _identity(resource: Resource, kind: str, ident: str | None) -> list[Problem]:
-    if resource.get("id") == ident:
-        return []
-    text = "An update carries the id of the resource that it is for."
-    return [Problem("id_mismatch", f"{text} Set id to the one in the URL.", f"{kind}.id", issue="value")]

@@ -30,6 +30,8 @@ from tests.adapter.fhir.writes import ACTIVE, FHIRPATH, criteria, family
 from tests.adapter.mediloop.clinic import SARAH, appointment, open_clinic, schedule, slot, stored, with_actors
 from tests.conftest import Api, ApiMaker, Clock, ServiceMaker
 
+MARK = {"system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "code": "SUBSETTED"}
+
 
 class TestCreate:
     async def test_201_with_the_address_of_the_version(self, api: Api) -> None:
@@ -217,6 +219,21 @@ class TestUpdate:
         issue = outcome(await call(api, "PUT", "Patient/p", body), 400, "value")
         assert issue["expression"] == ["Patient.id"]
 
+    async def test_of_another_id_or_a_part_it_is_told_with_all_else_that_is_wrong(self, api: Api) -> None:
+        part: Json = {"meta": {"tag": [MARK]}}
+        place = "Patient.meta.tag[0]"
+        for body, places in (
+            (person("other", gender="q"), ["Patient.gender", "Patient.id"]),
+            (bare(person("p", gender="q")), ["Patient.gender", "Patient.id"]),
+            (person("other", **part), ["Patient.id", place]),
+            (person("p", gender="q", **part), ["Patient.gender", place]),
+        ):
+            for method, path in (("PUT", "Patient/p"), ("POST", "Patient/p/$validate?mode=update")):
+                answer = await call(api, method, path, body)
+                assert answer.status_code == (400 if method == "PUT" else 200)
+                assert [one["expression"] for one in answer.json()["issue"]] == [[one] for one in places]
+        outcome(await call(api, "PUT", "Patient/p", person("p", **part)), 422, "business-rule")
+
     async def test_an_id_that_is_none_is_400(self, api: Api) -> None:
         for ident in ("no_id", "x" * 65, "a b"):
             outcome(await call(api, "PUT", f"Patient/{ident}", person(ident)), 400, "value")
@@ -348,8 +365,7 @@ class TestPatch:
 
     async def test_no_subset_can_be_made(self, api: Api) -> None:
         await made(api, person("p"))
-        mark = {"system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "code": "SUBSETTED"}
-        patch = [{"op": "add", "path": "/meta/tag", "value": [mark]}]
+        patch = [{"op": "add", "path": "/meta/tag", "value": [MARK]}]
         assert (await call(api, "PATCH", "Patient/p", patch)).status_code == 422
 
     async def test_what_is_no_patch_is_400(self, api: Api) -> None:

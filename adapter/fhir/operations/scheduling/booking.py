@@ -20,7 +20,6 @@ from adapter.fhir.operations.scheduling.asked import Asked
 from adapter.fhir.operations.scheduling.patients import brought
 from adapter.fhir.operations.scheduling.placing import on_schedules
 from adapter.fhir.operations.scheduling.targets import KIND, Target, target
-from adapter.fhir.presentation import require_whole
 from adapter.fhir.writes import Write
 from adapter.fhir.writing import carry_out
 from adapter.scheduling import claims, holds
@@ -210,16 +209,11 @@ def _faults(resource: Resource, kind: str) -> list[Problem]:
     Raises:
         Malformed: it is no valid resource of that type.
     """
-    found: list[Problem] = []
     try:
         validation.require_valid(resource, kind)
     except Unprocessable as refused:
-        found += refused.problems
-    try:
-        require_whole(resource)
-    except Unprocessable as refused:
-        found += refused.problems
-    return found
+        return [*refused.problems]
+    return []
 
 
 def _told_with(faults: list[Problem], step: Step[Resource]) -> Step[Resource]:

@@ -206,6 +206,12 @@ async def test_a_part_of_a_resource_is_not_stored(api: Api) -> None:
     tag = {"system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "code": "SUBSETTED"}
     answer = await send(api, bundle("transaction", entry("POST", "Patient", person(meta={"tag": [tag]}))))
     assert issues(answer, 422) == [("business-rule", "Bundle.entry[0].resource.meta.tag[0]")]
+    wrong = person(id="b", gender="m", meta={"tag": [tag]})
+    assert issues(await send(api, bundle("transaction", entry("PUT", "Patient/a", wrong))), 400) == [
+        ("code-invalid", "Bundle.entry[0].resource.gender"),
+        ("value", "Bundle.entry[0].resource.id"),
+        ("business-rule", "Bundle.entry[0].resource.meta.tag[0]"),
+    ]
 
 
 async def test_a_transaction_that_only_reads_tells_what_is_not_there(api: Api) -> None:

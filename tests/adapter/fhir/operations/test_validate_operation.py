@@ -64,7 +64,7 @@ async def test_a_resource_as_it_is_or_as_a_parameter(api: Api, path: str) -> Non
 async def test_a_part_of_a_resource_is_said_to_be_one(api: Api) -> None:
     part = (await get(api, "Appointment/a1?_summary=true")).json()
     found = said(await call(api, "POST", "Appointment/$validate", part))
-    assert found[0] == ("error", "invalid", "Appointment.meta.tag[0]")
+    assert found[0] == ("error", "business-rule", "Appointment.meta.tag[0]")
 
 
 async def test_nothing_is_stored(api: Api) -> None:
