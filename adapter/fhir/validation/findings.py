@@ -40,14 +40,14 @@ def tellable(name: str) -> bool:
 
 
 class Findings:
-    """The problems found so far, in the order of the resource, each once for its place and kind."""
+    """The problems found so far, in the order of the resource, each once for its place (of a div there are several)."""
 
     __slots__ = ("_seen", "left_out", "problems")
 
     def __init__(self) -> None:
         self.problems: list[Problem] = []
         self.left_out = 0
-        self._seen: set[tuple[str, str | None]] = set()
+        self._seen: set[tuple[str, str | None, str]] = set()
 
     def add(self, code: str, issue: str, message: str, place: Place, *, severity: str = "error") -> None:
         """Add one: `code` for machines, `issue` of FHIR's issue types, `message` with the remedy."""
@@ -57,8 +57,8 @@ class Findings:
         self.take(Problem(code, message, expression(place), issue=issue, severity=severity))
 
     def take(self, problem: Problem) -> None:
-        """Add `problem`, unless there is one of its code at its place."""
-        key = (problem.code, problem.param)
+        """Add `problem`, unless the same is told of its place already."""
+        key = (problem.code, problem.param, problem.message)
         if key in self._seen:
             return
         if len(self.problems) >= MOST:

@@ -93,6 +93,25 @@ def test_active_content_is_refused(inside: str) -> None:
     assert codes(f"<div {XMLNS}>{inside}</div>") == [("txt-1", "invariant", "Patient.text.div")]
 
 
+def faults(div: str) -> list[str]:
+    patient: dict[str, Any] = {"resourceType": "Patient", "text": {"status": "generated", "div": div}}
+    return [problem.message for problem in check(patient)]
+
+
+def test_each_fault_is_named_once() -> None:
+    inside = '<script>x</script><iframe/><a href="javascript:y" onclick="z">x</a><p onclick="z" style="a:url(x)">x</p>'
+    found = faults(f"<div {XMLNS}>{inside}<!-->-->{inside}<?x y?></div>")
+    words = ("such as script", "The href of <a>", "<a> has an attribute", "<p> has an", "The style of <p>")
+    assert len(found) == 7
+    for word in (*words, "A comment", "processing instructions"):
+        assert sum(word in text for text in found) == 1, word
+
+
+def test_those_before_it_ceases_to_be_xhtml_too() -> None:
+    first, second = faults(f"<div {XMLNS}><script/><p></div>")
+    assert ("such as script" in first, "not well-formed" in second) == (True, True)
+
+
 @pytest.mark.parametrize(
     "div",
     [
