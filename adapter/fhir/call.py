@@ -8,9 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import parse_qsl
 
+from adapter.errors import Malformed, Problem
 from adapter.security.callers import Caller
 from store.codec import Resource
+from store.remembering import remembered
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -70,3 +73,22 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
     moment: str | None = None
     version: str | None = None
+
+
+@remembered(1_024)
+def pairs_of(raw: bytes) -> Pairs:
+    """Read ``a=b&c=d``.
+
+    Raises:
+        Malformed: it is not UTF-8, or has too many parts.
+    """
+    if not raw:
+        return ()
+    if raw.count(b"&") >= MOST_PARAMETERS:
+        text = f"There are more than {MOST_PARAMETERS} parameters. Send fewer: one takes several values, with commas."
+        raise Malformed(Problem("invalid_search", text, None, issue="too-costly"))
+    try:
+        return tuple(parse_qsl(raw.decode(), keep_blank_values=True, errors="strict"))
+    except ValueError:
+        problem = Problem("invalid_search", "The parameters cannot be read. Send them as UTF-8, percent-encoded.", None)
+        raise Malformed(problem) from None

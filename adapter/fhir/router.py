@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, Request, Response
 from starlette.convertors import Convertor, register_url_convertor
@@ -18,10 +17,9 @@ from starlette.convertors import Convertor, register_url_convertor
 from adapter import encoding
 from adapter.aside import LARGE, aside
 from adapter.compression import headed
-from adapter.errors import Malformed, Problem
 from adapter.fhir import conformance, negotiation, presentation
 from adapter.fhir.addresses import BASE, base_of
-from adapter.fhir.call import MOST_PARAMETERS, Call, Pairs, Reply
+from adapter.fhir.call import Call, Pairs, Reply, pairs_of
 from adapter.fhir.describe import described, described_metadata
 from adapter.fhir.interactions import answer
 from adapter.fhir.validation import strict_json
@@ -29,7 +27,6 @@ from adapter.routes import RequestRoute
 from adapter.security.callers import caller
 from adapter.service import Service
 from store.codec import Resource
-from store.remembering import remembered
 
 router = APIRouter(prefix=BASE, tags=["FHIR R4"], route_class=RequestRoute)
 
@@ -56,7 +53,7 @@ register_url_convertor("operation", type("_Operation", (_Id,), {"regex": r"\$[a-
 async def serve(request: Request) -> Response:
     """Answer one request under the base."""
     path = tuple(part for part in request.scope["path"].removeprefix(BASE).split("/") if part)
-    query = _pairs(request.scope["query_string"])
+    query = pairs_of(request.scope["query_string"])
     wanted = negotiation.response_format(request.headers, query)
     call = await _call(request, path, query)
     if call.query is not query:  # a search by POST may say in its body what it wants
@@ -67,7 +64,7 @@ async def serve(request: Request) -> Response:
 
 async def metadata(request: Request) -> Response:
     """The CapabilityStatement: what this server can do; no key needed."""
-    wanted = negotiation.response_format(request.headers, _pairs(request.scope["query_string"]))
+    wanted = negotiation.response_format(request.headers, pairs_of(request.scope["query_string"]))
     service: Service = request.app.state.service
     known = negotiation.known(request.headers)
     reply = conformance.metadata(base_of(request, service), service, known)
@@ -88,7 +85,7 @@ async def _call(request: Request, path: tuple[str, ...], query: Pairs) -> Call:
         form = path[-1:] == ("_search",)
         kind = negotiation.request_format(request.headers, method=method, form=form, empty=not raw)
         if form:
-            query = (*query, *_pairs(raw))
+            query = (*query, *pairs_of(raw))
         elif kind == negotiation.JSON_PATCH:
             patch = await aside(lambda: strict_json.read_patch(raw), much=large)
         elif raw:
@@ -115,25 +112,6 @@ _HEADERS = (
     "prefer",
     "x-idempotency-key",
 )
-
-
-@remembered(1_024)
-def _pairs(raw: bytes) -> Pairs:
-    """Read ``a=b&c=d``.
-
-    Raises:
-        Malformed: it is not UTF-8, or has too many parts.
-    """
-    if not raw:
-        return ()
-    if raw.count(b"&") >= MOST_PARAMETERS:
-        text = f"There are more than {MOST_PARAMETERS} parameters. Send fewer: one takes several values, with commas."
-        raise Malformed(Problem("invalid_search", text, None, issue="too-costly"))
-    try:
-        return tuple(parse_qsl(raw.decode(), keep_blank_values=True, errors="strict"))
-    except ValueError:
-        problem = Problem("invalid_search", "The parameters cannot be read. Send them as UTF-8, percent-encoded.", None)
-        raise Malformed(problem) from None
 
 
 async def _response(request: Request, call: Call, reply: Reply, wanted: negotiation.Format) -> Response:
