@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from fastapi import FastAPI, Request, Response
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 from starlette.types import Scope
 
+from adapter.aside import LARGE
 from adapter.errors import Problem, Refused, Unavailable, oversized
-from adapter.fhir import outcome
+from adapter.fhir import negotiation, outcome, presentation
+from adapter.fhir.addresses import BASE, EXPORT_JOBS
+from adapter.fhir.call import pairs_of
 from adapter.fhir.misdirected import misdirected
 from adapter.mediloop.errors import envelope
 from adapter.scheduling.road import IDEMPOTENCY_HEADER
@@ -36,9 +40,28 @@ def respond(scope: Scope, refused: Refused) -> Response:
     key: Key | None = scope.get("state", {}).get("key")
     if scope["path"].startswith(FHIR_BASE):
         service: Service = scope["app"].state.service
-        body = outcome.outcome(refused, service.settings.canonical_base, key)
-        return Response(body, refused.status, refused.headers, outcome.MEDIA_TYPE)
+        body, wanted = outcome.outcome(refused, service.settings.canonical_base, key), _format(scope)
+        if wanted.pretty and len(body) <= LARGE:  # what is larger comes as it is: others wait meanwhile
+            body = presentation.pretty(body)
+        return Response(body, refused.status, refused.headers, wanted.media_type)
     return Response(envelope(refused, key), refused.status, refused.headers, "application/json")
+
+
+def _format(scope: Scope) -> negotiation.Format:
+    """Return how an OperationOutcome is to be written: as the request asks for it, else in FHIR's own way.
+
+    https://hl7.org/fhir/R4/http.html#mime-type. About an export's job it is always FHIR's own
+    (https://hl7.org/fhir/uv/bulkdata/STU2/export.html#response---error-status-1).
+    """
+    own = negotiation.Format(outcome.MEDIA_TYPE)
+    if scope["path"].startswith(f"{BASE}/{EXPORT_JOBS}"):
+        return own
+    said: negotiation.Format | None = scope.get("state", {}).get("format")  # in the body of a search
+    try:
+        headers, query = scope.get("headers", ()), scope.get("query_string", b"")
+        return said or negotiation.response_format(Headers(raw=list(headers)), pairs_of(query))
+    except Refused:  # that there is no such form has to be said in one that there is
+        return own
 
 
 def unexpected(method: str) -> Refused:

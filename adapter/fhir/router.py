@@ -57,7 +57,7 @@ async def serve(request: Request) -> Response:
     wanted = negotiation.response_format(request.headers, query)
     call = await _call(request, path, query)
     if call.query is not query:  # a search by POST may say in its body what it wants
-        wanted = negotiation.response_format(request.headers, call.query)
+        wanted = request.state.format = negotiation.response_format(request.headers, call.query)
     reply = await answer(call)
     return await _response(request, call, reply, wanted)
 

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from adapter.app import create_app
+from adapter.aside import LARGE
 from adapter.errors import MethodNotAllowed, Problem, Refused
 from adapter.fhir import outcome as outcomes
 from adapter.fhir.call import Call
@@ -22,7 +23,7 @@ from adapter.service import Service, build
 from adapter.settings import Settings
 from store.errors import AlreadyExists
 from store.store import Store
-from tests.adapter.fhir.door import BASE, call, get, outcome, person
+from tests.adapter.fhir.door import BASE, MEDIA_TYPE, call, get, outcome, person
 from tests.adapter.mediloop.clinic import put
 from tests.adapter.records import recorded
 from tests.conftest import Api, ApiMaker, Clock, ServiceMaker
@@ -204,6 +205,52 @@ class TestFormats:
             assert outcome(await get(api, f"{path}?_format={wanted}"), 406, "not-supported")["location"] == [
                 "http._format"
             ]
+
+    @pytest.mark.parametrize(
+        ("path", "accept", "media_type"),
+        [
+            ("", "application/json", "application/json; charset=utf-8"),
+            ("", "application/fhir+json; fhirVersion=4.0", "application/fhir+json; fhirVersion=4.0; charset=utf-8"),
+            ("?_format=text/json", "application/json", "text/json; charset=utf-8"),
+            ("", "*/*", MEDIA_TYPE),
+            ("", "application/fhir+xml", MEDIA_TYPE),
+            ("?_format=xml", "application/json", MEDIA_TYPE),
+            ("?_format=%FF", "application/json", MEDIA_TYPE),
+        ],
+    )
+    async def test_a_refusal_is_written_as_the_client_takes_it(
+        self, api: Api, path: str, accept: str, media_type: str
+    ) -> None:
+        for asked in ("Patient/none", "Encounter", "metadata/x", "$nothing"):
+            answer = await get(api, f"{asked}{path}", accept=accept)
+            assert (answer.is_client_error, answer.headers["content-type"]) == (True, media_type)
+        keyless = await api.http.get(f"{BASE}/Patient/p{path}", headers={"Accept": accept})
+        assert (keyless.is_client_error, keyless.headers["content-type"]) == (True, media_type)
+        for method, body in (("DELETE", None), ("POST", b"{")):
+            answer = await call(api, method, f"Patient/_history{path}", content=body, headers={"Accept": accept})
+            assert (answer.status_code, answer.headers["content-type"]) == (405, media_type)
+
+    async def test_laid_out_too(self, api: Api) -> None:
+        plain, pretty = await get(api, "Patient/none"), await get(api, "Patient/none?_pretty=true")
+        assert (plain.json(), plain.status_code) == (pretty.json(), pretty.status_code)
+        assert (b"\n  " in plain.content, b"\n  " in pretty.content) == (False, True)
+        assert int(pretty.headers["content-length"]) == len(pretty.content)
+        wrong = person("p") | {"name": [{"use": "x"}] * 150}
+        entries = [{"resource": wrong, "request": {"method": "POST", "url": "Patient"}}] * 5
+        body = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
+        large = await call(api, "POST", "?_pretty=true", body)
+        assert (large.status_code, len(large.content) > LARGE, b"\n" in large.content) == (400, True, False)
+
+    async def test_as_a_search_by_post_wants_it_in_its_body(self, api: Api) -> None:
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        form = b"_id:x=1&_format=application/json&_pretty=true"
+        answer = await call(api, "POST", "Patient/_search", content=form, headers=headers)
+        assert (answer.status_code, answer.headers["content-type"]) == (400, "application/json; charset=utf-8")
+        assert b"\n  " in answer.content
+
+    async def test_about_a_job_of_an_export_as_bulk_data_has_it(self, api: Api) -> None:
+        answer = await get(api, "$export-jobs/none", accept="application/json")
+        outcome(answer, 404, "not-found")
 
     async def test_nothing_is_done_that_cannot_be_answered(self, api: Api) -> None:
         answer = await call(api, "PUT", "Patient/p", person("p"), headers={"Accept": "application/fhir+xml"})
