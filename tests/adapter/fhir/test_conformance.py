@@ -176,6 +176,9 @@ class TestSearchParameters:
         assert link(bundle, "next") is None
 
     async def test_a_definition_is_shown_whole(self, api: Api) -> None:
+        for path in ("SearchParameter/Slot-end", "OperationDefinition/slot-find"):
+            for query in ("_summary=true", "_elements=url"):
+                assert (await get(api, f"{path}?{query}")).content == (await get(api, path)).content
         whole = bundled(await get(api, "SearchParameter?_summary=false", prefer="handling=strict"))
         assert len(whole["entry"]) == len(OWN)
         bundle = bundled(await get(api, "SearchParameter?_summary=true"))
