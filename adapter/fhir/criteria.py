@@ -33,7 +33,7 @@ def read_criteria(text: str, kind: str) -> Pairs:
     if leading:
         query = query[leading.end() :]
         if leading[1].rpartition("/")[2] not in ("", kind):
-            raise bad_criteria(f"If-None-Exist looks for a {kind}, as that is to be created. Send the query alone.")
+            raise bad_criteria(f"If-None-Exist looks for {kind}, as that is to be created. Send the query alone.")
     try:
         pairs = tuple(
             parse_qsl(query, keep_blank_values=True, strict_parsing=True, errors="strict", max_num_fields=100)

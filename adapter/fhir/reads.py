@@ -160,7 +160,7 @@ async def history(call: Call, kind: str | None = None, ident: str | None = None)
     wanted = part(call, tuple(TYPES) if kind is None else (kind,))
     page = await call.who.store.history(kind, ident, since=since, limit=limit, before=before, kinds=kinds)
     if kind is not None and ident is not None and page.total == 0 and not await _ever_was(call, kind, ident, since):
-        raise NotFound(Problem("unknown_resource", f"There never was a {kind} with that id."))
+        raise NotFound(Problem("unknown_resource", f"No {kind} ever had that id."))
     path = "/".join(call.path)
     used = [pair for pair in call.query if pair[0] in _KEPT and pair[1]]
     form = searching.form_of(call)

@@ -58,7 +58,7 @@ def _expected(stated: object, kind: str | None) -> str:
     if kind is None or known not in resource_types():
         return "The resourceType is none that R4 has. Write it as FHIR does, such as Patient."
     return (
-        f"This is a resource of type {known}, where a {kind} belongs. Send it to /{known}, or correct the resourceType."
+        f"This is of type {known}, where one of type {kind} belongs. Send it to /{known}, or correct the resourceType."
     )
 
 

@@ -55,7 +55,7 @@ def check_reference(
         else:
             kind = _remote(reference, findings, where, conditional=conditional)
     if kind is not None and stated is not None and kind != stated:
-        text = f"The reference leads to a {kind}, its type says {stated}. Leave the type out, or correct one of them."
+        text = f"The reference leads to {kind}, its type says {stated}. Leave the type out, or correct one of them."
         findings.add("reference_type", "value", text, (place, "type", None))
     found = kind or stated
     if found is not None and member.targets and found not in member.targets:

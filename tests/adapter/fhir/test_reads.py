@@ -347,6 +347,8 @@ class TestHistory:
     async def test_the_history_of_what_never_was_is_404(self, api: Api) -> None:
         for query in ("", "?_count=0", "?_since=2020-01-01T00:00:00Z"):
             outcome(await get(api, f"Patient/nobody/_history{query}"), 404, "not-found")
+        issue = outcome(await get(api, "Appointment/none/_history"), 404, "not-found")
+        assert issue["diagnostics"] == "No Appointment ever had that id."
 
     async def test_the_history_of_what_is_deleted_remains(self, story: Api) -> None:
         await call(story, "DELETE", "Patient/p")

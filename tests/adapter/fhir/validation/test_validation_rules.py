@@ -146,7 +146,7 @@ CASES: list[tuple[Json, str, Any, str, str, str, str]] = [
     (APPOINTMENT, "participant.0.actor.reference", "Observation/1", "wrong_reference_target", "value", "Appointment.participant[0].actor.reference", "Patient, Practitioner"),
     (APPOINTMENT, "participant.0.actor.reference", "https://x.example/fhir/Group/1/_history/2", "wrong_reference_target", "value", "Appointment.participant[0].actor.reference", "refers to a Group"),
     (APPOINTMENT, "participant.0.actor", {"type": "Group", "display": "x"}, "wrong_reference_target", "value", "Appointment.participant[0].actor.type", "refers to a Group"),
-    (APPOINTMENT, "participant.0.actor.type", "Practitioner", "reference_type", "value", "Appointment.participant[0].actor.type", "leads to a Patient"),
+    (APPOINTMENT, "participant.0.actor.type", "Practitioner", "reference_type", "value", "Appointment.participant[0].actor.type", "leads to Patient"),
     (APPOINTMENT, "participant.0.actor.type", "patient", "reference_type", "value", "Appointment.participant[0].actor.type", "a resource type"),
     (APPOINTMENT, "participant.0.actor.reference", "p1", "bad_reference", "value", "Appointment.participant[0].actor.reference", "Type/id"),
     (APPOINTMENT, "participant.0.actor.reference", "Foo/p1", "bad_reference", "value", "Appointment.participant[0].actor.reference", "Type/id"),
