@@ -51,7 +51,7 @@ def _format(scope: Scope) -> negotiation.Format:
     """Return how an OperationOutcome is to be written: as the request asks for it, else in FHIR's own way.
 
     https://hl7.org/fhir/R4/http.html#mime-type. About an export's job it is always FHIR's own
-    (https://hl7.org/fhir/uv/bulkdata/STU2/export.html#response---error-status-1).
+    (https://hl7.org/fhir/uv/bulkdata/STU2/export.html, Response - Error Status).
     """
     own = negotiation.Format(outcome.MEDIA_TYPE)
     if scope["path"].startswith(f"{BASE}/{EXPORT_JOBS}"):
