@@ -10,154 +10,19 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from itertools import pairwise
 from typing import Any
+
+from tests.adapter.fhir.r4_parameters import ACTORS, PARAMETERS, Param
 
 Json = dict[str, Any]
 Pairs = Sequence[tuple[str, str]]
 Moment = datetime
 FIRST, LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
-ACTORS = ("Patient", "Practitioner", "PractitionerRole", "RelatedPerson", "Device", "HealthcareService", "Location")
-_STATUS = "http://hl7.org/fhir/"
-
-
-@dataclass(frozen=True)
-class Param:
-    """A search parameter: what kind of values, where they are, and what they may refer to.
-
-    `kind` is the datatype at the end of `paths`, or ``date`` for date, dateTime and Period.
-    """
-
-    kind: str
-    paths: tuple[str, ...]
-    targets: tuple[str, ...] = ()
-    system: str | None = None
-
-
-def _p(kind: str, *paths: str, to: Iterable[str] = (), system: str | None = None) -> Param:
-    return Param(kind, paths, tuple(to), system)
-
-
-_COMMON = {
-    "_id": _p("id", "id"),
-    "_lastUpdated": _p("instant", "meta.lastUpdated"),
-    "_tag": _p("Coding", "meta.tag"),
-    "_security": _p("Coding", "meta.security"),
-    "_profile": _p("uri", "meta.profile"),
-    "_source": _p("uri", "meta.source"),
-}
-_SERVICE = {
-    "service-category": _p("CodeableConcept", "serviceCategory"),
-    "service-type": _p("CodeableConcept", "serviceType"),
-    "specialty": _p("CodeableConcept", "specialty"),
-    "identifier": _p("Identifier", "identifier"),
-}
-_ADDRESS = {
-    "address": _p("Address", "address"),
-    "address-city": _p("string", "address.city"),
-    "address-country": _p("string", "address.country"),
-    "address-postalcode": _p("string", "address.postalCode"),
-    "address-state": _p("string", "address.state"),
-    "address-use": _p("code", "address.use", system=_STATUS + "address-use"),
-}
-_PERSON = _ADDRESS | {
-    "active": _p("boolean", "active"),
-    "identifier": _p("Identifier", "identifier"),
-    "name": _p("HumanName", "name"),
-    "family": _p("string", "name.family"),
-    "given": _p("string", "name.given"),
-    "gender": _p("code", "gender", system=_STATUS + "administrative-gender"),
-    "telecom": _p("ContactPoint", "telecom"),
-    "email": _p("ContactPoint", "telecom[system=email]"),
-    "phone": _p("ContactPoint", "telecom[system=phone]"),
-}
-_ACTOR = {
-    "actor": _p("Reference", "participant.actor", to=ACTORS),
-    "patient": _p("Reference", "participant.actor", to=["Patient"]),
-    "practitioner": _p("Reference", "participant.actor", to=["Practitioner"]),
-    "location": _p("Reference", "participant.actor", to=["Location"]),
-}
-PARAMETERS: dict[str, dict[str, Param]] = {
-    "Appointment": _COMMON
-    | _SERVICE
-    | _ACTOR
-    | {
-        "appointment-type": _p("CodeableConcept", "appointmentType"),
-        "based-on": _p("Reference", "basedOn", to=["ServiceRequest"]),
-        "date": _p("instant", "start"),
-        "part-status": _p("code", "participant.status", system=_STATUS + "participationstatus"),
-        "reason-code": _p("CodeableConcept", "reasonCode"),
-        "slot": _p("Reference", "slot", to=["Slot"]),
-        "status": _p("code", "status", system=_STATUS + "appointmentstatus"),
-        "supporting-info": _p("Reference", "supportingInformation", to=["*"]),
-        "-date-or-req-period": _p("date-or-period", "start"),
-    },
-    "AppointmentResponse": _COMMON
-    | {name: _p("Reference", "actor", to=found.targets) for name, found in _ACTOR.items()}
-    | {
-        "appointment": _p("Reference", "appointment", to=["Appointment"]),
-        "identifier": _p("Identifier", "identifier"),
-        "part-status": _p("code", "participantStatus", system=_STATUS + "participationstatus"),
-    },
-    "Slot": _COMMON
-    | _SERVICE
-    | {
-        "appointment-type": _p("CodeableConcept", "appointmentType"),
-        "schedule": _p("Reference", "schedule", to=["Schedule"]),
-        "start": _p("instant", "start"),
-        "end": _p("instant", "end"),
-        "status": _p("code", "status", system=_STATUS + "slotstatus"),
-    },
-    "Schedule": _COMMON
-    | _SERVICE
-    | {
-        "active": _p("boolean", "active"),
-        "actor": _p("Reference", "actor", to=ACTORS),
-        "date": _p("date", "planningHorizon"),
-    },
-    "Patient": _COMMON
-    | _PERSON
-    | {
-        "birthdate": _p("date", "birthDate"),
-        "death-date": _p("date", "deceasedDateTime"),
-        "deceased": _p("deceased", "deceased"),
-        "general-practitioner": _p(
-            "Reference", "generalPractitioner", to=["Organization", "Practitioner", "PractitionerRole"]
-        ),
-        "language": _p("CodeableConcept", "communication.language"),
-        "link": _p("Reference", "link.other", to=["Patient", "RelatedPerson"]),
-        "organization": _p("Reference", "managingOrganization", to=["Organization"]),
-    },
-    "Practitioner": _COMMON | _PERSON | {"communication": _p("CodeableConcept", "communication")},
-    "PractitionerRole": _COMMON
-    | {
-        "active": _p("boolean", "active"),
-        "date": _p("date", "period"),
-        "email": _p("ContactPoint", "telecom[system=email]"),
-        "identifier": _p("Identifier", "identifier"),
-        "location": _p("Reference", "location", to=["Location"]),
-        "phone": _p("ContactPoint", "telecom[system=phone]"),
-        "practitioner": _p("Reference", "practitioner", to=["Practitioner"]),
-        "role": _p("CodeableConcept", "code"),
-        "specialty": _p("CodeableConcept", "specialty"),
-        "telecom": _p("ContactPoint", "telecom"),
-    },
-    "Location": _COMMON
-    | _ADDRESS
-    | {
-        "identifier": _p("Identifier", "identifier"),
-        "name": _p("string", "name", "alias"),
-        "near": _p("near", "position"),
-        "operational-status": _p("Coding", "operationalStatus"),
-        "partof": _p("Reference", "partOf", to=["Location"]),
-        "status": _p("code", "status", system=_STATUS + "location-status"),
-        "type": _p("CodeableConcept", "type"),
-    },
-}
 RESULT = ("_sort", "_count", "_include", "_revinclude", "_total", "_summary", "_elements", "_format", "_pretty")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 from tests.adapter.fhir.chance import Gen, builds, just, lists, mark, one_of, pairs
-from tests.adapter.fhir.oracle import PARAMETERS
+from tests.adapter.fhir.r4_parameters import PARAMETERS
 from tests.adapter.fhir.search_worlds import BASE, CODES, IDS, KINDS, SYSTEM_URIS, VALUES
 
 Pairs = list[tuple[str, str]]

@@ -10,7 +10,8 @@ from random import Random
 from zoneinfo import ZoneInfo
 
 from tests.adapter.fhir.chance import Gen, builds, flags, just, lists, mark, members, one_of, some
-from tests.adapter.fhir.oracle import PARAMETERS, Json
+from tests.adapter.fhir.oracle import Json
+from tests.adapter.fhir.r4_parameters import PARAMETERS
 
 BASE = "http://clinic.example/fhir/R4"
 ZONE = ZoneInfo("Africa/Kampala")

@@ -22,7 +22,8 @@ from store.search import Reading, SearchRefused, compiled, parse
 from store.search.model import NOTHING
 from store.store import Store
 from store.types import TYPES
-from tests.adapter.fhir.oracle import PARAMETERS, Json
+from tests.adapter.fhir.oracle import Json
+from tests.adapter.fhir.r4_parameters import PARAMETERS
 from tests.adapter.fhir.search_cases import values_for
 from tests.adapter.fhir.search_worlds import BASE, KINDS, ZONE, resource
 

@@ -19,7 +19,8 @@ from store.search import Reading, parse, run
 from store.store import Store
 from store.types import TYPES
 from store.unit_of_work import UnitOfWork
-from tests.adapter.fhir.oracle import PARAMETERS, Json, World
+from tests.adapter.fhir.oracle import Json, World
+from tests.adapter.fhir.r4_parameters import PARAMETERS
 from tests.adapter.fhir.search_cases import search as search_of
 from tests.adapter.fhir.search_worlds import BASE, IDENTS, KINDS, ZONE
 from tests.adapter.fhir.search_worlds import world as world_of
