@@ -391,7 +391,7 @@ def _coded(text: str, system: str | None, code: str | None) -> bool:
 
 
 def _token(param: Param, value: Any, modifier: str, text: str) -> bool:
-    if param.kind in ("id", "boolean", "deceased"):
+    if isinstance(value, bool) or param.kind in ("id", "deceased"):
         return (str(value).lower() if isinstance(value, bool) else value) == text
     if param.kind == "code":
         return _coded(text, param.system, value)

@@ -52,17 +52,23 @@ _ADDRESS = {
     "address-state": _p("string", "address.state"),
     "address-use": _p("code", "address.use", system=_STATUS + "address-use"),
 }
-_PERSON = _ADDRESS | {
-    "active": _p("boolean", "active"),
-    "identifier": _p("Identifier", "identifier"),
-    "name": _p("HumanName", "name"),
-    "family": _p("string", "name.family"),
-    "given": _p("string", "name.given"),
-    "gender": _p("code", "gender", system=_STATUS + "administrative-gender"),
+_CONTACT = {
     "telecom": _p("ContactPoint", "telecom"),
     "email": _p("ContactPoint", "telecom[system=email]"),
     "phone": _p("ContactPoint", "telecom[system=phone]"),
 }
+_PERSON = (
+    _ADDRESS
+    | _CONTACT
+    | {
+        "active": _p("boolean", "active"),
+        "identifier": _p("Identifier", "identifier"),
+        "name": _p("HumanName", "name"),
+        "gender": _p("code", "gender", system=_STATUS + "administrative-gender"),
+    }
+)
+_NAME = {"family": _p("string", "name.family"), "given": _p("string", "name.given")}
+_ENDPOINT = {"endpoint": _p("Reference", "endpoint", to=["Endpoint"])}
 _ACTOR = {
     "actor": _p("Reference", "participant.actor", to=ACTORS),
     "patient": _p("Reference", "participant.actor", to=["Patient"]),
@@ -79,6 +85,11 @@ PARAMETERS: dict[str, dict[str, Param]] = {
         "date": _p("instant", "start"),
         "part-status": _p("code", "participant.status", system=_STATUS + "participationstatus"),
         "reason-code": _p("CodeableConcept", "reasonCode"),
+        "reason-reference": _p(
+            "Reference",
+            "reasonReference",
+            to=["Condition", "Procedure", "Observation", "ImmunizationRecommendation"],
+        ),
         "slot": _p("Reference", "slot", to=["Slot"]),
         "status": _p("code", "status", system=_STATUS + "appointmentstatus"),
         "supporting-info": _p("Reference", "supportingInformation", to=["*"]),
@@ -109,6 +120,7 @@ PARAMETERS: dict[str, dict[str, Param]] = {
     },
     "Patient": _COMMON
     | _PERSON
+    | _NAME
     | {
         "birthdate": _p("date", "birthDate"),
         "death-date": _p("date", "deceasedDateTime"),
@@ -120,29 +132,82 @@ PARAMETERS: dict[str, dict[str, Param]] = {
         "link": _p("Reference", "link.other", to=["Patient", "RelatedPerson"]),
         "organization": _p("Reference", "managingOrganization", to=["Organization"]),
     },
-    "Practitioner": _COMMON | _PERSON | {"communication": _p("CodeableConcept", "communication")},
+    "RelatedPerson": _COMMON
+    | _PERSON
+    | {
+        "birthdate": _p("date", "birthDate"),
+        "patient": _p("Reference", "patient", to=["Patient"]),
+        "relationship": _p("CodeableConcept", "relationship"),
+    },
+    "Group": _COMMON
+    | {
+        "actual": _p("boolean", "actual"),
+        "characteristic": _p("CodeableConcept", "characteristic.code"),
+        "code": _p("CodeableConcept", "code"),
+        "exclude": _p("boolean", "characteristic.exclude"),
+        "identifier": _p("Identifier", "identifier"),
+        "managing-entity": _p(
+            "Reference", "managingEntity", to=["Organization", "RelatedPerson", "Practitioner", "PractitionerRole"]
+        ),
+        "member": _p(
+            "Reference",
+            "member.entity",
+            to=["Patient", "Practitioner", "PractitionerRole", "Device", "Medication", "Substance", "Group"],
+        ),
+        "type": _p("code", "type", system=_STATUS + "group-type"),
+        "value": _p("CodeableConcept", "characteristic.valueCodeableConcept", "characteristic.valueBoolean"),
+    },
+    "Practitioner": _COMMON | _PERSON | _NAME | {"communication": _p("CodeableConcept", "communication")},
     "PractitionerRole": _COMMON
+    | _CONTACT
+    | _ENDPOINT
     | {
         "active": _p("boolean", "active"),
         "date": _p("date", "period"),
-        "email": _p("ContactPoint", "telecom[system=email]"),
         "identifier": _p("Identifier", "identifier"),
         "location": _p("Reference", "location", to=["Location"]),
-        "phone": _p("ContactPoint", "telecom[system=phone]"),
+        "organization": _p("Reference", "organization", to=["Organization"]),
         "practitioner": _p("Reference", "practitioner", to=["Practitioner"]),
         "role": _p("CodeableConcept", "code"),
+        "service": _p("Reference", "healthcareService", to=["HealthcareService"]),
         "specialty": _p("CodeableConcept", "specialty"),
-        "telecom": _p("ContactPoint", "telecom"),
     },
     "Location": _COMMON
     | _ADDRESS
+    | _ENDPOINT
     | {
         "identifier": _p("Identifier", "identifier"),
         "name": _p("string", "name", "alias"),
         "near": _p("near", "position"),
         "operational-status": _p("Coding", "operationalStatus"),
+        "organization": _p("Reference", "managingOrganization", to=["Organization"]),
         "partof": _p("Reference", "partOf", to=["Location"]),
         "status": _p("code", "status", system=_STATUS + "location-status"),
         "type": _p("CodeableConcept", "type"),
+    },
+    "Organization": _COMMON
+    | _ADDRESS
+    | _ENDPOINT
+    | {
+        "active": _p("boolean", "active"),
+        "identifier": _p("Identifier", "identifier"),
+        "name": _p("string", "name", "alias"),
+        "partof": _p("Reference", "partOf", to=["Organization"]),
+        "type": _p("CodeableConcept", "type"),
+    },
+    "HealthcareService": _COMMON
+    | _ENDPOINT
+    | {
+        "active": _p("boolean", "active"),
+        "characteristic": _p("CodeableConcept", "characteristic"),
+        "coverage-area": _p("Reference", "coverageArea", to=["Location"]),
+        "identifier": _p("Identifier", "identifier"),
+        "location": _p("Reference", "location", to=["Location"]),
+        "name": _p("string", "name"),
+        "organization": _p("Reference", "providedBy", to=["Organization"]),
+        "program": _p("CodeableConcept", "program"),
+        "service-category": _p("CodeableConcept", "category"),
+        "service-type": _p("CodeableConcept", "type"),
+        "specialty": _p("CodeableConcept", "specialty"),
     },
 }

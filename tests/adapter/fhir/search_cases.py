@@ -39,13 +39,11 @@ def escaped(text: str) -> str:
     return text
 
 
-# Of those left out, `_id` is drawn by itself, the others refer to what no example has.
-_LEFT_OUT = ("based-on", "organization", "_id")
 _WEIGHTS = {"date": 5, "instant": 3, "date-or-period": 3, "Reference": 2}  # more can be wrong with these
 _PARAMS = {
-    kind: [name for name, one in params.items() if name not in _LEFT_OUT for _ in range(_WEIGHTS.get(one.kind, 1))]
+    kind: [name for name, one in params.items() if name != "_id" for _ in range(_WEIGHTS.get(one.kind, 1))]
     for kind, params in PARAMETERS.items()
-}
+}  # `_id` is drawn by itself
 _REFERENCES = {kind: [n for n, p in params.items() if p.kind == "Reference"] for kind, params in PARAMETERS.items()}
 
 _CHAINED = {
@@ -87,6 +85,7 @@ _CODES_OF: dict[str, dict[str, tuple[str, ...]]] = {
     "part-status": dict.fromkeys(KINDS, ("accepted", "declined", "needs-action")),
     "gender": dict.fromkeys(KINDS, ("male", "female", "other")),
     "address-use": dict.fromkeys(KINDS, ("home", "work")),
+    "type": {"Group": ("person", "practitioner", "device")},
 }
 
 
@@ -97,7 +96,8 @@ def _code(kind: str, name: str) -> Gen:
 
 
 def _reference_texts(kind: str, name: str) -> Gen:
-    targets = [one for one in PARAMETERS[kind][name].targets if one in KINDS] or ["Appointment"]
+    targets = PARAMETERS[kind][name].targets
+    targets = ("Appointment",) if targets == ("*",) else tuple(one for one in targets if one in KINDS) or targets
     forms = ("{i}", "{t}/{i}", BASE + "/{t}/{i}", "http://other.example/fhir/Device/{i}")
     return builds(lambda form, t, i: form.format(t=t, i=i), mark(forms), mark(targets), mark(IDS))
 
@@ -169,13 +169,13 @@ _BY_DATATYPE: dict[str, Suffixed] = {
 def _references(kind: str, name: str) -> Suffixed:
     texts = _reference_texts(kind, name)
     targets = PARAMETERS[kind][name].targets
-    typed = mark([f":{one}" for one in targets if one in KINDS] or [":Appointment"])
+    typed = mark([f":{one}" for one in (("Appointment",) if targets == ("*",) else targets)])
     parts = [_plain(texts), _plain(texts), pairs(just(":identifier"), _listed(_tokens(VALUES))), _missing]
     return one_of(*parts, *([pairs(typed, mark(IDS))] if len(targets) > 1 else []))
 
 
 def _coded(name: str, datatype: str) -> Suffixed:
-    codes = ("R", *CODES) if name.startswith("_") else CODES
+    codes = ("R", *CODES) if name.startswith("_") else ("true", "false", *CODES) if name == "value" else CODES
     tokens = _tokens(VALUES if datatype == "Identifier" else codes)
     choices = [_plain(tokens), pairs(mark(("", ":not")), _listed(tokens)), _missing]
     if not name.startswith("_"):
@@ -213,7 +213,11 @@ _SORTED = {
     "Schedule": ("-active", "active", "specialty", "-specialty"),
     "Patient": ("birthdate", "-birthdate", "family", "-family", "name", "-name", "-given", "gender", "-identifier"),
     "Practitioner": ("family", "-family", "name", "-name", "gender", "-address-city"),
+    "RelatedPerson": ("birthdate", "name", "-name", "gender"),
+    "Group": ("-identifier", "type", "-actual"),
     "Location": ("name", "-name", "status"),
+    "Organization": ("name", "-name", "-identifier"),
+    "HealthcareService": ("name", "-name", "-service-type", "specialty"),
 }
 
 

@@ -130,6 +130,16 @@ _participant = builds(
     _actor,
     mark(("accepted", "declined", "needs-action")),
 )
+_endpoints = some(literal("Endpoint"))
+_characteristic = builds(
+    lambda code, value, exclude: {"code": code, "exclude": exclude} | value,
+    _concept,
+    one_of(
+        builds(lambda found: {"valueCodeableConcept": found}, _concept),
+        builds(lambda found: {"valueBoolean": found}, flags),
+    ),
+    flags,
+)
 _MEMBERS: dict[str, tuple[dict[str, Gen], dict[str, Gen]]] = {
     "Appointment": (
         {"status": mark(("booked", "cancelled", "proposed")), "participant": some(_participant, most=3)},
@@ -137,7 +147,9 @@ _MEMBERS: dict[str, tuple[dict[str, Gen], dict[str, Gen]]] = {
         | {
             "start": mark(INSTANTS),
             "appointmentType": _concept,
+            "basedOn": some(literal("ServiceRequest")),
             "reasonCode": some(_concept),
+            "reasonReference": some(literal("Condition", "Observation")),
             "slot": some(literal("Slot")),
             "supportingInformation": some(literal("Appointment"), _elsewhere),
             "requestedPeriod": some(_period),
@@ -171,15 +183,43 @@ _MEMBERS: dict[str, tuple[dict[str, Gen], dict[str, Gen]]] = {
             "birthDate": mark(BIRTHDAYS),
             "deceasedBoolean": flags,
             "deceasedDateTime": mark(("2024-01", *INSTANTS)),
-            "generalPractitioner": some(literal("Practitioner")),
-            "link": some(builds(lambda other: {"other": other, "type": "seealso"}, literal("Patient"))),
+            "generalPractitioner": some(literal("Practitioner", "Organization")),
+            "managingOrganization": literal("Organization"),
+            "link": some(
+                builds(lambda other: {"other": other, "type": "seealso"}, literal("Patient", "RelatedPerson"))
+            ),
             "communication": some(builds(lambda found: {"language": found}, _concept)),
+        },
+    ),
+    "RelatedPerson": (
+        {"patient": literal("Patient")},
+        _person
+        | {
+            "birthDate": mark(BIRTHDAYS),
+            "relationship": some(_concept),
+            "communication": some(builds(lambda found: {"language": found, "preferred": True}, _concept)),
+        },
+    ),
+    "Group": (
+        {"type": mark(("person", "practitioner")), "actual": flags},
+        {
+            "identifier": some(_identifier),
+            "code": _concept,
+            "managingEntity": literal("Organization", "Practitioner"),
+            "characteristic": some(_characteristic),
+            "member": some(builds(lambda entity: {"entity": entity}, literal("Patient", "Practitioner", "Group"))),
         },
     ),
     "Practitioner": ({}, _person | {"communication": some(_concept)}),
     "PractitionerRole": (
         {},
         {
+            "identifier": some(_identifier),
+            "organization": literal("Organization"),
+            "healthcareService": some(literal("HealthcareService")),
+            "endpoint": _endpoints,
+            "specialty": some(_concept),
+            "telecom": some(_contact),
             "practitioner": literal("Practitioner"),
             "location": some(literal("Location")),
             "code": some(_concept),
@@ -195,10 +235,42 @@ _MEMBERS: dict[str, tuple[dict[str, Gen], dict[str, Gen]]] = {
             "identifier": some(_identifier),
             "status": mark(("active", "inactive")),
             "partOf": literal("Location"),
+            "managingOrganization": literal("Organization"),
+            "endpoint": _endpoints,
             "position": builds(lambda place: {"latitude": place[0], "longitude": place[1]}, mark(PLACES)),
             "type": some(_concept),
             "operationalStatus": _coding,
             "address": _address,
+        },
+    ),
+    "Organization": (
+        {"name": mark(WORDS)},
+        {
+            "identifier": some(_identifier),
+            "active": flags,
+            "type": some(_concept),
+            "alias": some(mark(WORDS)),
+            "address": some(_address),
+            "partOf": literal("Organization"),
+            "contact": some(builds(lambda purpose: {"purpose": purpose}, _concept)),
+            "endpoint": _endpoints,
+        },
+    ),
+    "HealthcareService": (
+        {},
+        {
+            "identifier": some(_identifier),
+            "active": flags,
+            "providedBy": literal("Organization"),
+            "category": some(_concept),
+            "type": some(_concept),
+            "specialty": some(_concept),
+            "location": some(literal("Location")),
+            "name": mark(WORDS),
+            "coverageArea": some(literal("Location")),
+            "program": some(_concept),
+            "characteristic": some(_concept),
+            "endpoint": _endpoints,
         },
     ),
 }
