@@ -1,8 +1,9 @@
 """The documents say what is true: every command in them is run against a started service, every link leads somewhere.
 
 Blocks marked ``sh`` are run as they stand, in order, one service for each document. A comment before a block says what
-the calls in it answer, where that is not success: ``<!-- answers: 400 -->``. Blocks marked ``console`` are for a
-terminal of one's own; the make targets in them must exist.
+the calls in it answer, where that is not success: ``<!-- answers: 400 -->``. A block marked ``json`` or ``http`` right
+behind is what one of those calls answers (`printed`). Blocks marked ``console`` are for a terminal of one's own; the
+make targets in them must exist.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ import pytest
 
 from adapter.security.permissions import RESOURCES
 from tests.acceptance.conftest import Running, Starter, serving
+from tests.acceptance.printed import answers as answers_of
+from tests.acceptance.printed import fits
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [
@@ -26,7 +29,9 @@ DOCUMENTS = [
     # data.md has Python as well: `test_data_page` runs all of it.
     *sorted(page for page in (ROOT / "docs").glob("*.md") if page.name != "data.md"),
 ]
-_BLOCK = re.compile(r"(?:<!-- answers: (?P<answers>\d+) -->\n)?```(?P<kind>sh|console)\n(?P<text>.*?)```", re.DOTALL)
+_BLOCK = re.compile(
+    r"(?:<!-- answers: (?P<answers>\d+) -->\n)?```(?P<kind>sh|console|json|http)\n(?P<text>.*?)```", re.DOTALL
+)
 _VISIT = {
     "patient_uhid": "UG123456789A",
     "practitioner_id": "prov-abc-123",
@@ -44,15 +49,22 @@ def _names(document: Path) -> str:
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the documents use curl")
 @pytest.mark.parametrize("document", DOCUMENTS, ids=_names)
 def test_every_command_works_as_printed(document: Path, tmp_path: Path) -> None:
-    blocks = [found for found in _BLOCK.finditer(document.read_text()) if found["kind"] == "sh"]
-    if not blocks:
+    text = document.read_text()
+    blocks = [*_BLOCK.finditer(text)]
+    if not any(block["kind"] == "sh" for block in blocks):
         return
+    answered, end = "", 0
     with serving(tmp_path) as running:
         for block in blocks:
-            _run(block["text"], block["answers"], running, tmp_path)
+            if block["kind"] == "sh":
+                answered, end = _run(block["text"], block["answers"], running, tmp_path), block.end()
+            elif block["kind"] in ("json", "http") and not text[end : block.start()].strip():
+                shown = any(fits(block["kind"], block["text"], one) for one in answers_of(answered))
+                assert shown, f"{block['text']}\n{answered}"
 
 
-def _run(text: str, answers: str | None, running: Running, folder: Path) -> None:
+def _run(text: str, answers: str | None, running: Running, folder: Path) -> str:
+    """Run a block, check the statuses of its calls, and return what it put out."""
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     environment = running.environment | {"BASE": running.base, "KEY": running.key, "PATH": path}
     done = subprocess.run(
@@ -63,6 +75,7 @@ def _run(text: str, answers: str | None, running: Running, folder: Path) -> None
     assert len(statuses) == len(re.findall(r"^curl ", text, re.MULTILINE)), done.stdout
     for status in statuses:
         assert (status == answers) if answers else status in ("200", "201"), f"{text}\n{done.stdout}"
+    return done.stdout
 
 
 @pytest.mark.slow
