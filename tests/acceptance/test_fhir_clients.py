@@ -6,6 +6,7 @@ missing).
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 import subprocess
@@ -186,7 +187,7 @@ class TestFhirclient:
 
 
 def _installed(folder: Path) -> None:
-    """Install the JavaScript client there, or skip the test that needs it."""
+    """Install the JavaScript client there, or skip the test that needs it where Node or the registry is missing."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
         pytest.skip("Node and npm are not installed")
@@ -195,13 +196,15 @@ def _installed(folder: Path) -> None:
         pytest.skip(f"fhir-kit-client needs Node 20, here is {version.strip()}")
     shutil.copytree(KIT, folder, dirs_exist_ok=True)
     command = [npm, "install", "--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts"]
+    ask = [npm, "view", "--prefer-online", "fhir-kit-client", "name"]
     try:
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=180)
+        reached = done.returncode == 0 or subprocess.run(ask, capture_output=True, timeout=60).returncode == 0
     except subprocess.TimeoutExpired:
         pytest.skip("the npm registry does not answer")
-    if done.returncode:
-        assert "ERESOLVE" not in done.stderr
+    if not reached:
         pytest.skip(f"the npm registry cannot be reached: {done.stderr[-200:]}")
+    assert done.returncode == 0, f"the npm registry is there, but the client cannot be installed: {done.stderr[-2000:]}"
 
 
 def test_fhir_kit_client(running: Running, tmp_path: Path) -> None:
@@ -210,3 +213,20 @@ def test_fhir_kit_client(running: Running, tmp_path: Path) -> None:
         ["node", "story.js", base(running), running.key], cwd=tmp_path, capture_output=True, text=True, timeout=120
     )
     assert (done.returncode, done.stdout.strip().splitlines()[-1:]) == (0, ["done"]), done.stderr
+
+
+@pytest.mark.parametrize(("registry", "outcome"), [(0, AssertionError), (1, pytest.skip.Exception)])
+def test_the_javascript_client_is_left_out_only_without_a_registry(
+    registry: int, outcome: type[BaseException], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs = {
+        "node": "echo v20.0.0",
+        "npm": f'test "$1" = view && exit {registry}; echo "npm error code ETARGET" >&2; exit 1',
+    }
+    for name, text in programs.items():
+        program = tmp_path / name
+        program.write_text(f"#!/bin/sh\n{text}\n")
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    with pytest.raises(outcome, match="ETARGET"):
+        _installed(tmp_path / "kit")
