@@ -12,7 +12,7 @@ import httpx
 import orjson
 import pytest
 
-from adapter.fhir import router
+from adapter.fhir import call as calling
 from tests.adapter.fhir.door import HOST, bundled, call, get, link, names, outcome
 from tests.adapter.fhir.searching import UHIDS, found, pages, visits
 from tests.adapter.mediloop.clinic import UHID
@@ -90,7 +90,7 @@ class TestPages:
             read.append(text)
             return parse_qsl(text, **how)
 
-        monkeypatch.setattr(router, "parse_qsl", noted)
+        monkeypatch.setattr(calling, "parse_qsl", noted)
         for _ in range(2):
             await call(api, "POST", "Appointment/_search", data={"_id": "a" * 1_000})
         assert len(read) == 2
