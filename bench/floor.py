@@ -45,7 +45,7 @@ from store.types import key_pattern
 _SHOWN = [status for status in GRAPH if status != "entered-in-error"]
 _DATE_ORDER = [("_index.date", 1), ("_id", 1)]
 _START_ORDER = [("_index.start", 1), ("_id", 1)]
-_BYTES = {"_json": 1, "_id": 0}
+_BYTES = {"_json": 1}
 _BY_ACTOR, _BY_DATE, _BY_SCHEDULE, _BY_STATUS = map(
     key_pattern, (BY_ACTOR, BY_DATE, SLOTS_BY_SCHEDULE, SLOTS_BY_STATUS)
 )
@@ -198,8 +198,9 @@ class Floor:
             spelt = {"_index.schedule:named": query["_index.schedule"], "_index.start": query["_index.start"]}
             await self._slots.find(spelt, {"_index.schedule": 1}, batch_size=10_000, session=session).to_list()
         else:
-            schedules = await self._schedules.find({"_index.active": "false"}, _BYTES, session=session).to_list()
-            query["_index.schedule"] = {"$nin": [f"Schedule/{orjson.loads(one['_json'])['id']}" for one in schedules]}
+            inactive = {"_index.active": "false"}
+            closed = await self._schedules.find(inactive, {"_id": 1}, batch_size=1_000, session=session).to_list()
+            query["_index.schedule"] = {"$nin": [f"Schedule/{one['_id']}" for one in closed]}
         await self._long(query["_index.start"], session)
         await self._engaged(practitioner, query["_index.start"], session)
         hint = _BY_SCHEDULE if practitioner else _BY_STATUS
