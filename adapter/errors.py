@@ -35,6 +35,9 @@ class Problem:
     severity: str = "error"
 
 
+OUR_FAULT = "Something went wrong on our side. The log has the request id."
+"""What is told of a fault of ours: nothing of its inside."""
+
 MOST_NAMED = 100
 """So many problems of a request are named one by one."""
 

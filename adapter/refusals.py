@@ -9,7 +9,7 @@ from starlette.routing import Match
 from starlette.types import Scope
 
 from adapter.aside import LARGE
-from adapter.errors import Problem, Refused, Unavailable, oversized
+from adapter.errors import OUR_FAULT, Problem, Refused, Unavailable, oversized
 from adapter.fhir import negotiation, outcome, presentation
 from adapter.fhir.addresses import BASE, EXPORT_JOBS
 from adapter.fhir.call import pairs_of
@@ -69,7 +69,7 @@ def unexpected(method: str) -> Refused:
 
     Where it struck is not known, so neither is whether what was asked for was done before.
     """
-    text = "Something went wrong on our side. The log has the request id."
+    text = OUR_FAULT
     if method not in _READING:
         text += f" Whether it was done is not known: look, or send a POST again with the same {IDEMPOTENCY_HEADER}."
     return Refused(Problem("api_error", text), status=500)

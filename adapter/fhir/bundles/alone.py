@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
-from adapter.errors import Problem, Refused, Unavailable, oversized
+from adapter.errors import OUR_FAULT, Problem, Refused, Unavailable, oversized
 from adapter.fhir.bundles import responses
 from adapter.fhir.bundles.reading import Entry
 from adapter.fhir.bundles.responses import Budget
@@ -78,7 +78,7 @@ def unavailable() -> Unavailable:
 
 def fault(*, reads: bool) -> Refused:
     """Return the refusal of an entry that a fault of ours has ended."""
-    text = "Something went wrong on our side. The log has the request id."
+    text = OUR_FAULT
     if not reads:
         text += " Whether this entry was done is not known: look before it is sent again."
     return Refused(Problem("api_error", text), status=500)
