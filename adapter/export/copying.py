@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import IO, TYPE_CHECKING, Any
@@ -190,7 +191,7 @@ class Copying:
 
         async def finish() -> None:
             if writing is not None and file is not None:
-                with file:  # closed also where it cannot be ended
+                with file, _given_up_unless_finished(writing):  # closed also where it cannot be ended
                     if background is not None:
                         await background
                     await asyncio.to_thread(writing.finish)
@@ -231,8 +232,19 @@ class Copying:
         """Let go of a file that is not finished; one that is about to be may be."""
         left = [task for task in (self._background, self._finishing) if task is not None]
         await asyncio.gather(*left, return_exceptions=True)
+        if self._writing is not None:
+            self._writing.give_up()
         if self._file is not None:
             self._file.close()
+
+
+@contextmanager
+def _given_up_unless_finished(writing: formats.Writing) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        writing.give_up()
+        raise
 
 
 def _type(group: str) -> str:

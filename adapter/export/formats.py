@@ -38,7 +38,7 @@ class Hashed(io.RawIOBase):
     """
 
     def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
+        self._file: IO[bytes] | None = file
         self.size = 0
         self.sha256 = hashlib.sha256()
 
@@ -50,7 +50,8 @@ class Hashed(io.RawIOBase):
         """Write, count and hash."""
         view = memoryview(data).cast("B")
         self.sha256.update(view)
-        self._file.write(view)
+        if self._file is not None:
+            self._file.write(view)
         self.size += len(view)
         return len(view)
 
@@ -60,6 +61,10 @@ class Hashed(io.RawIOBase):
 
     def flush(self) -> None:
         """Leave what is written where it is: closing is what counts."""
+
+    def let_go(self) -> None:
+        """Take what comes and write it nowhere: the file is given up."""
+        self._file = None
 
 
 class Writing:
@@ -94,8 +99,18 @@ class Writing:
         if self._zipped is not None:
             self._zipped.close()
 
+    def give_up(self) -> None:
+        """End it where it cannot be finished: nothing more is written, now or when it is thrown away."""
+        self.hashed.let_go()
+        self._let_go()
+        if self._zipped is not None:
+            self._zipped.close()
+
     def _write(self, kind: str, lines: Sequence[bytes]) -> None:
         raise NotImplementedError
+
+    def _let_go(self) -> None:
+        pass
 
     def _end(self) -> None:
         pass

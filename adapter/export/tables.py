@@ -92,6 +92,11 @@ class Parquet(Writing):
             self._put()
         self._writer.close()
 
+    def _let_go(self) -> None:
+        with suppress(Exception):  # it may say once more what it said before
+            self._writer.close()
+        self._writer.is_open = False  # else it would end itself when it is thrown away
+
 
 def schema(kind: str) -> Any:
     """Return the Arrow schema of a table.
@@ -106,6 +111,9 @@ def schema(kind: str) -> Any:
     except ImportError:
         text = "Parquet needs pyarrow, which is not installed. In the project's folder: pip install '.[data]'"
         raise MissingLibrary(text) from None
+    pyarrow.array(
+        []
+    )  # with its first array it loads pandas, where that is installed: here, and in no two threads at once
     types = {
         "string": pyarrow.string(),
         "integer": pyarrow.int64(),

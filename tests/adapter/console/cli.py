@@ -48,5 +48,7 @@ class Cli:
     def json(self, *words: str) -> Any:
         """Run a command with --json; it must succeed."""
         result = self.run(*words, "--json")
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception  # else nobody could see what was not expected
         assert result.exit_code == 0, result.output
         return json.loads(result.stdout)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import csv
 import errno
+import gc
 import io
 import json
+import sys
 import threading
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import pytest
 
@@ -28,7 +30,7 @@ from mappings.systems import DEFAULT_SYSTEMS
 from mappings.vocabulary import Vocabulary
 from store.codec import Resource
 from store.errors import Unreachable
-from store.exporting import Query
+from store.exporting import Part, Query
 from store.store import Store
 from store.unit_of_work import UnitOfWork
 from tests.conftest import Clock
@@ -70,13 +72,19 @@ async def change(store: Store, ident: str, status: str | None) -> None:
 
 
 async def copied(
-    service: Service, folder: Path, wanted: Wanted, *, key: bytes | None = None, kind: type[Folder] = Folder
+    service: Service,
+    folder: Path,
+    wanted: Wanted,
+    *,
+    key: bytes | None = None,
+    kind: type[Folder] = Folder,
+    rows: Rows | None = None,
 ) -> Manifest:
     """Carry out an export of the test store, or go on with it."""
     store, place = service.stores["test"], kind(str(folder))
     manifest = place.read() or Manifest(await take_cut(store), "test", {})
     deidentifier = None if key is None else Deidentifier(key, service.systems)
-    await Copying(store, place, manifest, wanted, None, deidentifier).carry_out(lambda _: None)
+    await Copying(store, place, manifest, wanted, rows, deidentifier).carry_out(lambda _: None)
     return manifest
 
 
@@ -192,6 +200,43 @@ async def test_a_file_that_the_disk_does_not_keep_is_not_remembered_nor_what_com
     whole = await copied(service, tmp_path, wanted)
     assert [one["count"] for one in whole.output] == [3, 3, 2]
     assert [one["id"] for one in lines(tmp_path, whole.output)] == [f"s{number:02}" for number in range(8)]
+
+
+@pytest.mark.parametrize("where", ["at the end", "while it is read"])
+@pytest.mark.parametrize("zipped", [False, True], ids=["parquet", "csv.gz"])
+async def test_a_table_that_cannot_be_finished_writes_nothing_when_it_is_thrown_away(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, zipped: bool, where: str
+) -> None:
+    """Arrow ends its file then, and one that is closed already is complained of, wherever Python is just then."""
+
+    class Full(io.FileIO):
+        def write(self, data: Any) -> int:
+            if where == "at the end" and self.tell() > 10:  # its first letters are written at once
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return super().write(data)
+
+    class Small(Folder):
+        def create(self, name: str) -> IO[bytes]:
+            return cast("IO[bytes]", Full(tmp_path / name, "wb"))
+
+    async def cut_off(*words: Any, **options: Any) -> AsyncIterator[Part]:
+        async for part in resources(*words, **options):
+            yield part
+        if where == "while it is read" and options:  # not the Schedules, which are read before
+            raise Unreachable("MongoDB did not answer in time")
+
+    said: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", said.append)
+    monkeypatch.setattr(copying, "resources", cut_off)
+    await create(service.stores["test"], *map(slot, range(28)))
+    rows = Rows(DEFAULT_SYSTEMS, Vocabulary.default())
+    wanted = Wanted("csv" if zipped else "parquet", ("Slot",), BASE, zipped=zipped)
+    with pytest.raises((OSError, Unreachable)):
+        await copied(service, tmp_path, wanted, kind=Small, rows=rows)
+    before = {path: path.stat().st_size for path in tmp_path.iterdir()}
+    gc.collect()
+    assert not said
+    assert {path: path.stat().st_size for path in tmp_path.iterdir()} == before
 
 
 async def test_the_file_of_deletions_is_let_go_of_where_they_cannot_be_read(
