@@ -17,7 +17,8 @@ from typer.core import TyperGroup
 from adapter import __version__
 from adapter.console.options import AsJson
 from adapter.console.session import out, plain_failures, prepare_output, settle_output
-from adapter.settings import Settings, is_text, load
+from adapter.setting_values import is_text
+from adapter.settings import Settings, load
 from adapter.variables import PREFIX
 
 _ELSEWHERE = {
