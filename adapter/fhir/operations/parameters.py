@@ -52,12 +52,12 @@ def parameters(call: Call, *, bare: bool = False) -> tuple[Pairs, Resource | Non
 
 
 def once(pairs: Pairs, name: str) -> str | None:
-    """Return the value of a parameter that says one thing, if it is given.
+    """Return the value of a parameter that says one thing, if it is given: one that is empty is as if it were not.
 
     Raises:
         Malformed: it is given several times: of two values nobody may choose one.
     """
-    values = [value for given, value in pairs if given == name]
+    values = [value for given, value in pairs if given == name and value]
     if len(values) > 1:
         raise invalid(name, f"{name} may be given once.")
     return values[0] if values else None

@@ -220,6 +220,8 @@ async def test_a_parameter_that_it_does_not_take_is_not_passed_over(
 async def test_what_is_empty_or_about_the_answers_form_is_taken(api: Api) -> None:
     path = "Patient/$validate?_format=json&_pretty=true&foo="
     assert said(await call(api, "POST", path, narrated(person("x")))) == FINE
+    for empty in ("mode=", "profile=", "mode=&profile=", "mode=&mode=create"):
+        assert said(await call(api, "POST", f"Patient/$validate?{empty}", narrated(person("x")))) == FINE
 
 
 async def test_a_profile_of_r4(api: Api) -> None:
