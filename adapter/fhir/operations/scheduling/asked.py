@@ -6,9 +6,9 @@ Scheduling, Epic and ISiK Terminplanung are read as the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from adapter.errors import Malformed, Problem, few
 from adapter.fhir import searching
@@ -35,6 +35,7 @@ ALIASES: Mapping[str, str] = {
 """What others call the parameters of IHE."""
 
 _FORMAL = ("_format", "_pretty")
+_Read = TypeVar("_Read")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +54,16 @@ class Given:
 
 
 class Asked:
-    """What an operation is called with."""
+    """What an operation is called with.
 
-    def __init__(self, given: Sequence[Given]) -> None:
+    Whatever is wrong is kept until all has been read, and told together by `require_sound`; what is read later refuses
+    by itself.
+    """
+
+    def __init__(self, given: Sequence[Given], problems: Sequence[Problem] = ()) -> None:
         self._given = given
+        self._problems = [*problems]
+        self._is_sound = False
 
     @classmethod
     def of(cls, call: Call, takes: Sequence[str], bare: str | None = None) -> Asked:
@@ -68,7 +75,7 @@ class Asked:
             bare: the parameter that a body is which is no Parameters resource.
 
         Raises:
-            Malformed: the body is not valid, or there are parameters that the operation does not take.
+            Malformed: the body is not valid.
         """
         given = [
             Given(ALIASES.get(name, name), value, name) for name, value in call.query if value and name not in _FORMAL
@@ -83,70 +90,85 @@ class Asked:
                 raise no_parameters()
             kind = body.get("resourceType")  # whatever was sent: nothing has looked at it yet
             given.append(Given(bare, body, kind if isinstance(kind, str) and kind.isalpha() else bare))
-        wrong = [one for one in given if one.name not in takes]
-        if wrong:
-            text = f"There is no parameter {{}} here. There is: {', '.join(takes)}."
-            raise Malformed(few([bad(one, text.format(one.name), "not-supported") for one in wrong]))
-        return cls(given)
+        text = f"There is no parameter {{}} here. There is: {', '.join(takes)}."
+        wrong = [bad(one, text.format(one.name), "not-supported") for one in given if one.name not in takes]
+        return cls(given, wrong)
+
+    def note(self, *problems: Problem) -> None:
+        """Keep what is wrong until all has been read.
+
+        Raises:
+            Malformed: all has been read already.
+        """
+        if self._is_sound:
+            raise Malformed(problems)
+        self._problems += problems
+
+    def require_sound(self) -> None:
+        """Let pass parameters with which nothing is wrong, as far as they have been read.
+
+        Raises:
+            Malformed: with everything that is.
+        """
+        if self._problems:
+            raise Malformed(few(self._problems))
+        self._is_sound = True
 
     def all(self, name: str) -> list[Given]:
         """Return every value of a parameter, in order."""
         return [one for one in self._given if one.name == name]
 
     def one(self, name: str) -> Given | None:
-        """Return the value of a parameter that can be given once.
-
-        Raises:
-            Malformed: it is given several times.
-        """
+        """Return the value of a parameter that can be given once; note that it is given several times."""
         found = self.all(name)
         if len(found) > 1:
-            raise Malformed(bad(found[1], f"{name} may be given once."))
+            self.note(bad(found[1], f"{name} may be given once."))
         return found[0] if found else None
 
-    def text(self, name: str) -> str | None:
-        """Return a parameter that is a text.
+    def each(self, given: Iterable[Given], read: Callable[[Given], _Read]) -> list[_Read]:
+        """Return what `read` makes of each value; note what it refuses (`Malformed`)."""
+        found: list[_Read] = []
+        for one in given:
+            try:
+                found.append(read(one))
+            except Malformed as refused:
+                self.note(*refused.problems)
+        return found
 
-        Raises:
-            Malformed: it is none, or given several times.
-        """
+    def read(self, name: str, read: Callable[[Given], _Read]) -> _Read | None:
+        """Return what `read` makes of a parameter that can be given once, if it is given; note what it refuses."""
         found = self.one(name)
-        return None if found is None else _text(found)
+        return next(iter(self.each([] if found is None else [found], read)), None)
+
+    def text(self, name: str) -> str | None:
+        """Return a parameter that is a text; note that it is none, or given several times."""
+        return self.read(name, text_of)
 
     def texts(self, name: str) -> list[str]:
-        """Return a parameter's texts.
-
-        Raises:
-            Malformed: one that is none.
-        """
-        return [_text(one) for one in self.all(name)]
+        """Return a parameter's texts; note what is none."""
+        return self.each(self.all(name), text_of)
 
     def references(self, name: str, *kinds: str, base: str = "") -> list[Resource]:
         """Return a parameter's References; a uri, a url or an id means the same.
 
-        Raises:
-            Malformed: one that refers to nothing, or to a resource of another type.
+        What refers to nothing, or to a resource of another type, is noted.
         """
-        return [_reference(one, kinds, base) for one in self.all(name)]
+        return self.each(self.all(name), lambda one: _reference(one, kinds, base))
+
+    def names(self, name: str, kind: str, base: str) -> list[str]:
+        """Return what a parameter's References name (``Appointment/a``); note one that is by identifier alone."""
+        return self.each(self.all(name), lambda one: _name(one, kind, base))
 
     def tokens(self, name: str) -> list[str]:
         """Return a parameter's tokens, as a search has them; a CodeableConcept or Coding stands for its codes.
 
-        Raises:
-            Malformed: something else.
+        Anything else is noted.
         """
-        return [token for one in self.all(name) for token in _tokens(one)]
+        return [token for tokens in self.each(self.all(name), lambda one: [*_tokens(one)]) for token in tokens]
 
     def resources(self, name: str, kind: str) -> list[Resource]:
-        """Return a parameter's resources.
-
-        Raises:
-            Malformed: what is no resource of that type.
-        """
-        for one in self.all(name):
-            if not isinstance(one.value, dict) or one.value.get("resourceType") != kind:
-                raise Malformed(bad(one, f"{name} takes a resource of type {kind}."))
-        return [one.value for one in self.all(name)]
+        """Return a parameter's resources; note what is no resource of that type."""
+        return self.each(self.all(name), lambda one: _resource(one, kind))
 
 
 def is_instant(text: str) -> bool:
@@ -163,9 +185,20 @@ def bad(given: Given, text: str, issue: str = "value") -> Problem:
     return Problem("invalid_parameter", text, given.where, issue=issue)
 
 
-def _text(given: Given) -> str:
+def text_of(given: Given) -> str:
+    """Return a parameter's value, which is a text.
+
+    Raises:
+        Malformed: it is none.
+    """
     if not isinstance(given.value, str):
         raise Malformed(bad(given, f"{given.name} takes a text."))
+    return given.value
+
+
+def _resource(given: Given, kind: str) -> Resource:
+    if not isinstance(given.value, dict) or given.value.get("resourceType") != kind:
+        raise Malformed(bad(given, f"{given.name} takes a resource of type {kind}."))
     return given.value
 
 
@@ -183,6 +216,13 @@ def _reference(given: Given, kinds: Sequence[str], base: str) -> Resource:
         return found
     wanted = " or ".join(f"{kind}/<id>" for kind in kinds)
     raise Malformed(bad(given, f"{given.name} takes a reference to {wanted}, or one by identifier."))
+
+
+def _name(given: Given, kind: str, base: str) -> str:
+    found: str | None = _reference(given, (kind,), base).get("reference")
+    if found is None:
+        raise Malformed(bad(given, f"{given.name} is not looked for by an identifier. Name it as {kind}/<id>."))
+    return found
 
 
 def _tokens(given: Given) -> Iterator[str]:

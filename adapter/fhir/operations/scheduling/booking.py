@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
-from adapter.errors import Malformed, Problem, Refused, Unprocessable
+from adapter.errors import Malformed, Problem, Refused, Unprocessable, few
 from adapter.fhir import validation
 from adapter.fhir.access import require_type
 from adapter.fhir.call import Call, Reply
 from adapter.fhir.operations.scheduling import targets
 from adapter.fhir.operations.scheduling.answers import written
-from adapter.fhir.operations.scheduling.asked import Asked
+from adapter.fhir.operations.scheduling.asked import Asked, bad
 from adapter.fhir.operations.scheduling.patients import brought
 from adapter.fhir.operations.scheduling.placing import on_schedules
 from adapter.fhir.operations.scheduling.targets import KIND, Target, target
@@ -46,11 +47,11 @@ async def hold(call: Call, kind: str, ident: str | None) -> Reply:
     """
     _require(call)
     asked = Asked.of(call, HOLDS)
-    named = _named(call, asked, ident)
-    if named is None:
-        raise Malformed(
-            Problem("invalid_parameter", "Name the appointment.", "appointment-reference", issue="required")
-        )
+    named = _named(call, asked, ident) or ""
+    if ident is None and not asked.all("appointment-reference"):
+        text = "Name the appointment."
+        asked.note(Problem("invalid_parameter", text, "appointment-reference", issue="required"))
+    asked.require_sound()
     service = call.who.service
 
     async def step(work: UnitOfWork) -> Resource:
@@ -74,53 +75,86 @@ async def book(call: Call, kind: str, ident: str | None) -> Reply:
     asked = Asked.of(call, BOOKS, bare="appointment-resource")
     named = _named(call, asked, ident)
     sent = asked.resources("appointment-resource", KIND)
-    if len(sent) > 1 or not (named or sent):
+    given = [name for name in ("appointment-reference", "appointment-resource") if asked.all(name)]
+    if len(asked.all("appointment-resource")) > 1 or not (given or ident):
         text = "Give one appointment: as appointment-reference, or as appointment-resource."
-        raise Malformed(Problem("invalid_parameter", text, "appointment-reference", issue="required"))
+        asked.note(Problem("invalid_parameter", text, "appointment-reference", issue="required"))
     resource = sent[0] if sent else None
-    faults = [] if resource is None else _faults(resource, KIND)
+    faults = [] if resource is None else _faults(asked, resource, KIND)
+    beside = _Beside.of(call, asked)
+    faults += [fault for one in beside.patients for fault in _faults(asked, one, "Patient")]
+    asked.require_sound()
+    if beside.schedules:
+        require_type(call.who, "Schedule", "read")
     status = (resource or {}).get("status", "pending")
     is_new = status in _TO_BE_BOOKED or (status == "booked" and "id" not in (resource or {}) and named is None)
     if resource is None or is_new:
-        return await _book_anew(call, asked, named, resource, faults)
-    return await _change(call, asked, named or resource.get("id"), resource, faults)
+        return await _book_anew(call, named, resource, beside, faults)
+    _require_of_a_change(asked, resource, beside)
+    return await _change(call, named or resource.get("id"), resource, beside, faults)
+
+
+@dataclass(frozen=True, slots=True)
+class _Beside:
+    """What ``$book`` is told beside the appointment.
+
+    Attributes:
+        patients: Patients who join, some of whom may have to be stored.
+        known: references to patients who join.
+        replaced: ids of appointments that it replaces.
+        schedules: Schedules to book on (ISiK), each once.
+        comment: for the appointment.
+        overbook: why to book over what is in the way.
+    """
+
+    patients: list[Resource]
+    known: list[Resource]
+    replaced: list[str]
+    schedules: list[str]
+    comment: str | None
+    overbook: str | None
+
+    @classmethod
+    def of(cls, call: Call, asked: Asked) -> _Beside:
+        """Read it; what is wrong is noted."""
+        return cls(
+            patients=asked.resources("patient-resource", "Patient"),
+            known=asked.references("patient-reference", "Patient", base=call.base),
+            replaced=[name.partition("/")[2] for name in asked.names("cancelled-appt-id", KIND, call.base)],
+            schedules=list(dict.fromkeys(asked.names("schedule", "Schedule", call.base))),
+            comment=asked.text("comment"),
+            overbook=asked.text("overbook"),
+        )
 
 
 async def _book_anew(
-    call: Call, asked: Asked, named: str | None, resource: Resource | None, faults: list[Problem]
+    call: Call, named: str | None, resource: Resource | None, beside: _Beside, faults: list[Problem]
 ) -> Reply:
-    patients = asked.resources("patient-resource", "Patient")
-    faults = [*faults, *(fault for one in patients for fault in _faults(one, "Patient"))]
-    if patients:
+    if beside.patients:
         require_type(call.who, "Patient", "read")
         require_type(call.who, "Patient", "write")
-    known = asked.references("patient-reference", "Patient", base=call.base)
-    comment, overbook = asked.text("comment"), asked.text("overbook")
-    replaced = asked.references("cancelled-appt-id", KIND, base=call.base)
-    schedules = _schedules(call, asked)
 
     async def step(work: UnitOfWork) -> Resource:
         found = await _to_book(call, work, named, resource)
         targets.require_bookable(found, "booked")
         writes: list[Write] = []
-        actors = list(known)
-        for one in patients:
+        actors = list(beside.known)
+        for one in beside.patients:
             write, actor = await brought(call, work, one)
             writes += [] if write is None else [write]
             actors.append(actor)
-        after = targets.booked(call, work, found.resource | (resource or {}), overbook)
-        after = targets.commented(_joined(after, actors), comment)
+        after = targets.booked(call, work, found.resource | (resource or {}), beside.overbook)
+        after = targets.commented(_joined(after, actors), beside.comment)
         targets.require_patient(call, found, after)
         slots = found.named(after)
         leaving: list[Resource] = []
-        for one in replaced:
-            replaced_id = one["reference"].partition("/")[2]
+        for replaced_id in beside.replaced:
             before = await target(call, work, replaced_id, proposals=False, conditional=False)
             targets.require_cancellable(before.resource)
             writes.append(before.write(targets.cancelled(call, work, before.resource)))
             leaving.append(before.resource)
-        if schedules:
-            after = await on_schedules(call, work, found.resource, after, schedules, replaced=leaving)
+        if beside.schedules:
+            after = await on_schedules(call, work, found.resource, after, beside.schedules, replaced=leaving)
         return await done(call, work, [found.write(after), *writes], named=slots)
 
     return await written(call, _told_with(faults, step), status=200 if resource is None else 201)
@@ -135,12 +169,24 @@ async def _to_book(call: Call, work: UnitOfWork, named: str | None, resource: Re
     return Target({"id": str(uuid.uuid4())}, stored=False)
 
 
-async def _change(call: Call, asked: Asked, ident: str | None, resource: Resource, faults: list[Problem]) -> Reply:
+def _require_of_a_change(asked: Asked, resource: Resource, beside: _Beside) -> None:
+    """Make sure that a change or a cancellation passes over nothing: whom it is for it says by the resource itself.
+
+    Raises:
+        Malformed: with each parameter that is for a new booking alone.
+    """
+    joining = len(_joined(resource, beside.known)["participant"]) > len(resource["participant"])
+    names = ("patient-reference",) * joining + ("patient-resource", "cancelled-appt-id", "overbook")
+    wrong = [one for name in names for one in asked.all(name)]
+    if wrong:
+        text = "{} is for a new booking. Leave it out, and say in appointment-resource what is to be changed."
+        raise Malformed(few([bad(one, text.format(one.name), "not-supported") for one in wrong]))
+
+
+async def _change(call: Call, ident: str | None, resource: Resource, beside: _Beside, faults: list[Problem]) -> Reply:
     if ident is None:
         text = f"An appointment that is to be {resource['status']} needs its id."
         raise Malformed(Problem("invalid_parameter", text, "Appointment.id", issue="required"))
-    comment = asked.text("comment")
-    schedules = _schedules(call, asked)
 
     async def step(work: UnitOfWork) -> Resource:
         found = await target(call, work, ident, proposals=False)
@@ -148,18 +194,18 @@ async def _change(call: Call, asked: Asked, ident: str | None, resource: Resourc
         if resource["status"] == "cancelled":
             targets.require_cancellable(before)
             reason = resource.get("cancelationReason")
-            after = targets.cancelled(call, work, before, reason, comment or resource.get("comment"))
+            after = targets.cancelled(call, work, before, reason, beside.comment or resource.get("comment"))
             return await done(call, work, [found.write(after)])
         if resource["status"] != "booked":
             text = "$book takes an appointment that is pending (book it), booked (change it) or cancelled (cancel it)."
             raise Unprocessable(Problem("invalid_status", text, "Appointment.status"))
         targets.require_stands(before)
-        after = targets.commented(resource, comment)
+        after = targets.commented(resource, beside.comment)
         if targets.moved(before, after) and after.get("slot") == before.get("slot"):
             after = {name: value for name, value in after.items() if name != "slot"}  # others are looked for
         slots = found.named(after)
-        if schedules:
-            after = await on_schedules(call, work, before, after, schedules)
+        if beside.schedules:
+            after = await on_schedules(call, work, before, after, beside.schedules)
         return await done(call, work, [found.write(after)], named=slots)
 
     return await written(call, _told_with(faults, step))
@@ -183,36 +229,21 @@ def _require(call: Call) -> None:
     require_type(call.who, "Slot", "read")
 
 
-def _schedules(call: Call, asked: Asked) -> list[str]:
-    """Return the Schedules to book on (ISiK), each once."""
-    given = asked.references("schedule", "Schedule", base=call.base)
-    if not given:
-        return []
-    require_type(call.who, "Schedule", "read")
-    if any("reference" not in one for one in given):
-        raise Malformed(Problem("invalid_parameter", "Name it as Schedule/<id>.", "schedule"))
-    return list(dict.fromkeys(one["reference"] for one in given))
-
-
 def _named(call: Call, asked: Asked, ident: str | None) -> str | None:
-    found = asked.references("appointment-reference", KIND, base=call.base)
-    if found and "reference" not in found[0]:
-        raise Malformed(Problem("invalid_parameter", "Name it as Appointment/<id>.", "appointment-reference"))
-    if len(found) + (ident is not None) > 1:
-        raise Malformed(Problem("invalid_parameter", "Name one appointment.", "appointment-reference"))
-    return ident or (found[0]["reference"].partition("/")[2] if found else None)
+    found = asked.names("appointment-reference", KIND, call.base)
+    if len(asked.all("appointment-reference")) + (ident is not None) > 1:
+        asked.note(Problem("invalid_parameter", "Name one appointment.", "appointment-reference"))
+    return ident or (found[0].partition("/")[2] if found else None)
 
 
-def _faults(resource: Resource, kind: str) -> list[Problem]:
-    """Return the rules that a resource breaks by itself (422).
-
-    Raises:
-        Malformed: it is no valid resource of that type.
-    """
+def _faults(asked: Asked, resource: Resource, kind: str) -> list[Problem]:
+    """Return the rules that a resource breaks by itself (422); note where it is no valid resource of that type."""
     try:
         validation.require_valid(resource, kind)
     except Unprocessable as refused:
         return [*refused.problems]
+    except Malformed as refused:
+        asked.note(*refused.problems)
     return []
 
 

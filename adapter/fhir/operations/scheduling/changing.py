@@ -15,10 +15,11 @@ from adapter.fhir.access import require_type
 from adapter.fhir.call import Call, Reply
 from adapter.fhir.operations.scheduling import targets
 from adapter.fhir.operations.scheduling.answers import written
-from adapter.fhir.operations.scheduling.asked import Asked, bad, is_instant
+from adapter.fhir.operations.scheduling.asked import Asked, Given, bad, is_instant, text_of
 from adapter.fhir.operations.scheduling.booking import done
 from adapter.fhir.operations.scheduling.placing import moved
 from adapter.fhir.operations.scheduling.targets import KIND, target
+from adapter.fhir.refusing import invalid
 from adapter.scheduling import commands, intervals, responses
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.status import reschedule_problem
@@ -42,7 +43,8 @@ async def cancel(call: Call, kind: str, ident: str | None) -> Reply:
     """
     named = _require(call, ident)
     asked = Asked.of(call, CANCELS)
-    reason, comment = _reason(asked), asked.text("comment")
+    reason, comment = asked.read("reason", _reason), asked.text("comment")
+    asked.require_sound()
 
     async def step(work: UnitOfWork) -> Resource:
         found = await target(call, work, named, proposals=False)
@@ -63,11 +65,12 @@ async def reschedule(call: Call, kind: str, ident: str | None) -> Reply:
     named = _require(call, ident)
     require_type(call.who, "Slot", "read")  # as who books: what is free is looked for, and a Slot's time told
     asked = Asked.of(call, RESCHEDULES)
-    slots = [one["reference"] for one in asked.references("slot", "Slot", base=call.base) if "reference" in one]
-    start, end = _moment(asked, "start"), _moment(asked, "end")
-    if not slots and start is None:
-        raise Malformed(Problem("invalid_parameter", "Give a start, or a slot.", "start", issue="required"))
-    reason = _reason(asked)
+    slots = asked.names("slot", "Slot", call.base)
+    start, end = (asked.read(name, _moment) for name in ("start", "end"))
+    if not asked.all("slot") and not asked.all("start"):
+        asked.note(Problem("invalid_parameter", "Give a start, or a slot.", "start", issue="required"))
+    reason, comment = asked.read("reason", _reason), asked.text("comment")
+    asked.require_sound()
     changes: dict[str, Any] = {"reschedule_reason": None if reason is None else _told(reason)}
 
     async def step(work: UnitOfWork) -> Resource:
@@ -93,7 +96,7 @@ async def reschedule(call: Call, kind: str, ident: str | None) -> Reply:
             put(after, "minutesDuration", max(1, minutes_between(after["start"], after["end"])))
         links = await moved(call, work, before, after, slots)
         after |= {"slot": links} if links else {}
-        write = found.write(targets.commented(after, asked.text("comment")))
+        write = found.write(targets.commented(after, comment))
         return await done(call, work, [write], named=slots)
 
     return await written(call, step)
@@ -107,11 +110,8 @@ def _require(call: Call, ident: str | None) -> str:
     return ident
 
 
-def _reason(asked: Asked) -> Resource | None:
+def _reason(given: Given) -> Resource:
     """Return a reason as a CodeableConcept: it may come as one, as a Coding or as a text."""
-    given = asked.one("reason")
-    if given is None:
-        return None
     if isinstance(given.value, str):
         return {"text": given.value}
     if isinstance(given.value, dict):
@@ -127,12 +127,11 @@ def _told(reason: Resource) -> str | None:
     return found
 
 
-def _moment(asked: Asked, name: str) -> str | None:
-    given = asked.text(name)
-    found = None if given is None else repaired(given)
-    if found is not None and not is_instant(found):
-        text = f"{name} takes an instant with its offset, such as 2024-01-20T10:00:00Z."
-        raise Malformed(Problem("invalid_parameter", text, name, issue="value"))
+def _moment(given: Given) -> str:
+    found = repaired(text_of(given))
+    if not is_instant(found):
+        text = f"{given.name} takes an instant with its offset, such as 2024-01-20T10:00:00Z."
+        raise invalid(given.name, text)
     return found
 
 

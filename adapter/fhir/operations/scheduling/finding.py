@@ -5,31 +5,29 @@ What is proposed is kept, so that it can be read, held and booked by its referen
 
 from __future__ import annotations
 
-import re
 import uuid
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
 from adapter.clock import exact, text
-from adapter.errors import Malformed, Problem
+from adapter.errors import Problem
 from adapter.fhir import searching
 from adapter.fhir.access import require_type
 from adapter.fhir.call import Call, Reply
 from adapter.fhir.operations.scheduling.answers import bundle
-from adapter.fhir.operations.scheduling.asked import Asked, Given, bad, is_instant
+from adapter.fhir.operations.scheduling.asked import Asked, Given, is_instant
 from adapter.fhir.operations.scheduling.search import Candidate, Search, page
+from adapter.fhir.operations.scheduling.sought import LARGEST, Sought, count
 from adapter.scheduling import holds
 from adapter.scheduling.availability import Wanted, first
 from adapter.scheduling.intervals import Interval
 from mappings.instants import minutes_between
 from store import search as engine
 from store.codec import Resource, decode
-from store.dates import latest, span
 from store.extract import references
 from store.indexing import naming
 from store.reading import Moment
-from store.search import SearchRefused, results
 from store.search.dates import repaired
 from store.search.text import escaped
 from store.search.tokens import system_and_code
@@ -43,13 +41,7 @@ PREFETCHES = (
     *("start", "end", "practitioner", "organization", "location-string", "location-reference"),
     *("specialty", "visit-type", "_count"),
 )
-_PAGE = 20
-_LARGEST = 200
-_LONGEST = timedelta(days=366)
-_CLOCKS_CHANGE = timedelta(hours=2)  # so much longer whole days may last than days of 24 hours
 _ACTORS = ("Practitioner", "PractitionerRole", "Location", "HealthcareService", "Device")
-_LONGEST_VISIT = 99_999  # minutes: more than any visit may have
-_MINUTES = {"min": 1, "h": 60, "d": 1_440}
 _NOTHING = Problem(
     "nothing_available",
     "No time that suits is free then. Ask for a longer span, or with fewer conditions.",
@@ -70,15 +62,18 @@ async def find(call: Call, kind: str, ident: str | None) -> Reply:
     service = call.who.service
     patients = asked.references("patient-reference", "Patient", base=call.base)
     asked.resources("patient-resource", "Patient")
-    count = _count(asked)
+    asked.tokens("reason")
+    asked.one("referral-identifier")
+    most = count(asked)
+    sought = Sought.of(call, asked)
     async with holds.settled(call.who.store) as moment:
-        search = await _search(call, asked, moment)
+        search = await _search(call, sought, moment)
         known = [name for one in patients for name in await _named(call, "Patient", one, moment)]
-        found, total = await page(moment, search, known, count, zone=service.settings.zone)
+        found, total = await page(moment, search, known, most, zone=service.settings.zone)
         firsts = [one.openings[0] for one in found]
         stored = await moment.read_all([f"Slot/{one.ident}" for one in firsts if one.made is None and one.stored])
     slots = [decode(raw) if (raw := stored.get(f"Slot/{one.ident}")) else one.slot for one in firsts]
-    proposed = [_proposal(asked, search.window, one, slot, patients) for one, slot in zip(found, slots, strict=True)]
+    proposed = [_proposal(asked, sought.window, one, slot, patients) for one, slot in zip(found, slots, strict=True)]
     await call.who.store.proposals.keep(proposed, service.now() + timedelta(seconds=service.settings.proposal_seconds))
     return Reply(200, bundle(call, proposed, () if proposed else (_note(total),), total))
 
@@ -92,15 +87,16 @@ async def prefetch(call: Call, kind: str, ident: str | None) -> Reply:
     """
     require_type(call.who, "Slot", "read")
     asked = Asked.of(call, PREFETCHES)
-    count = _count(asked)
+    most = count(asked)
+    sought = Sought.of(call, asked)
     async with holds.settled(call.who.store) as moment:
-        search = await _search(call, asked, moment)
+        search = await _search(call, sought, moment)
         wanted = Wanted(
             search.window,
             search.groups(),
             service_types=search.service_types,
             specialties=search.specialties,
-            limit=count,
+            limit=most,
         )
         found, total = await first(moment, wanted, zone=call.who.service.settings.zone)
     shown = [one.slot for one in found]
@@ -113,36 +109,36 @@ def _note(total: int) -> Problem:
     return Problem("not_shown", "None of them is shown, as _count asks for none.", severity="information")
 
 
-async def _search(call: Call, asked: Asked, moment: Moment) -> Search:
-    """Read what is looked for; who is named by an identifier or an address is looked up."""
-    window = _window(call, asked)
+async def _search(call: Call, sought: Sought, moment: Moment) -> Search:
+    """Return what is looked for; who is named by an identifier or an address is looked up.
+
+    Raises:
+        Forbidden: the key may not read what that looks into.
+    """
     people: list[str] = []
-    for one in asked.references("practitioner", "Practitioner", "PractitionerRole", base=call.base):
+    for one in sought.people:
         people += await _named(call, "Practitioner", one, moment)
-    named_people = bool(asked.all("practitioner"))
     if people:
         # Whose time it is tells nobody anything of the roles: a booking of the practitioner looks at them as well.
-        roles = await moment.keys("PractitionerRole", naming("practitioner", people), limit=_LARGEST)
+        roles = await moment.keys("PractitionerRole", naming("practitioner", people), limit=LARGEST)
         people += [f"PractitionerRole/{ident}" for ident in roles]
     places: list[str] = []
-    for one in asked.references("location-reference", "Location", base=call.base):
+    for one in sought.places:
         places += await _named(call, "Location", one, moment)
-    for given in asked.texts("location-string"):
+    for given in sought.addresses:
         for name in ("address", "name"):
             places += await _found(call, "Location", [(name, escaped(given))], moment)
-    named_places = bool(asked.all("location-reference") or asked.all("location-string"))
     others: list[tuple[str, ...]] = []
-    organizations = asked.references("organization", "Organization", base=call.base)
-    if organizations:
-        others.append(tuple(_each(await _of_organizations(call, organizations, moment))))
+    if sought.organizations:
+        others.append(tuple(_each(await _of_organizations(call, sought.organizations, moment))))
     return Search(
-        window,
-        tuple(_each(people)) or (("Practitioner/",) if named_people else ()),  # somebody unknown is nobody's name
-        tuple(_each(places)) or (("Location/",) if named_places else ()),
+        sought.window,
+        tuple(_each(people)) or (("Practitioner/",) if sought.people else ()),  # somebody unknown is nobody's name
+        tuple(_each(places)) or (("Location/",) if sought.places or sought.addresses else ()),
         tuple(group or ("Organization/",) for group in others),
-        tuple(asked.tokens("visit-type")),
-        tuple(asked.tokens("specialty")),
-        _minutes(asked),
+        tuple(sought.service_types),
+        tuple(sought.specialties),
+        sought.minutes,
     )
 
 
@@ -192,58 +188,7 @@ async def _idents(call: Call, kind: str, pairs: list[tuple[str, str]], moment: M
         [compiled] = await engine.compiled(moment, wanted)
     except engine.SearchRefused as refused:
         raise searching.as_refusal(refused) from None
-    return [f"{kind}/{ident}" for ident in await moment.keys(kind, compiled.query, limit=_LARGEST)]
-
-
-def _window(call: Call, asked: Asked) -> Interval:
-    moments: list[datetime] = []
-    problems: list[Problem] = []
-    zone = call.who.service.settings.zone
-    for name in ("start", "end"):
-        given = asked.text(name)
-        if given is None:
-            problems.append(Problem("invalid_parameter", f"Give {name}: a date and time.", name, issue="required"))
-            continue
-        try:
-            first, after = span(repaired(given), zone)
-            end = latest(repaired(given), zone) if "T" in given else after
-            moments.append(first if name == "start" else end)
-        except ValueError:
-            text_ = f"{name} takes a date and time such as 2024-01-20T10:00:00Z."
-            problems.append(Problem("invalid_parameter", text_, name, issue="value"))
-    if problems:
-        raise Malformed(problems)
-    if not timedelta(0) < moments[1] - moments[0] <= _LONGEST + _CLOCKS_CHANGE:
-        text_ = f"end must be after start, and {_LONGEST.days} days later at most."
-        raise Malformed(Problem("invalid_parameter", text_, "end", issue="value"))
-    return Interval(moments[0], moments[1])
-
-
-def _count(asked: Asked) -> int:
-    given = asked.one("_count")
-    if given is None:
-        return _PAGE
-    try:
-        return results.count(str(given.value), most=_LARGEST)
-    except SearchRefused:
-        raise Malformed(bad(given, "_count takes a number from 0.")) from None
-
-
-def _minutes(asked: Asked) -> int:
-    """Return how long the visit is to be: ``duration`` in minutes, or ``timing.repeat.duration``."""
-    given = asked.one("duration")
-    if given is not None:
-        if not re.fullmatch(r"[1-9][0-9]{0,4}", str(given.value)):
-            raise Malformed(bad(given, "duration takes a number of minutes from 1."))
-        return int(given.value)
-    timing = asked.one("timing")
-    repeat = timing.value.get("repeat", {}) if timing is not None and isinstance(timing.value, dict) else {}
-    if timing is None or "duration" not in repeat:
-        return 0
-    unit = _MINUTES.get(repeat.get("durationUnit", ""))
-    if unit is None:
-        raise Malformed(bad(timing, f"timing takes a duration in one of: {', '.join(_MINUTES)}."))
-    return max(1, int(min(float(repeat["duration"]) * unit, _LONGEST_VISIT)))
+    return [f"{kind}/{ident}" for ident in await moment.keys(kind, compiled.query, limit=LARGEST)]
 
 
 def _proposal(asked: Asked, window: Interval, found: Candidate, slot: Resource, patients: list[Resource]) -> Resource:

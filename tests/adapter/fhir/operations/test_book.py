@@ -54,6 +54,24 @@ async def test_book_changes_and_cancels(api: Api) -> None:
     refused(await operate(api, "$book", appointment_resource={**moved, "status": "noshow"}), 422, "invalid_status")
 
 
+async def test_what_is_for_a_new_booking_alone_is_not_passed_over_in_a_change(api: Api) -> None:
+    booked = only(await operate(api, "$book", appointment_resource=visit()), 201)
+    beside: dict[str, Any] = {
+        "cancelled_appt_id": "Appointment/other",
+        "overbook": "An emergency",
+        "patient_reference": "Patient/other",
+        "patient_resource": {"resourceType": "Patient"},
+    }
+    for status in ("booked", "cancelled"):
+        answer = await operate(api, "$book", appointment_resource={**booked, "status": status}, **beside)
+        outcome(answer, 400, *["not-supported"] * 4)
+        for name in beside:
+            assert f"{name.replace('_', '-')} is for a new booking" in answer.text
+    assert (await get(api, f"Appointment/{booked['id']}")).json() == booked
+    patients = [one["actor"]["reference"] for one in booked["participant"] if "Patient" in one["actor"]["reference"]]
+    only(await operate(api, "$book", appointment_resource=booked, patient_reference=patients))
+
+
 async def test_book_replaces_another(api: Api) -> None:
     old = only(await operate(api, "$book", appointment_resource=visit()), 201)
     ident = await first(api, practitioner=SARAH)
@@ -124,7 +142,7 @@ async def test_book_needs_one_appointment(api: Api) -> None:
     outcome(await operate(api, "$book", appointment_resource=visit(status="noshow")), 400, "required")
     outcome(await operate(api, "$book", appointment_resource=visit(participant=None)), 400, "required")
     outcome(await operate(api, "a/$book", appt_id="b"), 400, "invalid")
-    outcome(await operate(api, "$hold", appt_id={"identifier": {"value": "b"}}), 400, "invalid")
+    outcome(await operate(api, "$hold", appt_id={"identifier": {"value": "b"}}), 400, "value")
     outcome(await operate(api, "$book", appointment_resource={"resourceType": "Patient"}), 400, "value")
 
 
@@ -239,5 +257,6 @@ async def test_a_schedule_that_does_not_fit_is_422(api: Api, appointment: Json, 
 
 async def test_a_schedule_is_named_by_its_id(api: Api) -> None:
     by_identifier = {"identifier": {"value": "x"}}
-    outcome(await operate(api, "$book", appt_resource=at_ten(), schedule=by_identifier), 400, "invalid")
+    outcome(await operate(api, "$book", appt_resource=at_ten(), schedule=by_identifier), 400, "value")
+    outcome(await operate(api, "$book", appt_resource=at_ten(), cancelled_appt_id=by_identifier), 400, "value")
     outcome(await operate(api, "$book", appt_resource=at_ten(), schedule="Slot/s1"), 400, "value")

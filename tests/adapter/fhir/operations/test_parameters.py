@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.adapter.fhir.door import Json, call, get, made, outcome, person
+from tests.adapter.fhir.operations.calling import parameters, visit
 from tests.adapter.mediloop.clinic import appointment
 from tests.conftest import Api
 
@@ -30,7 +31,7 @@ async def test_a_body_that_is_not_read_is_refused(api: Api, path: str) -> None:
     await made(api, appointment("a"))
     before = (await get(api, "Appointment/a")).json()
     for body in OTHERS:
-        issue = outcome(await call(api, "POST", path, body), 400, *one_code(path, body))
+        issue = outcome(await call(api, "POST", path, body), 400, *codes(path, body))
         if path != "Appointment/$book" and not path.endswith("a/$book"):
             expected = "Send a Parameters resource." if body.get("resourceType") != "Parameters" else "resource"
             assert expected in issue["diagnostics"]
@@ -62,8 +63,57 @@ async def test_null_is_no_list_of_parameters(api: Api) -> None:
     outcome(await call(api, "POST", "Patient/$validate", body), 400, "structure", "structure")
 
 
-def one_code(path: str, body: Json) -> list[str]:
-    """The type of the issue: of what an operation takes as such, its type is wrong."""
+NEEDED = {
+    **dict.fromkeys(("Appointment/$find", "Slot/$find", "Slot/$prefetch"), 2),
+    **dict.fromkeys(("Appointment/$hold", "Appointment/$book", "Appointment/a/$reschedule"), 1),
+}
+"""How many parameters an operation needs."""
+
+
+def codes(path: str, body: Json) -> list[str]:
+    """The types of the issues: of what an operation takes as such, its type is wrong; else what it needs is missing."""
     if body.get("resourceType") == "Parameters":
-        return ["value" if "$e" in path else "not-supported"]
+        return ["value" if "$e" in path else "not-supported", *["required"] * NEEDED.get(path, 0)]
     return ["value" if path.endswith("$book") else "structure"]
+
+
+ALL_WRONG: list[tuple[str, Json, list[str]]] = [
+    (
+        "Appointment/$find",
+        parameters(start="soon", practitioner="Patient/p", duration=0, reason="x|", _count=-1, colour="red"),
+        [*("[5]", "start", "end", "[1]", "[2]", "[3]", "[4]")],
+    ),
+    ("Slot/$find", parameters(end="2024-01-20", organization="x/y", specialty="x|"), ["start", "[1]", "[2]"]),
+    ("Appointment/$hold", parameters(patient="Patient/p"), ["[0]", "appointment-reference"]),
+    ("Appointment/a/$hold", parameters(appt_id="Patient/p"), ["[0]", "appointment-reference"]),
+    (
+        "Appointment/$book",
+        parameters(
+            appt_resource=visit(status="guess", colour="red"),
+            patient_resource={"resourceType": "Patient", "gender": "m"},
+            patient_reference="Location/l",
+            cancelled_appt_id={"identifier": {"value": "b"}},
+            comment=[1, "x"],
+            overbook=2,
+            schedule={"identifier": {"value": "s"}},
+        ),
+        ["Appointment.status", "Appointment.colour", "Patient.gender", *("[2]", "[3]", "[4]", "[5]", "[6]", "[7]")],
+    ),
+    ("Appointment/a/$cancel", parameters(reason=[1, "x"], comment=5, why="x"), ["[0]", "[1]", "[2]", "[3]"]),
+    (
+        "Appointment/a/$reschedule",
+        parameters(start="soon", end=5, slot=["x/y", {"identifier": {"value": "s"}}], reason=1, comment=2),
+        ["start", "[1]", "[2]", "[3]", "[4]", "[5]"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("path", "body", "places"), ALL_WRONG, ids=[path for path, _, _ in ALL_WRONG])
+async def test_every_wrong_parameter_is_named_at_once(api: Api, path: str, body: Json, places: list[str]) -> None:
+    await made(api, appointment("a"))
+    before = (await get(api, "Appointment/a")).json()
+    answer = await call(api, "POST", path, body)
+    assert answer.status_code == 400, answer.text
+    told = [issue.get("expression", issue.get("location", [""]))[0] for issue in answer.json()["issue"]]
+    assert sorted(one.removeprefix("http.").removeprefix("Parameters.parameter") for one in told) == sorted(places)
+    assert (await get(api, "Appointment/a")).json() == before
