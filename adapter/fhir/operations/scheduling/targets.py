@@ -8,7 +8,7 @@ from typing import Any
 
 from adapter import clock
 from adapter.errors import Conflict, Gone, Malformed, NotFound, Problem, Unprocessable
-from adapter.fhir import proposed, writing
+from adapter.fhir import negotiation, proposed, writing
 from adapter.fhir.call import Call
 from adapter.fhir.writes import Write
 from adapter.scheduling import claims, holds, occupancy
@@ -60,11 +60,11 @@ async def target(
         work: the unit of work to read through.
         ident: of the appointment.
         proposals: whether a proposal will do.
-        conditional: whether it is what If-Match is about: not where the call names another one as well.
+        conditional: whether it is what preconditions are about: not where the call names another one as well.
 
     Raises:
         NotFound: there is none. Gone: it was proposed, and that has expired.
-        PreconditionFailed: it has another version than If-Match says, or none: it is only proposed.
+        PreconditionFailed: as `require_version`; what is only proposed has no version.
     """
     found = await _found(work, ident, proposals=proposals)
     if conditional:
@@ -73,12 +73,14 @@ async def target(
 
 
 def require_version(call: Call, found: Resource | None) -> None:
-    """Let pass what has the version that If-Match names, if there is that header.
+    """Let pass what has the version that If-Match names, or was not changed after If-Unmodified-Since, if there is one.
 
     Raises:
-        PreconditionFailed: it has another one, or is not there at all.
+        PreconditionFailed: it has another version, or none; or was changed later.
     """
-    writing.require_version(Write("PUT", KIND, if_match=call.headers.get("if-match")), found)
+    unmodified_since = negotiation.http_date(call.headers.get("if-unmodified-since"))
+    write = Write("PUT", KIND, if_match=call.headers.get("if-match"), unmodified_since=unmodified_since)
+    writing.require_version(write, found)
 
 
 async def _found(work: UnitOfWork, ident: str, *, proposals: bool) -> Target:

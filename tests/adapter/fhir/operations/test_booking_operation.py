@@ -51,6 +51,23 @@ async def test_a_version_that_is_not_the_present_one_changes_nothing(api: Api, s
     refused(await operate(api, "a/$cancel", third), 412, "version_mismatch")
 
 
+async def test_what_was_changed_after_a_date_is_changed_by_no_operation(api: Api, second: Json) -> None:
+    before, then = ({"If-Unmodified-Since": f"Mon, 15 Jan 2024 {clock} GMT"} for clock in ("09:59:59", "10:00:00"))
+    calls: list[tuple[str, Json]] = [
+        ("$book", {"appointment_resource": {**second, **LATER}}),
+        ("$book", {"appointment_resource": {**second, "status": "cancelled"}}),
+        ("a/$hold", {}),
+        ("a/$cancel", {}),
+        ("a/$reschedule", {"start": LATER["start"]}),
+    ]
+    for path, given in calls:
+        refused(await operate(api, path, before, **given), 412, "version_mismatch")
+    assert (await get(api, "Appointment/a")).json() == second
+    ident = await first(api, practitioner=SARAH)
+    only(await operate(api, f"{ident}/$hold", before))  # what is only proposed was never changed
+    only(await operate(api, "a/$cancel", then))
+
+
 async def test_a_proposal_has_no_version_and_what_is_replaced_is_not_meant(api: Api, second: Json) -> None:
     ident = await first(api, practitioner=SARAH)
     proposal = await get(api, f"Appointment/{ident}", if_none_match=STALE["If-Match"])
