@@ -18,7 +18,7 @@ from adapter.fhir.call import Call, Reply
 from adapter.fhir.operations.scheduling import targets
 from adapter.fhir.operations.scheduling.answers import written
 from adapter.fhir.operations.scheduling.asked import Asked, bad
-from adapter.fhir.operations.scheduling.patients import brought
+from adapter.fhir.operations.scheduling.patients import brought, linking
 from adapter.fhir.operations.scheduling.placing import on_schedules
 from adapter.fhir.operations.scheduling.targets import KIND, Target, target
 from adapter.fhir.writes import Write
@@ -58,7 +58,8 @@ async def hold(call: Call, kind: str, ident: str | None) -> Reply:
         found = await target(call, work, named)
         targets.require_bookable(found, "pending")
         until = work.now + timedelta(seconds=service.settings.hold_seconds)
-        held = holds.holding(found.resource, until, service.systems.extensions)
+        held = await _with_patients(call, work, found.resource, [])
+        held = holds.holding(held, until, service.systems.extensions)
         return await done(call, work, [found.write(held)], named=found.named(held))
 
     return await written(call, step, holding=True)
@@ -138,13 +139,14 @@ async def _book_anew(
         found = await _to_book(call, work, named, resource)
         targets.require_bookable(found, "booked")
         writes: list[Write] = []
-        actors = list(beside.known)
+        actors: list[Resource] = []
         for one in beside.patients:
             write, actor = await brought(call, work, one)
             writes += [] if write is None else [write]
             actors.append(actor)
         after = targets.booked(call, work, found.resource | (resource or {}), beside.overbook)
-        after = targets.commented(_joined(after, actors), beside.comment)
+        after = _joined(await _with_patients(call, work, after, beside.known), actors)
+        after = targets.commented(after, beside.comment)
         targets.require_patient(call, found, after)
         slots = found.named(after)
         leaving: list[Resource] = []
@@ -264,6 +266,16 @@ def _told_with(faults: list[Problem], step: Step[Resource]) -> Step[Resource]:
         raise Unprocessable(told)
 
     return refusing
+
+
+async def _with_patients(call: Call, work: UnitOfWork, appointment: Resource, joining: Sequence[Resource]) -> Resource:
+    """Return the appointment with further patients; whom a UHID alone names is referred to, where it tells who."""
+    there = [one.get("actor", {}) for one in appointment["participant"]]
+    linked = await linking(call, work, [*there, *joining])
+    participants = [
+        {**one, "actor": linked(one["actor"])} if "actor" in one else one for one in appointment["participant"]
+    ]
+    return _joined({**appointment, "participant": participants}, [linked(one) for one in joining])
 
 
 def _joined(appointment: Resource, actors: Sequence[Resource]) -> Resource:

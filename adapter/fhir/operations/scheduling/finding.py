@@ -6,7 +6,7 @@ What is proposed is kept, so that it can be read, held and booked by its referen
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,12 +17,14 @@ from adapter.fhir.access import require_type
 from adapter.fhir.call import Call, Reply
 from adapter.fhir.operations.scheduling.answers import bundle
 from adapter.fhir.operations.scheduling.asked import Asked, Given, is_instant
-from adapter.fhir.operations.scheduling.search import Candidate, Search, page
+from adapter.fhir.operations.scheduling.search import Candidate, Query, Search, page
 from adapter.fhir.operations.scheduling.sought import LARGEST, Sought, count
+from adapter.mediloop.uhids import tokens
 from adapter.scheduling import holds
 from adapter.scheduling.availability import Wanted, first
 from adapter.scheduling.intervals import Interval
 from mappings.instants import minutes_between
+from mappings.references import stated_uhid, uhids
 from store import search as engine
 from store.codec import Resource, decode
 from store.extract import references
@@ -68,8 +70,8 @@ async def find(call: Call, kind: str, ident: str | None) -> Reply:
     sought = Sought.of(call, asked)
     async with holds.settled(call.who.store) as moment:
         search = await _search(call, sought, moment)
-        known = [name for one in patients for name in await _named(call, "Patient", one, moment)]
-        found, total = await page(moment, search, known, most, zone=service.settings.zone)
+        visits = await _visits(call, patients, moment)
+        found, total = await page(moment, search, visits, most, zone=service.settings.zone)
         firsts = [one.openings[0] for one in found]
         stored = await moment.read_all([f"Slot/{one.ident}" for one in firsts if one.made is None and one.stored])
     slots = [decode(raw) if (raw := stored.get(f"Slot/{one.ident}")) else one.slot for one in firsts]
@@ -107,6 +109,21 @@ def _note(total: int) -> Problem:
     if not total:
         return _NOTHING
     return Problem("not_shown", "None of them is shown, as _count asks for none.", severity="information")
+
+
+async def _visits(call: Call, patients: Sequence[Resource], moment: Moment) -> list[Query]:
+    """Return the queries of the appointments that patients have, by reference or by a UHID of theirs alone.
+
+    Raises:
+        Forbidden: one is named by an identifier, and the key may not read patients.
+    """
+    systems = call.who.service.systems
+    names = _each([name for one in patients for name in await _named(call, "Patient", one, moment)])
+    stated = [uhid for one in patients if (uhid := stated_uhid(one, systems))]
+    stored = await moment.read_all([name for name in names if name.startswith("Patient/")])
+    theirs = _each([*stated, *(uhid for raw in stored.values() for uhid in uhids(decode(raw), systems))])
+    found: list[Query] = [*naming("actor", names)["$or"]] if names else []
+    return [*found, {"_index.patient:identifier": {"$in": tokens(theirs, systems)}}] if theirs else found
 
 
 async def _search(call: Call, sought: Sought, moment: Moment) -> Search:

@@ -1,18 +1,24 @@
-"""Patients whom a booking brings along (``patient-resource``): those who are stored already are used, others are made.
+"""Patients of a booking: whom it brings along (``patient-resource``), and whom it names by a UHID alone.
 
-Whoever has the UHID is meant, or else one of the other identifiers: a hospital sends its own record number as well.
+Those who are stored already are used, others are made. Whoever has the UHID is meant, or else one of the other
+identifiers: a hospital sends its own record number as well.
 """
 
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable, Sequence
 
 from adapter.errors import PreconditionFailed, Problem
 from adapter.fhir import meeting, searching
 from adapter.fhir.call import Call, Pairs
 from adapter.fhir.writes import Write
+from adapter.mediloop.actors import carriers
+from adapter.mediloop.uhids import carriers_query
 from mappings import uhid
-from store.codec import Resource
+from mappings.references import kind_of, stated_uhid
+from mappings.systems import Systems
+from store.codec import Resource, decode
 from store.search.text import escaped
 from store.unit_of_work import UnitOfWork
 
@@ -38,6 +44,29 @@ async def brought(call: Call, work: UnitOfWork, resource: Resource) -> tuple[Wri
     if found is not None:
         return None, actor
     return Write("POST", _KIND, ident, resource={**resource, "id": ident}), actor
+
+
+async def linking(call: Call, work: UnitOfWork, actors: Sequence[Resource]) -> Callable[[Resource], Resource]:
+    """Return what gives one of `actors` who states a UHID alone the reference to the one Patient who carries it.
+
+    As a MediLoop booking has it: without the reference the visit is in no record of theirs.
+    """
+    systems = call.who.service.systems
+    uhids = {uhid for one in actors if (uhid := _stated_alone(one, systems))}
+    documents = await work.documents(_KIND, carriers_query(sorted(uhids), systems)) if uhids else []
+    carrying = carriers({f"{_KIND}/{one['_id']}": decode(one["_json"]) for one in documents}, systems, uhids)
+
+    def linked(actor: Resource) -> Resource:
+        name = carrying.get(_stated_alone(actor, systems) or "")
+        return actor if name is None else {"reference": name, **actor}
+
+    return linked
+
+
+def _stated_alone(actor: Resource, systems: Systems) -> str | None:
+    if "reference" in actor or kind_of(actor, {}, systems) != _KIND:
+        return None
+    return stated_uhid(actor, systems)
 
 
 def _identifiers(call: Call, resource: Resource) -> list[Resource]:

@@ -7,10 +7,10 @@ nothing: a candidate has the Slots of every Schedule that it needs.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, tzinfo
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -25,6 +25,8 @@ from store.dates import shifted
 from store.extract import reference, references, walk
 from store.indexing import naming
 from store.reading import Moment
+
+Query = Mapping[str, Any]
 
 
 class Candidate(NamedTuple):
@@ -68,20 +70,21 @@ class Search:
 
 
 async def page(
-    moment: Moment, search: Search, patients: Sequence[str], count: int, *, zone: tzinfo
+    moment: Moment, search: Search, visits: Sequence[Query], count: int, *, zone: tzinfo
 ) -> tuple[list[Candidate], int]:
     """Return the first `count` candidates and how many there are.
 
     Published Slots among them may not have been read (`Opening.made`). They come in order of time, then of the caller's
-    preference, then of the Slots' ids. None overlaps an appointment that one of the `patients` has already.
+    preference, then of the Slots' ids. None overlaps an appointment that matches one of the queries `visits`: those
+    that the patients have already.
     """
     one_each = all(len(group) == 1 for group in search.groups())
-    if one_each and not search.minutes and not patients and not (search.people and search.places):
+    if one_each and not search.minutes and not visits and not (search.people and search.places):
         # One opening each, and no preference among them: in that order already.
         wanted = replace(_wanted(search), limit=count, contents=True)
         found, total = await first(moment, wanted, zone=zone)
         return [Candidate(one.when, (one,)) for one in found], total
-    every = await without_clashes(moment, await candidates(moment, search, zone=zone), patients)
+    every = await without_clashes(moment, await candidates(moment, search, zone=zone), visits)
     return every[:count], len(every)
 
 
@@ -261,13 +264,13 @@ def _preference(found: Candidate, search: Search) -> tuple[int, ...]:
     return tuple(next((rank for rank, name in enumerate(group) if name in actors), len(group)) for group in groups)
 
 
-async def without_clashes(moment: Moment, found: list[Candidate], patients: Sequence[str]) -> list[Candidate]:
-    """Leave out what overlaps an appointment that one of these patients has already."""
-    if not patients or not found:
+async def without_clashes(moment: Moment, found: list[Candidate], visits: Sequence[Query]) -> list[Candidate]:
+    """Leave out what overlaps an appointment that matches one of the queries."""
+    if not visits or not found:
         return found
     earliest = shifted(min(one.when.start for one in found), -intervals.LONGEST)
     last = max(one.when.end for one in found)
     then = {"_index.date": {"$gte": earliest, "$lt": last}, "_index.status": {"$in": list(HOLDING)}}
-    raw = await moment.find("Appointment", naming("actor", patients, then))
+    raw = await moment.find("Appointment", {"$or": [{**one, **then} for one in visits]})
     busy = merged(when for one in raw if (when := intervals.of(orjson.loads(one))) is not None)
     return await aside(lambda: [one for one in found if not touches(one.when, busy)], much=len(found) > FEW)

@@ -1,0 +1,95 @@
+"""Patients of a visit who are named by a UHID alone: whom they are, and the time that their other visits take."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.adapter.fhir.door import Json, bundled, get, made, names, person
+from tests.adapter.fhir.operations.calling import clinic, find, first, only, operate, visit
+from tests.adapter.mediloop.clinic import JAMES, SARAH
+from tests.conftest import Api
+
+__all__ = ["clinic"]
+
+UHIDS = "https://mediloop.co/fhir/sid/uhid"
+
+
+def by_uhid(value: str, **more: Any) -> Json:
+    """Return a reference by a UHID alone."""
+    return {"identifier": {"system": UHIDS, "value": value}, **more}
+
+
+@pytest.fixture
+async def ann(api: Api) -> Json:
+    """A Patient with two UHIDs, one of which is of earlier days."""
+    old = {"system": UHIDS, "value": "UG222222222B", "use": "old"}
+    return await made(api, person("ann", identifier=[{"system": UHIDS, "value": "UG111111111A"}, old]))
+
+
+@pytest.mark.parametrize("uhid", ["UG111111111A", "UG222222222B", " ug222222222b "])
+@pytest.mark.parametrize("way", ["$find", "$book", "by value", "as well"])
+async def test_who_is_booked_by_a_uhid_is_referred_to(api: Api, ann: Json, uhid: str, way: str) -> None:
+    named = by_uhid(uhid, display="Ann")
+    if way == "by value":
+        booked = only(await operate(api, "$book", appointment_resource=visit(), patient_reference=named), 201)
+    else:
+        asked = {"patient_reference": named} if way != "$book" else {}
+        ident = await first(api, practitioner=SARAH, **asked)
+        if way == "$find":
+            held = only(await operate(api, f"{ident}/$hold"))
+            assert {"reference": "Patient/ann", **named} in [one["actor"] for one in held["participant"]]
+        joining: Json = {"$book": {"patient": named}, "as well": {"patient": "Patient/ann"}}
+        booked = only(await operate(api, f"{ident}/$book", **joining.get(way, {})))
+    actors = [one["actor"] for one in booked["participant"]]
+    assert [one for one in actors if one.get("reference") == "Patient/ann"] == [{"reference": "Patient/ann", **named}]
+    assert not [one for one in actors if "reference" not in one]
+    assert f"Appointment/{booked['id']}" in names(bundled(await get(api, "Patient/ann/$everything")))
+
+
+NOBODY: Json = {"type": [{"text": "Whoever is on duty"}], "status": "needs-action"}
+
+
+async def test_whom_a_uhid_does_not_tell_is_named_by_it_alone(api: Api, ann: Json) -> None:
+    """Two carry it, nobody does, or it is said to be somebody else's."""
+    await made(api, person("twin", identifier=[{"system": UHIDS, "value": "UG222222222B"}]))
+    await made(api, person("other", identifier=[{"system": UHIDS, "value": "UG222222222B"}]))
+    parent = by_uhid("UG111111111A", type="RelatedPerson")
+    taking_part = [{"actor": actor, "status": "accepted"} for actor in (by_uhid("UG222222222B"), parent)]
+    booked = only(
+        await operate(
+            api,
+            "$book",
+            appointment_resource=visit(participant=[*visit()["participant"], *taking_part, NOBODY]),
+            patient_reference=by_uhid("UG999999999Z"),
+        ),
+        201,
+    )
+    actors = [one["actor"] for one in booked["participant"] if "actor" in one]
+    assert [one for one in actors if "reference" not in one] == [
+        by_uhid("UG222222222B"),
+        parent,
+        by_uhid("UG999999999Z"),
+    ]
+
+
+@pytest.mark.parametrize("asked", ["Patient/ann", by_uhid("UG111111111A"), by_uhid("UG222222222B")])
+async def test_a_patient_is_proposed_no_time_of_a_visit_that_states_their_uhid_alone(
+    api: Api, ann: Json, asked: Any
+) -> None:
+    members = visit(id="x", status="booked", slot=[{"reference": "Slot/s1"}])
+    members["participant"] = [
+        *(one for one in members["participant"] if "Patient" not in one["actor"].get("reference", "")),
+        {"actor": by_uhid("UG222222222B"), "status": "accepted"},
+    ]
+    await made(api, members)
+    found = await find(api, practitioner=JAMES, patient_reference=asked)
+    assert [one["resource"]["slot"][0]["reference"] for one in found["entry"]] == ["Slot/j2"]
+
+
+async def test_who_is_not_stored_is_proposed_no_time_of_their_visits(api: Api) -> None:
+    named = by_uhid("UG333333333C")
+    only(await operate(api, "$book", appointment_resource=visit(), patient_reference=named), 201)
+    found = await find(api, practitioner=JAMES, patient_reference=named)
+    assert [one["resource"]["slot"][0]["reference"] for one in found["entry"]] == ["Slot/j2"]
