@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from adapter.errors import Malformed, MethodNotAllowed, NotFound, Problem, Refused
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from adapter.errors import Malformed, MethodNotAllowed, NotFound, Problem, Refused, few
 from store.errors import AlreadyExists, NotUnique
 
 
@@ -15,6 +18,34 @@ def unknown_type(name: str) -> NotFound:
 def invalid(name: str, text: str, issue: str = "value") -> Malformed:
     """Return the refusal of a parameter that cannot be taken as it is."""
     return Malformed(Problem("invalid_parameter", text, name, issue=issue))
+
+
+class Faults:
+    """What is wrong with the parameters of a call: kept until all of them have been read, and told together."""
+
+    def __init__(self) -> None:
+        self._problems: list[Problem] = []
+
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        """Keep what is refused within (`Malformed`), and go on after it."""
+        try:
+            yield
+        except Malformed as refused:
+            self._problems += refused.problems
+
+    def add(self, name: str, text: str, issue: str = "value") -> None:
+        """Keep what `invalid` would refuse."""
+        self._problems.append(Problem("invalid_parameter", text, name, issue=issue))
+
+    def require_none(self, beside: Sequence[Problem] = ()) -> None:
+        """Let pass parameters with which nothing is wrong.
+
+        Raises:
+            Malformed: with everything that is, and with what is to be told `beside`.
+        """
+        if self._problems:
+            raise Malformed(few([*self._problems, *beside]))
 
 
 def not_allowed(*methods: str) -> MethodNotAllowed:

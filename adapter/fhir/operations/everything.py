@@ -19,7 +19,7 @@ from adapter.fhir import reads, searching
 from adapter.fhir.access import may, require_type
 from adapter.fhir.call import Call, Pairs, Reply
 from adapter.fhir.operations.parameters import parameters
-from adapter.fhir.refusing import invalid
+from adapter.fhir.refusing import Faults, invalid
 from store import search as engine
 from store.dates import span
 from store.extract import relative
@@ -69,9 +69,11 @@ async def everything(call: Call, kind: str, ident: str | None) -> Reply:
     if ident is not None and await call.who.store.read(kind, ident) is None:
         raise await reads.absent(call, kind, ident)
     pairs, _ = parameters(call)
+    faults = Faults()
     for name in searching.beside(pairs):
-        raise invalid(name, searching.BESIDE, "not-supported")
-    asked = _read(searching.unpacked("/".join(call.path), pairs), call.who.service.settings.zone)
+        faults.add(name, searching.BESIDE, "not-supported")
+    faults.require_none()
+    asked = _read(call, searching.unpacked("/".join(call.path), pairs))
     found, more = await _members(call, ident, asked)
     entries = [Entry(name, document["_id"], document["_json"], "match") for name, document in found]
     notes: tuple[Note, ...] = ()
@@ -128,10 +130,7 @@ async def _query(call: Call, kind: str, ident: str | None, asked: _Asked) -> dic
 async def _compiled(call: Call, kind: str, asked: _Asked, compartment: tuple[str, str] | None = None) -> dict[str, Any]:
     """Return the query for what has changed, and lies in the compartment."""
     how = searching.reading(call.who, call.base, strict=True)
-    try:
-        wanted = engine.parse((kind,), asked.since, how, compartment)
-    except SearchRefused:  # it is no date: nothing else is asked
-        raise invalid("_since", "_since takes an instant such as 2024-01-20T10:00:00Z.") from None
+    wanted = engine.parse((kind,), asked.since, how, compartment)
     [compiled] = await engine.compiled(call.who.store, wanted)
     return compiled.query
 
@@ -171,36 +170,71 @@ def _references(document: Mapping[str, Any], base: str) -> Iterator[str]:
             yield relative(str(one), (base,))
 
 
-def _read(pairs: Pairs, zone: tzinfo) -> _Asked:
+def _read(call: Call, pairs: Pairs) -> _Asked:
     """Read the parameters.
 
     Raises:
-        Malformed: one that it does not take, or a bad value.
+        Malformed: with each that it does not take, or that has a bad value.
     """
     given: dict[str, list[str]] = {}
+    faults = Faults()
     for name, value in pairs:
-        if name in ("_format", "_pretty") or not value:
-            continue
-        if name not in (*_TAKES, *_PLACE):
-            raise invalid(name, f"$everything does not take {name}. It takes {', '.join(_TAKES)}.", "not-supported")
-        given.setdefault(name, []).append(value)
+        if name not in ("_format", "_pretty") and value:
+            given.setdefault(name, []).append(value)
     for name, values in given.items():
-        if len(values) > 1 and name != "_type":
-            raise invalid(name, f"{name} may be given once.")
-    types = frozenset(searching.listed("_type", given.get("_type", ())))
-    for one in sorted(types - TYPES.keys()):
-        raise invalid("_type", f"This server has no {one}. It has: {', '.join(TYPES)}.", "not-supported")
-    try:
-        count = results.count(given.get("_count", [str(results.DEFAULT_COUNT)])[0], least=1)
-    except SearchRefused:
-        raise invalid("_count", "_count takes a number from 1.") from None
-    since = [("_lastUpdated", f"ge{value}") for value in given.get("_since", ())]
+        if name not in (*_TAKES, *_PLACE):
+            text = f"$everything does not take {name}. It takes {', '.join(_TAKES)}."
+            faults.add(name, text, "not-supported")
+        elif len(values) > 1 and name != "_type":
+            faults.add(name, f"{name} may be given once.")
+    types = frozenset[str]()
+    with faults.noted():
+        types = _types(given.get("_type", ()))
+    count = results.DEFAULT_COUNT
+    with faults.noted():
+        count = _count(given.get("_count", [str(count)])[0])
+    span = dict[str, Any]()
+    with faults.noted():
+        span = _span(given, call.who.service.settings.zone)
+    since = tuple(("_lastUpdated", f"ge{value}") for value in given.get("_since", ()))
+    with faults.noted():
+        _require_date(call, since)
     after = [given[name][0] for name in _PLACE if name in given]
     if after and (len(after) != len(_PLACE) or after[0] not in MEMBERS):
-        raise invalid(_PLACE[0], "That page link was changed. Ask again and follow the links.")
+        faults.add(_PLACE[0], "That page link was changed. Ask again and follow the links.")
+    faults.require_none()
     used = tuple((name, value) for name, values in given.items() if name not in _PLACE for value in values)
     place = (after[0], after[1]) if after else None
-    return _Asked(used, types, _span(given, zone), tuple(since), count, place)
+    return _Asked(used, types, span, since, count, place)
+
+
+def _types(values: Sequence[str]) -> frozenset[str]:
+    types = frozenset(searching.listed("_type", values))
+    faults = Faults()
+    for name in sorted(types - TYPES.keys()):
+        text = f"This server has no {name}. It has: {', '.join(TYPES)}."
+        faults.add("_type", text, "not-supported")
+    faults.require_none()
+    return types
+
+
+def _count(text: str) -> int:
+    try:
+        return results.count(text, least=1)
+    except SearchRefused:
+        raise invalid("_count", "_count takes a number from 1.") from None
+
+
+def _require_date(call: Call, since: Pairs) -> None:
+    """Let pass what has changed since a date.
+
+    Raises:
+        Malformed: it is none.
+    """
+    try:
+        engine.parse((OWNER,), since, searching.reading(call.who, call.base, strict=True))
+    except SearchRefused:  # nothing else is asked
+        raise invalid("_since", "_since takes an instant such as 2024-01-20T10:00:00Z.") from None
 
 
 def _span(given: Mapping[str, Sequence[str]], zone: tzinfo) -> dict[str, Any]:
@@ -210,13 +244,16 @@ def _span(given: Mapping[str, Sequence[str]], zone: tzinfo) -> dict[str, Any]:
     """
     fixed: dict[str, Any] = {}
     wished: dict[str, Any] = {}
+    faults = Faults()
     for name, place, bound, at, beyond in (("start", "hi", 0, "$gte", "$gt"), ("end", "lo", 1, "$lt", "$lt")):
         if name in given:
             try:
                 moment = span(repaired(given[name][0]), zone)[bound]
             except ValueError:
-                raise invalid(name, f"{name} takes a date such as 2024-01-20.") from None
-            fixed[at], wished[place] = moment, {beyond: moment}
+                faults.add(name, f"{name} takes a date such as 2024-01-20.")
+            else:
+                fixed[at], wished[place] = moment, {beyond: moment}
+    faults.require_none()
     date, spans = (f"_index.{TYPES['Appointment'].parameters[one].field}" for one in ("date", _SPAN))
     return {"$or": [{date: fixed}, {date: None, spans: {"$elemMatch": wished}}]} if wished else {}
 

@@ -24,7 +24,7 @@ from adapter.fhir.call import MOST_PARAMETERS, Call, Pairs, Reply
 from adapter.fhir.operations import exporting_filters
 from adapter.fhir.operations.exporting_patients import Whose, patients
 from adapter.fhir.operations.parameters import parameters
-from adapter.fhir.refusing import invalid
+from adapter.fhir.refusing import Faults, invalid
 from adapter.fhir.validation.primitives import PRIMITIVES
 from adapter.scheduling.road import IDEMPOTENCY_HEADER
 from adapter.security.permissions import require
@@ -108,72 +108,77 @@ def _read(call: Call, kind: str) -> _Asked:
     """Read the parameters.
 
     Raises:
-        Malformed: a value that cannot be read, or none. What is merely not supported is noted.
+        Malformed: with each value that cannot be read, or that is missing. What is merely not supported is noted.
     """
     pairs, _ = parameters(replace(call, body=_plain(call.body)))
     asked = _Asked(negotiation.preferences(call.headers.get("prefer")).handling == "lenient")
-    given = _given(pairs)
-    _check_names(given, asked)
+    faults = Faults()
+    given = _given(pairs, faults)
+    _check_names(given, asked, faults)
     for value in given.get("_outputFormat", ())[:1]:
         # The plus of a query is read as a blank.
         if value.replace(" ", "+") not in FORMATS:
-            raise invalid("_outputFormat", f"Files are written as {', '.join(FORMATS)}.", "not-supported")
+            faults.add("_outputFormat", f"Files are written as {', '.join(FORMATS)}.", "not-supported")
     for value in given.get("_since", ())[:1]:
-        asked.since = _moment(value, call)
+        with faults.noted():
+            asked.since = _moment(value, call)
     for value in given.get("_deidentify", ())[:1]:
-        asked.deidentified = _wants_pseudonyms(value, call)
-    asked.kinds = [*searching.listed("_type", given.get("_type", ()))]
-    if "_type" in given and not asked.kinds:  # that is not to mean all of them
-        raise invalid("_type", "_type takes types, separated by commas. Name one.")
-    asked.elements = [*searching.listed("_elements", given.get("_elements", ()))]
-    if "_elements" in given and not asked.elements:
-        raise invalid("_elements", "_elements takes names of elements, separated by commas. Name one.")
-    filters = given.get("_typeFilter", ())
-    if sum(value.count("?") + value.count("&") for value in filters) > MOST_PARAMETERS:
-        text = f"The filters have more than {MOST_PARAMETERS:,} parameters: one takes several values, with commas."
-        raise invalid("_typeFilter", text, "too-costly")
-    for value in filters:
-        for one in _NEXT_FILTER.split(value):
-            name, pairs, problems = exporting_filters.parsed(one)
-            asked.filters.setdefault(name, []).append(pairs)
-            asked.problems += problems
-    named = [one for value in given.get("patient", ()) for one in value.split(",")]
-    asked.patients = [_patient(one.strip(), call.base) for one in named]
-    if asked.patients and (call.method != "POST" or not kind):
+        with faults.noted():
+            asked.deidentified = _wants_pseudonyms(value, call)
+    with faults.noted():
+        asked.kinds = _listed(given, "_type", "types")  # none is not to mean all of them
+    with faults.noted():
+        asked.elements = _listed(given, "_elements", "names of elements")
+    _read_filters(given.get("_typeFilter", ()), asked, faults)
+    for one in (one for value in given.get("patient", ()) for one in value.split(",")):
+        with faults.noted():
+            asked.patients.append(_patient(one.strip(), call.base))
+    if "patient" in given and (call.method != "POST" or not kind):
         text = "patient is for Patient/$export and Group/[id]/$export, sent by POST as Parameters."
-        raise invalid("patient", text, "not-supported")
+        faults.add("patient", text, "not-supported")
+    faults.require_none(beside=() if asked.lenient else asked.problems)
     return asked
 
 
-def _given(pairs: Pairs) -> dict[str, list[str]]:
-    """Return the values of each parameter.
-
-    Raises:
-        Malformed: one of ours is empty: passed by, as a search does it, it would export more than was meant.
-    """
+def _given(pairs: Pairs, faults: Faults) -> dict[str, list[str]]:
+    """Return the values of each parameter. One of ours that is empty is a fault: passed by, it would export more."""
     given: dict[str, list[str]] = {}
     for name, value in pairs:
-        if name in _PASSED_BY or (not value and name not in _KNOWN):
-            continue
-        if not value:
-            raise invalid(name, f"{name} is empty: give a value, or leave it out.")
-        given.setdefault(name, []).append(value)
+        if value and name not in _PASSED_BY:
+            given.setdefault(name, []).append(value)
+        elif name in _KNOWN:
+            faults.add(name, f"{name} is empty: give a value, or leave it out.")
     return given
 
 
-def _check_names(given: Mapping[str, Sequence[str]], asked: _Asked) -> None:
-    """Note the parameters that are not known.
-
-    Raises:
-        Malformed: one that says one thing is given with several values.
-    """
+def _check_names(given: Mapping[str, Sequence[str]], asked: _Asked, faults: Faults) -> None:
+    """Note the parameters that are not known, and those that say one thing and are given with several values."""
     for name in given:
         if name not in _KNOWN:
             text = f"$export does not take {name}. It takes {', '.join(_TAKES)}, and patient where it is posted."
             asked.problems.append(Problem("unsupported_parameter", text, name, issue="not-supported"))
     for name in _ONCE:
         if len(set(given.get(name, ()))) > 1:
-            raise invalid(name, f"Give {name} once: it says one thing.")
+            faults.add(name, f"Give {name} once: it says one thing.")
+
+
+def _listed(given: Mapping[str, Sequence[str]], name: str, what: str) -> list[str]:
+    found = [*searching.listed(name, given.get(name, ()))]
+    if name in given and not found:
+        raise invalid(name, f"{name} takes {what}, separated by commas. Name one.")
+    return found
+
+
+def _read_filters(filters: Sequence[str], asked: _Asked, faults: Faults) -> None:
+    if sum(value.count("?") + value.count("&") for value in filters) > MOST_PARAMETERS:
+        text = f"The filters have more than {MOST_PARAMETERS:,} parameters: one takes several values, with commas."
+        faults.add("_typeFilter", text, "too-costly")
+        return
+    for one in (one for value in filters for one in _NEXT_FILTER.split(value)):
+        with faults.noted():
+            name, pairs, problems = exporting_filters.parsed(one)
+            asked.filters.setdefault(name, []).append(pairs)
+            asked.problems += problems
 
 
 def _wants_pseudonyms(value: str, call: Call) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 from adapter.errors import Malformed, Problem
 from adapter.fhir.call import Call, Pairs
-from adapter.fhir.refusing import invalid
+from adapter.fhir.refusing import Faults, invalid
 from adapter.fhir.validation import check
 from adapter.fhir.validation.structure import around
 from store.codec import Resource
@@ -26,7 +26,7 @@ def parameters(call: Call, *, bare: bool = False) -> tuple[Pairs, Resource | Non
 
     Raises:
         Malformed: the body is a resource that is not taken, or a Parameters resource that is not valid, has a second
-            ``resource`` or holds what is no primitive value.
+            ``resource`` or holds what is no primitive value; with each such parameter.
     """
     body = call.body
     if body is not None and body.get("resourceType") != "Parameters" and not bare:
@@ -34,21 +34,29 @@ def parameters(call: Call, *, bare: bool = False) -> tuple[Pairs, Resource | Non
     if body is None or body.get("resourceType") != "Parameters":
         return call.query, body
     pairs: list[tuple[str, str]] = []
-    resource: Resource | None = None
+    resources: list[Resource] = []
+    faults = Faults()
     for index, one in enumerate(sent(body)):
+        place = f"Parameters.parameter[{index}]"
         if bare and isinstance(one.get("resource"), dict) and one["name"] == "resource":
-            if resource is not None:
-                raise invalid(f"Parameters.parameter[{index}]", "resource may be given once.")
-            resource = one["resource"]
-            continue
-        value = value_of(one)
-        if not isinstance(value, str | int):
-            text = f"{one['name']} takes a primitive value, such as valueString."
-            if isinstance(value, dict) and "identifier" in value:
-                text = f"{one['name']} is by an identifier, which is not looked for. Give a reference: Patient/1."
-            raise Malformed(Problem("invalid_parameter", text, f"Parameters.parameter[{index}]", issue="value"))
-        pairs.append((one["name"], str(value)))
-    return (*call.query, *pairs), resource
+            if resources:
+                faults.add(place, "resource may be given once.")
+            resources.append(one["resource"])
+        else:
+            with faults.noted():
+                pairs.append((one["name"], _primitive(one, place)))
+    faults.require_none()
+    return (*call.query, *pairs), resources[0] if resources else None
+
+
+def _primitive(given: dict[str, Any], place: str) -> str:
+    value = value_of(given)
+    if isinstance(value, str | int):
+        return str(value)
+    text = f"{given['name']} takes a primitive value, such as valueString."
+    if isinstance(value, dict) and "identifier" in value:
+        text = f"{given['name']} is by an identifier, which is not looked for. Give a reference: Patient/1."
+    raise invalid(place, text)
 
 
 def once(pairs: Pairs, name: str) -> str | None:

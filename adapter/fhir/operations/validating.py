@@ -17,7 +17,7 @@ from adapter.fhir.access import require_type
 from adapter.fhir.call import Call, Pairs, Reply
 from adapter.fhir.elsewhere import require_here
 from adapter.fhir.operations.parameters import once, parameters
-from adapter.fhir.refusing import invalid
+from adapter.fhir.refusing import Faults
 from adapter.fhir.writes import Write
 from adapter.fhir.writing import carry_out
 from adapter.scheduling import by_itself
@@ -43,8 +43,7 @@ async def validate(call: Call, kind: str, ident: str | None) -> Reply:
     """
     require_type(call.who, kind, "read")
     pairs, resource = parameters(call, bare=True)
-    _require_known(pairs)
-    mode, profile = once(pairs, "mode"), once(pairs, "profile")
+    mode, profile = _read(pairs, kind, ident, resource)
     stored = b""
     if mode == "profile" and resource is None and ident is not None:
         stored = await _stored(call, kind, ident)
@@ -62,16 +61,27 @@ async def validate(call: Call, kind: str, ident: str | None) -> Reply:
     return Reply(200, outcome.of(problems, call.who.service.settings.canonical_base, "invalid"))
 
 
-def _require_known(pairs: Pairs) -> None:
-    """Make sure that no parameter is passed over: who misspells `profile` would be told that all is well.
+def _read(pairs: Pairs, kind: str, ident: str | None, resource: Resource | None) -> tuple[str | None, str | None]:
+    """Return mode and profile. No parameter is passed over: who misspells `profile` would be told that all is well.
 
     Raises:
-        Malformed: there is a parameter that is not taken.
+        Malformed: with everything that is wrong with the call.
     """
-    for name, value in pairs:
-        if value and name not in (*_TAKES, *PASSED_BY):
-            text = f"$validate does not take {name} so. It takes {', '.join(_TAKES)}, and in the body resource."
-            raise invalid(name, text, "not-supported")
+    mode: str | None = None
+    profile: str | None = None
+    faults = Faults()
+    for name in dict.fromkeys(name for name, value in pairs if value and name not in (*_TAKES, *PASSED_BY)):
+        text = f"$validate does not take {name} so. It takes {', '.join(_TAKES)}, and in the body resource."
+        faults.add(name, text, "not-supported")
+    with faults.noted():
+        mode = once(pairs, "mode")
+    with faults.noted():
+        profile = once(pairs, "profile")
+    has_subject = resource is not None or (mode == "profile" and ident is not None)
+    with faults.noted():
+        validation.require_call(kind, mode, ident, profile, has_subject=has_subject)
+    faults.require_none()
+    return mode, profile
 
 
 async def _stored(call: Call, kind: str, ident: str) -> bytes:

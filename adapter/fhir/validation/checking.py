@@ -124,7 +124,7 @@ def outcome_of(
     Raises:
         Malformed: 400, it cannot be carried out.
     """
-    _require_call(resource, mode, ident, profile, kind)
+    require_call(kind, mode, ident, profile, has_subject=resource is not None)
     problems = [] if resource is None else _unfit(resource, kind, ident if mode == "update" else None)
     if resource is not None and not problems:
         problems += further(resource)
@@ -135,21 +135,28 @@ def outcome_of(
     return problems
 
 
-def _require_call(
-    resource: Resource | None, mode: str | None, ident: str | None, profile: str | None, kind: str
-) -> None:
-    """Refuse what cannot be carried out at all."""
+def require_call(kind: str, mode: str | None, ident: str | None, profile: str | None, *, has_subject: bool) -> None:
+    """Refuse a ``$validate`` that cannot be carried out at all; the arguments are those of `outcome_of`.
+
+    `has_subject`: whether there is a resource to be judged.
+
+    Raises:
+        Malformed: with everything that is wrong with the call.
+    """
+    problems: list[Problem] = []
     if mode is not None and mode not in _MODES:
-        raise Malformed(Problem("unknown_mode", f"The mode is one of {', '.join(_MODES)}.", "mode", issue="value"))
+        problems.append(Problem("unknown_mode", f"The mode is one of {', '.join(_MODES)}.", "mode", issue="value"))
     if mode in ("update", "delete") and ident is None:
         text = f"Mode {mode} is for one resource. Call /{kind}/[id]/$validate."
-        raise Malformed(Problem("missing_id", text, "mode", issue="required"))
+        problems.append(Problem("missing_id", text, "mode", issue="required"))
     if profile is not None and not _is_own(profile, kind):
         text = f"Only the profile {_STRUCTURES}{kind} of R4 (4.0.1) is known here. Leave the profile out."
-        raise Malformed(Problem("unknown_profile", text, "profile", issue="not-supported"))
-    if resource is None and mode != "delete":
+        problems.append(Problem("unknown_profile", text, "profile", issue="not-supported"))
+    if not has_subject and mode != "delete":
         text = "There is nothing to validate. Send the resource, alone or as the parameter resource of a Parameters."
-        raise Malformed(Problem("missing_resource", text, "resource", issue="required"))
+        problems.append(Problem("missing_resource", text, "resource", issue="required"))
+    if problems:
+        raise Malformed(problems)
 
 
 def _is_own(profile: str, kind: str) -> bool:

@@ -108,6 +108,39 @@ ALL_WRONG: list[tuple[str, Json, list[str]]] = [
 ]
 
 
+QUERIES: list[tuple[str, list[str]]] = [
+    (
+        "Patient/p/$everything?_count=x&_since=soon&start=soon&end=soon&_type=Device,Basic&colour=red&_count=2",
+        ["_count", "_count", "_since", "_type", "_type", "colour", "end", "start"],
+    ),
+    ("Patient/$validate?mode=guess&profile=urn:x&colour=red", ["colour", "mode", "profile", "resource"]),
+    ("Patient/$validate?mode=create&mode=update&profile=urn:x", ["mode", "profile", "resource"]),
+    (
+        "$export?_outputFormat=csv&_since=soon&_deidentify=perhaps&_type=,&_elements=,&_typeFilter=x,Patient?active="
+        "&patient=x&colour=red&_since=now&_typeFilter=",
+        [
+            *("_deidentify", "_elements", "_outputFormat", "_since", "_since", "_type"),
+            *("_typeFilter", "_typeFilter", "_typeFilter", "colour", "patient", "patient"),
+        ],
+    ),
+]
+
+
+@pytest.mark.parametrize(("path", "places"), QUERIES, ids=[path.partition("?")[0] for path, _ in QUERIES])
+async def test_every_wrong_parameter_of_a_query_is_named_at_once(api: Api, path: str, places: list[str]) -> None:
+    await made(api, person("p"))
+    answer = await get(api, path)
+    assert answer.status_code == 400, answer.text
+    assert sorted(issue["location"][0].removeprefix("http.") for issue in answer.json()["issue"]) == places
+
+
+async def test_every_parameter_of_another_type_is_named_at_once(api: Api) -> None:
+    await made(api, person("p"))
+    body = parameters(start={"reference": "Patient/p"}, end={"identifier": {"value": "x"}}, _count=1)
+    answer = await call(api, "POST", "Patient/p/$everything", body)
+    outcome(answer, 400, "value", "value")
+
+
 @pytest.mark.parametrize(("path", "body", "places"), ALL_WRONG, ids=[path for path, _, _ in ALL_WRONG])
 async def test_every_wrong_parameter_is_named_at_once(api: Api, path: str, body: Json, places: list[str]) -> None:
     await made(api, appointment("a"))

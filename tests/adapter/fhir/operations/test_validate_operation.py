@@ -205,7 +205,7 @@ async def test_what_cannot_be_carried_out(api: Api, path: str, body: Any, code: 
     ("query", "body", "name"),
     [
         ("?profil=urn:x", person("x"), "profil"),
-        ("?modus=delete", None, "modus"),
+        ("?modus=delete", person("x"), "modus"),
         ("", parameters(person("x"), profil="urn:x"), "profil"),
         ("?resource=Patient/x", person("x"), "resource"),  # it comes in the body
     ],
