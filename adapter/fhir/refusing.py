@@ -21,7 +21,7 @@ def invalid(name: str, text: str, issue: str = "value") -> Malformed:
 
 
 class Faults:
-    """What is wrong with the parameters of a call: kept until all of them have been read, and told together."""
+    """What is wrong with the parameters of a call, or a patch: kept until all has been read, and told together."""
 
     def __init__(self) -> None:
         self._problems: list[Problem] = []
@@ -32,14 +32,18 @@ class Faults:
         try:
             yield
         except Malformed as refused:
-            self._problems += refused.problems
+            self.take(refused)
+
+    def take(self, refused: Malformed) -> None:
+        """Keep what a refusal names."""
+        self._problems += refused.problems
 
     def add(self, name: str, text: str, issue: str = "value") -> None:
         """Keep what `invalid` would refuse."""
-        self._problems.append(Problem("invalid_parameter", text, name, issue=issue))
+        self.take(invalid(name, text, issue))
 
     def require_none(self, beside: Sequence[Problem] = ()) -> None:
-        """Let pass parameters with which nothing is wrong.
+        """Let pass what nothing is wrong with.
 
         Raises:
             Malformed: with everything that is, and with what is to be told `beside`.

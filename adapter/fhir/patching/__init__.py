@@ -19,6 +19,7 @@ from adapter.errors import Malformed, Problem, Unprocessable
 from adapter.fhir.negotiation import JSON_PATCH
 from adapter.fhir.patching import json_patch, operations
 from adapter.fhir.patching.values import Budget, NotApplicable, clone, malformed, tidy
+from adapter.fhir.refusing import Faults
 from adapter.fhir.validation import check, strict_json
 from store.codec import Resource
 
@@ -61,14 +62,24 @@ class Patch:
         if isinstance(document, list):
             return cls(tuple(_few(json_patch.read)(document)))
         if isinstance(document, dict) and document.get("resourceType") == "Parameters":
-            problems = check({name: value for name, value in document.items() if name != "parameter"})
-            if problems:  # `parameters`, say: passed over, it would be a patch that changes nothing
-                raise Malformed(problems)
-            parameters = document.get("parameter", [])
-            if not isinstance(parameters, list):
-                raise malformed("Parameters.parameter is a list of operations.", "Parameters.parameter")
-            return cls(tuple(_few(operations.read)(parameters)))
+            return cls(_of_parameters(document))
         raise malformed("Send a JSON Patch (a list) or a FHIRPath Patch (a Parameters resource).")
+
+
+def _of_parameters(document: Resource) -> tuple[Operation, ...]:
+    faults = Faults()
+    problems = check({name: value for name, value in document.items() if name != "parameter"})
+    if problems:  # `parameters`, say: passed over, it would be a patch that changes nothing
+        faults.take(Malformed(problems))
+    parameters = document.get("parameter", [])
+    found: list[operations.ElementOperation] = []
+    if isinstance(parameters, list):
+        with faults.noted():
+            found = _few(operations.read)(parameters)
+    else:
+        faults.take(malformed("Parameters.parameter is a list of operations.", "Parameters.parameter"))
+    faults.require_none()
+    return tuple(found)
 
 
 def apply(patch: Patch, resource: Resource) -> Resource:

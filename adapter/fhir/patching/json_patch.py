@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from adapter.fhir.patching.values import SHOWN, Budget, NotApplicable, clone, malformed, same
+from adapter.fhir.refusing import Faults
 from adapter.fhir.validation.findings import element, tellable
 
 Pointer = tuple[str, ...]
@@ -86,9 +87,15 @@ def read(document: list[Any]) -> list[JsonOperation]:
     """Read the operations of a JSON Patch; members that RFC 6902 does not know are ignored, as it says.
 
     Raises:
-        Malformed: one is no object, has an unknown `op`, lacks a member, or has a pointer that is none.
+        Malformed: with each that is no object, has an unknown `op`, lacks a member, or has a pointer that is none.
     """
-    return [_operation(index, one) for index, one in enumerate(document)]
+    found: list[JsonOperation] = []
+    faults = Faults()
+    for index, one in enumerate(document):
+        with faults.noted():
+            found.append(_operation(index, one))
+    faults.require_none()
+    return found
 
 
 def _operation(index: int, given: Any) -> JsonOperation:
@@ -97,17 +104,23 @@ def _operation(index: int, given: Any) -> JsonOperation:
     op = given.get("op")
     if not isinstance(op, str) or op not in _NEEDS:
         raise malformed(f"Operation {index} (from 0): op must be one of {', '.join(_NEEDS)}.")
+    faults = Faults()
     missing = [name for name in _NEEDS[op] if name not in given]
     if missing:
-        raise malformed(f"Operation {index} (from 0), {op}: it needs {' and '.join(missing)}.")
-    source = _pointer(index, given["from"]) if "from" in _NEEDS[op] else ()
+        faults.take(malformed(f"Operation {index} (from 0), {op}: it needs {' and '.join(missing)}."))
+    pointers: dict[str, Pointer] = {}
+    for name in ("from", "path"):
+        if name in _NEEDS[op] and name in given:
+            with faults.noted():
+                pointers[name] = _pointer(index, given[name])
     value = None
     if "value" in _NEEDS[op]:
         try:
-            value = clone(given["value"])
+            value = clone(given.get("value"))
         except NotApplicable as refused:
-            raise malformed(f"Operation {index} (from 0), {op}: {refused.text}") from None
-    return JsonOperation(op, _pointer(index, given["path"]), value, source)
+            faults.take(malformed(f"Operation {index} (from 0), {op}: {refused.text}"))
+    faults.require_none()
+    return JsonOperation(op, pointers["path"], value, pointers.get("from", ()))
 
 
 def _pointer(index: int, text: Any) -> Pointer:

@@ -15,6 +15,7 @@ from adapter.fhir.patching.contents import Content, append, content_of, length, 
 from adapter.fhir.patching.fhirpath import Path, read_path
 from adapter.fhir.patching.locating import Node, locate, members_named
 from adapter.fhir.patching.values import SHOWN, Budget, NotApplicable, malformed
+from adapter.fhir.refusing import Faults
 from adapter.fhir.validation.definitions import Member
 from store.codec import Resource
 
@@ -88,37 +89,62 @@ def read(parameters: list[Any]) -> list[ElementOperation]:
     """Read the parameters of a FHIRPath Patch.
 
     Raises:
-        Malformed: one is no operation, has a part that is missing, unknown or there twice, or a path that is none.
+        Malformed: with each that is no operation, has a part that is missing, unknown or there twice, or a path that is
+            none.
     """
-    return [_operation(parameter, f"Parameters.parameter[{index}]") for index, parameter in enumerate(parameters)]
+    found: list[ElementOperation] = []
+    faults = Faults()
+    for index, parameter in enumerate(parameters):
+        with faults.noted():
+            found.append(_operation(parameter, f"Parameters.parameter[{index}]"))
+    faults.require_none()
+    return found
 
 
 def _operation(parameter: Any, where: str) -> ElementOperation:
     if not isinstance(parameter, dict) or parameter.get("name") != "operation":
         raise malformed("Each parameter of a FHIRPath Patch is named operation.", where)
+    faults = Faults()
     parts: dict[str, Any] = {}
     given = parameter.get("part")
     for index, part in enumerate(given if isinstance(given, list) else ()):
         name = part.get("name") if isinstance(part, dict) else None
         if name not in (*_TEXTS, *_NUMBERS, "value") or name in parts:
             text = f"An operation has the parts {', '.join((*_TEXTS, 'value', *_NUMBERS))}, each once."
-            raise malformed(text, f"{where}.part[{index}]")
-        parts[name] = part
+            faults.take(malformed(text, f"{where}.part[{index}]"))
+        else:
+            parts[name] = part
+    kind = ""
+    with faults.noted():
+        kind = _kind(parts, where)
+    made: dict[str, Any] = {}
+    for name in ("path", *_NEEDS[kind]) if kind else ():
+        if name not in parts:
+            faults.take(malformed(f"An operation of type {kind} needs the part {name}.", where, issue="required"))
+            continue
+        with faults.noted():
+            made |= _read_part(parts, name, where)
+    faults.require_none()
+    return ElementOperation(kind, **made)
+
+
+def _kind(parts: Mapping[str, Any], where: str) -> str:
     kind = _text(parts, "type", where)
     if kind not in _NEEDS:
         raise malformed(f"The type of an operation is one of {', '.join(_NEEDS)}.", where, issue="value")
-    for name in ("path", *_NEEDS[kind]):
-        if name not in parts:
-            raise malformed(f"An operation of type {kind} needs the part {name}.", where, issue="required")
-    path = _text(parts, "path", where)
-    return ElementOperation(
-        kind,
-        path,
-        _path(path, where),
-        _text(parts, "name", where) if kind == "add" else "",
-        content_of(parts["value"], where) if "value" in _NEEDS[kind] else None,
-        **{name: _number(parts[name], name, where) for name in _NUMBERS if name in _NEEDS[kind]},
-    )
+    return kind
+
+
+def _read_part(parts: Mapping[str, Any], name: str, where: str) -> dict[str, Any]:
+    """Return what a part tells of the operation."""
+    if name == "path":
+        text = _text(parts, name, where)
+        return {"text": text, "path": _path(text, where)}
+    if name == "name":
+        return {name: _text(parts, name, where)}
+    if name == "value":
+        return {"content": content_of(parts[name], where)}
+    return {name: _number(parts[name], name, where)}
 
 
 def _path(text: str, where: str) -> Path:

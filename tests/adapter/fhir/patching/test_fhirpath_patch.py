@@ -465,6 +465,17 @@ class TestMalformed:
         refused = malformed(parameters(good, parameter))
         assert str(refused.problems[0].param).startswith("Parameters.parameter[1]")
 
+    def test_each_that_is_wrong_is_told_at_once(self) -> None:
+        whole = operation("insert", "Appointment.slot[", index=-1, value={})
+        whole["part"] += [1, {"name": "colour", "valueString": "red"}]
+        bare = {"name": "operation", "part": [{"name": "type", "valueCode": "add"}]}
+        sent = parameters(
+            {"name": "operations"}, whole, operation("delete", "Appointment.comment"), bare, {"name": "operation"}
+        )
+        refused = malformed(sent | {"colour": "red"})
+        places = ["Parameters.colour", "[0]", "[1].part[4]", "[1].part[5]", *["[1]"] * 3, *["[3]"] * 3, "[4]"]
+        assert [str(one.param).removeprefix("Parameters.parameter") for one in refused.problems] == places
+
     def test_a_value_that_is_nested_too_deeply(self) -> None:
         deep: Any = "x"
         for _ in range(120):

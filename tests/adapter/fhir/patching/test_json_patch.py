@@ -189,6 +189,20 @@ class TestSuite:
         assert refused.value.status == 400
         assert refused.value.problems[0].code == "invalid_patch"
 
+    def test_each_that_is_malformed_is_told_at_once_and_all_that_is_wrong_with_it(self) -> None:
+        deep: Any = "x"
+        for _ in range(120):
+            deep = {"a": deep}
+        sent = [1, {"op": "spam"}, {"op": "remove", "path": "/a"}, {"op": "move", "from": "a"}]
+        sent += [{"op": "move", "from": "a", "path": "b"}, {"op": "add", "path": "a", "value": deep}]
+        with pytest.raises(Malformed) as refused:
+            Patch.read(sent)
+        told = [problem.message.partition(" (from 0)")[0] for problem in refused.value.problems]
+        assert told == [f"Operation {index}" for index in (0, 1, 3, 3, 4, 4, 5, 5)]
+        with pytest.raises(Malformed) as refused:
+            Patch.read([1] * 1_000)
+        assert "900 further" in refused.value.problems[-1].message
+
     def test_further_members_are_ignored(self) -> None:
         patch = Patch.read([{"op": "test", "path": "/id", "value": "a1", "spurious": 1}])
         assert apply(patch, {"resourceType": "Slot", "id": "a1"})
