@@ -76,9 +76,10 @@ def download(
     anew: bool = False,
     near: bool | None = None,
 ) -> Fetched:
-    """Fetch a file once, into `folder`: what is there already is not fetched again while the same is said of it.
+    """Fetch a file once, into `folder`: what is there already, and as it came, is kept while the same is said of it.
 
-    It is about patients, and stays there where the import is interrupted: nobody else can read it meanwhile.
+    After a loss of power a file may have its name, and not what was in it: most servers tell neither size nor sum. It
+    is about patients, and stays there where the import is interrupted: nobody else can read it meanwhile.
 
     Args:
         url: of the file.
@@ -94,9 +95,9 @@ def download(
     """
     known = json.dumps([url, moment, listed], sort_keys=True)
     target = folder / hashlib.sha256(known.encode()).hexdigest()[:32]
-    led = target.with_suffix(".address")
-    if target.exists() and not anew:
-        return Fetched(target, led.read_text() if led.exists() else url, is_near(url) if near is None else near)
+    beside = target.with_suffix(".came")
+    if not anew and (led := _as_it_came(target, beside)) is not None:
+        return Fetched(target, led, is_near(url) if near is None else near)
     if not url.startswith(("http://", "https://")):
         raise SourceError(f"{url}: only http and https addresses are fetched.")
     part = target.with_suffix(".part")
@@ -125,12 +126,24 @@ def download(
     if said is not None and said.isdecimal() and int(said) != (came := part.stat().st_size):
         raise SourceError(f"{url}: only {came} of {said} bytes have come. {_AGAIN}")
     require_whole(url, part, listed or {})
-    if address == url:
-        led.unlink(missing_ok=True)
-    else:
-        private.replace(led, address.encode())
+    # First: what it does not tell of is fetched again.
+    private.replace(beside, json.dumps({"address": address, "sha256": _digest(part)}).encode())
     part.replace(target)
     return Fetched(target, address, guard.near)
+
+
+def _as_it_came(target: Path, beside: Path) -> str | None:
+    """Return the address that a kept file came from in the end; None where it is not there, or not as it came."""
+    try:
+        told = json.loads(beside.read_bytes())
+        return str(told["address"]) if told["sha256"] == _digest(target) else None
+    except (FileNotFoundError, ValueError, TypeError, KeyError):
+        return None
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _reason(code: int) -> str:
@@ -169,9 +182,8 @@ def require_whole(name: str, path: Path, listed: Mapping[str, Any], remedy: str 
     if isinstance(size, int) and path.stat().st_size != size:
         raise SourceError(f"{name}: it has {path.stat().st_size} bytes, the manifest says {size}. {remedy}")
     if isinstance(digest, str):
-        with path.open("rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() != digest.lower():
-                raise SourceError(f"{name}: its content is not the one of the manifest (sha256). {remedy}")
+        if _digest(path) != digest.lower():
+            raise SourceError(f"{name}: its content is not the one of the manifest (sha256). {remedy}")
     elif type(count) is int and listed.get("type") != "Bundle":
         lines = _lines(name, path, remedy)
         if lines != count:

@@ -66,6 +66,29 @@ def test_a_file_is_kept_for_what_its_manifest_says_of_it(
     assert [path for path, _ in ours.asked].count("/f") == 4  # twice for each folder
 
 
+@pytest.mark.parametrize("said", [{}, {"size": len(LINE)}, {"count": 1}, {"sha256": hashlib.sha256(LINE).hexdigest()}])
+@pytest.mark.parametrize(
+    "left", [b"", LINE[:-5], OTHER, LINE + OTHER, None], ids=["empty", "cut", "other", "longer", "gone"]
+)
+def test_a_kept_file_that_is_not_as_it_came_is_fetched_again(
+    hosts: tuple[Host, Host], tmp_path: Path, left: bytes | None, said: dict[str, object]
+) -> None:
+    """A loss of power may leave its name and not what was in it."""
+    ours, _ = hosts
+    ours.answers = {"/m": (200, manifest("f", **said)), "/f": (302, b"/there"), "/there": (200, LINE)}
+    for _ in range(2):
+        [kept] = find([f"{ours.base}/m"], tmp_path)
+    assert [path for path, _ in ours.asked].count("/there") == 1
+    for broken in (kept.path, kept.path.with_suffix(".came")):
+        if left is None:
+            broken.unlink()
+        else:
+            broken.write_bytes(left)
+        [again] = find([f"{ours.base}/m"], tmp_path)
+        assert (again, again.path.read_bytes()) == (kept, LINE)
+    assert [path for path, _ in ours.asked].count("/there") == 3
+
+
 def test_a_manifest_that_was_led_to_lists_what_is_beside_it_there(hosts: tuple[Host, Host], tmp_path: Path) -> None:
     ours, _ = hosts
     ours.answers = {
@@ -278,7 +301,7 @@ def test_what_is_fetched_can_be_read_by_its_owner_alone(hosts: tuple[Host, Host]
             find([word], folder)
         assert [one.stat().st_mode & 0o777 for one in (folder, folder.parent)] == [0o700] * 2
         there = sorted(folder.iterdir())
-        assert {one.suffix for one in there} == {"", ".part"}
+        assert {one.suffix for one in there} == {"", ".came", ".part"}
         assert {one.stat().st_mode & 0o777 for one in there} == {0o600}
 
 
