@@ -6,12 +6,14 @@ import asyncio
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from fastapi import FastAPI
+from uvicorn.config import STARTUP_FAILURE
 
 from adapter import __version__, chores, docs_page, logs, memory, operations, refusals, service
 from adapter.compression import Compression
@@ -21,7 +23,7 @@ from adapter.fhir import describe as describe_fhir
 from adapter.fhir import validation
 from adapter.fhir.router import router as fhir
 from adapter.gate import Gate
-from adapter.handing import handed_over
+from adapter.handing import handed_over, has_same_zones
 from adapter.mediloop import describe
 from adapter.mediloop.router import router as mediloop
 from adapter.metrics import PoolWatch
@@ -79,11 +81,19 @@ def create_app(parts: service.Service) -> FastAPI:
 
 
 def worker() -> FastAPI:
-    """Return the application of one worker process: what it is told is in its environment."""
+    """Return the application of one worker process: what it is told is in its environment.
+
+    Raises:
+        SystemExit: it would go by other time zones than its siblings; that is final (`adapter.serving`).
+    """
     _end_with_parent()
     _pass_nothing_on()
     read, uri = handed_over()
     logs.configure(read.log_format, read.log_level, read.uhid_pattern)
+    if not has_same_zones():
+        remedy = "start the service again: it tells whether the new rules are those of what is stored"
+        logs.logger.error("time_zones_changed", package="tzdata", remedy=remedy)
+        sys.exit(STARTUP_FAILURE)
     return create_app(service.build(read, uri, watches=[PoolWatch()]))
 
 

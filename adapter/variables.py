@@ -12,6 +12,7 @@ PREFIX = "ADAPTER_"
 KEY_VARIABLE = f"{PREFIX}BOOTSTRAP_KEY"
 URI_VARIABLE = f"{PREFIX}RUNNING_MONGODB_URI"
 SETTINGS_VARIABLE = f"{PREFIX}RUNNING_SETTINGS"
+ZONES_VARIABLE = f"{PREFIX}RUNNING_ZONES"
 """No settings: set by `mediloop-fhir serve` for its processes (`adapter.handing`)."""
 
 _ALIKE = 0.75  # of a name is that of a setting (`difflib`): PROT is PORT still, VERSION is none

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 import time
+from importlib.resources import files
 from pathlib import Path
 
 import httpx
@@ -67,6 +69,20 @@ def test_a_service_whose_workers_do_not_start_ends(tmp_path: Path) -> None:
         assert running.log.read_text().endswith(
             "mediloop-fhir: the service processes do not start; the log above says why\n"
         )
+
+
+def test_a_worker_with_other_time_zones_ends_the_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after `pip install -U tzdata` under a running service: it would book by other clocks than its siblings."""
+    copy = tmp_path / "packages" / "tzdata"
+    shutil.copytree(str(files("tzdata")), copy)
+    monkeypatch.setenv("PYTHONPATH", f"{copy.parent}:{os.environ.get('PYTHONPATH', '')}")
+    with serving(tmp_path, workers="2") as running:
+        shutil.copy(copy / "zoneinfo" / "Asia" / "Tokyo", copy / "zoneinfo" / "Africa" / "Kampala")
+        os.kill(min(workers(running)), signal.SIGKILL)
+        assert running.process.wait(60) == 1
+        log = running.log.read_text()
+        assert '"event":"time_zones_changed"' in log
+        assert "Traceback" not in log
 
 
 def test_workers_that_are_stopped_with_the_service_are_no_failure(tmp_path: Path) -> None:

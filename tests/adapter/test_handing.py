@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from adapter.handing import hand_over, handed_over
+from adapter import timezones
+from adapter.handing import hand_over, handed_over, has_same_zones
 from adapter.settings import Settings, load
 
 URI = "mongodb://u:p@host/"
@@ -50,3 +51,11 @@ def test_what_is_wrong_by_then_is_told_without_secrets(tmp_path: Path, monkeypat
         handed_over()
     assert "mongodb_uri" in str(raised.value)
     assert "hunter2" not in str(raised.value)
+
+
+def test_other_rules_of_time_zones_than_those_of_the_start_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = handed(monkeypatch, load())
+    assert has_same_zones()
+    [name] = [name for name, value in told.items() if value == timezones.kept()]
+    monkeypatch.setenv(name, "0" * 64)
+    assert not has_same_zones()

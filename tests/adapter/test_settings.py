@@ -7,10 +7,10 @@ import re
 import threading
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 
+from adapter import timezones
 from adapter.settings import Settings, SettingsError, load
 from adapter.terms import systems_of, vocabulary_of
 from adapter.variables import PREFIX, URI_VARIABLE
@@ -432,7 +432,7 @@ def test_what_the_command_line_gives_wins(monkeypatch: pytest.MonkeyPatch) -> No
 def test_the_defaults_work_on_a_laptop(elsewhere: Path) -> None:
     read = load()
     assert read.data_dir == elsewhere / "data"
-    assert read.zone == ZoneInfo("UTC")
+    assert read.zone is timezones.zone("UTC")
     assert (read.host, read.port, read.rate_limit_test, read.rate_limit_live) == ("127.0.0.1", 8000, 100, 300)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from importlib.resources import files
@@ -28,6 +29,30 @@ def test_the_rules_are_the_packages_whatever_files_the_machine_has(tmp_path: Pat
     command = [sys.executable, "-c", OFFSETS]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["3:00:00", "3:00:00"]
+
+
+KEPT = """
+import shutil, sys
+from datetime import datetime
+from adapter import timezones
+rules = timezones.kept() if "kept" in sys.argv else None
+shutil.copy(f"{sys.argv[1]}/Asia/Tokyo", f"{sys.argv[1]}/Africa/Kampala")
+print(timezones.zone("Africa/Kampala").utcoffset(datetime(2027, 1, 11)), timezones.kept() == rules, timezones.kept())
+"""
+
+
+def test_what_is_installed_later_changes_no_rules_that_are_kept(tmp_path: Path) -> None:
+    copy = tmp_path / "tzdata"
+    shutil.copytree(str(files("tzdata")), copy)
+    environment = os.environ | {"PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"}
+    told = []
+    for how in ("kept", "not"):
+        command = [sys.executable, "-c", KEPT, str(copy / "zoneinfo"), how]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        told.append(done.stdout.split())
+    (offset, same, rules), (other_offset, _, other_rules) = told
+    assert (offset, same, other_offset) == ("3:00:00", "True", "9:00:00")
+    assert rules != other_rules
 
 
 @pytest.mark.parametrize("name", ["UTC", "Africa/Kampala", "America/Argentina/Ushuaia", "Etc/GMT+3"])

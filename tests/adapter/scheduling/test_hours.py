@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 
+from adapter import timezones
 from adapter.scheduling import hours, hours_faults, openings
 from adapter.scheduling.hours import Timetable, Weekly
 from adapter.scheduling.intervals import Interval
@@ -15,7 +15,7 @@ from store.codec import Resource
 from store.dates import FIRST, LAST
 from tests.adapter.scheduling.weekly import available, away, open_on, parameters, parts, timezone, weekly
 
-KAMPALA = ZoneInfo("Africa/Kampala")
+KAMPALA = timezones.zone("Africa/Kampala")
 ALL = frozenset(range(7))
 
 
@@ -271,9 +271,7 @@ def test_only_so_many_hours_and_so_much_leave_are_taken(name: str) -> None:
     ],
 )
 def test_a_horizon_without_time_is_one_all_the_same(period: dict[str, str]) -> None:
-    found = hours.read(
-        weekly("s", available(open_on("", "09:00", "17:00")), planningHorizon=period), [], ZoneInfo("Africa/Kampala")
-    )
+    found = hours.read(weekly("s", available(open_on("", "09:00", "17:00")), planningHorizon=period), [], KAMPALA)
     assert found is not None
     assert openings.candidates(found, Interval(moment("2024-01-01T00:00:00Z"), moment("2024-03-01T00:00:00Z"))) == []
     assert not found.horizon.overlaps(Interval(FIRST, LAST))
