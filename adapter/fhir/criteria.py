@@ -1,4 +1,4 @@
-"""Criteria that stand in no URL: in If-None-Exist, and in references by search.
+"""Criteria that stand in no URL: in If-None-Exist, in references by search, and in a `_typeFilter` that was decoded.
 
 https://hl7.org/fhir/R4/http.html#ccreate and https://hl7.org/fhir/R4/http.html#trules. In a URL a ``+`` is a blank, as
 in every form. Here some write a blank so, as whatever encodes forms does, and others mean a plus (``A+B``, the

@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl
 from adapter.errors import Problem
 from adapter.fhir import searching
 from adapter.fhir.call import Call, Pairs
+from adapter.fhir.criteria import require_clear
 from adapter.fhir.refusing import invalid
 from store import search as engine
 from store.search import SearchRefused
@@ -24,9 +25,14 @@ def parsed(text: str) -> tuple[str, Pairs, list[Problem]]:
     """Read one search query (``Appointment?status=booked``): its type, its parameters, and what has no place in it.
 
     Raises:
-        Malformed: it is none, or a parameter is empty: passed by, as a search does it, it would export everybody.
+        Malformed: it is none, or a parameter is empty: passed by, as a search does it, it would export everybody; or a
+            plus in it may be a blank (`require_clear`): once decoded it stands in no URL any more.
     """
     kind, mark, query = text.partition("?")
+    try:
+        require_clear(query)
+    except ValueError as unclear:
+        raise invalid("_typeFilter", f"In a _typeFilter: {unclear}") from None
     try:
         pairs = tuple(parse_qsl(query, keep_blank_values=True, errors="strict"))
     except ValueError:

@@ -312,6 +312,28 @@ async def test_what_is_left_empty_in_a_filter_does_not_widen_the_export(api: Api
         assert "is empty in a _typeFilter: give a value, or leave it out." in issue["diagnostics"]
 
 
+@pytest.mark.parametrize("plus", ["+", "%2B", "%252B"])
+@pytest.mark.parametrize(
+    "moment", ["start=2024-02-01T13:00:00", "schedule:Schedule._lastUpdated=le2024-01-15T13:00:00.000"]
+)
+async def test_the_plus_of_an_offset_in_a_filter_is_read_as_what_it_was(api: Api, plus: str, moment: str) -> None:
+    await clinic(api)
+    for others in ("", ",Slot?status=entered-in-error"):
+        query = f"_type=Slot&_typeFilter=Slot?{moment}{plus}03:00{others}"
+        assert await names(api, await exported(api, f"$export?{query}")) == ["Slot/s"]
+
+
+@pytest.mark.parametrize("query", ["Patient?telecom=+256700000001", "Patient?name=Anna+Maria", "Patient?na+me=x"])
+async def test_a_plus_in_a_filter_that_may_be_a_blank_is_refused(api: Api, query: str) -> None:
+    for options in ({}, LENIENT):
+        answer = await api.get(f"/fhir/R4/$export?{urlencode({'_typeFilter': query})}", **options)
+        [issue] = answer.json()["issue"]
+        assert (answer.status_code, issue["location"]) == (400, ["http._typeFilter"])
+        assert "Write %2B for a plus, %20 for a blank." in issue["diagnostics"]
+    clear = urlencode({"_typeFilter": query.replace("+", "%2B", 1).replace("na%2Bme", "name"), "_type": "Patient"})
+    assert (await api.get(f"/fhir/R4/$export?{clear}")).status_code == 202
+
+
 async def test_a_filter_that_is_not_utf_8_is_refused(api: Api) -> None:
     answer = await api.get(f"/fhir/R4/$export?{urlencode({'_typeFilter': 'Patient?family=M%FCller'})}", **LENIENT)
     [issue] = answer.json()["issue"]
