@@ -8,7 +8,6 @@ fixed word is ever read as one; what else they cannot hold is refused there, wit
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import replace
 
 from fastapi import APIRouter, Request, Response
@@ -26,7 +25,6 @@ from adapter.fhir.validation import strict_json
 from adapter.routes import RequestRoute
 from adapter.security.callers import caller
 from adapter.service import Service
-from store.codec import Resource
 
 router = APIRouter(prefix=BASE, tags=["FHIR R4"], route_class=RequestRoute)
 
@@ -89,18 +87,11 @@ async def _call(request: Request, path: tuple[str, ...], query: Pairs) -> Call:
         elif kind == negotiation.JSON_PATCH:
             patch = await aside(lambda: strict_json.read_patch(raw), much=large)
         elif raw:
-            body = await aside(lambda: _reader(method, path)(raw), much=large)
+            # Judged as a whole later: told beforehand, one empty list would hide all else that is wrong with it.
+            read = strict_json.read_patch_resource if method == "PATCH" else strict_json.read_as_sent
+            body = await aside(lambda: read(raw), much=large)
     headers = {name: negotiation.header(request.headers, name) for name in _HEADERS if name in request.headers}
     return Call(who, base_of(request, who.service), method, path, query, headers, body, patch, large)
-
-
-def _reader(method: str, path: tuple[str, ...]) -> Callable[[bytes], Resource]:
-    """Return what reads a resource that is sent to `path`."""
-    if method == "PATCH":
-        return strict_json.read_patch_resource
-    # What is written is judged as a whole: told beforehand, one empty list would hide all else that is wrong with it.
-    operates = path[-1:] != ("$validate",) and any(part.startswith("$") for part in path)
-    return strict_json.read if operates else strict_json.read_as_sent
 
 
 _HEADERS = (

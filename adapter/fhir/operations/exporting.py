@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from adapter.aside import aside
 from adapter.errors import Malformed, Problem, RateLimited, few
 from adapter.export import running
 from adapter.export.engine import take_cut
@@ -25,6 +26,7 @@ from adapter.fhir.operations import exporting_filters
 from adapter.fhir.operations.exporting_patients import Whose, patients
 from adapter.fhir.operations.parameters import parameters
 from adapter.fhir.refusing import Faults, invalid
+from adapter.fhir.validation import strict_json
 from adapter.fhir.validation.primitives import PRIMITIVES
 from adapter.scheduling.road import IDEMPOTENCY_HEADER
 from adapter.security.permissions import require
@@ -73,6 +75,9 @@ async def export(call: Call, kind: str, ident: str | None) -> Reply:
     if repeating.is_repeatable(call):
         text = f"An export is of the moment at which it is asked for, and takes no {IDEMPOTENCY_HEADER}. Leave it out."
         raise Malformed(Problem("export_not_repeatable", text, IDEMPOTENCY_HEADER, issue="not-supported"))
+    body = call.body
+    if body is not None:  # references to patients are made texts of, in which a name that is there twice would be lost
+        await aside(lambda: strict_json.require_structure(body), much=call.large)
     asked = _read(call, kind)
     kinds = _kinds(call, kind, asked)
     _check_elements(kinds, asked)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from adapter.errors import Malformed, Problem
+from adapter.errors import MOST_NAMED, Malformed, Problem
 from adapter.fhir.call import Call, Pairs
 from adapter.fhir.refusing import Faults, invalid
 from adapter.fhir.validation import check
@@ -35,17 +35,17 @@ def parameters(call: Call, *, bare: bool = False) -> tuple[Pairs, Resource | Non
         return call.query, body
     pairs: list[tuple[str, str]] = []
     resources: list[Resource] = []
-    faults = Faults()
+    wrong = Faults()
     for index, one in enumerate(sent(body)):
         place = f"Parameters.parameter[{index}]"
         if bare and isinstance(one.get("resource"), dict) and one["name"] == "resource":
             if resources:
-                faults.add(place, "resource may be given once.")
+                wrong.add(place, "resource may be given once.")
             resources.append(one["resource"])
         else:
-            with faults.noted():
+            with wrong.noted():
                 pairs.append((one["name"], _primitive(one, place)))
-    faults.require_none()
+    wrong.require_none()
     return (*call.query, *pairs), resources[0] if resources else None
 
 
@@ -82,8 +82,22 @@ def sent(body: Resource) -> list[dict[str, Any]]:
     Raises:
         Malformed: it is not valid.
     """
-    # Also where there is none: who writes `parameters` has asked for less than all there is.
-    problems = check(around(body, "parameter"))
+    problems = faults(body)
     if problems:
         raise Malformed(problems)
     return list(body.get("parameter", []))
+
+
+def faults(body: Resource) -> list[Problem]:
+    """Return what is wrong with a Parameters resource, but for the resources that its parameters hold."""
+    # Also where there is none: who writes `parameters` has asked for less than all there is.
+    return check(around(body, "parameter"))
+
+
+def unsound(body: Resource) -> frozenset[int]:
+    """Return which parameters of a Parameters resource that is not valid are not, by their places; of many none."""
+    listed = body.get("parameter")
+    if not isinstance(listed, list) or len(listed) > MOST_NAMED:
+        return frozenset()
+    alone = ({"resourceType": "Parameters", "parameter": [one]} for one in listed)
+    return frozenset(index for index, one in enumerate(alone) if faults(one))

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from adapter.errors import Malformed, Problem, few
 from adapter.fhir import searching
 from adapter.fhir.call import Call
-from adapter.fhir.operations.parameters import no_parameters, sent
+from adapter.fhir.operations.parameters import faults, no_parameters, unsound
 from mappings.instants import parse
 from store.codec import Resource
 from store.extract import value_of
@@ -35,6 +35,9 @@ ALIASES: Mapping[str, str] = {
 """What others call the parameters of IHE."""
 
 _FORMAL = ("_format", "_pretty")
+_UNREADABLE = object()
+"""The value of a parameter that is no valid one: what is wrong with it has been noted."""
+
 _Read = TypeVar("_Read")
 
 
@@ -75,24 +78,33 @@ class Asked:
             bare: the parameter that a body is which is no Parameters resource.
 
         Raises:
-            Malformed: the body is not valid.
+            Malformed: the body is none of ours, or is not valid as a whole; of parameters that are not, it is noted.
         """
+        problems: list[Problem] = []
         given = [
             Given(ALIASES.get(name, name), value, name) for name, value in call.query if value and name not in _FORMAL
         ]
         body = call.body
         if body is not None and body.get("resourceType") == "Parameters":
-            for index, one in enumerate(sent(body)):
-                value = one["resource"] if "resource" in one else value_of(one)
-                given.append(Given(ALIASES.get(one["name"], one["name"]), value, f"Parameters.parameter[{index}]"))
+            problems = faults(body)
+            wrong = unsound(body) if problems else frozenset[int]()
+            if problems and not wrong:
+                raise Malformed(problems)
+            for index, one in enumerate(body.get("parameter", [])):
+                place = f"Parameters.parameter[{index}]"
+                if index not in wrong:
+                    value = one["resource"] if "resource" in one else value_of(one)
+                    given.append(Given(ALIASES.get(one["name"], one["name"]), value, place))
+                elif isinstance(one, dict) and isinstance(name := one.get("name"), str):
+                    given.append(Given(ALIASES.get(name, name), _UNREADABLE, place))
         elif body is not None:
             if bare is None:
                 raise no_parameters()
             kind = body.get("resourceType")  # whatever was sent: nothing has looked at it yet
             given.append(Given(bare, body, kind if isinstance(kind, str) and kind.isalpha() else bare))
         text = f"There is no parameter {{}} here. There is: {', '.join(takes)}."
-        wrong = [bad(one, text.format(one.name), "not-supported") for one in given if one.name not in takes]
-        return cls(given, wrong)
+        problems += [bad(one, text.format(one.name), "not-supported") for one in given if one.name not in takes]
+        return cls(given, problems)
 
     def note(self, *problems: Problem) -> None:
         """Keep what is wrong until all has been read.
@@ -129,6 +141,8 @@ class Asked:
         """Return what `read` makes of each value; note what it refuses (`Malformed`)."""
         found: list[_Read] = []
         for one in given:
+            if one.value is _UNREADABLE:
+                continue
             try:
                 found.append(read(one))
             except Malformed as refused:

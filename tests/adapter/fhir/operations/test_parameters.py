@@ -108,6 +108,24 @@ ALL_WRONG: list[tuple[str, Json, list[str]]] = [
 ]
 
 
+async def test_what_is_no_parameter_hides_no_wrong_one(api: Api) -> None:
+    body = parameters(start="soon", colour="red", reason="x|", duration=0)
+    body["parameter"] += [
+        {"name": "end", "valueDateTime": "2024-13-01"},
+        {"name": "practitionr", "valueReference": []},
+        {"valueString": "x"},
+        {"name": []},
+    ]
+    answer = await call(api, "POST", "Appointment/$find", body)
+    told = [issue.get("expression", issue.get("location"))[0] for issue in answer.json()["issue"]]
+    places = ["[4].value", "[5].valueReference", "[5]", "[6].name", "[7].name"]
+    wanted = ["http.start", *(f"Parameters.parameter{one}" for one in ("[1]", "[2]", "[3]", "[5]", *places))]
+    assert (answer.status_code, sorted({*told})) == (400, sorted({*wanted}))
+    body["parameter"] += [{"name": "reason", "valueString": "urn:x|y"}] * 100  # looked at one by one they would be many
+    many = await call(api, "POST", "Appointment/$find", body)
+    assert (many.status_code, "start" in many.text) == (400, False)
+
+
 QUERIES: list[tuple[str, list[str]]] = [
     (
         "Patient/p/$everything?_count=x&_since=soon&start=soon&end=soon&_type=Device,Basic&colour=red&_count=2",
