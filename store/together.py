@@ -72,7 +72,7 @@ class Places:
     def take(self, staged: Staged) -> bool:
         """Take the places of another one, unless it meets one of those that have theirs; tell whether."""
         held = set(self._of(staged))
-        shared = {("referred", name) for name in staged.shared if name not in staged.seized}
+        shared = {("referred", name) for name in staged.shared}
         if not (held.isdisjoint(self._held) and held.isdisjoint(self._shared) and shared.isdisjoint(self._held)):
             return False
         self._held |= held

@@ -104,3 +104,16 @@ async def test_a_look_finds_what_a_write_would_be_refused_for(
 
 async def _removal(work: UnitOfWork) -> None:
     work.delete(await present(work, "Patient", "gone"))
+
+
+async def test_who_clashes_with_one_that_is_written_beside_it_is_named(store: Store) -> None:
+    await create(store, numbered("a", "1"), numbered("b", "2"), numbered("c", "3"), numbered("d", "4"))
+
+    async def step(work: UnitOfWork) -> None:
+        work.delete(await present(work, "Patient", "d"))
+        await _numbering(a="1", b="3", c="2")(work)
+        work.create(numbered("n", "1"))
+
+    with pytest.raises(NotUnique) as caught:
+        await store.transact(step)
+    assert caught.value.name == "Patient/n"
