@@ -74,6 +74,19 @@ async def test_a_change_keeps_the_meta_that_is_not_the_servers(store: Store) -> 
     assert changed["meta"]["versionId"] == "2"
 
 
+async def test_what_is_changed_here_alone_makes_a_generated_narrative_wrong(store: Store) -> None:
+    told = {"status": "generated", "div": '<div xmlns="http://www.w3.org/1999/xhtml">Asha</div>'}
+    more = {"extension": [{"url": "urn:note", "valueString": "x"}]}
+
+    async def sending(work: UnitOfWork) -> None:
+        sent = patient("a", text=told, gender="female")
+        assert work.update(await present(work, "Patient", "a"), {**sent, **more}, sent=sent)["text"] == told
+
+    await create(store, patient("a", text=told))
+    await store.transact(sending)
+    assert "text" not in await change(store, "Patient", "a", extension=[])
+
+
 async def test_a_resource_is_staged_only_once_in_a_unit_of_work(store: Store) -> None:
     [old] = await create(store, patient("a"))
     before = await everything(store.database)
