@@ -67,6 +67,10 @@ def test_walking_through_a_text_finds_nothing() -> None:
     assert list(extract.walk({"a": "text"}, "a.b")) == []
 
 
+def test_a_null_that_holds_the_place_of_an_extension_is_no_value() -> None:
+    assert list(extract.walk({"name": [{"given": [None, "Asha"]}, {"given": None}]}, "name.given")) == ["Asha"]
+
+
 def test_an_identifier_is_named_with_its_system_once() -> None:
     resource = {
         "identifier": [
@@ -96,6 +100,7 @@ HERE = ("https://fhir.example.org/fhir/R4", "http://localhost:8000/fhir/R4")
         ("https://fhir.example.org/fhir/R4/Patient/1", "Patient/1"),
         ("http://localhost:8000/fhir/R4/Patient/1/_history/3", "Patient/1"),
         ("http://fhir.example.org/fhir/R4/Patient/1", "Patient/1"),
+        ("https://localhost:8000/fhir/R4/Patient/1", "Patient/1"),
         ("ftp://fhir.example.org/fhir/R4/Patient/1",) * 2,
         ("https://fhir.example.org/fhir/R4/a/Patient/1", "https://fhir.example.org/fhir/R4/a/Patient/1"),
         ("https://fhir.example.org/fhir/R4", "https://fhir.example.org/fhir/R4"),
