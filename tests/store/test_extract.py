@@ -245,6 +245,7 @@ def test_what_a_long_name_is_found_by_is_bounded() -> None:
     found = extract.from_each_word("a-" * 10_000 + "b")
     assert len("".join(found)) < 5_000
     assert extract.from_each_word(f"{'x' * 200}-y")[0] == "x" * 128
+    assert extract.from_each_word(f"{'x' * 100}-{'y' * 100}")[1] == "y" * 100, "of each, not of the text"
 
 
 def test_names_that_sound_alike_have_the_same_codes() -> None:
