@@ -51,6 +51,7 @@ def test_what_has_an_end_alone_is_stored_all_the_same(kind: str) -> None:
 COMPUTED = {"id": "s.20240120T1000Z.30", "schedule": {"reference": "Schedule/s"}, "start": START, "end": END}
 LATER = {"start": END, "end": "2024-01-20T11:00:00Z"}
 FOR_TWO = {"extension": [{"url": CAPACITY, "valueInteger": 2}]}
+NOT_FOR_TWO = {"extension": [{"url": "urn:another", "valueInteger": 2}, {"url": CAPACITY, "valueInteger": 0}]}
 
 
 @pytest.mark.parametrize(
@@ -63,7 +64,12 @@ FOR_TWO = {"extension": [{"url": CAPACITY, "valueInteger": 2}]}
         ({**COMPUTED, "status": "free", **FOR_TWO}, {"minutes": 30, "otherwise": AT}),
         ({**COMPUTED, "status": "free", "schedule": {"reference": "Schedule/t"}}, {"minutes": 30, "otherwise": AT}),
         ({**COMPUTED, "status": "free", "end": "2024-01-20T10:20:00Z"}, {"minutes": 20, "otherwise": AT}),
+        ({**COMPUTED, "status": "free", "start": "2024-01-20T10:10:00Z"}, {"minutes": 20, "otherwise": AT}),
+        ({**COMPUTED, "status": "free", **NOT_FOR_TWO}, {"minutes": 30, "computed": AT}),
         ({**COMPUTED, "status": "free", "id": "published"}, {"minutes": 30}),
+        ({**COMPUTED, "status": "free", "id": "s.20240230T1000Z.30"}, {"minutes": 30}),
+        ({**COMPUTED, "status": "free", "id": "s.99991231T2359Z.30"}, {"minutes": 30}),
+        ({"id": "published", "start": START, "end": "2024-01-20T16:00:00Z"}, {"minutes": 360}),
     ],
 )
 def test_a_slot_with_the_id_of_an_opening_is_that_opening_or_in_its_way(
