@@ -129,10 +129,7 @@ class Together:
         self._waiting.append(member)
         self._bound_the_wait(member)
         self._consider()
-        try:
-            return await member.answer
-        finally:
-            member.answer.cancel()  # whoever left does not travel, if that has not begun
+        return await member.answer  # cancelled with whoever leaves: who has left does not travel
 
     def _consider(self) -> None:
         """Send on their way those that wait, if it is time."""
