@@ -40,6 +40,19 @@ async def test_who_comes_while_others_are_under_way_shares_the_next_transaction(
     await assert_agreement(company.database, RULES)
 
 
+async def test_when_the_last_has_arrived_and_nobody_waits_there_is_no_fault(company: Store) -> None:
+    faults: list[dict[str, Any]] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, told: faults.append(told))
+    try:
+        assert await company.transact(making(patient("p")), together=True) == ["p"]
+        await at_once(company, making(patient("q")), making(patient("r")))
+        await asyncio.sleep(0)
+    finally:
+        loop.set_exception_handler(None)
+    assert faults == []
+
+
 async def test_they_read_together(company: Store, commands: Commands) -> None:
     await create(company, *(patient(f"p{number}") for number in range(4)))
     commands.sent.clear()
