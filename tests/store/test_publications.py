@@ -72,8 +72,10 @@ async def test_what_is_said_once_more_within_the_hour_has_its_pieces_still_and_a
     current = await publications.current()
     assert current is not None
     assert (current.name, current.moment) == (first, NOW + 2 * minute)
-    last = await _publish(publications, "fourth", b"c", NOW + 63 * minute)
-    assert await _kept(database) == ({"first", "fourth"}, 0)
+    await _publish(publications, "fourth", b"d", NOW + 3 * minute)
+    assert await publications.named(second) is not None, "who reads it has an hour"
+    last = await _publish(publications, "fifth", b"c", NOW + 63 * minute)
+    assert await _kept(database) == ({"first", "fourth", "fifth"}, 0)
     assert await publications.named(second) is None
     read = [b"".join([piece async for piece in publications.read(name, "Slot")]) for name in (first, second, last)]
     assert read == [b"a", b"", b"c"]
