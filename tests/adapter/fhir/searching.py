@@ -10,6 +10,7 @@ from store.store import Store
 from tests.adapter.fhir.door import Json, bundled, get, link
 from tests.adapter.mediloop.clinic import appointment, open_clinic, put
 from tests.conftest import Api
+from tests.repeated import repeatable
 
 UHIDS = "https://mediloop.co/fhir/sid/uhid"
 
@@ -17,6 +18,11 @@ UHIDS = "https://mediloop.co/fhir/sid/uhid"
 @pytest.fixture(autouse=True)
 async def visits(store: Store) -> None:
     """A clinic with five visits in February."""
+    await _five(store)
+
+
+@repeatable
+async def _five(store: Store) -> None:
     await open_clinic(store)
     await put(store, *(appointment(f"a{day}", "fulfilled", start=f"2024-02-0{day}T10:00") for day in range(1, 6)))
 

@@ -12,6 +12,7 @@ from mappings.instants import shift
 from mappings.systems import DEFAULT_SYSTEMS
 from store.store import Store
 from store.unit_of_work import UnitOfWork
+from tests.repeated import repeatable
 
 Json = dict[str, Any]
 
@@ -140,6 +141,7 @@ async def slot_status(store: Store, ident: str) -> str:
     return status
 
 
+@repeatable
 async def open_clinic(store: Store) -> None:
     """Store Sarah with three slots at Mulago, James who publishes none, and John whose UHID is known."""
     await put(

@@ -11,6 +11,7 @@ from store.store import Store
 from tests.adapter.fhir.door import HOST, bundled, call, get, link, made, names, outcome, person
 from tests.adapter.mediloop.clinic import SARAH, appointment, open_clinic, put, schedule, with_actors
 from tests.conftest import Api, ApiMaker, Clock
+from tests.repeated import repeatable
 from tests.store.support import explain
 
 Json = dict[str, Any]
@@ -23,6 +24,11 @@ REFERRED = ["Location/fac-xyz-789", "Organization/o", "Practitioner/prov-abc-123
 
 @pytest.fixture(autouse=True)
 async def records(store: Store) -> None:
+    await _records(store)
+
+
+@repeatable
+async def _records(store: Store) -> None:
     await open_clinic(store)
     john = person("john", "Doe", managingOrganization={"reference": "Organization/o"})
     john["link"] = [{"other": {"reference": "Patient/jane"}, "type": "seealso"}]
