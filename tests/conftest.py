@@ -8,7 +8,7 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -34,7 +34,7 @@ from adapter.settings import Settings
 from store import embedded
 from store.connection import Client, connect
 from store.store import Store
-from tests.snapshots import filled
+from tests.snapshots import REMOVING, filled
 
 models.limit_ids()  # before a module of tests imports one of them
 
@@ -232,11 +232,12 @@ async def _prepared(mongodb_uri: str) -> AsyncIterator[str]:
             await made.drop_database(f"{name}_{mode}")
 
 
-async def empty(database: AsyncDatabase[dict[str, Any]], names: Sequence[str]) -> None:
-    """Remove all documents of these collections."""
-    which = database.get_collection(names[0], read_concern=ReadConcern("local"))
-    found = await (await which.aggregate(filled(names))).to_list()
-    await asyncio.gather(*(database[one["name"]].delete_many({}) for one in found))
+async def empty(database: AsyncDatabase[dict[str, Any]]) -> None:
+    """Remove all documents."""
+    if names := await database.list_collection_names():
+        which = database.get_collection(names[0], read_concern=ReadConcern("local"))
+        found = await (await which.aggregate(filled(names))).to_list()
+        await asyncio.gather(*(database[one["name"]].delete_many({}, hint=REMOVING) for one in found))
 
 
 ServiceMaker = Callable[..., Service]
@@ -257,9 +258,7 @@ async def make_service(_usual: Settings, _watched_line: _Line, clock: Clock) -> 
         wanted: dict[str, Any] = {"database": _usual.database, "rate_limit_test": 0, "rate_limit_live": 0} | settings
         return assemble(Settings(**wanted, _env_file=None) if settings else _usual, client, clock)
 
-    for mode in MODES:
-        database = client[f"{_usual.database}_{mode}"]
-        await empty(database, await database.list_collection_names())
+    await asyncio.gather(*(empty(client[f"{_usual.database}_{mode}"]) for mode in MODES))
     return make
 
 

@@ -17,18 +17,12 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from adapter.scheduling.claims import claims
 from store.codec import CODEC_OPTIONS, Resource, decode
-from store.counters import COUNTERS
 from store.documents import Rules, compose
 from store.extract import instant
-from store.guards import GUARDS
-from store.history import HISTORY
-from store.revision import REVISIONS
 from store.source import Hint, Sort
-from store.staged import IDEMPOTENCY
-from store.store import PROBE, Store
+from store.store import Store
 from store.types import TYPES, key_pattern
 from store.unit_of_work import UnitOfWork
-from store.zones import ZONES
 from tests.conftest import empty
 
 
@@ -49,7 +43,6 @@ NUMBERS = "https://mediloop.co/fhir/sid/appointment-number"
 RULES = Rules(claims=claims, unique_systems=(NUMBERS,))
 """Those of the service."""
 _READ: CodecOptions[dict[str, Any]] = CodecOptions(tz_aware=True)
-COLLECTIONS = (*TYPES, HISTORY, GUARDS, IDEMPOTENCY, COUNTERS, PROBE, ZONES, REVISIONS)
 
 
 def appointment(
@@ -80,7 +73,7 @@ def patient(ident: str, **more: Any) -> Resource:
 
 async def emptied(store: Store) -> Store:
     """The store, with nothing in it."""
-    await empty(store.database, COLLECTIONS)
+    await empty(store.database)
     return store
 
 
