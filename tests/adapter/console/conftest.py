@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pymongo import IndexModel
+from pymongo.asynchronous.collection import AsyncCollection
 
 from tests.adapter.console.cli import Cli, Databases
 from tests.adapter.console.imports import Import, Json
@@ -24,9 +26,24 @@ def pair(mongodb_uri: str) -> Iterator[str]:
             client.drop_database(f"{name}_{mode}")
 
 
+_indexed: set[str] = set()
+_make_indexes = AsyncCollection.create_indexes
+
+
+async def _indexes_once(collection: AsyncCollection[Any], indexes: Sequence[IndexModel], **options: Any) -> list[str]:
+    """Make indexes of a collection of the pair if no command has before; its name is this process' own."""
+    if collection.full_name in _indexed:
+        return []
+    made: list[str] = await _make_indexes(collection, indexes, **options)
+    _indexed.add(collection.full_name)
+    return made
+
+
 @pytest.fixture
 def cli(mongodb_uri: str, pair: str, monkeypatch: pytest.MonkeyPatch) -> Cli:
     """The command line on the run's MongoDB, with an empty pair of databases."""
+    # Each command asks for all of them: for most of these tests that would take longer than what they are about.
+    monkeypatch.setattr(AsyncCollection, "create_indexes", _indexes_once)
     monkeypatch.setenv("ADAPTER_MONGODB_URI", mongodb_uri)
     monkeypatch.setenv("ADAPTER_DATABASE", pair)
     monkeypatch.setenv("COLUMNS", "200")
