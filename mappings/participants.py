@@ -42,17 +42,21 @@ def read_uhid(reading: Reading) -> str | None:
 def write_uhid(reading: Reading, value: str | None) -> None:
     """Make the patient the one with the UHID `value`.
 
-    Reference and display named somebody else and go. Where `known` holds a Patient with that UHID, the actor
-    refers to it. `None` leaves a patient of whom nothing is said, so that no further one takes the place.
+    Reference and display named somebody else and go. Where `known` holds one Patient with that UHID, the actor refers
+    to it; of two it does not say whom it means. `None` leaves a patient of whom nothing is said, so that no further
+    one takes the place.
     """
     actor = reading.patient if reading.patient is not None else _added(reading)
     _release(reading, actor)
     if value is not None:
-        for reference, resource in reading.known.items():
-            same = own_uhid(resource, reading.systems) == normalise(value)
-            if same and resource.get("resourceType") == PATIENT:
-                actor["reference"] = reference
-                break
+        uhid = normalise(value)
+        carriers = [
+            reference
+            for reference, resource in reading.known.items()
+            if resource.get("resourceType") == PATIENT and own_uhid(resource, reading.systems) == uhid
+        ]
+        if len(carriers) == 1:
+            actor["reference"] = carriers[0]
         actor["identifier"] = uhid_identifier(value, reading.systems)
     put(actor, "type", PATIENT)
 

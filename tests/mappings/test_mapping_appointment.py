@@ -503,6 +503,14 @@ class TestParties:
         assert resource["participant"][0]["actor"]["reference"] == "Patient/7"
         assert view(resource, known=known)["patient_name"] == "John"
 
+    def test_a_new_patient_whose_uhid_two_carry_is_neither_of_them(self) -> None:
+        identifier = [{"system": SYSTEMS.uhid, "value": "UG123456789A"}]
+        known = {f"Patient/{n}": {"resourceType": "Patient", "identifier": identifier} for n in (1, 2)}
+        changes = {"patient_uhid": "UG123456789A"}
+        resource = appointment.update(appointment.blank(), changes, systems=SYSTEMS, known=known)
+        assert "reference" not in resource["participant"][0]["actor"]
+        assert view(resource)["patient_uhid"] == "UG123456789A"
+
     def test_known_resources_fill_in(self) -> None:
         resource = with_actor(reference="Patient/1/_history/4")
         assert appointment.referred(resource) == {"patient_name": "Patient/1"}
