@@ -55,7 +55,8 @@ def test_the_documented_example_makes_a_whole_FHIR_appointment() -> None:
     assert {name: value for name, value in shown.items() if value is not None} == DOCUMENTED
     assert (resource["priority"], resource["minutesDuration"]) == (5, 30)
     assert resource["appointmentType"] == {"coding": [{"system": V2_0276, "code": "ROUTINE"}]}
-    assert [p["required"] for p in resource["participant"]] == ["required"] * 3
+    for participant in resource["participant"]:
+        assert {**participant, "actor": None} == {"actor": None, "required": "required", "status": "accepted"}
     assert resource["participant"][1]["actor"]["reference"] == "Practitioner/prov-abc-123"
 
 
@@ -170,6 +171,7 @@ class TestOfSeveralWhoIsAskedFor:
         assert self.seen(uhid="UG000000003C")[:2] == ["UG000000003C", None]
         assert self.seen(uhid="UG000000001A", patients=frozenset({"Patient/1"}))[:2] == ["UG000000001A", "One"]
         assert self.seen(uhid="UG000000009Z") == [None, "One", "1", None, "1"]
+        assert view({"resourceType": "Appointment"}, asked=Asked("UG000000009Z"))["patient_uhid"] is None
 
     def test_a_uhid_that_is_none_of_the_patients_referred_to(self) -> None:
         theirs = [{"system": SYSTEMS.uhid, "value": value} for value in ("UG000000001A", "UG000000005E")]
@@ -349,6 +351,7 @@ class TestCodes:
         ]
         assert update(resource, specialty_code=None)["specialty"] == [{"extension": [OTHER]}, {"text": "second"}]
         assert update({"specialty": [{"text": "a"}, {"text": "b"}]}, specialty_code=None) == {}
+        assert update({"specialty": [{"id": "i", "text": "a"}]}, specialty_code=None) == {}  # an id alone says nothing
 
     @pytest.mark.parametrize(
         ("concept", "shown"),
@@ -443,12 +446,18 @@ class TestCancellation:
             ([(HL7_CANCELLATION, "pat-dec")], "so sad", ("pat-dec", "so sad")),
             ([(HL7_CANCELLATION, "oth-weath")], None, ("oth-weath", "Other: Weather")),
             ([("urn:x", ""), ("urn:x", "q"), ("urn:y", "r")], "t", ("q", "t")),
+            ([(SYSTEMS.cancellation_reason, ""), (HL7_CANCELLATION, ""), ("urn:x", "q")], "t", ("q", "t")),
         ],
     )
     def test_shown(self, codings: list[tuple[str, str]], text: str | None, shown: tuple[str, str | None]) -> None:
         resource = self.cancelled(*codings, **({"text": text} if text else {}))
         seen = view(resource)
         assert (seen["cancellation_reason_code"], seen["cancellation_reason_text"]) == shown
+
+    def test_a_code_that_hl7_has_got_since_brings_its_own_display(self) -> None:
+        new = {"system": HL7_CANCELLATION, "code": "oth-flood", "display": "Other: Flood"}
+        seen = view({"cancelationReason": {"coding": [new]}})
+        assert (seen["cancellation_reason_code"], seen["cancellation_reason_text"]) == ("oth-flood", "Other: Flood")
 
     @pytest.mark.parametrize(
         ("code", "hl7"), [("patient-request", "pat"), ("pat-dec", "pat-dec"), ("prov", "prov"), ("x-new", "other")]
@@ -498,7 +507,7 @@ class TestParties:
             "Patient/1": {"resourceType": "Patient", "identifier": [{"system": SYSTEMS.uhid, "value": "other"}]},
             "Patient/7": {"resourceType": "Patient", "identifier": identifier, "name": [{"text": "John"}]},
         }
-        changes = {"patient_uhid": "UG123456789A"}
+        changes = {"patient_uhid": " ug123456789a"}
         resource = appointment.update(appointment.blank(), changes, systems=SYSTEMS, known=known)
         assert resource["participant"][0]["actor"]["reference"] == "Patient/7"
         assert view(resource, known=known)["patient_name"] == "John"
@@ -574,6 +583,14 @@ class TestParties:
         without = update(with_actor(reference="#p") | {"contained": [anonymous]}, patient_name=None)
         assert without["participant"][0]["actor"] == {"type": "Patient"}
 
+    def test_a_contained_practitioner_whose_name_is_left_does_not_get_the_uhid_of_the_patient(self) -> None:
+        inside = {"resourceType": "Practitioner", "id": "p", "name": [{"text": "Dr. P"}]}
+        patient = {"type": "Patient", "identifier": {"system": SYSTEMS.uhid, "value": "UG123456789A"}}
+        resource = with_actor(reference="#p") | {"contained": [inside]}
+        resource["participant"].append({"actor": patient})
+        without = update(resource, practitioner_name=None)
+        assert [one["actor"] for one in without["participant"]] == [{"type": "Practitioner"}, patient]
+
     def test_who_is_referred_to_stays_when_the_name_goes(self) -> None:
         named = with_actor(reference="Practitioner/p", display="Dr. P")
         assert update(named, practitioner_name=None) == with_actor(reference="Practitioner/p")
@@ -582,6 +599,15 @@ class TestParties:
         resource = with_actor(reference="Location/1")
         resource["participant"] += [{"actor": {"reference": "Practitioner/1"}}, {"actor": {"reference": "Location/2"}}]
         assert update(resource, facility_id=None)["participant"] == [resource["participant"][1]]
+
+    def test_a_place_that_no_id_was_shown_of_stays_and_one_that_is_only_named_takes_the_place_of_one_that_went(
+        self,
+    ) -> None:
+        tent = {"actor": {"type": "Location", "display": "Tent"}, "required": "required", "status": "accepted"}
+        resource = with_actor(reference="Location/1")
+        assert update(resource, facility_id=None, facility_name="Tent")["participant"] == [tent]
+        resource["participant"].append(tent)
+        assert update(resource, facility_id=None)["participant"] == [tent]
 
     def test_a_name_alone_makes_a_participant(self) -> None:
         actor = update(appointment.blank(), practitioner_name="Dr. Okello")["participant"][0]["actor"]
