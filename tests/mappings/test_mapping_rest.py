@@ -72,6 +72,14 @@ class TestSlot:
         nameless = {"Practitioner/prov-abc-123": {"resourceType": "Practitioner"}}
         assert slot.view(SLOT, SCHEDULE, known=nameless)["practitioner_name"] == "Dr. Sarah Nakamya"
 
+    def test_the_name_of_who_is_contained_in_the_schedule(self) -> None:
+        inside = [
+            {"resourceType": "Practitioner", "id": "p", "name": [{"text": "Dr. P"}]},
+            {"resourceType": "Location", "id": "l", "name": "Ward"},
+        ]
+        found = slot.view(SLOT, {"contained": inside, "actor": [{"reference": "#p"}, {"reference": "#l"}]})
+        assert (found["practitioner_name"], found["facility_name"]) == ("Dr. P", "Ward")
+
     def test_without_schedule_or_times(self) -> None:
         assert set(slot.view({"_start": {}}, None).values()) == {None}
         assert slot.referred(None) == ()
