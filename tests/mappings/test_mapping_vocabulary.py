@@ -11,6 +11,54 @@ from mappings.vocabulary import IDS, Match
 
 DEFAULT = Vocabulary.default()
 HL7 = "http://terminology.hl7.org/CodeSystem/appointment-cancellation-reason"
+MEDILOOP = "https://mediloop.co/fhir/CodeSystem/cancellation-reason"
+STATUS = "http://hl7.org/fhir/appointmentstatus"
+V2_0276 = "http://terminology.hl7.org/CodeSystem/v2-0276"
+STU3_0276 = "http://hl7.org/fhir/v2/0276"
+
+# As HL7 publishes them (CodeSystem appointment-cancellation-reason, 4.0.1).
+HL7_REASONS = {
+    "pat": "Patient",
+    "pat-crs": "Patient: Canceled via automated reminder system",
+    "pat-cpp": "Patient: Canceled via Patient Portal",
+    "pat-dec": "Patient: Deceased",
+    "pat-fb": "Patient: Feeling Better",
+    "pat-lt": "Patient: Lack of Transportation",
+    "pat-mt": "Patient: Member Terminated",
+    "pat-mv": "Patient: Moved",
+    "pat-preg": "Patient: Pregnant",
+    "pat-swl": "Patient: Scheduled from Wait List",
+    "pat-ucp": "Patient: Unhappy/Changed Provider",
+    "prov": "Provider",
+    "prov-pers": "Provider: Personal",
+    "prov-dch": "Provider: Discharged",
+    "prov-edu": "Provider: Edu/Meeting",
+    "prov-hosp": "Provider: Hospitalized",
+    "prov-labs": "Provider: Labs Out of Acceptable Range",
+    "prov-mri": "Provider: MRI Screening Form Marked Do Not Proceed",
+    "prov-onc": "Provider: Oncology Treatment Plan Changes",
+    "maint": "Equipment Maintenance/Repair",
+    "meds-inc": "Prep/Med Incomplete",
+    "other": "Other",
+    "oth-cms": "Other: CMS Therapy Cap Service Not Authorized",
+    "oth-err": "Other: Error",
+    "oth-fin": "Other: Financial",
+    "oth-iv": "Other: Improper IV Access/Infiltrate IV",
+    "oth-int": "Other: No Interpreter Available",
+    "oth-mu": "Other: Prep/Med/Results Unavailable",
+    "oth-room": "Other: Room/Resource Maintenance",
+    "oth-oerr": "Other: Schedule Order Error",
+    "oth-swie": "Other: Silent Walk In Error",
+    "oth-weath": "Other: Weather",
+}
+TYPES = {
+    "ROUTINE": "Routine appointment - default if not valued",
+    "WALKIN": "A previously unscheduled walk-in visit",
+    "CHECKUP": "A routine check-up, such as an annual physical",
+    "FOLLOWUP": "A follow up visit from a previous appointment",
+    "EMERGENCY": "Emergency appointment",
+}
+STATUSES = ("proposed", "pending", "booked", "arrived", "checked-in", "fulfilled", "cancelled", "noshow")
 
 
 def smallest(**members: Any) -> dict[str, Any]:
@@ -47,41 +95,56 @@ class TestPackaged:
 
 
 class TestCancellation:
-    codes = tuple(e["code"] for e in DEFAULT.reason_to_mediloop.resource["group"][0]["element"])
+    def test_each_of_hl7s_codes_is_there_with_its_display(self) -> None:
+        elements = DEFAULT.reason_to_mediloop.resource["group"][0]["element"]
+        assert {element["code"]: element["display"] for element in elements} == HL7_REASONS
+        assert {code: DEFAULT.reason_to_mediloop.display(code, HL7) for code in HL7_REASONS} == HL7_REASONS
 
-    def test_hl7_has_32_codes(self) -> None:
-        assert len(self.codes) == 32
-
-    @pytest.mark.parametrize("code", codes)
+    @pytest.mark.parametrize("code", HL7_REASONS)
     def test_from_hl7(self, code: str) -> None:
-        of_the_patient = code.startswith("pat") and code != "pat-dec"
         match = DEFAULT.reason_to_mediloop.match(code, HL7)
-        assert match is not None
-        assert match.code == ("patient-request" if of_the_patient else code)
-        assert match.provided != of_the_patient
-        if of_the_patient:
-            assert match.equivalence == ("narrower" if code == "pat" else "wider")
+        if code.startswith("pat") and code != "pat-dec":
+            assert match == Match("patient-request", MEDILOOP, "narrower" if code == "pat" else "wider")
+        else:
+            assert match == Match(code, MEDILOOP, provided=True)
 
-    @pytest.mark.parametrize("code", codes)
-    def test_an_hl7_code_sent_by_a_mediloop_caller_stays_itself(self, code: str) -> None:
-        assert DEFAULT.reason_to_hl7.translate(code) == code
+    def test_an_hl7_code_sent_by_a_mediloop_caller_stays_itself(self) -> None:
+        elements = DEFAULT.reason_to_hl7.resource["group"][0]["element"]
+        assert {element["code"] for element in elements} == HL7_REASONS.keys() | {"patient-request"}
+        for code, display in HL7_REASONS.items():
+            assert DEFAULT.reason_to_hl7.match(code, MEDILOOP) == Match(code, HL7, "equivalent", display)
+            assert DEFAULT.reason_to_hl7.translate(code) == code
 
     def test_to_hl7(self) -> None:
         assert DEFAULT.reason_to_hl7.match("patient-request") == Match("pat", HL7, "wider", "Patient")
         assert DEFAULT.reason_to_hl7.match("x-new") == Match("other", HL7, None, "Other")
 
 
+class TestType:
+    @pytest.mark.parametrize("system", [V2_0276, STU3_0276])
+    def test_each_of_table_0276_is_itself_and_any_other_passes(self, system: str) -> None:
+        table = DEFAULT.appointment_type
+        for code, display in TYPES.items():
+            assert table.match(code, system) == Match(code, V2_0276, "equal", display)
+            assert table.display(code, system) == display
+        assert table.match("LOCAL", system) == Match("LOCAL", V2_0276, provided=True)
+
+
 class TestStatus:
     def test_eight_are_themselves_both_ways(self) -> None:
-        for code in ["proposed", "pending", "booked", "arrived", "checked-in", "fulfilled", "cancelled", "noshow"]:
-            assert DEFAULT.status_to_mediloop.translate(code) == code == DEFAULT.status_to_fhir.translate(code)
+        for code in STATUSES:
+            for table in (DEFAULT.status_to_mediloop, DEFAULT.status_to_fhir):
+                assert table.match(code, STATUS) == Match(code, STATUS, "equal")
+                assert table.translate(code) == code
 
     def test_the_other_two(self) -> None:
+        assert DEFAULT.status_to_mediloop.match("waitlist", STATUS) == Match("pending", STATUS, "inexact")
         assert DEFAULT.status_to_mediloop.translate("waitlist") == "pending"
         assert DEFAULT.status_to_mediloop.translate("entered-in-error") is None
         assert DEFAULT.status_to_mediloop.hides("entered-in-error")
         assert not DEFAULT.status_to_mediloop.hides("booked")
         assert not DEFAULT.status_to_mediloop.hides("unheard-of")
+        assert not {code for code in ("waitlist", "entered-in-error") if DEFAULT.status_to_fhir.translate(code)}
 
 
 class TestTranslation:
