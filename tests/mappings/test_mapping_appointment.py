@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from mappings import Systems, appointment
+from mappings import Systems, Vocabulary, appointment
 from mappings.fields import CANCELLED_AT
 from mappings.references import Asked
 from tests.strategies import HL7_CANCELLATION, SYSTEMS, V2_0276, Json
@@ -65,6 +65,18 @@ def test_blank_is_new_each_time_and_leaves_no_empty_list() -> None:
     assert update(appointment.blank(), status="pending") == {"resourceType": "Appointment", "status": "pending"}
 
 
+def test_of_what_is_not_said_a_new_appointment_has_nothing_but_the_first_status() -> None:
+    nothing = dict.fromkeys(field.name for field in appointment.FIELDS)
+    del nothing["status"]
+    assert update(appointment.blank(), **nothing) == {"resourceType": "Appointment", "status": "proposed"}
+
+
+def test_a_view_stays_what_it_was_when_another_is_taken() -> None:
+    first = view({"comment": "one"})
+    view({"patientInstruction": "another"})
+    assert (first["notes"], first["patient_instruction"]) == ("one", None)
+
+
 def test_a_stored_text_that_is_no_time_shows_as_null_and_the_rest_as_it_is() -> None:
     broken = "1-01-01T00:00:00Z"  # as releases wrote the first year
     resource = {
@@ -111,6 +123,25 @@ class TestOfSeveralWhoIsAskedFor:
 
     def test_nobody(self) -> None:
         assert self.seen() == [None, "One", "1", None, "1"]
+
+    def test_of_whom_nobody_asks_the_first_is_shown_though_another_has_no_id_or_uhid(self) -> None:
+        first = {"type": "Patient", "identifier": {"system": SYSTEMS.uhid, "value": "A"}}
+        actors = [first, *({"reference": f"{kind}/1"} for kind in ("Practitioner", "Location"))]
+        actors += [{"type": kind, "display": "?"} for kind in ("Patient", "Practitioner", "Location")]
+        visit = {"resourceType": "Appointment", "participant": [{"actor": actor} for actor in actors]}
+        for asked in (Asked(practitioner="Practitioner/1"), Asked(facility="Location/1"), Asked(uhid="A")):
+            seen = view(visit, asked=asked)
+            assert (seen["patient_uhid"], seen["practitioner_id"], seen["facility_id"]) == ("A", "1", "1")
+
+    def test_a_further_uhid_beside_a_reference_means_who_is_referred_to(self) -> None:
+        visit = with_actor(reference="Patient/1", display="One")
+        other = {"reference": "Patient/9", "display": "Nine", "identifier": {"system": SYSTEMS.uhid, "value": "B"}}
+        visit["participant"].append({"actor": other})
+        asked = Asked(uhid="A", further=frozenset({"B"}))
+        assert view(visit, asked=asked)["patient_name"] == "One"
+        del other["reference"]
+        other["type"] = "Patient"
+        assert view(visit, asked=asked)["patient_name"] == "Nine"
 
     def test_who_has_declined_only_where_there_is_no_other(self) -> None:
         def of(*answers: str) -> Any:
@@ -189,6 +220,8 @@ class TestOfSeveralWhoIsAskedFor:
         assert shown("UG000000002B") == ("UG000000001A", "One")
         assert shown("UG000000005E", "UG000000005E") == ("UG000000005E", "One")
         assert shown("UG000000002B", "UG000000002B") == ("UG000000002B", "Once")
+        theirs.clear()  # who has none may be the one with that UHID
+        assert shown("UG000000002B", "UG000000002B") == ("UG000000002B", "One")
 
     def test_who_is_referred_to(self) -> None:
         found = appointment.referred(self.GROUP, systems=SYSTEMS, asked=Asked(practitioner="Practitioner/2"))
@@ -208,6 +241,11 @@ class TestOfSeveralWhoIsAskedFor:
         assert said(self.GROUP, uhid="UG000000009Z", further=frozenset({"UG000000002B"})) == "UG000000002B"
         assert said(self.GROUP | {"participant": self.GROUP["participant"][1:7]}) == "UG000000002B"
         assert said(self.GROUP | {"participant": self.GROUP["participant"][:6]}) is None
+        stated = {"type": "Patient", "identifier": {"system": SYSTEMS.uhid, "value": "A"}}
+        assert said(with_actor(**stated)) == "A"
+        referred = with_actor(**stated, reference="Patient/1")
+        referred["participant"].append({"actor": {"type": "Practitioner", "display": "a locum"}})
+        assert said(referred) is None
         assert said(with_actor(type="Practitioner", identifier={"system": SYSTEMS.uhid, "value": "A"})) is None
         assert said(with_actor(type="Patient", identifier={"system": "urn:x", "value": "A"})) is None
         assert said({"resourceType": "Appointment"}) is None
@@ -232,6 +270,14 @@ class TestStatus:
 
     def test_one_that_mediloop_has_no_word_for_is_written_as_it_is_shown(self) -> None:
         assert update({"status": "booked"}, status="entered-in-error") == {"status": "entered-in-error"}
+
+    def test_a_replaced_table_tells_what_is_written(self) -> None:
+        element = {"code": "pending", "target": [{"code": "waitlist", "equivalence": "relatedto"}]}
+        group = {"source": "urn:s", "target": "urn:t", "element": [element]}
+        table = {"resourceType": "ConceptMap", "id": "mediloop-status-to-appointment", "group": [group]}
+        vocabulary = Vocabulary.with_overrides([table])
+        written = appointment.update({"status": "booked"}, {"status": "pending"}, vocabulary=vocabulary)
+        assert written == {"status": "waitlist"}
 
     def test_waiting_ends_only_by_a_change(self) -> None:
         assert update({"status": "waitlist"}, status="pending") == {"status": "waitlist"}
@@ -268,9 +314,13 @@ class TestPrimitives:
         times = {"start": "2024-01-20T10:00:00Z", "end": "2024-01-20T13:45:00+03:00"}
         assert view(times)["duration_minutes"] == 45
         assert view(times | {"minutesDuration": 20})["duration_minutes"] == 20
-        assert view({"start": times["start"]})["duration_minutes"] is None
+        for part in ({}, {"start": times["start"]}, {"end": times["end"]}):
+            assert view(part)["duration_minutes"] is None
+            assert view(part | {"minutesDuration": 20})["duration_minutes"] == 20
         moved = update(times, end_time="2024-01-20T11:30:00Z", duration_minutes=45)
         assert moved["minutesDuration"] == 45  # 90 by the clock, so it has to be stated
+        longer = update(times, end_time="2024-01-20T11:30:00Z", duration_minutes=90)
+        assert "minutesDuration" not in longer  # by the clock it is told already
 
     @pytest.mark.parametrize(
         ("start", "end", "shown"),
@@ -324,14 +374,17 @@ class TestNumber:
         assert view(resource)["appointment_number"] == "APT-1"
         assert update(resource, appointment_number="APT-2")["identifier"][1] == valueless | {"value": "APT-2"}
         assert update(resource, appointment_number=None)["identifier"] == [foreign, valueless]
-        assert update({}, appointment_number="A")["identifier"][0]["value"] == "A"
+        new = {"system": SYSTEMS.appointment_number, "value": "A"}
+        assert update({"identifier": [foreign]}, appointment_number="A")["identifier"] == [foreign, new]
 
 
 class TestCodes:
     def test_our_coding_then_any_then_the_text(self) -> None:
         ours, foreign = {"system": SYSTEMS.service_type, "code": "a"}, {"system": "urn:x", "code": "b"}
         assert view({"serviceType": [{"coding": [foreign, ours]}]})["service_type_code"] == "a"
-        assert view({"serviceType": [{"coding": [{"display": "?"}, foreign]}]})["service_type_code"] == "b"
+        codeless = [{"system": SYSTEMS.service_type, "display": "?"}, {"display": "?"}]
+        more = {"system": "urn:y", "code": "c"}
+        assert view({"serviceType": [{"coding": [*codeless, foreign, more]}]})["service_type_code"] == "b"
         assert view({"serviceType": [{"text": "c"}]})["service_type_code"] == "c"
 
     @pytest.mark.parametrize("text", ["  padded text ", "two  blanks", "two\nlines"])
@@ -535,6 +588,19 @@ class TestParties:
         assert (seen["patient_uhid"], seen["patient_name"]) == ("A", "Ms Amina Nakato")
         nameless = {"resourceType": "Patient", "name": [{"use": "usual"}]}
         assert view(resource, known={"Patient/1": nameless})["patient_name"] is None
+
+    def test_present_names_go_before_those_stated_where_there_are_any(self) -> None:
+        resource = with_actor(reference="Patient/1", display="Once")
+        resource["participant"].append({"actor": {"reference": "Location/1", "display": "Ward"}})
+        seen = view(resource, names={"Patient/1": "Now"})
+        assert (seen["patient_name"], seen["facility_name"]) == ("Now", "Ward")
+
+    @pytest.mark.parametrize(
+        "actor", [{"display": "?"}, {"display": "?", "identifier": {"system": "urn:example:mrn", "value": "7"}}]
+    )
+    def test_of_whom_nothing_says_what_they_are_nobody_takes_for_the_patient(self, actor: Json) -> None:
+        seen = view(with_actor(**actor))
+        assert [seen[name] for name in ("patient_name", "practitioner_name", "facility_name")] == [None] * 3
 
     def test_who_is_referred_to_on_this_server(self) -> None:
         assert appointment.referred(appointment.update(appointment.blank(), DOCUMENTED)) == {

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mappings.references import own_name, own_uhid, target, uhid_of, uhids
+from mappings.references import names_of, own_name, own_uhid, target, uhid_of, uhids
 from mappings.systems import Systems
 
 SYSTEMS = Systems.under(uhid_aliases=("urn:example:uhid",))
@@ -32,6 +32,24 @@ def _patient(*identifiers: tuple[str, str | None, str]) -> dict[str, Any]:
     return {"resourceType": "Patient", "identifier": found}
 
 
+def test_of_known_people_and_places_those_with_a_name_are_called_something() -> None:
+    people: dict[str, dict[str, Any]] = {
+        "Location/1": {"name": "Ward"},
+        "Patient/1": {"name": [{"text": "A"}]},
+        "Patient/2": {},
+    }
+    assert names_of(people) == {"Location/1": "Ward", "Patient/1": "A"}
+
+
+@pytest.mark.parametrize("reference", ["Patient/", "patient/1", "Patient/1/", "Patient", "#p1", "urn:uuid:1", ""])
+def test_what_names_no_type_and_id_names_nobody(reference: str) -> None:
+    assert target(reference) is None
+
+
+def test_an_identifier_without_a_value_is_no_uhid() -> None:
+    assert uhids({"identifier": [{"system": OURS}, {"system": OURS, "value": "a"}]}, SYSTEMS) == ["A"]
+
+
 @pytest.mark.parametrize("use", ["official", "usual", "secondary", "temp", None])
 @pytest.mark.parametrize("system", [OURS, ALIAS])
 def test_a_uhid_of_earlier_days_is_shown_only_where_there_is_no_other(use: str | None, system: str) -> None:
@@ -48,6 +66,8 @@ def test_a_uhid_of_earlier_days_is_shown_only_where_there_is_no_other(use: str |
         ("A", [("B", None, ALIAS), ("A", "old", OURS)], "B"),
         ("B", [("A", None, OURS), ("B", None, OURS), ("C", "old", OURS)], "B"),
         ("B", [("A", "old", OURS), ("B", "old", OURS)], "B"),
+        ("B", [("A", "old", OURS)], "A"),
+        ("B", [], "B"),
         ("A", [("B", None, OURS), ("A", "old", OURS), ("A", None, ALIAS)], "A"),
     ],
 )

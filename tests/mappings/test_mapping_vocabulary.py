@@ -161,6 +161,15 @@ class TestTranslation:
         targets = [{"code": code, "equivalence": "relatedto"} for code in ("x", "y")]
         table = ConceptMap(with_group(element=[{"code": "a", "target": targets}]))
         assert [match.code for match in table.matches("a")] == ["x", "y"]
+        assert table.match("a") == Match("x", "urn:t", "relatedto")
+        assert table.translate("a") == "x"
+
+    def test_without_a_system_every_group_counts_and_the_first_tells_what_is_written(self) -> None:
+        further = {"source": "urn:more", "target": "urn:u", "element": [], "unmapped": {"mode": "provided"}}
+        table = ConceptMap(smallest(group=[*smallest()["group"], further]))
+        assert table.match("b") == Match("b", "urn:u", provided=True)
+        assert table.match("b", "urn:s") is None
+        assert (table.target, table.sources) == ("urn:t", ("urn:s", "urn:more"))
 
 
 class TestOverrides:
@@ -174,6 +183,7 @@ class TestOverrides:
         given = smallest()
         vocabulary = Vocabulary.with_overrides([given])
         given["group"].clear()
+        assert vocabulary.reason_to_hl7.resource == smallest()
         assert vocabulary.reason_to_hl7.translate("a") == "x"
         assert vocabulary.reason_to_hl7.translate("patient-request") is None
         assert vocabulary.status_to_fhir.translate("booked") == "booked"
