@@ -123,6 +123,18 @@ class TestWhatIsWrittenIsShown:
         assert {"priority", "minutesDuration", "appointmentType"} <= resource.keys()
 
 
+class TestThereAndBackAgain:
+    @given(ours.appointments())
+    @quick
+    def test_an_appointment_that_is_made_of_what_is_shown_shows_the_same(self, resource: Json) -> None:
+        shown = appointment.view(resource, systems=SYSTEMS)
+        made = appointment.update(appointment.blank(), shown, systems=SYSTEMS)
+        if shown["appointment_type_code"] is None:  # types of other systems alone, for which there is no word
+            shown["appointment_type_code"] = "ROUTINE"
+        assert appointment.view(made, systems=SYSTEMS) == shown
+        assert appointment.update(made, shown, systems=SYSTEMS) == made
+
+
 class TestWhatIsNotWrittenStays:
     @given(ours.appointments(), ours.changes())
     @quick
