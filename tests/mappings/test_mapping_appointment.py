@@ -390,9 +390,10 @@ class TestCodes:
     @pytest.mark.parametrize("text", ["  padded text ", "two  blanks", "two\nlines"])
     def test_a_text_that_is_no_code_is_written_as_a_text(self, text: str) -> None:
         assert update({}, specialty_code=text)["specialty"] == [{"text": text}]
-        before = {"serviceType": [{"coding": [{"code": "a"}], "extension": [OTHER]}]}
+        further = {"coding": [{"code": "b"}]}
+        before = {"serviceType": [{"coding": [{"code": "a"}], "extension": [OTHER]}, further]}
         written = update(before, service_type_code=text)
-        assert written["serviceType"] == [{"text": text, "extension": [OTHER]}]
+        assert written["serviceType"] == [{"text": text, "extension": [OTHER]}, further]
         assert view(written)["service_type_code"] == text
 
     def test_a_change_drops_translations_and_text(self) -> None:
