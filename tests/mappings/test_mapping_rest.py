@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -105,12 +106,21 @@ class TestUhid:
 
 class TestSystems:
     def test_defaults(self) -> None:
-        assert DEFAULT_SYSTEMS.appointment_number == "https://mediloop.co/fhir/sid/appointment-number"
-        assert DEFAULT_SYSTEMS.specialty == "https://mediloop.co/fhir/CodeSystem/specialty"
+        base = "https://mediloop.co/fhir"
+        assert asdict(DEFAULT_SYSTEMS) == {
+            "uhid": f"{base}/sid/uhid",
+            "uhid_aliases": (),
+            "appointment_number": f"{base}/sid/appointment-number",
+            "service_type": f"{base}/CodeSystem/service-type",
+            "specialty": f"{base}/CodeSystem/specialty",
+            "cancellation_reason": f"{base}/CodeSystem/cancellation-reason",
+            "extensions": f"{base}/StructureDefinition",
+        }
 
     def test_a_deployment(self) -> None:
         systems = Systems.under("https://h.example/fhir/", uhid="urn:uhid", uhid_aliases=["urn:old"])
         assert systems.all_uhid == ("urn:uhid", "urn:old")
+        assert systems == Systems.under("https://h.example/fhir", uhid="urn:uhid", uhid_aliases=("urn:old",))
         assert systems.extensions == "https://h.example/fhir/StructureDefinition"
 
 
