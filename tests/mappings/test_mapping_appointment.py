@@ -363,6 +363,8 @@ class TestPrimitives:
         later = {"start_time": "2024-01-20T12:00:00Z", "end_time": "2024-01-20T12:10:00Z"}
         assert update(stale, **later, duration_minutes=10)["minutesDuration"] == 10
         assert update(stale, **later)["minutesDuration"] == 20
+        for one in ({"start_time": "2024-01-20T10:55:00Z"}, {"end_time": "2024-01-20T11:15:00Z"}):
+            assert update(stale, **one, duration_minutes=15)["minutesDuration"] == 15
         assert update(stale | {"end": "2024-01-20T11:20:00Z"}, **later, duration_minutes=10)["minutesDuration"] == 10
 
 
@@ -386,6 +388,10 @@ class TestCodes:
         more = {"system": "urn:y", "code": "c"}
         assert view({"serviceType": [{"coding": [*codeless, foreign, more]}]})["service_type_code"] == "b"
         assert view({"serviceType": [{"text": "c"}]})["service_type_code"] == "c"
+
+    def test_a_code_may_have_words(self) -> None:
+        coding = [{"system": SYSTEMS.specialty, "code": "two or more words"}]
+        assert update({}, specialty_code="two or more words")["specialty"] == [{"coding": coding}]
 
     @pytest.mark.parametrize("text", ["  padded text ", "two  blanks", "two\nlines"])
     def test_a_text_that_is_no_code_is_written_as_a_text(self, text: str) -> None:

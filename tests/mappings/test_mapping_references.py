@@ -25,6 +25,8 @@ def test_a_name_of_earlier_days_is_shown_only_where_there_is_no_other(past: str)
 def test_the_official_name_goes_first_unless_it_says_nothing() -> None:
     assert own_name({"name": [{"text": "Plain"}, {"use": "official", "text": "Official"}]}) == "Official"
     assert own_name({"name": [{"use": "official", "period": {}}, {"text": "Plain"}]}) == "Plain"
+    names = [{"use": use, "text": use} for use in ("maiden", "nickname", "usual", "official")]
+    assert [own_name({"name": names[:count]}) for count in (1, 2, 3, 4)] == ["maiden", "nickname", "usual", "official"]
 
 
 def _patient(*identifiers: tuple[str, str | None, str]) -> dict[str, Any]:

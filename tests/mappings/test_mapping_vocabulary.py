@@ -8,6 +8,7 @@ from fhir.resources.R4B.conceptmap import ConceptMap as Model
 
 from mappings import ConceptMap, Systems, Vocabulary, appointment
 from mappings.vocabulary import IDS, Match
+from store import r4
 
 DEFAULT = Vocabulary.default()
 HL7 = "http://terminology.hl7.org/CodeSystem/appointment-cancellation-reason"
@@ -170,6 +171,15 @@ class TestTranslation:
         assert table.match("b") == Match("b", "urn:u", provided=True)
         assert table.match("b", "urn:s") is None
         assert (table.target, table.sources) == ("urn:t", ("urn:s", "urn:more"))
+
+    def test_each_of_R4s_equivalences_may_be_said_and_two_say_that_there_is_none(self) -> None:
+        known = r4.value_set("http://hl7.org/fhir/ValueSet/concept-map-equivalence")
+        assert known is not None
+        for _, equivalence in known:
+            target = {"code": "x", "equivalence": equivalence, "comment": "why"}
+            table = ConceptMap(with_group(element=[{"code": "a", "target": [target]}]))
+            assert table.hides("a") == (equivalence in {"unmatched", "disjoint"})
+            assert table.translate("a") == (None if table.hides("a") else "x")
 
 
 class TestOverrides:
