@@ -76,6 +76,12 @@ def test_an_interval_up_to_the_full_hour_does_not_touch_the_next() -> None:
     assert list(span("10:00", "11:00").hours()) == ["2024-01-20T10"]
 
 
+@pytest.mark.parametrize(("start", "end"), [("10:00:30", "11:00:20"), ("10:00:00.000002", "11:00:00.000001")])
+def test_an_hour_is_touched_by_who_reaches_into_it_for_less_than_a_minute(start: str, end: str) -> None:
+    when = (datetime.fromisoformat(f"2024-01-20T{clock}+00:00") for clock in (start, end))
+    assert list(Interval(*when).hours()) == ["2024-01-20T10", "2024-01-20T11"]
+
+
 def test_an_interval_over_midnight_touches_hours_of_both_days() -> None:
     night = Interval(datetime(2024, 1, 20, 23, 59, tzinfo=UTC), datetime(2024, 1, 21, 0, 1, tzinfo=UTC))
     assert list(night.hours()) == ["2024-01-20T23", "2024-01-21T00"]
