@@ -119,7 +119,8 @@ async def test_what_was_booked_over_may_change_so_without_the_permission_and_sta
     assert after is not None
     assert (occupancy.by(after), links(after)) == ("key-1", ["Slot/a"])
     await store.transact(settling({**bare, "end": "2024-01-20T10:20:00Z"}, overbooks=None))
-    for more in (visit("y", "10:00", "10:40"), visit("y", who=(P, Q))):
+    await create(store, slot("b"))
+    for more in (visit("y", "10:00", "10:40"), visit("y", who=(P, Q)), visit("y", "10:00", "10:20", **linking("b"))):
         with pytest.raises(Forbidden):
             await store.transact(settling(over(more), overbooks=None))
 

@@ -370,6 +370,14 @@ async def test_who_comes_while_the_capacity_is_lowered_is_met(store: Store) -> N
         assert await statuses(store, f"a{n}") == ["busy"]
 
 
+async def test_a_slot_that_its_lower_capacity_fills_is_made_busy_and_not_closed(store: Store) -> None:
+    await publish_day(store, group("a", 3))
+    for ident in "xy":
+        await book(store, visit(ident), "a")
+    assert await refused(store, group("a", 2, status="busy-unavailable")) == [("slot_held", "Slot.status", 0)]
+    assert (await settle_all(store, group("a", 2)))[0]["status"] == "busy"
+
+
 @pytest.mark.parametrize("room", [0, -1, "3"])
 async def test_a_capacity_that_makes_no_sense_is_refused(store: Store, room: Any) -> None:
     await create(store, schedule())

@@ -85,8 +85,9 @@ async def test_a_slot_may_belong_to_a_schedule_that_is_not_active(store: Store) 
     ],
 )
 async def test_a_slot_needs_some_time_and_not_too_much(store: Store, times: dict[str, Any], where: str) -> None:
-    await create(store, schedule())
-    assert await refused(store, {**slot("a"), **times}) == [("invalid_time", f"Slot.{where}", 0)]
+    await create(store, schedule(), slot("b"))
+    for ident in "ab":  # a new one, and one that is there
+        assert await refused(store, {**slot(ident), **times}) == [("invalid_time", f"Slot.{where}", 0)]
 
 
 async def test_a_slot_that_is_entered_in_error_may_be_as_wrong_as_it_was(store: Store) -> None:
