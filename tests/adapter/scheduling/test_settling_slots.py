@@ -9,6 +9,7 @@ import pytest
 from adapter.errors import Conflict
 from store.codec import Resource
 from store.store import Store
+from tests.adapter.scheduling.sharing import over
 from tests.adapter.scheduling.support import (
     ABROAD,
     HELD,
@@ -24,6 +25,7 @@ from tests.adapter.scheduling.support import (
     role,
     schedule,
     settle_all,
+    settling,
     slot,
     statuses,
     visit,
@@ -232,6 +234,27 @@ async def test_where_ours_is_away_another_servers_of_the_same_id_is_still_refuse
     await publish_day(store, slot("a", status="busy-unavailable"))
     abroad = visit("x", who=(f"{ABROAD}/Practitioner/p",))
     assert [code for code, *_ in await refused(store, abroad, bases=HERE)] == ["slot_unavailable"]
+
+
+async def test_of_two_at_the_time_who_moves_keeps_its_own(store: Store) -> None:
+    await publish_day(store, slot("a"), slot("b"))
+    await settle_all(store, visit("x", "10:00", "10:20", **linking("b")))
+    assert links((await settle_all(store, visit("x", "10:10", "10:30")))[0]) == ["Slot/b"]
+    assert await statuses(store, "a", "b") == ["free", "busy"]
+
+
+async def test_of_two_at_the_time_who_books_over_takes_the_free_one(store: Store) -> None:
+    await publish_day(store, slot("a"), slot("b"))
+    await settle_all(store, visit("x", **linking("a")))
+    await store.transact(settling(over(visit("y")), overbooks="key-1"))
+    assert links(await stored(store, "Appointment", "y")) == ["Slot/b"]
+
+
+async def test_a_closed_slot_that_is_published_later_is_not_held_against_who_was_there(store: Store) -> None:
+    await settle_all(store, visit("x"))
+    await publish_day(store, slot("a", status="busy-unavailable"))
+    [changed] = await settle_all(store, visit("x", who=("Practitioner/p", "Location/l")))
+    assert (len(changed["participant"]), links(changed)) == (3, [])
 
 
 async def test_where_slots_are_published_and_not_free_it_is_refused(store: Store) -> None:
