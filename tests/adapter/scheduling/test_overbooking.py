@@ -111,6 +111,14 @@ async def test_booking_over_passes_over_busy_slots_and_times_and_nothing_else(st
         assert [problem.code for problem in raised.value.problems] == ["slot_unavailable"]
 
 
+@both_doors
+async def test_a_slot_of_a_schedule_that_is_not_active_is_not_booked_over(store: Store, door: str) -> None:
+    await publish_day(store, active=False)
+    with pytest.raises(Conflict) as raised:
+        await store.transact(DOORS[door](over(visit("y")), "a"))
+    assert codes(raised.value)[0][0] == "slot_unavailable"
+
+
 async def test_a_free_slot_goes_before_one_that_is_booked_over(store: Store) -> None:
     await create(store, schedule(), schedule("t"), slot("a", status="busy"), slot("b", schedule="t"))
     assert links(await store.transact(mediloop(over(visit("y"))))) == ["Slot/b"]
