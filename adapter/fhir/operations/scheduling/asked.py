@@ -6,6 +6,7 @@ Scheduling, Epic and ISiK Terminplanung are read as the same.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -16,7 +17,7 @@ from adapter.fhir.call import Call
 from adapter.fhir.operations.parameters import faults, no_parameters, unsound
 from mappings.instants import parse
 from store.codec import Resource
-from store.extract import value_of
+from store.extract import relative, value_of
 from store.search.text import escaped
 
 ALIASES: Mapping[str, str] = {
@@ -38,6 +39,7 @@ _FORMAL = ("_format", "_pretty")
 _UNREADABLE = object()
 """The value of a parameter that is no valid one: what is wrong with it has been noted."""
 
+_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 _Read = TypeVar("_Read")
 
 
@@ -222,11 +224,16 @@ def _reference(given: Given, kinds: Sequence[str], base: str) -> Resource:
     text = found.get("reference")
     if isinstance(text, str):
         # A version of it (as in the header Location) stands for the resource: what is done is done to the present one.
-        text = text.removeprefix(f"{base}/").partition("/_history/")[0]
-        text = text if "/" in text or not text else f"{kinds[0]}/{text}"
-        if text.partition("/")[0] in kinds:
+        text = relative(text, (base,))
+        text = f"{kinds[0]}/{text}" if _ID.fullmatch(text) else text
+        kind, _, ident = text.partition("/")
+        if kind in kinds and _ID.fullmatch(ident):
             return {**found, "reference": text}
-    elif isinstance(found.get("identifier"), dict) and found["identifier"].get("value"):
+    elif (
+        isinstance(found.get("identifier"), dict)
+        and found["identifier"].get("value")
+        and found.get("type", kinds[0]).rpartition("/")[2] in kinds
+    ):
         return found
     wanted = " or ".join(f"{kind}/<id>" for kind in kinds)
     raise Malformed(bad(given, f"{given.name} takes a reference to {wanted}, or one by identifier."))

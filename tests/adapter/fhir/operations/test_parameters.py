@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.adapter.fhir.door import Json, call, get, made, outcome, person
-from tests.adapter.fhir.operations.calling import parameters, visit
+from tests.adapter.fhir.door import HOST, Json, bundled, call, get, made, outcome, person
+from tests.adapter.fhir.operations.calling import END, START, operate, parameters, visit
 from tests.adapter.mediloop.clinic import appointment
-from tests.conftest import Api
+from tests.conftest import Api, ApiMaker, ServiceMaker
 
 OTHERS: list[Json] = [
     {"_type": "Patient"},
@@ -168,3 +168,30 @@ async def test_every_wrong_parameter_is_named_at_once(api: Api, path: str, body:
     told = [issue.get("expression", issue.get("location", [""]))[0] for issue in answer.json()["issue"]]
     assert sorted(one.removeprefix("http.").removeprefix("Parameters.parameter") for one in told) == sorted(places)
     assert (await get(api, "Appointment/a")).json() == before
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        *("John Doe", "Patient/John Doe", "Patient/", "Patient//p", "Patient/p/name", "Patient/p#name", "#p"),
+        *("urn:uuid:1", "Patient?identifier=UG1", f"Patient/{'p' * 65}", "https://other.org/fhir/Patient/p"),
+        {"identifier": {"system": "urn:licences", "value": "1"}, "type": "Practitioner"},
+    ],
+)
+async def test_what_names_no_patient_is_not_booked_for_one(api: Api, named: str | Json) -> None:
+    for path, given in (("$book", {"appointment_resource": visit()}), ("$find", {"start": START, "end": END})):
+        answer = await operate(api, path, patient_reference=named, **given)
+        assert "patient-reference takes a reference to Patient/<id>" in outcome(answer, 400, "value")["diagnostics"]
+    assert bundled(await get(api, "Appointment"))["total"] == 0
+
+
+@pytest.mark.parametrize("own", [HOST, HOST.replace("http:", "https:"), "https://fhir.example.org/fhir/R4"])
+async def test_a_parameter_names_what_is_ours_by_each_of_our_addresses(
+    make_service: ServiceMaker, make_api: ApiMaker, own: str
+) -> None:
+    configured = own.removesuffix("/fhir/R4") if own.startswith("https://fhir.") else None
+    api: Api = await make_api(make_service(base_url=configured))
+    await made(api, appointment("a", "pending"))
+    answer = await operate(api, "$book", patient=f"{own}/Patient/john", appt_id=f"{own}/Appointment/a")
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["entry"][0]["resource"]["status"] == "booked"
