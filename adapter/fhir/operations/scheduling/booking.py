@@ -18,7 +18,7 @@ from adapter.fhir.call import Call, Reply
 from adapter.fhir.operations.scheduling import targets
 from adapter.fhir.operations.scheduling.answers import written
 from adapter.fhir.operations.scheduling.asked import Asked, bad
-from adapter.fhir.operations.scheduling.patients import brought, linking
+from adapter.fhir.operations.scheduling.patients import brought, joined, with_patients
 from adapter.fhir.operations.scheduling.placing import on_schedules
 from adapter.fhir.operations.scheduling.targets import KIND, Target, target
 from adapter.fhir.writes import Write
@@ -58,7 +58,7 @@ async def hold(call: Call, kind: str, ident: str | None) -> Reply:
         found = await target(call, work, named)
         targets.require_bookable(found, "pending")
         until = work.now + timedelta(seconds=service.settings.hold_seconds)
-        held = await _with_patients(call, work, found.resource, [])
+        held = await with_patients(call, work, found.resource, [])
         held = holds.holding(held, until, service.systems.extensions)
         return await done(call, work, [found.write(held)], named=found.named(held))
 
@@ -145,7 +145,7 @@ async def _book_anew(
             writes += [] if write is None else [write]
             actors.append(actor)
         after = targets.booked(call, work, found.resource | (resource or {}), beside.overbook)
-        after = _joined(await _with_patients(call, work, after, beside.known), actors)
+        after = joined(await with_patients(call, work, after, beside.known), actors)
         after = targets.commented(after, beside.comment)
         targets.require_patient(call, found, after)
         slots = found.named(after)
@@ -177,7 +177,7 @@ def _require_of_a_change(asked: Asked, resource: Resource, beside: _Beside) -> N
     Raises:
         Malformed: with each parameter that is for a new booking alone.
     """
-    joining = len(_joined(resource, beside.known)["participant"]) > len(resource["participant"])
+    joining = len(joined(resource, beside.known)["participant"]) > len(resource["participant"])
     names = ("patient-reference",) * joining + ("patient-resource", "cancelled-appt-id", "overbook")
     wrong = [one for name in names for one in asked.all(name)]
     if wrong:
@@ -266,24 +266,3 @@ def _told_with(faults: list[Problem], step: Step[Resource]) -> Step[Resource]:
         raise Unprocessable(told)
 
     return refusing
-
-
-async def _with_patients(call: Call, work: UnitOfWork, appointment: Resource, joining: Sequence[Resource]) -> Resource:
-    """Return the appointment with further patients; whom a UHID alone names is referred to, where it tells who."""
-    there = [one.get("actor", {}) for one in appointment["participant"]]
-    linked = await linking(call, work, [*there, *joining])
-    participants = [
-        {**one, "actor": linked(one["actor"])} if "actor" in one else one for one in appointment["participant"]
-    ]
-    return _joined({**appointment, "participant": participants}, [linked(one) for one in joining])
-
-
-def _joined(appointment: Resource, actors: Sequence[Resource]) -> Resource:
-    """Return the appointment with further patients."""
-    there = {one.get("actor", {}).get("reference") for one in appointment["participant"]}
-    joining = [
-        {"actor": actor, "required": "required", "status": "accepted"}
-        for actor in actors
-        if actor.get("reference") is None or actor["reference"] not in there
-    ]
-    return {**appointment, "participant": [*appointment["participant"], *joining]}

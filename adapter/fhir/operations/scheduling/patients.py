@@ -46,7 +46,28 @@ async def brought(call: Call, work: UnitOfWork, resource: Resource) -> tuple[Wri
     return Write("POST", _KIND, ident, resource={**resource, "id": ident}), actor
 
 
-async def linking(call: Call, work: UnitOfWork, actors: Sequence[Resource]) -> Callable[[Resource], Resource]:
+async def with_patients(call: Call, work: UnitOfWork, appointment: Resource, joining: Sequence[Resource]) -> Resource:
+    """Return the appointment with further patients; whom a UHID alone names is referred to, where it tells who."""
+    there = [one.get("actor", {}) for one in appointment["participant"]]
+    linked = await _linking(call, work, [*there, *joining])
+    participants = [
+        {**one, "actor": linked(one["actor"])} if "actor" in one else one for one in appointment["participant"]
+    ]
+    return joined({**appointment, "participant": participants}, [linked(one) for one in joining])
+
+
+def joined(appointment: Resource, actors: Sequence[Resource]) -> Resource:
+    """Return the appointment with further patients."""
+    there = {one.get("actor", {}).get("reference") for one in appointment["participant"]}
+    joining = [
+        {"actor": actor, "required": "required", "status": "accepted"}
+        for actor in actors
+        if actor.get("reference") is None or actor["reference"] not in there
+    ]
+    return {**appointment, "participant": [*appointment["participant"], *joining]}
+
+
+async def _linking(call: Call, work: UnitOfWork, actors: Sequence[Resource]) -> Callable[[Resource], Resource]:
     """Return what gives one of `actors` who states a UHID alone the reference to the one Patient who carries it.
 
     As a MediLoop booking has it: without the reference the visit is in no record of theirs.
