@@ -91,7 +91,7 @@ async def book(call: Call, kind: str, ident: str | None) -> Reply:
     is_new = status in _TO_BE_BOOKED or (status == "booked" and "id" not in (resource or {}) and named is None)
     if resource is None or is_new:
         return await _book_anew(call, named, resource, beside, faults)
-    _require_of_a_change(asked, resource, beside)
+    _require_of_a_change(call, asked, resource, beside)
     return await _change(call, named or resource.get("id"), resource, beside, faults)
 
 
@@ -145,7 +145,7 @@ async def _book_anew(
             writes += [] if write is None else [write]
             actors.append(actor)
         after = targets.booked(call, work, found.resource | (resource or {}), beside.overbook)
-        after = joined(await with_patients(call, work, after, beside.known), actors)
+        after = joined(call, await with_patients(call, work, after, beside.known), actors)
         after = targets.commented(after, beside.comment)
         targets.require_patient(call, found, after)
         slots = found.named(after)
@@ -171,13 +171,13 @@ async def _to_book(call: Call, work: UnitOfWork, named: str | None, resource: Re
     return Target({"id": str(uuid.uuid4())}, stored=False)
 
 
-def _require_of_a_change(asked: Asked, resource: Resource, beside: _Beside) -> None:
+def _require_of_a_change(call: Call, asked: Asked, resource: Resource, beside: _Beside) -> None:
     """Make sure that a change or a cancellation passes over nothing: whom it is for it says by the resource itself.
 
     Raises:
         Malformed: with each parameter that is for a new booking alone.
     """
-    joining = len(joined(resource, beside.known)["participant"]) > len(resource["participant"])
+    joining = len(joined(call, resource, beside.known)["participant"]) > len(resource["participant"])
     names = ("patient-reference",) * joining + ("patient-resource", "cancelled-appt-id", "overbook")
     wrong = [one for name in names for one in asked.all(name)]
     if wrong:

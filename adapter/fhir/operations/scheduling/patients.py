@@ -19,6 +19,7 @@ from mappings import uhid
 from mappings.references import kind_of, stated_uhid
 from mappings.systems import Systems
 from store.codec import Resource, decode
+from store.extract import relative
 from store.search.text import escaped
 from store.unit_of_work import UnitOfWork
 
@@ -53,18 +54,31 @@ async def with_patients(call: Call, work: UnitOfWork, appointment: Resource, joi
     participants = [
         {**one, "actor": linked(one["actor"])} if "actor" in one else one for one in appointment["participant"]
     ]
-    return joined({**appointment, "participant": participants}, [linked(one) for one in joining])
+    return joined(call, {**appointment, "participant": participants}, [linked(one) for one in joining])
 
 
-def joined(appointment: Resource, actors: Sequence[Resource]) -> Resource:
-    """Return the appointment with further patients."""
-    there = {one.get("actor", {}).get("reference") for one in appointment["participant"]}
-    joining = [
-        {"actor": actor, "required": "required", "status": "accepted"}
-        for actor in actors
-        if actor.get("reference") is None or actor["reference"] not in there
-    ]
+def joined(call: Call, appointment: Resource, actors: Sequence[Resource]) -> Resource:
+    """Return the appointment with further patients; who takes part already, under whatever name, does so once."""
+    there = {_who(call, one.get("actor", {})) for one in appointment["participant"]}
+    joining: list[Resource] = []
+    for actor in actors:
+        who = _who(call, actor)
+        if who is None or who not in there:
+            joining.append({"actor": actor, "required": "required", "status": "accepted"})
+            there.add(who)
     return {**appointment, "participant": [*appointment["participant"], *joining]}
+
+
+def _who(call: Call, actor: Resource) -> tuple[str, str] | None:
+    """Return by what a patient is known again: the reference, or the identifier that stands alone; None for nothing."""
+    if "reference" in actor:
+        return "", relative(actor["reference"], (call.base,))
+    systems, identifier = call.who.service.systems, actor.get("identifier", {})
+    if kind_of(actor, {}, systems) not in (_KIND, None):
+        return None  # a parent may state the child's
+    stated = stated_uhid(actor, systems)
+    system, value = (systems.uhid, stated) if stated else (identifier.get("system"), identifier.get("value"))
+    return (system, value) if system and value else None
 
 
 async def _linking(call: Call, work: UnitOfWork, actors: Sequence[Resource]) -> Callable[[Resource], Resource]:

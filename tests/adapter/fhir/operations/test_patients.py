@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.adapter.fhir.door import Json, bundled, get, made, names, person
+from tests.adapter.fhir.door import HOST, Json, bundled, get, made, names, person
 from tests.adapter.fhir.operations.calling import clinic, find, first, only, operate, visit
 from tests.adapter.mediloop.clinic import JAMES, SARAH
 from tests.conftest import Api
@@ -93,3 +93,39 @@ async def test_who_is_not_stored_is_proposed_no_time_of_their_visits(api: Api) -
     only(await operate(api, "$book", appointment_resource=visit(), patient_reference=named), 201)
     found = await find(api, practitioner=JAMES, patient_reference=named)
     assert [one["resource"]["slot"][0]["reference"] for one in found["entry"]] == ["Slot/j2"]
+
+
+@pytest.mark.parametrize(
+    ("there", "joining"),
+    [
+        ({"reference": f"{HOST}/Patient/ann"}, "Patient/ann"),
+        ({"reference": "https://adapter.test/fhir/R4/Patient/ann"}, "Patient/ann"),
+        ({"reference": "Patient/ann/_history/1"}, {"reference": "Patient/ann"}),
+        ({"identifier": {"system": "urn:mrn", "value": "7"}}, {"identifier": {"system": "urn:mrn", "value": "7"}}),
+        (by_uhid("UG999999999Z"), by_uhid(" ug999999999z")),
+        (None, ["Patient/ann", f"{HOST}/Patient/ann/_history/1"]),
+        (None, [by_uhid("UG999999999Z")] * 2),
+    ],
+)
+async def test_a_patient_takes_part_once_however_they_are_named(
+    api: Api, ann: Json, there: Json | None, joining: Any
+) -> None:
+    sarah = [one for one in visit()["participant"] if one["actor"]["reference"].startswith("Practitioner/")]
+    asked = visit(participant=[*sarah, *({"actor": one, "status": "accepted"} for one in (there,) if one is not None)])
+    booked = only(await operate(api, "$book", appointment_resource=asked, patient_reference=joining), 201)
+    assert len(booked["participant"]) == 2
+    changed = {**booked, "description": "Seen before"}
+    only(await operate(api, "$book", appointment_resource=changed, patient_reference=joining))
+
+
+async def test_who_shares_a_number_with_who_takes_part_joins(api: Api, ann: Json) -> None:
+    family = {"system": "urn:insurance", "value": "F-1"}
+    asked = visit(
+        participant=[
+            *visit()["participant"],
+            {"actor": {"reference": "Patient/ann", "identifier": family}, "status": "accepted"},
+        ]
+    )
+    joining = [{"identifier": family}, {"identifier": {"value": "F-1"}}]
+    booked = only(await operate(api, "$book", appointment_resource=asked, patient_reference=joining), 201)
+    assert len(booked["participant"]) == len(asked["participant"]) + 2
