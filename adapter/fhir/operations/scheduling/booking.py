@@ -34,6 +34,7 @@ BOOKS = (
     *("cancelled-appt-id", "comment", "overbook", "schedule"),
 )
 
+_REPLACED = "cancelled-appt-id"
 _TO_BE_BOOKED = ("proposed", "pending", "waitlist")
 _BACKWARDS = "end_before_start"
 _TELLING = frozenset((_BACKWARDS, "subsetted"))  # the faults beside which others can be looked for
@@ -84,6 +85,7 @@ async def book(call: Call, kind: str, ident: str | None) -> Reply:
     faults = [] if resource is None else _faults(asked, resource, KIND)
     beside = _Beside.of(call, asked)
     faults += [fault for one in beside.patients for fault in _faults(asked, one, "Patient")]
+    _note_contradictions(asked, named, resource, beside)
     asked.require_sound()
     if beside.schedules:
         require_type(call.who, "Schedule", "read")
@@ -102,7 +104,7 @@ class _Beside:
     Attributes:
         patients: Patients who join, some of whom may have to be stored.
         known: references to patients who join.
-        replaced: ids of appointments that it replaces.
+        replaced: ids of appointments that it replaces, each once.
         schedules: Schedules to book on (ISiK), each once.
         comment: for the appointment.
         overbook: why to book over what is in the way.
@@ -121,11 +123,23 @@ class _Beside:
         return cls(
             patients=asked.resources("patient-resource", "Patient"),
             known=asked.references("patient-reference", "Patient", base=call.base),
-            replaced=[name.partition("/")[2] for name in asked.names("cancelled-appt-id", KIND, call.base)],
+            replaced=[name.partition("/")[2] for name in dict.fromkeys(asked.names(_REPLACED, KIND, call.base))],
             schedules=list(dict.fromkeys(asked.names("schedule", "Schedule", call.base))),
             comment=asked.text("comment"),
             overbook=asked.text("overbook"),
         )
+
+
+def _note_contradictions(asked: Asked, named: str | None, resource: Resource | None, beside: _Beside) -> None:
+    """Note that the resource is of another appointment than the one that is named, or that one is to replace itself."""
+    own = (resource or {}).get("id")
+    if named is not None and own not in (None, named):
+        text = "It has the id of another appointment than the one that is named. Name one appointment."
+        asked.note(bad(asked.all("appointment-resource")[0], text))
+    about = named or own
+    if about in beside.replaced:
+        text = f"{_REPLACED} names the appointment that is to be booked. Leave it out, or name another one."
+        asked.note(bad(asked.all(_REPLACED)[0], text))
 
 
 async def _book_anew(
@@ -151,8 +165,8 @@ async def _book_anew(
         slots = found.named(after)
         leaving: list[Resource] = []
         for replaced_id in beside.replaced:
-            before = await target(call, work, replaced_id, proposals=False, conditional=False)
-            targets.require_cancellable(before.resource)
+            before = await target(call, work, replaced_id, proposals=False, conditional=False, param=_REPLACED)
+            targets.require_cancellable(before.resource, _REPLACED)
             writes.append(before.write(targets.cancelled(call, work, before.resource)))
             leaving.append(before.resource)
         if beside.schedules:

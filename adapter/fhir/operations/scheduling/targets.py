@@ -51,7 +51,7 @@ class Target:
 
 
 async def target(
-    call: Call, work: UnitOfWork, ident: str, *, proposals: bool = True, conditional: bool = True
+    call: Call, work: UnitOfWork, ident: str, *, proposals: bool = True, conditional: bool = True, param: str = KIND
 ) -> Target:
     """Find what is named; a proposal only where one will do: what becomes of that takes its place.
 
@@ -61,12 +61,13 @@ async def target(
         ident: of the appointment.
         proposals: whether a proposal will do.
         conditional: whether it is what preconditions are about: not where the call names another one as well.
+        param: what names it.
 
     Raises:
         NotFound: there is none. Gone: it was proposed, and that has expired.
         PreconditionFailed: as `require_version`; what is only proposed has no version.
     """
-    found = await _found(work, ident, proposals=proposals)
+    found = await _found(work, ident, proposals=proposals, param=param)
     if conditional:
         require_version(call, found.resource if found.stored else None)  # what is not stored has no version
     return found
@@ -83,16 +84,16 @@ def require_version(call: Call, found: Resource | None) -> None:
     writing.require_version(write, found)
 
 
-async def _found(work: UnitOfWork, ident: str, *, proposals: bool) -> Target:
+async def _found(work: UnitOfWork, ident: str, *, proposals: bool, param: str) -> Target:
     stored = await work.read(KIND, ident)
     if stored is not None:
         return Target(stored, stored=True)
     found = (await work.take_up([ident])).get(ident) if proposals else None
     if found is None or await work.last_version(KIND, ident):  # what became of it was deleted
         text = "There is no such appointment, stored or proposed. Search for time with Appointment/$find."
-        raise NotFound(Problem("unknown_appointment", text, KIND))
+        raise NotFound(Problem("unknown_appointment", text, param))
     if found.expires <= work.now:
-        raise proposed.expired(KIND)
+        raise proposed.expired(param)
     return Target(decode(found.raw), stored=False)
 
 
@@ -137,13 +138,13 @@ def require_patient(call: Call, found: Target, after: Resource) -> None:
     raise Malformed(Problem("invalid_parameter", text, "patient-reference", issue="required"))
 
 
-def require_cancellable(found: Resource) -> None:
-    """Let pass what may be cancelled.
+def require_cancellable(found: Resource, param: str = "Appointment.status") -> None:
+    """Let pass what may be cancelled; `param` is what a refusal is about.
 
     Raises:
         Unprocessable: its status is final.
     """
-    problem = move_problem(found["status"], "cancelled", "Appointment.status")
+    problem = move_problem(found["status"], "cancelled", param)
     if problem is not None:
         raise Unprocessable(problem)
 

@@ -12,7 +12,7 @@ from adapter.scheduling.availability import openings
 from store.store import Store
 from tests.adapter.fhir.door import HOST, Json, bundled, call, get, made, outcome
 from tests.adapter.fhir.operations.calling import ANYBODY, clinic, first, only, operate, refused, status_of, visit
-from tests.adapter.mediloop.clinic import JAMES, SARAH, put, slot
+from tests.adapter.mediloop.clinic import JAMES, SARAH, appointment, put, slot
 from tests.adapter.scheduling.weekly import available, open_on, weekly
 from tests.adapter.scheduling.weekly import parameters as minutes
 from tests.conftest import Api, ApiMaker
@@ -86,6 +86,43 @@ async def test_book_replaces_another(api: Api) -> None:
     same = visit(start="2024-01-20T10:30")
     answer = await operate(api, "$book", appt_resource=same, cancelled_appt_id=f"Appointment/{new['id']}")
     assert only(answer, 201)["slot"] == [{"reference": "Slot/s2"}], "it takes what the other gives up"
+
+
+async def test_what_is_replaced_is_one_visit_however_often_it_is_named(api: Api) -> None:
+    old = only(await operate(api, "$book", appointment_resource=visit()), 201)
+    twice = [old["id"], f"{HOST}/Appointment/{old['id']}/_history/1"]
+    only(await operate(api, "$book", appt_resource=visit(), cancelled_appt_id=twice), 201)
+    assert (await get(api, f"Appointment/{old['id']}")).json()["meta"]["versionId"] == "2", "it is cancelled once"
+
+
+async def test_what_is_not_to_be_replaced_is_named_by_its_parameter(api: Api) -> None:
+    await made(api, appointment("waiting", "pending"))
+    await made(api, appointment("gone", "cancelled", "2024-01-20T12:00"))
+    by_itself = outcome(await operate(api, "waiting/$book", cancelled_appt_id="waiting"), 400, "value")
+    assert by_itself["expression"] == ["Parameters.parameter[0]"]
+    for other, status, code in (("none", 404, "unknown_appointment"), ("gone", 422, "invalid_status_transition")):
+        answer = await operate(api, "$book", appt_id="waiting", cancelled_appt_id=other)
+        refused(answer, status, code)
+        issue = answer.json()["entry"][0]["resource"]["issue"][0]
+        assert issue["location"] == ["http.cancelled-appt-id"]
+    assert (await get(api, "Appointment/waiting")).json()["status"] == "pending"
+
+
+@pytest.mark.parametrize("status", ["pending", "booked", "cancelled"])
+async def test_a_resource_with_another_id_than_the_one_named_changes_neither(api: Api, status: str) -> None:
+    named = await made(api, appointment("named", slot=[{"reference": "Slot/s1"}]))
+    other = await made(api, appointment("other", start="2024-01-20T10:30", slot=[{"reference": "Slot/s2"}]))
+    sent = {**other, "status": status}
+    for answer in (
+        await operate(api, "named/$book", appointment_resource=sent),
+        await operate(api, "$book", appointment_resource=sent, appt_id="named"),
+    ):
+        assert "Name one appointment" in outcome(answer, 400, "value")["diagnostics"]
+    outcome(await call(api, "POST", "Appointment/named/$book", sent), 400, "value")
+    for one in (named, other):
+        assert (await get(api, f"Appointment/{one['id']}")).json() == one
+    same = only(await operate(api, "named/$book", appointment_resource={**named, "description": "Seen before"}))
+    assert same["description"] == "Seen before"
 
 
 async def test_book_brings_patients(api: Api) -> None:
