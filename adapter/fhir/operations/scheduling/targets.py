@@ -179,7 +179,7 @@ def booked(call: Call, work: UnitOfWork, found: Resource, overbook: str | None) 
     after = narrative.fitting({**found, "status": "booked"}, found)
     after.setdefault("created", clock.text(work.now))
     after["participant"] = [
-        {**one, "status": "accepted"} if one.get("status") == "needs-action" else one
+        {**one, "status": "accepted"} if one.get("status") == "needs-action" and "actor" in one else one
         for one in after.get("participant", ())
     ]
     return after if overbook is None else occupancy.overbooking(after, overbook, call.who.service.systems.extensions)

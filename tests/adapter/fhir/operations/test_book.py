@@ -125,6 +125,13 @@ async def test_a_resource_with_another_id_than_the_one_named_changes_neither(api
     assert same["description"] == "Seen before"
 
 
+async def test_nobody_has_accepted_a_role_that_is_open(api: Api) -> None:
+    role = {"type": [{"text": "Whoever is on duty"}], "status": "needs-action"}
+    asked = visit(participant=[*({**one, "status": "needs-action"} for one in visit()["participant"]), role])
+    booked = only(await operate(api, "$book", appointment_resource=asked), 201)
+    assert [one["status"] for one in booked["participant"]] == ["accepted", "accepted", "accepted", "needs-action"]
+
+
 async def test_book_brings_patients(api: Api) -> None:
     ident = await first(api, practitioner=SARAH)
     new = {"resourceType": "Patient", "identifier": [{"system": "urn:x", "value": "1"}], "name": [{"family": "New"}]}
