@@ -20,7 +20,8 @@ from adapter.fhir.operations.scheduling.booking import done
 from adapter.fhir.operations.scheduling.placing import moved
 from adapter.fhir.operations.scheduling.targets import KIND, target
 from adapter.fhir.refusing import invalid
-from adapter.scheduling import commands, intervals, responses
+from adapter.scheduling import commands, intervals, occupancy, responses
+from adapter.scheduling.claimset import Stake
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.status import reschedule_problem
 from mappings.elements import put
@@ -95,7 +96,7 @@ async def reschedule(call: Call, kind: str, ident: str | None) -> Reply:
         if _instant(new_end or "") > _instant(new_start or "") and _lasts_otherwise(before, after):
             put(after, "minutesDuration", max(1, minutes_between(after["start"], after["end"])))
         links = await moved(call, work, before, after, slots)
-        after |= {"slot": links} if links else {}
+        after = _over_nobody(call, before, after | ({"slot": links} if links else {}))
         write = found.write(targets.commented(after, comment))
         return await done(call, work, [write], named=slots)
 
@@ -156,6 +157,17 @@ async def _of_slots(work: UnitOfWork, names: list[str]) -> tuple[str, str]:
 def _computed(name: str) -> Interval | None:
     named = slotids.parts(name.partition("/")[2])
     return None if named is None else Interval(named.start, named.end)
+
+
+def _over_nobody(call: Call, before: Resource, after: Resource) -> Resource:
+    """Return the visit as an ordinary one where it takes anything newly: whom it was booked over it was for that time.
+
+    As in MediLoop's move, nobody has asked for that anew, or may not have been allowed to.
+    """
+    takes = Stake.of(after)
+    if takes is None or not takes.takes_more_than(Stake.of(before)):
+        return after
+    return occupancy.overbooking(after, None, call.who.service.systems.extensions)
 
 
 def _lasts_otherwise(before: Resource, after: Resource) -> bool:

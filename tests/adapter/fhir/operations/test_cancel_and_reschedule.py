@@ -18,7 +18,7 @@ from tests.adapter.fhir.operations.calling import (
     status_of,
 )
 from tests.adapter.mediloop.clinic import JAMES, SARAH, appointment, slot
-from tests.conftest import Api
+from tests.conftest import Api, ApiMaker
 
 __all__ = ["clinic"]
 
@@ -209,3 +209,33 @@ async def test_a_slot_that_it_has_already_keeps_what_its_link_says(api: Api) -> 
     said = {"reference": "Slot/s1", "display": "The first of the day"}
     await made(api, appointment("a", slot=[said]))
     assert only(await operate(api, "a/$reschedule", slot="Slot/s1"))["slot"] == [said]
+
+
+@pytest.mark.parametrize("door", ["$reschedule", "reschedule/"])
+async def test_what_was_booked_over_others_is_moved_over_nobody_else(api: Api, make_api: ApiMaker, door: str) -> None:
+    reason = {"url": "https://mediloop.co/fhir/StructureDefinition/overbooked", "valueString": "A ward's request"}
+    await made(api, appointment("one", slot=[{"reference": "Slot/s1"}]))
+    await made(api, appointment("other", start="2024-01-20T10:30", slot=[{"reference": "Slot/s2"}]))
+    await made(api, appointment("over", slot=[{"reference": "Slot/s1"}], extension=[reason]))
+    usual = await make_api(api.service, granted=["appointments:read", "appointments:write", "slots:read"])
+
+    async def move(by: Api, start: str) -> int:
+        if door == "$reschedule":
+            return (await operate(by, "over/$reschedule", start=start)).status_code
+        return (await by.post(f"/api/v1/appointments/over/{door}", json={"new_start_time": start})).status_code
+
+    for by in (api, usual):
+        assert await move(by, "2024-01-20T10:30:00Z") == 409
+    assert await move(usual, "2024-01-20T12:00:00Z") == 200
+    moved = (await get(api, "Appointment/over")).json()
+    assert not [one for one in moved["extension"] if "overbooked" in one["url"]]
+    assert await status_of(api, "s1", "s3") == ["busy", "busy"]
+
+
+async def test_what_was_booked_over_others_says_so_as_long_as_it_takes_nothing_else(api: Api) -> None:
+    reason = {"url": "https://mediloop.co/fhir/StructureDefinition/overbooked", "valueString": "A ward's request"}
+    await made(api, appointment("one", slot=[{"reference": "Slot/s1"}]))
+    await made(api, appointment("over", slot=[{"reference": "Slot/s1"}], extension=[reason]))
+    answer = await operate(api, "over/$reschedule", start="2024-01-20T10:00:00Z", end="2024-01-20T10:20:00Z")
+    shorter = only(answer)
+    assert reason in shorter["extension"]
