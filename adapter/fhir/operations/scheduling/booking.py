@@ -59,7 +59,7 @@ async def hold(call: Call, kind: str, ident: str | None) -> Reply:
         found = await target(call, work, named)
         targets.require_bookable(found, "pending")
         until = work.now + timedelta(seconds=service.settings.hold_seconds)
-        held = await with_patients(call, work, found.resource, [])
+        held = await with_patients(call, work, found.resource)
         held = holds.holding(held, until, service.systems.extensions)
         return await done(call, work, [found.write(held)], named=found.named(held))
 
@@ -152,17 +152,13 @@ async def _book_anew(
     async def step(work: UnitOfWork) -> Resource:
         found = await _to_book(call, work, named, resource)
         targets.require_bookable(found, "booked")
-        writes: list[Write] = []
-        actors: list[Resource] = []
-        for one in beside.patients:
-            write, actor = await brought(call, work, one)
-            writes += [] if write is None else [write]
-            actors.append(actor)
+        new, actors = await brought(call, work, beside.patients)
         after = targets.booked(call, work, found.resource | (resource or {}), beside.overbook)
-        after = joined(call, await with_patients(call, work, after, beside.known), actors)
+        after = joined(call, await with_patients(call, work, after, beside.known, new), actors)
         after = targets.commented(after, beside.comment)
         targets.require_patient(call, found, after)
         slots = found.named(after)
+        writes = list(new)
         leaving: list[Resource] = []
         for replaced_id in beside.replaced:
             before = await target(call, work, replaced_id, proposals=False, conditional=False, param=_REPLACED)

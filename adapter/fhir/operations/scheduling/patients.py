@@ -16,7 +16,7 @@ from adapter.fhir.writes import Write
 from adapter.mediloop.actors import carriers
 from adapter.mediloop.uhids import carriers_query
 from mappings import uhid
-from mappings.references import kind_of, stated_uhid
+from mappings.references import kind_of, stated_uhid, uhids
 from mappings.systems import Systems
 from store.codec import Resource, decode
 from store.extract import relative
@@ -26,31 +26,54 @@ from store.unit_of_work import UnitOfWork
 _KIND = "Patient"
 
 
-async def brought(call: Call, work: UnitOfWork, resource: Resource) -> tuple[Write | None, Resource]:
-    """Return the write of a new patient, none where one with such an identifier is stored; and how to refer to them.
+async def brought(
+    call: Call, work: UnitOfWork, resources: Sequence[Resource]
+) -> tuple[Sequence[Write], Sequence[Resource]]:
+    """Return the writes of new patients, none of those with whose identifier one is stored; and how to refer to all.
 
     Args:
         call: the call.
         work: the unit of work to look in; two calls that find nobody by the same identifier meet there.
-        resource: the Patient that was sent.
+        resources: the Patients that were sent; who is sent twice is one.
 
     Raises:
         PreconditionFailed: the identifiers are those of several.
     """
-    found = await _stored(call, work, _identifiers(call, resource))
-    ident = found or str(uuid.uuid4())
-    actor: Resource = {"reference": f"{_KIND}/{ident}"}
-    if resource.get("identifier"):
-        actor["identifier"] = resource["identifier"][0]
-    if found is not None:
-        return None, actor
-    return Write("POST", _KIND, ident, resource={**resource, "id": ident}), actor
+    writes: list[Write] = []
+    actors: list[Resource] = []
+    for place, resource in enumerate(resources):
+        if any(_is_same(call, resource, other) for other in resources[:place]):
+            continue
+        found = await _stored(call, work, _identifiers(call, resource))
+        ident = found or str(uuid.uuid4())
+        actor: Resource = {"reference": f"{_KIND}/{ident}"}
+        if resource.get("identifier"):
+            actor["identifier"] = resource["identifier"][0]
+        actors.append(actor)
+        if found is None:
+            writes.append(Write("POST", _KIND, ident, resource={**resource, "id": ident}))
+    return writes, actors
 
 
-async def with_patients(call: Call, work: UnitOfWork, appointment: Resource, joining: Sequence[Resource]) -> Resource:
-    """Return the appointment with further patients; whom a UHID alone names is referred to, where it tells who."""
+def _is_same(call: Call, one: Resource, other: Resource) -> bool:
+    """Tell whether two Patients that come together are one; another number than a UHID may be that of twins."""
+    theirs, others = ({*uhids(each, call.who.service.systems)} for each in (one, other))
+    return one == other or not theirs.isdisjoint(others)
+
+
+async def with_patients(
+    call: Call,
+    work: UnitOfWork,
+    appointment: Resource,
+    joining: Sequence[Resource] = (),
+    new: Sequence[Write] = (),
+) -> Resource:
+    """Return the appointment with further patients; whom a UHID alone names is referred to, where it tells who.
+
+    `new`: of patients who are stored with it.
+    """
     there = [one.get("actor", {}) for one in appointment["participant"]]
-    linked = await _linking(call, work, [*there, *joining])
+    linked = await _linking(call, work, [*there, *joining], new)
     participants = [
         {**one, "actor": linked(one["actor"])} if "actor" in one else one for one in appointment["participant"]
     ]
@@ -81,15 +104,19 @@ def _who(call: Call, actor: Resource) -> tuple[str, str] | None:
     return (system, value) if system and value else None
 
 
-async def _linking(call: Call, work: UnitOfWork, actors: Sequence[Resource]) -> Callable[[Resource], Resource]:
+async def _linking(
+    call: Call, work: UnitOfWork, actors: Sequence[Resource], new: Sequence[Write]
+) -> Callable[[Resource], Resource]:
     """Return what gives one of `actors` who states a UHID alone the reference to the one Patient who carries it.
 
     As a MediLoop booking has it: without the reference the visit is in no record of theirs.
     """
     systems = call.who.service.systems
-    uhids = {uhid for one in actors if (uhid := _stated_alone(one, systems))}
-    documents = await work.documents(_KIND, carriers_query(sorted(uhids), systems)) if uhids else []
-    carrying = carriers({f"{_KIND}/{one['_id']}": decode(one["_json"]) for one in documents}, systems, uhids)
+    stated = {uhid for one in actors if (uhid := _stated_alone(one, systems))}
+    documents = await work.documents(_KIND, carriers_query(sorted(stated), systems)) if stated else []
+    known = {f"{_KIND}/{one['_id']}": decode(one["_json"]) for one in documents}
+    known |= {f"{_KIND}/{one.ident}": one.resource for one in new if one.resource is not None}
+    carrying = carriers(known, systems, stated)
 
     def linked(actor: Resource) -> Resource:
         name = carrying.get(_stated_alone(actor, systems) or "")
@@ -124,12 +151,12 @@ async def _stored(call: Call, work: UnitOfWork, identifiers: list[Resource]) -> 
     Where they are not, whoever has one of their own is somebody else.
     """
     systems = call.who.service.systems.all_uhid
-    uhids = [one for one in identifiers if one["system"] in systems]
-    found = await _one(call, work, (("identifier", _wanted(uhids)),)) if uhids else None
-    others = [one for one in identifiers if one["system"] and one not in uhids]
+    stated = [one for one in identifiers if one["system"] in systems]
+    found = await _one(call, work, (("identifier", _wanted(stated)),)) if stated else None
+    others = [one for one in identifiers if one["system"] and one not in stated]
     if found is None and others:
         theirs = ",".join(f"{escaped(name)}|" for name in systems)
-        without = (("identifier:not", theirs),) if uhids else ()
+        without = (("identifier:not", theirs),) if stated else ()
         found = await _one(call, work, (("identifier", _wanted(others)), *without))
     if found is None and identifiers:
         work.guard(meeting.places(_KIND, (("identifier", _wanted(identifiers)),), {"identifier": identifiers}))

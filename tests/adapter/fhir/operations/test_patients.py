@@ -129,3 +129,40 @@ async def test_who_shares_a_number_with_who_takes_part_joins(api: Api, ann: Json
     joining = [{"identifier": family}, {"identifier": {"value": "F-1"}}]
     booked = only(await operate(api, "$book", appointment_resource=asked, patient_reference=joining), 201)
     assert len(booked["participant"]) == len(asked["participant"]) + 2
+
+
+def newcomer(*uhids: str, **members: Any) -> Json:
+    """Return a Patient who is not stored yet."""
+    identifiers = [{"system": UHIDS, "value": one} for one in uhids]
+    return {"resourceType": "Patient", "name": [{"family": "New"}], "identifier": identifiers} | members
+
+
+async def test_a_patient_who_is_brought_twice_is_stored_once(api: Api) -> None:
+    mrn = {"system": "urn:mrn", "value": "7"}
+    twice = [newcomer("UG555000111D"), newcomer("UG666000222E", "ug555000111d ", gender="female")]
+    alike = [newcomer(identifier=[mrn])] * 2
+    for brought in (twice, alike):
+        booked = only(await operate(api, f"{await first(api, practitioner=SARAH)}/$book", patient_resource=brought))
+        [joined] = [one for one in booked["participant"] if one["actor"]["reference"].startswith("Patient/")]
+        assert (await get(api, joined["actor"]["reference"])).json()["identifier"] == brought[0]["identifier"]
+    assert bundled(await get(api, "Patient"))["total"] == 3
+
+
+async def test_new_patients_who_share_a_number_are_two(api: Api) -> None:
+    family = {"system": "urn:insurance", "value": "F-1"}
+    twins = [newcomer(identifier=[family], birthDate="2024-01-01", gender=gender) for gender in ("female", "male")]
+    booked = only(await operate(api, f"{await first(api, practitioner=SARAH)}/$book", patient_resource=twins))
+    assert len({one["actor"]["reference"] for one in booked["participant"]}) == len(booked["participant"])
+    assert bundled(await get(api, "Patient"))["total"] == 3
+
+
+@pytest.mark.parametrize("way", ["$find", "$book"])
+async def test_whom_a_uhid_named_is_the_patient_who_is_brought_with_it(api: Api, way: str) -> None:
+    named = by_uhid("UG555000111D", display="New")
+    asked: Json = {"patient_reference": named}
+    ident = await first(api, practitioner=SARAH, **(asked if way == "$find" else {}))
+    brought = newcomer("UG555000111D")
+    booked = only(await operate(api, f"{ident}/$book", patient_resource=brought, **(asked if way == "$book" else {})))
+    [joined] = [one["actor"] for one in booked["participant"] if "identifier" in one["actor"]]
+    assert (await get(api, joined["reference"])).json()["name"] == brought["name"]
+    assert joined["display"] == "New"
