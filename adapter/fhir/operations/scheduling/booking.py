@@ -213,6 +213,7 @@ async def _change(call: Call, ident: str | None, resource: Resource, beside: _Be
             raise Unprocessable(Problem("invalid_status", text, "Appointment.status"))
         targets.require_stands(before)
         after = targets.commented(resource, beside.comment)
+        targets.require_patient(call, found, after, (f"{KIND}.participant",))
         if targets.moved(before, after) and after.get("slot") == before.get("slot"):
             after = {name: value for name, value in after.items() if name != "slot"}  # others are looked for
         slots = found.named(after)

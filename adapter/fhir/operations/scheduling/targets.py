@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,7 +90,12 @@ async def _found(work: UnitOfWork, ident: str, *, proposals: bool, param: str) -
         return Target(stored, stored=True)
     found = (await work.take_up([ident])).get(ident) if proposals else None
     if found is None or await work.last_version(KIND, ident):  # what became of it was deleted
-        text = "There is no such appointment, stored or proposed. Search for time with Appointment/$find."
+        text = (
+            "There is no such appointment, stored or proposed. Search for time with Appointment/$find."
+            if proposals
+            else "No such appointment is stored. $hold or $book what $find has proposed, by its reference or as "
+            "pending, and change it then."
+        )
         raise NotFound(Problem("unknown_appointment", text, param))
     if found.expires <= work.now:
         raise proposed.expired(param)
@@ -121,8 +126,12 @@ def require_bookable(found: Target, wanted: str) -> None:
         raise Unprocessable(problem)
 
 
-def require_patient(call: Call, found: Target, after: Resource) -> None:
+def require_patient(
+    call: Call, found: Target, after: Resource, params: Sequence[str] = ("patient-reference", "patient-resource")
+) -> None:
     """Let pass what is booked for somebody; time that nobody proposed may be a practitioner's own.
+
+    `params`: by which they are said.
 
     Raises:
         Malformed: `found` was proposed, or is held, for no patient, and `after` has none either.
@@ -134,8 +143,8 @@ def require_patient(call: Call, found: Target, after: Resource) -> None:
     actors = [one["actor"] for one in after.get("participant", ()) if "actor" in one]
     if any(kind_of(actor, after, systems) in (PATIENT, None) for actor in actors):  # None: by an identifier alone
         return
-    text = "It was proposed for no patient. Say whom it is for: patient-reference, or patient-resource."
-    raise Malformed(Problem("invalid_parameter", text, "patient-reference", issue="required"))
+    text = f"It was proposed for no patient. Say whom it is for: {', or '.join(params)}."
+    raise Malformed(Problem("invalid_parameter", text, params[0], issue="required"))
 
 
 def require_cancellable(found: Resource, param: str = "Appointment.status") -> None:

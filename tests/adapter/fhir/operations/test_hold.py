@@ -177,3 +177,23 @@ async def test_mediloop_books_what_a_hold_has_left(api: Api, clock: Clock) -> No
     assert (await api.post("/api/v1/appointments/", wanted)).status_code == 409
     clock.advance(seconds=300)
     assert (await api.post("/api/v1/appointments/", wanted)).status_code == 201
+
+
+async def test_a_hold_for_nobody_is_booked_for_nobody_by_no_change(api: Api) -> None:
+    held = only(await operate(api, f"{await first(api, practitioner=SARAH)}/$hold"))
+    issue = outcome(await operate(api, "$book", appointment_resource={**held, "status": "booked"}), 400, "required")
+    assert issue["expression"] == ["Appointment.participant"]
+    somebody = [*held["participant"], {"actor": {"reference": ANYBODY}, "status": "accepted"}]
+    only(await operate(api, "$book", appointment_resource={**held, "status": "booked", "participant": somebody}))
+
+
+@pytest.mark.parametrize("way", ["$cancel", "$reschedule", "booked", "cancelled"])
+async def test_what_is_only_proposed_is_not_told_to_be_unknown(api: Api, way: str) -> None:
+    proposed = (await find(api, patient_reference=ANYBODY))["entry"][0]["resource"]
+    if way.startswith("$"):
+        given: Json = {"start": "2024-01-20T12:00:00Z"} if way == "$reschedule" else {}
+        answer = await operate(api, f"{proposed['id']}/{way}", **given)
+    else:
+        answer = await operate(api, "$book", appointment_resource={**proposed, "status": way})
+    refused(answer, 404, "unknown_appointment")
+    assert "$hold or $book" in answer.json()["entry"][0]["resource"]["issue"][0]["diagnostics"]
