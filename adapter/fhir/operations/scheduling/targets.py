@@ -46,8 +46,7 @@ class Target:
         after = {**after, "id": ident}
         if self.stored:
             return Write("PUT", KIND, ident, resource=after, sent=False)
-        fresh = {name: value for name, value in after.items() if name != "meta"}
-        return Write("POST", KIND, ident, resource=fresh)
+        return Write("POST", KIND, ident, resource=after)
 
 
 async def target(

@@ -31,6 +31,25 @@ async def test_book_by_value(api: Api) -> None:
     refused(await operate(api, "$book", appt_resource=visit()), 409, *codes)
 
 
+@pytest.mark.parametrize("way", ["by value", "proposed", "held"])
+async def test_a_booking_keeps_its_labels_and_profiles(api: Api, way: str) -> None:
+    labels: Json = {
+        "security": [{"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "V"}],
+        "tag": [{"system": "urn:clinic", "code": "psychiatry"}],
+        "profile": ["https://gematik.de/fhir/isik/StructureDefinition/ISiKTermin"],
+    }
+    sent = visit(meta=labels | {"versionId": "7", "lastUpdated": "2020-01-01T00:00:00Z"})
+    if way == "by value":
+        answer = await operate(api, "$book", appointment_resource=sent)
+    else:
+        ident = await first(api, practitioner=SARAH)
+        if way == "held":
+            only(await operate(api, f"{ident}/$hold"))
+        answer = await operate(api, f"{ident}/$book", appointment_resource=sent)
+    meta = only(answer, 201)["meta"]
+    assert meta == labels | {"versionId": "2" if way == "held" else "1", "lastUpdated": meta["lastUpdated"]}
+
+
 async def test_book_names_every_rule_that_is_broken(api: Api) -> None:
     wrong = visit(slot=[{"reference": "Slot/none"}, {"reference": "Slot/j1"}])
     refused(await operate(api, "$book", appointment_resource=wrong), 422, "unknown_slot", "slot_mismatch")
