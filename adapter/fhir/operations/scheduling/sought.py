@@ -10,6 +10,7 @@ from adapter.errors import Malformed, Problem
 from adapter.fhir.call import Call
 from adapter.fhir.operations.scheduling.asked import Asked, Given, bad, text_of
 from adapter.fhir.refusing import invalid
+from adapter.scheduling import intervals
 from adapter.scheduling.intervals import Interval
 from store.codec import Resource
 from store.dates import latest, span
@@ -22,7 +23,7 @@ LARGEST = 200
 _PAGE = 20
 _LONGEST = timedelta(days=366)
 _CLOCKS_CHANGE = timedelta(hours=2)  # so much longer whole days may last than days of 24 hours
-_LONGEST_VISIT = 99_999  # minutes: more than any visit may have
+_LONGEST_VISIT = intervals.LONGEST // timedelta(minutes=1)
 _MINUTES = {"min": 1, "h": 60, "d": 1_440}
 
 
@@ -110,16 +111,21 @@ def _minutes(asked: Asked) -> int:
 
 
 def _duration(given: Given) -> int:
-    if not re.fullmatch(r"[1-9][0-9]{0,4}", str(given.value)):
-        raise Malformed(bad(given, "duration takes a number of minutes from 1."))
+    if not re.fullmatch(r"[1-9][0-9]{0,4}", str(given.value)) or int(given.value) > _LONGEST_VISIT:
+        raise Malformed(bad(given, f"duration takes a number of minutes from 1 to {_LONGEST_VISIT}."))
     return int(given.value)
 
 
 def _planned(given: Given) -> int:
-    repeat = given.value.get("repeat", {}) if isinstance(given.value, dict) else {}
+    if not isinstance(given.value, dict):
+        raise Malformed(bad(given, "timing takes a Timing, whose repeat.duration is how long the visit is to be."))
+    repeat = given.value.get("repeat", {})
     if "duration" not in repeat:
         return 0
     unit = _MINUTES.get(repeat.get("durationUnit", ""))
     if unit is None:
         raise Malformed(bad(given, f"timing takes a duration in one of: {', '.join(_MINUTES)}."))
-    return max(1, int(min(float(repeat["duration"]) * unit, _LONGEST_VISIT)))
+    minutes = float(repeat["duration"]) * unit
+    if minutes > _LONGEST_VISIT:
+        raise Malformed(bad(given, f"timing takes a duration of {_LONGEST_VISIT} minutes at most."))
+    return max(1, int(minutes))

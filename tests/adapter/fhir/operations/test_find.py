@@ -37,7 +37,8 @@ from tests.adapter.mediloop.clinic import (
     slot,
     with_actors,
 )
-from tests.adapter.scheduling.weekly import weekly
+from tests.adapter.scheduling.weekly import available, open_on, weekly
+from tests.adapter.scheduling.weekly import parameters as minutes
 from tests.conftest import Api, ApiMaker, ServiceMaker
 from tests.store.support import explain
 
@@ -260,6 +261,29 @@ async def test_find_refuses_what_it_cannot_read(api: Api) -> None:
         assert answer.status_code == 400, (body, answer.text)
         assert answer.json()["resourceType"] == "OperationOutcome"
     outcome(await call(api, "POST", "Appointment/$find", parameters()), 400, "required", "required")
+
+
+@pytest.mark.parametrize(
+    ("given", "status"),
+    [
+        ({"name": "duration", "valueInteger": 44_640}, 200),
+        ({"name": "duration", "valueInteger": 44_641}, 400),
+        ({"name": "timing", "valueTiming": {"repeat": {"duration": 31, "durationUnit": "d"}}}, 200),
+        ({"name": "timing", "valueTiming": {"repeat": {"duration": 31.01, "durationUnit": "d"}}}, 400),
+        ({"name": "timing", "valueTiming": {"repeat": {"duration": 1e30, "durationUnit": "d"}}}, 400),
+        ({"name": "timing", "valueString": "half an hour"}, 400),
+    ],
+)
+async def test_no_visit_is_proposed_that_nobody_may_book(api: Api, given: Json, status: int) -> None:
+    await made(api, weekly("always", available(open_on("", "00:00", "00:00")), minutes(duration=1_440)))
+    sent = parameters(start="2024-03-01", end="2024-05-01", practitioner="p")
+    sent["parameter"].append(given)
+    answer = await call(api, "POST", "Appointment/$find", sent)
+    if status == 400:
+        assert given["name"] in outcome(answer, 400, "value")["diagnostics"]
+    else:
+        [*_, longest] = [one["resource"] for one in bundled(answer)["entry"]]
+        assert only(await operate(api, f"{longest['id']}/$book", patient=ANYBODY))["minutesDuration"] == 44_640
 
 
 async def test_what_would_take_too_long_to_compute_is_refused(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
