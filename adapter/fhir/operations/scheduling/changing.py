@@ -20,7 +20,7 @@ from adapter.fhir.operations.scheduling.booking import done
 from adapter.fhir.operations.scheduling.placing import moved
 from adapter.fhir.operations.scheduling.targets import KIND, target
 from adapter.fhir.refusing import invalid
-from adapter.scheduling import commands, intervals, occupancy, responses
+from adapter.scheduling import commands, intervals, occupancy, responses, taking
 from adapter.scheduling.claimset import Stake
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.status import reschedule_problem
@@ -141,17 +141,24 @@ def _instant(text: str) -> datetime:
 
 
 async def _of_slots(work: UnitOfWork, names: list[str]) -> tuple[str, str]:
-    """Return the time that Slots have together."""
+    """Return the time that Slots have together: one after another in one Schedule, at once in several.
+
+    A room may be open for longer than who sees the patient has time.
+    """
     stored = await work.read_many(names)
-    spans: list[Interval] = []
+    spans: dict[str | None, list[Interval]] = {}
     for name in names:
         found = intervals.of(stored[name]) if name in stored else _computed(name)
         if found is None:
             raise Unprocessable(
                 Problem("unknown_slot", "There is no such slot. Search for one.", "slot", issue="not-found")
             )
-        spans.append(found)
-    return clock.exact(min(one.start for one in spans)), clock.exact(max(one.end for one in spans))
+        spans.setdefault(taking.schedule_of(name, stored.get(name)), []).append(found)
+    starts = [min(one.start for one in theirs) for theirs in spans.values()]
+    ends = [max(one.end for one in theirs) for theirs in spans.values()]
+    if max(starts) >= min(ends):  # they have none: that it is not the time of each of them is told
+        return clock.exact(min(starts)), clock.exact(max(ends))
+    return clock.exact(max(starts)), clock.exact(min(ends))
 
 
 def _computed(name: str) -> Interval | None:

@@ -230,3 +230,15 @@ async def test_a_move_to_the_first_day_of_the_calendar_finds_no_room(api: Api) -
     await booked(api, "m-10", "room7-10")
     answer = await rescheduled(api, "$reschedule", "0001-01-01T10:00:00Z")
     assert (answer.status_code, answer.text.count('"code":"slot_unavailable"')) == (409, 2)
+
+
+async def test_a_visit_is_no_longer_than_who_sees_the_patient_has_time_by_the_slots_named(api: Api) -> None:
+    await hourly(api)
+    await made(api, slot("room7-long", "2024-01-20T11:45", "2024-01-20T13:00", of="room7s"))
+    await made(api, slot("m-12b", "2024-01-20T12:30", "2024-01-20T12:45", of="ms"))
+    await booked(api, "m-10", "room7-10")
+    for mine, end in ((["m-12"], "12:30"), (["m-12b", "m-12"], "12:45")):
+        moved = only(await operate(api, "x/$reschedule", slot=[f"Slot/{one}" for one in (*mine, "room7-long")]))
+        assert (moved["start"], moved["end"]) == ("2024-01-20T12:00:00Z", f"2024-01-20T{end}:00Z")
+    apart = await operate(api, "x/$reschedule", slot=["Slot/m-11", "Slot/room7-long"])
+    refused(apart, 422, "slot_mismatch")
