@@ -114,6 +114,8 @@ async def on_schedules(
     if unknown:
         text = f"There is no {' and no '.join(unknown)}. Name a schedule that is stored."
         raise Unprocessable(Problem("unknown_schedule", text, _NAME, issue="not-found"))
+    if not {"start", "end"} <= after.keys():
+        return after  # scheduling refuses it for that: what was proposed, or waits, may have no time
     after = {**after, "participant": [*after["participant"], *_missing(after, schedules.values())]}
     if not after.get("slot"):
         leaving = [before, *(one for one in replaced if one["status"] in HOLDING)]

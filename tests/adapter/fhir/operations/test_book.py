@@ -323,3 +323,9 @@ async def test_a_schedule_is_named_by_its_id(api: Api) -> None:
     outcome(await operate(api, "$book", appt_resource=at_ten(), schedule=by_identifier), 400, "value")
     outcome(await operate(api, "$book", appt_resource=at_ten(), cancelled_appt_id=by_identifier), 400, "value")
     outcome(await operate(api, "$book", appt_resource=at_ten(), schedule="Slot/s1"), 400, "value")
+
+
+@pytest.mark.parametrize("status", ["waitlist", "proposed"])
+async def test_what_has_no_time_is_booked_on_no_schedule(api: Api, status: str) -> None:
+    await made(api, appointment("a", status, start=None))
+    refused(await operate(api, "a/$book", schedule="Schedule/sarah"), 422, "invalid_time")
