@@ -19,7 +19,7 @@ from adapter.fhir.operations.scheduling import targets
 from adapter.fhir.operations.scheduling.answers import written
 from adapter.fhir.operations.scheduling.asked import Asked, bad
 from adapter.fhir.operations.scheduling.patients import brought, joined, with_patients
-from adapter.fhir.operations.scheduling.placing import on_schedules
+from adapter.fhir.operations.scheduling.placing import moved, on_schedules
 from adapter.fhir.operations.scheduling.targets import KIND, Target, target
 from adapter.fhir.writes import Write
 from adapter.fhir.writing import carry_out
@@ -214,9 +214,11 @@ async def _change(call: Call, ident: str | None, resource: Resource, beside: _Be
         targets.require_stands(before)
         after = targets.commented(resource, beside.comment)
         targets.require_patient(call, found, after, (f"{KIND}.participant",))
-        if targets.moved(before, after) and after.get("slot") == before.get("slot"):
-            after = {name: value for name, value in after.items() if name != "slot"}  # others are looked for
         slots = found.named(after)
+        if targets.moved(before, after) and after.get("slot", before.get("slot")) == before.get("slot"):
+            after = {name: value for name, value in after.items() if name != "slot"}  # others are looked for
+            links = [] if beside.schedules else await moved(call, work, before, after, ())
+            after |= {"slot": links} if links else {}
         if beside.schedules:
             after = await on_schedules(call, work, before, after, beside.schedules)
         return await done(call, work, [found.write(after)], named=slots)

@@ -23,6 +23,7 @@ from store.reading import Moment
 from store.unit_of_work import UnitOfWork
 
 _NAME = "schedule"
+_ACTOR = "participant.actor"
 
 
 async def moved(
@@ -31,10 +32,10 @@ async def moved(
     """Return the Slots of an appointment that moves: those named for it, and free ones of a room, which moves along.
 
     None where it has no room and none are named: scheduling looks for those of its practitioners then. With a room and
-    no Slot named, it gets Slots in every Schedule that it has some of, but for those of practitioners who do not come.
-    Who names a Slot of a room says which it is. What takes nothing newly keeps the Slots that it has at its new time,
-    as by every other door; others are looked for only of a room of which it has none then. A proposal goes on noting
-    those that cover its time.
+    no Slot named, it gets Slots in every Schedule that it has some of, but for those of practitioners who do not come,
+    and of a room that takes part no longer. Who names a Slot of a room says which it is. What takes nothing newly keeps
+    the Slots that it has at its new time, as by every other door; others are looked for only of a room of which it has
+    none then. A proposal goes on noting those that cover its time.
 
     Args:
         call: the call.
@@ -54,7 +55,10 @@ async def moved(
             return [claims.link(before, f"Slot/{one['id']}") for one in noted]
     own = await _slots(work, before)
     schedules = await work.read_many([claims.schedule_of(one) for one in own])
-    things = people.moving_along(after, schedules)
+    leaving = {*references(before, _ACTOR)}.difference(references(after, _ACTOR))
+    things = tuple(
+        one for one in people.moving_along(after, schedules) if leaving.isdisjoint(references(schedules[one], "actor"))
+    )
     if not things:
         return links
     staying = _staying(own, before, {**after, "slot": links})
@@ -133,7 +137,7 @@ async def on_schedules(
 
 def _missing(appointment: Resource, schedules: Iterable[Resource]) -> list[Resource]:
     """Return whom the Schedules are of as participants, of the kinds of which the appointment names nobody."""
-    named = {name.partition("/")[0] for name in references(appointment, "participant.actor")}
+    named = {name.partition("/")[0] for name in references(appointment, _ACTOR)}
     if claims.practitioners(appointment, declined=True):
         named |= {kind.rstrip("/") for kind in claims.PRACTITIONERS}
     found = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import httpx
 import pytest
 
@@ -242,3 +244,22 @@ async def test_a_visit_is_no_longer_than_who_sees_the_patient_has_time_by_the_sl
         assert (moved["start"], moved["end"]) == ("2024-01-20T12:00:00Z", f"2024-01-20T{end}:00Z")
     apart = await operate(api, "x/$reschedule", slot=["Slot/m-11", "Slot/room7-long"])
     refused(apart, 422, "slot_mismatch")
+
+
+@pytest.mark.parametrize("names_slots", [True, False])
+async def test_a_visit_that_book_changes_takes_its_room_along(api: Api, names_slots: bool) -> None:
+    await hourly(api)
+    await booked(api, "m-10", "room7-10")
+
+    async def move(hour: str, **members: Any) -> httpx.Response:
+        visit = (await get(api, "Appointment/x")).json()
+        sent = visit if names_slots else {name: value for name, value in visit.items() if name != "slot"}
+        times = {"start": f"2024-01-20T{hour}:00:00Z", "end": f"2024-01-20T{hour}:30:00Z"}
+        return await operate(api, "$book", appointment_resource=sent | times | members)
+
+    refused(await move("11"), 409, "slot_unavailable")
+    assert await status_of(api, "m-10", "room7-10") == ["busy", "busy"]
+    only(await move("12"))
+    assert await status_of(api, "m-10", "room7-10", "m-12", "room7-12") == ["free", "free", "busy", "busy"]
+    only(await move("10", participant=with_actors("Practitioner/m")))
+    assert await status_of(api, "m-10", "room7-10", "m-12", "room7-12") == ["busy", "free", "free", "free"]
