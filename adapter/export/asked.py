@@ -26,7 +26,7 @@ class Asked:
         facility: as a reference.
         uhid: of the patient, normalised.
         patients: the Patients with that UHID at the cut, as references.
-        further: the other UHIDs that mean one of them where nothing else is said (`adapter.mediloop.uhids.meaning`).
+        further: the other UHIDs that mean one of them where nothing else is said (`adapter.uhids.meaning`).
     """
 
     practitioner: str | None = None

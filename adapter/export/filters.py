@@ -217,7 +217,7 @@ async def _names(store: Store, cut: Cut, selection: Selection) -> tuple[str, ...
 
 async def _patients(settings: Settings, store: Store, cut: Cut, uhid: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the Patients with a UHID, and the others that mean one of them where nothing else is said."""
-    from adapter.mediloop import uhids
+    from adapter import uhids
     from adapter.terms import systems_of
 
     async def carrying(values: Iterable[str]) -> dict[str, codec.Resource]:
@@ -233,7 +233,7 @@ async def _patients(settings: Settings, store: Store, cut: Cut, uhid: str) -> tu
 
 
 def _patient(settings: Settings, asked: Asked, kind: str) -> list[dict[str, Any]]:
-    from adapter.mediloop import uhids
+    from adapter import uhids
     from adapter.terms import systems_of
 
     systems, uhid = systems_of(settings), asked.uhid or ""

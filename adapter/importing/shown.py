@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from adapter.mediloop import actors
+from adapter.uhids import carriers
 from mappings import appointment as lens
 from mappings.elements import NOBODY
 from mappings.reading import Reading
@@ -59,11 +60,11 @@ def told_already(
             roles are among them.
     """
     systems, bases, uhid = service.systems, service.settings.fhir_bases, wanted.get("patient_uhid")
-    carriers = (name for name, one in known.items() if one["resourceType"] == PATIENT and uhid in uhids(one, systems))
+    theirs = (name for name, one in known.items() if one["resourceType"] == PATIENT and uhid in uhids(one, systems))
     person, place = f"{PRACTITIONER}/{wanted.get('practitioner_id')}", f"{LOCATION}/{wanted.get('facility_id')}"
-    asked = Asked(uhid, frozenset(carriers), person, place)
+    asked = Asked(uhid, frozenset(theirs), person, place)
     roles = {role: who for role, who in actors.behind(known).items() if who == person}
-    carrying = actors.carriers(known, systems, of=unlinked(service, before))
+    carrying = carriers(known, systems, of=unlinked(service, before))
     plain = actors.as_shown(before, bases, known, roles, systems, carrying)
     names = names_of(known)
     shown = lens.view(plain, systems=systems, vocabulary=service.vocabulary, known=known, names=names, asked=asked)

@@ -8,41 +8,16 @@ to, where one Patient carries it. The stored documents stay as they are.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Mapping
-from types import MappingProxyType
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from mappings.references import LOCATION, PATIENT, contained, current_uhids, former_uhids, kind_of, stated_uhid
+from adapter.uhids import NO_CARRIERS, Carriers
+from mappings.references import LOCATION, PATIENT, contained, kind_of, stated_uhid
 from mappings.systems import Systems
 from store.codec import Resource
 from store.extract import reference, references, relative, type_of
 
-Carriers = Mapping[str, str]
-"""UHID -> the one Patient who carries it, as a reference."""
-
-NO_CARRIERS: Carriers = MappingProxyType({})
 _PRACTITIONER, _ROLE, _PLACE = "Practitioner/", "PractitionerRole/", "Location/"
-
-
-def carriers(known: Mapping[str, Resource], systems: Systems, of: Container[str]) -> Carriers:
-    """Return who carries which of the UHIDs `of`; not one that two carry: it does not say whom.
-
-    Who carries it now goes before who carries it as one of earlier days.
-
-    Args:
-        known: stored resources by reference, all Patients among them who carry one of these UHIDs.
-        systems: canonical URLs.
-        of: UHIDs. Others are passed over: of who carries them, those that happen to be known may be a part.
-    """
-    now: dict[str, str | None] = {}
-    once: dict[str, str | None] = {}
-    for name, resource in known.items():
-        if resource["resourceType"] == PATIENT:
-            for found, theirs in ((now, current_uhids(resource, systems)), (once, former_uhids(resource, systems))):
-                for uhid in dict.fromkeys(theirs):
-                    if uhid in of:
-                        found[uhid] = None if uhid in found else name
-    return {uhid: name for uhid, name in (once | now).items() if name is not None}
 
 
 def roles(resources: Iterable[Resource], bases: tuple[str, ...]) -> list[str]:

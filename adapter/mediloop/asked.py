@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from adapter.mediloop import directory, uhids
+from adapter import uhids
+from adapter.mediloop import directory
 from adapter.mediloop.requests import AvailabilityQuery, ListQuery
 from adapter.security.callers import Caller
 from mappings import references

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from adapter import uhids
 from adapter.errors import Problem
-from adapter.mediloop import actors, uhids
+from adapter.mediloop import actors
 from adapter.security.callers import Caller
 from mappings import slot as slot_lens
 from mappings.appointment import referred, unlinked_uhid
@@ -42,7 +43,7 @@ class People(NamedTuple):
     """
 
     known: Mapping[str, Resource] = NOBODY
-    carrying: actors.Carriers = actors.NO_CARRIERS
+    carrying: uhids.Carriers = uhids.NO_CARRIERS
 
 
 def patient_query(who: Caller, values: Iterable[str]) -> dict[str, Any]:
@@ -61,7 +62,7 @@ async def look_up(
 ) -> tuple[dict[str, Any], list[Problem], dict[str, Resource], str | None]:
     """Return the names to write into a new appointment, what is wrong, who is stored, and the Patient's reference.
 
-    Where two Patients carry the UHID (`actors.carriers`), it does not say which of them is meant: then there is neither
+    Where two Patients carry the UHID (`uhids.carriers`), it does not say which of them is meant: then there is neither
     name nor reference.
     It is looked up in the unit of work that books: whoever is deleted at the same time is gone, or is booked and stays.
     """
@@ -71,7 +72,7 @@ async def look_up(
     patients = {f"Patient/{one['_id']}": decode(one["_json"]) for one in documents}
     problems = [] if patients else _unknown_patient(who)
     problems += _unknown(who, found, practitioner_id, facility_id)
-    reference = actors.carriers(patients, who.service.systems, of=(patient_uhid,)).get(patient_uhid)
+    reference = uhids.carriers(patients, who.service.systems, of=(patient_uhid,)).get(patient_uhid)
     names = {"patient_name": _name(patients.get(reference or "")), "practitioner_name": _name(found.get(wanted[0]))}
     if facility_id:
         names["facility_name"] = _name(found.get(wanted[-1]))
@@ -142,7 +143,7 @@ async def known_for(
     unlinked = {uhid for one in appointments if (uhid := unlinked_uhid(one, systems=systems, asked=asked))}
     if further := unlinked.difference(sought):
         known = {**known, **await patients(who, further)}
-    carrying = actors.carriers(known, systems, of=unlinked.union(sought))
+    carrying = uhids.carriers(known, systems, of=unlinked.union(sought))
     at_hand = await _read(who, actors.roles(appointments, bases), known)
     shown = (actors.as_shown(one, bases, at_hand, roles, systems) for one in appointments)
     wanted = (name for one in shown for name in referred(one, systems=systems, asked=asked).values())

@@ -16,8 +16,9 @@ import orjson
 from bson.min_key import MinKey
 from fastapi import Response
 
+from adapter import uhids
 from adapter.errors import Malformed, Problem
-from adapter.mediloop import answers, directory, uhids
+from adapter.mediloop import answers, directory
 from adapter.mediloop.asked import Asked, asked_for
 from adapter.mediloop.fields import BEYOND_NAMEABLE, FIRST_NAMEABLE
 from adapter.mediloop.requests import AvailabilityQuery, ListQuery

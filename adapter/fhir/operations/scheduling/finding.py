@@ -19,10 +19,10 @@ from adapter.fhir.operations.scheduling.answers import bundle
 from adapter.fhir.operations.scheduling.asked import Asked, Given, is_instant
 from adapter.fhir.operations.scheduling.search import Candidate, Query, Search, page
 from adapter.fhir.operations.scheduling.sought import LARGEST, Sought, count
-from adapter.mediloop.uhids import tokens
 from adapter.scheduling import holds
 from adapter.scheduling.availability import Wanted, first
 from adapter.scheduling.intervals import Interval
+from adapter.uhids import tokens
 from mappings.instants import minutes_between
 from mappings.references import stated_uhid, uhids
 from store import search as engine

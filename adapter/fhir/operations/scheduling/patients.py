@@ -13,8 +13,7 @@ from adapter.errors import PreconditionFailed, Problem
 from adapter.fhir import meeting, searching
 from adapter.fhir.call import Call, Pairs
 from adapter.fhir.writes import Write
-from adapter.mediloop.actors import carriers
-from adapter.mediloop.uhids import carriers_query
+from adapter.uhids import carriers, carriers_query
 from mappings import uhid
 from mappings.references import kind_of, stated_uhid, uhids
 from mappings.systems import Systems

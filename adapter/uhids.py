@@ -1,4 +1,4 @@
-"""By which UHIDs the visits of a patient are found, and how they are looked for: by the lists and by exports.
+"""Who carries a UHID, and by which UHIDs a patient's visits are found: one answer for all doors.
 
 A visit that says nothing of its patient but a UHID is shown as one of the Patient who alone carries it
 (`adapter.mediloop.actors`). So whoever asks by another UHID of that Patient is to find it.
@@ -6,14 +6,40 @@ A visit that says nothing of its patient but a UHID is shown as one of the Patie
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
-from adapter.mediloop import actors
-from mappings.references import uhids
+from mappings.references import PATIENT, current_uhids, former_uhids, uhids
 from mappings.systems import Systems
 from store.codec import Resource
 from store.extract import token
+
+Carriers = Mapping[str, str]
+"""UHID -> the one Patient who carries it, as a reference."""
+
+NO_CARRIERS: Carriers = MappingProxyType({})
+
+
+def carriers(known: Mapping[str, Resource], systems: Systems, of: Container[str]) -> Carriers:
+    """Return who carries which of the UHIDs `of`; not one that two carry: it does not say whom.
+
+    Who carries it now goes before who carries it as one of earlier days.
+
+    Args:
+        known: stored resources by reference, all Patients among them who carry one of these UHIDs.
+        systems: canonical URLs.
+        of: UHIDs. Others are passed over: of who carries them, those that happen to be known may be a part.
+    """
+    now: dict[str, str | None] = {}
+    once: dict[str, str | None] = {}
+    for name, resource in known.items():
+        if resource["resourceType"] == PATIENT:
+            for found, theirs in ((now, current_uhids(resource, systems)), (once, former_uhids(resource, systems))):
+                for uhid in dict.fromkeys(theirs):
+                    if uhid in of:
+                        found[uhid] = None if uhid in found else name
+    return {uhid: name for uhid, name in (once | now).items() if name is not None}
 
 
 def tokens(values: Iterable[str], systems: Systems) -> list[str]:
@@ -35,7 +61,7 @@ def meaning(
     patients: Collection[str], carrying: Mapping[str, Resource], of: Collection[str], systems: Systems
 ) -> frozenset[str]:
     """Return which of the UHIDs `of` mean one of these `patients`; all who carry them are among `carrying`."""
-    return frozenset(uhid for uhid, name in actors.carriers(carrying, systems, of).items() if name in patients)
+    return frozenset(uhid for uhid, name in carriers(carrying, systems, of).items() if name in patients)
 
 
 def visits(uhid: str, further: Collection[str], patients: Collection[str], systems: Systems) -> list[dict[str, Any]]:
