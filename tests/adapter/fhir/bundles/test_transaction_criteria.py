@@ -136,20 +136,32 @@ async def test_references_by_criteria_need_exactly_one_match(api: Api) -> None:
     assert await count(api, "Appointment") == 2
 
 
-@pytest.mark.parametrize("value", ["urn:mrn|new", "NEW", "urn:mrn|old"])
-async def test_a_reference_by_identifier_counts_what_the_transaction_writes(api: Api, value: str) -> None:
+@pytest.mark.parametrize(
+    ("criteria", "meant"),
+    [
+        ("identifier=urn:mrn|new", "new"),
+        ("identifier=NEW", "new"),
+        ("identifier=urn:mrn|old", "old"),
+        # By these only what is stored is looked for, also where it is replaced.
+        ("identifier=urn:mrn|", "old"),
+        ("_id=old", "old"),
+    ],
+)
+async def test_a_reference_by_identifier_counts_what_the_transaction_writes(
+    api: Api, criteria: str, meant: str
+) -> None:
     """https://hl7.org/fhir/R4/http.html#trules: conditional references are resolved when all is written."""
     await done(api, bundle("transaction", entry("PUT", "Patient/old", identified("before", id="old"))))
     found = await done(
         api,
         bundle(
             "transaction",
-            entry("POST", "Appointment", visit(f"Patient?identifier={value}")),
+            entry("POST", "Appointment", visit(f"Patient?{criteria}")),
             entry("POST", "Patient", identified("new"), urn(1)),
             entry("PUT", "Patient/old", identified("old", id="old")),
         ),
     )
-    whom = "Patient/old" if value.endswith("old") else f"Patient/{ident(found[1])}"
+    whom = "Patient/old" if meant == "old" else f"Patient/{ident(found[1])}"
     assert actors(await stored(api, f"Appointment/{ident(found[0])}")) == [whom]
 
 
