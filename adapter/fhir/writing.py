@@ -51,11 +51,7 @@ async def carry_out(
         Refused: whatever FHIR or scheduling has against one of them; ``Problem.entry`` tells which.
     """
     reading = searching.reading(who, base, strict=True)
-    settled: list[Write] = []
-    gone: set[str] = set()
-    for index, write in enumerate(writes):  # deletions stand first (`adapter.fhir.bundles.planning`)
-        settled.append(await identify(work, reading, write, index, gone))
-        gone |= deleted(settled[-1])
+    settled = [await identify(work, reading, write, index) for index, write in enumerate(writes)]
     _require_each_once(settled)
     # An id that was made here just now is nobody's yet.
     names = [
