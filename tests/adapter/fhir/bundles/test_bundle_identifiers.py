@@ -97,12 +97,13 @@ async def test_what_is_found_may_stand_beside_what_another_entry_brings(api: Api
             "transaction",
             entry("POST", "Patient", identified("1"), ifNoneExist="identifier=urn:mrn|1"),
             entry("PUT", "Patient/a", identified("1", id="a", active=True)),
+            entry("PUT", "Patient/b", identified("1", id="b")),
             entry("POST", "Patient", identified("2"), ifNoneExist="identifier=urn:mrn|2"),
             entry("POST", "Practitioner", identified("2") | {"resourceType": "Practitioner"}),
             entry("POST", "Patient", identified("2", "urn:other")),
         ),
     )
-    assert statuses(found) == ["200", "200", "201", "201", "201"]
+    assert statuses(found) == ["200", "200", "201", "201", "201", "201"]
 
 
 async def test_a_reference_that_spells_the_criteria_of_an_entry_in_another_way_means_that_entry(api: Api) -> None:

@@ -215,8 +215,13 @@ async def test_a_part_of_a_resource_is_not_stored(api: Api) -> None:
 
 
 async def test_a_transaction_that_only_reads_tells_what_is_not_there(api: Api) -> None:
-    found = await done(api, bundle("transaction", entry("GET", "Patient/never"), entry("GET", "Patient")))
-    assert statuses(found) == ["404", "200"]
+    for method in ("PUT", "DELETE"):
+        await done(api, bundle("transaction", entry(method, "Patient/gone", person(id="gone"))))
+    reads = [entry("GET", url) for url in ("Patient/never", "Patient/gone", "Patient")]
+    found = await done(api, bundle("transaction", *reads))
+    assert statuses(found) == ["404", "410", "200"]
+    revived = await done(api, bundle("transaction", *reads, entry("PUT", "Patient/gone", person(id="gone"))))
+    assert statuses(revived) == ["404", "200", "200", "201"]
     validate = entry("POST", "Patient/$validate", person(birthDate="x"))
     [told] = await done(api, bundle("transaction", validate))
     assert told["resource"]["issue"][0]["expression"] == ["Patient.birthDate"]

@@ -36,6 +36,7 @@ from tests.conftest import Api
 async def test_an_empty_transaction_is_done_at_once(api: Api) -> None:
     answer = await send(api, bundle("transaction"))
     assert answer.json() == {"resourceType": "Bundle", "type": "transaction-response"}
+    assert "x-idempotency-replayed" not in answer.headers
 
 
 async def test_the_answer_is_a_bundle_in_the_order_of_the_request(api: Api) -> None:
@@ -218,7 +219,8 @@ async def test_booking_in_the_portable_way_is_one_claim(api: Api, store: Store) 
 async def test_a_rival_in_the_same_bundle_is_named_by_its_entry(api: Api, store: Store) -> None:
     """The ids that were to be given to them are nobody's."""
     await open_clinic(store)
-    await done(api, bundle("transaction", entry("PUT", "Appointment/known", noon() | {"id": "known"})))
+    known = noon() | {"id": "known", "identifier": [{"system": "urn:visit", "value": "1"}]}
+    await done(api, bundle("transaction", entry("PUT", "Appointment/known", known)))
     found = await send(
         api,
         bundle(
@@ -228,6 +230,7 @@ async def test_a_rival_in_the_same_bundle_is_named_by_its_entry(api: Api, store:
             entry("PUT", "Appointment/own", noon() | {"id": "own"}),
             entry("POST", "Appointment", noon(), ifNoneExist="identifier=none"),
             entry("DELETE", "Patient/none"),
+            entry("POST", "Appointment", noon(), ifNoneExist="identifier=urn:visit|1"),  # it finds what is known
         ),
     )
     places = [f"Bundle.entry[{place}].resource.start" for place in (1, 3, 2)]
