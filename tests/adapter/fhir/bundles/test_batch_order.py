@@ -55,6 +55,24 @@ async def test_a_plain_update_does_not_overtake_what_is_carried_out_alone(api: A
     assert await families(api) == ["First", "Patched", "Last"]
 
 
+async def test_who_writes_something_else_between_two_of_one_resource_takes_no_order_away(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await done(api, bundle("batch", *(patient("First", ident) for ident in "ab")))
+    order: list[tuple[str, int]] = []
+
+    async def noted(call: Any, one: Any, *given: Any) -> bytes:
+        order.append(("begun", one.index))
+        told = await answered(call, one, *given)
+        order.append(("ended", one.index))
+        return told
+
+    monkeypatch.setattr(batches, "answered", noted)
+    entries = [entry("PATCH", f"Patient/{ident}", NO_PATCH) for ident in "aba"]
+    assert statuses(await done(api, bundle("batch", *entries))) == ["200"] * 3
+    assert order.index(("ended", 0)) < order.index(("begun", 2))
+
+
 @pytest.mark.parametrize("to", ["Appointment/v", "http://adapter.test/fhir/R4/Appointment/v"])
 async def test_answers_for_one_visit_keep_their_order(api: Api, to: str) -> None:
     asked = entry("PUT", "Appointment/v", visit("Patient/p") | {"id": "v"})

@@ -206,6 +206,14 @@ async def test_conditions_and_patches_are_carried_out_one_by_one(api: Api) -> No
     assert (await stored(api, "Patient/a"))["active"] is True
 
 
+async def test_the_same_criteria_in_several_entries_make_one(api: Api) -> None:
+    created = entry("POST", "Patient", identified("1"), ifNoneExist="identifier=urn:mrn|1")
+    updated = entry("PUT", "Patient?identifier=urn:mrn|2", identified("2"))
+    found = await done(api, bundle("batch", *[created, updated] * 3))
+    assert sorted(statuses(found)) == ["200"] * 4 + ["201"] * 2
+    assert await count(api, "Patient") == 2
+
+
 @pytest.mark.parametrize(
     ("wanted", "resource", "outcome"),
     [("minimal", False, False), ("representation", True, False), ("OperationOutcome", False, True)],
@@ -344,12 +352,17 @@ async def test_a_clash_of_identifiers_is_found_alone(api: Api) -> None:
 async def test_what_may_have_been_done_is_not_done_again(
     api: Api, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def lost(_: Any, **how: Any) -> Any:
+    transact = store.transact
+
+    async def lost(step: Any, **how: Any) -> Any:
+        await transact(step, **how)
         raise Unreachable("no answer")
 
     monkeypatch.setattr(store, "transact", lost)
     body = bundle("batch", *(entry("POST", "Patient", person()) for _ in range(3)), entry("GET", "Patient"))
-    assert statuses(await done(api, body)) == ["503", "503", "503", "200"]
+    found = await done(api, body)
+    assert statuses(found) == ["503", "503", "503", "200"]
+    assert found[3]["resource"]["total"] == 3
 
 
 async def test_a_fault_in_what_is_done_together_leaves_what_was_done_before(
