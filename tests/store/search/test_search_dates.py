@@ -115,8 +115,10 @@ async def test_an_hour_that_comes_twice_is_looked_for_twice(store: Store, value:
 
 
 async def test_about_is_a_tenth_of_the_distance(store: Store) -> None:
-    await put(store, appointment("near", "2026-01-12T00:00:00Z"), appointment("far", "2026-01-14T00:00:00Z"))
-    assert await found(store, "Appointment", "date=ap2026-01-11") == {"near"}  # ten days off: a day more
+    starts = {"early": "09T23:59", "first": "10T00:00", "last": "12T23:59", "late": "13T00:00"}
+    await put(store, *(appointment(ident, f"2026-01-{start}:00Z") for ident, start in starts.items()))
+    # Ten days off: a day more on either side.
+    assert await found(store, "Appointment", "date=ap2026-01-11") == {"first", "last"}
 
 
 async def test_last_updated(store: Store) -> None:

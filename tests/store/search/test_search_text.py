@@ -127,13 +127,16 @@ async def test_uris(store: Store) -> None:
         "d": "urn:x",
         "e": "urn:p|1",
         "f": "urn:p|2",
+        "g": "http://x/fhir/",
+        "h": "http://x",
     }.items():
         await put(store, resource("Patient", ident, meta={"profile": [profile], "source": profile}))
     assert await found(store, "Patient", "_profile=http://x/fhir/p") == {"a"}
     assert await found(store, "Patient", "_source=http://x/fhir/p,urn:x") == {"a", "d"}
-    assert await found(store, "Patient", "_profile:below=http://x/fhir") == {"a", "b"}
+    assert await found(store, "Patient", "_profile:below=http://x/fhir") == {"a", "b", "g"}
     assert await found(store, "Patient", "_profile:below=http://x/fhir/p") == {"a", "b"}
-    assert await found(store, "Patient", "_profile:above=http://x/fhir/p/q/r") == {"a", "b"}
+    assert await found(store, "Patient", "_profile:above=http://x/fhir/p/q/r") == {"a", "b", "g", "h"}
+    assert await found(store, "Patient", "_source:above=http://x/fhir/p") == {"a", "g", "h"}
     assert await found(store, "Patient", "_source:above=urn:x") == {"d"}
     assert await found(store, "Patient", "_source:missing=true") == set()
     assert await found(store, "Patient", "_profile=urn:p") == {"e", "f"}
@@ -166,6 +169,7 @@ async def test_places_near_another(store: Store) -> None:
     assert await found(store, "Location", "near=0.3476|32.5825|10000|m,0.05|32.44|5|km") == {"kampala", "entebbe"}
     assert await found(store, "Location", "near=0.3476|32.5825|100|[mi_us]&near=0|0|1") == set()
     assert await found(store, "Location", "near=0|0|999999999") == {"kampala", "entebbe"}
+    assert await found(store, "Location", "near=90|180|0,-90|-180|0") == set(), "the ends of the world are places"
     assert await found(store, "Location", "near:missing=true") == {"nowhere"}
 
 

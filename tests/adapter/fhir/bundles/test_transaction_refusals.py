@@ -188,6 +188,7 @@ async def test_what_is_wrong_with_reads_and_writes_is_told_together(api: Api) ->
         (entry("POST", "Patient", visit("Patient/1")), 400, "structure"),
         (entry("POST", "Appointment", visit(urn(9), slot=[{"reference": "Patient/1"}])), 400, "value"),
         (entry("PUT", "Patient/old", person(id="old"), ifMatch='W/"9"'), 412, "conflict"),
+        (entry("PUT", "Patient/old", person(id="old"), ifNoneMatch="*"), 412, "conflict"),
         (entry("DELETE", "Patient?_id=never", ifMatch='W/"1"'), 412, "conflict"),
         (entry("POST", "Patient", person(), ifMatch='W/"1"'), 412, "conflict"),
         (entry("PATCH", "Patient/never", {"resourceType": "Parameters"}), 404, "not-found"),
@@ -234,6 +235,7 @@ async def test_a_transaction_that_only_reads_tells_what_is_not_there(api: Api) -
         (entry("GET", "Slot"), "slots:read"),
         (entry("POST", "Patient", person(), ifNoneExist="name=x"), "patients:read"),
         (entry("DELETE", "Patient?name=x"), "patients:read"),
+        (entry("PATCH", "Patient/x", NO_PATCH), "patients:read"),
         (entry("POST", "Appointment", visit("Practitioner?name=x")), "practitioners:read"),
     ],
 )
