@@ -31,8 +31,10 @@ from tests.adapter.mediloop.clinic import (
     with_actors,
 )
 from tests.adapter.scheduling import looking
+from tests.adapter.scheduling.sharing import group, holders
 from tests.adapter.scheduling.support import (
     advance,
+    at,
     book,
     codes,
     linking,
@@ -209,12 +211,23 @@ async def test_who_had_a_slot_before_the_leave_keeps_it(store: Store, door: str)
     assert await statuses(store, "a") == ["busy"]
 
 
+async def test_who_has_a_place_in_a_group_that_is_still_free_keeps_it_in_the_leave(store: Store) -> None:
+    held = visit("x", **linking("a"))
+    await create(store, weekly("w", available(HOURS, LEAVE)), group("a", 3, schedule="w"), held)
+    await settle_all(store, {**held, "end": at("10:20")})
+    assert (await holders(store, "a"), await statuses(store, "a")) == (1, ["free"])
+    assert [one[0] for one in await refused(store, visit("y", **linking("a")))] == ["slot_unavailable"]
+
+
 async def test_who_may_write_slots_brings_in_what_was_agreed_before(store: Store) -> None:
     """A Slot that is set busy by hand is meant for its appointment; one that is free is not to be had."""
     await create(store, weekly("w", available(HOURS, LEAVE)), slot("a", status="busy", schedule="w"))
     await settle_all(store, visit("x", **linking("a")))
     both = slot("b", "10:30", "11:00", status="busy", schedule="w"), visit("y", "10:30", "11:00", **linking("b"))
     await settle_all(store, *both)
+    await create(store, slot("d", "09:30", "10:00", status="busy", schedule="w"))
+    again = slot("d", "09:30", "10:00", status="busy", schedule="w"), visit("u", "09:30", "10:00", **linking("d"))
+    await settle_all(store, *again)
     await create(store, slot("c", "11:00", "11:30", schedule="w"))
     taking = slot("c", "11:00", "11:30", status="busy", schedule="w"), visit("z", "11:00", "11:30", **linking("c"))
     assert [one[0] for one in await refused(store, *taking)] == ["slot_unavailable"]

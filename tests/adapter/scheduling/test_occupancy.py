@@ -238,6 +238,14 @@ async def test_a_transaction_may_fill_a_group_but_not_more(store: Store) -> None
     assert await statuses(store, "a") == ["busy"]
 
 
+async def test_a_place_that_one_gives_up_in_a_full_group_is_to_be_had_by_another_of_the_set(store: Store) -> None:
+    await publish_day(store, group("a", 2))
+    await settle_all(store, visit("v", **linking("a")), visit("w", **linking("a")))
+    given = visit("w", status="cancelled", **linking("a")), visit("x", **linking("a"))
+    await settle_all(store, *given, fills_slots=False)
+    assert (await holders(store, "a"), await statuses(store, "a")) == (2, ["busy"])
+
+
 async def test_the_last_place_taken_and_a_status_changed_at_once_agree_on_the_slot(store: Store) -> None:
     """A pending visit becomes booked while another pending one fills the group: it is busy, not tentative."""
     await create(store, schedule(), *(group(f"a{n}", 2, "10:00", "10:30") for n in range(8)))
