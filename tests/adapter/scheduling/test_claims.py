@@ -14,6 +14,7 @@ from adapter.scheduling.claims import (
     link,
     locations,
     names,
+    offering,
     practitioners,
     slots,
     stands_beside,
@@ -187,6 +188,7 @@ SOMEBODY = {"resourceType": "Practitioner", "id": "s", "identifier": [{"system":
         ({"reference": "#s"}, [{"resourceType": "Practitioner", "id": "s"}], ()),
         ({"reference": "#s", "identifier": LICENCE}, [{"resourceType": "Practitioner", "id": "s"}], BY_LICENCE),
         ({"reference": "#s", "identifier": LICENCE}, [{"resourceType": "Patient", "id": "s"}], ()),
+        ({"reference": "#s"}, [{**SOMEBODY, "resourceType": "Patient"}], ()),
         ({"reference": "#r"}, [role("r")], ("Practitioner/p",)),
         ({"reference": "#r"}, [{**role("r", None), "identifier": [LICENCE]}], BY_LICENCE),
         ({"reference": "#r"}, [{**role("r"), "practitioner": {"reference": "#s"}}, SOMEBODY], BY_LICENCE),
@@ -243,6 +245,26 @@ def test_who_attends_or_performs_is_a_practitioner_unless_the_actor_says_otherwi
     wanted = {**visit("a"), "contained": contained, "participant": [{"type": type_, "actor": actor}]}
     assert practitioners(wanted) == expected
     assert len(checking.people_of(wanted, {})) == len(expected)  # written twice, meant once
+
+
+@pytest.mark.parametrize(
+    ("actor", "expected"),
+    [
+        ({"reference": "PractitionerRole/r"}, ("PractitionerRole/r",)),
+        ({"reference": DOCTOR}, (DOCTOR,)),
+        ({"reference": DOCTOR, "identifier": LICENCE}, (DOCTOR, *BY_LICENCE)),
+        ({"reference": DOCTOR, "type": "Location"}, ()),
+        ({"reference": f"{ABROAD}/Location/l"}, ()),
+        ({"identifier": LICENCE}, ()),
+        ({"identifier": LICENCE, "type": "Practitioner"}, BY_LICENCE),
+        ({"reference": "urn:uuid:x", "identifier": LICENCE}, ()),
+        ({"reference": "#s"}, BY_LICENCE),
+    ],
+)
+def test_a_schedule_is_of_whom_an_address_leads_to_that_tells_nothing_unless_the_actor_says_what_that_is(
+    actor: dict[str, Any], expected: tuple[str, ...]
+) -> None:
+    assert offering({**schedule(), "contained": [SOMEBODY], "actor": [actor]}) == expected
 
 
 def test_such_an_address_is_one_in_each_version_and_may_be_known_to_be_another_servers() -> None:
