@@ -1,0 +1,128 @@
+"""Computed openings that are taken: what is in the way of several in one set, and what is left over of one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from adapter.scheduling.taking import is_left_over
+from store.codec import Resource
+from store.store import Store
+from tests.adapter.scheduling.support import (
+    at,
+    linking,
+    links,
+    move,
+    of_q,
+    of_type,
+    refused,
+    schedule,
+    settle_all,
+    slot,
+    span,
+    statuses,
+    visit,
+)
+from tests.adapter.scheduling.weekly import available, open_on, parameters, weekly
+from tests.store.support import create, stored
+
+HOURS = available(open_on("", "09:00", "16:00"))
+BUFFERED = parameters(duration=30, bufferAfter=30, alignmentInterval=30)
+ROOM = ("Location/room",)
+
+
+def opening(clock: str, of: str = "w") -> str:
+    return f"{of}.20240120T{clock.replace(':', '')}Z.30"
+
+
+def nine(ident: str = "x", **more: Any) -> Resource:
+    return visit(ident, "09:00", "09:30", **linking(opening("09:00")), **more)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "is_left"),
+    [
+        ("10:00", "10:30", False),
+        ("10:10", "10:20", False),
+        ("09:50", "10:20", True),
+        ("10:10", "10:40", True),
+        ("11:00", "11:30", True),
+    ],
+)
+def test_its_own_opening_is_of_use_to_an_appointment_that_it_covers_whole(start: str, end: str, is_left: bool) -> None:
+    own = slot(opening("10:00"), status="busy", schedule="w")
+    assert is_left_over(own, [f"Slot/{own['id']}"], span(start, end)) is is_left
+    assert not is_left_over(own, ["Slot/other"], span(start, end))
+    assert is_left_over({**own, "status": "free"}, [], span(start, end))
+    assert not is_left_over(slot("a"), ["Slot/a"], span(start, end))
+
+
+def test_its_own_opening_is_of_no_use_without_a_time() -> None:
+    own = slot(opening("10:00"), status="busy", schedule="w")
+    assert is_left_over(own, [f"Slot/{own['id']}"], None)
+
+
+async def test_an_opening_that_was_given_back_is_not_found_by_time(store: Store) -> None:
+    await create(store, weekly("w", HOURS), slot(opening("10:00"), schedule="w"))
+    [made] = await settle_all(store, visit("x"))
+    assert "slot" not in made
+    assert await statuses(store, opening("10:00")) == ["free"]
+
+
+async def test_who_comes_in_the_buffer_of_an_opening_in_the_same_set_is_in_its_way(store: Store) -> None:
+    await create(store, weekly("w", HOURS, BUFFERED))
+    after = "09:30", "10:00"
+    assert [code for code, *_ in await refused(store, nine(), visit("y", *after))] == ["slot_unavailable"]
+    await settle_all(store, nine(), visit("y", *after, appointmentType=of_type("WALKIN")))
+
+
+async def test_in_one_set_a_slot_in_another_schedule_keeps_nobody_from_an_opening(store: Store) -> None:
+    await create(store, weekly("w", HOURS, BUFFERED), schedule("t", "Practitioner/q"))
+    await create(store, slot("k", "09:30", "10:00", schedule="t"))
+    await settle_all(store, nine(), of_q("y", "09:30", "10:00", **linking("k")))
+
+
+async def test_of_two_openings_of_a_room_in_one_set_each_keeps_its_buffer(store: Store) -> None:
+    await create(store, weekly("r", HOURS, BUFFERED, actors=ROOM))
+    first = visit("x", "09:00", "09:30", **linking(opening("09:00", "r")))
+    near = of_q("y", "09:30", "10:00", **linking(opening("09:30", "r")))
+    assert {entry for _, _, entry in await refused(store, first, near)} == {0, 1}
+    await settle_all(store, first, of_q("y", "10:00", "10:30", **linking(opening("10:00", "r"))))
+    await create(store, slot("hand", "13:00", "13:30", schedule="r"))  # keeps none
+    by_hand = visit("v", "13:00", "13:30", **linking("hand"))
+    await settle_all(store, by_hand, of_q("w", "13:30", "14:00", **linking(opening("13:30", "r"))))
+
+
+async def test_the_first_of_two_openings_in_one_set_keeps_its_buffer_from_who_is_there(store: Store) -> None:
+    await create(store, weekly("w", HOURS, BUFFERED), visit("v", "09:30", "09:50"))
+    late = visit("y", "14:00", "14:30", **linking(opening("14:00")))
+    assert await refused(store, nine(), late) == [("slot_unavailable", "Appointment.slot[0]", 0)]
+
+
+async def test_an_opening_of_a_room_that_moves_along_goes_on_where_it_was_deleted(store: Store) -> None:
+    await create(store, schedule(), slot("a"), slot("b", "11:00", "11:30"), weekly("r", HOURS, BUFFERED, actors=ROOM))
+    await create(store, slot(opening("11:00", "r"), "11:00", "11:30", schedule="r"))
+    await settle_all(store, f"Slot/{opening('11:00', 'r')}")
+    await settle_all(store, visit("x", **linking("a", opening("10:00", "r"))))
+    assert links(await move(store, "x", "11:00", "11:30")) == ["Slot/b", f"Slot/{opening('11:00', 'r')}"]
+    assert (await stored(store, "Slot", opening("11:00", "r")))["meta"]["versionId"] == "3"
+
+
+async def test_a_copy_or_who_has_it_keeps_an_opening_that_is_stored_and_computed_no_longer(store: Store) -> None:
+    late = "17:00", "17:30"
+    held = visit("x", *late, **linking(opening("17:00")))
+    await create(store, weekly("w", HOURS), slot(opening("17:00"), *late, schedule="w"))
+    assert await refused(store, held) == [("slot_unavailable", "Appointment.slot[0]", 0)]
+    await settle_all(store, held, copied=True)
+    assert await statuses(store, opening("17:00")) == ["busy"]
+    await create(store, slot(opening("18:00"), "18:00", "18:30", schedule="w"))
+    had = visit("y", "18:00", "18:30", **linking(opening("18:00")))
+    await create(store, had)
+    await settle_all(store, {**had, "end": at("18:20")})
+    assert await statuses(store, opening("18:00")) == ["busy"]
+    await settle_all(store, nine("z", who=("Practitioner/q",)), copied=True)  # not stored until now
+    assert await statuses(store, opening("09:00")) == ["busy"]
+    await create(store, slot(opening("19:00"), "19:00", "19:30", schedule="w"))
+    other = visit("y", "19:00", "19:30", **linking(opening("19:00")))
+    assert await refused(store, other) == [("slot_unavailable", "Appointment.slot[0]", 0)]
