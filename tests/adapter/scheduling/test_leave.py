@@ -38,6 +38,8 @@ from tests.adapter.scheduling.support import (
     book,
     codes,
     linking,
+    links,
+    move,
     refused,
     schedule,
     settle_all,
@@ -209,6 +211,13 @@ async def test_who_had_a_slot_before_the_leave_keeps_it(store: Store, door: str)
     else:
         await advance(store, "x", "booked")
     assert await statuses(store, "a") == ["busy"]
+
+
+@pytest.mark.parametrize("slots", [(), ("a",)])
+async def test_who_has_a_slot_in_the_leave_may_use_more_of_it(store: Store, slots: tuple[str, ...]) -> None:
+    held = visit("x", end="10:20", **linking("a"))
+    await create(store, weekly("w", available(HOURS, LEAVE)), slot("a", status="busy", schedule="w"), held)
+    assert links(await move(store, "x", "10:00", "10:30", *slots)) == ["Slot/a"]
 
 
 async def test_who_has_a_place_in_a_group_that_is_still_free_keeps_it_in_the_leave(store: Store) -> None:

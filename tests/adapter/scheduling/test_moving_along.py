@@ -65,6 +65,12 @@ async def refusal(store: Store, *asked: str | None) -> Refused:
 # The room.
 
 
+async def test_the_room_of_a_copy_that_names_the_house_alone_moves_along(store: Store) -> None:
+    await create(store, schedule(), schedule("r", "Location/room"), *hourly("s"), *hourly("r"))
+    await settle_all(store, visit("x", who=("Practitioner/p", "Location/l"), **linking("s10", "r10")), copied=True)
+    assert links(await move(store, "x", "13:00", "13:30")) == ["Slot/s13", "Slot/r13"]
+
+
 async def test_a_visit_that_becomes_shorter_keeps_its_room(store: Store) -> None:
     await in_room(store)
     moved = await move(store, "x", "10:00", "10:20")

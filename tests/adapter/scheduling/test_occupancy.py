@@ -170,6 +170,14 @@ async def test_only_the_time_of_the_slot_is_shared(store: Store, door: str) -> N
     assert raised.value.problems[0].details == {"appointments": ["x"]}
 
 
+@both_doors
+async def test_who_has_been_there_before_the_slot_begins_shares_it_all_the_same(store: Store, door: str) -> None:
+    await publish_day(store, slot("b", "09:30", "10:00"), group("a", 2))
+    await settle_all(store, visit("x", "09:30", "10:30", **linking("b", "a")))
+    await store.transact(DOORS[door](visit("y"), "a"))
+    assert await statuses(store, "a") == ["busy"]
+
+
 LICENCE = {"type": "Practitioner", "identifier": {"system": "urn:licence", "value": "UMDPC-7"}}
 DOCTOR = {"type": "Practitioner", "reference": "https://other.example/doctors/7"}
 PATIENT_ = {"reference": "Patient/1"}

@@ -252,6 +252,16 @@ async def test_one_moved_within_its_slot_without_its_reason_needs_a_place_there(
     assert await statuses(store, "a") == ["busy"]
 
 
+@pytest.mark.parametrize("named", [(), ("a",)])
+async def test_who_was_there_first_may_use_more_of_a_slot_that_another_was_booked_over(
+    store: Store, named: tuple[str, ...]
+) -> None:
+    await publish_day(store)
+    await book(store, visit("x", end="10:20"), "a")
+    await store.transact(mediloop(over(visit("y", end="10:20")), "a"))
+    assert links(await move(store, "x", "10:00", "10:30", *named)) == ["Slot/a"]
+
+
 @pytest.mark.parametrize("why", ["", " ", "\n\t"])
 async def test_a_blank_reason_is_none(store: Store, why: str) -> None:
     await publish_day(store)
