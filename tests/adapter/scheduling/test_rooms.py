@@ -102,6 +102,35 @@ async def test_what_is_no_rooms_is_told_by_the_slot_alone(store: Store, actors: 
     await settle_all(store, whole())
 
 
+def test_several_places_are_one_room_in_whatever_order_they_are_named() -> None:
+    places = [f"Location/{name}" for name in "abcdef"]
+    assert rooms.of(schedule("s", *places)) == rooms.of(schedule("s", *reversed(places))) == "+".join(places)
+
+
+async def test_of_two_slots_of_one_set_in_the_same_hour_each_meets_who_has_the_room_then(store: Store) -> None:
+    early = slot("early", "10:00", "10:15")
+    await of_room(store, early, HALF, slot("k", "10:45", "11:00", schedule="t"))
+    await settle_all(store, visit("z", "10:45", "11:00", who=(), **linking("k")))
+    both = visit("y", "10:00", "10:15", who=(), **linking("early")), half()
+    assert await refused(store, *both) == [("slot_unavailable", "Appointment.slot[0]", 1)]
+    await settle_all(store, both[0])
+
+
+async def test_who_is_about_to_move_is_in_nobodys_way_in_a_room(store: Store) -> None:
+    await of_room(store, HALF, of("t", WHOLE))
+    await settle_all(store, half())
+    for actors in ((), (ROOM,)):
+        assert await offered(store, *actors) == []
+        assert await offered(store, *actors, without=frozenset({"Appointment/x"})) == ["whole"]
+
+
+async def test_a_group_with_places_left_has_the_room_where_openings_are_computed(store: Store) -> None:
+    await create(store, weekly("w", actors=(ROOM,)), schedule("s", ROOM), group("g", 3, "10:30", "11:00"))
+    assert COMPUTED in await offered(store)
+    await settle_all(store, half("x", "g"))
+    assert COMPUTED not in await offered(store)
+
+
 async def test_another_room_or_device_at_the_site_is_another(store: Store) -> None:
     await create(store, schedule("s", ROOM, "Location/site"), HALF, schedule("t", "Location/m", "Location/site"))
     await create(store, of("t", WHOLE), schedule("d", "Device/d", ROOM), of("d", slot("other", "10:00", "11:00")))
