@@ -58,7 +58,7 @@ def test_hours_are_read_by_day() -> None:
 
 
 def test_hours_that_are_given_often_are_read_once() -> None:
-    often = [open_on("mon", "09:00", "12:00"), open_on("tue,mon", "09:00", "12:00")]
+    often = [open_on("mon", "09:00", "12:00"), open_on("tue", "09:00", "12:00")]
     found = table(weekly("s", available(*often, open_on("", "09:00", "13:00"), *often * 100)))
     assert found.weekly == (Weekly(frozenset({0, 1}), hour(9), hour(12)), Weekly(ALL, hour(9), hour(13)))
 
@@ -73,6 +73,47 @@ def test_what_makes_no_sense_opens_nothing() -> None:
     found = table(weekly("s", nonsense, timezone("Mars/Olympus"), parameters(duration=0, bufferBefore=-1)))
     assert found.weekly == (Weekly(frozenset(), hour(9), hour(10)),)
     assert (found.zone, found.minutes, found.before, found.away) == (UTC, 30, 0, ())
+
+
+def test_what_tells_no_time_closes_nothing_and_opens_nothing() -> None:
+    times = parts(availableStartTime=("Time", "09:00:00"), availableEndTime=("Time", "noon"))
+    half = {"url": "availableTime", "extension": times}
+    silent = {"url": "notAvailable", "extension": parts(during=("Period", {"id": "x"}))}
+    found = table(weekly("s", available(half, silent), parameters(duration=45, rooms=3)))
+    assert found.weekly == ()
+    assert found.away == ()
+    assert found.minutes == 45
+
+
+def test_of_several_times_of_leave_one_is_enough() -> None:
+    found = table(weekly("s", available(away("2024-01-20", "2024-01-20"), away("2024-01-22", "2024-01-22"))))
+    begins = moment("2024-01-22T10:00:00Z")
+    assert found.is_away(Interval(begins, begins + hour(1)))
+    assert not found.is_away(Interval(begins - hour(24), begins - hour(23)))
+
+
+@pytest.mark.parametrize(
+    ("name", "least", "most"),
+    [
+        ("duration", 1, 1440),
+        ("bufferBefore", 0, 1440),
+        ("bufferAfter", 0, 1440),
+        ("alignmentInterval", 1, 1440),
+        ("alignmentOffset", 0, 1439),
+    ],
+)
+def test_a_parameter_is_at_most_a_day(name: str, least: int, most: int) -> None:
+    assert hours.in_range(name, least)
+    assert hours.in_range(name, most)
+    assert not hours.in_range(name, least - 1)
+    assert not hours.in_range(name, most + 1)
+
+
+def test_the_days_of_a_horizon_are_those_of_the_schedules_own_zone() -> None:
+    planned = {"start": "2024-01-20", "end": "2024-01-20"}
+    begins = moment("2024-01-20T00:00:00+03:00")
+    found = hours.horizon(weekly("s", timezone("Africa/Kampala"), planningHorizon=planned), UTC)
+    assert found == Interval(begins, begins + hour(24))
 
 
 def test_the_schedule_has_the_last_word_on_parameters_and_the_first_service_the_next() -> None:

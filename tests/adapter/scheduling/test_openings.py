@@ -289,6 +289,22 @@ def test_what_overlaps_or_touches_is_merged() -> None:
     assert openings.merged([span(5, 6), span(0, 3), span(1, 2), span(3, 4)]) == [span(0, 4), span(5, 6)]
 
 
+@pytest.mark.parametrize(
+    ("start", "end", "is_in"),
+    [
+        ("10:00", "10:30", True),
+        ("09:00", "09:30", False),
+        ("09:45", "10:15", False),
+        ("10:45", "11:15", False),
+        ("12:00", "12:30", False),
+    ],
+)
+def test_a_time_is_within_the_hours_of_the_schedule_and_of_each_service(start: str, end: str, is_in: bool) -> None:
+    table = Timetable(UTC_ZONE, (weekly(540, 720),), within=((weekly(600, 660),), (weekly(480, 780),)))
+    when = Interval(moment(f"2024-01-20T{start}:00Z"), moment(f"2024-01-20T{end}:00Z"))
+    assert openings.covers(table, when) is is_in
+
+
 def test_nobody_is_in_beyond_the_horizon_of_a_schedule() -> None:
     table = Timetable(UTC, (weekly(540, 1020),), horizon=window("2024-01-29", "2024-01-30", UTC_ZONE))
     inside = window("2024-01-30", zone=UTC_ZONE).start + minutes(600)
