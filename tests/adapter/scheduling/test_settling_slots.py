@@ -348,3 +348,14 @@ async def test_a_role_that_comes_with_the_appointment_counts_already(store: Stor
     assert await refused(store, role("r"), visit("y", who=("PractitionerRole/r",))) == [
         ("time_conflict", "Appointment.start", 1)
     ]
+
+
+@pytest.mark.parametrize("actors", [("Practitioner/q", "Location/l"), ("Practitioner/p", "Location/m")])
+async def test_who_had_a_slot_is_not_moved_into_one_of_somebody_else_nor_at_another_place(
+    store: Store, actors: tuple[str, ...]
+) -> None:
+    who = "Practitioner/p", "Location/l"
+    await publish_day(store)
+    await create(store, schedule("t", *actors), slot("k", schedule="t"))
+    await settle_all(store, visit("x", who=who, **linking("a")))
+    assert await refused(store, visit("x", who=who, **linking("k"))) == [("slot_mismatch", "Appointment.slot[0]", 0)]
