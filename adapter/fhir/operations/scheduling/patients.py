@@ -17,7 +17,7 @@ from adapter.uhids import carriers, carriers_query
 from mappings import uhid
 from mappings.references import kind_of, stated_uhid, uhids
 from mappings.systems import Systems
-from store.codec import Resource, decode
+from store.codec import Resource, decode, encode
 from store.extract import relative
 from store.search.text import escaped
 from store.unit_of_work import UnitOfWork
@@ -40,8 +40,13 @@ async def brought(
     """
     writes: list[Write] = []
     actors: list[Resource] = []
-    for place, resource in enumerate(resources):
-        if any(_is_same(call, resource, other) for other in resources[:place]):
+    seen: set[str | bytes] = set()
+    for resource in resources:
+        # Another number than a UHID may be that of twins.
+        names: set[str | bytes] = {encode(resource, sort=True), *uhids(resource, call.who.service.systems)}
+        is_new = seen.isdisjoint(names)
+        seen |= names
+        if not is_new:
             continue
         found = await _stored(call, work, _identifiers(call, resource))
         ident = found or str(uuid.uuid4())
@@ -52,12 +57,6 @@ async def brought(
         if found is None:
             writes.append(Write("POST", _KIND, ident, resource={**resource, "id": ident}))
     return writes, actors
-
-
-def _is_same(call: Call, one: Resource, other: Resource) -> bool:
-    """Tell whether two Patients that come together are one; another number than a UHID may be that of twins."""
-    theirs, others = ({*uhids(each, call.who.service.systems)} for each in (one, other))
-    return one == other or not theirs.isdisjoint(others)
 
 
 async def with_patients(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
 
+from adapter.fhir.operations.scheduling import patients
+from mappings import Systems, references
 from tests.adapter.fhir.door import HOST, Json, bundled, get, made, names, person
 from tests.adapter.fhir.operations.calling import clinic, find, first, only, operate, visit
 from tests.adapter.mediloop.clinic import JAMES, SARAH
@@ -146,6 +149,21 @@ async def test_a_patient_who_is_brought_twice_is_stored_once(api: Api) -> None:
         [joined] = [one for one in booked["participant"] if one["actor"]["reference"].startswith("Patient/")]
         assert (await get(api, joined["actor"]["reference"])).json()["identifier"] == brought[0]["identifier"]
     assert bundled(await get(api, "Patient"))["total"] == 3
+
+
+async def test_each_of_many_who_are_brought_is_looked_at_once(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each beside each was work for minutes, where somebody brings thousands."""
+    looked: list[Json] = []
+
+    def uhids(patient: Json, systems: Systems) -> Iterable[str]:
+        looked.append(patient)
+        return references.uhids(patient, systems)
+
+    monkeypatch.setattr(patients, "uhids", uhids)
+    brought = [newcomer(f"UG{number:09}D") for number in range(12)]
+    booked = only(await operate(api, f"{await first(api, practitioner=SARAH)}/$book", patient_resource=brought))
+    assert sum(one["actor"]["reference"].startswith("Patient/") for one in booked["participant"]) == 12
+    assert looked == brought
 
 
 async def test_new_patients_who_share_a_number_are_two(api: Api) -> None:
