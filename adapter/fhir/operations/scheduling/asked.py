@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from adapter.errors import Malformed, Problem, few
+from adapter.errors import Malformed, Problem
 from adapter.fhir import searching
 from adapter.fhir.call import Call
 from adapter.fhir.operations.parameters import faults, no_parameters, unsound
+from adapter.fhir.refusing import Faults
 from mappings.instants import parse
 from store.codec import Resource
 from store.extract import relative, value_of
@@ -67,7 +68,7 @@ class Asked:
 
     def __init__(self, given: Sequence[Given], problems: Sequence[Problem] = ()) -> None:
         self._given = given
-        self._problems = [*problems]
+        self._faults = Faults(problems)
         self._is_sound = False
 
     @classmethod
@@ -116,7 +117,7 @@ class Asked:
         """
         if self._is_sound:
             raise Malformed(problems)
-        self._problems += problems
+        self._faults.take(Malformed(problems))
 
     def require_sound(self) -> None:
         """Let pass parameters with which nothing is wrong, as far as they have been read.
@@ -124,8 +125,7 @@ class Asked:
         Raises:
             Malformed: with everything that is.
         """
-        if self._problems:
-            raise Malformed(few(self._problems))
+        self._faults.require_none()
         self._is_sound = True
 
     def all(self, name: str) -> list[Given]:
