@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from adapter import clock
 from adapter.settings import Settings, SettingsError
 from adapter.variables import PREFIX
-from store.connection import Client, bounded, connect, require_transactions
+from store.connection import Client, bounded, connect, require_fit
 from store.documents import Rules
 from store.store import Store
 from store.zones import OtherZone
@@ -50,14 +50,14 @@ async def opened(settings: Settings, uri: str, mode: str) -> AsyncIterator[Store
     """Give the store of a mode to read from: server checked, indexes made.
 
     Raises:
-        NoTransactions, Unreachable: MongoDB is not fit, or not there.
+        Unfit, Unreachable: MongoDB is not fit, or not there.
         SettingsError: as `prepare`.
     """
     client = connect(uri)
     store = store_of(settings, client, mode)
 
     async def ready() -> None:
-        await require_transactions(client)
+        await require_fit(client)
         await prepare(store)
 
     try:

@@ -19,7 +19,7 @@ from adapter.terms import systems_of, vocabulary_of
 from mappings.systems import Systems
 from mappings.vocabulary import Vocabulary
 from store import revision
-from store.connection import Client, bounded, connect, require_transactions
+from store.connection import Client, bounded, connect, require_fit
 from store.documents import Rules
 from store.export_jobs import ExportJobs
 from store.store import Store
@@ -62,14 +62,14 @@ class Service:
             anew: what is stored is about to be made searchable anew: it may have been for another time zone.
 
         Raises:
-            NoTransactions, Unreachable: MongoDB is not fit, or not there.
+            Unfit, Unreachable: MongoDB is not fit, or not there.
             SettingsError: the time zone is not the one that what is stored is searched by.
         """
         # An index may take its time; a failover meanwhile is told in one line.
         await bounded(lambda: self._prepare(anew), None)
 
     async def _prepare(self, anew: bool) -> None:
-        await require_transactions(self.client)
+        await require_fit(self.client)
         for mode in MODES:
             store = self.stores[mode]
             await reading.prepare(store, anew=anew)

@@ -53,7 +53,7 @@ def serve(settings: Settings) -> None:
 
     Raises:
         SettingsError: nothing opens the address of exports.
-        EmbeddedMongoError, NoTransactions, Unreachable: MongoDB cannot be started, or not again, or is not fit, or not
+        EmbeddedMongoError, Unfit, Unreachable: MongoDB cannot be started, or not again, or is not fit, or not
             there.
         OSError: the address is in use, or none of this machine's; or the workers do not start.
     """

@@ -30,7 +30,7 @@ from pymongo.monitoring import ConnectionClosedReason
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
-from store.errors import NoTransactions, Unreachable
+from store.errors import Unfit, Unreachable
 
 T = TypeVar("T")
 Client = AsyncMongoClient[dict[str, Any]]
@@ -237,11 +237,11 @@ def refusal(error: OperationFailure) -> str:
     return f"{_SENT.split(said, maxsplit=1)[0]} (error {code})"
 
 
-async def require_transactions(client: Client) -> None:
+async def require_fit(client: Client) -> None:
     """Make sure that the server can do transactions.
 
     Raises:
-        NoTransactions: it is a standalone.
+        Unfit: it is a standalone.
         Unreachable: it does not answer, or takes no writes as another member does.
     """
     try:
@@ -263,7 +263,7 @@ async def require_transactions(client: Client) -> None:
             "leave directConnection out."
         )
     if "setName" not in hello and hello.get("msg") != "isdbgrid":
-        raise NoTransactions(
+        raise Unfit(
             "This MongoDB is a standalone server, which has no transactions. Start it as a replica set "
             "(mongod --replSet rs0, then rs.initiate(); one member is enough) or name one in ADAPTER_MONGODB_URI."
         )

@@ -7,8 +7,8 @@ class StoreError(Exception):
     """Base of all."""
 
 
-class NoTransactions(StoreError):
-    """The MongoDB server is a standalone: it cannot write several documents all or nothing."""
+class Unfit(StoreError):
+    """The MongoDB server cannot do what is asked of it: what it lacks, and the remedy, is in the text."""
 
 
 class Clash(StoreError):

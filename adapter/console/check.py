@@ -21,7 +21,7 @@ from adapter.service import MODES, Service
 from adapter.settings import load
 from store import checking, checking_history
 from store.checking import Finding, Step
-from store.connection import bounded, require_transactions
+from store.connection import bounded, require_fit
 from store.history import HISTORY
 from store.store import Store
 from store.types import TYPES
@@ -112,7 +112,7 @@ def check(
 async def _run(parts: Service, modes: tuple[Mode, ...]) -> dict[Mode, Report]:
     reports: dict[Mode, Report] = {}
     try:
-        await require_transactions(parts.client)
+        await require_fit(parts.client)
         for mode in modes:
             store, report = parts.stores[mode], Report()
             if not await bounded(store.database.list_collection_names, checking.SECONDS):

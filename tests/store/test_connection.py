@@ -18,9 +18,9 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError, InvalidOperation, 
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
-from store.connection import Client, bounded, connect, renew_deadline, require_transactions, within
+from store.connection import Client, bounded, connect, renew_deadline, require_fit, within
 from store.embedded import find_mongod
-from store.errors import NoTransactions, Unreachable
+from store.errors import Unfit, Unreachable
 from tests.store.embedded.servers import quick
 from tests.store.support import Database
 
@@ -123,15 +123,15 @@ async def test_reads_are_the_primarys_whatever_the_address_says(mongodb_uri: str
 
 
 async def test_a_replica_set_is_fit(client: Client) -> None:
-    await require_transactions(client)
+    await require_fit(client)
     hello = await client.admin.command("hello")
     assert "setName" in hello
 
 
 async def test_a_standalone_server_is_refused_with_the_remedy(standalone: str) -> None:
     client = connect(standalone)
-    with pytest.raises(NoTransactions, match=r"standalone.*mongod --replSet.*ADAPTER_MONGODB_URI"):
-        await require_transactions(client)
+    with pytest.raises(Unfit, match=r"standalone.*mongod --replSet.*ADAPTER_MONGODB_URI"):
+        await require_fit(client)
     await client.close()
 
 
@@ -140,7 +140,7 @@ async def test_a_member_that_is_not_the_primary_is_refused_with_the_remedy(tmp_p
         client = connect(server.uri)  # by `directConnection`
         await client.admin.command("replSetStepDown", 60, force=True)
         with pytest.raises(Unreachable, match=r"is not the primary\. .* leave directConnection out\.$"):
-            await require_transactions(client)
+            await require_fit(client)
         await client.close()
 
 
@@ -148,7 +148,7 @@ async def test_a_replica_set_that_nobody_has_initiated_is_told_the_remedy(uninit
     """It runs, and at the right address: to check these, as for a server that is not there, would find nothing."""
     client: Client = AsyncMongoClient(f"mongodb://{uninitiated}/?replicaSet=late", serverSelectionTimeoutMS=2_000)
     with pytest.raises(Unreachable, match=r"^MongoDB does not answer: .*\. Has rs\.initiate\(\) been run\?$"):
-        await require_transactions(client)
+        await require_fit(client)
     await client.close()
 
 
@@ -156,7 +156,7 @@ async def test_a_server_that_is_not_there_is_unreachable(tmp_path: Path) -> None
     address = f"mongodb://{quote(str(tmp_path / 'no.sock'), safe='')}/"
     client: Client = AsyncMongoClient(address, serverSelectionTimeoutMS=100)
     with pytest.raises(Unreachable) as raised:
-        await require_transactions(client)
+        await require_fit(client)
     said = str(raised.value)
     assert said.startswith(f"MongoDB does not answer: {tmp_path}/no.sock:")
     assert said.endswith("No such file or directory. Check ADAPTER_MONGODB_URI, and that it runs there.")
@@ -280,5 +280,5 @@ async def test_a_server_that_refuses_is_told_in_one_line(code: int, said: str, t
         admin = Admin()
 
     with pytest.raises(Unreachable) as raised:
-        await require_transactions(Refusing())  # type: ignore[arg-type]  # a client that only asks who is there
+        await require_fit(Refusing())  # type: ignore[arg-type]  # a client that only asks who is there
     assert str(raised.value) == f"MongoDB refuses to answer: {told}"

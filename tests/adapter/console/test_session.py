@@ -20,7 +20,7 @@ from pymongo.errors import AutoReconnect, BulkWriteError, ConfigurationError, Op
 from adapter.console.session import mongodb, plain_failures
 from adapter.settings import Settings
 from store.embedded_process import Process
-from store.errors import NoTransactions, StoreError, Unreachable
+from store.errors import StoreError, Unfit, Unreachable
 
 COMMAND = """
 import asyncio, sys
@@ -154,7 +154,7 @@ def test_a_command_that_begins_anew_does_not_say_that_it_goes_on(capsys: pytest.
     [
         (Unreachable("MongoDB did not answer in time"), ". When it answers, the same command goes on."),
         (Unreachable("MongoDB does not answer: h. Is it there?"), " When it answers, the same command goes on."),
-        (NoTransactions("A standalone."), ""),
+        (Unfit("A standalone."), ""),
     ],
 )
 def test_when_mongodb_is_away_what_goes_on_says_so(
