@@ -42,6 +42,8 @@ SERVER_SELECTION_MS = 5_000
 # Also the patience of the heartbeat: less, and a busy moment of this process would look like a dead server.
 CONNECT_MS = 10_000
 POOL_SIZE = 64
+# MongoDB's version, and the wire version it speaks: exports use $documents, which 5.0 has not.
+OLDEST = ("6.0", 17)
 
 # Codes of MongoDB's error_codes.yml under which the same call may go well in a moment.
 _PASSING = frozenset(
@@ -238,10 +240,10 @@ def refusal(error: OperationFailure) -> str:
 
 
 async def require_fit(client: Client) -> None:
-    """Make sure that the server can do transactions.
+    """Make sure that the server can do what is asked of it: transactions, and the stages of aggregations.
 
     Raises:
-        Unfit: it is a standalone.
+        Unfit: it is a standalone, or older than `OLDEST`.
         Unreachable: it does not answer, or takes no writes as another member does.
     """
     try:
@@ -266,4 +268,10 @@ async def require_fit(client: Client) -> None:
         raise Unfit(
             "This MongoDB is a standalone server, which has no transactions. Start it as a replica set "
             "(mongod --replSet rs0, then rs.initiate(); one member is enough) or name one in ADAPTER_MONGODB_URI."
+        )
+    version, spoken = OLDEST
+    if hello["maxWireVersion"] < spoken:
+        raise Unfit(
+            f"This MongoDB is older than {version}, which is needed. Upgrade it (of a replica set each member, and its "
+            "featureCompatibilityVersion), or name another one in ADAPTER_MONGODB_URI."
         )

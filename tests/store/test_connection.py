@@ -18,6 +18,7 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError, InvalidOperation, 
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
+from store import connection
 from store.connection import Client, bounded, connect, renew_deadline, require_fit, within
 from store.embedded import find_mongod
 from store.errors import Unfit, Unreachable
@@ -133,6 +134,18 @@ async def test_a_standalone_server_is_refused_with_the_remedy(standalone: str) -
     with pytest.raises(Unfit, match=r"standalone.*mongod --replSet.*ADAPTER_MONGODB_URI"):
         await require_fit(client)
     await client.close()
+
+
+async def test_a_server_that_is_too_old_is_refused_with_the_remedy(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tried with a real 5.0 as well, which is on no registry that the tests can ask: here the bound is moved."""
+    hello = await client.admin.command("hello")
+    monkeypatch.setattr(connection, "OLDEST", ("6.0", hello["maxWireVersion"]))
+    await require_fit(client)
+    monkeypatch.setattr(connection, "OLDEST", ("6.0", hello["maxWireVersion"] + 1))
+    with pytest.raises(Unfit, match=r"older than 6\.0.*Upgrade it.*ADAPTER_MONGODB_URI"):
+        await require_fit(client)
 
 
 async def test_a_member_that_is_not_the_primary_is_refused_with_the_remedy(tmp_path: Path) -> None:
