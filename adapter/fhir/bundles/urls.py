@@ -21,7 +21,8 @@ def address(url: str, base: str) -> tuple[tuple[str, ...], Pairs]:
     """Return the path below the base, decoded, and the pairs of the query.
 
     Args:
-        url: of a Bundle's entry: relative to the base (``Patient/123``, ``Patient?name=x``), or absolute below it.
+        url: of a Bundle's entry: relative to the base (``Patient/123``, ``Patient?name=x``, ``/Patient``), or absolute
+            below it.
         base: of this server, without a slash at its end; by http and by https it is one.
 
     Raises:
@@ -32,8 +33,8 @@ def address(url: str, base: str) -> tuple[tuple[str, ...], Pairs]:
         url = url[len(own) :].removeprefix("/")
     elif _ABSOLUTE.match(url):
         raise ValueError("The URL leads to another server. Write it relative to this one: Patient/123.")
-    elif url.startswith("/"):
-        raise ValueError("The URL starts with a slash. Write it relative to the base: Patient/123.")
+    else:
+        url = url.removeprefix("/")  # other servers read it so, and nothing else can be meant
     if "#" in url:
         raise ValueError("The URL has a fragment (#...). Leave it out.")
     path, _, query = url.partition("?")
