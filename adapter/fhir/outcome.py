@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
+from uuid import uuid4
 
 import orjson
 
@@ -55,6 +56,15 @@ def resource(problems: Iterable[Problem], canonical_base: str, issue_type: str =
     """Return an OperationOutcome with an issue for each problem."""
     issues = [_issue(problem, problem.issue or issue_type, canonical_base) for problem in problems]
     return {"resourceType": "OperationOutcome", "issue": issues}
+
+
+def entry(problems: Iterable[Problem], canonical_base: str) -> bytes:
+    """Return the JSON of a searchset's entry with an OperationOutcome of `problems`.
+
+    It has no address, so a UUID is its identity (https://hl7.org/fhir/R4/bundle.html#bundle-unique).
+    """
+    body = of(problems, canonical_base)
+    return b'{"fullUrl":"%b","resource":%b,"search":{"mode":"outcome"}}' % (uuid4().urn.encode(), body)
 
 
 def _issue(problem: Problem, issue_type: str, canonical_base: str) -> dict[str, Any]:

@@ -161,8 +161,7 @@ def told(call: Call, notes: Sequence[Note]) -> bytes:
     problems = [
         Problem("search_note", note.text, note.parameter or None, issue=note.code, severity="warning") for note in notes
     ]
-    body = outcome.of(few(problems), call.who.service.settings.canonical_base)
-    return b'{"resource":%b,"search":{"mode":"outcome"}}' % body
+    return outcome.entry(few(problems), call.who.service.settings.canonical_base)
 
 
 def form_of(call: Call) -> Pairs:

@@ -68,13 +68,12 @@ def _found(call: Call, kind: str, made: Definitions, searched: Parameters) -> Re
     if page.size and page.end < len(found):
         rest = (*(pair for pair in asked if pair[0] != _CURSOR), (_CURSOR, str(page.end)))
         links.append(searching.following(address, kind, rest, form))
-    entries: list[dict[str, Any]] = [
+    entries: list[Any] = [
         {"fullUrl": f"{address}/{one['id']}", "resource": one, "search": {"mode": "match"}}
         for one in found[page.start : page.end]
     ]
     if notes:
-        told = outcome.resource(few(notes), call.who.service.settings.canonical_base)
-        entries.append({"resource": told, "search": {"mode": "outcome"}})
+        entries.append(orjson.Fragment(outcome.entry(few(notes), call.who.service.settings.canonical_base)))
     bundle: dict[str, Any] = {
         "resourceType": "Bundle",
         "type": "searchset",

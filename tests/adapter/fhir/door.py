@@ -86,6 +86,8 @@ def bundled(answer: httpx.Response, kind: str = "searchset") -> Json:
     assert Bundle.model_validate_json(answer.content).type == kind
     found: Json = answer.json()
     assert found.get("entry", [1]), "an empty list is no list"
+    if kind in ("searchset", "history"):
+        assert all(entry["fullUrl"] for entry in found.get("entry", ())), "each entry has the identity of its resource"
     return found
 
 

@@ -6,6 +6,7 @@ Which resources a search finds is tested with `store.search`.
 from __future__ import annotations
 
 import re
+from uuid import UUID
 
 import bson
 import pytest
@@ -340,6 +341,12 @@ class TestUnknown:
         assert (note["severity"], note["code"], note["location"]) == ("warning", "not-supported", ["http.foo"])
         assert bundle["total"] == 1
         assert used(bundle) == [("_id", "a1")]
+
+    async def test_what_tells_it_is_an_entry_with_a_name_of_its_own(self, api: Api) -> None:
+        # https://hl7.org/fhir/R4/bundle.html#bundle-unique: every entry but those of batches and transactions has one.
+        told = [(await found(api, "Appointment?foo=1&_id=a1"))["entry"][-1] for _ in range(2)]
+        assert [entry["search"]["mode"] for entry in told] == ["outcome"] * 2
+        assert len({UUID(entry["fullUrl"].removeprefix("urn:uuid:")) for entry in told}) == 2
 
     async def test_lenient_is_the_same(self, api: Api) -> None:
         answer = await get(api, "Appointment?foo=1", prefer="handling=lenient")

@@ -34,7 +34,7 @@ def bundle(
 ) -> bytes:
     """Return a searchset of `resources`, and of what is to be told beside; `total` counts what is not shown too."""
     root = call.base
-    entries: list[dict[str, Any]] = [
+    entries: list[Any] = [
         {
             "fullUrl": f"{root}/{one['resourceType']}/{one['id']}",
             "resource": orjson.Fragment(encode(one)),
@@ -43,8 +43,7 @@ def bundle(
         for one in resources
     ]
     if problems:
-        said = outcome.resource(problems, call.who.service.settings.canonical_base)
-        entries.append({"resource": said, "search": {"mode": "outcome"}})
+        entries.append(orjson.Fragment(outcome.entry(problems, call.who.service.settings.canonical_base)))
     answer = {
         "resourceType": "Bundle",
         "type": "searchset",
