@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from adapter.errors import Problem, Refused
-from adapter.fhir import outcome, repeating
+from adapter.fhir import outcome, repeating, searching
 from adapter.fhir.call import Call, Reply
 from adapter.fhir.negotiation import as_http_date
 from adapter.fhir.refusing import clashed
@@ -34,6 +34,7 @@ def bundle(
 ) -> bytes:
     """Return a searchset of `resources`, and of what is to be told beside; `total` counts what is not shown too."""
     root = call.base
+    asked = call.query if call.method in ("GET", "HEAD") else ()
     entries: list[Any] = [
         {
             "fullUrl": f"{root}/{one['resourceType']}/{one['id']}",
@@ -48,7 +49,7 @@ def bundle(
         "resourceType": "Bundle",
         "type": "searchset",
         "total": len(resources) if total is None else total,
-        "link": [{"relation": "self", "url": f"{root}/{'/'.join(call.path)}"}],
+        "link": [{"relation": "self", "url": searching.url(f"{root}/{'/'.join(call.path)}", asked)}],
         "entry": entries,
     }
     return orjson.dumps(answer)

@@ -8,7 +8,7 @@ import pytest
 
 from adapter.scheduling import availability
 from store.reading import Moment
-from tests.adapter.fhir.door import HOST, Json, bundled, call, get, made, names, outcome
+from tests.adapter.fhir.door import HOST, Json, bundled, call, get, link, made, names, outcome
 from tests.adapter.fhir.operations.calling import (
     ANYBODY,
     END,
@@ -78,6 +78,14 @@ async def test_find_by_get_as_argonaut_allows(api: Api) -> None:
     assert found["total"] == 2
     by_day = bundled(await get(api, f"Appointment/$find?start=2024-01-20&end=2024-01-20&provider={JAMES}"))
     assert by_day["total"] == 2
+
+
+@pytest.mark.parametrize("path", ["Appointment/$find", "Slot/$prefetch", "Slot/$find"])
+async def test_the_link_self_of_what_was_asked_by_get_asks_the_same(api: Api, path: str) -> None:
+    asked = f"{path}?start={START}&end={END}&_format=json"
+    own = link(bundled(await get(api, asked)), "self")
+    assert own == f"{HOST}/{asked}"
+    assert link(bundled(await get(api, own)), "self") == own
 
 
 async def test_find_looks_at_both_of_an_hour_that_comes_twice(make_service: ServiceMaker, make_api: ApiMaker) -> None:
