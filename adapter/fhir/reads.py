@@ -162,7 +162,7 @@ async def history(call: Call, kind: str | None = None, ident: str | None = None)
     if kind is not None and ident is not None and page.total == 0 and not await _ever_was(call, kind, ident, since):
         raise NotFound(Problem("unknown_resource", f"No {kind} ever had that id."))
     path = "/".join(call.path)
-    used = [pair for pair in call.query if pair[0] in _KEPT and pair[1]]
+    used = searching.counted((pair for pair in call.query if pair[0] in _KEPT and pair[1]), limit)
     form = searching.form_of(call)
     place = [pair for pair in call.query if pair[0] == "_before" and pair[1]]
     address = f"{call.base}/{path}"

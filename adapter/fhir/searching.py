@@ -176,6 +176,11 @@ def form_of(call: Call) -> Pairs:
     return tuple(found.items())
 
 
+def counted(pairs: Iterable[tuple[str, str]], count: int) -> Pairs:
+    """Return parameters as they are used: `count` is the size of the page, which may be less than was asked for."""
+    return tuple((name, str(count) if name == "_count" else value) for name, value in pairs)
+
+
 def url(address: str, pairs: Pairs) -> str:
     """Return `address` with the parameters `pairs`, as RFC 3986 has URIs (a bar is escaped, `system%7Ccode`).
 

@@ -63,6 +63,7 @@ def _found(call: Call, kind: str, made: Definitions, searched: Parameters) -> Re
     filters = [(searched[name], name, value) for name, value in asked if name in searched]
     found = [one for one in made.values() if all(_matches(one, *each) for each in filters)]
     address = f"{call.base}/{kind}"
+    asked = searching.counted(asked, page.size)
     form = searching.form_of(call)
     links = [{"relation": "self", "url": searching.url(address, (*asked, *form))}]
     if page.size and page.end < len(found):

@@ -43,7 +43,7 @@ class _Asked:
     """The parameters, read.
 
     Attributes:
-        used: as they were given.
+        used: as they are used.
         types: to be shown; none: all.
         span: the query for what takes place within it; empty for any time.
         since: pairs of a search for what has changed.
@@ -203,9 +203,9 @@ def _read(call: Call, pairs: Pairs) -> _Asked:
     if after and (len(after) != len(_PLACE) or after[0] not in MEMBERS):
         faults.add(_PLACE[0], "That page link was changed. Ask again and follow the links.")
     faults.require_none()
-    used = tuple((name, value) for name, values in given.items() if name not in _PLACE for value in values)
+    used = ((name, value) for name, values in given.items() if name not in _PLACE for value in values)
     place = (after[0], after[1]) if after else None
-    return _Asked(used, types, span, since, count, place)
+    return _Asked(searching.counted(used, count), types, span, since, count, place)
 
 
 def _types(values: Sequence[str]) -> frozenset[str]:

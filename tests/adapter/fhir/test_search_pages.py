@@ -129,6 +129,13 @@ class TestPages:
     async def test_a_link_that_was_changed_is_400(self, api: Api, token: str) -> None:
         outcome(await get(api, f"Appointment?_page={token}"), 400, "invalid")
 
+    @pytest.mark.parametrize(
+        "path", ["Patient", "OperationDefinition", "_history", "Patient/_history", "Patient/john/$everything"]
+    )
+    async def test_the_link_self_tells_the_size_of_a_page_that_is_used(self, api: Api, path: str) -> None:
+        answer = await get(api, f"{path}?_count=5000")
+        assert link(answer.json(), "self") == f"{HOST}/{path}?_count=1000"
+
     @pytest.mark.parametrize("name", ["_count", "_id", "_elements", "nothing"])
     async def test_a_link_holds_no_more_parameters_than_a_search_may_have(self, api: Api, name: str) -> None:
         async def of(many: int) -> httpx.Response:
