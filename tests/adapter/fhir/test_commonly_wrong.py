@@ -1,8 +1,8 @@
 """What other FHIR servers get wrong, each as a test by name.
 
 ``test_NN_…`` is point NN of the checklist of commonly wrong things in scheduling servers; points 15 and 16 and most of
-13 are about SMART, audit and subscriptions, which this server does not claim. The others come from measuring four
-servers: what at least one of them did.
+13 are about SMART, audit and subscriptions, which this server does not have: of them is shown that it does not claim
+them, and what of them holds for any server. The others come from measuring four servers: what at least one of them did.
 """
 
 from __future__ import annotations
@@ -406,6 +406,32 @@ async def test_14_a_bulk_export_says_what_the_guide_says(
         assert (await send(api, "DELETE", job)).status_code == 202
         refused(await send(api, "GET", job), 404, "not-found")
     refused(await send(api, "GET", "$export?_outputFormat=csv"), 400, "not-supported")
+
+
+async def test_15_smart_is_not_claimed_and_a_patch_has_no_permission_of_its_own(
+    api: Api, make_api: ApiMaker, store: Store
+) -> None:
+    said = (await send(api, "GET", "metadata")).json()["rest"][0]["security"]
+    assert "service" not in said, "the only kinds of service that FHIR names are others than API keys"
+    for place in (f"http://adapter.test{BASE}/.well-known/smart-configuration", "http://adapter.test/token"):
+        assert (await send(api, "GET", place)).status_code == 404
+    await put(store, appointment("a1", status="proposed"))
+    change = [{"op": "add", "path": "/comment", "value": "x"}]
+    for granted, reads, patches in (("read", 200, 403), ("write", 403, 403), ("read,write", 200, 200)):
+        names = [f"appointments:{one}" for one in granted.split(",")]
+        caller = await make_api(api.service, granted=names)
+        for path in ("Appointment/a1", "Appointment/a1/_history", "Appointment"):
+            assert (await send(caller, "GET", path)).status_code == reads, (granted, path)
+        patched = await send(caller, "PATCH", "Appointment/a1", change, content_type="application/json-patch+json")
+        assert patched.status_code == patches, granted
+
+
+async def test_16_audit_events_are_not_claimed_and_not_taken(api: Api) -> None:
+    said = (await send(api, "GET", "metadata")).json()["rest"][0]["resource"]
+    assert not {one["type"] for one in said} & {"AuditEvent", "Provenance"}
+    for kind in ("AuditEvent", "Provenance"):
+        refused(await send(api, "GET", kind), 404, "not-supported")
+        refused(await send(api, "POST", kind, {"resourceType": kind}), 404, "not-supported")
 
 
 async def test_17_an_old_code_system_url_is_read_and_left_as_it_is(api: Api) -> None:
