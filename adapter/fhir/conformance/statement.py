@@ -154,7 +154,8 @@ def _operation(one: Operation, canonical_base: str) -> dict[str, str]:
 
 def _search_param(parameter: Parameter, canonical_base: str) -> dict[str, Any]:
     meaning = f"{MEANINGS[parameter.name]} " if is_own(parameter) else ""
-    modifiers = ", ".join(f":{modifier}" for modifier in engine.modifiers(parameter))
+    named = engine.modifiers(parameter) + (("[type]",) if parameter.kind == "reference" else ())
+    modifiers = ", ".join(f":{modifier}" for modifier in named)
     return {
         "name": parameter.name,
         "definition": canonical(parameter, canonical_base),

@@ -11,6 +11,7 @@ from adapter.fhir.conformance.statement import INTERACTIONS, SYSTEM_INTERACTIONS
 from adapter.fhir.operations import OPERATIONS, operations_on
 from adapter.fhir.validation.definitions import resource_types
 from mappings.systems import BASE as CANONICAL_BASE
+from store.search.names import target_types
 from store.types import TYPES
 from tests.adapter.fhir.door import BASE, bundled, call, get, link, notes, outcome
 from tests.adapter.mediloop.clinic import appointment, slot
@@ -173,6 +174,11 @@ async def test_search_parameters_and_their_modifiers(api: Api, kind: str) -> Non
                 await searched(api, asked)
             else:
                 outcome(await get(api, asked), 400, "not-supported")
+        targets = target_types(TYPES[kind].parameters[one["name"]]) if one["type"] == "reference" else ()
+        assert (":[type]" in text) == bool(targets)
+        for target in targets:
+            await searched(api, f"{kind}?{one['name']}:{target}=x")
+        outcome(await get(api, f"{kind}?{one['name']}:Nothing=x"), 400, "not-supported")
     outcome(await get(api, f"{kind}?unheard-of=1", **STRICT), 400, "not-supported")
     assert notes(bundled(await get(api, f"{kind}?unheard-of=1")))
 
