@@ -21,6 +21,7 @@ _MODES = ("create", "update", "delete", "profile")
 _SPANS = {"Appointment": True, "Slot": False, "AppointmentResponse": True}
 _HOURS = ("Schedule", "HealthcareService")  # types that may say when they are open
 _STRUCTURES = "http://hl7.org/fhir/StructureDefinition/"
+_MODIFIERS = ("modifierExtension", "implicitRules")
 _VERSIONS = ("4.0.1", "4.0")  # of these; by the second a canonical means any patch of it
 
 
@@ -174,3 +175,20 @@ def _remarks(resource: Resource, kind: str) -> Iterator[Problem]:
     if any(profile is not None and not _is_own(profile, kind) for profile in profiles):
         text = "It names a profile that is not known here. By that it has not been judged, but by R4's own alone."
         yield Problem("unknown_profile", text, f"{kind}.meta.profile", issue="not-supported", severity="warning")
+    place = next(_modified(resource, kind), None)
+    if place is not None:
+        text = "It may mean something else by this, which is not known here: it is kept, and judged as if it had none."
+        yield Problem("unknown_modifier", text, place, issue="extension", severity="warning")
+
+
+def _modified(value: object, place: str) -> Iterator[str]:
+    """Yield the FHIRPath of whatever may change what its resource or element means, in a way of somebody's own."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            if name in _MODIFIERS:
+                yield f"{place}.{name}"
+            else:
+                yield from _modified(inner, f"{place}.{name}")
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _modified(item, f"{place}[{index}]")

@@ -16,6 +16,8 @@ from adapter.fhir.validation.models import check_model
 DIV = '<div xmlns="http://www.w3.org/1999/xhtml">x</div>'
 PATIENT: dict[str, Any] = {"resourceType": "Patient", "id": "p1", "text": {"status": "generated", "div": DIV}}
 BARE: dict[str, Any] = {"resourceType": "Patient", "id": "p1"}
+MODIFIER: dict[str, Any] = {"url": "http://example.org/not-so", "valueBoolean": True}
+CONTACT: dict[str, Any] = {"name": {"text": "x"}}
 OF_R4 = "http://hl7.org/fhir/StructureDefinition/Patient"
 
 
@@ -68,6 +70,23 @@ def test_a_profile_that_a_resource_states_and_nobody_has_looked_at_is_told(profi
     assert (warning.code, warning.severity, warning.issue, warning.param) == (
         *("unknown_profile", "warning", "not-supported"),
         "Patient.meta.profile",
+    )
+    assert nothing.severity == "information"
+
+
+@pytest.mark.parametrize(
+    ("members", "param"),
+    [
+        ({"modifierExtension": [MODIFIER]}, "Patient.modifierExtension"),
+        ({"contact": [CONTACT, CONTACT | {"modifierExtension": [MODIFIER]}]}, "Patient.contact[1].modifierExtension"),
+        ({"implicitRules": "http://example.org/rules"}, "Patient.implicitRules"),
+    ],
+)
+def test_what_changes_the_meaning_in_a_way_that_nobody_here_knows_is_told(members: dict[str, Any], param: str) -> None:
+    warning, nothing = outcome_of(PATIENT | members, "Patient")
+    assert (warning.code, warning.severity, warning.issue, warning.param) == (
+        *("unknown_modifier", "warning", "extension"),
+        param,
     )
     assert nothing.severity == "information"
 
