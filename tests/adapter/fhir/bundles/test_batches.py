@@ -87,7 +87,7 @@ async def test_what_is_refused_fails_alone(api: Api, store: Store) -> None:
             entry("DELETE", "Practitioner/prov-abc-123"),
             entry("POST", "Device", {"resourceType": "Device"}),
             entry("PUT", "Patient/a", person("Twice", id="a")),
-            entry("GET", "/Patient"),
+            entry("GET", "Patient/"),
             entry("POST", "Patient/1", person()),
             entry("POST", "Patient", person("Good")),
         ),
