@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from adapter.errors import Malformed, Problem, Refused
+from adapter.errors import Malformed, MethodNotAllowed, Problem, Refused
 from adapter.fhir.access import require_type
 from adapter.fhir.bundles.alone import as_call
 from adapter.fhir.bundles.identifiers import sought
@@ -173,8 +173,13 @@ def write_of(
 
 
 def about(refused: Refused, index: int) -> Refused:
-    """Let the problems of a refusal name the entry that they are about."""
+    """Let the problems of a refusal name the entry that they are about.
+
+    A method that the entry's URL does not take is a mistake in the Bundle: as 405 it would be said of the base's POST.
+    """
     problems = [replace(problem, entry=index) for problem in refused.problems]
+    if isinstance(refused, MethodNotAllowed):
+        return Malformed([replace(problem, issue="not-supported") for problem in problems])
     return Refused(problems, status=refused.status, headers=refused.headers)
 
 
