@@ -9,6 +9,7 @@ from typing import Any
 
 import bson
 
+from store import revision
 from store.exporting import Query, Selection
 from store.search.matching import starting
 from store.search.references import own_forms
@@ -17,6 +18,10 @@ from store.types import TYPES
 OWNER = "Patient"
 MEMBERS = (OWNER, *(one.name for one in TYPES.values() if OWNER in one.compartments and one.name != OWNER))
 """The types that can be in a patient's compartment, the patient first; a Slot is in none."""
+
+
+class Outdated(Exception):
+    """An export cannot go on as it was begun; the text says why, and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,7 @@ class Plan:
         notes: what was passed over, as an OperationOutcome's issues.
         deidentified: without what tells who somebody is.
         key: the fingerprint of the key of its pseudonyms.
+        rules: those by which the filters were read (`store.revision`). None: a release that kept none has read them.
     """
 
     kinds: tuple[str, ...]
@@ -48,6 +54,7 @@ class Plan:
     notes: tuple[Mapping[str, Any], ...] = ()
     deidentified: bool = False
     key: str | None = None
+    rules: int | None = revision.RULES
 
     @property
     def steps(self) -> tuple[tuple[str, bool], ...]:
@@ -64,6 +71,18 @@ class Plan:
             compartment = self._of(max(others, key=lambda kind: len(_paths(kind))), self.patients)
         own = max((len(bson.encode({"$or": list(found)})) for found in (self.filters or {}).values()), default=0)
         return max(len(bson.encode(self.document())), len(bson.encode(compartment)) + own)
+
+    def require_present(self) -> None:
+        """Make sure that the filters look for what is filed now, or is once a reindex has made it anew.
+
+        Raises:
+            Outdated: another release has read them: they could pass over what is meant, and nobody would know.
+        """
+        if self.filters and self.rules != revision.RULES:
+            raise Outdated(
+                "Another release has begun this export, and read its _typeFilter for what is stored as it was filed "
+                "then. Ask for it again."
+            )
 
     def selection(self, kind: str, joined: bool = False) -> Selection:
         """Return which resources of a type a step is to read; no two steps read the same one."""
@@ -111,6 +130,7 @@ class Plan:
             "notes": list(self.notes),
             "deidentified": self.deidentified,
             "key": self.key,
+            "rules": self.rules,
         }
 
     @classmethod
@@ -122,13 +142,14 @@ class Plan:
             since=document["since"],
             filters=document["filters"],
             patients=None if patients is None else tuple(patients),
-            joined=tuple(document.get("joined", ())),  # jobs of earlier versions had none, and no key
+            joined=tuple(document.get("joined", ())),  # jobs of earlier versions had none, no key and no rules
             everybody=document["everybody"],
             base=document["base"],
             elements=tuple(document["elements"]),
             notes=tuple(document["notes"]),
             deidentified=document["deidentified"],
             key=document.get("key"),
+            rules=document.get("rules"),
         )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from adapter.export.plan import Plan
+from adapter.export.plan import Outdated, Plan
 from adapter.settings import Settings
 from adapter.terms import systems_of
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from adapter.export.deidentify import Deidentifier
 
 
-class WrongKey(Exception):
-    """The pseudonyms of an export cannot be made any more; the text says why, and what to do."""
+class WrongKey(Outdated):
+    """The pseudonyms of an export cannot be made any more."""
 
 
 @dataclass(frozen=True, slots=True)

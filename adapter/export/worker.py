@@ -19,7 +19,7 @@ import uvloop
 
 from adapter import clock
 from adapter.export.files import Files
-from adapter.export.shaping import WrongKey
+from adapter.export.plan import Outdated
 from adapter.export.working import Lost, Work, give_up, tidy
 from adapter.handing import handed_over
 
@@ -76,8 +76,8 @@ async def work(read: Settings, store: Store, mode: str, ident: str, worker: str,
         return 0
     try:
         await Work(store, jobs, files, read, job, worker, now=now).carry_out()
-    except WrongKey as wrong:
-        await give_up(jobs, files, ident, worker, now() + timedelta(hours=read.export_hours), str(wrong))
+    except Outdated as outdated:
+        await give_up(jobs, files, ident, worker, now() + timedelta(hours=read.export_hours), str(outdated))
     except Lost:
         left = await jobs.read(ident)
         if left is None or left.state == "removed":  # it was deleted meanwhile: what was written since goes as well
