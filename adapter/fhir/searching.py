@@ -245,8 +245,9 @@ def unpacked(path: str, pairs: Pairs) -> Pairs:
 
 
 def changed_link() -> Malformed:
-    """Return the refusal of a page link that is not as it was given."""
-    return Malformed(Problem("invalid_search", "That page link was changed. Search again and follow its links.", PAGE))
+    """Return the refusal of a page link that is not as this release gives it."""
+    text = "That page link was changed, or is of another release. Search again and follow its links."
+    return Malformed(Problem("invalid_search", text, PAGE))
 
 
 def beside(pairs: Pairs) -> list[str]:

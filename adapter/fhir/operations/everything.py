@@ -201,7 +201,7 @@ def _read(call: Call, pairs: Pairs) -> _Asked:
         _require_date(call, since)
     after = [given[name][0] for name in _PLACE if name in given]
     if after and (len(after) != len(_PLACE) or after[0] not in MEMBERS):
-        faults.add(_PLACE[0], "That page link was changed. Ask again and follow the links.")
+        faults.add(_PLACE[0], "That page link was changed, or is of another release. Ask again and follow the links.")
     faults.require_none()
     used = ((name, value) for name, values in given.items() if name not in _PLACE for value in values)
     place = (after[0], after[1]) if after else None

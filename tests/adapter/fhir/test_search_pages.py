@@ -179,6 +179,12 @@ class TestPages:
         issue = outcome(await get(api, f"{other}?{urlsplit(following).query}"), 400, "invalid")
         assert "page link was changed" in issue["diagnostics"]
 
+    @pytest.mark.parametrize("path", ["Appointment", "Patient/john/$everything"])
+    async def test_a_link_of_another_release_may_be_told_from_one_that_was_changed(self, api: Api, path: str) -> None:
+        earlier = base64.urlsafe_b64encode(zlib.compress(b'[["_count","2"]]')).decode()  # which held no path
+        issue = outcome(await get(api, f"{path}?_page={earlier}"), 400, "invalid")
+        assert "changed, or is of another release" in issue["diagnostics"]
+
     @pytest.mark.parametrize("path", ["Appointment", "OperationDefinition", "Patient/john/$everything"])
     async def test_what_stands_beside_a_link_does_not_count_and_that_is_told(self, api: Api, path: str) -> None:
         following = link((await get(api, f"{path}?_count=2")).json(), "next")
