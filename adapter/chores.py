@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from adapter.logs import logger
 from adapter.scheduling import holds
 from adapter.service import Service
+from store import revision
 from store.history import BATCH
 
 PAUSE = 5.0
@@ -42,4 +43,13 @@ async def tidy_holds(service: Service) -> None:
         await holds.tidy(store)
 
 
-CHORES: tuple[Callable[[Service], Awaitable[None]], ...] = (sequence, tidy_holds)
+async def unmark(service: Service) -> None:
+    """Take the mark of other rules away: a reindex of another release or of other settings has set it meanwhile.
+
+    What this service has written since is filed by its own, and nobody else would notice.
+    """
+    for store in service.stores.values():
+        await revision.begin(store.database, store.rules)
+
+
+CHORES: tuple[Callable[[Service], Awaitable[None]], ...] = (sequence, tidy_holds, unmark)

@@ -3,8 +3,9 @@
 What `_index` holds of a resource follows from it by the rules of the release and by what the settings decide
 (`store.documents.Rules`). Where either was another, what is stored is found otherwise, and claims other time: until
 `store.reindex` has made it anew, somebody may be booked twice. An empty database is marked, and one that was made anew;
-a service or an import that begins by other rules takes the mark away. It does not tell of what a process writes that
-began before it was set.
+a service or an import that begins by other rules takes the mark away, and so does a service that goes on by them, every
+few seconds. It does not tell of what such a service writes after its last look, nor of an import that began before the
+mark was set.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ import pytest
 from adapter import chores
 from adapter.app import create_app
 from adapter.service import Service
+from store import reindex, revision
 from store.history import BATCH, HISTORY
 from store.ordering import COUNTER
 from store.store import Store
@@ -97,6 +98,18 @@ async def test_they_begin_and_end_with_the_application(make_service: ServiceMake
         await put(service.stores["test"], person("p"))
         await nothing_pending(service)
     assert "chores" not in {task.get_name() for task in asyncio.all_tasks()}
+
+
+async def test_who_goes_on_beside_a_reindex_by_other_rules_takes_its_mark_away(make_service: ServiceMaker) -> None:
+    goes_on, other = make_service(), make_service(base_url="https://x.org")
+    made_anew = other.stores["test"]
+    await put(goes_on.stores["test"], person("p"))
+    async for _ in reindex.reindex(made_anew):
+        pass
+    await chores.unmark(other)
+    assert not await revision.is_due(made_anew.database, made_anew.rules)
+    await chores.unmark(goes_on)
+    assert await revision.is_due(made_anew.database, made_anew.rules)
 
 
 @pytest.mark.parametrize("mode", ["test", "live"])
