@@ -17,6 +17,7 @@ from adapter.fhir.access import require_type
 from adapter.fhir.call import Call, Reply
 from adapter.fhir.operations.scheduling.answers import bundle
 from adapter.fhir.operations.scheduling.asked import Asked, Given, is_instant
+from adapter.fhir.operations.scheduling.patients import sought as sought_patients
 from adapter.fhir.operations.scheduling.search import Candidate, Query, Search, page
 from adapter.fhir.operations.scheduling.sought import LARGEST, Sought, count
 from adapter.scheduling import holds
@@ -63,14 +64,14 @@ async def find(call: Call, kind: str, ident: str | None) -> Reply:
     asked = Asked.of(call, TAKES)
     service = call.who.service
     patients = asked.references("patient-reference", "Patient", base=call.base)
-    asked.resources("patient-resource", "Patient")
+    sent = asked.resources("patient-resource", "Patient")
     asked.tokens("reason")
     asked.one("referral-identifier")
     most = count(asked)
     sought = Sought.of(call, asked)
     async with holds.settled(call.who.store) as moment:
         search = await _search(call, sought, moment)
-        visits = await _visits(call, patients, moment)
+        visits = await _visits(call, patients, sent, moment)
         found, total = await page(moment, search, visits, most, zone=service.settings.zone)
         firsts = [one.openings[0] for one in found]
         stored = await moment.read_all([f"Slot/{one.ident}" for one in firsts if one.made is None and one.stored])
@@ -111,19 +112,41 @@ def _note(total: int) -> Problem:
     return Problem("not_shown", "None of them is shown, as _count asks for none.", severity="information")
 
 
-async def _visits(call: Call, patients: Sequence[Resource], moment: Moment) -> list[Query]:
+async def _visits(call: Call, patients: Sequence[Resource], sent: Sequence[Resource], moment: Moment) -> list[Query]:
     """Return the queries of the appointments that patients have, by reference or by a UHID of theirs alone.
 
+    Args:
+        call: the call.
+        patients: references to them.
+        sent: Patients themselves, who may be stored.
+        moment: where to look.
+
     Raises:
-        Forbidden: one is named by an identifier, and the key may not read patients.
+        Forbidden: one is named, or sent, by an identifier, and the key may not read patients.
     """
     systems = call.who.service.systems
-    names = _each([name for one in patients for name in await _named(call, "Patient", one, moment)])
+    names = _each(
+        [
+            *[name for one in patients for name in await _named(call, "Patient", one, moment)],
+            *[name for one in sent for name in await _meant(call, one, moment)],
+        ]
+    )
     stated = [uhid for one in patients if (uhid := stated_uhid(one, systems))]
+    stated += [uhid for one in sent for uhid in uhids(one, systems)]
     stored = await moment.read_all([name for name in names if name.startswith("Patient/")])
     theirs = _each([*stated, *(uhid for raw in stored.values() for uhid in uhids(decode(raw), systems))])
     found: list[Query] = [*naming("actor", names)["$or"]] if names else []
     return [*found, {"_index.patient:identifier": {"$in": tokens(theirs, systems)}}] if theirs else found
+
+
+async def _meant(call: Call, patient: Resource, moment: Moment) -> list[str]:
+    """Return the references of whom a Patient that is sent may be: by its id, and those of whom `$book` would be."""
+    named = [f"Patient/{patient['id']}"] if "id" in patient else []
+    for criteria in sought_patients(call, patient):
+        found = await _found(call, "Patient", criteria, moment)
+        if found:
+            return named + found
+    return named
 
 
 async def _search(call: Call, sought: Sought, moment: Moment) -> Search:
@@ -188,7 +211,7 @@ async def _named(call: Call, kind: str, reference: Resource, moment: Moment) -> 
     return await _found(call, kind, [("identifier", token)], moment)
 
 
-async def _found(call: Call, kind: str, pairs: list[tuple[str, str]], moment: Moment) -> list[str]:
+async def _found(call: Call, kind: str, pairs: Sequence[tuple[str, str]], moment: Moment) -> list[str]:
     """Return the references of what a search finds: a criterion tells of that type, as a chain does.
 
     Raises:
@@ -198,7 +221,7 @@ async def _found(call: Call, kind: str, pairs: list[tuple[str, str]], moment: Mo
     return await _idents(call, kind, pairs, moment)
 
 
-async def _idents(call: Call, kind: str, pairs: list[tuple[str, str]], moment: Moment) -> list[str]:
+async def _idents(call: Call, kind: str, pairs: Sequence[tuple[str, str]], moment: Moment) -> list[str]:
     how = searching.reading(call.who, call.base, strict=True)
     try:
         wanted = engine.parse((kind,), tuple(pairs), how)

@@ -48,7 +48,7 @@ async def brought(
         seen |= names
         if not is_new:
             continue
-        found = await _stored(call, work, _identifiers(call, resource))
+        found = await _stored(call, work, resource)
         ident = found or str(uuid.uuid4())
         actor: Resource = {"reference": f"{_KIND}/{ident}"}
         if resource.get("identifier"):
@@ -57,6 +57,24 @@ async def brought(
         if found is None:
             writes.append(Write("POST", _KIND, ident, resource={**resource, "id": ident}))
     return writes, actors
+
+
+def sought(call: Call, resource: Resource) -> list[Pairs]:
+    """Return by which criteria a Patient that is sent is looked for: the first that find somebody tell who is meant.
+
+    A UHID is one person's, other numbers are shared (a family's insurance): so the UHIDs decide where they are known.
+    Where they are not, whoever has one of their own is somebody else.
+    """
+    systems = call.who.service.systems.all_uhid
+    identifiers = _identifiers(call, resource)
+    stated = [one for one in identifiers if one["system"] in systems]
+    found: list[Pairs] = [(("identifier", _wanted(stated)),)] if stated else []
+    others = [one for one in identifiers if one["system"] and one not in stated]
+    if others:
+        theirs = ",".join(f"{escaped(name)}|" for name in systems)
+        without = (("identifier:not", theirs),) if stated else ()
+        found.append((("identifier", _wanted(others)), *without))
+    return found
 
 
 async def with_patients(
@@ -142,23 +160,16 @@ def _identifiers(call: Call, resource: Resource) -> list[Resource]:
     return made
 
 
-async def _stored(call: Call, work: UnitOfWork, identifiers: list[Resource]) -> str | None:
-    """Return the id of the Patient who is meant; guard the identifiers where nobody is.
-
-    A UHID is one person's, other numbers are shared (a family's insurance): so the UHIDs decide where they are known.
-    Where they are not, whoever has one of their own is somebody else.
-    """
-    systems = call.who.service.systems.all_uhid
-    stated = [one for one in identifiers if one["system"] in systems]
-    found = await _one(call, work, (("identifier", _wanted(stated)),)) if stated else None
-    others = [one for one in identifiers if one["system"] and one not in stated]
-    if found is None and others:
-        theirs = ",".join(f"{escaped(name)}|" for name in systems)
-        without = (("identifier:not", theirs),) if stated else ()
-        found = await _one(call, work, (("identifier", _wanted(others)), *without))
-    if found is None and identifiers:
+async def _stored(call: Call, work: UnitOfWork, resource: Resource) -> str | None:
+    """Return the id of the Patient who is meant; guard the identifiers where nobody is."""
+    for criteria in sought(call, resource):
+        found = await _one(call, work, criteria)
+        if found is not None:
+            return found
+    identifiers = _identifiers(call, resource)
+    if identifiers:
         work.guard(meeting.places(_KIND, (("identifier", _wanted(identifiers)),), {"identifier": identifiers}))
-    return found
+    return None
 
 
 async def _one(call: Call, work: UnitOfWork, criteria: Pairs) -> str | None:

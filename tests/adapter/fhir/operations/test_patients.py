@@ -9,10 +9,10 @@ import pytest
 
 from adapter.fhir.operations.scheduling import patients
 from mappings import Systems, references
-from tests.adapter.fhir.door import HOST, Json, bundled, get, made, names, person
-from tests.adapter.fhir.operations.calling import clinic, find, first, only, operate, visit
+from tests.adapter.fhir.door import HOST, Json, bundled, call, get, made, names, outcome, person
+from tests.adapter.fhir.operations.calling import END, START, clinic, find, first, only, operate, parameters, visit
 from tests.adapter.mediloop.clinic import JAMES, SARAH
-from tests.conftest import Api
+from tests.conftest import Api, ApiMaker
 
 __all__ = ["clinic"]
 
@@ -96,6 +96,46 @@ async def test_who_is_not_stored_is_proposed_no_time_of_their_visits(api: Api) -
     only(await operate(api, "$book", appointment_resource=visit(), patient_reference=named), 201)
     found = await find(api, practitioner=JAMES, patient_reference=named)
     assert [one["resource"]["slot"][0]["reference"] for one in found["entry"]] == ["Slot/j2"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "expected"),
+    [
+        ({"id": "ann"}, "j2"),
+        ({"identifier": [by_uhid("UG111111111A")["identifier"]]}, "j2"),
+        ({"identifier": [by_uhid(" ug222222222b ")["identifier"], {"system": "urn:mrn", "value": "7"}]}, "j2"),
+        ({"identifier": [{"system": "urn:mrn", "value": "7"}]}, "j2"),
+        ({"identifier": [by_uhid("UG999999999Z")["identifier"], {"system": "urn:mrn", "value": "7"}]}, "j1"),
+        ({"id": "bob", "identifier": [{"value": "7"}]}, "j1"),
+    ],
+)
+@pytest.mark.parametrize("known", [{"reference": "Patient/ann"}, by_uhid("UG222222222B")])
+async def test_who_is_sent_to_find_is_proposed_no_time_of_visits_of_who_would_be_booked(
+    api: Api, known: Json, sent: Json, expected: str
+) -> None:
+    identifiers = [{"system": UHIDS, "value": one} for one in ("UG111111111A", "UG222222222B")]
+    await made(api, person("ann", identifier=[*identifiers, {"system": "urn:mrn", "value": "7"}]))
+    sarah = [one for one in visit()["participant"] if one["actor"]["reference"].startswith("Practitioner/")]
+    taking_part = [*sarah, {"actor": known, "status": "accepted"}]
+    await made(api, visit(id="x", status="booked", participant=taking_part))
+    found = await find(api, practitioner=JAMES, patient_resource={"resourceType": "Patient", **sent})
+    assert found["entry"][0]["resource"]["slot"] == [{"reference": f"Slot/{expected}"}]
+    actors = [one["actor"]["reference"] for one in found["entry"][0]["resource"]["participant"]]
+    assert actors == [f"Practitioner/{JAMES}"], "whom it would be booked for $book says"
+
+
+async def test_who_is_sent_to_find_and_is_not_stored_is_proposed_no_time_of_their_visits(api: Api) -> None:
+    named = by_uhid("UG333333333C")
+    only(await operate(api, "$book", appointment_resource=visit(), patient_reference=named), 201)
+    found = await find(api, practitioner=JAMES, patient_resource=newcomer("UG333333333C"))
+    assert [one["resource"]["slot"][0]["reference"] for one in found["entry"]] == ["Slot/j2"]
+
+
+async def test_to_look_for_who_is_sent_to_find_is_to_read_patients(api: Api, make_api: ApiMaker) -> None:
+    reader: Api = await make_api(api.service, granted=["appointments:read", "slots:read"])
+    sent = parameters(start=START, end=END, patient_resource=newcomer("UG333333333C"))
+    outcome(await call(reader, "POST", "Appointment/$find", sent), 403, "forbidden")
+    assert (await find(reader, patient_resource={"resourceType": "Patient", "id": "ann"}))["total"] == 6
 
 
 @pytest.mark.parametrize(
