@@ -77,6 +77,7 @@ async def reschedule(call: Call, kind: str, ident: str | None) -> Reply:
     async def step(work: UnitOfWork) -> Resource:
         found = await target(call, work, named, proposals=False)
         before = found.resource
+        targets.require_not_over(before)
         problem = reschedule_problem(before["status"], "Appointment.status")
         if problem is not None:
             raise Unprocessable(problem)

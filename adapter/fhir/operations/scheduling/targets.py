@@ -111,9 +111,7 @@ def require_bookable(found: Target, wanted: str) -> None:
     if not found.stored:
         return
     status = found.resource["status"]
-    if status == "cancelled" and holds.ended(found.resource) is not None:
-        text = "That hold has lapsed, or was given up. Search for time again, with Appointment/$find."
-        raise Gone(Problem("hold_expired", text, "Appointment.status", issue="expired"))
+    require_not_over(found.resource)
     if status == wanted or (wanted == "pending" and status == "booked"):
         done = "booked" if status == "booked" else "held"
         details = {"appointments": [found.resource["id"]]}
@@ -123,6 +121,17 @@ def require_bookable(found: Target, wanted: str) -> None:
     problem = move_problem(status, wanted, "Appointment.status")
     if problem is not None:
         raise Unprocessable(problem)
+
+
+def require_not_over(found: Resource, param: str = "Appointment.status") -> None:
+    """Let pass what is no hold that has ended: whatever it is to become, search again. `param`: what that is about.
+
+    Raises:
+        Gone: it was held, and that has lapsed or was given up.
+    """
+    if found["status"] == "cancelled" and holds.ended(found) is not None:
+        text = "That hold has lapsed, or was given up. Search for time again, with Appointment/$find."
+        raise Gone(Problem("hold_expired", text, param, issue="expired"))
 
 
 def require_patient(
@@ -150,8 +159,9 @@ def require_cancellable(found: Resource, param: str = "Appointment.status") -> N
     """Let pass what may be cancelled; `param` is what a refusal is about.
 
     Raises:
-        Unprocessable: its status is final.
+        Gone: it was held, and that is over. Unprocessable: its status is final.
     """
+    require_not_over(found, param)
     problem = move_problem(found["status"], "cancelled", param)
     if problem is not None:
         raise Unprocessable(problem)

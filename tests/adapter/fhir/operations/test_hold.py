@@ -13,7 +13,17 @@ import pytest
 from store.store import Store
 from store.unit_of_work import UnitOfWork
 from tests.adapter.fhir.door import HOST, Json, bare, call, get, outcome
-from tests.adapter.fhir.operations.calling import ANYBODY, clinic, find, first, only, operate, refused, status_of
+from tests.adapter.fhir.operations.calling import (
+    ANYBODY,
+    clinic,
+    find,
+    first,
+    only,
+    operate,
+    refused,
+    status_of,
+    visit,
+)
 from tests.adapter.mediloop.clinic import OTHER_UHID, SARAH, appointment, booking, put, slot
 from tests.conftest import Api, Clock, ServiceMaker
 from tests.store.support import Callback
@@ -153,6 +163,24 @@ async def test_a_hold_that_is_over_is_booked_by_nobody(api: Api, make_service: S
     answer = await call(api, "POST", "Appointment", {**bare(appointment("e")), "slot": held["slot"]})
     assert answer.status_code == 201, answer.text
     assert await status_of(api, "held") == ["busy"]
+
+
+@pytest.mark.parametrize("given_up", [True, False])
+async def test_what_was_held_is_over_for_every_operation(api: Api, clock: Clock, given_up: bool) -> None:
+    ident = await first(api, practitioner=SARAH)
+    held = only(await operate(api, f"{ident}/$hold"))
+    if given_up:
+        only(await operate(api, f"{ident}/$cancel"))
+    clock.advance(seconds=301)
+    for operation in ("$hold", "$book", "$cancel"):
+        refused(await operate(api, f"{ident}/{operation}"), 410, "hold_expired")
+    refused(await operate(api, f"{ident}/$reschedule", start="2024-01-20T12:00:00Z"), 410, "hold_expired")
+    for status in ("pending", "booked", "cancelled"):
+        sent = {name: value for name, value in held.items() if name != "extension"} | {"status": status}
+        refused(await operate(api, "$book", appointment_resource=sent), 410, "hold_expired")
+    replacing = await operate(api, "$book", appointment_resource=visit(), cancelled_appt_id=f"Appointment/{ident}")
+    refused(replacing, 410, "hold_expired")
+    assert "cancelled-appt-id" in replacing.text, "which of the two is over"
 
 
 async def test_64_clients_hold_one_time(api: Api) -> None:
