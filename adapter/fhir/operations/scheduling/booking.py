@@ -187,7 +187,7 @@ def _require_of_a_change(call: Call, asked: Asked, resource: Resource, beside: _
     Raises:
         Malformed: with each parameter that is for a new booking alone.
     """
-    joining = len(joined(call, resource, beside.known)["participant"]) > len(resource["participant"])
+    joining = joined(call, resource, beside.known)["participant"] != resource["participant"]
     names = ("patient-reference",) * joining + ("patient-resource", "cancelled-appt-id", "overbook")
     wrong = [one for name in names for one in asked.all(name)]
     if wrong:

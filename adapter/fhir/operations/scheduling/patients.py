@@ -97,15 +97,24 @@ async def with_patients(
 
 
 def joined(call: Call, appointment: Resource, actors: Sequence[Resource]) -> Resource:
-    """Return the appointment with further patients; who takes part already, under whatever name, does so once."""
+    """Return the appointment with further patients; who is there already, under whatever name, takes part once.
+
+    Who has declined does so again: it is booked for them anew.
+    """
     there = {_who(call, one.get("actor", {})) for one in appointment["participant"]}
-    joining: list[Resource] = []
+    again = {_who(call, one) for one in actors} - {None}
+    participants = [
+        {**one, "status": "accepted"}
+        if one.get("status") == "declined" and _who(call, one.get("actor", {})) in again
+        else one
+        for one in appointment["participant"]
+    ]
     for actor in actors:
         who = _who(call, actor)
         if who is None or who not in there:
-            joining.append({"actor": actor, "required": "required", "status": "accepted"})
+            participants.append({"actor": actor, "required": "required", "status": "accepted"})
             there.add(who)
-    return {**appointment, "participant": [*appointment["participant"], *joining]}
+    return {**appointment, "participant": participants}
 
 
 def _who(call: Call, actor: Resource) -> tuple[str, str] | None:

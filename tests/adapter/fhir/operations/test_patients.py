@@ -161,6 +161,42 @@ async def test_a_patient_takes_part_once_however_they_are_named(
     only(await operate(api, "$book", appointment_resource=changed, patient_reference=joining))
 
 
+@pytest.mark.parametrize("there", [{"reference": f"{HOST}/Patient/ann"}, by_uhid("UG222222222B")])
+@pytest.mark.parametrize(
+    "named",
+    [
+        {"patient_reference": "Patient/ann"},
+        {"patient_reference": by_uhid("UG111111111A")},
+        {"patient_resource": {"resourceType": "Patient", "identifier": [by_uhid("UG111111111A")["identifier"]]}},
+    ],
+)
+async def test_who_has_declined_takes_part_again_in_what_is_booked_for_them(
+    api: Api, ann: Json, there: Json, named: Json
+) -> None:
+    asked = visit(
+        participant=[
+            *visit()["participant"],
+            {"actor": {"reference": "Patient/bob"}, "status": "declined"},
+            {"actor": there, "required": "optional", "status": "declined"},
+        ]
+    )
+    await made(api, {**asked, "id": "asked"})
+    booked = only(await operate(api, "asked/$book", **named))
+    assert len(booked["participant"]) == len(asked["participant"])
+    assert [one["status"] for one in booked["participant"][-2:]] == ["declined", "accepted"]
+    assert booked["participant"][-1]["required"] == "optional"
+
+
+async def test_a_change_says_by_the_whole_of_it_that_who_has_declined_takes_part_again(api: Api, ann: Json) -> None:
+    declined = {"actor": {"reference": "Patient/ann"}, "status": "declined"}
+    stored = await made(api, visit(id="x", status="booked", participant=[*visit()["participant"], declined]))
+    outcome(
+        await operate(api, "$book", appointment_resource=stored, patient_reference="Patient/ann"), 400, "not-supported"
+    )
+    stored["participant"][-1]["status"] = "accepted"
+    only(await operate(api, "$book", appointment_resource=stored, patient_reference="Patient/ann"))
+
+
 async def test_who_shares_a_number_with_who_takes_part_joins(api: Api, ann: Json) -> None:
     family = {"system": "urn:insurance", "value": "F-1"}
     asked = visit(
