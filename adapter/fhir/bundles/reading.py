@@ -214,9 +214,10 @@ def _is_misnamed(entry: Entry) -> bool:
 def _require_sound_resource(entry: Entry) -> None:
     """Refuse an entry with a resource that is not as FHIR has its JSON, unless the whole of that is judged later.
 
-    Whoever creates, updates or calls ``$validate`` is told of it beside all else that is wrong.
+    Whoever creates, updates or calls an operation is told of it beside all else that is wrong.
     """
-    judged = entry.path[-1:] == ("$validate",) or (entry.writes and entry.method in ("POST", "PUT"))
+    calls = entry.method == "POST" and "".join(entry.path[-1:]).startswith("$")
+    judged = calls or (entry.writes and entry.method in ("POST", "PUT"))
     if entry.resource is not None and not judged:
         strict_json.require_structure(entry.resource)
 

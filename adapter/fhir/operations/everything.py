@@ -68,12 +68,14 @@ async def everything(call: Call, kind: str, ident: str | None) -> Reply:
     require_type(call.who, kind, "read")
     if ident is not None and await call.who.store.read(kind, ident) is None:
         raise await reads.absent(call, kind, ident)
-    pairs, _ = parameters(call)
-    faults = Faults()
-    for name in searching.beside(pairs):
-        faults.add(name, searching.BESIDE, "not-supported")
-    faults.require_none()
-    asked = _read(call, searching.unpacked("/".join(call.path), pairs))
+    wrong = Faults()
+    sent = parameters(call, wrong)
+    beside = searching.beside(sent.pairs)
+    for name in beside:
+        wrong.add(name, searching.BESIDE, "not-supported")
+    if beside:
+        wrong.require_none()
+    asked = _read(call, searching.unpacked("/".join(call.path), sent.pairs), sent.unreadable, wrong)
     found, more = await _members(call, ident, asked)
     entries = [Entry(name, document["_id"], document["_json"], "match") for name, document in found]
     notes: tuple[Note, ...] = ()
@@ -170,22 +172,21 @@ def _references(document: Mapping[str, Any], base: str) -> Iterator[str]:
             yield relative(str(one), (base,))
 
 
-def _read(call: Call, pairs: Pairs) -> _Asked:
-    """Read the parameters.
+def _read(call: Call, pairs: Pairs, unreadable: Sequence[str], faults: Faults) -> _Asked:
+    """Read the parameters; `faults` has what is wrong with them already, and the `unreadable` ones are named there.
 
     Raises:
         Malformed: with each that it does not take, or that has a bad value.
     """
     given: dict[str, list[str]] = {}
-    faults = Faults()
     for name, value in pairs:
         if name not in ("_format", "_pretty") and value:
             given.setdefault(name, []).append(value)
-    for name, values in given.items():
+    for name in dict.fromkeys((*given, *unreadable)):
         if name not in (*_TAKES, *_PLACE):
             text = f"$everything does not take {name}. It takes {', '.join(_TAKES)}."
             faults.add(name, text, "not-supported")
-        elif len(values) > 1 and name != "_type":
+        elif len(given.get(name, ())) > 1 and name != "_type":
             faults.add(name, f"{name} may be given once.")
     types = frozenset[str]()
     with faults.noted():

@@ -26,11 +26,9 @@ from adapter.fhir.operations import exporting_filters
 from adapter.fhir.operations.exporting_patients import Whose, patients
 from adapter.fhir.operations.parameters import parameters
 from adapter.fhir.refusing import Faults, invalid
-from adapter.fhir.validation import strict_json
 from adapter.fhir.validation.primitives import PRIMITIVES
 from adapter.scheduling.road import IDEMPOTENCY_HEADER
 from adapter.security.permissions import require
-from store.codec import Resource
 from store.dates import span
 from store.export_jobs import ExportJobs
 from store.extract import relative
@@ -75,10 +73,7 @@ async def export(call: Call, kind: str, ident: str | None) -> Reply:
     if repeating.is_repeatable(call):
         text = f"An export is of the moment at which it is asked for, and takes no {IDEMPOTENCY_HEADER}. Leave it out."
         raise Malformed(Problem("export_not_repeatable", text, IDEMPOTENCY_HEADER, issue="not-supported"))
-    body = call.body
-    if body is not None:  # references to patients are made texts of, in which a name that is there twice would be lost
-        await aside(lambda: strict_json.require_structure(body), much=call.large)
-    asked = _read(call, kind)
+    asked = await aside(lambda: _read(call, kind), much=call.large)
     kinds = _kinds(call, kind, asked)
     _check_elements(kinds, asked)
     if asked.problems and not asked.lenient:
@@ -115,11 +110,11 @@ def _read(call: Call, kind: str) -> _Asked:
     Raises:
         Malformed: with each value that cannot be read, or that is missing. What is merely not supported is noted.
     """
-    pairs, _ = parameters(replace(call, body=_plain(call.body)))
     asked = _Asked(negotiation.preferences(call.headers.get("prefer")).handling == "lenient")
     faults = Faults()
-    given = _given(pairs, faults)
-    _check_names(given, asked, faults)
+    sent = parameters(call, faults, naming="patient")
+    given = _given(sent.pairs, faults)
+    _check_names(given, sent.unreadable, asked, faults)
     for value in given.get("_outputFormat", ())[:1]:
         # The plus of a query is read as a blank.
         if value.replace(" ", "+") not in FORMATS:
@@ -156,9 +151,9 @@ def _given(pairs: Pairs, faults: Faults) -> dict[str, list[str]]:
     return given
 
 
-def _check_names(given: Mapping[str, Sequence[str]], asked: _Asked, faults: Faults) -> None:
+def _check_names(given: Mapping[str, Sequence[str]], unreadable: Sequence[str], asked: _Asked, faults: Faults) -> None:
     """Note the parameters that are not known, and those that say one thing and are given with several values."""
-    for name in given:
+    for name in dict.fromkeys((*given, *unreadable)):
         if name not in _KNOWN:
             text = f"$export does not take {name}. It takes {', '.join(_TAKES)}, and patient where it is posted."
             asked.problems.append(Problem("unsupported_parameter", text, name, issue="not-supported"))
@@ -193,21 +188,6 @@ def _wants_pseudonyms(value: str, call: Call) -> bool:
         text = "This server has no key for pseudonyms: ADAPTER_DEIDENTIFY_KEY is not set."
         raise invalid("_deidentify", text, "not-supported")
     return value.lower() == "true"
-
-
-def _plain(body: Resource | None) -> Resource | None:
-    """Return the Parameters with the references to patients as texts."""
-    sent = (body or {}).get("parameter")
-    if body is None or not isinstance(sent, list):
-        return body
-    return {**body, "parameter": [_as_text(one) for one in sent]}
-
-
-def _as_text(one: Any) -> Any:
-    reference = one.get("valueReference") if isinstance(one, dict) and one.get("name") == "patient" else None
-    if isinstance(reference, dict) and isinstance(reference.get("reference"), str):
-        return {"name": "patient", "valueString": reference["reference"]}
-    return one
 
 
 def _patient(text: str, base: str) -> str:

@@ -5,6 +5,8 @@ https://hl7.org/fhir/R4/operations.html#request
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from adapter.errors import MOST_NAMED, Malformed, Problem
@@ -16,41 +18,86 @@ from store.codec import Resource
 from store.extract import value_of
 
 
-def parameters(call: Call, *, bare: bool = False) -> tuple[Pairs, Resource | None]:
-    """Return the primitive parameters as pairs, and the resource: sent as such, or as the parameter ``resource``.
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What an operation is called with.
+
+    Attributes:
+        pairs: the primitive parameters.
+        resource: sent as such, or as the parameter ``resource``.
+        unreadable: names of parameters that are there, and are no valid ones.
+    """
+
+    pairs: Pairs
+    resource: Resource | None = None
+    unreadable: tuple[str, ...] = ()
+
+
+def parameters(call: Call, wrong: Faults, *, bare: bool = False, naming: str | None = None) -> Sent:
+    """Return what an operation is called with; what is wrong with one parameter is kept, and hides no other.
 
     Args:
         call: the call.
+        wrong: keeps parameters that are not valid, a second ``resource``, and what is no primitive value.
         bare: whether the operation takes a resource. If it does not, one must not be passed over: who sends
             ``{"_type": "Patient"}`` wants less than all there is.
+        naming: a parameter of which a Reference stands for whom it names.
 
     Raises:
-        Malformed: the body is a resource that is not taken, or a Parameters resource that is not valid, has a second
-            ``resource`` or holds what is no primitive value; with each such parameter.
+        Malformed: the body is a resource that is not taken, or a Parameters resource that is not valid as a whole.
     """
     body = call.body
     if body is not None and body.get("resourceType") != "Parameters" and not bare:
         raise no_parameters()
     if body is None or body.get("resourceType") != "Parameters":
-        return call.query, body
+        return Sent(call.query, body)
     pairs: list[tuple[str, str]] = []
     resources: list[Resource] = []
-    wrong = Faults()
-    for index, one in enumerate(sent(body)):
-        place = f"Parameters.parameter[{index}]"
-        if bare and isinstance(one.get("resource"), dict) and one["name"] == "resource":
+    unreadable: list[str] = []
+    for place, one, is_sound in each(body, wrong):
+        if not is_sound:
+            unreadable += names(one)
+        elif bare and one["name"] == "resource" and "resource" in one:
+            if not isinstance(one["resource"], dict):
+                wrong.add(place, "resource is an object, in { }.", "structure")
+                unreadable.append("resource")
+                continue
             if resources:
                 wrong.add(place, "resource may be given once.")
             resources.append(one["resource"])
         else:
             with wrong.noted():
-                pairs.append((one["name"], _primitive(one, place)))
-    wrong.require_none()
-    return (*call.query, *pairs), resources[0] if resources else None
+                pairs.append((one["name"], _primitive(one, place, naming)))
+    return Sent((*call.query, *pairs), resources[0] if resources else None, tuple(dict.fromkeys(unreadable)))
 
 
-def _primitive(given: dict[str, Any], place: str) -> str:
+def each(body: Resource, wrong: Faults) -> Iterator[tuple[str, Any, bool]]:
+    """Yield the parameters of a Parameters resource with their places, and whether each is valid; keep what is wrong.
+
+    What resources they hold is for the operation to check.
+
+    Raises:
+        Malformed: it is not valid as a whole.
+    """
+    problems = faults(body)
+    unsound = _unsound(body) if problems else frozenset[int]()
+    if problems and not unsound:
+        raise Malformed(problems)
+    wrong.take(Malformed(problems))
+    for index, one in enumerate(body.get("parameter", [])):
+        yield f"Parameters.parameter[{index}]", one, index not in unsound
+
+
+def names(one: Any) -> list[str]:
+    """Return the name of a parameter that is not valid, if it has one."""
+    name = one.get("name") if isinstance(one, dict) else None
+    return [name] if isinstance(name, str) else []
+
+
+def _primitive(given: dict[str, Any], place: str, naming: str | None) -> str:
     value = value_of(given)
+    if isinstance(value, dict) and given["name"] == naming:
+        value = value.get("reference", value)
     if isinstance(value, str | int):
         return str(value)
     text = f"{given['name']} takes a primitive value, such as valueString."
@@ -76,25 +123,13 @@ def no_parameters() -> Malformed:
     return Malformed(Problem("invalid_parameter", "Send a Parameters resource.", "Parameters", issue="structure"))
 
 
-def sent(body: Resource) -> list[dict[str, Any]]:
-    """Return the parameters of a Parameters resource; what resources they hold is for the operation to check.
-
-    Raises:
-        Malformed: it is not valid.
-    """
-    problems = faults(body)
-    if problems:
-        raise Malformed(problems)
-    return list(body.get("parameter", []))
-
-
 def faults(body: Resource) -> list[Problem]:
     """Return what is wrong with a Parameters resource, but for the resources that its parameters hold."""
     # Also where there is none: who writes `parameters` has asked for less than all there is.
     return check(around(body, "parameter"))
 
 
-def unsound(body: Resource) -> frozenset[int]:
+def _unsound(body: Resource) -> frozenset[int]:
     """Return which parameters of a Parameters resource that is not valid are not, by their places; of many none."""
     listed = body.get("parameter")
     if not isinstance(listed, list) or len(listed) > MOST_NAMED:

@@ -14,9 +14,9 @@ from adapter.aside import aside
 from adapter.errors import Problem, Refused, Unprocessable
 from adapter.fhir import outcome, reads, validation
 from adapter.fhir.access import require_type
-from adapter.fhir.call import Call, Pairs, Reply
+from adapter.fhir.call import Call, Reply
 from adapter.fhir.elsewhere import require_here
-from adapter.fhir.operations.parameters import once, parameters
+from adapter.fhir.operations.parameters import Sent, once, parameters
 from adapter.fhir.refusing import Faults
 from adapter.fhir.writes import Write
 from adapter.fhir.writing import carry_out
@@ -42,8 +42,10 @@ async def validate(call: Call, kind: str, ident: str | None) -> Reply:
         NotFound, Gone: nothing is stored by that id.
     """
     require_type(call.who, kind, "read")
-    pairs, resource = parameters(call, bare=True)
-    mode, profile = _read(pairs, kind, ident, resource)
+    wrong = Faults()
+    sent = parameters(call, wrong, bare=True)
+    resource = sent.resource
+    mode, profile = _read(sent, kind, ident, wrong)
     stored = b""
     if mode == "profile" and resource is None and ident is not None:
         stored = await _stored(call, kind, ident)
@@ -61,25 +63,26 @@ async def validate(call: Call, kind: str, ident: str | None) -> Reply:
     return Reply(200, outcome.of(problems, call.who.service.settings.canonical_base, "invalid"))
 
 
-def _read(pairs: Pairs, kind: str, ident: str | None, resource: Resource | None) -> tuple[str | None, str | None]:
+def _read(sent: Sent, kind: str, ident: str | None, faults: Faults) -> tuple[str | None, str | None]:
     """Return mode and profile. No parameter is passed over: who misspells `profile` would be told that all is well.
 
     Raises:
-        Malformed: with everything that is wrong with the call.
+        Malformed: with everything that is wrong with the call; `faults` has what is wrong already.
     """
     mode: str | None = None
     profile: str | None = None
-    faults = Faults()
-    for name in dict.fromkeys(name for name, value in pairs if value and name not in (*_TAKES, *PASSED_BY)):
+    given = (*(name for name, value in sent.pairs if value), *(name for name in sent.unreadable if name != "resource"))
+    for name in dict.fromkeys(name for name in given if name not in (*_TAKES, *PASSED_BY)):
         text = f"$validate does not take {name} so. It takes {', '.join(_TAKES)}, and in the body resource."
         faults.add(name, text, "not-supported")
     with faults.noted():
-        mode = once(pairs, "mode")
+        mode = once(sent.pairs, "mode")
     with faults.noted():
-        profile = once(pairs, "profile")
-    has_subject = resource is not None or (mode == "profile" and ident is not None)
+        profile = once(sent.pairs, "profile")
+    has_subject = sent.resource is not None or (mode == "profile" and ident is not None)
+    unknown = not {"mode", "resource"}.isdisjoint(sent.unreadable)  # what is there and cannot be read is not missing
     with faults.noted():
-        validation.require_call(kind, mode, ident, profile, has_subject=has_subject)
+        validation.require_call(kind, mode, ident, profile, has_subject=has_subject or unknown)
     faults.require_none()
     return mode, profile
 

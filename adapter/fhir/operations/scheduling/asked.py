@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from adapter.errors import Malformed, Problem
 from adapter.fhir import searching
 from adapter.fhir.call import Call
-from adapter.fhir.operations.parameters import faults, no_parameters, unsound
+from adapter.fhir.operations.parameters import each, names, no_parameters
 from adapter.fhir.refusing import Faults
 from mappings.instants import parse
 from store.codec import Resource
@@ -66,9 +66,9 @@ class Asked:
     by itself.
     """
 
-    def __init__(self, given: Sequence[Given], problems: Sequence[Problem] = ()) -> None:
+    def __init__(self, given: Sequence[Given], wrong: Faults) -> None:
         self._given = given
-        self._faults = Faults(problems)
+        self._faults = wrong
         self._is_sound = False
 
     @classmethod
@@ -83,31 +83,28 @@ class Asked:
         Raises:
             Malformed: the body is none of ours, or is not valid as a whole; of parameters that are not, it is noted.
         """
-        problems: list[Problem] = []
+        wrong = Faults()
         given = [
             Given(ALIASES.get(name, name), value, name) for name, value in call.query if value and name not in _FORMAL
         ]
         body = call.body
         if body is not None and body.get("resourceType") == "Parameters":
-            problems = faults(body)
-            wrong = unsound(body) if problems else frozenset[int]()
-            if problems and not wrong:
-                raise Malformed(problems)
-            for index, one in enumerate(body.get("parameter", [])):
-                place = f"Parameters.parameter[{index}]"
-                if index not in wrong:
+            for place, one, is_sound in each(body, wrong):
+                if is_sound:
                     value = one["resource"] if "resource" in one else value_of(one)
                     given.append(Given(ALIASES.get(one["name"], one["name"]), value, place))
-                elif isinstance(one, dict) and isinstance(name := one.get("name"), str):
-                    given.append(Given(ALIASES.get(name, name), _UNREADABLE, place))
+                else:
+                    given += [Given(ALIASES.get(name, name), _UNREADABLE, place) for name in names(one)]
         elif body is not None:
             if bare is None:
                 raise no_parameters()
             kind = body.get("resourceType")  # whatever was sent: nothing has looked at it yet
             given.append(Given(bare, body, kind if isinstance(kind, str) and kind.isalpha() else bare))
         text = f"There is no parameter {{}} here. There is: {', '.join(takes)}."
-        problems += [bad(one, text.format(one.name), "not-supported") for one in given if one.name not in takes]
-        return cls(given, problems)
+        for one in given:
+            if one.name not in takes:
+                wrong.take(Malformed(bad(one, text.format(one.name), "not-supported")))
+        return cls(given, wrong)
 
     def note(self, *problems: Problem) -> None:
         """Keep what is wrong until all has been read.

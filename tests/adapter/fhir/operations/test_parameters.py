@@ -126,6 +126,61 @@ async def test_what_is_no_parameter_hides_no_wrong_one(api: Api) -> None:
     assert (many.status_code, "start" in many.text) == (400, False)
 
 
+BESIDE: list[tuple[str, Json, list[str]]] = [
+    (
+        "$export",
+        {
+            "resourceType": "Parameters",
+            "parameter": [
+                {"name": name, "valueString": value}
+                for name, value in (("_outputFormat", "csv"), ("colour", "red"), ("_since", "soon"), ("_since", "now"))
+            ],
+        },
+        ["_outputFormat", "colour", "typ", "end", "_since", "_since"],
+    ),
+    ("Patient/p/$everything", parameters(start="soon", colour="red", _count="x"), ["start", "colour", "typ", "_count"]),
+    ("Patient/$validate", parameters(mode="guess", colour="red"), ["mode", "colour", "typ", "end", "resource"]),
+]
+NO_VALUES: list[Json] = [{"name": "typ", "valueString": []}, {"name": "end", "valueDate": None}, {"name": []}]
+
+
+@pytest.mark.parametrize(("path", "body", "beside"), BESIDE, ids=[path for path, _, _ in BESIDE])
+@pytest.mark.parametrize("in_batch", [False, True])
+async def test_what_is_no_value_hides_no_wrong_parameter_of_any_operation(
+    api: Api, path: str, body: Json, beside: list[str], in_batch: bool
+) -> None:
+    await made(api, person("p"))
+    first = len(body["parameter"])
+    wanted = {f"Parameters.parameter[{first}].valueString", f"Parameters.parameter[{first + 1}].valueDate"}
+    sent = {**body, "parameter": [*body["parameter"], *NO_VALUES]}
+    answer = await told_of(api, path, sent, in_batch)
+    told = [(issue.get("expression") or issue["location"])[0].removeprefix("http.") for issue in answer]
+    assert set(told) >= wanted, answer
+    assert sorted(one for one in told if "Parameters" not in one) == sorted(beside)
+
+
+async def told_of(api: Api, path: str, body: Json, in_batch: bool) -> list[Json]:
+    """What is wrong with a call of an operation: by itself, or in a batch."""
+    if not in_batch:
+        answer = await call(api, "POST", path, body)
+        assert answer.status_code == 400, answer.text
+        return list(answer.json()["issue"])
+    entry = {"request": {"method": "POST", "url": path}, "resource": body}
+    done = bundled(
+        await call(api, "POST", "", {"resourceType": "Bundle", "type": "batch", "entry": [entry]}), "batch-response"
+    )
+    response = done["entry"][0]["response"]
+    assert response["status"].startswith("400")
+    return list(response["outcome"]["issue"])
+
+
+async def test_what_cannot_be_read_is_not_said_to_be_missing(api: Api) -> None:
+    for part in ({"name": "resource", "resource": 5}, {"name": "mode", "valueCode": ["delete"]}):
+        answer = await call(api, "POST", "Patient/p/$validate", {"resourceType": "Parameters", "parameter": [part]})
+        assert answer.status_code == 400
+        assert {issue["expression"][0].split(".")[1] for issue in answer.json()["issue"]} == {"parameter[0]"}
+
+
 QUERIES: list[tuple[str, list[str]]] = [
     (
         "Patient/p/$everything?_count=x&_since=soon&start=soon&end=soon&_type=Device,Basic&colour=red&_count=2",
