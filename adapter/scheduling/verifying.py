@@ -75,13 +75,16 @@ def _resource(found: Mapping[str, Any]) -> Resource:
 
 async def _roles(store: Store) -> Roles:
     roles: dict[str, str] = {}
-    after = ""
-    while True:
-        query = {"_id": {"$gt": after}}
-        found = await store.documents("PractitionerRole", query, sort=[("_id", 1)], limit=BATCH)
-        if not found:
-            return roles
+    async for found in _all(store, "PractitionerRole"):
         roles |= checking.behind(map(_resource, found))
+    return roles
+
+
+async def _all(store: Store, kind: str) -> AsyncIterator[list[dict[str, Any]]]:
+    """Yield all documents of a type, some at a time."""
+    after = ""
+    while found := await store.documents(kind, {"_id": {"$gt": after}}, sort=[("_id", 1)], limit=BATCH):
+        yield found
         after = found[-1]["_id"]
 
 
@@ -157,15 +160,10 @@ async def rooms(store: Store, batch: int = BATCH) -> AsyncIterator[Step]:
 async def _rooms(store: Store) -> dict[str, str]:
     """Return which rooms Schedules are of (``Schedule/s``)."""
     found: dict[str, str] = {}
-    after = ""
-    while True:
-        query = {"_id": {"$gt": after}}
-        schedules = await store.documents("Schedule", query, sort=[("_id", 1)], limit=BATCH)
-        if not schedules:
-            return found
+    async for schedules in _all(store, "Schedule"):
         of = {f"Schedule/{one['_id']}": checking.room_of(_resource(one)) for one in schedules}
         found |= {name: room for name, room in of.items() if room}
-        after = schedules[-1]["_id"]
+    return found
 
 
 def _with_the_last_room(schedules: list[str], known: Mapping[str, str]) -> tuple[list[str], list[str]]:
