@@ -114,14 +114,32 @@ def _assembled(kind: Type, parts: list[tuple[str, Content]]) -> dict[str, Any]:
         members = members_named(kind, name)
         if not members:
             raise NotApplicable(f"{kind.name} has no element {name[:SHOWN]}.")
-        json, member, value, sibling = content.placed(members, name)
-        if member.many:
-            append(made, json, value, sibling)
-        elif any(key in made or f"_{key}" in made for key in members):
-            raise NotApplicable(f"{kind.name}.{name[:SHOWN]} is given twice, and does not repeat.")
-        else:
-            put(made, json, value, sibling)
+        taken = f"{kind.name}.{name[:SHOWN]} is given twice, and does not repeat."
+        place(made, members, content.placed(members, name), taken)
     return made
+
+
+def place(
+    owner: dict[str, Any], members: Mapping[str, Member], placed: tuple[str, Member, Any, Any], taken: str
+) -> None:
+    """Give an object an element, one item more where it repeats.
+
+    Args:
+        owner: the object.
+        members: all that the element may be called there (``valueString``, ``valueCode``).
+        placed: what it becomes (`Content.placed`).
+        taken: what to refuse it with where it is there already, by whatever of these names, and does not repeat.
+
+    Raises:
+        NotApplicable: so it is.
+    """
+    json, member, value, sibling = placed
+    if member.many:
+        append(owner, json, value, sibling)
+    elif any(key in owner or f"_{key}" in owner for key in members):
+        raise NotApplicable(taken)
+    else:
+        put(owner, json, value, sibling)
 
 
 def put(owner: dict[str, Any], name: str, value: Any, sibling: Any) -> None:

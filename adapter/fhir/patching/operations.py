@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from adapter.errors import Malformed
-from adapter.fhir.patching.contents import Content, append, content_of, length, put, splice
+from adapter.fhir.patching.contents import Content, content_of, length, place, put, splice
 from adapter.fhir.patching.fhirpath import Path, read_path
 from adapter.fhir.patching.locating import Node, locate, members_named
 from adapter.fhir.patching.values import SHOWN, Budget, NotApplicable, malformed
@@ -192,7 +192,7 @@ def _add(node: Node, name: str, content: Content) -> None:
     members = members_named(node.type, name)
     if not members:
         raise NotApplicable(f"{node.type.name} has no element {name[:SHOWN]}.")
-    json, member, value, sibling = content.placed(members, name)
+    placed = content.placed(members, name)
     owner = node.content
     if owner is None:  # a primitive gets its first extension
         owner = {}
@@ -200,12 +200,7 @@ def _add(node: Node, name: str, content: Content) -> None:
             put(node.owner, node.name, node.value, owner)
         else:
             splice(node.owner, node.name, node.index, node.index + 1, [(node.value, owner)])
-    if member.many:
-        append(owner, json, value, sibling)
-    elif any(key in owner or f"_{key}" in owner for key in members):
-        raise NotApplicable(f"{name[:SHOWN]} is there already and does not repeat. Use replace.")
-    else:
-        put(owner, json, value, sibling)
+    place(owner, members, placed, f"{name[:SHOWN]} is there already and does not repeat. Use replace.")
 
 
 def _insert(node: Node, index: int, content: Content) -> None:
