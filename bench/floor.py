@@ -27,30 +27,24 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.read_concern import ReadConcern
 
-from adapter.mediloop.lists import BY_ACTOR, BY_DATE
-from adapter.scheduling.availability import SLOTS_BY_STATUS
-from adapter.scheduling.leave import SLOTS_BY_SCHEDULE
-from adapter.scheduling.status import GRAPH, HOLDING
+from adapter.mediloop.lists import BY_ACTOR
+from adapter.scheduling.status import GRAPH
 from bench import data, fhir_floor
+from bench.floor_openings import Openings
 from bench.floor_parts import Document, Wanted, days, joined, past
 from mappings.systems import DEFAULT_SYSTEMS
 from store.connection import MAJORITY, connect
 from store.counters import Numbers
 from store.extract import token
-from store.finishing import LONG
 from store.indexing import naming
 from store.sharing import part
 from store.types import key_pattern
 
 _SHOWN = [status for status in GRAPH if status != "entered-in-error"]
 _DATE_ORDER = [("_index.date", 1), ("_id", 1)]
-_START_ORDER = [("_index.start", 1), ("_id", 1)]
 _BYTES = {"_json": 1}
-_BY_ACTOR, _BY_DATE, _BY_SCHEDULE, _BY_STATUS = map(
-    key_pattern, (BY_ACTOR, BY_DATE, SLOTS_BY_SCHEDULE, SLOTS_BY_STATUS)
-)
+_BY_ACTOR = key_pattern(BY_ACTOR)
 _BY_IDENTIFIER = key_pattern(("identifier", "_id"))
-_TAKES = {"_index.date": 1, "_index.end": 1, "_index.claims": 1}
 _PEOPLE = re.compile(rb'"reference":"(Patient|Practitioner|Location)/([^"]+)"')
 _SCHEDULE = re.compile(rb'"Schedule/([^"]+)"')
 _SNAPSHOT = ReadConcern("snapshot")
@@ -96,6 +90,7 @@ class Floor:
         self._appointments = self._database["Appointment"]
         self._slots = self._database["Slot"]
         self._schedules = self._database["Schedule"]
+        self._openings = Openings(self._database)
         self._counters = Numbers(self._database)
         self._numbers, self._turns = itertools.count(1), itertools.count()
         self._slot: Document = {}
@@ -160,10 +155,9 @@ class Floor:
     async def available(self, request: Request) -> Response:
         """The schedules, a page of their slots and its total, and the schedules of the page: all of one moment."""
         given = request.query_params
-        practitioner = given.get("practitioner_id")
-        query: Document = {"_index.status": "free", "_index.start": days(given["date_from"], given["date_to"])}
+        practitioner, span = given.get("practitioner_id"), days(given["date_from"], given["date_to"])
         async with self.client.start_session(snapshot=True) as session:
-            found = await self._open(practitioner, query, session)
+            found = await self._openings.page(practitioner, span, session)
             names = [
                 name.decode() for name in dict.fromkeys(_SCHEDULE.findall(b"".join(one["_json"] for one in found)))
             ]
@@ -171,71 +165,6 @@ class Floor:
             schedules = await of_page.to_list()
         await self._people(schedules)
         return joined(found)
-
-    async def _open(self, practitioner: str | None, query: Document, session: AsyncClientSession) -> list[Document]:
-        """A page of the free slots."""
-        roles = self._database["PractitionerRole"]
-        # Schedules with weekly hours, and what of them was booked and given back: none of either here.
-        computed: Document = {"_index.computed": True, "_index.active": {"$ne": "false"}}
-        if practitioner:
-            own = naming("practitioner", [f"Practitioner/{practitioner}"])
-            await roles.find(own, {"_id": 1}, limit=1_000, batch_size=1_001, session=session).to_list()
-            asked = self._database["Practitioner"].find({"_id": practitioner}, {"_json": 1}, limit=1, session=session)
-            await asked.batch_size(2).to_list()
-            named: Document = {"$and": [naming("actor", [f"Practitioner/{practitioner}"])]}
-            computed |= named
-        else:
-            things = {"_index.nobodys": True}
-            await self._schedules.find(things, {"_id": 1}, batch_size=1_000, session=session).to_list()
-        await self._schedules.find(computed, _BYTES, session=session).to_list()
-        given_back = {"_index.computed": query["_index.start"]}
-        await self._slots.find(given_back, {"_id": 1}, batch_size=1_000, session=session).to_list()
-        if practitioner:
-            active: Document = {"_index.active": {"$ne": "false"}}
-            schedules = await self._schedules.find(active | named, _BYTES, session=session).to_list()
-            query["_index.schedule"] = {"$in": [f"Schedule/{orjson.loads(one['_json'])['id']}" for one in schedules]}
-            await roles.find(own, {"_json": 1}, batch_size=1_000, session=session).to_list()
-            spelt = {"_index.schedule:named": query["_index.schedule"], "_index.start": query["_index.start"]}
-            await self._slots.find(spelt, {"_index.schedule": 1}, batch_size=10_000, session=session).to_list()
-        else:
-            inactive = {"_index.active": "false"}
-            closed = await self._schedules.find(inactive, {"_id": 1}, batch_size=1_000, session=session).to_list()
-            query["_index.schedule"] = {"$nin": [f"Schedule/{one['_id']}" for one in closed]}
-        await self._long(query["_index.start"], session)
-        await self._engaged(practitioner, query["_index.start"], session)
-        hint = _BY_SCHEDULE if practitioner else _BY_STATUS
-        page = self._slots.find(query, _BYTES, sort=_START_ORDER, limit=20, hint=hint, session=session)
-        found = await page.to_list()
-        await self._slots.count_documents(query, hint=dict(hint), session=session)
-        return found
-
-    async def _long(self, span: Document, session: AsyncClientSession) -> None:
-        """Free slots that last until more than a day after the month: there are none."""
-        query = {"_index.long": {"$gt": span["$lt"] + timedelta(days=1)}, "_index.start": span, "_index.status": "free"}
-        fields = {"_index.long": 1, "_index.schedule": 1}
-        await self._slots.find(query, fields, batch_size=10_000, session=session).to_list()
-
-    async def _engaged(self, practitioner: str | None, span: Document, session: AsyncClientSession) -> None:
-        """Appointments that keep practitioners from their free slots: none in the month that is searched."""
-        query: Document = {"_index.status": {"$in": list(HOLDING)}}
-        day = timedelta(days=1)
-        if practitioner:
-            name = f"Practitioner/{practitioner}"
-            dates = {"$gte": span["$gte"], "$lt": span["$lt"] + day}
-            hour = f"{name}|{span['$gte'].isoformat()[:13]}"
-            query["$or"] = [
-                *naming("actor", [name], {"_index.date": dates})["$or"],
-                {"_index.claims": {"$in": [hour]}},
-            ]
-            await self._appointments.find(query, _TAKES, batch_size=1_000, session=session).to_list()
-        else:
-            before = span["$gte"] - LONG
-            long = query | {"_index.long": {"$gt": span["$gte"]}, "_index.date": {"$lt": before}}
-            query["_index.date"] = {"$gte": before, "$lt": span["$lt"] + day}
-            query["_index.end"] = {"$gt": span["$gte"]}
-            usual = self._appointments.find(query, _TAKES, batch_size=1_000, hint=_BY_DATE, session=session)
-            await usual.to_list()
-            await self._appointments.find(long, _TAKES, batch_size=1_000, session=session).to_list()
 
     async def book(self, request: Request) -> Response:
         """The same look-ups, and a transaction of the same reads and writes."""
