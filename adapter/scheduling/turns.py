@@ -30,7 +30,7 @@ def take(world: World, taken: Callable[[Visit, Stake, Interval], list[Problem]])
     def need(claim: tuple[Visit, Stake, Interval]) -> _Need:
         visit, stake, when = claim
         people = world.people.of(stake.people)
-        choice = min((len(world.offers(person, when)) for person in people), default=0)
+        choice = min((len(world.published.offers(person, when)) for person in people), default=0)
         return choice, when.start, when.end, sorted(people), sorted(stake.places), visit.name
 
     by_need = order = sorted(world.asked.new, key=need)

@@ -252,7 +252,7 @@ def _found(
             continue
         for fills in (False, True) if fills_slots else (False,):  # what is free goes before what is to be filled
             offered = _offered(world, visit, person, wish.when, fills=fills)
-            facts = Facts(None, world.calendars(person), offered, people=world.people, tables=world.tables)
+            facts = Facts(None, world.published.calendars(person), offered, people=world.people, tables=world.tables)
             slots, problem = booking.cover(person, wish, facts)
             if problem is None:
                 break
@@ -276,7 +276,7 @@ def _is_kept(world: World, visit: Visit, name: str, wish: Wish) -> bool:
 def _offered(world: World, visit: Visit, person: str, when: Interval, *, fills: bool) -> list[Resource]:
     """Return a practitioner's published Slots of that time: free where the visit may take them, closed elsewhere."""
     offered: list[Resource] = []
-    for name in world.offers(person, when):
+    for name in world.published.offers(person, when):
         slot = world.slots[name]
         if slot["status"] != "entered-in-error":
             status = slot["status"] if visit.books_over else "free"

@@ -11,8 +11,10 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from adapter.scheduling import claims, intervals, leave, occupancy, role_changes, surplus
 from adapter.scheduling.claimset import ClaimSet, Stake, Visit, left_busy
 from adapter.scheduling.crowd import Crowd, Presence
+from adapter.scheduling.diary import Diary, Entry
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.neighbours import Neighbours
+from adapter.scheduling.published import Published
 from adapter.scheduling.reading import Stored
 from store.codec import Resource
 from store.extract import references
@@ -29,6 +31,7 @@ class World:
         slots, schedules: as they are going to be, by relative reference.
         holders: the appointments that are going to hold a Slot, by the Slot's name and their own.
         held: how many hold a Slot as it is stored, by the Slot's name.
+        published: which Slots of whom there are at a time.
         in_rooms: where who takes a Slot of a room meets the others (`rooms.guards`), by its name.
         freed: the Slots that appointments of the set give up.
         taken: the Slots that were found for an appointment of the set, by its name.
@@ -61,10 +64,7 @@ class World:
         self.taken: dict[str, list[str]] = {}
         self.holders: dict[str, dict[str, Resource]] = {}
         self.held: Counter[str] = Counter()
-        self._busy: dict[str, dict[str, Resource]] = {}
-        self._taking: dict[str, tuple[Resource, Interval, tuple[str, ...]]] = {}
-        self._offered: dict[str, list[str]] = {}
-        self._calendars: dict[str, list[str]] = {}
+        self._diary = Diary()
         standing = {name: one for name, one in stored.appointments.items() if name not in asked.visits}
         for name, appointment in standing.items():
             stake = Stake.of(appointment)
@@ -73,24 +73,16 @@ class World:
         for name, visit in asked.visits.items():
             self._add(name, visit.appointment, visit.takes)
             self.held.update(() if visit.had is None else visit.had.slots)
-        for name, slot in self.slots.items():
-            for claim in () if name in stored.hidden else claims.claims(slot).names:
-                self._offered.setdefault(claim, []).append(name)
+        self.published = Published(self.slots, self.schedules, self.people, stored.hidden)
         self._near = Neighbours(self.slots, self.schedules, self.holders)
         self.in_rooms = self._near.met
-        for name, schedule in self.schedules.items():
-            for person in self.people.of(references(schedule, "actor")):
-                self._calendars.setdefault(person, []).append(name)
 
     def _add(self, name: str, appointment: Resource, stake: Stake | None) -> None:
         if stake is None:
             return
         self._hold(name, appointment, (slot for slot in stake.slots if slot not in self.given_back.get(name, ())))
         if stake.when is not None and not stake.beside:
-            people = self.people.of(stake.people)
-            self._taking[name] = appointment, stake.when, people
-            for claim in claims.names(people, stake.when):
-                self._busy.setdefault(claim, {})[name] = appointment
+            self._diary.add(Entry(name, appointment, stake.when, self.people.of(stake.people)))
 
     def _given_up(self) -> set[str]:
         """Return the Slots that appointments of the set give up; a no-show none that another one leaves busy."""
@@ -166,7 +158,7 @@ class World:
         """Return who takes time and is not passed over by `rivals`, with the Slots that they are going to hold."""
         present = (
             Presence(name, when, people, [self.slots[slot] for slot in self._links(name, one) if slot in self.slots])
-            for name, (one, when, people) in self._taking.items()
+            for name, one, when, people in self._diary
             if not self._books_over(name, one)
         )
         return Crowd(present, self.schedules, self.people)
@@ -177,18 +169,9 @@ class World:
         They name the Slots that they are going to hold; those that book over it in this very set are not rivals, nor,
         for a copy, those that did so before: it was there first.
         """
-        seen = {visit.name}
-        for person, spans in self.newly(visit, stake, when).items():
-            for span in spans:
-                for claim in claims.names((person,), span):
-                    for name, one in self._busy.get(claim, {}).items():
-                        if name not in seen and name not in apart and self._is_in_the_way(name, one, span):
-                            seen.add(name)
-                            yield {**one, "slot": [{"reference": slot} for slot in self._links(name, one)]}
-
-    def _is_in_the_way(self, name: str, appointment: Resource, span: Interval) -> bool:
-        _, theirs, _ = self._taking[name]
-        return theirs.overlaps(span) and not self._books_over(name, appointment)
+        for name, one, _, _ in self._diary.at(self.newly(visit, stake, when)):
+            if name != visit.name and name not in apart and not self._books_over(name, one):
+                yield {**one, "slot": [{"reference": slot} for slot in self._links(name, one)]}
 
     def _links(self, name: str, appointment: Resource) -> list[str]:
         gone = self.given_back.get(name, ())
@@ -227,19 +210,6 @@ class World:
         """Tell whether the visit goes on holding a Slot that it held: the set changes it not, nor takes it another."""
         there = self.slots[slot]["status"] != "entered-in-error"
         return there and not self._is_written(slot) and not self.in_the_way(slot, visit)
-
-    def calendars(self, person: str) -> dict[str, Resource]:
-        """Return the Schedules of a practitioner."""
-        return {name: self.schedules[name] for name in self._calendars.get(person, ())}
-
-    def offers(self, person: str, when: Interval) -> list[str]:
-        """Return the Slots, in whatever status, of a practitioner's Schedules in the hours of `when`."""
-        found = [
-            name
-            for claim in claims.names(self._calendars.get(person, ()), when)
-            for name in self._offered.get(claim, ())
-        ]
-        return list(dict.fromkeys(found))
 
     def schedule_of(self, slot: Resource) -> Resource | None:
         """Return the Schedule of a Slot, if there is one."""
