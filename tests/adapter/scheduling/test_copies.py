@@ -188,6 +188,14 @@ async def test_a_slot_that_was_published_over_several_visits_holds_them_one_afte
     assert await refused(store, other, copied=True) == [("slot_unavailable", "Appointment.slot[0]", 0)]
 
 
+async def test_where_one_holds_a_slot_at_no_time_that_is_known_no_copy_comes_beside_it(store: Store) -> None:
+    """By no door of ours; an earlier release, or a hand in the database, may have left it so."""
+    await publish_day(store, slot("a", "10:00", "11:00", status="busy"))
+    await create(store, visit("y", "10:30", None, who=("Practitioner/q",), **linking("a")))
+    for copy in (visit("x", **linking("a")), visit("x", "10:30", "11:00", **linking("a"))):
+        assert await refused(store, copy, copied=True) == [("slot_unavailable", "Appointment.slot[0]", 0)]
+
+
 async def test_a_copied_group_stands_in_a_slot_that_was_computed(store: Store) -> None:
     name = "w.20240120T1000Z.30"
     room = {**slot(name, schedule="w"), "extension": [{"url": CAPACITY, "valueInteger": 3}]}

@@ -7,6 +7,7 @@ import pytest
 from adapter.scheduling import occupancy
 from store.codec import Resource
 from store.store import Store
+from tests.adapter.scheduling.sharing import fhir, over
 from tests.adapter.scheduling.support import (
     book,
     linking,
@@ -108,6 +109,35 @@ async def test_a_slot_that_is_written_in_the_set_is_not_kept_unseen(store: Store
         assert links(after) == []
     else:
         assert {code for code, _, _ in await refused(store, *wanted, fills_slots=False)} == {"slot_unavailable"}
+
+
+async def test_a_rooms_slot_that_the_set_makes_free_is_not_kept(store: Store) -> None:
+    await create(store, schedule("r", ROOM), slot("n", schedule="r"))
+    await settle_all(store, visit("x", who=(P, ROOM), **linking("n")))
+    [_, x] = await settle_all(store, slot("n", schedule="r"), visit("x", end="10:20", who=(P, ROOM)))
+    assert links(x) == []
+    assert await statuses(store, "n") == ["free"]
+
+
+async def test_a_slot_that_was_entered_in_error_is_kept_by_nobody(store: Store) -> None:
+    """By no door of ours; an earlier release, or a hand in the database, may have left it so."""
+    wrong = [slot(name, schedule=of, status="entered-in-error") for name, of in (("a", "s"), ("n", "r"))]
+    held = visit("x", who=(P, ROOM), **linking("a", "n"))
+    await create(store, schedule("s", P), schedule("r", ROOM), *wrong, held)
+    [x, *_] = await settle_all(store, visit("x", end="10:20", who=(P, ROOM)))
+    assert links(x) == []
+    assert await statuses(store, "a", "n") == ["entered-in-error", "entered-in-error"]
+
+
+async def test_a_slot_that_is_written_with_as_many_places_is_its_visits_whoever_was_booked_over_it(
+    store: Store,
+) -> None:
+    await create(store, schedule("s", P, Q), slot("a"))
+    await settle_all(store, visit("x", **LINK))
+    await store.transact(fhir(over(visit("z", who=(Q,), **LINK))))
+    there = await stored(store, "Slot", "a")
+    [_, x] = await settle_all(store, there | {"comment": "Second floor"}, visit("x", end="10:20", **LINK))
+    assert (links(x), x["end"]) == (["Slot/a"], "2024-01-20T10:20:00Z")
 
 
 @pytest.mark.parametrize("thing", [ROOM, "Device/d", "HealthcareService/h"])
