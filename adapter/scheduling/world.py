@@ -99,8 +99,7 @@ class World:
 
     def _is_at(self, slot: str, noshow: Resource) -> bool:
         """Tell whether a Slot is at the time of a no-show, who has no claim to one that is made anew at another."""
-        when, span = intervals.of(noshow), intervals.of(self.slots.get(slot, {}))
-        return when is None or span is None or when.overlaps(span)
+        return _at_once(noshow, self.slots.get(slot, {}))
 
     def _surplus(self, visit: Visit) -> frozenset[str]:
         return surplus.of(visit, self.slots, self.schedules, self.people)
@@ -258,8 +257,8 @@ class World:
 
     def _is_smaller(self, slot: str) -> bool:
         written = self.asked.written.get(slot)
-        before = None if written is None else written.before
-        return before is not None and occupancy.capacity(self.slots[slot]) < occupancy.capacity(before)
+        before = {} if written is None else written.before or {}
+        return occupancy.capacity(self.slots[slot]) < occupancy.capacity(before)
 
     def _held(self, slot: str, name: str) -> bool:
         visit = self.asked.visits.get(name)
@@ -332,6 +331,6 @@ class World:
 
 
 def _at_once(one: Resource, other: Resource) -> bool:
-    """Tell whether two appointments share a moment; of one without a time nobody knows that they do not."""
+    """Tell whether two appointments or Slots share a moment; of one without a time nobody knows that they do not."""
     when, then = intervals.of(one), intervals.of(other)
     return when is None or then is None or when.overlaps(then)
