@@ -9,9 +9,10 @@ from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Sequence
 
 from adapter.scheduling import claims, intervals, leave, occupancy, role_changes, surplus
-from adapter.scheduling.claimset import ClaimSet, Stake, Visit, left_busy
+from adapter.scheduling.claimset import ClaimSet, Stake, Visit
 from adapter.scheduling.crowd import Crowd, Presence
 from adapter.scheduling.diary import Diary, Entry
+from adapter.scheduling.giving import given_up, share_a_moment
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.neighbours import Neighbours
 from adapter.scheduling.published import Published
@@ -52,7 +53,7 @@ class World:
         # A copy says itself what it holds.
         found = {} if copied else {name: self._surplus(visit) for name, visit in asked.visits.items()}
         self.given_back: dict[str, frozenset[str]] = {name: slots for name, slots in found.items() if slots}
-        self.freed = self._given_up().union(*found.values())
+        self.freed = given_up(asked.visits, stored.appointments, self.slots).union(*found.values())
         self._cast_anew = {
             name
             for role, draft in role_changes.moved(asked).items()
@@ -83,23 +84,6 @@ class World:
         self._hold(name, appointment, (slot for slot in stake.slots if slot not in self.given_back.get(name, ())))
         if stake.when is not None and not stake.beside:
             self._diary.add(Entry(name, appointment, stake.when, self.people.of(stake.people)))
-
-    def _given_up(self) -> set[str]:
-        """Return the Slots that appointments of the set give up; a no-show none that another one leaves busy."""
-        visits = self.asked.visits
-        final = {name: visit.appointment for name, visit in visits.items()}
-        noshows = [one for one in (self.stored.appointments | final).values() if one.get("status") == "noshow"]
-        left = {name for one in noshows for name in left_busy(one) if self._is_at(name, one)}
-        return {
-            name
-            for one in visits.values()
-            for name in one.gives_up
-            if one.had is not None or (name not in left and self._is_at(name, one.draft.before or {}))
-        }
-
-    def _is_at(self, slot: str, noshow: Resource) -> bool:
-        """Tell whether a Slot is at the time of a no-show, who has no claim to one that is made anew at another."""
-        return _at_once(noshow, self.slots.get(slot, {}))
 
     def _surplus(self, visit: Visit) -> frozenset[str]:
         return surplus.of(visit, self.slots, self.schedules, self.people)
@@ -231,7 +215,7 @@ class World:
             return []
         others = [name for name, one in holders.items() if name != visit.name and not self._books_over(name, one)]
         if visit.is_copy:  # one after another, in a Slot that was published over both
-            others = [name for name in others if _at_once(holders[name], visit.appointment)]
+            others = [name for name in others if share_a_moment(holders[name], visit.appointment)]
         if len(others) < occupancy.capacity(self.slots[slot]):
             return []
         if self._is_smaller(slot) or not is_own:
@@ -328,9 +312,3 @@ class World:
             for name, one in self.holders.get(slot, {}).items()
             if name not in self.asked.visits or not self.asked.visits[name].is_new
         ]
-
-
-def _at_once(one: Resource, other: Resource) -> bool:
-    """Tell whether two appointments or Slots share a moment; of one without a time nobody knows that they do not."""
-    when, then = intervals.of(one), intervals.of(other)
-    return when is None or then is None or when.overlaps(then)
