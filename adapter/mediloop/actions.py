@@ -87,25 +87,26 @@ async def book(who: Caller, wanted: BookRequest, repeat: Once | None, overbook: 
     """Book an appointment (POST /api/v1/appointments/); `overbook` is the reason for booking over others."""
     changes = wanted.model_dump(exclude={"slot_id"})
     contradictions = _settle_length(changes, wanted.start_time, wanted.end_time, wanted.duration_minutes)
+    names = BOOKING if wanted.end_time is not None else BOOKING._replace(end="duration_minutes")
     changes |= {"id": str(uuid.uuid4()), "status": "booked"}
     changes = {name: value for name, value in changes.items() if value is not None}
     known: dict[str, Resource] = {}
 
     async def step(work: UnitOfWork) -> Resource:
-        names, unknown, stored, patient = await directory.look_up(
+        shown, unknown, stored, patient = await directory.look_up(
             who, work, wanted.patient_uhid, wanted.practitioner_id, wanted.facility_id
         )
         found = [*contradictions, *unknown]
         known.clear()
         known.update(stored)
         made = {"appointment_number": str(number), "created_at": clock.text(work.now)}
-        draft = _lens(who, lens.blank(), changes | names | made)
+        draft = _lens(who, lens.blank(), changes | shown | made)
         draft = _recorded(who, draft, overbook)
         if patient is not None:
             draft["participant"][0]["actor"]["reference"] = patient
-        planning = commands.plan(work, draft, slot_id=wanted.slot_id, overbooks=overbook is not None)
+        planning = commands.plan(work, draft, slot_id=wanted.slot_id, names=names, overbooks=overbook is not None)
         planned = await _all_told(found, planning)
-        _require_nameable_end(planned, BOOKING)
+        _require_nameable_end(planned, names)
         return commands.stage(work, None, await _placed(who, work, planned))
 
     for _ in range(_NUMBER_TRIES):

@@ -86,7 +86,7 @@ def _contradictions(wish: Wish, facts: Facts) -> list[Problem]:
                 "slot_mismatch",
                 f"The slot is from {reasons.times(slot)}: give a time that starts with it and ends "
                 "no later, or another slot.",
-                wish.names.start,
+                wish.names.start if wish.when.start != span.start else wish.names.end,
             )
         )
     theirs = any(practitioner in _people(slot, facts) for practitioner in wish.practitioners)

@@ -58,8 +58,8 @@ async def clinic(store: Store) -> None:
     [
         ({"slot_id": "slot-001"}, (("slot_mismatch", "start_time"),)),
         ({"slot_id": "slot-002", "start_time": "2024-01-20T10:05:00Z"}, (("slot_mismatch", "start_time"),)),
-        ({"slot_id": "slot-002", "duration_minutes": 31}, (("slot_mismatch", "start_time"),)),
-        ({"slot_id": "slot-002", "end_time": "2024-01-20T10:30:01Z"}, (("slot_mismatch", "start_time"),)),
+        ({"slot_id": "slot-002", "duration_minutes": 31}, (("slot_mismatch", "duration_minutes"),)),
+        ({"slot_id": "slot-002", "end_time": "2024-01-20T10:30:01Z"}, (("slot_mismatch", "end_time"),)),
         ({"slot_id": "slot-002", "practitioner_id": JAMES}, (("slot_mismatch", "practitioner_id"),)),
         ({"slot_id": "slot-002", "facility_id": KAMPALA}, (("slot_mismatch", "facility_id"),)),
         ({"slot_id": "slot-002", "start_time": "2023-11-20T10:00:00Z"}, (("slot_mismatch", "start_time"),)),

@@ -272,11 +272,17 @@ def test_a_slot_that_there_is_none_of_is_unknown(named: Resource | None) -> None
 
 
 @pytest.mark.parametrize(
-    ("start", "end"), [("09:30", "10:30"), ("10:15", "10:45"), ("09:00", "10:00"), ("10:00", "10:15")]
+    ("start", "end", "named"),
+    [
+        ("09:30", "10:30", "new_start_time"),
+        ("10:15", "10:45", "new_start_time"),
+        ("09:00", "10:00", "new_start_time"),
+        ("10:00", "10:15", "new_end_time"),
+    ],
 )
-def test_a_named_slot_must_begin_with_the_visit_and_last_as_long(start: str, end: str) -> None:
-    found = refusal(NAMED, facts(named=slot("a", start, end)))
-    assert (found.status, codes(found)) == (422, [("slot_mismatch", "new_start_time")])
+def test_a_named_slot_must_begin_with_the_visit_and_last_as_long(start: str, end: str, named: str) -> None:
+    found = refusal(replace(NAMED, names=MOVING), facts(named=slot("a", start, end)))
+    assert (found.status, codes(found)) == (422, [("slot_mismatch", named)])
     assert at(start) in found.problems[0].message
 
 
