@@ -152,7 +152,7 @@ class _Passage:
             return
         key, silent = None, None
         try:
-            key = await self.service.keyring.authenticate(self.headers.get("authorization"))
+            key = await self.service.keyring.authenticate(self._authorization())
         except Unauthenticated as refused:
             state["refused"] = refused
         except Unreachable as error:  # refused below: this answer has the headers of every answer too
@@ -167,6 +167,13 @@ class _Passage:
         declared = self.headers.get("content-length", "0")
         if declared.isdigit() and int(declared) > self.service.settings.max_body_bytes:
             raise self._too_large()
+
+    def _authorization(self) -> str | None:
+        """Return what stands in the header: of several lines all, as one (RFC 9110 section 5.3), which is no key.
+
+        A proxy that looks at the last of them would have let in somebody else than who is served by the first.
+        """
+        return ", ".join(self.headers.getlist("authorization")) or None
 
     def _too_large(self) -> TooLarge:
         most = self.service.settings.max_body_bytes

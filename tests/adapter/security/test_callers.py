@@ -82,6 +82,11 @@ class TestWithoutAKey:
             assert answer.headers["WWW-Authenticate"] == 'Bearer realm="mediloop-fhir"'
             assert OperationOutcome.model_validate_json(answer.content).issue[0].code == "login"
 
+    async def test_two_keys_are_no_key_whichever_comes_first(self, api: Api) -> None:
+        one, other = ("Authorization", f"Bearer {api.key}"), ("Authorization", "Bearer sk_live_unknown")
+        for lines in ([one, other], [other, one], [one, one]):
+            refused(await api.http.get(PATH, headers=lines), 401, MALFORMED)
+
     async def test_a_revoked_key_is_401(self, api: Api, clock: Clock) -> None:
         assert (await api.get(PATH)).status_code == 200
         [key] = await api.service.keys["test"].list()
