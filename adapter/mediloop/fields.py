@@ -22,7 +22,7 @@ UHID_PATTERN = "uhid_pattern"
 
 _INSTANT = re.compile(
     r"(?P<date>\d{4}-\d{2}-\d{2})[Tt](?P<minute>\d{2}:\d{2})(?P<second>:\d{2})?(?P<fraction>\.\d{1,9})?"
-    r"(?P<offset>[Zz]|[+-]\d{2}:\d{2})?"
+    r"(?P<offset>[Zz]|(?P<hours>[+-]\d{2})(?::?(?P<minutes>\d{2}))?)?"
 )
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _EARLIEST, _LATEST = 1900, 2999
@@ -56,7 +56,8 @@ def _instant(text: str) -> str:
     if found["fraction"] and not found["second"]:
         raise ValueError("give seconds before their fraction, for example 2024-01-20T10:00:00.5Z")
     whole = f"{found['date']}T{found['minute']}{found['second'] or ':00'}{found['fraction'] or ''}"
-    instant = whole + found["offset"].upper()
+    # `+0300` and `+03` are ISO 8601, too, and what formatters of many languages write; FHIR has `+03:00` alone.
+    instant = whole + (f"{found['hours']}:{found['minutes'] or '00'}" if found["hours"] else "Z")
     try:
         parse(instant)
     except ValueError as error:

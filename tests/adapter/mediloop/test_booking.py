@@ -120,6 +120,9 @@ async def test_times_are_answered_in_utc_and_stored_with_the_offset_they_came_wi
         ("2024-02-01T10:00:00.250Z", "2024-02-01T10:00:00.250Z"),
         ("2024-02-29T23:59:59-05:00", "2024-03-01T04:59:59Z"),
         ("2024-02-01T00:30:00+14:00", "2024-01-31T10:30:00Z"),
+        ("2024-02-01T13:00:00+0300", "2024-02-01T10:00:00Z"),
+        ("2024-02-01T04:30-0530", "2024-02-01T10:00:00Z"),
+        ("2024-02-01T13:00:00.5+03", "2024-02-01T10:00:00.5Z"),
         ("1900-01-01T00:00:00Z", "1900-01-01T00:00:00Z"),
         ("2999-12-31T00:00:00Z", "2999-12-31T00:00:00Z"),
         ("1899-12-31T20:00:00-05:00", "1900-01-01T01:00:00Z"),
@@ -128,6 +131,13 @@ async def test_times_are_answered_in_utc_and_stored_with_the_offset_they_came_wi
 )
 async def test_any_iso_8601_time_with_an_offset_is_taken(api: Api, given: str, shown: str) -> None:
     assert (await _book(api, start_time=given))["start_time"] == shown
+
+
+@pytest.mark.parametrize(("given", "written"), [("+0300", "+03:00"), ("-0530", "-05:30"), ("+03", "+03:00")])
+async def test_an_offset_is_stored_as_fhir_writes_it(api: Api, store: Store, given: str, written: str) -> None:
+    made = await _book(api, start_time=f"2024-02-01T10:00:00{given}")
+    document = await stored(store, "Appointment", made["id"])
+    assert (document["start"], document["end"]) == (f"2024-02-01T10:00:00{written}", f"2024-02-01T10:30:00{written}")
 
 
 @pytest.mark.parametrize("given", ["ug123456789a", "  UG123456789A ", "Ug123456789a\t"])
