@@ -24,6 +24,7 @@ _INSTANT = re.compile(
     r"(?P<date>\d{4}-\d{2}-\d{2})[Tt](?P<minute>\d{2}:\d{2})(?P<second>:\d{2})?(?P<fraction>\.\d{1,9})?"
     r"(?P<offset>[Zz]|(?P<hours>[+-]\d{2})(?::?(?P<minutes>\d{2}))?)?"
 )
+_ID = re.compile(rf"^[A-Za-z0-9\-.]{{1,{ID_LENGTH}}}$")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _EARLIEST, _LATEST = 1900, 2999
 FIRST_NAMEABLE = datetime(_EARLIEST, 1, 1, tzinfo=UTC)
@@ -80,6 +81,12 @@ def _uhid(text: str, info: ValidationInfo) -> str:
     return uhid.normalise(text)
 
 
+def _id(text: str) -> str:
+    if not _ID.fullmatch(text):
+        raise ValueError(f"must be an id, as answers show it: letters, digits, '-' and '.', {ID_LENGTH} at most")
+    return text
+
+
 def _text(text: str) -> str:
     if not text.strip():
         raise ValueError("must not be empty: leave it out or give a text")
@@ -128,7 +135,7 @@ Instant = Annotated[
 Moment = Annotated[Instant, AfterValidator(_no_leap_second)]
 """An instant to book at: no calendar has a leap second."""
 Day = Annotated[str, AfterValidator(_day), Field(json_schema_extra={"format": "date"})]
-Id = Annotated[str, StringConstraints(pattern=rf"^[A-Za-z0-9\-.]{{1,{ID_LENGTH}}}$")]
+Id = Annotated[str, AfterValidator(_id), Field(json_schema_extra={"pattern": _ID.pattern})]
 Code = Annotated[str, StringConstraints(max_length=CODE_LENGTH), AfterValidator(_code)]
 Text = Annotated[str, StringConstraints(max_length=TEXT_LENGTH), AfterValidator(_text)]
 LongText = Annotated[str, StringConstraints(max_length=LONG_TEXT_LENGTH), AfterValidator(_text)]
