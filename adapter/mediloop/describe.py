@@ -46,6 +46,9 @@ _SLOT_EXAMPLE: dict[str, Any] = {
     "end_time": "2024-01-20T09:30:00Z",
     "status": "free",
 }
+# What hospitals write through FHIR may lack all else that the page promises.
+_ALWAYS = frozenset({"id", "status", "priority"})
+_ALWAYS_OF_SLOTS = frozenset({"id", "start_time", "end_time", "status"})
 _TYPES: dict[str, dict[str, Any]] = {
     "datetime": {"type": "string", "format": "date-time"},
     "integer": {"type": "integer"},
@@ -109,7 +112,7 @@ def _appointment_schema() -> dict[str, Any]:
     for field in FIELDS:
         schema = _TYPES.get(field.type, {"type": "string"})
         told = f"In FHIR: {field.element}. {field.note}".rstrip()
-        properties[field.name] = (_nullable(schema) if field.name != "id" else schema) | {"description": told}
+        properties[field.name] = (schema if field.name in _ALWAYS else _nullable(schema)) | {"description": told}
     return {
         "type": "object",
         "description": "An appointment. The members of what has happened to it (cancelled_at, ...) appear once it has.",
@@ -121,8 +124,8 @@ def _appointment_schema() -> dict[str, Any]:
 
 def schemas() -> dict[str, Any]:
     """Return the component schemas that the operations refer to."""
-    text = _nullable({"type": "string"})
-    slot = {name: _nullable(_TYPES["datetime"]) if name.endswith("_time") else text for name in _SLOT_EXAMPLE}
+    slot = {name: _TYPES["datetime"] if name.endswith("_time") else {"type": "string"} for name in _SLOT_EXAMPLE}
+    slot |= {name: _nullable(schema) for name, schema in slot.items() if name not in _ALWAYS_OF_SLOTS}
     number = {"type": "integer"}
     envelope = {
         "count": number | {"description": "Items on this page."},

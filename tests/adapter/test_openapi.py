@@ -327,3 +327,14 @@ class TestPage:
 
     async def test_the_document_is_the_same_each_time(self, api: Api, document: Json) -> None:
         assert (await api.http.get("/openapi.json")).json() == document
+
+
+@pytest.mark.parametrize(
+    ("schema", "always"),
+    [("Appointment", ["id", "priority", "status"]), ("Slot", ["end_time", "id", "start_time", "status"])],
+)
+def test_a_member_that_always_has_a_value_is_not_said_to_be_nullable(
+    document: Json, schema: str, always: list[str]
+) -> None:
+    members = document["components"]["schemas"][schema]["properties"]
+    assert sorted(name for name, one in members.items() if "null" not in one["type"]) == always
