@@ -33,7 +33,7 @@ from mappings.instants import minutes_between, parse, shift
 from mappings.references import LOCATION, kind_of, own_name
 from store.codec import Resource
 from store.errors import NotUnique
-from store.extract import references, walk
+from store.extract import reference, references, walk
 from store.unit_of_work import UnitOfWork
 
 T = TypeVar("T")
@@ -296,8 +296,16 @@ async def _placed(who: Caller, work: UnitOfWork, planned: commands.Plan) -> comm
     places = {name for one in schedules for name in references(one, "actor") if name.startswith("Location/")}
     if len(places) != 1:
         return planned
-    ident = places.pop().partition("/")[2]
+    place = places.pop()
+    ident = place.partition("/")[2]
     location = await work.read("Location", ident)
-    name = None if location is None else own_name(location)
+    name = (None if location is None else own_name(location)) or _called(place, schedules)
     changes = {"facility_id": ident} | ({} if name is None else {"facility_name": name})
     return replace(planned, appointment=_lens(who, visit, changes))
+
+
+def _called(place: str, schedules: Sequence[Resource]) -> str | None:
+    """Return what Schedules call a place that has no name here: availability has shown it so."""
+    actors = (actor for schedule in schedules for actor in walk(schedule, "actor"))
+    meant = (actor for actor in actors if reference(actor.get("reference", "")) == place)
+    return next((actor["display"] for actor in meant if "display" in actor), None)

@@ -271,6 +271,18 @@ class TestFacilityOfTheSlot:
         made = (await api.post(PATH, wanted)).json()
         assert (made["facility_id"], made["facility_name"]) == ("tent", None)
 
+    async def test_a_place_that_is_not_stored_is_called_as_availability_calls_it(self, api: Api, store: Store) -> None:
+        tent = {"reference": "Location/tent", "display": "Tent in the yard"}
+        await put(
+            store,
+            schedule("tent", actor=[{"reference": f"Practitioner/{JAMES}"}, tent]),
+            slot("tent", "2024-03-01T10:00", "2024-03-01T10:30", of="tent"),
+        )
+        days = {"date_from": "2024-03-01", "date_to": "2024-03-01"}
+        [offered] = (await api.get(f"{PATH}availability/", params=days)).json()["results"]
+        made = (await api.post(PATH, booking(practitioner_id=JAMES, start_time="2024-03-01T10:00:00Z"))).json()
+        assert made["facility_name"] == offered["facility_name"] == "Tent in the yard"
+
     async def test_it_stays_null_where_the_schedule_has_none_or_no_slot_is_taken(self, api: Api) -> None:
         for start in ("2024-02-20T10:00:00Z", "2024-02-20T12:00:00Z"):
             made = (await api.post(PATH, booking(practitioner_id=JAMES, start_time=start))).json()
