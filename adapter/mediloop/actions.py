@@ -90,6 +90,9 @@ async def book(who: Caller, wanted: BookRequest, repeat: Once | None, overbook: 
     names = BOOKING if wanted.end_time is not None else BOOKING._replace(end="duration_minutes")
     changes |= {"id": str(uuid.uuid4()), "status": "booked"}
     changes = {name: value for name, value in changes.items() if value is not None}
+    named = {"practitioner_name": f"Practitioner/{wanted.practitioner_id}"}
+    if wanted.facility_id is not None:
+        named["facility_name"] = f"Location/{wanted.facility_id}"
     known: dict[str, Resource] = {}
 
     async def step(work: UnitOfWork) -> Resource:
@@ -101,12 +104,15 @@ async def book(who: Caller, wanted: BookRequest, repeat: Once | None, overbook: 
         known.update(stored)
         made = {"appointment_number": str(number), "created_at": clock.text(work.now)}
         draft = _lens(who, lens.blank(), changes | shown | made)
+        nameless = {member: name for member, name in named.items() if member not in shown}
         draft = _recorded(who, draft, overbook)
         if patient is not None:
             draft["participant"][0]["actor"]["reference"] = patient
         planning = commands.plan(work, draft, slot_id=wanted.slot_id, names=names, overbooks=overbook is not None)
         planned = await _all_told(found, planning)
         _require_nameable_end(planned, names)
+        if called := _called(nameless, planned.schedules):
+            planned = replace(planned, appointment=_lens(who, planned.appointment, called))
         return commands.stage(work, None, await _placed(who, work, planned))
 
     for _ in range(_NUMBER_TRIES):
@@ -297,15 +303,15 @@ async def _placed(who: Caller, work: UnitOfWork, planned: commands.Plan) -> comm
     if len(places) != 1:
         return planned
     place = places.pop()
-    ident = place.partition("/")[2]
-    location = await work.read("Location", ident)
-    name = (None if location is None else own_name(location)) or _called(place, schedules)
-    changes = {"facility_id": ident} | ({} if name is None else {"facility_name": name})
+    location = await work.read("Location", place.partition("/")[2])
+    name = None if location is None else own_name(location)
+    called = _called({"facility_name": place}, schedules) if name is None else {"facility_name": name}
+    changes = {"facility_id": place.partition("/")[2]} | called
     return replace(planned, appointment=_lens(who, visit, changes))
 
 
-def _called(place: str, schedules: Sequence[Resource]) -> str | None:
-    """Return what Schedules call a place that has no name here: availability has shown it so."""
-    actors = (actor for schedule in schedules for actor in walk(schedule, "actor"))
-    meant = (actor for actor in actors if reference(actor.get("reference", "")) == place)
-    return next((actor["display"] for actor in meant if "display" in actor), None)
+def _called(nameless: Mapping[str, str], schedules: Sequence[Resource]) -> dict[str, str]:
+    """Return what Schedules call who and where has no name here, by member: availability has shown them so."""
+    actors = [actor for schedule in schedules for actor in walk(schedule, "actor") if "display" in actor]
+    called = {reference(actor.get("reference", "")): actor["display"] for actor in actors}
+    return {member: called[name] for member, name in nameless.items() if name in called}

@@ -368,3 +368,23 @@ class TestWhoMustBeKnown:
         assert made["practitioner_name"] is None
         await put(store, practitioner("nobody", "Dr. Newly Known"))
         assert (await api.get(f"{PATH}{made['id']}/")).json()["practitioner_name"] == "Dr. Newly Known"
+
+    @pytest.mark.parametrize("named", [{}, {"facility_id": "tent"}])
+    async def test_somebody_unknown_is_called_as_availability_calls_them(
+        self, make_service: ServiceMaker, make_api: ApiMaker, store: Store, named: dict[str, str]
+    ) -> None:
+        locum = {"reference": "Practitioner/locum", "display": "Dr. Locum"}
+        tent = {"reference": "Location/tent", "display": "Tent in the yard"}
+        await put(
+            store,
+            schedule("tent", actor=[locum, tent]),
+            slot("tent", "2024-03-01T10:00", "2024-03-01T10:30", of="tent"),
+        )
+        api: Api = await make_api(make_service(unknown_actors="accept"))
+        days = {"date_from": "2024-03-01", "date_to": "2024-03-01"}
+        [offered] = (await api.get(f"{PATH}availability/", params=days)).json()["results"]
+        wanted = booking(practitioner_id="locum", start_time="2024-03-01T10:00:00Z", **named)
+        made = (await api.post(PATH, wanted)).json()
+        for name, called in (("practitioner_name", "Dr. Locum"), ("facility_name", "Tent in the yard")):
+            assert made[name] == offered[name] == called
+        assert (made["practitioner_id"], made["facility_id"]) == ("locum", "tent")
