@@ -25,6 +25,8 @@ NAMES = {"Appointment": "appointments", "Slot": "slots", "Schedule": "schedules"
 """What the views are called, by the resource type of their rows."""
 
 _TYPES = {"string": "string", "integer": "integer", "boolean": "boolean", "timestamp": "dateTime"}
+_INSTANTS = ("start", "end", "meta.lastUpdated")
+"""Paths of what FHIR calls an instant: by the type a reader of the view makes a column, and refuses what is another."""
 _Path = str | tuple[str, str]
 _ID = "[A-Za-z0-9.-]+"
 _NOTHING = "{}"
@@ -68,7 +70,7 @@ def _view(kind: str, columns: Sequence[Column], paths: dict[str, _Path], systems
     selects = []
     for each, some in groupby(columns, key=lambda column: _of(paths[column.name])[0]):
         described: list[dict[str, Any]] = [
-            {"name": column.name, "path": _of(paths[column.name])[1], "type": _TYPES[column.kind]}
+            {"name": column.name, "path": _of(paths[column.name])[1], "type": _type_of(column, paths)}
             | ({"description": column.note} if column.note else {})
             for column in some
         ]
@@ -82,6 +84,10 @@ def _view(kind: str, columns: Sequence[Column], paths: dict[str, _Path], systems
         "fhirVersion": ["4.0.1"],
         "select": selects,
     }
+
+
+def _type_of(column: Column, paths: dict[str, _Path]) -> str:
+    return "instant" if paths[column.name] in _INSTANTS else _TYPES[column.kind]
 
 
 def _of(path: _Path) -> tuple[str, str]:

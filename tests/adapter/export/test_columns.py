@@ -45,7 +45,7 @@ def _cell(resource: Json, node: Any, column: Json) -> Any:
     found = _compiled(column["path"])(node, {"resource": resource})
     assert len(found) <= 1, (column["name"], found)
     value = found[0] if found else None
-    return to_utc(value) if column["type"] == "dateTime" and value is not None else value
+    return to_utc(value) if column["type"] in ("dateTime", "instant") and value is not None else value
 
 
 def evaluated(resource: Json, view: Json | None = None) -> Json:
@@ -95,6 +95,31 @@ def test_the_views_describe_exactly_the_columns_of_the_tables() -> None:
         assert re.fullmatch(r"[a-z]+", view["name"])
         assert view["name"] == NAMES[view["resource"]]
         assert all(re.fullmatch(r"[a-z_]+", name) for name in names(view["resource"]))
+
+
+ALSO = {"id": "string", "code": "string", "unsignedInt": "integer", "positiveInt": "integer"}
+
+
+@pytest.mark.parametrize(
+    ("own", "moments"),
+    [
+        (
+            {"resourceType": "Appointment", "status": "booked", "created": "2026-03-01", "minutesDuration": 30}
+            | {"extension": [{"url": CANCELLED_AT, "valueDateTime": "2026-03-01"}], "comment": "Brings a relative."},
+            {"start_time": "instant", "end_time": "instant", "created_at": "dateTime", "cancelled_at": "dateTime"},
+        ),
+        ({"resourceType": "Slot", "status": "free"}, {"start_time": "instant", "end_time": "instant"}),
+    ],
+)
+def test_each_column_of_a_view_has_the_type_of_what_its_path_gives(own: Json, moments: Json) -> None:
+    start = "2026-03-02T09:00:00Z"
+    resource = own | {"meta": {"versionId": "1", "lastUpdated": start}, "start": start, "end": "2026-03-02T09:30:00Z"}
+    columns = [one for part in VIEWS[own["resourceType"]]["select"] for one in part["column"]]
+    said = {column["name"]: column["type"] for column in columns}
+    found = {one["name"]: _compiled(f"({one['path']}).type()")(resource, {"resource": resource}) for one in columns}
+    given = {name: kinds[0]["name"] for name, kinds in found.items() if kinds and kinds[0]["namespace"] == "FHIR"}
+    assert given.items() >= (moments | {"last_updated": "instant"}).items()
+    assert {name: ALSO.get(kind, kind) for name, kind in given.items()} == {name: said[name] for name in given}
 
 
 def test_a_deployment_has_its_own_systems_in_its_views() -> None:
