@@ -106,13 +106,20 @@ def _named(
     if path.is_dir():
         return _inside(path, own, tell)
     if not path.is_file():
-        there = "it is no regular file; store it in one first" if path.exists() else "there is no such file or folder"
-        raise SourceError(f"{word}: {there}.")
+        raise SourceError(f"{word}: {_unread(word, path)}.")
     listed = manifests.read(path) if path.name == manifests.NAME else None
     if listed is None:
         return [], [Source(word, path)]
     _require_all(listed, path, tell)
     return [_of_manifest(listed, path, folder)], []
+
+
+def _unread(word: str, path: Path) -> str:
+    if path.exists():
+        return "it is no regular file; store it in one first"
+    if "://" in word:
+        return "only http and https addresses are read; copy it to this machine first"
+    return "there is no such file or folder"
 
 
 def _inside(

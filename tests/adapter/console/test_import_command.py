@@ -307,6 +307,14 @@ def test_what_is_no_regular_file_is_said_to_be_none(bring: Import) -> None:
     assert result.stderr == "mediloop-fhir: /dev/null: it is no regular file; store it in one first.\n"
 
 
+def test_an_address_that_is_not_read_from_is_said_to_be_one(bring: Import) -> None:
+    result = bring.cli.run("import", "s3://bucket/monday")
+    assert result.exit_code == 1
+    assert result.stderr == (
+        "mediloop-fhir: s3://bucket/monday: only http and https addresses are read; copy it to this machine first.\n"
+    )
+
+
 def test_kill_9_in_the_middle_and_resume_give_the_same_store(bring: Import, stored: Stored, tmp_path: Path) -> None:
     count = 3_000
     patients = [{"resourceType": "Patient", "id": f"p{number:05d}", "active": True} for number in range(count)]
