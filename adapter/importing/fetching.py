@@ -20,8 +20,11 @@ import urllib.request
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from email.message import Message
+from email.utils import parsedate_to_datetime
 from pathlib import Path
+from time import sleep
 from typing import IO, Any
 from urllib.parse import urlsplit
 
@@ -34,6 +37,11 @@ _SECONDS = 60.0
 _HEADER = "Authorization"
 SPOILT = (EOFError, zlib.error, gzip.BadGzipFile)
 """What reading an `opened` file raises where it is packed and spoilt, or cut off."""
+
+_LATER = (429, 503)
+_LEAST = 1.0
+_PATIENCE = 600.0
+"""Seconds that one file is waited for: limits are by the minute, and who is away for longer is somebody's to see."""
 
 _AGAIN = "Run the same command again: what has come whole is not fetched twice."
 
@@ -102,9 +110,8 @@ def download(
         raise SourceError(f"{url}: only http and https addresses are fetched.")
     part = target.with_suffix(".part")
     try:
-        guard = Guard(url, near)
-        opener = urllib.request.build_opener(_Redirects(guard), Guarded(guard))
-        with opener.open(_request(url, token), timeout=_SECONDS) as answer:
+        answer, guard = _asked(url, token, near)
+        with answer:
             if answer.status != 200:
                 raise SourceError(f"{url}: answered {answer.status}; it is not ready, or is no manifest.")
             private.make_folder(str(folder))
@@ -130,6 +137,36 @@ def download(
     private.replace(beside, json.dumps({"address": address, "sha256": _digest(part)}).encode())
     part.replace(target)
     return Fetched(target, address, guard.near)
+
+
+def _asked(url: str, token: str | None, near: bool | None) -> tuple[Any, Guard]:
+    """Open an address, and return with the answer who saw to it; where its server asks to be asked later, do so."""
+    left = _PATIENCE
+    while True:
+        guard = Guard(url, near)  # each time: the name may be somebody else's by then
+        opener = urllib.request.build_opener(_Redirects(guard), Guarded(guard))
+        try:
+            return opener.open(_request(url, token), timeout=_SECONDS), guard
+        except urllib.error.HTTPError as error:
+            wait = _wait(error)
+            if wait is None or wait > left:
+                raise
+            error.close()
+            left -= wait
+            sleep(wait)
+
+
+def _wait(error: urllib.error.HTTPError) -> float | None:
+    """Return the seconds until a server wants to be asked again (RFC 9110, 10.2.3); None where it says nothing."""
+    said = error.headers.get("Retry-After", "")
+    if error.code not in _LATER:
+        return None
+    if said.isdecimal():
+        return max(float(said), _LEAST)
+    try:
+        return max((parsedate_to_datetime(said) - datetime.now(UTC)).total_seconds(), _LEAST)
+    except (ValueError, TypeError):  # no date, or one without a zone
+        return None
 
 
 def _as_it_came(target: Path, beside: Path) -> str | None:

@@ -13,6 +13,7 @@ class Host:
     def __init__(self) -> None:
         self.answers: dict[str, tuple[int, bytes]] = {}
         self.asked: list[tuple[str, str | None]] = []
+        self.later: dict[str, list[str]] = {}  # what Retry-After says, of as many answers that say no more than that
         self.lost: dict[str, int] = {}  # bytes after which the connection is lost
         self.stalls: dict[str, threading.Event] = {}  # what the rest of an answer waits for, half a minute at most
         self.stalled = threading.Event()
@@ -21,8 +22,11 @@ class Host:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 host.asked.append((self.path, self.headers.get("Authorization")))
-                status, body = host.answers.get(self.path, (404, b""))
+                later = host.later.get(self.path)
+                status, body = (429, b"") if later else host.answers.get(self.path, (404, b""))
                 self.send_response(status)
+                if later:
+                    self.send_header("Retry-After", later.pop(0))
                 if status in (301, 302):
                     self.send_header("Location", body.decode())
                 if self.path.startswith("/chunked"):

@@ -7,10 +7,13 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
 
+from adapter.importing import fetching
 from adapter.importing.fetching import SourceError, is_for
 from adapter.importing.sources import find
 from tests.adapter.importing.hosts import Host, manifest
@@ -188,6 +191,45 @@ def test_what_an_answer_may_mean_is_said(hosts: tuple[Host, Host], tmp_path: Pat
     with pytest.raises(SourceError, match=r"/round: answered 302, which leads in a circle") as raised:
         find([f"{ours.base}/round"], tmp_path, "secret")
     assert "token" not in str(raised.value)
+
+
+def test_a_server_that_asks_to_be_asked_later_is(
+    hosts: tuple[Host, Host], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr(fetching, "sleep", waited.append)
+    ours, _ = hosts
+    soon = format_datetime(datetime.now(UTC) + timedelta(seconds=40))
+    ours.answers = {"/m": (200, manifest(f"{ours.base}/1")), "/1": (200, LINE)}
+    ours.later = {"/m": ["7"], "/1": ["0", soon]}
+    (source,) = find([f"{ours.base}/m"], tmp_path, "secret")
+    assert source.path.read_bytes() == LINE
+    assert [round(one / 10) for one in waited] == [1, 0, 4]
+    assert waited[1] > 0
+    assert ours.asked == [(path, "Bearer secret") for path in ("/m", "/m", "/1", "/1", "/1")]
+
+
+@pytest.mark.parametrize("later", ["86400", "Thu, 01 Jan 2099 00:00:00 GMT", "soon", "-1"])
+def test_a_server_that_asks_to_be_asked_much_later_ends_the_command(
+    hosts: tuple[Host, Host], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, later: str
+) -> None:
+    monkeypatch.setattr(fetching, "sleep", lambda _: pytest.fail("waited"))
+    ours, _ = hosts
+    ours.answers, ours.later = {"/m": (200, manifest())}, {"/m": [later]}
+    with pytest.raises(SourceError, match="/m: answered 429"):
+        find([f"{ours.base}/m"], tmp_path)
+
+
+def test_a_server_that_asks_to_be_asked_later_again_and_again_ends_the_command(
+    hosts: tuple[Host, Host], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr(fetching, "sleep", waited.append)
+    ours, _ = hosts
+    ours.later = {"/m": ["60"] * 100}
+    with pytest.raises(SourceError, match="/m: answered 429"):
+        find([f"{ours.base}/m"], tmp_path)
+    assert sum(waited) == 600
 
 
 def test_an_address_may_be_that_of_a_file(hosts: tuple[Host, Host], tmp_path: Path) -> None:
