@@ -9,7 +9,7 @@ index.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from bson.regex import Regex
@@ -24,6 +24,7 @@ from store.search.model import Query, Reading
 from store.search.references import reference
 from store.search.text import split, unescaped
 from store.search.tokens import folded, token
+from store.search.weight import as_far_as_bearable
 
 _MOST_VALUES = 1_000
 _LONGEST = 2_048
@@ -102,25 +103,27 @@ def _sounding(path: str, value: str) -> Query:
 
 def _uri(parameter: Parameter, modifier: str | None, values: list[str], _: Reading) -> Query:
     versioned = any(path.datatype == "canonical" for path in parameter.paths)
-    wanted: list[Any] = []
-    for value in map(unescaped, values):
-        wanted.append(value)
-        if modifier == "below" and versioned and "|" in value:
-            wanted.append(starting(value + "."))  # https://hl7.org/fhir/R4/search.html#versions
-        elif modifier == "below":
-            wanted.append(starting(value.rstrip("/") + "/"))
-        elif modifier == "above":
-            wanted += _above(value)
+    wanted = as_far_as_bearable(one for value in map(unescaped, values) for one in _uris(value, modifier, versioned))
     return any_of(path_of(parameter), patterns_first(wanted))
 
 
-def _above(uri: str) -> list[str]:
-    """Return the URIs on the way from the root to `uri`, with and without a slash at the end."""
+def _uris(value: str, modifier: str | None, versioned: bool) -> Iterator[Any]:
+    yield value
+    if modifier == "below" and versioned and "|" in value:
+        yield starting(value + ".")  # https://hl7.org/fhir/R4/search.html#versions
+    elif modifier == "below":
+        yield starting(value.rstrip("/") + "/")
+    elif modifier == "above":
+        yield from _above(value)
+
+
+def _above(uri: str) -> Iterator[str]:
+    """Yield the URIs on the way from the root to `uri`, with and without a slash at the end."""
     parts = uri.rstrip("/").split("/")
     root = 3 if "://" in uri else 1
-    return [
-        above for end in range(root, len(parts) + 1) for above in ("/".join(parts[:end]), "/".join(parts[:end]) + "/")
-    ]
+    for end in range(root, len(parts) + 1):
+        above = "/".join(parts[:end])
+        yield from (above, above + "/")
 
 
 # Dates.

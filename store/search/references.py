@@ -6,6 +6,7 @@ https://hl7.org/fhir/R4/search.html#reference
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from store import extract
 from store.parameters import Parameter
@@ -14,6 +15,7 @@ from store.search.model import Query, Reading
 from store.search.names import target_types
 from store.search.text import unescaped
 from store.search.tokens import stored_token, system_and_code
+from store.search.weight import as_far_as_bearable
 
 _RELATIVE = re.compile(r"([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})")
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:[^\s]+")
@@ -25,16 +27,19 @@ def reference(parameter: Parameter, modifier: str | None, values: list[str], rea
     if modifier == "identifier":
         wanted = [stored_token(*system_and_code(value)) for value in values]
         return any_of(f"_index.{parameter.name}:identifier", patterns_first(wanted))
+    forms = as_far_as_bearable(_each_form(parameter, modifier, values, reading))
+    return any_of(path_of(parameter), forms)
+
+
+def _each_form(parameter: Parameter, modifier: str | None, values: list[str], reading: Reading) -> Iterator[str]:
     kinds = (modifier,) if modifier else target_types(parameter)
-    forms: list[str] = []
     for value in map(unescaped, values):
         if reading.conditional and extract.is_urn(value):
             raise BadValue(
                 "A urn:uuid or urn:oid names an entry of one Bundle, and nothing that is stored. Look for an "
                 "identifier of what is meant, as in patient.identifier=system|value, or give its type and id."
             )
-        forms += _forms(value, kinds, reading.base, any_type=not parameter.targets and modifier is None)
-    return any_of(path_of(parameter), forms)
+        yield from _forms(value, kinds, reading.base, any_type=not parameter.targets and modifier is None)
 
 
 def own_forms(kind: str, ident: str, base: str) -> tuple[str, ...]:

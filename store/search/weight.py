@@ -7,6 +7,7 @@ gigabytes, for a request of some kilobytes, whoever sent it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,6 +64,22 @@ class Budget:
         self.lookups -= 1
         if self.lookups < 0:
             raise SearchRefused(Note("too-costly", wire, _TOO_FAR))
+
+
+def as_far_as_bearable(forms: Iterable[Any]) -> list[Any]:
+    """Return what a parameter looks for, no further than to where it weighs too much for any search.
+
+    One id may be that of any type, one URI has many above it: a few kilobytes of values stand for gigabytes of forms,
+    and who charges them (`Budget.charge`) comes after they were made.
+    """
+    made: list[Any] = []
+    left = MOST
+    for form in forms:
+        made.append(form)
+        left -= weight(form)
+        if left < 0:
+            break
+    return made
 
 
 def weight(part: Any) -> int:

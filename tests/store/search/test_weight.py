@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 from typing import Any
 
@@ -39,6 +40,24 @@ def test_what_is_too_much_together_is_refused_once(kinds: str, text: str) -> Non
     assert problem.code == "too-costly"
 
 
+@pytest.mark.parametrize(
+    ("kinds", "text"),
+    [
+        ("Patient", f"_profile:above={','.join(['a/' * 1_000] * 100)}"),
+        ("Appointment", f"supporting-info={MANY}"),
+    ],
+)
+def test_values_that_stand_for_many_are_refused_before_all_of_these_are_made(kinds: str, text: str) -> None:
+    tracemalloc.start()
+    try:
+        [problem] = refusal(kinds, text)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert problem.code == "too-costly"
+    assert most < 20_000_000
+
+
 def test_so_are_chains_before_all_of_them_are_followed() -> None:
     text = "&".join([f"{'member.' * 6}identifier=x"] * 50)
     [problem] = refusal("Group", text)
@@ -54,6 +73,8 @@ def test_so_are_chains_before_all_of_them_are_followed() -> None:
         ("Slot", f"start={DAYS}"),
         ("Patient", f"name={','.join(MANY.split(',')[:190])}"),
         ("Appointment,Slot,Schedule,Patient", f"_id={MANY}"),
+        ("Appointment", f"supporting-info={','.join(MANY.split(',')[:100])}"),
+        ("Patient", f"_profile:above={','.join(f'http://example.org/a/b/c/{one}' for one in MANY.split(','))}"),
     ],
 )
 def test_what_somebody_may_want_is_not(kinds: str, text: str) -> None:
