@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 import unicodedata
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -200,6 +201,18 @@ def test_a_bar_within_a_token_is_escaped() -> None:
 )
 def test_a_name_is_compared_without_case_accents_and_superfluous_space(text: str, plain: str) -> None:
     assert extract.folded(text) == plain
+
+
+def test_a_name_of_nothing_but_accents_is_no_work_for_minutes() -> None:
+    began = time.process_time()
+    assert extract.folded("a" + "\u0301\u0316" * 50_000 + "b") == "ab"
+    assert time.process_time() - began < 5
+
+
+@given(st.text())
+def test_folding_a_name_is_folding_its_letters(text: str) -> None:
+    plain = unicodedata.normalize("NFKD", text)
+    assert extract.folded(plain) == extract.folded(text)
 
 
 @given(st.text(max_size=20))
