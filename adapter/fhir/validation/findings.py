@@ -49,9 +49,14 @@ class Findings:
         self.left_out = 0
         self._seen: set[tuple[str, str | None, str]] = set()
 
+    @property
+    def full(self) -> bool:
+        """Whether what is found from now on is only counted: how it is told is not worth any work."""
+        return len(self.problems) >= MOST
+
     def add(self, code: str, issue: str, message: str, place: Place, *, severity: str = "error") -> None:
         """Add one: `code` for machines, `issue` of FHIR's issue types, `message` with the remedy."""
-        if len(self.problems) >= MOST:
+        if self.full:
             self.left_out += 1  # to tell them apart would be most of the work
             return
         self.take(Problem(code, message, expression(place), issue=issue, severity=severity))
@@ -61,7 +66,7 @@ class Findings:
         key = (problem.code, problem.param, problem.message)
         if key in self._seen:
             return
-        if len(self.problems) >= MOST:
+        if self.full:
             self.left_out += 1
             return
         self._seen.add(key)

@@ -165,7 +165,8 @@ class Walk:
 
     def _unknown(self, name: str, made: Type, place: Place) -> None:
         if tellable(name):
-            text = f"{made.name} has no element {name} in R4{hint(made, name)}. Leave it out or correct its name."
+            meant = "" if self.findings.full else hint(made, name)
+            text = f"{made.name} has no element {name} in R4{meant}. Leave it out or correct its name."
             self.findings.add("unknown_element", "structure", text, (place, name, None))
         else:
             text = f"{made.name} has a member whose name is no element's. Leave it out."
@@ -195,7 +196,8 @@ class Walk:
         text = f"{member.name} is none of the codes that FHIR allows there."
         if len(codes) <= _LISTED:
             text = f"{member.name} must be one of {', '.join(codes)}."
-        self.findings.add("unknown_code", "code-invalid", text + code_hint(frozenset(codes), value), place)
+        meant = "" if self.findings.full else code_hint(frozenset(codes), value)
+        self.findings.add("unknown_code", "code-invalid", text + meant, place)
 
     def _language(self, coding: Resource, place: Place) -> None:
         """Judge the code of a Coding that says it is a language; what is no code has been told."""

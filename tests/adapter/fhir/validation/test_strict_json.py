@@ -8,7 +8,7 @@ import pytest
 
 from adapter.errors import Malformed, Problem
 from adapter.fhir.operations import exporting_patients
-from adapter.fhir.validation import check, findings, strict_json, structure
+from adapter.fhir.validation import check, findings, strict_json, structure, walk
 from store.codec import ExactDecimal, encode
 
 
@@ -254,3 +254,25 @@ def test_problems_beyond_those_that_are_named_are_only_counted(monkeypatch: pyte
     problems = check({"resourceType": "Patient", "name": [{"use": "zz"}] * 5_000})
     assert len(problems) == findings.MOST + 1 == len(told) + 1
     assert problems[-1].message.startswith("There are up to 4900 further problems.")
+
+
+@pytest.mark.parametrize(
+    ("resource", "hinted"),
+    [
+        ({"resourceType": "Patient"} | {f"birthDat{number}": 1 for number in range(1_000)}, "hint"),
+        ({"resourceType": "Patient", "name": [{"use": "offical"}] * 1_000}, "code_hint"),
+    ],
+)
+def test_what_may_have_been_meant_is_looked_for_only_where_it_is_told(
+    monkeypatch: pytest.MonkeyPatch, resource: dict[str, Any], hinted: str
+) -> None:
+    asked: list[object] = []
+
+    def counted(_: object, given: object) -> str:
+        asked.append(given)
+        return ""
+
+    monkeypatch.setattr(walk, hinted, counted)
+    problems = check(resource)
+    assert problems[-1].message.startswith("There are up to 900 further problems.")
+    assert len(asked) == findings.MOST
