@@ -9,6 +9,8 @@ from adapter.fhir.validation.definitions import Type, resource_types, type_of
 from adapter.fhir.validation.findings import Findings, Place
 from store.codec import Resource
 
+MOST = 1_000
+"""Resources in another: who takes part is looked for among all of them, for each who does, in every look at it."""
 _LINKS = frozenset({"uri", "url", "canonical"})
 
 
@@ -16,6 +18,10 @@ def check_contained(resource: Resource, findings: Findings, place: Place) -> Non
     """Add what is wrong with the resources that `resource`, which is not contained itself, contains."""
     contained = resource["contained"]
     if not isinstance(contained, list):
+        return
+    if len(contained) > MOST:
+        text = f"It contains more than {MOST} resources. Send them by themselves, and refer to them."
+        findings.add("too_many_values", "too-costly", text, (place, "contained", None))
         return
     used = {link[1:] for link in _local_links(resource)}
     seen: set[str] = set()

@@ -333,6 +333,14 @@ def test_a_value_of_a_choice_may_have_extensions() -> None:
     assert check({**PATIENT, "_deceasedDateTime": SAID}) == []
 
 
+@pytest.mark.parametrize(("many", "expected"), [(1_000, []), (1_001, [("too_many_values", "Appointment.contained")])])
+def test_a_resource_contains_a_thousand_others_at_most(many: int, expected: list[tuple[str, str]]) -> None:
+    inner = [{"resourceType": "Patient", "id": f"p{number}"} for number in range(many)]
+    coming = [{"actor": {"reference": f"#{one['id']}"}, "status": "accepted"} for one in inner]
+    problems = check(with_contained(*inner, participant=coming))
+    assert [(one.code, one.param) for one in problems] == expected
+
+
 CONTAINED = {"resourceType": "Device", "id": "d"}
 USE = {"reference": "#d"}
 
