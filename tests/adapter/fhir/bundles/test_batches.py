@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +11,7 @@ import pytest
 from fhir.resources.R4B.bundle import Bundle
 
 from adapter.errors import Refused
-from adapter.fhir.bundles import batches, responses
+from adapter.fhir.bundles import alone, batches, responses
 from adapter.fhir.writing import carry_out
 from store.codec import encode
 from store.errors import Unreachable
@@ -52,6 +54,30 @@ def transactions(store: Store, monkeypatch: pytest.MonkeyPatch) -> list[None]:
 
 async def test_an_empty_batch(api: Api) -> None:
     assert (await send(api, bundle("batch"))).json() == {"resourceType": "Bundle", "type": "batch-response"}
+
+
+async def test_others_have_their_turns_between_entries_that_wait_for_nothing(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turn, entries = 0, Counter[int]()
+    answered = alone.answered
+
+    async def others() -> None:
+        nonlocal turn
+        while True:
+            turn += 1
+            await asyncio.sleep(0)
+
+    async def noted(*arguments: Any) -> bytes:
+        entries[turn] += 1
+        return await answered(*arguments)
+
+    monkeypatch.setattr(batches, "answered", noted)
+    beside = asyncio.create_task(others())
+    refused = statuses(await done(api, bundle("batch", *[entry("GET", "Patient?active:of=1")] * 200)))
+    beside.cancel()
+    assert refused == ["400"] * 200
+    assert max(entries.values()) <= 16
 
 
 async def test_plain_writes_are_one_transaction(api: Api, transactions: list[None]) -> None:
