@@ -42,12 +42,13 @@ MOST_NAMED = 100
 """So many problems of a request are named one by one."""
 
 
-def few(problems: Sequence[Problem]) -> list[Problem]:
+def few(problems: Sequence[Problem], most: int = MOST_NAMED) -> list[Problem]:
     """Return the problems; where there are many, the first, and then one that tells how many are not named."""
-    if len(problems) <= MOST_NAMED:
+    if len(problems) <= most:
         return [*problems]
-    text = f"There are {len(problems) - MOST_NAMED} further problems. Repair the ones named here and send it again."
-    return [*problems[:MOST_NAMED], replace(problems[MOST_NAMED], code="further_problems", message=text, param=None)]
+    text = f"There are {len(problems) - most} further problems. Repair the ones named here and send it again."
+    further = replace(problems[most], code="further_problems", message=text, param=None, entry=None)
+    return [*problems[:most], further]
 
 
 class Refused(Exception):

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import orjson
 
-from adapter.errors import Problem, Refused
+from adapter.errors import Problem, Refused, few
 from adapter.security.permissions import Holder, told
 
 MEDIA_TYPE = "application/fhir+json; charset=utf-8"
@@ -39,12 +39,17 @@ _ISSUE_TYPES = {
 }
 
 
+_MOST = 1_000
+"""Problems that one answer names: one for each entry of a Bundle. A transaction may have a hundred in each, an
+appointment one for each of thousands of slots, and the answer many times the size of what was sent."""
+
+
 def outcome(refused: Refused, canonical_base: str, key: Holder | None = None) -> bytes:
     """Return the JSON of an OperationOutcome for who calls with `key`, if with any.
 
     ``details.coding`` carries the stable code for machines.
     """
-    return of(told(key, refused.problems), canonical_base, _ISSUE_TYPES.get(refused.status, "exception"))
+    return of(told(key, few(refused.problems, _MOST)), canonical_base, _ISSUE_TYPES.get(refused.status, "exception"))
 
 
 def of(problems: Iterable[Problem], canonical_base: str, issue_type: str = "informational") -> bytes:

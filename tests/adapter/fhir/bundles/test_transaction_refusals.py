@@ -313,3 +313,13 @@ async def test_a_read_that_fails_after_the_writes_is_told_beside_them(api: Api, 
     monkeypatch.setattr(store, "read", flaky)
     body = bundle("transaction", entry("GET", "Patient/a"), entry("PUT", "Patient/a", person(id="a")))
     assert statuses(await done(api, body)) == ["503", "201"]
+
+
+async def test_of_thousands_of_problems_a_thousand_are_told(api: Api) -> None:
+    wrong = {"resourceType": "Patient"} | {f"no{number}": 1 for number in range(99)}
+    answer = await send(api, bundle("transaction", *[entry("POST", "Patient", wrong)] * 30))
+    assert answer.status_code == 400
+    *named, last = answer.json()["issue"]
+    assert len(named) == 1_000
+    assert last["diagnostics"].startswith(f"There are {30 * 99 - 1_000} further problems.")
+    assert "expression" not in last
