@@ -116,21 +116,31 @@ def _practitioners(resource: Resource, actors: Sequence[Resource], roles: Roles)
     people: set[str] = set()
     for actor in actors:
         text = str(actor.get("reference", ""))
-        name = reference(text)
+        name, inner = reference(text), contained.get(text)
+        kind = actor.get("type", "") if inner is None else inner.get("resourceType")
         if name.startswith((_PERSON, _ROLE)):
             people.add(roles.get(name, name))
-        elif text in contained:
-            people.update(_known_as(contained[text]) if contained[text]["resourceType"] == "Practitioner" else ())
-        elif str(actor.get("type", "")).removeprefix(_MODELS) in ("Practitioner", "PractitionerRole"):
-            people.update(_known_as(actor))
-            if ":" in text and not text.startswith("urn:"):  # an address that does not tell who it is
-                people.add(text.partition("/_history/")[0])
+        elif str(kind).removeprefix(_MODELS) not in ("Practitioner", "PractitionerRole"):
+            continue
+        elif inner is not None:
+            player = _player(inner, contained, roles) if kind == "PractitionerRole" else frozenset[str]()
+            people |= player or _known_as(inner) or _known_as(actor)
+        elif text.startswith(("#", "urn:")) or not text:
+            people |= _known_as(actor)
+        elif ":" in text:  # an address that does not tell who it is; what refers to something else is something else
+            people |= {text.partition("/_history/")[0], *_known_as(actor)}
     return frozenset(people)
+
+
+def _player(role: Resource, contained: Mapping[str, Resource], roles: Roles) -> frozenset[str]:
+    """Return who plays a contained role; of contained resources only people may be meant, no role."""
+    people = [one for one in contained.values() if one.get("resourceType") == "Practitioner"]
+    return _practitioners({"contained": people}, [{"type": "Practitioner", **role.get("practitioner", {})}], roles)
 
 
 def _known_as(one: Resource) -> set[str]:
     return {
-        f"{found.get('system')}|{str(found['value']).strip()}".casefold()
+        f"{found.get('system', '')}|{str(found['value']).strip()}".casefold()
         for found in walk(one, "identifier")
         if "value" in found
     }
