@@ -123,8 +123,7 @@ def _practitioners(resource: Resource, actors: Sequence[Resource], roles: Roles)
         elif str(kind).removeprefix(_MODELS) not in ("Practitioner", "PractitionerRole"):
             continue
         elif inner is not None:
-            player = _player(inner, contained, roles) if kind == "PractitionerRole" else frozenset[str]()
-            people |= player or _known_as(inner) or _known_as(actor)
+            people |= _player(inner, contained, roles) or _known_as(inner) or _known_as(actor)
         elif text.startswith(("#", "urn:")) or not text:
             people |= _known_as(actor)
         elif ":" in text:  # an address that does not tell who it is; what refers to something else is something else
@@ -133,7 +132,7 @@ def _practitioners(resource: Resource, actors: Sequence[Resource], roles: Roles)
 
 
 def _player(role: Resource, contained: Mapping[str, Resource], roles: Roles) -> frozenset[str]:
-    """Return who plays a contained role; of contained resources only people may be meant, no role."""
+    """Return who plays a contained role, or nobody; of contained resources only people may be meant, no role."""
     people = [one for one in contained.values() if one.get("resourceType") == "Practitioner"]
     return _practitioners({"contained": people}, [{"type": "Practitioner", **role.get("practitioner", {})}], roles)
 
@@ -171,7 +170,7 @@ class Sweep:
             running = [one for one in self._open.get(person, ()) if one.end > visit.start]
             for one in running:
                 # The earlier ones were read before: one that has moved since is met again under its own name.
-                if one.name != visit.name and one.start < visit.end and not (one.lenient or visit.lenient):
+                if one.name != visit.name and not (one.lenient or visit.lenient):
                     found[one.name] = (one, visit)
             self._open[person] = [*running, visit]
         return list(found.values())
