@@ -6,13 +6,27 @@ from typing import Any
 
 import pytest
 
-from adapter.scheduling import checking, occupancy
-from adapter.scheduling.checking import Sweep, visit_of
+from adapter.scheduling import checking, occupancy, rooms
+from adapter.scheduling.checking import Sweep, Visit, visit_of
+from adapter.scheduling.claims import BESIDE
 from store.codec import Resource
 from tests.adapter.scheduling.sharing import EXTENSIONS, group
-from tests.adapter.scheduling.support import at, linking, slot, visit
+from tests.adapter.scheduling.support import (
+    HELD,
+    NOT_HELD,
+    TYPE_SYSTEM,
+    at,
+    linking,
+    of_type,
+    role,
+    schedule,
+    slot,
+    visit,
+)
 
 REASON = {"extension": [{"url": f"{EXTENSIONS}/overbooked", "valueString": "a mother in labour"}]}
+P, Q = "Practitioner/p", "Practitioner/q"
+ROLES = {"PractitionerRole/r": Q}
 
 
 def test_who_takes_the_time_of_a_visit() -> None:
@@ -63,7 +77,9 @@ def test_two_who_have_a_room_together_or_by_permission_are_sound() -> None:
     one, other = visit("x", **linking("a")), visit("y", **linking("b"))
 
     def wrong(first: Resource, second: Resource) -> bool:
-        return checking.doubled("Location/room", first, second, slots, rooms) is not None
+        both = [checking.doubled("Location/room", *two, slots, rooms) for two in ((first, second), (second, first))]
+        assert both[0] == both[1]
+        return both[0] is not None
 
     assert wrong(one, other)
     assert not wrong(one, {**other, **linking("a", "b")})
@@ -122,3 +138,282 @@ def test_the_room_of_a_slot(stated: Any, room: int) -> None:
 
 def test_a_slot_that_cannot_be_read_is_told_of_as_that_alone() -> None:
     assert list(checking.missing_schedule({"id": "a"}, ())) == []
+
+
+def visits(*several: Resource) -> list[Visit]:
+    found = [visit_of(one, ROLES) for one in several]
+    assert None not in found
+    return [one for one in found if one is not None]
+
+
+@pytest.mark.parametrize("status", [*HELD, *NOT_HELD])
+def test_the_statuses_that_hold_are_those_of_the_bookings(status: str) -> None:
+    one, busy = visit("x", status=status, **linking("a")), slot("a", status="busy")
+    holds = status in HELD
+    assert (visit_of(one, {}) is not None) is holds
+    assert (checking.stay("Location/l", busy, one) is not None) is holds
+    assert [wrong.kind for wrong in checking.missing_slots(one, ["Slot/b"])] == ["slot-missing"] * holds
+    told = [wrong.kind for wrong in checking.slot_findings({**busy, "status": "free"}, [one])]
+    assert told == ["slot-not-busy"] * holds
+
+
+@pytest.mark.parametrize("times", [{"end": None}, {"end": at("10:00")}])
+def test_what_has_no_end_after_its_start_takes_no_time(times: Resource) -> None:
+    assert visit_of(visit("x") | times, {}) is None
+    assert checking.stay("Location/l", slot("a") | times, visit("x")) is None
+
+
+@pytest.mark.parametrize("system", [TYPE_SYSTEM, "http://hl7.org/fhir/v2/0276", "urn:other"])
+@pytest.mark.parametrize("code", ["EMERGENCY", "WALKIN", "ROUTINE"])
+def test_who_may_stand_beside_others_does_so_in_time_and_holds_a_slot_of_a_room_all_the_same(
+    code: str, system: str
+) -> None:
+    one = visit("x", appointmentType={"coding": [{"system": system, "code": code}]})
+    assert checking.is_lenient(one) is (code in BESIDE and system != "urn:other")
+    there = checking.stay("Location/l", slot("a"), one)
+    assert there is not None
+    assert not there.lenient
+
+
+@pytest.mark.parametrize(
+    ("extension", "expected"),
+    [
+        ({"url": f"{EXTENSIONS}/overbooked", "valueString": "why"}, True),
+        ({"url": f"{EXTENSIONS}/overbooked", "valueBoolean": True}, False),
+        ({"url": f"{EXTENSIONS}/overbooked-by", "valueString": "key"}, False),
+        ({"valueString": "why"}, False),
+    ],
+)
+def test_what_was_booked_over_others_says_why(extension: Resource, expected: bool) -> None:
+    one = visit("x", extension=[{"url": "urn:x", "valueString": "x"}, extension])
+    assert checking.was_booked_over(one) is checking.is_lenient(one) is expected
+    assert (occupancy.reason(one) is not None) is expected  # written twice, meant once
+    there = checking.stay("Location/l", slot("a"), one)
+    assert there is not None
+    assert there.lenient is expected
+
+
+def test_what_a_visit_holds_and_takes_goes_by_whatever_address() -> None:
+    far = "https://elsewhere.example/fhir"
+    named = [{"reference": f"{far}/Slot/a/_history/2"}, {"reference": "Slot/b"}, {"reference": "Other/c"}, {}]
+    one = visit("x", who=(f"{far}/PractitionerRole/r", "Location/l"), slot=named)
+    [taken] = visits(one)
+    assert taken.name == "Appointment/x"
+    assert taken.people == {Q}
+    assert taken.slots == {"Slot/a", "Slot/b"}
+    of_far = slot("a") | {"schedule": {"reference": f"{far}/Schedule/s"}}
+    assert (checking.schedule_of(of_far), checking.schedule_of({"id": "a", "schedule": {}})) == ("Schedule/s", "")
+    assert [wrong.message.split()[2] for wrong in checking.missing_slots(one, ["Slot/b"])] == ["Slot/a,"]
+    assert list(checking.missing_slots(one, ["Slot/b", "Slot/a"])) == []
+
+
+def test_who_has_declined_takes_no_time() -> None:
+    one = visit("x", who=("Practitioner/p", "Practitioner/q"))
+    one["participant"][1]["status"] = "declined"
+    assert checking.people_of(one, {}) == {"Practitioner/q"}
+
+
+def test_who_plays_a_role_is_behind_it() -> None:
+    far = {**role("far"), "practitioner": {"reference": "https://elsewhere.example/fhir/Practitioner/z"}}
+    group_ = {**role("g"), "practitioner": {"reference": "Group/g"}}
+    known = checking.behind([role("r", "q"), role("vacant", None), {**role("odd"), "practitioner": {}}, far, group_])
+    assert known == {"PractitionerRole/r": "Practitioner/q", "PractitionerRole/far": "Practitioner/z"}
+    assert checking.offered_by(schedule("s", "PractitionerRole/r", "Location/l"), known) == {"Practitioner/q"}
+
+
+ROOMS = [
+    (["Location/l"], "Location/l"),
+    (["https://elsewhere.example/fhir/Location/l"], "Location/l"),
+    (["Location/m", "Location/l"], "Location/l and Location/m"),
+    (["Location/l", "Device/d"], "Device/d"),
+    (["Device/e", "Device/d"], "Device/d and Device/e"),
+    (["Location/l", "Practitioner/p"], ""),
+    (["Device/d", "HealthcareService/h"], ""),
+    ([], ""),
+]
+
+
+@pytest.mark.parametrize(("actors", "room"), ROOMS)
+def test_which_room_a_schedule_is_of(actors: list[str], room: str) -> None:
+    whose = {**schedule(), "actor": [{"reference": name} for name in actors]}
+    assert checking.room_of(whose) == room
+    assert rooms.of(whose) == room.replace(" and ", "+")  # written twice, meant once
+
+
+def test_a_sweep_passes_over_who_may_stand_beside_others_and_who_is_met_again() -> None:
+    usual, beside, over = visits(visit("x"), visit("y", appointmentType=of_type("WALKIN")), visit("z") | REASON)
+    for first, second in ((usual, beside), (beside, usual), (usual, over), (over, usual), (usual, usual)):
+        sweep = Sweep()
+        assert sweep.add(first) == sweep.add(second) == []
+    several = visits(
+        *(visit(ident, who=who) for ident, who in (("x", (P,)), ("o", (Q,)), ("b", (P, Q)), ("c", (P, Q))))
+    )
+    sweep = Sweep()
+    pairs = [(first.name[-1], second.name[-1]) for one in several for first, second in sweep.add(one)]
+    assert sorted(pairs) == [("b", "c"), ("o", "b"), ("o", "c"), ("x", "b"), ("x", "c")]
+
+
+def test_two_of_one_room_are_told_of_with_the_time_that_both_have_of_it() -> None:
+    known = {
+        "Slot/b": slot("b", status="busy"),
+        "Slot/a": slot("a", "10:15", "10:45", status="busy"),
+        "Slot/late": slot("late", "10:30", "11:00", status="busy"),
+        "Slot/timeless": {name: value for name, value in slot("timeless").items() if name not in ("start", "end")},
+        "Slot/elsewhere": slot("elsewhere", status="busy", schedule="other"),
+    }
+    of = {"Schedule/s": "Location/l", "Schedule/other": "Location/m"}
+
+    def told(first: Resource, second: Resource) -> tuple[str, str, str] | None:
+        wrong = checking.doubled("Location/l", first, second, known, of)
+        assert wrong == checking.doubled("Location/l", second, first, known, of)
+        return None if wrong is None else (wrong.kind, wrong.resource, wrong.message)
+
+    whole = visit("y", "10:00", "11:00", **linking("b"))
+    by = "from 2024-01-20T10:15:00+00:00 to {}, by {}."
+    assert told(whole, visit("x", "10:00", "11:00", **linking("a"))) == (
+        "room-overlap",
+        "Appointment/y",
+        "Location/l is had by Appointment/x and Appointment/y "
+        + by.format("2024-01-20T10:30:00+00:00", "Slot/a and Slot/b"),
+    )
+    short = visit("x", "10:15", "10:20", **linking("timeless"))
+    assert told(whole, short) == (
+        "room-overlap",
+        "Appointment/y",
+        "Location/l is had by Appointment/x and Appointment/y "
+        + by.format("2024-01-20T10:20:00+00:00", "Slot/b and Slot/timeless"),
+    )
+    for sound in ("late", "elsewhere", "b"):
+        assert told(whole, visit("x", "10:00", "11:00", **linking(sound))) is None
+    assert told(whole, visit("x", "10:30", "11:00", **linking("a"))) is None
+    assert told(visit("y", "10:00", "10:15", **linking("b")), visit("x", "10:15", "10:30", **linking("a"))) is None
+
+
+BY_NUMBER = "urn:s|7"
+NUMBERED = {"type": "Practitioner", "identifier": {"system": "urn:s", "value": "7"}}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "room", "whose", "expected"),
+    [
+        ({}, {}, 2, {P}, None),
+        ({}, {}, 1, {P}, P),
+        ({}, {}, 2, {Q}, P),
+        ({}, {}, 2, set(), P),
+        ({}, {}, 2, None, P),
+        ({}, {"slot": []}, 2, {P}, P),
+        ({"slot": []}, {}, 2, {P}, P),
+        ({}, {"start": at("10:30"), "end": at("11:00")}, 1, {P}, None),
+        ({}, {"appointmentType": of_type("WALKIN")}, 1, {P}, None),
+        (REASON, {}, 1, {P}, None),
+        ({"participant": [{"actor": NUMBERED}]}, {"participant": [{"actor": NUMBERED}]}, 2, {P}, None),
+        ({"participant": [{"actor": NUMBERED}]}, {"participant": [{"actor": NUMBERED}]}, 2, set(), BY_NUMBER),
+        (
+            {"participant": [{"actor": NUMBERED}, {"actor": {"reference": "PractitionerRole/unknown"}}]},
+            {"participant": [{"actor": NUMBERED}]},
+            2,
+            {P},
+            BY_NUMBER,
+        ),
+        ({"participant": [{"actor": {"reference": Q}}]}, {}, 1, {P}, None),
+    ],
+)
+def test_two_of_one_practitioner_may_be_there_by_a_slot_for_several_of_theirs(
+    first: Resource, second: Resource, room: int, whose: set[str] | None, expected: str | None
+) -> None:
+    one, other = visits(visit("y", **linking("a")) | first, visit("x", **linking("a")) | second)
+    calendars = {} if whose is None else {"Schedule/s": frozenset(whose)}
+    shared = {"Slot/a": group("a", room)}
+    for both in ((one, other), (other, one)):
+        wrong = checking.overlap(*both, shared, calendars)
+        assert (wrong is None) is (expected is None)
+        if wrong is not None:
+            when = "from 2024-01-20T10:00:00+00:00 to 2024-01-20T10:30:00+00:00."
+            assert wrong.message == f"{expected} has {both[0].name} and {both[1].name} {when}"
+            assert (wrong.kind, wrong.resource) == ("overlap", "Appointment/y")
+
+
+@pytest.mark.parametrize(
+    ("times", "covered"),
+    [
+        ([("10:00", "10:30")], True),
+        ([("10:15", "10:30"), ("10:00", "10:15")], True),
+        ([("09:45", "11:00"), ("09:50", "10:05")], True),
+        ([("10:00", "10:15"), ("10:20", "10:30")], False),
+        ([("10:00", "10:29")], False),
+        ([("10:01", "10:30")], False),
+        ([], False),
+    ],
+)
+def test_slots_for_several_that_both_hold_leave_no_gap(times: list[tuple[str, str]], covered: bool) -> None:
+    timeless = {name: value for name, value in group("timeless", 2).items() if name != "end"}
+    shared = {f"Slot/{n}": group(str(n), 2, *when) for n, when in enumerate(times)} | {"Slot/timeless": timeless}
+    held = linking(*(str(n) for n in range(len(times))), "timeless")
+    one, other = visits(visit("x", **held), visit("y", **held))
+    wrong = checking.overlap(one, other, shared, {"Schedule/s": frozenset({P})})
+    assert (wrong is None) is covered
+
+
+@pytest.mark.parametrize(
+    ("slot_", "naming", "expected"),
+    [
+        (group("a", 1, status="free"), [visit("x")], ["slot-not-busy"]),
+        (group("a", 2, status="free"), [visit("x")], []),
+        (group("a", 2, status="busy"), [visit("x")], []),
+        (group("a", 2, status="busy-tentative"), [visit("x")], []),
+        (group("a", 2, status="busy-unavailable"), [visit("x")], ["slot-not-busy"]),
+        (group("a", 2, status="free"), [visit("x"), visit("y")], ["slot-not-busy"]),
+        (group("a", 2, status="busy"), [visit("x"), visit("y")], []),
+        (group("a", 2, status="busy"), [visit("x"), visit("y"), visit("z")], ["capacity"]),
+        (group("a", 2, status="busy"), [visit("x"), visit("y"), visit("z") | REASON], []),
+        (group("a", 2, status="busy"), [visit("x"), visit("y"), visit("z", status="cancelled")], []),
+        (group("a", 1, status="busy"), [visit("x"), visit("y", appointmentType=of_type("WALKIN"))], ["capacity"]),
+        (
+            group("a", 2, status="busy"),
+            [visit("x", "10:00", "10:10"), visit("y"), visit("z", "10:10")],
+            ["slot-shared"],
+        ),
+        (group("a", 2, status="busy"), [*map(visit, "wxy"), visit("z", "10:29", "10:30")], ["capacity"]),
+        (slot("a", status="busy"), [visit("x", end=None), visit("y", end=None)], ["capacity"]),
+        (slot("a", status="busy"), [], ["slot-without-owner"]),
+        (slot("a", status="busy-tentative"), [visit("x", status="cancelled")], ["slot-without-owner"]),
+        (slot("a", status="busy"), [visit("x", status="cancelled"), visit("y", status="noshow")], []),
+        (slot("a", status="busy-unavailable"), [], []),
+        (slot("a"), [visit("x", status="proposed")], []),
+        (slot("a", status="busy"), [visit("x", "10:30", "11:00")], ["slot-elsewhere"]),
+        (slot("a", status="busy"), [visit("x", "09:30", "10:00")], ["slot-elsewhere"]),
+        (slot("a", status="busy"), [visit("x", "10:29", "11:00")], []),
+        (slot("a", status="busy"), [visit("x", "09:30", "10:01")], []),
+        (slot("a", status="busy"), [visit("x", "11:00", None)], []),
+        (slot("a", status="busy"), [visit("x") | {"start": None, "end": at("09:00")}], []),
+        (slot("a", status="busy") | {"start": None}, [visit("x", "11:00", "12:00")], []),
+        (slot("a", status="busy") | {"end": None}, [visit("x", "08:00", "09:00")], []),
+    ],
+)
+def test_what_is_wrong_with_a_slot_and_those_who_name_it(
+    slot_: Resource, naming: list[Resource], expected: list[str]
+) -> None:
+    told = list(checking.slot_findings(slot_, iter(naming)))
+    assert [wrong.kind for wrong in told] == expected
+    assert all(wrong.resource == "Slot/a" for wrong in told)
+    assert [wrong.note for wrong in told] == [kind in ("slot-shared", "slot-without-owner") for kind in expected]
+
+
+@pytest.mark.parametrize(
+    ("slot_", "present", "expected"),
+    [
+        (slot("a"), ["Schedule/s"], []),
+        (slot("a"), ["Schedule/t"], ["schedule-missing"]),
+        (slot("a", status="entered-in-error"), [], []),
+    ],
+)
+def test_a_slot_whose_schedule_is_gone_is_told_of(slot_: Resource, present: list[str], expected: list[str]) -> None:
+    told = [(wrong.kind, wrong.resource) for wrong in checking.missing_schedule(slot_, present)]
+    assert told == [(kind, "Slot/a") for kind in expected]
+
+
+def test_the_first_capacity_that_a_slot_states_is_its_own() -> None:
+    other = {"url": "urn:other", "valueInteger": 9}
+    stated = [other, {"url": occupancy.CAPACITY, "valueInteger": 2}, {"url": occupancy.CAPACITY, "valueInteger": 5}]
+    assert checking.capacity(slot("a") | {"extension": stated}) == 2
+    assert checking.capacity(slot("a") | {"extension": [other]}) == 1

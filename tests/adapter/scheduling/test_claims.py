@@ -180,6 +180,7 @@ SOMEBODY = {"resourceType": "Practitioner", "id": "s", "identifier": [{"system":
         ({"type": "Practitioner", "identifier": LICENCE, "reference": "urn:uuid:x"}, [], BY_LICENCE),
         ({"type": "Practitioner", "identifier": LICENCE, "reference": "Practitioner/p"}, [], ("Practitioner/p",)),
         ({"type": "Practitioner", "identifier": LICENCE, "reference": "Patient/p"}, [], ()),
+        ({"type": "Practitioner", "identifier": LICENCE, "reference": "#gone"}, [], BY_LICENCE),
         ({"type": STRUCTURE, "identifier": LICENCE}, [], BY_LICENCE),
         ({"type": "Practitioner", "display": "Dr. A"}, [], ()),
         ({"type": "Patient", "identifier": LICENCE}, [], ()),
