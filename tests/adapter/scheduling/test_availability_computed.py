@@ -253,6 +253,7 @@ async def test_the_first_ones_come_with_the_number_of_all(store: Store) -> None:
     hours = available(open_on("", "12:00", "12:30"), open_on("", "23:30", "00:30"))
     await create(store, weekly("w", hours, actors=("Practitioner/q",)))
     assert await shown(limit=3) == (["w.20240120T0000Z.30", "a", "b"], 6)
+    assert await shown(limit=1) == (["w.20240120T0000Z.30"], 6)
     assert await shown(whole=True) == ([], 4)
 
 
@@ -274,6 +275,48 @@ async def test_a_page_has_what_comes_after_those_before_it_and_the_number_of_all
     await create(store, weekly("w", available(open_on("", "10:30", "11:00")), actors=("Practitioner/q",)))
     assert await shown(18, 2) == (["a18", "b"], 22)
     assert await shown(20, 20) == (["w.20240120T1030Z.30", "c"], 22)
+
+
+async def test_a_page_of_several_schedules_is_in_one_order(store: Store) -> None:
+    await create(
+        store,
+        schedule("s"),
+        schedule("t", "Practitioner/q"),
+        slot("a", "10:30", "11:00"),
+        slot("b", schedule="t"),
+        slot("c", "11:00", "11:30", schedule="t"),
+    )
+    for asked in ((), (("Practitioner/p", "Practitioner/q"),)):
+        slots, total = await looking.page(store, Wanted(DAY, asked, limit=2), 0, zone=UTC)
+        assert ([one["id"] for one in slots], total) == (["b", "a"], 3)
+
+
+async def test_what_is_computed_is_of_whom_and_of_what_was_asked_for(store: Store) -> None:
+    hours = available(open_on("", "10:00", "10:30"))
+    of = {"p": "check", "q": "check", "r": "other"}
+    theirs = [weekly(who, hours, actors=(f"Practitioner/{who}",), serviceType=typed(code)) for who, code in of.items()]
+    await create(store, *theirs)
+    names = {who: f"{who}.20240120T1000Z.30" for who in of}
+    assert await found(store, service_types=("check",)) == [names["p"], names["q"]]
+    assert await found(store, actors=(("Practitioner/q", "Practitioner/r"),), service_types=("check",)) == [names["q"]]
+    assert await found(store, actors=(("Practitioner/r",),), minutes=30) == [names["r"]]
+    assert await found(store, actors=(("Practitioner/r",),), minutes=31) == []
+
+
+@pytest.mark.parametrize("closes", ["10:29", "10:30"])
+async def test_what_has_to_end_in_the_window_may_end_with_it(store: Store, closes: str) -> None:
+    hours = available(open_on("", "10:00", "10:30"))
+    await create(store, schedule("s"), slot("a"), weekly("w", hours, actors=("Practitioner/q",)))
+    expected = ["a", "w.20240120T1000Z.30"] if closes == "10:30" else []
+    assert await found(store, span("09:00", closes), whole=True) == expected
+
+
+@pytest.mark.parametrize("asked", [(), (("Practitioner/p",),)])
+async def test_whatever_was_given_back_and_is_computed_no_longer_is_not_open(store: Store, asked: Any) -> None:
+    left = [slot(f"w.20240120T{hour}00Z.30", f"{hour}:00", f"{hour}:30", schedule="w") for hour in (10, 12, 13)]
+    await create(store, weekly("w", available(open_on("", "10:00", "10:30"))), *left)
+    assert await found(store, actors=asked) == [left[0]["id"]]
+    assert await found(store, span("12:00", "13:00"), actors=asked) == []
 
 
 async def test_a_page_has_what_is_counted_though_its_schedule_is_gone(store: Store) -> None:

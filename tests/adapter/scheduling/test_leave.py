@@ -300,3 +300,21 @@ async def test_leave_hides_what_begins_in_it_or_reaches_into_it(store: Store) ->
 
     assert await found() == ["before", "others", "after"]
     assert await found(actors=(("Practitioner/p",),)) == await found(specialties=("eyes",)) == ["before", "after"]
+
+
+@pytest.mark.parametrize("asked", ["service_types", "specialties"])
+async def test_leave_hides_what_says_itself_of_what_it_is(store: Store, asked: str) -> None:
+    """Its Schedule says nothing of it, so its hours are not among those that are computed for who asks."""
+    leave = away("2024-01-20T10:00:00Z", "2024-01-20T11:00:00Z")
+    says: dict[str, Any] = {asked: ("check",)}
+    stated = {"serviceType" if asked == "service_types" else "specialty": concept("urn:s", "check")}
+    times = {"within": ("10:15", "10:30"), "after": ("11:00", "11:30")}
+    await create(
+        store,
+        weekly("w", available(HOURS, leave)),
+        *(slot(ident, *when, schedule="w") | stated for ident, when in times.items()),
+    )
+    day = Interval(datetime(2024, 1, 20, tzinfo=UTC), datetime(2024, 1, 20, 12, tzinfo=UTC))
+    for actors in ((), (("Practitioner/p",),)):
+        found = await looking.openings(store, Wanted(day, actors, **says), zone=UTC)
+        assert [one.ident for one in found] == ["after"]
