@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from adapter.errors import Malformed
-from adapter.scheduling import availability, nobodys, openings
+from adapter.scheduling import availability, holds, nobodys, openings
 from adapter.scheduling.availability import Wanted
 from adapter.scheduling.intervals import Interval
 from store.codec import Resource
@@ -189,6 +189,15 @@ async def test_a_role_is_as_busy_as_who_plays_it(store: Store) -> None:
     hours = available(open_on("", "10:00", "11:00"))
     await create(store, role("r"), weekly("w", hours, actors=("PractitionerRole/r",)), visit("x"))
     assert await found(store) == ["w.20240120T1030Z.30"]
+
+
+async def test_who_is_about_to_move_is_in_the_way_of_no_opening(store: Store) -> None:
+    hours, first = available(open_on("", "10:00", "11:00")), "w.20240120T1000Z.30"
+    holding = slot(first, status="busy", schedule="w")
+    held = visit("x", slot=[{"reference": f"Slot/{first}"}])
+    await create(store, weekly("w", hours), holding, held, visit("y", "10:30", "11:00"))
+    assert await found(store) == []
+    assert await found(store, without=frozenset({"Appointment/y"})) == ["w.20240120T1030Z.30"]
 
 
 async def test_who_declined_is_not_busy_and_a_room_has_no_appointments(store: Store) -> None:
@@ -390,3 +399,34 @@ async def test_many_are_computed_beside_other_requests(store: Store, monkeypatch
     assert threads.pop() is True
     assert len(await found(store, Interval(DAY.start, DAY.start + timedelta(days=365)))) == 365 * 6
     assert threads.pop() is False
+
+
+async def test_a_single_opening_is_told_and_what_is_none_is_not(store: Store) -> None:
+    hours = available(open_on("", "10:00", "11:00"))
+    await create(
+        store,
+        schedule("s"),
+        weekly("w", hours),
+        weekly("off", hours, actors=("Practitioner/q",), active=False),
+        visit("x"),
+    )
+
+    async def told(ident: str) -> str | None:
+        async with holds.settled(store) as moment:
+            found = await availability.computed_slot(moment, ident, UTC)
+        assert found is None or found["id"] == ident
+        return None if found is None else str(found["status"])
+
+    assert await told("w.20240120T1030Z.30") == "free"
+    for closed in ("w.20240120T1000Z.30", "off.20240120T1030Z.30"):
+        assert await told(closed) == "busy-unavailable"
+    off_the_grid, too_long = "w.20240120T1015Z.30", "w.20240120T1000Z.60"
+    for nothing in (
+        off_the_grid,
+        too_long,
+        "w.20240120T1100Z.30",
+        "gone.20240120T1030Z.30",
+        "s.20240120T1030Z.30",
+        "w",
+    ):
+        assert await told(nothing) is None
