@@ -16,7 +16,7 @@ from store.store import Store
 from tests.adapter.scheduling import looking
 from tests.adapter.scheduling.growth import SLACK, lines_run
 from tests.adapter.scheduling.support import linking, of_type, role, schedule, slot, span, visit
-from tests.store.support import create, explain
+from tests.store.support import change, create, explain
 
 DAY = span("00:00", "23:59")
 SEARCHES: list[dict[str, Any]] = [{}, {"actors": (("Practitioner/p",),)}]
@@ -139,6 +139,33 @@ async def test_rooms_are_taken_by_their_slots_alone(store: Store) -> None:
     assert [one.ident for one in await looking.openings(store, Wanted(DAY), zone=UTC)] == ["a"]
     asked = Wanted(DAY, (("Location/l",),))
     assert [one.ident for one in await looking.openings(store, asked, zone=UTC)] == ["a"]
+
+
+@pytest.mark.parametrize("opens", ["00:00", "10:10"])
+async def test_of_a_room_what_says_when_and_whose_it_is_is_in_the_way_by_whatever_address(
+    store: Store, opens: str
+) -> None:
+    """It may have begun before the time that is asked for; what came from elsewhere than our doors is passed over."""
+    far = {"schedule": {"reference": "https://elsewhere.example/fhir/Schedule/s"}}
+    had = {**slot("had", status="busy"), **far}
+    await create(store, schedule("s", "Location/l"), slot("a", "10:15", "10:45"), slot("b", "11:00", "11:30"))
+    await create(store, had, visit("x", who=(), **linking("had")))
+
+    async def both_ways() -> list[str]:
+        asked = [Wanted(span(opens, "12:00"), actors) for actors in ((), (("Location/l",),))]
+        by_all, by_room = [await looking.openings(store, one, zone=UTC) for one in asked]
+        assert by_all == by_room
+        return [one.ident for one in by_all]
+
+    assert await both_ways() == ["b"]
+    for kept in (far, {"schedule": slot("had")["schedule"]}):
+        await change(store, "Slot", "had", status="entered-in-error", **kept)
+        assert await both_ways() == ["a", "b"]
+    for wrong in ({"$set": {"_index.schedule": ["Schedule/s", "Schedule/t"]}}, {"$unset": {"_index.end": ""}}):
+        await change(store, "Slot", "had", status="busy", comment=str(wrong))
+        assert await both_ways() == ["b"]
+        await store.database["Slot"].update_one({"_id": "had"}, wrong)
+        assert await both_ways() == ["a", "b"]
 
 
 async def test_what_can_be_in_the_way_goes_as_far_as_the_slots_that_matter(store: Store) -> None:
