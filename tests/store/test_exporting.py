@@ -59,6 +59,22 @@ async def gone(store: Store, cut: Cut, since: datetime, *kinds: str, **options: 
     return [name async for names in deletions(store, cut, since, kinds or ("Patient",), **options) for name in names]
 
 
+@pytest.fixture
+def _few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is read in thousands otherwise takes several steps here."""
+    monkeypatch.setattr(exporting, "BATCH", 2)
+    monkeypatch.setattr(exporting_past, "BATCH", 2)
+    monkeypatch.setattr(exporting_past, "_LOOKED_UP", 2)
+
+
+@pytest.fixture(params=["all in one step", "in several"])
+def steps(request: pytest.FixtureRequest) -> None:
+    """Whoever asks for it is run both ways."""
+    if request.param == "in several":
+        request.getfixturevalue("_few_at_a_time")
+
+
+@pytest.mark.usefixtures("steps")
 async def test_the_state_at_the_cut_whatever_came_later(store: Store) -> None:
     await create(store, *(patient(f"p{n}") for n in range(8)))
     await change(store, "Patient", "p3", gender="other")
@@ -109,6 +125,7 @@ async def test_each_cut_has_a_moment_of_its_own_and_what_follows_is_not_before_i
     assert (await take_cut(store)).moment == clock()
 
 
+@pytest.mark.usefixtures("steps")
 async def test_what_changed_since_a_cut_is_told_once(store: Store) -> None:
     await create(store, *(patient(f"p{n}") for n in range(4)))
     first = await take_cut(store)
@@ -130,6 +147,7 @@ async def test_what_changed_since_a_cut_is_told_once(store: Store) -> None:
     assert await gone(store, third, third.moment) == []
 
 
+@pytest.mark.usefixtures("steps")
 async def test_what_was_deleted_and_made_anew_is_not_told_as_deleted(store: Store) -> None:
     await create(store, patient("a"), patient("b"))
     first = await take_cut(store)
@@ -145,18 +163,21 @@ async def test_what_was_deleted_and_made_anew_is_not_told_as_deleted(store: Stor
     assert await told(store, cut, since=first.moment) == {"a": "5"}
 
 
-async def test_it_goes_on_where_it_stopped(store: Store) -> None:
-    await create(store, *(patient(f"p{n:02}") for n in range(20)))
+@pytest.mark.parametrize("since", [None, BEFORE], ids=["all", "since"])
+@pytest.mark.parametrize("queries", [(), ({"_index.active": "true"},)], ids=["any", "judged"])
+async def test_it_goes_on_where_it_stopped(store: Store, since: datetime | None, queries: tuple[Any, ...]) -> None:
+    await create(store, *(patient(f"p{n:02}", active=True) for n in range(20)))
     cut = await take_cut(store)
-    whole = await parts(store, cut)
+    whole = await parts(store, cut, since=since, queries=queries)
     await change(store, "Patient", "p05", gender="other")
     await delete(store, "Patient", "p11")
     for place, part in enumerate(whole):
-        rest = await parts(store, cut, after=part.last, batch=4)
+        rest = await parts(store, cut, after=part.last, batch=4, since=since, queries=queries)
         assert [raw for one in rest for raw in one.lines] == [raw for one in whole[place + 1 :] for raw in one.lines]
 
 
 @pytest.mark.parametrize("since", [None, BEFORE], ids=["all", "since"])
+@pytest.mark.usefixtures("steps")
 async def test_queries_judge_the_state_at_the_cut(store: Store, since: datetime | None) -> None:
     await create(store, *(patient(f"p{n}", gender="other") for n in range(6)), patient("x", gender="male"))
     await change(store, "Patient", "p1", gender="male", name=[{"text": "$name"}])
@@ -170,6 +191,7 @@ async def test_queries_judge_the_state_at_the_cut(store: Store, since: datetime 
     assert await told(store, cut, queries=queries, since=since) == state
 
 
+@pytest.mark.usefixtures("steps")
 async def test_only_what_matched_before_is_told_as_deleted(store: Store) -> None:
     await create(store, patient("a", gender="male"), patient("b", gender="other"))
     first = await take_cut(store)
