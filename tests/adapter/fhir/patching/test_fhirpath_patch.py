@@ -38,6 +38,7 @@ APPOINTMENT: Resource = {
     ],
 }
 ACCEPTED = {"valueCode": "accepted"}
+WHOLE = operation("delete", "Appointment.status")["part"]
 
 
 class TestPaths:
@@ -46,6 +47,13 @@ class TestPaths:
         [
             "Appointment.participant[0].status",
             "participant[0].status",
+            "where(status = 'booked').participant[0].status",
+            "where(priority ~ 5).participant[0].status",
+            "Appointment.participant.where(status = 'needs-action' or status = 'none').status",
+            "Appointment.participant.where(actor.ofType(Reference).reference = 'Patient/1').status",
+            "Appointment.participant.where(required != 'optional').status",
+            "Appointment.participant.where('optional' != required).status",
+            "Appointment.participant.where(type !~ required and status = 'needs-action').status",
             "Resource.participant[0].status",
             "Appointment.participant.first().status",
             "Appointment . participant [ 0 ] . status",
@@ -136,10 +144,19 @@ class TestPaths:
             ("Appointment.participant[0].actor.referenc", "Reference has no element referenc"),
             ("Patient.name", "starts with Patient"),
             ("Appointment.status.foo", "Element has no element foo"),
+            ("Appointment._status", "Appointment has no element _status"),
             ("Appointment.participant.exists()", "to a value"),
             ("Appointment.participant.exists().status", "has no status"),
             ("Appointment.participant.single().status", "several"),
             ("Appointment.participant.where($this.status).where(type = 1 or extension)", None),
+            ("Appointment.participant[3]", None),
+            ("Appointment.status[1]", None),
+            ("Appointment.participant.where(status = 'TENTATIVE')", None),
+            ("Appointment.participant.where(period.not())", None),
+            ("Appointment.participant.where(actor.reference.startsWith('1'))", None),
+            ("Appointment.participant.where(actor.reference.endsWith('Patient'))", None),
+            ("Appointment.where(priority.startsWith('5')).status", None),
+            ("Appointment.participant.exists().ofType(boolean)", None),
             ("Appointment.where(participant.status)", "several values"),
             ("Appointment.extension(url)", "takes a text"),
             ("Appointment.participant.take('1')", "a number"),
@@ -339,6 +356,7 @@ class TestAdd:
 class TestLists:
     def test_places_outside(self) -> None:
         assert "2 items" in str(refusal(numbered(1, 2), operation("insert", LISTED, index=3, value=THIRD)))
+        assert "no element" in str(refusal(numbered(1, 2), operation("replace", f"{LISTED}[2]", value=THIRD)))
         assert "at 0 to 1" in str(refusal(numbered(1, 2), operation("move", LISTED, source=2, destination=0)))
         assert "at 0 to 1" in str(refusal(numbered(1, 2), operation("move", LISTED, source=0, destination=2)))
 
@@ -350,17 +368,26 @@ class TestLists:
             (numbered(1, 2), f"{LISTED}[0]", "whole list"),
             (numbered(1, 2), f"{LISTED}.where(value = 'value 1')", "whole list"),
             (patient(name=[{"given": ["a"]}, {"given": ["b"]}]), "Patient.name.given", "whole list"),
+            # Two of two lists are as many as the first one has.
+            (patient(name=[{"given": ["a", "b"]}, {"given": ["a"]}]), "name.given.where($this = 'a')", "whole list"),
         ],
     )
     def test_what_is_no_list(self, resource: Resource, path: str, text: str) -> None:
         assert text in str(refusal(resource, operation("insert", path, index=0, value=THIRD)))
         assert text in str(refusal(resource, operation("move", path, source=0, destination=0)))
 
+    def test_of_several_lists_a_place_is_among_all_that_they_hold(self) -> None:
+        before = patient(name=[{"given": ["a", "b"]}, {"given": ["c", "d"]}])
+        after = change(before, operation("replace", "Patient.name.given[2]", value="x"))
+        assert after == patient(name=[{"given": ["a", "b"]}, {"given": ["x", "d"]}])
+
     def test_extensions_move_with_what_they_extend(self) -> None:
         before = patient(name=[{"given": ["a", "b", "c"], "_given": [None, {"id": "b"}]}])
         path = "Patient.name[0].given"
         moved = change(before, operation("move", path, source=1, destination=0))
         assert moved["name"] == [{"given": ["b", "a", "c"], "_given": [{"id": "b"}, None, None]}]
+        beyond = change(before, operation("move", path, source=2, destination=0))  # of the siblings there are two
+        assert beyond["name"] == [{"given": ["c", "a", "b"], "_given": [None, None, {"id": "b"}]}]
         inserted = change(before, operation("insert", path, index=0, value="x"))
         assert inserted["name"] == [{"given": ["x", "a", "b", "c"], "_given": [None, None, {"id": "b"}, None]}]
         assert change(before, operation("delete", f"{path}[1]"))["name"] == [{"given": ["a", "c"]}]
@@ -458,6 +485,9 @@ class TestMalformed:
             operation("replace", "Appointment.participant[0]", value={"part": [{"valueCode": "x"}]}),
             operation("replace", "Appointment.participant[0]", value={"part": 1}),
             {"name": "operation", "part": [{"name": "type", "valueCode": "delete"}] * 2},
+            operation("delete", "Appointment.status") | {"name": "operations"},
+            {"name": "operation", "part": [*WHOLE, {"name": "path", "valueString": "Appointment.comment"}]},
+            operation("add", "Appointment", name=1, value="x"),
         ],
     )
     def test_it_is_refused(self, parameter: Any) -> None:
