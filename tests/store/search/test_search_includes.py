@@ -37,6 +37,7 @@ async def clinic(store: Store) -> Store:
         resource("Location", "m", partOf={"reference": "Location/l"}),
         resource("Organization", "o", partOf={"reference": "Organization/top"}),
         resource("Organization", "top"),
+        resource("Organization", "ward", partOf={"reference": "Organization/o"}),
         schedule("s", "Practitioner/d", f"{BASE}/Location/l"),
         slot("1", "s"),
         slot("2", "s"),
@@ -70,6 +71,8 @@ async def clinic(store: Store) -> Store:
         ),
         ("Location", "_id=l&_include=Location:partof", "Location/m"),
         ("Location", "_id=l&_include:iterate=Location:partof", "Location/m"),
+        ("Organization", "_id=ward&_include=Organization:partof", "Organization/o"),
+        ("Organization", "_id=ward&_include:iterate=Organization:partof", "Organization/o Organization/top"),
         (
             "Patient",
             "_include=Patient:organization&_include:iterate=Organization:partof",
@@ -303,3 +306,5 @@ async def test_what_is_followed_on_is_followed_though_not_all_was_looked_for(
     )
     query = "_id=g&_include=Group:member&_include:iterate=Patient:organization"
     assert await included(store, "Group", query) == {"Patient/a", "Organization/o"}
+    (note,) = (await page(store, "Group", query)).notes
+    assert "looked for" in note.text

@@ -182,6 +182,14 @@ async def test_several_types_come_one_after_the_other(store: Store) -> None:
     assert (await page(store, "Slot,Schedule", "_id=a&_summary=count")).total == 2
 
 
+async def test_a_type_of_which_nothing_can_match_takes_no_other_along(store: Store) -> None:
+    await put(store, appointment("a"), slot("s1"), slot("s2"), slot("s3"))
+    text = "status=http://hl7.org/fhir/slotstatus|free"  # no Appointment has a status of that system
+    assert [one.ident for one in (await page(store, "Appointment,Slot", text)).entries] == ["s1", "s2", "s3"]
+    for more in ("_summary=count", "_count=1", "_count=1&_total=accurate"):
+        assert (await page(store, "Appointment,Slot", f"{text}&{more}")).total == 3
+
+
 @pytest.mark.parametrize("size", [1, 2, 3, 10])
 async def test_several_types_are_sorted_together(store: Store, clock: Clock, size: int) -> None:
     for ident, kind in enumerate(("Slot", "Schedule", "Slot", "Schedule", "Slot")):
