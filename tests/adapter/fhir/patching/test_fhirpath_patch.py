@@ -290,10 +290,14 @@ class TestAdd:
         ):
             value = {"part": [{"name": "status", "valueCode": "x"}, part]}
             assert text in str(refusal(APPOINTMENT, operation("add", "Appointment", name="participant", value=value)))
-        twice = {"part": [{"name": "status", "valueCode": "x"}, {"name": "status", "valueCode": "y"}]}
-        assert "given twice" in str(
-            refusal(APPOINTMENT, operation("add", "Appointment", name="participant", value=twice))
-        )
+        for element, first in (
+            ("participant", {"name": "status", "valueCode": "x"}),
+            ("participant", {"name": "status", "_valueCode": {"id": "x"}}),
+            ("extension", {"name": "value", "valueString": "x"}),
+        ):
+            twice = {"part": [first, {"name": first["name"], "valueCode": "y"}]}
+            add = operation("add", "Appointment", name=element, value=twice)
+            assert "given twice" in str(refusal(APPOINTMENT, add))
 
     def test_a_choice_gets_the_name_of_its_type(self) -> None:
         for value, expected in (

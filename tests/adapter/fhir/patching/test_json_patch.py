@@ -272,6 +272,11 @@ class TestOnResources:
         assert (problem.code, problem.details) == ("empty_value", {"operation": 1})
         assert "remove" in problem.message
 
+    def test_of_what_is_given_empty_the_first_is_named_and_nothing_that_was_emptied(self) -> None:
+        operations = ["remove /cancelationReason/text", "add /participant/0/type []", "replace /slot []"]
+        assert refusal(*operations).problems[0].details == {"operation": 1}
+        assert refusal(*operations[:1], *operations[:0:-1]).problems[0].details == {"operation": 1}
+
     def test_what_is_given_empty_may_be_filled(self) -> None:
         operations = ["replace /slot []", "add /slot/- {}", 'add /slot/0/reference "Slot/x"']
         assert change(*operations)["slot"] == [{"reference": "Slot/x"}]
