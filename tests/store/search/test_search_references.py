@@ -23,6 +23,7 @@ from tests.store.search.support import (
     schedule,
     slot,
 )
+from tests.store.support import change
 
 UHID = "urn:uhid"
 
@@ -95,6 +96,21 @@ async def test_a_reference_to_anything(store: Store) -> None:
         assert await found(store, "Appointment", f"supporting-info={value}") == {"a"}
     assert await found(store, "Appointment", "supporting-info:DocumentReference=1") == {"a"}
     assert await found(store, "Appointment", "supporting-info:Observation=1") == set()
+    later = ("Transport/2", "http://elsewhere/Transport/2")  # a type that R4 does not have
+    for reference in later:
+        await change(store, "Appointment", "a", supportingInformation=[{"reference": reference}])
+        assert await found(store, "Appointment", f"supporting-info={reference}") == {"a"}
+        assert await found(store, "Appointment", f"supporting-info:Patient={reference}") == set()
+    await change(store, "Appointment", "a", supportingInformation=[{"reference": "Patient/1"}])
+    await put(store, resource("Patient", "1"))
+    assert await included(store, "Appointment", "_include=Appointment:supporting-info") == {"Patient/1"}
+
+
+async def test_of_a_compartment_is_what_refers_to_its_owner_and_what_only_has_its_id_is_not(store: Store) -> None:
+    await put(store, resource("Patient", "1"), appointment("1"), appointment("a", None, "Patient/1"))
+    for kind, ident in (("Appointment", "a"), ("Patient", "1")):
+        of_patient = await run(store, parsed(kind, "", compartment=("Patient", "1")))
+        assert [one.ident for one in of_patient.entries] == [ident]
     assert "resource type" in refusal("Appointment", "supporting-info:Foo=1")[0].text
 
 

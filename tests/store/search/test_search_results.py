@@ -245,6 +245,7 @@ async def test_criteria_find_at_most_two(store: Store) -> None:
     assert len(await matches(store, "Patient", [("identifier", "urn:s|x")], reading())) == 2
     assert await matches(store, "Patient", [("_id", "1"), ("_format", "json")], reading()) == ["1"]
     assert await matches(store, "Patient", [("identifier", "none")], reading()) == []
+    assert await matches(store, "Appointment", [("patient", "Patient/1")], reading()) == ["a"]
     assert await matches(store, "Appointment", [("patient.identifier", "none")], reading()) == []
     assert await matches(store, "Appointment", [("patient.identifier", "x"), ("_id", "a")], reading()) == ["a"]
 

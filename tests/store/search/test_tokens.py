@@ -47,6 +47,8 @@ async def test_a_system_is_found_without_a_code(store: Store) -> None:
     for name in ("service-type", "identifier"):
         assert await found(store, "Appointment", f"{name}=urn:bare|") == {"a", "b"}
         assert await found(store, "Appointment", f"{name}=urn:bar|") == set()
+        for narrowed in (f"{name}=urn:bare%7C1,x&{name}=urn:bare|", f"{name}=urn:bare|&{name}=urn:bare%7C1,x"):
+            assert await found(store, "Appointment", narrowed) == {"b"}
         assert await found(store, "Appointment", f"{name}:not=urn:bare|") == set()
         assert await found(store, "Appointment", f"{name}=|urn:bare") == set()
 
