@@ -9,7 +9,7 @@ import pytest
 
 from adapter.errors import Malformed, Unprocessable
 from adapter.fhir.patching import Patch, apply, json_patch
-from adapter.fhir.patching.values import Budget, NotApplicable
+from adapter.fhir.patching.values import Budget, NotApplicable, same
 from store.codec import Resource, decode, encode, parse
 
 Doc = Any
@@ -414,3 +414,27 @@ class TestDocuments:
         ):
             with pytest.raises(Malformed):
                 Patch.read(binary | wrong)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"a": 1, "b": 2}, {"a": 1, "b": 3}),
+        ({"a": 1}, {"a": 1, "b": 2}),
+        ({"a": 1}, ["a"]),
+        ([1, 2], [1, 3]),
+        ([1, 2], [1]),
+        ([], {}),
+        (1, 2),
+        (1, "1"),
+        (1, True),
+        (1, None),
+        ("a", "b"),
+        ("", None),
+    ],
+)
+def test_what_a_test_tells_apart(one: Any, other: Any) -> None:
+    assert not same(one, other)
+    assert not same(other, one)
+    assert same({"x": [one, other]}, {"x": [one, other]})
+    assert not same({"x": [one, other]}, {"x": [other, one]})
