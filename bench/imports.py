@@ -3,7 +3,8 @@
 Half Slots, half Appointments that hold them, from NDJSON files, into an empty store; the bare way puts documents
 composed the same way into collections without an index. They take turns on one MongoDB; the ratio is of the same run.
 "Their documents" is all that the import has written (the resources, their versions, the guards), put into collections
-with the same indexes, without checks, decisions or transactions: what MongoDB takes for that alone.
+with the same indexes, without checks, decisions or transactions: what MongoDB takes for that alone. "Their checks" is
+what one core checks of them, as the front door does, and nothing else.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from adapter import memory
 from adapter.clock import text
 from adapter.console.session import opened
 from adapter.importing import running, sources
+from adapter.importing.checking import check
+from adapter.importing.item import Item
 from adapter.scheduling import publishing
 from adapter.scheduling.claims import claims
 from adapter.scheduling.intervals import Interval
@@ -42,16 +45,19 @@ LONG = (20_000, 1_000_000)
 LEAST_RATIO, LEAST_RATE, MOST_FALL = 0.2, 3_000, 0.1
 _RAW: CodecOptions[Any] = CodecOptions(document_class=RawBSONDocument)
 _BATCH = 1_000
+_ENOUGH = 20_000  # resources that are checked to see how many a core does
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What one size came to: resources a second, with every check, as bare documents, and as all that are written."""
+    """What one size came to: resources a second, with every check, as bare documents, as all that are written, and of
+    one core that checks them."""
 
     size: int
     checked: float
     bare: float
     documents: float
+    checks: float
 
 
 def run(console: Console, sizes: tuple[int, ...] = SIZES) -> int:
@@ -73,13 +79,22 @@ def _show(console: Console, found: list[Figures]) -> None:
     for name, value in machine.describe().items():
         console.print(f"{name:<10}{value}", highlight=False, markup=False)
     table = Table(box=None, pad_edge=False, header_style="bold", title="import, resources/s", title_justify="left")
-    for heading in ("resources", "with every check", "bare insert_many", "ratio", "their documents", "ratio", "goal"):
+    for heading in (
+        "resources",
+        "with every check",
+        "bare insert_many",
+        "ratio",
+        "their documents",
+        "ratio",
+        "their checks",
+        "goal",
+    ):
         table.add_column(heading, justify="right")
     for one in found:
         ratio = one.checked / one.bare
         met = ratio >= LEAST_RATIO and one.checked >= LEAST_RATE
         said = f"{LEAST_RATIO} and {LEAST_RATE:,}/s: " + ("[green]met[/]" if met else "[red]not met[/]")
-        least = (f"{one.documents:,.0f}", f"{one.documents / one.bare:.2f}")
+        least = (f"{one.documents:,.0f}", f"{one.documents / one.bare:.2f}", f"{one.checks:,.0f}")
         table.add_row(f"{one.size:,}", f"{one.checked:,.0f}", f"{one.bare:,.0f}", f"{ratio:.2f}", *least, said)
     console.print(table)
     fall = 1 - found[-1].checked / found[0].checked
@@ -104,8 +119,9 @@ async def _measure(folder: Path, uri: str, size: int) -> tuple[Figures, int]:
             refused = tally.refused
         checked = size / (time.perf_counter() - began)
         documents = size / await _again(service)
+        checks = _checks(service, min(size, _ENOUGH))
         bare.append(await _bare(service, size))
-        return Figures(size, checked, sum(bare) / len(bare), documents), refused
+        return Figures(size, checked, sum(bare) / len(bare), documents, checks), refused
 
 
 async def _bare(service: Service, size: int) -> float:
@@ -144,6 +160,19 @@ async def _again(service: Service) -> float:
         if batch:
             took += await _insert(target[name], batch)
     return took
+
+
+def _checks(service: Service, size: int) -> float:
+    """Return how many resources a second this core checks."""
+    took = 0.0
+    for kind, resources in (("Slot", _slots(size // 2)), ("Appointment", _visits(service, size // 2))):
+        for batch in _batches(resources):
+            items = [Item(number, encode(one), kind) for number, one in enumerate(batch)]
+            began = time.perf_counter()
+            for item in items:
+                check(service, item)
+            took += time.perf_counter() - began
+    return size / took
 
 
 async def _insert(collection: AsyncCollection[Any], batch: list[Any]) -> float:
