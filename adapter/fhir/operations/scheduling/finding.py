@@ -12,7 +12,7 @@ from typing import Any
 
 from adapter.clock import exact, text
 from adapter.errors import Problem
-from adapter.fhir import searching
+from adapter.fhir import searching, validation
 from adapter.fhir.access import require_type
 from adapter.fhir.call import Call, Reply
 from adapter.fhir.operations.scheduling.answers import bundle
@@ -65,6 +65,8 @@ async def find(call: Call, kind: str, ident: str | None) -> Reply:
     service = call.who.service
     patients = asked.references("patient-reference", "Patient", base=call.base)
     sent = asked.resources("patient-resource", "Patient")
+    for one in sent:
+        asked.note(*validation.check(one, "Patient"))
     asked.tokens("reason")
     asked.one("referral-identifier")
     most = count(asked)

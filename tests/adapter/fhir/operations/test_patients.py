@@ -131,6 +131,23 @@ async def test_who_is_sent_to_find_and_is_not_stored_is_proposed_no_time_of_thei
     assert [one["resource"]["slot"][0]["reference"] for one in found["entry"]] == ["Slot/j2"]
 
 
+@pytest.mark.parametrize(
+    ("wrong", "place"),
+    [
+        ({"identifier": "x"}, "Patient.identifier"),
+        ({"identifier": [{"value": 5}]}, "Patient.identifier[0].value"),
+        ({"identifier": [{"system": ["urn:mrn"], "value": "7"}]}, "Patient.identifier[0].system"),
+        ({"id": "a/b"}, "Patient.id"),
+    ],
+)
+async def test_who_is_sent_to_find_is_a_valid_patient(api: Api, wrong: Json, place: str) -> None:
+    sent = parameters(start="soon", end=END, patient_resource={"resourceType": "Patient", **wrong})
+    answer = await call(api, "POST", "Appointment/$find", sent)
+    assert answer.status_code == 400, answer.text
+    told = [(issue.get("expression") or issue["location"])[0] for issue in answer.json()["issue"]]
+    assert told == [place, "http.start"]
+
+
 async def test_to_look_for_who_is_sent_to_find_is_to_read_patients(api: Api, make_api: ApiMaker) -> None:
     reader: Api = await make_api(api.service, granted=["appointments:read", "slots:read"])
     sent = parameters(start=START, end=END, patient_resource=newcomer("UG333333333C"))
