@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from adapter.errors import Malformed, Problem
 from adapter.fhir import searching
-from adapter.fhir.call import Call
+from adapter.fhir.call import MOST_PARAMETERS, Call
 from adapter.fhir.operations.parameters import each, names, no_parameters
 from adapter.fhir.refusing import Faults
 from mappings.instants import parse
@@ -81,7 +81,8 @@ class Asked:
             bare: the parameter that a body is which is no Parameters resource.
 
         Raises:
-            Malformed: the body is none of ours, or is not valid as a whole; of parameters that are not, it is noted.
+            Malformed: the body is none of ours, has too many, or is not valid as a whole; of parameters that are not,
+                it is noted.
         """
         wrong = Faults()
         given = [
@@ -89,6 +90,7 @@ class Asked:
         ]
         body = call.body
         if body is not None and body.get("resourceType") == "Parameters":
+            _require_few(body)
             for place, one, is_sound in each(body, wrong):
                 if is_sound:
                     value = one["resource"] if "resource" in one else value_of(one)
@@ -182,6 +184,13 @@ class Asked:
     def resources(self, name: str, kind: str) -> list[Resource]:
         """Return a parameter's resources; note what is no resource of that type."""
         return self.each(self.all(name), lambda one: _resource(one, kind))
+
+
+def _require_few(body: Resource) -> None:
+    sent = body.get("parameter")
+    if isinstance(sent, list) and len(sent) > MOST_PARAMETERS:  # each may be somebody who is looked for
+        text = f"There are more than {MOST_PARAMETERS} parameters. Send fewer."
+        raise Malformed(Problem("invalid_parameter", text, "Parameters.parameter", issue="too-costly"))
 
 
 def is_instant(text: str) -> bool:

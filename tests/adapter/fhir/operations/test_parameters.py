@@ -126,6 +126,16 @@ async def test_what_is_no_parameter_hides_no_wrong_one(api: Api) -> None:
     assert (many.status_code, "start" in many.text) == (400, False)
 
 
+@pytest.mark.parametrize("path", ["Appointment/$find", "Appointment/$book", "Slot/$prefetch"])
+async def test_a_scheduling_operation_takes_no_more_parameters_than_a_search(api: Api, path: str) -> None:
+    """Each may be somebody who is looked for."""
+    given = [{"name": "colour", "valueString": "red"}] * 1_001
+    for many, issue in ((1_000, "not-supported"), (1_001, "too-costly")):
+        body = {"resourceType": "Parameters", "parameter": given[:many]}
+        answer = await call(api, "POST", path, body)
+        assert (answer.status_code, answer.json()["issue"][0]["code"]) == (400, issue)
+
+
 BESIDE: list[tuple[str, Json, list[str]]] = [
     (
         "$export",
