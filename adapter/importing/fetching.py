@@ -165,7 +165,7 @@ def _wait(error: urllib.error.HTTPError) -> float | None:
         return max(float(said), _LEAST)
     try:
         return max((parsedate_to_datetime(said) - datetime.now(UTC)).total_seconds(), _LEAST)
-    except (ValueError, TypeError):  # no date, or one without a zone
+    except (ValueError, TypeError, OverflowError):  # no date, or one without a zone
         return None
 
 

@@ -209,7 +209,9 @@ def test_a_server_that_asks_to_be_asked_later_is(
     assert ours.asked == [(path, "Bearer secret") for path in ("/m", "/m", "/1", "/1", "/1")]
 
 
-@pytest.mark.parametrize("later", ["86400", "Thu, 01 Jan 2099 00:00:00 GMT", "soon", "-1"])
+@pytest.mark.parametrize(
+    "later", ["86400", "Thu, 01 Jan 2099 00:00:00 GMT", "Thu, 01 Jan 2099 00:00:00 +99999999999999", "soon", "-1"]
+)
 def test_a_server_that_asks_to_be_asked_much_later_ends_the_command(
     hosts: tuple[Host, Host], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, later: str
 ) -> None:
