@@ -49,7 +49,7 @@ def outcome(refused: Refused, canonical_base: str, key: Holder | None = None) ->
 
     ``details.coding`` carries the stable code for machines.
     """
-    return of(told(key, few(refused.problems, _MOST)), canonical_base, _ISSUE_TYPES.get(refused.status, "exception"))
+    return of(told(key, refused.problems), canonical_base, _ISSUE_TYPES.get(refused.status, "exception"))
 
 
 def of(problems: Iterable[Problem], canonical_base: str, issue_type: str = "informational") -> bytes:
@@ -58,8 +58,8 @@ def of(problems: Iterable[Problem], canonical_base: str, issue_type: str = "info
 
 
 def resource(problems: Iterable[Problem], canonical_base: str, issue_type: str = "informational") -> dict[str, Any]:
-    """Return an OperationOutcome with an issue for each problem."""
-    issues = [_issue(problem, problem.issue or issue_type, canonical_base) for problem in problems]
+    """Return an OperationOutcome with an issue for each problem, a thousand at most."""
+    issues = [_issue(one, one.issue or issue_type, canonical_base) for one in few([*problems], _MOST)]
     return {"resourceType": "OperationOutcome", "issue": issues}
 
 

@@ -55,6 +55,14 @@ async def test_book_names_every_rule_that_is_broken(api: Api) -> None:
     refused(await operate(api, "$book", appointment_resource=wrong), 422, "unknown_slot", "slot_mismatch")
 
 
+async def test_of_thousands_of_problems_a_thousand_are_told(api: Api) -> None:
+    wanted = visit(slot=[{"reference": f"Slot/none{number}"} for number in range(1_500)])
+    answer = await operate(api, "$book", appointment_resource=wanted)
+    *named, last = answer.json()["entry"][0]["resource"]["issue"]
+    assert (answer.status_code, len(named)) == (422, 1_000)
+    assert last["diagnostics"].startswith("There are 500 further problems. ")
+
+
 async def test_book_changes_and_cancels(api: Api) -> None:
     booked = only(await operate(api, "$book", appointment_resource=visit()), 201)
     later = {**booked, "start": "2024-01-20T12:00:00Z", "end": "2024-01-20T12:30:00Z"}
