@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from adapter.aside import LARGE, aside
-from adapter.fhir import presentation
+from adapter.fhir import presentation, validation
 from adapter.fhir.bundles import batches, transactions
-from adapter.fhir.operations import validating
+from adapter.fhir.operations import parameters, validating
 from adapter.fhir.validation import checking, strict_json
 from tests.adapter.fhir.bundles.sending import bundle, entry
 from tests.adapter.fhir.door import Json, call, get, made
@@ -87,6 +87,36 @@ async def test_what_is_large_is_judged_beside_other_requests(
         assert answer.status_code in (200, 201), answer.text
     assert set(where[: len(where) // 2]) == {True}
     assert set(where[len(where) // 2 :]) == {False}
+
+
+OPERATIONS = (
+    *("Patient/$everything", "Patient/$validate", "$export", "Appointment/$find", "Slot/$prefetch"),
+    *("Appointment/$hold", "Appointment/$book", "Appointment/a/$cancel", "Appointment/a/$reschedule"),
+)
+
+
+@pytest.mark.parametrize("path", OPERATIONS)
+async def test_large_parameters_are_judged_beside_other_requests(
+    api: Api, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    where = watched(monkeypatch, parameters, "faults")
+    for length in (1, LARGE):
+        given = [{"name": "colour", "valueString": "x" * length}]
+        answer = await call(api, "POST", path, {"resourceType": "Parameters", "parameter": given})
+        assert answer.status_code == 400, answer.text
+    assert where == [True, False]
+
+
+@pytest.mark.parametrize(("path", "function"), [("Appointment/$find", "check"), ("Appointment/$book", "require_valid")])
+async def test_large_patients_who_are_sent_are_judged_beside_other_requests(
+    api: Api, monkeypatch: pytest.MonkeyPatch, path: str, function: str
+) -> None:
+    where = watched(monkeypatch, validation, function)
+    for body in (PERSON, LONG):
+        given = [{"name": "patient-resource", "resource": body}]
+        answer = await call(api, "POST", path, {"resourceType": "Parameters", "parameter": given})
+        assert answer.status_code == 400, answer.text
+    assert where == [True, False]
 
 
 @pytest.mark.parametrize("around", [None, "batch"])

@@ -14,6 +14,7 @@ from typing import Any
 
 import orjson
 
+from adapter.aside import aside
 from adapter.export.plan import MEMBERS, OWNER, of_anybody
 from adapter.fhir import reads, searching
 from adapter.fhir.access import may, require_type
@@ -69,7 +70,7 @@ async def everything(call: Call, kind: str, ident: str | None) -> Reply:
     if ident is not None and await call.who.store.read(kind, ident) is None:
         raise await reads.absent(call, kind, ident)
     wrong = Faults()
-    sent = parameters(call, wrong)
+    sent = await aside(lambda: parameters(call, wrong), much=call.large)
     beside = searching.beside(sent.pairs)
     for name in beside:
         wrong.add(name, searching.BESIDE, "not-supported")

@@ -43,7 +43,7 @@ async def validate(call: Call, kind: str, ident: str | None) -> Reply:
     """
     require_type(call.who, kind, "read")
     wrong = Faults()
-    sent = parameters(call, wrong, bare=True)
+    sent = await aside(lambda: parameters(call, wrong, bare=True), much=call.large)
     resource = sent.resource
     mode, profile = _read(sent, kind, ident, wrong)
     stored = b""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from adapter.aside import aside
 from adapter.errors import Malformed, Problem
 from adapter.fhir import searching
 from adapter.fhir.call import MOST_PARAMETERS, Call
@@ -72,7 +73,7 @@ class Asked:
         self._is_sound = False
 
     @classmethod
-    def of(cls, call: Call, takes: Sequence[str], bare: str | None = None) -> Asked:
+    async def of(cls, call: Call, takes: Sequence[str], bare: str | None = None) -> Asked:
         """Read the query and the body.
 
         Args:
@@ -84,6 +85,10 @@ class Asked:
             Malformed: the body is none of ours, has too many, or is not valid as a whole; of parameters that are not,
                 it is noted.
         """
+        return await aside(lambda: cls._of(call, takes, bare), much=call.large)
+
+    @classmethod
+    def _of(cls, call: Call, takes: Sequence[str], bare: str | None) -> Asked:
         wrong = Faults()
         given = [
             Given(ALIASES.get(name, name), value, name) for name, value in call.query if value and name not in _FORMAL

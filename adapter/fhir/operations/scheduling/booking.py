@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from adapter.aside import aside
 from adapter.errors import Malformed, Problem, Refused, Unprocessable, few
 from adapter.fhir import validation
 from adapter.fhir.access import require_type
@@ -47,7 +48,7 @@ async def hold(call: Call, kind: str, ident: str | None) -> Reply:
         Forbidden: the key may not write appointments and read slots. Malformed: no appointment is named.
     """
     _require(call)
-    asked = Asked.of(call, HOLDS)
+    asked = await Asked.of(call, HOLDS)
     named = _named(call, asked, ident) or ""
     if ident is None and not asked.all("appointment-reference"):
         text = "Name the appointment."
@@ -74,7 +75,7 @@ async def book(call: Call, kind: str, ident: str | None) -> Reply:
         Malformed: neither a reference nor a resource, or one that is not valid.
     """
     _require(call)
-    asked = Asked.of(call, BOOKS, bare="appointment-resource")
+    asked = await Asked.of(call, BOOKS, bare="appointment-resource")
     named = _named(call, asked, ident)
     sent = asked.resources("appointment-resource", KIND)
     given = [name for name in ("appointment-reference", "appointment-resource") if asked.all(name)]
@@ -82,9 +83,9 @@ async def book(call: Call, kind: str, ident: str | None) -> Reply:
         text = "Give one appointment: as appointment-reference, or as appointment-resource."
         asked.note(Problem("invalid_parameter", text, "appointment-reference", issue="required"))
     resource = sent[0] if sent else None
-    faults = [] if resource is None else _faults(asked, resource, KIND)
     beside = _Beside.of(call, asked)
-    faults += [fault for one in beside.patients for fault in _faults(asked, one, "Patient")]
+    judged = [*((one, KIND) for one in sent[:1]), *((one, "Patient") for one in beside.patients)]
+    faults = await aside(lambda: _faults(asked, judged), much=call.large)
     _note_contradictions(asked, named, resource, beside)
     asked.require_sound()
     if beside.schedules:
@@ -251,15 +252,17 @@ def _named(call: Call, asked: Asked, ident: str | None) -> str | None:
     return ident or (found[0].partition("/")[2] if found else None)
 
 
-def _faults(asked: Asked, resource: Resource, kind: str) -> list[Problem]:
-    """Return the rules that a resource breaks by itself (422); note where it is no valid resource of that type."""
-    try:
-        validation.require_valid(resource, kind)
-    except Unprocessable as refused:
-        return [*refused.problems]
-    except Malformed as refused:
-        asked.note(*refused.problems)
-    return []
+def _faults(asked: Asked, resources: Iterable[tuple[Resource, str]]) -> list[Problem]:
+    """Return the rules that resources break by themselves (422); note where one is no valid resource of its type."""
+    found: list[Problem] = []
+    for resource, kind in resources:
+        try:
+            validation.require_valid(resource, kind)
+        except Unprocessable as refused:
+            found += refused.problems
+        except Malformed as refused:
+            asked.note(*refused.problems)
+    return found
 
 
 def _told_with(faults: list[Problem], step: Step[Resource]) -> Step[Resource]:

@@ -43,7 +43,7 @@ async def cancel(call: Call, kind: str, ident: str | None) -> Reply:
         Forbidden: the key may not write appointments. Malformed: a parameter is wrong.
     """
     named = _require(call, ident)
-    asked = Asked.of(call, CANCELS)
+    asked = await Asked.of(call, CANCELS)
     reason, comment = asked.read("reason", _reason), asked.text("comment")
     asked.require_sound()
 
@@ -65,7 +65,7 @@ async def reschedule(call: Call, kind: str, ident: str | None) -> Reply:
     """
     named = _require(call, ident)
     require_type(call.who, "Slot", "read")  # as who books: what is free is looked for, and a Slot's time told
-    asked = Asked.of(call, RESCHEDULES)
+    asked = await Asked.of(call, RESCHEDULES)
     slots = asked.names("slot", "Slot", call.base)
     start, end = (asked.read(name, _moment) for name in ("start", "end"))
     if not asked.all("slot") and not asked.all("start"):

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from adapter.aside import aside
 from adapter.clock import exact, text
 from adapter.errors import Problem
 from adapter.fhir import searching, validation
@@ -61,12 +62,12 @@ async def find(call: Call, kind: str, ident: str | None) -> Reply:
     """
     require_type(call.who, "Appointment", "read")
     require_type(call.who, "Slot", "read")
-    asked = Asked.of(call, TAKES)
+    asked = await Asked.of(call, TAKES)
     service = call.who.service
     patients = asked.references("patient-reference", "Patient", base=call.base)
     sent = asked.resources("patient-resource", "Patient")
-    for one in sent:
-        asked.note(*validation.check(one, "Patient"))
+    judged = await aside(lambda: [fault for one in sent for fault in validation.check(one, "Patient")], much=call.large)
+    asked.note(*judged)
     asked.tokens("reason")
     asked.one("referral-identifier")
     most = count(asked)
@@ -91,7 +92,7 @@ async def prefetch(call: Call, kind: str, ident: str | None) -> Reply:
         Malformed: a parameter is missing or wrong.
     """
     require_type(call.who, "Slot", "read")
-    asked = Asked.of(call, PREFETCHES)
+    asked = await Asked.of(call, PREFETCHES)
     most = count(asked)
     sought = Sought.of(call, asked)
     async with holds.settled(call.who.store) as moment:
