@@ -17,7 +17,7 @@ from store.codec import Resource
 from store.reading import Moment
 from store.store import Store
 from tests.adapter.scheduling import looking
-from tests.adapter.scheduling.support import role, schedule, slot, span, visit
+from tests.adapter.scheduling.support import of_type, role, schedule, slot, span, visit
 from tests.adapter.scheduling.weekly import available, open_on, parameters, weekly
 from tests.store.support import create, explain
 
@@ -198,6 +198,12 @@ async def test_who_is_about_to_move_is_in_the_way_of_no_opening(store: Store) ->
     await create(store, weekly("w", hours), holding, held, visit("y", "10:30", "11:00"))
     assert await found(store) == []
     assert await found(store, without=frozenset({"Appointment/y"})) == ["w.20240120T1030Z.30"]
+
+
+async def test_who_may_stand_beside_others_is_in_the_way_of_no_opening(store: Store) -> None:
+    hours = available(open_on("", "10:00", "10:30"))
+    await create(store, weekly("w", hours), visit("x", appointmentType=of_type("WALKIN")))
+    assert await found(store) == ["w.20240120T1000Z.30"]
 
 
 async def test_who_declined_is_not_busy_and_a_room_has_no_appointments(store: Store) -> None:
