@@ -10,6 +10,7 @@ from typing import Any
 import bson
 
 from store import revision
+from store.documents import Rules
 from store.exporting import Query, Selection
 from store.search.matching import starting
 from store.search.references import own_forms
@@ -40,7 +41,8 @@ class Plan:
         notes: what was passed over, as an OperationOutcome's issues.
         deidentified: without what tells who somebody is.
         key: the fingerprint of the key of its pseudonyms.
-        rules: those by which the filters were read (`store.revision`). None: a release that kept none has read them.
+        rules: the digest of those by which the filters were read (`store.revision`). None: a release that kept none has
+            read them.
     """
 
     kinds: tuple[str, ...]
@@ -54,7 +56,7 @@ class Plan:
     notes: tuple[Mapping[str, Any], ...] = ()
     deidentified: bool = False
     key: str | None = None
-    rules: int | None = revision.RULES
+    rules: str | None = None
 
     @property
     def steps(self) -> tuple[tuple[str, bool], ...]:
@@ -72,16 +74,16 @@ class Plan:
         own = max((len(bson.encode({"$or": list(found)})) for found in (self.filters or {}).values()), default=0)
         return max(len(bson.encode(self.document())), len(bson.encode(compartment)) + own)
 
-    def require_present(self) -> None:
-        """Make sure that the filters look for what is filed now, or is once a reindex has made it anew.
+    def require_present(self, rules: Rules) -> None:
+        """Make sure that the filters look for what is filed by `rules`, or is once a reindex has made it anew.
 
         Raises:
-            Outdated: another release has read them: they could pass over what is meant, and nobody would know.
+            Outdated: they were read by others: they could pass over what is meant, and nobody would know.
         """
-        if self.filters and self.rules != revision.RULES:
+        if self.filters and self.rules != revision.revision(rules):
             raise Outdated(
-                "Another release has begun this export, and read its _typeFilter for what is stored as it was filed "
-                "then. Ask for it again."
+                "Another release, or one with other settings, has begun this export, and read its _typeFilter for what "
+                "is stored as it was filed then. Ask for it again."
             )
 
     def selection(self, kind: str, joined: bool = False) -> Selection:

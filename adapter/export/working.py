@@ -51,7 +51,7 @@ class Work:
         now: the clock.
 
     Raises:
-        Outdated: another release has read its filters; the key of its pseudonyms is no longer there, or another one.
+        Outdated: its filters were read by other rules; the key of its pseudonyms is no longer there, or another one.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Work:
         self._job = job
         self._worker = worker
         self._plan = Plan.of(job.plan)
-        self._plan.require_present()
+        self._plan.require_present(store.rules)
         self._shape = shape(self._plan, settings)
         self._now = now
         self._progress = _Progress(job.done, job.total)

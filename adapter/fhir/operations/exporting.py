@@ -29,6 +29,7 @@ from adapter.fhir.refusing import Faults, invalid
 from adapter.fhir.validation.primitives import PRIMITIVES
 from adapter.scheduling.road import IDEMPOTENCY_HEADER
 from adapter.security.permissions import require
+from store import revision
 from store.dates import span
 from store.export_jobs import ExportJobs
 from store.extract import relative
@@ -234,6 +235,7 @@ async def _plan(call: Call, kinds: list[str], whose: Whose, asked: _Asked, *, ev
         notes=_notes(call, asked.problems),
         deidentified=asked.deidentified,
         key=fingerprint(call.who.service.settings) if asked.deidentified else None,
+        rules=revision.revision(call.who.store.rules),
     )
 
 
