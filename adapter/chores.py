@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from adapter.logs import logger
 from adapter.scheduling import holds
 from adapter.service import Service
+from adapter.wanted import require_wanted
 from store import revision
 from store.history import BATCH
 
@@ -27,6 +28,7 @@ async def run(service: Service, pause: float = PAUSE) -> None:
                 await chore(service)
             except Exception:  # noqa: BLE001  (the next round may go better; a chore must not end the others)
                 logger.exception("chore_failed", chore=chore.__name__)
+            require_wanted()
 
 
 async def sequence(service: Service) -> None:

@@ -14,6 +14,7 @@ from adapter.export.processes import KEEP_SECONDS, Workers
 from adapter.export.working import give_up, tidy
 from adapter.logs import logger
 from adapter.service import MODES, Service
+from adapter.wanted import require_wanted
 from store.export_jobs import ExportJobs
 
 PAUSE = 2.0
@@ -51,10 +52,11 @@ async def run(service: Service, pause: float = PAUSE) -> None:
         while True:
             try:
                 while await take_one(service, workers):
-                    pass
+                    require_wanted()
                 await workers.end(unless_younger=KEEP_SECONDS)
             except Exception:  # noqa: BLE001  (the next round may go better)
                 logger.exception("export_round_failed")
+            require_wanted()
             try:
                 async with asyncio.timeout(pause):
                     await event.wait()
@@ -98,6 +100,7 @@ async def _keep_tidy(service: Service) -> None:
             await remove_expired(service)
         except Exception:  # noqa: BLE001  (the next round may go better)
             logger.exception("expired_exports_left")
+        require_wanted()
         await asyncio.sleep(_TIDY_SECONDS)
 
 

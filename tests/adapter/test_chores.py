@@ -100,6 +100,25 @@ async def test_they_begin_and_end_with_the_application(make_service: ServiceMake
     assert "chores" not in {task.get_name() for task in asyncio.all_tasks()}
 
 
+async def test_they_end_though_the_driver_has_lost_that_they_are_to(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = asyncio.Event()
+
+    async def lose_it(_: Service) -> None:
+        lost = () if begun.is_set() else (asyncio.CancelledError,)  # once
+        begun.set()
+        with suppress(*lost):
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr(chores, "CHORES", (lose_it,))
+    task = asyncio.create_task(chores.run(service, pause=0.01))
+    await begun.wait()
+    task.cancel()
+    await asyncio.wait({task}, timeout=5)
+    assert task.cancelled()
+
+
 async def test_who_goes_on_beside_a_reindex_by_other_rules_takes_its_mark_away(make_service: ServiceMaker) -> None:
     goes_on, other = make_service(), make_service(base_url="https://x.org")
     made_anew = other.stores["test"]

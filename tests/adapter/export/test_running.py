@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -264,3 +265,24 @@ async def test_the_runner_looks_at_once_when_there_is_something(api: Api, monkey
     await asyncio.wait_for(again.wait(), 5)
     quick.cancel()
     await asyncio.gather(quick, return_exceptions=True)
+
+
+@pytest.mark.parametrize("losing", ["take_one", "remove_expired"])
+async def test_it_ends_though_the_driver_has_lost_that_it_is_to(
+    api: Api, monkeypatch: pytest.MonkeyPatch, losing: str
+) -> None:
+    begun = asyncio.Event()
+
+    async def lose_it(*_: Any) -> bool:
+        lost = () if begun.is_set() else (asyncio.CancelledError,)  # once
+        begun.set()
+        with suppress(*lost):
+            await asyncio.Event().wait()
+        return True
+
+    monkeypatch.setattr(running, losing, lose_it)
+    task = asyncio.create_task(running.run(api.service))
+    await begun.wait()
+    task.cancel()
+    await asyncio.wait({task}, timeout=5)
+    assert task.cancelled()
