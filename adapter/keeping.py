@@ -40,7 +40,9 @@ def kept(server: EmbeddedMongo | None, end: Callable[[], None], pauses: Sequence
     def watch() -> None:
         try:
             while not over.wait(LOOK_SECONDS):
-                if not server.kept():
+                if server.kept():
+                    server.bound_log()
+                else:
                     _renewed(server, over, pauses)
         except Exception as error:  # noqa: BLE001  (whatever it is, nobody would keep the server from here on)
             failures.append(error)

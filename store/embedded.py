@@ -42,6 +42,7 @@ from store.embedded_process import POLL, Process, State, clear_socket, in_use, i
 from store.embedded_server import (
     ServerGoneError,
     await_primary,
+    bound_log,
     is_primary,
     log_tail,
     place_socket,
@@ -102,6 +103,11 @@ class EmbeddedMongo:
             return False
         state = State.load(self._home)
         return state is None or state.owner.alive()
+
+    def bound_log(self) -> None:
+        """Keep the server's log from growing for ever; where that fails, the server goes on all the same."""
+        with contextlib.suppress(OSError):
+            bound_log(self._home)
 
     def renew(self) -> None:
         """Start the server again, or join or adopt the one that runs, as `start` does. Its address stays the same.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import socket
 import stat
 import subprocess
@@ -36,6 +37,7 @@ _TRANSACTION_SECONDS = 12
 _OPLOG_MB = 990  # the least there is; the default is 5 % of the free disk, up to 50 GB
 _SETTINGS = "ADAPTER_"
 _LOG_TAIL = 64 << 10
+_LONGEST_LOG = 64 << 20  # bytes; a slow or busy server says some megabytes a day
 _NOT_YET_INITIATED = 94
 _NOT_A_MEMBER = 93
 
@@ -153,6 +155,25 @@ def _environment() -> dict[str, str]:
     """Return the environment without our settings: keys and passwords among them are none of mongod's business."""
     told = {name: value for name, value in os.environ.items() if not name.upper().startswith(_SETTINGS)}
     return {**told, "LC_ALL": "C"}  # a locale that is not installed ends mongod
+
+
+def bound_log(home: Path) -> None:
+    """Put the log aside as a start does, where it has become too long: it lies on the disk that the data need.
+
+    The server holds it open, and appends to it: it is copied, and emptied. A line that comes in between is lost; where
+    the disk has no room for the copy, all of it is.
+
+    Raises:
+        OSError: it cannot be looked at, or emptied.
+    """
+    log = home / _LOG
+    if log.stat().st_size <= _LONGEST_LOG:
+        return
+    with suppress(OSError):
+        former = os.open(home / f"{_LOG}.1", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with os.fdopen(former, "wb") as kept, log.open("rb") as said:
+            shutil.copyfileobj(said, kept)
+    os.truncate(log, 0)
 
 
 def log_tail(home: Path) -> str:

@@ -32,3 +32,17 @@ def test_that_there_was_no_room_is_the_reason_whatever_the_last_try_says() -> No
     with recorded(), pytest.raises(NoRoomError), kept(cast("EmbeddedMongo", server), ended.set, [0.01]):
         assert ended.wait(10)
     assert not server.failures
+
+
+def test_the_log_of_a_server_that_runs_is_kept_from_growing() -> None:
+    bounded = threading.Event()
+
+    class Running(Gone):
+        def kept(self) -> bool:
+            return True
+
+        def bound_log(self) -> None:
+            bounded.set()
+
+    with kept(cast("EmbeddedMongo", Running()), bounded.clear):
+        assert bounded.wait(10)

@@ -49,6 +49,31 @@ def test_it_is_told_no_setting_of_ours(data: Path, monkeypatch: pytest.MonkeyPat
     assert {b"OF_SOMEBODY_ELSE=anything", b"LC_ALL=C"} <= {*told}
 
 
+def test_its_log_does_not_grow_for_ever(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with quick(data) as server:
+        log, former = data / "mongodb" / "mongod.log", data / "mongodb" / "mongod.log.1"
+        server.bound_log()
+        assert not former.exists()  # it is short
+        monkeypatch.setattr(embedded_server, "_LONGEST_LOG", 1_000)
+        said = log.read_bytes()
+        server.bound_log()
+        assert former.read_bytes().startswith(said)
+        assert former.stat().st_mode & 0o777 == 0o600
+        transact(server.uri)
+        assert b"client metadata" in log.read_bytes()
+        assert log.read_bytes().startswith(b'{"t"')  # it goes on at the beginning, not behind a hole
+
+
+def test_a_log_that_is_too_long_goes_where_there_is_no_room_to_keep_it(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded_server, "_LONGEST_LOG", 1_000)
+    with quick(data) as server:
+        (data / "mongodb" / "mongod.log.1").mkdir()  # it cannot be written, as on a full disk
+        server.bound_log()
+        assert (data / "mongodb" / "mongod.log").stat().st_size < 1_000
+
+
 def listening_on_tcp(pid: int) -> set[str]:
     inodes = set()
     for entry in Path(f"/proc/{pid}/fd").iterdir():
