@@ -121,13 +121,23 @@ def _values_in(value: Any) -> int:
     return len(value) + sum(map(_values_in, value.values() if isinstance(value, dict) else value))
 
 
-def _empty(value: Any) -> Iterator[Any]:
-    """Yield the empty lists and objects in `value`."""
-    if isinstance(value, dict | list):
+def _empty(value: Any, *, aligned: bool = False) -> Iterator[Any]:
+    """Yield the lists and objects in `value` that are empty, as one of null is that is not `aligned` with another."""
+    if isinstance(value, dict):
         if not value:
             yield value
-        for inner in value.values() if isinstance(value, dict) else value:
+        for name, inner in value.items():
+            yield from _empty(inner, aligned=name.startswith("_") or not _is_void(value.get(f"_{name}", [])))
+    elif isinstance(value, list):
+        if not value or (_is_void(value) and not aligned):
+            yield value
+        for inner in value:
             yield from _empty(inner)
+
+
+def _is_void(value: Any) -> bool:
+    """Tell whether this is a list in which there is nothing but null."""
+    return type(value) is list and all(item is None for item in value)
 
 
 def _require_shallow(depth: int) -> None:
@@ -172,7 +182,7 @@ def _tidied(value: Any, depth: int, *, aligned: bool = False) -> Any:
             if kept or type(kept) not in _NESTING:
                 made[name] = kept
         # Lists in which only null is left: extensions first, as they keep a list of nulls in its place.
-        void = [name for name, inner in made.items() if type(inner) is list and all(item is None for item in inner)]
+        void = [name for name, inner in made.items() if _is_void(inner)]
         for name in sorted(void):  # an underscore comes before small letters
             if name.startswith("_") or f"_{name}" not in made:
                 del made[name]

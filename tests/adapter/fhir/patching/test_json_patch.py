@@ -220,9 +220,9 @@ def change(*texts: str, raw: bytes = APPOINTMENT) -> Resource:
     return apply(Patch.read([_op(text) for text in texts]), decode(raw))
 
 
-def refusal(*texts: str) -> Unprocessable:
+def refusal(*texts: str, raw: bytes = APPOINTMENT) -> Unprocessable:
     with pytest.raises(Unprocessable) as refused:
-        change(*texts)
+        change(*texts, raw=raw)
     assert refused.value.status == 422
     return refused.value
 
@@ -265,7 +265,15 @@ class TestOnResources:
         assert change(*operations) == expected
 
     @pytest.mark.parametrize(
-        "operation", ["replace /slot []", "replace /slot [{}]", "replace /slot/0 {}", 'add /slot [{"identifier":{}}]']
+        "operation",
+        [
+            "replace /slot []",
+            "replace /slot [{}]",
+            "replace /slot/0 {}",
+            'add /slot [{"identifier":{}}]',
+            "replace /slot [null,null]",
+            'add /slot [{"extension":[null]}]',
+        ],
     )
     def test_a_value_that_is_empty_takes_nothing_away(self, operation: str) -> None:
         problem = refusal('test /status "booked"', operation).problems[0]
@@ -280,6 +288,17 @@ class TestOnResources:
     def test_what_is_given_empty_may_be_filled(self) -> None:
         operations = ["replace /slot []", "add /slot/- {}", 'add /slot/0/reference "Slot/x"']
         assert change(*operations)["slot"] == [{"reference": "Slot/x"}]
+
+    def test_null_keeps_the_place_of_an_extension_and_alone_it_is_empty(self) -> None:
+        name = {"given": ["a"], "_given": [{"id": "1"}]}
+        raw = encode({"resourceType": "Patient", "name": [name]})
+        assert change("replace /name/0/given [null]", raw=raw)["name"] == [name | {"given": [None]}]
+        assert change("replace /name/0/_given [null]", raw=raw)["name"] == [{"given": ["a"]}]
+        whole = ['replace /name [{"given":[null]}]', 'add /name/0/_given [{"id":"2"}]']
+        assert change(*whole, raw=raw)["name"] == [{"given": [None], "_given": [{"id": "2"}]}]
+        for taken in ("remove /name/0/_given", "replace /name/0/_given [null]"):
+            refused = refusal("replace /name/0/given [null]", taken, raw=raw)
+            assert (refused.problems[0].code, refused.problems[0].details) == ("empty_value", {"operation": 0})
 
     def test_lists_that_are_aligned_stay_so(self) -> None:
         raw = encode(
