@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 from fhir.resources.R4B.bundle import Bundle
 
-from adapter.errors import Refused
+from adapter.errors import Problem, Refused
 from adapter.fhir.bundles import alone, batches, responses
 from adapter.fhir.writing import carry_out
+from store import connection
 from store.codec import encode
-from store.errors import Unreachable
+from store.errors import AlreadyExists, NotUnique, Oversized, Unreachable
 from store.store import Store
 from tests.adapter.fhir.bundles.sending import (
     BASE,
@@ -340,6 +341,13 @@ async def test_what_http_has_no_route_for_is_refused_here_too(api: Api) -> None:
     assert dict(zip(asked, found, strict=True)) == asked
 
 
+async def test_an_entry_that_names_nothing_to_write_leaves_the_others(api: Api) -> None:
+    nowhere = [entry(method, "/", person()) for method in ("PUT", "PATCH")]
+    gone = [entry("DELETE", "/"), entry("DELETE", "AppointmentResponse/never")]
+    found = await done(api, bundle("batch", *nowhere, *gone, entry("POST", "Patient", person())))
+    assert statuses(found) == ["405", "405", "405", "204", "201"]
+
+
 async def test_heads_and_deletions_and_what_was_not_modified(api: Api) -> None:
     await done(api, bundle("batch", *(entry("PUT", f"Patient/{n}", person(id=n)) for n in "ab")))
     await done(api, bundle("batch", entry("DELETE", "Patient/b")))
@@ -413,7 +421,10 @@ async def test_a_fault_in_what_is_done_together_leaves_what_was_done_before(
     assert "Auma" not in str(found[2:4])
 
 
-@pytest.mark.parametrize(("error", "status"), [(Unreachable("no answer"), "503"), (RuntimeError("Auma"), "500")])
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(Unreachable("no answer"), "503"), (Oversized("too much"), "413"), (RuntimeError("Auma"), "500")],
+)
 async def test_a_fault_in_one_entry_leaves_the_others(
     api: Api, monkeypatch: pytest.MonkeyPatch, error: Exception, status: str
 ) -> None:
@@ -430,15 +441,46 @@ async def test_a_fault_in_one_entry_leaves_the_others(
     assert "Auma" not in str(found)
 
 
-async def test_a_refusal_that_names_no_entry_sends_each_alone(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "refused",
+    [
+        Refused(Problem("conflict", "Somebody was faster."), status=409),
+        AlreadyExists("Patient/a"),
+        NotUnique("Patient/a"),
+        Oversized("more than one transaction takes"),
+    ],
+)
+async def test_what_names_no_entry_sends_each_alone(
+    api: Api, monkeypatch: pytest.MonkeyPatch, refused: Exception
+) -> None:
     async def unnamed(*_: Any) -> Any:
-        raise Refused([], status=409)
+        raise refused
 
     monkeypatch.setattr(batches, "carry_out", unnamed)
     assert (
         statuses(await done(api, bundle("batch", *(entry("POST", "Patient", person()) for _ in range(3)))))
         == ["201"] * 3
     )
+
+
+async def test_a_batch_may_take_long_while_mongodb_answers(
+    api: Api, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transact = store.transact
+
+    async def slow(step: Callable[..., Any], **how: Any) -> Any:
+        result = await transact(step, **how)
+        deadline = connection._deadline.get()
+        assert deadline is not None
+        deadline._end = 0.0  # that is how long it took
+        return result
+
+    monkeypatch.setattr(store, "transact", slow)
+    monkeypatch.setattr(batches, "_TOGETHER", 2)
+    plain = [entry("PUT", f"Patient/{n}", person(id=n)) for n in "abcd"]
+    after_each_other = [entry("PUT", "Patient/a", person(id="a", active=active)) for active in (True, False)]
+    found = await done(api, bundle("batch", *plain, *after_each_other, entry("GET", "Patient/a")))
+    assert statuses(found) == ["201"] * 4 + ["200"] * 3
 
 
 @pytest.fixture

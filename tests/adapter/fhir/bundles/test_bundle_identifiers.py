@@ -41,7 +41,8 @@ def test_equal_criteria() -> None:
         (" urn:s|a1 ", "b,c,b"),
     ):
         assert sought((("family", family), ("identifier", value), ("_format", "json"))) == one
-    for value, family in (("a1", "b,c"), ("urn:S|a1", "b,c"), ("urn:s|a1,x", "b,c"), ("urn:s|a1", "b")):
+    different = (("a1", "b,c"), ("urn:S|a1", "b,c"), ("urn:s|a1,x", "b,c"), ("urn:s|a1", "b"), ("urn:s|a1", "B,c"))
+    for value, family in different:
         assert sought((("identifier", value), ("family", family))) != one
     assert sought((("identifier", "|"),)) == sought((("identifier", "|"),)), "the search refuses it, not we"
     assert sought((("identifier", r"a\|b"),)) != sought((("identifier", "a|b"),))
