@@ -91,7 +91,7 @@ def plan(call: Call, parsed: Parsed) -> Plan:
     idents = [_ident(entry) for entry in entries]
     names, bases = Names(call.base), (call.base, *call.who.service.settings.fhir_bases)
     for entry, ident in zip(entries, idents, strict=True):
-        if entry.full_url is not None and ident is not None and _is_named(entry, entry.full_url, bases):
+        if entry.full_url is not None and _is_named(entry, entry.full_url, bases):
             names.add(entry.full_url, f"{entry.path[0]}/{ident}")
     writes: dict[int, Write] = {}
     wanted: dict[str, Wanted] = {}
@@ -122,7 +122,7 @@ def plan(call: Call, parsed: Parsed) -> Plan:
     provisional = {
         position: f"{entry.path[0]}/{ident}"
         for position, (entry, ident) in enumerate(zip(entries, idents, strict=True))
-        if ident is not None and _is_conditional(entry)
+        if _is_conditional(entry)
     }
     places = tuple(entry.index for entry in entries)
     return Plan(tuple(writes.values()), places, reads, provisional, frozenset(versioned), version, wanted, patches)
@@ -231,17 +231,9 @@ def _is_conditional(entry: Entry) -> bool:
     return "if-none-exist" in (entry.headers or {}) or (entry.method in ("PUT", "PATCH") and len(entry.path) == 1)
 
 
-def _ident(entry: Entry) -> str | None:
-    """Return the id that the resource of an entry has, or is called by until it is known which one that is.
-
-    None for what is deleted by criteria: nobody can mean it.
-    """
-    if len(entry.path) > 1:
-        return entry.path[1]
-    if entry.method == "DELETE":
-        return None
-    given = (entry.resource or {}).get("id") if entry.method == "PUT" else None
-    return given if isinstance(given, str) else str(uuid.uuid4())
+def _ident(entry: Entry) -> str:
+    """Return the id that the resource of an entry has, or is called by until it is known which one that is."""
+    return entry.path[1] if len(entry.path) > 1 else str(uuid.uuid4())
 
 
 def _is_named(entry: Entry, full_url: str, bases: tuple[str, ...]) -> bool:
