@@ -323,6 +323,15 @@ async def test_a_name_that_no_entry_has_leads_nowhere(api: Api, store: Store, na
     assert await count(api, "Patient?family=Half") == 0
 
 
+@pytest.mark.parametrize("url", ["Patient/a", "Patient?identifier=urn:mrn|1"])
+async def test_what_is_deleted_is_known_by_no_name(api: Api, url: str) -> None:
+    await done(api, bundle("transaction", entry("PUT", "Patient/a", identified("1", id="a"))))
+    deletion, booked = entry("DELETE", url, full=urn(1)), entry("POST", "Appointment", visit(urn(1)))
+    answer = await send(api, bundle("transaction", deletion, booked))
+    assert issues(answer, 400) == [("value", "Bundle.entry[1].resource.participant[0].actor.reference")]
+    assert await count(api, "Patient") == 1
+
+
 async def test_a_name_in_capitals_is_the_same_name(api: Api) -> None:
     full = urn(0xC).replace("0c31", "0C31")
     found = await done(
