@@ -395,16 +395,18 @@ async def test_criteria_that_match_several_fail_the_whole(api: Api) -> None:
     assert await count(api, "Patient?family=Half") == 0
 
 
+@pytest.mark.parametrize("criteria", ["identifier=urn:mrn|1", "family=Auma"])
 @pytest.mark.parametrize("method", ["POST", "PUT"])
-async def test_the_same_criteria_twice_would_make_two(api: Api, method: str) -> None:
+async def test_the_same_criteria_twice_would_make_two(api: Api, method: str, criteria: str) -> None:
     def one(number: int) -> Json:
-        body = identified("1")
         if method == "POST":
-            return entry("POST", "Patient", body, urn(number), ifNoneExist="identifier=urn:mrn|1")
-        return entry("PUT", "Patient?identifier=urn:mrn|1", body, urn(number))
+            return entry("POST", "Patient", person(), urn(number), ifNoneExist=criteria)
+        return entry("PUT", f"Patient?{criteria}", person(), urn(number))
 
-    answer = await send(api, bundle("transaction", one(1), one(2)))
-    assert issues(answer, 400) == [("duplicate", "Bundle.entry[1]")]
+    for before in ([], [entry("DELETE", f"Patient?{criteria}")]):
+        answer = await send(api, bundle("transaction", *before, one(1), one(2)))
+        assert issues(answer, 400) == [("duplicate", f"Bundle.entry[{len(before) + 1}]")]
+        assert answer.json()["issue"][0]["diagnostics"].startswith(f"Entry {len(before)} has the same criteria.")
     assert await count(api, "Patient") == 0
 
 
