@@ -107,6 +107,19 @@ async def test_what_is_found_may_stand_beside_what_another_entry_brings(api: Api
     assert statuses(found) == ["200", "200", "201", "201", "201", "201"]
 
 
+async def test_who_finds_what_there_is_takes_no_look_at_the_others_away(api: Api) -> None:
+    await done(api, bundle("transaction", entry("PUT", "Patient/a", identified("1", id="a"))))
+    finds = [conditional(method, "identifier=urn:mrn|1", identified("1")) for method in ("POST", "PUT")]
+    for one in finds:
+        found = await done(api, bundle("transaction", one, entry("PUT", "Patient/b", identified("1", id="b"))))
+        assert statuses(found) == ["200", "201"]
+        assert ident(found[0]) == "a"
+        await done(api, bundle("transaction", entry("DELETE", "Patient/b")))
+        makes = conditional("POST", "identifier=urn:mrn|2", identified("2"))
+        answer = await send(api, bundle("transaction", one, makes, entry("POST", "Patient", identified("2"))))
+        assert issues(answer, 400) == [("duplicate", "Bundle.entry[1]")]
+
+
 async def test_a_reference_that_spells_the_criteria_of_an_entry_in_another_way_means_that_entry(api: Api) -> None:
     """What it makes does not bring the identifier: only that entry knows who is meant."""
     maker = entry("POST", "Patient", identified("2"), urn(1), ifNoneExist="identifier=urn:mrn|zz1&active=true")

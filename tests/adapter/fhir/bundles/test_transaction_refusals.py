@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from adapter.errors import Problem, Refused
+from adapter.fhir.bundles import transactions
 from adapter.fhir.writing import carry_out
 from store.codec import encode
-from store.errors import Unreachable
+from store.errors import AlreadyExists, NotUnique, Unreachable
 from store.store import Store
 from tests.adapter.fhir.bundles.sending import (
     BASE,
@@ -285,6 +287,25 @@ async def test_an_identifier_that_is_taken_is_told_of_the_entry_that_brings_it(a
     )
     assert issues(answer, 409) == [("duplicate", "Bundle.entry[2]")]
     assert await count(api, "Patient?family=Half") == 0
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        Refused(Problem("conflict", "Somebody was faster."), status=409),
+        AlreadyExists("Somebody has made it."),
+        NotUnique("Somebody has it.", "Patient/of-nobody-here"),
+    ],
+)
+async def test_what_is_about_no_entry_is_told_of_none(
+    api: Api, monkeypatch: pytest.MonkeyPatch, refused: Exception
+) -> None:
+    async def unnamed(*_: Any) -> Any:
+        raise refused
+
+    monkeypatch.setattr(transactions, "carry_out", unnamed)
+    answer = await send(api, bundle("transaction", *(entry("POST", "Patient", person()) for _ in range(2))))
+    assert [place for _, place in issues(answer, 409)] == [None]
 
 
 async def test_too_slow_is_told_and_half_of_it_is_not_done(api: Api, store: Store, monkeypatch: Any) -> None:

@@ -15,6 +15,7 @@ from tests.adapter.fhir.bundles.sending import (
     UHIDS,
     Json,
     actors,
+    adding,
     bundle,
     count,
     done,
@@ -220,7 +221,9 @@ async def test_a_rival_in_the_same_bundle_is_named_by_its_entry(api: Api, store:
     """The ids that were to be given to them are nobody's."""
     await open_clinic(store)
     known = noon() | {"id": "known", "identifier": [{"system": "urn:visit", "value": "1"}]}
-    await done(api, bundle("transaction", entry("PUT", "Appointment/known", known)))
+    asked = noon() | {"id": "asked", "status": "proposed"}
+    stored = [entry("PUT", f"Appointment/{one['id']}", one) for one in (known, asked)]
+    await done(api, bundle("transaction", *stored))
     found = await send(
         api,
         bundle(
@@ -231,14 +234,16 @@ async def test_a_rival_in_the_same_bundle_is_named_by_its_entry(api: Api, store:
             entry("POST", "Appointment", noon(), ifNoneExist="identifier=none"),
             entry("DELETE", "Patient/none"),
             entry("POST", "Appointment", noon(), ifNoneExist="identifier=urn:visit|1"),  # it finds what is known
+            entry("PUT", "Appointment?identifier=none-either", noon()),
+            entry("PATCH", "Appointment/asked", adding("/status", "booked")),
         ),
     )
-    places = [f"Bundle.entry[{place}].resource.start" for place in (1, 3, 2)]
-    assert sorted(issues(found, 409)) == sorted(("conflict", place) for place in places)
-    rivals = {1: (2, 3), 3: (1, 2), 2: (1, 3)}
+    rivals = [1, 2, 3, 6, 7]
+    assert sorted(issues(found, 409)) == [("conflict", f"Bundle.entry[{one}].resource.start") for one in rivals]
     for issue in found.json()["issue"]:
-        one, other = rivals[int(issue["expression"][0][len("Bundle.entry[")])]
-        named = f"In the way in this Bundle: Bundle.entry[{one}], Bundle.entry[{other}]."
+        own = int(issue["expression"][0][len("Bundle.entry[")])
+        others = [f"Bundle.entry[{one}]" for one in rivals if one != own]
+        named = f"In the way in this Bundle: {', '.join(others)}."
         assert issue["details"]["text"].endswith(f" {named}")
         assert issue["diagnostics"].endswith(f" {named} In the way: Appointment/known.")
 
