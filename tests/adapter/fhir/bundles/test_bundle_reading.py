@@ -265,6 +265,9 @@ def test_a_full_url_is_no_address_of_another_resource(method: str, url: str, ful
         ("PATCH", "Patient?identifier=1", f"{ROOT}/Patient/alice"),  # which one it is, its criteria tell
         ("POST", "Patient", f"{ROOT}/Patient/alice"),  # the id that a creation brings is none
         ("GET", "Patient/bob", f"{ROOT}/Patient/alice"),  # it names nothing
+        ("DELETE", "Patient/bob", f"{ROOT}/Patient/alice"),
+        ("POST", "Patient/$validate", f"{ROOT}/Patient/alice"),
+        ("PUT", "/", f"{ROOT}/Patient/alice"),  # refused for what it asks
     ],
 )
 def test_any_other_full_url_is_taken(method: str, url: str, full: str) -> None:
