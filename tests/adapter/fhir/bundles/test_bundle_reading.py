@@ -116,6 +116,7 @@ def test_addresses(url: str, path: tuple[str, ...], query: Any) -> None:
         "Patient/é",
         f"Patient/{'x' * 65}",
         "Patient?name=%FF",
+        "Patient?name=x#y",
     ],
 )
 def test_addresses_that_lead_nowhere(url: str) -> None:
@@ -123,6 +124,12 @@ def test_addresses_that_lead_nowhere(url: str) -> None:
         address(url, ROOT)
     if " " not in url:
         assert fault(entry("GET", url)) == ("bad_url", "Bundle.entry[0].request.url", 0)
+
+
+def test_a_query_has_a_thousand_pairs_at_most() -> None:
+    assert len(address("Patient?" + "&".join(["name=x"] * 1_000), ROOT)[1]) == 1_000
+    with pytest.raises(ValueError, match="cannot be read"):
+        address("Patient?" + "&".join(["name=x"] * 1_001), ROOT)
 
 
 @pytest.mark.parametrize("body", [None, person(), {"resourceType": "Bundle"}, {"type": "batch"}])
