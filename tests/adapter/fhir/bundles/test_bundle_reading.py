@@ -217,6 +217,10 @@ def test_each_name_once() -> None:
     for other in (urn(1), urn(1).upper()):
         same = [entry("POST", "Patient", person(), urn(1)), entry("POST", "Patient", person(), other)]
         assert problems(bundle("batch", *same)) == [("bdl-7", "Bundle.entry[1].fullUrl")]
+    none: list[Any] = [{}, ["2"], 2]  # that is for validation to tell
+    for version in none:
+        same = [entry("POST", "Patient", person(meta={"versionId": one}), urn(1)) for one in (version, version)]
+        assert problems(bundle("batch", *same)) == [("bdl-7", "Bundle.entry[1].fullUrl")]
     versions = [
         entry("GET", "Patient/1", person(meta={"versionId": version}), f"{ROOT}/Patient/1") for version in ("1", "2")
     ]
