@@ -10,7 +10,7 @@ import pytest
 from bson.regex import Regex
 
 from store.search import SearchRefused, matches, parse, run
-from store.search.weight import weight
+from store.search.weight import MOST, as_far_as_bearable, weight
 from store.store import Store
 from tests.store.search.support import BASE, parsed, reading, refusal
 from tests.store.support import create
@@ -45,6 +45,9 @@ def test_what_is_too_much_together_is_refused_once(kinds: str, text: str) -> Non
     [
         ("Patient", f"_profile:above={','.join(['a/' * 1_000] * 100)}"),
         ("Appointment", f"supporting-info={MANY}"),
+        ("AppointmentResponse", f"appointment.supporting-info={MANY}"),
+        ("Patient", f"_has:Appointment:patient:supporting-info={MANY}"),
+        ("Slot", f"_has:Appointment:slot:patient._profile:above={','.join(['a/' * 1_000] * 100)}"),
     ],
 )
 def test_values_that_stand_for_many_are_refused_before_all_of_these_are_made(kinds: str, text: str) -> None:
@@ -56,6 +59,15 @@ def test_values_that_stand_for_many_are_refused_before_all_of_these_are_made(kin
         tracemalloc.stop()
     assert problem.code == "too-costly"
     assert most < 20_000_000
+
+
+@pytest.mark.parametrize("form", ["x", "x" * 300, Regex("^x")])
+def test_what_is_looked_for_in_part_is_always_refused(form: Any) -> None:
+    """Who was given some of the forms as if they were all would miss what the others find."""
+    bearable = MOST // weight(form)
+    for more in (0, 1, 2):
+        made = as_far_as_bearable([form] * (bearable + more))
+        assert len(made) == bearable + more or weight({"a": {"$in": made}}) > MOST
 
 
 def test_so_are_chains_before_all_of_them_are_followed() -> None:
