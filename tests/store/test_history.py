@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -16,6 +17,7 @@ from pymongo import monitoring
 from store import history, ordering
 from store.codec import encode
 from store.connection import Client, connect
+from store.counters import COUNTERS
 from store.documents import past
 from store.errors import Unreachable
 from store.history import BATCH, COUNTED, HistoryPage, Version
@@ -23,7 +25,7 @@ from store.ordering import Order
 from store.store import Store
 from store.types import TYPES
 from store.unit_of_work import UnitOfWork
-from tests.conftest import Clock
+from tests.conftest import Clock, connected
 from tests.store.support import RULES, Database, Listener, appointment, change, create, patient, present
 
 MOMENT = datetime(2024, 1, 15, 10, tzinfo=UTC)
@@ -292,6 +294,52 @@ async def test_rivals_who_have_both_seen_the_same_pending_versions_give_each_one
     results = await asyncio.gather(*(each.sequence() for each in rivals))
     assert sorted(results) == [0, 0, 0, 10]
     assert await numbers(store.database) == list(range(1, 11))
+
+
+async def test_who_comes_between_gives_the_places_alone(
+    client: Client, mongodb_uri: str, store: Store, clock: Clock
+) -> None:
+    await create(store, patient("a"), patient("b"))
+    given: list[int] = []
+
+    async def rival() -> int:
+        async with connected(mongodb_uri) as other:
+            return await Store(other, store.database.name, rules=RULES, now=clock).sequence()
+
+    def now() -> datetime:
+        """The clock is asked when the pending versions are known, and none of them has its place."""
+        if not given:
+            with ThreadPoolExecutor(1) as pool:
+                given.append(pool.submit(asyncio.run, rival()).result())
+        return clock()
+
+    assert await Store(client, store.database.name, rules=RULES, now=now).sequence() == 0
+    assert given == [2]
+    assert await numbers(store.database) == [1, 2]
+
+
+async def test_places_that_are_not_committed_were_never_given(store: Store, clock: Clock) -> None:
+    """Else another reader gives their numbers once more, to others."""
+    await create(store, patient("a"))
+    await store.sequence_all()
+    await create(store, patient("b"), patient("c"))
+
+    async def given_up(attempt: ordering.Attempt) -> int:
+        async with store.database.client.start_session() as session:
+            await session.start_transaction()
+            try:
+                return await attempt(session)
+            finally:
+                await session.abort_transaction()
+
+    async def everything() -> list[Any]:
+        names = (ordering.HISTORY, COUNTERS)
+        return [await store.database[name].find({}, {"_json": 0}, sort=[("_id", 1)]).to_list() for name in names]
+
+    before = await everything()
+    async with asyncio.timeout(20):
+        assert await Order(store.database, given_up, clock, 5).sequence() == 2
+    assert await everything() == before
 
 
 async def test_who_waits_too_long_for_the_order_is_told_so(client: Client, store: Store, clock: Clock) -> None:
