@@ -13,7 +13,7 @@ import pytest
 from bson.regex import Regex
 from pymongo.read_concern import ReadConcern
 
-from store import exporting, exporting_past
+from store import exporting, exporting_live, exporting_past
 from store.codec import decode
 from store.exporting import Cut, Part, Selection, deletions, resources, take_cut
 from store.exporting_live import live
@@ -324,6 +324,23 @@ async def test_spans_of_ids_give_everything_once_whatever_is_written_meanwhile(s
                 await delete(store, "Patient", ident)
             await change(store, "Patient", "p06", active=True)
     assert state == [f"p{n:02}" for n in range(12)]
+
+
+async def test_no_more_is_read_ahead_than_memory_is_meant_for(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    await create(store, *(patient(f"p{n:02}") for n in range(12)))
+    begun = 0
+    begin = exporting_live._Span._begin
+
+    def noted(span: exporting_live._Span) -> None:
+        nonlocal begun
+        begun += 1
+        begin(span)
+
+    monkeypatch.setattr(exporting_live._Span, "_begin", noted)
+    async with aclosing(live(store, "Patient", (), "", 1)) as reading:
+        for dealt_with in range(4):
+            await anext(reading)
+            assert begun == dealt_with + 3
 
 
 async def test_who_stops_reading_leaves_no_cursor(store: Store) -> None:
