@@ -511,7 +511,11 @@ async def test_reads_beyond_the_largest_answer_are_refused_in_their_entries(
     assert (issue["code"], issue["details"]["coding"][0]["code"]) == ("too-costly", "answer_too_large")
 
 
-async def test_what_was_done_is_told_without_what_does_not_fit(api: Api, small_answers: None) -> None:
+@pytest.mark.parametrize("at_once", [1, 16])
+async def test_what_was_done_is_told_without_what_does_not_fit(
+    api: Api, small_answers: None, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    monkeypatch.setattr(batches, "_AT_ONCE", at_once)
     writes = [entry("PUT", f"Patient/{n}", person(id=str(n), **LONG)) for n in range(5)]
     patch = {
         "resourceType": "Parameters",
