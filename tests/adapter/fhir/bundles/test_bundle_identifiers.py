@@ -139,3 +139,23 @@ async def test_a_reference_by_identifiers_counts_what_the_transaction_brings(api
     )
     made = await stored(api, f"Patient/{ident(found[0])}")
     assert made["link"][0]["other"]["reference"] == f"Patient/{ident(found[1])}"
+
+
+@pytest.mark.parametrize(
+    "criteria", ["family=zz1", "_id=zz1", "identifier=zz1&family=zz1", "family=zz1&identifier=zz1"]
+)
+async def test_a_reference_by_anything_else_counts_only_what_is_stored(api: Api, criteria: str) -> None:
+    known = identified("zz1", "urn:other", id="zz1", name=[{"family": "zz1"}])
+    await done(api, bundle("transaction", entry("PUT", "Patient/zz1", known)))
+    asked = identified("1", link=[{"other": {"reference": f"Patient?{criteria}"}, "type": "refer"}])
+    found = await done(
+        api, bundle("transaction", entry("POST", "Patient", asked), entry("POST", "Patient", identified("zz1")))
+    )
+    made = await stored(api, f"Patient/{ident(found[0])}")
+    assert made["link"][0]["other"]["reference"] == "Patient/zz1"
+
+
+async def test_a_reference_by_nothing_is_refused(api: Api) -> None:
+    asked = identified("1", link=[{"other": {"reference": "Patient?_format=json"}, "type": "refer"}])
+    answer = await send(api, bundle("transaction", entry("POST", "Patient", asked)))
+    assert issues(answer, 400) == [("required", "Bundle.entry[0].resource.link[0].other.reference")]

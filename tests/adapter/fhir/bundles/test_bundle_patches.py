@@ -192,6 +192,16 @@ async def test_a_name_in_a_fhirpath_patch_is_what_the_entry_makes(api: Api, oper
     assert other.get("display") in (None, urn(1))
 
 
+async def test_a_name_that_is_added_as_the_text_alone_is_what_the_entry_makes(api: Api) -> None:
+    before = person(id="a", managingOrganization={"display": "Clinic"})
+    await done(api, bundle("transaction", entry("PUT", "Patient/a", before)))
+    patch = parameters(element("add", "Patient.managingOrganization", {"valueString": urn(1)}, "reference"))
+    maker = entry("POST", "Organization", {"resourceType": "Organization", "name": "Clinic"}, urn(1))
+    found = await done(api, bundle("transaction", entry("PATCH", "Patient/a", patch), maker))
+    after = (await stored(api, "Patient/a"))["managingOrganization"]
+    assert after == {"display": "Clinic", "reference": f"Organization/{ident(found[1])}"}
+
+
 async def test_a_name_that_may_look_like_a_reference_stays_in_a_fhirpath_patch(api: Api) -> None:
     await done(api, bundle("transaction", entry("PUT", "Patient/a", person(id="a"))))
     patch = parameters(
