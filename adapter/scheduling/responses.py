@@ -102,7 +102,7 @@ def asked_anew(appointment: Resource) -> Resource:
 
 
 def guards(drafts: Iterable[Draft]) -> Iterator[str]:
-    """Yield the appointments that responses refer to: none is deleted meanwhile."""
+    """Yield the appointments that responses refer to: who answers is judged on what the answer before has left."""
     return (answered(draft.after) for draft in drafts if draft.after is not None and _speaks(draft))
 
 

@@ -123,6 +123,7 @@ async def settle(
         shut.update(slot_changes.shut(world))
     work.guard(slot_changes.guards(world))
     work.share(slot_changes.shared(world))
+    # One that agrees with its appointment does not write it: of two answers at once, the older one could stand.
     work.guard(responses.guards(drafts))
     return _completed(world)
 

@@ -196,17 +196,28 @@ async def test_a_schedule_does_not_go_while_it_is_filled(store: Store) -> None:
     assert runs == 2  # the second time the door sees the slot
 
 
-async def test_an_appointment_does_not_go_while_it_is_answered(store: Store) -> None:
-    await settle_all(store, visit("x"))
-    answer = {
+def _answers(ident: str, status: str) -> Resource:
+    return {
         "resourceType": "AppointmentResponse",
-        "id": "r",
+        "id": ident,
         "appointment": {"reference": "Appointment/x"},
         "actor": {"reference": "Practitioner/p"},
-        "participantStatus": "accepted",
+        "participantStatus": status,
     }
+
+
+async def test_an_appointment_does_not_go_while_it_is_answered(store: Store) -> None:
+    await settle_all(store, visit("x"))
     with pytest.raises(Unprocessable):  # though it was there, and in want of no change, when it was answered first
-        await overtaken(store, settling(answer), lambda: settle_all(store, "Appointment/x"))
+        await overtaken(store, settling(_answers("r", "accepted")), lambda: settle_all(store, "Appointment/x"))
+
+
+async def test_the_later_of_two_answers_stands_though_it_found_nothing_to_change(store: Store) -> None:
+    await settle_all(store, visit("x"))  # in which p accepts
+    accepting = settling(_answers("later", "accepted"))
+    _, runs = await overtaken(store, accepting, lambda: settle_all(store, _answers("first", "declined")))
+    assert runs == 2
+    assert (await stored(store, "Appointment", "x"))["participant"][1]["status"] == "accepted"
 
 
 def _with_an_open_role(ident: str) -> Resource:
