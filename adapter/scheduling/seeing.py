@@ -135,7 +135,7 @@ async def _engaged(
     beside, theirs = await rooms.beside(work, slots, schedules)
     if not beside:
         return frozenset()
-    held = await holders(work, [*beside.values(), *slots], wish.own)
+    held = await holders(work, [*beside.values()], wish.own)  # `slots` are among them
     holding = {name: [one["id"] for one in ones] for name, ones in held.items()}
     hours = rooms.by_hour(rooms.hours(beside, theirs))
     found: set[str] = set()

@@ -179,6 +179,14 @@ async def test_several_share_a_room_by_a_slot_for_several_alone(store: Store) ->
     assert await statuses(store, "half", "whole") == ["busy", "busy"]
 
 
+async def test_who_has_both_slots_for_several_hides_nobody_who_has_the_other_alone(store: Store) -> None:
+    await of_room(store, group("half", 3, "10:30", "11:00"), group("whole", 3, "10:00", "11:00"))
+    await settle_all(store, half("a", **linking("half", "whole")))
+    await settle_all(store, whole("b"))
+    assert await refused(store, half("c")) == TAKEN
+    await settle_all(store, half("c", **linking("half", "whole")))
+
+
 async def test_who_lets_go_of_what_several_share_has_the_room_no_longer(store: Store) -> None:
     """By that alone the two were there at once; it is no way to what is refused when it is asked for at once."""
     await of_room(store, HALF, group("whole", 2, "10:00", "11:00"))
@@ -219,6 +227,12 @@ async def test_who_books_over_others_has_it_and_holds_it_like_any_other(store: S
     await settle_all(store, half(status="arrived"))
 
 
+async def test_who_books_over_another_of_the_same_set_is_not_in_its_way(store: Store) -> None:
+    await of_room(store, HALF, WHOLE)
+    await store.transact(settling(half(), over(whole()), overbooks="key-1"))
+    assert await statuses(store, "half", "whole") == ["busy", "busy"]
+
+
 async def test_a_walk_in_holds_the_slot_that_it_names(store: Store) -> None:
     await of_room(store, HALF, WHOLE)
     await settle_all(store, half(appointmentType=of_type("WALKIN")))
@@ -251,6 +265,7 @@ async def test_a_copy_is_refused_where_two_are_there_at_once(store: Store) -> No
     # A Schedule may have been another room's then.
     await create(store, slot("timeless", "10:30", "10:30"))
     await settle_all(store, whole("z", **linking("moved", "timeless")), copied=True)
+    await settle_all(store, half(status="cancelled"), half("v"), copied=True)  # who has the whole one was there before
 
 
 # Openings that are computed, and rooms that move along.
@@ -288,6 +303,20 @@ async def test_a_room_moves_along_only_where_it_is_not_had(store: Store) -> None
     assert raised.value.problems[0].details == {"slots": ["noon"], "schedules": ["s"]}
     await settle_all(store, visit("y", "12:00", "12:30", who=(), status="cancelled"))
     assert links(await move(store, "x", "12:30", "13:00")) == ["Slot/p12", "Slot/noon"]
+
+
+@pytest.mark.parametrize(("start", "end", "stands"), [("12:50", "13:10", False), ("12:00", "12:30", True)])
+async def test_a_room_that_moves_along_is_had_for_all_of_its_slot(
+    store: Store, start: str, end: str, *, stands: bool
+) -> None:
+    near = slot("before", "12:00", "12:30"), of("t", slot("near", start, end))
+    await of_room(store, HALF, slot("noon", "12:30", "13:00"), *near)
+    await settle_all(store, half(), visit("y", start, end, who=(), **linking("near")))
+    if stands:
+        assert links(await move(store, "x", "12:30", "12:40")) == ["Slot/noon"]
+    else:
+        with pytest.raises(Conflict):
+            await move(store, "x", "12:30", "12:40")
 
 
 @pytest.mark.parametrize("named", [None, "noon"])
