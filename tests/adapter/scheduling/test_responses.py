@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from adapter.scheduling import responses
+from adapter.scheduling.claimset import Draft
 from store.codec import Resource
 from store.store import Store
 from tests.adapter.scheduling.support import (
@@ -203,6 +205,35 @@ async def test_an_answer_that_is_deleted_was_given_all_the_same(store: Store) ->
     await settle_all(store, response())
     assert len(await settle_all(store, "AppointmentResponse/r")) == 1
     assert await parts(store) == ["needs-action", "accepted"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "meets"),
+    [
+        ({"appointment": {"reference": "Appointment/y"}}, ["Appointment/y"]),
+        ({"start": at("09:00")}, ["Appointment/x"]),
+        ({"end": at("09:00")}, ["Appointment/x"]),
+        ({"actor": {"reference": "Practitioner/q"}}, ["Appointment/x"]),
+        ({"participantType": NURSE}, ["Appointment/x"]),
+        ({"participantStatus": "declined"}, ["Appointment/x"]),
+        ({}, []),
+        ({"comment": "on leave"}, []),
+        ({"identifier": [{"value": "7"}]}, []),
+    ],
+)
+def test_who_says_something_new_meets_others_who_answer_that_appointment(changed: Resource, meets: list[str]) -> None:
+    before = response()
+    drafts = [Draft(0, before, {**before, **changed}), Draft(1, None, visit("x")), Draft(2, response("gone"), None)]
+    assert list(responses.guards(drafts)) == meets
+
+
+def test_who_has_declined_is_asked_anew_though_a_contained_role_names_them() -> None:
+    playing = {"resourceType": "PractitionerRole", "id": "role", "practitioner": {"reference": "Practitioner/p"}}
+    left = {"resourceType": "Appointment", "id": "x", "contained": [playing], "start": at("10:00")}
+    patient_ = {"actor": {"reference": "Patient/1"}, "status": "declined"}
+    by_role = {"actor": {"reference": "#role"}, "status": "declined"}
+    asked = responses.asked_anew({**left, "participant": [patient_, by_role]})
+    assert asked == {**left, "participant": [patient_, {**by_role, "status": "needs-action"}]}
 
 
 async def test_an_answer_may_be_changed_but_a_comment_answers_nothing_again(store: Store) -> None:
