@@ -73,6 +73,8 @@ def test_what_a_hold_says(clock: Clock) -> None:
     made = held(clock, extension=[other])
     assert holds.expires(made) is not None
     assert holds.expires({**made, "status": "booked"}) is None
+    proposed = {**made, "status": "proposed"}
+    assert holds.holding(proposed, clock() + timedelta(seconds=300), DEFAULT_SYSTEMS.extensions) == made
     assert holds.ended({**made, "status": "cancelled"}) == holds.expires(made)
     for status in ("booked", "fulfilled"):
         assert expiry.released({**made, "status": status})["extension"] == [other]

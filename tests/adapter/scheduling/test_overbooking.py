@@ -91,6 +91,14 @@ async def test_a_hold_that_is_booked_while_who_booked_over_it_leaves_has_a_busy_
     assert (await statuses(store, "a"), await holders(store, "a")) == (["busy"], 1)
 
 
+@pytest.mark.parametrize("named", ["a", None])
+async def test_a_hold_over_a_booking_leaves_the_slot_of_both_busy(store: Store, named: str | None) -> None:
+    await publish_day(store)
+    await book(store, visit("x"), "a")
+    await store.transact(mediloop(over(visit("y", status="pending")), named))
+    assert await statuses(store, "a") == ["busy"]
+
+
 async def test_booking_over_passes_over_busy_slots_and_times_and_nothing_else(store: Store) -> None:
     await publish_day(
         store, slot("a"), slot("b", "10:30", "11:00"), slot("no", "11:00", "11:30", status="busy-unavailable")

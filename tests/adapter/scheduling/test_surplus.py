@@ -105,6 +105,22 @@ async def test_who_declines_keeps_the_slot_until_taken_out(store: Store) -> None
     assert await statuses(store, "a", "k") == ["busy", "free"]
 
 
+@pytest.mark.parametrize("status", ["accepted", "declined"])
+async def test_who_is_there_in_a_role_keeps_the_slot_when_somebody_leaves_who_has_none(
+    store: Store, status: str
+) -> None:
+    made = await two(store, role("r", "q"), who=(P, "PractitionerRole/r", "Practitioner/z"))
+    made["participant"][2]["status"] = status
+    await settle_all(store, made)
+    assert links((await settle_all(store, without(made, "Practitioner/z")))[0]) == ["Slot/a", "Slot/k"]
+
+
+async def test_who_leaves_a_role_has_no_slot_of_a_schedule_that_has_changed_hands(store: Store) -> None:
+    made = await two(store, role("r", "q"), who=(P, "PractitionerRole/r"))
+    await settle_all(store, schedule("s", "Practitioner/new"))
+    assert links((await settle_all(store, without(made, "PractitionerRole/r")))[0]) == ["Slot/a"]
+
+
 async def test_what_the_others_have_must_go_on_covering_the_time(store: Store) -> None:
     made = await two(store, slot=[{"reference": "Slot/a"}, {"reference": "Slot/m"}], end="11:00")
     [after] = await settle_all(store, without(made, Q))
