@@ -188,7 +188,7 @@ def _tidied(value: Any, depth: int, *, aligned: bool = False) -> Any:
                 del made[name]
         return made
     items = [_tidied(inner, depth + 1) if type(inner) in _NESTING else inner for inner in value]
-    if aligned or None in value:  # with a list of primitives or of their extensions: the places count
+    if aligned:  # with a list of primitives: the places count
         return [None if type(item) in _NESTING and not item else item for item in items]
     return [item for item in items if item or type(item) not in _NESTING]
 

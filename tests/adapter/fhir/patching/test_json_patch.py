@@ -313,6 +313,9 @@ class TestOnResources:
         assert change("remove /name/0/_given/0/id", "remove /name/0/_given/1/id", raw=raw)["name"][0] == {
             "given": ["a", "b", "c"]
         }
+        each = {"given": ["a", "b"], "_given": [{"id": "1"}, {"id": "2"}]}
+        left = change("remove /name/0/_given/0/id", raw=encode({"resourceType": "Patient", "name": [each]}))
+        assert left["name"] == [each | {"_given": [None, {"id": "2"}]}]
         assert change(raw=raw) == decode(raw)
         assert "address" not in change("remove /address/0/_line", raw=raw)
         assert "address" not in change("replace /address/0/_line/0 null", raw=raw)
