@@ -11,17 +11,19 @@ from typing import Any
 
 import pytest
 from bson.regex import Regex
+from pymongo import monitoring
 from pymongo.read_concern import ReadConcern
 
 from store import exporting, exporting_live, exporting_past
 from store.codec import decode
+from store.connection import connect
 from store.exporting import Cut, Part, Selection, deletions, resources, take_cut
 from store.exporting_live import live
 from store.ordering import HISTORY
 from store.store import Store
 from store.unit_of_work import UnitOfWork
 from tests.conftest import Clock
-from tests.store.support import appointment, change, create, explain, large, patient, present
+from tests.store.support import Listener, appointment, change, create, explain, large, patient, present
 
 BEFORE = datetime(2020, 1, 1, tzinfo=UTC)
 
@@ -324,6 +326,35 @@ async def test_spans_of_ids_give_everything_once_whatever_is_written_meanwhile(s
                 await delete(store, "Patient", ident)
             await change(store, "Patient", "p06", active=True)
     assert state == [f"p{n:02}" for n in range(12)]
+
+
+async def test_what_an_index_finds_in_another_order_comes_in_that_of_the_ids(store: Store) -> None:
+    """Whoever goes on after the last id would miss what had come before it."""
+    numbered = {"p10": "3", "p20": "2", "p30": "1"}
+    others = [patient(f"p{n:02}") for n in range(40) if f"p{n:02}" not in numbered]
+    await create(store, *others, *(patient(one, identifier=[{"value": value}]) for one, value in numbered.items()))
+    queries = ({"_index.identifier": {"$in": ["1", "2", "3"]}},)
+    found = [raw async for lines, _ in live(store, "Patient", queries, "", 2) for raw in lines]
+    assert [decode(raw)["id"] for raw in found] == list(numbered)
+
+
+async def test_only_what_a_majority_holds_is_read(mongodb_uri: str, store: Store) -> None:
+    """An export is no request of which a failover could take something back."""
+
+    concerns: list[str] = []
+
+    class Reads(Listener):
+        def started(self, event: monitoring.CommandStartedEvent) -> None:
+            if event.command_name == "find":
+                concerns.append(event.command.get("readConcern", {}).get("level", "none"))
+
+    await create(store, *(patient(f"p{n:02}") for n in range(4)))
+    client = connect(mongodb_uri, listeners=[Reads()])
+    watched = Store(client, store.database.name)
+    assert len([line async for lines, _ in live(watched, "Patient", (), "", 2) for line in lines]) == 4
+    await client.close()
+    assert len(concerns) >= 4, "where spans end, and what they hold"
+    assert set(concerns) == {"majority"}
 
 
 async def test_no_more_is_read_ahead_than_memory_is_meant_for(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
