@@ -140,6 +140,18 @@ async def test_a_version_that_is_referred_to_and_not_included_is_told(clinic: St
     assert note.code == "forbidden"
 
 
+async def test_a_version_of_anything_is_told_beside_what_has_no_address(clinic: Store) -> None:
+    letter: Resource = {"display": "A letter"}
+    versioned = [{"reference": f"{name}/_history/7"} for name in ("Organization/o", "Location/l")]
+    await put(
+        clinic, appointment("old", "2026-02-01T09:00:00Z", "Patient/p", supportingInformation=[letter, *versioned])
+    )
+    place = "Location/l/_history/7"
+    for what, told in (("", f"Organization/o/_history/7, {place}"), (":Location", place)):
+        (note,) = (await page(clinic, "Appointment", f"_id=old&_include=Appointment:supporting-info{what}")).notes
+        assert f"another one: {told}." in note.text
+
+
 async def test_of_many_versions_some_are_named(store: Store) -> None:
     idents = [f"p{number:02}" for number in range(12)]
     await put(store, *(resource("Patient", one) for one in idents))
