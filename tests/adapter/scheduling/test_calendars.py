@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC
 from typing import Any
 
 import pytest
 
-from adapter.scheduling import claiming
+from adapter.scheduling import calendars, claiming
 from adapter.scheduling.availability import Wanted
 from store.codec import Resource
 from store.store import Store
@@ -191,3 +192,45 @@ async def test_an_opening_is_not_offered_whose_id_another_slot_has(store: Store,
     there = [one for one in await offered(store) if "T10" in one]
     assert there == [HALF]
     await settle_all(store, nameless("x", "10:30", "11:00", HALF))
+
+
+class Shelf:
+    """Has services, whatever is asked for: of several Schedules at once all of theirs are found."""
+
+    def __init__(self, *services: Resource) -> None:
+        self._services = services
+
+    async def find(self, kind: str, query: Mapping[str, Any]) -> list[Resource]:
+        """Return them."""
+        return list(self._services)
+
+
+def of_kind(code: str) -> list[Resource]:
+    return [{"coding": [{"display": "?"}, {"system": "urn:kinds", "code": code}]}]
+
+
+def service(ident: str, minutes: int, *places: str, kind: str = "eyes", **more: Any) -> Resource:
+    located = {"location": [{"reference": name} for name in places]}
+    lasting = {"extension": [parameters(duration=minutes)], "type": of_kind(kind)}
+    return {"resourceType": "HealthcareService", "id": ident, **lasting, **located, **more}
+
+
+P, L = "Practitioner/p", "Location/l"
+
+
+@pytest.mark.parametrize(
+    ("actors", "services", "minutes"),
+    [
+        ((P, L), [service("a", 10, kind="teeth"), service("b", 20)], 20),
+        ((P, L), [service("c", 15), service("b", 20)], 20),
+        ((P, L), [service("b", 20, "Location/m"), service("c", 15, "Location/n", L)], 15),
+        ((P, L), [service("b", 20, "Location/m"), service("c", 15, active=False)], 30),
+        ((P,), [service("b", 20, "Location/m")], 20),
+        ((P, L, "HealthcareService/a"), [service("a", 10, "Location/m", kind="teeth"), service("b", 20)], 10),
+    ],
+    ids=["its type", "the first", "its place", "none of these", "wherever", "by name"],
+)
+async def test_of_which_service_a_schedule_is(actors: tuple[str, ...], services: list[Resource], minutes: int) -> None:
+    there = weekly("w", actors=actors, serviceType=of_kind("eyes"))
+    [made] = await calendars.read(Shelf(*services), [there], UTC)
+    assert made.table.minutes == minutes

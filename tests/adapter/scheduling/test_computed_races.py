@@ -61,6 +61,26 @@ async def test_of_neighbours_with_a_buffer_one_stands(store: Store, fhir: bool) 
     assert told(results) == [Conflict]
 
 
+@pytest.mark.parametrize(
+    ("actor", "who", "second"),
+    [
+        ("HealthcareService/h", (), SECOND),
+        ("Practitioner/p", ("Practitioner/p",), "v.20240120T1100Z.30"),
+        ("Location/room", (), "v.20240120T1100Z.30"),
+    ],
+    ids=["of one schedule", "of one practitioner", "of one room"],
+)
+async def test_an_opening_is_not_taken_while_its_buffer_is(
+    store: Store, actor: str, who: tuple[str, ...], second: str
+) -> None:
+    await create(store, *(weekly(ident, DAY, BUFFERED, actors=(actor,)) for ident in ("w", "v")))
+    await settle_all(store, visit("earlier", "07:00", "07:30", who=who, **linking("w.20240120T0700Z.30")))
+    first = settling(visit("x", "10:30", "11:00", who=who, **linking(FIRST)))
+    later = visit("y", "11:00", "11:30", who=who, **linking(second))
+    with pytest.raises(Conflict):  # though it was free when it was decided first
+        await overtaken(store, first, lambda: settle_all(store, later))
+
+
 @pytest.mark.parametrize("fhir", [False, True])
 async def test_of_two_for_one_computed_slot_one_stands(store: Store, fhir: bool) -> None:
     await create(store, weekly("w", DAY))
