@@ -95,7 +95,7 @@ class Calendar:
         for when in openings.free(self.table, window, self.busy):
             ident = slotids.make(self.schedule["id"], when.start, self.table.minutes)
             known = self.slots.get(ident)
-            is_open = known is None or (known["status"] == "free" and slotids.is_computed(known))
+            is_open = known is None or known["status"] == "free"
             if is_open and ident not in self.unnamed:
                 made.append((when, ident, known))
         return made

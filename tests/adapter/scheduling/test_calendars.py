@@ -194,6 +194,13 @@ async def test_an_opening_is_not_offered_whose_id_another_slot_has(store: Store,
     await settle_all(store, nameless("x", "10:30", "11:00", HALF))
 
 
+@pytest.mark.parametrize("start", ["09:15", "08:30"])
+async def test_a_visit_that_began_before_the_time_that_is_asked_for_is_in_the_way(store: Store, start: str) -> None:
+    await create(store, weekly("w"), visit("x", start, "10:15"))
+    found = await looking.openings(store, Wanted(span("10:00", "11:00")), zone=UTC)
+    assert [one.ident for one in found] == [HALF]
+
+
 class Shelf:
     """Has services, whatever is asked for: of several Schedules at once all of theirs are found."""
 
