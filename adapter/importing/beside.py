@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import os
+import pickle
 import re
 import signal
 from collections import Counter
@@ -99,10 +100,18 @@ def _begun(settings: Settings) -> tuple[SpawnProcess, Connection] | None:
 
 
 def _ask(pipe: Connection, batch: Sequence[Item]) -> Checked:
-    pipe.send(batch)
+    _send(pipe, batch)
     told: _Told = pipe.recv()
     found, left_out = told
     return Checked([_taken(one) for one in found], left_out)
+
+
+def _send(pipe: Connection, what: object) -> None:
+    """Send what `Connection.recv` reads, where nobody is there any more without a word.
+
+    `Connection.send` leaves a view of a buffer to the garbage collector then, and Python 3.13 complains of it.
+    """
+    pipe.send_bytes(pickle.dumps(what))
 
 
 def _taken(one: Ready | _Bare | _Fault) -> Ready | Refused:
@@ -129,10 +138,10 @@ def _serve(pipe: Connection, settings: Settings) -> None:
     means = Tables(settings, systems_of(settings), vocabulary_of(settings))
     memory.settle(memory.BATCH)
     with suppress(EOFError, OSError):  # nobody is there any more, in whatever moment that comes
-        pipe.send(True)
+        _send(pipe, True)
         while True:
             checked = Checked()
             for item in pipe.recv():
                 checked.add(means, item)
             told: _Told = ([_given(one) for one in checked.found], checked.left_out)
-            pipe.send(told)
+            _send(pipe, told)
