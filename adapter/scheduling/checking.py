@@ -123,7 +123,8 @@ def _practitioners(resource: Resource, actors: Sequence[Resource], roles: Roles)
         elif str(kind).removeprefix(_MODELS) not in ("Practitioner", "PractitionerRole"):
             continue
         elif inner is not None:
-            people |= _player(inner, contained, roles) or _known_as(inner) or _known_as(actor)
+            player = _player(inner, contained, roles) if kind == "PractitionerRole" else frozenset[str]()
+            people |= player or _known_as(inner) or _known_as(actor)
         elif text.startswith(("#", "urn:")) or not text:
             people |= _known_as(actor)
         elif ":" in text:  # an address that does not tell who it is; what refers to something else is something else

@@ -55,6 +55,14 @@ def test_who_takes_the_time_of_a_visit() -> None:
     assert checking.people_of(one, {"PractitionerRole/r": "Practitioner/q"}) == expected
 
 
+def test_a_contained_practitioner_that_is_said_to_play_itself_is_one_practitioner() -> None:
+    """R4 has no such member: somebody has written it past the service, and `check` is for whatever is there."""
+    odd: Resource = {"resourceType": "Practitioner", "id": "in", "identifier": [{"system": "urn:s", "value": "1"}]}
+    odd["practitioner"] = {"reference": "#in"}
+    one = {**visit("x"), "contained": [odd], "participant": [{"actor": {"reference": "#in"}}]}
+    assert checking.people_of(one, {}) == {"urn:s|1"}
+
+
 @pytest.mark.parametrize("members", [{"status": "proposed"}, {"start": None}, {"end": at("09:00")}])
 def test_what_takes_no_time_is_no_visit(members: dict[str, Any]) -> None:
     assert visit_of({**visit("x"), **members}, {}) is None
