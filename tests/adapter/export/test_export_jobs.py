@@ -29,12 +29,6 @@ def service(make_service: ServiceMaker, tmp_path: Path) -> Service:
     return make_service(data_dir=tmp_path, export_file_resources=3, export_jobs=2)
 
 
-@pytest.fixture
-async def api(service: Service, make_api: ApiMaker) -> Api:
-    made: Api = await make_api(service)
-    return made
-
-
 async def test_files_hold_so_many_at_most(api: Api) -> None:
     for number in range(7):
         await put(api, "Patient", f"p{number}")

@@ -11,7 +11,7 @@ import pytest
 from adapter.service import Service
 from store.export_jobs import EXPORTS
 from tests.adapter.export.exports import jobs_of, put, worked
-from tests.conftest import Api, ApiMaker, ServiceMaker
+from tests.conftest import Api, ServiceMaker
 
 FILTERED = "$export?_type=Patient&_typeFilter=Patient%3Fgender%3Dfemale"
 
@@ -19,12 +19,6 @@ FILTERED = "$export?_type=Patient&_typeFilter=Patient%3Fgender%3Dfemale"
 @pytest.fixture
 def service(make_service: ServiceMaker, tmp_path: Path) -> Service:
     return make_service(data_dir=tmp_path)
-
-
-@pytest.fixture
-async def api(service: Service, make_api: ApiMaker) -> Api:
-    made: Api = await make_api(service)
-    return made
 
 
 async def begun(api: Api, path: str, rules: str | None) -> str:

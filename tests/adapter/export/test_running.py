@@ -31,12 +31,6 @@ def service(make_service: ServiceMaker, tmp_path: Path) -> Service:
 
 
 @pytest.fixture
-async def api(service: Service, make_api: ApiMaker) -> Api:
-    made: Api = await make_api(service)
-    return made
-
-
-@pytest.fixture
 def ends(monkeypatch: pytest.MonkeyPatch) -> list[int | BaseException]:
     """How the next processes end, in the place of processes."""
     codes: list[int | BaseException] = []

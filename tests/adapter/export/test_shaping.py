@@ -26,12 +26,6 @@ def service(make_service: ServiceMaker, tmp_path: Path) -> Service:
     return make_service(data_dir=tmp_path, deidentify_key=KEY, export_file_resources=1)
 
 
-@pytest.fixture
-async def api(service: Service, make_api: ApiMaker) -> Api:
-    made: Api = await make_api(service)
-    return made
-
-
 async def worked_under(api: Api, key: str | None) -> int:
     """Take a job and carry it out in a process that has another key."""
     settings = api.service.settings.model_copy(update={"deidentify_key": key and SecretStr(key)})

@@ -18,12 +18,6 @@ def service(make_service: ServiceMaker, tmp_path: Path) -> Service:
     return make_service(data_dir=tmp_path, export_file_resources=3, export_jobs=2)
 
 
-@pytest.fixture
-async def api(service: Service, make_api: ApiMaker) -> Api:
-    made: Api = await make_api(service)
-    return made
-
-
 async def test_an_empty_store(api: Api) -> None:
     manifest = await exported(api)
     assert (manifest["output"], manifest["deleted"], manifest["error"]) == ([], [], [])

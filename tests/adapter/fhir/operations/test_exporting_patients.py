@@ -20,12 +20,6 @@ def service(make_service: ServiceMaker, tmp_path: Path) -> Service:
     return make_service(data_dir=tmp_path)
 
 
-@pytest.fixture
-async def api(service: Service, make_api: ApiMaker) -> Api:
-    made: Api = await make_api(service)
-    return made
-
-
 async def test_a_group(api: Api) -> None:
     await clinic(api)
     members = [{"entity": {"reference": "Patient/a"}}, {"entity": {"reference": f"{BASE}/Patient/b"}, "inactive": True}]
