@@ -105,29 +105,29 @@ def _id_in(text: str | None, kind: str) -> str | None:
 
 _KINDS: Mapping[str, Kind] = {"datetime": "timestamp", "integer": "integer"}
 _NOTES = {
-    "id": "Of the appointment.",
+    "id": "The id of the Appointment.",
     "appointment_number": "The first identifier in the appointment-number system.",
-    "patient_uhid": "As the appointment states it, trimmed and in capitals; empty where it only refers to the Patient.",
+    "patient_uhid": "As the appointment states it, trimmed and in capitals; empty if it only refers to the Patient.",
     "patient_name": "As the appointment states it.",
-    "practitioner_id": "Of the first participant that is a Practitioner (with an id, if one has) and has not declined, "
-    "else of the first.",
+    "practitioner_id": "Of the first Practitioner who has not declined (one with an id, if there is one), else of the "
+    "first Practitioner.",
     "practitioner_name": "As the appointment states it.",
-    "facility_id": "Of the first participant that is a Location and has not declined, else of the first.",
+    "facility_id": "Of the first Location that has not declined, else of the first Location.",
     "facility_name": "As the appointment states it.",
-    "status": "MediLoop's status: `waitlist` is `pending` here. `entered-in-error` stays: leave those rows out.",
+    "status": "MediLoop's status: `waitlist` shows as `pending`. `entered-in-error` stays: leave those rows out.",
     "service_type_code": "MediLoop's code, else the first code, else the text.",
     "specialty_code": "MediLoop's code, else the first code, else the text.",
-    "appointment_type_code": "Of HL7 v2 table 0276; `ROUTINE` where nothing is stated.",
-    "duration_minutes": "As stated; what MediLoop books always states it.",
-    "reason_text": "The text of the first reason, else a display.",
-    "priority": "1 to 10; 5 where nothing is stated.",
-    "created_at": "A date alone is its first moment in UTC.",
-    "cancellation_reason_code": "MediLoop's code, else HL7's, translated where there is a translation.",
-    "cancellation_reason_text": "The text, else the display of a code that is not translated.",
+    "appointment_type_code": "A code of HL7 v2 table 0276; `ROUTINE` if nothing is stated.",
+    "duration_minutes": "As stated. Appointments booked through MediLoop always state it.",
+    "reason_text": "The text of the first reason, else the display of its first coding that has one.",
+    "priority": "1 to 10; 5 if nothing is stated.",
+    "created_at": "A date without a time shows as its first moment in UTC.",
+    "cancellation_reason_code": "MediLoop's code, else HL7's, translated if the code table has a translation.",
+    "cancellation_reason_text": "The text, else the display of a code that has no translation.",
 }
 
 
-_PATIENT_ID = "FHIR id of the Patient, where the reference leads to one of this server (`ADAPTER_BASE_URL`)."
+_PATIENT_ID = "FHIR id of the Patient, if the reference leads to one on this server (`ADAPTER_BASE_URL`)."
 
 
 def _appointment_columns() -> tuple[Column, ...]:
@@ -152,11 +152,11 @@ def _appointment_columns() -> tuple[Column, ...]:
 
 
 _SLOT_NOTES = {
-    "id": "Of the slot.",
+    "id": "The id of the Slot.",
     "status": "FHIR's status.",
-    "practitioner_id": "Of the Schedule's first Practitioner.",
+    "practitioner_id": "Of the first Practitioner of the Schedule.",
     "practitioner_name": "As the Schedule states it.",
-    "facility_id": "Of the Schedule's first Location.",
+    "facility_id": "Of the first Location of the Schedule.",
     "facility_name": "As the Schedule states it.",
 }
 
