@@ -26,10 +26,10 @@ KEPT, CODES, REFERENCE, IDENTIFIER, DEAD = "kept", "codes", "reference", "identi
 
 MEANINGS = {
     KEPT: "kept as it is",
-    CODES: "codings of known vocabularies keep system and code; display and text go",
-    REFERENCE: "type and a pseudonym of whom it refers to; the display goes",
-    IDENTIFIER: "a pseudonym of system and value; the system is kept where it is one of this service's own",
-    DEAD: "`deceasedBoolean` true in its place: the time goes, that somebody is dead does not",
+    CODES: "codings of known vocabularies keep system and code; display and text are removed",
+    REFERENCE: "the type and a pseudonym of what it refers to; the display is removed",
+    IDENTIFIER: "a pseudonym of system and value; the system is kept if it is one of this service's own",
+    DEAD: "`deceasedBoolean` true in its place: the time is removed, the fact of death is not",
 }
 
 
