@@ -296,7 +296,8 @@ class TestTruth:
         members = document["components"]["schemas"]["Appointment"]["properties"]
         assert members["notes"]["description"] == "In FHIR: `comment`."
         assert members["patient_name"]["description"] == (
-            "In FHIR: `participant.actor.display`. Else the name of the Patient referred to."
+            "In FHIR: `participant.actor.display`. The stored Patient's present name goes first. "
+            "Without either, that of a contained one."
         )
 
 
