@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from adapter import uhids
 from adapter.errors import Problem, Unprocessable
 from adapter.fhir import validation
 from adapter.importing import mediloop, shown
@@ -45,12 +46,12 @@ async def patients_of(
     That is all who carry it, those with the first id first.
     """
     systems = service.systems.all_uhid
-    uhids: set[str] = set()
+    wanted: set[str] = set()
     for ready, before in zip(batch, stored, strict=True):
         if ready.members is not None:
-            uhids.add(ready.members["patient_uhid"])
-            uhids |= set() if before is None else shown.unlinked(service, before)
-    tokens = {token(system, one): one for one in uhids for system in systems}
+            wanted.add(ready.members["patient_uhid"])
+            wanted |= set() if before is None else shown.unlinked(service, before)
+    tokens = {token(system, one): one for one in wanted for system in systems}
     if not tokens:
         return {}
     query = {"_index.identifier": {"$in": list(tokens)}}
@@ -75,8 +76,7 @@ def resources(
     wanted: list[Resource | None] = []
     for ready, resource, before in zip(batch, given, stored, strict=True):
         carriers = patients.get(ready.members["patient_uhid"], ()) if ready.members is not None else ()
-        # Of two with one UHID, it does not say which of them is meant: as of a booking (docs/mapping.md).
-        patient = carriers[0] if len(carriers) == 1 else None
+        patient = None if ready.members is None else _meant(service, carriers, ready.members["patient_uhid"])
         if ready.deletes:
             wanted.append(None)
         elif ready.if_none and before is not None:
@@ -96,6 +96,15 @@ def resources(
             after = resource if patient is None else mediloop.referring(resource, patient)
             wanted.append(after if ready.ident == ready.found else {**after, "id": ready.found})
     return wanted
+
+
+def _meant(service: Service, carriers: Sequence[Patient], uhid: str) -> Patient | None:
+    """Return whom a UHID means among all who carry it, as of a booking (docs/mapping.md): of two alike neither."""
+    if len(carriers) < 2:
+        return carriers[0] if carriers else None
+    known = {one.reference: decode(one.raw) for one in carriers}
+    meant = uhids.carriers(known, service.systems, of=(uhid,)).get(uhid)
+    return next((one for one in carriers if one.reference == meant), None)
 
 
 async def require_known(

@@ -157,3 +157,22 @@ async def test_of_two_patients_with_one_uhid_neither_is_referred_to(clinic: Api,
     assert [one.get("reference") for one in actors] == [None, "Practitioner/p1"]
     assert actors[0]["identifier"]["value"] == SHARED_UHID
     assert await brought(clinic, shown) == "unchanged"
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+async def test_who_has_a_uhid_now_goes_before_who_had_it_once_as_in_a_booking(clinic: Api, is_new: bool) -> None:
+    store = clinic.service.stores["test"]
+    corrected = patient("earlier", OTHER_UHID, "Corrected")  # mary has it now
+    corrected["identifier"][0]["use"] = "old"
+    corrected["identifier"].append({"system": DEFAULT_SYSTEMS.uhid, "value": "UG666666666F"})
+    await put(store, corrected)
+    visit = {"patient_uhid": OTHER_UHID, "practitioner_id": "p1", "start_time": "2024-02-10T10:00:00Z"}
+    booked = await clinic.post(PATH, json=visit | {"service_type_code": "consultation"})
+    shown = visit | {"id": "v", "status": "cancelled", "end_time": "2024-02-10T10:30:00Z"}
+    if not is_new:
+        assert await brought(clinic, shown | {"patient_uhid": "UG555555555E"}) == "created"
+    assert await brought(clinic, shown) == ("created" if is_new else "updated")
+    for ident in (booked.json()["id"], "v"):
+        actors = [one["actor"] for one in (await stored(store, "Appointment", ident))["participant"]]
+        assert actors[0]["reference"] == "Patient/mary", ident
+    assert await brought(clinic, shown) == "unchanged"
