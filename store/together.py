@@ -1,7 +1,8 @@
 """Units of work of one moment travel together: one transaction reads for all, writes all, and is committed once.
 
 Most of a small unit of work is what its commands cost, ten and more, and the commit that waits for the disk. So those
-that come while others are on their way wait for the next transaction, and share it. Who comes alone waits for nobody.
+that come while others are on their way wait for the next transaction, and share it. One that comes alone, after another
+that did, starts at once.
 
 They are decided on one snapshot, each as if it were alone, as transactions that run beside each other are. What keeps
 those apart keeps these apart: of two that write to the same guard, resource, unique identifier or record, the later
