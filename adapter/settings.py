@@ -87,11 +87,11 @@ class Settings(BaseSettings):
     )
     unknown_patients: Literal["accept", "refuse"] = Field(
         "accept",
-        description="Whether a UHID may be booked, or come in as a MediLoop object, that no stored Patient carries.",
+        description="Whether a UHID that no stored Patient carries may be booked, or imported in a MediLoop object.",
     )
     unknown_actors: Literal["accept", "refuse"] = Field(
         "refuse",
-        description="Whether a practitioner or facility may be booked, or come in likewise, that is not stored.",
+        description="Whether a practitioner or facility that is not stored may be booked, or imported likewise.",
     )
     rate_limit_test: int = Field(
         100, ge=0, le=MOST_A_MINUTE, description="Requests a minute for a test key; 0 is no limit."
@@ -111,7 +111,7 @@ class Settings(BaseSettings):
     cors_origins: Annotated[tuple[str, ...], NoDecode, AfterValidator(values.origins)] = Field(
         ("*",),
         description="Origins whose pages browsers let call both APIs (https://portal.example.org), "
-        "separated by commas; * is any, empty none. Whatever page it is needs a key.",
+        "separated by commas; * is any, empty none. A page needs a key all the same.",
     )
     max_body_bytes: int = Field(5_242_880, ge=1_024, description="Largest request body.")
     bulk_publish: Literal["off", "live", "test"] = Field(
