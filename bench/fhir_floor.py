@@ -19,6 +19,7 @@ from pymongo.read_concern import ReadConcern
 
 from adapter.scheduling.claims import claims
 from adapter.scheduling.leave import SLOTS_BY_SCHEDULE
+from bench.floor_parts import ahead
 from store.connection import MAJORITY, Client
 from store.documents import Rules, compose, past, stamped
 from store.extract import spellings
@@ -111,16 +112,14 @@ class _Floor:
             async def find(kind: str, query: Document) -> None:
                 await self._database[kind].find(query, {"_json": 1}, batch_size=1_000, session=session).to_list()
 
+            theirs: Document = naming("actor", people)
             if slots:
                 await find("Slot", {"_id": {"$in": [slot["id"] for slot in slots]}})
-            await find("PractitionerRole", naming("practitioner", people))
-            if slots:
-                of = [slot["schedule"]["reference"].partition("/")[2] for slot in slots]
-                await find("Schedule", {"_id": {"$in": of}})
-            else:
-                await find("Schedule", naming("actor", people))
+                theirs = {"_id": {"$in": [slot["schedule"]["reference"].partition("/")[2] for slot in slots]}}
+            queries = [("PractitionerRole", naming("practitioner", people)), ("Schedule", theirs)]
+            await ahead(self._database, session, [*queries, ("Appointment", {"_index.claims": {"$in": claimed}})])
+            if not slots:
                 await find("Slot", {"_index.claims": {"$in": schedules}})
-            await find("Appointment", {"_index.claims": {"$in": claimed}})
             turn = next(self._turns)
             await self._write(session, made, slots, sorted([*claimed, *(part(name, turn) for name in named)]))
 

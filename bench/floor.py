@@ -31,7 +31,7 @@ from adapter.mediloop.lists import BY_ACTOR
 from adapter.scheduling.status import GRAPH
 from bench import data, fhir_floor
 from bench.floor_openings import Openings
-from bench.floor_parts import Document, Wanted, days, joined, past
+from bench.floor_parts import Document, Wanted, ahead, days, joined, past
 from mappings.systems import DEFAULT_SYSTEMS
 from store.connection import MAJORITY, connect
 from store.counters import Numbers
@@ -44,7 +44,6 @@ _SHOWN = [status for status in GRAPH if status != "entered-in-error"]
 _DATE_ORDER = [("_index.date", 1), ("_id", 1)]
 _BYTES = {"_json": 1}
 _BY_ACTOR = key_pattern(BY_ACTOR)
-_BY_IDENTIFIER = key_pattern(("identifier", "_id"))
 _PEOPLE = re.compile(rb'"reference":"(Patient|Practitioner|Location)/([^"]+)"')
 _SCHEDULE = re.compile(rb'"Schedule/([^"]+)"')
 _SNAPSHOT = ReadConcern("snapshot")
@@ -176,18 +175,17 @@ class Floor:
 
         async def attempt(session: AsyncClientSession) -> None:
             named = (("Practitioner", wanted.practitioner), ("Location", wanted.facility))
-            for kind, ident in named:
-                await database[kind].find({"_id": {"$in": [ident]}}, {"_json": 1}, session=session).to_list()
-            carried = {"_index.identifier": {"$in": [token(DEFAULT_SYSTEMS.uhid, wanted.uhid)]}}
-            patients = database["Patient"].find(carried, {"_json": 1}, hint=_BY_IDENTIFIER, session=session)
-            [patient] = await patients.to_list()
-            await self._slots.find_one({"_id": wanted.slot}, {"_json": 1}, session=session)
+            uhid = {"_index.identifier": {"$in": [token(DEFAULT_SYSTEMS.uhid, wanted.uhid)]}}
+            who = [*((kind, {"_id": {"$in": [ident]}}) for kind, ident in named), ("Patient", uhid)]
+            *_, patient = await ahead(database, session, who)
+            about = [
+                ("Slot", {"_id": {"$in": [wanted.slot]}}),
+                ("PractitionerRole", naming("practitioner", [f"Practitioner/{wanted.practitioner}"])),
+                ("Appointment", {"_index.claims": {"$in": claims}}),
+            ]
+            await ahead(database, session, about)
             schedule = data.schedule_id(wanted.practitioner)
             await self._schedules.find({"_id": {"$in": [schedule]}}, {"_json": 1}, session=session).to_list()
-            roles = naming("practitioner", [f"Practitioner/{wanted.practitioner}"])
-            await database["PractitionerRole"].find(roles, {"_json": 1}, session=session).to_list()
-            rivals = self._appointments.find({"_index.claims": {"$in": claims[:1]}}, {"_json": 1}, session=session)
-            await rivals.to_list()
             bump = {"$inc": {"n": 1}, "$set": {"at": now}}
             turn = next(self._turns)
             shares = [part(f"{kind}/{ident}", turn) for kind, ident in (*named, ("Patient", patient["_id"]))]

@@ -1,13 +1,19 @@
-"""What the handlers of the floor have in common: a booking read from its request, a version, a span of days, a list."""
+"""What the handlers of the floor share: a request read, queries read ahead, a version, a span of days, a list."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import orjson
 from fastapi import Response
+from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.asynchronous.database import AsyncDatabase
+
+from store.foreseen import Foreseen
+from store.source import BATCH, Find
 
 Document = dict[str, Any]
 
@@ -32,6 +38,17 @@ class Wanted:
         return cls(
             body["slot_id"], body["practitioner_id"], body["facility_id"], body["patient_uhid"], moment, start[:13]
         )
+
+
+async def ahead(
+    database: AsyncDatabase[Document], session: AsyncClientSession, queries: Iterable[tuple[str, Document]]
+) -> list[Document]:
+    """Read by one command what `queries` ask for; ``of`` tells of each document which of them it answers."""
+    foreseen = Foreseen()
+    for kind, query in queries:
+        foreseen.expect(Find(kind, query, ("_json",)))
+    cursor = await database.aggregate(foreseen.pipeline(), session=session, batchSize=BATCH)
+    return await cursor.to_list()
 
 
 def past(kind: str, ident: str, version: int, method: str, now: datetime, raw: bytes) -> Document:

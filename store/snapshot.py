@@ -2,21 +2,22 @@
 
 A session takes one command at a time. Where several units of work read through one transaction, what they ask for in
 the same moment goes to MongoDB as one query, if the queries differ in the values alone that they look for: each gets
-of the answer what its own would have given.
+of the answer what its own would have given. What they foresee is read by one command as well (`store.foreseen`).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
 
+from store.foreseen import Foreseen
 from store.joining import Kind, Values, values_of
-from store.source import Documents, Find
+from store.source import BATCH, Documents, Find
 from store.staged import Staged
 
 T = TypeVar("T")
@@ -53,16 +54,33 @@ class Snapshot(Documents):
         self._turn = asyncio.Lock()
         self._asked: dict[Kind, _Asked] = {}
         self._sent: set[asyncio.Task[Any]] = set()
+        self._foreseen = Foreseen()
+        self._ahead: asyncio.Task[None] | None = None
 
     async def in_turn(self, call: Callable[[], Awaitable[T]]) -> T:
         """Return what `call` gives, which sends commands of the session, when all before it is answered."""
         async with self._turn:
             return await call()
 
+    async def foresee(self, finds: Iterable[Find]) -> None:
+        """Have one command read what `finds` ask for: `found` gives it then without another one."""
+        for find in finds:
+            self._foreseen.expect(find)
+        if not self._joins:
+            await self.in_turn(self._look_ahead)
+            return
+        if self._ahead is None:  # what others foresee while it waits for its turn comes to it
+            self._ahead = asyncio.create_task(self.in_turn(self._look_ahead))
+            self._sent.add(self._ahead)
+        await asyncio.shield(self._ahead)
+
     async def found(self, find: Find) -> list[dict[str, Any]]:
         """Return the ``_id`` and fields of the matches, in order."""
-        values = values_of(find) if self._joins else None
-        if values is None:
+        values = values_of(find)
+        foreseen = self._foreseen.answer(find, values)
+        if foreseen is not None:
+            return foreseen
+        if values is None or not self._joins:
             return await self.in_turn(lambda: self._find(find))
         which = Kind.of(find, values)
         asked = self._asked.get(which)
@@ -86,6 +104,13 @@ class Snapshot(Documents):
         for task in self._sent:
             task.cancel()
         await asyncio.gather(*self._sent, return_exceptions=True)
+
+    async def _look_ahead(self) -> None:
+        self._ahead = None  # nothing comes to it from now on
+        pipeline = self._foreseen.pipeline()
+        if pipeline:
+            cursor = await self.database.aggregate(pipeline, session=self.session, batchSize=BATCH)
+            self._foreseen.note(await cursor.to_list())
 
     async def _together(self, which: Kind) -> list[dict[str, Any]]:
         # What was asked for while others were answered has come to it; nothing comes to it from now on.

@@ -78,6 +78,14 @@ class UnitOfWork(Documents):
             self._read |= {f"{kind}/{one['_id']}": one["_json"] for one in found}
         return {name: decode(raw) for name in dict.fromkeys(wanted) if (raw := self._read.get(name)) is not None}
 
+    async def foresee(self, queries: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
+        """Have one command read what `queries`, each with its type, ask for; whoever asks then is answered without one.
+
+        For what is likely to be asked for. It is of use for queries that look for values in fields that have an index,
+        each by itself (``{"_id": {"$in": [...]}}``, or an ``$or`` of such); others are left to whoever asks.
+        """
+        await self._snapshot.foresee(Find(kind, query, ("_json",)) for kind, query in queries)
+
     async def find(self, kind: str, query: Mapping[str, Any]) -> list[Resource]:
         """Return the resources that match a MongoDB `query`; the query must have an index."""
         return [decode(found["_json"]) for found in await self.documents(kind, query)]

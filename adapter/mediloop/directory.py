@@ -15,6 +15,7 @@ import orjson
 from adapter import uhids
 from adapter.errors import Problem
 from adapter.mediloop import actors
+from adapter.scheduling import foresight
 from adapter.security.callers import Caller
 from mappings import slot as slot_lens
 from mappings.appointment import referred, unlinked_uhid
@@ -67,6 +68,7 @@ async def look_up(
     It is looked up in the unit of work that books: whoever is deleted at the same time is gone, or is booked and stays.
     """
     wanted = [f"Practitioner/{practitioner_id}"] + ([f"Location/{facility_id}"] if facility_id else [])
+    await work.foresee([*foresight.named(wanted), ("Patient", patient_query(who, [patient_uhid]))])
     found = await work.read_many(wanted)
     documents = await work.documents("Patient", patient_query(who, [patient_uhid]), hint=BY_IDENTIFIER)
     patients = {f"Patient/{one['_id']}": decode(one["_json"]) for one in documents}

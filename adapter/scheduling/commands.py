@@ -14,6 +14,7 @@ from adapter.scheduling import (
     booking,
     claims,
     expiry,
+    foresight,
     intervals,
     occupancy,
     people,
@@ -87,6 +88,10 @@ async def plan(
     if "start" not in appointment:  # a proposal that came by FHIR (app-3)
         text = "The appointment has no time yet. Reschedule it to one first."
         raise Unprocessable(Problem("invalid_time", text, names.start))
+    deciding = appointment["status"] in HOLDING
+    if deciding:
+        slot = None if slot_id is None else f"Slot/{slot_id}"
+        await work.foresee(foresight.visit(_timed(appointment, None), before, slot))
     named = None if slot_id is None else await taking.named(work, slot_id, before)
     appointment = _timed(appointment, named)
     booked = claims.practitioners(appointment)
@@ -97,7 +102,6 @@ async def plan(
     held = [] if before is None else await seeing.linked(work, before)
     had = _had(appointment, before, wish, held, known)
     wish = replace(wish, overbooks=overbooks, yields=yields, elsewhere=others, had=had)
-    deciding = appointment["status"] in HOLDING
     wish, facts = await seeing.read(work, appointment, wish, named, held, known, deciding=deciding)
     if deciding:
         taken = booking.decide(wish, facts)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from adapter.scheduling import bounds, claiming, claims, leave, people, rooms, surplus, taking
+from adapter.scheduling import bounds, claiming, claims, foresight, leave, people, rooms, surplus, taking
 from adapter.scheduling.claimset import ClaimSet
 from adapter.scheduling.hours import Timetable
 from adapter.scheduling.intervals import Interval
@@ -46,6 +46,7 @@ async def read(work: UnitOfWork, asked: ClaimSet, *, copied: bool = False) -> St
     Raises:
         Unprocessable, TooLarge: it is more than can be decided at once (`bounds`).
     """
+    await work.foresee(foresight.claim_set(asked))
     known = await _people(work, asked)
     bounds.require_affordable(asked, known)
     stirred = {name for visit in asked.visits.values() for name in visit.stirs}

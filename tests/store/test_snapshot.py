@@ -199,6 +199,78 @@ async def test_nothing_is_sent_once_it_has_ended(store: Store, snapshot: Snapsho
     assert len(reads.sent) == seen
 
 
+def foreseeing(snapshot: Snapshot, **queries: dict[str, Any]) -> Any:
+    return snapshot.foresee(Find(kind, query, ("_json",)) for kind, query in queries.items())
+
+
+async def test_what_is_foreseen_is_read_by_one_command(store: Store, snapshot: Snapshot, reads: Reads) -> None:
+    await create(store, patient("a"), patient("b"), appointment("v"), appointment("w", practitioner="q"))
+    hours = [f"Practitioner/{who}|2024-01-20T10" for who in "pr"]
+    await foreseeing(snapshot, Patient={"_id": {"$in": ["a", "c"]}}, Appointment={CLAIMS: {"$in": hours}})
+    assert ids(await found(snapshot, "Patient", {"_id": "a"}, limit=1)) == ["a"]
+    assert await found(snapshot, "Patient", {"_id": "c"}, limit=1) == []
+    [visit] = await found(snapshot, "Appointment", {CLAIMS: {"$in": hours}})
+    assert visit.keys() == {"_id", "_json"}
+    assert [next(iter(one)) for one in reads.sent] == ["aggregate"]
+    assert ids(await found(snapshot, "Patient", {"_id": {"$in": ["a", "b"]}})) == ["a", "b"]
+    assert [next(iter(one)) for one in reads.sent] == ["aggregate", "find"]
+
+
+async def test_what_several_foresee_at_once_is_one_command(store: Store, snapshot: Snapshot, reads: Reads) -> None:
+    await create(store, patient("a"), patient("b"), appointment("v"))
+    await asyncio.gather(
+        foreseeing(snapshot, Patient={"_id": "a"}),
+        foreseeing(snapshot, Patient={"_id": "b"}, Appointment={"_id": "v"}),
+    )
+    for ident in "ab":
+        assert ids(await found(snapshot, "Patient", {"_id": ident}, limit=1)) == [ident]
+    await foreseeing(snapshot, Patient={"_id": "a"}, Appointment={"_id": "v"})
+    assert [next(iter(one)) for one in reads.sent] == ["aggregate"]
+
+
+async def test_alone_it_is_read_ahead_as_well(store: Store, watched: Client, reads: Reads) -> None:
+    await create(store, patient("a"), appointment("v"))
+    async with watched.start_session() as session:
+        await session.start_transaction(read_concern=ReadConcern("snapshot"))
+        alone = Snapshot(watched[store.database.name], session)
+        await foreseeing(alone, Patient={"_id": "a"}, Appointment={"_id": "v"})
+        await create(store, patient("b"))
+        assert ids(await found(alone, "Patient", {"_id": "a"})) == ["a"]
+        assert await found(alone, "Patient", {"_id": "b"}) == []  # it is of the moment of what was read ahead
+        await session.abort_transaction()
+    ours = [one for one in reads.sent if "autocommit" in one]
+    assert [next(iter(one)) for one in ours] == ["aggregate", "find"]
+
+
+async def test_more_than_one_document_holds_is_read_ahead(store: Store, snapshot: Snapshot) -> None:
+    many = [patient(f"p{number}", text={"status": "generated", "div": "x" * 6_000_000}) for number in range(4)]
+    for one in many:
+        await create(store, one)
+    await foreseeing(snapshot, Patient={"_id": {"$in": [one["id"] for one in many]}}, Slot={"_id": "s"})
+    assert len(await found(snapshot, "Patient", {"_id": {"$in": [one["id"] for one in many]}})) == 4
+
+
+async def test_who_leaves_does_not_take_what_is_read_ahead_from_the_others(store: Store, snapshot: Snapshot) -> None:
+    await create(store, patient("a"))
+    queries = {"Patient": {"_id": "a"}, "Slot": {"_id": "s"}}
+    leaving = asyncio.create_task(foreseeing(snapshot, **queries))
+    staying = asyncio.create_task(foreseeing(snapshot, **queries))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    await staying
+    assert ids(await found(snapshot, "Patient", {"_id": "a"})) == ["a"]
+
+
+async def test_nothing_is_read_ahead_once_it_has_ended(store: Store, snapshot: Snapshot, reads: Reads) -> None:
+    ahead = asyncio.create_task(foreseeing(snapshot, Patient={"_id": "a"}, Slot={"_id": "s"}))
+    await asyncio.sleep(0)
+    await snapshot.end()
+    assert isinstance((await asyncio.gather(ahead, return_exceptions=True))[0], asyncio.CancelledError)
+    seen = len(reads.sent)
+    await asyncio.sleep(0.05)
+    assert len(reads.sent) == seen
+
+
 _WORDS = st.lists(st.sampled_from("abcd"), max_size=3, unique=True)
 _QUERY = st.one_of(
     _WORDS.map(lambda words: {"x": {"$in": words}}),
@@ -212,8 +284,12 @@ _QUERY = st.one_of(
 @given(
     documents=st.lists(st.tuples(_WORDS, st.one_of(st.none(), st.sampled_from("abcd"), _WORDS)), max_size=4),
     queries=st.lists(_QUERY, min_size=2, max_size=6),
+    foreseen=st.lists(_QUERY, max_size=4),
+    joins=st.booleans(),
 )
-async def test_each_gets_what_it_would_get_alone(store: Store, documents: list[Any], queries: list[Any]) -> None:
+async def test_each_gets_what_it_would_get_alone(
+    store: Store, documents: list[Any], queries: list[Any], foreseen: list[Any], joins: bool
+) -> None:
     collection = store.database["Joined"]
     await collection.delete_many({})
     made = [{"_id": "abcd"[at], "x": x, "_index": {"y": y}, "_json": b""} for at, (x, y) in enumerate(documents)]
@@ -221,7 +297,8 @@ async def test_each_gets_what_it_would_get_alone(store: Store, documents: list[A
         await collection.insert_many(made)
     async with store.database.client.start_session() as session:
         await session.start_transaction(read_concern=ReadConcern("snapshot"))
-        snapshot = Snapshot(store.database, session, joins=True)
+        snapshot = Snapshot(store.database, session, joins=joins)
+        await snapshot.foresee(Find("Joined", query, ("_json",)) for query in foreseen)
         got = await asyncio.gather(*(found(snapshot, "Joined", query) for query in queries))
         await session.abort_transaction()
     alone = Documents(store.database)
