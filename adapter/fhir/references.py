@@ -62,8 +62,11 @@ class Names:
     def add(self, full_url: str, name: str) -> None:
         """Let `full_url` mean `name` (``Patient/123``), also where it is shortened below a common root.
 
-        Below our own, that is so by http as by https (`spellings`).
+        Below our own, that is so by http as by https (`spellings`). What begins with ``#`` is contained in whoever says
+        it, and is no entry.
         """
+        if full_url.startswith("#"):
+            return
         for text in spellings(full_url) if full_url.startswith(self._ours) else (full_url,):
             self._absolute[comparable(text)] = name
             restful = _RESTFUL.fullmatch(text)

@@ -22,7 +22,7 @@ from adapter.fhir.conformance import DEFINITIONS
 from adapter.fhir.criteria import read_criteria, require_clear
 from adapter.fhir.patching import Patch
 from adapter.fhir.reads import part
-from adapter.fhir.references import Conditional, Names, Rewriting, rewriting
+from adapter.fhir.references import Conditional, Names, Rewriting, comparable, rewriting
 from adapter.fhir.refusing import not_allowed, unknown_type
 from adapter.fhir.shaping import SHOWN_BY
 from adapter.fhir.validation import require_valid, strict_json
@@ -271,11 +271,20 @@ def require_none(refusals: Sequence[Refused]) -> None:
 def _repeated(entries: Sequence[Entry], writes: Mapping[int, Write]) -> Iterator[Refused]:
     """Yield a refusal for each entry that writes what an entry before it in the Bundle writes, as far as it shows.
 
-    Two conditional writes with the same criteria are refused as well: where nothing matches, both would make it.
+    Two conditional writes with the same criteria are refused as well: where nothing matches, both would make it. So are
+    two with the same fullUrl, which bdl-7 allows to versions of one resource: they are none here, and either would be
+    meant by it.
     """
     seen: dict[object, int] = {}
     for position, write in sorted(writes.items(), key=lambda one: entries[one[0]].index):
         entry = entries[position]
+        if entry.full_url is not None:
+            first = seen.setdefault(comparable(entry.full_url), entry.index)
+            if first != entry.index:
+                text = f"Entry {first} has this fullUrl, too. Give each entry one of its own."
+                where = f"Bundle.entry[{entry.index}].fullUrl"
+                yield Malformed(Problem("duplicate_entry", text, where, entry=entry.index, issue="duplicate"))
+                continue
         if write.ident is None and write.method in ("PATCH", "DELETE"):  # by criteria: only what is stored tells
             continue
         key: object = (write.kind, write.ident)

@@ -182,3 +182,31 @@ async def test_a_patch_that_finds_nobody_is_refused_whatever_it_is_called(api: A
     asked = entry("POST", "Patient", person(link=link(urn(1))))
     answer = await send(api, bundle("transaction", asked, entry("PATCH", "Patient?identifier=x", patch(), urn(1))))
     assert issues(answer, 404) == [("not-found", "Bundle.entry[1]")]
+
+
+async def test_a_full_url_that_begins_with_a_hash_names_no_entry(api: Api) -> None:
+    """Whoever says ``#p`` means what is contained in themselves, and was linked to another entry instead."""
+    inner = {"resourceType": "RelatedPerson", "id": "p", "patient": {"reference": "#"}}
+    asked = person(id="a", link=link("#p"), contained=[inner])
+    await done(api, bundle("transaction", entry("PUT", "Patient/a", asked), entry("POST", "Patient", person(), "#p")))
+    assert await linked(api, "a") == "#p"
+
+
+@pytest.mark.parametrize("full", [urn(1), urn(1).upper()])
+@pytest.mark.parametrize(
+    ("method", "url", "other"),
+    [
+        ("POST", "Patient", person()),
+        ("PUT", "Patient/b", person(id="b")),
+        ("PATCH", "Patient?identifier=urn:mrn|1", patch()),
+    ],
+)
+async def test_two_versions_of_one_full_url_are_not_written(
+    api: Api, full: str, method: str, url: str, other: Json
+) -> None:
+    """As versions of one resource they may share it (bdl-7); as two resources either could be meant."""
+    asked = entry("POST", "Patient", person(link=link(urn(1))))
+    first = entry("POST", "Patient", person(meta={"versionId": "1"}), urn(1))
+    second = entry(method, url, other | {"meta": {"versionId": "2"}}, full)
+    answer = await send(api, bundle("transaction", asked, second, first))
+    assert issues(answer, 400) == [("duplicate", "Bundle.entry[2].fullUrl")]
