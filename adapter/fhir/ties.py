@@ -104,5 +104,10 @@ def references(node: Any) -> Iterator[str]:
 def told(who: Caller, names: Sequence[str]) -> tuple[str, list[str]]:
     """Return what a caller is told of `names`, which refer to what is to go, and those that are named."""
     shown = [name for name in names if may(who, name.partition("/")[0], "read")]
-    listed = f": {', '.join(shown)}" if shown else ", of types that this key may not read"
-    return f"Others refer to it{listed}. Delete or change these first.", shown
+    return refusal(shown), shown
+
+
+def refusal(names: Sequence[str]) -> str:
+    """Return what is said where others refer to what is to go: `names`, of those that may be named."""
+    listed = f": {', '.join(names)}" if names else ", of types that this key may not read"
+    return f"Others refer to it{listed}. Delete or change these first."

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from adapter.aside import aside
 from adapter.errors import Gone, Malformed, NotFound, PreconditionFailed, Problem, Refused, Unavailable
-from adapter.fhir import repeating, searching
+from adapter.fhir import repeating, searching, ties
 from adapter.fhir.bundles import responses
 from adapter.fhir.bundles.alone import Answer, answered, as_call, told
 from adapter.fhir.bundles.identifiers import Brought, sought
@@ -160,6 +160,10 @@ def _beside(problem: Problem, entries: Mapping[str, int]) -> Problem:
 
     `entries`: their places, by what they write (``Appointment/a``).
     """
+    referring = problem.details.get("references")
+    if isinstance(referring, list):
+        named = [f"Bundle.entry[{entries[name]}]" if name in entries else name for name in referring]
+        return replace(problem, message=ties.refusal(named))
     details, rivals = dict(problem.details), set[int]()
     for member, kind in IN_THE_WAY.items():
         idents = details.get(member)
@@ -169,8 +173,8 @@ def _beside(problem: Problem, entries: Mapping[str, int]) -> Problem:
             rivals.update(place for place in there.values() if place is not None and place != problem.entry)
     if not rivals:
         return problem
-    named = ", ".join(f"Bundle.entry[{place}]" for place in sorted(rivals))
-    return replace(problem, message=f"{problem.message} In the way in this Bundle: {named}.", details=details)
+    others = ", ".join(f"Bundle.entry[{place}]" for place in sorted(rivals))
+    return replace(problem, message=f"{problem.message} In the way in this Bundle: {others}.", details=details)
 
 
 async def _settled(work: UnitOfWork, call: Call, planned: Plan) -> list[Write]:

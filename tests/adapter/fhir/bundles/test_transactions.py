@@ -260,6 +260,17 @@ async def test_a_slot_of_the_same_bundle_is_named_by_its_entry(api: Api, store: 
     assert told.endswith(" In the way in this Bundle: Bundle.entry[0].")
 
 
+async def test_who_refers_to_what_is_deleted_in_the_same_bundle_is_named_by_its_entry(api: Api) -> None:
+    await done(api, bundle("transaction", entry("PUT", "Patient/p", person(id="p"))))
+    links = [{"other": {"reference": "Patient/p"}, "type": "seealso"}]
+    await done(api, bundle("transaction", entry("PUT", "Patient/known", person(id="known", link=links))))
+    referring = [entry("POST", "Patient", person(link=links)), entry("PUT", "Patient/q", person(id="q", link=links))]
+    found = await send(api, bundle("transaction", *referring, entry("DELETE", "Patient/p")))
+    assert issues(found, 409) == [("conflict", "Bundle.entry[2]")]
+    others = "Patient/known, Bundle.entry[0], Bundle.entry[1]"
+    assert found.json()["issue"][0]["diagnostics"] == f"Others refer to it: {others}. Delete or change these first."
+
+
 async def test_what_is_stored_and_what_a_problem_is_about_keep_their_names(api: Api, store: Store) -> None:
     await open_clinic(store)
     held = appointment("held", slot=[{"reference": "Slot/slot-002"}])
