@@ -59,8 +59,8 @@ class ElementOperation:
         return f"{self.kind} {self.text[:SHOWN]}"
 
     def expression(self, kind: str) -> str:
-        """Return the path."""
-        return self.text
+        """Return the path; the resource where it does not begin with that, as an element's name alone is none."""
+        return self.text if self.text[0].isupper() else kind
 
     def carry_out(self, resource: Resource, budget: Budget) -> Resource:
         """Change `resource` and return it.

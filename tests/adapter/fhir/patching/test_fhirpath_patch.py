@@ -138,6 +138,16 @@ class TestPaths:
             assert "There are 3 elements" in str(refused)
 
     @pytest.mark.parametrize(
+        ("path", "place"),
+        [("Appointment.participant", "Appointment.participant"), ("participant", "Appointment")],
+    )
+    def test_a_refusal_names_an_element_also_where_the_path_does_not_begin_with_the_type(
+        self, path: str, place: str
+    ) -> None:
+        """What begins with a small letter is the name of a parameter of the request, elsewhere."""
+        assert refusal(APPOINTMENT, operation("delete", path)).problems[0].param == place
+
+    @pytest.mark.parametrize(
         ("path", "text"),
         [
             ("Appointment.subject", "Appointment has no element subject"),
