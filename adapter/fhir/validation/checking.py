@@ -58,8 +58,9 @@ def _expected(stated: object, kind: str | None) -> str:
     known = stated if isinstance(stated, str) and tellable(stated) else "something else"
     if kind is None or known not in resource_types():
         return "The resourceType is none that R4 has. Write it as FHIR does, such as Patient."
+    there = "the base" if known == "Bundle" else f"/{known}"
     return (
-        f"This is of type {known}, where one of type {kind} belongs. Send it to /{known}, or correct the resourceType."
+        f"This is of type {known}, where one of type {kind} belongs. Send it to {there}, or correct the resourceType."
     )
 
 

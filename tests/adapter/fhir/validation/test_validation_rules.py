@@ -414,6 +414,7 @@ def test_a_contained_type_that_r4b_lacks_does_not_hinder_the_second_opinion() ->
         ({"status": "booked"}, "Appointment", 'Add "resourceType": "Appointment"'),
         ({"status": "booked"}, None, "is missing"),
         (PATIENT, "Appointment", "Send it to /Patient"),
+        ({"resourceType": "Bundle", "type": "batch"}, "Patient", "Send it to the base"),  # there is no /Bundle
         ({"resourceType": "Foo"}, "Appointment", "none that R4 has"),
         ({"resourceType": "Foo"}, None, "none that R4 has"),
         ({"resourceType": ["Patient"]}, "Patient", "none that R4 has"),
