@@ -150,7 +150,7 @@ def _invariants(bundle: Resource) -> Iterator[Problem]:
     if "total" in bundle:
         yield _against("bdl-1", "Only the answer to a search or a history has a total. Leave it out.", "Bundle.total")
     entries = bundle.get("entry", [])
-    first = {index: places[0] for places in sharing(entries) for index in places[1:]}
+    first = {index: places[0] for places in sharing(entries, as_versions=True) for index in places[1:]}
     for index, entry in enumerate(entries):
         place = f"Bundle.entry[{index}]"
         if "request" not in entry:

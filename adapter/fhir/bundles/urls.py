@@ -68,16 +68,18 @@ def is_of_another(full_url: str, kind: str, ident: str | None) -> bool:
     return named != kind or (ident is not None and reference(full_url) != f"{kind}/{ident}")
 
 
-def sharing(entries: Sequence[Any]) -> list[list[int]]:
-    """Return the places of the entries that have one fullUrl, though not as versions of one resource (bdl-7).
+def sharing(entries: Sequence[Any], *, as_versions: bool = False) -> list[list[int]]:
+    """Return the places of the entries that have one fullUrl (bdl-7); entries that are none have no fullUrl.
 
-    https://hl7.org/fhir/R4/bundle.html#invs; entries that are none have no fullUrl.
+    `as_versions`: what says that it is another version of the resource may have it, too
+    (https://hl7.org/fhir/R4/bundle.html#invs).
     """
     places: dict[tuple[str, object], list[int]] = {}
     for index, entry in enumerate(entries):
         full_url = entry.get("fullUrl") if isinstance(entry, dict) else None
         if isinstance(full_url, str):
-            places.setdefault((comparable(full_url), _version(entry)), []).append(index)
+            version = _version(entry) if as_versions else None
+            places.setdefault((comparable(full_url), version), []).append(index)
     return [found for found in places.values() if len(found) > 1]
 
 

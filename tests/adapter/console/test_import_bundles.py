@@ -330,6 +330,22 @@ def test_one_resource_may_be_there_twice_and_in_two_versions(bring: Import, stor
     assert bring(a__json=bundle(*pages, kind="collection")) == {"created": 1, "updated": 1, "unchanged": 1}
 
 
+@pytest.mark.parametrize("url", [urn(7), "urn:oid:1.2.3", "https://his.example/fhir/messages/17"])
+@pytest.mark.parametrize("ids", [({}, {}), ({"id": "a"}, {"id": "b"})])
+def test_versions_of_what_is_not_one_by_its_id_are_two_that_share_a_full_url(
+    bring: Import, stored: Stored, url: str, ids: tuple[Json, Json]
+) -> None:
+    """Else they come in as two people, and the visit as one of the second."""
+    two = [
+        {"fullUrl": url, "resource": {"resourceType": "Patient", "meta": {"versionId": version}} | one}
+        for version, one in zip("12", ids, strict=True)
+    ]
+    came = bundle(*two, {"fullUrl": urn(8), "resource": meeting(url, "Practitioner/p")}, kind="collection")
+    assert bring(a__ndjson=lines(PEOPLE[0]), b__json=came) == {"created": 1, "refused": 3}
+    assert sorted(codes for _, codes in bring.refused()) == [["bdl-7"], ["bdl-7"], ["unresolved_reference"]]
+    assert stored("Patient") == []
+
+
 @pytest.mark.parametrize("url", ["https://his.example/fhir/Patient/alice", "https://his.example/fhir/Practitioner/bob"])
 @pytest.mark.parametrize("patient", [{"id": "bob"}, {"id": "bob", "active": None}])
 def test_a_full_url_that_is_the_address_of_another_means_nobody(
