@@ -141,7 +141,7 @@ async def _present(call: Call, kind: str, raw: bytes, *, latest: bool) -> Reply:
     meta = resource["meta"]
     headers = negotiation.version_headers(meta)
     if call.headers and await _is_known(call, kind, resource, latest=latest):
-        return Reply(304, b"", headers)
+        return Reply(304, b"", headers, meta["lastUpdated"])
     return Reply(200, shown(call, kind, raw), headers, meta["lastUpdated"])
 
 

@@ -362,6 +362,10 @@ async def test_heads_and_deletions_and_what_was_not_modified(api: Api) -> None:
     )
     assert statuses(found) == ["200", "304", "410"]
     assert "resource" not in found[0]
+    told = {"etag": 'W/"1"', "lastModified": "2024-01-15T10:00:00.000Z"}  # as HTTP's 304 has both
+    assert [found[place]["response"] for place in (0, 1)] == [
+        told | {"status": s} for s in ("200 OK", "304 Not Modified")
+    ]
     assert found[2]["response"]["etag"] == 'W/"2"'
 
 
