@@ -39,6 +39,19 @@ def alone(path: Path) -> Iterator[None]:
         os.close(handle)
 
 
+def for_good(path: Path) -> None:
+    """Hold the lock that is named by a file until this process ends; the file stays.
+
+    Args:
+        path: as of `alone`.
+
+    Raises:
+        Taken: another holds it, in this process or another.
+        OSError: the file cannot be made.
+    """
+    _held(path)  # nobody closes it but the system
+
+
 def _held(path: Path) -> int:
     while True:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

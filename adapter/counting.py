@@ -2,6 +2,9 @@
 
 A service that was killed has removed nothing. Whether one lasts is told by the lock of its folder; its workers may
 outlast it, and go on counting there.
+
+prometheus_client names files after processes, and they would be more with each worker that is started again. Here they
+are named by numbers: who comes in the place of one that has ended counts on in its files.
 """
 
 from __future__ import annotations
@@ -9,16 +12,19 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from itertools import count
 from pathlib import Path
 
-from adapter.alone import Taken, alone
+from prometheus_client.multiprocess import mark_process_dead
+
+from adapter.alone import Taken, alone, for_good
 from adapter.settings import SettingsError
 
 _PREFIX = "mediloop-metrics-"
 _LOCK = "service.lock"
-
+_WORKER = ".lock"
 
 COUNTED = "PROMETHEUS_MULTIPROC_DIR"
 """prometheus_client's variable, which may name a folder of the operator's."""
@@ -65,20 +71,29 @@ def _clear() -> None:
 
 
 def _has_workers(folder: Path) -> bool:
-    return any(map(lasts, workers(folder.glob("*_[0-9]*.db"))))
+    return any(not _is_free(lock) for lock in folder.glob(f"[0-9]*{_WORKER}"))
 
 
-def workers(files: Iterable[Path]) -> set[int]:
-    """Return the process ids of those whose files these are."""
-    return {int(one.stem.rpartition("_")[2]) for one in files}
-
-
-def lasts(pid: int) -> bool:
-    """Tell whether a process is there."""
+def _is_free(lock: Path) -> bool:
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        with alone(lock):
+            return True
+    except Taken:
         return False
-    except PermissionError:  # it is there, and somebody else's
-        return True
-    return True
+
+
+def own_number(folder: Path) -> int:
+    """Return the number of the files that this process counts in until it ends: the first that no other counts in."""
+    for number in count():
+        with suppress(Taken):
+            for_good(folder / f"{number}{_WORKER}")
+            mark_process_dead(number, str(folder))  # type: ignore[no-untyped-call]  # untyped upstream
+            break
+    return number
+
+
+def forget_the_dead(folder: Path) -> None:
+    """Remove what workers that are gone have told of the present: a killed one has no connections any more."""
+    for number in {one.stem.rpartition("_")[2] for one in folder.glob("gauge_live*.db")}:
+        with suppress(Taken), alone(folder / f"{number}{_WORKER}"):  # nobody begins to count there meanwhile
+            mark_process_dead(number, str(folder))  # type: ignore[no-untyped-call]  # untyped upstream

@@ -7,7 +7,6 @@ With several worker processes the figures of all are added up (prometheus_client
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -19,10 +18,16 @@ from prometheus_client import (
     Histogram,
     generate_latest,
     multiprocess,
+    values,
 )
 from pymongo import monitoring
 
-from adapter.counting import COUNTED, lasts, workers
+from adapter.counting import COUNTED, forget_the_dead, own_number
+
+_FOLDER = os.environ.get(COUNTED)
+if _FOLDER is not None:  # before there is a figure
+    _NUMBER = own_number(Path(_FOLDER))
+    values.ValueClass = values.MultiProcessValue(lambda: _NUMBER)  # type: ignore[no-untyped-call]  # untyped upstream
 
 REQUESTS = Counter("mediloop_requests_total", "HTTP requests answered.", ["method", "route", "status"])
 LATENCY = Histogram(
@@ -59,19 +64,11 @@ def exposition() -> tuple[bytes, str]:
     """Return the figures of all workers in Prometheus' text format, and its media type."""
     folder = os.environ.get(COUNTED)
     if folder is not None:
-        _forget_the_dead(folder)
+        forget_the_dead(Path(folder))
         registry = CollectorRegistry()
         multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # untyped upstream
         return generate_latest(registry), CONTENT_TYPE_LATEST
     return generate_latest(), CONTENT_TYPE_LATEST
-
-
-def _forget_the_dead(folder: str) -> None:
-    """Remove what workers that are gone have told of the present: a killed one has no connections any more."""
-    for pid in workers(Path(folder).glob("gauge_live*.db")):
-        if not lasts(pid):
-            with suppress(FileNotFoundError):  # another worker was quicker
-                multiprocess.mark_process_dead(pid, folder)  # type: ignore[no-untyped-call]  # untyped upstream
 
 
 class PoolWatch(monitoring.ConnectionPoolListener):

@@ -49,8 +49,9 @@ def test_it_goes_with_the_service(temporary: Path) -> None:
 
 
 def test_what_a_killed_service_has_left_is_removed_by_the_next(temporary: Path) -> None:
-    pid, left = killed(temporary)
-    (left / f"counter_{pid}.db").touch()
+    _, left = killed(temporary)
+    (left / "counter_0.db").touch()
+    (left / "0.lock").touch()
     with together() as own:
         assert [*temporary.iterdir()] == [own]
 
@@ -62,12 +63,19 @@ def test_what_a_service_uses_stays(temporary: Path) -> None:
     service.communicate("\n")
 
 
-@pytest.mark.parametrize("pid", [os.getpid(), 1], ids=["of-ours", "of-another"])
-def test_so_does_what_workers_use_that_have_outlasted_theirs(temporary: Path, pid: int) -> None:
+def test_so_does_what_workers_use_that_have_outlasted_theirs(temporary: Path) -> None:
     _, folder = killed(temporary)
-    (folder / f"gauge_livesum_{pid}.db").touch()
+    counts = "import sys; from pathlib import Path; from adapter.counting import own_number; "
+    counts += "print(own_number(Path(sys.argv[1])), flush=True); input()"
+    command = [sys.executable, "-c", counts, str(folder)]
+    workers = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    assert sorted(one.stdout.readline() for one in workers if one.stdout is not None) == ["0\n", "1\n"]
+    workers[0].communicate("\n")
     with together():
         assert folder.is_dir()
+    workers[1].communicate("\n")
+    with together() as own:
+        assert [*temporary.iterdir()] == [own]
 
 
 def test_so_does_what_is_nobodys_known_to_be(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:

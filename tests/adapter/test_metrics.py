@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -164,3 +165,22 @@ def test_the_connections_of_a_worker_that_is_gone_are_not_counted(
     left = metrics.exposition()[0]
     assert b"mediloop_mongodb_pool_connections" not in left
     assert b"mediloop_requests_total" in left
+
+
+def test_workers_that_are_started_again_and_again_leave_no_more_files_and_no_figure_falls(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    told = (
+        "import os, signal; from adapter import metrics; metrics._OPEN.inc(); metrics.answered('GET', '/', 200, 1); "
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    left = []
+    for times in (1, 2, 3):
+        assert subprocess.run([sys.executable, "-c", told], timeout=30, check=False).returncode == -signal.SIGKILL
+        body, _ = metrics.exposition()
+        assert f'mediloop_requests_total{{method="GET",route="/",status="200"}} {times}.0'.encode() in body
+        assert f'mediloop_request_seconds_count{{method="GET",route="/"}} {times}.0'.encode() in body
+        assert b"mediloop_mongodb_pool_connections{" not in body
+        left.append(len([*tmp_path.iterdir()]))
+    assert left[0] == left[-1]
