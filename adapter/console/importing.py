@@ -64,7 +64,9 @@ def import_(
         tally = Tally()
         with alone_at(written), bar(mode) as move:
             with at_once():
-                found = find(sources, fetched, token, (errors, where), resumed=where.exists(), tell=lacking.append)
+                found = find(
+                    sources, fetched, token, (errors, where), resumed=where.exists(), tell=lacking.append, waits=_say
+                )
             async for tally in running.run(service, found, options):
                 move(completed=tally.done, total=tally.total)
             shutil.rmtree(fetched, ignore_errors=True)
@@ -84,8 +86,12 @@ def import_(
         for name, times in tally.left_out.items():
             err.print(f"left out, not a member of MediLoop's appointment: {name} ({times} times)", markup=False)
     for note in tally.notes:
-        err.print(note, markup=False, highlight=False)
+        _say(note)
     if tally.refused:
-        err.print(f"Refused lines and their reasons: {errors}", markup=False, highlight=False)
+        _say(f"Refused lines and their reasons: {errors}")
     if tally.refused or lacking:
         raise typer.Exit(FAILED)
+
+
+def _say(line: str) -> None:
+    err.print(line, markup=False, highlight=False)

@@ -18,17 +18,16 @@ import shutil
 import urllib.error
 import urllib.request
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from email.message import Message
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from time import sleep
 from typing import IO, Any
 from urllib.parse import urlsplit
 
 from adapter import private
+from adapter.importing import later
 from adapter.importing.lines import each_line
 from adapter.importing.nearness import Guard, Guarded, Near, is_near
 
@@ -38,8 +37,6 @@ _HEADER = "Authorization"
 SPOILT = (EOFError, zlib.error, gzip.BadGzipFile)
 """What reading an `opened` file raises where it is packed and spoilt, or cut off."""
 
-_LATER = (429, 503)
-_LEAST = 1.0
 _PATIENCE = 600.0
 """Seconds that one file is waited for: limits are by the minute, and who is away for longer is somebody's to see."""
 
@@ -48,6 +45,19 @@ _AGAIN = "Run the same command again: what has come whole is not fetched twice."
 
 class SourceError(OSError):
     """A source cannot be read; the message is the one line to print."""
+
+
+@dataclass(frozen=True, slots=True)
+class Into:
+    """Where files are fetched to, and who is told what is waited for.
+
+    Attributes:
+        folder: where they are kept; made where it is missing.
+        waits: is told whom, and how long, in a sentence.
+    """
+
+    folder: Path
+    waits: Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +86,7 @@ def opened(path: Path) -> IO[bytes]:
 
 def download(
     url: str,
-    folder: Path,
+    into: Into,
     token: str | None,
     listed: Mapping[str, Any] | None = None,
     moment: str = "",
@@ -84,14 +94,14 @@ def download(
     anew: bool = False,
     near: bool | None = None,
 ) -> Fetched:
-    """Fetch a file once, into `folder`: what is there already, and as it came, is kept while the same is said of it.
+    """Fetch a file once, into a folder: what is there already, and as it came, is kept while the same is said of it.
 
     After a loss of power a file may have its name, and not what was in it: most servers tell neither size nor sum. It
     is about patients, and stays there where the import is interrupted: nobody else can read it meanwhile.
 
     Args:
         url: of the file.
-        folder: where fetched files are kept; made where it is missing.
+        into: where to.
         token: bearer token, for this address alone.
         listed: its entry in the manifest.
         moment: of the manifest: what it lists may have no more than an address, and that one stays.
@@ -102,7 +112,7 @@ def download(
         SourceError: it cannot be fetched, or has not come whole, or is near where it must not be.
     """
     known = json.dumps([url, moment, listed], sort_keys=True)
-    target = folder / hashlib.sha256(known.encode()).hexdigest()[:32]
+    target = into.folder / hashlib.sha256(known.encode()).hexdigest()[:32]
     beside = target.with_suffix(".came")
     if not anew and (led := _as_it_came(target, beside)) is not None:
         return Fetched(target, led, is_near(url) if near is None else near)
@@ -110,11 +120,11 @@ def download(
         raise SourceError(f"{url}: only http and https addresses are fetched.")
     part = target.with_suffix(".part")
     try:
-        answer, guard = _asked(url, token, near)
+        answer, guard = _asked(url, token, near, into.waits)
         with answer:
             if answer.status != 200:
                 raise SourceError(f"{url}: answered {answer.status}; it is not ready, or is no manifest.")
-            private.make_folder(str(folder))
+            private.make_folder(str(into.folder))
             with private.create(str(part)) as file:
                 shutil.copyfileobj(answer, file)
             said, address = answer.headers.get("Content-Length"), str(answer.url)
@@ -139,34 +149,27 @@ def download(
     return Fetched(target, address, guard.near)
 
 
-def _asked(url: str, token: str | None, near: bool | None) -> tuple[Any, Guard]:
+def _asked(url: str, token: str | None, near: bool | None, waits: Callable[[str], None]) -> tuple[Any, Guard]:
     """Open an address, and return with the answer who saw to it; where its server asks to be asked later, do so."""
     left = _PATIENCE
     while True:
         guard = Guard(url, near)  # each time: the name may be somebody else's by then
         opener = urllib.request.build_opener(_Redirects(guard), Guarded(guard))
+        refused: urllib.error.HTTPError | None = None
         try:
-            return opener.open(_request(url, token), timeout=_SECONDS), guard
+            answer = opener.open(_request(url, token), timeout=_SECONDS)
         except urllib.error.HTTPError as error:
-            wait = _wait(error)
-            if wait is None or wait > left:
-                raise
-            error.close()
+            answer = refused = error
+        wait = later.seconds(answer.status, answer.headers)
+        if wait is not None and wait <= left:
+            answer.close()
             left -= wait
+            waits(later.said(url, answer.status, answer.headers, wait))
             sleep(wait)
-
-
-def _wait(error: urllib.error.HTTPError) -> float | None:
-    """Return the seconds until a server wants to be asked again (RFC 9110, 10.2.3); None where it says nothing."""
-    said = error.headers.get("Retry-After", "")
-    if error.code not in _LATER:
-        return None
-    if said.isdecimal():
-        return max(float(said), _LEAST)
-    try:
-        return max((parsedate_to_datetime(said) - datetime.now(UTC)).total_seconds(), _LEAST)
-    except (ValueError, TypeError, OverflowError):  # no date, or one without a zone
-        return None
+        elif refused is not None:
+            raise refused
+        else:
+            return answer, guard
 
 
 def _as_it_came(target: Path, beside: Path) -> str | None:

@@ -13,7 +13,7 @@ from typing import IO, Any
 from urllib.parse import urljoin, urlsplit
 
 from adapter.importing import manifests
-from adapter.importing.fetching import SourceError, download, is_for, opened, require_whole
+from adapter.importing.fetching import Into, SourceError, download, is_for, opened, require_whole
 from adapter.importing.manifests import Manifest
 
 _SUFFIXES = (".ndjson", ".jsonl", ".json", ".ndjson.gz", ".jsonl.gz", ".json.gz")
@@ -54,6 +54,7 @@ def find(
     *,
     resumed: bool = False,
     tell: Callable[[str], None] = lambda _: None,
+    waits: Callable[[str], None] = lambda _: None,
 ) -> list[Source]:
     """Return the files that `words` name: paths, folders, bulk manifests (URLs, or files of that name).
 
@@ -67,6 +68,7 @@ def find(
         beside: what an import writes itself; in a folder that is searched, these are no sources.
         resumed: an import goes on, with the manifests that it began with; else these are fetched anew.
         tell: is told what servers say to be missing of their exports, in sentences.
+        waits: likewise, whom is waited for and how long, before that is done.
 
     Raises:
         SourceError: something is not there, cannot be fetched, or has not come whole.
@@ -76,7 +78,7 @@ def find(
     own = {path.resolve() for path in beside}
     told = False
     for word in words:
-        exports, others = _named(word, folder, token, own, resumed, tell)
+        exports, others = _named(word, Into(folder, waits), token, own, resumed, tell)
         told |= bool(exports)
         loose += others
         for export in filter(None, exports):
@@ -94,11 +96,11 @@ def _joined(before: list[Source], later: Sequence[Source]) -> list[Source]:
 
 
 def _named(
-    word: str, folder: Path, token: str | None, own: Collection[Path], resumed: bool, tell: Callable[[str], None]
+    word: str, into: Into, token: str | None, own: Collection[Path], resumed: bool, tell: Callable[[str], None]
 ) -> tuple[list[list[Source]], list[Source]]:
     """Return the exports that a word names, in the order of their times, and the files that are of none."""
     if word.startswith(("http://", "https://")):
-        export, others = _fetched(word, folder, token, not resumed, tell)
+        export, others = _fetched(word, into, token, not resumed, tell)
         return ([] if others else [export]), others
     if not word.strip():  # Path has it as the folder one is in
         raise SourceError("A source is blank: name a file, a folder or an address. Is a variable not set?")
@@ -111,7 +113,7 @@ def _named(
     if listed is None:
         return [], [Source(word, path)]
     _require_all(listed, path, tell)
-    return [_of_manifest(listed, path, folder)], []
+    return [_of_manifest(listed, path, into)], []
 
 
 def _unread(word: str, path: Path) -> str:
@@ -171,7 +173,7 @@ def require_beside(sources: Sequence[Source], written: Mapping[str, Path]) -> No
 
 
 def _fetched(
-    url: str, folder: Path, token: str | None, anew: bool, tell: Callable[[str], None]
+    url: str, into: Into, token: str | None, anew: bool, tell: Callable[[str], None]
 ) -> tuple[list[Source], list[Source]]:
     """Return the files that the manifest at an address lists, all its parts; or else the file that is there.
 
@@ -185,7 +187,7 @@ def _fetched(
     part = url
     while part:
         own = token if is_for(url, part) else None
-        whole = download(part, folder, own, anew=anew, near=near)
+        whole = download(part, into, own, anew=anew, near=near)
         near = whole.near
         listed = manifests.read(whole.path)
         if listed is None and not parts:
@@ -196,7 +198,7 @@ def _fetched(
         for one, deletes in listed.entries():
             address = urljoin(whole.address, one["url"])
             own = token if is_for(url, address) else None
-            found.append(Source(address, download(address, folder, own, one, listed.moment, near=near).path, deletes))
+            found.append(Source(address, download(address, into, own, one, listed.moment, near=near).path, deletes))
         if listed.faults:
             tell(manifests.said(part, [urljoin(whole.address, one) for one in listed.faults]))
         part = urljoin(whole.address, listed.next) if listed.next else ""
@@ -222,14 +224,14 @@ def _by_time(listed: Mapping[Path, Manifest]) -> list[Path]:
     return sorted(times, key=lambda path: times[path] or datetime.min.replace(tzinfo=UTC))
 
 
-def _of_manifest(listed: Manifest, path: Path, folder: Path) -> list[Source]:
+def _of_manifest(listed: Manifest, path: Path, into: Into) -> list[Source]:
     """Return the files that a manifest lists which is here: beside or below it, or to be fetched."""
     found = []
     for one, deletes in listed.entries():
         address = one["url"]
         if address.startswith(("http://", "https://")):
             # Without the token: a file does not tell which host it is for.
-            found.append(Source(address, download(address, folder, None, one, listed.moment).path, deletes))
+            found.append(Source(address, download(address, into, None, one, listed.moment).path, deletes))
             continue
         parts = urlsplit(address)
         if parts.scheme not in ("", "file"):

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from adapter.importing import fetching
 from tests.adapter.console.imports import PEOPLE, Import, Stored, lines
 from tests.adapter.importing.hosts import Host, manifest
 
@@ -41,6 +42,43 @@ def test_an_export_of_which_its_server_tells_faults_is_not_whole(bring: Import, 
     assert "2 files, which are not imported, its server tells" in result.stderr
     assert f"{host.base}/e1, {host.base}/e2" in result.stderr
     assert bring.run(f"{host.base}/m", code=1)["unchanged"] == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "progress", "said"),
+    [
+        (429, "", "answered 429"),
+        (503, "", "answered 503"),
+        (202, "", "it is not ready"),
+        (202, "Patient: 3 of 5\x1b[2J" + "x" * 200, "it is not ready (Patient: 3 of 5[2Jx"),
+    ],
+)
+def test_whom_it_waits_for_and_how_long_is_said(
+    bring: Import, host: Host, monkeypatch: pytest.MonkeyPatch, status: int, progress: str, said: str
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr(fetching, "sleep", waited.append)
+    host.answers = {"/m": (200, manifest("f.ndjson")), "/f.ndjson": (200, lines(PEOPLE[2]))}
+    host.later, host.busy, host.progress = {"/m": ["45", "90"]}, status, progress
+    result = bring.cli.run("import", f"{host.base}/m")
+    assert (result.exit_code, waited) == (0, [45, 90])
+    told = [line for line in result.stderr.splitlines() if said in line]
+    assert [line.rpartition(". ")[2] for line in told] == [
+        "It is asked again in 45 seconds.",
+        "It is asked again in 90 seconds.",
+    ]
+    assert all(line.startswith(f"{host.base}/m: ") and len(line) < 250 for line in told)
+
+
+def test_an_export_that_is_not_ready_for_long_ends_the_command(
+    bring: Import, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr(fetching, "sleep", waited.append)
+    host.later, host.busy = {"/m": ["100"] * 10}, 202
+    result = bring.cli.run("import", f"{host.base}/m")
+    assert (result.exit_code, sum(waited)) == (1, 600)
+    assert "/m: answered 202; it is not ready" in result.stderr
 
 
 def test_an_interrupted_import_goes_on_with_the_manifest_it_began_with(

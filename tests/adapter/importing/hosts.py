@@ -14,6 +14,8 @@ class Host:
         self.answers: dict[str, tuple[int, bytes]] = {}
         self.asked: list[tuple[str, str | None]] = []
         self.later: dict[str, list[str]] = {}  # what Retry-After says, of as many answers that say no more than that
+        self.busy = 429  # the status of those
+        self.progress = ""  # what X-Progress says then
         self.lost: dict[str, int] = {}  # bytes after which the connection is lost
         self.stalls: dict[str, threading.Event] = {}  # what the rest of an answer waits for, half a minute at most
         self.stalled = threading.Event()
@@ -23,10 +25,11 @@ class Host:
             def do_GET(self) -> None:
                 host.asked.append((self.path, self.headers.get("Authorization")))
                 later = host.later.get(self.path)
-                status, body = (429, b"") if later else host.answers.get(self.path, (404, b""))
+                status, body = (host.busy, b"") if later else host.answers.get(self.path, (404, b""))
                 self.send_response(status)
                 if later:
                     self.send_header("Retry-After", later.pop(0))
+                    self.send_header("X-Progress", host.progress)
                 if status in (301, 302):
                     self.send_header("Location", body.decode())
                 if self.path.startswith("/chunked"):

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from adapter.importing.fetching import SourceError, download
+from adapter.importing.fetching import Into, SourceError, download
 from adapter.importing.nearness import Guard, is_near
 from adapter.importing.sources import find
 from tests.adapter.importing.hosts import Host, manifest
@@ -69,7 +69,7 @@ def test_a_name_that_turns_round_after_the_look_up_is_not_asked(
 ) -> None:
     answers(FAR, "127.0.0.1")
     with pytest.raises(SourceError, match=r"turns\.example \(127\.0\.0\.1\): .*" + NEAR):
-        download(f"{by_name(here, scheme)}/f", tmp_path, None, near=near)
+        download(f"{by_name(here, scheme)}/f", Into(tmp_path, pytest.fail), None, near=near)
     assert here.asked == []
     assert not list(tmp_path.iterdir())
 
@@ -77,7 +77,7 @@ def test_a_name_that_turns_round_after_the_look_up_is_not_asked(
 def test_so_is_one_that_could_not_be_looked_up_at_first(here: Host, answers: Answers, tmp_path: Path) -> None:
     answers("a..b", "127.0.0.1")
     with pytest.raises(SourceError, match=NEAR):
-        download(f"{by_name(here)}/f", tmp_path, None, near=False)
+        download(f"{by_name(here)}/f", Into(tmp_path, pytest.fail), None, near=False)
     assert here.asked == []
 
 
@@ -121,8 +121,8 @@ def test_a_proxy_may_be_near_and_looks_names_up_itself(
     for scheme in ("http", "https"):
         monkeypatch.setenv(f"{scheme}_proxy", here.base)
     here.answers[f"http://{FAR}/f"] = (200, LINE)
-    assert download(f"http://{FAR}/f", tmp_path, None, near=False).path.read_bytes() == LINE
+    assert download(f"http://{FAR}/f", Into(tmp_path, pytest.fail), None, near=False).path.read_bytes() == LINE
     with pytest.raises(SourceError, match="Tunnel connection failed: 501"):  # the proxy is asked, and is none for that
-        download(f"https://{FAR}/f", tmp_path, None, near=False)
+        download(f"https://{FAR}/f", Into(tmp_path, pytest.fail), None, near=False)
     with pytest.raises(SourceError, match=NEAR):
-        download("http://10.0.0.7/f", tmp_path, None, near=False)
+        download("http://10.0.0.7/f", Into(tmp_path, pytest.fail), None, near=False)
