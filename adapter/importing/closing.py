@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import orjson
-
 from adapter.importing.beside import Check
 from adapter.importing.checking import Ready
 from adapter.importing.deciding import Writer
@@ -18,7 +16,6 @@ from adapter.importing.item import SLOTS, VISITS, Item, portions
 from adapter.importing.reading import items
 from adapter.importing.sources import Source
 from adapter.importing.waiting import Waiting
-from store.codec import Resource
 from store.extract import references
 
 
@@ -52,7 +49,7 @@ async def _restore(writer: Writer, sources: Sequence[Source], freed: Waiting, si
     for chunk in portions(visits, size, lambda item: item.size):
         naming: dict[str, list[str]] = {}
         for item in chunk:
-            visit = _read(item)
+            visit = item.resource()
             ident = visit.get("id")
             for slot in references(visit, "slot") if item.kind == "Appointment" and isinstance(ident, str) else ():
                 naming.setdefault(slot, []).append(f"Appointment/{ident}")
@@ -76,14 +73,5 @@ async def _restore(writer: Writer, sources: Sequence[Source], freed: Waiting, si
 
 def _named(item: Item) -> str:
     """Return the Slot that an item says it is; empty where it says none, and the store has to tell."""
-    ident = _read(item).get("id")
+    ident = item.resource().get("id")
     return f"Slot/{ident}" if ident else ""
-
-
-def _read(item: Item) -> Resource:
-    """Return what an item is, as far as it can be read."""
-    try:
-        value = orjson.loads(item.raw) if item.value is None else item.value
-    except orjson.JSONDecodeError:
-        return {}
-    return value if isinstance(value, dict) else {}

@@ -54,12 +54,13 @@ def noted(
             found |= dict.fromkeys(claims.slots(before), Freed(None, closed=False))
     for before, after in ((one.before, one.after) for one in cascades):
         if after is not None and after["resourceType"] == "Slot" and after["status"] == "free":
-            was = before if before is not None and _is_before(before, since) else None
+            was = before if before is not None and is_before(before, since) else None
             found[f"Slot/{after['id']}"] = Freed(was, closed=False)
-    return found | {name: Freed(slot, closed=True) for name, slot in shut.items() if _is_before(slot, since)}
+    return found | {name: Freed(slot, closed=True) for name, slot in shut.items() if is_before(slot, since)}
 
 
-def _is_before(resource: Resource, since: datetime | None) -> bool:
+def is_before(resource: Resource, since: datetime | None) -> bool:
+    """Tell whether a stored resource was written before a moment; not where that is not known."""
     written = instant(resource["meta"]["lastUpdated"])
     return since is not None and written is not None and written < since
 
@@ -94,4 +95,4 @@ async def restore(
 def _leaves(visit: Resource, ready: Ready) -> bool:
     if ready.name not in left_busy(visit):
         return False
-    return ready.closed if visit["status"] != "noshow" else not _is_before(visit, ready.since)
+    return ready.closed if visit["status"] != "noshow" else not is_before(visit, ready.since)

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+import orjson
+
 from adapter.errors import Refused
 from store.codec import encode
 
@@ -98,6 +100,14 @@ class Item:
     def size(self) -> int:
         """Bytes of its JSON."""
         return len(self.raw) if self.value is None else len(encode(self.value))
+
+    def resource(self) -> dict[str, Any]:
+        """Return what it is, as far as it can be read."""
+        try:
+            value = orjson.loads(self.raw) if self.value is None else self.value
+        except orjson.JSONDecodeError:
+            return {}
+        return value if isinstance(value, dict) else {}
 
 
 def portions(found: Iterable[T], most: int, size: Callable[[T], int]) -> Iterator[tuple[T, ...]]:
