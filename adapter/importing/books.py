@@ -12,6 +12,7 @@ from adapter.importing.checking import Checked
 from adapter.importing.deciding import CREATED, DELETED, UNCHANGED, UPDATED, Result
 from adapter.importing.errorfile import ErrorFile
 from adapter.importing.item import FIRST, PASSES, Item
+from adapter.importing.reopening import turned_away
 from adapter.importing.sources import Source
 from adapter.importing.state import Place
 from adapter.importing.waiting import Key, Row, Waiting
@@ -103,6 +104,9 @@ class Books:
             else:
                 self._refuse(one.key, one.item, one.result)
         self.waiting.add(rows)
+        self.waiting.turn_away(
+            [said for one in outcomes if isinstance(one.result, Refused) for said in turned_away(one.name, one.item)]
+        )
         settled = [*(one.key for one in done), *self._overtaken(done)]
         if where is not None:
             self.place.rank, self.place.source, self.place.line = where
@@ -150,6 +154,7 @@ class Books:
             for row in rows:
                 self._refuse(row.key, row.item, row.refused)
         self.waiting.forget_taken()  # moved by a later increment, a visit is the same one
+        self.waiting.forget_turned_away()
         self.waiting.forget_freed()  # while it is this stage still: in the next one others are given up
         self.place.stage += 1
         self.place.since = now.isoformat()

@@ -20,6 +20,7 @@ from adapter.importing.errorfile import ErrorFile, require_ours
 from adapter.importing.item import FIRST, PASSES, SLOTS, VISITS, Item, portions
 from adapter.importing.overlapping import Course
 from adapter.importing.reading import items
+from adapter.importing.reopening import reopen
 from adapter.importing.sources import Source, require_beside
 from adapter.importing.state import Tally, begin, end, require_all, require_unchanged
 from adapter.importing.waiting import Key, Waiting
@@ -90,6 +91,7 @@ async def run(service: Service, sources: Sequence[Source], options: Options) -> 
                         yield tally
                 if waiting.frees:
                     await close(writer, check, [one for one in sources if one.stage == stage], waiting, options.batch)
+                await reopen(writer, waiting, options.batch)
                 require_unchanged(place, sources, options.state)
                 books.end_stage(options.batch, store.now())
                 yield tally

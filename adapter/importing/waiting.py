@@ -16,6 +16,7 @@ from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import NamedTuple
 
 import orjson
 
@@ -39,6 +40,7 @@ CREATE INDEX IF NOT EXISTS by_sign ON waiting (sign);
 CREATE TABLE IF NOT EXISTS freed (name TEXT PRIMARY KEY, was BLOB, closed INTEGER) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS import (begun TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS taken (sign TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS turned (slot TEXT, visit TEXT, written TEXT, PRIMARY KEY (slot, visit)) WITHOUT ROWID;
 CREATE TEMP TABLE tried (these BLOB PRIMARY KEY) WITHOUT ROWID;
 """
 _ADDED = {"waiting": {"told": "BLOB"}, "freed": {"was": "BLOB", "closed": "INTEGER"}}
@@ -48,6 +50,19 @@ INSERT INTO freed VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET was = exclud
 WHERE was IS NULL
 """
 _NAMES = 500  # in one query: SQLite takes 999 values, in old versions
+
+
+class TurnedAway(NamedTuple):
+    """A visit that was refused, and one of the Slots that it names.
+
+    Attributes:
+        slot, visit: their names (``Slot/s``).
+        written: when it was written where it comes from (``meta.lastUpdated``); empty where that is not said.
+    """
+
+    slot: str
+    visit: str
+    written: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,6 +267,30 @@ class Waiting:
         if self._file is not None:
             with self._opened() as file:
                 file.execute("DELETE FROM taken")
+
+    def turn_away(self, visits: Sequence[TurnedAway]) -> None:
+        """Note visits that were refused, with the Slots that they name."""
+        if visits:
+            with self._opened() as file:
+                file.executemany("REPLACE INTO turned VALUES (?, ?, ?)", visits)
+
+    def turned_away(self, size: int) -> Iterator[list[TurnedAway]]:
+        """Yield those, by Slots, all of so many Slots at a time."""
+        last = ""
+        while self._file is not None:
+            query = "SELECT slot FROM turned WHERE slot > ? GROUP BY slot ORDER BY slot LIMIT ?"
+            slots = [slot for [slot] in self._file.execute(query, (last, size))]
+            if not slots:
+                return
+            query = "SELECT * FROM turned WHERE slot > ? AND slot <= ? ORDER BY slot"
+            yield [TurnedAway(*row) for row in self._file.execute(query, (last, slots[-1]))]
+            last = slots[-1]
+
+    def forget_turned_away(self) -> None:
+        """Forget which visits were refused."""
+        if self._file is not None:
+            with self._opened() as file:
+                file.execute("DELETE FROM turned")
 
     def free(self, slots: Mapping[str, Freed]) -> None:
         """Note Slots that are given up; what one was before is what was noted first."""
