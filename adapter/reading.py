@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 
 from adapter import clock
 from adapter.settings import Settings, SettingsError
+from adapter.terms import systems_of
 from adapter.variables import PREFIX
 from store.connection import Client, bounded, connect, require_fit
 from store.documents import Rules
@@ -20,8 +21,20 @@ from store.zones import OtherZone
 
 def store_of(settings: Settings, client: Client, mode: str) -> Store:
     """Return the store of a mode (``test``, ``live``) to read from: what is written through it would claim no time."""
-    rules = Rules(zone=settings.zone, bases=settings.fhir_bases, patient_systems=settings.uhid_systems)
-    return Store(client, database_of(settings, mode), rules=rules, now=clock.now)
+    return Store(client, database_of(settings, mode), rules=rules_of(settings), now=clock.now)
+
+
+def rules_of(settings: Settings) -> Rules:
+    """Return the rules by which what is stored is filed, but for what time it claims.
+
+    All of them: by these it is told whether another process files as this one does (`store.revision`).
+    """
+    return Rules(
+        unique_systems=(systems_of(settings).appointment_number,),
+        zone=settings.zone,
+        bases=settings.fhir_bases,
+        patient_systems=settings.uhid_systems,
+    )
 
 
 def database_of(settings: Settings, mode: str) -> str:
@@ -67,4 +80,4 @@ async def opened(settings: Settings, uri: str, mode: str) -> AsyncIterator[Store
         await client.close()
 
 
-__all__ = ["database_of", "opened", "prepare", "store_of"]
+__all__ = ["database_of", "opened", "prepare", "rules_of", "store_of"]

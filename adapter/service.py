@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from pymongo.monitoring import ConnectionPoolListener
@@ -20,7 +20,6 @@ from mappings.systems import Systems
 from mappings.vocabulary import Vocabulary
 from store import revision
 from store.connection import Client, bounded, connect, require_fit
-from store.documents import Rules
 from store.export_jobs import ExportJobs
 from store.store import Store
 
@@ -112,13 +111,7 @@ def assemble(settings: Settings, client: Client, now: clock.Now = clock.now) -> 
         SettingsError: as `build`.
     """
     systems = systems_of(settings)
-    rules = Rules(
-        claims=claims,
-        unique_systems=(systems.appointment_number,),
-        zone=settings.zone,
-        bases=settings.fhir_bases,
-        patient_systems=settings.uhid_systems,
-    )
+    rules = replace(reading.rules_of(settings), claims=claims)
     stores = {mode: Store(client, reading.database_of(settings, mode), rules=rules, now=now) for mode in MODES}
     for store in stores.values():
         holds.watch(store, settings.hold_seconds)

@@ -206,6 +206,15 @@ def test_a_file_may_come_compressed(client: Client) -> None:
     assert packed.content == plain.content
 
 
+def test_a_filter_is_the_search_of_that_name(client: Client) -> None:
+    search = {"status": "free", "schedule.actor": "Practitioner/prov-abc-123"}
+    found = client.http.get(f"{client.base}/Slot", params=search | {"_count": "1000"}).raise_for_status().json()
+    told = "&".join(f"{name}={value}" for name, value in search.items())
+    lines = by_id(client.lines(client.export(_type="Slot", _typeFilter=f"Slot?{told}")))
+    assert lines.keys() == {entry["resource"]["id"] for entry in found["entry"]}
+    assert len(lines) > 1
+
+
 def test_since_tells_what_changed_and_what_was_deleted(client: Client) -> None:
     def patient(**members: Any) -> dict[str, Any]:
         return {"resourceType": "Patient", **members}

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from adapter.export.worker import work
+from adapter.reading import store_of
 from adapter.service import Service
 from store.export_jobs import ExportJobs
 from tests.conftest import Api
@@ -31,7 +32,8 @@ async def worked(service: Service) -> int:
     worker = secrets.token_hex(4)
     job = await jobs_of(service).take(worker)
     assert job is not None
-    return await work(service.settings, service.stores["test"], "test", job.ident, worker, service.now)
+    store = store_of(service.settings, service.client, "test")
+    return await work(service.settings, store, "test", job.ident, worker, service.now)
 
 
 async def exported(api: Api, path: str = "$export", body: Any = None, **options: Any) -> dict[str, Any]:
