@@ -281,11 +281,12 @@ def _check_elements(kinds: Sequence[str], asked: _Asked) -> None:
     """Leave out the elements that no exported type has, and note them: what is left out narrows nothing."""
     if not kinds:  # the types that are not there have been noted
         return
-    known, notes = results.elements(asked.elements, kinds)
-    told = [note.text for note in notes]
+    known, _ = results.elements(asked.elements, kinds)
+    unknown = [name for name in dict.fromkeys(asked.elements) if name not in known]
+    told = [f"There is no element '{name}' in {', '.join(kinds)}. Leave it out." for name in unknown]
     others = {*TYPES} - {*kinds}
     elsewhere = {name: None for name in known if name.partition(".")[0] in others}
-    told += [f"There is no {name.partition('.')[0]} in this export: '{name}' is left out." for name in elsewhere]
+    told += [f"There is no {name.partition('.')[0]} in this export. Leave '{name}' out." for name in elsewhere]
     asked.elements = [name for name in known if name not in elsewhere]
     asked.problems += [Problem("unsupported_parameter", text, "_elements", issue="not-supported") for text in told]
 
