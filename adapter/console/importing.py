@@ -65,7 +65,7 @@ def import_(
         with alone_at(written), bar(mode) as move:
             with at_once():
                 found = find(
-                    sources, fetched, token, (errors, where), resumed=where.exists(), tell=lacking.append, waits=_say
+                    sources, fetched, token, (errors, where), resumed=where.exists(), tell=lacking.append, say=_say
                 )
             async for tally in running.run(service, found, options):
                 move(completed=tally.done, total=tally.total)

@@ -49,15 +49,15 @@ class SourceError(OSError):
 
 @dataclass(frozen=True, slots=True)
 class Into:
-    """Where files are fetched to, and who is told what is waited for.
+    """Where files are fetched to, and who is told meanwhile.
 
     Attributes:
         folder: where they are kept; made where it is missing.
-        waits: is told whom, and how long, in a sentence.
+        say: is told, in sentences, whom is waited for and how long, and what else is of use to know.
     """
 
     folder: Path
-    waits: Callable[[str], None]
+    say: Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +120,10 @@ def download(
         raise SourceError(f"{url}: only http and https addresses are fetched.")
     part = target.with_suffix(".part")
     try:
-        answer, guard = _asked(url, token, near, into.waits)
+        answer, guard = _asked(url, token, near, into.say)
         with answer:
             if answer.status != 200:
-                raise SourceError(f"{url}: answered {answer.status}; it is not ready, or is no manifest.")
+                raise SourceError(f"{url}: {later.unready(answer.status, answer.headers)}")
             private.make_folder(str(into.folder))
             with private.create(str(part)) as file:
                 shutil.copyfileobj(answer, file)
@@ -149,7 +149,7 @@ def download(
     return Fetched(target, address, guard.near)
 
 
-def _asked(url: str, token: str | None, near: bool | None, waits: Callable[[str], None]) -> tuple[Any, Guard]:
+def _asked(url: str, token: str | None, near: bool | None, say: Callable[[str], None]) -> tuple[Any, Guard]:
     """Open an address, and return with the answer who saw to it; where its server asks to be asked later, do so."""
     left = _PATIENCE
     while True:
@@ -164,7 +164,7 @@ def _asked(url: str, token: str | None, near: bool | None, waits: Callable[[str]
         if wait is not None and wait <= left:
             answer.close()
             left -= wait
-            waits(later.said(url, answer.status, answer.headers, wait))
+            say(later.said(url, answer.status, answer.headers, wait))
             sleep(wait)
         elif refused is not None:
             raise refused

@@ -32,6 +32,18 @@ def said(url: str, status: int, headers: Mapping[str, str], wait: float) -> str:
     if status != NOT_READY:
         why = f"answered {status}, its server is busy"
     else:
-        told = "".join(filter(str.isprintable, headers.get("X-Progress", "")))[:_LONGEST_PROGRESS]
+        told = _shown(headers.get("X-Progress", ""))[:_LONGEST_PROGRESS]
         why = f"it is not ready ({told})" if told else "it is not ready"
     return f"{url}: {why}. It is asked again in {wait:.0f} seconds."
+
+
+def unready(status: int, headers: Mapping[str, str]) -> str:
+    """Return what to tell of an answer that holds nothing, and does not say when it will."""
+    job = _shown(headers.get("Content-Location", ""))
+    if status == NOT_READY and job:
+        return f"an export has begun there, as that is asked for. Import the address of its job: {job}"
+    return f"answered {status}; it is not ready, or is no manifest."
+
+
+def _shown(text: str) -> str:
+    return "".join(filter(str.isprintable, text))

@@ -62,13 +62,8 @@ def read(path: Path) -> Manifest | None:
     Raises:
         SourceError: it is of an export of ours that was interrupted, or lists what is no address.
     """
-    with opened(path) as file:
-        try:
-            raw = file.read(LONGEST + 1)
-            document = orjson.loads(raw if len(raw) <= LONGEST else b"")
-            output, deleted = document["output"], document.get("deleted") or []
-        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError, *SPOILT):
-            return None
+    document = _document(path)
+    output, deleted = document.get("output"), document.get("deleted") or []
     if not isinstance(output, list) or not isinstance(deleted, list):
         return None
     own = document.get("extension")
@@ -89,6 +84,26 @@ def read(path: Path) -> Manifest | None:
         except ValueError as error:
             raise SourceError(f"{address}: {path} lists it, and it is no address ({error}).") from error
     return Manifest(str(document.get("transactionTime", "")), output, deleted, faults, onward)
+
+
+def further(path: Path) -> str:
+    """Return where a page of a search, or of MediLoop's list, goes on; empty if it is the last one, or none."""
+    document = _document(path)
+    if isinstance(document.get("results"), list) and type(document.get("next")) is int:
+        return f"page {document['next']}"
+    onward = next((str(one["url"]) for one in _objects(document.get("link")) if _leads_on(one)), "")
+    return "".join(filter(str.isprintable, onward))
+
+
+def _document(path: Path) -> dict[str, Any]:
+    """Return what is in a file that is one object; nothing of another one, and of what is longer than manifests are."""
+    with opened(path) as file:
+        try:
+            raw = file.read(LONGEST + 1)
+            document = orjson.loads(raw if len(raw) <= LONGEST else b"")
+        except (orjson.JSONDecodeError, *SPOILT):
+            return {}
+    return document if isinstance(document, dict) else {}
 
 
 def _objects(value: Any) -> list[dict[str, Any]]:

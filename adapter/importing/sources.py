@@ -54,7 +54,7 @@ def find(
     *,
     resumed: bool = False,
     tell: Callable[[str], None] = lambda _: None,
-    waits: Callable[[str], None] = lambda _: None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> list[Source]:
     """Return the files that `words` name: paths, folders, bulk manifests (URLs, or files of that name).
 
@@ -68,7 +68,7 @@ def find(
         beside: what an import writes itself; in a folder that is searched, these are no sources.
         resumed: an import goes on, with the manifests that it began with; else these are fetched anew.
         tell: is told what servers say to be missing of their exports, in sentences.
-        waits: likewise, whom is waited for and how long, before that is done.
+        say: likewise, at once, what else is of use to know: whom is waited for, and how long.
 
     Raises:
         SourceError: something is not there, cannot be fetched, or has not come whole.
@@ -78,7 +78,7 @@ def find(
     own = {path.resolve() for path in beside}
     told = False
     for word in words:
-        exports, others = _named(word, Into(folder, waits), token, own, resumed, tell)
+        exports, others = _named(word, Into(folder, say), token, own, resumed, tell)
         told |= bool(exports)
         loose += others
         for export in filter(None, exports):
@@ -191,6 +191,8 @@ def _fetched(
         near = whole.near
         listed = manifests.read(whole.path)
         if listed is None and not parts:
+            if onward := manifests.further(whole.path):
+                into.say(f"{url}: it is a page, and goes on at {onward}. Only what is on it is imported.")
             return [], [Source(url, whole.path)]  # a file by itself
         if listed is None or part in parts:
             raise SourceError(f"{part}: {url} goes on there, and it is no further part of that manifest.")

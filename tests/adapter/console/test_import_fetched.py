@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from adapter.importing import fetching
-from tests.adapter.console.imports import PEOPLE, Import, Stored, lines
+from tests.adapter.console.imports import PEOPLE, Import, Json, Stored, lines
 from tests.adapter.importing.hosts import Host, manifest
 
 
@@ -68,6 +68,36 @@ def test_whom_it_waits_for_and_how_long_is_said(
         "It is asked again in 90 seconds.",
     ]
     assert all(line.startswith(f"{host.base}/m: ") and len(line) < 250 for line in told)
+
+
+@pytest.mark.parametrize(
+    ("page", "goes_on"),
+    [
+        (
+            {"resourceType": "Bundle", "type": "searchset", "link": [{"relation": "next", "url": "http://[S?\x1bp=2"}]},
+            "http://[S?p=2.",
+        ),
+        ({"count": 0, "total": 368, "next": 2, "results": []}, "page 2."),
+    ],
+)
+def test_that_a_page_is_not_all_there_is_is_said(bring: Import, host: Host, page: Json, goes_on: str) -> None:
+    host.answers = {
+        "/m/": (200, json.dumps(page).encode()),
+        "/m/last": (200, lines({**page, "next": None, "link": []})),
+    }
+    result = bring.cli.run("import", f"{host.base}/m/")
+    assert result.exit_code == 0
+    [told] = result.stderr.splitlines()
+    assert told.startswith(f"{host.base}/m/: it is a page, and goes on at ")
+    assert goes_on in told
+    assert bring.cli.run("import", f"{host.base}/m/last").stderr == ""
+
+
+def test_an_address_that_begins_an_export_is_told_where_its_job_is(bring: Import, host: Host) -> None:
+    host.answers = {"/$export": (202, b"")}
+    host.headers = {"Content-Location": f"{host.base}/jobs/1"}
+    result = bring.cli.run("import", f"{host.base}/$export")
+    assert (result.exit_code, f"Import the address of its job: {host.base}/jobs/1" in result.stderr) == (1, True)
 
 
 def test_an_export_that_is_not_ready_for_long_ends_the_command(

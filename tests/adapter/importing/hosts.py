@@ -15,6 +15,7 @@ class Host:
         self.asked: list[tuple[str, str | None]] = []
         self.later: dict[str, list[str]] = {}  # what Retry-After says, of as many answers that say no more than that
         self.busy = 429  # the status of those
+        self.headers: dict[str, str] = {}  # of every answer
         self.progress = ""  # what X-Progress says then
         self.lost: dict[str, int] = {}  # bytes after which the connection is lost
         self.stalls: dict[str, threading.Event] = {}  # what the rest of an answer waits for, half a minute at most
@@ -30,6 +31,8 @@ class Host:
                 if later:
                     self.send_header("Retry-After", later.pop(0))
                     self.send_header("X-Progress", host.progress)
+                for name, value in host.headers.items():
+                    self.send_header(name, value)
                 if status in (301, 302):
                     self.send_header("Location", body.decode())
                 if self.path.startswith("/chunked"):
