@@ -101,8 +101,9 @@ def _primitive(given: dict[str, Any], place: str, naming: str | None) -> str:
     if isinstance(value, str | int):
         return str(value)
     text = f"{given['name']} takes a primitive value, such as valueString."
-    if isinstance(value, dict) and "identifier" in value:
-        text = f"{given['name']} is by an identifier, which is not looked for. Give a reference: Patient/1."
+    if isinstance(value, dict) and (given["name"] == naming or "identifier" in value):
+        why = "is by an identifier, which is not looked for" if "identifier" in value else "has no reference"
+        text = f"{given['name']} {why}. Give a reference: Patient/1."
     raise invalid(place, text)
 
 

@@ -121,12 +121,17 @@ async def test_members_who_cannot_be_told_are_told_of(api: Api) -> None:
     assert (await exported(api, "Group/g/$export", one))["error"] == []
 
 
-async def test_a_patient_is_named_by_a_reference(api: Api) -> None:
-    named = parameters(("patient", "valueReference", {"identifier": {"system": "urn:mrn", "value": "1"}}))
-    refused = await api.post("/fhir/R4/Patient/$export", named)
+@pytest.mark.parametrize(
+    ("by", "told"),
+    [
+        ({"identifier": {"system": "urn:mrn", "value": "1"}}, "patient is by an identifier, which is not looked for."),
+        ({"display": "John"}, "patient has no reference."),
+    ],
+)
+async def test_a_patient_is_named_by_a_reference(api: Api, by: dict[str, Any], told: str) -> None:
+    refused = await api.post("/fhir/R4/Patient/$export", parameters(("patient", "valueReference", by)))
     [issue] = refused.json()["issue"]
-    told = "patient is by an identifier, which is not looked for. Give a reference: Patient/1."
-    assert (refused.status_code, issue["diagnostics"]) == (400, told)
+    assert (refused.status_code, issue["diagnostics"]) == (400, f"{told} Give a reference: Patient/1.")
 
 
 async def test_several_filters_within_a_compartment(api: Api) -> None:
