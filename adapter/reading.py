@@ -11,7 +11,6 @@ from contextlib import asynccontextmanager
 
 from adapter import clock
 from adapter.settings import Settings, SettingsError
-from adapter.terms import systems_of
 from adapter.variables import PREFIX
 from store.connection import Client, bounded, connect, require_fit
 from store.documents import Rules
@@ -30,7 +29,7 @@ def rules_of(settings: Settings) -> Rules:
     All of them: by these it is told whether another process files as this one does (`store.revision`).
     """
     return Rules(
-        unique_systems=(systems_of(settings).appointment_number,),
+        unique_systems=(settings.number_system,),
         zone=settings.zone,
         bases=settings.fhir_bases,
         patient_systems=settings.uhid_systems,

@@ -155,7 +155,7 @@ class Settings(BaseSettings):
     @field_validator("uhid_system", "uhid_aliases")
     @classmethod
     def _no_number(cls, value: str | tuple[str, ...] | None, info: ValidationInfo) -> str | tuple[str, ...] | None:
-        number = f"{info.data.get('canonical_base')}/sid/appointment-number"
+        number = _number_system(info.data.get("canonical_base"))
         if number in ((value,) if isinstance(value, str) else value or ()):
             raise ValueError("that is the system of appointment numbers; a UHID needs another one")
         return value
@@ -200,9 +200,18 @@ class Settings(BaseSettings):
         return (self.uhid_system or f"{self.canonical_base}/sid/uhid", *self.uhid_aliases)
 
     @property
+    def number_system(self) -> str:
+        """The identifier system of appointment numbers, as `mappings.systems` has it."""
+        return _number_system(self.canonical_base)
+
+    @property
     def loads_demo(self) -> bool:
         """Whether an empty store gets the demo clinic."""
         return self.mongodb_uri is None if self.demo is None else self.demo
+
+
+def _number_system(base: str | None) -> str:
+    return f"{base}/sid/appointment-number"
 
 
 class _Lines(DotEnvSettingsSource):

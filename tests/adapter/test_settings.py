@@ -507,3 +507,10 @@ def test_the_systems_follow_from_the_settings() -> None:
     assert systems.all_uhid == ("urn:x/sid/uhid", "urn:old")
     assert systems_of(load(uhid_system="urn:ours")).uhid == "urn:ours"
     assert systems_of(load()) == DEFAULT_SYSTEMS
+
+
+@pytest.mark.parametrize("base", ["https://mediloop.co/fhir", "urn:x", "https://own.example/fhir"])
+def test_who_loads_no_mapping_knows_the_same_systems(base: str) -> None:
+    settings = load(canonical_base=base)
+    systems = systems_of(settings)
+    assert (settings.number_system, settings.uhid_systems) == (systems.appointment_number, systems.all_uhid)
