@@ -84,7 +84,9 @@ def conjunction(queries: Sequence[Query]) -> Query:
             return NOTHING
         for path, wanted in query.items():
             known = together.get(path)
-            if path not in together:
+            if path == "$and":  # of a conjunction that is put beside others
+                rest += wanted
+            elif path not in together:
                 together[path] = wanted
             elif path[0] == "$":
                 rest.append({path: wanted})

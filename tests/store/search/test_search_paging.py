@@ -82,6 +82,32 @@ async def test_pages_are_the_whole_in_order(
     assert all(len(one.entries) == size for one in read[:-1])
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "patient=Patient/1&practitioner=Practitioner/1&date=ge2026",
+        "practitioner=Practitioner/1&patient=Patient/1&date=ge2026",
+        "practitioner=Practitioner/1&patient=Patient/1&date=ge2026&_sort=-date",
+        "actor=Patient/1&actor=Practitioner/1&date=ne2025&_sort=date",
+        "actor=Patient/1&actor=Practitioner/1&_lastUpdated=ge2000&_sort=_lastUpdated",
+    ],
+)
+async def test_further_pages_too_are_held_to_two_conditions_on_one_element(store: Store, text: str) -> None:
+    """A patient's visits with one practitioner are not followed by those with another, or by another patient's."""
+    days = ("2026-01-01", "2026-01-02", "2026-01-03")
+    for day in days:
+        await put(
+            store,
+            appointment(f"both-{day}", f"{day}T09:00:00Z", "Patient/1", "Practitioner/1"),
+            appointment(f"other-practitioner-{day}", f"{day}T09:00:00Z", "Patient/1", "Practitioner/2"),
+            appointment(f"other-patient-{day}", f"{day}T09:00:00Z", "Patient/2", "Practitioner/1"),
+        )
+    for size in (1, 2, 50):
+        assert sorted(names(await pages(store, "Appointment", f"{text}&_count={size}"))) == [
+            f"both-{day}" for day in days
+        ]
+
+
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     sizes=st.lists(st.tuples(st.sampled_from(("Appointment", "Slot")), st.integers(0, 900)), min_size=1, max_size=12),
