@@ -33,7 +33,7 @@ def missing(parameter: Parameter, text: str) -> Query:
         return NOTHING if absent else {}
     if shares(parameter):
         present = [one for kind in parameter.targets for one in _of_type(parameter, kind)]
-    elif all(one.datatype in _WITH_PARTS for one in parameter.paths):
+    elif any(one.datatype in _WITH_PARTS for one in parameter.paths):
         present = [_present(one) for one in parameter.paths]
     else:
         return {path: {"$exists": not absent}}

@@ -151,12 +151,17 @@ async def test_what_is_there_without_a_value_to_search_is_not_missing(store: Sto
         appointment("theirs", None, "https://elsewhere/Patient/1"),
         appointment("not", None, "#d", contained=[{"resourceType": "Practitioner", "id": "d"}]),
         resource("Patient", "1", telecom=[{"system": "phone", "value": "1"}], name=[{"use": "usual"}]),
+        resource("Group", "words", characteristic=[{"valueCodeableConcept": {"text": "pregnant"}}]),
+        resource("Group", "no", characteristic=[{"valueBoolean": False}]),
+        resource("Group", "else", characteristic=[{"valueRange": {"low": {"value": 1}}}]),
     )
     assert await found(store, "Appointment", "patient:missing=true") == {"said", "not"}
     assert await found(store, "Appointment", "patient:missing=false") == {"typed", "inside", "theirs"}
     assert await found(store, "Appointment", "actor:missing=true") == set()
     assert await found(store, "Appointment", "service-type:missing=false") == {"said"}
     assert await found(store, "Patient", "phone:missing=false&email:missing=true&name:missing=false") == {"1"}
+    assert await found(store, "Group", "value:missing=false") == {"words", "no"}
+    assert await found(store, "Group", "value:missing=true") == {"else"}
 
 
 def test_what_is_no_reference_is_refused() -> None:
