@@ -17,7 +17,7 @@ from store.parameters import Path
 
 _BRANCH = re.compile(
     r"\(?(?:(?P<type>[A-Z]\w+)\.)?(?P<steps>[a-z]\w*(?:\.[a-z]\w*)*)"
-    r"(?:\.where\((?:resolve\(\) is (?P<target>\w+)|(?P<member>\w+)='(?P<value>[^']*)')\))?"
+    r"(?:\.where\((?:resolve\(\) is \w+|(?P<member>\w+)='(?P<value>[^']*)')\))?"
     r"(?: as (?P<choice>\w+)\))?"
 )
 _TRUTH = re.compile(r"(?P<type>\w+)\.(?P<steps>\w+)\.exists\(\) and (?P=type)\.(?P=steps) != false")
@@ -31,14 +31,12 @@ class Source:
     Attributes:
         paths: one for each branch that is about the type, and for each JSON name of a choice.
         many: there may be several values.
-        resolved: only references to the parameter's targets count (``.where(resolve() is Patient)``).
         bindings: the value sets of required bindings there.
         anything: a reference that may lead to any type.
     """
 
     paths: tuple[Path, ...]
     many: bool
-    resolved: bool
     bindings: frozenset[str]
     anything: bool
 
@@ -55,7 +53,6 @@ def read(kind: str, expression: str) -> Source:
         return _truth(kind, truth["steps"])
     paths: list[Path] = []
     ends: list[_End] = []
-    resolved = False
     for text in expression.split(" | "):
         found = _BRANCH.fullmatch(text)
         if found is None:
@@ -66,11 +63,9 @@ def read(kind: str, expression: str) -> Source:
         where = (found["member"], found["value"]) if found["member"] else None
         paths.append(Path(end.steps, end.datatype, where))
         ends.append(end)
-        resolved = resolved or found["target"] is not None
     return Source(
         tuple(paths),
         many=len(paths) > 1 or any(end.many for end in ends),
-        resolved=resolved,
         bindings=frozenset(end.element["bind"] for end in ends if "bind" in end.element),
         anything=any("Resource" in (one.get("target") or ()) for end in ends for one in end.element["type"]),
     )
@@ -80,7 +75,7 @@ def _truth(kind: str, element: str) -> Source:
     """``Patient.deceased.exists() and Patient.deceased != false``: a boolean, whichever choice is there."""
     choices = _elements(kind)[f"{kind}.{element}[x]"]["type"]
     paths = tuple(Path(_choice(element, one["code"]), "boolean") for one in choices)
-    return Source(paths, many=False, resolved=False, bindings=frozenset(), anything=False)
+    return Source(paths, many=False, bindings=frozenset(), anything=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from adapter.export.pace import Pace
 from adapter.export.plan import Plan
 from adapter.export.working import tidy
 from adapter.fhir import outcome
-from adapter.fhir.access import may, require_type
+from adapter.fhir.access import may_read, require_type
 from adapter.fhir.addresses import BASE, EXPORT_JOBS, base_of
 from adapter.fhir.negotiation import FHIR_NDJSON, as_http_date
 from adapter.routes import RequestRoute
@@ -156,7 +156,7 @@ def _absent(text: str) -> NotFound:
 
 
 def _may_read(who: Caller, kinds: Sequence[str]) -> bool:
-    return all(may(who, kind, "read") for kind in kinds)
+    return all(may_read(who, kind) for kind in kinds)
 
 
 def _progress(job: Job, *, counted: bool) -> str:

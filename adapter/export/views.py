@@ -44,7 +44,7 @@ def views(systems: Systems, vocabulary: Vocabulary, bases: Sequence[str] = ()) -
     """
     slots = tuple(column for column in COLUMNS["Slot"] if column.source == "Slot")
     appointment = _appointment(systems, vocabulary)
-    appointment["patient_id"] = _actor(_PARTICIPANTS, PATIENT, systems), _own_id("reference", PATIENT, bases)
+    appointment["patient_id"] = _actor(_PARTICIPANTS, PATIENT, systems), _own_id(PATIENT, bases)
     actors = ((PRACTITIONER, "practitioner"), (LOCATION, "facility"))
     schedule: dict[str, _Path] = {"schedule_id": "id", **_people("actor", actors, systems, present=True)}
     slot: dict[str, _Path] = _OWN | {
@@ -168,12 +168,12 @@ def _id(path: str, kind: str) -> str:
     return f"{path}.where($this.matches({pattern})).replaceMatches({pattern}, '$2')"
 
 
-def _own_id(path: str, kind: str, bases: Sequence[str]) -> str:
+def _own_id(kind: str, bases: Sequence[str]) -> str:
     """Return the id in a reference that is relative, or below one of `bases`."""
     addresses = dict.fromkeys(one for base in bases for one in spellings(base))
     below = "|".join(re.sub(r"([^A-Za-z0-9:/_-])", r"\\\1", f"{one}/") for one in addresses)
     pattern = _text(f"^{f'({below})?' if bases else ''}{kind}/({_ID})(/_history/[^/]+)?$")
-    return f"{path}.where($this.matches({pattern})).replaceMatches({pattern}, '${2 if bases else 1}')"
+    return f"reference.where($this.matches({pattern})).replaceMatches({pattern}, '${2 if bases else 1}')"
 
 
 def _people(

@@ -18,6 +18,6 @@ def require_type(who: Caller, kind: str, verb: Verb) -> None:
     require(who.key, cast(Resource, TYPES[kind].permission), verb)
 
 
-def may(who: Caller, kind: str, verb: Verb) -> bool:
-    """Tell whether a caller may `verb` resources of type `kind`."""
-    return verb in who.key.permissions.get(TYPES[kind].permission, ())
+def may_read(who: Caller, kind: str) -> bool:
+    """Tell whether a caller may read resources of type `kind`."""
+    return "read" in who.key.permissions.get(TYPES[kind].permission, ())

@@ -22,7 +22,7 @@ from adapter.fhir import (
     searching,
     validation,
 )
-from adapter.fhir.access import may, require_type
+from adapter.fhir.access import may_read, require_type
 from adapter.fhir.call import Call, Reply
 from adapter.fhir.criteria import read_criteria
 from adapter.fhir.patching import Patch
@@ -94,7 +94,7 @@ async def _search_system(call: Call) -> Reply:
             text = f"This server has no {kind}. It has: {', '.join(TYPES)}."
             raise Malformed(Problem("invalid_search", text, "_type", issue="not-supported"))
     if not kinds:  # all that the caller may see
-        kinds = tuple(kind for kind in TYPES if may(call.who, kind, "read")) or tuple(TYPES)
+        kinds = tuple(kind for kind in TYPES if may_read(call.who, kind)) or tuple(TYPES)
     return await searching.search(call, kinds, "", call.query, strict=_strict(call))
 
 
@@ -146,7 +146,7 @@ async def _compartment(call: Call, kind: str, ident: str, rest: tuple[str, ...])
         inside = f" Its compartment has: {', '.join(members)}." if members else ""
         raise NotFound(Problem("unknown_path", f"There is no such search below {kind}.{inside}", issue="not-supported"))
     if rest[0] == "*":
-        readable = tuple(k for k in wanted if may(call.who, k, "read"))
+        readable = tuple(k for k in wanted if may_read(call.who, k))
         wanted = readable or wanted
     path = f"{kind}/{ident}/{rest[0]}"
     return await searching.search(call, wanted, path, call.query, strict=_strict(call), compartment=(kind, ident))

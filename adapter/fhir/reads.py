@@ -10,7 +10,7 @@ import orjson
 
 from adapter.errors import Gone, Malformed, NotFound, Problem
 from adapter.fhir import negotiation, presentation, proposed, searching
-from adapter.fhir.access import may, require_type
+from adapter.fhir.access import may_read, require_type
 from adapter.fhir.call import MODIFIED_SINCE, Call, Reply
 from adapter.fhir.refusing import invalid
 from adapter.scheduling import availability, holds
@@ -154,7 +154,7 @@ async def history(call: Call, kind: str | None = None, ident: str | None = None)
     since, limit, before = _parameters(call)
     kinds: Sequence[str] | None = None
     if kind is None:
-        kinds = [one for one in TYPES if may(call.who, one, "read")]
+        kinds = [one for one in TYPES if may_read(call.who, one)]
     else:
         require_type(call.who, kind, "read")
     wanted = part(call, tuple(TYPES) if kind is None else (kind,))

@@ -17,7 +17,7 @@ import orjson
 
 from adapter.errors import Forbidden, Malformed, Problem, Refused, few
 from adapter.fhir import outcome, presentation
-from adapter.fhir.access import may, require_type
+from adapter.fhir.access import may_read, require_type
 from adapter.fhir.call import LONGEST_URL, MOST_PARAMETERS, Call, Pairs, Reply
 from adapter.fhir.validation.primitives import PRIMITIVES
 from adapter.security.callers import Caller
@@ -43,7 +43,7 @@ def reading(who: Caller, base: str, *, strict: bool) -> Reading:
         base=base,
         now=who.service.now(),
         strict=strict,
-        readable=lambda kind: may(who, kind, "read"),
+        readable=lambda kind: may_read(who, kind),
     )
 
 

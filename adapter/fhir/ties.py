@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from adapter.fhir.access import may
+from adapter.fhir.access import may_read
 from adapter.security.callers import Caller
 from store.codec import Resource
 from store.extract import relative
@@ -103,7 +103,7 @@ def references(node: Any) -> Iterator[str]:
 
 def told(who: Caller, names: Sequence[str]) -> tuple[str, list[str]]:
     """Return what a caller is told of `names`, which refer to what is to go, and those that are named."""
-    shown = [name for name in names if may(who, name.partition("/")[0], "read")]
+    shown = [name for name in names if may_read(who, name.partition("/")[0])]
     return refusal(shown), shown
 
 

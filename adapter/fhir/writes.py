@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from adapter.fhir.access import may
+from adapter.fhir.access import may_read
 from adapter.fhir.call import Pairs
 from adapter.fhir.patching import Patch
 from adapter.security.callers import Caller
@@ -65,7 +65,7 @@ class Written:
 
     def told(self, who: Caller) -> Resource | None:
         """Return the resource as the answer shows it: what was there before, to who may read the type alone."""
-        if self.resource is None or not self.kept or may(who, self.kind, "read"):
+        if self.resource is None or not self.kept or may_read(who, self.kind):
             return self.resource
         meta = {name: value for name, value in self.resource["meta"].items() if name not in self.kept}
         return {**self.resource, "meta": meta}

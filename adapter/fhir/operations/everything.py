@@ -17,7 +17,7 @@ import orjson
 from adapter.aside import aside
 from adapter.export.plan import MEMBERS, OWNER, of_anybody
 from adapter.fhir import reads, searching
-from adapter.fhir.access import may, require_type
+from adapter.fhir.access import may_read, require_type
 from adapter.fhir.call import Call, Pairs, Reply
 from adapter.fhir.operations.parameters import parameters
 from adapter.fhir.refusing import Faults, invalid
@@ -106,7 +106,7 @@ async def _members(call: Call, ident: str | None, asked: _Asked) -> tuple[list[t
 
 
 def _kinds(call: Call, asked: _Asked) -> Sequence[str]:
-    kinds = [kind for kind in MEMBERS if may(call.who, kind, "read")]
+    kinds = [kind for kind in MEMBERS if may_read(call.who, kind)]
     if asked.types and asked.types <= set(MEMBERS):
         kinds = [kind for kind in kinds if kind in asked.types]
     if asked.after is not None:
@@ -154,7 +154,7 @@ async def _referred(
     entries: list[Entry] = []
     for kind, idents in by_kind(names).items():
         wanted = not asked.types or kind in asked.types
-        if kind in MEMBERS or not wanted or not may(call.who, kind, "read"):
+        if kind in MEMBERS or not wanted or not may_read(call.who, kind):
             continue
         query = {"$and": [{"_id": {"$in": idents}}, await _compiled(call, kind, asked)]}
         left = PAGE_BYTES - sum(len(one.raw) for one in entries)

@@ -19,7 +19,7 @@ from adapter.export.engine import take_cut
 from adapter.export.plan import MEMBERS, OWNER, Plan
 from adapter.export.shaping import fingerprint
 from adapter.fhir import negotiation, outcome, repeating, searching
-from adapter.fhir.access import may, require_type
+from adapter.fhir.access import may_read, require_type
 from adapter.fhir.addresses import EXPORT_JOBS
 from adapter.fhir.call import MOST_PARAMETERS, Call, Pairs, Reply
 from adapter.fhir.operations import exporting_filters
@@ -266,7 +266,7 @@ def _kinds(call: Call, kind: str, asked: _Asked) -> list[str]:
             asked.problems.append(_unknown(name, there, kind, "_type"))
         else:
             require_type(call.who, name, "read")
-    kinds = [name for name in there if (name in asked.kinds if asked.kinds else may(call.who, name, "read"))]
+    kinds = [name for name in there if (name in asked.kinds if asked.kinds else may_read(call.who, name))]
     if not kinds and not asked.kinds:
         require_type(call.who, there[0], "read")
     for name in asked.filters:
