@@ -17,6 +17,7 @@ from adapter.scheduling.intervals import Interval
 from adapter.service import Service
 from mappings import appointment as lens
 from mappings.uhid import uhid_identifier
+from store.chunks import chunks
 from store.codec import Resource
 from store.store import Store
 from store.unit_of_work import UnitOfWork
@@ -118,9 +119,9 @@ async def copy(service: Service, target: str, kinds: Sequence[str] | None = None
 
 
 async def _write(store: Store, resources: Sequence[Resource]) -> None:
-    for first in range(0, len(resources), _BATCH):
+    for some in chunks(resources, _BATCH):
 
-        async def step(work: UnitOfWork, batch: Sequence[Resource] = resources[first : first + _BATCH]) -> None:
+        async def step(work: UnitOfWork, batch: Sequence[Resource] = some) -> None:
             for resource in batch:
                 work.create(resource)
 

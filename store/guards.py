@@ -13,6 +13,8 @@ from pymongo import UpdateOne
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
 
+from store.chunks import chunks
+
 GUARDS = "guards"
 
 _FEW = 50  # that are written one by one
@@ -33,8 +35,7 @@ async def bump(
         return
     # Of many most are new (an import), and to insert many at once is a third of the work that it is to look for
     # each and put it there. A rival that put one there meanwhile is met by the insert as well.
-    for first in range(0, len(wanted), _SLICE):
-        some = wanted[first : first + _SLICE]
+    for some in chunks(wanted, _SLICE):
         found = guards.find({"_id": {"$in": some}}, {"_id": 1}, session=session, batch_size=len(some) + 1)
         there = {one["_id"] for one in await found.to_list()}
         new = [{"_id": name, "n": 1, "at": now} for name in some if name not in there]

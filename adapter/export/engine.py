@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import orjson
 
+from store.chunks import chunks
 from store.exporting import Cut, Selection, cut_before, deletions, resource, resources, take_cut
 
 __all__ = ["DELETED", "Cut", "Selection", "cut_before", "deleting", "deletions", "resource", "resources", "take_cut"]
@@ -22,7 +23,7 @@ _BUNDLED = 1_000  # deletions in one line of a file of them
 
 def deleting(names: Sequence[str]) -> list[bytes]:
     """Return the transactions that delete what has been deleted here, as the lines of a file."""
-    return [_transaction(names[first : first + _BUNDLED]) for first in range(0, len(names), _BUNDLED)]
+    return [_transaction(some) for some in chunks(names, _BUNDLED)]
 
 
 def _transaction(names: Sequence[str]) -> bytes:

@@ -24,6 +24,7 @@ from adapter.errors import Problem, Refused
 from adapter.importing.fetching import SourceError
 from adapter.importing.freeing import Freed
 from adapter.importing.item import Item, Referent, portions
+from store.chunks import chunks
 from store.codec import decode, encode
 
 Key = tuple[int, int, int]
@@ -229,9 +230,7 @@ class Waiting:
             return []
         found: dict[Key, Row] = {}
         for column, words in (("name", names), ("sign", signs)):
-            wanted = sorted(set(words))
-            for first in range(0, len(wanted), _NAMES):
-                some = wanted[first : first + _NAMES]
+            for some in chunks(sorted(set(words)), _NAMES):
                 marks = ", ".join("?" * len(some))
                 query = f"SELECT * FROM waiting WHERE {column} IN ({marks})"  # noqa: S608  (marks alone)
                 found |= {row.key: row for row in map(_row, self._opened().execute(query, some))}

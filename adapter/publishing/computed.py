@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 
 from adapter.scheduling import calendars
 from adapter.scheduling.intervals import Interval
+from store.chunks import chunks
 from store.codec import Resource
 from store.reading import Moment
 
@@ -28,8 +29,8 @@ async def slots(moment: Moment, schedules: Sequence[str], window: Interval, zone
         zone: of hours whose Schedule names no time zone.
     """
     reader = calendars.Reader(moment)
-    for start in range(0, len(schedules), _AT_A_TIME):
-        few = await reader.find("Schedule", {"_id": {"$in": list(schedules[start : start + _AT_A_TIME])}})
+    for some in chunks(schedules, _AT_A_TIME):
+        few = await reader.find("Schedule", {"_id": {"$in": list(some)}})
         few.sort(key=lambda one: str(one["id"]))
         for calendar in await calendars.with_busy(reader, await calendars.read(reader, few, zone), window):
             await asyncio.sleep(0)  # other requests go on

@@ -25,6 +25,7 @@ from adapter.scheduling.intervals import Interval
 from adapter.service import Service
 from adapter.settings import Settings
 from store import slotids
+from store.chunks import chunks
 from store.codec import Resource, decode, encode
 from store.connection import bounded, within
 from store.dates import shifted
@@ -189,8 +190,8 @@ class _Lines:
     async def _places_of(self, names: Iterable[str]) -> AsyncIterator[Resource]:
         """Yield what is public of Locations, by reference; in the order of their ids."""
         idents = sorted(name.partition("/")[2] for name in names)
-        for start in range(0, len(idents), _BATCH):
-            async for raw in self._stored("Location", {"_id": {"$in": idents[start : start + _BATCH]}}, [("_id", 1)]):
+        for some in chunks(idents, _BATCH):
+            async for raw in self._stored("Location", {"_id": {"$in": some}}, [("_id", 1)]):
                 made = scrubbing.location(decode(raw), self._codes)
                 if made is not None:
                     yield made

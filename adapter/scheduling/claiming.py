@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from adapter.scheduling.people import Finds
+from store.chunks import chunks
 from store.codec import Resource
 
 _MOST = 20_000  # names in one query
@@ -23,9 +24,8 @@ def one_of(names: Sequence[str]) -> dict[str, Any]:
 
 
 def queries(names: Sequence[str], query: Query = one_of) -> Iterator[Mapping[str, Any]]:
-    """Yield the queries for all of `names`; two of them may find the same."""
-    for start in range(0, len(names), _MOST):
-        yield query(names[start : start + _MOST])
+    """Return the queries for all of `names`, one after another; two of them may find the same."""
+    return map(query, chunks(names, _MOST))
 
 
 async def found(find: Finds, kind: str, names: Iterable[str], query: Query = one_of) -> dict[str, Resource]:

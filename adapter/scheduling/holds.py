@@ -28,6 +28,7 @@ from adapter.scheduling import settling
 from adapter.scheduling.claimset import Change
 from adapter.scheduling.expiry import LAPSED, ended, expires, other_extensions
 from mappings.fields import CANCELLED_AT
+from store.chunks import chunks
 from store.codec import Resource
 from store.dates import LAST
 from store.errors import Oversized, Unreachable
@@ -71,8 +72,7 @@ async def lapse(store: Store, idents: Sequence[str]) -> int:
     """
     known = _watch(store)
     async with known.lapsing:  # rivals of this process, who all have met the same holds, do not meet once more
-        parts = (idents[first : first + _TOGETHER] for first in range(0, len(idents), _TOGETHER))
-        return sum([await _all_lapse(store, known, part) for part in parts])
+        return sum([await _all_lapse(store, known, part) for part in chunks(idents, _TOGETHER)])
 
 
 async def _all_lapse(store: Store, known: _Watch, idents: Sequence[str]) -> int:

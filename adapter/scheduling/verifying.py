@@ -16,6 +16,7 @@ import orjson
 from adapter.scheduling import checking
 from adapter.scheduling.checking import Roles, Sweep
 from store.checking import BATCH, SECONDS, Finding, Step
+from store.chunks import chunks
 from store.codec import Resource
 from store.connection import bounded
 from store.extract import reference, walk
@@ -91,8 +92,7 @@ async def _all(store: Store, kind: str) -> AsyncIterator[list[dict[str, Any]]]:
 async def _confirmed(store: Store, pairs: list[tuple[str, str]]) -> list[Finding]:
     """Look at suspicious pairs again, both of each at one moment."""
     findings: list[Finding] = []
-    for start in range(0, len(pairs), _PAIRS):
-        some = pairs[start : start + _PAIRS]
+    for some in chunks(pairs, _PAIRS):
         async with store.moment(SECONDS) as view:
             found = await _read(view, "Appointment", {name for pair in some for name in pair})
             named = {name for one in found.values() for name in _actors(one)}
@@ -223,8 +223,7 @@ async def _by_start(view: Moment, queries: Iterable[dict[str, Any]], batch: int)
 async def _had_twice(store: Store, pairs: list[tuple[str, str, str]]) -> list[Finding]:
     """Look at suspicious pairs again, both of each at one moment."""
     findings: list[Finding] = []
-    for start in range(0, len(pairs), _PAIRS):
-        some = pairs[start : start + _PAIRS]
+    for some in chunks(pairs, _PAIRS):
         async with store.moment(SECONDS) as view:
             found = await _read(view, "Appointment", {name for _, *pair in some for name in pair})
             slots = await _read(view, "Slot", {name for one in found.values() for name in checking.slots_of(one)})

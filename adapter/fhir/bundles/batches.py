@@ -25,6 +25,7 @@ from adapter.fhir.writes import Write, Written
 from adapter.fhir.writing import carry_out
 from adapter.logs import logger
 from adapter.scheduling.road import IDEMPOTENCY_HEADER
+from store.chunks import chunks
 from store.connection import renew_deadline
 from store.errors import AlreadyExists, NotUnique, Oversized, Unreachable
 from store.extract import references
@@ -95,9 +96,8 @@ async def _together(call: Call, entries: Sequence[Entry], budget: Budget) -> dic
     """Return the response entries of the plain writes that could be carried out together, by their places."""
     plain = await aside(lambda: _plain(call, entries), much=call.large)
     done: dict[int, bytes] = {}
-    places = list(plain)
-    for start in range(0, len(places), _TOGETHER):
-        done |= await _attempted(call, {place: plain[place] for place in places[start : start + _TOGETHER]}, budget)
+    for places in chunks(list(plain), _TOGETHER):
+        done |= await _attempted(call, {place: plain[place] for place in places}, budget)
     return done
 
 
