@@ -15,7 +15,7 @@ from store.checking import BATCH, SECONDS, Finding, Step
 from store.connection import bounded
 from store.counters import COUNTERS
 from store.documents import history_id
-from store.extract import instant
+from store.extract import instant, reference_to
 from store.history import HISTORY
 from store.ordering import COUNTER
 from store.reading import Moment
@@ -61,7 +61,7 @@ def _unusable(found: Mapping[str, Any]) -> list[Finding]:
         return []
     try:
         resource = orjson.loads(found["_json"])
-        said = f"{resource['resourceType']}/{resource['id']}", int(resource["meta"]["versionId"])
+        said = reference_to(resource), int(resource["meta"]["versionId"])
         moment = instant(resource["meta"]["lastUpdated"])
     except (LookupError, TypeError, ValueError) as error:
         return [Finding("history", name, f"Version {int(number)} in its history cannot be used: {error!r}.")]

@@ -97,6 +97,24 @@ def references(resource: Resource, path: str) -> list[str]:
     return list(found)
 
 
+def every_reference(node: Any) -> Iterator[str]:
+    """Yield, as it was written, whatever text is called ``reference`` in a resource or a part of one, however deep."""
+    if isinstance(node, dict):
+        text = node.get("reference")
+        if isinstance(text, str):
+            yield text
+        for value in node.values():
+            yield from every_reference(value)
+    elif isinstance(node, list):
+        for item in node:
+            yield from every_reference(item)
+
+
+def reference_to(resource: Resource) -> str:
+    """Return how others refer to a resource: by its type and id (``Patient/123``)."""
+    return f"{resource['resourceType']}/{resource['id']}"
+
+
 def identifiers(resource: Resource, path: str) -> list[tuple[str, str]]:
     """Return system (empty: none) and value of the Identifiers at `path` that have a value, each once."""
     return list(

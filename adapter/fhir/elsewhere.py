@@ -14,11 +14,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from adapter.errors import Malformed, Problem, Unprocessable
-from adapter.fhir import ties
 from adapter.fhir.references import is_astray, rewriting
 from adapter.scheduling.settling import Change
 from store.codec import Resource
-from store.extract import is_urn, spellings
+from store.extract import every_reference, is_urn, spellings
 
 _KEPT = {"Appointment": "slot", "AppointmentResponse": "appointment", "Slot": "schedule"}
 
@@ -55,9 +54,9 @@ def require_resolved(changes: Iterable[Change], places: Sequence[int], bases: Se
 
 
 def _unresolved(after: Resource, before: Resource | None, bases: Sequence[str]) -> Iterator[tuple[str, str]]:
-    if not any(is_urn(text) or "?" in text or is_astray(text, bases) for text in ties.references(after)):
+    if not any(is_urn(text) or "?" in text or is_astray(text, bases) for text in every_reference(after)):
         return  # as nearly always: what tells where things stand takes longer
-    walk, kept = rewriting({}, bases), frozenset(ties.references(before))
+    walk, kept = rewriting({}, bases), frozenset(every_reference(before))
     walk.resource(after)
     yield from ((_NO_ENTRY, one.where) for one in walk.urns if one.text not in kept)
     yield from ((_NO_PLACE, one.where) for one in walk.astray if one.text not in kept)

@@ -19,6 +19,7 @@ import orjson
 from adapter.errors import Problem
 from store import r4
 from store.codec import Resource, decode, encode
+from store.extract import every_reference
 from store.search import results
 
 _TAG = {"system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "code": "SUBSETTED"}
@@ -102,28 +103,16 @@ def _keep_contained(resource: Resource, kept: Resource) -> None:
     """Keep what a part refers to within the resource: else its reference would lead nowhere (ref-1)."""
     if "contained" in kept or "contained" not in resource:
         return
-    inside: dict[str, Any] = {inner.get("id"): inner for inner in resource["contained"]}
-    needed: dict[str, Any] = {}
-    waiting = list(_references(kept))
+    inside = {f"#{inner['id']}": inner for inner in resource["contained"] if "id" in inner}
+    needed: set[str] = set()
+    waiting = [*every_reference(kept)]
     while waiting:
-        ident = waiting.pop().removeprefix("#")
-        if ident in inside and ident not in needed:
-            needed[ident] = inside[ident]
-            waiting.extend(_references(inside[ident]))
+        name = waiting.pop()
+        if name in inside and name not in needed:
+            needed.add(name)
+            waiting.extend(every_reference(inside[name]))
     if needed:
-        kept["contained"] = [inner for inner in resource["contained"] if inner.get("id") in needed]
-
-
-def _references(value: Any) -> Iterator[str]:
-    if isinstance(value, dict):
-        reference = value.get("reference")
-        if isinstance(reference, str) and reference.startswith("#"):
-            yield reference
-        for inner in value.values():
-            yield from _references(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _references(inner)
+        kept["contained"] = [inner for inner in resource["contained"] if f"#{inner.get('id')}" in needed]
 
 
 def _tagged(meta: Mapping[str, Any]) -> dict[str, Any]:

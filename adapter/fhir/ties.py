@@ -8,7 +8,7 @@ from typing import Any
 from adapter.fhir.access import may_read
 from adapter.security.callers import Caller
 from store.codec import Resource
-from store.extract import relative
+from store.extract import every_reference, reference_to, relative
 from store.search.references import own_forms
 from store.source import by_kind
 from store.types import TYPES
@@ -80,25 +80,12 @@ def referred(resources: Iterable[Resource], base: str) -> Mapping[str, list[str]
     """Return who refers to what among `resources`: by relative reference, the names of those that hold it."""
     found: dict[str, list[str]] = {}
     for resource in resources:
-        holder = f"{resource['resourceType']}/{resource['id']}"
-        for text in set(references(resource)):
+        holder = reference_to(resource)
+        for text in set(every_reference(resource)):
             name = relative(text, (base,))
             if name != holder and not name.startswith("Slot/"):
                 found.setdefault(name, []).append(holder)
     return found
-
-
-def references(node: Any) -> Iterator[str]:
-    """Yield whatever is called ``reference`` in a resource, or a part of one, and is text."""
-    if isinstance(node, dict):
-        reference = node.get("reference")
-        if isinstance(reference, str):
-            yield reference
-        for value in node.values():
-            yield from references(value)
-    elif isinstance(node, list):
-        for item in node:
-            yield from references(item)
 
 
 def told(who: Caller, names: Sequence[str]) -> tuple[str, list[str]]:

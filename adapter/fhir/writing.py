@@ -32,6 +32,7 @@ from adapter.scheduling.settling import Change, settle
 from adapter.security.callers import Caller
 from store.codec import Resource
 from store.documents import KEPT_META, labelled, version_of
+from store.extract import reference_to
 from store.search import Reading
 from store.unit_of_work import UnitOfWork
 
@@ -242,21 +243,17 @@ async def _require_unreferenced(
     """Refuse to delete what others refer to (409), as they are after the whole set."""
     if all(change.after is not None for change in changes):
         return
-    touched = {_name(change.after or change.before) for change in changes}
+    touched = {reference_to(one) for change in changes if (one := change.after or change.before) is not None}
     kept = ties.referred((change.after for change in changes if change.after is not None), base)
-    gone = [_name(change.before) for change in changes if change.after is None]
-    stored = await ties.referrers_of(work, [name for name in gone if name], base, touched)
+    gone = [reference_to(one.before) for one in changes if one.after is None and one.before is not None]
+    stored = await ties.referrers_of(work, gone, base, touched)
     for change, index in zip(changes, places, strict=True):
         if change.after is None and change.before is not None:
-            name = _name(change.before)
+            name = reference_to(change.before)
             left = [*stored.get(name, ()), *kept.get(name, ())]
             if left:
                 text, shown = ties.told(who, left)
                 raise Conflict(Problem("still_referenced", text, entry=index, details={"references": shown}))
-
-
-def _name(resource: Resource | None) -> str:
-    return "" if resource is None else f"{resource['resourceType']}/{resource['id']}"
 
 
 def _stage(work: UnitOfWork, change: Change, method: str, versions: Mapping[str, int]) -> Resource | None:
@@ -265,7 +262,7 @@ def _stage(work: UnitOfWork, change: Change, method: str, versions: Mapping[str,
             work.delete(change.before)
         return None
     if change.before is None:
-        version = versions.get(_name(change.after), 0) + 1
+        version = versions.get(reference_to(change.after), 0) + 1
         return work.create(change.after, version=version, method=method, sent=change.sent)
     return work.update(change.before, change.after, method=method, sent=change.sent)
 

@@ -14,7 +14,7 @@ from adapter.scheduling import expiry, occupancy
 from adapter.scheduling.claimset import Change, Stake
 from store import narrative
 from store.codec import Resource
-from store.extract import is_elsewhere
+from store.extract import is_elsewhere, reference_to
 from store.unit_of_work import UnitOfWork
 
 
@@ -108,14 +108,14 @@ async def require_unreferenced(
         Conflict: ``still_referenced``.
     """
     gone = {
-        place: f"{change.before['resourceType']}/{change.before['id']}"
+        place: reference_to(change.before)
         for place, change in zip(places, changes, strict=True)
         if change.after is None and change.before is not None
     }
     if not gone:
         return
     written = [change.after for change in changes if change.after is not None]
-    touched = {*gone.values(), *(f"{one['resourceType']}/{one['id']}" for one in written)}
+    touched = {*gone.values(), *map(reference_to, written)}
     ties_of: list[Mapping[str, Sequence[str]]] = []
     for base in bases or ("",):
         ties_of += [await ties.referrers_of(work, [*gone.values()], base, touched), ties.referred(written, base)]

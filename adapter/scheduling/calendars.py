@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta, tzinfo
+from datetime import timedelta, tzinfo
 from typing import Any
 
+from adapter import clock
 from adapter.scheduling import claiming, claims, hours, intervals, occupancy, openings, people, rooms
 from adapter.scheduling.hours import Timetable
 from adapter.scheduling.intervals import Interval
@@ -125,13 +126,9 @@ def slot_of(schedule: Resource, when: Interval) -> Resource:
         "id": slotids.make(schedule["id"], when.start, (when.end - when.start) // _MINUTE),
         "schedule": {"reference": f"Schedule/{schedule['id']}"},
         "status": "free",
-        "start": _text(when.start),
-        "end": _text(when.end),
+        "start": clock.text(when.start),
+        "end": clock.text(when.end),
     }
-
-
-def _text(moment: datetime) -> str:
-    return f"{moment.isoformat()[:19]}Z"
 
 
 async def read(

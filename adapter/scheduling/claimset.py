@@ -14,7 +14,7 @@ from adapter.scheduling.intervals import Interval
 from adapter.scheduling.people import People
 from adapter.scheduling.status import HOLDING
 from store.codec import Resource
-from store.extract import references
+from store.extract import reference_to, references
 
 _WRITTEN = ("Slot/", "Schedule/", "PractitionerRole/", "HealthcareService/")
 
@@ -52,8 +52,7 @@ class Draft:
     @property
     def name(self) -> str:
         """The resource (``Slot/s``)."""
-        resource = self.after or self.before or {}
-        return f"{resource['resourceType']}/{resource['id']}"
+        return reference_to(self.after or self.before or {})
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ from adapter.scheduling.world import World
 from mappings.systems import Systems
 from store import slotids
 from store.codec import Resource
-from store.extract import reference
+from store.extract import reference, reference_to
 from store.unit_of_work import UnitOfWork
 
 _CONCERNED = ("Appointment", "AppointmentResponse", "Slot", "Schedule", "PractitionerRole")
@@ -234,7 +234,7 @@ def stage(
             work.delete(change.before or {})
             staged.append(None)
         elif change.before is None:
-            name = f"{change.after['resourceType']}/{change.after['id']}"
+            name = reference_to(change.after)
             staged.append(work.create(change.after, version=(versions or {}).get(name, 0) + 1, sent=change.sent))
         else:
             staged.append(work.update(change.before, change.after, sent=change.sent))

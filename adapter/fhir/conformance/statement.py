@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from adapter import __version__
+from adapter import __version__, clock
 from adapter.fhir import negotiation
 from adapter.fhir.call import Reply
 from adapter.fhir.conformance import operation_definitions
@@ -83,7 +83,7 @@ def capability_statement(
         "name": "MediLoopFhirAdapter",
         "title": "MediLoop FHIR adapter",
         "status": "active",
-        "date": moment.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "date": clock.text(moment),
         "description": _ABOUT,
         "kind": "instance",
         "instantiates": ["http://hl7.org/fhir/uv/bulkdata/CapabilityStatement/bulk-data"],

@@ -23,6 +23,7 @@ from adapter.scheduling.road import travel
 from adapter.security.permissions import told
 from store.codec import Resource, encode
 from store.errors import AlreadyExists, NotUnique
+from store.extract import reference_to
 from store.unit_of_work import UnitOfWork
 
 _AS_BUNDLE = {404: "not-found", 409: "conflict", 410: "deleted", 412: "conflict", 422: "business-rule"}
@@ -37,7 +38,7 @@ def bundle(
     asked = call.query if call.method in ("GET", "HEAD") else ()
     entries: list[Any] = [
         {
-            "fullUrl": f"{root}/{one['resourceType']}/{one['id']}",
+            "fullUrl": f"{root}/{reference_to(one)}",
             "resource": orjson.Fragment(encode(one)),
             "search": {"mode": "match"},
         }
