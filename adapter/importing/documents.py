@@ -134,7 +134,7 @@ def _bundle(bundle: Resource) -> Iterator[Item]:
     given = bundle.get("entry", [])
     if not isinstance(given, list):
         text = "Bundle.entry is no list. Give a list of entries."
-        yield _refused(bundle, Problem("invalid_structure", text, "Bundle.entry", issue="structure"))
+        yield _refused(bundle, Problem("wrong_type", text, "Bundle.entry", issue="structure"))
         return
     faults: dict[int, Malformed] = {}
     names = Naming(by_criteria=bundle.get("type") == "transaction")
@@ -202,7 +202,7 @@ def _unfit(line: int, entry: Any) -> Malformed | None:
     place = f"Bundle.entry[{line - 1}]"
     if not isinstance(entry, dict):
         text = "An entry is an object with a resource. Correct or remove it."
-        return Malformed(Problem("invalid_structure", text, place, issue="structure"))
+        return Malformed(Problem("wrong_type", text, place, issue="structure"))
     fault = _fault(entry, place)
     if fault is not None:
         return fault

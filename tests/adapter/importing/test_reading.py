@@ -154,7 +154,7 @@ def test_one_bad_entry_leaves_the_others_alone(tmp_path: Path) -> None:
         for one in ({"resource": A}, {"resource": A | {"gender": None}}, "x", {"resource": B}, {"resource": A, "x": {}})
     ]
     raw = b'{"resourceType":"Bundle","type":"collection","entry":[' + b",".join([*entries, twice]) + b"]}"
-    codes = ["null_value", "invalid_structure", "empty_value", "duplicate_key"]
+    codes = ["null_value", "wrong_type", "empty_value", "duplicate_key"]
     assert told(raw, tmp_path) == [(1, A), (2, codes[0]), (3, codes[1]), (4, B), (5, codes[2]), (6, codes[3])]
     found = list(items(Source("f", tmp_path / "f.json")))
     assert found[1].fault is not None
@@ -168,7 +168,7 @@ def test_one_bad_entry_leaves_the_others_alone(tmp_path: Path) -> None:
     ("raw", "code"),
     [
         (json.dumps(bundle({"resource": A}, type="history")).encode(), "not_importable"),
-        (b'{"resourceType":"Bundle","type":"collection","entry":{}}', "invalid_structure"),
+        (b'{"resourceType":"Bundle","type":"collection","entry":{}}', "wrong_type"),
         (b'{"resourceType":"Bundle","entry":[1],"entry":[2]}', "duplicate_key"),
         (b'{"results":[1],"results":[2]}', "duplicate_key"),
     ],
