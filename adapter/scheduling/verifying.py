@@ -13,8 +13,9 @@ from typing import Any
 
 import orjson
 
-from adapter.scheduling import checking
-from adapter.scheduling.checking import Roles, Sweep
+from adapter.scheduling import checking, checking_claims
+from adapter.scheduling.checking import Sweep
+from adapter.scheduling.checking_claims import Roles
 from store.checking import BATCH, SECONDS, Finding, Step
 from store.chunks import chunks
 from store.codec import Resource
@@ -40,7 +41,7 @@ async def appointments(store: Store, batch: int = BATCH) -> AsyncIterator[Step]:
     while True:
         async with store.moment(SECONDS) as view:
             find = view.database["Appointment"].find(
-                {**place, "_index.status": {"$in": sorted(checking.HOLDING)}},
+                {**place, "_index.status": {"$in": sorted(checking_claims.HOLDING)}},
                 {"_json": 1, "_index.date": 1},
                 sort=key_pattern(_BY_DATE)[:2],
                 limit=batch,
@@ -53,7 +54,7 @@ async def appointments(store: Store, batch: int = BATCH) -> AsyncIterator[Step]:
             return
         pairs: dict[tuple[str, str], None] = {}
         for one in found:
-            visit = checking.visit_of(_resource(one), roles)
+            visit = checking_claims.visit_of(_resource(one), roles)
             if visit is not None:
                 pairs.update({(a.name, b.name): None for a, b in sweep.add(visit)})
         yield Step("overlaps", len(found), await _confirmed(store, list(pairs)))
@@ -77,7 +78,7 @@ def _resource(found: Mapping[str, Any]) -> Resource:
 async def _roles(store: Store) -> Roles:
     roles: dict[str, str] = {}
     async for found in _all(store, "PractitionerRole"):
-        roles |= checking.behind(map(_resource, found))
+        roles |= checking_claims.behind(map(_resource, found))
     return roles
 
 
@@ -96,14 +97,16 @@ async def _confirmed(store: Store, pairs: list[tuple[str, str]]) -> list[Finding
         async with store.moment(SECONDS) as view:
             found = await _read(view, "Appointment", {name for pair in some for name in pair})
             named = {name for one in found.values() for name in _actors(one)}
-            roles = checking.behind((await _read(view, "PractitionerRole", named)).values())
-            slots = await _read(view, "Slot", {name for one in found.values() for name in checking.slots_of(one)})
-            schedules = await _read(view, "Schedule", {checking.schedule_of(slot) for slot in slots.values()})
+            roles = checking_claims.behind((await _read(view, "PractitionerRole", named)).values())
+            slots = await _read(
+                view, "Slot", {name for one in found.values() for name in checking_claims.slots_of(one)}
+            )
+            schedules = await _read(view, "Schedule", {checking_claims.schedule_of(slot) for slot in slots.values()})
             actors = {name for one in schedules.values() for name in _actors(one)}
             of_schedules = await _read(view, "PractitionerRole", actors)
-        roles |= checking.behind(of_schedules.values())
-        calendars = {name: checking.offered_by(one, roles) for name, one in schedules.items()}
-        visits = {name: checking.visit_of(one, roles) for name, one in found.items()}
+        roles |= checking_claims.behind(of_schedules.values())
+        calendars = {name: checking_claims.offered_by(one, roles) for name, one in schedules.items()}
+        visits = {name: checking_claims.visit_of(one, roles) for name, one in found.items()}
         for pair in some:
             one, other = (visits.get(name) for name in pair)
             wrong = None if one is None or other is None else checking.overlap(one, other, slots, calendars)
@@ -134,10 +137,10 @@ async def slots(store: Store, batch: int = BATCH) -> AsyncIterator[Step]:
             holders: dict[str, list[Resource]] = {name: [] for name in names}
             for one in await view.documents("Appointment", naming("slot", names)):
                 resource = _resource(one)
-                for name in set(checking.slots_of(resource)) & holders.keys():
+                for name in set(checking_claims.slots_of(resource)) & holders.keys():
                     holders[name].append(resource)
             resources = [_resource(one) for one in found]
-            schedules = await _present(view, "Schedule", {checking.schedule_of(one) for one in resources})
+            schedules = await _present(view, "Schedule", {checking_claims.schedule_of(one) for one in resources})
         findings = [
             flaw
             for one, name in zip(resources, names, strict=True)
@@ -161,7 +164,7 @@ async def _rooms(store: Store) -> dict[str, str]:
     """Return which rooms Schedules are of (``Schedule/s``)."""
     found: dict[str, str] = {}
     async for schedules in _all(store, "Schedule"):
-        of = {f"Schedule/{one['_id']}": checking.room_of(_resource(one)) for one in schedules}
+        of = {f"Schedule/{one['_id']}": checking_claims.room_of(_resource(one)) for one in schedules}
         found |= {name: room for name, room in of.items() if room}
     return found
 
@@ -191,12 +194,12 @@ async def _of_rooms(store: Store, some: list[str], known: Mapping[str, str], bat
             return
         holding: dict[str, list[Resource]] = {}
         for one in map(_resource, holders):
-            for name in set(checking.slots_of(one)) & slots.keys():
+            for name in set(checking_claims.slots_of(one)) & slots.keys():
                 holding.setdefault(name, []).append(one)
         pairs: dict[tuple[str, str, str], None] = {}
         for name, slot in slots.items():
-            room = known.get(checking.schedule_of(slot), "")
-            for visit in (checking.stay(room, slot, one) for one in holding.get(name, ())):
+            room = known.get(checking_claims.schedule_of(slot), "")
+            for visit in (checking_claims.stay(room, slot, one) for one in holding.get(name, ())):
                 if visit is not None:
                     pairs.update({(room, a.name, b.name): None for a, b in sweep.add(visit)})
         yield Step("rooms", 0, await _had_twice(store, list(pairs)))
@@ -226,9 +229,11 @@ async def _had_twice(store: Store, pairs: list[tuple[str, str, str]]) -> list[Fi
     for some in chunks(pairs, _PAIRS):
         async with store.moment(SECONDS) as view:
             found = await _read(view, "Appointment", {name for _, *pair in some for name in pair})
-            slots = await _read(view, "Slot", {name for one in found.values() for name in checking.slots_of(one)})
-            schedules = await _read(view, "Schedule", {checking.schedule_of(slot) for slot in slots.values()})
-        of = {name: checking.room_of(one) for name, one in schedules.items()}
+            slots = await _read(
+                view, "Slot", {name for one in found.values() for name in checking_claims.slots_of(one)}
+            )
+            schedules = await _read(view, "Schedule", {checking_claims.schedule_of(slot) for slot in slots.values()})
+        of = {name: checking_claims.room_of(one) for name, one in schedules.items()}
         for room, one, other in some:
             both = found.get(one), found.get(other)
             wrong = None if both[0] is None or both[1] is None else checking.doubled(room, both[0], both[1], slots, of)
@@ -243,7 +248,7 @@ async def links(store: Store, batch: int = BATCH) -> AsyncIterator[Step]:
         async with store.moment(SECONDS) as view:
             found = await view.documents(
                 "Appointment",
-                {"_id": {"$gt": after}, "_index.status": {"$in": sorted(checking.HOLDING)}},
+                {"_id": {"$gt": after}, "_index.status": {"$in": sorted(checking_claims.HOLDING)}},
                 fields=("_index.hold",),
                 sort=[("_id", 1)],
                 limit=batch,
@@ -251,7 +256,7 @@ async def links(store: Store, batch: int = BATCH) -> AsyncIterator[Step]:
             if not found:
                 return
             resources = [_resource(one) for one in found]
-            wanted = {name for one in resources for name in checking.slots_of(one)}
+            wanted = {name for one in resources for name in checking_claims.slots_of(one)}
             present = await _present(view, "Slot", wanted)
         findings = [flaw for one in resources for flaw in checking.missing_slots(one, present)]
         findings += [

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from adapter.scheduling import checking
+from adapter.scheduling import checking_claims
 from adapter.scheduling.claims import (
     BESIDE,
     claims,
@@ -65,7 +65,7 @@ SEVERAL = [  # MediLoop is shown the first of the present system, else of the ob
 def test_of_several_types_the_one_that_is_shown_tells(kind: dict[str, Any], beside: bool) -> None:
     wanted = visit("a", appointmentType=kind)
     assert stands_beside(wanted) is beside
-    assert checking.is_lenient(wanted) is beside
+    assert checking_claims.is_lenient(wanted) is beside
     assert (view(wanted)["appointment_type_code"] in BESIDE) is beside
 
 
@@ -203,7 +203,7 @@ def test_who_is_contained_or_known_by_an_identifier_alone_is_claimed_by_it(
 ) -> None:
     wanted = {**visit("a"), "contained": contained, "participant": [{"actor": actor, "status": "accepted"}]}
     assert practitioners(wanted) == expected
-    assert checking.people_of(wanted, {}) == {name.removeprefix("identifier:") for name in expected}
+    assert checking_claims.people_of(wanted, {}) == {name.removeprefix("identifier:") for name in expected}
 
 
 @pytest.mark.parametrize("kind", ["Practitioner", "PractitionerRole", STRUCTURE])
@@ -246,7 +246,7 @@ def test_who_attends_or_performs_is_a_practitioner_unless_the_actor_says_otherwi
     contained = [SOMEBODY, {"resourceType": "Patient", "id": "t"}]
     wanted = {**visit("a"), "contained": contained, "participant": [{"type": type_, "actor": actor}]}
     assert practitioners(wanted) == expected
-    assert checking.people_of(wanted, {}) == {name.removeprefix("identifier:") for name in expected}
+    assert checking_claims.people_of(wanted, {}) == {name.removeprefix("identifier:") for name in expected}
 
 
 @pytest.mark.parametrize(
@@ -268,7 +268,7 @@ def test_a_schedule_is_of_whom_an_address_leads_to_that_tells_nothing_unless_the
 ) -> None:
     whose = {**schedule(), "contained": [SOMEBODY], "actor": [actor]}
     assert offering(whose) == expected
-    assert checking.offered_by(whose, {}) == {name.removeprefix("identifier:") for name in expected}
+    assert checking_claims.offered_by(whose, {}) == {name.removeprefix("identifier:") for name in expected}
 
 
 def test_such_an_address_is_one_in_each_version_and_may_be_known_to_be_another_servers() -> None:
