@@ -13,7 +13,7 @@ from typing import Any
 from adapter import clock
 from adapter.scheduling import claiming, claims, hours, intervals, occupancy, openings, people, rooms
 from adapter.scheduling.hours import Timetable
-from adapter.scheduling.intervals import Interval
+from adapter.scheduling.intervals import MINUTE, Interval
 from adapter.scheduling.people import People
 from adapter.scheduling.status import HOLDING
 from store import slotids
@@ -24,7 +24,6 @@ from store.indexing import named_field, naming
 from store.source import Documents
 
 _ROLE = "PractitionerRole/"
-_MINUTE = timedelta(minutes=1)
 
 
 class Reader:
@@ -112,18 +111,18 @@ class Calendar:
 
     def has(self, when: Interval) -> bool:
         """Tell whether that is one of its openings, free or not."""
-        return when in openings.candidates(self.table, Interval(when.start, when.start + _MINUTE))
+        return when in openings.candidates(self.table, Interval(when.start, when.start + MINUTE))
 
     def is_open(self, when: Interval) -> bool:
         """Tell whether that opening is free."""
-        return when in openings.free(self.table, Interval(when.start, when.start + _MINUTE), self.busy)
+        return when in openings.free(self.table, Interval(when.start, when.start + MINUTE), self.busy)
 
 
 def slot_of(schedule: Resource, when: Interval) -> Resource:
     """Return the Slot of a computed opening of a Schedule as it would be stored."""
     return {
         "resourceType": "Slot",
-        "id": slotids.make(schedule["id"], when.start, (when.end - when.start) // _MINUTE),
+        "id": slotids.make(schedule["id"], when.start, (when.end - when.start) // MINUTE),
         "schedule": {"reference": f"Schedule/{schedule['id']}"},
         "status": "free",
         "start": clock.text(when.start),
@@ -221,7 +220,7 @@ async def with_busy(
     names = known.names(known.of(everyone))
     alike = await rooms.schedules(find, [one.schedule for one in calendars])
     listed = [*dict.fromkeys((*(one.name for one in calendars), *alike))]
-    hour = Interval(near.start, near.start + _MINUTE)  # who began earlier and still goes on claims this hour
+    hour = Interval(near.start, near.start + MINUTE)  # who began earlier and still goes on claims this hour
     between = {"$gte": near.start, "$lt": near.end}
     slots = await find.find(
         "Slot",

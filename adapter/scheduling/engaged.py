@@ -8,13 +8,13 @@ then (``time_conflict``), so it must not be offered. Of a room, or a device, Slo
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from adapter.aside import aside
 from adapter.scheduling import claiming, claims, occupancy, people, rooms
 from adapter.scheduling.calendars import Reader, spellings
-from adapter.scheduling.intervals import Interval, Spans
+from adapter.scheduling.intervals import DAY, MINUTE, Interval, Spans
 from adapter.scheduling.leave import SLOTS_BY_SCHEDULE
 from adapter.scheduling.people import People
 from adapter.scheduling.status import HOLDING
@@ -25,8 +25,6 @@ from store.finishing import LONG
 from store.indexing import naming
 from store.source import Documents
 
-_DAY = timedelta(days=1)
-_MINUTE = timedelta(minutes=1)
 _FEW = 1_000  # visits, or Slots, that are filed at once; more beside other requests (`aside`)
 _TIMES = ("_index.date", "_index.end", "_index.claims")
 _SLOT = ("_index.start", "_index.end", "_index.schedule")
@@ -46,7 +44,7 @@ async def near(source: Documents, window: Interval, schedules: Iterable[Resource
         window: of time.
         schedules: those that matter; None for all.
     """
-    last = shifted(window.end, _DAY)
+    last = shifted(window.end, DAY)
     begun = {"$gte": window.start, "$lt": window.end}
     query = {"_index.long": {"$gt": last}, "_index.start": begun, "_index.status": "free"}
     theirs = None if schedules is None else {f"Schedule/{one['id']}" for one in schedules}
@@ -119,7 +117,7 @@ async def _theirs(source: Documents, reach: Interval, names: Sequence[str]) -> l
     if not names:
         return []
     # Who began earlier and still goes on claims this hour.
-    hour = Interval(reach.start, shifted(reach.start, _MINUTE))
+    hour = Interval(reach.start, shifted(reach.start, MINUTE))
     between = {"$gte": reach.start, "$lt": reach.end}
     query = {
         "_index.status": {"$in": list(HOLDING)},
@@ -279,7 +277,7 @@ async def _of_rooms(source: Documents, reach: Interval, schedules: Sequence[str]
     fields = (*_SLOT, "_index.status")
     found = await source.values("Slot", {**some, "_index.start": between}, fields, hint=SLOTS_BY_SCHEDULE)
     # Who began earlier and still goes on claims this hour.
-    hour = claims.names(schedules, Interval(reach.start, shifted(reach.start, _MINUTE)))
+    hour = claims.names(schedules, Interval(reach.start, shifted(reach.start, MINUTE)))
     earlier = {"_index.start": {"$lt": reach.start}, "_index.status": {"$in": list(_OFFERED)}}
     for query in claiming.queries(hour):
         found += await source.values("Slot", {**query, **earlier}, fields)

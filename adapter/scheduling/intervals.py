@@ -14,8 +14,9 @@ from store.extract import instant
 LONGEST = timedelta(days=31)
 """The longest span that one appointment or slot may take: it bounds the guards that one booking writes."""
 
-_HOUR = timedelta(hours=1)
-_DAY = timedelta(days=1)
+MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Interval:
 
     def hours(self) -> tuple[str, ...]:
         """Return the UTC hours it touches (``2024-01-20T10``); two intervals that overlap share at least one."""
-        return _few_hours(self.start, self.end) if self.end - self.start <= _DAY else _hours(self.start, self.end)
+        return _few_hours(self.start, self.end) if self.end - self.start <= DAY else _hours(self.start, self.end)
 
     def how_many_hours(self) -> int:
         """Return how many `hours` there are, without naming them: of centuries they are millions."""
@@ -47,7 +48,7 @@ class Interval:
 
 def _hours(start: datetime, end: datetime) -> tuple[str, ...]:
     first = _hour_of(start)
-    return tuple((first + step * _HOUR).isoformat()[:13] for step in range(_steps(first, end)))
+    return tuple((first + step * HOUR).isoformat()[:13] for step in range(_steps(first, end)))
 
 
 def _hour_of(moment: datetime) -> datetime:
@@ -55,7 +56,7 @@ def _hour_of(moment: datetime) -> datetime:
 
 
 def _steps(first: datetime, end: datetime) -> int:
-    return -((first - end) // _HOUR)  # rounded up
+    return -((first - end) // HOUR)  # rounded up
 
 
 # One decision asks about the same visit several times; of long spans the answers would fill the memory.

@@ -13,12 +13,10 @@ from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import lru_cache
 
 from adapter.scheduling.hours import Timetable, Weekly
-from adapter.scheduling.intervals import Interval
+from adapter.scheduling.intervals import DAY, MINUTE, Interval
 from store.dates import shifted
 
-_DAY = timedelta(days=1)
 _WEEK = 7 * 1_440  # minutes
-_MINUTE = timedelta(minutes=1)
 _MARGIN = timedelta(days=4)  # hours that begin, or end, outside of the window must be seen whole
 _STEP = timedelta(hours=12)  # no zone changes its clocks twice within
 
@@ -52,7 +50,7 @@ def about(table: Timetable, window: Interval) -> int:
     step = timedelta(minutes=table.every or table.minutes + table.before + table.after)
     a_week = sum(len(one.days) * (1 + (one.closes - one.opens) // step) for one in table.weekly)
     a_week += sum(len(one.days) for hours in table.within for one in hours)
-    return -(a_week * max(0, span // _MINUTE) // -_WEEK)  # rounded up
+    return -(a_week * max(0, span // MINUTE) // -_WEEK)  # rounded up
 
 
 def covers(table: Timetable, when: Interval) -> bool:
@@ -101,10 +99,10 @@ def _on_grid(table: Timetable, every: int, window: Interval, length: timedelta) 
     for stretch, offset in _stretches_of(table.zone, window):
         for span in hours:
             start = max(span.start, stretch.start, window.start)
-            last = min(span.end - length, window.end - _MINUTE)
+            last = min(span.end - length, window.end - MINUTE)
             while (start := _next(start, offset, every, table.offset)) <= last and start < stretch.end:
                 yield start
-                start += _MINUTE
+                start += MINUTE
 
 
 def _next(moment: datetime, offset: timedelta, every: int, rest: int) -> datetime:
@@ -120,7 +118,7 @@ def _next(moment: datetime, offset: timedelta, every: int, rest: int) -> datetim
 def _whole_minute(moment: datetime) -> datetime:
     """Return `moment`, or the beginning of the next minute: the ids of openings name minutes."""
     below = moment.replace(second=0, microsecond=0)
-    return moment if below == moment else shifted(below, _MINUTE)
+    return moment if below == moment else shifted(below, MINUTE)
 
 
 def pieces(weekly: Sequence[Weekly], zone: tzinfo, window: Interval) -> Iterator[Interval]:
@@ -153,10 +151,10 @@ def _common(one: Interval, other: Interval) -> Interval | None:
 
 def _days(window: Interval) -> Iterator[date]:
     """Yield the days whose hours may concern `window`, in whatever zone."""
-    day, last = shifted(window.start, -3 * _DAY).date(), shifted(window.end, 2 * _DAY).date()
+    day, last = shifted(window.start, -3 * DAY).date(), shifted(window.end, 2 * DAY).date()
     while day < last:
         yield day
-        day += _DAY
+        day += DAY
     yield last
 
 

@@ -20,7 +20,7 @@ from adapter.clock import text
 from adapter.errors import Problem, Unprocessable
 from adapter.scheduling import booking, claims, intervals, occupancy, people
 from adapter.scheduling.hours import DAYS, Weekly
-from adapter.scheduling.intervals import Interval
+from adapter.scheduling.intervals import DAY, Interval
 from adapter.scheduling.openings import pieces
 from adapter.scheduling.status import HOLDING
 from store.codec import Resource
@@ -28,7 +28,6 @@ from store.dates import shifted
 from store.extract import references
 from store.unit_of_work import UnitOfWork
 
-_DAY = timedelta(days=1)
 _NAMESPACE = uuid.UUID("6ba7b811-9dad-11d1-80b4-00c04fd430c8")  # RFC 9562: names that are URLs
 _PART = re.compile(r"(?P<days>[a-z]{3}(?:-[a-z]{3})?(?:,[a-z]{3}(?:-[a-z]{3})?)*)\s+(?P<times>\S+)")
 _TIME = "(?:[01][0-9]|2[0-3]):[0-5][0-9]"
@@ -50,7 +49,7 @@ class Opening:
     def weekly(self) -> Weekly:
         """Return it as weekly hours have it."""
         opens, closes = (timedelta(hours=one.hour, minutes=one.minute) for one in (self.opens, self.closes))
-        return Weekly(frozenset([self.day]), opens, closes if closes > opens else closes + _DAY)
+        return Weekly(frozenset([self.day]), opens, closes if closes > opens else closes + DAY)
 
 
 def parse_hours(hours: str) -> tuple[Opening, ...]:
@@ -116,12 +115,12 @@ def spans(openings: Sequence[Opening], length: int, first: date, last: date, zon
         for opening in openings:
             if opening.day == day.weekday():
                 midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
-                for piece in pieces([opening.weekly()], zone, Interval(midnight, shifted(midnight, _DAY))):
+                for piece in pieces([opening.weekly()], zone, Interval(midnight, shifted(midnight, DAY))):
                     start = piece.start
                     while start + step <= piece.end:
                         yield Interval(start, start + step)
                         start += step
-        day += _DAY
+        day += DAY
 
 
 def schedule_id(practitioner: str, facility: str | None) -> str:

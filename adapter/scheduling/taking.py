@@ -15,7 +15,7 @@ from adapter.scheduling import calendars, claims, intervals, openings
 from adapter.scheduling.calendars import Calendar
 from adapter.scheduling.claimset import ClaimSet, Visit
 from adapter.scheduling.hours import Timetable
-from adapter.scheduling.intervals import Interval
+from adapter.scheduling.intervals import MINUTE, Interval
 from adapter.scheduling.status import HOLDING
 from store import slotids
 from store.codec import Resource
@@ -23,7 +23,6 @@ from store.extract import references
 from store.slotids import Named
 from store.unit_of_work import UnitOfWork
 
-_MINUTE = timedelta(minutes=1)
 _CLOSED = "busy-unavailable"
 
 
@@ -76,7 +75,7 @@ async def for_set(
         when = intervals.of(slot)
         if slot["status"] == "free" and calendar is not None and when is not None:
             taken = _others(asked, final, wanted[name][0], calendar)
-            if not openings.free(calendar.table, Interval(when.start, when.start + _MINUTE), taken):
+            if not openings.free(calendar.table, Interval(when.start, when.start + MINUTE), taken):
                 slot = {**slot, "status": _CLOSED}
         made[name] = slot
     return made
@@ -136,7 +135,7 @@ async def _opened(
     if not fitting:
         return found
     window = Interval(
-        min(parts.start for parts in fitting.values()), max(parts.start for parts in fitting.values()) + _MINUTE
+        min(parts.start for parts in fitting.values()), max(parts.start for parts in fitting.values()) + MINUTE
     )
     used = [known[ident] for ident in dict.fromkeys(parts.schedule for parts in fitting.values())]
     busy = await calendars.with_busy(work, used, window, without=without, written=written)
