@@ -9,7 +9,7 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
 
 from adapter.mediloop.lists import BY_DATE
-from adapter.scheduling.availability import SLOTS_BY_STATUS
+from adapter.scheduling.free_slots import SLOTS_BY_STATUS
 from adapter.scheduling.leave import SLOTS_BY_SCHEDULE
 from adapter.scheduling.status import HOLDING
 from bench.floor_parts import Document

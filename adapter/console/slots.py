@@ -15,7 +15,7 @@ from adapter.console.options import AsJson, TestOrLive
 from adapter.console.session import fail, out, run
 from adapter.fhir.validation import check
 from adapter.patience import patiently
-from adapter.scheduling import availability, hours_writing, publishing, settling
+from adapter.scheduling import free_slots, hours_writing, publishing, settling
 from adapter.scheduling.claimset import Change
 from adapter.scheduling.hours import named_zone
 from adapter.scheduling.road import decide
@@ -198,7 +198,7 @@ def away(
 
     async def work(service: Service) -> list[str]:
         groups = [(f"Practitioner/{practitioner}",)] + ([(f"Location/{facility}",)] if facility else [])
-        wanted = availability.matching(groups) | {"_index.computed": True}
+        wanted = free_slots.matching(groups) | {"_index.computed": True}
         idents = sorted(await service.stores[mode].keys("Schedule", wanted, limit=0))
         if not idents:
             fail(f"Practitioner/{practitioner} has no weekly hours there in the {mode} database.")

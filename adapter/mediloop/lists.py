@@ -23,7 +23,7 @@ from adapter.mediloop.asked import Asked, asked_for
 from adapter.mediloop.fields import BEYOND_NAMEABLE, FIRST_NAMEABLE
 from adapter.mediloop.requests import AvailabilityQuery, ListQuery
 from adapter.scheduling import availability as opened
-from adapter.scheduling import holds, nobodys
+from adapter.scheduling import holds, lookup, nobodys
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.status import GRAPH, UPCOMING
 from adapter.security.callers import Caller
@@ -170,12 +170,12 @@ async def availability(who: Caller, wanted: AvailabilityQuery) -> Response:
 
 def _search(
     who: Caller, wanted: AvailabilityQuery, actors: tuple[tuple[str, ...], ...], useless: frozenset[str]
-) -> opened.Wanted:
+) -> lookup.Wanted:
     """Return the search as scheduling knows it.
 
     Slots of Schedules that are `useless` (`nobodys`) are left out: every MediLoop booking has a practitioner.
     """
-    return opened.Wanted(
+    return lookup.Wanted(
         window=_offered(who, wanted),
         actors=actors,
         service_types=(escaped(wanted.service_type),) if wanted.service_type else (),

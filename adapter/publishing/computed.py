@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 
-from adapter.scheduling import calendars
+from adapter.scheduling import busy_times, calendars
 from adapter.scheduling.intervals import Interval
 from store.chunks import chunks
 from store.codec import Resource
@@ -32,7 +32,7 @@ async def slots(moment: Moment, schedules: Sequence[str], window: Interval, zone
     for some in chunks(schedules, _AT_A_TIME):
         few = await reader.find("Schedule", {"_id": {"$in": list(some)}})
         few.sort(key=lambda one: str(one["id"]))
-        for calendar in await calendars.with_busy(reader, await calendars.read(reader, few, zone), window):
+        for calendar in await busy_times.with_busy(reader, await calendars.read(reader, few, zone), window):
             await asyncio.sleep(0)  # other requests go on
             for _, slot, _ in calendar.open(window):
                 yield slot

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
-from adapter.scheduling import calendars, claims, intervals, openings
+from adapter.scheduling import busy_times, calendars, claims, intervals, openings
 from adapter.scheduling.calendars import Calendar
 from adapter.scheduling.claimset import ClaimSet, Visit
 from adapter.scheduling.hours import Timetable
@@ -138,7 +138,7 @@ async def _opened(
         min(parts.start for parts in fitting.values()), max(parts.start for parts in fitting.values()) + MINUTE
     )
     used = [known[ident] for ident in dict.fromkeys(parts.schedule for parts in fitting.values())]
-    busy = await calendars.with_busy(work, used, window, without=without, written=written)
+    busy = await busy_times.with_busy(work, used, window, without=without, written=written)
     ready = {one.schedule["id"]: one for one in busy}
     for name, parts in fitting.items():
         calendar, when = ready[parts.schedule], Interval(parts.start, parts.end)
@@ -190,14 +190,14 @@ async def opened_near(
         work: the unit of work to read through.
         schedules: whose, with their timetables.
         when: the time.
-        without: Appointments and Slots that do not count, as for `calendars.with_busy`.
+        without: Appointments and Slots that do not count, as for `busy_times.with_busy`.
     """
     used = [Calendar(schedule, table) for schedule, table in schedules]
     longest = timedelta(minutes=max(one.table.minutes for one in used))
     window = Interval(when.start - longest, when.end)
     found: list[Resource] = []
     made: list[str] = []
-    for one in await calendars.with_busy(work, used, window, without=without):
+    for one in await busy_times.with_busy(work, used, window, without=without):
         for span, slot, is_stored in one.open(window):
             if span.overlaps(when):
                 work.guard(one.guards(span))

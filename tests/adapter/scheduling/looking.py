@@ -6,7 +6,7 @@ from datetime import tzinfo
 
 from adapter.scheduling import availability, holds
 from adapter.scheduling import nobodys as passing
-from adapter.scheduling.availability import Opening, Wanted
+from adapter.scheduling.lookup import Opening, Wanted
 from store.codec import Resource
 from store.store import Store
 

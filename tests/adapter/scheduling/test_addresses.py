@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from adapter.errors import Conflict
-from adapter.scheduling import availability
-from adapter.scheduling.availability import Wanted
+from adapter.scheduling import free_slots
+from adapter.scheduling.lookup import Wanted
 from store.source import Documents
 from store.store import Store
 from tests.adapter.scheduling import looking
@@ -220,7 +220,7 @@ async def test_they_are_found_by_indexes(store: Store, monkeypatch: pytest.Monke
 @pytest.mark.parametrize("groups", [((P,),), ((P, ROLE), (ROOM,))])
 async def test_a_schedule_that_names_somebody_so_is_found_by_an_index(store: Store, groups: Any) -> None:
     await create(store, abroad(schedule("s", P, ROOM)), schedule("t", ROLE, ROOM), schedule("u", Q))
-    query = availability.matching(groups)
+    query = free_slots.matching(groups)
     plan = await explain(store, "Schedule", query)
     assert "COLLSCAN" not in str(plan["queryPlanner"]["winningPlan"])
     assert sorted(await store.keys("Schedule", query, limit=0)) == ["s", "t"][: len(groups)]

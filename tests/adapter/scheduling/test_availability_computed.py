@@ -11,8 +11,8 @@ import pytest
 
 from adapter.errors import Malformed
 from adapter.scheduling import availability, holds, nobodys, openings
-from adapter.scheduling.availability import Wanted
 from adapter.scheduling.intervals import Interval
+from adapter.scheduling.lookup import Wanted
 from store.codec import Resource
 from store.reading import Moment
 from store.store import Store

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from adapter.scheduling import calendars, claiming
-from adapter.scheduling.availability import Wanted
+from adapter.scheduling.lookup import Wanted
 from store.codec import Resource
 from store.store import Store
 from tests.adapter.scheduling import looking

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from adapter.scheduling import claiming, engaged
-from adapter.scheduling.availability import Wanted
 from adapter.scheduling.intervals import Interval
+from adapter.scheduling.lookup import Wanted
 from adapter.scheduling.occupancy import CAPACITY
 from store.codec import Resource
 from store.store import Store

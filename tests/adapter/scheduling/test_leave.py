@@ -11,8 +11,8 @@ import pytest
 
 from adapter.errors import Conflict
 from adapter.scheduling import commands
-from adapter.scheduling.availability import Wanted
 from adapter.scheduling.intervals import Interval
+from adapter.scheduling.lookup import Wanted
 from store.store import Store
 from store.unit_of_work import UnitOfWork
 from tests.adapter.fhir.door import Json, bundled, call, made

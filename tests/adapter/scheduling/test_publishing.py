@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter.errors import Conflict, Unprocessable
-from adapter.scheduling import availability, openings, publishing, verifying
+from adapter.scheduling import lookup, openings, publishing, verifying
 from adapter.scheduling.hours import Timetable
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.publishing import Opening, parse_hours, schedule_id, spans
@@ -391,7 +391,7 @@ async def test_a_slot_at_another_place_is_held_by_no_visit_here_and_not_offered(
     await publish(store, slot("a"), slot("b", "10:30", "11:00"))
     assert "slot" not in await stored(store, "Appointment", "x")
     assert await statuses(store, "a", "b") == ["free", "free"]
-    wanted = availability.Wanted(span("00:00", "23:59"))
+    wanted = lookup.Wanted(span("00:00", "23:59"))
     found = await looking.openings(store, wanted, zone=UTC)
     assert [one.ident for one in found] == ["b"]
     await advance(store, "x", "cancelled")

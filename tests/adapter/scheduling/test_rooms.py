@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from adapter.errors import Conflict, Unprocessable
 from adapter.scheduling import claiming, commands, engaged, rooms
-from adapter.scheduling.availability import Wanted
 from adapter.scheduling.intervals import Interval
+from adapter.scheduling.lookup import Wanted
 from adapter.scheduling.wish import MOVING
 from store.codec import Resource
 from store.source import Documents, Find

@@ -22,8 +22,9 @@ from adapter.fhir.operations.scheduling.patients import sought as sought_patient
 from adapter.fhir.operations.scheduling.search import Candidate, Query, Search, page
 from adapter.fhir.operations.scheduling.sought import LARGEST, Sought, count
 from adapter.scheduling import holds
-from adapter.scheduling.availability import Wanted, first
+from adapter.scheduling.availability import first
 from adapter.scheduling.intervals import Interval
+from adapter.scheduling.lookup import Wanted
 from adapter.uhids import tokens
 from mappings.instants import minutes_between
 from mappings.references import stated_uhid, uhids

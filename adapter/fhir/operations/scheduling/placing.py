@@ -12,9 +12,10 @@ from adapter.fhir.call import Call
 from adapter.fhir.operations.scheduling import targets
 from adapter.fhir.operations.scheduling.search import covering
 from adapter.scheduling import claims, intervals, people, reasons, seeing, taking
-from adapter.scheduling.availability import Opening, Wanted, openings
+from adapter.scheduling.availability import openings
 from adapter.scheduling.claimset import Stake
 from adapter.scheduling.intervals import Interval
+from adapter.scheduling.lookup import Opening, Wanted
 from adapter.scheduling.status import HOLDING
 from store.codec import Resource
 from store.dates import shifted

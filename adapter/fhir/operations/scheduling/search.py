@@ -16,8 +16,9 @@ import orjson
 
 from adapter.aside import aside
 from adapter.scheduling import claims, hours, intervals
-from adapter.scheduling.availability import FEW, Opening, Wanted, first, openings
+from adapter.scheduling.availability import FEW, first, openings
 from adapter.scheduling.intervals import Interval
+from adapter.scheduling.lookup import Opening, Wanted
 from adapter.scheduling.openings import merged, touches
 from adapter.scheduling.status import HOLDING
 from store.codec import Resource
