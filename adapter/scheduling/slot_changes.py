@@ -146,7 +146,7 @@ def guards(world: World) -> Iterator[str]:
     """Yield where rivals of what the decision has read are met, beside the claims of what it writes."""
     for visit, stake, when in world.asked.new:
         for slot in world.slots_of(visit):  # what overlaps it in its room is another Slot
-            yield from world.in_rooms.get(f"Slot/{slot['id']}", ())
+            yield from world.near.met.get(f"Slot/{slot['id']}", ())
         if not stake.beside:
             # It claims the names that it uses; rivals may use the practitioner's own.
             yield from claims.names([p for p in world.people.of(stake.people) if p not in stake.people], when)

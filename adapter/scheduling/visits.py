@@ -9,7 +9,7 @@ from collections.abc import Collection, Container, Iterator, Sequence
 from dataclasses import replace
 
 from adapter.errors import MOST_NAMED, Problem
-from adapter.scheduling import booking, claims, intervals, reasons
+from adapter.scheduling import booking, claims, intervals, reasons, vacancy
 from adapter.scheduling.claimset import Stake, Visit
 from adapter.scheduling.inherent import SLOT, START
 from adapter.scheduling.intervals import Interval
@@ -213,22 +213,22 @@ def conflicts(world: World) -> Iterator[tuple[Visit, Problem]]:
 def _obstacle(world: World, visit: Visit, name: str, *, fills_slots: bool) -> Problem | None:
     slot = world.slots[name]
     details: dict[str, object] = {"slots": [slot["id"]]}
-    found = world.in_the_way(name, visit)
+    found = vacancy.in_the_way(world, name, visit)
     if found:
         details["appointments"] = [rival.partition("/")[2] for rival in found]
         text = "Another appointment has that slot. Search for a free one."
         if not any(rival in world.holders.get(name, ()) for rival in found):
             text = "Another appointment has the room or device then, by a slot that overlaps it. Search for a free one."
-    elif world.is_to_be_had(name, visit):
+    elif vacancy.is_to_be_had(world, name, visit):
         return None
-    elif not world.is_open(slot) and not world.copied:  # a copy was booked when it still was
+    elif not vacancy.is_open(world, slot) and not world.copied:  # a copy was booked when it still was
         text = reasons.INACTIVE
-    elif world.is_closed_to(name, visit):
+    elif vacancy.is_closed_to(world, name, visit):
         details["schedules"] = [claims.schedule_of(slot).partition("/")[2]]
         text = reasons.AWAY
     elif slot["status"] == "busy-unavailable":
         text = "The slot is not to be booked. Search for a free one."
-    elif fills_slots and world.is_for_nobody(name):
+    elif fills_slots and vacancy.is_for_nobody(world, name):
         return None  # busy: set so by hand for this very appointment
     else:
         text = "The slot is busy. Search for a free one; who may write slots may also name one that is busy for nobody."
@@ -270,7 +270,7 @@ def _found(
 def _is_kept(world: World, visit: Visit, name: str, wish: Wish) -> bool:
     slot = world.slots[name]
     were = claims.locations(_held_in(world, visit, slot))
-    return world.is_kept(name, visit) and _is_at(wish.facilities, were, world.schedule_of(slot) or {})
+    return vacancy.is_kept(world, name, visit) and _is_at(wish.facilities, were, world.schedule_of(slot) or {})
 
 
 def _offered(world: World, visit: Visit, person: str, when: Interval, *, fills: bool) -> list[Resource]:
@@ -280,6 +280,6 @@ def _offered(world: World, visit: Visit, person: str, when: Interval, *, fills: 
         slot = world.slots[name]
         if slot["status"] != "entered-in-error":
             status = slot["status"] if visit.books_over else "free"
-            taken = not world.is_free_for(name, visit, fills=fills)
+            taken = not vacancy.is_free_for(world, name, visit, fills=fills)
             offered.append({**slot, "status": "busy-unavailable" if taken else status})
     return offered
