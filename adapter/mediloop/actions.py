@@ -8,22 +8,20 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Awaitable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any, TypeVar
 
 import orjson
-from fastapi import Request, Response
+from fastapi import Response
 
 from adapter import clock
-from adapter.errors import Conflict, Malformed, NotFound, Problem, Refused, Unavailable, Unprocessable
+from adapter.errors import Conflict, NotFound, Problem, Refused, Unavailable, Unprocessable
 from adapter.mediloop import answers, directory, numbers
 from adapter.mediloop.fields import require_nameable
-from adapter.mediloop.parsing import read_header
 from adapter.mediloop.requests import BookRequest, CancelRequest, RescheduleRequest
 from adapter.metrics import BOOKINGS
 from adapter.scheduling import claims, commands, moments, occupancy
-from adapter.scheduling.road import IDEMPOTENCY_HEADER, Answer, Once, Step, travel
+from adapter.scheduling.road import Answer, Once, Step, travel
 from adapter.scheduling.status import require_reschedulable
 from adapter.scheduling.wish import BOOKING, MOVING, Names
 from adapter.security.callers import Caller
@@ -40,42 +38,6 @@ T = TypeVar("T")
 
 # Each clash passes over all that is used there: only who writes numbers at this very moment makes another one.
 _NUMBER_TRIES = 20
-
-OVERBOOK_HEADER = "X-Overbook-Reason"
-OVERBOOK_LENGTH = 500
-
-
-def once(request: Request, who: Caller, raw: bytes) -> Once | None:
-    """Return what makes this request repeatable, if its sender asked for that.
-
-    Raises:
-        Malformed: the key is empty, too long, or given twice.
-    """
-    given, overbook = read_header(request, IDEMPOTENCY_HEADER), read_header(request, OVERBOOK_HEADER)
-    request_line = f"{request.method} {request.scope['path']}"
-    if overbook is not None:
-        request_line += f"\n{overbook}"
-    return Once.of(given, who.key.origin, request_line, None if given is None else orjson.loads(raw))
-
-
-def overbooking(request: Request, who: Caller) -> str | None:
-    """Return why this booking may pass over busy slots and other appointments, if its sender asks for that.
-
-    Raises:
-        Forbidden: without the permission ``overbook:write``.
-        Malformed: the reason is empty, too long, or given twice.
-    """
-    given = read_header(request, OVERBOOK_HEADER)
-    if given is None:
-        return None
-    if "write" not in who.key.permissions.get("overbook", ()):
-        raise occupancy.forbidden(OVERBOOK_HEADER)
-    with suppress(UnicodeDecodeError):
-        given = given.encode("latin-1").decode()  # headers are read as Latin-1; people send UTF-8
-    if not 1 <= len(given.strip()) <= OVERBOOK_LENGTH:
-        text = f"{OVERBOOK_HEADER} must say why, in 1 to {OVERBOOK_LENGTH} characters."
-        raise Malformed(Problem("invalid_request_error", text, OVERBOOK_HEADER))
-    return given.strip()
 
 
 def _recorded(who: Caller, resource: Resource, why: str | None) -> Resource:

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from adapter.mediloop.actions import OVERBOOK_HEADER, OVERBOOK_LENGTH
+from adapter.mediloop.headers import OVERBOOK_HEADER, OVERBOOK_LENGTH
 from adapter.scheduling.road import IDEMPOTENCY_HEADER, IDEMPOTENCY_LENGTH
 from mappings.fields import FIELDS
 

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Depends, Path, Request, Response
 from starlette.convertors import StringConvertor, register_url_convertor
 
 from adapter.errors import Malformed
-from adapter.mediloop import actions, answers, directory, lists
+from adapter.mediloop import actions, answers, directory, headers, lists
 from adapter.mediloop.describe import operation
 from adapter.mediloop.parsing import Unsound, read_body, read_query
 from adapter.mediloop.requests import (
@@ -99,14 +99,14 @@ async def book(request: Request, who: Writer) -> Response:
         wanted, raw = await read_body(request, BookRequest)
     except Unsound as refused:
         raise Malformed([*refused.problems, *await directory.unknown(who, refused.sound)]) from None
-    return await actions.book(who, wanted, actions.once(request, who, raw), actions.overbooking(request, who))
+    return await actions.book(who, wanted, headers.once(request, who, raw), headers.overbooking(request, who))
 
 
 @router.post("/{id:appointment}/cancel/", openapi_extra=operation("Appointment", body=CancelRequest, errors=_CHANGING))
 async def cancel(id: AppointmentId, request: Request, who: Writer) -> Response:
     """Cancel an appointment; its slots become free."""
     wanted, raw = await read_body(request, CancelRequest)
-    return await actions.cancel(who, id, wanted, actions.once(request, who, raw))
+    return await actions.cancel(who, id, wanted, headers.once(request, who, raw))
 
 
 @router.post(
@@ -116,8 +116,8 @@ async def cancel(id: AppointmentId, request: Request, who: Writer) -> Response:
 async def reschedule(id: AppointmentId, request: Request, who: Writer) -> Response:
     """Move an appointment to another time; it keeps its id, and its length where only a start is given."""
     wanted, raw = await read_body(request, RescheduleRequest)
-    overbook = actions.overbooking(request, who)
-    return await actions.reschedule(who, id, wanted, actions.once(request, who, raw), overbook)
+    overbook = headers.overbooking(request, who)
+    return await actions.reschedule(who, id, wanted, headers.once(request, who, raw), overbook)
 
 
 @router.post("/{id:appointment}/check-in/", openapi_extra=_ACTION)
@@ -146,7 +146,7 @@ async def noshow(id: AppointmentId, request: Request, who: Writer) -> Response:
 
 async def _advance(ident: str, request: Request, who: Caller, status: str) -> Response:
     _, raw = await read_body(request, ActionRequest, optional=True)
-    return await actions.advance(who, ident, status, actions.once(request, who, raw))
+    return await actions.advance(who, ident, status, headers.once(request, who, raw))
 
 
 for _route in [one for one in router.routes if isinstance(one, DirectRoute) and one.methods == {"GET"}]:
