@@ -14,7 +14,8 @@ from adapter.importing.beside import Check
 from adapter.importing.books import Books, Outcome, outcomes_of
 from adapter.importing.deciding import Writer
 from adapter.importing.item import Item
-from adapter.importing.waiting import Key, Row, Waiting
+from adapter.importing.waiting import Waiting
+from adapter.importing.waiting_row import Key, Row
 from adapter.scheduling import holds
 
 _MOST = 200  # that are tried together; that many change places in a ring seldom, and each try has its price

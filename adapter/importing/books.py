@@ -15,7 +15,8 @@ from adapter.importing.item import FIRST, PASSES, Item
 from adapter.importing.reopening import turned_away
 from adapter.importing.sources import Source
 from adapter.importing.state import Place
-from adapter.importing.waiting import Key, Row, Waiting
+from adapter.importing.waiting import Waiting
+from adapter.importing.waiting_row import Key, Row
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,8 @@ from adapter.importing.reading import items
 from adapter.importing.reopening import reopen
 from adapter.importing.sources import Source, require_beside
 from adapter.importing.state import Tally, begin, end, require_all, require_unchanged
-from adapter.importing.waiting import Key, Waiting
+from adapter.importing.waiting import Waiting
+from adapter.importing.waiting_row import Key
 from adapter.security.keys import Mode
 from adapter.service import Service
 from store import revision

@@ -13,22 +13,18 @@ import os
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
 
 import orjson
 
-from adapter.errors import Problem, Refused
 from adapter.importing.fetching import SourceError
 from adapter.importing.freeing import Freed
-from adapter.importing.item import Item, Referent, portions
+from adapter.importing.item import portions
+from adapter.importing.waiting_row import Key, Row, row_of, values_of
 from store.chunks import chunks
 from store.codec import decode, encode
-
-Key = tuple[int, int, int]
-"""Where an item stands: pass, number of the source, line. Their order is the one in which items come."""
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS waiting (
@@ -64,26 +60,6 @@ class TurnedAway(NamedTuple):
     slot: str
     visit: str
     written: str
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One item that waits.
-
-    Attributes:
-        key: where it stands.
-        name: the resource that it was seen to be the last time (``Slot/s``).
-        item: what is to be imported.
-        refused: why it was not, the last time.
-        sign: an identifier, with the type, by which it may be seen to be another one the next time; empty where it came
-            with its id.
-    """
-
-    key: Key
-    name: str
-    item: Item
-    refused: Refused
-    sign: str = ""
 
 
 class Waiting:
@@ -191,7 +167,7 @@ class Waiting:
         """Keep items, in the place of what is kept of the same ones."""
         if rows:
             with self._opened() as file:
-                file.executemany("REPLACE INTO waiting VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", map(_values, rows))
+                file.executemany("REPLACE INTO waiting VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", map(values_of, rows))
             self._counted()
 
     def drop(self, keys: Iterable[Key]) -> None:
@@ -217,7 +193,7 @@ class Waiting:
         key: Key = (-100, 0, 0)
         while self.count:
             query = "SELECT * FROM waiting WHERE (pass, source, line) > (?, ?, ?) ORDER BY pass, source, line LIMIT ?"
-            found = map(_row, self._opened().execute(query, (*key, size)))
+            found = map(row_of, self._opened().execute(query, (*key, size)))
             rows = next(portions(found, size, lambda row: row.item.size), ())
             if not rows:
                 return
@@ -233,7 +209,7 @@ class Waiting:
             for some in chunks(sorted(set(words)), _NAMES):
                 marks = ", ".join("?" * len(some))
                 query = f"SELECT * FROM waiting WHERE {column} IN ({marks})"  # noqa: S608  (marks alone)
-                found |= {row.key: row for row in map(_row, self._opened().execute(query, some))}
+                found |= {row.key: row for row in map(row_of, self._opened().execute(query, some))}
         return [found[key] for key in sorted(found)]
 
     def try_once(self, rows: Iterable[Row]) -> bool:
@@ -327,26 +303,3 @@ class Waiting:
 
 def _freed(name: str, freed: Freed) -> tuple[str, bytes | None, int]:
     return name, None if freed.was is None else encode(freed.was), int(freed.closed)
-
-
-def _values(row: Row) -> tuple[object, ...]:
-    item, problems = row.item, [asdict(problem) for problem in row.refused.problems]
-    refused = orjson.dumps([row.refused.status, problems])
-    raw = item.raw if item.value is None else encode(item.value)
-    referents = {text: (one.entry, one.tokens) for text, one in item.referents.items()}
-    about = [item.ident, item.if_none, referents, item.entry.decode(), item.sought, item.shared, item.roots]
-    told = orjson.dumps(about) if any(about) else None
-    return (*row.key, row.name, item.kind, int(item.deletes), raw, refused, row.sign, told)
-
-
-def _row(values: tuple[int, int, int, str, str, int, bytes, bytes, str, bytes | None]) -> Row:
-    rank, source, line, name, kind, deletes, raw, refused, sign, told = values
-    status, problems = orjson.loads(refused)
-    why = Refused([Problem(**problem) for problem in problems], status=status)
-    item = Item(line, raw, kind, deletes=bool(deletes))
-    if told is not None:
-        item.ident, item.if_none, referents, *more = orjson.loads(told)
-        more += ["", "", [], []][len(more) :]  # an earlier release has not noted them
-        item.entry, item.sought, item.shared, item.roots = more[0].encode(), more[1], tuple(more[2]), tuple(more[3])
-        item.referents = {text: Referent(entry, tuple(tokens)) for text, (entry, tokens) in referents.items()}
-    return Row((rank, source, line), name, item, why, sign)

@@ -13,7 +13,8 @@ from adapter.errors import Conflict, Problem
 from adapter.importing.fetching import SourceError
 from adapter.importing.freeing import Freed
 from adapter.importing.item import Item, Referent
-from adapter.importing.waiting import Row, Waiting
+from adapter.importing.waiting import Waiting
+from adapter.importing.waiting_row import Row
 from store.codec import encode, parse
 
 WHY = Conflict(Problem("slot_unavailable", "Taken.", "Appointment.slot[0]", {"appointments": ["b"], "slots": ["x"]}))
