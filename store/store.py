@@ -9,19 +9,18 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pymongo import ASCENDING, IndexModel
 from pymongo.asynchronous.client_session import AsyncClientSession
-from pymongo.errors import DocumentTooLarge, OperationFailure, PyMongoError
-from pymongo.read_concern import ReadConcern
+from pymongo.errors import OperationFailure, PyMongoError
 
 from store import zones
 from store.committed import Committed
-from store.connection import MAJORITY, Client, bounded, is_oversized
+from store.connection import MAJORITY, Client, bounded
 from store.counters import Numbers
 from store.documents import Rules
-from store.errors import AlreadyExists, NotUnique, Oversized, Unreachable
+from store.errors import AlreadyExists, NotUnique, Unreachable
 from store.gathering import Gathering
 from store.guards import GUARDS
 from store.history import History, HistoryPage, Version, as_stored
@@ -31,6 +30,7 @@ from store.reading import Moment, Reading
 from store.snapshot import Snapshot
 from store.staged import IDEMPOTENCY, Staged
 from store.together import Together
+from store.transactions import Transactions
 from store.types import TYPES
 from store.unit_of_work import UnitOfWork
 from store.writing import require_free, write
@@ -41,9 +41,6 @@ T = TypeVar("T")
 
 # A guard has done its work when the transactions that ran beside it have ended, a minute at most.
 _GUARD_SECONDS = 3_600
-# Transactions at a time in one process; the others wait for their turn. A hundred at once only meet each other: they
-# all read before the first has written, so nearly all are run twice (measured: twice the time for 256 rivals).
-_TURNS = 16
 # Large ones at a time. Each takes all of a processor: the more there are, the longer each lies open, and the more often
 # it is overtaken and run again (measured with 16 clients: a fifth more is done, and the slowest takes half the time).
 _LARGE = 2
@@ -76,14 +73,13 @@ class Store(Reading):
         self._now = now
         self._patience = timeout
         self._numbers = Numbers(self.database, timeout=timeout)
-        self._order = Order(self.database, self._transaction, now, timeout)
+        self._transactions = Transactions(client, timeout)
+        self._order = Order(self.database, self._transactions.run, now, timeout)
         self._gathering = Gathering(self.database, timeout)
         self._history = History(self.database, self._order, timeout)
         self.proposals = Proposals(self.database, timeout)
-        self._turns = asyncio.Semaphore(_TURNS)
         self._large = asyncio.Semaphore(_LARGE)
         self._begun = itertools.count(secrets.randbelow(1_000))  # processes do not all begin with the same turn
-        self._running: set[asyncio.Task[Any]] = set()
         self.committed = Committed()
         self._together = Together(
             self._alone, partial(self._snapshot, joins=True), self._written, self.rules, self._now
@@ -222,15 +218,15 @@ class Store(Reading):
             Whatever `callback` raises: nothing is written then, and what it read is there to stay.
         """
         if large:
-            return await bounded(lambda: self._in_turn(self._large, lambda: self._alone(callback)), self._patience)
+            return await bounded(lambda: self._in_its_turn(callback), self._patience)
         if not together:
             return await self._alone(callback)
         result: T = await bounded(lambda: self._together.run(callback), self._patience)
         return result
 
-    async def _in_turn(self, turns: asyncio.Semaphore, call: Callable[[], Awaitable[T]]) -> T:
-        async with turns:
-            return await call()
+    async def _in_its_turn(self, callback: Callable[[UnitOfWork], Awaitable[T]]) -> T:
+        async with self._large:
+            return await self._alone(callback)
 
     async def _alone(self, callback: Callable[[UnitOfWork], Awaitable[T]]) -> T:
         clashed = False
@@ -270,48 +266,9 @@ class Store(Reading):
         def ended() -> None:
             self.committed.note(() if last is None else last.written)
 
-        return await self._transaction(seen, ended)
+        return await self._transactions.run(seen, ended)
 
     async def _written(self, snapshot: Snapshot, staged: Sequence[Staged]) -> None:
         turn, now = next(self._begun), self._now()
         await write(self.database, snapshot.session, self.rules, staged, turn=turn, now=now)
         snapshot.written = staged
-
-    async def _transaction(
-        self, attempt: Callable[[AsyncClientSession], Awaitable[T]], ended: Callable[[], object] = lambda: None
-    ) -> T:
-        async def run() -> T:
-            try:
-                async with self._client.start_session() as session:
-                    return await session.with_transaction(
-                        attempt,
-                        read_concern=ReadConcern("snapshot"),
-                        write_concern=MAJORITY,
-                    )
-            finally:
-                ended()
-
-        async def turn() -> T:
-            async with self._turns:
-                # In a task of its own: rolling back what was cut off may take a server that does not answer as long
-                # as it likes, and neither the caller nor the next in turn is to wait for it.
-                task = asyncio.create_task(run())
-                self._running.add(task)
-                task.add_done_callback(self._ended)
-                try:
-                    return await asyncio.shield(task)
-                except BaseException:
-                    task.cancel()
-                    raise
-
-        try:
-            return await bounded(turn, self._patience)
-        except (OperationFailure, DocumentTooLarge) as error:
-            if is_oversized(error):
-                raise Oversized("That is more than MongoDB takes at once.") from error
-            raise
-
-    def _ended(self, task: asyncio.Task[Any]) -> None:
-        self._running.discard(task)
-        if not task.cancelled():
-            task.exception()  # whoever was cut off does not look at it, and asyncio would complain of that

@@ -296,7 +296,7 @@ async def test_nobody_hears_of_a_transaction_that_was_cut_off_and_ended_badly(st
 
     waiting = asyncio.create_task(store.transact(stubborn))
     await begun.wait()
-    [task] = store._running
+    [task] = store._transactions._running
     waiting.cancel()
     await asyncio.wait([task])
     assert "client is closed" in str(task)
