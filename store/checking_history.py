@@ -14,7 +14,7 @@ import orjson
 from store.checking import BATCH, SECONDS, Finding, Step
 from store.connection import bounded
 from store.counters import COUNTERS
-from store.documents import history_id
+from store.documents import history_id, resource_in, version_in
 from store.extract import instant, reference_to
 from store.history import HISTORY
 from store.ordering import COUNTER
@@ -41,7 +41,7 @@ async def history(store: Store, batch: int = BATCH) -> AsyncIterator[Step]:
             found = await bounded(find.to_list, SECONDS)
             flaws = [flaw for one in found for flaw in _unusable(one)]
             keys = [*kept, *({"_id": one["_id"], "method": one["method"]} for one in found)]
-            whole = [(name, list(group)) for name, group in groupby(keys, _resource_of)]
+            whole = [(name, list(group)) for name, group in groupby(keys, lambda one: resource_in(one["_id"]))]
             kept = []
             if found and whole:  # the last one may have more in the next batch
                 kept = whole.pop()[1]
@@ -56,24 +56,19 @@ async def history(store: Store, batch: int = BATCH) -> AsyncIterator[Step]:
 
 def _unusable(found: Mapping[str, Any]) -> list[Finding]:
     """Return what is wrong with a version that is to be served some day: its bytes are it, and nothing else."""
-    name, _, number = found["_id"].rpartition("/")
     if found["method"] == "DELETE":
         return []
+    name, number = resource_in(found["_id"]), version_in(found["_id"])
     try:
         resource = orjson.loads(found["_json"])
         said = reference_to(resource), int(resource["meta"]["versionId"])
         moment = instant(resource["meta"]["lastUpdated"])
     except (LookupError, TypeError, ValueError) as error:
-        return [Finding("history", name, f"Version {int(number)} in its history cannot be used: {error!r}.")]
-    if said != (name, int(number)) or moment != found.get("lastUpdated"):
-        text = f"Version {int(number)} in its history is that of another resource, version or moment."
+        return [Finding("history", name, f"Version {number} in its history cannot be used: {error!r}.")]
+    if said != (name, number) or moment != found.get("lastUpdated"):
+        text = f"Version {number} in its history is that of another resource, version or moment."
         return [Finding("history", name, text)]
     return []
-
-
-def _resource_of(found: Mapping[str, Any]) -> str:
-    name: str = found["_id"].rpartition("/")[0]
-    return name
 
 
 async def _wrongly_ended(view: Moment, whole: Sequence[tuple[str, list[dict[str, Any]]]]) -> list[str]:
@@ -81,7 +76,7 @@ async def _wrongly_ended(view: Moment, whole: Sequence[tuple[str, list[dict[str,
     stored = await _stored_versions(view, [name for name, _ in whole])
     suspects: list[str] = []
     for name, entries in whole:
-        numbers = [int(one["_id"].rpartition("/")[2]) for one in entries]
+        numbers = [version_in(one["_id"]) for one in entries]
         last = None if entries[-1]["method"] == "DELETE" else numbers[-1]
         if numbers != list(range(1, len(numbers) + 1)) or stored.get(name) != last:
             suspects.append(name)
@@ -109,7 +104,7 @@ async def _history_of(store: Store, name: str) -> list[Finding]:
         find = view.database[HISTORY].find(query, {"method": 1}, sort=[("_id", 1)], session=view.session)
         entries = await bounded(find.to_list, SECONDS)
         stored = (await _stored_versions(view, [name])).get(name)
-    numbers = [int(one["_id"].rpartition("/")[2]) for one in entries]
+    numbers = [version_in(one["_id"]) for one in entries]
     return _version_findings(name, numbers, entries[-1]["method"] == "DELETE", stored)
 
 

@@ -160,3 +160,13 @@ def past(
 def history_id(kind: str, ident: str, version: int) -> str:
     """Return the key of one version; keys of one resource sort by version."""
     return f"{kind}/{ident}/{version:010d}"
+
+
+def resource_in(key: str) -> str:
+    """Return which resource the key of a version is about (``Patient/123``)."""
+    return key.rpartition("/")[0]
+
+
+def version_in(key: str) -> int:
+    """Return which version a key is that of."""
+    return int(key.rpartition("/")[2])

@@ -10,12 +10,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from itertools import chain, islice
+from itertools import chain
 from typing import Any, TypeVar
 
+from store.chunks import chunks
 from store.codec import CODEC_OPTIONS, decode
 from store.connection import bounded
-from store.documents import compose
+from store.documents import compose, resource_in
+from store.extract import id_of
 from store.history import HISTORY, versions_of
 from store.store import Store
 from store.types import TYPES
@@ -104,7 +106,7 @@ async def at_cut(store: Store, cut: Cut, kind: str, queries: Sequence[Query], id
     """Return those of the resources that were there, as they were; from the history."""
     keys_of = await newest(store, cut, kind, idents)
     found: Found = {}
-    for keys in _slices(keys_of.values()):
+    for keys in chunks([*keys_of.values()], _LOOKED_UP):
         found_versions = await _versions(store, keys)
         found |= {ident_in(one["_id"]): one["_json"] for one in found_versions if one["method"] != "DELETE"}
     return await matching(store, kind, found, queries)
@@ -113,7 +115,7 @@ async def at_cut(store: Store, cut: Cut, kind: str, queries: Sequence[Query], id
 async def newest(store: Store, cut: Cut, kind: str, idents: Iterable[str]) -> dict[str, str]:
     """Return the keys of their last versions before the cut, by id; those that had none are left out."""
     last: dict[str, str] = {}
-    for some in _slices(idents):
+    for some in chunks([*idents], _LOOKED_UP):
         query = {"$or": [{"_id": versions_of(kind, ident)} for ident in some]}
         find = store.database[HISTORY].find(query, {"seq": 1}, batch_size=BATCH)
         while found := await bounded(partial(find.to_list, BATCH), SECONDS):
@@ -134,7 +136,7 @@ async def were(store: Store, kind: str, gone: Sequence[str], queries: Sequence[Q
     """Return those of the keys of deletions before which the resource matched."""
     before = {key: f"{key[:-10]}{int(key[-10:]) - 1:010}" for key in gone}
     found: Found = {}
-    for keys in _slices(before.values()):
+    for keys in chunks([*before.values()], _LOOKED_UP):
         found |= {ident_in(one["_id"]): one["_json"] for one in await _versions(store, keys) if "_json" in one}
     kept = await matching(store, kind, found, queries)
     return [key for key in gone if ident_in(key) in kept]
@@ -198,14 +200,7 @@ def _document(store: Store, kind: str, raw: bytes) -> dict[str, Any]:
 
 def ident_in(key: str) -> str:
     """Return the id in the key of a version."""
-    return key.split("/")[1]
-
-
-def _slices(values: Iterable[T]) -> Iterator[list[T]]:
-    """Cut into what fits into one query."""
-    rest = iter(values)
-    while some := list(islice(rest, _LOOKED_UP)):
-        yield some
+    return id_of(resource_in(key))
 
 
 def _parcels(found: Found) -> Iterator[list[tuple[str, bytes]]]:

@@ -115,6 +115,11 @@ def reference_to(resource: Resource) -> str:
     return f"{resource['resourceType']}/{resource['id']}"
 
 
+def id_of(name: str) -> str:
+    """Return the id in a relative reference (``123`` of ``Patient/123``)."""
+    return name.partition("/")[2]
+
+
 def identifiers(resource: Resource, path: str) -> list[tuple[str, str]]:
     """Return system (empty: none) and value of the Identifiers at `path` that have a value, each once."""
     return list(

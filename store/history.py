@@ -15,7 +15,7 @@ from pymongo import ASCENDING, DESCENDING
 from pymongo.asynchronous.database import AsyncDatabase
 
 from store.connection import bounded
-from store.documents import history_id
+from store.documents import history_id, resource_in, version_in
 from store.ordering import BATCH, HISTORY, Order
 from store.source import PAGE_BYTES, Documents, by_kind, fitting, read_until
 from store.types import TYPES
@@ -94,7 +94,7 @@ class History:
         """Return the version with which a resource was deleted; None if it was not."""
         keys, newest = {"_id": versions_of(kind, ident)}, [("_id", DESCENDING)]
         found = await bounded(lambda: self._versions.find_one(keys, {"method": 1}, sort=newest), self._timeout)
-        return _number(found) if found is not None and found["method"] == "DELETE" else None
+        return version_in(found["_id"]) if found is not None and found["method"] == "DELETE" else None
 
     # Pages.
 
@@ -147,7 +147,7 @@ class History:
         every = {"_id": versions_of(kind, ident), **later}
         wanted = {"_id": versions_of(kind, ident, before), **later}
         found, total = await asyncio.gather(self._find(wanted, "_id", limit), self._count(every, limit))
-        return _page(found, limit, total, _number, None)
+        return _page(found, limit, total, lambda one: version_in(one["_id"]), None)
 
     async def first_since(self, since: datetime, otherwise: int) -> int:
         """Return the number from which on every version counts as made at `since` or later."""
@@ -194,12 +194,12 @@ async def last_versions(seen: Documents, references: Iterable[str]) -> dict[str,
     keys = await seen.values(HISTORY, {"$or": wanted}, ("_id",))
     newest: dict[str, str] = {}
     for found in keys:
-        name = found["_id"].rpartition("/")[0]
+        name = resource_in(found["_id"])
         newest[name] = max(newest.get(name, ""), found["_id"])
     if not newest:
         return {}
     last = await seen.values(HISTORY, {"_id": {"$in": list(newest.values())}}, ("lastUpdated",))
-    return {one["_id"].rpartition("/")[0]: (_number(one), one["lastUpdated"]) for one in last}
+    return {resource_in(one["_id"]): (version_in(one["_id"]), one["lastUpdated"]) for one in last}
 
 
 def versions_of(kind: str, ident: str, before: int | None = None) -> dict[str, str]:
@@ -208,14 +208,10 @@ def versions_of(kind: str, ident: str, before: int | None = None) -> dict[str, s
     return {"$gte": history_id(kind, ident, 0), "$lt": history_id(kind, ident, end)}
 
 
-def _number(found: Document) -> int:
-    return int(found["_id"].rpartition("/")[2])
-
-
 def _version(found: Document) -> Version:
     # From the key: the entries of older releases have no member for it.
     kind, ident, _ = found["_id"].split("/")
-    number, revives = _number(found), found.get("revives", False)
+    number, revives = version_in(found["_id"]), found.get("revives", False)
     return Version(kind, ident, number, found["lastUpdated"], found["method"], found.get("_json"), revives)
 
 

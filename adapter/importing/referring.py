@@ -14,6 +14,7 @@ from adapter.importing.checking import Ready
 from adapter.importing.item import Referent
 from mappings.systems import Systems
 from store.codec import Resource
+from store.extract import id_of
 from store.unit_of_work import UnitOfWork
 
 _KIND = re.compile(r"[A-Za-z]+(?=[/?])")
@@ -62,7 +63,7 @@ async def _stored(work: UnitOfWork, asked: Mapping[_Asked, str], carriers: Carri
     for kind in dict.fromkeys(asked.values()):
         of_kind = [one for one, its in asked.items() if its == kind]
         tokens = list(dict.fromkeys(text for _, one in of_kind for text in one.tokens))
-        idents = list(dict.fromkeys(text.partition("/")[2] for text, one in of_kind if one.entry))
+        idents = list(dict.fromkeys(id_of(text) for text, one in of_kind if one.entry))
         # Two look-ups, each in its index.
         if tokens:
             carriers.add(kind, await work.values(kind, {"_index.identifier": {"$in": tokens}}, _CARRIED))
@@ -72,7 +73,7 @@ async def _stored(work: UnitOfWork, asked: Mapping[_Asked, str], carriers: Carri
     found: dict[_Asked, set[str]] = {}
     for (text, one), kind in asked.items():
         meant = {f"{kind}/{ident}" for ident in carriers.meant(kind, one.tokens)}
-        is_another = carriers.is_another(kind, text.partition("/")[2], one.tokens)
+        is_another = carriers.is_another(kind, id_of(text), one.tokens)
         found[text, one] = meant or (set() if is_another else there.intersection([text]))
     return found
 

@@ -31,7 +31,7 @@ from mappings.instants import minutes_between, parse, shift
 from mappings.references import LOCATION, kind_of, own_name
 from store.codec import Resource
 from store.errors import NotUnique
-from store.extract import reference, references, walk
+from store.extract import id_of, reference, references, walk
 from store.unit_of_work import UnitOfWork
 
 T = TypeVar("T")
@@ -265,10 +265,10 @@ async def _placed(who: Caller, work: UnitOfWork, planned: commands.Plan) -> comm
     if len(places) != 1:
         return planned
     place = places.pop()
-    location = await work.read("Location", place.partition("/")[2])
+    location = await work.read("Location", id_of(place))
     name = None if location is None else own_name(location)
     called = _called({"facility_name": place}, schedules) if name is None else {"facility_name": name}
-    changes = {"facility_id": place.partition("/")[2]} | called
+    changes = {"facility_id": id_of(place)} | called
     return replace(planned, appointment=_lens(who, visit, changes))
 
 

@@ -30,7 +30,7 @@ from store.codec import Resource, decode, encode
 from store.connection import bounded, within
 from store.dates import shifted
 from store.errors import Unreachable
-from store.extract import instant
+from store.extract import id_of, instant
 from store.publications import AHEAD, Publication, Publications
 from store.reading import Moment
 
@@ -189,7 +189,7 @@ class _Lines:
 
     async def _places_of(self, names: Iterable[str]) -> AsyncIterator[Resource]:
         """Yield what is public of Locations, by reference; in the order of their ids."""
-        idents = sorted(name.partition("/")[2] for name in names)
+        idents = sorted(id_of(name) for name in names)
         for some in chunks(idents, _BATCH):
             async for raw in self._stored("Location", {"_id": {"$in": some}}, [("_id", 1)]):
                 made = scrubbing.location(decode(raw), self._codes)

@@ -13,7 +13,7 @@ from adapter.scheduling.choosing import Free, choose
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.wish import MOVING, Facts, Wish
 from store.codec import Resource
-from store.extract import references
+from store.extract import id_of, references
 
 
 def decide(wish: Wish, facts: Facts) -> list[Resource]:
@@ -221,7 +221,7 @@ def busy(wish: Wish, facts: Facts, taken: Sequence[Resource]) -> list[Problem]:
             "time_conflict",
             "The practitioner has another appointment at that time. Choose another time.",
             wish.names.start,
-            {"appointments": [rival.partition("/")[2] for rival in rivals]},
+            {"appointments": [id_of(rival) for rival in rivals]},
         )
     ]
 
@@ -250,5 +250,5 @@ def _is_of(person: str, slot: Resource, facts: Facts, *, nameless: bool) -> bool
 def _unavailable(slots: Sequence[Resource], param: str, text: str, schedules: Sequence[str] = ()) -> Problem:
     """Return the problem with Slots that are not to be had, and with Schedules of who is away or a thing."""
     in_the_way = [slot["id"] for slot in slots if slot["status"] != "free"] or [slot["id"] for slot in slots]
-    told = {"schedules": [name.partition("/")[2] for name in schedules]} if schedules else {}
+    told = {"schedules": [id_of(name) for name in schedules]} if schedules else {}
     return Problem("slot_unavailable", text, param, {"slots": in_the_way} | told)

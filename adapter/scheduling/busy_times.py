@@ -18,6 +18,7 @@ from adapter.scheduling.status import HOLDING
 from store import slotids
 from store.codec import Resource
 from store.dates import shifted
+from store.extract import id_of
 from store.indexing import naming
 
 _ROLE = "PractitionerRole/"
@@ -122,7 +123,7 @@ async def _shared(find: people.Finds, slots: Iterable[Resource], without: frozen
     for query in claiming.queries(sorted(several)):
         holders = await find.find("Appointment", query)
         staying = [one for one in holders if f"Appointment/{one['id']}" not in without]
-        found |= {name.partition("/")[2] for one in staying for name in claims.slots(one) if name in several}
+        found |= {id_of(name) for one in staying for name in claims.slots(one) if name in several}
     return found
 
 

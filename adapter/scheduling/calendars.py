@@ -17,7 +17,7 @@ from adapter.scheduling.hours import Timetable
 from adapter.scheduling.intervals import MINUTE, Interval
 from store import slotids
 from store.codec import Resource, decode
-from store.extract import references, token, walk
+from store.extract import id_of, references, token, walk
 from store.indexing import named_field
 from store.source import Documents
 
@@ -155,7 +155,7 @@ async def _services(
 
     What is `written` lies over what is stored; which of it a Schedule is of is told as of the others.
     """
-    named = {name.partition("/")[2] for one in schedules for name in _named_services(one)}
+    named = {id_of(name) for one in schedules for name in _named_services(one)}
     types = {code for one in schedules if not _named_services(one) for code in _tokens(one, "serviceType.coding")}
     either: list[dict[str, Any]] = [{"_id": {"$in": sorted(named)}}] if named else []
     either += [{"_index.service-type": {"$in": sorted(types)}}] if types else []

@@ -34,7 +34,7 @@ from adapter.scheduling.wish import BOOKING, Facts, Names, Wish
 from mappings.elements import copied, put
 from mappings.instants import elapsed, lasting, shift
 from store.codec import Resource
-from store.extract import instant, references
+from store.extract import id_of, instant, references
 from store.unit_of_work import UnitOfWork
 
 RELEASING = ("cancelled", "entered-in-error")
@@ -207,7 +207,7 @@ async def advance(work: UnitOfWork, before: Resource, after: Resource, bases: Se
     takes = before["status"] not in HOLDING or claims.claims(after) != claims.claims(before)
     if wanted is not None and takes:
         noted = claims.slots(after)
-        slot_id = noted[0].partition("/")[2] if len(noted) == 1 else None
+        slot_id = id_of(noted[0]) if len(noted) == 1 else None
         return stage(work, before, await plan(work, after, before=before, slot_id=slot_id, bases=bases))
     if after["status"] in RELEASING:
         for slot, status in await given_back(work, before):

@@ -20,7 +20,7 @@ from adapter.scheduling.intervals import Interval
 from adapter.scheduling.status import HOLDING
 from adapter.scheduling.wish import Facts, Wish
 from store.codec import Resource
-from store.extract import references
+from store.extract import id_of, references
 from store.indexing import naming
 from store.unit_of_work import UnitOfWork
 
@@ -122,7 +122,7 @@ def tell(told: dict[str, None], wish: Wish, facts: Facts, held: Sequence[Resourc
         facts: with those who may be in its way.
         held: the Slots that it holds.
     """
-    own = str(wish.own).partition("/")[2]
+    own = id_of(str(wish.own))
     fresh = [one for one in facts.appointments if one["id"] not in told]
     known = () if own in told else ([one] for one in facts.appointments if one["id"] in told)
     for some in chain((fresh,), known):  # of those who are told already one is enough

@@ -14,6 +14,7 @@ from adapter.scheduling.intervals import Interval
 from adapter.scheduling.people import People
 from adapter.scheduling.wish import Facts, Wish
 from store.codec import Resource
+from store.extract import id_of
 from store.indexing import naming
 from store.unit_of_work import UnitOfWork
 
@@ -104,7 +105,7 @@ async def _schedules(work: UnitOfWork, persons: Sequence[str], names: Collection
     if not persons:
         return await work.read_many(names)
     either: list[dict[str, Any]] = [*naming("actor", persons)["$or"]]
-    either += [{"_id": {"$in": [name.partition("/")[2] for name in names]}}] if names else []
+    either += [{"_id": {"$in": [id_of(name) for name in names]}}] if names else []
     found = await work.find("Schedule", {"$or": either})
     return {f"Schedule/{one['id']}": one for one in found}
 
@@ -166,6 +167,6 @@ async def linked(work: UnitOfWork, appointment: Resource) -> list[Resource]:
 
 async def noted(work: UnitOfWork, before: Resource, when: Interval) -> list[Resource]:
     """Return the Slots that a proposal goes on noting when it moves: those at its new time, if they cover that."""
-    slots = [await taking.named(work, name.partition("/")[2], before) for name in claims.slots(before)]
+    slots = [await taking.named(work, id_of(name), before) for name in claims.slots(before)]
     there = [slot for slot in slots if slot is not None and is_at(slot, when)]
     return there if intervals.covered(when, filter(None, map(intervals.of, there))) else []

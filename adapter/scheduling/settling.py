@@ -34,7 +34,7 @@ from adapter.scheduling.world import World
 from mappings.systems import Systems
 from store import slotids
 from store.codec import Resource
-from store.extract import reference, reference_to
+from store.extract import id_of, reference, reference_to
 from store.unit_of_work import UnitOfWork
 
 _CONCERNED = ("Appointment", "AppointmentResponse", "Slot", "Schedule", "PractitionerRole")
@@ -130,9 +130,7 @@ async def settle(
 
 async def _of_ids(work: UnitOfWork, asked: ClaimSet, stored: Stored) -> Mapping[str, Resource]:
     """Read the Schedules whose openings have the ids of Slots that are written (`slot_changes.faults`)."""
-    idents = (
-        parts for name in asked.written_of("Slot") if (parts := slotids.parts(name.partition("/")[2])) is not None
-    )
+    idents = (parts for name in asked.written_of("Slot") if (parts := slotids.parts(id_of(name))) is not None)
     names = {f"Schedule/{parts.schedule}" for parts in idents}
     return await work.read_many(sorted(names - asked.written.keys() - stored.schedules.keys()))
 

@@ -15,7 +15,7 @@ from adapter.scheduling.intervals import Interval
 from adapter.scheduling.world import World
 from store import slotids
 from store.codec import Resource
-from store.extract import instant, references
+from store.extract import id_of, instant, references
 
 
 def faults(world: World, draft: Draft) -> Iterator[Problem]:
@@ -70,7 +70,7 @@ def conflicts(world: World, name: str, draft: Draft) -> Iterator[Problem]:
             "slot_held",
             f"An appointment holds this slot: {what}. Move or cancel that one first, or in the same transaction.",
             param,
-            {"slots": [name.partition("/")[2]], "appointments": idents},
+            {"slots": [id_of(name)], "appointments": idents},
         )
 
 

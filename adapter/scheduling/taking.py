@@ -19,7 +19,7 @@ from adapter.scheduling.intervals import MINUTE, Interval
 from adapter.scheduling.status import HOLDING
 from store import slotids
 from store.codec import Resource
-from store.extract import references
+from store.extract import id_of, references
 from store.slotids import Named
 from store.unit_of_work import UnitOfWork
 
@@ -60,7 +60,7 @@ async def for_set(
         for visit, stake, _ in asked.new
         for name in stake.slots
         if name not in asked.written
-        and slotids.parts(_id(name)) is not None
+        and slotids.parts(id_of(name)) is not None
         and not (name in stored and (visit.is_copy or (visit.had is not None and name in visit.had.slots)))
     }
     if not wanted:
@@ -100,7 +100,7 @@ def _others(asked: ClaimSet, final: Mapping[str, Resource], visit: Visit, calend
 
 def _yielded(name: str) -> Resource:
     """Return the Slot that an opening's name means, as it is going to be; an empty one for any other name."""
-    parts = slotids.parts(_id(name))
+    parts = slotids.parts(id_of(name))
     return {} if parts is None else calendars.slot_of({"id": parts.schedule}, Interval(parts.start, parts.end))
 
 
@@ -119,7 +119,7 @@ async def _opened(
     asked = {
         name: parts
         for name, slot in slots.items()
-        if (parts := slotids.parts(_id(name))) is not None
+        if (parts := slotids.parts(id_of(name))) is not None
         and (slot is None or (slot["status"] == "free" and slotids.is_computed(slot)))
     }
     services = {} if among is None else among.after("HealthcareService")
@@ -168,12 +168,8 @@ def schedule_of(name: str, stored: Resource | None) -> str | None:
     """Return the Schedule of a Slot, stored or computed, by the Slot's name; None for one that there is none of."""
     if stored is not None:
         return claims.schedule_of(stored)
-    parts = slotids.parts(_id(name))
+    parts = slotids.parts(id_of(name))
     return None if parts is None else f"Schedule/{parts.schedule}"
-
-
-def _id(name: str) -> str:
-    return name.partition("/")[2]
 
 
 # Bookings that name a time, and no Slot.

@@ -16,7 +16,7 @@ from adapter.scheduling.intervals import Interval
 from adapter.scheduling.wish import Facts, Names, Wish
 from adapter.scheduling.world import World
 from store.codec import Resource
-from store.extract import reference, references
+from store.extract import id_of, reference, references
 
 _NAMES = Names(slot=SLOT, start=START)
 
@@ -215,7 +215,7 @@ def _obstacle(world: World, visit: Visit, name: str, *, fills_slots: bool) -> Pr
     details: dict[str, object] = {"slots": [slot["id"]]}
     found = vacancy.in_the_way(world, name, visit)
     if found:
-        details["appointments"] = [rival.partition("/")[2] for rival in found]
+        details["appointments"] = [id_of(rival) for rival in found]
         text = "Another appointment has that slot. Search for a free one."
         if not any(rival in world.holders.get(name, ()) for rival in found):
             text = "Another appointment has the room or device then, by a slot that overlaps it. Search for a free one."
@@ -224,7 +224,7 @@ def _obstacle(world: World, visit: Visit, name: str, *, fills_slots: bool) -> Pr
     elif not vacancy.is_open(world, slot) and not world.copied:  # a copy was booked when it still was
         text = reasons.INACTIVE
     elif vacancy.is_closed_to(world, name, visit):
-        details["schedules"] = [claims.schedule_of(slot).partition("/")[2]]
+        details["schedules"] = [id_of(claims.schedule_of(slot))]
         text = reasons.AWAY
     elif slot["status"] == "busy-unavailable":
         text = "The slot is not to be booked. Search for a free one."

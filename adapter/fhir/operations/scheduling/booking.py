@@ -27,6 +27,7 @@ from adapter.fhir.writing import carry_out
 from adapter.scheduling import claims, holds
 from adapter.scheduling.road import Step
 from store.codec import Resource
+from store.extract import id_of
 from store.unit_of_work import UnitOfWork
 
 HOLDS = ("appointment-reference",)
@@ -124,7 +125,7 @@ class _Beside:
         return cls(
             patients=asked.resources("patient-resource", "Patient"),
             known=asked.references("patient-reference", "Patient", base=call.base),
-            replaced=[name.partition("/")[2] for name in dict.fromkeys(asked.names(_REPLACED, KIND, call.base))],
+            replaced=[id_of(name) for name in dict.fromkeys(asked.names(_REPLACED, KIND, call.base))],
             schedules=list(dict.fromkeys(asked.names("schedule", "Schedule", call.base))),
             comment=asked.text("comment"),
             overbook=asked.text("overbook"),
@@ -249,7 +250,7 @@ def _named(call: Call, asked: Asked, ident: str | None) -> str | None:
     found = asked.names("appointment-reference", KIND, call.base)
     if len(asked.all("appointment-reference")) + (ident is not None) > 1:
         asked.note(Problem("invalid_parameter", "Name one appointment.", "appointment-reference"))
-    return ident or (found[0].partition("/")[2] if found else None)
+    return ident or (id_of(found[0]) if found else None)
 
 
 def _faults(asked: Asked, resources: Iterable[tuple[Resource, str]]) -> list[Problem]:

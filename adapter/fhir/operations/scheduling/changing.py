@@ -28,7 +28,7 @@ from mappings.elements import put
 from mappings.instants import minutes_between
 from store import slotids
 from store.codec import Resource
-from store.extract import instant
+from store.extract import id_of, instant
 from store.search.dates import repaired
 from store.unit_of_work import UnitOfWork
 
@@ -163,7 +163,7 @@ async def _of_slots(work: UnitOfWork, names: list[str]) -> tuple[str, str]:
 
 
 def _computed(name: str) -> Interval | None:
-    named = slotids.parts(name.partition("/")[2])
+    named = slotids.parts(id_of(name))
     return None if named is None else Interval(named.start, named.end)
 
 

@@ -30,7 +30,7 @@ from mappings.instants import minutes_between
 from mappings.references import stated_uhid, uhids
 from store import search as engine
 from store.codec import Resource, decode
-from store.extract import references
+from store.extract import id_of, references
 from store.indexing import naming
 from store.reading import Moment
 from store.search.dates import repaired
@@ -193,7 +193,7 @@ async def _of_organizations(call: Call, organizations: Iterable[Resource], momen
             names.append(organization)
             for kind in ("HealthcareService", "Location", "PractitionerRole"):
                 names += await _found(call, kind, [("organization", organization)], moment)
-    roles = [name.partition("/")[2] for name in names if name.startswith("PractitionerRole/")]
+    roles = [id_of(name) for name in names if name.startswith("PractitionerRole/")]
     if roles:
         found = await moment.read_all([f"PractitionerRole/{ident}" for ident in roles])
         names += [name for raw in found.values() for name in references(decode(raw), "practitioner")]
