@@ -1,8 +1,9 @@
-"""What happens to every request before and after its handler, in one pass.
+"""The pass that every request goes through before and after its handler, in one middleware.
 
-A plain ASGI middleware, because it stands on every request: request id, whose key it is, the rate limit and its
-headers, the largest body, the log line, the metrics, and the answer to a fault of ours. Whether a key may do a
-thing is asked by the route (`adapter.security.callers`), so an unknown path is 404 with or without a key.
+It gives the request an id, authenticates its key, enforces the rate limit and the largest body, adds the headers that
+all answers have, writes the log line and the metrics, and answers when a fault of ours escapes the handler. It is plain
+ASGI, because every request pays for it. Whether a key may do a thing is asked by the route
+(`adapter.security.callers`), so an unknown path is 404 with or without a key.
 """
 
 from __future__ import annotations
@@ -33,24 +34,24 @@ from store.errors import Unreachable
 
 _API = ("/api/", "/fhir")
 _UNKEPT = b"private, no-store"
-"""For answers that say nothing of caching themselves: they may be about patients (RFC 9111 section 5.2.2.5)."""
+"""Cache-Control of answers that have none of their own: they may be about patients (RFC 9111 section 5.2.2.5)."""
 REQUEST_SECONDS = 12.0
-"""How long a request may wait for MongoDB in all; a batch: for each of its entries."""
-_GONE = 499  # what nginx writes down for a client that has left; it is sent to nobody
+"""How long a request may wait for MongoDB in all; in a batch each entry may."""
+_GONE = 499  # what nginx logs for a client that has disconnected; it is never sent
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 _CORRELATION_ID = re.compile(r"[\x20-\x7e]{1,1024}")
 
 
 @dataclass(frozen=True, slots=True)
 class Ids:
-    """By which ids an answer names its request."""
+    """The ids by which an answer names its request."""
 
     request: str
     correlation: str | None
 
     @classmethod
     def of(cls, headers: Headers) -> Self:
-        """Return those of a request with these headers."""
+        """Return the ids of a request with these headers."""
         given = headers.get("x-request-id", "")
         request = given if _REQUEST_ID.fullmatch(given) else str(uuid.uuid4())
         # https://hl7.org/fhir/R4/http.html#custom: the client's own id, where the answer has another one.
@@ -60,7 +61,7 @@ class Ids:
 
 def add_common(headers: list[tuple[bytes, bytes]], ids: Ids, path: str, now: datetime) -> None:
     """Add to the headers of an answer those that every answer has."""
-    # Uvicorn's own is up to a second old: what was just written was later than the answer (RFC 9110, 8.8.2.1).
+    # Uvicorn's own date may be a second old: what was just written would be newer than the answer (RFC 9110, 8.8.2.1).
     headers.append((b"date", format_datetime(now, usegmt=True).encode()))
     headers.append((b"x-request-id", ids.request.encode("latin-1")))
     if ids.correlation is not None:
@@ -71,7 +72,7 @@ def add_common(headers: list[tuple[bytes, bytes]], ids: Ids, path: str, now: dat
 
 
 def known(method: str) -> str:
-    """Return what a method is counted as: there are as many figures as names."""
+    """Return the name under which a method is counted: all unknown ones share one, so that the metrics stay few."""
     return method if method in METHODS else "other"
 
 
@@ -111,7 +112,7 @@ class _Passage:
         self.ids = Ids.of(self.headers)
 
     async def run(self, app: ASGIApp) -> None:
-        """Admit the request, have it answered, write down how it went."""
+        """Admit the request, have it answered, and record how it went."""
         state = self.scope.setdefault("state", {})
         state["request_id"] = self.ids.request
         structlog.contextvars.bind_contextvars(request_id=self.ids.request)
@@ -138,9 +139,7 @@ class _Passage:
             structlog.contextvars.unbind_contextvars("request_id")
 
     def _unify_path(self) -> None:
-        """Read a MediLoop path without its trailing slash as one with it, and a FHIR path with one as
-        one without: never a redirect.
-        """
+        """Take a path with or without its trailing slash, without a redirect: MediLoop's get one, FHIR's lose it."""
         path: str = self.scope["path"]
         if path.startswith("/api/") and not path.endswith("/"):
             self.scope["path"] = path + "/"
@@ -155,7 +154,7 @@ class _Passage:
             key = await self.service.keyring.authenticate(self._authorization())
         except Unauthenticated as refused:
             state["refused"] = refused
-        except Unreachable as error:  # refused below: this answer has the headers of every answer too
+        except Unreachable as error:  # raised below: this answer gets the headers of the rate limit, too
             silent = error
         state["key"] = key
         client = self.scope.get("client")
@@ -169,9 +168,9 @@ class _Passage:
             raise self._too_large()
 
     def _authorization(self) -> str | None:
-        """Return what stands in the header: of several lines all, as one (RFC 9110 section 5.3), which is no key.
+        """Return the Authorization header; several lines are joined into one (RFC 9110 section 5.3), which is no key.
 
-        A proxy that looks at the last of them would have let in somebody else than who is served by the first.
+        If the first line counted, a proxy that checks the last one would let in somebody other than whom we serve.
         """
         return ", ".join(self.headers.getlist("authorization")) or None
 
@@ -192,7 +191,7 @@ class _Passage:
         """Pass on a part of the answer, with the headers that every answer has."""
         if message["type"] == "http.response.start":
             self.answering = True
-            self.deadline.lift()  # what is sent piece by piece has each piece's own patience
+            self.deadline.lift()  # of an answer that is sent piece by piece each piece has a time limit of its own
             self.status = message["status"]
             headers: list[tuple[bytes, bytes]] = message["headers"]
             add_common(headers, self.ids, self.scope["path"], self.service.now())
@@ -212,7 +211,7 @@ class _Passage:
         return path or "unmatched"
 
     def _meant(self) -> object:
-        """Return the route that would have had the request, as Starlette finds it: it was refused before."""
+        """Return the route that a request would have got which was refused before, as Starlette finds it."""
         routes = self.scope["app"].router.routes
         match, route = max(((one.matches(self.scope)[0], one) for one in routes), key=lambda found: found[0].value)
         return None if match is Match.NONE else route

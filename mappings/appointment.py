@@ -38,8 +38,8 @@ def view(
 ) -> dict[str, Any]:
     """Return `appointment` as MediLoop shows it: every member of `FIELDS`, in that order, absent as `None`.
 
-    Times are in UTC with ``Z`` and keep their precision; what is stored as one and is none is `None`. The duration is
-    in minutes.
+    Times are in UTC with ``Z`` and keep their precision; a stored one that cannot be read is `None`. The duration is in
+    minutes.
 
     Args:
         appointment: a valid FHIR R4 Appointment; it is not changed.
@@ -47,10 +47,10 @@ def view(
         vocabulary: its code tables.
         known: stored resources by relative reference, for the names and the UHID that the appointment does
             not state itself; `referred` says which there can be.
-        names: what they are called now (`references.names_of`). These go before the names that the appointment
-            states, which are of the day when it was made.
-        asked: whom to show of several of a kind; the first where nobody is asked for, or the one asked for takes no
-            part.
+        names: what people and places are called now (`references.names_of`). These go before the names that the
+            appointment states, which date from when it was made.
+        asked: who is shown if there are several of a kind; the first one if nobody is asked for, or the one asked for
+            takes no part.
     """
     reading = Reading(appointment, systems, vocabulary, known, asked)
     if reading.extensions:
@@ -78,8 +78,8 @@ def update(
 
     A member that is shown with that value already leaves its element alone, and so does the same moment under
     another offset. `None` and the empty text remove. Times are written as given, offset and digits included.
-    In a `blank` one, values that would be shown by default (ROUTINE, priority 5, a computed duration) are stated
-    too, so that FHIR clients find them.
+    In a `blank` appointment, values that would be shown by default (ROUTINE, priority 5, a computed duration) are
+    written as well, so that FHIR clients find them.
 
     Args:
         appointment: a FHIR R4 Appointment, or `blank()`; it is not changed.
@@ -140,9 +140,9 @@ def referred(
 def unlinked_uhid(
     appointment: Resource, *, systems: Systems = DEFAULT_SYSTEMS, asked: Asked | None = None
 ) -> str | None:
-    """Return the UHID of the patient who is shown, where `appointment` says nothing else of whom it means.
+    """Return the UHID of the patient who is shown, if it is all by which `appointment` says who that is.
 
-    Who that is then stands in whichever Patient carries the UHID, not behind a reference (`referred`).
+    The patient is then whichever Patient carries the UHID, and not one behind a reference (`referred`).
     """
     if all("reference" in one["actor"] for one in appointment.get("participant", ()) if "actor" in one):
         return None  # as in almost every appointment

@@ -69,9 +69,9 @@ def emptied(concept: Resource) -> Resource | None:
 
 
 def withdraw(resource: Resource, name: str, shown: Callable[[Resource], object]) -> None:
-    """Empty the front of the list of concepts `name` until `shown` finds nothing in its first item.
+    """Remove concepts from the front of the list `name` until `shown` finds nothing in its first item.
 
-    A concept with extensions is kept for their sake, and then stands before the rest of the list.
+    Of a concept with extensions these are kept, at the front of the list.
     """
     items = resource[name]
     while items and shown(items[0]) is not None:
@@ -83,7 +83,7 @@ def withdraw(resource: Resource, name: str, shown: Callable[[Resource], object])
 def put_extension(resource: Resource, url: str, kind: str, value: Any) -> None:
     """Write `value` as the member `kind` (``valueDateTime``) of the extension `url`; `None` removes it.
 
-    The first extension with that URL counts when read; a removal takes them all, or the next would show.
+    Readers take the first extension with that URL. So a removal takes all of them: else the next one would be shown.
     """
     extensions = resource.get("extension", [])
     if value is None:

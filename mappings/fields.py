@@ -35,9 +35,9 @@ class Field:
         read: what is shown for an appointment.
         write: puts a value that is not the one shown into an appointment; `None` removes.
         spelt: brings a given value to the spelling in which it is shown, to see whether it is a change.
-        follows: members that decide how much of what the element states is shown. Where one of them is changed too,
-            the value given is compared with what is `stated`: nothing outdated stays behind what is shown.
-        stated: what the element states, where that can be more than is shown.
+        follows: members that can make the view show less than the element states. If one of them is changed as well, a
+            given value is compared with what is `stated`, so that nothing outdated is left in the element.
+        stated: reads what the element states, where that can be more than is shown.
     """
 
     name: str

@@ -68,9 +68,9 @@ def to_utc(instant: str) -> str:
 
 
 def shown(stored: str | None) -> str | None:
-    """Return a stored point in time in UTC (`to_utc`); None where there is none, or what stands there is no time.
+    """Return a stored point in time in UTC (`to_utc`); None where there is none, or it cannot be read.
 
-    What is stored is there already, and one document must not take a list, or an export, down.
+    A single stored document must not make a whole list, or an export, fail.
     """
     if stored is None:
         return None
@@ -93,7 +93,7 @@ def parse(instant: str) -> datetime:
         try:
             return datetime.fromisoformat(instant).astimezone(UTC)
         except (ValueError, OverflowError):
-            pass  # a leap second, a day that is none, an edge of the calendar: for the slower and finer way
+            pass  # a leap second, a day that does not exist, an edge of the calendar: read below, more slowly
     moment, second, fraction, _, offset = _split(instant)
     rest = (
         timedelta(minutes=1)

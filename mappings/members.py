@@ -1,7 +1,7 @@
 """How single members of MediLoop's appointment are read from and written to a FHIR Appointment.
 
-Only the how: which member uses which of these is declared in `mappings.fields`. Writers change the resource
-of the `Reading` in place and are only called with a value that is not the one shown.
+Which member uses which of these is declared in `mappings.fields`. Writers change the resource of the `Reading` in
+place, and are called only with a value other than the one shown.
 """
 
 from __future__ import annotations
@@ -157,8 +157,8 @@ def write_type(r: Reading, value: str | None) -> None:
 def read_duration(r: Reading) -> int | None:
     """Return the length in minutes: the one stated, unless the time is shorter, else the computed one.
 
-    A FHIR client that changes the end alone leaves the stated one behind. What is shorter than a minute takes one: that
-    is where the lengths of FHIR and of MediLoop's bookings begin.
+    A FHIR client that changes the end alone leaves an outdated length behind. A time shorter than a minute counts as
+    one: in FHIR and in MediLoop's bookings lengths begin at 1.
     """
     stated: int | None = r.resource.get("minutesDuration")
     start, end = r.resource.get("start"), r.resource.get("end")

@@ -1,8 +1,8 @@
 """Patient, practitioner and facility: members of MediLoop's object, participants of FHIR's.
 
-FHIR lets an appointment have any number of each; MediLoop sees the first who has not declined, of practitioners the
-first with an id. Writers change that one and leave the others, and forget what was said of somebody when somebody else
-takes the place.
+FHIR lets an appointment have any number of each. MediLoop is shown the first who has not declined; of practitioners,
+the first of these with an id. Writers change that one and leave the others alone. When somebody else takes the place,
+what was said of the former person goes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def _added(reading: Reading) -> Resource:
 
 
 def _release(reading: Reading, actor: Resource) -> None:
-    """Forget whom an actor means, and that they declined: whoever takes the place has not been asked."""
+    """Remove whom an actor means, and that they declined: the next person in that place has not been asked."""
     release(actor, reading.resource)
     for participant in reading.resource["participant"]:
         if participant.get("actor") is actor and participant.get("status") == "declined":
@@ -42,9 +42,9 @@ def read_uhid(reading: Reading) -> str | None:
 def write_uhid(reading: Reading, value: str | None) -> None:
     """Make the patient the one with the UHID `value`.
 
-    Reference and display named somebody else and go. Where `known` holds one Patient with that UHID, the actor refers
-    to it; of two it does not say whom it means. `None` leaves a patient of whom nothing is said, so that no further
-    one takes the place.
+    Reference and display named somebody else and are removed. If `known` holds exactly one Patient with that UHID, the
+    actor refers to it; with two, it is not clear who is meant. `None` leaves a patient of whom nothing is said: without
+    it a further one would be shown.
     """
     actor = reading.patient if reading.patient is not None else _added(reading)
     _release(reading, actor)

@@ -76,7 +76,7 @@ class Reading:
             self.extensions.setdefault(extension.get("url"), extension)
 
     def _turn_to(self, asked: Asked, actors: dict[str | None, Resource]) -> None:
-        """Put whom is asked for in the places of the first of each kind."""
+        """Let whoever is asked for take the place of the first of their kind."""
         found: dict[str | None, Resource] = {}
         for participant in self.resource.get("participant", ()):
             actor = participant.get("actor")

@@ -125,7 +125,7 @@ def relative(actor: Resource) -> str | None:
 
 
 def named(actor: Resource) -> str | None:
-    """Return ``Type/id`` that `actor` is referred to by, at whatever address: who decides about time goes by that."""
+    """Return ``Type/id`` by which `actor` is referred to, at whatever address: scheduling goes by that."""
     found = target(actor.get("reference", ""))
     return f"{found[0]}/{found[1]}" if found else None
 
@@ -183,7 +183,7 @@ def uhids(patient: Resource, systems: Systems) -> list[str]:
 
 
 def current_uhids(patient: Resource, systems: Systems) -> list[str]:
-    """Return those that are not marked ``old``, those of our own system before those of the aliases.
+    """Return the UHIDs of a Patient that are not marked ``old``, those of our own system before those of the aliases.
 
     What their ``period`` says is not looked at: a view depends on no moment.
     """
@@ -191,7 +191,7 @@ def current_uhids(patient: Resource, systems: Systems) -> list[str]:
 
 
 def former_uhids(patient: Resource, systems: Systems) -> list[str]:
-    """Return those that are marked ``old``, in the same order."""
+    """Return the UHIDs of a Patient that are marked ``old``, in the same order."""
     return _uhids([one for one in patient.get("identifier", ()) if one.get("use") == "old"], systems)
 
 
@@ -223,8 +223,8 @@ def stated_uhid(actor: Resource, systems: Systems) -> str | None:
 def uhid_of(actor: Resource, container: Resource, known: Known, systems: Systems) -> str | None:
     """Return the UHID of the patient `actor`: that of the Patient referred to, else the one stated.
 
-    Of several the one stated. Where it is none of theirs, or no longer, it was corrected since, or never theirs: then
-    it must not stand beside their name.
+    If the Patient has several, the stated one is shown. A stated one that is not theirs, or no longer, was corrected
+    since or was never right: it must not be shown beside their name.
     """
     stated = stated_uhid(actor, systems)
     resource = resolve(actor, container, known)

@@ -16,7 +16,7 @@ from mappings.systems import DEFAULT_SYSTEMS, Systems
 def _actor(schedule: Resource | None, kind: str, systems: Systems, asked: Asked | None) -> Resource:
     """Return the first actor of a resource type, or the one that is asked for.
 
-    That may be named at whatever address, as a Schedule's time is found by the id alone; one of ours goes first.
+    The one asked for may be named at any address, as Schedules are found by the id alone; one of ours goes first.
     """
     within = schedule or {}
     actors = (actor for actor in within.get("actor", ()) if kind_of(actor, within, systems) == kind)
@@ -43,8 +43,8 @@ def view(
     """Return `slot` as MediLoop shows it.
 
     The members are ``id``, ``practitioner_id``, ``practitioner_name``, ``facility_id``, ``facility_name``,
-    ``start_time``, ``end_time`` (UTC with ``Z``) and ``status`` (FHIR's own); absent ones are `None`, and so is what is
-    stored as a time and is none.
+    ``start_time``, ``end_time`` (UTC with ``Z``) and ``status`` (FHIR's own). Absent ones are `None`, and so is a
+    stored time that cannot be read.
 
     Args:
         slot: a FHIR R4 Slot; it is not changed.
@@ -52,7 +52,7 @@ def view(
         known: stored resources by relative reference; their present names go before those in the schedule.
             `referred` says which there can be.
         systems: the canonical URLs of the deployment.
-        asked: whom and which place to show of several.
+        asked: who, and which place, is shown if there are several.
     """
     practitioner = _actor(schedule, PRACTITIONER, systems, asked)
     facility = _actor(schedule, LOCATION, systems, asked)

@@ -1,7 +1,7 @@
 """Code translations, read from FHIR ConceptMaps.
 
-The tables are data, and docs/mapping.md is printed from the same files, so what the service does and what it says it
-does cannot drift apart. A deployment replaces a table by giving a ConceptMap with the same id.
+The tables are data, and docs/mapping.md is printed from the same files, so the documentation cannot differ from what
+the service does. A deployment replaces a table by giving a ConceptMap with the same id.
 """
 
 from __future__ import annotations

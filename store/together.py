@@ -1,14 +1,13 @@
-"""Units of work of one moment travel together: one transaction reads for all, writes all, and is committed once.
+"""Lets units of work of one moment share a transaction: it reads for all, writes all, and is committed once.
 
-Most of a small unit of work is what its commands cost, ten and more, and the commit that waits for the disk. So those
-that come while others are on their way wait for the next transaction, and share it. One that comes alone, after another
-that did, starts at once.
+Most of what a small unit of work costs are its commands, ten and more, and the commit, which waits for the disk. So
+those that come while others are under way wait for the next transaction and share it. One that comes alone, after
+another that did, starts at once.
 
-They are decided on one snapshot, each as if it were alone, as transactions that run beside each other are. What keeps
-those apart keeps these apart: of two that write to the same guard, resource, unique identifier or record, the later
-one is not written, and is run again in the next transaction, on what the first has left. One that is refused is told
-so when all is committed, one that fails takes nobody with it. Where the transaction as a whole fails, each runs by
-itself.
+They are decided on one snapshot, each as if it were alone, just as transactions that run side by side are. What keeps
+those apart keeps these apart: of two that write to the same guard, resource, unique identifier or record, the later one
+is not written, and runs again in the next transaction, on what the first has left. One that is refused is told so after
+the commit; one that fails does not affect the others. If the transaction as a whole fails, each runs by itself.
 """
 
 from __future__ import annotations
@@ -33,12 +32,12 @@ from store.unit_of_work import UnitOfWork
 Callback = Callable[[UnitOfWork], Awaitable[Any]]
 
 MOST = 32
-"""Units of work in one transaction: what one that takes long, or fails, costs the others is bounded."""
+"""Units of work in one transaction: this bounds what one that takes long, or fails, costs the others."""
 
-_UNDER_WAY = 2  # transactions at a time for which the others wait: one decides while the other is being committed
-_PATIENCE = 0.05  # seconds after which they do so no longer
-_GATHERING = 0.003  # seconds for which one waits for as many as travelled the last time
-_TRIES = 3  # of a transaction in which somebody else's came first, before each runs by itself
+_UNDER_WAY = 2  # transactions at a time; further units of work wait. One is decided while the other is being committed
+_PATIENCE = 0.05  # seconds for which they wait at most
+_GATHERING = 0.003  # seconds in which as many are waited for as shared the last one
+_TRIES = 3  # of a transaction that rivals overtake, before each runs by itself
 
 _AGAIN = object()
 
@@ -59,7 +58,7 @@ class Member:
 
 
 class Places:
-    """Where units of work that are going to be written together write: no other one may with them.
+    """What units of work that share a transaction write to: no two of them may write to the same.
 
     Args:
         rules: which identifiers are unique.
@@ -71,7 +70,7 @@ class Places:
         self._shared: set[tuple[str, str]] = set()
 
     def take(self, staged: Staged) -> bool:
-        """Take the places of another one, unless it meets one of those that have theirs; tell whether."""
+        """Take the places of a further unit of work, unless one is taken already; tell whether they were taken."""
         held = set(self._of(staged))
         shared = {("referred", name) for name in staged.shared}
         if not (held.isdisjoint(self._held) and held.isdisjoint(self._shared) and shared.isdisjoint(self._held)):
@@ -130,7 +129,7 @@ class Together:
         self._waiting.append(member)
         self._bound_the_wait(member)
         self._consider()
-        return await member.answer  # cancelled with whoever leaves: who has left does not travel
+        return await member.answer  # cancelled with its caller: what nobody waits for any more is not run
 
     def _consider(self) -> None:
         """Send on their way those that wait, if it is time."""
@@ -138,7 +137,7 @@ class Together:
             return
         if len(self._waiting) >= self._last:
             self._start()
-        else:  # who was answered together asks again at about the same time; one by itself waits for nobody
+        else:  # callers that were answered together ask again at about the same time; a single one does not wait
             asyncio.get_running_loop().call_later(_GATHERING, self._start_late, self._waiting[0])
 
     def _bound_the_wait(self, member: Member) -> None:
@@ -240,14 +239,14 @@ class Together:
         places = Places(self._rules)
         staged: list[Staged] = []
         for place, unit in enumerate(units):
-            # Who has left was told that it is not known; it is better not done.
+            # A caller that has left was told that the outcome is not known: better it is not written.
             if isinstance(outcomes[place], BaseException) or members[place].answer.done():
                 continue
             if places.take(unit.staged):
                 staged.append(unit.staged)
             else:
                 outcomes[place] = _AGAIN
-        # If all are refused nothing is written, and what they were refused for is there to stay once it is committed.
+        # If all are refused nothing is written; once that is committed, what they were refused for is there to stay.
         await self._written(snapshot, staged)
         return outcomes
 
@@ -255,7 +254,7 @@ class Together:
         if member.answer.done():
             return
         task = asyncio.get_running_loop().create_task(_awaited(self._alone(member.callback)), context=member.context)
-        member.answer.add_done_callback(lambda _: task.cancel())  # whoever has left: it is better not done
+        member.answer.add_done_callback(lambda _: task.cancel())  # its caller has left: better it is not done
         try:
             answer = await task
         except BaseException as error:

@@ -74,7 +74,7 @@ async def write(
         database, session: where to, in the transaction of which session.
         rules: what a resource claims, and which identifiers are unique.
         staged: of units of work that do not meet each other.
-        turn: which of the guards that many share are theirs.
+        turn: decides which part of each guard that many share is written (`store.sharing`).
         now: the present moment.
 
     Raises:
@@ -105,7 +105,8 @@ async def _write_documents(
     writes: Sequence[Write],
     composed: Mapping[str, _Operation],
 ) -> None:
-    # What one update gives up and another takes is in nobody's hands first. MongoDB gets it in the same command.
+    # An identifier that one update gives up and another takes is removed first, in the same command: no two documents
+    # may have it at any moment.
     kind = writes[0].kind
     changes = [(one.before, one.after) for one in writes if one.before is not None and one.after is not None]
     givers = handed_over(changes, rules) if len(changes) > 1 else ()
@@ -163,7 +164,7 @@ async def _write_remembered(
 
 
 async def _meanwhile(first: Coroutine[Any, Any, None], work: Iterable[T]) -> list[T]:
-    """Have MongoDB do `first` while `work` is done here, and return what that gives."""
+    """Send `first` to MongoDB, do `work` here until that is answered, and return what the work gives."""
     sent = asyncio.create_task(first)
     done: list[T] = []
     try:

@@ -1,6 +1,6 @@
-"""Does a booking stand, and which slots does it take? Pure functions on what the transaction has read.
+"""Decides whether a booking stands, and which slots it takes. Pure functions on what the transaction has read.
 
-Every reason against a booking is named at once; none names a patient.
+A refusal names every reason at once, and never a patient.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def decide(wish: Wish, facts: Facts) -> list[Resource]:
     for whose in sought(wish, facts):
         found, problem = cover(whose, wish, facts)
         taken += [slot for slot in found if slot not in taken and whose not in wish.elsewhere]
-        # Of the time that it had it goes on without a Slot where none is to be had; not so in a room.
+        # In the time that it had already, a visit goes on without a Slot where none is to be had; but not in a room.
         problems += [problem] if problem and (wish.newly or whose in wish.things) else []
     if not wish.beside:
         problems += busy(wish, facts, taken)
@@ -47,9 +47,9 @@ def decide(wish: Wish, facts: Facts) -> list[Resource]:
 
 
 def sought(wish: Wish, facts: Facts) -> list[str]:
-    """Return for whom free Slots are looked for by time: practitioners and things of whom the named one is not.
+    """Return for whom free Slots are looked for by time: those to whom the named one does not belong.
 
-    Of what keeps the Slots that it has: the things of which none of these is.
+    A booking that keeps the Slots that it has needs some only for things to which none of these belongs.
     """
     if facts.kept:
         having = set(map(claims.schedule_of, facts.kept))
@@ -112,9 +112,10 @@ def _places(schedule: Resource) -> frozenset[str]:
 
 
 def _is_free(slot: Resource, wish: Wish, facts: Facts, *, over: bool = False) -> bool:
-    """Tell whether the booking may take the Slot: free, not full, closed or engaged, its Schedule active; or its own.
+    """Tell whether the booking may take the Slot.
 
-    What is busy may be taken as well by who books `over` others.
+    It has to be free, with a place left, of an active Schedule and not closed by leave; or the booking's own already.
+    Nobody may be engaged elsewhere. A booking `over` others may take busy and engaged ones as well.
     """
     name = f"Slot/{slot['id']}"
     if not _is_offered(slot, wish, facts) or _is_closed(slot, wish, facts):
@@ -128,17 +129,17 @@ def _is_free(slot: Resource, wish: Wish, facts: Facts, *, over: bool = False) ->
 
 
 def _is_closed(slot: Resource, wish: Wish, facts: Facts) -> bool:
-    """Tell whether leave closes a Slot to the booking; whoever has it already keeps it."""
+    """Tell whether leave closes a Slot to the booking: not one that it has already."""
     return f"Slot/{slot['id']}" not in wish.own_slots and leave.closes(facts.tables, slot)
 
 
 def cover(whose: str, wish: Wish, facts: Facts) -> tuple[list[Resource], Problem | None]:
-    """Find free Slots that cover the time, of a practitioner or of one Schedule (of a room, say).
+    """Find free Slots that cover the time, of a practitioner or of one Schedule (of a room, say); or say what is wrong.
 
-    For a practitioner there is nothing to find where none are published; a Schedule must have some. One that is not
-    active publishes nothing: the booking's own Slot there may be kept, and is never in the way. Who has none but such
-    at the places asked for is not to be had. Leave is in the way there, unless the practitioner is in by another
-    Schedule there.
+    A practitioner who has published none for that time needs none; a Schedule must have some. A Schedule that is not
+    active publishes nothing: the booking's own Slot there may be kept, and is never in the way. A practitioner whose
+    Schedules at the places asked for are all inactive is not to be had. Leave in one of these Schedules is in the way,
+    unless the practitioner works there at that time by another one.
     """
     is_thing = whose.startswith("Schedule/")
     offering = {
@@ -176,7 +177,7 @@ def cover(whose: str, wish: Wish, facts: Facts) -> tuple[list[Resource], Problem
             return [], _unavailable([], wish.names.start, reasons.IDLE, sorted(suiting))
         return [], None
     concerned = away or ([whose] if is_thing else [])
-    # One that it might take, its own above all, only leaves a gap.
+    # A Slot that it might take, such as its own, is not in the way: it only does not cover the whole time.
     barred = [slot for _, slot in published if not _is_free(slot, wish, facts, over=wish.overbooks)]
     near = barred or [slot for _, slot in published]
     text = reasons.AWAY if away else reasons.NONE_FREE if barred or not near else _gap(near, suiting, wish)
@@ -184,13 +185,13 @@ def cover(whose: str, wish: Wish, facts: Facts) -> tuple[list[Resource], Problem
 
 
 def _gap(slots: Sequence[Resource], suiting: Container[str], wish: Wish) -> str:
-    """Say why Slots that are all to be had do not cover the time; `suiting` are the Schedules where it is asked for."""
+    """Say why Slots that could all be had do not cover the time; `suiting` are Schedules at the places asked for."""
     here = [slot for slot in slots if claims.schedule_of(slot) in suiting]
     return reasons.in_part(here) if here else reasons.elsewhere(stays=wish.names == MOVING)
 
 
 def _is_offered(slot: Resource, wish: Wish, facts: Facts) -> bool:
-    """Tell whether the Slot's Schedule offers it; whoever has it already keeps it."""
+    """Tell whether the Slot's Schedule offers it, or the booking has it already."""
     return f"Slot/{slot['id']}" in wish.own_slots or _schedule_is_active(slot, facts)
 
 
@@ -203,7 +204,7 @@ def _is_active(schedule: Resource) -> bool:
 
 
 def busy(wish: Wish, facts: Facts, taken: Sequence[Resource]) -> list[Problem]:
-    """Name every appointment in the way: it holds time of a practitioner that is newly taken, and shares no Slot."""
+    """Name every appointment that holds time which is newly taken of a practitioner, and shares no Slot with it."""
     if wish.overbooks:
         return []
     rivals = [
@@ -242,13 +243,13 @@ def _together(other: Resource, span: Interval, wish: Wish, facts: Facts, taken: 
 
 
 def _is_of(person: str, slot: Resource, facts: Facts, *, nameless: bool) -> bool:
-    """Tell whether a Slot is of `person`, who is `nameless` where nobody has an id: a practitioner's may be theirs."""
+    """Tell whether a Slot is `person`'s; where nobody has an id (`nameless`), any practitioner's Slot may be theirs."""
     offered = _people(slot, facts)
     return person in offered or (nameless and bool(offered))
 
 
 def _unavailable(slots: Sequence[Resource], param: str, text: str, schedules: Sequence[str] = ()) -> Problem:
-    """Return the problem with Slots that are not to be had, and with Schedules of who is away or a thing."""
+    """Return the problem with Slots that are not to be had, and with Schedules that have leave or are a thing's."""
     in_the_way = [slot["id"] for slot in slots if slot["status"] != "free"] or [slot["id"] for slot in slots]
     told = {"schedules": [id_of(name) for name in schedules]} if schedules else {}
     return Problem("slot_unavailable", text, param, {"slots": in_the_way} | told)

@@ -1,13 +1,13 @@
 """What an appointment or a slot takes for itself, as names that rivals share.
 
-A holding appointment claims, for each of its practitioners, every hour it touches: two that overlap share a
-name, so MongoDB makes them meet. Hours rather than days, so that bookings of one busy practitioner meet only
-where they are near each other; and few names, so that 'who holds this time' is one look-up in an index,
-however many appointments there are.
+An appointment that holds time claims every hour that it touches, for each of its practitioners. Two that overlap share
+a name, so MongoDB makes their transactions meet. Hours rather than days, so that bookings of a busy practitioner meet
+only where they are near each other; and few names, so that "who holds this time" is one look-up in an index, however
+many appointments there are.
 
-It claims its Slots by name as well. Who holds a Slot is told by the appointments that link to it, and a write that
-changes that need not write the Slot itself: two who give back a shared Slot at once, or one who fills a busy Slot
-while its holder leaves, must meet all the same.
+It claims its Slots by name as well. Which appointments hold a Slot is told by their links to it, so a write can change
+that without writing the Slot. Two that give back a shared Slot at once, or one that fills a busy Slot while its holder
+leaves, must meet all the same.
 """
 
 from __future__ import annotations
@@ -43,15 +43,15 @@ def names(references_: Iterable[str], when: Interval) -> tuple[str, ...]:
 
 
 def practitioners(appointment: Resource, *, declined: bool = False, bases: Sequence[str] = ()) -> tuple[str, ...]:
-    """Return whose time it takes: the names under which its practitioners are claimed.
+    """Return the names under which the time of an appointment's practitioners is claimed.
 
-    ``Practitioner/p`` and ``PractitionerRole/r`` for whom a literal reference names (see `people` for who is behind a
-    role), ``identifier:<system>|<value>`` for who is contained or known by an identifier alone. Who is said to be one
-    (by type, or as who attends), by an address that has no such id (``https://x.org/doctors/7``), goes by the address,
-    and by the identifier beside it. Who has declined is not coming and is left out, unless `declined`.
+    A literal reference gives ``Practitioner/p`` or ``PractitionerRole/r`` (`people` tells who is behind a role).
+    Somebody who is contained, or known by an identifier alone, gives ``identifier:<system>|<value>``. An address
+    without such an id (``https://x.org/doctors/7``) gives itself and the identifier beside it, if the actor's type says
+    that a practitioner is there, or the participation (attending, performing) does.
 
-    Whoever has the id of one of ours counts as that one, at whatever address: in doubt a practitioner is busy. Given
-    the addresses of this server (`bases`), who is known to be another server's is left out.
+    Participants who have declined are left out, unless `declined`. An id counts as ours at whatever address: in doubt a
+    practitioner is busy. Given the addresses of this server (`bases`), those known to be another server's are left out.
     """
     contained = _contained(appointment)
     return tuple(
@@ -65,9 +65,9 @@ def practitioners(appointment: Resource, *, declined: bool = False, bases: Seque
 
 
 def is_attended(appointment: Resource) -> bool:
-    """Tell whether a practitioner comes, be it one whose time cannot be taken: of a locum the name alone may be known.
+    """Tell whether a practitioner takes part who has not declined.
 
-    Who has declined is not coming.
+    It may be one whose time cannot be claimed: of a locum perhaps only the name is known.
     """
     contained = _contained(appointment)
     coming = [one for one in walk(appointment, "participant") if "actor" in one and one.get("status") != "declined"]
@@ -83,7 +83,7 @@ def _contained(resource: Resource) -> dict[str, Resource]:
 
 
 def _actor(participant: Resource) -> Resource:
-    """Return who takes part; who attends or performs is a practitioner, where the actor does not say what it is."""
+    """Return a participant's actor: as a practitioner if it attends or performs, and does not say what it is itself."""
     actor: Resource = participant.get("actor", {})
     if "type" in actor or type_of(actor.get("reference", "")) is not None or not attends(participant):
         return actor
@@ -91,7 +91,7 @@ def _actor(participant: Resource) -> Resource:
 
 
 def attends(participant: Resource) -> bool:
-    """Tell whether somebody takes part as who attends or performs, as practitioners do."""
+    """Tell whether a participant attends or performs, as practitioners do."""
     if "type" not in participant:
         return False
     codings = walk(participant, "type.coding")
@@ -99,9 +99,9 @@ def attends(participant: Resource) -> bool:
 
 
 def offering(schedule: Resource) -> tuple[str, ...]:
-    """Return whose Slots a Schedule offers, by the names under which an appointment claims its practitioners.
+    """Return the practitioners whose Slots a Schedule offers, by the names under which appointments claim their time.
 
-    An address that does not tell what is there counts as a practitioner's, unless the actor says what it is.
+    An actor at an address that tells no type counts as a practitioner, unless the actor says what it is.
     """
     contained = _contained(schedule)
     found: list[str] = []
@@ -128,25 +128,25 @@ def _names(actor: Resource, contained: Mapping[str, Resource], bases: Sequence[s
         return []
     if not text or text.startswith(("#", "urn:")):
         return _tokens(actor)
-    # What refers to something else is something else, whatever it is said to be; an address may tell nothing.
+    # A reference to another type is no practitioner, whatever the actor says; only an address may tell no type.
     return [relative(text, ()), *_tokens(actor)] if ":" in text and not is_elsewhere(text, bases) else []
 
 
 def _kind(actor: Resource, contained: Mapping[str, Resource]) -> str | None:
-    """Return what an actor is, where no reference tells its type: what is contained, else what it is said to be."""
+    """Return the type of an actor whose reference tells none: that of the contained resource, else what it says."""
     inner = contained.get(actor.get("reference", ""))
     # May be spelt as the StructureDefinition's URL.
     return actor.get("type", "").rpartition("/")[2] if inner is None else inner.get("resourceType")
 
 
 def _player(role: Resource, contained: Mapping[str, Resource], bases: Sequence[str]) -> list[str]:
-    """Return the names of who plays a contained role; of contained resources only people may be meant, no role."""
+    """Return the names of the practitioner in a contained role; of contained resources that can be no further role."""
     people = {name: one for name, one in contained.items() if one.get("resourceType") == "Practitioner"}
     return _names({"type": "Practitioner", **role.get("practitioner", {})}, people, bases)
 
 
 def _tokens(resource: Resource) -> list[str]:
-    """Return the names by identifiers: as in searches, neither case nor blanks at the ends tell people apart."""
+    """Return the names by identifiers; as in searches, case and blanks at the ends make no difference."""
     return [
         f"identifier:{identifier.get('system', '')}|{identifier['value'].strip()}".casefold()
         for identifier in walk(resource, "identifier")
@@ -170,7 +170,7 @@ def schedule_of(slot: Resource) -> str:
 
 
 def link(appointment: Resource, slot: str) -> Resource:
-    """Return the appointment's own reference to a Slot, with all that it says beside, or a plain one."""
+    """Return the appointment's own link to a Slot, with all that it says besides, or else a plain one."""
     for found in walk(appointment, "slot"):
         if reference(found.get("reference", "")) == slot:
             return dict(found)
@@ -180,8 +180,8 @@ def link(appointment: Resource, slot: str) -> Resource:
 def stands_beside(appointment: Resource) -> bool:
     """Tell whether the appointment is of a type that may stand beside others.
 
-    Of several codings the one counts that MediLoop is shown (`mappings.members.read_type`). What a deployment takes a
-    type of its own for does not: claims are kept in an index, and a table may be another one tomorrow.
+    Of several codings that one counts which MediLoop is shown (`mappings.members.read_type`). How a deployment's table
+    translates a local type does not: claims stand in an index, and the table may be another one tomorrow.
     """
     codings = [one for one in walk(appointment, "appointmentType.coding") if "code" in one]
     codes = (one["code"] for system in _TYPE_SYSTEMS for one in codings if one.get("system") == system)
@@ -193,7 +193,8 @@ def claims(resource: Resource) -> Claims:
     whose, when, held = _claimed(resource)
     taken = held if when is None else (*names(whose, when), *held)
     span: tuple[object, ...] = () if when is None else (when,)
-    # Rules pass over who was booked over others (`occupancy`): who ceases to be, where it stands, meets them all.
+    # Some rules ignore what was booked over others (`occupancy`). If it no longer is, though its time stays, its claim
+    # has to be another one, so that it meets those who went by these rules.
     lenient = (occupancy.OVERBOOKED,) if taken and occupancy.reason(resource) is not None else ()
     return Claims(taken, (*span, *lenient), () if when is None else tuple(whose))
 

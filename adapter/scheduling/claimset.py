@@ -1,7 +1,7 @@
 """The changes that are decided together, and what each Appointment among them takes and gives up.
 
-A transaction that sets a Slot busy and sends the Appointment that fills it makes one claim, not two.
-So nothing is decided change by change: all of them are laid over what is stored, and that is judged.
+A transaction that sets a Slot busy and sends the Appointment that fills it makes one claim, not two. So changes are not
+decided one by one: all of them are laid over what is stored, and the result is judged.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Draft:
     """A change that is being settled.
 
     Attributes:
-        entry: which of the changes asked for it is, or follows from.
+        entry: the index of the change asked for which it is, or from which it follows.
         before: what is stored.
         after: what shall be; the decision may complete it.
         param: the element of the change asked for that problems are about, where this one only follows from it.
@@ -57,15 +57,15 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Stake:
-    """What an appointment that holds takes.
+    """What an appointment takes while its status holds time.
 
     Attributes:
         when: its time; None where it has none, or none that makes sense.
         people: whose time it takes, by the names it uses (`claims.practitioners`).
         slots: the Slots it links to.
         places: its Locations.
-        beside: may stand beside others.
-        overbooked: passes over busy Slots and other appointments when it is decided.
+        beside: whether it is of a type that may stand beside others.
+        overbooked: whether it passes over busy Slots and other appointments when it is decided.
     """
 
     when: Interval | None
@@ -90,9 +90,9 @@ class Stake:
         )
 
     def asks_more_than(self, other: Stake | None) -> bool:
-        """Tell whether it is another claim than `other`, or one to more: it has to agree with itself anew.
+        """Tell whether it has to be decided: it is another claim than `other`, and has to be consistent anew.
 
-        What it takes newly is judged like a first booking (`World.newly`); what `other` took already is not.
+        Only what it takes newly is judged like a first booking (`World.newly`); what `other` took already is not.
         """
         return (
             self.takes_more_than(other)
@@ -103,7 +103,7 @@ class Stake:
         )
 
     def takes_more_than(self, other: Stake | None) -> bool:
-        """Tell whether it takes what `other` does not: more of somebody's time, somebody else's, another Slot."""
+        """Tell whether it takes what `other` does not: more of somebody's time, somebody else's time, another Slot."""
         return (
             other is None
             or self.outlasts(other)
@@ -113,13 +113,13 @@ class Stake:
         )
 
     def outlasts(self, other: Stake) -> bool:
-        """Tell whether it lasts at a time at which `other` does not."""
+        """Tell whether its time goes beyond that of `other`."""
         if self.when is None or other.when is None:
             return self.when != other.when
         return bool(self.when.without(other.when))
 
     def lets_go_of(self, other: Stake) -> bool:
-        """Tell whether `other` stood where it could not stand now: beside others, or booked over them."""
+        """Tell whether `other` was where this one may not be: beside others, or booked over them."""
         return (other.beside and not self.beside) or (other.overbooked and not self.overbooked)
 
 
@@ -132,13 +132,13 @@ class Visit:
         had: what it takes as it is stored.
         takes: what it is going to take.
         is_new: whether that is a claim to be decided.
-        sheds: whether somebody, or a place, takes part no longer: Slots of theirs may have to go back (`surplus`).
-        books_over: whether it takes more and passes over others, or gives another reason for having done so: it needs
+        sheds: whether a person or place takes part no longer: their Slots may have to be given back (`surplus`).
+        books_over: whether it takes more by passing over others, or gives another reason for having done so: both need
             the permission.
         gives_up: the Slots that it held and holds no longer. A no-show leaves them busy and keeps the
             links, until it is entered in error or deleted.
-        stirs: the Slots that have to be looked at.
-        is_copy: whether it says itself, as it was decided elsewhere, which Slots it holds.
+        stirs: the Slots for which the change may make a difference.
+        is_copy: whether it was decided elsewhere, and says itself which Slots it holds.
     """
 
     def __init__(self, draft: Draft, *, copied: bool = False) -> None:
@@ -168,7 +168,7 @@ class Visit:
         self.stirs = tuple(dict.fromkeys((*had, *takes))) if stirs else ()
 
     def sign(self, key: str | None) -> None:
-        """Record who books over others: the key that does so now, or the one that did."""
+        """Record the key that books over others: the one that does so now, or the one that did before."""
         before, after = self.draft.before or {}, self.draft.after or {}
         if self.books_over:
             self.draft.after = occupancy.signed(after, key or occupancy.by(after))
@@ -178,13 +178,13 @@ class Visit:
             self.draft.after = occupancy.signed(after, occupancy.by(before))
 
     def seeks(self, known: People, named: Iterable[Resource], *, copied: bool) -> list[str]:
-        """Return the practitioners for whom Slots are to be found: none that it names is theirs.
+        """Return the practitioners for whom Slots are to be found: those to whom none of the Slots it names belongs.
 
         Args:
             known: who is behind the roles.
             named: the Schedules of the Slots that it names.
-            copied: whether it happened elsewhere: then it has the Slots that it names, and no others. Only what could
-                name none itself, and has none, takes some.
+            copied: whether it was decided elsewhere. Then it keeps the Slots that it names and gets no others; only a
+                MediLoop object, which cannot name its Slots, gets some if none are stored.
         """
         has_its_own = self.is_copy or (copied and self.appointment.get("slot"))
         if self.takes is None or self.takes.beside or has_its_own:
@@ -203,9 +203,10 @@ def left_busy(appointment: Resource) -> tuple[str, ...]:
 
 
 def _keep_links(draft: Draft, *, copied: bool) -> None:
-    """Let a no-show that names no Slot go on naming those that it leaves busy: they are given back by the links.
+    """Let a no-show that names no Slots keep the links to those that it leaves busy: by these they are given back.
 
-    A MediLoop object that is `copied` brings the links that are stored: a proposal has only noted its Slots.
+    A MediLoop object that is `copied` comes with the links that are stored. Those of a proposal are dropped: it has
+    only noted these Slots, and held none.
     """
     before, after = draft.before or {}, draft.after
     if after is None or after["status"] != "noshow":
@@ -223,8 +224,7 @@ class ClaimSet:
     Attributes:
         drafts: all of them.
         visits: the Appointments, by relative reference.
-        new: those of them that are to be decided, with what they take and when; without a time there is nothing to
-            decide.
+        new: those of them that are to be decided, with what they take and when; one without a time is not among them.
         written: what else concerns time: Slots, Schedules, PractitionerRoles and HealthcareServices, by relative
             reference.
     """

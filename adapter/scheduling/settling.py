@@ -2,7 +2,7 @@
 
 `settle` reads what the set touches in a handful of queries, judges the state that the set would leave behind, and
 returns the changes completed by what follows from them: Slots taken and given back, answers carried over into their
-appointments. It stages nothing; guards alone are written, so that rivals meet.
+appointments. It stages none of them, only the guards at which rivals meet.
 """
 
 from __future__ import annotations
@@ -63,23 +63,23 @@ async def settle(
         work: the unit of work to read through, and in which the result is to be staged.
         changes: what is asked for, each resource once; `before` as this unit of work has read it.
         fills_slots: whether an Appointment may fill a Slot that is busy but held by none.
-        free: the Slots that were found for an Appointment, which it may not fill: they have to be free.
-        copied: whether the changes bring in what has been decided elsewhere. A status may then have gone several steps;
-            a hold may have been booked in time that has lapsed here, and a Slot before its Schedule was closed or
-            became somebody else's; what was booked over others may be stored before them; an AppointmentResponse is
-            kept and changes nothing, as its Appointment says itself what came of it. An Appointment holds the Slots
-            that it names, and no other. One that was not sent as such (`Change.sent`; a MediLoop object names no Slots)
-            takes what covers its time, if there is any, and may fill what is busy but held by none. Nobody is booked
-            twice all the same.
+        free: Slots that were found for an Appointment: it may not fill these, they have to be free.
+        copied: whether the changes bring in what has been decided elsewhere (an import). Then a status may have gone
+            several steps at once; a hold that has lapsed here may have been booked in time, and a Slot before its
+            Schedule was closed or changed hands; what was booked over others may be stored before them; and an
+            AppointmentResponse is kept without effect, as its Appointment says itself what came of it. An Appointment
+            holds the Slots that it names, and no others. One that was not sent as an Appointment (`Change.sent`: a
+            MediLoop object names no Slots) takes those that cover its time, if there are any, and may fill one that is
+            busy but held by nobody. Nobody is booked twice all the same.
         overbooks: the id of the key, if it may book over others; that is recorded in what does (`occupancy`).
-            Empty for whoever brings in what others have decided: what says itself by whom goes on saying so.
-        bases: addresses of this server, without a slash at the end. Who is named by another one answers for nobody who
-            is named here. Where there are none, an absolute address may be ours.
-        configured: those that the deployment says are its own. Only where there are some it is certain what is not
-            ours: who is named by another one then takes no Slots of ours.
-        stamps: the canonical URLs under which an appointment that moves to another status keeps the moment
-            (`moments`); None where what comes has its history with it.
-        shut: is filled with the Slots that are touched and are closed by hand with places left (`slot_changes.shut`).
+            Empty where decisions of others are brought in: an Appointment that says who did it goes on saying so.
+        bases: addresses of this server, without a slash at the end. A response of somebody at another address counts
+            for none of our participants. Where there are no bases, an absolute address may be ours.
+        configured: the addresses that the deployment has set as its own. Only if it has set some is it certain which
+            are not ours: a practitioner at another one then takes none of our Slots.
+        stamps: the canonical URLs under which an appointment records when it moved to another status (`moments`); None
+            where what comes brings these moments along.
+        shut: is filled with the Slots concerned that somebody closed by hand with places left (`slot_changes.shut`).
 
     Returns:
         The given changes, in their order, `after` completed; then those that follow from them.
@@ -123,13 +123,13 @@ async def settle(
         shut.update(slot_changes.shut(world))
     work.guard(slot_changes.guards(world))
     work.share(slot_changes.shared(world))
-    # One that agrees with its appointment does not write it: of two answers at once, the older one could stand.
+    # A response that agrees with its appointment does not write it: unguarded, the older of two at once could prevail.
     work.guard(responses.guards(drafts))
     return _completed(world)
 
 
 async def _of_ids(work: UnitOfWork, asked: ClaimSet, stored: Stored) -> Mapping[str, Resource]:
-    """Read the Schedules whose openings have the ids of Slots that are written (`slot_changes.faults`)."""
+    """Read the Schedules whose openings have the ids of Slots that are written: `slot_changes.faults` asks."""
     idents = (parts for name in asked.written_of("Slot") if (parts := slotids.parts(id_of(name))) is not None)
     names = {f"Schedule/{parts.schedule}" for parts in idents}
     return await work.read_many(sorted(names - asked.written.keys() - stored.schedules.keys()))
@@ -151,10 +151,11 @@ def decide(
     copied: bool = False,
     bases: Sequence[str] = (),
 ) -> World:
-    """Judge the state that `asked` makes of `stored`; return it.
+    """Judge the state that `asked` would make of `stored`, and return it.
 
     Raises:
-        Unprocessable, Conflict: as `settle` says; `found` is what is wrong already, `against` what is in the way.
+        Unprocessable: as `settle` says, with what was `found` wrong before.
+        Conflict: likewise, with what was found to be in the way before (`against`).
     """
     world = World(asked, stored, bases, copied=copied)
     slots = asked.written_of("Slot")

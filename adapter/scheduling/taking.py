@@ -1,9 +1,9 @@
-"""Takes computed openings: what a transaction must know of them before it decides, and where rivals for them meet.
+"""Takes computed openings: reads what a transaction must know of them before it decides, and has rivals for them meet.
 
 An opening that nobody has published becomes a Slot when it is booked, in the same unit of work. To the rules it is a
-Slot like any other: free, or ``busy-unavailable`` where the computation does not yield it (any more).
-Buffers reach beyond the visit, so who takes an opening writes the guards of all the hours in which another visit could
-be in its way; and where who deletes the Schedule meets it.
+Slot like any other: ``free``, or ``busy-unavailable`` where the computation does not yield it, or no longer does.
+Buffers reach beyond the visit: a booking that takes an opening writes the guards of all hours in which another visit
+could be in its way. It meets a deletion of the Schedule, too, as the new Slot refers to that.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _CLOSED = "busy-unavailable"
 
 
 async def named(work: UnitOfWork, ident: str, before: Resource | None) -> Resource | None:
-    """Return the Slot of an id as the decision is to see it; None if there is no such, stored or computed.
+    """Return the Slot of an id as the decision is to see it; None if it is neither stored nor computed.
 
     Args:
         work: the unit of work to read through; rivals for a computed opening will meet it.
         ident: of the Slot.
-        before: the appointment that is moved to it, as it is stored: it is not in its own way.
+        before: the appointment that is to move there, as it is stored: it is not in its own way.
     """
     slot = await work.read("Slot", ident)
     holds = before is not None and before["status"] in HOLDING
@@ -82,7 +82,7 @@ async def for_set(
 
 
 def _others(asked: ClaimSet, final: Mapping[str, Resource], visit: Visit, calendar: Calendar) -> list[Interval]:
-    """Return what the other appointments of the set are going to keep a visit from; `final` are the Slots then."""
+    """Return the times that other appointments of the set keep a visit from; `final` are the Slots as they will be."""
     found: list[Interval] = []
     for other in asked.visits.values():
         stake = other.takes
@@ -99,7 +99,7 @@ def _others(asked: ClaimSet, final: Mapping[str, Resource], visit: Visit, calend
 
 
 def _yielded(name: str) -> Resource:
-    """Return the Slot that an opening's name means, as it is going to be; an empty one for any other name."""
+    """Return the Slot that an opening's name stands for, as it would be stored; an empty one for any other name."""
     parts = slotids.parts(id_of(name))
     return {} if parts is None else calendars.slot_of({"id": parts.schedule}, Interval(parts.start, parts.end))
 
@@ -142,7 +142,7 @@ async def _opened(
     ready = {one.schedule["id"]: one for one in busy}
     for name, parts in fitting.items():
         calendar, when = ready[parts.schedule], Interval(parts.start, parts.end)
-        # Who deletes the Schedule meets the Slot once it is staged: it refers to the Schedule anew.
+        # A deletion of the Schedule is met once the Slot is staged: that refers to the Schedule anew.
         work.guard(calendar.guards(when))
         slot = slots[name] or calendar.slot(when)
         found[name] = (slot if calendar.is_open(when) else {**slot, "status": _CLOSED}, calendar)
@@ -204,10 +204,10 @@ async def opened_near(
 
 
 def is_left_over(slot: Resource, own: Iterable[str], when: Interval | None) -> bool:
-    """Tell whether a computed Slot offers nothing to who looks for a time.
+    """Tell whether a computed Slot is passed over where Slots are looked for by time.
 
-    A free one was given back: what is open is computed. Nor does its own keep an appointment from moving to a time that
-    it does not cover whole.
+    A free one was given back, and whether it is open is computed anew. An appointment's own is passed over where it
+    does not cover all of the new time: it must not keep the appointment from moving there.
     """
     if not slotids.is_computed(slot):
         return False
