@@ -31,7 +31,7 @@ from mappings.instants import minutes_between, parse, shift
 from mappings.references import LOCATION, kind_of, own_name
 from store.codec import Resource
 from store.errors import NotUnique
-from store.extract import id_of, reference, references, walk
+from store.extract import id_of, reference, walk
 from store.unit_of_work import UnitOfWork
 
 T = TypeVar("T")
@@ -261,7 +261,7 @@ async def _placed(who: Caller, work: UnitOfWork, planned: commands.Plan) -> comm
     if any(kind_of(actor, visit, who.service.systems) == LOCATION for actor in walk(visit, "participant.actor")):
         return planned
     schedules = [schedule for schedule in planned.schedules if claims.offering(schedule)]
-    places = {name for one in schedules for name in references(one, "actor") if name.startswith("Location/")}
+    places = {name for one in schedules for name in claims.places_of(one)}
     if len(places) != 1:
         return planned
     place = places.pop()

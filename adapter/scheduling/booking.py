@@ -103,12 +103,8 @@ def _people(slot: Resource, facts: Facts) -> tuple[str, ...]:
 
 def is_at(facilities: Sequence[str], schedule: Resource) -> bool:
     """Tell whether Slots of `schedule` are at one of `facilities`: one who is published elsewhere is not here."""
-    places = _places(schedule)
+    places = claims.places_of(schedule)
     return not facilities or not places or not places.isdisjoint(facilities)
-
-
-def _places(schedule: Resource) -> frozenset[str]:
-    return frozenset(actor for actor in references(schedule, "actor") if actor.startswith("Location/"))
 
 
 def _is_free(slot: Resource, wish: Wish, facts: Facts, *, over: bool = False) -> bool:
@@ -165,7 +161,7 @@ def cover(whose: str, wish: Wish, facts: Facts) -> tuple[list[Resource], Problem
     away = sorted(closed.union(name for name, table in here.items() if table.is_away(wish.when)))
     for over in (False, True) if wish.overbooks else (False,):  # what is free goes before what is booked over
         free = [
-            Free(span, slot, _places(facts.schedules[claims.schedule_of(slot)]))
+            Free(span, slot, claims.places_of(facts.schedules[claims.schedule_of(slot)]))
             for span, slot in published
             if claims.schedule_of(slot) in suiting and _is_free(slot, wish, facts, over=over)
         ]
@@ -173,7 +169,7 @@ def cover(whose: str, wish: Wish, facts: Facts) -> tuple[list[Resource], Problem
         if taken:
             return taken, None
     if not away and not is_thing and not any(_schedule_is_active(slot, facts) for _, slot in published):
-        if suiting and not any(_is_active(offering[name]) for name in suiting):
+        if suiting and not any(claims.is_active(offering[name]) for name in suiting):
             return [], _unavailable([], wish.names.start, reasons.IDLE, sorted(suiting))
         return [], None
     concerned = away or ([whose] if is_thing else [])
@@ -196,11 +192,7 @@ def _is_offered(slot: Resource, wish: Wish, facts: Facts) -> bool:
 
 
 def _schedule_is_active(slot: Resource, facts: Facts) -> bool:
-    return _is_active(facts.schedules.get(claims.schedule_of(slot), {}))
-
-
-def _is_active(schedule: Resource) -> bool:
-    return schedule.get("active") is not False
+    return claims.is_active(facts.schedules.get(claims.schedule_of(slot), {}))
 
 
 def busy(wish: Wish, facts: Facts, taken: Sequence[Resource]) -> list[Problem]:

@@ -79,7 +79,7 @@ class Calendar:
     @property
     def is_active(self) -> bool:
         """Whether it is offered at all."""
-        return self.schedule.get("active") is not False
+        return claims.is_active(self.schedule)
 
     def open(self, window: Interval) -> list[tuple[Interval, Resource, bool]]:
         """Return the openings that begin in `window`: when, the Slot as it is or would be stored, whether it is."""
@@ -174,16 +174,16 @@ def _tokens(resource: Resource, path: str) -> set[str]:
 
 def _services_of(schedule: Resource, services: Sequence[Resource]) -> list[Resource]:
     """Return the services that a Schedule is of: those it names, or else the first of its type at its place."""
-    known = {f"HealthcareService/{one['id']}": one for one in services if one.get("active") is not False}
+    known = {f"HealthcareService/{one['id']}": one for one in services if claims.is_active(one)}
     named = _named_services(schedule)
     if named:
         return [known[name] for name in named if name in known]
     types = _tokens(schedule, "serviceType.coding")
-    places = {name for name in references(schedule, "actor") if name.startswith("Location/")}
+    places = claims.places_of(schedule)
     fitting = (one for one in known.values() if types & _tokens(one, "type.coding") and _is_at(one, places))
     return [one for one in (next(fitting, None),) if one is not None]
 
 
-def _is_at(service: Resource, places: set[str]) -> bool:
+def _is_at(service: Resource, places: frozenset[str]) -> bool:
     located = set(references(service, "location"))
     return not places or not located or bool(places & located)

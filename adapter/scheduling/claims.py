@@ -164,6 +164,16 @@ def slots(appointment: Resource) -> tuple[str, ...]:
     return tuple(r for r in references(appointment, "slot") if r.startswith("Slot/"))
 
 
+def places_of(schedule: Resource) -> frozenset[str]:
+    """Return the places where the Slots of a Schedule are, as relative references."""
+    return frozenset(r for r in references(schedule, "actor") if r.startswith("Location/"))
+
+
+def is_active(resource: Resource) -> bool:
+    """Tell whether a Schedule, or a HealthcareService, is in use: unless it says otherwise."""
+    return resource.get("active") is not False
+
+
 def schedule_of(slot: Resource) -> str:
     """Return the Slot's Schedule (``Schedule/s``); empty where it is not named by a literal reference."""
     return next(iter(references(slot, "schedule")), "")

@@ -36,7 +36,7 @@ async def timetables(
     Nothing is read where there are no such; else the HealthcareServices they are of, under those that are written
     (`services`, as for `calendars.read`).
     """
-    active = [one for one in schedules if one.get("active") is not False]
+    active = [one for one in schedules if claims.is_active(one)]
     return {one.name: one.table for one in await calendars.read(find, active, zone, services)}
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from adapter.scheduling import leave, occupancy
+from adapter.scheduling import claims, leave, occupancy
 from adapter.scheduling.claimset import Visit
 from adapter.scheduling.giving import share_a_moment
 from adapter.scheduling.world import World
@@ -49,7 +49,7 @@ def is_kept(world: World, slot: str, visit: Visit) -> bool:
 def is_open(world: World, slot: Resource) -> bool:
     """Tell whether the Schedule of a Slot offers it."""
     schedule = world.schedule_of(slot)
-    return schedule is not None and schedule.get("active") is not False
+    return schedule is not None and claims.is_active(schedule)
 
 
 def is_closed_to(world: World, name: str, visit: Visit) -> bool:

@@ -136,7 +136,7 @@ async def _together(moment: Moment, search: Search, *, zone: tzinfo) -> list[Can
     usable = [
         one
         for one in await openings(moment, theirs, zone=zone)
-        if not (named := _places(one.schedule)) or not named.isdisjoint(search.places)
+        if not (named := claims.places_of(one.schedule)) or not named.isdisjoint(search.places)
     ]
     if not usable:
         return []
@@ -144,8 +144,8 @@ async def _together(moment: Moment, search: Search, *, zone: tzinfo) -> list[Can
     query = naming("actor", search.places, {"_index.nobodys": True, "_index.active": {"$ne": "false"}})
     every = [orjson.loads(raw) for raw in await moment.find("Schedule", query)]
     own = [one for one in every if hours.horizon(one, zone).overlaps(search.window)]
-    kept = {name for one in own for name in _places(one)}
-    rooms = {name for one in own if _is_rooms(one) for name in _places(one)}
+    kept = {name for one in own for name in claims.places_of(one)}
+    rooms = {name for one in own if _is_rooms(one) for name in claims.places_of(one)}
     theirs = Wanted(search.window, (tuple(sorted(kept)),), contents=False)
     there = await openings(moment, theirs, zone=zone) if kept else []
     return await aside(lambda: _beside(search, usable, there, kept, rooms), much=len(usable) + len(there) > FEW)
@@ -158,12 +158,12 @@ def _beside(
     free: dict[str, list[Opening]] = {}
     for one in there:
         if _is_of_place(one.schedule):
-            for name in _places(one.schedule):
+            for name in claims.places_of(one.schedule):
                 free.setdefault(name, []).append(one)
     near = {name: _Near(some) for name, some in free.items()}
     found: list[Candidate] = []
     for when, run in _runs(usable, search):
-        named = _places(run[0].schedule)
+        named = claims.places_of(run[0].schedule)
         for place in search.places:
             if named and place not in named:
                 continue
@@ -190,10 +190,6 @@ class _Near:
         first = bisect_right(self._found, when.start - self._longest, key=lambda one: one.when.start)
         last = bisect_left(self._found, when.end, key=lambda one: one.when.start)
         return self._found[first:last]
-
-
-def _places(schedule: Resource) -> set[str]:
-    return {name for name in references(schedule, "actor") if name.startswith("Location/")}
 
 
 def _is_of_place(schedule: Resource) -> bool:
