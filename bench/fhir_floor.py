@@ -18,7 +18,7 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.read_concern import ReadConcern
 
 from adapter.scheduling.claims import claims
-from adapter.scheduling.leave import SLOTS_BY_SCHEDULE
+from adapter.scheduling.indexes import SLOTS_BY_SCHEDULE
 from bench.floor_parts import ahead
 from store.connection import MAJORITY, Client
 from store.documents import Rules, compose, past, stamped

@@ -8,9 +8,7 @@ import orjson
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
 
-from adapter.mediloop.lists import BY_DATE
-from adapter.scheduling.free_slots import SLOTS_BY_STATUS
-from adapter.scheduling.leave import SLOTS_BY_SCHEDULE
+from adapter.scheduling.indexes import BY_DATE, SLOTS_BY_SCHEDULE, SLOTS_BY_STATUS
 from adapter.scheduling.status import HOLDING
 from bench.floor_parts import Document
 from store.finishing import LONG

@@ -115,9 +115,10 @@ def _disagreements(declared: ResourceType, found: RawBSONDocument, rules: Rules)
     if expected == found.raw:
         return findings
     right, wrong = bson.decode(expected), bson.decode(found.raw)
-    members = sorted(name for name in right.keys() | wrong.keys() if right.get(name) != wrong.get(name))
+    members = _differing(right, wrong)
     if "_index" in members:
-        fields = _differing(right["_index"], wrong.get("_index"))
+        filed = wrong.get("_index")
+        fields = ", ".join(_differing(right["_index"], filed)) if isinstance(filed, dict) else "everything"
         text = f"Its _index says otherwise than its _json in: {fields}. `mediloop-fhir reindex` makes it anew."
         findings.append(Finding("index", name, text))
     readable = [member for member in members if member != "_index"]
@@ -137,10 +138,8 @@ def _no_times(resource: Resource) -> Iterator[str]:
                 yield f"An extension of it has a {element} that is no time. Write one that is, or leave it out."
 
 
-def _differing(right: Mapping[str, Any], wrong: Any) -> str:
-    if not isinstance(wrong, dict):
-        return "everything"
-    return ", ".join(sorted(name for name in right.keys() | wrong.keys() if right.get(name) != wrong.get(name)))
+def _differing(right: Mapping[str, Any], wrong: Mapping[str, Any]) -> list[str]:
+    return sorted(name for name in right.keys() | wrong.keys() if right.get(name) != wrong.get(name))
 
 
 async def _unlike_history(view: Moment, kind: str, found: Sequence[RawBSONDocument]) -> list[Finding]:

@@ -21,7 +21,8 @@ from bson.decimal128 import Decimal128, create_decimal128_context
 Resource = dict[str, Any]
 AsObject = Callable[[list[tuple[str, Any]]], Any]
 
-_DECIMAL128 = create_decimal128_context()
+DECIMAL128 = create_decimal128_context()
+"""What MongoDB can hold of a decimal."""
 _INT64_DIGITS = 18  # every integer of so many digits fits into 64 bits
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
@@ -128,7 +129,7 @@ def _as_json(value: Any) -> Any:
 def _as_bson(value: Any) -> Any:
     if isinstance(value, Decimal):
         # Decimal128 holds 34 digits; the readable copy may round what lies beyond, `_json` never does.
-        return Decimal128(_DECIMAL128.create_decimal(value))
+        return Decimal128(DECIMAL128.create_decimal(value))
     return value
 
 

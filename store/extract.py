@@ -22,6 +22,9 @@ from store.codec import Resource
 from store.dates import FIRST, LAST, shortened
 from store.remembering import remembered
 
+ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
+"""What FHIR takes for an id."""
+
 _REFERENCE = re.compile(r"(?:^|/)([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})(?:/_history/[^/]+)?$")
 _RELATIVE = re.compile(r"[A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64}")
 _VERSION = re.compile(r"/_history/[^/]+$")

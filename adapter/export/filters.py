@@ -6,7 +6,6 @@ everything begins faster without.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date
@@ -19,6 +18,7 @@ from adapter.settings import Settings
 from store import codec
 from store.dates import days
 from store.exporting import Query
+from store.extract import ID
 from store.indexing import naming
 from store.store import Store
 from store.types import TYPES
@@ -31,7 +31,6 @@ _APPLIES: Mapping[str, tuple[str, ...]] = {
     "facility": ("Appointment", "Slot", "Schedule"),
     "patient_uhid": ("Appointment", "Patient"),
 }
-_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 _BEGINS = {"Appointment": "date", "Slot": "start"}
 
 
@@ -140,7 +139,7 @@ def check(settings: Settings, filters: Filters) -> None:
     """
     for name in ("practitioner", "facility"):
         ident = getattr(filters, name)
-        if ident is not None and not _ID.fullmatch(ident):
+        if ident is not None and not ID.fullmatch(ident):
             raise _bad(f"{_option(name)} takes an id alone, such as prov-abc-123. Give one, or leave it out.", name)
     if filters.patient_uhid is not None:
         from mappings.uhid import matches

@@ -5,7 +5,6 @@ https://hl7.org/fhir/R4/http.html. Every write goes the one road (`adapter.sched
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
@@ -33,11 +32,11 @@ from adapter.fhir.writing import alone, carry_out
 from adapter.scheduling import holds
 from store.codec import Resource
 from store.errors import AlreadyExists, NotUnique
+from store.extract import ID
 from store.types import TYPES
 from store.unit_of_work import UnitOfWork
 
 READ = ("GET", "HEAD")
-_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 
 
 async def answer(call: Call) -> Reply:
@@ -119,7 +118,7 @@ async def _type(call: Call, kind: str) -> Reply:
 
 async def _instance(call: Call, kind: str, ident: str) -> Reply:
     rest = call.path[2:]
-    if not _ID.fullmatch(ident):
+    if not ID.fullmatch(ident):
         if call.method in ("PUT", "PATCH"):
             text = "An id has 1 to 64 letters, digits, hyphens and dots."
             raise Malformed(Problem("bad_id", text, f"{kind}.id", issue="value"))

@@ -24,6 +24,7 @@ from adapter.mediloop.fields import BEYOND_NAMEABLE, FIRST_NAMEABLE
 from adapter.mediloop.requests import AvailabilityQuery, ListQuery
 from adapter.scheduling import availability as opened
 from adapter.scheduling import holds, lookup, nobodys
+from adapter.scheduling.indexes import BY_DATE
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.status import GRAPH, UPCOMING
 from adapter.security.callers import Caller
@@ -35,7 +36,6 @@ from store.search.text import escaped
 BY_ACTOR = ("actor", "date", "_id", "status")
 BY_UHID = ("patient:identifier", "date", "_id", "status")
 BY_STATUS = ("status", "date", "_id")
-BY_DATE = ("date", "_id", "status")
 
 _DATE_ORDER = (("_index.date", 1), ("_id", 1))
 _LONGEST_COMPUTED = timedelta(days=92)
@@ -156,7 +156,7 @@ async def availability(who: Caller, wanted: AvailabilityQuery) -> Response:
             _require_few_days(search.window)
         slots, total = await opened.page(moment, search, computing, wanted.skip, zone=who.service.settings.zone)
         names = [reference(slot["schedule"].get("reference", "")) for slot in slots]
-        published = await moment.read_all(_each(names))
+        published = await moment.read_all(list(dict.fromkeys(names)))
     stored = {name: orjson.loads(one) for name, one in published.items()}
     # Those are people and places: an answer has their present names.
     schedules, known = await directory.published_by(who, stored, asked.roles, asked.shown)
@@ -194,7 +194,3 @@ def _require_few_days(window: Interval) -> None:
             "hours. Give an earlier day."
         )
         raise Malformed(Problem("invalid_request_error", text, "date_to"))
-
-
-def _each(names: list[str]) -> list[str]:
-    return list(dict.fromkeys(names))

@@ -17,11 +17,11 @@ from adapter.scheduling.checking_claims import (
     capacity,
     schedule_of,
     slots_of,
+    times_of,
     was_booked_over,
 )
 from store.checking import Finding
 from store.codec import Resource
-from store.extract import instant
 
 
 class Sweep:
@@ -78,7 +78,7 @@ def doubled(
 
 def _time(resource: Resource) -> tuple[datetime, datetime]:
     """Return the time of a Slot or an Appointment; all time there is, where it states none."""
-    start, end = instant(resource.get("start")), instant(resource.get("end"))
+    start, end = times_of(resource)
     return start or datetime.min.replace(tzinfo=UTC), end or datetime.max.replace(tzinfo=UTC)
 
 
@@ -113,7 +113,7 @@ def overlap(
 
 
 def _covers(slots: Sequence[Resource], start: datetime, end: datetime) -> bool:
-    spans = [(instant(slot.get("start")), instant(slot.get("end"))) for slot in slots]
+    spans = [times_of(slot) for slot in slots]
     for opens, closes in sorted((a, b) for a, b in spans if a is not None and b is not None):
         if opens <= start:
             start = max(start, closes)
@@ -155,8 +155,8 @@ def slot_findings(slot: Resource, appointments: Iterable[Resource]) -> Iterator[
 
 def _meet(slot: Resource, appointment: Resource) -> bool:
     """Tell whether an Appointment is in the time of a Slot; of what states no time nothing is told."""
-    start, end = instant(slot.get("start")), instant(slot.get("end"))
-    begins, ends = instant(appointment.get("start")), instant(appointment.get("end"))
+    start, end = times_of(slot)
+    begins, ends = times_of(appointment)
     if start is None or end is None or begins is None or ends is None:
         return True
     return begins < end and start < ends
@@ -164,7 +164,7 @@ def _meet(slot: Resource, appointment: Resource) -> bool:
 
 def _at_once(appointments: Iterable[Resource]) -> int:
     """Return how many of `appointments` are there at one moment; those without a time always are."""
-    times = [(instant(one.get("start")), instant(one.get("end"))) for one in appointments]
+    times = [times_of(one) for one in appointments]
     spans = [(start, end) for start, end in times if start is not None and end is not None]
     peak = max((sum(start <= moment < end for start, end in spans) for moment, _ in spans), default=0)
     return peak + len(times) - len(spans)

@@ -51,12 +51,17 @@ class Visit:
 
 def visit_of(appointment: Resource, roles: Roles) -> Visit | None:
     """Return an Appointment as what takes time; None for one that takes none."""
-    start, end = instant(appointment.get("start")), instant(appointment.get("end"))
+    start, end = times_of(appointment)
     if appointment.get("status") not in HOLDING or start is None or end is None or end <= start:
         return None
     name = f"Appointment/{appointment['id']}"
     slots = frozenset(slots_of(appointment))
     return Visit(name, start, end, people_of(appointment, roles), slots, is_lenient(appointment))
+
+
+def times_of(resource: Resource) -> tuple[datetime | None, datetime | None]:
+    """Return when an Appointment or Slot starts and ends; None for what it does not say."""
+    return instant(resource.get("start")), instant(resource.get("end"))
 
 
 def slots_of(appointment: Resource) -> list[str]:
@@ -164,7 +169,7 @@ def room_of(schedule: Resource) -> str:
 
 def stay(room: str, slot: Resource, appointment: Resource) -> Visit | None:
     """Return an Appointment as what has a room as long as a Slot lasts; None for one that does not."""
-    start, end = instant(slot.get("start")), instant(slot.get("end"))
+    start, end = times_of(slot)
     if appointment.get("status") not in HOLDING or start is None or end is None or end <= start:
         return None
     # WALKIN and EMERGENCY may stand beside others in time, but a Slot that they name they hold like everybody.

@@ -14,8 +14,8 @@ from typing import Any
 from adapter.aside import aside
 from adapter.scheduling import claiming, claims, occupancy, people, rooms
 from adapter.scheduling.calendars import Reader, spellings
+from adapter.scheduling.indexes import BY_DATE, SLOT_TIMES, SLOTS_BY_SCHEDULE
 from adapter.scheduling.intervals import DAY, MINUTE, Interval, Spans
-from adapter.scheduling.leave import SLOTS_BY_SCHEDULE
 from adapter.scheduling.people import People
 from adapter.scheduling.status import HOLDING
 from store.codec import Resource
@@ -27,9 +27,7 @@ from store.source import Documents
 
 _FEW = 1_000  # visits, or Slots, that are filed at once; more beside other requests (`aside`)
 _TIMES = ("_index.date", "_index.end", "_index.claims")
-_SLOT = ("_index.start", "_index.end", "_index.schedule")
 _OFFERED = ("free", *occupancy.TAKEN)
-_BY_DATE = ("date", "_id", "status")
 
 Document = Mapping[str, Any]
 
@@ -107,7 +105,7 @@ async def _anybodys(source: Documents, reach: Interval) -> list[dict[str, Any]]:
     holding = {"_index.status": {"$in": list(HOLDING)}}
     before = shifted(reach.start, -LONG)
     usual = {"_index.date": {"$gte": before, "$lt": reach.end}, "_index.end": {"$gt": reach.start}}
-    found = await source.values("Appointment", holding | usual, _TIMES, hint=_BY_DATE)
+    found = await source.values("Appointment", holding | usual, _TIMES, hint=BY_DATE)
     long = {"_index.long": {"$gt": reach.start}, "_index.date": {"$lt": before}}
     return found + await source.values("Appointment", holding | long, _TIMES)
 
@@ -171,7 +169,7 @@ async def _overlapping(
     engaged, wanted = await aside(filed, much=sum(map(len, taken.values())) > _FEW)
     found: dict[str, None] = {}
     for query in claiming.queries(wanted):
-        for slot in await source.values("Slot", {**query, "_index.status": "free"}, _SLOT):
+        for slot in await source.values("Slot", {**query, "_index.status": "free"}, SLOT_TIMES):
             when = _span(slot, "start")
             theirs = engaged[reference(slot["_index"]["schedule"])]
             if window.start <= when.start < window.end and theirs.elsewhere(f"Slot/{slot['_id']}", when):
@@ -274,7 +272,7 @@ async def _of_rooms(source: Documents, reach: Interval, schedules: Sequence[str]
         "_index.status": {"$in": list(_OFFERED)},
     }
     between = {"$gte": reach.start, "$lt": reach.end}
-    fields = (*_SLOT, "_index.status")
+    fields = (*SLOT_TIMES, "_index.status")
     found = await source.values("Slot", {**some, "_index.start": between}, fields, hint=SLOTS_BY_SCHEDULE)
     # Who began earlier and still goes on claims this hour.
     hour = claims.names(schedules, Interval(reach.start, shifted(reach.start, MINUTE)))

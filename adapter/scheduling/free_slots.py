@@ -11,8 +11,8 @@ from datetime import tzinfo
 from typing import Any
 
 from adapter.scheduling import calendars, engaged, leave
+from adapter.scheduling.indexes import SLOT_TIMES, SLOTS_BY_SCHEDULE, SLOTS_BY_STATUS
 from adapter.scheduling.intervals import Interval
-from adapter.scheduling.leave import SLOTS_BY_SCHEDULE
 from adapter.scheduling.lookup import Opening, Wanted
 from store.codec import Resource, decode
 from store.extract import folded, reference
@@ -21,8 +21,6 @@ from store.reading import Moment
 from store.search.tokens import stored_token, system_and_code
 from store.source import PAGE_BYTES, fitting
 
-SLOTS_BY_STATUS = ("status", "start", "_id", "schedule", "minutes", "end")
-_FIELDS = ("_index.start", "_index.end", "_index.schedule")
 ORDER = (("_index.start", 1), ("_id", 1))
 """How openings are sorted."""
 
@@ -102,11 +100,11 @@ async def read(
     if wanted.contents:
         most = PAGE_BYTES if wanted.limit else 0  # of a page; who asks for all has to have all
         slots = await source.documents(
-            "Slot", query, fields=_FIELDS, sort=ORDER, limit=wanted.limit, hint=hint, most=most
+            "Slot", query, fields=SLOT_TIMES, sort=ORDER, limit=wanted.limit, hint=hint, most=most
         )
         slots = slots[: fitting(slots, most)] if most else slots
     else:
-        slots = await source.values("Slot", query, _FIELDS, sort=ORDER, limit=wanted.limit, hint=hint)
+        slots = await source.values("Slot", query, SLOT_TIMES, sort=ORDER, limit=wanted.limit, hint=hint)
     names = {reference(name) for slot in slots if isinstance(name := slot["_index"].get("schedule"), str)}
     missing = sorted(names - schedules.keys())
     schedules |= {name: decode(one) for name, one in (await source.read_all(missing)).items()}

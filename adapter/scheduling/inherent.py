@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from adapter.errors import Problem
-from adapter.scheduling import expiry, occupancy, reasons
+from adapter.scheduling import expiry, intervals, occupancy, reasons
 from adapter.scheduling.claimset import Visit, left_busy
 from adapter.scheduling.status import GRAPH, HOLDING, WAYS, move_problem, reschedule_problem
 from store.codec import Resource
-from store.extract import instant, reference
+from store.extract import reference
 
 START, SLOT = "Appointment.start", "Appointment.slot"
 """What problems call the elements that they are mostly about."""
@@ -32,11 +32,11 @@ def faults(visit: Visit, *, copied: bool = False) -> Iterator[Problem]:
         moved = present != after["status"]
         graph = WAYS if copied else GRAPH
         problem = move_problem(present, after["status"], "Appointment.status", graph) if moved else None
-        if problem is None and _times(before) != _times(after):
+        if problem is None and intervals.ends(before) != intervals.ends(after):
             problem = reschedule_problem(present, START)
         if problem is not None:
             yield problem
-    if visit.is_new or before is None or _times(before) != _times(after):
+    if visit.is_new or before is None or intervals.ends(before) != intervals.ends(after):
         yield from _time_faults(after)
     if visit.books_over and not copied and not (occupancy.reason(after) or "").strip():
         text = "Say why it is to be booked over others: the reason is blank."
@@ -57,12 +57,8 @@ def _never_held(before: Resource | None, after: Resource) -> Iterator[Problem]:
             yield Problem("slot_mismatch", text, f"{SLOT}[{index}]")
 
 
-def _times(appointment: Resource) -> tuple[object, object]:
-    return instant(appointment.get("start")), instant(appointment.get("end"))
-
-
 def _time_faults(appointment: Resource) -> Iterator[Problem]:
-    start, end = instant(appointment.get("start")), instant(appointment.get("end"))
+    start, end = intervals.ends(appointment)
     holds = appointment["status"] in HOLDING
     if start is None or end is None:
         if holds:

@@ -77,9 +77,14 @@ class Spans:
         return bisect_left(self._starts, when.end) - bisect_right(self._ends, when.start)
 
 
+def ends(resource: Resource) -> tuple[datetime | None, datetime | None]:
+    """Return when an Appointment or Slot starts and ends; None for what it does not say."""
+    return instant(resource.get("start")), instant(resource.get("end"))
+
+
 def of(resource: Resource) -> Interval | None:
     """Return the span of an Appointment or Slot; None where it has no start, no end, or ends before it starts."""
-    start, end = instant(resource.get("start")), instant(resource.get("end"))
+    start, end = ends(resource)
     if start is None or end is None or end <= start:
         return None
     return Interval(start, end)

@@ -14,15 +14,13 @@ from datetime import tzinfo
 from adapter.scheduling import calendars, claims, intervals, openings, people
 from adapter.scheduling.calendars import Reader
 from adapter.scheduling.hours import Timetable
+from adapter.scheduling.indexes import SLOT_TIMES, SLOTS_BY_SCHEDULE
 from adapter.scheduling.intervals import Interval
 from store import slotids
 from store.codec import Resource
 from store.dates import shifted
 from store.extract import reference
 from store.source import Documents
-
-SLOTS_BY_SCHEDULE = ("schedule", "status", "start", "_id", "minutes", "end")
-_TIMES = ("_index.start", "_index.end", "_index.schedule")
 
 
 async def timetables(
@@ -78,7 +76,7 @@ async def slots(source: Documents, window: Interval, schedules: Iterable[Resourc
         "_index.status": "free",
         "_index.start": {"$gte": window.start, "$lt": window.end},
     }
-    found = await source.values("Slot", query, _TIMES, hint=SLOTS_BY_SCHEDULE)
+    found = await source.values("Slot", query, SLOT_TIMES, hint=SLOTS_BY_SCHEDULE)
     return [
         slot["_id"]
         for slot in found

@@ -15,7 +15,7 @@ from adapter.scheduling.intervals import Interval
 from adapter.scheduling.world import World
 from store import slotids
 from store.codec import Resource
-from store.extract import id_of, instant, references
+from store.extract import id_of, references
 
 
 def faults(world: World, draft: Draft) -> Iterator[Problem]:
@@ -23,8 +23,8 @@ def faults(world: World, draft: Draft) -> Iterator[Problem]:
     slot = draft.after
     if slot is None or slot["status"] == "entered-in-error":
         return
-    if draft.before is None or _times(draft.before) != _times(slot):
-        start, end = instant(slot.get("start")), instant(slot.get("end"))
+    if draft.before is None or intervals.ends(draft.before) != intervals.ends(slot):
+        start, end = intervals.ends(slot)
         if start is None or end is None or end <= start:
             yield Problem("invalid_time", "A slot needs a start and an end that is after it.", "Slot.start")
         elif problem := reasons.too_long("A slot", start, end, "Slot.end"):
@@ -53,10 +53,6 @@ def _id_faults(world: World, slot: Resource) -> Iterator[Problem]:
     if whose != claims.schedule_of(slot) and hours.is_computed(world.schedules.get(whose, {})):
         text = "That is the id of an opening of another schedule, which has weekly hours. Give the slot another id."
         yield Problem("reserved_id", text, "Slot.id")
-
-
-def _times(slot: Resource) -> tuple[object, object]:
-    return instant(slot.get("start")), instant(slot.get("end"))
 
 
 def conflicts(world: World, name: str, draft: Draft) -> Iterator[Problem]:
@@ -198,7 +194,7 @@ def _offers_otherwise(before: Resource, after: Resource) -> bool:
     """Tell whether a booking would look at the Slot otherwise; that takes it writes it, and is met there."""
     old, new = before["status"], after["status"]
     return (
-        _times(before) != _times(after)
+        intervals.ends(before) != intervals.ends(after)
         or claims.schedule_of(before) != claims.schedule_of(after)
         or (old != new and (new == "free" or "entered-in-error" in (old, new)))
     )

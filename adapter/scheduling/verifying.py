@@ -16,6 +16,7 @@ import orjson
 from adapter.scheduling import checking, checking_claims
 from adapter.scheduling.checking import Sweep
 from adapter.scheduling.checking_claims import Roles
+from adapter.scheduling.indexes import BY_DATE
 from store.checking import BATCH, SECONDS, Finding, Step
 from store.chunks import chunks
 from store.codec import Resource
@@ -26,7 +27,6 @@ from store.reading import Moment
 from store.store import Store
 from store.types import key_pattern
 
-_BY_DATE = ("date", "_id", "status")
 _PAIRS = 500  # looked at again at a time
 _ROOMS = 100  # Schedules whose Slots are read together
 _LAPSED = 60  # seconds after which somebody should have tidied up
@@ -43,7 +43,7 @@ async def appointments(store: Store, batch: int = BATCH) -> AsyncIterator[Step]:
             find = view.database["Appointment"].find(
                 {**place, "_index.status": {"$in": sorted(checking_claims.HOLDING)}},
                 {"_json": 1, "_index.date": 1},
-                sort=key_pattern(_BY_DATE)[:2],
+                sort=key_pattern(BY_DATE)[:2],
                 limit=batch,
                 batch_size=batch + 1,
                 allow_disk_use=True,

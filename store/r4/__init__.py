@@ -22,6 +22,9 @@ from typing import Any
 
 import orjson
 
+STRUCTURES = "http://hl7.org/fhir/StructureDefinition/"
+"""What the URLs of R4's own types and profiles begin with."""
+
 
 @cache
 def search_parameters() -> list[dict[str, Any]]:

@@ -10,13 +10,13 @@ from __future__ import annotations
 from bson.regex import Regex
 
 from store.parameters import Parameter, Path
+from store.r4 import STRUCTURES
 from store.search.matching import BadValue, path_of, shares, starting
 from store.search.model import NOTHING, Query
 
 _WITH_PARTS = frozenset(
     {"Address", "CodeableConcept", "Coding", "ContactPoint", "HumanName", "Identifier", "Reference"}
 )
-_DEFINITIONS = "http://hl7.org/fhir/StructureDefinition/"
 
 
 def missing(parameter: Parameter, text: str) -> Query:
@@ -50,7 +50,7 @@ def _present(path: Path) -> Query:
 def _of_type(parameter: Parameter, kind: str) -> list[Query]:
     """Return the ways in which one of several targets of an element can be of type `kind`."""
     field = path_of(parameter)
-    stated = [{f"{one.steps}.type": {"$in": [kind, f"{_DEFINITIONS}{kind}"]}} for one in parameter.paths]
+    stated = [{f"{one.steps}.type": {"$in": [kind, f"{STRUCTURES}{kind}"]}} for one in parameter.paths]
     return [
         {field: starting(f"{kind}/")},
         {field: Regex(rf"^[A-Za-z]+:.*/{kind}/[^/]+$")},

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 
 from store import extract
+from store.extract import ID
 from store.parameters import Parameter
 from store.search.matching import BadValue, any_of, path_of, patterns_first
 from store.search.model import Query, Reading
@@ -19,7 +20,6 @@ from store.search.weight import as_far_as_bearable
 
 _RELATIVE = re.compile(r"([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})")
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:[^\s]+")
-_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 
 
 def reference(parameter: Parameter, modifier: str | None, values: list[str], reading: Reading) -> Query:
@@ -55,7 +55,7 @@ def _forms(value: str, kinds: tuple[str, ...], base: str, *, any_type: bool) -> 
     found = _RELATIVE.fullmatch(value)
     if found:
         return [*own_forms(found[1], found[2], base)] if found[1] in kinds or any_type else []
-    if _ID.fullmatch(value):
+    if ID.fullmatch(value):
         return [form for kind in kinds for form in own_forms(kind, value, base)]
     if not _ABSOLUTE.fullmatch(value):
         raise BadValue("It is not a reference. Write an id, a type and an id (Patient/123), or a URL.")

@@ -14,13 +14,13 @@ from adapter.fhir.validation.times import check_span, check_told
 from adapter.fhir.validation.walk import Walk
 from adapter.scheduling import hours_faults
 from store.codec import Resource
+from store.r4 import STRUCTURES
 
 _BUSINESS = "business-rule"
 _MODES = ("create", "update", "delete", "profile")
 # Types that take or offer time, and whether start and end may be the same.
 _SPANS = {"Appointment": True, "Slot": False, "AppointmentResponse": True}
 _HOURS = ("Schedule", "HealthcareService")  # types that may say when they are open
-_STRUCTURES = "http://hl7.org/fhir/StructureDefinition/"
 _MODIFIERS = ("modifierExtension", "implicitRules")
 _VERSIONS = ("4.0.1", "4.0")  # of these; by the second a canonical means any patch of it
 
@@ -152,7 +152,7 @@ def require_call(kind: str, mode: str | None, ident: str | None, profile: str | 
         text = f"Mode {mode} is for one resource. Call /{kind}/[id]/$validate."
         problems.append(Problem("missing_id", text, "mode", issue="required"))
     if profile is not None and not _is_own(profile, kind):
-        text = f"Only the profile {_STRUCTURES}{kind} of R4 (4.0.1) is known here. Leave the profile out."
+        text = f"Only the profile {STRUCTURES}{kind} of R4 (4.0.1) is known here. Leave the profile out."
         problems.append(Problem("unknown_profile", text, "profile", issue="not-supported"))
     if not has_subject and mode != "delete":
         text = "There is nothing to validate. Send the resource, alone or as the parameter resource of a Parameters."
@@ -164,7 +164,7 @@ def require_call(kind: str, mode: str | None, ident: str | None, profile: str | 
 def _is_own(profile: str, kind: str) -> bool:
     """Tell whether a canonical URL is that of R4's own definition of the type."""
     url, versioned, version = profile.partition("|")
-    return url == _STRUCTURES + kind and (not versioned or version in _VERSIONS)
+    return url == STRUCTURES + kind and (not versioned or version in _VERSIONS)
 
 
 def _remarks(resource: Resource, kind: str) -> Iterator[Problem]:

@@ -15,6 +15,7 @@ from adapter.fhir.validation.definitions import Member, resource_types
 from adapter.fhir.validation.findings import Findings, Place
 from store.codec import Resource
 from store.extract import type_of
+from store.r4 import STRUCTURES
 
 _LITERAL = re.compile(
     r"(?P<base>https?://[^\s?#]+/)?(?P<type>[A-Z][A-Za-z]+)/[A-Za-z0-9\-.]{1,64}(?:/_history/[A-Za-z0-9\-.]{1,64})?"
@@ -22,7 +23,6 @@ _LITERAL = re.compile(
 _CONDITIONAL = re.compile(r"(?P<type>[A-Z][A-Za-z]+)\?\S+")
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:\S+")
 _QUERY = re.compile(r"[?#]")
-_STRUCTURES = "http://hl7.org/fhir/StructureDefinition/"
 
 
 def check_reference(
@@ -110,7 +110,7 @@ def _stated(node: Resource, findings: Findings, place: Place) -> str | None:
     stated = node.get("type")
     if not isinstance(stated, str):
         return None
-    name = stated.removeprefix(_STRUCTURES)
+    name = stated.removeprefix(STRUCTURES)
     if name in resource_types():
         return name
     if ":" not in stated:

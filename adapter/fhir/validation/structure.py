@@ -13,11 +13,9 @@ from copy import copy
 from decimal import Decimal
 from typing import Any
 
-from bson.decimal128 import create_decimal128_context
-
 from adapter.errors import Problem
 from adapter.fhir.validation.findings import Findings, Place, tellable
-from store.codec import Resource
+from store.codec import DECIMAL128, Resource
 
 DEEPEST = 64
 """Levels of nesting; MongoDB takes 100, some of which the stored document needs itself."""
@@ -33,7 +31,6 @@ _STAND_IN = {"resourceType": "Parameters"}  # nothing in it is required
 
 _FORBIDDEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _TOO_DEEP = f"It is nested more than {DEEPEST} levels deep. Send it flatter."
-_DECIMAL128 = create_decimal128_context()
 _WIDEST = Decimal(sys.float_info.max)  # beyond it, readers of JSON see infinity or give up: ours does
 
 
@@ -204,7 +201,7 @@ def _text(value: str, findings: Findings, place: Place) -> None:
 def _number(value: Decimal | int, findings: Findings, place: Place) -> None:
     if isinstance(value, Decimal):
         # Comparisons are exact. `abs` rounds, and fails at exponents that Python does not reckon with.
-        readable = value.is_finite() and value.adjusted() >= _DECIMAL128.Emin and value.copy_abs() <= _WIDEST
+        readable = value.is_finite() and value.adjusted() >= DECIMAL128.Emin and value.copy_abs() <= _WIDEST
     else:
         readable = abs(value) <= _WIDEST
     if not readable:

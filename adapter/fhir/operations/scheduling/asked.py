@@ -6,7 +6,6 @@ Scheduling, Epic and ISiK Terminplanung are read as the same.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -19,7 +18,7 @@ from adapter.fhir.operations.parameters import each, names, no_parameters
 from adapter.fhir.refusing import Faults
 from mappings.instants import parse
 from store.codec import Resource
-from store.extract import relative, value_of
+from store.extract import ID, relative, value_of
 from store.search.text import escaped
 
 ALIASES: Mapping[str, str] = {
@@ -41,7 +40,6 @@ _FORMAL = ("_format", "_pretty")
 _UNREADABLE = object()
 """The value of a parameter that is no valid one: what is wrong with it has been noted."""
 
-_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 _Read = TypeVar("_Read")
 
 
@@ -236,9 +234,9 @@ def _reference(given: Given, kinds: Sequence[str], base: str) -> Resource:
     if isinstance(text, str):
         # A version of it (as in the header Location) stands for the resource: what is done is done to the present one.
         text = relative(text, (base,))
-        text = f"{kinds[0]}/{text}" if _ID.fullmatch(text) else text
+        text = f"{kinds[0]}/{text}" if ID.fullmatch(text) else text
         kind, _, ident = text.partition("/")
-        if kind in kinds and _ID.fullmatch(ident):
+        if kind in kinds and ID.fullmatch(ident):
             return {**found, "reference": text}
     elif (
         isinstance(found.get("identifier"), dict)
