@@ -18,6 +18,7 @@ from typing import IO, TYPE_CHECKING, Any
 import orjson
 
 from adapter.export import formats
+from adapter.export.behind import Behind
 from adapter.export.engine import DELETED, Selection, deleting, deletions, resources
 from adapter.export.folder import Folder, Manifest
 from store import codec
@@ -59,7 +60,7 @@ class Wanted:
     zipped: bool = False
 
 
-class Copying:
+class Copying(Behind):
     """One export in the hands of this process.
 
     Args:
@@ -80,6 +81,7 @@ class Copying:
         rows: Rows | None = None,
         deidentifier: Deidentifier | None = None,
     ) -> None:
+        super().__init__()
         self._store = store
         self._folder = folder
         self._manifest = manifest
@@ -91,8 +93,6 @@ class Copying:
         self._writing: formats.Writing | None = None
         self._name = ""
         self._numbers = Counter(one["type"] for one in manifest.output)
-        self._background: asyncio.Task[None] | None = None
-        self._finishing: asyncio.Task[None] | None = None
 
     async def carry_out(self, progress: Progress) -> None:
         """Write what is left to be written; the manifest is complete then.
@@ -151,12 +151,6 @@ class Copying:
         shaped = lines if self._deidentifier is None else [self._deidentifier.line(raw) for raw in lines]
         writing.add(kind, shaped)
 
-    async def _settle(self) -> None:
-        """Wait until what was read before is written."""
-        if self._background is not None:
-            task, self._background = self._background, None
-            await task
-
     async def _begin(self, group: str) -> formats.Writing:
         """Return the file that is written at, made where there is none."""
         await self._settle()
@@ -202,11 +196,6 @@ class Copying:
 
         self._finishing = asyncio.create_task(finish())
 
-    async def _all_finished(self) -> None:
-        if self._finishing is not None:
-            task, self._finishing = self._finishing, None
-            await task
-
     async def _write_deletions(self, since: datetime) -> None:
         writing, wanted, name = None, self._wanted, DELETED
         queries = {kind: list(found) for kind, found in wanted.queries.items()}
@@ -230,8 +219,7 @@ class Copying:
 
     async def _drop(self) -> None:
         """Let go of a file that is not finished; one that is about to be may be."""
-        left = [task for task in (self._background, self._finishing) if task is not None]
-        await asyncio.gather(*left, return_exceptions=True)
+        await self._given_up()
         if self._writing is not None:
             self._writing.give_up()
         if self._file is not None:

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 import orjson
 
 from adapter import clock
+from adapter.export.behind import Behind
 from adapter.export.engine import DELETED, deleting, deletions, resources
 from adapter.export.files import Files, Writing
 from adapter.export.plan import Plan
@@ -38,7 +39,7 @@ class _Progress:
     total: int
 
 
-class Work:
+class Work(Behind):
     """A job in the hands of a worker.
 
     Args:
@@ -65,6 +66,7 @@ class Work:
         *,
         now: clock.Now = clock.now,
     ) -> None:
+        super().__init__()
         self._store = store
         self._jobs = jobs
         self._files = files
@@ -77,8 +79,6 @@ class Work:
         self._now = now
         self._progress = _Progress(job.done, job.total)
         self._numbers = Counter(one.kind for one in job.files if one.role == "output")
-        self._background: asyncio.Task[None] | None = None
-        self._finishing: asyncio.Task[None] | None = None
         self._unfinished: set[Writing] = set()
 
     async def carry_out(self, beat: float = 1.0) -> None:
@@ -99,8 +99,7 @@ class Work:
             for task in (writing, beating):
                 task.cancel()
             await asyncio.gather(writing, beating, return_exceptions=True)
-            left = [task for task in (self._background, self._finishing) if task is not None]
-            await asyncio.gather(*left, return_exceptions=True)
+            await self._given_up()
             await asyncio.gather(*(one.abort() for one in self._unfinished))
 
     async def _beat(self, pause: float) -> None:
@@ -161,12 +160,6 @@ class Work:
         if writing is not None:
             await self._finish(step + 1, "", kind, name, writing)
 
-    async def _settle(self) -> None:
-        """Wait until what was read before is written."""
-        if self._background is not None:
-            task, self._background = self._background, None
-            await task
-
     async def _write_deleted(self, step: int, since: datetime) -> None:
         kinds = self._plan.kinds
         queries = {kind: self._plan.queries(kind) for kind in kinds}
@@ -205,11 +198,6 @@ class Work:
                 raise Lost
 
         self._finishing = asyncio.create_task(finish())
-
-    async def _all_finished(self) -> None:
-        if self._finishing is not None:
-            task, self._finishing = self._finishing, None
-            await task
 
 
 async def tidy(jobs: ExportJobs, files: Files, ident: str, now: datetime) -> bool:
