@@ -137,9 +137,7 @@ def referred(
     return _referred(Reading(appointment, systems, DEFAULT_VOCABULARY, NOBODY, asked))
 
 
-def unlinked_uhid(
-    appointment: Resource, *, systems: Systems = DEFAULT_SYSTEMS, asked: Asked | None = None
-) -> str | None:
+def unlinked_uhid(appointment: Resource, *, systems: Systems, asked: Asked | None) -> str | None:
     """Return the UHID of the patient who is shown, if it is all by which `appointment` says who that is.
 
     The patient is then whichever Patient carries the UHID, and not one behind a reference (`referred`).

@@ -22,6 +22,7 @@ from store.reading import Moment
 from store.store import Store
 
 _LATEST = 9_999_999_999
+_NUMBERS = 10 * BATCH  # of the order, read at once: they are short
 
 
 async def history(store: Store, batch: int = BATCH) -> AsyncIterator[Step]:
@@ -126,7 +127,7 @@ def _version_findings(name: str, versions: Sequence[int], deleted: bool, stored:
     return findings
 
 
-async def order(store: Store, batch: int = 10 * BATCH) -> AsyncIterator[Step]:
+async def order(store: Store) -> AsyncIterator[Step]:
     """Look for gaps in the order of the history: its numbers run from 1 to what the counter says."""
     counter = await bounded(lambda: store.database[COUNTERS].find_one({"_id": COUNTER}), SECONDS)
     expected, reached = 0 if counter is None else int(counter.get("value", 0)), 0
@@ -138,8 +139,8 @@ async def order(store: Store, batch: int = 10 * BATCH) -> AsyncIterator[Step]:
                 query,
                 {"_id": 0, "at": 1, "seq": 1},
                 sort=[("at", 1), ("seq", 1)],
-                limit=batch,
-                batch_size=batch + 1,
+                limit=_NUMBERS,
+                batch_size=_NUMBERS + 1,
                 allow_disk_use=True,
                 session=view.session,
             )

@@ -56,7 +56,7 @@ def uri_of(address: str | Path) -> str:
     return f"mongodb://{quote(str(address), safe='')}/?directConnection=true&replicaSet={_REPLICA_SET}"
 
 
-def place_socket(home: Path, again: Path | None = None) -> Path:
+def place_socket(home: Path, again: Path | None) -> Path:
     """Choose the socket's path: in the data directory where that can be, else in a new private run directory.
 
     It cannot where the path is too long, has characters that mongod's address parser gives a meaning, or lies on a file

@@ -39,7 +39,7 @@ class Pseudonyms:
         ValueError: the key is shorter than `LEAST_KEY` bytes.
     """
 
-    def __init__(self, key: bytes, systems: Systems, bases: Sequence[str] = ()) -> None:
+    def __init__(self, key: bytes, systems: Systems, bases: Sequence[str]) -> None:
         if len(key) < LEAST_KEY:
             raise ValueError(f"the key has {len(key)} bytes; {LEAST_KEY} are needed at least")
         self._hmac = hmac.new(key, digestmod=hashlib.sha256)

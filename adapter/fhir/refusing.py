@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from adapter.errors import Malformed, MethodNotAllowed, NotFound, Problem, Refused, few
@@ -23,8 +23,8 @@ def invalid(name: str, text: str, issue: str = "value") -> Malformed:
 class Faults:
     """What is wrong with the parameters of a call, or a patch: kept until all has been read, and told together."""
 
-    def __init__(self, problems: Iterable[Problem] = ()) -> None:
-        self._problems = [*problems]
+    def __init__(self) -> None:
+        self._problems: list[Problem] = []
 
     @contextmanager
     def noted(self) -> Iterator[None]:

@@ -240,7 +240,7 @@ def _is_of(person: str, slot: Resource, facts: Facts, *, nameless: bool) -> bool
     return person in offered or (nameless and bool(offered))
 
 
-def _unavailable(slots: Sequence[Resource], param: str, text: str, schedules: Sequence[str] = ()) -> Problem:
+def _unavailable(slots: Sequence[Resource], param: str, text: str, schedules: Sequence[str]) -> Problem:
     """Return the problem with Slots that are not to be had, and with Schedules that have leave or are a thing's."""
     in_the_way = [slot["id"] for slot in slots if slot["status"] != "free"] or [slot["id"] for slot in slots]
     told = {"schedules": [id_of(name) for name in schedules]} if schedules else {}

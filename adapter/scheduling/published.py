@@ -28,7 +28,7 @@ class Published:
         slots: Mapping[str, Resource],
         schedules: Mapping[str, Resource],
         people: People,
-        hidden: Container[str] = (),
+        hidden: Container[str],
     ) -> None:
         self._schedules = schedules
         self._by_hour: dict[str, list[str]] = {}

@@ -56,7 +56,7 @@ def not_theirs(param: str, *, stays: bool = False) -> Problem:
     return Problem("slot_mismatch", _kept(_NOT_THEIRS) if stays else _NOT_THEIRS, param)
 
 
-def not_there(param: str, *, stays: bool = False) -> Problem:
+def not_there(param: str, *, stays: bool) -> Problem:
     """Return the problem with a Slot that is at another facility than the visit, which `stays` there in a move."""
     return Problem("slot_mismatch", _kept(_NOT_THERE) if stays else _NOT_THERE, param)
 

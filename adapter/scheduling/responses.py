@@ -25,7 +25,7 @@ _SAYS = ("appointment", "start", "end", "actor", "participantType", "participant
 
 
 async def carry_over(
-    work: UnitOfWork, drafts: Sequence[Draft], bases: Sequence[str] = ()
+    work: UnitOfWork, drafts: Sequence[Draft], bases: Sequence[str]
 ) -> tuple[list[Draft], list[Problem]]:
     """Let the responses among `drafts` change their appointments.
 

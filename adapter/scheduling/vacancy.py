@@ -14,7 +14,7 @@ from adapter.scheduling.world import World
 from store.codec import Resource
 
 
-def is_free_for(world: World, name: str, visit: Visit, *, fills: bool = False) -> bool:
+def is_free_for(world: World, name: str, visit: Visit, *, fills: bool) -> bool:
     """Tell whether the visit may take a Slot that exists; one that somebody set busy by hand only if it `fills` it.
 
     Free, or its own already; or busy because the same set says so, or gave it up: one claim, not two.
