@@ -90,6 +90,22 @@ def test_identifiers_of_several_actors_are_found() -> None:
     assert extract.identifiers(resource, "participant.actor.identifier") == [("urn:s", "1"), ("urn:s", "2")]
 
 
+def test_every_reference_in_a_resource_is_found_as_it_was_written_however_deep() -> None:
+    resource = {
+        "contained": [{"id": "p", "link": [{"other": {"reference": "https://elsewhere.example/fhir/Patient/1"}}]}],
+        "subject": {"reference": "#p", "display": "reference"},
+        "extension": [{"reference": 1, "valueReference": {"reference": "Group/g/_history/2"}}],
+        "reference": {"text": "no reference"},
+    }
+    found = ["https://elsewhere.example/fhir/Patient/1", "#p", "Group/g/_history/2"]
+    assert list(extract.every_reference(resource)) == found
+
+
+def test_a_resource_is_referred_to_by_its_type_and_its_id() -> None:
+    name = extract.reference_to({"resourceType": "Patient", "id": "a.1-b"})
+    assert (name, extract.id_of(name)) == ("Patient/a.1-b", "a.1-b")
+
+
 HERE = ("https://fhir.example.org/fhir/R4", "http://localhost:8000/fhir/R4")
 
 
