@@ -1,7 +1,8 @@
-"""Which Slots the appointments of a claim set give up, so that they are free, or to be had in the same set.
+"""Which Slots the appointments of a claim set give up: they become free, or can be taken in the same set.
 
-What was held is given up by who holds it no longer. A no-show leaves its Slots busy, until it is entered in error or
-deleted; then it gives up none that another no-show leaves busy too, and none that was made anew at another time.
+An appointment that no longer holds a Slot gives it up. A no-show leaves its Slots busy until it is entered in error or
+deleted. Even then it does not give up a Slot that another no-show leaves busy as well, nor one that has since been made
+anew at another time.
 
 Pure functions.
 """
@@ -22,7 +23,7 @@ def given_up(
 
     Args:
         visits: the appointments of the set, by relative reference.
-        appointments: those that are stored around it.
+        appointments: the stored ones beside them.
         slots: as they are going to be.
     """
     final = {name: visit.appointment for name, visit in visits.items()}
@@ -37,6 +38,6 @@ def given_up(
 
 
 def share_a_moment(one: Resource, other: Resource) -> bool:
-    """Tell whether two appointments or Slots are there at once; of one without a time nobody knows that it is not."""
+    """Tell whether two appointments or Slots may be there at once; one without a time may always be."""
     when, then = intervals.of(one), intervals.of(other)
     return when is None or then is None or when.overlaps(then)

@@ -1,6 +1,6 @@
-"""Which Slots of whom there are at a time, in whatever status: found by the hours of each practitioner's Schedules.
+"""Which Slots a practitioner has at a time, in whatever status: found by the hours of their Schedules.
 
-Pure: of what is going to be there under a claim set, of whom a practitioner's Schedules are told by their roles, too.
+Pure: it tells what is going to be there under a claim set. A Schedule may name a practitioner by one of their roles.
 """
 
 from __future__ import annotations

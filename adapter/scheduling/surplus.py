@@ -1,8 +1,8 @@
-"""Which of its Slots an appointment has no more use for: they are given back with the change that makes them so.
+"""Which of its Slots an appointment no longer needs: they are given back by the same change.
 
-A Slot is held for somebody, at a time. Where its people (or the room) take part no longer, or the appointment is
-elsewhere in time, it would be busy for nobody, and no client knows of a link that the service has added. A Schedule
-that has changed hands makes nobody leave.
+A Slot is held for somebody, at a time. If its practitioner (or its room) no longer takes part, or the appointment has
+moved to another time, it would stay busy for nobody; and the client may not know of the link, as the service adds some
+itself. That a Schedule has changed hands is no reason to give its Slots back.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ def of(
 ) -> frozenset[str]:
     """Return the Slots that the visit held, still names, and is to give back.
 
-    What stays must cover its time; where it does not, nothing is given back, and what the links say is judged as it is.
-    Who has declined still takes part: the Slot is unchanged by that (Argonaut's table of statuses).
+    The Slots that stay must cover its time. If they do not, none is given back, and the links are judged as they are.
+    Somebody who has declined still takes part: that does not change the Slot (Argonaut's table of statuses).
     """
     had, takes = visit.had, visit.takes
     if had is None or takes is None or takes.when is None or not (visit.is_new or visit.sheds):
@@ -45,17 +45,17 @@ def _taking_part(appointment: Resource, people: People) -> set[str]:
 def left(
     visit: Visit, slots: Mapping[str, Resource], schedules: Mapping[str, Resource], people: People
 ) -> frozenset[str]:
-    """Return the Slots that the visit held and that are of nobody who takes part, but may be of somebody who leaves.
+    """Return the Slots that the visit held of nobody who takes part, but perhaps of somebody who leaves.
 
-    Where all who were there stay, it is the Schedule that has changed hands, and the visit keeps what it had.
+    If nobody leaves, it is the Schedule that has changed hands, and the visit keeps what it had.
     """
     before, after = (_taking_part(one or {}, people) for one in (visit.draft.before, visit.draft.after))
     held = () if visit.had is None else visit.had.slots
     whose = {name: owners(schedules.get(claims.schedule_of(slots[name]), {}), people) for name in held if name in slots}
     leaving = before - after
     known = {one for some in whose.values() for one in some}
-    # Who leaves and has none of these by a Schedule may have had anybody's of practitioners: that of one who left
-    # before, or whose Schedule is another's now.
+    # A practitioner who leaves, and to whom no Schedule of these Slots belongs, may have had any practitioner's Slot:
+    # the Schedule may be another's by now, or its owner may have left before.
     anybodys = any(one.startswith(claims.PRACTITIONERS) for one in leaving - known)
     return frozenset(
         name
@@ -66,9 +66,9 @@ def left(
 
 
 def owners(schedule: Resource, people: People) -> tuple[str, ...]:
-    """Return whose the Slots of `schedule` are: its practitioners', or a service's, or else a room's.
+    """Return to whom the Slots of `schedule` belong: its practitioners, else a service, else its room.
 
-    Where it names somebody, its Locations say where they are.
+    Beside any of the former, its Locations only say where they are.
     """
     actors = people.of(references(schedule, "actor"))
     practitioners = tuple(one for one in actors if one.startswith(claims.PRACTITIONERS))

@@ -1,7 +1,8 @@
 """In which order the appointments of a set take the Slots that are found for them.
 
-The result of a transaction must not hang on the order of its entries (https://hl7.org/fhir/R4/http.html#trules): who
-finds fewest comes first, and who goes without comes before those who took theirs, while that may help.
+The result of a transaction must not depend on the order of its entries (https://hl7.org/fhir/R4/http.html#trules). The
+appointment with the fewest Slots to choose from comes first; as long as it may help, those that got none go ahead of
+the others and all try again.
 """
 
 from __future__ import annotations
@@ -41,6 +42,6 @@ def take(world: World, taken: Callable[[Visit, Stake, Interval], list[Problem]])
             return []
         world.release()
         tried.append(names)
-        if names[0] not in refused:  # else somebody goes without whom nobody came before
+        if names[0] not in refused:  # else the first of all got none, and no other order can help it
             order = sorted(order, key=lambda claim: claim[0].name not in refused)
     return [problem for visit, stake, when in by_need for problem in taken(visit, stake, when)]

@@ -17,13 +17,14 @@ from store.codec import Resource
 def is_free_for(world: World, name: str, visit: Visit, *, fills: bool) -> bool:
     """Tell whether the visit may take a Slot that exists; one that somebody set busy by hand only if it `fills` it.
 
-    Free, or its own already; or busy because the same set says so, or gave it up: one claim, not two.
+    The Slot is free, or the visit's own already; or it is busy because the same set says so, or because the set gives
+    it up: that is one claim, not two.
     """
     return not in_the_way(world, name, visit) and is_to_be_had(world, name, visit, fills=fills)
 
 
 def is_to_be_had(world: World, name: str, visit: Visit, *, fills: bool = False) -> bool:
-    """Tell the same of a Slot in which nobody is in the way of the visit (`in_the_way`)."""
+    """Tell the same as `is_free_for` of a Slot in which no appointment is in the way of the visit (`in_the_way`)."""
     slot = world.slots[name]
     status = slot["status"]
     if is_closed_to(world, name, visit):
@@ -41,7 +42,7 @@ def is_to_be_had(world: World, name: str, visit: Visit, *, fills: bool = False) 
 
 
 def is_kept(world: World, slot: str, visit: Visit) -> bool:
-    """Tell whether the visit goes on holding a Slot that it held: the set changes it not, nor takes it another."""
+    """Tell whether the visit keeps a Slot that it held: the set does not change it, nor has another take it."""
     there = world.slots[slot]["status"] != "entered-in-error"
     return there and not world.is_written(slot) and not in_the_way(world, slot, visit)
 
@@ -63,17 +64,17 @@ def is_closed_to(world: World, name: str, visit: Visit) -> bool:
 
 
 def is_for_nobody(world: World, name: str) -> bool:
-    """Tell whether a Slot is busy for none who had it, so that somebody may fill it.
+    """Tell whether a Slot is busy though nobody who had it stays, so that somebody may fill it.
 
-    One for several in which others stay was closed by hand. A copy was let in where it was decided.
+    A Slot for several that is busy while others stay in it was closed by hand. A copy was let in elsewhere already.
     """
     return world.copied or not _stay(world, name)
 
 
 def _is_opened(world: World, name: str) -> bool:
-    """Tell whether a busy Slot is to be had because appointments of the set give it up (`occupancy.status_after`).
+    """Tell whether a busy Slot can be had because appointments of the set give it up (`occupancy.status_after`).
 
-    It was full, or the last has left: a place in one that was closed by hand does not open it.
+    It must have been full, or the last one has left it: a place in a Slot that was closed by hand does not open it.
     """
     was_full = world.held[name] >= occupancy.capacity(world.slots[name])
     return name in world.freed and (was_full or not _stay(world, name))
@@ -88,7 +89,7 @@ def in_the_way(world: World, slot: str, visit: Visit) -> list[str]:
     """Return the appointments that leave it no place in a Slot; if it held it already, only newcomers may."""
     if visit.books_over:
         return []
-    # Who was booked over others and is no longer has its own Slot no longer for certain.
+    # If it was booked over others and no longer is, even its own Slot is no longer certain.
     yields = visit.had is not None and visit.takes is not None and visit.takes.lets_go_of(visit.had)
     is_own = not yields and world.was_held(slot, visit.name)
     full = _filling(world, slot, visit, is_own=is_own)

@@ -105,9 +105,9 @@ class World:
                 del self.holders[slot][name]
 
     def newly(self, visit: Visit, stake: Stake, when: Interval) -> dict[str, tuple[Interval, ...]]:
-        """Return which time the visit takes that it did not have, of each of its practitioners of whom it takes some.
+        """Return the time that the visit takes and did not have before, by practitioner, if there is any.
 
-        Of what it had it was there first: whoever has come since was booked over it, or published there.
+        In the time that it had it came first: what is there by now was booked over it, or published over it.
         """
         had = visit.had
         people = self.people.of(stake.people)
@@ -116,7 +116,7 @@ class World:
             return whole
         if stake.overbooked and not visit.books_over:
             return {}
-        # What it had may have been somebody else's, or shared, or may be what the set makes another.
+        # The time that it had may have been somebody else's or shared with others, or the set changes its Slot.
         cast = not self._cast_anew.isdisjoint((*people, *stake.people, *had.people))
         if cast or self._leaves_others(visit, had) or any(map(self.is_written, had.slots)):
             return whole
@@ -124,11 +124,11 @@ class World:
         return {one: spans for one in people if (spans := more if one in were else (when,))}
 
     def _leaves_others(self, visit: Visit, had: Stake) -> bool:
-        """Tell whether it gives up a Slot for several: by that alone it stood beside the others in it."""
+        """Tell whether it gives up a Slot for several: only by that it could be there together with the others."""
         return any(occupancy.capacity(self.slots.get(name, {})) > 1 for name in self.leaves(visit, had))
 
     def leaves(self, visit: Visit, had: Stake) -> list[str]:
-        """Return the Slots that it gives up; before its Slots are found it keeps all where it names none."""
+        """Return the Slots that it gives up; one that names none keeps all of them until its Slots are found."""
         named = claims.slots(visit.appointment)
         kept = self.taken.get(visit.name, named if named or visit.is_copy else had.slots)
         return [name for name in had.slots if name not in kept]
@@ -148,10 +148,10 @@ class World:
         return Crowd(present, self.schedules, self.people)
 
     def rivals(self, visit: Visit, stake: Stake, when: Interval, apart: Container[str] = ()) -> Iterator[Resource]:
-        """Yield the appointments that hold time that it takes newly (`newly`), but for itself and those in `apart`.
+        """Yield the appointments that hold time which the visit takes newly, but for itself and those in `apart`.
 
-        They name the Slots that they are going to hold; those that book over it in this very set are not rivals, nor,
-        for a copy, those that did so before: it was there first.
+        They name the Slots that they are going to hold. Those that book over it in this very set are no rivals, as it
+        was there first; for a copy, nor are those that did so before (`books_over`).
         """
         for name, one, _, _ in self._diary.at(self.newly(visit, stake, when)):
             if name != visit.name and name not in apart and not self.books_over(name, one):
@@ -162,7 +162,7 @@ class World:
         return self.taken.get(name, [slot for slot in claims.slots(appointment) if slot not in gone])
 
     def books_over(self, name: str, appointment: Resource) -> bool:
-        """Tell whether an appointment is in nobody's way: it books over others in this set; a copy: ever did."""
+        """Tell if an appointment is nobody's rival: it books over others in this set; in a copied one: ever did."""
         if self.copied and occupancy.reason(appointment) is not None:
             return True
         visit = self.asked.visits.get(name)
@@ -173,11 +173,11 @@ class World:
         return [self.slots[name] for name in self._links(visit.name, visit.appointment)]
 
     def own(self, whose: str, visit: Visit, when: Interval) -> list[str]:
-        """Return the Slots that the visit has already of a practitioner, and that are of use at `when`."""
+        """Return the Slots of use at `when` that the visit has already of a practitioner."""
         return [name for name, owners in self._had(visit, when) if whose in owners]
 
     def others(self, apart: Sequence[str], visit: Visit, when: Interval) -> list[str]:
-        """Return the Slots of use at `when` that the visit has of nobody in `apart`, nor of who has left."""
+        """Return the Slots of use at `when` that the visit has already, of others than those in `apart` or who left."""
         left = surplus.left(visit, self.slots, self.schedules, self.people)
         return [name for name, owners in self._had(visit, when) if not {*apart} & {*owners} and name not in left]
 
