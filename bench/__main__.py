@@ -17,7 +17,7 @@ from rich.console import Console
 
 from bench import export, growth, imports, machine, processes, report, scheduling, verify
 from bench.cases import CASES, Case
-from bench.report import Row
+from bench.report import Row, verdict
 
 _WARM_UP = 0.2
 _INTERRUPTED = 130
@@ -93,7 +93,7 @@ def _measure(given: argparse.Namespace, console: Console, progress: Console) -> 
             memory = processes.peak(folder)
     how = f"{given.rounds} rounds of {given.seconds:g} s for each in turn; medians; one worker each, one MongoDB"
     report.show(console, described, rows, how)
-    said = "[green]met[/]" if memory <= _MOST_MEMORY else "[red]not met[/]"
+    said = verdict(memory <= _MOST_MEMORY)
     console.print(f"The service process had {memory:.0f} MB at most, goal {_MOST_MEMORY}: {said}", highlight=False)
     if given.json:
         print(json.dumps(report.as_json(described, rows, how)))

@@ -30,7 +30,8 @@ from rich.table import Table
 
 from adapter.variables import PREFIX
 from bench import machine, processes
-from bench.growth import _grow, _prepare
+from bench.growth import grow, prepare
+from bench.report import verdict
 
 SIZES = (20_000, 400_000)
 """Resources, half of each type."""
@@ -79,14 +80,13 @@ def run(console: Console, sizes: tuple[int, ...] = SIZES, rounds: int = 3) -> in
     """Measure and print; return the exit code: 0 whatever the figures are."""
     found: list[Figures] = []
     with processes.mongodb() as (folder, uri), console.status("starting") as status:
-        for name, value in machine.describe().items():
-            console.print(f"{name:<10}{value}", highlight=False, markup=False)
-        asyncio.run(_prepare(uri))
+        machine.show(console, machine.describe())
+        asyncio.run(prepare(uri))
         with processes.service(folder, uri) as (port, key):
             stored = 0
             for size in sizes:
                 status.update(f"writing up to {size:,} resources")
-                asyncio.run(_grow(uri, stored, size))
+                asyncio.run(grow(uri, stored, size))
                 stored = size
                 status.update(f"exporting {size:,} resources")
                 found.append(_measure(folder, uri, port, key, size, rounds))
@@ -228,7 +228,7 @@ def _show(console: Console, found: list[Figures]) -> None:
         ratio = one.export / one.bare
         met = ratio >= LEAST_RATIO and one.export >= LEAST_RATE and one.memory <= MOST_MEMORY
         cells = (f"{one.size:,}", f"{one.bare:,.0f}", f"{one.written:,.0f}", f"{one.export:,.0f}", f"{ratio:.2f}")
-        table.add_row(*cells, f"{one.memory:.0f}", "[green]met[/]" if met else "[red]not met[/]")
+        table.add_row(*cells, f"{one.memory:.0f}", verdict(met))
     console.print(table)
     _tell_fall(console, "$export", [one.export for one in found])
     table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left")
@@ -240,7 +240,7 @@ def _show(console: Console, found: list[Figures]) -> None:
             ratio = command.rate / one.bare
             met = command.memory <= MOST_MEMORY and (ratio >= LEAST_RATIO or name != "ndjson")
             cells = (f"{one.size:,}", name, f"{one.bare:,.0f}", f"{command.rate:,.0f}", f"{ratio:.2f}")
-            table.add_row(*cells, f"{command.memory:.0f}", "[green]met[/]" if met else "[red]not met[/]")
+            table.add_row(*cells, f"{command.memory:.0f}", verdict(met))
     console.print(table)
     for name in FORMATS:
         _tell_fall(console, name, [one.commands[name].rate for one in found])

@@ -23,6 +23,7 @@ from adapter.scheduling.claims import claims
 from adapter.scheduling.intervals import Interval
 from bench import fhir, machine, processes
 from bench.cases import SERVICE, Case
+from bench.report import verdict
 from bench.requests import SEED, Request
 from store.codec import CODEC_OPTIONS, Resource, encode
 from store.documents import Rules, compose, stamped
@@ -65,14 +66,13 @@ def run(console: Console, seconds: float) -> int:
     """Measure and print; return the exit code: 0 whatever the figures are."""
     p50: dict[str, list[float]] = {case.name: [] for case in CASES}
     with processes.mongodb() as (folder, uri), console.status("starting") as status:
-        for name, value in machine.describe().items():
-            console.print(f"{name:<10}{value}", highlight=False, markup=False)
-        asyncio.run(_prepare(uri))
+        machine.show(console, machine.describe())
+        asyncio.run(prepare(uri))
         with processes.alone(folder, uri) as load:
             stored = 0
             for size in SIZES:
                 status.update(f"writing up to {size:,} documents")
-                asyncio.run(_grow(uri, stored, size))
+                asyncio.run(grow(uri, stored, size))
                 stored = size
                 status.update(f"searching among {size:,} documents")
                 for case in CASES:
@@ -93,18 +93,20 @@ def _show(console: Console, p50: dict[str, list[float]]) -> None:
     for case in CASES:
         figures = p50[case.name]
         growth = round(figures[-1] / figures[0], 2)
-        said = "[green]met[/]" if growth <= GOAL else "[red]not met[/]"
+        said = verdict(growth <= GOAL)
         cells = [f"{figure:.2f}" for figure in figures]
         table.add_row(case.title, *cells, f"{growth:.2f}", f"{GOAL:.2f}", said)
     console.print(table)
 
 
-async def _prepare(uri: str) -> None:
+async def prepare(uri: str) -> None:
+    """Make the database of the runs, with its indexes."""
     async with opened(processes.settings(uri), uri):
-        pass  # makes the indexes
+        pass
 
 
-async def _grow(uri: str, stored: int, size: int) -> None:
+async def grow(uri: str, stored: int, size: int) -> None:
+    """Write from `stored` up to `size` documents, half of them Appointments and half Slots."""
     async with opened(processes.settings(uri), uri) as service:
         store = service.stores["test"]
         rules = Rules(claims=claims)

@@ -34,6 +34,7 @@ from adapter.scheduling.claims import claims
 from adapter.scheduling.intervals import Interval
 from adapter.service import MODES, Service
 from bench import data, machine, processes
+from bench.report import verdict
 from store.codec import CODEC_OPTIONS, Resource, encode
 from store.documents import Rules, compose, stamped
 from store.guards import GUARDS
@@ -76,8 +77,7 @@ def run(console: Console, sizes: tuple[int, ...] = SIZES) -> int:
 
 
 def _show(console: Console, found: list[Figures]) -> None:
-    for name, value in machine.describe().items():
-        console.print(f"{name:<10}{value}", highlight=False, markup=False)
+    machine.show(console, machine.describe())
     table = Table(box=None, pad_edge=False, header_style="bold", title="import, resources/s", title_justify="left")
     for heading in (
         "resources",
@@ -93,12 +93,12 @@ def _show(console: Console, found: list[Figures]) -> None:
     for one in found:
         ratio = one.checked / one.bare
         met = ratio >= LEAST_RATIO and one.checked >= LEAST_RATE
-        said = f"{LEAST_RATIO} and {LEAST_RATE:,}/s: " + ("[green]met[/]" if met else "[red]not met[/]")
+        said = f"{LEAST_RATIO} and {LEAST_RATE:,}/s: " + verdict(met)
         least = (f"{one.documents:,.0f}", f"{one.documents / one.bare:.2f}", f"{one.checks:,.0f}")
         table.add_row(f"{one.size:,}", f"{one.checked:,.0f}", f"{one.bare:,.0f}", f"{ratio:.2f}", *least, said)
     console.print(table)
     fall = 1 - found[-1].checked / found[0].checked
-    said = "[green]met[/]" if fall <= MOST_FALL else "[red]not met[/]"
+    said = verdict(fall <= MOST_FALL)
     console.print(f"growth: the rate falls by {fall:.0%} (goal: by {MOST_FALL:.0%} at most) {said}", highlight=False)
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import platform
 import re
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
+
+from rich.console import Console
 
 _LIBRARIES = ("fastapi", "starlette", "uvicorn", "uvloop", "httptools", "pymongo", "orjson", "pydantic")
 _MODEL = r"model name\s*:\s*(.+)"
@@ -22,6 +25,12 @@ def describe() -> dict[str, str]:
         "Python": f"{platform.python_implementation()} {platform.python_version()}",
         "Libraries": ", ".join(f"{name} {version(name)}" for name in _LIBRARIES),
     }
+
+
+def show(console: Console, described: Mapping[str, str]) -> None:
+    """Print what `describe` returns."""
+    for name, value in described.items():
+        console.print(f"{name:<10}{value}", highlight=False, markup=False)
 
 
 def _cores() -> int:

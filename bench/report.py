@@ -87,6 +87,11 @@ class Row:
         return self.figures[target].rate / constant.rate / other
 
 
+def verdict(is_met: bool) -> str:
+    """Return what is printed beside a goal."""
+    return "[green]met[/]" if is_met else "[red]not met[/]"
+
+
 def show(console: Console, machine: Mapping[str, str], rows: Sequence[Row], how: str) -> None:
     """Print the machine and the table."""
     for name, value in machine.items():
@@ -109,7 +114,7 @@ def show(console: Console, machine: Mapping[str, str], rows: Sequence[Row], how:
             f"{row.ratio:.2f}",
             f"{low:.2f}-{high:.2f}",
             f"{row.goal:.2f}",
-            "[green]met[/]" if row.met else "[red]not met[/]",
+            verdict(row.met),
         )
     console.print(table)
     for row in rows:
@@ -120,7 +125,7 @@ def show(console: Console, machine: Mapping[str, str], rows: Sequence[Row], how:
         times = row.times(SERVICE)
         if times is not None:
             goal = fhir.TIMES[row.case][row.clients]
-            said = "[green]met[/]" if round(times, 1) >= goal else "[red]not met[/]"
+            said = verdict(round(times, 1) >= goal)
             beside = f"the floor: {row.times(FLOOR):.1f} times, a constant answer: {row.figures[CONSTANT].rate:,.0f}/s"
             text = f"{times:.1f} times the best other server, goal {goal:g}: {said} ({beside})"
             console.print(f"{row.title}, {row.clients} clients: {text}", highlight=False)

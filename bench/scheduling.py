@@ -26,6 +26,7 @@ from rich.console import Console
 
 from adapter.clock import text
 from bench import data, machine, processes
+from bench.report import verdict
 from bench.requests import SEED
 
 MOST_TIMES = 5.0
@@ -42,8 +43,7 @@ Parameters = dict[str, Any]
 def run(console: Console) -> int:
     """Measure and print; return the exit code: 0 whatever the figures are."""
     with processes.mongodb() as (folder, uri), console.status("writing 20,000 slots and 20,000 appointments"):
-        for name, value in machine.describe().items():
-            console.print(f"{name:<10}{value}", highlight=False, markup=False)
+        machine.show(console, machine.describe())
         asyncio.run(processes.prepare(uri))
         with processes.service(folder, uri) as (port, key):
             asyncio.run(_measure(console, uri, port, key))
@@ -91,7 +91,7 @@ async def _finding(console: Console, http: httpx.AsyncClient, uri: str) -> None:
                 raise RuntimeError(f"$find tells of {total} openings, the query of {len(found)}")
     (p50, p95), (bare50, bare95) = _cuts(ours), _cuts(floor)
     times = p95 / bare95
-    said = "[green]met[/]" if times <= MOST_TIMES else "[red]not met[/]"
+    said = verdict(times <= MOST_TIMES)
     console.print(
         f"$find, 30 days x {data.PRACTITIONERS} schedules, {total:,} openings: p50 {p50:.0f} ms, p95 {p95:.0f} ms; one "
         f"query for the same slots: p50 {bare50:.0f} ms, p95 {bare95:.0f} ms; {times:.1f} times at p95, goal "
