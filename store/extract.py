@@ -33,6 +33,8 @@ _LEAP_SECOND = re.compile(r":60(?=[.Z+-])")
 # Apostrophes (typographical, Hebrew and Armenian ones, and those that count as letters) and the full stop.
 _WITHIN = frozenset("'`.\u2018\u2019\u201b\u2032\u055a\u05f3" + "".join(map(chr, range(0x2B9, 0x2C0))))
 _WORDS, _LETTERS = 32, 128
+_READ = 10_000  # letters of a text that are looked at word by word: nobody's name has as many, and each costs
+_PIECE = 4_096  # letters that are folded at once: others have their turn in between
 
 
 def walk(node: Any, path: str) -> Iterator[Any]:
@@ -235,7 +237,8 @@ def folded(text: str) -> str:
     """Return a name as it is compared: without case, accents and superfluous white space (FHIR's string search)."""
     if not text.isascii():
         # Letter by letter: a text as a whole has its accents put in order, which is minutes for some 100 KB of them.
-        text = "".join(map(_bare, text))
+        pieces = (text[at : at + _PIECE] for at in range(0, len(text), _PIECE))
+        text = "".join(["".join(map(_bare, piece)) for piece in pieces])
     return " ".join(text.casefold().split())
 
 
@@ -250,8 +253,13 @@ def _seen(letter: str) -> str:
     return " " if category[0] in "PSZ" else letter
 
 
+def _beginning(text: str) -> str:
+    """Return a text folded, as far as it is looked at word by word; one letter may become eighteen."""
+    return folded(text[:_READ])[:_READ]
+
+
 def _words(text: str) -> list[str]:
-    return "".join(map(_seen, folded(text))).split()
+    return "".join(map(_seen, _beginning(text))).split()
 
 
 @remembered(16_384)
@@ -276,4 +284,4 @@ def from_each_word(text: str) -> tuple[str, ...]:
 @remembered(16_384)
 def phonetic(text: str) -> tuple[str, ...]:
     """Return how the words of a name sound (Metaphone), each once; one without a sound stands for itself."""
-    return tuple(dict.fromkeys(metaphone(word) or word for word in folded(text).split()))
+    return tuple(dict.fromkeys(metaphone(word) or word for word in _beginning(text).split()))

@@ -193,18 +193,23 @@ def _strings(parts: Sequence[str], take: Callable[[str, Run], None], item: Any, 
 
 
 def _string(name: str, exact: str, sort: Sort | None, text: str, run: Run) -> None:
+    _whole(name, exact, sort, text, run)
+
+
+def _whole(name: str, exact: str, sort: Sort | None, text: str, run: Run) -> str:
+    """File a text as a whole, and return it folded."""
     plain = extract.folded(text)
     run.add(name, plain)
     run.add(exact, text)
     if sort is not None:
         run.rank(sort, plain)
+    return plain
 
 
 def _name(name: str, exact: str, sort: Sort | None, text: str, run: Run) -> None:
-    _string(name, exact, sort, text, run)
+    plain = _whole(name, exact, sort, text, run)
     if len(run.lists[name]) > _NAMES:
         return
-    plain = extract.folded(text)
     for further in extract.from_each_word(text):
         if not plain.startswith(further):  # else it finds nothing that the text itself does not
             run.add(name, further)

@@ -7,9 +7,9 @@ Audit and events are to hang on `write` later: it knows every resource written, 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
 from bson.binary import Binary
 from pymongo import DeleteOne, InsertOne, ReplaceOne, UpdateOne
@@ -27,9 +27,8 @@ from store.source import Documents
 from store.staged import IDEMPOTENCY, Remembered, Staged, Write
 from store.types import TYPES
 
-T = TypeVar("T")
-
-_MEANWHILE = 20  # documents that are composed before MongoDB's answer is looked for
+_MEANWHILE = 20_000  # bytes of resources that are composed before MongoDB's answer is looked for: 20, mostly
+_LARGE = 100_000  # bytes of a resource that is composed in a thread, for others to be answered meanwhile
 
 _Operation = InsertOne[dict[str, Any]] | ReplaceOne[dict[str, Any]] | UpdateOne | DeleteOne
 
@@ -81,10 +80,8 @@ async def write(
         AlreadyExists, NotUnique: a resource clashes with a stored one.
     """
     writes = sorted((one for part in staged for one in part.writes.values()), key=lambda one: one.rank)
-    composed = await _meanwhile(
-        guards.bump(database, session, {name for part in staged for name in part.met(turn)}, now),
-        (_operation(one, rules) for one in writes),
-    )
+    met = {name for part in staged for name in part.met(turn)}
+    composed = await _composed(writes, rules, guards.bump(database, session, met, now))
     operations = {one.name: operation for one, operation in zip(writes, composed, strict=True)}
     for kind in dict.fromkeys(one.kind for one in writes):
         await _write_documents(database, session, rules, [one for one in writes if one.kind == kind], operations)
@@ -163,16 +160,21 @@ async def _write_remembered(
     await database[IDEMPOTENCY].bulk_write(records, ordered=True, session=session)
 
 
-async def _meanwhile(first: Coroutine[Any, Any, None], work: Iterable[T]) -> list[T]:
-    """Send `first` to MongoDB, do `work` here until that is answered, and return what the work gives."""
+async def _composed(writes: Sequence[Write], rules: Rules, first: Coroutine[Any, Any, None]) -> list[_Operation]:
+    """Send `first` to MongoDB, and return what carries out `writes`, made here until that is answered."""
     sent = asyncio.create_task(first)
-    done: list[T] = []
+    done: list[_Operation] = []
+    since = 0
     try:
         await asyncio.sleep(0)
-        for number, one in enumerate(work, 1):
-            done.append(one)
-            if number % _MEANWHILE == 0:
+        for one in writes:
+            size = len(one.raw or b"")
+            much = size > _LARGE
+            done.append(await asyncio.to_thread(_operation, one, rules) if much else _operation(one, rules))
+            since += size
+            if since > _MEANWHILE:
                 await asyncio.sleep(0)
+                since = 0
         await sent
     except BaseException:
         sent.cancel()

@@ -277,6 +277,21 @@ def test_what_a_long_name_is_found_by_is_bounded() -> None:
     assert extract.from_each_word(f"{'x' * 100}-{'y' * 100}")[1] == "y" * 100, "of each, not of the text"
 
 
+def test_a_long_text_is_looked_at_word_by_word_as_far_as_a_name_can_go() -> None:
+    """One letter of this text is eighteen when it is folded: a megabyte of them was seconds in the event loop."""
+    long = "\ufdfa" * 300_000
+    began = time.process_time()
+    assert extract.from_each_word(long)
+    assert extract.phonetic(long)
+    assert time.process_time() - began < 1
+
+
+def test_the_beginning_of_a_long_text_is_found_like_a_short_one() -> None:
+    long = f"Okello Mukasa {'x' * 20_000} last"
+    assert extract.phonetic(long)[:2] == extract.phonetic("Okello Mukasa")
+    assert extract.from_each_word(long) == ("okellomukasa" + "x" * 116, "mukasa" + "x" * 122, "x" * 128)
+
+
 def test_names_that_sound_alike_have_the_same_codes() -> None:
     assert extract.phonetic("Okello Mukasa") == extract.phonetic("okelo  MUKAASA")
     assert extract.phonetic("Éva") == extract.phonetic("Eva")

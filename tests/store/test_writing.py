@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
+from store.documents import compose
 from store.errors import AlreadyExists, Clash, NotUnique
 from store.store import Store
 from store.unit_of_work import UnitOfWork
@@ -117,3 +119,19 @@ async def test_who_clashes_with_one_that_is_written_beside_it_is_named(store: St
     with pytest.raises(NotUnique) as caught:
         await store.transact(step)
     assert caught.value.name == "Patient/n"
+
+
+async def test_a_large_resource_is_composed_beside_the_event_loop(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it is found by took seconds to work out, in which nobody else was answered."""
+    here: dict[str, bool] = {}
+
+    def watched(declared: Any, resource: dict[str, Any], *rest: Any) -> dict[str, Any]:
+        here[resource["id"]] = threading.current_thread() is threading.main_thread()
+        return compose(declared, resource, *rest)
+
+    monkeypatch.setattr("store.writing.compose", watched)
+    await create(store, patient("small"), patient("large", name=[{"family": "ab " * 40_000}]))
+    assert here == {"small": True, "large": False}
+    assert await store.keys("Patient", {"_index.name": {"$regex": "^ab ab "}}, limit=0) == ["large"]
