@@ -12,13 +12,11 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from bson.regex import Regex
-
 from store import extract
 from store.dates import span
 from store.parameters import Parameter
 from store.search import dates
-from store.search.matching import BadValue, any_of, either, path_of, patterns_first, starting
+from store.search.matching import BadValue, any_of, containing, either, path_of, patterns_first, starting
 from store.search.missing import missing
 from store.search.model import Query, Reading
 from store.search.references import reference
@@ -80,7 +78,7 @@ def _string(parameter: Parameter, modifier: str | None, values: list[str], _: Re
         return any_of(f"{path}:exact", [unescaped(value) for value in values])
     wanted = [form for value in values for form in _forms(parameter, value)]
     if modifier == "contains":
-        return any_of(path, [Regex(re.escape(form)) for form in wanted])
+        return any_of(path, [containing(form) for form in wanted])
     return any_of(path, [starting(form) for form in wanted])
 
 

@@ -11,6 +11,9 @@ from bson.regex import Regex
 from store.parameters import Parameter
 from store.search.model import NOTHING, Query
 
+_LONGEST = 16_000
+"""Bytes of a pattern. MongoDB takes twice as many; what was sent has fewer, but one letter may become eighteen."""
+
 
 class BadValue(ValueError):
     """A value that cannot be read; the text says why, and what would be one."""
@@ -41,9 +44,33 @@ def either(queries: list[Query]) -> Query:
 
 
 def starting(text: str) -> Regex[str]:
-    """Return the pattern of what begins with `text`: MongoDB goes straight to it in an index."""
+    """Return the pattern of what begins with `text`: MongoDB goes straight to it in an index.
+
+    Raises:
+        BadValue: MongoDB would not take it.
+    """
+    return _pattern("^" + re.escape(text))
+
+
+def containing(text: str) -> Regex[str]:
+    """Return the pattern of what has `text` anywhere.
+
+    Raises:
+        BadValue: as `starting`.
+    """
+    return _pattern(re.escape(text))
+
+
+def _pattern(text: str) -> Regex[str]:
+    """Return `text` as a pattern.
+
+    Raises:
+        BadValue: MongoDB would not take it.
+    """
+    if len(text.encode()) > _LONGEST:
+        raise BadValue("It is too long once its letters are written out. Search for its beginning.")
     # Not re.compile: its flag for Unicode, which goes without saying, makes MongoDB read the whole index.
-    return Regex("^" + re.escape(text))
+    return Regex(text)
 
 
 def patterns_first(wanted: list[Any]) -> list[Any]:

@@ -32,6 +32,22 @@ async def test_a_text_begins_with_what_is_searched_whatever_case_and_accents(sto
     assert await found(store, "Patient", "address=kamp&address-city=KAMPALA") == {"2"}
 
 
+@pytest.mark.parametrize(
+    "name", ["name", "name:contains", "general-practitioner:Practitioner.address", "identifier:text"]
+)
+def test_a_text_that_grows_too_long_for_a_pattern_is_refused(name: str) -> None:
+    """One letter of it is eighteen when it is folded: MongoDB took no pattern of so many."""
+    [problem] = refusal("Patient", f"{name}=" + "\ufdfa" * 2_000)
+    assert problem.code == "value"
+    assert "too long" in problem.text
+
+
+async def test_the_longest_text_that_grows_not_is_looked_for(store: Store) -> None:
+    await put(store, resource("Patient", "1", name=[{"family": "\U0001d7d8" * 2_048}, {"family": "." * 2_048}]))
+    assert await found(store, "Patient", f"name={'.' * 2_048}&name:contains={'.' * 2_048}") == {"1"}
+    assert await found(store, "Patient", "name=" + "\U0001f600" * 2_048) == set()
+
+
 async def test_a_name_is_found_without_its_punctuation_and_by_its_later_words(store: Store) -> None:
     await put(
         store,
