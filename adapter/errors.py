@@ -142,7 +142,7 @@ def oversized() -> TooLarge:
     """Return the refusal for what MongoDB does not take, however large a body may be."""
     text = (
         "It is larger than what MongoDB holds: 16 MB for a resource with its index, and it stands there twice. "
-        "Leave out pictures and other attachments, or give their addresses."
+        "Leave out pictures and other attachments, or give their addresses; send a Bundle in parts."
     )
     return TooLarge(Problem("body_too_large", text))
 

@@ -34,6 +34,9 @@ _LONGEST = 100  # bytes; the kernel takes 107 and mongod a few less
 # mongod splits addresses at commas and reads them as URLs here and there: no path that needs any thought.
 _PLAIN = re.compile(r"[A-Za-z0-9_./+-]+")
 _TRANSACTION_SECONDS = 12
+# Percent of the cache that may be changed, and by transactions that are under way, before whoever writes has to make
+# room. By the defaults (20, 10) one of 50 MB stopped all writes for good: only its end makes room, and it waited too.
+_CHANGED, _UNDER_WAY = 60, 50
 _OPLOG_MB = 990  # the least there is; the default is 5 % of the free disk, up to 50 GB
 _SETTINGS = "ADAPTER_"
 _LOG_TAIL = 64 << 10
@@ -132,6 +135,8 @@ def spawn(binary: Path, home: Path, address: Path, cache_gb: float) -> subproces
     # That is the default socket, /tmp/mongodb-0.sock: a second user's server would stumble over it.
     command += ["--nounixsocket"]
     command += ["--wiredTigerCacheSizeGB", f"{cache_gb:g}", "--oplogSize", str(_OPLOG_MB)]
+    triggers = f"eviction_dirty_trigger={_CHANGED},eviction_updates_trigger={_UNDER_WAY}"
+    command += ["--wiredTigerEngineConfigString", triggers]
     # Up to 200 MB of server metrics that only MongoDB's support can read.
     command += ["--setParameter", "diagnosticDataCollectionEnabled=false"]
     # The transaction of a process that was killed keeps what it has written until its age ends it. Ours last 10 s at

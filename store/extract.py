@@ -234,12 +234,16 @@ def _bare(letter: str) -> str:
 
 @remembered(16_384)
 def folded(text: str) -> str:
-    """Return a name as it is compared: without case, accents and superfluous white space (FHIR's string search)."""
+    """Return a name as it is compared: without case, accents and superfluous white space (FHIR's string search).
+
+    A long text does not grow by it: some letters become eighteen.
+    """
+    most = max(len(text), _READ)
     if not text.isascii():
         # Letter by letter: a text as a whole has its accents put in order, which is minutes for some 100 KB of them.
         pieces = (text[at : at + _PIECE] for at in range(0, len(text), _PIECE))
         text = "".join(["".join(map(_bare, piece)) for piece in pieces])
-    return " ".join(text.casefold().split())
+    return " ".join(text.casefold().split())[:most].rstrip()
 
 
 @lru_cache(maxsize=4_096)
@@ -254,8 +258,8 @@ def _seen(letter: str) -> str:
 
 
 def _beginning(text: str) -> str:
-    """Return a text folded, as far as it is looked at word by word; one letter may become eighteen."""
-    return folded(text[:_READ])[:_READ]
+    """Return a text folded, as far as it is looked at word by word."""
+    return folded(text[:_READ])
 
 
 def _words(text: str) -> list[str]:

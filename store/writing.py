@@ -20,7 +20,8 @@ from pymongo.errors import BulkWriteError
 from store import guards
 from store.clashes import as_duplicate, exists, handed_over, not_unique
 from store.codec import CODEC_OPTIONS
-from store.documents import Rules, compose, history_id, past, unique_identifiers
+from store.documents import Rules, compose, history_id, past, unique_identifiers, weight
+from store.errors import Oversized
 from store.history import HISTORY
 from store.proposals import PROPOSALS
 from store.source import Documents
@@ -28,6 +29,7 @@ from store.staged import IDEMPOTENCY, Remembered, Staged, Write
 from store.types import TYPES
 
 _MEANWHILE = 20_000  # bytes of resources that are composed before MongoDB's answer is looked for: 20, mostly
+_MOST_FILED = 64_000_000  # of what all is found by that is written together (`weight`): an eighth of the cache
 _LARGE = 100_000  # bytes of a resource that is composed in a thread, for others to be answered meanwhile
 
 _Operation = InsertOne[dict[str, Any]] | ReplaceOne[dict[str, Any]] | UpdateOne | DeleteOne
@@ -78,6 +80,7 @@ async def write(
 
     Raises:
         AlreadyExists, NotUnique: a resource clashes with a stored one.
+        Oversized: it is more than MongoDB should be asked to take at once.
     """
     writes = sorted((one for part in staged for one in part.writes.values()), key=lambda one: one.rank)
     met = {name for part in staged for name in part.met(turn)}
@@ -126,11 +129,18 @@ async def _write_documents(
         raise AssertionError(f"a {kind} was staged from a version that this unit of work had not read")
 
 
-def _operation(one: Write, rules: Rules) -> _Operation:
+def _bounded(filed: int) -> int:
+    if filed > _MOST_FILED:
+        raise Oversized("What that is found by is more than MongoDB takes at once.")
+    return filed
+
+
+def _operation(one: Write, rules: Rules) -> tuple[_Operation, int]:
+    """Return what carries out a write, and what its document weighs."""
     if one.after is None or one.raw is None:
-        return DeleteOne(one.read)
+        return DeleteOne(one.read), 0
     document = compose(TYPES[one.kind], one.after, one.raw, one.moment, rules, one.claims)
-    return InsertOne(document) if one.before is None else ReplaceOne(one.read, document)
+    return InsertOne(document) if one.before is None else ReplaceOne(one.read, document), weight(document)
 
 
 async def _write_history(
@@ -161,16 +171,22 @@ async def _write_remembered(
 
 
 async def _composed(writes: Sequence[Write], rules: Rules, first: Coroutine[Any, Any, None]) -> list[_Operation]:
-    """Send `first` to MongoDB, and return what carries out `writes`, made here until that is answered."""
+    """Send `first` to MongoDB, and return what carries out `writes`, made here until that is answered.
+
+    Raises:
+        Oversized: a few MB can be found by so much that MongoDB's cache is full of them: then nobody can write.
+    """
     sent = asyncio.create_task(first)
     done: list[_Operation] = []
-    since = 0
+    since = filed = 0
     try:
         await asyncio.sleep(0)
         for one in writes:
             size = len(one.raw or b"")
             much = size > _LARGE
-            done.append(await asyncio.to_thread(_operation, one, rules) if much else _operation(one, rules))
+            operation, weighs = await asyncio.to_thread(_operation, one, rules) if much else _operation(one, rules)
+            done.append(operation)
+            filed = _bounded(filed + weighs)
             since += size
             if since > _MEANWHILE:
                 await asyncio.sleep(0)

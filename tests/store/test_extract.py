@@ -292,6 +292,14 @@ def test_the_beginning_of_a_long_text_is_found_like_a_short_one() -> None:
     assert extract.from_each_word(long) == ("okellomukasa" + "x" * 116, "mukasa" + "x" * 122, "x" * 128)
 
 
+def test_a_long_text_does_not_grow_when_it_is_folded() -> None:
+    assert len(extract.folded("\ufdfa" * 100)) == 1_800
+    long = extract.folded("\ufdfa" * 20_000)
+    assert len(long) <= 20_000
+    assert long.startswith(extract.folded("\ufdfa" * 100))
+    assert len(extract.folded("ab " * 20_000)) == 59_999, "it is found by all of it"
+
+
 def test_names_that_sound_alike_have_the_same_codes() -> None:
     assert extract.phonetic("Okello Mukasa") == extract.phonetic("okelo  MUKAASA")
     assert extract.phonetic("Éva") == extract.phonetic("Eva")

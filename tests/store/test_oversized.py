@@ -31,6 +31,17 @@ async def test_a_resource_that_no_document_can_hold(store: Store, letters: int) 
     assert (await stored(store, "Patient", "a"))["meta"]["versionId"] == "1"
 
 
+async def test_what_is_found_by_more_than_the_cache_can_bear(store: Store) -> None:
+    """Forty patients of 100 KB: a name is found from each of its words on, and each word by its sound and more."""
+    many = [{"given": [" ".join(f"{number * word:07}" for word in range(14)) for number in range(900)]}]
+    with pytest.raises(Oversized) as told:
+        await create(store, *(patient(f"p{n}", name=many) for n in range(40)))
+    assert "at once" in str(told.value)
+    assert await store.database["Patient"].distinct("_id") == []
+    await create(store, patient("one", name=many))
+    assert await store.database["Patient"].distinct("_id") == ["one"]
+
+
 async def test_a_transaction_that_does_not_fit_into_the_cache(store: Store) -> None:
     async def step(_: UnitOfWork) -> None:
         raise BulkWriteError({"writeErrors": [{"index": 1, "code": 388, "op": {"_id": "UG123456789A"}}]})

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pymongo import MongoClient
 
 from store import embedded, embedded_server
 from store.embedded_process import State
@@ -47,6 +48,20 @@ def test_it_is_told_no_setting_of_ours(data: Path, monkeypatch: pytest.MonkeyPat
         told = Path(f"/proc/{server.pid}/environ").read_bytes().split(b"\0")
     assert not [variable for variable in told if variable.startswith(b"ADAPTER_")]
     assert {b"OF_SOMEBODY_ELSE=anything", b"LC_ALL=C"} <= {*told}
+
+
+def test_a_transaction_of_a_tenth_of_its_cache_does_not_stop_it(data: Path) -> None:
+    """By MongoDB's defaults it is refused, or waits with all who write for room that only its own end makes."""
+    text = "x" * 100_000
+    with embedded.start(data, cache_gb=0.25) as server:
+        client: MongoClient[dict[str, Any]] = MongoClient(server.uri, timeoutMS=20_000)
+        with client, client.start_session() as session:
+            things = client["test"]["things"]
+            things.create_index("name")
+            session.with_transaction(
+                lambda one: things.insert_many([{"name": f"{n} {text}", "text": text} for n in range(200)], session=one)
+            )
+            assert things.estimated_document_count() == 200
 
 
 def test_its_log_does_not_grow_for_ever(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
