@@ -32,7 +32,9 @@ _SCHEME = re.compile(r"([a-z][a-z0-9+.\-]*):")
 _SAFE = frozenset({"http", "https", "ftp", "mailto", "tel", "urn", "cid"})
 _RASTER = re.compile(r"data:image/(?:png|jpeg|gif|webp);base64,[a-z0-9+/=]*")
 _BLANKS = re.compile(r"[\s\x00-\x20\x7f-\x9f]+")
-_RESTLESS = re.compile(r"url|expression|import|behaviou?r|binding|script|\\|/\*|<|&", re.IGNORECASE)
+_RESTLESS = re.compile(
+    r"url|image(?:-set)?\(|src\(|expression|import|behaviou?r|binding|script|\\|/\*|<|&", re.IGNORECASE
+)
 
 
 class _Unread(Exception):
