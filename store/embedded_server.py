@@ -142,7 +142,8 @@ def spawn(binary: Path, home: Path, address: Path, cache_gb: float) -> subproces
     # The transaction of a process that was killed keeps what it has written until its age ends it. Ours last 10 s at
     # most (`store.store`), so nobody has to wait the minute that is MongoDB's default.
     command += ["--setParameter", f"transactionLifetimeLimitSeconds={_TRANSACTION_SECONDS}"]
-    command += ["--quiet", "--slowms", "1000"]
+    # What took long would be written down whole, with the names and numbers that were looked for.
+    command += ["--quiet", "--slowOpSampleRate", "0"]
     with os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600), "wb") as output:
         return subprocess.Popen(  # noqa: S603  (no shell; every argument is made here)
             command,

@@ -64,6 +64,17 @@ def test_a_transaction_of_a_tenth_of_its_cache_does_not_stop_it(data: Path) -> N
             assert things.estimated_document_count() == 200
 
 
+def test_its_log_holds_nothing_that_was_looked_for(data: Path) -> None:
+    """A log goes to whoever is asked for help; MongoDB writes down whole commands that took long."""
+    with quick(data) as server:
+        client: MongoClient[dict[str, Any]] = MongoClient(server.uri)
+        with client:
+            client["test"].command("profile", 0, slowms=-1)  # whatever it takes, it took long
+            client["test"]["people"].insert_one({"name": "Nakamya"})
+            assert client["test"]["people"].count_documents({"name": "Nakamya"}) == 1
+        assert b"Nakamya" not in (data / "mongodb" / "mongod.log").read_bytes()
+
+
 def test_its_log_does_not_grow_for_ever(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with quick(data) as server:
         log, former = data / "mongodb" / "mongod.log", data / "mongodb" / "mongod.log.1"
