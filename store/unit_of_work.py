@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from store import narrative, sharing
 from store.codec import Resource, decode, encode
 from store.documents import NO_CLAIMS, Rules, stamped, version_of
+from store.errors import Oversized
 from store.extract import instant
 from store.history import last_versions
 from store.proposals import PROPOSALS, Proposal
@@ -25,6 +26,10 @@ from store.source import Documents, Find, by_kind
 from store.staged import IDEMPOTENCY, Remembered, Staged, Write
 
 T = TypeVar("T")
+
+_MOST_READ = 32_000_000
+"""Bytes of resources that are read by their ids: as values they take ten times as much memory."""
+_SEVERAL = 20  # ids from which on no more is read than that; so many or fewer may be asked for with those of others
 
 
 class _Seen(Moment):
@@ -55,6 +60,7 @@ class UnitOfWork(Documents):
         self._deleted: dict[str, datetime] = {}
         self._last: dict[str, int] = {}
         self._read: dict[str, bytes | None] = {}
+        self._size = 0
 
     # Reading: always the transaction's own snapshot, one call at a time. Nothing is written before the callback has
     # returned, so what was read by its id once is the same when it is asked for again.
@@ -69,10 +75,18 @@ class UnitOfWork(Documents):
         return None if raw is None else decode(raw)
 
     async def read_many(self, references: Iterable[str]) -> dict[str, Resource]:
-        """Return the resources that exist among relative `references`, by reference."""
+        """Return the resources that exist among relative `references`, by reference.
+
+        Raises:
+            Oversized: together they are more than should be in memory.
+        """
         wanted = list(references)
         for kind, idents in by_kind(name for name in wanted if name not in self._read).items():
-            found = await self.documents(kind, {"_id": {"$in": idents}})
+            most = _MOST_READ if len(idents) > _SEVERAL else 0
+            found = await self.documents(kind, {"_id": {"$in": idents}}, most=most)
+            self._size += sum(len(one["_json"]) for one in found)
+            if self._size > _MOST_READ:
+                raise Oversized("That is about more than is read at once.")
             # Noted when it is answered: who asks meanwhile is not told that there is none.
             self._read |= dict.fromkeys(f"{kind}/{ident}" for ident in idents)
             self._read |= {f"{kind}/{one['_id']}": one["_json"] for one in found}

@@ -42,6 +42,27 @@ async def test_what_is_found_by_more_than_the_cache_can_bear(store: Store) -> No
     assert await store.database["Patient"].distinct("_id") == ["one"]
 
 
+@pytest.mark.parametrize("count", [4, 30])
+async def test_what_is_about_more_than_the_memory_can_bear(
+    store: Store, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    """A Bundle of some KB can name resources of gigabytes: it deletes them, say, or patches each."""
+    idents = [f"p{n}" for n in range(count)]
+    await create(store, *(patient(ident, photo=[{"data": "x" * 10_000}]) for ident in idents))
+    monkeypatch.setattr("store.unit_of_work._MOST_READ", 30_000)
+
+    async def step(work: UnitOfWork) -> None:
+        for resource in (await work.read_many([f"Patient/{ident}" for ident in idents])).values():
+            work.delete(resource)
+
+    with pytest.raises(Oversized):
+        await store.transact(step)
+    assert len(await store.keys("Patient", {}, limit=0)) == count
+    del idents[2:]
+    await store.transact(step)
+    assert len(await store.keys("Patient", {}, limit=0)) == count - 2
+
+
 async def test_a_transaction_that_does_not_fit_into_the_cache(store: Store) -> None:
     async def step(_: UnitOfWork) -> None:
         raise BulkWriteError({"writeErrors": [{"index": 1, "code": 388, "op": {"_id": "UG123456789A"}}]})
