@@ -107,6 +107,15 @@ async def test_a_noshow_gives_no_slot_back_that_is_made_anew_at_another_time(sto
     assert await statuses(store, "a", "b") == ["busy", "free"]
 
 
+async def test_a_noshow_is_entered_in_error_though_its_slot_is_there_no_more(store: Store) -> None:
+    await publish_day(store)
+    await settle_all(store, visit("x", "10:00", "11:00", **linking("a", "b")))
+    await settle_all(store, visit("x", "10:00", "11:00", status="noshow"))
+    await settle_all(store, "Slot/a")
+    await settle_all(store, visit("x", "10:00", "11:00", status="entered-in-error"))
+    assert await statuses(store, "b") == ["free"]
+
+
 @pytest.mark.parametrize("timeless", ["Appointment", "Slot"])
 async def test_a_noshow_gives_back_what_is_not_known_to_be_at_another_time(store: Store, timeless: str) -> None:
     """By no door of ours; an earlier release, or a hand in the database, may have left it so."""
