@@ -8,18 +8,21 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from pymongo import monitoring
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.read_concern import ReadConcern
 
 from store import documents, writing
 from store import guards as store_guards
-from store.connection import MAJORITY, Client
+from store.connection import MAJORITY, Client, connect
 from store.store import Store
 from store.unit_of_work import UnitOfWork
 from tests.conftest import Clock
 from tests.store.support import (
     HOUR,
+    RULES,
     Database,
+    Listener,
     appointment,
     change,
     create,
@@ -162,6 +165,29 @@ async def test_guards_of_many_hours_are_written_in_parts(store: Store, monkeypat
     await store.transact(step)
     await store.transact(step)
     assert await guards(store.database) == dict.fromkeys(names, 2)
+
+
+@pytest.mark.parametrize("count", [50, 51])
+async def test_rivals_who_share_several_meet_at_the_first_of_them(mongodb_uri: str, store: Store, count: int) -> None:
+    """Were each to take them in an order of its own, two could take from each other what both need, and both lose."""
+    names = [f"g{number:03}" for number in range(count)]
+    written: list[str] = []
+
+    class Noted(Listener):
+        def started(self, event: monitoring.CommandStartedEvent) -> None:
+            if event.command_name == "update":
+                written.extend(one["q"]["_id"] for one in event.command["updates"])
+            elif event.command_name == "insert":
+                written.extend(one["_id"] for one in event.command["documents"])
+
+    client = connect(mongodb_uri, listeners=[Noted()])
+
+    async def step(work: UnitOfWork) -> None:
+        work.guard(names)
+
+    await Store(client, store.database.name, rules=RULES).transact(step)
+    await client.close()
+    assert written == names
 
 
 async def test_what_cannot_be_composed_leaves_nothing_of_its_guards(
