@@ -155,16 +155,20 @@ async def test_who_makes_many_guards_meets_who_makes_one(store: Store, stored: b
     )
 
 
-async def test_guards_of_many_hours_are_written_in_parts(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_guards_of_many_hours_are_written_in_parts(
+    store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(store_guards, "_SLICE", 30)
     names = [f"g{number:03}" for number in range(100)]
 
     async def step(work: UnitOfWork) -> None:
         work.guard(names)
 
-    await store.transact(step)
-    await store.transact(step)
-    assert await guards(store.database) == dict.fromkeys(names, 2)
+    for count in (1, 2):
+        await store.transact(step)
+        assert await guards(store.database) == dict.fromkeys(names, count)
+        assert await store.database.guards.distinct("at") == [clock()], "they expire"
+        clock.advance(hours=1)
 
 
 @pytest.mark.parametrize("count", [50, 51])
