@@ -63,9 +63,10 @@ async def test_who_needs_a_practitioner_passes_over_what_is_nobodys(store: Store
         store,
         role("taken"),
         role("vacant", None),
+        role("vacant-too", None),
         schedule("s"),
         schedule("things", "Location/l", "Device/d"),
-        schedule("vacant", "PractitionerRole/vacant", "Location/l"),
+        schedule("vacant", "PractitionerRole/vacant", "PractitionerRole/vacant-too", "Location/l"),
         schedule("taken", "PractitionerRole/taken"),
         schedule("both", "PractitionerRole/vacant", "PractitionerRole/taken"),
         schedule("named", "PractitionerRole/vacant", "https://elsewhere.example.org/fhir/Practitioner/x"),
@@ -133,6 +134,15 @@ async def test_whose_practitioners_are_not_stored_is_looked_for_every_two_second
     going.set()
     assert await first == frozenset()
     assert await looking.nobodys(store, strangers=True) == frozenset()
+
+
+async def test_a_role_and_a_schedule_of_ones_own_are_seen_at_once(store: Store) -> None:
+    await create(store, {"resourceType": "Practitioner", "id": "p"}, schedule("s", "PractitionerRole/r"))
+    assert await looking.nobodys(store, strangers=True) == {"Schedule/s"}
+    await create(store, role("r"))
+    assert await looking.nobodys(store, strangers=True) == frozenset()
+    await create(store, schedule("t", "Practitioner/ghost"))
+    assert await looking.nobodys(store, strangers=True) == {"Schedule/t"}
 
 
 async def test_what_was_seen_of_an_earlier_moment_is_not_taken_for_the_present(store: Store) -> None:
