@@ -372,7 +372,10 @@ async def test_one_that_cannot_lapse_is_logged_and_stops_nobody(
     assert await status(store, "Appointment", "broken") == "cancelled"
 
 
-async def test_many_lapse_in_few_units_of_work(store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("all_due", [True, False])
+async def test_many_lapse_in_few_units_of_work(
+    store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch, all_due: bool
+) -> None:
     """Whoever reads waits for all that are due: one by one, those of a busy hour would take seconds."""
     many = [
         held(
@@ -394,7 +397,8 @@ async def test_many_lapse_in_few_units_of_work(store: Store, clock: Clock, monke
 
     monkeypatch.setattr(store, "transact", counted)
     clock.advance(seconds=300)
-    assert await holds.tidy(store) == 41
+    idents = ["h", *(one["id"] for one in many)]
+    assert await (holds.tidy(store) if all_due else holds.lapse(store, idents)) == 41
     assert units == 3
     assert await status(store, "Appointment", "h39") == "cancelled"
     assert (await status(store, "Appointment", "h"), await status(store, "Slot", "s1")) == ("cancelled", "free")
