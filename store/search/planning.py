@@ -55,7 +55,7 @@ def planned(kind: str, query: Query, wanted: Order) -> Plan:
             other = True
         elif _is_equality(condition):
             equal.add(path)
-        elif isinstance(condition, Mapping) and condition.keys() <= _RANGE:
+        elif condition.keys() <= _RANGE:
             ranged.add(path)
         else:
             other = True
