@@ -13,6 +13,7 @@ from pymongo.errors import AutoReconnect, OperationFailure
 from store import together
 from store.connection import Client, within
 from store.errors import AlreadyExists, NotUnique, Oversized, Unreachable
+from store.source import Documents, Find
 from store.store import Store
 from store.unit_of_work import UnitOfWork
 from tests.store.companions import Commands, Step, at_once, booking, making, under_way
@@ -116,7 +117,8 @@ async def test_as_many_as_the_last_time_wait_for_nobody(
     assert commands.sent.count("commitTransaction") == 1
 
 
-async def test_each_runs_as_its_request(company: Store) -> None:
+@pytest.mark.parametrize("names", ["a", "abc"])
+async def test_each_runs_as_its_request(company: Store, names: str) -> None:
     whose: ContextVar[str] = ContextVar("whose")
 
     async def asking(name: str) -> Any:
@@ -129,9 +131,9 @@ async def test_each_runs_as_its_request(company: Store) -> None:
         return await company.transact(step, together=True)
 
     async with under_way(company):
-        waiting = [asyncio.create_task(asking(name)) for name in "abc"]
+        waiting = [asyncio.create_task(asking(name)) for name in names]
         await asyncio.sleep(0)
-    assert await asyncio.gather(*waiting) == ["a", "b", "c"]
+    assert await asyncio.gather(*waiting) == [*names]
 
 
 async def test_who_is_refused_takes_nobody_along(company: Store) -> None:
@@ -180,6 +182,51 @@ async def test_a_query_that_mongodb_refuses_is_the_fault_of_who_sent_it(company:
     assert [results[0], type(results[1])] == [["a"], OperationFailure]
 
 
+async def test_who_could_not_read_is_run_again_and_not_told_so(
+    company: Store, commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find, lost = Documents._find, AutoReconnect("connection closed")
+    lost._add_error_label("TransientTransactionError")
+    faults = [lost]
+
+    async def interrupted(self: Documents, wanted: Find) -> Any:
+        if faults:
+            raise faults.pop()
+        return await find(self, wanted)
+
+    monkeypatch.setattr(Documents, "_find", interrupted)
+    assert await at_once(company, making(patient("a")), booking("b")) == [["a"], "booked"]
+    assert faults == []
+    assert commands.sent.count("commitTransaction") == 1
+
+
+async def test_nobody_reads_any_more_when_all_are_written(
+    company: Store, commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A session takes one command at a time, and who is refused need not wait for all that was asked."""
+    begun = asyncio.Event()
+    sent: list[list[str]] = []
+    asked: list[asyncio.Task[Any]] = []
+
+    async def endless(self: Documents, wanted: Find) -> Any:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            sent.append([*commands.sent])
+
+    async def hasty(work: UnitOfWork) -> None:
+        asked.append(asyncio.create_task(work.read("Patient", "p")))
+        await begun.wait()
+        raise Refusal
+
+    monkeypatch.setattr(Documents, "_find", endless)
+    results = await at_once(company, making(patient("a")), hasty)
+    assert [results[0], type(results[1])] == [["a"], Refusal]
+    assert sent == [[]]
+    await asyncio.wait(asked)
+
+
 async def test_what_was_staged_from_another_version_is_the_fault_of_who_did_so(company: Store) -> None:
     [old] = await create(company, patient("p"))
     await change(company, "Patient", "p", gender="other")
@@ -201,14 +248,19 @@ async def test_a_step_that_is_cancelled_is_cancelled_alone(company: Store) -> No
 
 
 async def test_who_has_left_is_not_run(company: Store) -> None:
+    runs: list[None] = []
+
+    async def left(work: UnitOfWork) -> None:
+        runs.append(None)
+
     async with under_way(company):
-        leaving = asyncio.create_task(company.transact(making(patient("left")), together=True))
+        leaving = asyncio.create_task(company.transact(left, together=True))
         staying = asyncio.create_task(company.transact(making(patient("a")), together=True))
         await asyncio.sleep(0)
         leaving.cancel()
         await asyncio.sleep(0)
     assert await staying == ["a"]
-    assert await company.keys("Patient", {}, limit=9) == ["a"]
+    assert runs == []
 
 
 async def test_who_has_left_before_it_is_written_is_not_written(company: Store) -> None:
