@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -208,10 +208,12 @@ async def test_nothing_is_written_when_an_identifier_is_taken(store: Store) -> N
 
 async def test_nothing_is_written_when_the_answer_to_remember_cannot_be(store: Store) -> None:
     await create(store, patient("old"))
+    await store.proposals.keep([appointment("offered")], store.now() + timedelta(minutes=5))
     before = await everything(store.database)
 
     async def step(work: UnitOfWork) -> None:
         await staged(work)
+        assert await work.take_up(["offered"])
         work.remember("key", "print", 2**70, b"{}")
 
     with pytest.raises(OverflowError):
