@@ -240,13 +240,16 @@ async def test_a_resource_of_another_type_may_carry_the_same_identifier(store: S
     assert await store.count("Practitioner", {"_index.unique": f"{NUMBERS}|APT-1"}) == 1
 
 
-async def test_a_write_that_mongodb_refuses_for_another_reason_is_not_called_a_clash(store: Store) -> None:
-    await store.database.command("collMod", "Location", validator={"name": {"$exists": True}})
+@pytest.mark.parametrize("collection", ["Location", "history"])
+async def test_a_write_that_mongodb_refuses_for_another_reason_is_not_called_a_clash(
+    store: Store, collection: str
+) -> None:
+    await store.database.command("collMod", collection, validator={"name": {"$exists": True}})
     try:
         with pytest.raises(BulkWriteError, match="failed validation"):
             await create(store, {"resourceType": "Location", "id": "nameless"})
     finally:
-        await store.database.command("collMod", "Location", validator={})
+        await store.database.command("collMod", collection, validator={})
 
 
 # Lost updates.
