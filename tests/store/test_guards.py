@@ -210,11 +210,22 @@ async def test_what_cannot_be_composed_leaves_nothing_of_its_guards(
             work.create(patient(f"p{number}"))
         work.guard(f"g{number:03}" for number in range(100))
 
+    bump, over = store_guards.bump, asyncio.Event()
+
+    async def bumped(*given: Any) -> None:
+        try:
+            await bump(*given)
+        finally:
+            await asyncio.sleep(0.01)  # to cut a command off may take a while
+            over.set()
+
     before = asyncio.all_tasks()
     with monkeypatch.context() as patched:
         patched.setattr(writing, "compose", compose)
+        patched.setattr(store_guards, "bump", bumped)
         with pytest.raises(RuntimeError, match="not to be composed"):
             await store.transact(step)
+        assert over.is_set()
     assert asyncio.all_tasks() <= before
     assert not any((await everything(store.database)).values())
     await store.transact(step)
