@@ -91,6 +91,17 @@ async def test_one_of_its_kind_is_sent_as_it_is(store: Store, snapshot: Snapshot
     ]
 
 
+async def test_what_is_asked_for_later_is_another_query(store: Store, snapshot: Snapshot, reads: Reads) -> None:
+    await create(store, patient("a"), patient("b"), patient("c"))
+
+    async def two(*wanted: str) -> list[list[str]]:
+        return [ids(one) for one in await asyncio.gather(*(found(snapshot, "Patient", {"_id": one}) for one in wanted))]
+
+    assert [await two("a", "b"), await two("c", "a"), await two("c")] == [[["a"], ["b"]], [["c"], ["a"]], [["c"]]]
+    asked = [{"_id": {"$in": ["a", "b"]}}, {"_id": {"$in": ["c", "a"]}}, {"_id": "c"}]
+    assert [one["filter"] for one in reads.sent] == asked
+
+
 async def test_by_one_id_and_by_several_are_one(store: Store, snapshot: Snapshot, reads: Reads) -> None:
     await create(store, patient("a"), patient("b"))
     got = await asyncio.gather(
