@@ -85,6 +85,14 @@ async def test_a_hold_that_lapsed_here_was_booked_in_time_elsewhere(store: Store
     assert await statuses(store, "a", "b") == ["busy", "busy"]
 
 
+async def test_what_is_copied_still_says_until_when_it_was_held(store: Store) -> None:
+    booked = visit("x") | until("10:05") | {"status": "booked"}
+    [copied] = await settle_all(store, booked, copied=True)
+    assert copied["extension"] == booked["extension"]
+    [changed] = await settle_all(store, {**booked, "comment": "by bus"})
+    assert "extension" not in changed
+
+
 async def test_a_hold_that_lapsed_here_gets_no_time_that_is_others_now(store: Store, clock: Clock) -> None:
     await settle_all(store, visit("x") | until("10:05"))
     clock.advance(minutes=10)
