@@ -19,6 +19,8 @@ from store.unit_of_work import UnitOfWork
 from tests.store.companions import Commands, Step, at_once, booking, making, under_way
 from tests.store.support import RULES, assert_agreement, change, create, numbered, patient, present, stored
 
+_TOO_LARGE = 257  # TransactionTooLarge
+
 # Each as if it were alone.
 
 
@@ -338,14 +340,19 @@ async def test_a_server_that_does_not_answer_is_unreachable_for_all(
 
 @pytest.fixture
 def commits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What becomes of the next commits: the answer of one is lost, another one is sent when the server has given up."""
+    """What becomes of the next commits.
+
+    The answer of one is lost, another one is sent when the server has given up, or is of more than it takes.
+    """
     fates: list[str] = []
     finish = AsyncClientSession._finish_transaction
 
     async def finished(self: AsyncClientSession, conn: Any, name: str) -> dict[str, Any]:
         fate = fates.pop(0) if fates and name == "commitTransaction" else ""
-        if fate == "given up":
+        if fate in ("given up", "too large"):
             await self.client.admin._command(conn, {"abortTransaction": 1}, session=self)
+        if fate == "too large":
+            raise OperationFailure("Total size of all transaction operations must be less", _TOO_LARGE)
         answer = await finish(self, conn, name)
         if fate == "lost":
             raise AutoReconnect("connection closed")
@@ -377,6 +384,12 @@ async def test_whatever_becomes_of_the_commit_each_is_written_once(
     assert len(seen) == runs
     assert (await stored(company, "Patient", "p"))["name"] == [{"text": "n"}]
     await assert_agreement(company.database, RULES)
+
+
+async def test_what_is_too_much_together_is_written_one_by_one(company: Store, commits: list[str]) -> None:
+    commits.append("too large")
+    assert await at_once(company, making(patient("a")), booking("b")) == [["a"], "booked"]
+    assert commits == []
 
 
 async def test_where_it_is_not_known_whether_it_is_committed_nobody_is_run_again(
