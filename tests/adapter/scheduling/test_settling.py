@@ -231,6 +231,14 @@ async def test_an_update_that_leaves_the_slots_out_keeps_them_as_they_were_linke
     assert await statuses(store, "0", "a") == ["free", "busy"]
 
 
+async def test_a_slot_that_is_found_comes_beside_the_one_that_is_named_as_it_was_linked(store: Store) -> None:
+    await publish_day(store)
+    await create(store, schedule("t", "Practitioner/q"), slot("q", schedule="t"))
+    link = {"reference": "Slot/a", "display": "the first of the day"}
+    after = await settle_all(store, visit("x", who=("Practitioner/p", "Practitioner/q"), slot=[link]))
+    assert after[0]["slot"] == [link, {"reference": "Slot/q"}]
+
+
 async def test_another_practitioner_is_another_claim(store: Store) -> None:
     await settle_all(store, visit("x"))
     await settle_all(store, of_q("y"))
