@@ -130,6 +130,12 @@ async def test_a_slot_that_is_closed_by_hand_keeps_no_buffer_and_one_that_was_an
     assert await offered(store) == [f"w.20240120T{clock}Z.30" for clock in ("0900", "0930", "1000", "1130")]
 
 
+async def test_an_opening_whose_slot_was_an_error_is_not_offered(store: Store) -> None:
+    await create(store, weekly("w"), slot(TEN, status="entered-in-error", schedule="w"))
+    assert [one for one in await offered(store) if "T10" in one] == [HALF]
+    assert await refused(store, nameless("x", "10:00", "10:30", TEN)) == [("unknown_slot", "Appointment.slot[0]", 0)]
+
+
 # What the same set writes.
 
 
