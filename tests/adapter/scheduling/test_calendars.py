@@ -14,7 +14,18 @@ from store.codec import Resource
 from store.store import Store
 from tests.adapter.scheduling import looking
 from tests.adapter.scheduling.sharing import group
-from tests.adapter.scheduling.support import at, linking, refused, role, schedule, settle_all, slot, span, visit
+from tests.adapter.scheduling.support import (
+    NOT_HELD,
+    at,
+    linking,
+    refused,
+    role,
+    schedule,
+    settle_all,
+    slot,
+    span,
+    visit,
+)
 from tests.adapter.scheduling.weekly import parameters, weekly
 from tests.store.support import create
 
@@ -103,6 +114,12 @@ async def test_a_visit_is_in_the_way_however_its_practitioner_is_named(store: St
     assert await offered(store) == [f"w.20240120T{clock}Z.30" for clock in ("0900", "0930", "1000", "1130")]
     assert await refused(store, nameless("y", "10:30", "11:00", HALF)) == TAKEN
     await settle_all(store, nameless("y", "10:00", "10:30", TEN))
+
+
+@pytest.mark.parametrize("status", NOT_HELD)
+async def test_a_visit_that_holds_no_time_is_in_no_openings_way(store: Store, status: str) -> None:
+    await create(store, weekly("w"), visit("x", status=status))
+    assert TEN in await offered(store)
 
 
 async def test_two_openings_in_one_set_see_a_visit_of_who_is_contained(store: Store) -> None:
