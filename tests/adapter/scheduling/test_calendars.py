@@ -224,6 +224,27 @@ async def test_a_visit_that_began_before_the_time_that_is_asked_for_is_in_the_wa
     assert [one.ident for one in found] == [HALF]
 
 
+@pytest.mark.parametrize(
+    ("wide", "start", "end"),
+    [
+        ({"duration": 60}, "11:15", "11:30"),
+        ({"duration": 10, "bufferAfter": 50}, "11:15", "11:30"),
+        ({"duration": 10, "bufferBefore": 50}, "09:30", "09:45"),
+    ],
+)
+async def test_as_much_is_looked_at_as_the_widest_opening_needs(
+    store: Store, wide: dict[str, int], start: str, end: str
+) -> None:
+    narrow = weekly("v", *HOURS, parameters(duration=10), actors=("Practitioner/q",))
+    await create(store, narrow, weekly("w", *HOURS, parameters(alignmentInterval=30, **wide)))
+    wanted = Wanted(span("10:30", "10:50"))
+    ours = f"w.20240120T1030Z.{wide['duration']}"
+    assert ours in [one.ident for one in await looking.openings(store, wanted, zone=UTC)]
+    await create(store, visit("x", start, end))
+    found = await looking.openings(store, wanted, zone=UTC)
+    assert [one.ident for one in found] == ["v.20240120T1030Z.10", "v.20240120T1040Z.10"]
+
+
 class Shelf:
     """Has services, whatever is asked for: of several Schedules at once all of theirs are found."""
 
