@@ -11,9 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pymongo.errors import PyMongoError
+
 from store.joining import Kind, Values, values_of
 from store.source import Find
 
+_LONGEST = 1_000_000  # characters that one command looks for: of one with more than 16 MB MongoDB ends the connection
 _OF = "of"  # the field that tells which of the queries a document answers
 
 
@@ -28,6 +31,10 @@ class _Known:
         return all(self.values[path].issuperset(wanted) for path, wanted in values.items())
 
 
+class NotAhead(PyMongoError):
+    """MongoDB does not read by one command what is foreseen: its transaction is over, and is to be run without that."""
+
+
 class Foreseen:
     """The queries that are expected in one transaction, and the answers to those that were sent.
 
@@ -36,6 +43,7 @@ class Foreseen:
 
     def __init__(self) -> None:
         self._wanted: dict[Kind, list[Values]] = {}
+        self._length = 0
         self._sent: list[tuple[Kind, list[Values]]] = []
         self._known: dict[Kind, _Known] = {}
 
@@ -46,7 +54,11 @@ class Foreseen:
             return
         which = _without_hint(find, values)
         known = self._known.get(which)
-        if known is None or not known.covers(values):
+        if known is not None and known.covers(values):
+            return
+        length = sum(len(one) for wanted in values.values() for one in wanted)
+        if self._length + length <= _LONGEST:
+            self._length += length
             self._wanted.setdefault(which, []).append(values)
 
     def pipeline(self) -> list[dict[str, Any]]:
@@ -54,7 +66,7 @@ class Foreseen:
 
         One document for each match, with the number of its query: a list of them could be more than a document holds.
         """
-        self._sent, self._wanted = [*self._wanted.items()], {}
+        self._sent, self._wanted, self._length = [*self._wanted.items()], {}, 0
         if len(self._sent) < 2:
             return []
         lookups = [

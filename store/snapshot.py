@@ -14,8 +14,10 @@ from typing import Any, TypeVar
 
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import OperationFailure
 
-from store.foreseen import Foreseen
+from store.connection import passes
+from store.foreseen import Foreseen, NotAhead
 from store.joining import Kind, Values, values_of
 from store.source import BATCH, Documents, Find
 from store.staged import Staged
@@ -39,18 +41,25 @@ class Snapshot(Documents):
         database: where the collections are.
         session: whose transaction.
         joins: whether several units of work read through it.
+        ahead: whether what they foresee is read.
 
     Attributes:
         written: what was written in its transaction.
     """
 
     def __init__(
-        self, database: AsyncDatabase[dict[str, Any]], session: AsyncClientSession, *, joins: bool = False
+        self,
+        database: AsyncDatabase[dict[str, Any]],
+        session: AsyncClientSession,
+        *,
+        joins: bool = False,
+        ahead: bool = True,
     ) -> None:
         super().__init__(database)
         self.session: AsyncClientSession = session
         self.written: Sequence[Staged] = ()
         self._joins = joins
+        self._looks_ahead = ahead
         self._turn = asyncio.Lock()
         self._asked: dict[Kind, _Asked] = {}
         self._sent: set[asyncio.Task[Any]] = set()
@@ -63,7 +72,13 @@ class Snapshot(Documents):
             return await call()
 
     async def foresee(self, finds: Iterable[Find]) -> None:
-        """Have one command read what `finds` ask for: `found` gives it then without another one."""
+        """Have one command read what `finds` ask for: `found` gives it then without another one.
+
+        Raises:
+            NotAhead: it cannot be read so. MongoDB has ended the transaction.
+        """
+        if not self._looks_ahead:
+            return
         for find in finds:
             self._foreseen.expect(find)
         if not self._joins:
@@ -108,9 +123,16 @@ class Snapshot(Documents):
     async def _look_ahead(self) -> None:
         self._ahead = None  # nothing comes to it from now on
         pipeline = self._foreseen.pipeline()
-        if pipeline:
+        if not pipeline:
+            return
+        try:
             cursor = await self.database.aggregate(pipeline, session=self.session, batchSize=BATCH)
             self._foreseen.note(await cursor.to_list())
+        except OperationFailure as error:
+            if passes(error):
+                raise
+            # Of one type there may be more than the 100 MB that a `$lookup` gives, but not too much for a query.
+            raise NotAhead("What is foreseen cannot be read by one command.") from error
 
     async def _together(self, which: Kind) -> list[dict[str, Any]]:
         # What was asked for while others were answered has come to it; nothing comes to it from now on.

@@ -21,6 +21,7 @@ from store.connection import MAJORITY, Client, bounded
 from store.counters import Numbers
 from store.documents import Rules
 from store.errors import AlreadyExists, NotUnique, Unreachable
+from store.foreseen import NotAhead
 from store.gathering import Gathering
 from store.guards import GUARDS
 from store.history import History, HistoryPage, Version, as_stored
@@ -257,16 +258,21 @@ class Store(Reading):
 
     async def _snapshot(self, attempt: Callable[[Snapshot], Awaitable[T]], *, joins: bool = False) -> T:
         last: Snapshot | None = None
+        ahead = True
 
         async def seen(session: AsyncClientSession) -> T:
             nonlocal last
-            last = Snapshot(self.database, session, joins=joins)
+            last = Snapshot(self.database, session, joins=joins, ahead=ahead)
             return await attempt(last)
 
         def ended() -> None:
             self.committed.note(() if last is None else last.written)
 
-        return await self._transactions.run(seen, ended)
+        try:
+            return await self._transactions.run(seen, ended)
+        except NotAhead:
+            ahead = False
+            return await self._transactions.run(seen, ended)
 
     async def _written(self, snapshot: Snapshot, staged: Sequence[Staged]) -> None:
         turn, now = next(self._begun), self._now()

@@ -71,3 +71,13 @@ def booking(ident: str, **more: Any) -> Step:
         return "booked"
 
     return step
+
+
+REFUSED = {"$or": [{"_index": "x"}, {"_index.claims": "x"}]}
+"""What may be looked for by itself, and cannot be read ahead: no pipeline gives a field and a part of it."""
+
+
+async def foreseeing_what_is_refused(work: UnitOfWork) -> list[Any]:
+    """Foresee what one command cannot read, and ask for it."""
+    await work.foresee([("Appointment", REFUSED), ("Patient", {"_id": "a"})])
+    return [await work.find("Appointment", REFUSED), await work.read("Patient", "a")]

@@ -16,7 +16,7 @@ from store.errors import AlreadyExists, NotUnique, Oversized, Unreachable
 from store.source import Documents, Find
 from store.store import Store
 from store.unit_of_work import UnitOfWork
-from tests.store.companions import Commands, Step, at_once, booking, making, under_way
+from tests.store.companions import Commands, Step, at_once, booking, foreseeing_what_is_refused, making, under_way
 from tests.store.support import RULES, assert_agreement, change, create, numbered, patient, present, stored
 
 _TOO_LARGE = 257  # TransactionTooLarge
@@ -227,6 +227,11 @@ async def test_nobody_reads_any_more_when_all_are_written(
     assert [results[0], type(results[1])] == [["a"], Refusal]
     assert sent == [[]]
     await asyncio.wait(asked)
+
+
+async def test_who_cannot_read_ahead_takes_nobody_along(company: Store) -> None:
+    [made] = await create(company, patient("a"))
+    assert await at_once(company, foreseeing_what_is_refused, making(patient("b"))) == [[[], made], ["b"]]
 
 
 async def test_what_was_staged_from_another_version_is_the_fault_of_who_did_so(company: Store) -> None:

@@ -18,6 +18,7 @@ from store.staged import Remembered
 from store.store import Store
 from store.unit_of_work import UnitOfWork
 from tests.conftest import Clock
+from tests.store.companions import foreseeing_what_is_refused
 from tests.store.support import (
     HOUR,
     NUMBERS,
@@ -369,3 +370,18 @@ async def test_what_was_read_by_its_id_is_not_asked_for_again(store: Store, monk
     await store.transact(step)
     one_by_one = [("Appointment", "a"), ("Patient", "none")]
     assert asked == [*one_by_one, ("Patient", {"$in": ["p"]}), ("Appointment", {"$in": ["b"]})]
+
+
+async def test_what_mongodb_refuses_to_read_ahead_is_read_when_it_is_asked_for(store: Store) -> None:
+    [made] = await create(store, patient("a"))
+    assert await store.transact(foreseeing_what_is_refused) == [[], made]
+
+
+async def test_what_is_too_long_for_one_command_is_read_when_it_is_asked_for(store: Store) -> None:
+    async def step(work: UnitOfWork) -> list[Any]:
+        first, second = "x" * 9_000_000, "y" * 9_000_000  # MongoDB takes 16 MB
+        await work.foresee([("Patient", {"_id": first}), ("Slot", {"_id": second}), ("Patient", {"_id": "a"})])
+        return [await work.read("Patient", first), await work.read("Slot", second), await work.read("Patient", "a")]
+
+    [made] = await create(store, patient("a"))
+    assert await store.transact(step) == [None, None, made]
