@@ -150,6 +150,14 @@ async def test_an_index_that_is_named_is_used_for_all(store: Store, snapshot: Sn
 OTHERS: dict[str, tuple[dict[str, Any], tuple[str, ...], dict[str, Any]]] = {
     "a range": ({"_index.date": {"$gte": "2024"}}, (), {}),
     "two fields": ({ACTOR: {"$in": ["Practitioner/p"]}, "_index.status": {"$in": ["booked"]}}, (), {}),
+    "one of two fields, and a third": (
+        {"$or": [{ACTOR: "Practitioner/p"}, {NAMED: "Practitioner/p"}], "_index.status": "cancelled"},
+        (),
+        {},
+    ),
+    "more of one field": ({ACTOR: {"$in": ["Practitioner/p"], "$nin": ["Practitioner/p"]}}, (), {}),
+    "all but the first": ({ACTOR: {"$in": ["Practitioner/p"]}}, (), {"skip": 1}),
+    "so many bytes": ({ACTOR: {"$in": ["Practitioner/p"]}}, (), {"most": 1}),
     "an order": ({ACTOR: {"$in": ["Practitioner/p"]}}, (), {"sort": (("_id", 1),)}),
     "a limit": ({ACTOR: {"$in": ["Practitioner/p"]}}, (), {"limit": 1}),
     "a limit of ids": ({"_id": {"$in": ["a", "b"]}}, (), {"limit": 1}),
@@ -268,6 +276,15 @@ async def test_more_than_one_document_holds_is_read_ahead(store: Store, snapshot
         await create(store, one)
     await foreseeing(snapshot, Patient={"_id": {"$in": [one["id"] for one in many]}}, Slot={"_id": "s"})
     assert len(await found(snapshot, "Patient", {"_id": {"$in": [one["id"] for one in many]}})) == 4
+
+
+async def test_much_of_many_kinds_is_read_ahead(store: Store, snapshot: Snapshot) -> None:
+    many = [{"_id": f"x{number}", "_json": b"", "_index": {"claims": ["x"]}} for number in range(1_500)]
+    await store.database["Slot"].insert_many(many)
+    kinds = [f"Kind{number}" for number in range(12)]
+    await foreseeing(snapshot, **{kind: {"_id": "x"} for kind in kinds}, Slot={CLAIMS: "x"}, Patient={"_id": "a"})
+    assert ids(await found(snapshot, "Slot", {CLAIMS: "x"})) == ids(many)
+    assert [await found(snapshot, kind, {"_id": "x"}) for kind in kinds] == [[]] * len(kinds)
 
 
 async def test_who_leaves_does_not_take_what_is_read_ahead_from_the_others(store: Store, snapshot: Snapshot) -> None:
