@@ -127,6 +127,15 @@ def test_what_is_known_is_not_asked_for_again_and_more_is_added() -> None:
     assert [one["_id"] for one in got] == ["a", "c"]
 
 
+def test_what_is_too_long_for_one_command_is_asked_for_by_the_next() -> None:
+    first, second, short = by_id("x" * 600_000), find("Slot", {"_id": "y" * 600_000}), claiming("x")
+    foreseen = expecting(first, second, short)
+    for kinds in (["Patient", "Appointment"], ["Slot", "Appointment"]):
+        assert [stage["$lookup"]["from"] for stage in foreseen.pipeline() if "$lookup" in stage] == kinds
+        foreseen.expect(second)
+        foreseen.expect(short)
+
+
 async def test_each_of_them_uses_an_index(store: Store) -> None:
     await create(store, appointment("v"), patient("a", identifier=[{"value": "1"}]))
     finds = (

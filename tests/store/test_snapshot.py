@@ -278,6 +278,41 @@ async def test_more_than_one_document_holds_is_read_ahead(store: Store, snapshot
     assert len(await found(snapshot, "Patient", {"_id": {"$in": [one["id"] for one in many]}})) == 4
 
 
+async def test_what_is_foreseen_later_is_read_by_another_command(snapshot: Snapshot, reads: Reads) -> None:
+    for ident in "ab":
+        await foreseeing(snapshot, Patient={"_id": ident}, Slot={"_id": ident})
+    assert [next(iter(one)) for one in reads.sent] == ["aggregate", "aggregate"]
+
+
+@pytest.mark.parametrize("joins", [False, True])
+async def test_it_is_read_when_all_before_it_is_answered(store: Store, watched: Client, joins: bool) -> None:
+    order: list[str] = []
+    async with watched.start_session() as session:
+        await session.start_transaction()
+        snapshot = Snapshot(watched[store.database.name], session, joins=joins)
+
+        async def before() -> None:
+            await asyncio.sleep(0.05)
+            order.append("before")
+
+        async def ahead() -> None:
+            await foreseeing(snapshot, Patient={"_id": "a"}, Slot={"_id": "s"})
+            order.append("ahead")
+
+        await asyncio.gather(snapshot.in_turn(before), ahead())
+        await session.abort_transaction()
+    assert order == ["before", "ahead"]
+
+
+async def test_a_fault_of_the_moment_is_told_as_it_is(snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def met(*_: Any, **__: Any) -> None:
+        raise OperationFailure("WriteConflict", 112, {"errorLabels": ["TransientTransactionError"]})
+
+    monkeypatch.setattr(snapshot.database, "aggregate", met)
+    with pytest.raises(OperationFailure, match="WriteConflict"):
+        await foreseeing(snapshot, Patient={"_id": "a"}, Slot={"_id": "s"})
+
+
 async def test_much_of_many_kinds_is_read_ahead(store: Store, snapshot: Snapshot) -> None:
     many = [{"_id": f"x{number}", "_json": b"", "_index": {"claims": ["x"]}} for number in range(1_500)]
     await store.database["Slot"].insert_many(many)
