@@ -29,7 +29,8 @@ T = TypeVar("T")
 
 _MOST_READ = 32_000_000
 """Bytes of resources that are read by their ids: as values they take ten times as much memory."""
-_SEVERAL = 20  # ids from which on no more is read than that; so many or fewer may be asked for with those of others
+SEVERAL = 20
+"""Ids of one type that are asked for with those of others, or ahead; of more, no more than that is read."""
 
 
 class _Seen(Moment):
@@ -82,7 +83,7 @@ class UnitOfWork(Documents):
         """
         wanted = list(references)
         for kind, idents in by_kind(name for name in wanted if name not in self._read).items():
-            most = _MOST_READ if len(idents) > _SEVERAL else 0
+            most = _MOST_READ if len(idents) > SEVERAL else 0
             found = await self.documents(kind, {"_id": {"$in": idents}}, most=most)
             self._size += sum(len(one["_json"]) for one in found)
             if self._size > _MOST_READ:

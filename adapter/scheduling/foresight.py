@@ -15,6 +15,7 @@ from adapter.scheduling.intervals import Interval
 from store.codec import Resource
 from store.indexing import naming
 from store.source import by_kind
+from store.unit_of_work import SEVERAL
 
 _MOST_VISITS = 100  # of more, the queries are large, and go by themselves
 _MOST_HOURS = 100  # no visit takes as many; of one that lasts centuries they are not to be named
@@ -24,9 +25,10 @@ Query = tuple[str, Mapping[str, Any]]
 
 
 def named(references: Iterable[str]) -> Iterator[Query]:
-    """Yield the queries for what is named by relative `references`."""
+    """Yield the queries for what is named by relative `references`; of many they go by themselves."""
     for kind, idents in by_kind(references).items():
-        yield kind, {"_id": {"$in": idents}}
+        if len(idents) <= SEVERAL:
+            yield kind, {"_id": {"$in": idents}}
 
 
 def visit(appointment: Resource, before: Resource | None, slot: str | None) -> Iterator[Query]:

@@ -135,6 +135,11 @@ def test_of_very_many_each_query_goes_by_itself() -> None:
     assert [*foresight.claim_set(set_of(*(visit(f"v{number}") for number in range(101))))] == []
 
 
+def test_of_many_names_the_query_goes_by_itself() -> None:
+    assert len([*foresight.named(f"Slot/{number}" for number in range(20))]) == 1
+    assert [*foresight.named(f"Slot/{number}" for number in range(21))] == []
+
+
 async def test_a_booking_by_time_is_read_by_two_commands(watched: Store, reads: Reads) -> None:
     await publish_day(watched)
     reads.sent.clear()
