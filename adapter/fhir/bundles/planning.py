@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from adapter.errors import Malformed, MethodNotAllowed, Problem, Refused
 from adapter.fhir.access import require_type
+from adapter.fhir.bundles.addressed import here
 from adapter.fhir.bundles.alone import as_call
 from adapter.fhir.bundles.identifiers import sought
 from adapter.fhir.bundles.patches import bare_texts, rewritten
@@ -64,6 +65,7 @@ class Plan:
         version: what stands for the number of that version so far; no client can have sent it.
         wanted: the references by criteria, by their texts.
         patches: the FHIRPath Patches at these positions, as resources: they may hold references, too.
+        addresses: of the writes at these positions, the resource here whose address is their fullUrl.
     """
 
     writes: tuple[Write, ...]
@@ -74,6 +76,7 @@ class Plan:
     version: str
     wanted: Mapping[str, Wanted]
     patches: Mapping[int, Resource]
+    addresses: Mapping[int, str]
 
 
 def plan(call: Call, parsed: Parsed) -> Plan:
@@ -90,9 +93,12 @@ def plan(call: Call, parsed: Parsed) -> Plan:
     entries = sorted((entry for entry in parsed.entries if entry.writes), key=lambda entry: _ORDER[entry.method])
     idents = [_ident(entry) for entry in entries]
     names, bases = Names(call.base), (call.base, *call.who.service.settings.fhir_bases)
-    for entry, ident in zip(entries, idents, strict=True):
+    addresses: dict[int, str] = {}
+    for position, (entry, ident) in enumerate(zip(entries, idents, strict=True)):
         if entry.full_url is not None and _is_named(entry, entry.full_url, bases):
             names.add(entry.full_url, f"{entry.path[0]}/{ident}")
+            if (address := here(entry.full_url, bases)) is not None:
+                addresses[position] = address
     writes: dict[int, Write] = {}
     wanted: dict[str, Wanted] = {}
     versioned: set[str] = set()
@@ -117,7 +123,7 @@ def plan(call: Call, parsed: Parsed) -> Plan:
                 wanted.setdefault(found.text, _wanted(call, found, position))
             except Refused as refused:
                 refusals.append(about(refused, entry.index))
-    refusals += _repeated(entries, writes)
+    refusals += _repeated(entries, writes, bases)
     require_none(refusals)
     provisional = {
         position: f"{entry.path[0]}/{ident}"
@@ -125,7 +131,8 @@ def plan(call: Call, parsed: Parsed) -> Plan:
         if _is_conditional(entry)
     }
     places = tuple(entry.index for entry in entries)
-    return Plan(tuple(writes.values()), places, reads, provisional, frozenset(versioned), version, wanted, patches)
+    done = tuple(writes.values())
+    return Plan(done, places, reads, provisional, frozenset(versioned), version, wanted, patches, addresses)
 
 
 def _renamed(resource: Resource, walk: Rewriting) -> Resource:
@@ -268,7 +275,7 @@ def require_none(refusals: Sequence[Refused]) -> None:
     raise Refused(problems, status=min(one.status for one in refusals))
 
 
-def _repeated(entries: Sequence[Entry], writes: Mapping[int, Write]) -> Iterator[Refused]:
+def _repeated(entries: Sequence[Entry], writes: Mapping[int, Write], bases: tuple[str, ...]) -> Iterator[Refused]:
     """Yield a refusal for each entry that writes what an entry before it in the Bundle writes, as far as it shows.
 
     Two conditional writes with the same criteria are refused as well: where nothing matches, both would make it. So are
@@ -279,7 +286,7 @@ def _repeated(entries: Sequence[Entry], writes: Mapping[int, Write]) -> Iterator
     for position, write in sorted(writes.items(), key=lambda one: entries[one[0]].index):
         entry = entries[position]
         if entry.full_url is not None:
-            first = seen.setdefault(comparable(entry.full_url), entry.index)
+            first = seen.setdefault(comparable(relative(entry.full_url, bases)), entry.index)
             if first != entry.index:
                 text = f"Entry {first} has this fullUrl, too. Give each entry one of its own."
                 where = f"Bundle.entry[{entry.index}].fullUrl"

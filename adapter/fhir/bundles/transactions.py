@@ -13,6 +13,7 @@ from adapter.aside import aside
 from adapter.errors import Gone, Malformed, NotFound, PreconditionFailed, Problem, Refused, Unavailable
 from adapter.fhir import repeating, searching, ties
 from adapter.fhir.bundles import responses
+from adapter.fhir.bundles.addressed import require_own
 from adapter.fhir.bundles.alone import Answer, answered, as_call, told
 from adapter.fhir.bundles.identifiers import Brought, sought
 from adapter.fhir.bundles.patches import bare_texts, rewritten
@@ -105,7 +106,7 @@ async def _written(call: Call, planned: Plan) -> tuple[list[Written], bool]:
 
     async def step(work: UnitOfWork) -> list[Written]:
         writes: Sequence[Write] = planned.writes
-        if planned.provisional or planned.wanted or planned.versioned:
+        if planned.provisional or planned.wanted or planned.versioned or planned.addresses:
             writes = await _settled(work, call, planned)
         settled[:] = writes
         done[:] = await carry_out(work, call.who, call.base, writes)
@@ -200,6 +201,7 @@ async def _settled(work: UnitOfWork, call: Call, planned: Plan) -> list[Write]:
             by_criteria[asked.kind, sought(asked.criteria or asked.if_none_exist)] = found
             if found != name:
                 table[name] = found
+    await require_own(work, planned.addresses, writes, gone, planned.places)
     brought = Brought(writes)
     _require_made_once(planned, writes, brought)
     for text, wanted in planned.wanted.items():

@@ -12,6 +12,7 @@ from tests.adapter.fhir.bundles.sending import (
     BASE,
     ROOT,
     bundle,
+    count,
     done,
     entry,
     ident,
@@ -209,4 +210,63 @@ async def test_two_versions_of_one_full_url_are_not_written(
     first = entry("POST", "Patient", person(meta={"versionId": "1"}), urn(1))
     second = entry(method, url, other | {"meta": {"versionId": "2"}}, full)
     answer = await send(api, bundle("transaction", asked, second, first))
+    assert issues(answer, 400) == [("duplicate", "Bundle.entry[2].fullUrl")]
+
+
+@pytest.mark.parametrize("own", [ROOT, ROOT.replace("http:", "https:")])
+@pytest.mark.parametrize(
+    ("method", "url", "other", "request_"),
+    [
+        ("POST", "Patient", person(), {}),
+        ("POST", "Patient", person(), {"ifNoneExist": "identifier=urn:mrn|1"}),
+        ("POST", "Patient", person(), {"ifNoneExist": "identifier=urn:mrn|2"}),
+        ("PUT", "Patient?identifier=urn:mrn|1", person(), {}),
+        ("PUT", "Patient?identifier=urn:mrn|2", person(), {}),
+        ("PATCH", "Patient?identifier=urn:mrn|1", patch(), {}),
+    ],
+)
+async def test_our_own_address_of_a_resource_that_is_stored_names_no_other(
+    api: Api, own: str, method: str, url: str, other: Json, request_: dict[str, str]
+) -> None:
+    """Who meant the one that is there, by ``Patient/c`` even, was linked to another."""
+    await api.put(f"{BASE}/Patient/b", identified("1", id="b"))
+    await api.put(f"{BASE}/Patient/c", person(id="c"))
+    asked = entry("POST", "Patient", person(link=link("Patient/c")), urn(1))
+    change = entry(method, url, other, f"{own}/Patient/c", **request_)
+    answer = await send(api, bundle("transaction", asked, change))
+    assert issues(answer, 400) == [("value", "Bundle.entry[1].fullUrl")]
+    assert await count(api, "Patient") == 2
+
+
+async def test_our_own_address_of_a_resource_that_another_entry_writes_names_no_other(api: Api) -> None:
+    asked = entry("POST", "Patient", person(link=link("Patient/c")), urn(1))
+    change, made = entry("POST", "Patient", person(), f"{ROOT}/Patient/c"), entry("PUT", "Patient/c", person(id="c"))
+    answer = await send(api, bundle("transaction", asked, change, made))
+    assert issues(answer, 400) == [("value", "Bundle.entry[1].fullUrl")]
+
+
+@pytest.mark.parametrize("deleted", [False, True])
+async def test_our_own_address_of_what_is_not_there_names_the_entry_that_has_it(api: Api, deleted: bool) -> None:
+    """What it was copied from has gone, or goes in the same transaction: nobody else can be meant."""
+    gone = [entry("DELETE", "Patient/c")] if deleted else []
+    if deleted:
+        await api.put(f"{BASE}/Patient/c", person(id="c"))
+    asked = entry("PUT", "Patient/a", person(id="a", link=link("Patient/c")))
+    change = entry("POST", "Patient", person(), f"{ROOT}/Patient/c")
+    [made, *_] = await done(api, bundle("transaction", change, asked, *gone))
+    assert await linked(api, "a") == f"Patient/{ident(made)}"
+
+
+async def test_our_own_address_of_what_criteria_lead_to_is_its_own(api: Api) -> None:
+    await api.put(f"{BASE}/Patient/b", identified("1", id="b"))
+    asked = entry("PUT", "Patient/a", person(id="a", link=link("Patient/b")))
+    change = entry("PUT", "Patient?identifier=urn:mrn|1", identified("1"), f"{ROOT}/Patient/b")
+    await done(api, bundle("transaction", asked, change))
+    assert await linked(api, "a") == "Patient/b"
+
+
+async def test_two_entries_do_not_share_our_own_address_by_http_and_https(api: Api) -> None:
+    asked = entry("POST", "Patient", person(link=link("Patient/c")))
+    two = [entry("POST", "Patient", person(), f"{root}/Patient/c") for root in (ROOT, ROOT.replace("http:", "https:"))]
+    answer = await send(api, bundle("transaction", asked, *two))
     assert issues(answer, 400) == [("duplicate", "Bundle.entry[2].fullUrl")]
