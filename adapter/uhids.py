@@ -85,12 +85,15 @@ def visits(uhid: str, further: Collection[str], patients: Collection[str], syste
 def _stated_alone(values: Sequence[str], systems: Systems) -> dict[str, Any]:
     """Return the query of who names somebody by one of these UHIDs and by nothing else.
 
-    Beside a reference it is that which says who is meant, and the index does not tell whether there is one.
+    Beside a reference it is that which says who is meant, and the index does not tell whether there is one. Nor does it
+    tell which participant it means: somebody else may carry the same UHID beside a contained patient.
     """
     identifier = "$$one.actor.identifier"
+    kind = {"$arrayElemAt": [{"$split": [{"$ifNull": ["$$one.actor.type", PATIENT]}, "/"]}, -1]}  # `kind_of`
     as_shown = {"$toUpper": {"$trim": {"input": f"{identifier}.value"}}}  # `mappings.uhid.normalise`
     alone = [
         {"$eq": [{"$type": "$$one.actor.reference"}, "missing"]},
+        {"$eq": [kind, PATIENT]},
         {"$setIsSubset": [[f"{identifier}.system"], {"$literal": list(systems.all_uhid)}]},
         {"$setIsSubset": [[as_shown], {"$literal": list(values)}]},
     ]

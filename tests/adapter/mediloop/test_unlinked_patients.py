@@ -264,6 +264,22 @@ async def test_a_further_uhid_finds_only_what_means_that_patient(api: Api, store
     assert ids(await api.get(f"{PATH}by-patient/?patient_uhid=UG000000002B")) == ["theirs"]
 
 
+async def test_a_further_uhid_finds_only_patients_who_state_it(api: Api, store: Store) -> None:
+    """Not somebody else who carries it alone, beside a patient of whom it is no more than the index says."""
+    inside = {"resourceType": "Patient", "id": "p", "identifier": [_stating("UG000000001A")["identifier"]]}
+    relative = _stating("UG000000001A", type="RelatedPerson")
+    spelt_out = _stating("UG000000001A", type="http://hl7.org/fhir/StructureDefinition/Patient")
+    untold = {"identifier": _stating("UG000000001A")["identifier"]}
+    await put(
+        store,
+        _carrying("late", OTHER_NAME, UG000000001A=OLD, UG000000002B="official"),
+        appointment("beside", "cancelled", participant=_with({"reference": "#p"}, relative), contained=[inside]),
+        appointment("spelt-out", "cancelled", participant=_with(spelt_out)),
+        appointment("untold", "cancelled", participant=_with(untold)),
+    )
+    assert ids(await api.get(f"{PATH}by-patient/?patient_uhid=UG000000002B")) == ["spelt-out", "untold"]
+
+
 async def test_a_list_by_uhid_shows_nobody_to_whom_nothing_leads(api: Api, store: Store) -> None:
     """Of the first patient's UHID two Patients have one each, of whom the list has read the one."""
     await put(
