@@ -12,6 +12,10 @@ from mappings.systems import Systems
 from mappings.vocabulary import Vocabulary
 
 
+def _has_declined(participant: Resource) -> bool:
+    return participant.get("status") == "declined"
+
+
 class Reading:
     """What readers and writers of a member see.
 
@@ -78,7 +82,8 @@ class Reading:
     def _turn_to(self, asked: Asked, actors: dict[str | None, Resource]) -> None:
         """Let whoever is asked for take the place of the first of their kind."""
         found: dict[str | None, Resource] = {}
-        for participant in self.resource.get("participant", ()):
+        # Two Patients may share the UHID that is asked for: who comes goes before who has declined.
+        for participant in sorted(self.resource.get("participant", ()), key=_has_declined):
             actor = participant.get("actor")
             if actor is not None:
                 kind = kind_of(actor, self.resource, self.systems)

@@ -59,6 +59,18 @@ class TestOfSeveralWhoIsAskedFor:
         other["type"] = "Patient"
         assert view(visit, asked=asked)["patient_name"] == "Nine"
 
+    def test_of_two_patients_who_share_the_uhid_that_is_asked_for_who_has_not_declined(self) -> None:
+        def of(*answers: str) -> Any:
+            people = [{"actor": {"reference": f"Patient/{n}", "display": str(n)}} for n in range(len(answers))]
+            told = [one | {"status": answer} for one, answer in zip(people, answers, strict=True)]
+            visit = {"resourceType": "Appointment", "status": "booked", "participant": told}
+            asked = Asked(uhid="A", patients=frozenset(one["actor"]["reference"] for one in people[:2]))
+            return view(visit, asked=asked)["patient_name"]
+
+        assert of("declined", "accepted") == "1"
+        assert of("accepted", "declined") == "0"
+        assert of("declined", "declined", "accepted") == "0"
+
     def test_who_has_declined_only_where_there_is_no_other(self) -> None:
         def of(*answers: str) -> Any:
             people = [{"actor": {"reference": f"Practitioner/{n}"}, "status": one} for n, one in enumerate(answers)]
