@@ -38,9 +38,12 @@ class Workers:
         """Have a job carried out that `worker` has taken; return 0 where nothing is left to do for another one."""
         process, self.process = self.process, None
         if process is None or process.returncode is not None:
-            command = (sys.executable, "-m", "adapter.export.worker")
+            # -P and our own path: `-m` would look in the working directory first, where a clone of another release, or
+            # anybody's `store.py`, may be.
+            command = (sys.executable, "-P", "-m", "adapter.export.worker")
             # It registers no key, so it need not know any that may do everything.
             told = {name: value for name, value in os.environ.items() if name.upper() != KEY_VARIABLE}
+            told["PYTHONPATH"] = os.pathsep.join(sys.path)
             process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, env=told)
         done = False
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -214,6 +215,23 @@ async def test_the_process_goes_by_the_settings_of_the_service(
     monkeypatch.setenv("PYTHONPATH", str(Path.cwd()))
     monkeypatch.chdir(tmp_path)
     Path(".env").write_text("ADAPTER_EXPORT_URL=file:///nowhere\nADAPTER_PROT=1\n")
+    location = (await api.get("/fhir/R4/$export?_type=Patient")).headers["content-location"]
+    workers = Workers()
+    assert await running.take_one(api.service, workers)
+    assert (await api.get(location)).status_code == 200
+    await workers.end()
+
+
+async def test_the_process_runs_what_the_service_runs_whatever_lies_in_the_working_directory(
+    api: Api, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As a clone of this project does, of another release: `mediloop-fhir serve` does not look there, ``-m`` would."""
+    handed(api, monkeypatch)
+    (tmp_path / "adapter").mkdir()
+    (tmp_path / "adapter" / "__init__.py").write_text("raise SystemExit('another release')\n")
+    monkeypatch.setattr(sys, "path", [str(Path.cwd()), *filter(None, sys.path)])
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    monkeypatch.chdir(tmp_path)
     location = (await api.get("/fhir/R4/$export?_type=Patient")).headers["content-location"]
     workers = Workers()
     assert await running.take_one(api.service, workers)
