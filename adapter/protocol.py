@@ -9,6 +9,7 @@ An offer to speak another protocol is passed over, and the request is what it is
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Sequence
 from http import HTTPStatus
@@ -50,6 +51,9 @@ _CHUNKED = (
     "coding. To send it compressed, say Content-Encoding: gzip."
 )
 
+_MAPPED = "::ffff:"
+"""What the system writes before an IPv4 address where the socket is one of IPv6 (RFC 4291 section 2.5.5.2)."""
+
 _HEAD = 64  # bytes: enough to tell which API was called, and nothing to keep for each open connection
 
 
@@ -65,6 +69,13 @@ class Protocol(HttpToolsProtocol):
     _hosts: Sequence[bytes] = ()
     _head_is_whole = False
     _unfit: Refused | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """Begin a connection (asyncio's hook): who has come by IPv4 is known by that address, on any socket."""
+        super().connection_made(transport)
+        if self.client is not None:
+            host, port = self.client
+            self.client = host.removeprefix(_MAPPED) if "." in host else host, port
 
     def data_received(self, data: bytes) -> None:
         """Take what has come in (asyncio's hook), in the place of uvicorn's own.

@@ -6,7 +6,9 @@ import asyncio
 import socket
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
+from typing import Any
 
+import httpx
 import orjson
 import pytest
 import uvicorn
@@ -247,3 +249,30 @@ async def test_a_body_comes_in_chunks_and_is_not_encoded_otherwise(
     assert status.split(b" ")[1] == answer
     assert headers["connection"] == "close"
     assert orjson.loads(body)["issue"][0]["code"] == ("not-supported" if answer == b"501" else "login")
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
+async def test_who_calls_by_ipv4_is_known_by_that_address_where_ipv6_is_listened_on_as_well() -> None:
+    """``--host ::`` takes both. The system calls 127.0.0.1 ::ffff:127.0.0.1 there, and no proxy would be trusted."""
+    seen: list[tuple[str, str]] = []
+
+    async def app(scope: Any, _: Any, send: Any) -> None:
+        seen.append((scope["client"][0], scope["scheme"]))
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body"})
+
+    trusting = uvicorn.Config(
+        app, http=Protocol, loop="none", lifespan="off", log_config=None, forwarded_allow_ips="127.0.0.1"
+    )
+    asking = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https"}
+    with socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True) as listening:
+        server = uvicorn.Server(trusting)
+        running = asyncio.create_task(server.serve(sockets=[listening]))
+        port = listening.getsockname()[1]
+        async with httpx.AsyncClient() as http:
+            for host in ("127.0.0.1", "[::1]"):
+                await http.get(f"http://{host}:{port}/", headers=asking)
+            await http.get(f"http://127.0.0.1:{port}/")
+        server.should_exit = True
+        await running
+    assert seen == [("203.0.113.9", "https"), ("::1", "http"), ("127.0.0.1", "http")]
