@@ -92,7 +92,8 @@ def _config(settings: Settings) -> uvicorn.Config:
         log_config=None,
         server_header=False,
         date_header=False,  # the gate has one of the clock that stamps what is written
-        forwarded_allow_ips=list(settings.trusted_proxies),
+        # uvicorn takes a * that is not alone for a name.
+        forwarded_allow_ips="*" if "*" in settings.trusted_proxies else list(settings.trusted_proxies),
         timeout_keep_alive=IDLE_SECONDS,
         timeout_worker_healthcheck=START_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,

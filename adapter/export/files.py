@@ -30,11 +30,15 @@ def require_usable(settings: Settings) -> None:
     """Make sure that something opens the address of exports. Nothing is connected to: it may not be there just now.
 
     Raises:
-        SettingsError: nothing does.
+        SettingsError: nothing does, or what is written there is no other process's to read.
     """
     if settings.export_url is None:
         return
     protocol = settings.export_url.partition("://")[0]
+    if protocol == "memory":
+        # Every export would end well, and none of its files be there for who is to give them out.
+        text = "memory:// is seen by one process alone, and another writes the files; give a place that both reach"
+        raise SettingsError(f"Bad setting. {PREFIX}EXPORT_URL: {text}.")
     try:
         fsspec.get_filesystem_class(protocol)
     except (ValueError, ImportError) as error:

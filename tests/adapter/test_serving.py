@@ -116,7 +116,12 @@ def test_a_host_that_is_not_this_machine_is_said_to_be_none(host: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "named"), [("foo://x", "foo:// cannot be opened: Protocol not known"), ("s3://b", "s3")]
+    ("url", "named"),
+    [
+        ("foo://x", "foo:// cannot be opened: Protocol not known"),
+        ("s3://b", "s3"),
+        ("memory://exports", "memory:// is seen by one process alone"),
+    ],
 )
 def test_exports_that_nothing_can_write_stop_the_start(monkeypatch: pytest.MonkeyPatch, url: str, named: str) -> None:
     monkeypatch.setitem(sys.modules, "s3fs", None)
@@ -135,6 +140,7 @@ def test_exports_that_nothing_can_write_stop_the_start(monkeypatch: pytest.Monke
         ("10.0.0.0/8", "10.1.2.3", "203.0.113.9"),
         ("", "127.0.0.1", "127.0.0.1"),
         ("*", "192.0.2.1", "203.0.113.9"),
+        ("10.1.2.3,*", "192.0.2.1", "203.0.113.9"),
     ],
 )
 async def test_only_trusted_proxies_say_who_calls(
@@ -158,7 +164,7 @@ def test_idle_connections_outlive_those_of_usual_load_balancers() -> None:
     assert serving._config(load()).timeout_keep_alive > 60
 
 
-@pytest.mark.parametrize("url", [None, "memory://exports", "file:///nowhere/at/all", "ftp://user:hunter2@nowhere/x"])
+@pytest.mark.parametrize("url", [None, "file:///nowhere/at/all", "ftp://user:hunter2@nowhere/x"])
 def test_whether_it_is_there_just_now_is_not_asked(url: str | None) -> None:
     require_usable(load(export_url=url))
 
