@@ -8,7 +8,7 @@ import typer
 
 from adapter import demo
 from adapter.console.options import AsJson
-from adapter.console.session import out, run
+from adapter.console.session import out, write
 
 app = typer.Typer(help="The demo clinic (test data).", no_args_is_help=True)
 
@@ -26,7 +26,7 @@ def load(as_json: AsJson = False) -> None:
 
     [dim]Example:  mediloop-fhir demo load[/dim]
     """
-    made = run(demo.load)
+    made = write("test", demo.load)
     if as_json:
         typer.echo(json.dumps({"created": made}))
     else:

@@ -31,6 +31,7 @@ from store.store import Store
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from adapter.security.keys import Mode
     from adapter.service import Service
     from store.embedded import EmbeddedMongo
 
@@ -254,6 +255,18 @@ def run(work: Callable[[Service], Awaitable[T]], *, anew: bool = False, goes_on:
     with plain_failures(goes_on=goes_on):
         settings = load()
         return _on(settings, partial(opened, settings, anew=anew), work)
+
+
+def write(mode: Mode, work: Callable[[Service], Awaitable[T]]) -> T:
+    """Run the work of a command that writes to one store, and note by which rules it does (`store.revision`)."""
+    from store import revision
+
+    async def noted(service: Service) -> T:
+        store = service.stores[mode]
+        await revision.begin(store.database, store.rules)
+        return await work(service)
+
+    return run(noted)
 
 
 def read(settings: Settings, mode: str, work: Callable[[Store], Awaitable[T]], *, goes_on: bool = False) -> T:

@@ -12,7 +12,7 @@ import typer
 
 from adapter import timezones
 from adapter.console.options import AsJson, TestOrLive
-from adapter.console.session import fail, out, run
+from adapter.console.session import fail, out, write
 from adapter.fhir.validation import check
 from adapter.patience import patiently
 from adapter.scheduling import free_slots, hours_writing, publishing, settling
@@ -123,7 +123,7 @@ def generate(
             made += await _decided(store, step)
         return schedule["id"], made
 
-    schedule_id, made = run(work)
+    schedule_id, made = write(mode, work)
     if as_json:
         typer.echo(json.dumps({"schedule": schedule_id, "slots_created": made}))
     else:
@@ -170,7 +170,7 @@ def weekly_hours(
         )
         return str(ident)
 
-    ident = run(work)
+    ident = write(mode, work)
     if as_json:
         typer.echo(json.dumps({"schedule": ident}))
     else:
@@ -207,7 +207,7 @@ def away(
             await _change(service, mode, ident, lambda before: hours_writing.with_leave(before, *days, reason))
         return idents
 
-    idents = run(work)
+    idents = write(mode, work)
     if as_json:
         typer.echo(json.dumps({"schedules": idents}))
     else:

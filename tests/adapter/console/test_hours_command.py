@@ -117,3 +117,23 @@ def test_bad_words_are_usage_errors(cli: Cli, words: tuple[str, ...], named: str
     result = cli.run(*words)
     assert result.exit_code == 2
     assert named in " ".join(result.output.replace("│", " ").split())
+
+
+@pytest.mark.parametrize("command", [HOURS, ("demo", "load")])
+def test_what_is_written_by_other_settings_makes_a_reindex_due(
+    clinic: Cli, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    def is_due() -> bool:
+        told = json.loads(clinic.run("check", "--mode", "test", "--json").stdout)
+        return "reindex-due" in told["databases"]["test"]["counts"]
+
+    assert not is_due()
+    with monkeypatch.context() as other:
+        other.setenv("ADAPTER_BASE_URL", "https://fhir.example.org")
+        assert clinic.run("keys", "list").exit_code == 0
+        assert clinic.run("slots", "away", "--practitioner", "x", *AWAY[4:], "--mode", "live").exit_code == 1
+    assert not is_due(), "neither writes there"
+    with monkeypatch.context() as other:
+        other.setenv("ADAPTER_BASE_URL", "https://fhir.example.org")
+        assert clinic.run(*command).exit_code == 0
+    assert is_due()
