@@ -43,7 +43,7 @@ class Settings(BaseSettings):
         description="Base name of the two databases: NAME_test and NAME_live.",
     )
     data_dir: Annotated[Path, AfterValidator(values.absolute)] = Field(
-        Path("data"), description="Where the embedded MongoDB keeps its data."
+        Path("data"), description="Where the embedded MongoDB keeps its data, and $export its files."
     )
     host: str = Field("127.0.0.1", min_length=1, description="Address to listen on.")
     port: Annotated[int, BeforeValidator(values.our_port)] = Field(
