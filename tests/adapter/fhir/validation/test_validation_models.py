@@ -69,6 +69,24 @@ def test_what_was_refused_is_asked_about_again(asked: list[str]) -> None:
     assert asked == ["Slot", "Slot"]
 
 
+@pytest.mark.parametrize(
+    "extension",
+    [
+        {"url": "urn:x", "valueUuid": "urn:uuid:018f3b1e-4b0c-7c37-a7ae-0c60c1f3d3a4"},
+        {"url": "urn:x", "valueUuid": "urn:uuid:6fa459ea-ee8a-1ca4-894e-db77e160355e"},
+        {"url": "urn:x", "valueString": "\u2028"},
+        {"url": "urn:x", "valueCode": "\u3000a"},
+    ],
+    ids=["a UUID of version 7", "a UUID of version 1", "a line separator alone", "a code after a wide space"],
+)
+def test_a_value_is_judged_the_same_whether_its_shape_is_known_or_not(
+    extension: dict[str, str], asked: list[str]
+) -> None:
+    slot = {**SLOT, "extension": [extension]}
+    assert (check(slot), check(slot)) == ([], [])
+    assert asked == ["Slot"]
+
+
 def test_shapes_are_forgotten_before_they_fill_the_memory(asked: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(models, "_SHAPES", 1)
     for resource in (SLOT, {**SLOT, "comment": "c"}, SLOT):
