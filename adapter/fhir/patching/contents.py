@@ -44,15 +44,24 @@ class Content:
             name: the element's.
 
         Raises:
-            NotApplicable: it is of another type than the element.
+            NotApplicable: it is of another type than the element, or of a choice the parts do not tell which.
         """
-        for json, member in members.items():
-            if self._suits(member, choice=len(members) > 1):
-                value = clone(self.value)
-                if self.datatype == _IN_PARTS and member.type is not None:
-                    value = _assembled(member.type(), value)
-                return json, member, value, clone(self.sibling)
-        raise NotApplicable(f"{name[:SHOWN]} does not take {self.datatype[:SHOWN]}.")
+        found = [one for one in members.items() if self._suits(one[1], choice=len(members) > 1)]
+        if len(found) > 1:
+            found = [one for one in found if self._has_parts_of(one[1])]
+            if len(found) > 1:
+                raise NotApplicable(f"The parts do not tell of which type {name[:SHOWN]} is. Give it as a value[x].")
+        if not found:
+            raise NotApplicable(f"{name[:SHOWN]} does not take {self.datatype[:SHOWN]}.")
+        json, member = found[0]
+        value = clone(self.value)
+        if self.datatype == _IN_PARTS and member.type is not None:
+            value = _assembled(member.type(), value)
+        return json, member, value, clone(self.sibling)
+
+    def _has_parts_of(self, member: Member) -> bool:
+        """Tell whether a type of a choice has all these parts as elements."""
+        return member.type is not None and all(members_named(member.type(), name) for name, _ in self.value)
 
     def _suits(self, member: Member, *, choice: bool) -> bool:
         if member.primitive is None:

@@ -321,6 +321,27 @@ class TestAdd:
         added = operation("add", "Patient", name="deceased", value={"valueString": "yes"})
         assert "deceased does not take string" in str(refusal(patient(), added))
 
+    @pytest.mark.parametrize(
+        ("parts", "expected"),
+        [
+            ([{"name": "end", "valueDateTime": "2024"}], {"valuePeriod": {"end": "2024"}}),
+            ([{"name": "coding", "valueCoding": {"code": "c"}}], {"valueCodeableConcept": {"coding": [{"code": "c"}]}}),
+            ([{"name": "text", "valueString": "Plot 7"}], None),  # an Address has one, a CodeableConcept, a HumanName
+            (
+                [{"name": "text", "valueString": "x"}, {"name": "coding", "valueCoding": {"code": "c"}}],
+                {"valueCodeableConcept": {"text": "x", "coding": [{"code": "c"}]}},
+            ),
+        ],
+        ids=["of a Period alone", "of a CodeableConcept alone", "of several types", "of one in all"],
+    )
+    def test_a_choice_in_parts_is_of_the_only_type_that_has_them(self, parts: Any, expected: Any) -> None:
+        value = {"part": [{"name": "url", "valueUri": "urn:x"}, {"name": "value", "part": parts}]}
+        add = operation("add", "Patient", name="extension", value=value)
+        if expected is None:
+            assert "do not tell of which type value is" in str(refusal(patient(), add))
+        else:
+            assert change(patient(), add) == patient(extension=[{"url": "urn:x", **expected}])
+
     def test_an_extension_of_a_resource_and_of_a_primitive(self) -> None:
         value = {"valueExtension": {"url": "urn:x", "valueCode": "y"}}
         extension = {"extension": [{"url": "urn:x", "valueCode": "y"}]}
