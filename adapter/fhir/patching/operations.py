@@ -155,15 +155,21 @@ def _path(text: str, where: str) -> Path:
 
 
 def _text(parts: Mapping[str, Any], name: str, where: str) -> str:
-    value = next((one for key, one in parts.get(name, {}).items() if key.startswith("value")), None)
+    value = _only(parts.get(name, {}))
     if not isinstance(value, str) or not value:
         kind = "valueCode" if name == "type" else "valueString"
         raise malformed(f"An operation has a part {name} with a {kind}.", where, issue="required")
     return value
 
 
+def _only(part: Mapping[str, Any]) -> Any:
+    """Return the value of a part; None where it has none, or several, of which no one is meant more than another."""
+    values = [one for key, one in part.items() if key.startswith("value")]
+    return values[0] if len(values) == 1 else None
+
+
 def _number(part: Mapping[str, Any], name: str, where: str) -> int:
-    value = next((one for key, one in part.items() if key.startswith("value")), None)
+    value = _only(part)
     if type(value) is not int or value < 0:
         raise malformed(f"The part {name} has a valueInteger, from 0.", where, issue="value")
     return value

@@ -523,6 +523,8 @@ class TestMalformed:
             operation("delete", "Appointment.status") | {"name": "operations"},
             {"name": "operation", "part": [*WHOLE, {"name": "path", "valueString": "Appointment.comment"}]},
             operation("add", "Appointment", name=1, value="x"),
+            operation("add", "Appointment", name={"valueString": "comment", "valueCode": "description"}, value="x"),
+            operation("move", "Appointment.slot", source=0, destination={"valueInteger": 1, "valuePositiveInt": 2}),
         ],
     )
     def test_it_is_refused(self, parameter: Any) -> None:
