@@ -125,7 +125,7 @@ def _unwrapped(binary: Resource) -> list[Any]:
     if not isinstance(kind, str) or kind.partition(";")[0].strip() != JSON_PATCH or not isinstance(data, str):
         raise malformed(f"A Binary that is a patch has the contentType {JSON_PATCH}, and data.", "Binary.contentType")
     try:
-        document = base64.b64decode(data, validate=True)
+        document = base64.b64decode("".join(data.split()), validate=True)  # MIME's base64 has lines
     except ValueError:  # also what is not ASCII
         raise malformed("The data of a Binary are base64.", "Binary.data") from None
     return strict_json.read_patch(document)

@@ -422,6 +422,12 @@ class TestDocuments:
         with pytest.raises(Malformed):
             Patch.read(document)
 
+    def test_the_base64_of_a_binary_may_be_in_lines(self) -> None:
+        data = base64.encodebytes(b'[{"op":"replace","path":"/status","value":"cancelled"}]' + b" " * 80).decode()
+        binary = {"resourceType": "Binary", "contentType": "application/json-patch+json", "data": data}
+        assert "\n" in data.rstrip()
+        assert apply(Patch.read(binary), decode(APPOINTMENT))["status"] == "cancelled"
+
     def test_a_binary_holds_one_in_a_bundle(self) -> None:
         data = base64.b64encode(b'[{"op":"replace","path":"/status","value":"cancelled"}]').decode()
         binary = {"resourceType": "Binary", "contentType": "application/json-patch+json", "data": data}
