@@ -67,10 +67,12 @@ class JsonOperation:
         if self.op == "remove":
             _remove(resource, self.path)
             return resource
-        if self.op == "add":
-            return _add(resource, self.path, budget.give(self.value))
-        if self.op == "replace":
-            return _replace(resource, self.path, budget.give(self.value))
+        if self.op in ("add", "replace"):
+            put = _add if self.op == "add" else _replace
+            made = put(resource, self.path, budget.give(self.value))
+            if self.value is None and self.path:
+                budget.give_null(_get(made, self.path[:-1]))
+            return made
         value = _get(resource, self.source)
         if self.op == "copy":
             budget.weigh(value)

@@ -53,6 +53,7 @@ class Budget:
         self._left = _MOST_WORK + _VISIT * _values_in(resource)
         self.step = 0
         self._given: dict[int, tuple[Any, int]] = {}
+        self._nulled: dict[int, tuple[Any, int]] = {}
 
     def spend(self, work: int) -> None:
         """Count `work` (characters that are copied).
@@ -79,9 +80,20 @@ class Budget:
             self._given[id(empty)] = (empty, self.step)  # kept, so that the id stays its own
         return given
 
+    def give_null(self, holder: Any) -> None:
+        """Remember an object or list that an operation has put a null into: a list of nothing else is empty."""
+        self._nulled[id(holder)] = (holder, self.step)
+
     def left_empty(self, resource: Any) -> int | None:
         """Return the index of an operation that brought something empty which is so still; None where there is none."""
-        left = (self._given[id(one)][1] for one in _empty(resource) if id(one) in self._given) if self._given else ()
+        if not self._given and not self._nulled:
+            return None
+        left: list[int] = []
+        for empty in _empty(resource):
+            # A list without items holds the null no more: it was taken away again.
+            given = self._given.get(id(empty)) or (self._nulled.get(id(empty)) if empty else None)
+            if given is not None:
+                left.append(given[1])
         return min(left, default=None)
 
     def weigh(self, value: Any, depth: int = 0) -> None:

@@ -273,6 +273,7 @@ class TestOnResources:
             'add /slot [{"identifier":{}}]',
             "replace /slot [null,null]",
             'add /slot [{"extension":[null]}]',
+            "replace /slot/0 null",
         ],
     )
     def test_a_value_that_is_empty_takes_nothing_away(self, operation: str) -> None:
@@ -299,6 +300,17 @@ class TestOnResources:
         for taken in ("remove /name/0/_given", "replace /name/0/_given [null]"):
             refused = refusal("replace /name/0/given [null]", taken, raw=raw)
             assert (refused.problems[0].code, refused.problems[0].details) == ("empty_value", {"operation": 0})
+
+    def test_null_in_the_place_of_the_only_item_takes_nothing_away(self) -> None:
+        raw = encode({"resourceType": "Patient", "name": [{"given": ["a"], "text": "A"}]})
+        for null in ("replace /name/0 null", "replace /name/0/given/0 null"):
+            refused = refusal(null, raw=raw)
+            assert (refused.problems[0].code, refused.problems[0].details) == ("empty_value", {"operation": 0})
+        filled = change("replace /name/0/given/0 null", 'add /name/0/_given [{"id":"1"}]', raw=raw)
+        assert filled["name"] == [{"given": [None], "_given": [{"id": "1"}], "text": "A"}]
+        assert change("add /name/0/given/- null", "remove /name/0/given/1", raw=raw) == decode(raw)
+        emptied = change("replace /name/0/given/0 null", "remove /name/0/given/0", raw=raw)
+        assert emptied["name"] == [{"text": "A"}]
 
     def test_lists_that_are_aligned_stay_so(self) -> None:
         raw = encode(
