@@ -29,6 +29,8 @@ from store.reading import Moment
 
 Query = Mapping[str, Any]
 
+_Starting = dict[datetime, list[Opening]]
+
 
 class Candidate(NamedTuple):
     """A time that could be booked.
@@ -208,50 +210,54 @@ def _runs(found: Iterable[Opening], search: Search) -> Iterator[tuple[Interval, 
         yield from ((one.when, (one,)) for one in found)
         return
     length = timedelta(minutes=search.minutes)
-    starting: dict[tuple[str, datetime], Opening] = {}
     ordered = list(found)
+    following: dict[str, _Starting] = {}
     for one in ordered:
-        starting.setdefault((one.schedule["id"], one.when.start), one)
+        following.setdefault(one.schedule["id"], {}).setdefault(one.when.start, []).append(one)
     for begin in ordered:
-        run, end = [begin], begin.when.end
-        while end - begin.when.start < length:
-            following = starting.get((begin.schedule["id"], end))
-            if following is None:
-                break
-            run.append(following)
-            end = following.when.end
-        else:
-            when = Interval(begin.when.start, begin.when.start + length)
-            if when.end <= search.window.end:
-                yield when, tuple(run)
+        when = Interval(begin.when.start, begin.when.start + length)
+        if when.end <= search.window.end and (run := _follow(begin, following[begin.schedule["id"]], when.end)):
+            yield when, run
+
+
+def _follow(begin: Opening, starting: _Starting, last: datetime) -> tuple[Opening, ...]:
+    """Return the fewest openings that follow each other from `begin` on until `last`; none if they end before.
+
+    Several may begin at one time, and any of them may be the one that leads on.
+    """
+    ending = {begin.when.end: begin}  # by which of them each time is reached first
+    reached = [begin]
+    for one in reached:  # grows meanwhile
+        if one.when.end >= last:
+            run = [one]
+            while run[-1] is not begin:
+                run.append(ending[run[-1].when.start])
+            return tuple(reversed(run))
+        for after in starting.get(one.when.end, ()):
+            if after.when.end not in ending:
+                ending[after.when.end] = after
+                reached.append(after)
+    return ()
 
 
 def covering(free: Iterable[Opening], when: Interval) -> tuple[Opening, ...]:
-    """Return openings of one Schedule that cover a time without a gap; none where there are no such."""
+    """Return openings of one Schedule that cover a time without a gap; none where there are no such.
+
+    None overlaps another: of computed openings that do only one can be taken.
+    """
     grouped: dict[str, list[Opening]] = {}
     for one in free:
         if one.when.overlaps(when):
             grouped.setdefault(one.schedule["id"], []).append(one)
     for group in grouped.values():
-        if found := _cover(group, when):
-            return found
+        group.sort(key=lambda one: (min(one.when.end, when.end), one.when.start), reverse=True)
+        starting: _Starting = {}
+        for one in group:
+            starting.setdefault(one.when.start, []).append(one)
+        for begin in group:
+            if begin.when.start <= when.start < begin.when.end and (run := _follow(begin, starting, when.end)):
+                return run
     return ()
-
-
-def _cover(group: Sequence[Opening], when: Interval) -> tuple[Opening, ...]:
-    taken: list[Opening] = []
-    reached = when.start
-    while reached < when.end:
-        usable = [one for one in group if one.when.start <= reached < one.when.end]
-        if not usable:
-            return ()
-        best = max(usable, key=lambda one: (min(one.when.end, when.end), one.when.start))
-        # Computed openings may overlap each other; two that do cannot both be taken.
-        if taken and best.when.start < reached:
-            return ()
-        taken.append(best)
-        reached = best.when.end
-    return tuple(taken)
 
 
 def _preference(found: Candidate, search: Search) -> tuple[int, ...]:

@@ -176,6 +176,20 @@ async def test_find_joins_slots_for_a_longer_visit(api: Api) -> None:
     assert await status_of(api, "s1", "s2") == ["busy", "busy"]
 
 
+async def test_find_joins_whichever_slots_make_the_visit_long_enough(api: Api) -> None:
+    """Of two that begin together the first may be the one that nothing follows."""
+    await put(
+        api.service.stores["test"],
+        slot("a-short", "2024-01-20T10:30", "2024-01-20T10:40"),
+        slot("z-long", "2024-01-20T10:30", "2024-01-20T11:30"),
+        slot("a-on", "2024-01-20T10:40", "2024-01-20T10:50"),
+    )
+    found = await find(api, practitioner={"reference": f"Practitioner/{SARAH}"}, duration=90)
+    [proposed] = [one["resource"] for one in found["entry"]]
+    assert [one["reference"] for one in proposed["slot"]] == ["Slot/s1", "Slot/z-long"]
+    only(await operate(api, "$book", appointment_reference=f"Appointment/{proposed['id']}", patient=ANYBODY))
+
+
 async def test_find_leaves_out_when_the_patient_is_elsewhere(api: Api) -> None:
     await made(api, {**appointment("other", slot=[{"reference": "Slot/s1"}])})
     found = await find(api, patient_reference={"reference": "Patient/john"})

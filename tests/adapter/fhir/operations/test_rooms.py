@@ -55,6 +55,21 @@ async def test_a_room_that_their_schedule_names_is_taken_too_and_by_one(api: Api
     assert await status_of(api, "room9-0") == ["free"]
 
 
+async def test_a_room_is_taken_by_whichever_of_its_slots_cover_the_visit(api: Api) -> None:
+    """The longest that begins first may lead nowhere, and so may one that overlaps those before it."""
+    times = (("09:00", "09:40"), ("09:00", "09:20"), ("09:20", "09:35"), ("09:25", "10:00"), ("09:35", "10:00"))
+    await put(
+        api.service.stores["test"],
+        schedule("room8s", "Location/room8"),
+        *(slot(f"r{n}", f"2024-01-20T{a}", f"2024-01-20T{b}", of="room8s") for n, (a, b) in enumerate(times)),
+        schedule("q3s", "Practitioner/q3"),
+        slot("q3-0", "2024-01-20T09:00", "2024-01-20T10:00", of="q3s"),
+    )
+    [(ident, slots)] = await proposed(api, "q3", {"reference": "Location/room8"})
+    assert slots == ["Slot/q3-0", "Slot/r1", "Slot/r2", "Slot/r4"]
+    only(await operate(api, f"{ident}/$book", patient=ANYBODY))
+
+
 @pytest.mark.parametrize("people", [(), ("Practitioner/q3",)])
 async def test_a_schedule_by_another_address_is_the_rooms_if_it_is_nobody_elses(
     api: Api, people: tuple[str, ...]
