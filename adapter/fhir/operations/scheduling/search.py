@@ -82,7 +82,7 @@ async def page(
     that the patients have already.
     """
     one_each = all(len(group) == 1 for group in search.groups())
-    if one_each and not search.minutes and not visits and not (search.people and search.places):
+    if one_each and not search.minutes and not visits and not await _puts_together(moment, search, zone=zone):
         # One opening each, and no preference among them: in that order already.
         wanted = replace(_wanted(search), limit=count, contents=True)
         found, total = await first(moment, wanted, zone=zone)
@@ -105,7 +105,7 @@ def _wanted(search: Search) -> Wanted:
 
 async def candidates(moment: Moment, search: Search, *, zone: tzinfo) -> list[Candidate]:
     """Return what is free, in order of time, then of the caller's preference, then of the Slots' ids."""
-    if search.people and search.places:
+    if await _puts_together(moment, search, zone=zone):
         found = await _together(moment, search, zone=zone)
     else:
         free = await openings(moment, _wanted(search), zone=zone)
@@ -125,16 +125,31 @@ def _ordered(found: Iterable[Candidate], search: Search) -> list[Candidate]:
     return sorted(found, key=place)
 
 
+async def _puts_together(moment: Moment, search: Search, *, zone: tzinfo) -> bool:
+    """Tell whether a candidate may need Slots of several Schedules: a practitioner's, and those of the place."""
+    if not search.places:
+        return False
+    return bool(search.people) or any(map(_is_rooms, await _of_places(moment, search, zone=zone)))
+
+
+async def _of_places(moment: Moment, search: Search, *, zone: tzinfo) -> list[Resource]:
+    """Return the Schedules of the places that are nobody's: of all that are there, few are. None that is over."""
+    query = naming("actor", search.places, {"_index.nobodys": True, "_index.active": {"$ne": "false"}})
+    every = [orjson.loads(raw) for raw in await moment.find("Schedule", query)]
+    return [one for one in every if hours.horizon(one, zone).overlaps(search.window)]
+
+
 async def _together(moment: Moment, search: Search, *, zone: tzinfo) -> list[Candidate]:
     """Put openings of practitioners beside those of the places, where these have Schedules of their own.
 
-    A practitioner's Schedule that names a Location is for there; one that names none is for anywhere. A room, which has
-    a Schedule whose actors are Locations alone, is taken in either case; a Schedule that is a service's as well tells
-    only where practitioners could be who name no place: at a whole site many see patients at once. A Schedule that is
-    not active, or planned for another time, makes no room.
+    A practitioner's Schedule that names a Location is for there; one that names none is for anywhere, if the
+    practitioner is asked for. A room, which has a Schedule whose actors are Locations alone, is taken in either case; a
+    Schedule that is a service's as well tells only where practitioners could be who name no place: at a whole site many
+    see patients at once. A Schedule that is not active, or planned for another time, makes no room. If no practitioner
+    is asked for, what the places offer by themselves is found as well.
     """
     wanted = _wanted(search)
-    theirs = replace(wanted, actors=replace(search, places=()).groups())
+    theirs = replace(wanted, actors=replace(search, places=()).groups()) if search.people else wanted
     usable = [
         one
         for one in await openings(moment, theirs, zone=zone)
@@ -142,10 +157,7 @@ async def _together(moment: Moment, search: Search, *, zone: tzinfo) -> list[Can
     ]
     if not usable:
         return []
-    # Of those who are at the places, all but few are people: they are not read.
-    query = naming("actor", search.places, {"_index.nobodys": True, "_index.active": {"$ne": "false"}})
-    every = [orjson.loads(raw) for raw in await moment.find("Schedule", query)]
-    own = [one for one in every if hours.horizon(one, zone).overlaps(search.window)]
+    own = await _of_places(moment, search, zone=zone)
     kept = {name for one in own for name in claims.places_of(one)}
     rooms = {name for one in own if _is_rooms(one) for name in claims.places_of(one)}
     theirs = Wanted(search.window, (tuple(sorted(kept)),), contents=False)
@@ -165,6 +177,9 @@ def _beside(
     near = {name: _Near(some) for name, some in free.items()}
     found: list[Candidate] = []
     for when, run in _runs(usable, search):
+        if _is_of_place(run[0].schedule):
+            found.append(Candidate(when, run))
+            continue
         named = claims.places_of(run[0].schedule)
         for place in search.places:
             if named and place not in named:

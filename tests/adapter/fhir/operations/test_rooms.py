@@ -32,9 +32,9 @@ async def clinic(api: Api) -> None:
     )
 
 
-async def proposed(api: Api, who: str, *places: Json) -> list[tuple[str, list[str]]]:
-    asked = [{"reference": f"Practitioner/{who}"}]
-    entries = (await find(api, practitioner=asked, location_reference=list(places)))["entry"]
+async def proposed(api: Api, who: str, *places: Json, **more: object) -> list[tuple[str, list[str]]]:
+    asked = [{"reference": f"Practitioner/{who}"}] if who else []
+    entries = (await find(api, practitioner=asked, location_reference=list(places), **more))["entry"]
     visits = [one["resource"] for one in entries if one["resource"]["resourceType"] == "Appointment"]
     return [(one["id"], [link["reference"] for link in one["slot"]]) for one in visits]
 
@@ -53,6 +53,29 @@ async def test_a_room_that_their_schedule_names_is_taken_too_and_by_one(api: Api
     assert await proposed(api, "q2", ROOM) == []
     only(await operate(api, f"{first[0][0]}/$cancel"))
     assert await status_of(api, "room9-0") == ["free"]
+
+
+@pytest.mark.parametrize("places", [("room9",), ("room8", "room9")])
+@pytest.mark.parametrize("more", [{}, {"duration": 30}])
+async def test_a_room_that_is_asked_for_without_anybody_is_taken_by_one_of_those_in_it(
+    api: Api, places: tuple[str, ...], more: Json
+) -> None:
+    asked = [{"reference": f"Location/{name}"} for name in places]
+    found = await proposed(api, "", *asked, **more)
+    assert [slots for _, slots in found] == [
+        ["Slot/q1s.20240120T0900Z.30", "Slot/room9-0"],
+        ["Slot/q2s.20240120T0900Z.30", "Slot/room9-0"],
+        ["Slot/room9-0"],
+    ]
+    answers = [await operate(api, f"{ident}/$book", patient=ANYBODY) for ident, _ in found]
+    assert [one.status_code for one in answers] == [200, 409, 409]
+    assert await proposed(api, "", *asked, **more) == []
+
+
+async def test_whoever_is_at_a_place_without_rooms_is_found_by_the_place_alone(api: Api) -> None:
+    await put(api.service.stores["test"], schedule("lab", "Location/site", "HealthcareService/lab"))
+    found = [slots for _, slots in await proposed(api, "", {"reference": "Location/site"})]
+    assert found == [["Slot/q1s.20240120T0900Z.30"], ["Slot/q1s.20240120T0930Z.30"]]
 
 
 async def test_a_room_is_taken_by_whichever_of_its_slots_cover_the_visit(api: Api) -> None:
