@@ -29,6 +29,7 @@ from store.reading import Moment
 
 Query = Mapping[str, Any]
 
+_DAY = timedelta(days=1)
 _Starting = dict[datetime, list[Opening]]
 
 
@@ -160,7 +161,9 @@ async def _together(moment: Moment, search: Search, *, zone: tzinfo) -> list[Can
     own = await _of_places(moment, search, zone=zone)
     kept = {name for one in own for name in claims.places_of(one)}
     rooms = {name for one in own if _is_rooms(one) for name in claims.places_of(one)}
-    theirs = Wanted(search.window, (tuple(sorted(kept)),), contents=False)
+    # A room may be had by a Slot that began before. One that began a day before is for more than a visit.
+    around = Interval(shifted(min(one.when.start for one in usable), -_DAY), search.window.end)
+    theirs = Wanted(around, (tuple(sorted(kept)),), contents=False)
     there = await openings(moment, theirs, zone=zone) if kept else []
     return await aside(lambda: _beside(search, usable, there, kept, rooms), much=len(usable) + len(there) > FEW)
 

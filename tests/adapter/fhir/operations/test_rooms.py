@@ -72,6 +72,15 @@ async def test_a_room_that_is_asked_for_without_anybody_is_taken_by_one_of_those
     assert await proposed(api, "", *asked, **more) == []
 
 
+@pytest.mark.parametrize("who", ["q1", ""])
+async def test_a_room_whose_slot_began_before_the_time_that_is_asked_for_is_free_then_too(api: Api, who: str) -> None:
+    long = slot("long", "2024-01-19T22:00", "2024-01-20T10:00", of="room9s")
+    await put(api.service.stores["test"], long, schedule("q2s", "Practitioner/q2"))
+    [(ident, slots)] = await proposed(api, who, ROOM, start="2024-01-20T09:30:00Z")
+    assert slots == ["Slot/q1s.20240120T0930Z.30", "Slot/long"]
+    only(await operate(api, f"{ident}/$book", patient=ANYBODY))
+
+
 async def test_whoever_is_at_a_place_without_rooms_is_found_by_the_place_alone(api: Api) -> None:
     await put(api.service.stores["test"], schedule("lab", "Location/site", "HealthcareService/lab"))
     found = [slots for _, slots in await proposed(api, "", {"reference": "Location/site"})]
