@@ -71,6 +71,11 @@ def is_for_nobody(world: World, name: str) -> bool:
     return world.copied or not _stay(world, name)
 
 
+def is_to_be_filled(world: World, name: str) -> bool:
+    """Tell whether a Slot was set busy by hand, in the same set perhaps, and is for nobody yet."""
+    return world.slots[name]["status"] in occupancy.TAKEN and name not in world.freed and is_for_nobody(world, name)
+
+
 def _is_opened(world: World, name: str) -> bool:
     """Tell whether a busy Slot can be had because appointments of the set give it up (`occupancy.status_after`).
 

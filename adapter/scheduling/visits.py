@@ -184,8 +184,9 @@ def taken_slots(
     if seeking or not (named or visit.is_copy):
         wish = replace(_wish(world, visit, stake, when), practitioners=tuple(seeking))
         newly = world.newly(visit, stake, when)
-        # Who sets Slots busy by hand and names one of them means the others of that visit, too.
-        fills = fills_found or any(name in fills_named for name in named)
+        # Who sets Slots busy by hand and names one of them means the others of that visit, too; by one that is free,
+        # what somebody has closed for a practitioner would be booked.
+        fills = fills_found or any(name in fills_named and vacancy.is_to_be_filled(world, name) for name in named)
         yield from _found(world, visit, wish, named, newly, fills_slots=fills)
 
 

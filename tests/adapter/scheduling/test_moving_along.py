@@ -443,12 +443,31 @@ async def test_fhir_keeps_the_slot_that_an_update_leaves_out(store: Store) -> No
     assert await statuses(store, "s10", "t10") == ["busy", "busy"]
 
 
-async def test_who_may_write_slots_fills_those_of_the_others_too(store: Store) -> None:
+async def test_who_names_a_slot_that_is_busy_for_nobody_fills_those_of_the_others_too(store: Store) -> None:
     await with_two(store, _12="busy")
+    await settle_all(store, slot("s12", *HOURS["12"], status="busy"))
     wanted = visit("x", *HOURS["12"], who=BOTH, **linking("s12"))
-    assert await refused(store, wanted, fills_slots=False) == [("slot_unavailable", "Appointment.start", 0)]
+    assert ("slot_unavailable", "Appointment.start", 0) in await refused(store, wanted, fills_slots=False)
     [moved, *_] = await settle_all(store, wanted)
     assert links(moved) == ["Slot/s12", "Slot/t12"]
+
+
+async def test_who_names_a_slot_that_is_free_fills_none_of_the_others(store: Store) -> None:
+    """The closed one was not set busy for this visit: nobody has set all its Slots busy."""
+    await with_two(store, _12="busy")
+    wanted = visit("x", *HOURS["12"], who=BOTH, **linking("s12"))
+    assert await refused(store, wanted) == [("slot_unavailable", "Appointment.start", 0)]
+    closing = slot("s12", *HOURS["12"], status="busy")
+    [moved, *_] = await settle_all(store, wanted, closing)
+    assert links(moved) == ["Slot/s12", "Slot/t12"]
+
+
+async def test_who_names_a_slot_that_another_gives_up_fills_none_of_the_others(store: Store) -> None:
+    await with_two(store, _12="busy")
+    await settle_all(store, visit("y", *HOURS["12"], **linking("s12")))
+    wanted = visit("x", *HOURS["12"], who=BOTH, **linking("s12"))
+    given = visit("y", *HOURS["12"], status="cancelled", **linking("s12"))
+    assert await refused(store, given, wanted) == [("slot_unavailable", "Appointment.start", 1)]
 
 
 async def test_a_copy_holds_what_it_names(store: Store) -> None:
