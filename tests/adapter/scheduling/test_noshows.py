@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from adapter.scheduling.occupancy import CAPACITY
 from store.store import Store
 from store.unit_of_work import UnitOfWork
 from tests.adapter.scheduling.support import (
@@ -161,3 +162,14 @@ async def test_two_noshows_that_leave_one_slot_at_once_give_it_back(
     results = await side_by_side(store, settling("Appointment/x"), settling("Appointment/y"))
     assert not [one for one in results if isinstance(one, BaseException)]
     assert await statuses(store, "a") == (["free"] if guarded else ["busy"])
+
+
+async def test_a_noshow_that_was_an_error_opens_no_slot_for_several_in_which_others_stay(store: Store) -> None:
+    """It may have been closed by hand since."""
+    await publish_day(store, slot("a") | {"extension": [{"url": CAPACITY, "valueInteger": 2}]})
+    await settle_all(store, visit("x", **linking("a")), visit("y", **linking("a")))
+    await settle_all(store, visit("x", status="noshow"))
+    await settle_all(store, "Appointment/x")
+    assert await statuses(store, "a") == ["busy"]
+    await settle_all(store, visit("y", status="cancelled"))
+    assert await statuses(store, "a") == ["free"]
