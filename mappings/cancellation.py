@@ -77,7 +77,7 @@ def write_text(reading: Reading, value: str | None) -> None:
     """
     concept = reading.resource.setdefault(ELEMENT, {})
     put(concept, "text", value)
-    if not concept:
+    if not concept.keys() - {"id"}:
         del reading.resource[ELEMENT]
     elif value is None and read_text(reading) is not None:
         write_code(reading, read_code(reading))

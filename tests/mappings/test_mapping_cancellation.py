@@ -56,6 +56,8 @@ class TestCancellation:
 
     def test_text_removed(self) -> None:
         assert update({"cancelationReason": {"text": "why"}}, cancellation_reason_text=None) == {}
+        identified = {"cancelationReason": {"id": "r", "text": "why"}}
+        assert update(identified, cancellation_reason_text=None) == {}  # an id alone is no content (ele-1)
         resource = self.cancelled((HL7_CANCELLATION, "pat-dec"), text="why")
         without = update(resource, cancellation_reason_text=None)
         assert view(without)["cancellation_reason_text"] is None
