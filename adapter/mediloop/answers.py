@@ -20,9 +20,10 @@ from mappings.references import Names, names_of
 from store.codec import Resource
 
 _CANCELLATION = ("cancellation_reason_code", "cancellation_reason_text", "cancelled_at")
+_MOVE = ("rescheduled_at", "reschedule_reason")
 _EVENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     *((sign, _CANCELLATION) for sign in _CANCELLATION),  # of a no-show, any of them may be all that is stated
-    ("rescheduled_at", ("rescheduled_at", "reschedule_reason")),
+    *((sign, _MOVE) for sign in _MOVE),  # a FHIR client may give the reason alone
     ("checked_in_at", ("checked_in_at",)),
     ("arrived_at", ("arrived_at",)),
     ("fulfilled_at", ("fulfilled_at",)),

@@ -42,3 +42,21 @@ async def test_without_a_reason_only_who_was_cancelled_has_one_unset(api: Api, s
     for ident, has in (("a", True), ("b", False), ("c", False)):
         shown = (await api.get(f"{PATH}{ident}/")).json()
         assert [name in shown for name in _CANCELLED] == [has] * 3
+
+
+@pytest.mark.parametrize(
+    ("stated", "moved_at", "reason"),
+    [
+        ({"appointment-reschedule-reason": {"valueString": "Ill"}}, None, "Ill"),
+        ({"appointment-rescheduled-at": {"valueDateTime": "2024-01-10T08:00:00Z"}}, "2024-01-10T08:00:00Z", None),
+    ],
+)
+async def test_a_move_is_shown_whatever_of_it_is_stated(
+    api: Api, store: Store, stated: dict[str, Any], moved_at: str | None, reason: str | None
+) -> None:
+    await open_clinic(store)
+    extension = [{"url": f"https://mediloop.co/fhir/StructureDefinition/{name}"} | one for name, one in stated.items()]
+    await put(store, appointment("a", "booked", extension=extension))
+    shown = (await api.get(f"{PATH}a/")).json()
+    members = ("rescheduled_at", "reschedule_reason")
+    assert [shown.get(name, "absent") for name in members] == [moved_at, reason]
