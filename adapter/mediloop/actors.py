@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from adapter.uhids import NO_CARRIERS, Carriers
-from mappings.references import LOCATION, PATIENT, contained, kind_of, stated_uhid
+from mappings.references import LOCATION, PATIENT, PRACTITIONER, contained, kind_of, stated_uhid
 from mappings.systems import Systems
 from store.codec import Resource
 from store.extract import reference, references, relative, type_of
@@ -51,8 +51,7 @@ def as_shown(
     """
     if _is_plain(resource):
         return resource
-    played = {name: contained(resource, name) or known.get(name) for name in _roles(resource, bases)}
-    meant = {**{name: _practitioner(role, bases) for name, role in played.items()}, **asked}
+    meant = {**{name: _behind(name, resource, known, bases) for name in _roles(resource, bases)}, **asked}
 
     def changed(actor: Resource) -> Resource:
         text = actor.get("reference")
@@ -136,7 +135,12 @@ def _is_role(inside: Resource | None) -> bool:
     return inside is not None and inside.get("resourceType") == "PractitionerRole"
 
 
-def _practitioner(role: Resource | None, bases: tuple[str, ...]) -> str | None:
-    practitioner: Mapping[str, Any] = (role or {}).get("practitioner", {})
-    name = relative(practitioner.get("reference", ""), bases)
-    return name if name.startswith(_PRACTITIONER) else None
+def _behind(name: str, resource: Resource, known: Mapping[str, Resource], bases: tuple[str, ...]) -> str | None:
+    """Return the reference to the practitioner whom a role stands for; None where it names nobody by one."""
+    inside = contained(resource, name)
+    practitioner: Mapping[str, Any] = (inside or known.get(name) or {}).get("practitioner", {})
+    meant = relative(practitioner.get("reference", ""), bases)
+    # What a stored role contains is in another document.
+    beside = contained(resource, meant) if inside is not None else None
+    is_person = meant.startswith(_PRACTITIONER) or (beside or {}).get("resourceType") == PRACTITIONER
+    return meant if is_person else None

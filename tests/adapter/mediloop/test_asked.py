@@ -198,3 +198,28 @@ async def test_a_contained_role_shows_whose_time_it_takes(
     await put(store, appointment("x", participant=actors, contained=[inside]))
     seen = (await api.get(f"{PATH}x/")).json()
     assert {name: seen[name] for name in FIRST} == FIRST | shown
+
+
+@pytest.mark.parametrize("declined", [False, True])
+async def test_a_contained_role_shows_a_practitioner_who_is_contained_as_well(
+    api: Api, store: Store, declined: bool
+) -> None:
+    role = {"resourceType": "PractitionerRole", "id": "r", "practitioner": {"reference": "#p"}}
+    inside = {"resourceType": "Practitioner", "id": "p", "name": [{"text": "Dr. Locum"}]}
+    actors = with_actors("Patient/john", "#r")
+    if declined:
+        actors.append({"actor": {"reference": f"Practitioner/{SARAH}"}, "status": "declined"})
+    await put(store, appointment("x", participant=actors, contained=[role, inside]))
+    seen = (await api.get(f"{PATH}x/")).json()
+    assert (seen["practitioner_id"], seen["practitioner_name"]) == (None, "Dr. Locum")
+
+
+async def test_what_a_stored_role_contains_is_not_looked_for_in_the_appointment(api: Api, store: Store) -> None:
+    role = {"resourceType": "PractitionerRole", "id": "r9", "practitioner": {"reference": "#p"}}
+    inside = {"resourceType": "Practitioner", "id": "p", "name": [{"text": "Dr. Locum"}]}
+    actors = with_actors("Patient/john", "PractitionerRole/r9")
+    basis = [{"url": "http://example.org/x", "valueReference": {"reference": "#p"}}]
+    await put(store, role | {"contained": [inside | {"name": [{"text": "Dr. Role"}]}]})
+    await put(store, appointment("x", participant=actors, contained=[inside], extension=basis))
+    seen = (await api.get(f"{PATH}x/")).json()
+    assert (seen["practitioner_id"], seen["practitioner_name"]) == (None, None)
