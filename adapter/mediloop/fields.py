@@ -26,6 +26,8 @@ _INSTANT = re.compile(
 )
 _ID = re.compile(rf"^[A-Za-z0-9\-.]{{1,{ID_LENGTH}}}$")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+_NO_STRING = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
+"""What no string of FHIR may contain: U+007F it may."""
 _EARLIEST, _LATEST = 1900, 2999
 FIRST_NAMEABLE = datetime(_EARLIEST, 1, 1, tzinfo=UTC)
 """The first moment that a request can name (`require_nameable`)."""
@@ -95,6 +97,14 @@ def _text(text: str) -> str:
     return text
 
 
+def _words(text: str) -> str:
+    if not text:
+        raise ValueError("must not be empty: leave it out or give a text")
+    if _NO_STRING.search(text):
+        raise ValueError("must not contain control characters")
+    return text
+
+
 def _code(text: str) -> str:
     if not re.fullmatch(r"\S+( \S+)*", text) or _CONTROL.search(text):
         raise ValueError("must be a code: not empty, no control characters, blanks only one by one between words")
@@ -140,8 +150,8 @@ Code = Annotated[str, StringConstraints(max_length=CODE_LENGTH), AfterValidator(
 Text = Annotated[str, StringConstraints(max_length=TEXT_LENGTH), AfterValidator(_text)]
 LongText = Annotated[str, StringConstraints(max_length=LONG_TEXT_LENGTH), AfterValidator(_text)]
 Uhid = Annotated[str, StringConstraints(max_length=CODE_LENGTH), AfterValidator(_uhid)]
-Words = Annotated[str, AfterValidator(_text)]
-"""A text of any length."""
+Words = Annotated[str, AfterValidator(_words)]
+"""Whatever text FHIR takes: another server, or a FHIR client, may have stored it."""
 Minutes = Annotated[int, Field(ge=1, le=LONGEST_MINUTES)]
 Priority = Annotated[int, Field(ge=1, le=10)]
 AppointmentTypeCode = Literal["ROUTINE", "WALKIN", "CHECKUP", "FOLLOWUP", "EMERGENCY"]

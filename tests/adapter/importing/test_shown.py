@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
+from adapter.errors import Malformed
 from adapter.importing.checking import check
 from adapter.importing.deciding import Writer
 from adapter.importing.item import Item
@@ -25,6 +26,7 @@ from tests.adapter.mediloop.clinic import (
     practitioner,
     put,
     stored,
+    with_actors,
 )
 from tests.conftest import Api, ApiMaker, ServiceMaker
 
@@ -176,3 +178,28 @@ async def test_who_has_a_uhid_now_goes_before_who_had_it_once_as_in_a_booking(cl
         actors = [one["actor"] for one in (await stored(store, "Appointment", ident))["participant"]]
         assert actors[0]["reference"] == "Patient/mary", ident
     assert await brought(clinic, shown) == "unchanged"
+
+
+@pytest.mark.parametrize("text", [" ", "\u00a0", "\u2028", "a\x7fb", "\x85", "a\t\r\nb "])
+async def test_whatever_text_fhir_takes_comes_in_from_a_list(clinic: Api, text: str) -> None:
+    members = ("notes", "patient_instruction", "reason_text", "service_type_code")
+    worded: dict[str, Any] = {"comment": text, "patientInstruction": text, "reasonCode": [{"text": text}]}
+    people = with_actors("Patient/john", "Practitioner/p1")
+    await put(
+        clinic.service.stores["test"], appointment("x", **worded, serviceType=[{"text": text}], participant=people)
+    )
+    shown = (await clinic.get(f"{PATH}x/")).json()
+    assert [shown[name] for name in members] == [text] * 4
+    assert await brought(clinic, shown) == "unchanged"
+    other = {"id": "y", "start_time": "2024-01-21T10:00:00Z", "end_time": "2024-01-21T10:30:00Z"}
+    assert await brought(clinic, shown | other) == "created"
+    again = (await clinic.get(f"{PATH}y/")).json()
+    assert [again[name] for name in members] == [text] * 4
+
+
+async def test_an_empty_text_and_one_with_control_characters_that_fhir_refuses_are_refused(clinic: Api) -> None:
+    await put(clinic.service.stores["test"], appointment("x"))
+    shown = (await clinic.get(f"{PATH}x/")).json()
+    for text in ("", "a\u0007b"):
+        with pytest.raises(Malformed):
+            await brought(clinic, shown | {"notes": text})
