@@ -70,6 +70,7 @@ def told_already(
     shown = lens.view(plain, systems=systems, vocabulary=service.vocabulary, known=known, names=names, asked=asked)
     seen = Reading(plain, systems, service.vocabulary, known, asked)
     first = Reading(before, systems, service.vocabulary, NOBODY)
+    own = {member for member, one in lens.referred(plain, systems=systems, asked=asked).items() if one in names}
     found: set[str] = set()
     for kind, (who, name) in _OF.items():
         takes_part = wanted.get(who) is not None and wanted[who] == shown[who]
@@ -77,7 +78,9 @@ def told_already(
             found.add(who)
         # A name is written to whom the document has first of that kind, and to nobody else in their place.
         is_another = takes_part and _place(seen, kind) != _place(first, kind)
-        if is_another or (wanted.get(name) == shown[name] and (takes_part or wanted.get(who) is None)):
+        # The name of a stored resource is its own: null takes away nothing that is shown.
+        is_its_own = takes_part and wanted.get(name) is None and name in own
+        if is_another or is_its_own or (wanted.get(name) == shown[name] and (takes_part or wanted.get(who) is None)):
             found.add(name)
     return frozenset(found)
 

@@ -68,6 +68,7 @@ async def test_the_reason_of_an_earlier_move_is_not_told_of_another(clinic: Api)
 
 CODED = {"coding": [{"system": "urn:x", "code": "1", "display": "Shown"}]}
 WARD = {"actor": {"reference": f"Location/{MULAGO}"}, "status": "accepted", "period": {"start": "2024"}}
+CALLED = {"actor": {"reference": f"Location/{MULAGO}", "display": "The old name"}, "status": "accepted"}
 PEOPLE = with_actors("Patient/john", "Practitioner/p1")
 
 
@@ -80,6 +81,7 @@ PEOPLE = with_actors("Patient/john", "Practitioner/p1")
         ({"comment": "a", "_comment": {"id": "c"}}, ["notes"]),
         ({"participant": [*PEOPLE, WARD]}, ["facility_id", "facility_name"]),
         ({"participant": [*PEOPLE, WARD]}, ["facility_name"]),
+        ({"participant": [*PEOPLE, CALLED]}, ["facility_name"]),  # shown is the Location's own name
         (
             {
                 "cancelationReason": CODED,
