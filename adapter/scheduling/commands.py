@@ -40,6 +40,8 @@ from store.unit_of_work import UnitOfWork
 RELEASING = ("cancelled", "entered-in-error")
 """The statuses on entering which an appointment gives its slots back; a no-show leaves them busy."""
 
+_STATED_LENGTH = ("minutesDuration", "_minutesDuration")
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -165,7 +167,8 @@ async def reschedule(
 ) -> Plan:
     """Decide about a move of an appointment: both ends in one transaction, never blocked by itself.
 
-    Where all practitioners have declined, their time is asked for and taken anew.
+    Where all practitioners have declined, their time is asked for and taken anew. A visit that lasts as long as before
+    goes on stating the minutes that it states: they may be fewer than its time, which MediLoop's words cannot say.
 
     Raises:
         Conflict: ``invalid_status_transition``, ``hold_expired``, ``slot_unavailable`` or ``time_conflict``.
@@ -174,7 +177,17 @@ async def reschedule(
     require_reschedulable(before["status"])
     expiry.require_running(before, moved, work.now)
     moved = responses.asked_anew(moved)
-    return await plan(work, moved, before=before, slot_id=slot_id, names=names, overbooks=overbooks, bases=bases)
+    planned = await plan(work, moved, before=before, slot_id=slot_id, names=names, overbooks=overbooks, bases=bases)
+    if lasts_otherwise(before, planned.appointment):
+        return planned
+    rest = {name: value for name, value in planned.appointment.items() if name not in _STATED_LENGTH}
+    return replace(planned, appointment=rest | {name: before[name] for name in _STATED_LENGTH if name in before})
+
+
+def lasts_otherwise(before: Resource, after: Resource) -> bool:
+    """Tell whether an appointment gets another length; also where one of the two has no time."""
+    then, now = intervals.of(before), intervals.of(after)
+    return then is None or now is None or then.end - then.start != now.end - now.start
 
 
 def ending(before: Resource, start: str) -> str:

@@ -279,6 +279,15 @@ class TestReschedule:
         moved = (await _act(api, "x", "reschedule", new_start_time="2024-02-02T10:00:00Z")).json()
         assert moved["end_time"] == moved_end
 
+    @pytest.mark.parametrize(("end", "minutes"), [("10:30", 20), ("10:45", 45)])
+    async def test_the_minutes_that_fhir_states_stay_unless_the_visit_gets_another_length(
+        self, api: Api, store: Store, end: str, minutes: int
+    ) -> None:
+        await put(store, appointment("x", minutesDuration=20))
+        to = {"new_start_time": "2024-02-02T10:00:00Z", "new_end_time": f"2024-02-02T{end}:00Z"}
+        moved = (await _act(api, "x", "reschedule", **to)).json()
+        assert (moved["end_time"], moved["duration_minutes"]) == (to["new_end_time"], minutes)
+
     @pytest.mark.parametrize("times", [{}, {"start": "2024-02-01T10:00:00Z", "end": "2024-02-01T10:00:00Z"}])
     async def test_a_proposal_without_a_length_gets_the_one_it_states(
         self, api: Api, store: Store, times: dict[str, str]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from adapter.errors import Conflict
@@ -38,6 +40,18 @@ async def test_a_move_to_a_slot_by_name_takes_that_slot_and_its_length(store: St
     moved = await move(store, "x", "11:00", None, "long")
     assert (moved["end"], moved["minutesDuration"], links(moved)) == (at("11:45"), 45, ["Slot/long"])
     assert await statuses(store, "a", "long") == ["free", "busy"]
+
+
+@pytest.mark.parametrize("stated", [{"minutesDuration": 20, "_minutesDuration": {"id": "net"}}, {}])
+@pytest.mark.parametrize(("end", "slot_id"), [("11:30", None), (None, "c")])
+async def test_a_visit_that_lasts_as_long_keeps_the_minutes_that_it_states(
+    store: Store, stated: dict[str, Any], end: str | None, slot_id: str | None
+) -> None:
+    await publish_day(store)
+    await book(store, visit("x") | stated)
+    moved = await move(store, "x", "11:00", end, slot_id)
+    assert (moved["start"], moved["end"], links(moved)) == (at("11:00"), at("11:30"), ["Slot/c"])
+    assert {name: value for name, value in moved.items() if "minutesDuration" in name} == stated
 
 
 async def test_a_move_into_the_visits_own_time_is_not_blocked_by_itself(store: Store) -> None:

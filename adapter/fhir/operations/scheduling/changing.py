@@ -94,7 +94,8 @@ async def reschedule(call: Call, kind: str, ident: str | None) -> Reply:
         after = responses.asked_anew({name: value for name, value in after.items() if name != "slot"})
         put(after, "start", new_start)
         put(after, "end", new_end)
-        if _instant(new_end or "") > _instant(new_start or "") and _lasts_otherwise(before, after):
+        # A visit that lasts as long as before goes on stating the minutes that it states, as in MediLoop's move.
+        if _instant(new_end or "") > _instant(new_start or "") and commands.lasts_otherwise(before, after):
             put(after, "minutesDuration", max(1, minutes_between(after["start"], after["end"])))
         links = await moved(call, work, before, after, slots)
         after = _over_nobody(call, before, after | ({"slot": links} if links else {}))
@@ -176,9 +177,3 @@ def _over_nobody(call: Call, before: Resource, after: Resource) -> Resource:
     if takes is None or not takes.takes_more_than(Stake.of(before)):
         return after
     return occupancy.overbooking(after, None, call.who.service.systems.extensions)
-
-
-def _lasts_otherwise(before: Resource, after: Resource) -> bool:
-    """Tell whether a visit gets another length: else the minutes that it says stay, as MediLoop's move leaves them."""
-    then, now = intervals.of(before), intervals.of(after)
-    return then is None or now is None or then.end - then.start != now.end - now.start
