@@ -367,6 +367,22 @@ async def test_what_is_deleted_matches_no_criteria_any_more(api: Api, by: str) -
     assert issues(await send(api, body), 412) == [("not-found", place)]
 
 
+async def test_a_duplicate_is_deleted_and_what_stays_is_changed_by_the_criteria_of_both(api: Api) -> None:
+    """For the criteria of a deletion, though, everything is still there."""
+    by = "Patient?identifier=urn:mrn|1"
+    await done(
+        api, bundle("transaction", *(entry("PUT", f"Patient/{n}", identified("1", id=n)) for n in ("kept", "twin")))
+    )
+    whole = entry("DELETE", "Patient/twin")
+    assert issues(await send(api, bundle("transaction", whole, entry("DELETE", by))), 412) == [
+        ("multiple-matches", "Bundle.entry[1]")
+    ]
+    found = await done(api, bundle("transaction", entry("PUT", by, identified("1", gender="female")), whole))
+    assert statuses(found) == ["200", "204"]
+    assert found[0]["response"]["location"] == "Patient/kept/_history/2"
+    assert (await api.get(f"{BASE}/Patient/twin")).status_code == 410
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT"])
 async def test_a_reference_by_the_criteria_of_an_entry_is_to_what_that_makes_or_finds(api: Api, method: str) -> None:
     by = "identifier=urn:mrn|1&gender:missing=true"
