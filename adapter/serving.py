@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-import resource
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -26,6 +25,7 @@ from adapter.service import Service
 from adapter.settings import Settings
 from adapter.variables import KEY_VARIABLE
 from store import revision
+from store.openfiles import take_all
 
 _REMEDIES = {
     errno.EADDRINUSE: "end what uses it, or set ADAPTER_PORT (--port)",
@@ -63,19 +63,12 @@ def serve(settings: Settings) -> None:
     with suppress(KeyboardInterrupt), mongodb(settings) as (uri, server), _shared_metrics(settings):
         key = asyncio.run(_prepare(settings, uri))
         os.environ.update(hand_over(settings, uri))
-        _take_all_files()
+        take_all()
         listening = _listen(settings)
         _announce(settings, listening, key)
         run, end = _runner(_config(settings), listening)
         with kept(server, end):
             run()
-
-
-def _take_all_files() -> None:
-    """Take as many open files as the system lets a process have: each connection is one, and 1,024 are soon idle."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(ValueError, OSError):  # systems that name no bound have one all the same
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _config(settings: Settings) -> uvicorn.Config:

@@ -36,6 +36,7 @@ from store.embedded_binary import (
     explain_use,
     failure,
     find_mongod,
+    too_few_files,
     unusable,
 )
 from store.embedded_process import POLL, Process, State, clear_socket, in_use, inode, locked
@@ -49,6 +50,7 @@ from store.embedded_server import (
     spawn,
     uri_of,
 )
+from store.openfiles import take_all
 
 __all__ = ["EmbeddedMongo", "EmbeddedMongoError", "NoRoomError", "find_mongod", "running", "start"]
 
@@ -57,6 +59,9 @@ _STOP_PATIENCE = 30.0  # seconds for a clean shutdown; the journal makes an uncl
 # database may be by now. What it has acknowledged is in the journal.
 _AT_ONCE = 0.0
 _LAST_BREATH = 3.0  # seconds for which a server that was killed may keep its data: it ends thread by thread
+# Some 450 for the collections and indexes of both databases, and one for each connection, of which a service process
+# makes up to 64. A server that cannot open a file of its data ends at once.
+_FILES = 1_024
 
 
 class EmbeddedMongo:
@@ -253,6 +258,8 @@ def _require_free(home: Path, deadline: float) -> None:
 def _launch(home: Path, cache_gb: float, deadline: float, again: Path | None) -> EmbeddedMongo:
     _require_free(home, deadline)  # before its socket and its log are put aside
     binary = find_mongod()
+    if 0 <= (files := take_all()) < _FILES:
+        raise too_few_files(files, _FILES)
     address = place_socket(home, again)
     try:
         child = spawn(binary, home, address, cache_gb)

@@ -194,6 +194,14 @@ def unusable(home: Path, error: OSError) -> EmbeddedMongoError:
     )
 
 
+def too_few_files(most: int, needed: int) -> EmbeddedMongoError:
+    """Word the error of a system that lets processes open so few files that mongod would crash."""
+    return failure(
+        f"The MongoDB server needs {needed:,} open files, and a process may have {most:,} here",
+        "raise the hard limit (ulimit -Hn, LimitNOFILE of systemd)",
+    )
+
+
 def _is_full(home: Path) -> bool:
     try:
         return shutil.disk_usage(home).free < _SHORT_OF_ROOM

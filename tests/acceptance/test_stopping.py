@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import signal
 import socket
+import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
-from tests.acceptance.conftest import Running, serving
-from tests.acceptance.test_embedded_ends import wait_until
+from tests.acceptance.conftest import Running, Starter, serving
+from tests.acceptance.test_embedded_ends import mongod_of, wait_until
 
 HALF = "POST /fhir/R4/Patient HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nContent-Length: 2\r\n\r\n{{"
+_FEW_FILES = """
+import resource
+resource.setrlimit(resource.RLIMIT_NOFILE, (512, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+from adapter import cli
+cli.main()
+"""
+WITH_FEW_FILES = [sys.executable, "-c", _FEW_FILES]
+"""The command, begun by a shell that lets it open few files, but could let it open more."""
 
 
 def export(running: Running) -> None:
@@ -48,9 +57,15 @@ def test_no_new_connections_are_taken(tmp_path: Path, workers: str) -> None:
         assert running.process.wait(20) == 0
 
 
-def test_it_takes_all_open_files_that_it_may_have(tmp_path: Path) -> None:
-    """Connections are files, and idle ones stay for a while."""
-    with serving(tmp_path) as running:
-        limits = Path(f"/proc/{running.process.pid}/limits").read_text()
-        [files] = [line.split()[3:5] for line in limits.splitlines() if line.startswith("Max open files")]
-        assert files[0] == files[1]
+def files_of(pid: int) -> list[str]:
+    """Return how many files a process may open, and how many it could take."""
+    lines = Path(f"/proc/{pid}/limits").read_text().splitlines()
+    return next(line.split()[3:5] for line in lines if line.startswith("Max open files"))
+
+
+def test_it_and_its_mongod_take_all_open_files_that_they_may_have(starter: Starter) -> None:
+    """Connections are files, and so are collections and indexes; most systems begin with 1,024."""
+    running = starter(command=WITH_FEW_FILES)
+    for pid in (running.process.pid, mongod_of(running).pid):
+        now, most = files_of(pid)
+        assert now == most != "512"

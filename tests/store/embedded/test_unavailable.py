@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import resource
 import shutil
 import subprocess
 import sys
@@ -134,6 +135,15 @@ def test_a_server_that_does_not_get_ready(
     monkeypatch.setattr(embedded_binary, "_SHORT_OF_ROOM", 1 << 60)
     with pytest.raises(embedded.EmbeddedMongoError, match="no room left"):
         embedded.start(data, timeout=0.2)
+
+
+def test_a_server_that_could_open_too_few_files_is_not_started(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would crash over its own data, and all that the service could say is that it does not answer."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    monkeypatch.setattr(embedded, "_FILES", most + 1)
+    with pytest.raises(embedded.EmbeddedMongoError, match=rf"may have {most:,} here: raise .*LimitNOFILE.*{WAYS_OUT}"):
+        embedded.start(data)
+    assert embedded.running(data) is None
 
 
 def test_the_real_server_says_what_is_wrong(data: Path) -> None:
