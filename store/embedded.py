@@ -31,6 +31,7 @@ from typing import Self
 from store.embedded_binary import (
     EmbeddedMongoError,
     NoRoomError,
+    anothers,
     explain_delay,
     explain_exit,
     explain_use,
@@ -39,7 +40,7 @@ from store.embedded_binary import (
     too_few_files,
     unusable,
 )
-from store.embedded_process import POLL, Process, State, clear_socket, in_use, inode, locked
+from store.embedded_process import POLL, Process, State, clear_socket, in_use, inode, locked, owner_of_new_files
 from store.embedded_server import (
     ServerGoneError,
     await_primary,
@@ -257,6 +258,8 @@ def _require_free(home: Path, deadline: float) -> None:
 
 def _launch(home: Path, cache_gb: float, deadline: float, again: Path | None) -> EmbeddedMongo:
     _require_free(home, deadline)  # before its socket and its log are put aside
+    if (owner := home.stat().st_uid) != owner_of_new_files(home):
+        raise anothers(home, owner)
     binary = find_mongod()
     if 0 <= (files := take_all()) < _FILES:
         raise too_few_files(files, _FILES)

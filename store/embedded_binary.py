@@ -194,6 +194,14 @@ def unusable(home: Path, error: OSError) -> EmbeddedMongoError:
     )
 
 
+def anothers(home: Path, owner: int) -> EmbeddedMongoError:
+    """Word the error of data that belong to another user, who could not open what a server of this one leaves there."""
+    return failure(
+        f"The data directory {home} belongs to another user (id {owner})",
+        f"run this as that user (sudo -u '#{owner}' ...), or give all that is in it to the user that runs the service",
+    )
+
+
 def too_few_files(most: int, needed: int) -> EmbeddedMongoError:
     """Word the error of a system that lets processes open so few files that mongod would crash."""
     return failure(

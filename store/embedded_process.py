@@ -12,6 +12,7 @@ import fcntl
 import json
 import os
 import signal
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -143,6 +144,16 @@ def inode(home: Path) -> list[int]:
     """
     found = home.stat()
     return [found.st_dev, found.st_ino]
+
+
+def owner_of_new_files(home: Path) -> int:
+    """Return whose a file is that this process makes there: not always its own, as on a share that knows one user.
+
+    Raises:
+        OSError: it cannot make one.
+    """
+    with tempfile.TemporaryFile(dir=home) as made:
+        return os.fstat(made.fileno()).st_uid
 
 
 def in_use(home: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import resource
 import shutil
@@ -38,6 +39,8 @@ def no_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedded_binary, "PACKAGE", "a-package-that-is-not-installed")
 
 
+SOMEBODY = 54321
+"""A user id that nobody here has."""
 LOADER = (
     "#!/bin/sh\necho 'mongod: error while loading shared libraries: {}: cannot open shared object file' >&2; exit 127"
 )
@@ -144,6 +147,19 @@ def test_a_server_that_could_open_too_few_files_is_not_started(data: Path, monke
     with pytest.raises(embedded.EmbeddedMongoError, match=rf"may have {most:,} here: raise .*LimitNOFILE.*{WAYS_OUT}"):
         embedded.start(data)
     assert embedded.running(data) is None
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can leave files in another user's directory")
+def test_a_server_is_not_started_on_the_data_of_another_user(data: Path) -> None:
+    """It would leave files there that their own user cannot open, and the service would not start any more."""
+    home = data / "mongodb"
+    with quick(data):
+        pass
+    os.chown(home, SOMEBODY, -1)
+    before = sorted(home.iterdir())
+    with pytest.raises(embedded.EmbeddedMongoError, match=f"belongs to another user .*{SOMEBODY}.*{WAYS_OUT}"):
+        embedded.start(data)
+    assert sorted(home.iterdir()) == before
 
 
 def test_the_real_server_says_what_is_wrong(data: Path) -> None:
