@@ -40,13 +40,12 @@ from store.embedded_binary import (
     too_few_files,
     unusable,
 )
+from store.embedded_log import bound_log, log_tail
 from store.embedded_process import POLL, Process, State, clear_socket, in_use, inode, locked, owner_of_new_files
 from store.embedded_server import (
     ServerGoneError,
     await_primary,
-    bound_log,
     is_primary,
-    log_tail,
     place_socket,
     spawn,
     uri_of,

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import socket
 import stat
 import subprocess
@@ -25,11 +24,11 @@ from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
 from store.embedded_binary import failure
+from store.embedded_log import put_aside
 from store.embedded_process import POLL, Process
 
 _REPLICA_SET = "rs0"
 _SOCKET = "mongod.sock"
-_LOG = "mongod.log"
 _LONGEST = 100  # bytes; the kernel takes 107 and mongod a few less
 # mongod splits addresses at commas and reads them as URLs here and there: no path that needs any thought.
 _PLAIN = re.compile(r"[A-Za-z0-9_./+-]+")
@@ -39,8 +38,6 @@ _TRANSACTION_SECONDS = 12
 _CHANGED, _UNDER_WAY = 60, 50
 _OPLOG_MB = 990  # the least there is; the default is 5 % of the free disk, up to 50 GB
 _SETTINGS = "ADAPTER_"
-_LOG_TAIL = 64 << 10
-_LONGEST_LOG = 64 << 20  # bytes; a slow or busy server says some megabytes a day
 _NOT_YET_INITIATED = 94
 _NOT_A_MEMBER = 93
 
@@ -120,15 +117,13 @@ def _listenable(path: Path) -> bool:
 def spawn(binary: Path, home: Path, address: Path, cache_gb: float) -> subprocess.Popen[bytes]:
     """Start mongod in a session of its own, so that a Ctrl-C in the terminal reaches its owner alone.
 
-    Its output goes to `mongod.log`; the log of the run before is kept beside it as `mongod.log.1`. mongod's own
-    rotation would keep every old one, and would not hold what the loader and the option parser say.
+    Its output goes to a log of ours (`store.embedded_log`): mongod's own would not hold what the loader and the option
+    parser say.
 
     Raises:
         OSError: the log cannot be written, or the program not be started.
     """
-    log = home / _LOG
-    if log.exists():
-        log.replace(home / f"{_LOG}.1")
+    log = put_aside(home)
     # No option for the journal: it cannot be turned off in a replica set.
     command: list[str | Path] = [binary, "--dbpath", home, "--replSet", _REPLICA_SET]
     command += ["--bind_ip", str(address), "--port", "0"]
@@ -161,33 +156,6 @@ def _environment() -> dict[str, str]:
     """Return the environment without our settings: keys and passwords among them are none of mongod's business."""
     told = {name: value for name, value in os.environ.items() if not name.upper().startswith(_SETTINGS)}
     return {**told, "LC_ALL": "C"}  # a locale that is not installed ends mongod
-
-
-def bound_log(home: Path) -> None:
-    """Put the log aside as a start does, where it has become too long: it lies on the disk that the data need.
-
-    The server holds it open, and appends to it: it is copied, and emptied. A line that comes in between is lost; where
-    the disk has no room for the copy, all of it is.
-
-    Raises:
-        OSError: it cannot be looked at, or emptied.
-    """
-    log = home / _LOG
-    if log.stat().st_size <= _LONGEST_LOG:
-        return
-    with suppress(OSError):
-        former = os.open(home / f"{_LOG}.1", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with os.fdopen(former, "wb") as kept, log.open("rb") as said:
-            shutil.copyfileobj(said, kept)
-    os.truncate(log, 0)
-
-
-def log_tail(home: Path) -> str:
-    """Read the end of the server's log, from the beginning of a line."""
-    with (home / _LOG).open("rb") as log:
-        if log.seek(max(0, log.seek(0, os.SEEK_END) - _LOG_TAIL)):
-            log.readline()
-        return log.read().decode(errors="replace")
 
 
 def await_primary(address: str | Path, server: Process, deadline: float) -> None:

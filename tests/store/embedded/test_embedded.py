@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 
-from store import embedded, embedded_server
+from store import embedded, embedded_log, embedded_server
 from store.embedded_process import State
 from tests.store.embedded.servers import WAYS_OUT, Other, alive, quick, read, transact, write
 
@@ -80,7 +80,7 @@ def test_its_log_does_not_grow_for_ever(data: Path, monkeypatch: pytest.MonkeyPa
         log, former = data / "mongodb" / "mongod.log", data / "mongodb" / "mongod.log.1"
         server.bound_log()
         assert not former.exists()  # it is short
-        monkeypatch.setattr(embedded_server, "_LONGEST_LOG", 1_000)
+        monkeypatch.setattr(embedded_log, "_LONGEST", 1_000)
         said = log.read_bytes()
         server.bound_log()
         assert former.read_bytes().startswith(said)
@@ -93,7 +93,7 @@ def test_its_log_does_not_grow_for_ever(data: Path, monkeypatch: pytest.MonkeyPa
 def test_a_log_that_is_too_long_goes_where_there_is_no_room_to_keep_it(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embedded_server, "_LONGEST_LOG", 1_000)
+    monkeypatch.setattr(embedded_log, "_LONGEST", 1_000)
     with quick(data) as server:
         (data / "mongodb" / "mongod.log.1").mkdir()  # it cannot be written, as on a full disk
         server.bound_log()
