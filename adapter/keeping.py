@@ -41,7 +41,7 @@ def kept(server: EmbeddedMongo | None, end: Callable[[], None], pauses: Sequence
         try:
             while not over.wait(LOOK_SECONDS):
                 if server.kept():
-                    server.bound_log()
+                    server.tend_log()
                 else:
                     _renewed(server, over, pauses)
         except Exception as error:  # noqa: BLE001  (whatever it is, nobody would keep the server from here on)

@@ -40,7 +40,7 @@ from store.embedded_binary import (
     too_few_files,
     unusable,
 )
-from store.embedded_log import bound_log, log_tail
+from store.embedded_log import bound_log, hide_data, log_tail
 from store.embedded_process import POLL, Process, State, clear_socket, in_use, inode, locked, owner_of_new_files
 from store.embedded_server import (
     ServerGoneError,
@@ -73,7 +73,19 @@ class EmbeddedMongo:
         owned: whether this process must stop it.
     """
 
-    __slots__ = ("_child", "_home", "_inode", "_owner", "_server", "_socket", "_unseen", "owned", "pid", "uri")
+    __slots__ = (
+        "_child",
+        "_hidden",
+        "_home",
+        "_inode",
+        "_owner",
+        "_server",
+        "_socket",
+        "_unseen",
+        "owned",
+        "pid",
+        "uri",
+    )
 
     def __init__(
         self,
@@ -86,6 +98,7 @@ class EmbeddedMongo:
     ) -> None:
         self.uri = uri_of(state.socket)
         self._home = home
+        self._hidden = 0
         self._inode = state.inode
         self._socket = Path(state.socket)
         self._owner = os.getpid()
@@ -109,10 +122,11 @@ class EmbeddedMongo:
         state = State.load(self._home)
         return state is None or state.owner.alive()
 
-    def bound_log(self) -> None:
-        """Keep the server's log from growing for ever; where that fails, the server goes on all the same."""
+    def tend_log(self) -> None:
+        """Keep the server's log from growing for ever, and data out of it. It goes on where that fails."""
         with contextlib.suppress(OSError):
             bound_log(self._home)
+            self._hidden = hide_data(self._home, self._hidden)
 
     def renew(self) -> None:
         """Start the server again, or join or adopt the one that runs, as `start` does. Its address stays the same.
@@ -155,6 +169,7 @@ class EmbeddedMongo:
                 state.forget(self._home)
             else:
                 self._server.stop(_AT_ONCE)
+            self.tend_log()
         if self._child is not None:
             self._child.wait()
         self.owned = False

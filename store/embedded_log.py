@@ -1,11 +1,14 @@
-"""The log of an embedded `mongod`: one file, and the one before it.
+"""The log of an embedded `mongod`: one file, and the one before it, without the data.
 
-mongod's own rotation would keep every old one.
+mongod's own rotation would keep every old one. mongod writes down whole commands, with the names and numbers that were
+looked for, where one ran out of time or its client went away, and a key that is there twice where an index cannot be
+made; only MongoDB's paid editions can be told not to. A log goes to whoever is asked for help: we write over it.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +16,10 @@ from pathlib import Path
 _LOG = "mongod.log"
 _TAIL = 64 << 10
 _LONGEST = 64 << 20  # bytes; a slow or busy server says some megabytes a day
+_ATTRIBUTES = b'"attr":'
+# In a text that mongod quotes there is a backslash before the second quotation mark: these are members.
+_TELLING = re.compile(rb'"attr":.*"(?:cmd|keyValue)":')
+_REASON = re.compile(rb'"codeName":"(\w+)"')
 
 
 def put_aside(home: Path) -> Path:
@@ -23,8 +30,43 @@ def put_aside(home: Path) -> Path:
     """
     log = home / _LOG
     if log.exists():
+        _hide(log, 0)  # its server may have been killed
         log.replace(home / f"{_LOG}.1")
     return log
+
+
+def hide_data(home: Path, since: int) -> int:
+    """Write over the data in each line that is whole, from `since` on, and return where to go on.
+
+    Every line keeps its length: the server holds the file open, and appends to it.
+
+    Raises:
+        OSError: it cannot be read, or written.
+    """
+    return _hide(home / _LOG, since)
+
+
+def _hide(log: Path, since: int) -> int:
+    with log.open("r+b") as file:
+        if since > file.seek(0, os.SEEK_END):  # another one has begun
+            since = 0
+        file.seek(since)
+        for line in file:
+            if not line.endswith(b"\n"):
+                break
+            if _TELLING.search(line):
+                os.pwrite(file.fileno(), _hidden(line), since)
+            since += len(line)
+    return since
+
+
+def _hidden(line: bytes) -> bytes:
+    """Return the line with the error's name in the place of its attributes; it stays JSON, and as long."""
+    kept, attr, data = line.partition(_ATTRIBUTES)
+    reason = _REASON.search(data)
+    told = b'{"error":"%b"}' % reason[1] if reason else b"{}"
+    end = b"}\n"
+    return kept + attr + told.ljust(len(data) - len(end)) + end
 
 
 def bound_log(home: Path) -> None:
@@ -43,6 +85,7 @@ def bound_log(home: Path) -> None:
         former = os.open(home / f"{_LOG}.1", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         with os.fdopen(former, "wb") as kept, log.open("rb") as said:
             shutil.copyfileobj(said, kept)
+        _hide(home / f"{_LOG}.1", 0)
     os.truncate(log, 0)
 
 

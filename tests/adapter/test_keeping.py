@@ -34,15 +34,15 @@ def test_that_there_was_no_room_is_the_reason_whatever_the_last_try_says() -> No
     assert not server.failures
 
 
-def test_the_log_of_a_server_that_runs_is_kept_from_growing() -> None:
-    bounded = threading.Event()
+def test_the_log_of_a_server_that_runs_is_tended() -> None:
+    tended = threading.Event()
 
     class Running(Gone):
         def kept(self) -> bool:
             return True
 
-        def bound_log(self) -> None:
-            bounded.set()
+        def tend_log(self) -> None:
+            tended.set()
 
-    with kept(cast("EmbeddedMongo", Running()), bounded.clear):
-        assert bounded.wait(10)
+    with kept(cast("EmbeddedMongo", Running()), tended.clear):
+        assert tended.wait(10)

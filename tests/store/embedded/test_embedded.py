@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import shutil
 import signal
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 from pymongo import MongoClient
+from pymongo.errors import DuplicateKeyError, ExecutionTimeout
 
 from store import embedded, embedded_log, embedded_server
 from store.embedded_process import State
@@ -75,15 +77,76 @@ def test_its_log_holds_nothing_that_was_looked_for(data: Path) -> None:
         assert b"Nakamya" not in (data / "mongodb" / "mongod.log").read_bytes()
 
 
+def fail_with_names(uri: str) -> None:
+    """Do what makes mongod write down whole commands, and values that are there, as warnings."""
+    client: MongoClient[dict[str, Any]] = MongoClient(uri)
+    with client:
+        people = client["test"]["people"]
+        people.insert_many([{"name": "Nakamya"}, {"name": "Nakamya"}])
+        with pytest.raises(ExecutionTimeout):
+            people.distinct("_id", {"name": "Nakamya", "$where": "sleep(100) || true"}, maxTimeMS=50)
+        with pytest.raises(DuplicateKeyError):
+            people.create_index("name", unique=True)
+
+
+def test_its_log_holds_nothing_of_what_failed(data: Path) -> None:
+    """What ran out of time, or was given up by its client, is written down by other settings than what took long."""
+    with quick(data) as server:
+        log = data / "mongodb" / "mongod.log"
+        server.tend_log()
+        for _ in range(2):  # it goes on where it had come to
+            fail_with_names(server.uri)
+            assert b"Nakamya" in log.read_bytes()
+            server.tend_log()
+            assert b"Nakamya" not in log.read_bytes()
+        lines = [json.loads(line) for line in log.read_text().splitlines()]  # all are whole
+        said = {line["msg"]: line.get("attr", {}).get("error") for line in lines}
+        assert said["Plan executor error during distinct command"] == "MaxTimeMSExpired"
+        assert said["Index build: failed"] == "DuplicateKey"
+        assert "client metadata" in said
+
+
+def test_a_line_of_the_log_that_is_not_finished_is_looked_at_again(data: Path) -> None:
+    with quick(data) as server:
+        log = data / "mongodb" / "mongod.log"
+        with log.open("a") as writer:
+            writer.write('{"msg":"x","attr":{"error":{"codeName":"Interrupted"},"cmd":{"find":"Patient","filter":')
+            writer.flush()
+            server.tend_log()
+            writer.write('{"name":"Nakamya"}}}}\n')
+        server.tend_log()
+        assert "Nakamya" not in log.read_text()
+
+
+def test_the_log_of_a_server_that_ended_holds_nothing_of_what_failed(data: Path) -> None:
+    home = data / "mongodb"
+    with embedded.start(data) as server:
+        fail_with_names(server.uri)
+    assert b"Nakamya" not in (home / "mongod.log").read_bytes()
+
+
+def test_the_log_of_a_server_that_was_killed_with_its_owner_holds_nothing_of_what_failed(data: Path) -> None:
+    with quick(data):
+        pass
+    with (data / "mongodb" / "mongod.log").open("a") as log:  # nobody was there to write over it
+        log.write('{"msg":"Plan executor error","attr":{"stats":{},"cmd":{"find":"Patient","filter":"Nakamya"}}}\n')
+    with quick(data):
+        former = (data / "mongodb" / "mongod.log.1").read_text()
+    assert "Nakamya" not in former
+    assert json.loads(former.splitlines()[-1]) == {"msg": "Plan executor error", "attr": {}}
+
+
 def test_its_log_does_not_grow_for_ever(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with quick(data) as server:
         log, former = data / "mongodb" / "mongod.log", data / "mongodb" / "mongod.log.1"
-        server.bound_log()
+        server.tend_log()
         assert not former.exists()  # it is short
         monkeypatch.setattr(embedded_log, "_LONGEST", 1_000)
         said = log.read_bytes()
-        server.bound_log()
+        fail_with_names(server.uri)
+        server.tend_log()
         assert former.read_bytes().startswith(said)
+        assert b"Nakamya" not in former.read_bytes()
         assert former.stat().st_mode & 0o777 == 0o600
         transact(server.uri)
         assert b"client metadata" in log.read_bytes()
@@ -96,7 +159,7 @@ def test_a_log_that_is_too_long_goes_where_there_is_no_room_to_keep_it(
     monkeypatch.setattr(embedded_log, "_LONGEST", 1_000)
     with quick(data) as server:
         (data / "mongodb" / "mongod.log.1").mkdir()  # it cannot be written, as on a full disk
-        server.bound_log()
+        server.tend_log()
         assert (data / "mongodb" / "mongod.log").stat().st_size < 1_000
 
 
