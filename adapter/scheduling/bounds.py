@@ -6,9 +6,12 @@ counted before any of them is named.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from adapter.errors import Problem, TooLarge, Unprocessable
 from adapter.scheduling import claims, intervals, reasons
 from adapter.scheduling.claimset import ClaimSet, Draft, Stake
+from adapter.scheduling.intervals import Interval
 from adapter.scheduling.people import People
 
 MOST_HOURS = 25_000
@@ -45,6 +48,21 @@ def require_affordable(asked: ClaimSet, known: People) -> None:
         text = (
             f"Together they are about {total} hours of practitioners or schedules; {MOST_HOURS} at most can be decided "
             "about at once. Send them in parts."
+        )
+        raise TooLarge(Problem("too_many_hours", text, issue="too-costly"))
+
+
+def require_few_hours(moving: Iterable[tuple[int, Interval]]) -> None:
+    """Let pass rooms and devices that move along, how many to which times, if their hours are few enough to be named.
+
+    Raises:
+        TooLarge: they are not.
+    """
+    total = sum(many * when.how_many_hours() for many, when in moving)
+    if total > MOST_HOURS:
+        text = (
+            f"The rooms and devices that move along are asked about {total} hours; {MOST_HOURS} at most can be decided "
+            "about at once. Move fewer appointments at once, or name the slots."
         )
         raise TooLarge(Problem("too_many_hours", text, issue="too-costly"))
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from adapter.scheduling import bounds, claiming, claims, foresight, leave, people, rooms, surplus, taking
+from adapter.scheduling import along, bounds, claiming, claims, foresight, leave, people, rooms, surplus, taking
+from adapter.scheduling.along import Offers
 from adapter.scheduling.claimset import ClaimSet
 from adapter.scheduling.hours import Timetable
 from adapter.scheduling.intervals import Interval
@@ -30,6 +31,7 @@ class Stored:
         people: who is behind the roles.
         tables: the timetables of those of the Schedules that have weekly hours, as they are going to be (`leave`).
         hidden: computed Slots among them that nobody finds by time (`taking.hidden`).
+        along: the Slots of what moves along with appointments of the set (`along`).
     """
 
     slots: dict[str, Resource] = field(default_factory=dict)
@@ -38,6 +40,7 @@ class Stored:
     people: People = field(default_factory=People)
     tables: dict[str, Timetable] = field(default_factory=dict)
     hidden: frozenset[str] = frozenset()
+    along: Offers = field(default_factory=dict)
 
 
 async def read(work: UnitOfWork, asked: ClaimSet, *, copied: bool = False) -> Stored:
@@ -64,12 +67,19 @@ async def read(work: UnitOfWork, asked: ClaimSet, *, copied: bool = False) -> St
     actors = known.names(person for persons, _ in seeking for person in persons)
     schedules |= await claiming.found(work, "Schedule", actors, partial(naming, "actor"))
     slots |= await _offers(work, asked, known, schedules, seeking)
-    slots |= opened
+    there = asked.overlaid("Schedule", schedules)
+    moving = {} if copied else along.things(asked, slots, there, known)
+    near, offers = await along.offers(work, asked, moving, there)
+    slots |= near | opened
     final = asked.overlaid("Slot", slots)
-    taken = [final[name] for visit, _, _ in asked.new for name in visit.stirs if name in final]
+    maybe = [name for some in offers.values() for names in some.values() for name in names]
+    taken = [
+        final[name] for name in (*(name for visit, _, _ in asked.new for name in visit.stirs), *maybe) if name in final
+    ]
     beside, theirs = await rooms.beside(work, taken, asked.overlaid("Schedule", schedules))
     slots, schedules = beside | slots, theirs | schedules
-    tables = await _timetables(work, asked, known, slots, schedules, seeking)
+    things = {thing for some in offers.values() for thing in some}
+    tables = await _timetables(work, asked, known, slots, schedules, seeking, things)
     for name in written:
         slots.pop(name, None)
     held = {*stirred, *written, *slots}
@@ -83,7 +93,7 @@ async def read(work: UnitOfWork, asked: ClaimSet, *, copied: bool = False) -> St
     left = [name for visit in asked.visits.values() if visit.had is None for name in visit.gives_up]
     # A no-show's: another may leave it busy.
     appointments |= await claiming.found(work, "Appointment", left, partial(naming, "slot"))
-    return Stored(slots, schedules, appointments, known, tables, taking.hidden(asked, slots))
+    return Stored(slots, schedules, appointments, known, tables, taking.hidden(asked, slots), offers)
 
 
 async def _people(work: UnitOfWork, asked: ClaimSet) -> People:
@@ -145,8 +155,12 @@ async def _timetables(
     slots: Mapping[str, Resource],
     schedules: Mapping[str, Resource],
     seeking: Sequence[tuple[list[str], Interval]],
+    things: Container[str],
 ) -> dict[str, Timetable]:
-    """Read the timetables by which leave may be in the way: of the Slots that are named, of those for whom none are."""
+    """Read the timetables by which leave may be in the way: of the Slots that are named, of those for whom none are.
+
+    Those of `things` that move along, too.
+    """
     there = asked.overlaid("Schedule", schedules)
     final = asked.overlaid("Slot", slots)
     named = (final[name] for _, stake, _ in asked.new for name in stake.slots if name in final)
@@ -154,7 +168,7 @@ async def _timetables(
     if seeking:
         people_ = {person for persons, _ in seeking for person in persons}
         wanted |= {name for name, one in there.items() if people_ & {*known.of(references(one, "actor"))}}
-    concerned = [one for name, one in there.items() if name in wanted]
+    concerned = [one for name, one in there.items() if name in wanted or name in things]
     return await leave.timetables(work, concerned, work.zone, asked.after("HealthcareService"))
 
 

@@ -61,7 +61,7 @@ async def read(
     if computed:
         without = wish.own_slots | ({wish.own} if wish.own else set())
         # Its own Slot, if that is an opening still, is among the Slots already: it is busy.
-        slots += await taking.opened_near(work, computed.values(), wish.when, without)
+        slots += await taking.opened_near(work, computed.values(), [wish.when], without)
     rivals = () if wish.beside else known.names(wish.practitioners)
     appointments = await _claiming(work, "Appointment", rivals, wish.when)
     kept = _staying(wish, held)

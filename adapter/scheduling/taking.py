@@ -8,7 +8,7 @@ could be in its way. It meets a deletion of the Schedule, too, as the new Slot r
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import timedelta
 
 from adapter.scheduling import busy_times, calendars, claims, intervals, openings
@@ -176,31 +176,38 @@ def schedule_of(name: str, stored: Resource | None) -> str | None:
 
 
 async def opened_near(
-    work: UnitOfWork, schedules: Iterable[tuple[Resource, Timetable]], when: Interval, without: frozenset[str]
+    work: UnitOfWork,
+    schedules: Iterable[tuple[Resource, Timetable]],
+    times: Collection[Interval],
+    without: frozenset[str],
+    written: Mapping[str, Resource | None] | None = None,
 ) -> list[Resource]:
-    """Return the computed openings that overlap a time, as Slots; rivals for them will meet it.
+    """Return the computed openings that overlap one of some times, as Slots; rivals for them will meet it.
 
     For a room that moves along: of practitioners a time alone takes none.
 
     Args:
         work: the unit of work to read through.
         schedules: whose, with their timetables.
-        when: the time.
+        times: the times, one at least.
         without: Appointments and Slots that do not count, as for `busy_times.with_busy`.
+        written: likewise, what is going to be.
     """
     used = [Calendar(schedule, table) for schedule, table in schedules]
     longest = timedelta(minutes=max(one.table.minutes for one in used))
-    window = Interval(when.start - longest, when.end)
-    found: list[Resource] = []
+    windows = [Interval(when.start - longest, when.end) for when in times]
+    whole = Interval(min(one.start for one in windows), max(one.end for one in windows))
+    found: dict[str, Resource] = {}
     made: list[str] = []
-    for one in await busy_times.with_busy(work, used, window, without=without):
-        for span, slot, is_stored in one.open(window):
-            if span.overlaps(when):
-                work.guard(one.guards(span))
-                found.append(slot)
-                made += [] if is_stored else [f"Slot/{slot['id']}"]
+    for one in await busy_times.with_busy(work, used, whole, without=without, written=written):
+        for when, window in zip(times, windows, strict=True):
+            for span, slot, is_stored in one.open(window):
+                if span.overlaps(when):
+                    work.guard(one.guards(span))
+                    found[slot["id"]] = slot
+                    made += [] if is_stored else [f"Slot/{slot['id']}"]
     await work.last_versions(made)  # they may have been there before
-    return found
+    return list(found.values())
 
 
 def is_left_over(slot: Resource, own: Iterable[str], when: Interval | None) -> bool:

@@ -5,7 +5,7 @@ Pure functions on the `World`. Problems name the Appointment's elements by FHIRP
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container, Iterator, Sequence
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from adapter.errors import MOST_NAMED, Problem
@@ -181,7 +181,7 @@ def taken_slots(
             yield replace(obstacle, param=param)
     calendars = filter(None, (world.schedule_of(world.slots[name]) for name in named))
     seeking = visit.seeks(world.people, calendars, copied=world.copied)
-    if seeking or not (named or visit.is_copy):
+    if seeking or visit.name in world.stored.along or not (named or visit.is_copy):
         wish = replace(_wish(world, visit, stake, when), practitioners=tuple(seeking))
         newly = world.newly(visit, stake, when)
         # Who sets Slots busy by hand and names one of them means the others of that visit, too; by one that is free,
@@ -251,21 +251,43 @@ def _found(
         if own and person not in newly and all(_is_kept(world, visit, name, wish) for name in own):
             taken += own
             continue
-        for fills in (False, True) if fills_slots else (False,):  # what is free goes before what is to be filled
-            offered = _offered(world, visit, person, wish.when, fills=fills)
-            facts = Facts(None, world.published.calendars(person), offered, people=world.people, tables=world.tables)
-            slots, problem = booking.cover(person, wish, facts)
-            if problem is None:
-                break
+        calendars, published = world.published.calendars(person), world.published.offers(person, wish.when)
+        slots, problem = _cover(world, visit, wish, person, calendars, published, fills_slots=fills_slots)
         if person not in wish.elsewhere:
             taken += [f"Slot/{slot['id']}" for slot in slots]
         # A copy was booked before they were published, or closed.
         if problem is not None and not world.copied and (own or person in newly):
             yield problem
+    for thing, offers in world.stored.along.get(visit.name, {}).items():
+        calendars = {thing: world.schedules[thing]}
+        slots, problem = _cover(world, visit, wish, thing, calendars, offers, fills_slots=fills_slots)
+        taken += [f"Slot/{slot['id']}" for slot in slots]
+        if problem is not None:
+            yield problem
     others = [] if named else world.others(wish.practitioners, visit, wish.when)
     taken += [name for name in others if _is_kept(world, visit, name, wish)]
     if not named or len(taken) > len(named):  # else its links stay as they were sent
         world.take(visit, list(dict.fromkeys(taken)))
+
+
+def _cover(
+    world: World,
+    visit: Visit,
+    wish: Wish,
+    whose: str,
+    calendars: Mapping[str, Resource],
+    offers: Sequence[str],
+    *,
+    fills_slots: bool,
+) -> tuple[list[Resource], Problem | None]:
+    """Find Slots of a practitioner, or of a thing, among those that they offer; or say what is wrong."""
+    for fills in (False, True) if fills_slots else (False,):  # what is free goes before what is to be filled
+        offered = _offered(world, visit, offers, fills=fills)
+        facts = Facts(None, calendars, offered, people=world.people, tables=world.tables)
+        slots, problem = booking.cover(whose, wish, facts)
+        if problem is None:
+            break
+    return slots, problem
 
 
 def _is_kept(world: World, visit: Visit, name: str, wish: Wish) -> bool:
@@ -274,10 +296,10 @@ def _is_kept(world: World, visit: Visit, name: str, wish: Wish) -> bool:
     return vacancy.is_kept(world, name, visit) and _is_at(wish.facilities, were, world.schedule_of(slot) or {})
 
 
-def _offered(world: World, visit: Visit, person: str, when: Interval, *, fills: bool) -> list[Resource]:
-    """Return a practitioner's published Slots of that time: free where the visit may take them, closed elsewhere."""
+def _offered(world: World, visit: Visit, names: Sequence[str], *, fills: bool) -> list[Resource]:
+    """Return published Slots as the visit is to see them: free where it may take them, closed elsewhere."""
     offered: list[Resource] = []
-    for name in world.published.offers(person, when):
+    for name in names:
         slot = world.slots[name]
         if slot["status"] != "entered-in-error":
             status = slot["status"] if visit.books_over else "free"

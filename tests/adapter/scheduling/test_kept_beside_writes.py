@@ -149,14 +149,14 @@ async def test_what_is_no_practitioners_is_kept_as_long_as_it_is_at_the_time(sto
     [longer, *_] = await settle_all(store, visit("x", "10:15", "10:45", who=(P, Q, thing)))
     assert (links(longer), await statuses(store, "n", "m")) == (["Slot/n"], ["busy", "free"])
     [away, *_] = await settle_all(store, visit("x", "10:30", "10:45", who=(P, Q, thing)))
-    assert links(away) == []
-    assert await statuses(store, "n", "m") == ["free", "free"]
+    assert links(away) == ["Slot/m"]
+    assert await statuses(store, "n", "m") == ["free", "busy"]
 
 
 @pytest.mark.parametrize("thing", [P, ROOM, "Device/d", "HealthcareService/h"])
 @pytest.mark.parametrize("beside", [False, True])
 async def test_a_slot_of_who_never_took_part_is_kept_too(store: Store, thing: str, beside: bool) -> None:
-    await create(store, schedule("r", thing), slot("n", schedule="r"))
+    await create(store, schedule("r", thing), slot("n", schedule="r"), slot("m", "11:00", "11:30", schedule="r"))
     kind: Resource = {"appointmentType": of_type("EMERGENCY")} if beside else {}
     await settle_all(store, visit("x", who=(), **linking("n"), **kind))
     [after, *_] = await settle_all(store, visit("x", "10:05", "10:25", who=(), **kind))
@@ -165,7 +165,9 @@ async def test_a_slot_of_who_never_took_part_is_kept_too(store: Store, thing: st
         "slot_unavailable"
     }
     [after, *_] = await settle_all(store, visit("x", "11:00", "11:30", who=(), **kind))
-    assert (links(after), await statuses(store, "n")) == ([], ["free"])
+    assert (links(after), await statuses(store, "n", "m")) == (["Slot/m"], ["free", "busy"])
+    gone = visit("x", "12:00", "12:30", who=(), **kind)
+    assert await refused(store, gone) == [("slot_unavailable", "Appointment.start", 0)]
 
 
 async def test_what_stands_beside_others_keeps_the_slot_of_its_practitioner_until_they_leave(store: Store) -> None:
