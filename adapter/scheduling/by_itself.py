@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from adapter.errors import Problem
-from adapter.scheduling import inherent, slot_changes, visits
+from adapter.scheduling import inherent, mismatches, slot_changes
 from adapter.scheduling.claimset import ClaimSet, Draft, Visit
 from adapter.scheduling.reading import Stored
 from adapter.scheduling.world import World
@@ -42,7 +42,7 @@ def _of_visit(draft: Draft) -> Iterator[Problem]:
     yield from (problem for problem in inherent.faults(visit) if problem.code != "slot_mismatch")
     if visit.is_new:
         slots: dict[str, Resource] = dict.fromkeys(_named(visit.appointment, "slot"), _FREE)
-        yield from visits.unknown_slots(World(ClaimSet([draft]), Stored(slots=slots)), visit)
+        yield from mismatches.unknown_slots(World(ClaimSet([draft]), Stored(slots=slots)), visit)
 
 
 def _named(resource: Resource, path: str) -> Iterable[str]:

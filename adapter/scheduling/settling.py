@@ -18,6 +18,7 @@ from adapter.scheduling import (
     claims,
     expiry,
     inherent,
+    mismatches,
     moments,
     occupancy,
     reading,
@@ -163,9 +164,9 @@ def decide(
     for visit in asked.visits.values():
         faults += _about(visit.draft, inherent.faults(visit, copied=copied))
         if visit.is_new and visit.takes is not None and visit.takes.when is None:
-            faults += _about(visit.draft, visits.unknown_slots(world, visit))
+            faults += _about(visit.draft, mismatches.unknown_slots(world, visit))
     for visit, stake, when in asked.new:
-        faults += _about(visit.draft, visits.contradictions(world, visit, stake, when))
+        faults += _about(visit.draft, mismatches.contradictions(world, visit, stake, when))
     for draft in slots.values():
         faults += _about(draft, slot_changes.faults(world, draft))
     if faults:
