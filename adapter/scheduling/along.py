@@ -7,7 +7,7 @@ from the former time says that as well.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 
 from adapter.scheduling import bounds, claiming, claims, intervals, leave, people, surplus, taking
 from adapter.scheduling.claimset import ClaimSet, Stake, Visit
@@ -90,21 +90,21 @@ async def offers(
         work, [schedules[name] for name in names], work.zone, asked.after("HealthcareService")
     )
     if tables:
-        had = {slot for visit in asked.visits.values() if visit.had is not None for slot in visit.had.slots}
-        opened = await taking.opened_near(
-            work,
-            [(schedules[name], table) for name, table in tables.items()],
-            [when for when, _ in moving.values()],
-            frozenset({*asked.visits, *had}),
-            {name: draft.after for name, draft in asked.written.items()},
-        )
-        found |= {f"Slot/{slot['id']}": slot for slot in opened if f"Slot/{slot['id']}" not in asked.written}
+        used = [(schedules[name], table) for name, table in tables.items()]
+        found |= await taking.opened_for_set(work, asked, used, [when for when, _ in moving.values()])
+    of_thing = filed(found)
     near = {
-        visit: {thing: _of(thing, _at(found, when, found), found) for thing in some}
+        visit: {thing: [name for span, name in of_thing.get(thing, ()) if span.overlaps(when)] for thing in some}
         for visit, (when, some) in moving.items()
     }
     return {name: slot for name, slot in found.items() if name not in asked.written}, near
 
 
-def _of(schedule: str, names: Iterable[str], slots: Mapping[str, Resource]) -> list[str]:
-    return [name for name in names if claims.schedule_of(slots[name]) == schedule]
+def filed(slots: Mapping[str, Resource], *, passed_over: Container[str] = ()) -> dict[str, list[tuple[Interval, str]]]:
+    """Return when `slots` are, with their names, by their Schedules."""
+    found: dict[str, list[tuple[Interval, str]]] = {}
+    for name, slot in slots.items():
+        when = intervals.of(slot)
+        if when is not None and name not in passed_over:
+            found.setdefault(claims.schedule_of(slot), []).append((when, name))
+    return found

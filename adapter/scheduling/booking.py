@@ -60,6 +60,12 @@ def sought(wish: Wish, facts: Facts) -> list[str]:
     return [*people, *(thing for thing in wish.things if thing not in given)]
 
 
+def uncovered(wish: Wish, facts: Facts) -> list[str]:
+    """Return for whom published Slots are in the way and do not cover the time: computed openings may."""
+    people = [one for one in sought(wish, facts) if one not in wish.things]
+    return [one for one in people if cover(one, wish, facts)[1] is not None]
+
+
 def require_consistent(wish: Wish, facts: Facts) -> None:
     """Make sure that a named Slot agrees with the rest of the request.
 
@@ -132,7 +138,8 @@ def _is_closed(slot: Resource, wish: Wish, facts: Facts) -> bool:
 def cover(whose: str, wish: Wish, facts: Facts) -> tuple[list[Resource], Problem | None]:
     """Find free Slots that cover the time, of a practitioner or of one Schedule (of a room, say); or say what is wrong.
 
-    A practitioner who has published none for that time needs none; a Schedule must have some. A Schedule that is not
+    A practitioner who has published none for that time needs none; a Schedule must have some. Where the published ones
+    do not cover it, computed openings may: what is offered can be had by its time, too. A Schedule that is not
     active publishes nothing: the booking's own Slot there may be kept, and is never in the way. A practitioner whose
     Schedules at the places asked for are all inactive is not to be had. Leave in one of these Schedules is in the way,
     unless the practitioner works there at that time by another one.
@@ -147,22 +154,29 @@ def cover(whose: str, wish: Wish, facts: Facts) -> tuple[list[Resource], Problem
     here = {name: table for name, table in facts.tables.items() if name in suiting}
     if leave.is_in(here.values(), wish.when):
         here = {}
-    published = [
-        (span, slot)
-        for slot in facts.slots
-        if (span := intervals.of(slot)) is not None
-        and span.overlaps(wish.when)
-        and slot["status"] != "entered-in-error"
-        and claims.schedule_of(slot) in offering
-        and _is_offered(slot, wish, facts)
-        and (claims.schedule_of(slot) in here or not _is_closed(slot, wish, facts))
-    ]
+
+    def there(slots: Sequence[Resource]) -> list[tuple[Interval, Resource]]:
+        return [
+            (span, slot)
+            for slot in slots
+            if (span := intervals.of(slot)) is not None
+            and span.overlaps(wish.when)
+            and slot["status"] != "entered-in-error"
+            and claims.schedule_of(slot) in offering
+            and _is_offered(slot, wish, facts)
+            and (claims.schedule_of(slot) in here or not _is_closed(slot, wish, facts))
+        ]
+
+    published = there(facts.slots)
+    opened = there(facts.openings) if published else []
     closed = {claims.schedule_of(slot) for _, slot in published if _is_closed(slot, wish, facts)}
     away = sorted(closed.union(name for name, table in here.items() if table.is_away(wish.when)))
-    for over in (False, True) if wish.overbooks else (False,):  # what is free goes before what is booked over
+    # What is published goes before what is computed, and what is free before what is booked over.
+    ways = [(published, False), ([*published, *opened], False), (published, True)]
+    for some, over in ways[: 3 if wish.overbooks else 2]:
         free = [
             Free(span, slot, claims.places_of(facts.schedules[claims.schedule_of(slot)]))
-            for span, slot in published
+            for span, slot in some
             if claims.schedule_of(slot) in suiting and _is_free(slot, wish, facts, over=over)
         ]
         taken = choose(free, wish.when, wish.own_slots, one_place=not wish.facilities)

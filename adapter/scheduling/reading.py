@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from adapter.scheduling import along, bounds, claiming, claims, foresight, leave, people, rooms, surplus, taking
-from adapter.scheduling.along import Offers
+from adapter.scheduling.along import Offers, filed
 from adapter.scheduling.claimset import ClaimSet
 from adapter.scheduling.hours import Timetable
 from adapter.scheduling.intervals import Interval
@@ -16,6 +16,9 @@ from store.codec import Resource
 from store.extract import references
 from store.indexing import naming
 from store.unit_of_work import UnitOfWork
+
+Seeking = tuple[str, list[str], Interval]
+"""An appointment (``Appointment/a``), for which practitioners it is to find Slots, and when."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,8 @@ class Stored:
         tables: the timetables of those of the Schedules that have weekly hours, as they are going to be (`leave`).
         hidden: computed Slots among them that nobody finds by time (`taking.hidden`).
         along: the Slots of what moves along with appointments of the set (`along`).
+        openings: the openings near the time of an appointment of the set, by its name and the practitioner, where
+            published Slots may be in its way.
     """
 
     slots: dict[str, Resource] = field(default_factory=dict)
@@ -41,6 +46,7 @@ class Stored:
     tables: dict[str, Timetable] = field(default_factory=dict)
     hidden: frozenset[str] = frozenset()
     along: Offers = field(default_factory=dict)
+    openings: Offers = field(default_factory=dict)
 
 
 async def read(work: UnitOfWork, asked: ClaimSet, *, copied: bool = False) -> Stored:
@@ -64,7 +70,7 @@ async def read(work: UnitOfWork, asked: ClaimSet, *, copied: bool = False) -> St
     schedules = await _named(work, "Schedule", set(offered_by.values()) - asked.written.keys())
     opened = await taking.for_set(work, asked, slots, asked.overlaid("Schedule", schedules))
     seeking = _seeking(asked, Stored(slots | opened, schedules, people=known), offered_by, copied=copied)
-    actors = known.names(person for persons, _ in seeking for person in persons)
+    actors = known.names(person for _, persons, _ in seeking for person in persons)
     schedules |= await claiming.found(work, "Schedule", actors, partial(naming, "actor"))
     slots |= await _offers(work, asked, known, schedules, seeking)
     there = asked.overlaid("Schedule", schedules)
@@ -72,14 +78,15 @@ async def read(work: UnitOfWork, asked: ClaimSet, *, copied: bool = False) -> St
     near, offers = await along.offers(work, asked, moving, there)
     slots |= near | opened
     final = asked.overlaid("Slot", slots)
-    maybe = [name for some in offers.values() for names in some.values() for name in names]
-    taken = [
-        final[name] for name in (*(name for visit, _, _ in asked.new for name in visit.stirs), *maybe) if name in final
-    ]
+    stirring = [name for visit, _, _ in asked.new for name in visit.stirs]
+    stirring += [name for some in offers.values() for names in some.values() for name in names]
+    taken = [final[name] for name in stirring if name in final]
     beside, theirs = await rooms.beside(work, taken, asked.overlaid("Schedule", schedules))
     slots, schedules = beside | slots, theirs | schedules
     things = {thing for some in offers.values() for thing in some}
     tables = await _timetables(work, asked, known, slots, schedules, seeking, things)
+    beyond, openings = ({}, {}) if copied else await _openings(work, asked, known, slots, schedules, tables, seeking)
+    slots = beyond | slots
     for name in written:
         slots.pop(name, None)
     held = {*stirred, *written, *slots}
@@ -93,7 +100,7 @@ async def read(work: UnitOfWork, asked: ClaimSet, *, copied: bool = False) -> St
     left = [name for visit in asked.visits.values() if visit.had is None for name in visit.gives_up]
     # A no-show's: another may leave it busy.
     appointments |= await claiming.found(work, "Appointment", left, partial(naming, "slot"))
-    return Stored(slots, schedules, appointments, known, tables, taking.hidden(asked, slots), offers)
+    return Stored(slots, schedules, appointments, known, tables, taking.hidden(asked, slots), offers, openings)
 
 
 async def _people(work: UnitOfWork, asked: ClaimSet) -> People:
@@ -107,14 +114,12 @@ async def _people(work: UnitOfWork, asked: ClaimSet) -> People:
     return await people.read(work, names, asked.after("PractitionerRole"))
 
 
-def _seeking(
-    asked: ClaimSet, stored: Stored, offered_by: Mapping[str, str], *, copied: bool
-) -> list[tuple[list[str], Interval]]:
-    """Return whom Slots are to be found for, and when; `offered_by` is the Schedule of each Slot that is named.
+def _seeking(asked: ClaimSet, stored: Stored, offered_by: Mapping[str, str], *, copied: bool) -> list[Seeking]:
+    """Return for whom Slots are to be found; `offered_by` is the Schedule of each Slot that is named.
 
     What is given back is named no longer: for whose it was, one is looked for.
     """
-    found: list[tuple[list[str], Interval]] = []
+    found: list[Seeking] = []
     slots, schedules = asked.overlaid("Slot", stored.slots), asked.overlaid("Schedule", stored.schedules)
     for visit, stake, when in asked.new:
         gone = frozenset() if copied else surplus.of(visit, slots, schedules, stored.people)
@@ -123,7 +128,7 @@ def _seeking(
         persons = [
             one for one in visit.seeks(stored.people, named, copied=copied) if one.startswith(claims.PRACTITIONERS)
         ]
-        found += [(persons, when)] if persons else []
+        found += [(visit.name, persons, when)] if persons else []
     return found
 
 
@@ -132,20 +137,62 @@ async def _offers(
     asked: ClaimSet,
     known: People,
     schedules: dict[str, Resource],
-    seeking: Iterable[tuple[list[str], Interval]],
+    seeking: Iterable[Seeking],
 ) -> dict[str, Resource]:
     """Read the Slots that are published near the times for which some are to be found."""
-    calendars: dict[str, list[str]] = {}
-    for name, schedule in asked.overlaid("Schedule", schedules).items():
-        for person in known.of(references(schedule, "actor")):
-            calendars.setdefault(person, []).append(name)
+    calendars = _calendars(asked, known, schedules)
     names = [
         name
-        for persons, when in seeking
+        for _, persons, when in seeking
         for person in persons
         for name in claims.names(calendars.get(person, ()), when)
     ]
     return await claiming.found(work, "Slot", names)
+
+
+def _calendars(asked: ClaimSet, known: People, schedules: Mapping[str, Resource]) -> dict[str, list[str]]:
+    """Return the Schedules of each practitioner, as they are going to be."""
+    calendars: dict[str, list[str]] = {}
+    for name, schedule in asked.overlaid("Schedule", schedules).items():
+        for person in known.of(references(schedule, "actor")):
+            calendars.setdefault(person, []).append(name)
+    return calendars
+
+
+async def _openings(
+    work: UnitOfWork,
+    asked: ClaimSet,
+    known: People,
+    slots: Mapping[str, Resource],
+    schedules: Mapping[str, Resource],
+    tables: Mapping[str, Timetable],
+    seeking: Iterable[Seeking],
+) -> tuple[dict[str, Resource], Offers]:
+    """Read the openings of practitioners near times at which they have published Slots; return where they matter.
+
+    Where nothing is published, a time is taken without any.
+    """
+    calendars = _calendars(asked, known, schedules)
+    published = filed(asked.overlaid("Slot", slots), passed_over=taking.hidden(asked, slots))
+    wanted = [
+        (visit, person, when)
+        for visit, persons, when in seeking
+        for person in persons
+        if any(name in tables for name in calendars.get(person, ()))
+        and any(span.overlaps(when) for name in calendars[person] for span, _ in published.get(name, ()))
+    ]
+    if not wanted:
+        return {}, {}
+    names = sorted({name for _, person, _ in wanted for name in calendars[person] if name in tables})
+    there = asked.overlaid("Schedule", schedules)
+    times = [when for _, _, when in wanted]
+    found = await taking.opened_for_set(work, asked, [(there[name], tables[name]) for name in names], times)
+    opened = filed(found)
+    near: dict[str, dict[str, list[str]]] = {}
+    for visit, person, when in wanted:
+        theirs = (pair for name in calendars[person] for pair in opened.get(name, ()))
+        near.setdefault(visit, {})[person] = [name for span, name in theirs if span.overlaps(when)]
+    return found, near
 
 
 async def _timetables(
@@ -154,7 +201,7 @@ async def _timetables(
     known: People,
     slots: Mapping[str, Resource],
     schedules: Mapping[str, Resource],
-    seeking: Sequence[tuple[list[str], Interval]],
+    seeking: Sequence[Seeking],
     things: Container[str],
 ) -> dict[str, Timetable]:
     """Read the timetables by which leave may be in the way: of the Slots that are named, of those for whom none are.
@@ -166,7 +213,7 @@ async def _timetables(
     named = (final[name] for _, stake, _ in asked.new for name in stake.slots if name in final)
     wanted = {claims.schedule_of(slot) for slot in named if not leave.is_judged_elsewhere(slot)}
     if seeking:
-        people_ = {person for persons, _ in seeking for person in persons}
+        people_ = {person for _, persons, _ in seeking for person in persons}
         wanted |= {name for name, one in there.items() if people_ & {*known.of(references(one, "actor"))}}
     concerned = [one for name, one in there.items() if name in wanted or name in things]
     return await leave.timetables(work, concerned, work.zone, asked.after("HealthcareService"))

@@ -58,8 +58,8 @@ async def read(
     judged = [one for name, one in schedules.items() if name != unjudged]
     tables = await leave.timetables(work, judged, work.zone)
     computed = {name: (schedules[name], tables[name]) for name in things if name in tables and name in sought}
+    without = wish.own_slots | ({wish.own} if wish.own else set())
     if computed:
-        without = wish.own_slots | ({wish.own} if wish.own else set())
         # Its own Slot, if that is an opening still, is among the Slots already: it is busy.
         slots += await taking.opened_near(work, computed.values(), [wish.when], without)
     rivals = () if wish.beside else known.names(wish.practitioners)
@@ -75,7 +75,13 @@ async def read(
     held_by = await holders(work, crowds, wish.own)
     if wish.yields:
         kept = [slot for slot in kept if len(held_by[f"Slot/{slot['id']}"]) < occupancy.capacity(slot)]
-    return wish, Facts(named, schedules, slots, appointments, known, tables, held_by, engaged, kept)
+    facts = Facts(named, schedules, slots, appointments, known, tables, held_by, engaged, kept)
+    theirs = {name: schedules[name] for name in tables} if others else {}
+    computed = {name: (schedules[name], tables[name]) for name in known.serving(booking.uncovered(wish, facts), theirs)}
+    if computed:
+        openings = await taking.opened_near(work, computed.values(), [wish.when], without)
+        facts = replace(facts, openings=openings)
+    return wish, facts
 
 
 def _staying(wish: Wish, held: Sequence[Resource]) -> list[Resource]:

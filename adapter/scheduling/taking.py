@@ -210,6 +210,19 @@ async def opened_near(
     return list(found.values())
 
 
+async def opened_for_set(
+    work: UnitOfWork,
+    asked: ClaimSet,
+    schedules: Iterable[tuple[Resource, Timetable]],
+    times: Collection[Interval],
+) -> dict[str, Resource]:
+    """Return what is `opened_near` some times as a set is going to leave it, by name, but for what the set writes."""
+    had = {slot for visit in asked.visits.values() if visit.had is not None for slot in visit.had.slots}
+    written = {name: draft.after for name, draft in asked.written.items()}
+    found = await opened_near(work, schedules, times, frozenset({*asked.visits, *had}), written)
+    return {f"Slot/{slot['id']}": slot for slot in found if f"Slot/{slot['id']}" not in written}
+
+
 def is_left_over(slot: Resource, own: Iterable[str], when: Interval | None) -> bool:
     """Tell whether a computed Slot is passed over where Slots are looked for by time.
 

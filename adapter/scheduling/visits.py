@@ -130,7 +130,8 @@ def _found(
             taken += own
             continue
         calendars, published = world.published.calendars(person), world.published.offers(person, wish.when)
-        slots, problem = _cover(world, visit, wish, person, calendars, published, fills_slots=fills_slots)
+        openings = world.stored.openings.get(visit.name, {}).get(person, ())
+        slots, problem = _cover(world, visit, wish, person, calendars, published, openings, fills_slots=fills_slots)
         if person not in wish.elsewhere:
             taken += [f"Slot/{slot['id']}" for slot in slots]
         # A copy was booked before they were published, or closed.
@@ -155,13 +156,16 @@ def _cover(
     whose: str,
     calendars: Mapping[str, Resource],
     offers: Sequence[str],
+    openings: Sequence[str] = (),
     *,
     fills_slots: bool,
 ) -> tuple[list[Resource], Problem | None]:
     """Find Slots of a practitioner, or of a thing, among those that they offer; or say what is wrong."""
-    for fills in (False, True) if fills_slots else (False,):  # what is free goes before what is to be filled
+    # What is free goes before what is to be filled, and that before what nobody has published.
+    for fills in (False, True) if fills_slots else (False,):
         offered = _offered(world, visit, offers, fills=fills)
-        facts = Facts(None, calendars, offered, people=world.people, tables=world.tables)
+        opened = _offered(world, visit, openings, fills=False) if fills == fills_slots else []
+        facts = Facts(None, calendars, offered, people=world.people, tables=world.tables, openings=opened)
         slots, problem = booking.cover(whose, wish, facts)
         if problem is None:
             break

@@ -86,6 +86,7 @@ class Facts:
         engaged: Slots of a room, or device, that others have then by Slots that overlap them (`rooms`).
         kept: its own Slots that are at the time, where it takes no time newly, or may stand beside others: those it
             takes, and no others but of a thing of which it would have none.
+        openings: computed ones of practitioners near that time: taken where published Slots are in the way by time.
     """
 
     slot: Resource | None = None
@@ -97,3 +98,4 @@ class Facts:
     holders: Mapping[str, Sequence[Resource]] = field(default_factory=dict)
     engaged: frozenset[str] = frozenset()
     kept: Sequence[Resource] = ()
+    openings: Sequence[Resource] = ()

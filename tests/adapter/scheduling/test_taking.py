@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
+from adapter.errors import Conflict
 from adapter.scheduling.taking import is_left_over
 from store.codec import Resource
 from store.store import Store
 from tests.adapter.scheduling.support import (
     at,
+    book,
     linking,
     links,
     move,
@@ -24,7 +26,7 @@ from tests.adapter.scheduling.support import (
     statuses,
     visit,
 )
-from tests.adapter.scheduling.weekly import available, open_on, parameters, weekly
+from tests.adapter.scheduling.weekly import available, away, open_on, parameters, weekly
 from tests.store.support import create, stored
 
 HOURS = available(open_on("", "09:00", "16:00"))
@@ -126,3 +128,77 @@ async def test_a_copy_or_who_has_it_keeps_an_opening_that_is_stored_and_computed
     await create(store, slot(opening("19:00"), "19:00", "19:30", schedule="w"))
     other = visit("y", "19:00", "19:30", **linking(opening("19:00")))
     assert await refused(store, other) == [("slot_unavailable", "Appointment.slot[0]", 0)]
+
+
+# What is offered is bookable by its time alone, too.
+
+
+async def mixed(store: Store, *slots: Resource, **more: Any) -> None:
+    """Practitioner p with weekly hours, and published Slots in another Schedule (s)."""
+    await create(store, weekly("w", HOURS, **more), schedule(), *slots)
+
+
+@pytest.mark.parametrize("door", ["MediLoop", "FHIR"])
+@pytest.mark.parametrize("status", ["free", "busy", "busy-unavailable"])
+async def test_an_opening_is_booked_by_time_though_a_published_slot_overlaps_it(
+    store: Store, door: str, status: str
+) -> None:
+    await mixed(store, slot("a", "10:15", "10:45", status=status))
+    made = await book(store, visit("x")) if door == "MediLoop" else (await settle_all(store, visit("x")))[0]
+    assert links(made) == [f"Slot/{opening('10:00')}"]
+    assert await statuses(store, opening("10:00"), "a") == ["busy", status]
+
+
+@pytest.mark.parametrize("door", ["MediLoop", "FHIR"])
+@pytest.mark.parametrize(
+    ("times", "taken"),
+    [
+        (("10:00", "10:30"), ["a"]),
+        (("10:10", "10:20"), ["a"]),
+        (("10:00", "11:00"), ["a", opening("10:30")]),
+        (("14:00", "14:30"), []),
+    ],
+    ids=["published ones come first", "within one", "together", "where nothing is published none is taken"],
+)
+async def test_what_a_time_takes_of_slots_and_openings(
+    store: Store, door: str, times: tuple[str, str], taken: list[str]
+) -> None:
+    await mixed(store, slot("a"))
+    wanted = visit("x", *times)
+    made = await book(store, wanted) if door == "MediLoop" else (await settle_all(store, wanted))[0]
+    assert links(made) == [f"Slot/{ident}" for ident in taken]
+
+
+@pytest.mark.parametrize("why", ["in part", "engaged", "elsewhere", "away"])
+async def test_what_is_no_opening_is_refused_as_before_where_a_slot_overlaps_it(store: Store, why: str) -> None:
+    closed = available(open_on("", "09:00", "16:00"), away("2024-01-20T10:00:00Z", "2024-01-20T11:00:00Z"))
+    await create(store, weekly("w", closed if why == "away" else HOURS, actors=("Practitioner/p", "Location/m")))
+    await create(store, schedule("s", "Practitioner/p"), slot("a", "10:15", "10:45", status="busy"))
+    places = ("Location/l",) if why == "elsewhere" else ()
+    wanted = visit(
+        "x",
+        "15:45" if why == "in part" else "10:00",
+        "16:15" if why == "in part" else "10:30",
+        who=("Practitioner/p", *places),
+    )
+    if why == "in part":
+        await create(store, slot("b", "15:50", "16:00", status="busy"))
+    if why == "engaged":
+        await settle_all(store, visit("y", "10:20", "10:40", **linking("a")), fills_slots=True)
+    with pytest.raises(Conflict):
+        await book(store, wanted)
+    assert ("slot_unavailable", "Appointment.start", 0) in await refused(store, wanted)
+
+
+async def test_two_in_one_set_do_not_have_one_opening(store: Store) -> None:
+    await mixed(store, slot("a", "10:15", "10:45", status="busy"))
+    found = await refused(store, visit("x"), visit("y"))
+    assert "slot_unavailable" in {code for code, _, _ in found}
+
+
+async def test_a_slot_set_busy_for_the_visit_goes_before_an_opening(store: Store) -> None:
+    both = ("Practitioner/p", "Practitioner/q")
+    await mixed(store, slot("a", status="busy"))
+    await create(store, schedule("t", "Practitioner/q"), slot("b", schedule="t", status="busy"))
+    [made, *_] = await settle_all(store, visit("x", who=both, **linking("b")))
+    assert links(made) == ["Slot/b", "Slot/a"]
