@@ -7,14 +7,15 @@ its practitioner or room is engaged elsewhere then (`engaged`), or its Schedule 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from datetime import tzinfo
+from datetime import datetime, tzinfo
 from typing import Any
 
 from adapter.scheduling import calendars, engaged, leave
 from adapter.scheduling.indexes import SLOT_TIMES, SLOTS_BY_SCHEDULE, SLOTS_BY_STATUS
-from adapter.scheduling.intervals import Interval
+from adapter.scheduling.intervals import LONGEST, Interval
 from adapter.scheduling.lookup import Opening, Wanted
 from store.codec import Resource, decode
+from store.dates import shifted
 from store.extract import folded, reference
 from store.indexing import naming
 from store.reading import Moment
@@ -116,6 +117,38 @@ async def read(
         and (name := reference(name)) in schedules
         and (end := index.get("end")) is not None
     ]
+
+
+async def publishing(source: Moment, window: Interval, schedules: Collection[str]) -> set[str]:
+    """Return those of `schedules` that have Slots in `window`, free or not."""
+    if not schedules:
+        return set()
+    begun = Interval(shifted(window.start, -LONGEST), window.end)
+    names = await calendars.spellings(source, schedules, begun)
+    query = {
+        "_index.schedule": {"$in": names},
+        "_index.status": {"$ne": "entered-in-error"},
+        "_index.start": {"$gte": begun.start, "$lt": begun.end},
+        "_index.end": {"$gt": window.start},
+    }
+    found = await source.distinct("Slot", "_index.schedule", query, limit=len(names))
+    return {reference(one) for one in found}
+
+
+async def under_way(source: Moment, moment: datetime, schedules: Collection[str]) -> datetime:
+    """Return when the first of the free Slots began that go on at `moment`, of those that last longer than a day.
+
+    `moment` itself, if there is none.
+    """
+    begun = Interval(shifted(moment, -LONGEST), moment)
+    query = {
+        "_index.schedule": {"$in": await calendars.spellings(source, schedules, begun)},
+        "_index.status": "free",
+        "_index.start": {"$gte": begun.start, "$lt": begun.end},
+        "_index.long": {"$gt": moment},
+    }
+    found = await source.values("Slot", query, ("_index.start",), sort=ORDER, limit=1)
+    return min((slot["_index"]["start"] for slot in found), default=moment)
 
 
 def stated(wanted: Wanted) -> list[tuple[dict[str, Any], dict[str, Any]]]:

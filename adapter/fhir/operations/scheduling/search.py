@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from adapter.aside import aside
-from adapter.scheduling import claims, hours, intervals
+from adapter.scheduling import claims, free_slots, hours, intervals
 from adapter.scheduling.availability import FEW, first, openings
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.lookup import Opening, Wanted
@@ -134,10 +134,15 @@ async def _puts_together(moment: Moment, search: Search, *, zone: tzinfo) -> boo
 
 
 async def _of_places(moment: Moment, search: Search, *, zone: tzinfo) -> list[Resource]:
-    """Return the Schedules of the places that are nobody's: of all that are there, few are. None that is over."""
+    """Return the Schedules of the places that are nobody's: of all that are there, few.
+
+    None that is over, or planned for another time, unless it has Slots then all the same: each says itself when it is.
+    """
     query = naming("actor", search.places, {"_index.nobodys": True, "_index.active": {"$ne": "false"}})
-    every = [orjson.loads(raw) for raw in await moment.find("Schedule", query)]
-    return [one for one in every if hours.horizon(one, zone).overlaps(search.window)]
+    every = {f"Schedule/{one['id']}": one for one in map(orjson.loads, await moment.find("Schedule", query))}
+    planned = {name for name, one in every.items() if hours.horizon(one, zone).overlaps(search.window)}
+    there = planned | await free_slots.publishing(moment, search.window, sorted(every.keys() - planned))
+    return [one for name, one in every.items() if name in there]
 
 
 async def _together(moment: Moment, search: Search, *, zone: tzinfo) -> list[Candidate]:
@@ -146,7 +151,7 @@ async def _together(moment: Moment, search: Search, *, zone: tzinfo) -> list[Can
     A practitioner's Schedule that names a Location is for there; one that names none is for anywhere, if the
     practitioner is asked for. A room, which has a Schedule whose actors are Locations alone, is taken in either case; a
     Schedule that is a service's as well tells only where practitioners could be who name no place: at a whole site many
-    see patients at once. A Schedule that is not active, or planned for another time, makes no room. If no practitioner
+    see patients at once. A Schedule that is not active makes no room. If no practitioner
     is asked for, what the places offer by themselves is found as well.
     """
     wanted = _wanted(search)
@@ -161,8 +166,11 @@ async def _together(moment: Moment, search: Search, *, zone: tzinfo) -> list[Can
     own = await _of_places(moment, search, zone=zone)
     kept = {name for one in own for name in claims.places_of(one)}
     rooms = {name for one in own if _is_rooms(one) for name in claims.places_of(one)}
-    # A room may be had by a Slot that began before. One that began a day before is for more than a visit.
-    around = Interval(shifted(min(one.when.start for one in usable), -_DAY), search.window.end)
+    # A room may be had by a Slot that began before; nothing that is computed lasts longer than a day.
+    first = shifted(min(one.when.start for one in usable), -_DAY)
+    around = Interval(
+        await free_slots.under_way(moment, first, [f"Schedule/{one['id']}" for one in own]), search.window.end
+    )
     theirs = Wanted(around, (tuple(sorted(kept)),), contents=False)
     there = await openings(moment, theirs, zone=zone) if kept else []
     return await aside(lambda: _beside(search, usable, there, kept, rooms), much=len(usable) + len(there) > FEW)

@@ -155,6 +155,34 @@ async def test_a_schedule_that_is_over_makes_no_room(api: Api, gone: Json) -> No
     assert len(await proposed(api, "q1", {"reference": "Location/site"})) == 2
 
 
+@pytest.mark.parametrize("began", ["2024-01-20T09:30", "2024-01-19T22:00", "2024-01-17T09:00"])
+@pytest.mark.parametrize("horizon", [{"end": "2023-12-31"}, {"start": "2024-02-01"}])
+async def test_slots_that_are_published_beyond_the_horizon_make_a_room(api: Api, horizon: Json, began: str) -> None:
+    await put(
+        api.service.stores["test"],
+        schedule("room8s", "Location/room8", planningHorizon=horizon),
+        slot("late", began, "2024-01-20T10:00", of="room8s"),
+        weekly("q1s", HOURS, actors=("Practitioner/q1",)),
+    )
+    room8, half = {"reference": "Location/room8"}, "Slot/q1s.20240120T0930Z.30"
+    assert [half, "Slot/late"] in [slots for _, slots in await proposed(api, "q1", room8)]
+    visit = appointment("x", start=began, slot=[{"reference": "Slot/late"}], participant=with_actors("Location/room8"))
+    assert (await call(api, "PUT", "Appointment/x", visit)).status_code == 201
+    assert await proposed(api, "q1", room8) == []
+
+
+async def test_a_room_whose_slot_began_days_before_is_free_too(api: Api) -> None:
+    store = api.service.stores["test"]
+    await put(
+        store, slot("week", "2024-01-15T00:00", "2024-01-22T00:00", of="room9s"), schedule("q2s", "Practitioner/q2")
+    )
+    await put(store, slot("elses", "2024-01-14T00:00", "2024-01-22T00:00", of="q2s"))
+    await put(store, slot("over", "2024-01-10T00:00", "2024-01-12T00:00", of="room9s"))
+    [(ident, slots)] = await proposed(api, "q1", ROOM, start="2024-01-20T09:30:00Z")
+    assert slots == ["Slot/q1s.20240120T0930Z.30", "Slot/week"]
+    only(await operate(api, f"{ident}/$book", patient=ANYBODY))
+
+
 # One room at a time.
 
 
