@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from adapter.errors import Problem, Unprocessable
 from adapter.fhir.call import Call
 from adapter.fhir.operations.scheduling import targets
-from adapter.fhir.operations.scheduling.search import covering
+from adapter.fhir.operations.scheduling.following import covering
 from adapter.scheduling import claims, intervals, people, reasons, seeing, taking
 from adapter.scheduling.availability import openings
 from adapter.scheduling.claimset import Stake

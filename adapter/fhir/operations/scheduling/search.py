@@ -6,7 +6,6 @@ nothing: a candidate has the Slots of every Schedule that it needs.
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, tzinfo
@@ -15,6 +14,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from adapter.aside import aside
+from adapter.fhir.operations.scheduling import following
 from adapter.scheduling import claims, free_slots, hours, intervals
 from adapter.scheduling.availability import FEW, first, openings
 from adapter.scheduling.intervals import Interval
@@ -30,7 +30,6 @@ from store.reading import Moment
 Query = Mapping[str, Any]
 
 _DAY = timedelta(days=1)
-_Starting = dict[datetime, list[Opening]]
 
 
 class Candidate(NamedTuple):
@@ -110,7 +109,10 @@ async def candidates(moment: Moment, search: Search, *, zone: tzinfo) -> list[Ca
         found = await _together(moment, search, zone=zone)
     else:
         free = await openings(moment, _wanted(search), zone=zone)
-        found = await aside(lambda: [Candidate(when, run) for when, run in _runs(free, search)], much=len(free) > FEW)
+        found = await aside(
+            lambda: [Candidate(when, run) for when, run in following.runs(free, search.minutes, search.window.end)],
+            much=len(free) > FEW,
+        )
     return await aside(lambda: _ordered(found, search), much=len(found) > FEW)
 
 
@@ -185,7 +187,7 @@ def _beside(
         if _is_of_place(one.schedule):
             for name in claims.places_of(one.schedule):
                 free.setdefault(name, []).append(one)
-    near = {name: _Near(some) for name, some in free.items()}
+    near = {name: following.Near(some) for name, some in free.items()}
     found: list[Candidate] = []
     for when, run in _runs(usable, search):
         if _is_of_place(run[0].schedule):
@@ -199,25 +201,11 @@ def _beside(
                 found.append(Candidate(when, run, None if named else place))
                 break
             around = near[place].to(when) if place in near else ()
-            beside = covering((one for one in around if not named or _is_rooms(one.schedule)), when)
+            beside = following.covering((one for one in around if not named or _is_rooms(one.schedule)), when)
             if beside:
                 found.append(Candidate(when, (*run, *beside)))
                 break
     return found
-
-
-class _Near:
-    """Openings, of which those near a time are looked up: of a month's a visit overlaps few."""
-
-    def __init__(self, found: Sequence[Opening]) -> None:  # in order of time
-        self._found = found
-        self._longest = max(one.when.end - one.when.start for one in found)
-
-    def to(self, when: Interval) -> Sequence[Opening]:
-        """Return those that may overlap `when`."""
-        first = bisect_right(self._found, when.start - self._longest, key=lambda one: one.when.start)
-        last = bisect_left(self._found, when.end, key=lambda one: one.when.start)
-        return self._found[first:last]
 
 
 def _is_of_place(schedule: Resource) -> bool:
@@ -231,59 +219,7 @@ def _is_rooms(schedule: Resource) -> bool:
 
 
 def _runs(found: Iterable[Opening], search: Search) -> Iterator[tuple[Interval, tuple[Opening, ...]]]:
-    """Yield openings that are long enough, or follow each other in one Schedule until they are."""
-    if not search.minutes:
-        yield from ((one.when, (one,)) for one in found)
-        return
-    length = timedelta(minutes=search.minutes)
-    ordered = list(found)
-    following: dict[str, _Starting] = {}
-    for one in ordered:
-        following.setdefault(one.schedule["id"], {}).setdefault(one.when.start, []).append(one)
-    for begin in ordered:
-        when = Interval(begin.when.start, begin.when.start + length)
-        if when.end <= search.window.end and (run := _follow(begin, following[begin.schedule["id"]], when.end)):
-            yield when, run
-
-
-def _follow(begin: Opening, starting: _Starting, last: datetime) -> tuple[Opening, ...]:
-    """Return the fewest openings that follow each other from `begin` on until `last`; none if they end before.
-
-    Several may begin at one time, and any of them may be the one that leads on.
-    """
-    ending = {begin.when.end: begin}  # by which of them each time is reached first
-    reached = [begin]
-    for one in reached:  # grows meanwhile
-        if one.when.end >= last:
-            run = [one]
-            while run[-1] is not begin:
-                run.append(ending[run[-1].when.start])
-            return tuple(reversed(run))
-        for after in starting.get(one.when.end, ()):
-            if after.when.end not in ending:
-                ending[after.when.end] = after
-                reached.append(after)
-    return ()
-
-
-def covering(free: Iterable[Opening], when: Interval) -> tuple[Opening, ...]:
-    """Return openings of one Schedule that cover a time without a gap; none where there are no such.
-
-    None overlaps another: of computed openings that do only one can be taken.
-    """
-    grouped: dict[str, list[Opening]] = {}
-    for one in free:
-        if one.when.overlaps(when):
-            grouped.setdefault(one.schedule["id"], []).append(one)
-    for group in grouped.values():
-        group.sort(key=lambda one: (min(one.when.end, when.end), one.when.start), reverse=True)
-        starting: _Starting = {}
-        for one in group:
-            starting.setdefault(one.when.start, []).append(one)
-        for begin in group:
-            if begin.when.start <= when.start < begin.when.end and (run := _follow(begin, starting, when.end)):
-                return run
-    return ()
+    return following.runs(found, search.minutes, search.window.end)
 
 
 def _preference(found: Candidate, search: Search) -> tuple[int, ...]:
