@@ -27,6 +27,10 @@ BATCH = 1_000
 PAGE_BYTES = 16_000_000
 """Of JSON on a page: what is larger goes on on the next one, however few there are on this."""
 
+WHOLE_PAGE_BYTES = 32_000_000
+"""Of JSON on a page that cannot have fewer items than it has: beyond, it is refused. Decoded it takes ten times as much
+memory."""
+
 _SMALL_BATCH = 10_000  # of documents of which some fields alone are read
 _AT_A_TIME = 4  # documents between two looks at how large they are: one may have 5 MB
 _FEW = 16  # are read as they are: a look costs a thirtieth of the search
@@ -121,6 +125,7 @@ class Documents:
         *,
         fields: Sequence[str] = (),
         sort: Sort = (),
+        skip: int = 0,
         limit: int = 0,
         hint: Hint = None,
         most: int = 0,
@@ -129,7 +134,7 @@ class Documents:
 
         With `most` bytes of JSON, about, no more are read, and at least one document that goes beyond (`fitting`).
         """
-        return await self._find(Find(kind, query, ("_json", *fields), sort, limit, hint, most=most))
+        return await self._find(Find(kind, query, ("_json", *fields), sort, limit, hint, most=most, skip=skip))
 
     async def values(
         self,

@@ -17,7 +17,7 @@ from bson.min_key import MinKey
 from fastapi import Response
 
 from adapter import uhids
-from adapter.errors import Malformed, Problem
+from adapter.errors import Malformed, Problem, TooLarge
 from adapter.mediloop import answers, directory
 from adapter.mediloop.asked import Asked, asked_for
 from adapter.mediloop.fields import BEYOND_NAMEABLE, FIRST_NAMEABLE
@@ -32,6 +32,7 @@ from mappings import slot as slot_lens
 from store.dates import FIRST, days
 from store.extract import reference
 from store.search.text import escaped
+from store.source import WHOLE_PAGE_BYTES, fitting
 
 BY_ACTOR = ("actor", "date", "_id", "status")
 BY_UHID = ("patient:identifier", "date", "_id", "status")
@@ -46,11 +47,16 @@ async def appointments(who: Caller, wanted: ListQuery) -> Response:
     await holds.settle_due(who.store)
     asked = await asked_for(who, wanted, who.store)
     query, hint = appointment_query(who, wanted, asked)
-    raw, total = await asyncio.gather(
-        who.store.find("Appointment", query, sort=_DATE_ORDER, skip=wanted.skip, limit=wanted.page_size, hint=hint),
+    size, order = wanted.page_size, _DATE_ORDER
+    found, total = await asyncio.gather(
+        who.store.documents(
+            "Appointment", query, sort=order, skip=wanted.skip, limit=size, hint=hint, most=WHOLE_PAGE_BYTES
+        ),
         who.store.count("Appointment", query, hint=hint),
     )
-    items = await answers.appointments(who, [orjson.loads(one) for one in raw], asked)
+    if fitting(found, WHOLE_PAGE_BYTES) < len(found):
+        raise _too_large("appointments")
+    items = await answers.appointments(who, [orjson.loads(one["_json"]) for one in found], asked)
     return Response(answers.page(items, total, wanted.page, wanted.page_size), media_type="application/json")
 
 
@@ -155,6 +161,8 @@ async def availability(who: Caller, wanted: AvailabilityQuery) -> Response:
         if computing:
             _require_few_days(search.window)
         slots, total = await opened.page(moment, search, computing, wanted.skip, zone=who.service.settings.zone)
+        if len(slots) < min(wanted.page_size, total - wanted.skip):
+            raise _too_large("slots")
         names = [reference(slot["schedule"].get("reference", "")) for slot in slots]
         published = await moment.read_all(list(dict.fromkeys(names)))
     stored = {name: orjson.loads(one) for name, one in published.items()}
@@ -185,6 +193,15 @@ def _search(
         by_text=True,
         passed_over=useless,
     )
+
+
+def _too_large(what: str) -> TooLarge:
+    """Return the refusal of a page: it cannot have fewer items than its number and its size say."""
+    text = (
+        f"page_size: the {what} of that page have more than {WHOLE_PAGE_BYTES // 1_000_000} MB. Ask for fewer on a "
+        "page; a single one can always be had."
+    )
+    return TooLarge(Problem("answer_too_large", text, "page_size"))
 
 
 def _require_few_days(window: Interval) -> None:

@@ -21,6 +21,7 @@ from adapter.scheduling.lookup import Opening, Wanted
 from store import slotids
 from store.codec import Resource, decode
 from store.reading import Moment
+from store.source import PAGE_BYTES, WHOLE_PAGE_BYTES, fitting
 
 MOST_COMPUTED = 150_000
 """Openings that are computed for one request: some seconds of work. A quarter of a year of 60 practitioners, in quarter
@@ -28,6 +29,13 @@ hours from eight to five, are fewer."""
 _TOO_MANY = (
     "There may be about {many} openings in that time, and "
     f"{MOST_COMPUTED} at most are computed for one request. Ask for a shorter time, or for one practitioner or place."
+)
+MOST_PUBLISHED = 150_000
+"""Published free Slots that are put together for one request: each is looked at, as the answer tells how many there
+are. Some hundred megabytes."""
+_TOO_MANY_PUBLISHED = (
+    f"More than {MOST_PUBLISHED} free Slots are published in that time, and no more are put together for one request. "
+    "Ask for a shorter time, or for one practitioner or place."
 )
 FEW = 1_000
 """So many openings are dealt with at once; more beside other requests (`aside`)."""
@@ -52,8 +60,9 @@ async def first(source: Moment, wanted: Wanted, *, zone: tzinfo) -> tuple[list[O
     """
     computing = await computed_schedules(source, wanted)
     if computing:
-        found = await _openings(source, replace(wanted, limit=0), computing, zone)
-        return found[: wanted.limit], len(found)
+        found = await _openings(source, replace(wanted, limit=0, contents=False), computing, zone)
+        shown = found[: wanted.limit]
+        return await _with_contents(source, shown, PAGE_BYTES) if wanted.contents else shown, len(found)
     query, hint, known = await free_slots.query_for(source, wanted, computing, zone)
     shown = await free_slots.read(source, wanted, query, hint, known) if wanted.limit else []
     return shown, await source.count("Slot", query, hint=hint)
@@ -64,8 +73,8 @@ async def page(
 ) -> tuple[list[Resource], int]:
     """Return the Slots of `wanted.limit` openings after the first `skip`, and how many openings there are in all.
 
-    As `first`, for pages that go by their number: each Slot that was counted is on its page, however large those before
-    it are, and whether or not its Schedule is stored.
+    As `first`, for pages that go by their number: each Slot that was counted has its place on its page, whether or not
+    its Schedule is stored. A page has no more than `WHOLE_PAGE_BYTES` of Slots; those beyond are left out.
 
     Args:
         source: where to look.
@@ -75,16 +84,39 @@ async def page(
         zone: of hours whose Schedule names no time zone.
     """
     if computing:
-        found = await _openings(source, replace(wanted, limit=0), computing, zone)
-        return [one.slot for one in found[skip : skip + wanted.limit]], len(found)
+        found = await _openings(source, replace(wanted, limit=0, contents=False), computing, zone)
+        shown = await _with_contents(source, found[skip : skip + wanted.limit], WHOLE_PAGE_BYTES)
+        return [one.slot for one in shown], len(found)
     query, hint, _ = await free_slots.query_for(source, wanted, computing, zone)
-    shown = await source.find("Slot", query, sort=free_slots.ORDER, skip=skip, limit=wanted.limit, hint=hint)
-    return [decode(raw) for raw in shown], await source.count("Slot", query, hint=hint)
+    read = await source.documents(
+        "Slot", query, sort=free_slots.ORDER, skip=skip, limit=wanted.limit, hint=hint, most=WHOLE_PAGE_BYTES
+    )
+    there = [decode(one["_json"]) for one in read[: fitting(read, WHOLE_PAGE_BYTES)]]
+    return there, await source.count("Slot", query, hint=hint)
+
+
+async def _with_contents(source: Moment, found: Sequence[Opening], most: int) -> list[Opening]:
+    """Return `found` with the Slots that are stored, the first ones that have no more than `most` bytes."""
+    wanted = [one.ident for one in found if one.stored]
+    if not wanted:
+        return list(found)
+    read = await source.documents("Slot", {"_id": {"$in": wanted}}, sort=free_slots.ORDER, limit=len(wanted), most=most)
+    made = {one["_id"]: one["_json"] for one in read[: fitting(read, most)]}
+    left_out = (number for number, one in enumerate(found) if one.stored and one.ident not in made)
+    return [one._replace(made=made.get(one.ident)) for one in found[: next(left_out, len(found))]]
 
 
 async def _openings(source: Moment, wanted: Wanted, computing: Sequence[Resource], zone: tzinfo) -> list[Opening]:
-    """Return the first `wanted.limit` that are published, and all that are `computing`, in one order."""
-    found = await free_slots.read(source, wanted, *await free_slots.query_for(source, wanted, computing, zone))
+    """Return the first `wanted.limit` that are published, and all that are `computing`, in one order.
+
+    Raises:
+        Malformed: there are more than are looked at for one request.
+    """
+    bounded = wanted if wanted.limit or wanted.contents else replace(wanted, limit=MOST_PUBLISHED + 1)
+    query, hint, known = await free_slots.query_for(source, wanted, computing, zone)
+    found = await free_slots.read(source, bounded, query, hint, known)
+    if len(found) > MOST_PUBLISHED:
+        raise Malformed(Problem("too_costly", _TOO_MANY_PUBLISHED, issue="too-costly"))
     if computing:
         found += await _computed(source, wanted, computing, zone)
         found = await aside(lambda: sorted(found, key=_place), much=len(found) > FEW)

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from adapter.mediloop import lists
+from adapter.scheduling import availability
 from mappings.fields import CANCELLED_AT
 from store.store import Store
 from tests.adapter.mediloop.clinic import (
@@ -26,6 +28,7 @@ from tests.adapter.mediloop.clinic import (
     patient,
     put,
     refused,
+    slot,
     with_actors,
 )
 from tests.conftest import Api, Clock
@@ -224,3 +227,24 @@ async def test_who_is_named_through_the_slot_alone_is_found_by_fhir_and_by_no_li
     for found_by in ("slot=Slot/slot-001", f"slot.schedule.actor=Practitioner/{SARAH}&date=2024-01-20"):
         page = (await api.get(f"/fhir/R4/Appointment?{found_by}")).json()
         assert [one["resource"]["id"] for one in page["entry"]] == ["x"]
+
+
+@pytest.mark.parametrize("path", ["", "availability/"])
+async def test_a_page_that_is_too_large_is_refused_and_smaller_ones_have_everything(
+    api: Api, store: Store, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    for module in (lists, availability):
+        monkeypatch.setattr(module, "WHOLE_PAGE_BYTES", 12_000)
+    long = {"comment": 5_000 * "x"}
+    for hour in (10, 11, 12):
+        start, end = f"2024-02-20T{hour}:00", f"2024-02-20T{hour}:30"
+        await put(store, slot(f"l{hour}", start, end, **long) if path else appointment(f"l{hour}", start=start, **long))
+    asked = f"{PATH}{path}?date_from=2024-02-20&date_to=2024-02-20"
+    answer = await api.get(asked)
+    refused(answer, 413, ("answer_too_large", "page_size"))
+    pages = [(await api.get(f"{asked}&page_size=2&page={number}")).json() for number in (1, 2, 3)]
+    assert [page["count"] for page in pages] == [2, 1, 0]
+    assert {page["total"] for page in pages} == {3}
+    monkeypatch.setattr(lists, "WHOLE_PAGE_BYTES", 100)
+    monkeypatch.setattr(availability, "WHOLE_PAGE_BYTES", 100)
+    assert (await api.get(f"{asked}&page_size=1&page=2")).json()["count"] == 1

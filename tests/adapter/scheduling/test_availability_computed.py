@@ -302,6 +302,40 @@ async def test_a_page_has_what_comes_after_those_before_it_and_the_number_of_all
     assert await shown(20, 20) == (["w.20240120T1030Z.30", "c"], 22)
 
 
+@pytest.mark.parametrize("computed", [False, True])
+async def test_of_a_page_that_is_too_large_the_last_slots_are_left_out(
+    store: Store, monkeypatch: pytest.MonkeyPatch, computed: bool
+) -> None:
+    monkeypatch.setattr(availability, "WHOLE_PAGE_BYTES", 7_000)
+    monkeypatch.setattr(availability, "PAGE_BYTES", 7_000)
+    wide = [{**slot(f"a{n:02d}"), "comment": 1_000 * "x"} for n in range(20)]
+    await create(store, schedule("s"), *wide)
+    if computed:
+        await create(store, weekly("w", available(open_on("", "10:30", "11:00")), actors=("Practitioner/q",)))
+    slots, total = await looking.page(store, Wanted(DAY, limit=20), 0, zone=UTC)
+    assert 4 < len(slots) < 7
+    assert [one["id"] for one in slots] == [one["id"] for one in wide[: len(slots)]]
+    assert total == 20 + computed
+    first, total = await looking.first(store, Wanted(DAY, limit=20), zone=UTC)
+    assert ([one.ident for one in first][: len(slots)], total) == ([one["id"] for one in slots], 20 + computed)
+    monkeypatch.setattr(availability, "WHOLE_PAGE_BYTES", 10)
+    slots, _ = await looking.page(store, Wanted(DAY, limit=20), 3, zone=UTC)
+    assert [one["id"] for one in slots] == ["a03"]
+
+
+async def test_more_published_slots_than_are_put_together_are_refused(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(availability, "MOST_PUBLISHED", 2)
+    await create(store, schedule("s"), schedule("t", "Practitioner/q"), *(slot(name) for name in "abc"))
+    assert await found(store, actors=(("Practitioner/q",),), contents=False) == []
+    with pytest.raises(Malformed) as refused:
+        await found(store, contents=False)
+    assert [(one.code, one.issue) for one in refused.value.problems] == [("too_costly", "too-costly")]
+    # A page is counted in an index.
+    assert len((await looking.first(store, Wanted(DAY, limit=1), zone=UTC))[0]) == 1
+
+
 async def test_a_page_of_several_schedules_is_in_one_order(store: Store) -> None:
     await create(
         store,
