@@ -52,7 +52,7 @@ def serve(settings: Settings) -> None:
     """Run the service until it is told to stop (Ctrl-C, SIGTERM, SIGHUP); what runs then is finished first.
 
     Raises:
-        SettingsError: nothing opens the address of exports.
+        SettingsError: nothing opens the address of exports, or no file can be made in their folder.
         EmbeddedMongoError, Unfit, Unreachable: MongoDB cannot be started, or not again, or is not fit, or not
             there.
         OSError: the address is in use, or none of this machine's; or the workers do not start.

@@ -13,6 +13,8 @@ import os
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryFile
 from typing import IO, Any, cast
 
 import fsspec
@@ -24,15 +26,20 @@ from adapter.settings import Settings, SettingsError
 from adapter.variables import PREFIX
 
 _CHUNK = 1_048_576
+_FOLDER = "exports"
 
 
 def require_usable(settings: Settings) -> None:
     """Make sure that something opens the address of exports. Nothing is connected to: it may not be there just now.
 
+    The folder of our own data has to be there, or is made: with an embedded MongoDB by that, which says what is wrong.
+
     Raises:
         SettingsError: nothing does, or what is written there is no other process's to read.
     """
     if settings.export_url is None:
+        if settings.mongodb_uri is not None:
+            _require_folder(settings.data_dir / _FOLDER)
         return
     protocol = settings.export_url.partition("://")[0]
     if protocol == "memory":
@@ -46,6 +53,18 @@ def require_usable(settings: Settings) -> None:
         raise SettingsError(f"Bad setting. {PREFIX}EXPORT_URL: {text}.") from error
 
 
+def _require_folder(folder: Path) -> None:
+    try:
+        private.make_folder(str(folder))
+        # Permissions alone do not tell: not of a file system that is read only, and nothing to root.
+        with TemporaryFile(dir=folder):
+            return
+    except OSError as error:
+        text = f"{folder}: no file can be made there ({error.strerror}), and $export writes its files there"
+        ways = f"Name another folder, or another place for them with {PREFIX}EXPORT_URL"
+        raise SettingsError(f"Bad setting. {PREFIX}DATA_DIR: {text}. {ways}.") from error
+
+
 class Files:
     """The files of all exports of one mode, in a folder for each job.
 
@@ -55,7 +74,7 @@ class Files:
     """
 
     def __init__(self, settings: Settings, mode: str) -> None:
-        url = settings.export_url or f"file://{settings.data_dir}/exports"
+        url = settings.export_url or f"file://{settings.data_dir}/{_FOLDER}"
         self._system, root = fsspec.core.url_to_fs(url)
         self._root = f"{root.rstrip('/')}/{mode}"
         self._local = isinstance(self._system, LocalFileSystem)

@@ -169,6 +169,31 @@ def test_whether_it_is_there_just_now_is_not_asked(url: str | None) -> None:
     require_usable(load(export_url=url))
 
 
+@pytest.mark.parametrize("within", ["file", "file/data", "exports is a file"])
+def test_a_data_folder_that_cannot_be_made_stops_the_start(tmp_path: Path, within: str) -> None:
+    """With a MongoDB of one's own nothing else would notice: each export failed, a day after it was asked for."""
+    where = tmp_path / within
+    if within.startswith("file"):
+        (tmp_path / "file").touch()
+    else:
+        where.mkdir()
+        (where / "exports").touch()
+    with recorded(), pytest.raises(SettingsError) as raised:
+        serving.serve(load(mongodb_uri="mongodb://nowhere.invalid/?replicaSet=r", data_dir=where))
+    text = str(raised.value)
+    assert text.startswith(f"Bad setting. ADAPTER_DATA_DIR: {where / 'exports'}: no file can be made there (")
+    assert "ADAPTER_EXPORT_URL" in text
+    assert "\n" not in text
+
+
+def test_a_data_folder_is_made_where_exports_go_there(tmp_path: Path) -> None:
+    mongodb = "mongodb://nowhere.invalid/?replicaSet=r"
+    require_usable(load(mongodb_uri=mongodb, data_dir=tmp_path / "new" / "data"))
+    assert (tmp_path / "new" / "data").stat().st_mode & 0o777 == 0o700
+    require_usable(load(mongodb_uri=mongodb, data_dir=tmp_path / "other", export_url="file:///nowhere/at/all"))
+    assert not (tmp_path / "other").exists()
+
+
 def test_the_worker_of_exports_logs_whatever_goes_wrong(tmp_path: Path) -> None:
     environment = {name: text for name, text in os.environ.items() if not name.startswith("ADAPTER_")}
     environment |= hand_over(load(uhid_pattern="^KE-[0-9]{4}$"), "nonsense://u:hunter2@x")
