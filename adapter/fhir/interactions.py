@@ -25,10 +25,11 @@ from adapter.fhir.access import may_read, require_type
 from adapter.fhir.call import Call, Reply
 from adapter.fhir.criteria import read_criteria
 from adapter.fhir.patching import Patch
+from adapter.fhir.pointing import alone
 from adapter.fhir.refusing import clashed, not_allowed, unknown_type
 from adapter.fhir.shaping import SHOWN_BY, shaped
 from adapter.fhir.writes import Write, Written
-from adapter.fhir.writing import alone, carry_out
+from adapter.fhir.writing import carry_out
 from adapter.scheduling import holds
 from store.codec import Resource
 from store.errors import AlreadyExists, NotUnique

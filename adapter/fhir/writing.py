@@ -23,7 +23,7 @@ from adapter.errors import (
     Problem,
     Refused,
 )
-from adapter.fhir import meeting, negotiation, proposed, searching, ties, validation
+from adapter.fhir import meeting, negotiation, pointing, proposed, searching, ties, validation
 from adapter.fhir.call import Pairs
 from adapter.fhir.elsewhere import require_here, require_resolved
 from adapter.fhir.patching import apply
@@ -72,7 +72,7 @@ async def carry_out(
             much = write.method == "PATCH" and before is not None and _is_long(before)
             found = await aside(partial(_decide, write, before, deleted=deleted_once), much=much)
         except Refused as refused:
-            raise _about(refused, index) from None
+            raise pointing.at(refused, index) from None
         if isinstance(found, Written):
             results[index] = found
         else:
@@ -96,7 +96,7 @@ async def carry_out(
             stamps=who.service.systems,
         )
     except Refused as refused:
-        raise _moved(refused, places) from None
+        raise pointing.moved(refused, places) from None
     for position, change in enumerate(final):
         asked = position < len(places)
         method = settled[places[position]].method if asked else "PUT"
@@ -133,7 +133,7 @@ async def identify(work: UnitOfWork, reading: Reading, write: Write, index: int,
             raise PreconditionFailed(Problem("multiple_matches", text, issue="multiple-matches"))
         return _matched(work, write, found[0] if found else None, criteria)
     except Refused as refused:
-        raise _about(_in_header(refused) if write.method == "POST" else refused, index) from None
+        raise pointing.at(pointing.at_header(refused, _HEADER) if write.method == "POST" else refused, index) from None
 
 
 def _matched(work: UnitOfWork, write: Write, found: str | None, criteria: Pairs) -> Write:
@@ -275,32 +275,3 @@ def _written(write: Write, change: Change, after: Resource | None) -> Written:
     sent = write.resource.get("meta", {})
     kept = tuple(name for name in KEPT_META if name in after["meta"] and name not in sent)
     return Written(200, write.kind, after["id"], after, kept=kept)
-
-
-def _about(refused: Refused, index: int) -> Refused:
-    return _with(refused, [replace(problem, entry=index) for problem in refused.problems])
-
-
-def _in_header(refused: Refused) -> Refused:
-    """Let what is said of a criterion name the header that this stands in; its text names the criterion."""
-    return _with(refused, [one if one.param is None else replace(one, param=_HEADER) for one in refused.problems])
-
-
-def _moved(refused: Refused, places: Sequence[int]) -> Refused:
-    """Let the problems name the writes that were asked for, where settling knows only the changes they became."""
-    return _with(
-        refused,
-        [
-            p if p.entry is None or p.entry >= len(places) else replace(p, entry=places[p.entry])
-            for p in refused.problems
-        ],
-    )
-
-
-def alone(refused: Refused) -> Refused:
-    """Return the refusal of a single write: there are no entries to tell apart."""
-    return _with(refused, [replace(problem, entry=None) for problem in refused.problems])
-
-
-def _with(refused: Refused, problems: Sequence[Problem]) -> Refused:
-    return Refused(problems, status=refused.status, headers=refused.headers)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from adapter.errors import Malformed, MethodNotAllowed, Problem, Refused
+from adapter.fhir import pointing
 from adapter.fhir.access import require_type
 from adapter.fhir.bundles.addressed import here
 from adapter.fhir.bundles.alone import as_call
@@ -184,10 +185,10 @@ def about(refused: Refused, index: int) -> Refused:
 
     A method that the entry's URL does not take is a mistake in the Bundle: as 405 it would be said of the base's POST.
     """
-    problems = [replace(problem, entry=index) for problem in refused.problems]
+    told = pointing.at(refused, index)
     if isinstance(refused, MethodNotAllowed):
-        return Malformed([replace(problem, issue="not-supported") for problem in problems])
-    return Refused(problems, status=refused.status, headers=refused.headers)
+        return Malformed([replace(problem, issue="not-supported") for problem in told.problems])
+    return told
 
 
 def _acts(entry: Entry) -> bool:

@@ -16,8 +16,8 @@ from adapter.errors import Problem, Refused
 from adapter.fhir import outcome, repeating, searching
 from adapter.fhir.call import Call, Reply
 from adapter.fhir.negotiation import as_http_date
+from adapter.fhir.pointing import alone
 from adapter.fhir.refusing import clashed
-from adapter.fhir.writing import alone
 from adapter.scheduling import holds
 from adapter.scheduling.road import travel
 from adapter.security.permissions import told
