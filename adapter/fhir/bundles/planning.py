@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from adapter.errors import Malformed, MethodNotAllowed, Problem, Refused
 from adapter.fhir import pointing
 from adapter.fhir.access import require_type
+from adapter.fhir.bundles import targets
 from adapter.fhir.bundles.addressed import here
 from adapter.fhir.bundles.alone import as_call
 from adapter.fhir.bundles.identifiers import sought
@@ -20,13 +21,10 @@ from adapter.fhir.bundles.patches import bare_texts, rewritten
 from adapter.fhir.bundles.reading import Entry, Parsed
 from adapter.fhir.bundles.urls import pairs
 from adapter.fhir.call import Call, Pairs
-from adapter.fhir.conformance import DEFINITIONS
 from adapter.fhir.criteria import read_criteria, require_clear
 from adapter.fhir.patching import Patch
 from adapter.fhir.reads import part
 from adapter.fhir.references import Conditional, Names, Rewriting, comparable, rewriting
-from adapter.fhir.refusing import not_allowed, unknown_type
-from adapter.fhir.shaping import SHOWN_BY
 from adapter.fhir.validation import require_valid, strict_json
 from adapter.fhir.writes import Write
 from store.codec import Resource
@@ -92,11 +90,11 @@ def plan(call: Call, parsed: Parsed) -> Plan:
     reads = tuple(entry for entry in parsed.entries if entry.reads)
     # Stable, so what is to be done at the same step keeps its order: the same Bundle is always done the same way.
     entries = sorted((entry for entry in parsed.entries if entry.writes), key=lambda entry: _ORDER[entry.method])
-    idents = [_ident(entry) for entry in entries]
+    idents = [targets.ident_of(entry) for entry in entries]
     names, bases = Names(call.base), (call.base, *call.who.service.settings.fhir_bases)
     addresses: dict[int, str] = {}
     for position, (entry, ident) in enumerate(zip(entries, idents, strict=True)):
-        if entry.full_url is not None and _is_named(entry, entry.full_url, bases):
+        if entry.full_url is not None and targets.is_named(entry, entry.full_url, bases):
             names.add(entry.full_url, f"{entry.path[0]}/{ident}")
             if (address := here(entry.full_url, bases)) is not None:
                 addresses[position] = address
@@ -129,7 +127,7 @@ def plan(call: Call, parsed: Parsed) -> Plan:
     provisional = {
         position: f"{entry.path[0]}/{ident}"
         for position, (entry, ident) in enumerate(zip(entries, idents, strict=True))
-        if _is_conditional(entry)
+        if targets.is_conditional(entry)
     }
     places = tuple(entry.index for entry in entries)
     done = tuple(writes.values())
@@ -156,11 +154,11 @@ def write_of(
     Raises:
         Refused: it is not allowed, not valid or not possible here.
     """
-    kind, method = _kind(entry), entry.method
+    kind, method = targets.kind_of(entry), entry.method
     require_type(call.who, kind, "write")
     part(as_call(call, entry), (kind,))  # what cannot be shown is refused before anything is done
     headers = entry.headers or {}
-    criteria = _criteria(entry)
+    criteria = targets.criteria_of(entry)
     if criteria is not None or "if-none-exist" in headers or method == "PATCH":
         require_type(call.who, kind, "read")
     write = Write(
@@ -206,47 +204,6 @@ def _not_here(entry: Entry) -> Refused:
     )
     where = f"Bundle.entry[{entry.index}].request.url"
     return Malformed(Problem("operation_in_transaction", text, where, issue="not-supported", entry=entry.index))
-
-
-def _kind(entry: Entry) -> str:
-    """Return the resource type that an entry writes to.
-
-    Raises:
-        NotFound: there is none of that name. MethodNotAllowed: not there, by that method.
-    """
-    if not entry.path:
-        raise not_allowed("GET", "HEAD")
-    kind = entry.path[0]
-    if kind in DEFINITIONS:
-        raise not_allowed("GET", "HEAD")
-    if kind not in TYPES:
-        raise unknown_type(kind)
-    if len(entry.path) > 2:
-        raise not_allowed("GET", "HEAD")
-    if entry.method == "POST" and len(entry.path) == 2:
-        raise not_allowed("GET", "HEAD", "PUT", "PATCH", "DELETE")
-    return kind
-
-
-def _criteria(entry: Entry) -> Pairs | None:
-    if entry.method == "POST" or len(entry.path) > 1:
-        return None
-    return tuple(pair for pair in entry.query if pair[0] not in SHOWN_BY)
-
-
-def _is_conditional(entry: Entry) -> bool:
-    """Tell whether it is only known within the transaction which resource an entry makes or changes."""
-    return "if-none-exist" in (entry.headers or {}) or (entry.method in ("PUT", "PATCH") and len(entry.path) == 1)
-
-
-def _ident(entry: Entry) -> str:
-    """Return the id that the resource of an entry has, or is called by until it is known which one that is."""
-    return entry.path[1] if len(entry.path) > 1 else str(uuid.uuid4())
-
-
-def _is_named(entry: Entry, full_url: str, bases: tuple[str, ...]) -> bool:
-    """Tell whether the others may mean this entry by its fullUrl: not by an address that its resource keeps here."""
-    return entry.method != "DELETE" and relative(full_url, bases) != "/".join(entry.path)
 
 
 def _wanted(call: Call, found: Conditional, position: int) -> Wanted:
@@ -296,12 +253,12 @@ def _repeated(entries: Sequence[Entry], writes: Mapping[int, Write], bases: tupl
         if write.ident is None and write.method in ("PATCH", "DELETE"):  # by criteria: only what is stored tells
             continue
         key: object = (write.kind, write.ident)
-        if _is_conditional(entry):
+        if targets.is_conditional(entry):
             key = (write.kind, sought(write.criteria or write.if_none_exist))
         first = seen.setdefault(key, entry.index)
         if first == entry.index:
             continue
         text = f"Entry {first} writes {write.kind}/{write.ident}, too. Write it once."
-        if _is_conditional(entry):
+        if targets.is_conditional(entry):
             text = f"Entry {first} has the same criteria. Make it once, and refer to it by its fullUrl."
         yield Malformed(Problem("duplicate_entry", text, entry=entry.index, issue="duplicate"))
