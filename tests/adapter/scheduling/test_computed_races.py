@@ -149,3 +149,34 @@ async def test_the_schedule_of_a_room_does_not_go_while_its_opening_moves_along(
     await settle_all(store, visit("x", **linking("a", "r.20240120T1000Z.30")))
     _, runs = await overtaken(store, settling("Schedule/r"), lambda: store.transact(moving("x", "11:00", "11:30")))
     assert runs == 2
+
+
+@pytest.mark.parametrize("hours", [True, False], ids=["openings", "published slots of two schedules"])
+@pytest.mark.parametrize("door", ["FHIR", "one of each"])
+async def test_of_two_who_move_into_one_room_at_a_time_one_does(store: Store, hours: bool, door: str) -> None:
+    room = "Location/room"
+    if hours:
+        names = ["r.20240120T0500Z.30", "r.20240120T0600Z.30"]
+        await create(store, weekly("r", DAY, actors=(room,)))
+    else:
+        names = ["a", "b"]
+        await create(store, schedule("r", room), schedule("v", room))
+        await create(store, slot("a", "05:00", "05:30", schedule="r"), slot("b", "06:00", "06:30", schedule="v"))
+        await create(store, slot("c", "09:30", "10:30", schedule="r"), slot("d", "10:15", "11:15", schedule="v"))
+    await settle_all(store, visit("x", "05:00", "05:30", who=(room,), **linking(names[0])))
+    await settle_all(store, visit("y", "06:00", "06:30", who=(room,), **linking(names[1])))
+    one = settling(visit("x", "10:00", "10:30", who=(room,)))
+    times = ("10:00", "10:30") if hours else ("10:30", "11:00")
+    other = settling(visit("y", *times, who=(room,))) if door == "FHIR" else moving("y", *times)
+    assert told(await side_by_side(store, one, other)) == [Conflict]
+
+
+@pytest.mark.parametrize("fhir", [False, True])
+async def test_of_two_who_book_neighbouring_openings_by_time_one_stands(store: Store, fhir: bool) -> None:
+    await create(store, schedule(), weekly("w", DAY, BUFFERED), slot("k", "10:45", "11:15", status="busy"))
+    first = step("x", None, "10:30", "11:00", fhir=fhir)
+    results = await side_by_side(store, first, step("y", None, "10:30", "11:00", fhir=not fhir))
+    assert told(results) == [Conflict]
+    later = [step("z", FIRST, "10:30", "11:00"), step("y", None, "11:00", "11:30", fhir=fhir)]
+    await settle_all(store, "Appointment/x" if await store.read("Appointment", "x") else "Appointment/y")
+    assert told(await side_by_side(store, *later)) == [Conflict]
