@@ -94,7 +94,7 @@ _MEANINGS = {
     403: "The key lacks the permission that the message names.",
     404: "There is no such appointment.",
     409: "slot_unavailable, time_conflict or invalid_status_transition.",
-    413: "The body is too large.",
+    413: "The body is too large, or what is stored of the items of a page.",
     415: "The body is not declared as JSON.",
     422: "Well-formed, but against a rule: unknown practitioner or facility, contradicting times, a reused key.",
     429: "Too many requests; Retry-After says when to come back.",

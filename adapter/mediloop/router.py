@@ -48,23 +48,24 @@ SlotReader = Annotated[Caller, Depends(allowed("slots", "read"))]
 Writer = Annotated[Caller, Depends(allowed("appointments", "write"))]
 AppointmentId = Annotated[str, Path(description="ID of the appointment.")]
 
+_LISTING = (413,)
 _CHANGING = (404, 409, 413, 415, 422)
 _ACTION = operation("Appointment", body=ActionRequest, body_required=False, errors=_CHANGING)
 
 
-@router.get("/availability/", openapi_extra=operation("SlotList", query=AvailabilityQuery))
+@router.get("/availability/", openapi_extra=operation("SlotList", query=AvailabilityQuery, errors=_LISTING))
 async def availability(request: Request, who: SlotReader) -> Response:
     """Search available slots, ordered by start time."""
     return await lists.availability(who, read_query(request, AvailabilityQuery))
 
 
-@router.get("/by-patient/", openapi_extra=operation("AppointmentList", query=PatientQuery))
+@router.get("/by-patient/", openapi_extra=operation("AppointmentList", query=PatientQuery, errors=_LISTING))
 async def by_patient(request: Request, who: Reader) -> Response:
     """Get a patient's appointments."""
     return await lists.appointments(who, read_query(request, PatientQuery))
 
 
-@router.get("/by-practitioner/", openapi_extra=operation("AppointmentList", query=PractitionerQuery))
+@router.get("/by-practitioner/", openapi_extra=operation("AppointmentList", query=PractitionerQuery, errors=_LISTING))
 async def by_practitioner(request: Request, who: Reader) -> Response:
     """Get a practitioner's appointments."""
     return await lists.appointments(who, read_query(request, PractitionerQuery))
@@ -83,7 +84,7 @@ async def detail(id: AppointmentId, request: Request, who: Reader) -> Response:
     return Response(orjson.dumps(shown), media_type="application/json")
 
 
-@router.get("/", openapi_extra=operation("AppointmentList", query=ListQuery))
+@router.get("/", openapi_extra=operation("AppointmentList", query=ListQuery, errors=_LISTING))
 async def list_appointments(request: Request, who: Reader) -> Response:
     """List appointments, ordered by start time."""
     return await lists.appointments(who, read_query(request, ListQuery))

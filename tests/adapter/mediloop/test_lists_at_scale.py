@@ -316,15 +316,15 @@ async def _page_of_slots(
 ) -> tuple[set[str], dict[str, Any]]:
     """Ask for availability, and have explained how it read its page."""
     read: list[dict[str, Any]] = []
-    usual = Moment.find
+    usual = Moment.documents
 
-    async def seen(self: Moment, kind: str, query: Any, **options: Any) -> list[bytes]:
-        if kind == "Slot":
-            read.append({"query": query, **options})
+    async def seen(self: Moment, kind: str, query: Any, **options: Any) -> list[dict[str, Any]]:
+        if kind == "Slot" and "skip" in options:
+            read.append({"query": query, **{name: value for name, value in options.items() if name != "most"}})
         return await usual(self, kind, query, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Moment, "find", seen)
+        patch.setattr(Moment, "documents", seen)
         await availability(who, AvailabilityQuery.model_validate(filters))
     [page] = read
     explained = await explain(who.store, "Slot", **page)
