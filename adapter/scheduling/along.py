@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Mapping, Sequence
 
 from adapter.scheduling import bounds, claiming, claims, intervals, leave, people, surplus, taking
+from adapter.scheduling.calendars import Calendar
 from adapter.scheduling.claimset import ClaimSet, Stake, Visit
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.people import People
@@ -20,6 +21,9 @@ Moving = Mapping[str, tuple[Interval, Sequence[str]]]
 """By an appointment's name (``Appointment/a``) its new time, and the Schedules of what moves along there."""
 Offers = Mapping[str, Mapping[str, Sequence[str]]]
 """By an appointment's name each of these Schedules, with its Slots near the time, in whatever status."""
+
+Filed = Mapping[str, Sequence[tuple[Interval, str]]]
+"""Slots by what they claim (``Schedule/s|2024-01-20T10``): when they are, and their names."""
 
 
 def things(asked: ClaimSet, stored: Mapping[str, Resource], schedules: Mapping[str, Resource], known: People) -> Moving:
@@ -90,21 +94,31 @@ async def offers(
         work, [schedules[name] for name in names], work.zone, asked.after("HealthcareService")
     )
     if tables:
-        used = [(schedules[name], table) for name, table in tables.items()]
-        found |= await taking.opened_for_set(work, asked, used, [when for when, _ in moving.values()])
-    of_thing = filed(found)
+        times: dict[str, list[Interval]] = {}
+        for when, some in moving.values():
+            for name in some:
+                times.setdefault(name, []).append(when)
+        used = [(Calendar(schedules[name], table), times[name]) for name, table in tables.items()]
+        found |= await taking.opened_for_set(work, asked, used)
+    by_hour = filed(found)
     near = {
-        visit: {thing: [name for span, name in of_thing.get(thing, ()) if span.overlaps(when)] for thing in some}
-        for visit, (when, some) in moving.items()
+        visit: {thing: overlapping(by_hour, [thing], when) for thing in some} for visit, (when, some) in moving.items()
     }
     return {name: slot for name, slot in found.items() if name not in asked.written}, near
 
 
-def filed(slots: Mapping[str, Resource], *, passed_over: Container[str] = ()) -> dict[str, list[tuple[Interval, str]]]:
-    """Return when `slots` are, with their names, by their Schedules."""
+def filed(slots: Mapping[str, Resource], *, passed_over: Container[str] = ()) -> Filed:
+    """Return when `slots` are, with their names, by what they claim."""
     found: dict[str, list[tuple[Interval, str]]] = {}
     for name, slot in slots.items():
         when = intervals.of(slot)
         if when is not None and name not in passed_over:
-            found.setdefault(claims.schedule_of(slot), []).append((when, name))
+            for claim in claims.claims(slot).names:
+                found.setdefault(claim, []).append((when, name))
     return found
+
+
+def overlapping(slots: Filed, schedules: Iterable[str], when: Interval) -> list[str]:
+    """Return those of the `filed` Slots of some Schedules that overlap a time."""
+    near = (pair for claim in claims.names(schedules, when) for pair in slots.get(claim, ()))
+    return list(dict.fromkeys(name for span, name in near if span.overlaps(when)))

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from adapter.scheduling import along, bounds, claiming, claims, foresight, leave, people, rooms, surplus, taking
-from adapter.scheduling.along import Offers, filed
+from adapter.scheduling.along import Offers, filed, overlapping
+from adapter.scheduling.calendars import Calendar
 from adapter.scheduling.claimset import ClaimSet
 from adapter.scheduling.hours import Timetable
 from adapter.scheduling.intervals import Interval
@@ -178,20 +179,21 @@ async def _openings(
         (visit, person, when)
         for visit, persons, when in seeking
         for person in persons
-        if any(name in tables for name in calendars.get(person, ()))
-        and any(span.overlaps(when) for name in calendars[person] for span, _ in published.get(name, ()))
+        if any(name in tables for name in calendars.get(person, ())) and overlapping(published, calendars[person], when)
     ]
     if not wanted:
         return {}, {}
-    names = sorted({name for _, person, _ in wanted for name in calendars[person] if name in tables})
+    times: dict[str, list[Interval]] = {}
+    for _, person, when in wanted:
+        for name in calendars[person]:
+            times.setdefault(name, []).append(when)
     there = asked.overlaid("Schedule", schedules)
-    times = [when for _, _, when in wanted]
-    found = await taking.opened_for_set(work, asked, [(there[name], tables[name]) for name in names], times)
+    used = [(Calendar(there[name], tables[name]), theirs) for name, theirs in times.items() if name in tables]
+    found = await taking.opened_for_set(work, asked, used)
     opened = filed(found)
     near: dict[str, dict[str, list[str]]] = {}
     for visit, person, when in wanted:
-        theirs = (pair for name in calendars[person] for pair in opened.get(name, ()))
-        near.setdefault(visit, {})[person] = [name for span, name in theirs if span.overlaps(when)]
+        near.setdefault(visit, {})[person] = overlapping(opened, calendars[person], when)
     return found, near
 
 

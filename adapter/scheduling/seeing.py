@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from adapter.scheduling import booking, claims, intervals, leave, occupancy, people, rooms, taking
+from adapter.scheduling.calendars import Calendar
 from adapter.scheduling.intervals import Interval
 from adapter.scheduling.people import People
 from adapter.scheduling.wish import Facts, Wish
@@ -57,11 +58,11 @@ async def read(
     unjudged = claims.schedule_of(named) if named is not None and leave.is_judged_elsewhere(named) else None
     judged = [one for name, one in schedules.items() if name != unjudged]
     tables = await leave.timetables(work, judged, work.zone)
-    computed = {name: (schedules[name], tables[name]) for name in things if name in tables and name in sought}
+    computed = [Calendar(schedules[name], tables[name]) for name in things if name in tables and name in sought]
     without = wish.own_slots | ({wish.own} if wish.own else set())
     if computed:
         # Its own Slot, if that is an opening still, is among the Slots already: it is busy.
-        slots += await taking.opened_near(work, computed.values(), [wish.when], without)
+        slots += await taking.opened_near(work, [(one, [wish.when]) for one in computed], without)
     rivals = () if wish.beside else known.names(wish.practitioners)
     appointments = await _claiming(work, "Appointment", rivals, wish.when)
     kept = _staying(wish, held)
@@ -77,9 +78,10 @@ async def read(
         kept = [slot for slot in kept if len(held_by[f"Slot/{slot['id']}"]) < occupancy.capacity(slot)]
     facts = Facts(named, schedules, slots, appointments, known, tables, held_by, engaged, kept)
     theirs = {name: schedules[name] for name in tables} if others else {}
-    computed = {name: (schedules[name], tables[name]) for name in known.serving(booking.uncovered(wish, facts), theirs)}
+    uncovered = known.serving(booking.uncovered(wish, facts), theirs)
+    computed = [Calendar(theirs[name], tables[name]) for name in uncovered]
     if computed:
-        openings = await taking.opened_near(work, computed.values(), [wish.when], without)
+        openings = await taking.opened_near(work, [(one, [wish.when]) for one in computed], without)
         facts = replace(facts, openings=openings)
     return wish, facts
 

@@ -8,13 +8,12 @@ could be in its way. It meets a deletion of the Schedule, too, as the new Slot r
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 
 from adapter.scheduling import busy_times, calendars, claims, intervals, openings
 from adapter.scheduling.calendars import Calendar
 from adapter.scheduling.claimset import ClaimSet, Visit
-from adapter.scheduling.hours import Timetable
 from adapter.scheduling.intervals import MINUTE, Interval
 from adapter.scheduling.status import HOLDING
 from store import slotids
@@ -177,32 +176,32 @@ def schedule_of(name: str, stored: Resource | None) -> str | None:
 
 async def opened_near(
     work: UnitOfWork,
-    schedules: Iterable[tuple[Resource, Timetable]],
-    times: Collection[Interval],
+    used: Sequence[tuple[Calendar, Sequence[Interval]]],
     without: frozenset[str],
     written: Mapping[str, Resource | None] | None = None,
 ) -> list[Resource]:
-    """Return the computed openings that overlap one of some times, as Slots; rivals for them will meet it.
+    """Return the computed openings that overlap given times, as Slots; rivals for them will meet it.
 
-    For a room that moves along: of practitioners a time alone takes none.
+    For a room that moves along, and for a time at which something else is published that does not cover it.
 
     Args:
         work: the unit of work to read through.
-        schedules: whose, with their timetables.
-        times: the times, one at least.
+        used: the calendars, one at least, what is busy not read yet; each with its times, one at least.
         without: Appointments and Slots that do not count, as for `busy_times.with_busy`.
         written: likewise, what is going to be.
     """
-    used = [Calendar(schedule, table) for schedule, table in schedules]
-    longest = timedelta(minutes=max(one.table.minutes for one in used))
-    windows = [Interval(when.start - longest, when.end) for when in times]
-    whole = Interval(min(one.start for one in windows), max(one.end for one in windows))
+    times = {one.name: theirs for one, theirs in used}
+    longest = timedelta(minutes=max(one.table.minutes for one, _ in used))
+    first = min(when.start for theirs in times.values() for when in theirs) - longest
+    last = max(when.end for theirs in times.values() for when in theirs)
     found: dict[str, Resource] = {}
     made: list[str] = []
-    for one in await busy_times.with_busy(work, used, whole, without=without, written=written):
-        for when, window in zip(times, windows, strict=True):
+    calendars = [one for one, _ in used]
+    for one in await busy_times.with_busy(work, calendars, Interval(first, last), without=without, written=written):
+        wanted = openings.merged(times[one.name])
+        for window in openings.merged(Interval(when.start - longest, when.end) for when in wanted):
             for span, slot, is_stored in one.open(window):
-                if span.overlaps(when):
+                if openings.touches(span, wanted):
                     work.guard(one.guards(span))
                     found[slot["id"]] = slot
                     made += [] if is_stored else [f"Slot/{slot['id']}"]
@@ -211,15 +210,12 @@ async def opened_near(
 
 
 async def opened_for_set(
-    work: UnitOfWork,
-    asked: ClaimSet,
-    schedules: Iterable[tuple[Resource, Timetable]],
-    times: Collection[Interval],
+    work: UnitOfWork, asked: ClaimSet, used: Sequence[tuple[Calendar, Sequence[Interval]]]
 ) -> dict[str, Resource]:
     """Return what is `opened_near` some times as a set is going to leave it, by name, but for what the set writes."""
     had = {slot for visit in asked.visits.values() if visit.had is not None for slot in visit.had.slots}
     written = {name: draft.after for name, draft in asked.written.items()}
-    found = await opened_near(work, schedules, times, frozenset({*asked.visits, *had}), written)
+    found = await opened_near(work, used, frozenset({*asked.visits, *had}), written)
     return {f"Slot/{slot['id']}": slot for slot in found if f"Slot/{slot['id']}" not in written}
 
 
