@@ -177,6 +177,6 @@ async def test_of_two_who_book_neighbouring_openings_by_time_one_stands(store: S
     first = step("x", None, "10:30", "11:00", fhir=fhir)
     results = await side_by_side(store, first, step("y", None, "10:30", "11:00", fhir=not fhir))
     assert told(results) == [Conflict]
-    later = [step("z", FIRST, "10:30", "11:00"), step("y", None, "11:00", "11:30", fhir=fhir)]
+    later = [step("z", FIRST, "10:30", "11:00"), step("v", None, "11:00", "11:30", fhir=fhir)]
     await settle_all(store, "Appointment/x" if await store.read("Appointment", "x") else "Appointment/y")
     assert told(await side_by_side(store, *later)) == [Conflict]
