@@ -30,6 +30,7 @@ _CHOSEN: dict[str, tuple[str, ...]] = {
     "bundles/reading.py code": (),
     "bundles/reading.py key": (),
     "validation/findings.py code": (),
+    "validation/structure.py code": (),
     "validation/walk.py invariant.key": (),
     "validation/models.py code": ("missing_element", "bad_value"),
     "validation/containment.py key": ("dom-4", "dom-5"),

@@ -1,7 +1,7 @@
 """FHIR's JSON as such (https://hl7.org/fhir/R4/json.html): what no resource of any type may contain.
 
-Needs no definitions, so that Bundles and Parameters are held to it, too: nothing empty, `null` only where it keeps
-two lists aligned, text and numbers that can be stored. One pass, as every write goes through here.
+Judges without definitions, so that Bundles and Parameters are held to it, too: nothing empty, `null` only where it
+keeps two lists aligned, text and numbers that can be stored. One pass, as every write goes through here.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 
 from adapter.errors import Problem
 from adapter.fhir.validation.findings import Findings, Place, tellable
+from adapter.fhir.validation.places import in_fhirpath
 from store.codec import DECIMAL128, Resource
 
 DEEPEST = 64
@@ -87,7 +88,22 @@ def check_structure(resource: Resource, findings: Findings, place: Place) -> boo
         text = f"It has more than {most} values (members, and items of lists). Send what it says in several resources."
         findings.add("too_many_values", "too-costly", text, place)
         return False
-    return _object(resource, findings, place, 1)
+    return _object(resource, _Told(findings, resource), place, 1)
+
+
+class _Told:
+    """Adds what is found in `resource` to `findings`, its place as FHIRPath has it and not by the names in JSON."""
+
+    __slots__ = ("_findings", "_resource")
+
+    def __init__(self, findings: Findings, resource: Resource) -> None:
+        self._findings = findings
+        self._resource = resource
+
+    def add(self, code: str, issue: str, message: str, place: Place) -> None:
+        """Do as `Findings.add`."""
+        told = place if self._findings.full else in_fhirpath(place, self._resource)
+        self._findings.add(code, issue, message, told)
 
 
 def _has_more(resource: Resource, most: int) -> bool:
@@ -114,7 +130,7 @@ def check_operations(value: Any, depth: int = 1) -> Problem | None:
     return next((found for item in items if (found := check_operations(item, depth + 1)) is not None), None)
 
 
-def _object(node: dict[str, Any], findings: Findings, place: Place, depth: int) -> bool:
+def _object(node: dict[str, Any], findings: _Told, place: Place, depth: int) -> bool:
     sound = True
     if depth > DEEPEST:
         findings.add("too_deep", "structure", _TOO_DEEP, place)
@@ -140,7 +156,7 @@ def _object(node: dict[str, Any], findings: Findings, place: Place, depth: int) 
     return sound
 
 
-def _list(items: list[Any], node: dict[str, Any], findings: Findings, place: Place, name: str, depth: int) -> bool:
+def _list(items: list[Any], node: dict[str, Any], findings: _Told, place: Place, name: str, depth: int) -> bool:
     sound = True
     if depth > DEEPEST:
         findings.add("too_deep", "structure", _TOO_DEEP, (place, name, None))
@@ -181,7 +197,7 @@ def _aligns(node: dict[str, Any], name: str, index: int) -> bool:
     return isinstance(other, list) and index < len(other) and other[index] is not None
 
 
-def _repeated(node: dict[str, Any], findings: Findings, place: Place) -> None:
+def _repeated(node: dict[str, Any], findings: _Told, place: Place) -> None:
     for name in node.names if isinstance(node, Repeated) else ():
         if tellable(name):
             text = f"{name} is there twice in one object. Send it once; what repeats is a list."
@@ -190,7 +206,7 @@ def _repeated(node: dict[str, Any], findings: Findings, place: Place) -> None:
             findings.add("duplicate_key", "structure", "A name is there twice in one object. Send it once.", place)
 
 
-def _text(value: str, findings: Findings, place: Place) -> None:
+def _text(value: str, findings: _Told, place: Place) -> None:
     if not value:
         findings.add("empty_value", "structure", "Text must not be empty. Leave the element out.", place)
     elif _FORBIDDEN.search(value):
@@ -198,7 +214,7 @@ def _text(value: str, findings: Findings, place: Place) -> None:
         findings.add("bad_text", "value", text, place)
 
 
-def _number(value: Decimal | int, findings: Findings, place: Place) -> None:
+def _number(value: Decimal | int, findings: _Told, place: Place) -> None:
     if isinstance(value, Decimal):
         # Comparisons are exact. `abs` rounds, and fails at exponents that Python does not reckon with.
         readable = value.is_finite() and value.adjusted() >= DECIMAL128.Emin and value.copy_abs() <= _WIDEST

@@ -128,6 +128,41 @@ def test_what_fhir_json_does_not_allow(raw: str, expected: tuple[str, str]) -> N
 
 
 @pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        ('{"resourceType":"Patient","deceasedBoolean":null}', ("null_value", "Patient.deceased")),
+        (
+            '{"resourceType":"Patient","multipleBirthInteger":1,"multipleBirthInteger":2}',
+            ("duplicate_key", "Patient.multipleBirth"),
+        ),
+        ('{"resourceType":"Patient","_deceasedBoolean":{}}', ("empty_value", "Patient.deceased")),
+        (
+            '{"resourceType":"Patient","name":[{"extension":[{"url":"http://x","valueString":""}]}]}',
+            ("empty_value", "Patient.name[0].extension[0].value"),
+        ),
+        (
+            '{"resourceType":"Patient","contained":[{"resourceType":"Group","characteristic":[{"valueRange":{"low":{}}}]}]}',
+            ("empty_value", "Patient.contained[0].characteristic[0].value.low"),
+        ),
+        (
+            '{"resourceType":"Parameters","parameter":[{"name":"a","valueString":""}]}',
+            ("empty_value", "Parameters.parameter[0].value"),
+        ),
+        ('{"resourceType":"Patient","active":{"valueString":""}}', ("empty_value", "Patient.active.valueString")),
+    ],
+)
+def test_a_choice_is_named_as_fhirpath_does_without_its_type(raw: str, expected: tuple[str, str]) -> None:
+    assert found(raw) == [expected]
+
+
+def test_a_choice_in_an_entry_of_a_bundle_is_named_without_its_type_too() -> None:
+    entry = {"resource": {"resourceType": "Patient", "deceasedBoolean": None}}
+    found = findings.Findings()
+    structure.check_structure(entry, found, "Bundle.entry[3]")
+    assert [one.param for one in found.all()] == ["Bundle.entry[3].resource.deceased"]
+
+
+@pytest.mark.parametrize(
     "members",
     [
         '"given":["a",null],"_given":[null,{"extension":[{"url":"http://x","valueCode":"unknown"}]}]',
