@@ -6,7 +6,8 @@ line is read when it is first asked for: a process that serves a few types does 
 - ``definitions.jsonl.gz``: ``[type, {"kind", "base", "abstract", "el": [...]}]``. An element has `path`, `min`, `max`,
   and where they apply `type` (``[{"code", "target"?}]``), `cref` (content reference), `bind` (value set of a required
   binding), `xbind` (of an extensible one), `mod` (modifier), `maxLength` and `con` (invariants:
-  `key`, `sev`, `human`, `expr`).
+  `key`, `sev`, `human`, `expr`; that of the profile SimpleQuantity, which is no type of its own, stands at the elements
+  of data types that have it).
 - ``value-sets.jsonl.gz``: ``[url, [[system, code], ...]]`` for every required binding that can be listed.
 - ``search-parameters.json``: `url`, `code`, `base`, `type`, `expression`, `target`. Left out are those without an
   expression, composites, and four that the package holds as examples (`age`, `birthOrderBoolean`, `mothersMaidenName`,

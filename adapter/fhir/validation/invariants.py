@@ -191,6 +191,12 @@ INVARIANTS: Mapping[str, Invariant] = {
         Invariant(
             "qty-3", _needs("code", "system"), "The code of a unit needs its system, such as http://unitsofmeasure.org."
         ),
+        Invariant(
+            "sqty-1",
+            lambda node: not exists(node, "comparator"),
+            "A quantity has no comparator here: it is a fixed one (SimpleQuantity). Leave it out.",
+            "comparator",
+        ),
         Invariant("rat-1", _rat_1, "A ratio has a numerator and a denominator, both or (with an extension) neither."),
         Invariant("rng-2", _rng_2, "The range's low is above its high. Swap or correct them."),
         Invariant(

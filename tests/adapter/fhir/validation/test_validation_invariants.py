@@ -77,7 +77,7 @@ def typed(path: str) -> Type:
     owner, _, last = path.rpartition(".")
     if not owner:
         return type_of(path)
-    member = typed(owner).members[last]
+    member = typed(owner).members[last.replace("[x]", "Quantity")]  # the only choices that have an invariant
     assert member.type is not None
     return member.type()
 

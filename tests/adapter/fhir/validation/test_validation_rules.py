@@ -488,3 +488,30 @@ def test_a_required_binding_of_a_concept_needs_one_coding_of_the_value_set(conce
     problems = check(with_contained(condition, supportingInformation=[USE]))
     expected = [] if sound else [("unknown_code", "code-invalid", "Appointment.contained[0].clinicalStatus")]
     assert [(p.code, p.issue, p.param) for p in problems] == expected
+
+
+FEW = {"value": 2, "comparator": "<"}
+
+
+@pytest.mark.parametrize(
+    ("value", "where"),
+    [
+        ({"valueRange": {"low": FEW}}, "value.low"),
+        ({"valueRange": {"high": {"value": 2, "_comparator": ABSENT}}}, "value.high"),
+        ({"valueSampledData": {"origin": FEW, "period": 1, "dimensions": 1}}, "value.origin"),
+        ({"valueDosage": {"doseAndRate": [{"doseQuantity": FEW}]}}, "value.doseAndRate[0].dose"),
+        ({"valueDosage": {"doseAndRate": [{"rateQuantity": FEW}]}}, "value.doseAndRate[0].rate"),
+        ({"valueDosage": {"maxDosePerAdministration": FEW}}, "value.maxDosePerAdministration"),
+        ({"valueDosage": {"maxDosePerLifetime": FEW}}, "value.maxDosePerLifetime"),
+    ],
+)
+def test_a_simple_quantity_has_no_comparator(value: Json, where: str) -> None:
+    problems = check(PATIENT | {"extension": [{"url": "http://example.org/a", **value}]})
+    assert [(one.code, one.issue, one.param) for one in problems] == [
+        ("sqty-1", "invariant", f"Patient.extension[0].{where}.comparator")
+    ]
+
+
+@pytest.mark.parametrize("value", [{"valueQuantity": FEW}, {"valueRatio": {"numerator": FEW, "denominator": FEW}}])
+def test_any_other_quantity_may_have_one(value: Json) -> None:
+    assert check(PATIENT | {"extension": [{"url": "http://example.org/a", **value}]}) == []
