@@ -49,18 +49,26 @@ class Brought:
 
         Neither where the criteria are not identifiers alone.
         """
-        found: list[set[str]] = []
-        for name, alternatives in _taken_apart(criteria):
-            tokens = [_token(one) for one in alternatives if name == "identifier"]
-            if not tokens or None in tokens:
-                return frozenset(), frozenset()
-            found.append({ident for one in tokens if one for ident in self._by_token.get((kind, one), ())})
-        return set.intersection(*found) if found else frozenset(), self._replaced.get(kind, frozenset())
+        if not all(_tokens(*one) for one in _taken_apart(criteria)):
+            return frozenset(), frozenset()
+        return self.carrying(kind, criteria), self._replaced.get(kind, frozenset())
+
+    def carrying(self, kind: str, criteria: Pairs) -> Set[str]:
+        """Return the ids of what carries all identifiers of `criteria`, whatever else these ask; of none, nothing."""
+        asked = [tokens for one in _taken_apart(criteria) if (tokens := _tokens(*one))]
+        found = [{ident for one in tokens for ident in self._by_token.get((kind, one), ())} for tokens in asked]
+        return set.intersection(*found) if found else frozenset()
 
 
 def _taken_apart(criteria: Pairs) -> list[tuple[str, list[str]]]:
     """Return the criteria with the alternatives of each that say something."""
     return [(name, [one for one in split(value, ",") if one]) for name, value in criteria if name not in PASSED_BY]
+
+
+def _tokens(name: str, alternatives: list[str]) -> list[str]:
+    """Return the identifiers that one of the criteria allows; nothing where it is about anything else, or more."""
+    tokens = [_token(one) for one in alternatives if name == "identifier"]
+    return [] if None in tokens else [one for one in tokens if one]
 
 
 def _token(value: str) -> str | None:

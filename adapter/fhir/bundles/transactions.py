@@ -223,12 +223,13 @@ def _require_made_once(planned: Plan, writes: Sequence[Write], brought: Brought)
 
     Raises:
         Malformed: an identifier that an entry looks for, and does not find, is among those that another one brings.
+            What else it looks for has no say: whether the other one is that, too, no index tells yet.
     """
     for position in planned.provisional:
         asked, write = planned.writes[position], writes[position]
         if write.resource is None or not (write.method == "POST" or write.makes):
             continue  # it has found what there is
-        others = brought.meant(write.kind, asked.criteria or asked.if_none_exist or ())[0] - {write.ident}
+        others = brought.carrying(write.kind, asked.criteria or asked.if_none_exist or ()) - {write.ident}
         for place, other in zip(planned.places, writes, strict=True) if others else ():
             if other.kind == write.kind and other.ident in others and other.resource is not None:
                 text = f"Entry {place} brings what this one looks for. Make it once, and refer to it by its fullUrl."

@@ -74,6 +74,8 @@ async def test_the_same_identifier_in_other_letters_would_make_two(api: Api, met
         ("identifier=zz1", entry("POST", "Patient", identified("ZZ1"), ifNoneExist="identifier=urn:mrn|ZZ1")),
         ("identifier=urn:mrn|zz1", entry("POST", "Patient", identified("ZZ1"))),
         ("identifier=urn:mrn|0,urn:mrn|zz1", entry("PUT", "Patient/x", identified("ZZ1", id="x"))),
+        ("identifier=urn:mrn|zz1&active=true", entry("POST", "Patient", identified("ZZ1", active=True))),
+        ("active=true&identifier=urn:mrn|zz1", entry("POST", "Patient", identified("ZZ1"))),
         ("identifier=urn:mrn|zz1&identifier=zz1", entry("PUT", "Patient?identifier=urn:mrn|other", identified("zz1"))),
     ],
 )
@@ -105,6 +107,18 @@ async def test_what_is_found_may_stand_beside_what_another_entry_brings(api: Api
         ),
     )
     assert statuses(found) == ["200", "200", "201", "201", "201", "201"]
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+@pytest.mark.parametrize(
+    "criteria", ["active=true", "identifier=urn:mrn|&active=true", "identifier=urn:mrn|2&active=true"]
+)
+async def test_what_brings_another_identifier_is_made_beside_what_is_looked_for(
+    api: Api, method: str, criteria: str
+) -> None:
+    asked = conditional(method, criteria, identified("2", active=True))
+    other = entry("POST", "Patient", identified("1", active=True))
+    assert statuses(await done(api, bundle("transaction", asked, other))) == ["201", "201"]
 
 
 async def test_who_finds_what_there_is_takes_no_look_at_the_others_away(api: Api) -> None:
