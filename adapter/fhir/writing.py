@@ -8,7 +8,7 @@ steps in one unit of work (https://hl7.org/fhir/R4/http.html). Who may be booked
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -41,12 +41,18 @@ _LONG = 500  # items: some tens of KB of JSON
 
 
 async def carry_out(
-    work: UnitOfWork, who: Caller, base: str, writes: Sequence[Write], *, free: Collection[str] = ()
+    work: UnitOfWork,
+    who: Caller,
+    base: str,
+    writes: Sequence[Write],
+    *,
+    free: Collection[str] = (),
+    finish: Callable[[Sequence[Change]], Sequence[Change]] | None = None,
 ) -> list[Written]:
     """Decide and stage `writes`, all or none, and return what becomes of each.
 
     `free`: Slots that were found for an Appointment, and have to be free. Others it may fill where they are busy for
-    nobody and the caller may write Slots.
+    nobody and the caller may write Slots. `finish`: puts into all changes, once settled, what only they tell.
 
     Raises:
         Refused: whatever FHIR or scheduling has against one of them; ``Problem.entry`` tells which.
@@ -97,7 +103,7 @@ async def carry_out(
         )
     except Refused as refused:
         raise pointing.moved(refused, places) from None
-    for position, change in enumerate(final):
+    for position, change in enumerate(final if finish is None else finish(final)):
         asked = position < len(places)
         method = settled[places[position]].method if asked else "PUT"
         after = _stage(work, change, method, versions)

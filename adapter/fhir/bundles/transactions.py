@@ -15,6 +15,7 @@ from adapter.fhir import repeating, searching, ties
 from adapter.fhir.bundles import responses
 from adapter.fhir.bundles.addressed import require_own
 from adapter.fhir.bundles.alone import Answer, answered, as_call, told
+from adapter.fhir.bundles.found import Found
 from adapter.fhir.bundles.identifiers import Brought, sought
 from adapter.fhir.bundles.patches import bare_texts, rewritten
 from adapter.fhir.bundles.planning import Plan, Wanted, about, plan, require_none
@@ -106,10 +107,11 @@ async def _written(call: Call, planned: Plan) -> tuple[list[Written], bool]:
 
     async def step(work: UnitOfWork) -> list[Written]:
         writes: Sequence[Write] = planned.writes
+        found = Found({}, planned.version)
         if planned.provisional or planned.wanted or planned.versioned or planned.addresses:
-            writes = await _settled(work, call, planned)
+            writes, found = await _settled(work, call, planned)
         settled[:] = writes
-        done[:] = await carry_out(work, call.who, call.base, writes)
+        done[:] = await carry_out(work, call.who, call.base, writes, finish=found.settled)
         return done
 
     try:
@@ -178,8 +180,10 @@ def _beside(problem: Problem, entries: Mapping[str, int]) -> Problem:
     return replace(problem, message=f"{problem.message} In the way in this Bundle: {others}.", details=details)
 
 
-async def _settled(work: UnitOfWork, call: Call, planned: Plan) -> list[Write]:
+async def _settled(work: UnitOfWork, call: Call, planned: Plan) -> tuple[list[Write], Found]:
     """Return the writes with every identity and every reference found that depends on what is stored.
+
+    Beside them, what was found and is referred to by a version that only their changes tell.
 
     Raises:
         Refused: criteria that match several, references by criteria that do not match exactly one.
@@ -197,10 +201,10 @@ async def _settled(work: UnitOfWork, call: Call, planned: Plan) -> list[Write]:
             gone |= deleted(write)
             writes[position] = replace(write, criteria=None, if_none_exist=None)
         if name is not None:
-            found = f"{write.kind}/{write.ident}"
-            by_criteria[asked.kind, sought(asked.criteria or asked.if_none_exist)] = found
-            if found != name:
-                table[name] = found
+            known = f"{write.kind}/{write.ident}"
+            by_criteria[asked.kind, sought(asked.criteria or asked.if_none_exist)] = known
+            if known != name:
+                table[name] = known
     await require_own(work, planned.addresses, writes, gone, planned.places)
     brought = Brought(writes)
     _require_made_once(planned, writes, brought)
@@ -209,13 +213,15 @@ async def _settled(work: UnitOfWork, call: Call, planned: Plan) -> list[Write]:
         own = by_criteria.get((wanted.kind, sought(wanted.criteria)))
         searches[text] = own or await _resolved(work, how, wanted, gone, brought)
     versioned = {name: table.get(name, name) for name in planned.versioned}
-    table |= await _versions(work, writes, versioned, planned.version)
+    versions, found = await _versions(work, writes, versioned, planned.version)
+    table |= versions
     if not table and not searches:
-        return writes
-    return [
+        return writes, found
+    named = [
         _rewritten(write, planned.patches.get(position), rewriting(table, searches=searches))
         for position, write in enumerate(writes)
     ]
+    return named, found
 
 
 def _require_made_once(planned: Plan, writes: Sequence[Write], brought: Brought) -> None:
@@ -252,8 +258,8 @@ async def _resolved(work: UnitOfWork, how: Reading, wanted: Wanted, gone: Collec
 
 async def _versions(
     work: UnitOfWork, writes: Sequence[Write], names: Mapping[str, str], version: str
-) -> dict[str, str]:
-    """Return the versions that will be there of what is referred to by a certain one.
+) -> tuple[dict[str, str], Found]:
+    """Return the versions that will be there of what is referred to by a certain one, and those that show later.
 
     Args:
         work: what is stored.
@@ -262,15 +268,16 @@ async def _versions(
         version: what has stood for its number so far.
     """
     if not names:
-        return {}
+        return {}, Found({}, version)
     stored = await work.read_many(names.values())
     last = await work.last_versions([name for name in names.values() if name not in stored])
     last |= {name: version_of(resource) for name, resource in stored.items()}
     written = {f"{one.kind}/{one.ident}" for one in writes if one.resource is not None or one.patch is not None}
-    return {
-        f"{name}/_history/{version}": f"{final}/_history/{last[final] + (final in written)}"
+    told = {
+        f"{name}/_history/{version}": f"{final}/_history/{last[final] + 1 if final in written else version}"
         for name, final in names.items()
     }
+    return told, Found({final: last[final] for final in names.values() if final not in written}, version)
 
 
 def _rewritten(write: Write, parameters: Resource | None, walk: Rewriting) -> Write:

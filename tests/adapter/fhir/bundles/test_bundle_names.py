@@ -270,3 +270,25 @@ async def test_two_entries_do_not_share_our_own_address_by_http_and_https(api: A
     two = [entry("POST", "Patient", person(), f"{root}/Patient/c") for root in (ROOT, ROOT.replace("http:", "https:"))]
     answer = await send(api, bundle("transaction", asked, *two))
     assert issues(answer, 400) == [("duplicate", "Bundle.entry[2].fullUrl")]
+
+
+@pytest.mark.parametrize("books", [True, False])
+async def test_a_version_of_what_was_found_is_the_one_that_a_booking_leaves(api: Api, books: bool) -> None:
+    plan = {"resourceType": "Schedule", "id": "s", "actor": [{"reference": "Practitioner/p"}]}
+    time = slot("t", "2024-01-20T10:00", "2024-01-20T10:30") | {"schedule": {"reference": "Schedule/s"}}
+    time["identifier"] = [{"system": "urn:mrn", "value": "t"}]
+    ours = [practitioner("p", "Okello"), plan, time]
+    await done(api, bundle("transaction", *(entry("PUT", _name(one), one) for one in ours)))
+    again = {name: value for name, value in time.items() if name != "id"}
+    who = [{"actor": {"reference": "Practitioner/p"}, "status": "accepted"}]
+    visit = appointment("a", participant=who, supportingInformation=[{"reference": f"{urn(1)}/_history/7"}])
+    visit |= {"start": "2024-01-20T10:00:00Z", "end": "2024-01-20T10:30:00Z"}
+    visit |= {"slot": [{"reference": f"{urn(1)}/_history/7"}]} if books else {"status": "cancelled"}
+    found = entry("POST", "Slot", again, urn(1), ifNoneExist="identifier=urn:mrn|t")
+    await done(api, bundle("transaction", found, entry("PUT", "Appointment/a", visit)))
+    last = (await stored(api, "Slot/t"))["meta"]["versionId"]
+    assert last == ("2" if books else "1")
+    made = await stored(api, "Appointment/a")
+    assert made["supportingInformation"] == [{"reference": f"Slot/t/_history/{last}"}]
+    if books:
+        assert made["slot"] == [{"reference": f"Slot/t/_history/{last}"}]

@@ -300,7 +300,7 @@ async def test_an_identifier_that_is_taken_is_told_of_the_entry_that_brings_it(a
 async def test_what_is_about_no_entry_is_told_of_none(
     api: Api, monkeypatch: pytest.MonkeyPatch, refused: Exception
 ) -> None:
-    async def unnamed(*_: Any) -> Any:
+    async def unnamed(*_: Any, **__: Any) -> Any:
         raise refused
 
     monkeypatch.setattr(transactions, "carry_out", unnamed)
@@ -309,8 +309,8 @@ async def test_what_is_about_no_entry_is_told_of_none(
 
 
 async def test_too_slow_is_told_and_half_of_it_is_not_done(api: Api, store: Store, monkeypatch: Any) -> None:
-    async def slow(*arguments: Any) -> Any:
-        found = await carry_out(*arguments)
+    async def slow(*arguments: Any, **named: Any) -> Any:
+        found = await carry_out(*arguments, **named)
         await asyncio.sleep(1)
         return found
 
