@@ -292,3 +292,12 @@ async def test_a_version_of_what_was_found_is_the_one_that_a_booking_leaves(api:
     assert made["supportingInformation"] == [{"reference": f"Slot/t/_history/{last}"}]
     if books:
         assert made["slot"] == [{"reference": f"Slot/t/_history/{last}"}]
+
+
+@pytest.mark.parametrize("beside", [True, False])
+async def test_in_an_entry_of_another_server_type_and_id_are_of_its_bundle_or_ours(api: Api, beside: bool) -> None:
+    await done(api, bundle("transaction", entry("PUT", "Patient/5", identified("5", id="5"))))
+    asked = entry("POST", "Patient", person(link=link("Patient/5")), f"{FOREIGN}/Patient/1")
+    others = [entry("POST", "Patient", person(), f"{FOREIGN}/Patient/5")] if beside else []
+    made = await done(api, bundle("transaction", asked, *others))
+    assert await linked(api, ident(made[0])) == (f"Patient/{ident(made[1])}" if beside else "Patient/5")
