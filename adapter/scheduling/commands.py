@@ -222,9 +222,11 @@ async def advance(work: UnitOfWork, before: Resource, after: Resource, bases: Se
         noted = claims.slots(after)
         slot_id = id_of(noted[0]) if len(noted) == 1 else None
         return stage(work, before, await plan(work, after, before=before, slot_id=slot_id, bases=bases))
-    if after["status"] in RELEASING:
+    if after["status"] in (*RELEASING, "noshow"):
         for slot, status in await given_back(work, before):
-            work.update(slot, {**slot, "status": status})
+            # A no-show leaves busy what it had; what others still fill is as they are.
+            if status != "free" or after["status"] != "noshow":
+                work.update(slot, {**slot, "status": status})
     elif wanted not in (None, HOLDING.get(before["status"])):
         linked = await seeing.linked(work, before)
         for slot in linked:

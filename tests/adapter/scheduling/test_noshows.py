@@ -7,7 +7,9 @@ import pytest
 from adapter.scheduling.occupancy import CAPACITY
 from store.store import Store
 from store.unit_of_work import UnitOfWork
+from tests.adapter.scheduling.sharing import Step, fhir_changes, mediloop, over
 from tests.adapter.scheduling.support import (
+    advancing,
     linking,
     links,
     publish_day,
@@ -173,3 +175,14 @@ async def test_a_noshow_that_was_an_error_opens_no_slot_for_several_in_which_oth
     assert await statuses(store, "a") == ["busy"]
     await settle_all(store, visit("y", status="cancelled"))
     assert await statuses(store, "a") == ["free"]
+
+
+@pytest.mark.parametrize("others", ["pending", "booked"])
+@pytest.mark.parametrize("gone", [advancing("x", "noshow"), fhir_changes("x", "noshow")], ids=["MediLoop", "FHIR"])
+async def test_a_noshow_leaves_a_slot_that_others_fill_as_they_hold_it(store: Store, gone: Step, others: str) -> None:
+    await publish_day(store)
+    await settle_all(store, visit("x", **linking("a")))
+    await store.transact(mediloop(over(visit("y", status=others)), "a"))
+    assert await statuses(store, "a") == ["busy"]
+    await store.transact(gone)
+    assert await statuses(store, "a") == ["busy-tentative" if others == "pending" else "busy"]
