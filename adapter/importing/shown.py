@@ -79,8 +79,9 @@ def told_already(
         # A name is written to whom the document has first of that kind, and to nobody else in their place.
         is_another = takes_part and _place(seen, kind) != _place(first, kind)
         # The name of a stored resource is its own: null takes away nothing that is shown.
-        is_its_own = takes_part and wanted.get(name) is None and name in own
-        if is_another or is_its_own or (wanted.get(name) == shown[name] and (takes_part or wanted.get(who) is None)):
+        is_its_own = wanted.get(name) is None and name in own
+        is_told = takes_part or wanted.get(who) is None
+        if is_another or (is_told and (is_its_own or wanted.get(name) == shown[name])):
             found.add(name)
     return frozenset(found)
 

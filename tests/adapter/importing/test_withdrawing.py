@@ -107,3 +107,9 @@ async def test_a_cancellation_loses_its_text_alone_or_all_of_its_reason(clinic: 
     assert [(await seen(clinic))[name] for name in (code, text)] == ["maint", None]
     assert await brought(clinic, given | {code: None, text: None}) == "updated"
     assert "cancelationReason" not in await after(clinic)
+
+
+async def test_null_for_the_name_alone_leaves_the_display_of_a_place_that_is_stored(clinic: Api) -> None:
+    await put(clinic.service.stores["test"], appointment("v", participant=[*PEOPLE, CALLED]))
+    told = {name: value for name, value in (await seen(clinic)).items() if name != "facility_id"}
+    assert await brought(clinic, told | {"facility_name": None}) == "unchanged"
