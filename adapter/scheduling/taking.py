@@ -18,6 +18,7 @@ from adapter.scheduling.intervals import MINUTE, Interval
 from adapter.scheduling.status import HOLDING
 from store import slotids
 from store.codec import Resource
+from store.dates import shifted
 from store.extract import id_of, references
 from store.slotids import Named
 from store.unit_of_work import UnitOfWork
@@ -192,14 +193,14 @@ async def opened_near(
     """
     times = {one.name: theirs for one, theirs in used}
     longest = timedelta(minutes=max(one.table.minutes for one, _ in used))
-    first = min(when.start for theirs in times.values() for when in theirs) - longest
+    first = shifted(min(when.start for theirs in times.values() for when in theirs), -longest)
     last = max(when.end for theirs in times.values() for when in theirs)
     found: dict[str, Resource] = {}
     made: list[str] = []
     calendars = [one for one, _ in used]
     for one in await busy_times.with_busy(work, calendars, Interval(first, last), without=without, written=written):
         wanted = openings.merged(times[one.name])
-        for window in openings.merged(Interval(when.start - longest, when.end) for when in wanted):
+        for window in openings.merged(Interval(shifted(when.start, -longest), when.end) for when in wanted):
             for span, slot, is_stored in one.open(window):
                 if openings.touches(span, wanted):
                     work.guard(one.guards(span))

@@ -202,3 +202,14 @@ async def test_a_slot_set_busy_for_the_visit_goes_before_an_opening(store: Store
     await create(store, schedule("t", "Practitioner/q"), slot("b", schedule="t", status="busy"))
     [made, *_] = await settle_all(store, visit("x", who=both, **linking("b")))
     assert links(made) == ["Slot/b", "Slot/a"]
+
+
+@pytest.mark.parametrize("door", ["MediLoop", "FHIR"])
+async def test_at_the_beginning_of_the_calendar_nothing_lies_before_an_opening(store: Store, door: str) -> None:
+    times = {"start": "0001-01-01T00:00:00Z", "end": "0001-01-01T00:30:00Z"}
+    every_hour = available(open_on("", "00:00", "23:00"))
+    taken = slot("a", status="busy") | times | {"start": "0001-01-01T00:10:00Z"}
+    await create(store, weekly("w", every_hour), schedule(), taken)
+    wanted = visit("x") | times
+    made = await book(store, wanted) if door == "MediLoop" else (await settle_all(store, wanted))[0]
+    assert links(made) == ["Slot/w.00010101T0000Z.30"]
