@@ -98,7 +98,6 @@ class EmbeddedMongo:
     ) -> None:
         self.uri = uri_of(state.socket)
         self._home = home
-        self._hidden = 0
         self._inode = state.inode
         self._socket = Path(state.socket)
         self._owner = os.getpid()
@@ -106,6 +105,7 @@ class EmbeddedMongo:
 
     def _use(self, server: Process, owned: bool, child: subprocess.Popen[bytes] | None, unseen: bool) -> None:
         self.pid = server.pid
+        self._hidden = 0  # another server has another log, soon as long as the former one
         self._unseen = unseen
         self.owned = owned
         self._server = server

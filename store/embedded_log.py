@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from contextlib import suppress
 from pathlib import Path
 
@@ -54,14 +53,17 @@ def _hide(log: Path, since: int) -> int:
         for line in file:
             if not line.endswith(b"\n"):
                 break
-            if _TELLING.search(line):
-                os.pwrite(file.fileno(), _hidden(line), since)
+            bare = _bare(line)
+            if bare != line:
+                os.pwrite(file.fileno(), bare, since)
             since += len(line)
     return since
 
 
-def _hidden(line: bytes) -> bytes:
-    """Return the line with the error's name in the place of its attributes; it stays JSON, and as long."""
+def _bare(line: bytes) -> bytes:
+    """Return a line without data: with the error's name in the place of its attributes. It stays JSON, and as long."""
+    if not _TELLING.search(line):
+        return line
     kept, attr, data = line.partition(_ATTRIBUTES)
     reason = _REASON.search(data)
     told = b'{"error":"%b"}' % reason[1] if reason else b"{}"
@@ -73,7 +75,7 @@ def bound_log(home: Path) -> None:
     """Put the log aside as a start does, where it has become too long: it lies on the disk that the data need.
 
     The server holds it open, and appends to it: it is copied, and emptied. A line that comes in between is lost; where
-    the disk has no room for the copy, all of it is.
+    the disk has no room for the copy, all that it has none for is.
 
     Raises:
         OSError: it cannot be looked at, or emptied.
@@ -84,8 +86,7 @@ def bound_log(home: Path) -> None:
     with suppress(OSError):
         former = os.open(home / f"{_LOG}.1", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         with os.fdopen(former, "wb") as kept, log.open("rb") as said:
-            shutil.copyfileobj(said, kept)
-        _hide(home / f"{_LOG}.1", 0)
+            kept.writelines(_bare(line) for line in said if line.endswith(b"\n"))
     os.truncate(log, 0)
 
 

@@ -18,7 +18,8 @@ from pymongo.errors import DuplicateKeyError, ExecutionTimeout
 
 from store import embedded, embedded_log, embedded_server
 from store.embedded_process import State
-from tests.store.embedded.servers import WAYS_OUT, Other, alive, quick, read, transact, write
+from tests.adapter.full import room_for
+from tests.store.embedded.servers import WAYS_OUT, Other, alive, killed, quick, read, transact, write
 
 # --- starting, sharing, stopping -----------------------------------------------------------------------------------
 
@@ -116,6 +117,37 @@ def test_a_line_of_the_log_that_is_not_finished_is_looked_at_again(data: Path) -
             writer.write('{"name":"Nakamya"}}}}\n')
         server.tend_log()
         assert "Nakamya" not in log.read_text()
+
+
+def test_the_log_of_a_server_that_was_started_again_is_looked_at_from_its_beginning(data: Path) -> None:
+    log = data / "mongodb" / "mongod.log"
+    long = "x" * (1 << 20) + "\n"
+    with quick(data) as server:
+        with log.open("a") as writer:
+            writer.write(long)
+        server.tend_log()
+        killed(server)
+        server.renew()
+        with log.open("a") as writer:  # longer at once than the one before
+            writer.write('{"msg":"x","attr":{"cmd":{"find":"Patient","filter":{"name":"Nakamya"}}}}\n' + 2 * long)
+        server.tend_log()
+        assert "Nakamya" not in log.read_text()
+
+
+def test_the_log_that_is_put_aside_holds_nothing_of_what_failed_though_the_disk_gets_full(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded_log, "_LONGEST", 1_000)
+    home = data / "mongodb"
+    with quick(data) as server:
+        fail_with_names(server.uri)
+        with (home / "mongod.log").open("a") as writer:
+            writer.write("x" * (1 << 20) + "\n")
+        with room_for((home / "mongod.log").stat().st_size - 1):
+            server.tend_log()
+        assert b"DuplicateKey" in (home / "mongod.log.1").read_bytes()
+        assert b"Nakamya" not in (home / "mongod.log.1").read_bytes()
+        assert (home / "mongod.log").stat().st_size < 1_000
 
 
 def test_the_log_of_a_server_that_ended_holds_nothing_of_what_failed(data: Path) -> None:
