@@ -531,6 +531,15 @@ async def test_an_opening_that_the_same_transaction_closes_is_none(store: Store)
     assert await refused(store, shut, visit("x", *HOURS["11"])) == [("slot_unavailable", "Appointment.start", 1)]
 
 
+async def test_the_openings_of_a_room_are_those_that_the_same_transaction_leaves(store: Store) -> None:
+    service = {"resourceType": "HealthcareService", "id": "h"}
+    room = weekly("r", actors=(ROOM, "HealthcareService/h"))
+    await create(store, service | {"extension": [parameters(duration=30)]}, schedule(), *hourly("s"), room)
+    await settle_all(store, visit("x", **linking("s10", opening("10:00"))))
+    [moved, *_] = await settle_all(store, visit("x", *HOURS["11"]), service | {"extension": [parameters(duration=60)]})
+    assert links(moved) == ["Slot/s11", "Slot/r.20240120T1100Z.60"]
+
+
 async def test_rooms_that_move_along_for_too_long_are_not_looked_for(store: Store) -> None:
     rooms = [f"r{number}" for number in range(40)]
     for ident in rooms:
@@ -552,6 +561,14 @@ async def test_of_two_who_move_to_one_opening_of_their_room_neither_does(store: 
     both = (visit("x", *HOURS["11"]), visit("y", "11:30", "12:00", who=(ROOM,)))
     [one, other, *_] = await settle_all(store, *both)
     assert (links(one)[1], links(other)) == (f"Slot/{opening('11:00')}", [f"Slot/{opening('11:30')}"])
+
+
+async def test_a_room_of_which_a_slot_is_named_there_is_not_looked_for_beside_a_former_one(store: Store) -> None:
+    await in_room(store)
+    await create(store, slot("alike", *HOURS["13"], schedule="r"))
+    [moved, *_] = await settle_all(store, visit("x", *HOURS["13"], **linking("s13", "r10", "r13")))
+    assert links(moved) == ["Slot/s13", "Slot/r13"]
+    assert await statuses(store, "r10", "alike") == ["free", "free"]
 
 
 async def test_two_may_change_places_in_their_room(store: Store) -> None:
