@@ -153,8 +153,8 @@ async def _together(moment: Moment, search: Search, *, zone: tzinfo) -> list[Can
     A practitioner's Schedule that names a Location is for there; one that names none is for anywhere, if the
     practitioner is asked for. A room, which has a Schedule whose actors are Locations alone, is taken in either case; a
     Schedule that is a service's as well tells only where practitioners could be who name no place: at a whole site many
-    see patients at once. A Schedule that is not active makes no room. If no practitioner
-    is asked for, what the places offer by themselves is found as well.
+    see patients at once. A Schedule that is not active makes no room. If no practitioner is asked for, what the places
+    offer by themselves is found as well.
     """
     wanted = _wanted(search)
     theirs = replace(wanted, actors=replace(search, places=()).groups()) if search.people else wanted
