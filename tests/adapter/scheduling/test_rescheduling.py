@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from adapter.errors import Conflict
+from mappings.elements import ABSENT_REASON
 from store.store import Store
 from tests.adapter.scheduling.support import (
     at,
@@ -42,7 +43,14 @@ async def test_a_move_to_a_slot_by_name_takes_that_slot_and_its_length(store: St
     assert await statuses(store, "a", "long") == ["free", "busy"]
 
 
-@pytest.mark.parametrize("stated", [{"minutesDuration": 20, "_minutesDuration": {"id": "net"}}, {}])
+@pytest.mark.parametrize(
+    "stated",
+    [
+        {"minutesDuration": 20, "_minutesDuration": {"id": "net"}},
+        {"_minutesDuration": {"extension": [{"url": ABSENT_REASON, "valueCode": "unknown"}]}},
+        {},
+    ],
+)
 @pytest.mark.parametrize(("end", "slot_id"), [("11:30", None), (None, "c")])
 async def test_a_visit_that_lasts_as_long_keeps_the_minutes_that_it_states(
     store: Store, stated: dict[str, Any], end: str | None, slot_id: str | None

@@ -205,6 +205,16 @@ async def test_a_slot_set_busy_for_the_visit_goes_before_an_opening(store: Store
 
 
 @pytest.mark.parametrize("door", ["MediLoop", "FHIR"])
+async def test_the_visits_own_time_is_not_in_the_way_of_an_opening(store: Store, door: str) -> None:
+    await mixed(store)
+    made = await book(store, visit("x", "10:20", "10:40"))
+    assert links(made) == []
+    await create(store, slot("a", "10:15", "10:45", status="busy"))
+    moved = await move(store, "x", "10:00", "10:30") if door == "MediLoop" else (await settle_all(store, visit("x")))[0]
+    assert links(moved) == [f"Slot/{opening('10:00')}"]
+
+
+@pytest.mark.parametrize("door", ["MediLoop", "FHIR"])
 async def test_at_the_beginning_of_the_calendar_nothing_lies_before_an_opening(store: Store, door: str) -> None:
     times = {"start": "0001-01-01T00:00:00Z", "end": "0001-01-01T00:30:00Z"}
     every_hour = available(open_on("", "00:00", "23:00"))
